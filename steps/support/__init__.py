@@ -1,0 +1,1 @@
+"""What steps stand on. Nothing in here imports a step."""

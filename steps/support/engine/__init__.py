@@ -1,0 +1,1 @@
+"""How a run goes: step protocol, time budget, journal, lock, signals."""

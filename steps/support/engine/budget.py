@@ -1,0 +1,124 @@
+"""Time as scopes: Budget (what was agreed) -> Window (the clock runs) -> Reserve (going back).
+
+All figures are seconds on the event loop's clock. Nothing below the run loop knows of any of this.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from steps.support.engine.step import Failed, Refused
+
+UNDO_SHARE = {"turso_migration": 12 / 30, "vercel_deployment": 10 / 30, "activation": 10 / 30, "git_push": 8 / 30}
+PREFLIGHT = 60.0  # seconds for all looks together; the clock of the run has not started then
+OVERSLEPT = 1.0  # waking later than this after the forward time means the machine was suspended
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """What a run may take: `total` seconds, of which `reserve` are kept for going back, and a ceiling for each step."""
+
+    total: float
+    reserve: float
+    limits: Mapping[str, float]
+
+    def start(self) -> "Window":
+        """Start the clock."""
+        return Window(self, _now())
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The running clock on the way forward."""
+
+    budget: Budget
+    started: float
+
+    @property
+    def used(self) -> float:
+        """Seconds since the clock started."""
+        return _now() - self.started
+
+    @property
+    def forward_end(self) -> float:
+        """When the way forward ends and only going back is left."""
+        return self.started + self.budget.total - self.budget.reserve
+
+    def limit(self, step: str) -> float:
+        """Seconds that this step may take if it begins now: its ceiling, cut to the forward time left."""
+        return max(0.0, min(self.budget.limits[step], self.forward_end - _now()))
+
+    def admit(self, step: str, expected: float) -> None:
+        """Raise Failed when a change that takes `expected` seconds would not end before the forward time does."""
+        left = self.forward_end - _now()
+        if left < expected:
+            raise Failed(step, "was not begun", f"it takes {expected:.0f} s and {max(left, 0):.1f} s are left", _LATE)
+
+    @asynccontextmanager
+    async def scope(self, step: str) -> AsyncIterator[None]:
+        """End the block when the step's time is up. Raises Failed, saying which limit it met."""
+        limit = self.limit(step)
+        cut = limit < self.budget.limits[step]
+        why = "the forward time of the whole run ended" if cut else f"not done within its {limit:g} s"
+        async with _until(_now() + limit, step, why):
+            yield
+
+    def turn_back(self) -> "Reserve":
+        """Begin going back. The end is settled here, once."""
+        now = _now()
+        overslept = now > self.forward_end + OVERSLEPT
+        end = now + self.budget.reserve if overslept else self.started + self.budget.total
+        return Reserve(self.budget.reserve, end, overslept)
+
+
+@dataclass(frozen=True, slots=True)
+class Reserve:
+    """The time for going back: it ends at `end`; each undo has its own ceiling, a share of `seconds`."""
+
+    seconds: float
+    end: float
+    overslept: bool
+
+    def limit(self, step: str) -> float:
+        """Seconds that this undo may take if it begins now."""
+        return max(0.0, min(UNDO_SHARE[step] * self.seconds, self.end - _now()))
+
+    @asynccontextmanager
+    async def scope(self, step: str) -> AsyncIterator[None]:
+        """End the block when this undo's time is up. Raises Failed."""
+        limit = self.limit(step)
+        async with _until(_now() + limit, step, f"not put back within {limit:.1f} s"):
+            yield
+
+
+@asynccontextmanager
+async def preflight() -> AsyncIterator[None]:
+    """End the block, which looks and touches nothing, when it takes too long. Raises Refused."""
+    try:
+        async with asyncio.timeout(PREFLIGHT) as scope:
+            yield
+    except TimeoutError:
+        if not scope.expired():
+            raise
+        raise Refused(
+            "looking", "at production", f"not done after {PREFLIGHT:.0f} s", "Find out who is slow."
+        ) from None
+
+
+@asynccontextmanager
+async def _until(end: float, step: str, why: str) -> AsyncIterator[None]:
+    try:
+        async with asyncio.timeout_at(end) as scope:
+            yield
+    except TimeoutError:
+        if not scope.expired():
+            raise
+        raise Failed(step, "ran out of time", why, _LATE) from None
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+_LATE = "The report says how long each step took; find the slow one before trying again."

@@ -1,0 +1,122 @@
+"""The journal: append-only JSON lines, redacted, flushed to disk; everything else that shows a run listens to it.
+
+Nobody reads it during a run. The report is a fold over its events; recovery starts from its file.
+"""
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, is_dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from steps.support.engine.step import Done, Refused
+from steps.support.problem import Problem
+from steps.support.redaction import Redactor
+
+Event = Mapping[str, Any]
+Listener = Callable[[Event], None]
+
+DEFECT = "This is a defect of the orchestrator: keep the journal and report it."
+
+
+class Journal:
+    """One run's journal file. `intend` reaches the disk or raises; `note` never fails a run."""
+
+    def __init__(self, path: Path, redact: Redactor) -> None:
+        self.events: list[Event] = []
+        self._sink = _Sink(path, [self.events.append])
+        processors = [_stamp, _plain, lambda _logger, _name, event: redact(event)]
+        self._log = structlog.wrap_logger(self._sink, processors, structlog.BoundLogger)
+
+    def listen(self, listener: Listener) -> None:
+        """Have a listener told of every event from now on. What it raises is its own affair."""
+        self._sink.listeners.append(listener)
+
+    def intend(self, event: str, **fields: Any) -> None:
+        """Write an event that must be on disk before what it announces. Raises Refused when it cannot be."""
+        try:
+            self._log.info(event, **fields)
+        except OSError as error:
+            raise Refused(
+                "writing", str(self._sink.path), str(error), "Make room: nothing is begun that cannot be journalled."
+            ) from None
+
+    def note(self, event: str, **fields: Any) -> None:
+        """Write an event; a full disk is no reason to stop what is under way."""
+        try:
+            self._log.info(event, **fields)
+        except OSError as error:
+            self._log.unwritten(event, **fields)
+            _warn(f"{self._sink.path}: {error}")
+
+    @contextmanager
+    def timed(self, kind: str, step: str) -> Iterator[Callable[[Done], None]]:
+        """Note how the block ended, and its seconds: `<kind>done` with what it said, or `<kind>failed` with why."""
+        loop, said = asyncio.get_running_loop(), list[Done]()
+        begun = loop.time()
+        try:
+            yield said.append
+        except BaseException as error:
+            self.note(f"{kind}failed", step=step, seconds=round(loop.time() - begun, 3), **reason(error))
+            raise
+        done = said[0] if said else Done("")
+        self.note(f"{kind}done", step=step, seconds=round(loop.time() - begun, 3), detail=done.detail, **done.facts)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._sink.file.close()
+
+
+class _Sink:
+    """Where structlog delivers an event: on disk when it returns, and then told to whoever listens."""
+
+    def __init__(self, path: Path, listeners: list[Listener]) -> None:
+        self.path, self.listeners = path, listeners
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.file = os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab", buffering=0)
+
+    def info(self, **event: Any) -> None:
+        self.file.write(json.dumps(event, ensure_ascii=False, default=str).encode() + b"\n")
+        os.fsync(self.file.fileno())
+        self.unwritten(**event)
+
+    def unwritten(self, **event: Any) -> None:
+        for listener in self.listeners:
+            try:
+                listener(event)
+            except Exception as error:  # noqa: BLE001 - whoever watches a run cannot fail it
+                _warn(repr(error))
+
+
+def reason(error: BaseException) -> dict[str, Any]:
+    """Give what an operator needs to know of an error."""
+    if isinstance(error, Problem):
+        cause = f"{error.operation} {error.subject}: {error.cause}"
+        return {"refused": isinstance(error, Refused), "cause": cause, "next_action": error.remedy}
+    if isinstance(error, asyncio.CancelledError):
+        return {"refused": False, "cause": "interrupted", "next_action": "", "interrupted": True}
+    return {"refused": False, "cause": f"unexpected {type(error).__name__}: {error}", "next_action": DEFECT}
+
+
+def _stamp(_logger: Any, _name: str, event: Any) -> Any:
+    at, clock = datetime.now(UTC).isoformat(timespec="milliseconds"), asyncio.get_running_loop().time()
+    return {"event": event.pop("event"), "at": at, "clock": round(clock, 3), **event}
+
+
+def _plain(_logger: Any, _name: str, event: Any) -> Any:
+    return {key: _fields(value) for key, value in event.items()}
+
+
+def _fields(value: Any) -> Any:
+    return asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
+
+
+def _warn(text: str) -> None:
+    print(f"warning: {text}", file=sys.stderr)  # noqa: T201 - the journal or its reader is what failed

@@ -1,0 +1,80 @@
+"""The step protocol: look before the clock, act under it, undo what was seen.
+
+A step keeps nothing on itself. `look` returns a frozen dataclass of plain values; `act` and `undo` get that and nothing
+else, and read back from the world whatever they need to know beyond it.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Generic, TypeVar
+
+from steps.support.problem import Problem
+from steps.support.stage import Stage
+
+Seen = TypeVar("Seen")
+
+
+class Refused(Problem):
+    """Not begun: from `look` nothing at all was touched; from `act` it is certain that nothing of this step was."""
+
+
+class Failed(Problem):
+    """Begun and not done; whatever of it took effect is put back."""
+
+
+class NeedsHuman(Problem):
+    """Something is not put back, or it is not known whether it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What a step has to say of its success: one line for the operator, and facts for the report."""
+
+    detail: str
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Step(ABC, Generic[Seen]):
+    """One line of the order: something to look at, then something to do."""
+
+    name: ClassVar[str]
+
+    @abstractmethod
+    async def look(self, stage: Stage) -> Seen:
+        """Read what the step needs to know. Changes nothing. Raises Refused with the remedy."""
+
+    @abstractmethod
+    async def act(self, stage: Stage, seen: Seen) -> Done:
+        """Do it. Returning means done; raises Failed, or Refused where certainly nothing was begun."""
+
+    @abstractmethod
+    def plan(self, seen: Seen) -> str:
+        """Say in one line what acting will do, and how it is put back."""
+
+
+class Check(Step[Seen]):
+    """A step that changes nothing."""
+
+
+class Change(Step[Seen]):
+    """A step that changes the world. It cannot be made without its undo.
+
+    `foundation`: what was begun before may need this to be put back first; where that fails, it stays as it is.
+    """
+
+    foundation: ClassVar[bool] = False
+    expected: ClassVar[float] = 1.0  # seconds; it is not begun when less forward time is left
+
+    @abstractmethod
+    async def undo(self, stage: Stage, seen: Seen) -> Done:
+        """Put back whatever of `act` took effect. Looks first; safe to repeat. Raises Failed."""
+
+    @abstractmethod
+    async def remains(self, stage: Stage, seen: Seen) -> str:
+        """Read the world and say what of `act` is still in it; empty when all is as look saw it. Changes nothing."""
+
+    async def recheck(self, stage: Stage, seen: Seen) -> None:
+        """Look again, once the lock is held. Raises Refused when the world is not what the plan was made for."""
+        if await self.look(stage) != seen:
+            raise Refused(self.name, "looked again", "the world changed between the plan and the lock", "Run again.")

@@ -1,0 +1,38 @@
+"""What is released: settled before the first look, and never changed after."""
+
+import secrets
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from steps.support.gateways.site import Request
+from steps.support.sql_folder import DatabaseChange, read_change
+
+
+@dataclass(frozen=True, slots=True)
+class HealthCheck:
+    """A question to the site, and what must be true of the answer.
+
+    `expect`: JMESPath expressions over {status, body, baseline, committed_at}. `writes`: asking it changes data.
+    """
+
+    name: str
+    request: Request
+    expect: tuple[str, ...]
+    writes: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """One run's identity, the change of the database it carries, and the questions that tell whether it is well."""
+
+    run: str
+    order: str
+    change: DatabaseChange
+    health: tuple[HealthCheck, ...]
+
+
+def release(sql: Path, health: tuple[HealthCheck, ...]) -> Release:
+    """Make a new run of what the SQL folder holds now; names of runs sort by time: UTC stamp first."""
+    run = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
+    return Release(run, "CODE_FIRST", read_change(sql), health)

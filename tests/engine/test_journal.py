@@ -1,0 +1,92 @@
+"""The journal: on disk, redacted, told to listeners, and never the end of a run."""
+
+import asyncio
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from steps.support.engine.journal import Journal
+from steps.support.engine.step import Done, Failed, Refused
+from steps.support.redaction import Redactor
+
+pytestmark = pytest.mark.anyio
+
+
+def _lines(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+async def test_an_event_is_on_disk_when_it_is_written(tmp_path: Path) -> None:
+    """Each event is one JSON line with wall time and clock, complete before the call returns."""
+    journal = Journal(tmp_path / "runs" / "journal.jsonl", Redactor())
+    journal.intend("begun", step="git_push")
+    (line,) = _lines(tmp_path / "runs" / "journal.jsonl")
+    journal.close()
+    assert (line["event"], line["step"]) == ("begun", "git_push")
+    assert line["at"].endswith("+00:00")
+    assert line["clock"] == pytest.approx(asyncio.get_running_loop().time(), abs=1)
+
+
+async def test_the_journal_is_the_users_alone(tmp_path: Path) -> None:
+    """Nobody else may read what a run wrote."""
+    Journal(tmp_path / "runs" / "journal.jsonl", Redactor()).close()
+    assert (tmp_path / "runs").stat().st_mode & 0o777 == 0o700
+    assert (tmp_path / "runs" / "journal.jsonl").stat().st_mode & 0o777 == 0o600
+
+
+async def test_secrets_never_reach_the_disk_or_a_listener(tmp_path: Path) -> None:
+    """What is written and what is told went through the redactor."""
+    told: list[Mapping[str, Any]] = []
+    journal = Journal(tmp_path / "journal.jsonl", Redactor(["hunter22"]))
+    journal.listen(told.append)
+    journal.note("failed", cause="the token hunter22 is bad", deep={"x": ["hunter22"]})
+    journal.close()
+    assert "hunter22" not in (tmp_path / "journal.jsonl").read_text() + str(told) + str(journal.events)
+
+
+async def test_a_listener_cannot_fail_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What a listener raises becomes a warning, and the next listener is told all the same."""
+    told: list[Mapping[str, Any]] = []
+
+    def broken(_event: Mapping[str, Any]) -> None:
+        raise ValueError("no screen")
+
+    journal = Journal(tmp_path / "journal.jsonl", Redactor())
+    journal.listen(broken)
+    journal.listen(told.append)
+    journal.note("started")
+    journal.close()
+    assert len(told) == 1
+    assert "no screen" in capsys.readouterr().err
+
+
+async def test_a_full_disk_stops_an_intent_and_not_a_note(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """An intent that cannot be written is refused; a note that cannot be written is still told."""
+    (tmp_path / "journal.jsonl").symlink_to("/dev/full")
+    journal = Journal(tmp_path / "journal.jsonl", Redactor())
+    with pytest.raises(Refused, match="No space left"):
+        journal.intend("begun", step="git_push")
+    journal.note("turned_back")
+    journal.close()
+    assert [event["event"] for event in journal.events] == ["turned_back"]
+    assert "No space left" in capsys.readouterr().err
+
+
+async def test_a_timed_block_says_how_it_ended(tmp_path: Path) -> None:
+    """Success keeps what was said, failure the reason and the next action, interruption its name; all keep seconds."""
+    journal = Journal(tmp_path / "journal.jsonl", Redactor())
+    with journal.timed("", "git_push") as said:
+        said(Done("pushed", {"pushed": {"sha": "abc"}}))
+    with pytest.raises(Failed), journal.timed("undo_", "git_push"):
+        raise Failed("pushing", "main", "no", "Mend it.")
+    with pytest.raises(asyncio.CancelledError), journal.timed("", "health_checks"):
+        raise asyncio.CancelledError
+    journal.close()
+    done, failed, interrupted = journal.events
+    assert (done["event"], done["detail"], done["pushed"]) == ("done", "pushed", {"sha": "abc"})
+    assert (failed["event"], failed["cause"], failed["next_action"]) == ("undo_failed", "pushing main: no", "Mend it.")
+    assert (interrupted["event"], interrupted["interrupted"]) == ("failed", True)
+    assert all(event["seconds"] >= 0 for event in journal.events)
