@@ -1,0 +1,179 @@
+"""Carry one production change, code and data, to a healthy end inside two minutes - or put everything back."""
+
+import asyncio
+import sys
+from argparse import ArgumentParser, Namespace
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+
+def parse(words: Sequence[str]) -> Namespace:
+    """Read the command line; --help and a mistake in it end here, with code 0 and 2."""
+    parser = ArgumentParser(prog="orchestrate.py", description=__doc__, epilog="Exit codes and endings: runbook.md.")
+    parser.add_argument("--prod", action="store_true", help="look, show the plan, ask once, then release to production")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="rehearse on local stand-ins; with --prod: only look and plan"
+    )
+    parser.add_argument(
+        "--config", type=Path, metavar="FILE", help="settings (TOML), else [tool.orchestrate] in pyproject.toml"
+    )
+    parser.add_argument("--yes", action="store_true", help="do not ask")
+    parser.add_argument("--json", action="store_true", help="journal events on stdout, one JSON object a line")
+    parser.add_argument("--verbose", action="store_true", help="show tracebacks")
+    parser.add_argument(
+        "--fail", metavar="STEP[:KIND]", help="with --dry-run: break that step; KIND is fail, hang or lost"
+    )
+    parser.add_argument("--staged", action="store_true", help="with --dry-run: builds wait for their activation")
+    options = parser.parse_args(words)
+    if not (options.prod or options.dry_run):
+        parser.error("say --prod, or --dry-run to rehearse")
+    if options.prod and (options.fail or options.staged):
+        parser.error("--fail and --staged are for --dry-run on the stand-ins")
+    return options
+
+
+if __name__ == "__main__":
+    OPTIONS = parse(sys.argv[1:])  # before the imports below, so that --help and a mistyped option answer at once
+
+from steps import Plan, plan
+from steps.support.console.rim import guarded
+from steps.support.console.session import Run, session
+from steps.support.engine import clock
+from steps.support.engine.budget import Reserve, Window, preflight
+from steps.support.engine.journal import reason
+from steps.support.engine.lock import locked, refuse_if_locked
+from steps.support.engine.step import Change, NeedsHuman, Refused, Step
+from steps.support.production import production
+from steps.support.release import release
+from steps.support.settings import for_production, load
+from steps.support.stage import Stage
+
+Seen = Mapping[str, Any]  # what each step saw, by its name
+
+
+async def carry(stage: Stage, steps: Plan, run: Run) -> None:
+    """Look at everything, show the plan, ask; then lock, look again, start the clock and go."""
+    seen = await look(stage, steps, run)
+    await run.ask()
+    async with locked(stage.turso, run.id, run.lease, run.warn):
+        async with preflight():
+            for change in (step for step in steps if isinstance(step, Change)):
+                await change.recheck(stage, seen[change.name])
+        await forward_or_back(stage, steps, seen, run)
+
+
+async def look(stage: Stage, steps: Plan, run: Run) -> Seen:
+    """Have every step look before the clock starts, and show the plan that follows; nothing is touched."""
+    seen = {}
+    async with preflight():
+        for step in steps:
+            with run.journal.timed("look_", step.name):
+                seen[step.name] = await step.look(stage)
+    run.journal.note(
+        "planned", steps=[{"name": step.name, "plan": step.plan(seen[step.name])} for step in steps]
+    )
+    return seen
+
+
+async def forward_or_back(stage: Stage, steps: Plan, seen: Seen, run: Run) -> None:
+    """Act in order under the clock; whatever ends it early has everything that was begun put back."""
+    window, taken = run.budget.start(), list[Change[Any]]()
+    run.journal.note("started")
+    try:
+        for step in steps:
+            await act(stage, step, seen[step.name], window, run, taken)
+        run.journal.note("arrived", used=window.used)
+    except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - whatever it is, what was begun goes back
+        with run.interrupts.turning_back():
+            run.journal.note("turned_back", **reason(error), used=window.used)
+            await back(stage, taken, seen, window.turn_back(), run)
+
+
+async def act(  # noqa: PLR0913, PLR0917 - it is one line of the plan, with all that the line stands for
+    stage: Stage, step: Step[Any], seen: Any, window: Window, run: Run, taken: list[Change[Any]]
+) -> None:
+    """Act one step within its limit. A change counts as begun before it acts: a call cut off may still land."""
+    if isinstance(step, Change):
+        window.admit(step.name, step.expected)
+    run.journal.intend(
+        "begun", step=step.name, change=isinstance(step, Change), limit=window.limit(step.name), seen=seen
+    )
+    if isinstance(step, Change):
+        taken.append(step)
+    try:
+        with run.journal.timed("", step.name) as said:
+            async with window.scope(step.name):
+                said(await step.act(stage, seen))
+    except Refused:
+        taken[:] = [change for change in taken if change is not step]  # it is certain that nothing of it was begun
+        raise
+
+
+async def back(stage: Stage, taken: Sequence[Change[Any]], seen: Seen, reserve: Reserve, run: Run) -> None:
+    """Undo newest first; one that fails stops no other, unless what is older rests on it. Then look at the world."""
+    foundation = ""
+    for change in reversed(taken):
+        if foundation:
+            run.journal.note("left", step=change.name, cause=f"it rests on {foundation}, which is not put back")
+        elif not await undone(stage, change, seen[change.name], reserve, run) and change.foundation:
+            foundation = change.name
+    remains = {change.name: await remaining(stage, change, seen[change.name], reserve) for change in taken}
+    run.journal.note("verified", remains={name: what for name, what in remains.items() if what})
+    if any(remains.values()):
+        raise NeedsHuman(
+            "putting back", "the release", "; ".join(filter(None, remains.values())), "Follow the runbook."
+        )
+
+
+async def undone(stage: Stage, change: Change[Any], seen: Any, reserve: Reserve, run: Run) -> bool:
+    """Undo one change within its ceiling; say whether it is put back."""
+    run.journal.note("undo_begun", step=change.name, limit=reserve.limit(change.name))
+    try:
+        with run.journal.timed("undo_", change.name) as said:
+            async with reserve.scope(change.name):
+                said(await change.undo(stage, seen))
+    except Exception:  # noqa: BLE001 - it is journalled, and the next one must have its turn
+        return False
+    return True
+
+
+async def remaining(stage: Stage, change: Change[Any], seen: Any, reserve: Reserve) -> str:
+    """Ask the world, not our memory, what of a change is still there."""
+    try:
+        async with reserve.scope(change.name):
+            return await change.remains(stage, seen)
+    except Exception as error:  # noqa: BLE001 - not to know is not to be restored
+        return f"{change.name}: not known whether it is put back ({error})"
+
+
+async def released(options: Namespace) -> int:
+    """Release to production; with --dry-run only look at it and plan."""
+    settings = for_production(load(options.config))
+    what = release(settings.sql, settings.health_checks(settings.secrets.environment()))
+    async with session("prod", what, settings, options) as run, production(settings) as stage:
+        if options.dry_run:
+            await look(stage, plan(what), run)
+            await refuse_if_locked(stage.turso)
+        else:
+            await carry(stage, plan(what), run)
+    return run.exit_code
+
+
+async def rehearsed(options: Namespace) -> int:
+    """Rehearse on local stand-ins: a run that goes well and one that fails late, or the one that --fail describes."""
+    from steps.support.standin.rehearsal import SECRETS, fault, rehearsal  # noqa: PLC0415 - production needs no stand-in
+
+    settings, codes = load(options.config), []
+    for broken in [options.fail] if options.fail else [None, "health_checks:fail"]:
+        what = release(settings.sql, settings.health_checks(SECRETS))
+        faults = fault(broken, tuple(step.name for step in plan(what)))
+        async with session("dry-run", what, settings, options) as run:
+            async with rehearsal(settings, faults, run.journal, staged=options.staged) as stage:
+                await carry(stage, plan(what), run)
+        codes.append(run.exit_code)
+    return codes[0] if options.fail else int(codes != [0, 1])
+
+
+if __name__ == "__main__":
+    sys.exit(guarded(lambda: clock.run(released(OPTIONS) if OPTIONS.prod else rehearsed(OPTIONS)), OPTIONS.verbose))

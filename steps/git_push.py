@@ -1,0 +1,127 @@
+"""Send the release's commits to the branch that the platform builds; going back adds a commit, and rewrites nothing."""
+
+import asyncio
+from contextlib import suppress
+from dataclasses import dataclass
+
+from steps.support.engine.step import Change, Done, Failed, Refused
+from steps.support.gateways.answers import NotSent, Rejected, Unknown
+from steps.support.gateways.git import Commit, Git
+from steps.support.gateways.vercel import Vercel
+from steps.support.release import Release
+from steps.support.retry import insist
+from steps.support.stage import Stage
+
+SETTLE = 2.0  # seconds in which a push that was cut off may still land
+BUILD_SHOWS = 3.0  # seconds in which the platform takes up a new commit
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """Where the branch is, here and on the remote, and what the remote's files are."""
+
+    sha: str
+    before: str
+    before_tree: str
+    commits: tuple[Commit, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class GitPush(Change[Seen]):
+    """Push exactly the commit that was looked at."""
+
+    release: Release
+    name = "git_push"
+
+    async def look(self, stage: Stage) -> Seen:
+        """See a clean tree on the right branch, ahead of the remote's, and probe the permission to push."""
+        await _refuse_unready(stage.git)
+        sha, before = await stage.git.head(), await stage.git.fetch()
+        await _refuse_diverged(stage.git, sha, before)
+        try:
+            await stage.git.push(sha, rehearse=True)
+        except (Rejected, NotSent, Unknown) as error:
+            raise Refused("probing the push to", stage.git.branch, error.cause, error.remedy) from None
+        return Seen(sha, before, await stage.git.tree(before), await stage.git.commits(before, sha))
+
+    def plan(self, seen: Seen) -> str:
+        """Say which commits go out."""
+        subjects = "; ".join(f"{commit.sha[:8]} {commit.subject}" for commit in seen.commits)
+        return f"push {len(seen.commits)} commit(s) onto {seen.before[:8]} (permission probed, not proved): {subjects}"
+
+    async def act(self, stage: Stage, seen: Seen) -> Done:
+        """Push. A refusal by the remote is certain to have changed nothing."""
+        try:
+            await stage.git.push(seen.sha)
+        except (Rejected, NotSent) as error:
+            raise Refused("pushing to", stage.git.branch, error.cause, error.remedy) from None
+        return Done(f"{stage.git.branch} is at {seen.sha[:8]}", {"pushed": {"sha": seen.sha, "before": seen.before}})
+
+    async def undo(self, stage: Stage, seen: Seen) -> Done:
+        """Put a commit with the files of before on top of ours."""
+        if await _settled(stage.git, seen) == seen.before:
+            return Done(f"{stage.git.branch} never moved")
+        if not await self.remains(stage, seen):
+            return Done(f"the files of {seen.before[:8]} are already back")
+        _refuse_foreign(stage.git.branch, await insist(stage.git.remote_head), seen)
+        why = f"Run {self.release.run} did not end well; the files are those of {seen.before}."
+        restoring = await stage.git.commit_tree(seen.before_tree, seen.sha, f"Put back {seen.before[:8]}\n\n{why}")
+        await stage.git.push(restoring)
+        build = await _stop_build(stage.vercel, restoring)
+        retry = f"git pull --ff-only && git revert --no-edit {restoring}"
+        return Done(f"the files of {seen.before[:8]} are back as {restoring[:8]}; {build}", {"retry": retry})
+
+    async def remains(self, stage: Stage, seen: Seen) -> str:
+        """Compare the files of the remote branch with those of before."""
+        now = await insist(stage.git.fetch)
+        same = await stage.git.tree(now) == seen.before_tree
+        return "" if same else f"{stage.git.branch} is at {now[:8]}, whose files are not those of {seen.before[:8]}"
+
+
+async def _refuse_unready(git: Git) -> None:
+    if (branch := await git.branch_checked_out()) != git.branch:
+        raise Refused(
+            "reading", "the repository", f"{branch or 'no branch'} is checked out", f"Check out {git.branch}."
+        )
+    if changes := await git.uncommitted():
+        shown = ", ".join(changes[:5]) + (f" and {len(changes) - 5} more" if len(changes) > 5 else "")  # noqa: PLR2004
+        raise Refused("reading", "the repository", f"it is not clean: {shown}", "Commit, stash or ignore these files.")
+
+
+async def _refuse_diverged(git: Git, sha: str, before: str) -> None:
+    if sha == before:
+        raise Refused("comparing", git.branch, "the remote already has every commit", "Commit what is to be released.")
+    if not await git.is_ancestor(before, sha):
+        raise Refused(
+            "comparing",
+            git.branch,
+            f"the remote is at {before[:8]}, which is not below {sha[:8]}",
+            "Pull or rebase first.",
+        )
+
+
+async def _settled(git: Git, seen: Seen) -> str:
+    """Give the remote's head, waiting a little while it is still where it was: a push cut off may yet land."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(SETTLE):
+            while await insist(git.remote_head) == seen.before:
+                await asyncio.sleep(0.25)
+    return await insist(git.remote_head)
+
+
+def _refuse_foreign(branch: str, now: str, seen: Seen) -> None:
+    if now != seen.sha:
+        cause = f"somebody pushed {now[:8]} after this run's {seen.sha[:8]}"
+        raise Failed("putting back", branch, cause, "Agree with them; then revert this run's commits by hand.")
+
+
+async def _stop_build(vercel: Vercel, sha: str) -> str:
+    """Cancel the build of the restoring commit when it shows up in time; say what came of it."""
+    try:
+        async with asyncio.timeout(BUILD_SHOWS):
+            while not (builds := await insist(lambda: vercel.production_deployments(sha))):
+                await asyncio.sleep(0.25)
+            await vercel.cancel(builds[0].id)
+            return f"its build {builds[0].id} is cancelled"
+    except (TimeoutError, Rejected, Unknown, NotSent):
+        return "the platform may build that commit: it is the code of before"

@@ -1,0 +1,1 @@
+"""What the engineer sees and keeps: command line, plan, progress, report."""

@@ -1,0 +1,87 @@
+"""The tool's own rows in the user's database, all `_orchestrate_*`: the marker of each attempt, and the lock."""
+
+from dataclasses import dataclass
+
+from steps.support.gateways.database import Statement
+
+APPLIED, FENCED, ROLLED_BACK = "applied", "fenced", "rolled_back"
+
+CREATE = (
+    Statement(
+        """CREATE TABLE IF NOT EXISTS _orchestrate_migrations (
+  attempt TEXT PRIMARY KEY, name TEXT NOT NULL, sha256 TEXT,
+  state TEXT NOT NULL CHECK (state IN ('applied', 'fenced', 'rolled_back')),
+  at INTEGER NOT NULL DEFAULT (unixepoch()), rolled_back_at INTEGER, token INTEGER,
+  code_order TEXT, previous_deployment TEXT, previous_commit TEXT, schema_before TEXT,
+  base TEXT, rollback_base TEXT, rollback_sql TEXT, verify_rollback_sql TEXT)"""
+    ),
+    Statement(
+        "CREATE UNIQUE INDEX IF NOT EXISTS _orchestrate_migrations_applied"
+        " ON _orchestrate_migrations(name) WHERE state = 'applied'"
+    ),
+    Statement(
+        """CREATE TABLE IF NOT EXISTS _orchestrate_lock (name TEXT PRIMARY KEY, run TEXT NOT NULL, who TEXT NOT NULL,
+  host TEXT NOT NULL, since INTEGER NOT NULL, token INTEGER NOT NULL, expires_at INTEGER NOT NULL)"""
+    ),
+)
+
+HOLDER = Statement(
+    """SELECT run, who, host, datetime(since, 'unixepoch') AS since, datetime(expires_at, 'unixepoch') AS expires, token
+  FROM _orchestrate_lock WHERE name = 'production' AND expires_at > unixepoch()"""
+)
+HELD = """EXISTS (SELECT 1 FROM _orchestrate_lock
+  WHERE name = 'production' AND run = ? AND token = ? AND expires_at > unixepoch())"""
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The lock as a run holds it. A run takes it once, so its token never changes."""
+
+    run: str
+    token: int
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """What the marker row keeps of one attempt, besides the change itself."""
+
+    run: str
+    order: str
+    previous_deployment: str
+    previous_commit: str
+    schema: str
+    tables: tuple[str, ...]
+
+
+def take_lock(run: str, who: str, host: str, seconds: int) -> Statement:
+    """Take the lock if nobody holds it; its token is one higher than the last one's."""
+    sql = """INSERT INTO _orchestrate_lock (name, run, who, host, since, token, expires_at)
+  VALUES ('production', ?1, ?2, ?3, unixepoch(), 1, unixepoch() + ?4)
+  ON CONFLICT (name) DO UPDATE SET run = excluded.run, who = excluded.who, host = excluded.host,
+    since = excluded.since, token = token + 1, expires_at = excluded.expires_at
+  WHERE expires_at <= unixepoch()"""
+    return Statement(sql, (run, who, host, seconds), "taking the lock")
+
+
+def give_lock_back(lease: Lease) -> Statement:
+    """End the lease. The row stays, so that tokens never start again."""
+    sql = "UPDATE _orchestrate_lock SET expires_at = 0 WHERE name = 'production' AND run = ? AND token = ?"
+    return Statement(sql, (lease.run, lease.token), "giving the lock back")
+
+
+def marker_of(attempt: str) -> Statement:
+    """Read one marker row."""
+    return Statement("SELECT * FROM _orchestrate_migrations WHERE attempt = ?", (attempt,), "the marker row")
+
+
+def applied(name: str) -> Statement:
+    """Read the marker row of a change that is applied."""
+    sql = "SELECT * FROM _orchestrate_migrations WHERE name = ? AND state = 'applied'"
+    return Statement(sql, (name,), "the marker row")
+
+
+def fence(attempt: str, name: str) -> tuple[Statement, ...]:
+    """Build the statements after which this attempt, wherever its request still is, can never commit."""
+    sql = """INSERT INTO _orchestrate_migrations (attempt, name, state) VALUES (?, ?, 'fenced')
+  ON CONFLICT (attempt) DO NOTHING"""
+    return (*CREATE, Statement(sql, (attempt, name), "the fence"), marker_of(attempt))

@@ -1,0 +1,113 @@
+"""The production database, in the tool's own words, on whatever transport carries it."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from steps.support.gateways import ledger, migration
+from steps.support.gateways.answers import Rejected
+from steps.support.gateways.database import Database, Rows, Statement, Value
+from steps.support.gateways.ledger import Attempt, Lease
+from steps.support.sql_folder import DatabaseChange, SqlCheck
+
+Row = Mapping[str, Value]
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who holds the lock; times are UTC as the database tells them."""
+
+    run: str
+    who: str
+    host: str
+    since: str
+    expires: str
+    token: int
+
+
+class Turso:
+    """What a run asks of the database. Nothing here retries or decides; errors are the transport's."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    @property
+    def address(self) -> str:
+        """Where the database is, without any secret."""
+        return self._database.address
+
+    async def read(self, statement: Statement) -> Rows:
+        """Run one reading statement."""
+        return await self._database.query(statement)
+
+    async def parse(self, statements: Sequence[Statement]) -> tuple[str | None, ...]:
+        """Have the engine parse statements; each one's syntax error, or None."""
+        return await self._database.parse(statements)
+
+    async def schema(self) -> str:
+        """Give the schema's fingerprint: every object's type, name and DDL, the tool's own left out."""
+        return str((await self.read(Statement(migration.SCHEMA))).scalar)
+
+    async def tables(self) -> tuple[str, ...]:
+        """Name the user's tables."""
+        return tuple(str(row[0]) for row in (await self.read(Statement(migration.TABLES))).values)
+
+    async def marker(self, attempt: str) -> Row | None:
+        """Give an attempt's marker row; None where there is none."""
+        return await self._own(ledger.marker_of(attempt))
+
+    async def applied(self, name: str) -> Row | None:
+        """Give the marker row of a change that is applied; None where it is not."""
+        return await self._own(ledger.applied(name))
+
+    async def migrate(self, change: DatabaseChange, attempt: Attempt, lease: Lease) -> int:
+        """Commit the change whole, or not at all; gives the rows it changed. Unknown when COMMIT's answer was lost."""
+        results = await self._database.transaction(statements := migration.migrate(change, attempt, lease))
+        own = {id(statement) for statement in change.migrate}
+        return sum(rows.changed for statement, rows in zip(statements, results, strict=True) if id(statement) in own)
+
+    async def fence(self, attempt: str, name: str) -> Row:
+        """Settle an attempt for good: give its marker row, or make one after which it can never commit."""
+        return (await self._database.transaction(ledger.fence(attempt, name)))[-1].records[0]
+
+    async def roll_back(
+        self, marker: Row, statements: Sequence[Statement], checks: Sequence[SqlCheck], lease: Lease
+    ) -> None:
+        """Take an applied attempt back, whole or not at all."""
+        counted = [table for table in json.loads(str(marker["base"])) if table]
+        take_back = migration.roll_back(statements, checks, str(marker["attempt"]), counted, lease)
+        await self._database.transaction(take_back)
+
+    async def lock(self, run: str, who: str, host: str, seconds: float) -> Holder | None:
+        """Take the lock for so many seconds if nobody holds it; gives who holds it then."""
+        take = ledger.take_lock(run, who, host, round(seconds))
+        rows = (await self._database.transaction((*ledger.CREATE, take, ledger.HOLDER)))[-1]
+        return _holder(next(iter(rows.records), None))
+
+    async def holder(self) -> Holder | None:
+        """Say who holds the lock; None where nobody does."""
+        return _holder(await self._own(ledger.HOLDER))
+
+    async def lease(self, run: str) -> Lease:
+        """Give this run's hold on the lock. Raises Rejected when it has none any more."""
+        holder = await self.holder()
+        if holder is None or holder.run != run:
+            raise Rejected(
+                "writing to", self.address, "this run no longer holds the lock", "Run again to see who does."
+            )
+        return Lease(run, holder.token)
+
+    async def unlock(self, lease: Lease) -> None:
+        """Give the lock back, if it is still this run's."""
+        await self._database.query(ledger.give_lock_back(lease))
+
+    async def _own(self, statement: Statement) -> Row | None:
+        """Read one row of a table of ours, which the first run has yet to create."""
+        exists = Statement("SELECT 1 FROM sqlite_schema WHERE name = '_orchestrate_migrations'")
+        if (await self.read(exists)).scalar is None:
+            return None
+        return next(iter((await self.read(statement)).records), None)
+
+
+def _holder(row: Row | None) -> Holder | None:
+    return Holder(**row) if row else None  # type: ignore[arg-type]  # the columns are the fields

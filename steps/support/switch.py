@@ -1,0 +1,88 @@
+"""Production's switch: who turns it in this run, and what it stands on. Shared by the steps that may own it."""
+
+import asyncio
+from contextlib import suppress
+from dataclasses import dataclass
+
+from steps.support.engine.step import Done, Failed, Refused
+from steps.support.gateways.answers import NotSent, Rejected, Unknown
+from steps.support.gateways.vercel import Deployment, Vercel
+from steps.support.retry import insist
+
+POLL = 1.0  # seconds between two looks at the platform
+NO_DEPLOYMENT = 20.0  # seconds after which a push that shows no deployment will show none
+WORKING = {"QUEUED", "INITIALIZING", "BUILDING"}
+
+
+@dataclass(frozen=True, slots=True)
+class Production:
+    """What production was before: the live deployment and its commit, and whether a new one goes live by itself."""
+
+    id: str
+    sha: str
+    auto_assign: bool
+
+
+async def production(vercel: Vercel) -> Production:
+    """Read what is live. Raises Refused when target and alias disagree, or nothing is live."""
+    try:
+        project, served = await vercel.project(), await vercel.served()
+        if served is None or served != project.production_id:
+            cause = f"the production target is {project.production_id}, but {vercel.host} serves {served}"
+            raise Refused("reading", f"project {project.name}", cause, "Settle which deployment is to be live.")
+        return Production(served, (await vercel.deployment(served)).sha, project.auto_assign)
+    except (NotSent, Rejected, Unknown) as error:
+        raise Refused(error.operation, error.subject, error.cause, error.remedy) from None
+
+
+async def ours(vercel: Vercel, sha: str) -> Deployment:
+    """Wait until the platform shows the production deployment of this commit. Raises Failed when it shows none."""
+    try:
+        async with asyncio.timeout(NO_DEPLOYMENT):
+            while not (found := await insist(lambda: vercel.production_deployments(sha), every=POLL)):
+                await asyncio.sleep(POLL)
+            return found[0]
+    except TimeoutError:
+        cause, remedy = f"the platform shows none after {NO_DEPLOYMENT:.0f} s", "Check the project's Git connection."
+        raise Failed("looking for", f"a deployment of {sha[:8]}", cause, remedy) from None
+
+
+async def built(vercel: Vercel, identifier: str) -> Deployment:
+    """Wait until a build is READY. Raises Failed on any other end, with the log's last lines."""
+    while (deployment := await insist(lambda: vercel.deployment(identifier), every=POLL)).state in WORKING:
+        await asyncio.sleep(POLL)
+    if deployment.state != "READY":
+        log = await insist(lambda: vercel.build_errors(identifier))
+        cause = f"it ended as {deployment.state} {deployment.reason}\n{log}".strip()
+        raise Failed("building", identifier, cause, "Mend the build and release again.")
+    return deployment
+
+
+async def live(vercel: Vercel, identifier: str) -> None:
+    """Wait until production target and public alias are this deployment."""
+    while await insist(vercel.live, every=POLL) != identifier:
+        await asyncio.sleep(POLL)
+
+
+async def back(vercel: Vercel, sha: str, before: Production) -> Done:
+    """Put the live deployment of before back where this release's is live; wait until the public alias serves it."""
+    now = await insist(vercel.served)
+    mine = {deployment.id for deployment in await insist(lambda: vercel.production_deployments(sha))}
+    project = await insist(vercel.project)
+    if now == before.id and project.production_id == before.id:
+        return Done(f"{before.id} is live, as before")
+    if not {now, project.production_id} <= {*mine, before.id}:
+        cause = f"it serves {now}, which is neither this run's nor the one before"
+        raise Failed("putting back", vercel.host, cause, "Somebody deployed meanwhile: settle what is to be live.")
+    with suppress(Unknown):  # where the answer is lost, what counts is what becomes live
+        await vercel.roll_back(before.id)
+    await live(vercel, before.id)
+    pinned = "the project is pinned: nothing goes live by itself until a promotion"
+    return Done(f"{before.id} is live again; {pinned}", {"pinned": True})
+
+
+async def standing(vercel: Vercel, before: Production) -> str:
+    """Say how what is live differs from before; empty when it does not."""
+    target, served = (await insist(vercel.project)).production_id, await insist(vercel.served)
+    same = target == served == before.id
+    return "" if same else f"production is {target} and {vercel.host} serves {served}, not {before.id}"

@@ -1,0 +1,108 @@
+"""Change the database in one transaction that holds its own proof; going back loses no row written since."""
+
+from dataclasses import dataclass
+
+from steps.support.engine.step import Change, Done, Failed, Refused
+from steps.support.gateways import ledger
+from steps.support.gateways.answers import NotSent, Rejected, Unknown
+from steps.support.gateways.ledger import Attempt
+from steps.support.gateways.turso import Row, Turso
+from steps.support.release import Release
+from steps.support.retry import insist
+from steps.support.sql_folder import DatabaseChange, read_checks, read_script
+from steps.support.stage import Stage
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """The schema before, the tables whose rows are counted, and what the marker row keeps of what was live."""
+
+    schema: str
+    tables: tuple[str, ...]
+    deployment: str
+    commit: str
+
+
+@dataclass(frozen=True, slots=True)
+class TursoMigration(Change[Seen]):
+    """migrate.sql, whole or not at all. What came before rests on it: code goes back only once the schema has."""
+
+    release: Release
+    name = "turso_migration"
+    foundation = True
+
+    async def look(self, stage: Stage) -> Seen:
+        """See the schema, have the engine parse every statement, and make sure that the change is not there yet."""
+        try:
+            await _refuse_unparsable(stage.turso, self.release.change)
+            await _refuse_applied(stage.turso, self.release.change.name)
+            schema, tables = await stage.turso.schema(), await stage.turso.tables()
+            live = await stage.vercel.project()
+            commit = (await stage.vercel.deployment(live.production_id)).sha if live.production_id else ""
+        except (NotSent, Rejected, Unknown) as error:
+            raise Refused(error.operation, error.subject, error.cause, error.remedy) from None
+        return Seen(schema, tables, live.production_id or "", commit)
+
+    def plan(self, seen: Seen) -> str:
+        """Say what runs, and what is asserted before it commits."""
+        change, counted = self.release.change, set(seen.tables) - set(self.release.change.changes)
+        parts = (
+            f"{len(change.migrate)} statements, {len(change.verify)} checks, the rows of {len(counted)} tables counted"
+        )
+        return f"{change.name} in one transaction: {parts}; undone by rollback.sql, which loses no row written since"
+
+    async def act(self, stage: Stage, seen: Seen) -> Done:
+        """Commit the change. A refusal is certain to have changed nothing; a lost answer is settled by undo."""
+        change, run = self.release.change, self.release.run
+        attempt = Attempt(run, self.release.order, seen.deployment, seen.commit, seen.schema, seen.tables)
+        try:
+            changed = await stage.turso.migrate(change, attempt, await stage.turso.lease(run))
+        except (Rejected, NotSent) as error:
+            raise Refused(error.operation, error.subject, error.cause, error.remedy) from None
+        facts = {"migration": {"name": change.name, "sha256": change.sha256, "rows_changed": changed}}
+        return Done(f"{change.name} is committed, {changed} rows changed", facts)
+
+    async def undo(self, stage: Stage, seen: Seen) -> Done:  # noqa: ARG002 - what was applied is in the marker row
+        """Settle whether it committed, fencing it if not; then run the rollback that the marker row keeps."""
+        marker = await insist(lambda: stage.turso.fence(self.release.run, self.release.change.name))
+        if marker["state"] == ledger.APPLIED:
+            marker = await insist(lambda: _roll_back(stage.turso, marker, self.release.run))
+            return Done(f"{self.release.change.name} is rolled back")
+        return Done(f"nothing of it is in the database ({marker['state']!s})")
+
+    async def remains(self, stage: Stage, seen: Seen) -> str:
+        """Compare the schema with the one before."""
+        same = await insist(stage.turso.schema) == seen.schema
+        return "" if same else f"the schema of {stage.turso.address} is not the one before"
+
+
+async def _refuse_unparsable(turso: Turso, change: DatabaseChange) -> None:
+    statements = (
+        *change.migrate,
+        *change.rollback,
+        *(check.statement for check in (*change.verify, *change.verify_rollback)),
+    )
+    errors = zip(statements, await turso.parse(statements), strict=True)
+    if wrong := [f"{statement.name}: {error}" for statement, error in errors if error]:
+        raise Refused("parsing", "the SQL folder", "; ".join(wrong), "Mend these statements; nothing was run.")
+
+
+async def _refuse_applied(turso: Turso, name: str) -> None:
+    if marker := await turso.applied(name):
+        cause = f"run {marker['attempt']!s} applied it already"
+        raise Refused("planning", name, cause, "There is nothing to migrate; give a new change a new `-- name:`.")
+
+
+async def _roll_back(turso: Turso, marker: Row, run: str) -> Row:
+    """Roll back once, unless an earlier answer was lost and it is done; gives the marker row as it is then."""
+    now = await turso.marker(str(marker["attempt"]))
+    if now and now["state"] == ledger.ROLLED_BACK:
+        return now
+    statements = read_script(str(marker["rollback_sql"]), "rollback.sql")
+    checks = read_checks(str(marker["verify_rollback_sql"]), "verify_rollback.sql")
+    try:
+        await turso.roll_back(marker, statements, checks, await turso.lease(run))
+    except Rejected as error:
+        cause = f"{error.subject}: {error.cause}"
+        raise Failed("rolling back", str(marker["name"]), cause, "The database is as the migration left it.") from None
+    return {**marker, "state": ledger.ROLLED_BACK}

@@ -1,0 +1,55 @@
+"""Ask the migrated database every question of verify.sql, and show what it answers."""
+
+from dataclasses import dataclass
+
+from steps.support.engine.step import Check, Done, Failed
+from steps.support.gateways.answers import Rejected
+from steps.support.gateways.database import Rows
+from steps.support.release import Release
+from steps.support.retry import insist
+from steps.support.sql_folder import SqlCheck
+from steps.support.stage import Stage
+
+SHOWN = 5  # rows of an answer
+
+
+@dataclass(frozen=True, slots=True)
+class VerificationQuery(Check[None]):
+    """The named checks of verify.sql, after the commit."""
+
+    release: Release
+    name = "verification_query"
+
+    async def look(self, stage: Stage) -> None:
+        """There is nothing to see before: the checks are about what is to come."""
+
+    def plan(self, seen: None) -> str:  # noqa: ARG002
+        """Name the checks."""
+        return "ask: " + ", ".join(check.name for check in self.release.change.verify)
+
+    async def act(self, stage: Stage, seen: None) -> Done:  # noqa: ARG002
+        """Ask each; all that fail are named."""
+        answers = [(check, await _ask(stage, check)) for check in self.release.change.verify]
+        if wrong := [
+            f"{check.name}: {_shown(rows) or 'no rows'}"
+            for check, rows in answers
+            if bool(rows.values) != check.expects_rows
+        ]:
+            raise Failed(
+                "verifying", "the database", "; ".join(wrong), "Read rows like these on a copy before releasing again."
+            )
+        expected = {check.name: rows.records[:SHOWN] for check, rows in answers if check.expects_rows}
+        shown = "; ".join(_shown(rows) for check, rows in answers if check.expects_rows)
+        return Done(f"{len(answers)} checks hold{': ' + shown if shown else ''}", {"rows": expected})
+
+
+async def _ask(stage: Stage, check: SqlCheck) -> Rows:
+    try:
+        return await insist(lambda: stage.turso.read(check.statement))
+    except Rejected as error:
+        raise Failed(error.operation, error.subject, error.cause, error.remedy) from None
+
+
+def _shown(rows: Rows) -> str:
+    texts = [", ".join(f"{column}={value!r}" for column, value in record.items()) for record in rows.records[:SHOWN]]
+    return " | ".join(texts) + (f" and {len(rows.values) - SHOWN} more" if len(rows.values) > SHOWN else "")

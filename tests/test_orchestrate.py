@@ -1,0 +1,233 @@
+"""The policy, on steps that do nothing but succeed, fail or wait, in virtual time."""
+
+import asyncio
+import os
+import signal
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, cast
+
+import pytest
+
+from orchestrate import forward_or_back
+from steps.support.console import report
+from steps.support.console.session import Run
+from steps.support.engine.budget import Budget
+from steps.support.engine.journal import Journal, reason
+from steps.support.engine.signals import Interrupts
+from steps.support.engine.step import Change, Check, Done, Failed, Refused, Step
+from steps.support.gateways.answers import Unknown
+from steps.support.redaction import Redactor
+from steps.support.stage import Stage
+from tests.virtual import VirtualLoop, run
+
+Deed = Callable[[], Awaitable[None]]
+LIMITS = {"git_push": 10.0, "vercel_deployment": 75.0, "turso_migration": 15.0, "health_checks": 20.0}
+
+
+async def _well() -> None:
+    """Succeed at once."""
+
+
+async def _failing() -> None:
+    raise Failed("doing", "it", "it said no", "Mend it.")
+
+
+async def _refusing() -> None:
+    raise Refused("doing", "it", "it said no before it began", "Mend it.")
+
+
+async def _lost() -> None:
+    raise Unknown("doing", "it", "the answer was lost", "Look.")
+
+
+async def _broken() -> None:
+    raise ZeroDivisionError("a defect")
+
+
+async def _hanging() -> None:
+    await asyncio.Event().wait()
+
+
+def _taking(seconds: float) -> Deed:
+    async def deed() -> None:
+        await asyncio.sleep(seconds)
+
+    return deed
+
+
+async def _interrupted() -> None:
+    os.kill(os.getpid(), signal.SIGINT)
+    await asyncio.sleep(1)
+
+
+async def _suspended() -> None:
+    cast("VirtualLoop", asyncio.get_running_loop()).sleep_through(500)
+    await asyncio.sleep(0)
+
+
+@dataclass(frozen=True, eq=False)
+class _Check(Check[None]):
+    name: str = "health_checks"  # type: ignore[misc]
+    deed: Deed = _well
+
+    async def look(self, stage: Stage) -> None:
+        pass
+
+    async def act(self, stage: Stage, seen: None) -> Done:
+        await self.deed()
+        return Done("looked")
+
+    def plan(self, seen: None) -> str:
+        return "check"
+
+
+@dataclass(frozen=True, eq=False)
+class _Change(Change[None]):
+    name: str  # type: ignore[misc]
+    deed: Deed = _well
+    back: Deed = _well
+    left: str = ""
+    done: list[str] = field(default_factory=list)
+    expected: ClassVar[float] = 1.0
+
+    async def look(self, stage: Stage) -> None:
+        pass
+
+    async def act(self, stage: Stage, seen: None) -> Done:
+        await self.deed()
+        return Done("done")
+
+    def plan(self, seen: None) -> str:
+        return "change"
+
+    async def undo(self, stage: Stage, seen: None) -> Done:
+        self.done.append("undo began")
+        await self.back()
+        return Done("put back")
+
+    async def remains(self, stage: Stage, seen: None) -> str:
+        return self.left
+
+
+@dataclass(frozen=True, eq=False)
+class _Foundation(_Change):
+    foundation: ClassVar[bool] = True
+
+
+@dataclass(frozen=True)
+class _Ending:
+    verdict: str
+    code: int
+    undone: tuple[str, ...]
+    seconds: float
+    events: list[Any]
+
+
+def _play(tmp_path: Path, *steps: Step[Any]) -> _Ending:
+    """Run steps in virtual time, and tell how it ended."""
+
+    async def play() -> _Ending:
+        journal = Journal(tmp_path / "journal.jsonl", Redactor())
+        journal.note("opened", run="r", mode="prod", order="CODE_FIRST", budget={"total": 120.0, "reserve": 30.0})
+        interrupts = Interrupts(lambda name: journal.note("signal", name=name))
+        played = Run("r", journal, Budget(120.0, 30.0, LIMITS), interrupts, _well)
+        loop = asyncio.get_running_loop()
+        begun = loop.time()
+        with interrupts.installed():
+            try:
+                await forward_or_back(cast("Stage", None), steps, {step.name: None for step in steps}, played)
+            except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - as a session does
+                journal.note("stopped", **reason(error))
+        journal.close()
+        undone = tuple(event["step"] for event in journal.events if event["event"] == "undo_done")
+        return _Ending(
+            report.verdict(journal.events),
+            report.exit_code(journal.events),
+            undone,
+            loop.time() - begun,
+            journal.events,
+        )
+
+    return run(play())
+
+
+PUSH, MIGRATE = _Change("git_push"), _Foundation("turso_migration")
+BOTH = ("turso_migration", "git_push")
+
+
+@pytest.mark.parametrize(
+    ("steps", "verdict", "code", "undone", "seconds"),
+    [
+        pytest.param((PUSH, MIGRATE, _Check()), "deployed", 0, (), 0, id="all well"),
+        pytest.param((PUSH, MIGRATE, _Check(deed=_failing)), "rolled_back", 1, BOTH, 0, id="a check says no"),
+        pytest.param((_Change("git_push", _refusing), MIGRATE), "refused", 3, (), 0, id="the first change was not begun"),
+        pytest.param((PUSH, _Change("turso_migration", _refusing)), "rolled_back", 1, ("git_push",), 0, id="a later change was not begun"),
+        pytest.param((PUSH, _Change("turso_migration", _lost)), "rolled_back", 1, BOTH, 0, id="an answer was lost"),
+        pytest.param((PUSH, _Change("turso_migration", _broken)), "rolled_back", 1, BOTH, 0, id="a defect in a step"),
+        pytest.param((PUSH, _Change("turso_migration", _hanging)), "rolled_back", 1, BOTH, 15, id="a step hangs"),
+        pytest.param((PUSH, _Change("vercel_deployment", _taking(74)), _Check(deed=_hanging)), "rolled_back", 1, ("vercel_deployment", "git_push"), 90, id="limits are cut to the forward time"),
+        pytest.param((PUSH, _Change("vercel_deployment", _taking(74.5)), _Check(deed=_taking(15)), MIGRATE), "rolled_back", 1, ("vercel_deployment", "git_push"), 89.5, id="no time left to begin a change"),
+        pytest.param((PUSH, _Change("turso_migration", back=_failing), _Check(deed=_failing)), "needs_human", 4, ("git_push",), 0, id="a failing undo stops no other"),
+        pytest.param((PUSH, _Change("turso_migration", back=_broken), _Check(deed=_failing)), "needs_human", 4, ("git_push",), 0, id="a defect in an undo stops no other"),
+        pytest.param((PUSH, _Change("turso_migration", back=_hanging), _Check(deed=_failing)), "needs_human", 4, ("git_push",), 12, id="a hanging undo ends at its ceiling"),
+        pytest.param((PUSH, _Foundation("turso_migration", back=_failing), _Check(deed=_failing)), "needs_human", 4, (), 0, id="what rests on a foundation stays with it"),
+        pytest.param((_Change("git_push", left="it is still there"), _Check(deed=_failing)), "needs_human", 4, ("git_push",), 0, id="the world has the last word"),
+        pytest.param((PUSH, _Check(deed=_interrupted)), "rolled_back", 130, ("git_push",), 0, id="interrupted"),
+        pytest.param((_Check(deed=_interrupted), PUSH), "refused", 130, (), 0, id="interrupted before anything began"),
+        pytest.param((PUSH, _Change("turso_migration", _interrupted, _interrupted)), "needs_human", 4, (), 0, id="interrupted twice"),
+        pytest.param((_Change("git_push", back=_interrupted), _Check(deed=_failing)), "rolled_back", 1, ("git_push",), 1, id="a first signal while putting back"),
+    ],
+)  # fmt: skip
+def test_how_a_run_ends(
+    tmp_path: Path, steps: tuple[Step[Any], ...], verdict: str, code: int, undone: tuple[str, ...], seconds: float
+) -> None:
+    """However a step behaves, the run ends on time, undoes newest first, and its verdict and exit code are true."""
+    ending = _play(tmp_path, *steps)
+    assert (ending.verdict, ending.code, ending.undone) == (verdict, code, undone)
+    assert ending.seconds == pytest.approx(seconds, abs=0.01)
+
+
+def test_a_run_that_overslept_goes_back_with_a_whole_reserve(tmp_path: Path) -> None:
+    """After a suspend past the deadline nothing goes forward, and going back gets the reserve counted from waking."""
+    ending = _play(tmp_path, PUSH, _Change("turso_migration", _suspended, _taking(11)), MIGRATE)
+    assert (ending.verdict, ending.undone) == ("rolled_back", BOTH)
+    assert ending.seconds == pytest.approx(511, abs=0.1)
+
+
+def test_undos_never_outlive_the_budget(tmp_path: Path) -> None:
+    """When forward time was used up, undos that would each fit their ceiling still end with the whole run."""
+    slow = [_Change(name, back=_hanging) for name in ("git_push", "vercel_deployment", "turso_migration")]
+    ending = _play(
+        tmp_path,
+        *slow,
+        _Check(deed=_hanging),
+        _Check(deed=_hanging),
+        _Check(deed=_hanging),
+        _Check(deed=_hanging),
+        _Check(deed=_hanging),
+    )
+    assert ending.verdict == "needs_human"
+    assert ending.seconds <= 120.01
+
+
+def test_a_change_that_cannot_be_journalled_is_not_begun(tmp_path: Path) -> None:
+    """A full disk stops the way forward before the next change, and what was begun is put back all the same."""
+
+    async def fill() -> None:
+        os.set_inheritable(journal_descriptor(tmp_path), False)
+        os.dup2(os.open("/dev/full", os.O_WRONLY), journal_descriptor(tmp_path))
+
+    ending = _play(tmp_path, _Change("git_push", fill), MIGRATE)
+    assert (ending.verdict, ending.code, ending.undone) == ("rolled_back", 1, ("git_push",))
+    assert "No space left" in report.fold(ending.events)["cause"]
+
+
+def journal_descriptor(folder: Path) -> int:
+    """Find the open file of the journal in this folder."""
+    return next(
+        int(link.name)
+        for link in Path("/proc/self/fd").iterdir()
+        if link.exists() and link.samefile(folder / "journal.jsonl")
+    )

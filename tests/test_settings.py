@@ -1,0 +1,112 @@
+"""Configuration: every gap and mistake at once, each with the name to mend it by."""
+
+from pathlib import Path
+
+import pytest
+
+from steps.support import settings
+from steps.support.settings import Misconfigured, for_production, load
+
+
+@pytest.fixture(autouse=True)
+def _bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in settings.Secrets.model_fields:
+        monkeypatch.delenv(name.upper(), raising=False)
+
+
+def _config(folder: Path, text: str) -> Path:
+    path = folder / "orchestrate.toml"
+    path.write_text(text)
+    return path
+
+
+def test_defaults_are_the_designs(tmp_path: Path) -> None:
+    """An empty table gives the documented defaults, and relative folders are beside the file."""
+    loaded = load(_config(tmp_path, ""))
+    assert (loaded.remote, loaded.branch, loaded.budget.total, loaded.budget.reserve) == ("origin", "main", 120, 30)
+    assert (loaded.sql, loaded.runs) == (tmp_path / "sql", tmp_path / "runs")
+    assert loaded.limits.model_dump() == {"git_push": 10, "vercel_deployment": 75, "turso_migration": 15, "verification_query": 5, "activation": 15, "health_checks": 20}  # fmt: skip
+
+
+def test_the_environment_overrules_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every key can be set as ORCHESTRATE_<KEY>, with two underscores between levels."""
+    monkeypatch.setenv("ORCHESTRATE_BRANCH", "release")
+    monkeypatch.setenv("ORCHESTRATE_BUDGET__TOTAL", "60")
+    loaded = load(_config(tmp_path, 'branch = "main"\n[budget]\nreserve = 20\n'))
+    assert (loaded.branch, loaded.budget.total, loaded.budget.reserve) == ("release", 60, 20)
+
+
+def test_all_mistakes_are_told_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Unknown keys, wrong types, wrong ranges and unknown variables come in one message, with the variable to set."""
+    monkeypatch.setenv("ORCHESTRATE_BRNACH", "x")
+    with pytest.raises(Misconfigured) as caught:
+        load(
+            _config(
+                tmp_path, 'brunch = "x"\n[budget]\ntotal = "soon"\n[limits]\ngit_push = -1\n[[health]]\npath = "/x"\n'
+            )
+        )
+    text = str(caught.value)
+    for expected in (
+        "brunch",
+        "budget.total",
+        "ORCHESTRATE_BUDGET__TOTAL",
+        "limits.git_push",
+        "health.0.name",
+        "ORCHESTRATE_BRNACH",
+    ):
+        assert expected in text
+
+
+def test_a_reserve_larger_than_the_budget_is_refused(tmp_path: Path) -> None:
+    """Time for going back is part of the whole."""
+    with pytest.raises(Misconfigured, match="reserve must be smaller than total"):
+        load(_config(tmp_path, "[budget]\ntotal = 20\nreserve = 30\n"))
+
+
+@pytest.mark.parametrize(("text", "words"), [("branch = ", "is not TOML"), (None, "No such file")])
+def test_an_unreadable_file_is_named(tmp_path: Path, text: str | None, words: str) -> None:
+    """A file that is missing or no TOML is one clear message."""
+    path = tmp_path / "missing.toml" if text is None else _config(tmp_path, text)
+    with pytest.raises(Misconfigured, match=words):
+        load(path)
+
+
+def test_production_names_everything_that_is_missing(tmp_path: Path) -> None:
+    """What only production needs is asked for in one message, secrets of the health checks included."""
+    with pytest.raises(Misconfigured) as caught:
+        for_production(load(_config(tmp_path, 'site = "liveone.example"\nrepository = "nowhere"')))
+    text = str(caught.value)
+    for expected in (
+        "vercel.project",
+        "TURSO_DATABASE_URL",
+        "VERCEL_TOKEN",
+        "CRON_SECRET",
+        "SITE_AUTH_TOKEN",
+        "nowhere",
+        "not an http(s) address",
+    ):
+        assert expected in text
+
+
+def test_secrets_come_from_the_environment_or_a_dotenv_file_beside_the_settings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A .env file is read, the environment overrules it, the health checks' headers are filled, and printing shows none."""
+    (tmp_path / ".env").write_text("VERCEL_TOKEN=from-file\nCRON_SECRET=cron-from-file\nUNRELATED=x\n")
+    monkeypatch.setenv("VERCEL_TOKEN", "from-environment")
+    monkeypatch.setenv("SITE_AUTH_TOKEN", "visitor")
+    monkeypatch.setenv("TURSO_DATABASE_URL", "libsql://db.example")
+    loaded = for_production(
+        load(_config(tmp_path, 'site = "https://liveone.example"\nrepository = "."\n[vercel]\nproject = "liveone"'))
+    )
+    cron, data = loaded.health_checks(loaded.secrets.environment())
+    assert sorted(loaded.secrets.values()) == ["cron-from-file", "from-environment", "visitor"]
+    assert cron.request.headers == {"Authorization": "Bearer cron-from-file"}
+    assert data.request.headers == {"Cookie": "auth-token=visitor"}
+    assert "from-environment" not in repr(loaded) + str(loaded.model_dump())
+
+
+def test_secrets_in_the_table_are_refused(tmp_path: Path) -> None:
+    """A token has no place in a file that is committed."""
+    with pytest.raises(Misconfigured, match="vercel_token"):
+        load(_config(tmp_path, 'vercel_token = "x"'))

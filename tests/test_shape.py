@@ -1,0 +1,89 @@
+"""Rules of the tree that no single module can keep."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+import steps
+from steps.support.console import report
+from steps.support.engine.step import Change
+
+ROOT = Path(__file__).parents[1]
+SOURCES = sorted([ROOT / "orchestrate.py", *(ROOT / "steps").rglob("*.py")])
+MAY_IMPORT_SETTINGS = {
+    "orchestrate",
+    "steps.support.production",
+    "steps.support.console.session",
+    "steps.support.standin.rehearsal",
+}
+
+
+def _module(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+def _imports(path: Path) -> set[str]:
+    nodes = list(ast.walk(ast.parse(path.read_text())))
+    plain = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    return plain | {
+        f"{node.module}.{alias.name}" for node in nodes if isinstance(node, ast.ImportFrom) for alias in node.names
+    }
+
+
+def _forbidden(module: str, imported: str) -> bool:
+    """Say whether this import goes against the grain: orchestrate -> steps -> support, and gateways know of no run."""
+    own = imported.startswith(("steps", "orchestrate"))
+    to_support = imported.startswith("steps.support.")
+    if not own or module == "orchestrate":
+        return False
+    if module.startswith("steps.support.gateways"):
+        return (
+            imported.startswith(("steps.support.engine", "steps.support.proof", "steps.support.console"))
+            or not to_support
+        )
+    if module.startswith("steps.support"):
+        return not to_support
+    return imported.startswith("orchestrate") or (module != "steps" and not to_support)
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=_module)
+def test_imports_go_one_way(path: Path) -> None:
+    """Orchestrate imports steps, steps import support, support imports neither; gateways know nothing of a run."""
+    assert [name for name in _imports(path) if _forbidden(_module(path), name)] == []
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=_module)
+def test_settings_are_seen_only_by_whoever_builds(path: Path) -> None:
+    """No step, gateway or engine part reads the configuration."""
+    reads = any(name.startswith("steps.support.settings") for name in _imports(path))
+    assert not reads or _module(path) in MAY_IMPORT_SETTINGS
+
+
+def test_both_orders_hold_the_same_steps() -> None:
+    """The two orders differ in order only, and every change comes with its undo."""
+    assert set(steps.CODE_FIRST) == set(steps.DATA_FIRST)
+    assert [step.name for step in steps.CODE_FIRST if issubclass(step, Change)] == [
+        "git_push",
+        "vercel_deployment",
+        "activation",
+        "turso_migration",
+    ]
+
+
+def test_every_anchor_that_a_report_can_name_exists() -> None:
+    """The runbook has a section for each way a run can end, and its own links lead somewhere."""
+    sections = {
+        title.strip().lower() for title in re.findall(r"^#+ (.+)$", (ROOT / "runbook.md").read_text(), re.MULTILINE)
+    }
+    named = {report.anchor(verdict, code) for verdict in report.EXIT_CODES for code in (0, report.INTERRUPTED)}
+    linked = set(re.findall(r"\(#([\w-]+)\)", (ROOT / "runbook.md").read_text()))
+    assert named | linked <= sections
+
+
+def test_the_repository_names_no_place_of_its_making() -> None:
+    """No file names a package registry's host."""
+    hosts = re.compile(r"https?://[\w.]*(?:pypi|pythonhosted|npmjs)")
+    texts = [path for pattern in ("*.md", "*.toml", "steps/**/*.py", "sql/**/*.sql") for path in ROOT.glob(pattern)]
+    assert [path for path in texts if hosts.search(path.read_text())] == []
