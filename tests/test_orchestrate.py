@@ -116,6 +116,11 @@ class _Foundation(_Change):
     foundation: ClassVar[bool] = True
 
 
+@dataclass(frozen=True, eq=False)
+class _Triggered(_Change):
+    triggered: ClassVar[bool] = True
+
+
 @dataclass(frozen=True)
 class _Ending:
     verdict: str
@@ -173,6 +178,8 @@ BOTH = ("turso_migration", "git_push")
         pytest.param((PUSH, _Change("turso_migration", back=_broken), _Check(deed=_failing)), "needs_human", 4, ("git_push",), 0, id="a defect in an undo stops no other"),
         pytest.param((PUSH, _Change("turso_migration", back=_hanging), _Check(deed=_failing)), "needs_human", 4, ("git_push",), 12, id="a hanging undo ends at its ceiling"),
         pytest.param((PUSH, _Foundation("turso_migration", back=_failing), _Check(deed=_failing)), "needs_human", 4, (), 0, id="what rests on a foundation stays with it"),
+        pytest.param((_Change("git_push", _failing), _Triggered("vercel_deployment"), MIGRATE), "rolled_back", 1, ("vercel_deployment", "git_push"), 0, id="what a step sets off began with it"),
+        pytest.param((_Change("git_push", _refusing), _Triggered("vercel_deployment"), MIGRATE), "refused", 3, (), 0, id="what a refused step would have set off did not begin"),
         pytest.param((_Change("git_push", left="it is still there"), _Check(deed=_failing)), "needs_human", 4, ("git_push",), 0, id="the world has the last word"),
         pytest.param((PUSH, _Check(deed=_interrupted)), "rolled_back", 130, ("git_push",), 0, id="interrupted"),
         pytest.param((_Check(deed=_interrupted), PUSH), "refused", 130, (), 0, id="interrupted before anything began"),

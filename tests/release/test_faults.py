@@ -1,0 +1,180 @@
+"""A production that breaks during a release: each ends in time, with the truth, and with nothing lost."""
+
+import asyncio
+
+import pytest
+
+from tests.release.conftest import Ending, Event, Production
+
+pytestmark = pytest.mark.anyio
+
+SHORT = "git_push = 2\nvercel_deployment = 20\nturso_migration = 2\nverification_query = 2\nactivation = 2\nhealth_checks = 2"
+
+
+def _migration(body: bytes) -> bool:
+    """Recognise the request that carries the migration."""
+    return b"INSERT INTO _orchestrate_migrations" in body and b"CREATE TABLE systems" in body
+
+
+def _rollback(body: bytes) -> bool:
+    """Recognise the request that carries the rollback."""
+    return b"UPDATE _orchestrate_migrations SET state = 'rolled_back'" in body
+
+
+def _restored(ending: Ending) -> None:
+    assert (ending.code, ending.report["verdict"]) == (1, "rolled_back"), ending.report
+
+
+async def _marker(production: Production, ending: Ending) -> str:
+    rows = await production.sql(f"SELECT state FROM _orchestrate_migrations WHERE attempt = '{ending.report['run_id']}'")
+    return str(rows[0][0]) if rows else "none"
+
+
+@pytest.mark.parametrize(("when", "state"), [("before", "fenced"), ("after", "rolled_back")])
+async def test_the_answer_to_commit_is_lost(production: Production, when: str, state: str) -> None:
+    """Whether the commit happened or not is settled by the fence, and either way everything comes back."""
+    assert production.world.proxy
+    before = await production.state()
+    production.world.proxy.drop(_migration, when)  # type: ignore[arg-type]  # one of its own words
+    ending = await production.release()
+    _restored(ending)
+    assert await _marker(production, ending) == state
+    assert await production.state() == before
+
+
+async def test_a_commit_that_arrives_late_meets_the_fence(production: Production) -> None:
+    """A migration that was cut off and reaches the database seconds later can no longer commit."""
+    assert production.world.proxy
+    before = await production.state()
+    production.world.proxy.drop(_migration, "late", delay=3.0)
+    ending = await production.release()
+    await production.world.proxy.settled()
+    _restored(ending)
+    assert await _marker(production, ending) == "fenced"
+    assert await production.state() == before
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+async def test_the_answer_to_the_rollback_is_lost(production: Production, when: str) -> None:
+    """A rollback whose answer is lost is sent again, and done once."""
+    assert production.world.proxy
+    before = await production.state()
+    production.world.proxy.drop(_rollback, when)  # type: ignore[arg-type]  # one of its own words
+    production.faults.arm("verification_query", "fail")
+
+    async def react(event: Event) -> None:
+        if event["event"] == "begun" and event["step"] == "verification_query":
+            production.faults.arm("verification_query", "fail")
+        if event["event"] == "turned_back":
+            production.faults.disarm()
+
+    production.faults.disarm()
+    ending = await production.release(react=react, limits=SHORT)
+    _restored(ending)
+    assert await _marker(production, ending) == "rolled_back"
+    assert await production.state() == before
+
+
+@pytest.mark.parametrize("kind", ["fail", "hang", "lost"])
+@pytest.mark.parametrize("step", ["git_push", "vercel_deployment", "activation", "turso_migration", "verification_query", "health_checks"])
+@pytest.mark.parametrize("staged", [False, True], ids=["auto-assign", "staged"])
+async def test_a_step_whose_world_breaks(production: Production, step: str, kind: str, staged: bool) -> None:  # noqa: FBT001 - a column of the table
+    """Whatever breaks while a step runs, the release arrives or everything is back, within the budget, and it says which."""
+    production.world.platform.auto_assign = not staged
+    before = await production.state()
+
+    async def react(event: Event) -> None:
+        if event["event"] == "begun" and event["step"] == step:
+            production.faults.arm(step, kind)  # type: ignore[arg-type]  # one of its own words
+        if event["event"] == "turned_back":
+            production.faults.disarm()
+
+    ending = await production.release(react=react, limits=SHORT, budget="total = 40\nreserve = 20")
+    assert ending.report["budget"]["used_seconds"] < 40
+    if ending.code == 0:
+        assert kind == "lost"
+        return
+    assert ending.report["verdict"] == ("refused" if (step, kind) == ("git_push", "fail") else "rolled_back"), ending.report
+    assert await production.state() == before
+
+
+async def test_a_database_that_is_gone_for_good_needs_a_human(production: Production) -> None:
+    """Where nobody can say what the database holds, the new code, which reads both schemas, stays live; exit code 4."""
+
+    async def react(event: Event) -> None:
+        if event["event"] == "begun" and event["step"] in ("turso_migration",):
+            production.faults.arm("turso_migration", "hang")
+
+    before = await production.state()
+    ending = await production.release(react=react, limits=SHORT, budget="total = 24\nreserve = 6")
+    assert (ending.code, ending.report["verdict"]) == (4, "needs_human"), ending.report
+    assert ending.steps("undo") == {"turso_migration": "failed", "activation": "left", "vercel_deployment": "left", "git_push": "left"}
+    assert production.world.platform.live_sha() == await production.git("rev-parse", "HEAD", where=production.world.checkout)
+    production.faults.disarm()
+    assert (await production.state()).rows == before.rows
+
+
+async def test_somebody_pushes_after_us(production: Production) -> None:
+    """A commit that somebody else put on top of ours is left alone, and said to need a human."""
+
+    async def react(event: Event) -> None:
+        if event["event"] == "done" and event["step"] == "turso_migration":
+            await _push_something(production)
+            production.faults.arm("verification_query", "fail")
+        if event["event"] == "turned_back":
+            production.faults.disarm()
+
+    ending = await production.release(react=react, limits=SHORT)
+    assert (ending.code, ending.steps("undo")["git_push"]) == (4, "failed"), ending.report
+    assert ending.steps("undo")["turso_migration"] == "done"
+    assert "somebody pushed" in json_of(ending, "git_push")
+    assert await production.git("log", "-1", "--format=%s", "main") == "something else"
+
+
+def json_of(ending: Ending, step: str) -> str:
+    """Give what the report says of undoing a step."""
+    return next(str(row["detail"]) for row in ending.report["undo"] if row["name"] == step)
+
+
+async def _push_something(production: Production) -> None:
+    """Put somebody else's commit on main."""
+    other = production.folder / "other"
+    await production.git("clone", "--quiet", str(production.world.remote), str(other), where=production.folder)
+    identity = ("-c", "user.name=t", "-c", "user.email=t@example.invalid")
+    await production.git(*identity, "commit", "--quiet", "--allow-empty", "-m", "something else", where=other)
+    await production.git("push", "--quiet", "origin", "HEAD:main", where=other)
+
+
+async def test_the_remote_moves_between_the_look_and_the_push(production: Production) -> None:
+    """A branch that somebody moved meanwhile refuses the push, and nothing was touched."""
+    before = await production.state()
+
+    async def react(event: Event) -> None:
+        if event["event"] == "planned":
+            await _push_something(production)
+
+    ending = await production.release(react=react)
+    assert ending.code in (3, 0), ending.report
+    assert ending.code == 3, "the push of the other came too late for this test to say anything"
+    assert (await production.state()).schema == before.schema
+    assert await production.git("log", "-1", "--format=%s", "main") == "something else"
+
+
+async def test_a_second_release_is_told_who_holds_the_lock(production: Production) -> None:
+    """While one run is under way another is refused: by whom, on which host, since when, which run."""
+    production.world.platform.build_seconds = 5.0
+    locked, first_id = asyncio.Event(), list[str]()
+
+    async def react(event: Event) -> None:
+        first_id.append(event.get("run", ""))
+        if event["event"] == "started":
+            locked.set()
+
+    first = asyncio.ensure_future(production.release(react=react))
+    await locked.wait()
+    second = await production.release("--dry-run")
+    ending = await first
+    assert ending.code == 0, ending.report
+    assert second.code == 3, second.report
+    for part in (first_id[0], " on ", " since ", "taking the lock"):
+        assert part in second.report["cause"]

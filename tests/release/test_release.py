@@ -1,0 +1,142 @@
+"""Whole releases, by the tool as a process, on a real database, a real git remote and real HTTP."""
+
+import json
+from collections import Counter
+
+import pytest
+
+from steps.support.standin.world import TOKEN
+from tests.release.conftest import BUILT_IN, FAILING, LOST, Event, Production
+
+pytestmark = pytest.mark.anyio
+
+CHANGES = ["git_push", "vercel_deployment", "activation", "turso_migration"]
+
+
+async def test_a_release_arrives_and_loses_nothing(large_production: Production) -> None:
+    """Twenty thousand child rows under ON DELETE CASCADE survive the rebuild of their parent; code and schema are new."""
+    production = large_production
+    before = await production.state()
+    head = await production.git("rev-parse", "HEAD", where=production.world.checkout)
+    async with production.visited() as statuses:
+        ending = await production.release(health=BUILT_IN)
+    after = await production.state()
+    assert (ending.code, ending.report["verdict"]) == (0, "deployed"), ending.report
+    assert set(ending.steps().values()) == {"done"}
+    assert len(before.rows["readings"]) >= 20_160
+    for table in set(before.rows) - {"systems", "sqlite_sequence", "readings", "polling_status", "readings_agg_5m"}:
+        assert after.rows[table] == before.rows[table], table
+    assert after.rows["readings"][: len(before.rows["readings"])] == before.rows["readings"]
+    assert len(after.rows["polling_status"]) == len(before.rows["polling_status"])
+    assert len(after.rows["systems"]) == len(before.rows["systems"])
+    assert (await production.git("rev-parse", "main"), production.world.platform.live_sha()) == (head, head)
+    assert "user_systems" in after.schema
+    assert set(statuses) == {200}
+
+
+async def test_a_failing_health_check_puts_everything_back(large_production: Production) -> None:
+    """Schema, rows, indexes, sequences, live code and main's files come back, the database before the code, unseen by visitors."""
+    production = large_production
+    before = await production.state()
+    async with production.visited() as statuses:
+        ending = await production.release(health=FAILING)
+    assert (ending.code, ending.report["verdict"]) == (1, "rolled_back"), ending.report
+    assert list(ending.steps("undo")) == CHANGES[::-1]
+    assert set(ending.steps("undo").values()) == {"done"}
+    assert await production.state() == before
+    assert Counter(statuses).keys() == {200}
+    assert ending.report["runbook"] == "runbook.md#rolled-back"
+    assert "git pull --ff-only && git revert --no-edit" in ending.report["next_action"]
+
+
+async def test_what_next_action_says_makes_the_release_possible_again(production: Production) -> None:
+    """After a rollback the commands that the report names bring the same change back onto main, and it can be released."""
+    await production.release(health=FAILING)
+    undone = await production.git("rev-parse", "main")
+    checkout = production.world.checkout
+    await production.git("pull", "--ff-only", "--quiet", "origin", "main", where=checkout)
+    await production.git("-c", "user.name=t", "-c", "user.email=t@example.invalid", "revert", "--no-edit", undone, where=checkout)
+    production.world.platform.auto_assign = True  # the operator's promotion, which lifts the pin
+    ending = await production.release()
+    assert (ending.code, ending.report["verdict"]) == (0, "deployed"), ending.report
+
+
+async def test_history_is_never_rewritten(production: Production) -> None:
+    """The restoring commit stands on top of the release's, which stands on top of what was there."""
+    before = await production.git("rev-parse", "main")
+    head = await production.git("rev-parse", "HEAD", where=production.world.checkout)
+    await production.release(health=FAILING)
+    assert (await production.git("rev-parse", "main~1"), await production.git("rev-parse", "main~2")) == (head, before)
+    assert await production.git("status", "--porcelain", where=production.world.checkout) == ""
+
+
+async def _write_meanwhile(production: Production, *statements: str) -> None:
+    """Release, write once the migration is committed, then have the health check hang until its limit."""
+
+    async def react(event: Event) -> None:
+        if event["event"] == "done" and event["step"] == "verification_query":
+            production.faults.arm("health_checks", "hang")
+            for statement in statements:
+                await production.sql(statement)
+        if event["event"] == "turned_back":
+            production.faults.disarm()
+
+    ending = await production.release(react=react, limits="health_checks = 1.5")
+    assert (ending.code, ending.report["verdict"]) == (1, "rolled_back"), ending.report
+
+
+async def test_readings_written_meanwhile_stay(production: Production) -> None:
+    """A reading that arrived on the new schema is there after the rollback."""
+    await _write_meanwhile(production, "INSERT INTO readings (system_id, inverter_time, received_time, solar_w, solar_inverter_w, shunt_w, load_w, battery_w, grid_w, battery_soc, fault_code, fault_timestamp, generator_status) SELECT min(id), 4102444800, 4102444801, 1, 2, 3, 4, 5, 6, 7.5, 0, 0, 0 FROM systems")
+    assert await production.sql("SELECT solar_w, grid_w, battery_soc FROM readings WHERE inverter_time = 4102444800") == [(1, 6, 7.5)]
+
+
+async def test_edits_made_meanwhile_stay(production: Production) -> None:
+    """A system that was renamed on the new schema has its new name after the rollback, and its old number and owner."""
+    ((identifier, number, owner),) = await production.sql("SELECT id, system_number, user_id FROM systems ORDER BY id LIMIT 1")
+    await _write_meanwhile(production, f"UPDATE systems SET display_name = 'Renamed meanwhile' WHERE id = {identifier!s}")
+    assert await production.sql(f"SELECT display_name, system_number, user_id FROM systems WHERE id = {identifier!s}") == [("Renamed meanwhile", number, owner)]
+
+
+async def test_systems_added_meanwhile_come_back_with_the_next_migration(production: Production) -> None:
+    """A system of another vendor, which the old schema cannot express, is kept and is whole again after migrating again."""
+    add = "INSERT INTO systems (owner_clerk_user_id, vendor_type, vendor_site_id, display_name, timezone_offset_min) VALUES ('user_new', 'enphase', '648', 'Roof', 330)"
+    await _write_meanwhile(production, add)
+    kept = [str(name) for (name,) in await production.sql("SELECT name FROM sqlite_schema WHERE name GLOB '_orchestrate_kept_*'")]
+    assert kept
+    undone = await production.git("rev-parse", "main")
+    checkout = production.world.checkout
+    await production.git("pull", "--ff-only", "--quiet", "origin", "main", where=checkout)
+    await production.git("-c", "user.name=t", "-c", "user.email=t@example.invalid", "revert", "--no-edit", undone, where=checkout)
+    production.world.platform.auto_assign = True
+    ending = await production.release()
+    assert ending.code == 0, ending.report
+    assert await production.sql("SELECT owner_clerk_user_id, display_name, timezone_offset_min FROM systems WHERE vendor_type = 'enphase' AND vendor_site_id = '648'") == [("user_new", "Roof", 330)]
+
+
+async def test_the_report_holds_what_the_design_promises(production: Production) -> None:
+    """Every key of the report is there, for a run that came back."""
+    report = (await production.release(health=FAILING)).report
+    assert {"run_id", "mode", "verdict", "exit_code", "started_at", "order", "budget", "steps", "undo", "deployment", "migration", "cause", "next_action", "runbook"} <= report.keys()
+    assert {"total", "reserve", "used_seconds"} == report["budget"].keys()
+    assert {"name", "status", "seconds", "limit_seconds", "detail"} == report["steps"][0].keys() == report["undo"][0].keys()
+    assert {"id", "sha", "previous_id"} == report["deployment"].keys()
+    assert {"name", "sha256", "rows_changed"} == report["migration"].keys()
+    assert LOST in report["cause"]
+
+
+async def test_secrets_are_nowhere_in_what_is_kept(production: Production) -> None:
+    """Neither journal nor report nor screen shows a token."""
+    ending = await production.release(health=FAILING)
+    kept = "".join(path.read_text() for path in (production.folder / "runs").rglob("*") if path.is_file())
+    assert TOKEN not in kept + json.dumps(ending.events) + ending.said
+
+
+async def test_looking_changes_nothing(production: Production) -> None:
+    """--prod --dry-run looks and plans, leaves the world as it was, and makes no table of its own."""
+    before = await production.state()
+    ending = await production.release("--dry-run", health=FAILING)
+    assert (ending.code, ending.report["verdict"]) == (0, "rehearsed"), ending.report
+    assert [step["name"] for step in ending.report["plan"]] == [*CHANGES, "verification_query", "health_checks"]
+    assert await production.state() == before
+    assert await production.sql("SELECT name FROM sqlite_schema WHERE name GLOB '_orchestrate_*'") == []

@@ -1,0 +1,49 @@
+"""Signals to a real process in the middle of a real release."""
+
+import signal
+
+import pytest
+
+from tests.release.conftest import Ending, Event, Production
+
+pytestmark = pytest.mark.anyio
+
+
+async def _signalled(production: Production, *signals: signal.Signals, at: str, step: str) -> Ending:
+    """Release, and send the signals when that event of that step is printed, one after the other."""
+    ending: list[Ending] = []
+    config = production.configure()
+    async with production.started("--prod", "--yes", "--json", "--config", str(config)) as process:
+        waiting = list(signals)
+
+        async def react(event: Event) -> None:
+            due = event["event"] == at and event.get("step") == step
+            if waiting and (due or event["event"] == "undo_begun"):
+                process.send_signal(waiting.pop(0))
+
+        ending.append(await production.watched(process, react))
+    return ending[0]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+async def test_the_first_signal_puts_everything_back(production: Production, number: signal.Signals) -> None:
+    """Ctrl-C, a terminated job and a closed terminal alike: what was begun goes back, verified; exit code 130."""
+    before = await production.state()
+    ending = await _signalled(production, number, at="begun", step="verification_query")
+    assert (ending.code, ending.report["verdict"]) == (130, "rolled_back"), ending.report
+    assert await production.state() == before
+
+
+async def test_the_second_signal_stops_at_once(production: Production) -> None:
+    """Putting back stops where it is; the report says what is left, and the exit code that a human is needed."""
+    ending = await _signalled(production, signal.SIGINT, signal.SIGINT, at="begun", step="verification_query")
+    assert (ending.code, ending.report["verdict"]) == (4, "needs_human"), ending.report
+    assert ending.report["runbook"] == "runbook.md#needs-human"
+
+
+async def test_a_signal_during_the_look_touches_nothing(production: Production) -> None:
+    """Before the lock there is nothing to put back, and nothing was touched."""
+    before = await production.state()
+    ending = await _signalled(production, signal.SIGINT, at="look_done", step="git_push")
+    assert (ending.code, ending.report["verdict"]) == (130, "refused"), ending.report
+    assert await production.state() == before
