@@ -4,6 +4,7 @@ import asyncio
 import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping, Sequence
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -67,58 +68,63 @@ async def look(stage: Stage, steps: Plan, run: Run) -> Seen:
     """Have every step look before the clock starts, and show the plan that follows; nothing is touched."""
     seen = {}
     async with preflight():
+        await refuse_if_locked(stage.turso)
         for step in steps:
             with run.journal.timed("look_", step.name):
                 seen[step.name] = await step.look(stage)
-    run.journal.note(
-        "planned", steps=[{"name": step.name, "plan": step.plan(seen[step.name])} for step in steps]
-    )
+    run.journal.note("planned", steps=[{"name": step.name, "plan": step.plan(seen[step.name])} for step in steps])
     return seen
 
 
 async def forward_or_back(stage: Stage, steps: Plan, seen: Seen, run: Run) -> None:
     """Act in order under the clock; whatever ends it early has everything that was begun put back."""
-    window, taken = run.budget.start(), list[Change[Any]]()
+    window, begun = run.budget.start(), list[Change[Any]]()
     run.journal.note("started")
     try:
-        for step in steps:
-            await act(stage, step, seen[step.name], window, run, taken)
+        await forward(stage, steps, seen, window, run, begun)
         run.journal.note("arrived", used=window.used)
     except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - whatever it is, what was begun goes back
         with run.interrupts.turning_back():
             run.journal.note("turned_back", **reason(error), used=window.used)
-            await back(stage, taken, seen, window.turn_back(), run)
+            await back(stage, begun, seen, window.turn_back(), run)
 
 
-async def act(  # noqa: PLR0913, PLR0917 - it is one line of the plan, with all that the line stands for
-    stage: Stage, step: Step[Any], seen: Any, window: Window, run: Run, taken: list[Change[Any]]
+async def forward(  # noqa: PLR0913, PLR0917 - everything that going forward is made of
+    stage: Stage, steps: Plan, seen: Seen, window: Window, run: Run, begun: list[Change[Any]]
 ) -> None:
-    """Act one step within its limit. A change counts as begun before it acts: a call cut off may still land."""
-    if isinstance(step, Change):
-        window.admit(step.name, step.expected)
-    run.journal.intend(
-        "begun", step=step.name, change=isinstance(step, Change), limit=window.limit(step.name), seen=seen
-    )
-    if isinstance(step, Change):
-        taken.append(step)
-    try:
-        with run.journal.timed("", step.name) as said:
-            async with window.scope(step.name):
-                said(await step.act(stage, seen))
-    except Refused:
-        taken[:] = [change for change in taken if change is not step]  # it is certain that nothing of it was begun
-        raise
+    """Act each step within its limit. A change counts as begun before it acts: a call cut off may still land."""
+    for step in steps:
+        begins = [change for change in begun_with(step, steps) if change not in begun]
+        window.admit(step)
+        limit = window.limit(step.name)
+        run.journal.intend(
+            "begun", step=step.name, begins=[change.name for change in begins], limit=limit, seen=seen[step.name]
+        )
+        begun += begins
+        try:
+            with run.journal.timed("", step.name) as said:
+                async with window.scope(step.name):
+                    said(await step.act(stage, seen[step.name]))
+        except Refused:
+            begun[:] = [change for change in begun if change not in begins]  # it is certain that nothing was done
+            raise
 
 
-async def back(stage: Stage, taken: Sequence[Change[Any]], seen: Seen, reserve: Reserve, run: Run) -> None:
+def begun_with(step: Step[Any], steps: Plan) -> list[Change[Any]]:
+    """Give the changes that begin with this step: itself, and those after it that it sets off."""
+    later = [each for each in steps[steps.index(step) + 1 :] if isinstance(each, Change)]
+    return [step, *takewhile(lambda each: each.triggered, later)] if isinstance(step, Change) else []
+
+
+async def back(stage: Stage, begun: Sequence[Change[Any]], seen: Seen, reserve: Reserve, run: Run) -> None:
     """Undo newest first; one that fails stops no other, unless what is older rests on it. Then look at the world."""
     foundation = ""
-    for change in reversed(taken):
+    for change in reversed(begun):
         if foundation:
             run.journal.note("left", step=change.name, cause=f"it rests on {foundation}, which is not put back")
         elif not await undone(stage, change, seen[change.name], reserve, run) and change.foundation:
             foundation = change.name
-    remains = {change.name: await remaining(stage, change, seen[change.name], reserve) for change in taken}
+    remains = {change.name: await remaining(stage, change, seen[change.name], reserve) for change in begun}
     run.journal.note("verified", remains={name: what for name, what in remains.items() if what})
     if any(remains.values()):
         raise NeedsHuman(
@@ -154,7 +160,6 @@ async def released(options: Namespace) -> int:
     async with session("prod", what, settings, options) as run, production(settings) as stage:
         if options.dry_run:
             await look(stage, plan(what), run)
-            await refuse_if_locked(stage.turso)
         else:
             await carry(stage, plan(what), run)
     return run.exit_code

@@ -1,14 +1,21 @@
 """Wait for the platform to build the pushed commit and, where a new build goes live by itself, for that."""
 
+import asyncio
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 
 from steps.support import switch
 from steps.support.engine.step import Change, Done
 from steps.support.gateways.answers import Rejected, Unknown
+from steps.support.gateways.vercel import Deployment, Vercel
 from steps.support.release import Release
 from steps.support.retry import insist
 from steps.support.stage import Stage
 from steps.support.switch import Production
+
+TAKEN_UP = 3.0  # seconds in which the platform takes up a pushed commit
+GOES_LIVE = 3.0  # seconds in which a built deployment goes live by itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +32,7 @@ class VercelDeployment(Change[Seen]):
 
     release: Release
     name = "vercel_deployment"
+    triggered = True  # by the push
 
     async def look(self, stage: Stage) -> Seen:
         """See what is live, and whether a new build goes live by itself."""
@@ -46,20 +54,43 @@ class VercelDeployment(Change[Seen]):
 
     async def undo(self, stage: Stage, seen: Seen) -> Done:
         """Cancel what still builds; where the switch is ours, put the deployment of before back."""
-        for deployment in await insist(lambda: stage.vercel.production_deployments(seen.sha)):
-            await _stop(stage, deployment.id, deployment.state)
-        if seen.production.auto_assign:
-            return await switch.back(stage.vercel, seen.sha, seen.production)
-        return Done("nothing of it is live")
+        built = await _stopped(stage.vercel, await _appeared(stage, seen))
+        if not seen.production.auto_assign:
+            return Done("nothing of it is live")
+        await _switched(stage.vercel, built)
+        return await switch.back(stage.vercel, seen.sha, seen.production)
 
     async def remains(self, stage: Stage, seen: Seen) -> str:
         """Compare what is live with what was."""
         return await switch.standing(stage.vercel, seen.production) if seen.production.auto_assign else ""
 
 
-async def _stop(stage: Stage, identifier: str, state: str) -> None:
-    if state in switch.WORKING:
-        try:
-            await stage.vercel.cancel(identifier)
-        except (Rejected, Unknown):
-            await insist(lambda: stage.vercel.deployment(identifier))  # it ended by itself meanwhile
+async def _appeared(stage: Stage, seen: Seen) -> list[Deployment]:
+    """Give the deployments of our commit; where it was pushed, wait a little for the platform to take it up."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(TAKEN_UP if await insist(stage.git.remote_head) == seen.sha else 0):
+            while not await _ours(stage.vercel, seen.sha):
+                await asyncio.sleep(0.25)
+    return await _ours(stage.vercel, seen.sha)
+
+
+async def _ours(vercel: Vercel, sha: str) -> list[Deployment]:
+    return await insist(lambda: vercel.production_deployments(sha))
+
+
+async def _stopped(vercel: Vercel, deployments: list[Deployment]) -> list[Deployment]:
+    """Cancel those that still build; give those that were built all the same."""
+    for deployment in deployments:
+        if deployment.state in switch.WORKING:
+            with suppress(Rejected, Unknown):  # it may have ended by itself; what counts is what it is now
+                await vercel.cancel(deployment.id)
+    now = [await insist(partial(vercel.deployment, deployment.id)) for deployment in deployments]
+    return [deployment for deployment in now if deployment.state == "READY"]
+
+
+async def _switched(vercel: Vercel, built: list[Deployment]) -> None:
+    """Wait a little for a built deployment to go live by itself: it cannot be stopped, only put back after."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(GOES_LIVE):
+            for deployment in built:
+                await switch.live(vercel, deployment.id, every=0.25)

@@ -12,7 +12,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, SecretStr, ValidationError, model_validator
+import jmespath
+from jmespath.exceptions import JMESPathError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveFloat,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from steps.support.gateways.site import Request
@@ -26,7 +37,11 @@ class Misconfigured(Problem):
     """One or more settings are missing or wrong; the cause lists each on a line of its own."""
 
     def __init__(self, mistakes: list[str]) -> None:
-        super().__init__("reading", "the settings", "\n  ".join(["", *mistakes]), "\nREADME.md lists every setting.")
+        super().__init__("reading", "the settings", "\n  ".join(["", *mistakes]), "README.md lists every setting.")
+
+    def __str__(self) -> str:
+        """Give one line a mistake."""
+        return f"{self.operation} {self.subject}:{self.cause}\n{self.remedy}"
 
 
 class _Table(BaseModel):
@@ -86,6 +101,16 @@ class HealthSettings(_Table):
     headers: dict[str, str] = {}
     expect: tuple[str, ...] = ("status == `200`",)
     writes: bool = False
+
+    @field_validator("expect")
+    @classmethod
+    def _are_expressions(cls, expect: tuple[str, ...]) -> tuple[str, ...]:
+        for expression in expect:
+            try:
+                jmespath.compile(expression)
+            except JMESPathError as error:
+                raise ValueError(f"{expression!r} is not JMESPath: {error}") from None
+        return expect
 
 
 DEFAULT_HEALTH = (
@@ -185,7 +210,7 @@ def load(config: Path | None) -> Settings:
     table = table if config else table.get("tool", {}).get("orchestrate", {})
     mistakes = list(_unknown_variables())
     try:
-        settings = Settings(**{**table, "secrets": Secrets(_env_file=base / ".env")})  # type: ignore[call-arg]
+        settings = Settings(**{**table, "secrets": Secrets(_env_file=base / ".env")})
     except ValidationError as error:
         raise Misconfigured([*mistakes, *map(_told, error.errors(include_url=False, include_input=False))]) from None
     if mistakes:
@@ -198,30 +223,39 @@ def load(config: Path | None) -> Settings:
 def for_production(settings: Settings) -> Settings:
     """Give the settings with what the environment adds. Raises Misconfigured with everything that production lacks."""
     secrets = settings.secrets
-    url, team = settings.turso.url or secrets.turso_database_url or "", settings.vercel.team or secrets.vercel_team_id
-    needed = {
-        "repository": settings.repository, "site": settings.site, "vercel.project": settings.vercel.project,
-        "turso.url or TURSO_DATABASE_URL": url, "VERCEL_TOKEN": secrets.vercel_token,
-    }  # fmt: skip
-    mistakes = [f"{name} is not set" for name, value in needed.items() if not value]
-    mistakes += [
-        f"{name} is not set, and the health check {check.name!r} sends it"
-        for check in settings.health
-        for name in _names(check)
-        if name not in secrets.environment()
-    ]
-    if settings.repository and not settings.repository.is_dir():
-        mistakes.append(f"repository: there is no folder {settings.repository}")
-    mistakes += [
-        f"{key}: {value!r} is not an http(s) address"
-        for key, value in (("site", settings.site), ("vercel.api", settings.vercel.api))
-        if value and not value.startswith(("http://", "https://"))
-    ]
-    if mistakes:
+    turso = TursoSettings(url=settings.turso.url or secrets.turso_database_url or "")
+    vercel = settings.vercel.model_copy(update={"team": settings.vercel.team or secrets.vercel_team_id})
+    filled = settings.model_copy(update={"turso": turso, "vercel": vercel})
+    if mistakes := [*_missing(filled), *_unfilled_headers(filled), *_not_addresses(filled)]:
         raise Misconfigured(mistakes)
-    return settings.model_copy(
-        update={"turso": TursoSettings(url=url), "vercel": settings.vercel.model_copy(update={"team": team})}
-    )
+    return filled
+
+
+def _missing(settings: Settings) -> Iterator[str]:
+    needed = {
+        "repository": settings.repository,
+        "site": settings.site,
+        "vercel.project": settings.vercel.project,
+        "turso.url (TURSO_DATABASE_URL)": settings.turso.url,
+        "VERCEL_TOKEN": settings.secrets.vercel_token,
+    }
+    yield from (f"{name} is not set" for name, value in needed.items() if not value)
+    if settings.repository and not settings.repository.is_dir():
+        yield f"repository: there is no folder {settings.repository}"
+
+
+def _unfilled_headers(settings: Settings) -> Iterator[str]:
+    environment = settings.secrets.environment()
+    for check in settings.health:
+        for name in _names(check):
+            if not environment.get(name):
+                yield f"{name} is not set, and the health check {check.name!r} sends it"
+
+
+def _not_addresses(settings: Settings) -> Iterator[str]:
+    for key, value in {"site": settings.site, "vercel.api": settings.vercel.api}.items():
+        if value and not value.startswith(("http://", "https://")):
+            yield f"{key}: {value!r} is not an http(s) address"
 
 
 def _table(path: Path) -> dict[str, Any]:

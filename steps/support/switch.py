@@ -58,10 +58,10 @@ async def built(vercel: Vercel, identifier: str) -> Deployment:
     return deployment
 
 
-async def live(vercel: Vercel, identifier: str) -> None:
-    """Wait until production target and public alias are this deployment."""
-    while await insist(vercel.live, every=POLL) != identifier:
-        await asyncio.sleep(POLL)
+async def live(vercel: Vercel, identifier: str, every: float = POLL) -> None:
+    """Wait until production target and public alias are this deployment, looking every so many seconds."""
+    while await insist(vercel.live, every=every) != identifier:
+        await asyncio.sleep(every)
 
 
 async def back(vercel: Vercel, sha: str, before: Production) -> Done:

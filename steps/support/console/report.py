@@ -65,8 +65,10 @@ def _cause(events: Sequence[Event]) -> Event:
 
 def _taken(events: Iterable[Event]) -> set[str]:
     """Name the changes that were begun, less those of which it is certain that nothing was done."""
-    begun = {event["step"] for event in events if event["event"] == "begun" and event["change"]}
-    return begun - {event["step"] for event in events if event["event"] == "failed" and event["refused"]}
+    events = list(events)
+    refused = {event["step"] for event in events if event["event"] == "failed" and event["refused"]}
+    begins = [event["begins"] for event in events if event["event"] == "begun" and event["step"] not in refused]
+    return {name for names in begins for name in names}
 
 
 def _steps(events: Sequence[Event], kind: str, begun: str) -> Iterable[dict[str, Any]]:
@@ -101,12 +103,9 @@ def _used(events: Sequence[Event]) -> float | None:
     started = _last(events, "started")
     if not started:
         return None
-    ends = [
-        event["clock"]
-        for event in events
-        if event["event"] in ("arrived", "verified", "undo_done", "undo_failed", "turned_back")
-    ]
-    return round(max(ends, default=events[-1]["clock"]) - started["clock"], 3)
+    end = _last(events, "arrived") or _last(events, "verified") or events[-1]
+    used: float = round(end["clock"] - started["clock"], 3)
+    return used
 
 
 def _fact(events: Sequence[Event], name: str) -> Any:

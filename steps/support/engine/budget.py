@@ -7,8 +7,9 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 
-from steps.support.engine.step import Failed, Refused
+from steps.support.engine.step import Change, Failed, Refused, Step
 
 UNDO_SHARE = {"turso_migration": 12 / 30, "vercel_deployment": 10 / 30, "activation": 10 / 30, "git_push": 8 / 30}
 PREFLIGHT = 60.0  # seconds for all looks together; the clock of the run has not started then
@@ -49,11 +50,12 @@ class Window:
         """Seconds that this step may take if it begins now: its ceiling, cut to the forward time left."""
         return max(0.0, min(self.budget.limits[step], self.forward_end - _now()))
 
-    def admit(self, step: str, expected: float) -> None:
-        """Raise Failed when a change that takes `expected` seconds would not end before the forward time does."""
+    def admit(self, step: Step[Any]) -> None:
+        """Raise Failed when a change would not end before the forward time does, going by what it usually takes."""
         left = self.forward_end - _now()
-        if left < expected:
-            raise Failed(step, "was not begun", f"it takes {expected:.0f} s and {max(left, 0):.1f} s are left", _LATE)
+        if isinstance(step, Change) and left < step.expected:
+            cause = f"it takes {step.expected:.0f} s and {max(left, 0):.1f} s are left"
+            raise Failed(step.name, "was not begun", cause, _LATE)
 
     @asynccontextmanager
     async def scope(self, step: str) -> AsyncIterator[None]:

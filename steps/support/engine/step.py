@@ -61,9 +61,11 @@ class Change(Step[Seen]):
     """A step that changes the world. It cannot be made without its undo.
 
     `foundation`: what was begun before may need this to be put back first; where that fails, it stays as it is.
+    `triggered`: the change before it in the order sets it off, so that it counts as begun with that one.
     """
 
     foundation: ClassVar[bool] = False
+    triggered: ClassVar[bool] = False
     expected: ClassVar[float] = 1.0  # seconds; it is not begun when less forward time is left
 
     @abstractmethod
