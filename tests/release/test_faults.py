@@ -102,7 +102,7 @@ async def test_a_database_that_is_gone_for_good_needs_a_human(production: Produc
     """Where nobody can say what the database holds, the new code, which reads both schemas, stays live; exit code 4."""
 
     async def react(event: Event) -> None:
-        if event["event"] == "begun" and event["step"] in ("turso_migration",):
+        if event["event"] == "begun" and event["step"] == "turso_migration":
             production.faults.arm("turso_migration", "hang")
 
     before = await production.state()

@@ -1,7 +1,8 @@
 """What the engineer sees: one line for every event that matters, at 80 columns and without a terminal alike."""
 
+import os
 from collections.abc import Callable, Mapping
-from typing import Any, TextIO
+from typing import IO, Any, TextIO
 
 from rich.console import Console
 from rich.markup import escape
@@ -24,11 +25,20 @@ ENDINGS = {
 }
 
 
+class _Terminal(Console):
+    """A console that falls silent once nobody reads it any more, instead of ending the process."""
+
+    def on_broken_pipe(self) -> None:
+        """Say nothing from now on."""
+        self.quiet = True
+        silence(self.file)
+
+
 class Screen:
     """A journal listener that prints. Once the other end of the pipe is gone it is silent."""
 
     def __init__(self, stream: TextIO) -> None:
-        self._console = Console(file=stream, highlight=False, soft_wrap=True)
+        self._console = _Terminal(file=stream, highlight=False, soft_wrap=True)
         self._started: float | None = None
 
     def __call__(self, event: Event) -> None:
@@ -39,11 +49,8 @@ class Screen:
         if not say:
             return
         clock = "" if self._started is None else f"{event['clock'] - self._started:6.1f} s  "
-        try:
-            for line in say(event):
-                self._console.print(f"[dim]{clock}[/dim]{line}")
-        except BrokenPipeError:
-            self._console.quiet = True
+        for line in say(event):
+            self._console.print(f"[dim]{clock}[/dim]{line}")
 
 
 def _opened(event: Event) -> list[str]:
@@ -62,6 +69,11 @@ def _ended(event: Event) -> list[str]:
     told = {"cause": event["cause"], "next": event["next_action"], "report": f"{event['folder']}/report.json"}
     lines = [f"  {name:8}{safe(str(text))}" for name, text in {**told, "see": event["runbook"]}.items() if text]
     return ["", f"[{COLOURS[verdict]}]{ENDINGS[verdict]}[/] (exit code {event['exit_code']}{took})", *lines, ""]
+
+
+def silence(stream: IO[str]) -> None:
+    """Have what is still written to a stream go nowhere, so that the interpreter's last flush does not fail either."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def safe(text: str) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from steps.support.console import report
-from steps.support.console.screen import Screen
+from steps.support.console.screen import Screen, silence
 from steps.support.engine.budget import Budget
 from steps.support.engine.journal import Event, Journal, reason
 from steps.support.engine.signals import Interrupts
@@ -107,8 +107,10 @@ async def _nothing() -> None:
 
 
 def _printed(event: Event) -> None:
-    with suppress(BrokenPipeError):
+    try:
         print(json.dumps(event, default=str), flush=True)  # noqa: T201 - --json is for this
+    except BrokenPipeError:
+        silence(sys.stdout)
 
 
 def _write(path: Path, content: Any) -> None:

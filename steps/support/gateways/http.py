@@ -1,4 +1,4 @@
-"""One HTTP exchange, said in the three answers that the tool knows.
+"""One HTTP exchange, said in the answers that the tool knows.
 
 httpx's own timeouts only notice a dead peer; how long a call may take is the caller's scope.
 """
@@ -10,45 +10,47 @@ import httpx
 from steps.support.gateways.answers import NotSent, Unknown
 
 LIVENESS = httpx.Timeout(30.0, connect=5.0)  # seconds without a byte
-MOST = 4 * 1024 * 1024  # bytes of a body that are read
+MOST = 4 * 1024 * 1024  # bytes of a body that are read, unless told otherwise
 
-_UNSENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
+_UNSENT = (
+    httpx.ConnectError,
+    httpx.ConnectTimeout,
+    httpx.PoolTimeout,
+    httpx.UnsupportedProtocol,
+    httpx.LocalProtocolError,
+    httpx.InvalidURL,
+)
+_LOOK = "It may have been done: look before doing it again."
 
 
-class TooLarge(Unknown):
-    """The answer is larger than anything this tool has a use for."""
+async def exchange(
+    client: httpx.AsyncClient, method: str, url: str, *, most: int = MOST, **options: Any
+) -> httpx.Response:
+    """Send one request and read its whole answer, at most `most` bytes of it; redirects are answers, not directions.
 
-
-async def exchange(client: httpx.AsyncClient, method: str, url: str, **options: Any) -> httpx.Response:
-    """Send one request and read its whole answer, redirects not followed.
-
-    Raises NotSent, or Unknown when no whole answer came, or TooLarge.
+    Raises NotSent, or Unknown when no whole answer came.
     """
-    what = f"{method} {_without_query(url)}"
+    what = f"{method} {client.base_url.join(url).copy_with(query=None, username=None, password=None)}"
     try:
-        async with client.stream(method, url, **options) as response:
-            return await _bounded(response, what)
-    except (*_UNSENT, httpx.InvalidURL) as error:
-        raise NotSent("reaching", what, _words(error), "Check the address and the network.") from None
+        async with client.stream(method, url, follow_redirects=False, **options) as response:
+            return await _read(response, what, most)
+    except _UNSENT as error:
+        raise NotSent("reaching", what, _of(error), "Check the address and the network.") from None
     except httpx.HTTPError as error:
-        raise Unknown("reading the answer to", what, _words(error), "Look whether it was done.") from None
+        raise Unknown("reading the answer to", what, _of(error), _LOOK) from None
 
 
-async def _bounded(response: httpx.Response, what: str) -> httpx.Response:
+async def _read(response: httpx.Response, what: str, most: int) -> httpx.Response:
     body = bytearray()
     async for piece in response.aiter_bytes():
         body += piece
-        if len(body) > MOST:
-            raise TooLarge(
-                "reading the answer to", what, f"it is larger than {MOST} bytes", "Look whether it was done."
-            )
-    plain = {name: value for name, value in response.headers.items() if name != "content-encoding"}
+        if len(body) > most:
+            raise Unknown("reading the answer to", what, f"it is larger than {most} bytes", _LOOK)
+    plain = [(name, value) for name, value in response.headers.raw if name.lower() != b"content-encoding"]
     return httpx.Response(response.status_code, headers=plain, content=bytes(body), request=response.request)
 
 
-def _words(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}".rstrip(": ")
-
-
-def _without_query(url: str) -> str:
-    return url.partition("?")[0]
+def _of(error: Exception) -> str:
+    # what is wrong with a header is not repeated: it may be the token
+    said = "" if isinstance(error, httpx.LocalProtocolError) else str(error)
+    return f"{type(error).__name__}: {said}".rstrip(": ")

@@ -1,0 +1,312 @@
+"""The checkout and its remote, through the `git` command: no policy, no limit of time, no retry.
+
+However a call ends, by cancellation too, git and every process of its group have been ended, within 0.4 s.
+"""
+
+import asyncio
+import ctypes
+import os
+import re
+import shutil
+import signal
+import sys
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from steps.support.gateways.answers import NotSent, Rejected, Unknown
+from steps.support.problem import Problem
+
+_ASKS_NOBODY = {"GIT_TERMINAL_PROMPT": "0", "GIT_ASKPASS": "", "SSH_ASKPASS": "", "GCM_INTERACTIVE": "never"}
+_SETTINGS = {"LC_ALL": "C", "GIT_OPTIONAL_LOCKS": "0", "GIT_NO_REPLACE_OBJECTS": "1"} | _ASKS_NOBODY
+_ELSEWHERE = {f"GIT_{x}" for x in ("DIR", "WORK_TREE", "INDEX_FILE", "COMMON_DIR", "OBJECT_DIRECTORY", "NAMESPACE")}
+_NOBODY = ("-c", "user.name=orchestrate", "-c", "user.email=orchestrate@localhost")
+_REMEDY = {
+    NotSent: "Nothing was sent: check the network and the remote's address, then try again.",
+    Rejected: "Nothing was changed there: settle what it says, then start again.",
+    Unknown: "Look at the remote branch before trying again.",
+}
+
+_GIT_SPEAKS = ("fatal: ", "error: ", "send-pack: ", "Everything up-to-date")
+_FIRST_CONTACT = ("unable to access '", "unable to connect to", "unable to look up", "upon initial contact",
+                  "read from remote repository", "Authentication failed", "could not read Username",
+                  "could not read Password", "' not found")  # fmt: skip
+_NO = ("Authentication failed", "could not read Username", "could not read Password", "denied", "not found",
+       "returned error: 4", "does not appear to be a git repository")  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """One commit: its id, and the first line of its message with control characters escaped."""
+
+    sha: str
+    subject: str
+
+
+@dataclass(frozen=True, slots=True)
+class Git:
+    """A checkout, and one branch of one of its remotes.
+
+    Every method raises Problem for trouble on this side: git is not installed, no such repository, remote, branch or
+    commit. Those that speak to the remote also raise NotSent, Rejected or Unknown. No message shows a credential.
+    """
+
+    repository: Path
+    remote: str
+    branch: str
+
+    async def branch_checked_out(self) -> str | None:
+        """Name the local branch that is checked out; None where HEAD is detached."""
+        ref = (await self._local("symbolic-ref", "--quiet", "HEAD", no=1)).out.strip()
+        return ref.removeprefix("refs/heads/") or None
+
+    async def head(self) -> str:
+        """Give the id of the commit that is checked out, 40 characters."""
+        return await self._field("%H", "HEAD")
+
+    async def tree(self, sha: str) -> str:
+        """Give the id of a commit's tree."""
+        return await self._field("%T", sha)
+
+    async def parents(self, sha: str) -> tuple[str, ...]:
+        """Give the ids of a commit's parents; none for a first commit."""
+        return tuple((await self._field("%P", sha)).split())
+
+    async def uncommitted(self) -> tuple[str, ...]:
+        """Name the files that differ from HEAD, untracked ones too, with control characters escaped."""
+        status = ("status", "--porcelain", "-z", "--untracked-files=normal", "--no-renames")
+        listed = (await self._local("-c", "core.fsmonitor=false", *status)).out
+        return tuple(_printable(entry[3:]) for entry in listed.split("\0") if entry)
+
+    async def is_ancestor(self, older: str, newer: str) -> bool:
+        """Say whether `newer` contains `older`; a commit contains itself."""
+        return (await self._local("merge-base", "--is-ancestor", older, newer, no=1)).code == 0
+
+    async def commits(self, base: str, tip: str) -> tuple[Commit, ...]:
+        """List the commits that `tip` contains and `base` does not, newest first."""
+        lines = (await self._listed("%H %s", f"{base}..{tip}")).split("\n")
+        pairs = (line.partition(" ") for line in lines if line)
+        return tuple(Commit(sha, _printable(subject)) for sha, _, subject in pairs)
+
+    async def commit_tree(self, tree: str, parent: str, message: str) -> str:
+        """Make a commit that nothing refers to yet, and give its id.
+
+        Its author is whoever git is configured for, or `orchestrate` where git is configured for nobody.
+        """
+        making = ("commit-tree", "-p", parent, "-m", message, tree)
+        made = await self._local("-c", "user.useConfigOnly=true", *making, no=128)
+        return (made if made.code == 0 else await self._local(*_NOBODY, *making)).out.strip()
+
+    async def url(self) -> str:
+        """Give the address that is pushed to, with any credential masked."""
+        found = await self._local("remote", "get-url", "--push", "--", self.remote, no=2)
+        if found.code:
+            remedy = f"Choose one that `git remote` lists in {self.repository}."
+            raise Problem("looking up", f"remote {self.remote}", "there is no such remote", remedy)
+        return _readable(found.out)
+
+    async def remote_head(self) -> str:
+        """Ask the remote which commit its branch is at right now."""
+        listed = await self._exchange("asking for", "ls-remote", "--", self.remote, self._ref)
+        heads = {ref: sha for sha, _, ref in (line.partition("\t") for line in listed.splitlines())}
+        if self._ref not in heads:
+            cause = f"{await self.url()} has no such branch"
+            raise Problem("asking for", f"branch {self.branch}", cause, "Choose a branch that it has.")
+        return heads[self._ref]
+
+    async def fetch(self) -> str:
+        """Bring the remote branch's commits here, and nothing else: no ref, index or file changes.
+
+        Returns the commit that the branch was at just before. Nothing refers to it, so git will prune it some weeks on.
+        """
+        sha = await self.remote_head()
+        quietly = ("--no-write-fetch-head", "--refmap=", "--no-tags", "--no-prune", "--no-recurse-submodules")
+        await self._exchange("fetching", "fetch", "--no-auto-maintenance", *quietly, "--", self.remote, self._ref)
+        return await self._field("%H", sha)
+
+    async def push(self, sha: str, *, rehearse: bool = False) -> None:
+        """Move the remote branch to exactly this commit, without force.
+
+        `rehearse` asks for everything but the move: it shows whether we are let in and whether the branch would move
+        forward. The remote's hooks and branch rules are not asked. The local pre-push hook runs either way.
+        """
+        if await self._field("%H", sha) != sha:
+            raise Problem("pushing", sha, "it is not the full id of a commit", "Give all 40 characters.")
+        only = ("--no-follow-tags", "--recurse-submodules=no", *(["--dry-run"] if rehearse else []))
+        await self._exchange("pushing to", "push", "--porcelain", *only, "--", self.remote, f"{sha}:{self._ref}")
+
+    @property
+    def _ref(self) -> str:
+        return f"refs/heads/{self.branch}"
+
+    async def _field(self, placeholder: str, commit: str) -> str:
+        return (await self._listed(placeholder, commit, "--max-count=1")).strip()
+
+    async def _listed(self, shown: str, revision: str, *options: str) -> str:
+        listing = ("rev-list", "--no-commit-header", f"--format={shown}", *options, "--end-of-options", revision, "--")
+        return (await self._local(*listing)).out
+
+    async def _local(self, *arguments: str, no: int = 0) -> "_Answer":
+        """Run git where no remote is involved; exit code `no` is an answer as good as 0."""
+        answer = await self._git(*arguments)
+        if answer.code in (0, no) and answer.whole:
+            return answer
+        cause = _words(answer) if answer.whole else f"git answered with more than {KEPT[1]} bytes"
+        raise Problem("using", f"repository {self.repository}", cause, "Check that it is the right checkout.")
+
+    async def _exchange(self, operation: str, *arguments: str) -> str:
+        address = await self.url()
+        answer = await self._git(*arguments, **await self._ssh())
+        if answer.code == 0:
+            return answer.out
+        kind = _kind(answer)
+        raise kind(operation, f"branch {self.branch} at {address}", _words(answer), _REMEDY[kind])
+
+    async def _ssh(self) -> dict[str, str]:
+        """Keep ssh from asking, unless the user has chosen an ssh command: then that is respected."""
+        if os.environ.keys() & {"GIT_SSH_COMMAND", "GIT_SSH"}:
+            return {}
+        configured = await self._local("config", "core.sshCommand", no=1)
+        return {} if configured.out else {"GIT_SSH_COMMAND": "ssh -oBatchMode=yes"}
+
+    async def _git(self, *arguments: str, **environment: str) -> "_Answer":
+        if not (git := shutil.which("git")):
+            raise Problem("running", "git", "it is not installed", "Install git, or put it on PATH.")
+        inherited = {name: value for name, value in os.environ.items() if name not in _ELSEWHERE}
+        return await _run([git, "-C", str(self.repository), *arguments], inherited | _SETTINGS | environment)
+
+
+def _words(answer: "_Answer") -> str:
+    """Give what git and the remote had to say, on one line: the last 600 characters, without hints."""
+    refusals = re.findall(r"^!\t.*\t(.*)", answer.out, re.MULTILINE)
+    said = (line.strip() for line in [*answer.err.splitlines(), *refusals])
+    words = "; ".join(line for line in said if line and not line.startswith("hint:"))
+    return _readable(words).rstrip(".")[-600:] or f"it ended with code {answer.code} and no word"
+
+
+def _kind(answer: "_Answer") -> type[NotSent | Rejected | Unknown]:
+    """Tell what a failed exchange left behind: by status lines and exit code, by words only where those are silent."""
+    if refused := re.findall(r"^[ +*=!-]\t\S+\t(?:(\[(?:remote )?rejected\])|.)", answer.out, re.MULTILINE):
+        return Rejected if all(refused) else Unknown
+    match [line for line in answer.err.splitlines() if line.startswith(_GIT_SPEAKS)]:
+        case [only] if answer.code == 1 and only.startswith("error: failed to push some refs"):
+            return Rejected  # by the local pre-push hook
+        case [*_, last] if last.startswith("fatal: ") and _says(last, _FIRST_CONTACT):
+            return Rejected if _says(answer.err, _NO) else NotSent
+    return Unknown
+
+
+def _says(text: str, phrases: tuple[str, ...]) -> bool:
+    return any(phrase in text for phrase in phrases)
+
+
+def _readable(text: str) -> str:
+    return _printable(re.sub(r"://[^\s'\"]*@", "://***@", text.strip()))
+
+
+def _printable(text: str) -> str:
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+# How a command is run: nothing from here on knows of git.
+
+KEPT = {1: 4 << 20, 2: 64 << 10}  # bytes of stdout and of stderr that are kept: the last ones
+GRACE = 0.2  # seconds that a group gets to end after a signal, and pipes to run dry once it has exited
+# Leads the group, as the parent of the command. SIGUSR1 says that we have died: then everybody in it ends with us.
+_LEADER = """trap 'trap "" TERM; kill 0; sleep 0.2; kill -9 0' USR1; "$@" & wait $!"""
+_PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
+_prctl = ctypes.PyDLL(None).prctl if sys.platform == "linux" else None  # looked up here: after a fork is too late
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    code: int
+    out: str
+    err: str
+    whole: bool
+
+
+class _Child(asyncio.SubprocessProtocol):
+    """Keeps the last of what a child says, and knows of its exit even while others hold its pipes."""
+
+    def __init__(self) -> None:
+        self.said = {1: bytearray(), 2: bytearray()}
+        self.exited = asyncio.Event()
+        self.silent = asyncio.Event()
+
+    def pipe_data_received(self, fd: int, data: bytes) -> None:
+        self.said[fd] += data
+        del self.said[fd][: -KEPT[fd]]
+
+    def process_exited(self) -> None:
+        self.exited.set()
+
+    def connection_lost(self, _: Exception | None) -> None:
+        self.silent.set()
+
+    async def fallen_silent(self) -> None:
+        """Wait until it has exited and nobody holds its pipes, for GRACE at most."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(GRACE):
+                await self.silent.wait()
+
+    def answer(self, code: int | None) -> _Answer:
+        out, err = (said.decode(errors="backslashreplace") for said in self.said.values())
+        return _Answer(-1 if code is None else code, out, err, whole=len(self.said[1]) < KEPT[1])
+
+
+_Spawned = tuple[asyncio.SubprocessTransport, _Child]
+
+
+async def _run(command: list[str], environment: dict[str, str]) -> _Answer:
+    """Run a command to its end, or until cancelled; either way nobody of its group is left behind."""
+    spawning = asyncio.create_task(
+        _spawn(command, environment)
+    )  # a task, so that being cancelled cannot lose the child
+    try:
+        transport, child = await asyncio.shield(spawning)
+        await child.exited.wait()
+        await child.fallen_silent()
+    finally:
+        await _end(spawning)
+    return child.answer(transport.get_returncode())
+
+
+async def _spawn(command: list[str], environment: dict[str, str]) -> _Spawned:
+    loop = asyncio.get_running_loop()
+    bound = partial(_notice_death_of, os.getpid()) if _prctl else None
+    try:
+        return await loop.subprocess_exec(
+            _Child, "/bin/sh", "-c", _LEADER, "sh", *command, stdin=asyncio.subprocess.DEVNULL,
+            env=environment, start_new_session=True, preexec_fn=bound,
+        )  # fmt: skip
+    except OSError as error:
+        raise Problem("running", command[0], error.strerror or repr(error), "See to this machine first.") from error
+
+
+def _notice_death_of(parent: int) -> None:
+    """Have the kernel send SIGUSR1 when `parent` dies; runs in the child, between fork and exec."""
+    if _prctl:
+        _prctl(_PR_SET_PDEATHSIG, signal.SIGUSR1)
+    if os.getppid() != parent:
+        os._exit(1)
+
+
+async def _end(spawning: asyncio.Task[_Spawned]) -> None:
+    """End the whole group: asked first, then forced. Takes 2 * GRACE at most, and no time where nobody is left.
+
+    Another cancellation only shortens the waits: each signal is sent before the wait that it may cut short.
+    """
+    transport, child = await spawning
+    with closing(transport):
+        try:
+            await _signal(signal.SIGTERM, transport.get_pid(), child)
+        finally:
+            await _signal(signal.SIGKILL, transport.get_pid(), child)
+
+
+async def _signal(number: int, group: int, child: _Child) -> None:
+    with suppress(ProcessLookupError, PermissionError):  # macOS says EPERM where only zombies are left
+        os.killpg(group, number)
+        await child.fallen_silent()

@@ -1,0 +1,131 @@
+"""A libSQL server over HTTP. A transaction is one request: losing it, or its answer, cannot leave half of it behind."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import httpx
+
+from steps.support.gateways import frame, hrana_batch
+from steps.support.gateways.database import Rows, Statement
+from steps.support.gateways.hrana_http import NoSuchPath, post
+from steps.support.gateways.hrana_values import rows_of, statement_json
+from steps.support.gateways.syntax import bound_parameters, syntax_error
+from steps.support.problem import Problem
+
+CHUNK = 250  # statements that are parsed in one request
+NEW, OLD = 3, 2  # versions of the protocol
+
+Requests = Callable[[int], list[Any]]
+
+
+class Hrana:
+    """Implements Database over the pipeline protocol, version 3, or 2 where the server knows no other.
+
+    `url`: http, https, or libsql, which is https. A client that is given stays the giver's to close.
+    """
+
+    def __init__(self, url: str, token: str | None, client: httpx.AsyncClient | None = None) -> None:
+        self._address = _address(url)
+        self._token = _checked(token)
+        self._client = client or httpx.AsyncClient()
+        self._owned = client is None
+        self._version = NEW
+
+    @property
+    def address(self) -> str:
+        """Where the database is: scheme, host, port and path."""
+        return self._address
+
+    async def query(self, statement: Statement) -> Rows:
+        """Run one statement on its own; foreign keys are as the server has them, on as a rule."""
+        frame.admit_values(statement, self._address)
+        (result,) = await self._ask(lambda _: [{"type": "execute", "stmt": statement_json(statement)}])
+        with self._read():
+            return rows_of(self._response(result, statement)["result"])
+
+    async def transaction(self, statements: Sequence[Statement]) -> tuple[Rows, ...]:
+        """Run all statements as one transaction with foreign keys off, or none; see Database.
+
+        A statement that the server cannot parse is one of those that it does not tell apart.
+        """
+        frame.admit(statements, self._address)
+        (result,) = await self._ask(lambda version: [hrana_batch.transaction(statements, version)])
+        with self._read():
+            response = self._response(result, _any_of(statements))
+            return hrana_batch.committed(response["result"], statements, self._address)
+
+    async def parse(self, statements: Sequence[Statement]) -> tuple[str | None, ...]:
+        """Have the server parse statements without running them; see Database."""
+        for statement in statements:
+            frame.admit_values(statement, self._address)
+        found: list[str | None] = []
+        for start in range(0, len(statements), CHUNK):
+            found += await self._parse(statements[start : start + CHUNK])
+        return tuple(found)
+
+    async def aclose(self) -> None:
+        """Close the connections that this object opened."""
+        if self._owned:
+            await self._client.aclose()
+
+    async def _parse(self, statements: Sequence[Statement]) -> list[str | None]:
+        pairs = ((hrana_batch.never(each), {"type": "describe", "sql": each.sql}) for each in statements)
+        requests = [request for pair in pairs for request in pair]
+        results = await self._ask(lambda _: requests)
+        with self._read():
+            return [_verdict(*pair) for pair in zip(results[::2], results[1::2], strict=True)]
+
+    async def _ask(self, requests: Requests) -> list[Any]:
+        """Send what `requests` builds for the version spoken; an unknown path ran nothing, so another may be tried."""
+        try:
+            return await self._post(self._version, requests)
+        except NoSuchPath:
+            if self._version == OLD:
+                raise
+        results = await self._post(OLD, requests)
+        self._version = OLD
+        return results
+
+    async def _post(self, version: int, requests: Requests) -> list[Any]:
+        return await post(self._client, f"{self._address}/v{version}/pipeline", self._token, requests(version))
+
+    def _response(self, result: Mapping[str, Any], statement: Statement) -> Mapping[str, Any]:
+        if result["type"] == "error":
+            raise hrana_batch.failed(result["error"], statement, self._address)
+        return dict(result["response"])
+
+    @contextmanager
+    def _read(self) -> Iterator[None]:
+        try:
+            yield
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise hrana_batch.unreadable(self._address, f"its form is not known ({error!r})") from None
+
+
+def _verdict(batch: Mapping[str, Any], described: Mapping[str, Any]) -> str | None:
+    if batch["type"] == "error":
+        return str(batch["error"]["message"])
+    if described["type"] == "error":
+        return syntax_error(str(described["error"]["message"]))
+    return bound_parameters([parameter["name"] for parameter in described["response"]["result"]["params"]])
+
+
+def _any_of(statements: Sequence[Statement]) -> Statement:
+    several = Statement("", name=f"one of {len(statements)} statements (the server does not say which)")
+    return statements[0] if len(statements) == 1 else several
+
+
+def _address(url: str) -> str:
+    """Leave out of a URL whatever may be a secret: user, password and query."""
+    parts = httpx.URL(url)
+    scheme = "https" if parts.scheme == "libsql" else parts.scheme
+    port = f":{parts.port}" if parts.port else ""
+    host = f"[{parts.host}]" if ":" in parts.host else parts.host
+    return f"{scheme}://{host}{port}{parts.path}".rstrip("/")
+
+
+def _checked(token: str | None) -> str | None:
+    if token and not (token.isascii() and token.isprintable() and " " not in token):
+        raise Problem("reading", "the database token", "it holds characters that no token has", "Copy it once more.")
+    return token

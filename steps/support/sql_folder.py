@@ -1,0 +1,119 @@
+"""The SQL folder as data: the change of the database, how it is put back, and the questions about both."""
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from steps.support import sql_directives as said
+from steps.support.gateways.database import Statement
+from steps.support.sql_checks import SqlCheck, checks, read_checks, wrong_checks
+from steps.support.sql_contract import Block, read_contract
+from steps.support.sql_findings import BadSql, Finding, place
+from steps.support.sql_refusals import query_refusals, refusals
+from steps.support.sql_text import Piece, Script, scan, sound, split
+
+__all__ = [
+    "BadSql", "Block", "DatabaseChange", "SqlCheck",
+    "read_change", "read_checks", "read_contract", "read_script", "split",
+]  # fmt: skip
+
+MIGRATE, ROLLBACK, VERIFY, VERIFY_ROLLBACK = "migrate.sql", "rollback.sql", "verify.sql", "verify_rollback.sql"
+FILES = (MIGRATE, ROLLBACK, VERIFY, VERIFY_ROLLBACK)
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseChange:
+    """What the folder says. `changes`: table -> rows that may change (least, most), None for any number."""
+
+    name: str
+    sha256: str
+    migrate: tuple[Statement, ...]
+    rollback: tuple[Statement, ...]
+    verify: tuple[SqlCheck, ...]
+    verify_rollback: tuple[SqlCheck, ...]
+    rollback_text: str
+    verify_rollback_text: str
+    changes: Mapping[str, said.Range | None]
+    allowed: tuple[tuple[str, str], ...]
+
+
+def read_change(folder: Path) -> DatabaseChange:
+    """Read the folder. Raises BadSql with everything that is wrong with any of its files."""
+    contents = {name: _content(folder / name) for name in FILES}
+    missing = [content for content in contents.values() if isinstance(content, Finding)]
+    raw = {name: content for name, content in contents.items() if isinstance(content, bytes)}
+    texts = {name: content.decode("utf-8-sig", errors="replace") for name, content in raw.items()}
+    scripts = {name: scan(text, name) for name, text in texts.items()}
+    if findings := [*missing, *_not_utf8(raw), *_wrong(scripts)]:
+        raise BadSql(str(folder), findings)
+    return _change(raw[MIGRATE], scripts, texts)
+
+
+def read_script(text: str, name: str) -> tuple[Statement, ...]:
+    """Divide migrate.sql or rollback.sql, the outer BEGIN and COMMIT left out. Raises BadSql where it is unfinished."""
+    return _statements(sound(scan(text, name)))
+
+
+def _change(content: bytes, scripts: Mapping[str, Script], texts: Mapping[str, str]) -> DatabaseChange:
+    digest = hashlib.sha256(content).hexdigest()
+    return DatabaseChange(
+        name=said.name_of(scripts[MIGRATE]) or digest,
+        sha256=digest,
+        migrate=_statements(scripts[MIGRATE]),
+        rollback=_statements(scripts[ROLLBACK]),
+        verify=checks(scripts[VERIFY]),
+        verify_rollback=checks(scripts[VERIFY_ROLLBACK]),
+        rollback_text=texts[ROLLBACK],
+        verify_rollback_text=texts[VERIFY_ROLLBACK],
+        changes=said.changes_of(scripts[MIGRATE]),
+        allowed=(*said.allowed_in(scripts[MIGRATE]), *said.allowed_in(scripts[ROLLBACK])),
+    )
+
+
+def _content(path: Path) -> bytes | Finding:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return Finding(path.name, "the file is missing", "Make it; where there is nothing to do it holds a comment.")
+    except OSError as error:
+        return Finding(path.name, f"it cannot be read ({error.strerror})", "Make it a readable file.")
+
+
+def _not_utf8(raw: Mapping[str, bytes]) -> Iterator[Finding]:
+    for name, content in raw.items():
+        try:
+            content.decode()
+        except UnicodeDecodeError as error:
+            line = content.count(b"\n", 0, error.start) + 1
+            yield Finding(place(name, line), "this is not UTF-8", "Save the file as UTF-8.")
+
+
+def _wrong(scripts: Mapping[str, Script]) -> Iterator[Finding]:
+    for name, script in scripts.items():
+        yield from script.findings
+        yield from _wrong_script(script) if name in {MIGRATE, ROLLBACK} else _wrong_questions(script)
+    if {MIGRATE, ROLLBACK} <= scripts.keys() and _inner(scripts[MIGRATE]) and not _inner(scripts[ROLLBACK]):
+        yield Finding(ROLLBACK, "it holds no statement, although migrate.sql does", "Write what puts the change back.")
+
+
+def _wrong_script(script: Script) -> Iterator[Finding]:
+    yield from said.malformed(script, said.OF_A_CHANGE if script.name == MIGRATE else ("allow",))
+    yield from said.twice(script) if script.name == MIGRATE else ()
+    yield from refusals(_inner(script), script.name)
+
+
+def _wrong_questions(script: Script) -> Iterator[Finding]:
+    yield from query_refusals(script.pieces, script.name)
+    yield from wrong_checks(script)
+
+
+def _statements(script: Script) -> tuple[Statement, ...]:
+    return tuple(piece.statement for piece in _inner(script))
+
+
+def _inner(script: Script) -> tuple[Piece, ...]:
+    """Give what is to run: all statements but one outer pair of BEGIN and COMMIT."""
+    pieces = script.pieces
+    pair = len(pieces) > 1 and pieces[0].words(1) == ("BEGIN",) and pieces[-1].words(1)[0] in {"COMMIT", "END"}
+    return pieces[1:-1] if pair else pieces

@@ -1,0 +1,43 @@
+"""SQL as tokens, near enough to the engine's own to tell code from strings and comments."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+TRANSACTION_CONTROL = frozenset({"BEGIN", "COMMIT", "END", "ROLLBACK", "SAVEPOINT", "RELEASE"})
+
+_TOKEN = re.compile(
+    r"""
+      (?P<space>[ \t\n\r\f\v]+)
+    | (?P<comment>--[^\n]*|/\*.*?\*/)
+    | (?P<string>'[^']*+(?:''[^']*+)*+')
+    | (?P<name>"[^"]*+(?:""[^"]*+)*+"|`[^`]*+(?:``[^`]*+)*+`|\[[^\]]*+\])
+    | (?P<open>/\*.*|['"`\[].*)
+    | (?P<parameter>\?\d*|[:@$][\w$]+)
+    | (?P<word>[^\W\d][\w$]*)
+    | (?P<number>\d[\w.]*)
+    | (?P<other>.)
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """One token of SQL; `kind` is the name of its group in the pattern, `start` its offset in characters."""
+
+    kind: str
+    text: str
+    start: int
+
+
+def tokenize(text: str) -> Iterator[Token]:
+    """Give every token, spaces left out."""
+    for match in _TOKEN.finditer(text):
+        if match.lastgroup != "space":
+            yield Token(match.lastgroup or "", match.group(), match.start())
+
+
+def first_word(sql: str) -> str:
+    """Give the first word of a statement in capitals; nothing where there is no statement."""
+    return next((token.text.upper() for token in tokenize(sql) if token.kind != "comment"), "")

@@ -1,0 +1,1 @@
+"""Local stand-ins for what needs an account, served over HTTP on loopback."""

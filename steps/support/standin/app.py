@@ -1,0 +1,46 @@
+"""A small app with a real history: what is live is pushed, and one commit waits to be released."""
+
+import asyncio
+from asyncio.subprocess import DEVNULL, PIPE
+from pathlib import Path
+
+from steps.support.problem import Problem
+from steps.support.standin.git_remote import ENVIRONMENT
+from steps.support.standin.site import CONTRACT
+
+LIVE = "The code that is live"
+IDENTITY = ("-c", "user.name=rehearsal", "-c", "user.email=rehearsal@example.invalid", "-c", "commit.gpgsign=false")
+
+
+async def create(checkout: Path, remote: Path, old: str, new: str) -> str:
+    """Make a checkout whose code has the contract `old` on the remote, and `new` one commit ahead.
+
+    Gives the commit that the remote has.
+    """
+    await _git("init", "--quiet", "--initial-branch=main", str(checkout))
+    live = await _commit(checkout, old, LIVE)
+    await _git("-C", str(checkout), "push", "--quiet", str(remote), "HEAD:refs/heads/main")
+    await _commit(checkout, new, "The code that is to be released")
+    return live
+
+
+async def point(checkout: Path, url: str) -> None:
+    """Name the remote."""
+    await _git("-C", str(checkout), "remote", "add", "origin", url)
+
+
+async def _commit(checkout: Path, contract: str, subject: str) -> str:
+    (checkout / CONTRACT).write_text(contract, encoding="utf-8")
+    await _git("-C", str(checkout), "add", CONTRACT)
+    await _git("-C", str(checkout), *IDENTITY, "commit", "--quiet", "--no-verify", "-m", subject)
+    return (await _git("-C", str(checkout), "rev-parse", "HEAD")).strip()
+
+
+async def _git(*arguments: str) -> str:
+    process = await asyncio.create_subprocess_exec(
+        "git", *arguments, stdin=DEVNULL, stdout=PIPE, stderr=PIPE, env=ENVIRONMENT
+    )
+    out, err = await process.communicate()
+    if process.returncode:
+        raise Problem("running", f"git {' '.join(arguments)}", err.decode(errors="replace").strip(), "Check git.")
+    return out.decode(errors="replace")

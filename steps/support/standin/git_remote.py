@@ -1,0 +1,122 @@
+"""A real git remote over real HTTP: a bare repository behind git's own CGI program."""
+
+import os
+from asyncio.subprocess import PIPE
+from base64 import b64decode
+from collections.abc import Callable
+from pathlib import Path
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from steps.support.problem import Problem
+from steps.support.standin import cgi
+from steps.support.standin.faults import Faults, Kind, faulty
+
+OnPush = Callable[[str, str, str], object]  # commit, branch, the commit's subject
+
+# Whatever the person at this machine has configured for git is none of the remote's business.
+ENVIRONMENT = {
+    "PATH": os.environ.get("PATH", os.defpath),
+    "GIT_CONFIG_NOSYSTEM": "1",
+    "GIT_CONFIG_GLOBAL": os.devnull,
+    "LC_ALL": "C",
+}
+
+
+async def create(repository: Path, branch: str = "main") -> Path:
+    """Make an empty bare repository that takes pushes over HTTP; gives its path. Raises Problem."""
+    await _git("init", "--bare", "--quiet", f"--initial-branch={branch}", str(repository))
+    await _git("--git-dir", str(repository), "config", "http.receivepack", "true")
+    return repository
+
+
+class GitRemote:
+    """Serves one bare repository at /<its folder's name>.
+
+    `on_push` is told whenever the branch has moved, before the client who moved it gets an answer. With a token,
+    requests need it: as a bearer, or as the password of any user.
+    """
+
+    def __init__(
+        self, repository: Path, faults: Faults, on_push: OnPush, branch: str = "main", token: str = ""
+    ) -> None:
+        self._repository = repository
+        self._faults = faults
+        self._on_push = on_push
+        self._branch = branch
+        self._token = token
+        self._head: str | None = None
+        self._backend = ""  # git's CGI program
+        self._files: dict[tuple[str, str], str] = {}
+
+    async def application(self) -> web.Application:
+        """Make the remote's HTTP side. What is on the branch already was not pushed: nobody is told of it."""
+        self._head, _ = await self._tip()
+        self._backend = f"{(await _git('--exec-path')).decode().strip()}/git-http-backend"
+        broken = faulty(self._faults, ("git_push",), _forbidden, _not_to_be_lost)
+        app = web.Application(middlewares=[broken, self._admitted])
+        app.router.add_route("*", f"/{self._repository.name}/{{rest:.*}}", self._serve)
+        return app
+
+    async def show(self, sha: str, path: str) -> str:
+        """Read a file of a commit. Raises Problem when there is none."""
+        if (sha, path) not in self._files:
+            blob = await _git("--git-dir", str(self._repository), "cat-file", "blob", f"{sha}:{path}")
+            self._files[sha, path] = blob.decode()
+        return self._files[sha, path]
+
+    @web.middleware
+    async def _admitted(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        if self._token and self._token != _credential(request):
+            return web.Response(status=401, headers={"WWW-Authenticate": 'Basic realm="standin"'})
+        return await handler(request)
+
+    async def _serve(self, request: web.Request) -> web.StreamResponse:
+        environment = {
+            **ENVIRONMENT,
+            "GIT_PROJECT_ROOT": str(self._repository.parent),
+            "GIT_HTTP_EXPORT_ALL": "1",
+            "REMOTE_USER": "standin",
+        }
+        # What says how a push went is short, and must not be under way before it is known whether it gets lost.
+        whole = request.path.endswith("/git-receive-pack")
+        try:
+            return await cgi.answer(request, (self._backend,), environment, whole=whole)
+        finally:
+            await self._announce()
+
+    async def _announce(self) -> None:
+        sha, subject = await self._tip()
+        if sha and sha != self._head:
+            self._head = sha
+            self._on_push(sha, self._branch, subject)
+
+    async def _tip(self) -> tuple[str | None, str]:
+        branch = f"refs/heads/{self._branch}"
+        form = "--format=%(objectname) %(subject)"
+        line = await _git("--git-dir", str(self._repository), "for-each-ref", form, branch)
+        sha, _, subject = line.decode().strip().partition(" ")
+        return sha or None, subject
+
+
+def _credential(request: web.Request) -> str:
+    scheme, _, value = request.headers.get("Authorization", "").partition(" ")
+    return b64decode(value).decode().partition(":")[2] if scheme == "Basic" else value
+
+
+def _forbidden(_request: web.Request) -> web.Response:
+    return web.Response(status=403, text="Permission denied.\n")
+
+
+def _not_to_be_lost(request: web.Request, kind: Kind) -> bool:
+    """Exempt whatever changes nothing from losing its answer."""
+    return kind == "lost" and not request.path.endswith("/git-receive-pack")
+
+
+async def _git(*arguments: str) -> bytes:
+    async with cgi.child(("git", *arguments), ENVIRONMENT, stderr=PIPE) as process:
+        output, complaint = await process.communicate()
+    if process.returncode:
+        raise Problem("running git", arguments[-1], complaint.decode().strip(), "Look at the remote's repository.")
+    return output

@@ -1,0 +1,102 @@
+"""A reverse proxy in front of the real database server: nothing is changed on the way, but much can be lost."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass
+from io import BytesIO
+from typing import Literal
+
+from aiohttp import ClientError, ClientSession, web
+from multidict import CIMultiDict
+from yarl import URL
+
+from steps.support.standin.faults import Faults, faulty, reset
+from steps.support.standin.servers import Background
+
+MOST = 64 * 1024 * 1024  # bytes of a request's body
+STEPS = ("turso_migration", "verification_query")
+# What concerns one connection, not the message (RFC 9110, 7.6.1), and what each side says for itself.
+OWN = {"connection", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade", "content-length", "host"}
+UNASKED = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")  # what aiohttp would add
+
+When = Literal["before", "after", "late"]
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """A connection to lose: of the next request whose body matches."""
+
+    matches: Callable[[bytes], bool]
+    when: When
+    delay: float
+
+
+class Proxy:
+    """Passes requests on to the server at `upstream`, each to its end, even when its client leaves."""
+
+    def __init__(self, upstream: str, faults: Faults) -> None:
+        self._upstream = URL(upstream)
+        self._faults = faults
+        self._drop: Drop | None = None
+        self._background = Background()
+        self._session: ClientSession
+
+    def application(self) -> web.Application:
+        """Make the proxy's HTTP side."""
+        broken = faulty(self._faults, STEPS, _broken)
+        app = web.Application(middlewares=[broken, self._background.carried_out], client_max_size=MOST)
+        app.cleanup_ctx.extend((self._connected, self._background.running))
+        app.router.add_route("*", "/{path:.*}", self._pass_on)
+        return app
+
+    def drop(self, matches: Callable[[bytes], bool], when: When, delay: float = 0.0) -> None:
+        """Reset the connection of the next request whose body matches, and of no other.
+
+        before: nothing is forwarded. after: forwarded and answered, the answer is lost. late: reset at once, forwarded
+        after `delay` seconds.
+        """
+        self._drop = Drop(matches, when, delay)
+
+    async def settled(self) -> None:
+        """Wait until nothing is being forwarded any more."""
+        await self._background.settled()
+
+    async def _connected(self, _app: web.Application) -> AsyncIterator[None]:
+        async with ClientSession(auto_decompress=False, skip_auto_headers=UNASKED) as self._session:
+            yield
+
+    async def _pass_on(self, request: web.Request) -> web.StreamResponse:
+        body = await request.read()
+        drop = self._drop
+        if drop is None or not drop.matches(body):
+            return await self._forward(request, body)
+        self._drop = None
+        if drop.when == "late":
+            self._background.start(self._forward_late(request, body, drop.delay))
+        if drop.when == "after":
+            await self._forward(request, body)
+        return reset(request)
+
+    async def _forward_late(self, request: web.Request, body: bytes, delay: float) -> None:
+        await asyncio.sleep(delay)
+        await self._forward(request, body)
+
+    async def _forward(self, request: web.Request, body: bytes) -> web.Response:
+        target = self._upstream.join(URL(request.raw_path, encoded=True))
+        headers = _passed_on(request.headers)
+        try:
+            async with self._session.request(
+                request.method, target, headers=headers, data=BytesIO(body) if body else None, allow_redirects=False
+            ) as answer:
+                content = await answer.read()
+                return web.Response(status=answer.status, headers=_passed_on(answer.headers), body=content)
+        except ClientError as error:
+            return web.Response(status=502, text=f"{error}\n")
+
+
+def _passed_on(headers: Mapping[str, str]) -> CIMultiDict[str]:
+    return CIMultiDict((name, value) for name, value in headers.items() if name.lower() not in OWN)
+
+
+def _broken(_request: web.Request) -> web.Response:
+    return web.json_response({"error": "internal error"}, status=500)

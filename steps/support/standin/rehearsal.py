@@ -1,0 +1,65 @@
+"""The stage of a rehearsal: the same four gateways, on a small production of this machine's own."""
+
+from collections import defaultdict
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import get_args
+
+import httpx
+
+from steps.support.engine.journal import Journal
+from steps.support.gateways.git import Git
+from steps.support.gateways.http import LIVENESS
+from steps.support.gateways.site import Site
+from steps.support.gateways.transport import connect
+from steps.support.gateways.turso import Turso
+from steps.support.gateways.vercel import Vercel
+from steps.support.problem import Problem
+from steps.support.settings import Settings
+from steps.support.stage import Stage
+from steps.support.standin import sqld
+from steps.support.standin.faults import Faults, Kind
+from steps.support.standin.world import HOST, TOKEN, World, world
+
+SECRETS: dict[str, str] = defaultdict(lambda: TOKEN)  # what `$NAME` in a header stands for here
+KINDS: tuple[Kind, ...] = get_args(Kind)
+
+
+def fault(words: str | None, steps: tuple[str, ...]) -> Faults:
+    """Read STEP[:KIND]; nothing is broken where there are no words. Raises Problem, naming what there is."""
+    if not words:
+        return Faults()
+    step, _, said = words.partition(":")
+    kind = next((each for each in KINDS if each == (said or "fail")), None)
+    if step not in steps or kind is None:
+        remedy = f"STEP is one of {', '.join(steps)}; KIND one of {', '.join(KINDS)}."
+        raise Problem("reading", f"--fail {words}", "there is no such fault", remedy)
+    return Faults(step, kind)
+
+
+@asynccontextmanager
+async def rehearsal(settings: Settings, faults: Faults, journal: Journal, *, staged: bool) -> AsyncIterator[Stage]:
+    """Open the gateways on a world that is made for this run, and leaves nothing behind."""
+    journal.listen(faults)
+    binary = sqld.find(settings.rehearsal.sqld)
+    if binary is None:
+        journal.note("warning", text=f"no sqld here, so this runs on SQLite; to fetch it: {sqld.FETCH}")
+    with TemporaryDirectory(prefix="orchestrate-") as folder:
+        async with world(Path(folder), settings.sql, binary, faults, staged=staged) as made, AsyncExitStack() as stack:
+            yield await _stage(made, stack)
+
+
+async def _stage(made: World, stack: AsyncExitStack) -> Stage:
+    api = httpx.AsyncClient(base_url=made.api_url, timeout=LIVENESS, headers={"Authorization": f"Bearer {TOKEN}"})
+    visitor = httpx.AsyncClient(base_url=made.site_url, timeout=LIVENESS)
+    database = await stack.enter_async_context(aclosing(connect(made.database_url, None)))
+    await stack.enter_async_context(api)
+    await stack.enter_async_context(visitor)
+    return Stage(
+        Git(made.checkout, "origin", "main"),
+        Vercel(api, made.platform.name, None, HOST),
+        Turso(database),
+        Site(visitor),
+    )

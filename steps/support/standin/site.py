@@ -1,0 +1,138 @@
+"""The app's two endpoints, as the code that is live would answer them: by its contract with the database.
+
+What the code of a commit asks of the database is the file `contract.sql` in that commit.
+"""
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import suppress
+from typing import Any
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from steps.support.gateways.database import Database, Rows, Statement, StatementFailed, Value
+from steps.support.problem import Problem
+from steps.support.sql_contract import Block, read_contract
+from steps.support.sql_tokens import first_word
+from steps.support.standin.faults import Faults, faulty
+from steps.support.standin.servers import Background
+from steps.support.standin.site_body import InvalidTimeError, data, no_data, polled
+
+CONTRACT = "contract.sql"
+SITE = {"vendor_site_id", "system_number"}  # whoever reads one of these reads systems
+COLLISION = "UNIQUE constraint failed: readings."
+
+Wanted = Callable[[Statement], bool]
+
+
+class Site:
+    """Serves /api/data and /api/cron/minutely.
+
+    `live` gives the commit that the public host serves, `code` the text of a commit's contract. The database is asked
+    directly.
+    """
+
+    def __init__(  # noqa: PLR0913 - what the site's code would find in its surroundings
+        self,
+        live: Callable[[], str | None],
+        code: Callable[[str], Awaitable[str]],
+        database: Database,
+        faults: Faults,
+        *,
+        auth_token: str,
+        cron_secret: str,
+    ) -> None:
+        self._live = live
+        self._code = code
+        self._database = database
+        self._faults = faults
+        self._auth_token = auth_token
+        self._cron_secret = cron_secret
+
+    def application(self) -> web.Application:
+        """Make the site's HTTP side."""
+        background = Background()
+        broken = faulty(self._faults, ("health_checks",), _broken)
+        app = web.Application(middlewares=[broken, background.carried_out, _guarded])
+        app.cleanup_ctx.append(background.running)
+        app.add_routes([web.get("/api/data", self._data), web.get("/api/cron/minutely", self._cron)])
+        return app
+
+    async def _data(self, request: web.Request) -> web.Response:
+        if request.cookies.get("auth-token") != self._auth_token:
+            return _unauthorized()
+        first_rows: dict[str, Value] = {}
+        for block in await self._contract():
+            for rows in await self._held(block, _reads):
+                first_rows.update(rows.records[0] if rows.values else {})
+        if first_rows.get("inverter_time") is None:
+            return web.json_response(no_data(first_rows), status=503)
+        return web.json_response(data(first_rows))
+
+    async def _cron(self, request: web.Request) -> web.Response:
+        if request.headers.get("Authorization") != f"Bearer {self._cron_secret}":
+            return _unauthorized()
+        results: list[Rows] = []
+        outcome: Mapping[str, Any] = {"success": True}
+        try:
+            for block in await self._contract():
+                results += await self._held(block, _anything)
+        except _CollisionError as collision:
+            outcome = {"success": False, "error": str(collision)}
+        return web.json_response(polled(_systems(results), outcome))
+
+    async def _contract(self) -> tuple[Block, ...]:
+        sha = self._live()
+        if sha is None:
+            raise web.HTTPNotFound(text="DEPLOYMENT_NOT_FOUND\n")
+        return read_contract(await self._code(sha), CONTRACT)
+
+    async def _held(self, block: Block, wanted: Wanted) -> list[Rows]:
+        """Run the first alternative that can be run, as code does that catches its own error."""
+        *others, last = ([each for each in alternative if wanted(each)] for alternative in block.alternatives)
+        for alternative in others:
+            with suppress(StatementFailed):
+                return [await self._asked(statement) for statement in alternative]
+        return [await self._asked(statement) for statement in last]
+
+    async def _asked(self, statement: Statement) -> Rows:
+        try:
+            return await self._database.query(statement)
+        except StatementFailed as failed:
+            if COLLISION in failed.message:
+                raise _CollisionError(failed.message) from None
+            raise
+
+
+class _CollisionError(Exception):
+    """A reading of this minute was there already."""
+
+
+def _reads(statement: Statement) -> bool:
+    return first_word(statement.sql) in ("SELECT", "WITH")
+
+
+def _anything(_statement: Statement) -> bool:
+    return True
+
+
+def _systems(results: Iterable[Rows]) -> list[Value]:
+    """Give the ids of the systems that were listed, each once."""
+    listed = (record for rows in results if not SITE.isdisjoint(rows.columns) for record in rows.records)
+    return list(dict.fromkeys(record.get("id") for record in listed))
+
+
+@web.middleware
+async def _guarded(request: web.Request, handler: Handler) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except (Problem, InvalidTimeError):
+        return _broken(request)
+
+
+def _broken(_request: web.Request) -> web.Response:
+    return web.json_response({"success": False, "error": "Internal server error"}, status=500)
+
+
+def _unauthorized() -> web.Response:
+    return web.json_response({"success": False, "error": "Unauthorized"}, status=401)

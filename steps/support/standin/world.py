@@ -1,0 +1,90 @@
+"""A small production of our own on loopback: database, git remote, platform and site, and a checkout with a release."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from aiohttp.web import Application
+
+from steps.support.gateways.database import Database
+from steps.support.gateways.transport import connect
+from steps.support.sql_folder import split
+from steps.support.standin import app, git_remote, sqld, vercel_api
+from steps.support.standin.faults import Faults
+from steps.support.standin.proxy import Proxy
+from steps.support.standin.servers import serve
+from steps.support.standin.site import CONTRACT, Site
+from steps.support.standin.vercel import Platform
+
+TOKEN = "standin-token"  # noqa: S105 - it opens nothing but the stand-ins
+HOST = "127.0.0.1"
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """Where everything is, and the handles by which it is looked at and broken.
+
+    `database` is the way that the site goes; `database_url` the way that a run goes, past the proxy (None on a file).
+    """
+
+    checkout: Path
+    remote: Path
+    platform: Platform
+    proxy: Proxy | None
+    database: Database
+    database_url: str
+    api_url: str
+    site_url: str
+
+
+@asynccontextmanager
+async def world(
+    folder: Path, sql: Path, binary: Path | None, faults: Faults, *, staged: bool = False
+) -> AsyncIterator[World]:
+    """Build it in `folder`, on the real database server where there is one, else on a SQLite file."""
+    async with AsyncExitStack() as stack:
+        direct, url, proxy = await _database(stack, folder, binary, faults)
+        database = await stack.enter_async_context(aclosing(connect(direct, None)))
+        await database.transaction(split((sql / "sample.sql").read_text(encoding="utf-8"), "sample.sql"))
+        platform = Platform(HOST, faults, TOKEN, auto_assign=not staged)
+        remote = await _history(stack, folder, sql, faults, platform)
+        site = Site(
+            platform.live_sha,
+            lambda sha: remote.show(sha, CONTRACT),
+            database,
+            faults,
+            auth_token=TOKEN,
+            cron_secret=TOKEN,
+        )
+        api_url = await _served(stack, vercel_api.application(platform))
+        site_url = await _served(stack, site.application())
+        yield World(folder / "app", folder / "remote.git", platform, proxy, database, url, api_url, site_url)
+
+
+async def _database(
+    stack: AsyncExitStack, folder: Path, binary: Path | None, faults: Faults
+) -> tuple[str, str, Proxy | None]:
+    """Give the database's own address, the address at which a run reaches it, and what stands between the two."""
+    if binary is None:
+        (folder / "database.db").touch()
+        return (file := f"file:{folder / 'database.db'}"), file, None
+    direct = await stack.enter_async_context(sqld.serve(binary, folder / "database"))
+    proxy = Proxy(direct, faults)
+    return direct, await _served(stack, proxy.application()), proxy
+
+
+async def _history(
+    stack: AsyncExitStack, folder: Path, sql: Path, faults: Faults, platform: Platform
+) -> git_remote.GitRemote:
+    """Make the app's commits; the older one is live, the newer one waits to be released."""
+    bare = await git_remote.create(folder / "remote.git")
+    old, new = ((sql / "contract" / name).read_text(encoding="utf-8") for name in ("old.sql", "new.sql"))
+    platform.deployed(await app.create(folder / "app", bare, old, new), "main", app.LIVE)
+    remote = git_remote.GitRemote(bare, faults, platform.pushed)
+    await app.point(folder / "app", f"{await _served(stack, await remote.application())}/remote.git")
+    return remote
+
+
+async def _served(stack: AsyncExitStack, server: Application) -> str:
+    return await stack.enter_async_context(serve(server))

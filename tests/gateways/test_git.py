@@ -1,0 +1,685 @@
+"""The git gateway against real git: local folders, and small HTTP remotes that fail in one way each."""
+
+import asyncio
+import os
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from steps.support.gateways import git as git_module
+from steps.support.gateways.answers import NotSent, Rejected, Unknown
+from steps.support.gateways.git import Commit, Git
+from steps.support.problem import Problem
+
+pytestmark = pytest.mark.anyio
+
+ROOT = Path(__file__).parents[2]
+IDENTITY = "[user]\n\tname = A Developer\n\temail = dev@example.org\n[init]\n\tdefaultBranch = main\n"
+NOWHERE = "f" * 40
+Answer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Give a home of this test's own: neither the developer's git configuration nor a proxy plays a part."""
+    for name in [*os.environ]:
+        if name.startswith("GIT_") or name.lower().endswith("_proxy"):
+            monkeypatch.delenv(name)
+    folder = tmp_path / "home"
+    folder.mkdir()
+    (folder / ".gitconfig").write_text(IDENTITY)
+    monkeypatch.setenv("HOME", str(folder))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(folder))
+    monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
+    return folder
+
+
+@pytest.fixture
+def remote(home: Path) -> Path:
+    """Give an empty bare repository."""
+    run(home, "init", "--quiet", "--bare", "../remote.git")
+    return home.parent / "remote.git"
+
+
+@pytest.fixture
+def gateway(remote: Path) -> Git:
+    """Give the gateway on a checkout whose one commit is on the remote's main."""
+    work = remote.parent / "work"
+    run(remote, "clone", "--quiet", str(remote), str(work))
+    commit(work, "first")
+    run(work, "push", "--quiet", "origin", "HEAD:refs/heads/main")
+    return Git(work, "origin", "main")
+
+
+@pytest.fixture
+def groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], list[int]]:
+    """Give the process groups of all git commands that the gateway has run; nothing of them outlives the test."""
+    log = tmp_path / "groups"
+    log.touch()
+    program(tmp_path / "bin" / "git", f'echo $PPID >> "{log}"\nexec "{shutil.which("git")}" "$@"')
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}")
+    return lambda: [int(line) for line in log.read_text().split()]
+
+
+def run(folder: Path, *arguments: str, **extra: str) -> str:
+    """Run git and give what it prints."""
+    command = ["git", "-C", str(folder), *arguments]
+    done = subprocess.run(
+        command, check=True, capture_output=True, text=True, env=os.environ | extra
+    )
+    return done.stdout.strip()
+
+
+def commit(work: Path, subject: str, **extra: str) -> str:
+    """Commit a change of one file, and give the commit's id."""
+    (work / "file").write_text(subject)
+    run(work, "add", "--all")
+    run(work, "commit", "--quiet", "-m", subject, **extra)
+    return run(work, "rev-parse", "HEAD")
+
+
+def program(path: Path, script: str) -> str:
+    """Write an executable shell script and give its path."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+    return str(path)
+
+
+def main_of(remote: Path) -> str:
+    """Give the commit that a bare repository's main is at."""
+    return run(remote, "rev-parse", "refs/heads/main")
+
+
+def everything_but_objects(work: Path) -> dict[str, bytes]:
+    """Give every file of a checkout and its git folder, the object store left out."""
+    objects = work / ".git" / "objects"
+    files = (path for path in work.rglob("*") if path.is_file() and objects not in path.parents)
+    return {str(path): path.read_bytes() for path in files}
+
+
+def alive(group: int) -> bool:
+    """Say whether anybody is left in a process group; on Linux whoever is dead and unburied does not count."""
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(group, 0)
+        return sys.platform != "linux" or any(member == group for member in living())
+    return False
+
+
+def living() -> Iterator[int]:
+    """Give the process group of each process that is not a zombie, as Linux lists them."""
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(FileNotFoundError, ProcessLookupError):
+            state, _, group = stat.read_text().rpartition(")")[2].split()[:3]
+            if state != "Z":
+                yield int(group)
+
+
+async def until(condition: Callable[[], bool], seconds: float = 3.0) -> None:
+    """Wait for something that is about to be so; fail when it is not so in time."""
+    async with asyncio.timeout(seconds):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+async def gone(groups: list[int], seconds: float = 0.2) -> None:
+    """Fail unless there were process groups and nobody is left in them; a kill may take a moment to be carried out."""
+    assert groups
+    await until(lambda: not any(map(alive, groups)), seconds)
+
+
+@asynccontextmanager
+async def http(answer: Answer) -> AsyncIterator[str]:
+    """Serve every connection by `answer` and give the URL; a connection that `answer` leaves open is closed."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError):
+            await answer(reader, writer)
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/app.git"
+
+
+async def never(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
+    """Accept, listen, and say nothing."""
+    await reader.read()
+
+
+def saying(status: str) -> Answer:
+    """Answer each request with nothing but a status line, asking for a password where it is 401."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        challenge = 'WWW-Authenticate: Basic realm="app"\r\n' if status.startswith("401") else ""
+        writer.write(f"HTTP/1.1 {status}\r\n{challenge}Content-Length: 0\r\nConnection: close\r\n\r\n".encode())
+        await writer.drain()
+
+    return answer
+
+
+def resetting(bare: Path, *, stores: bool) -> Answer:
+    """Speak git's protocol until a push has been sent; then reset the connection, with the push stored or not."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
+        if head.startswith("get"):
+            listed = await receive_pack(bare, "--advertise-refs")
+            kind = "Content-Type: application/x-git-receive-pack-advertisement\r\nConnection: close\r\n\r\n"
+            writer.write(b"HTTP/1.1 200 OK\r\n" + kind.encode() + b"001f# service=git-receive-pack\n0000" + listed)
+            await writer.drain()
+            return
+        body = await reader.readexactly(int(head.partition("content-length: ")[2].partition("\r")[0]))
+        if stores:
+            await receive_pack(bare, sent=body)
+        reset(writer)
+
+    return answer
+
+
+def reset(writer: asyncio.StreamWriter) -> None:
+    """Break a connection off so that the other side sees a reset, not an end."""
+    writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    writer.transport.abort()
+
+
+async def receive_pack(bare: Path, *options: str, sent: bytes = b"") -> bytes:
+    """Run the real receiving side of a push."""
+    receiving = await asyncio.create_subprocess_exec(
+        "git", "receive-pack", "--stateless-rpc", *options, bare,
+        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    return (await receiving.communicate(sent))[0]
+
+
+async def test_branch_and_head(gateway: Git) -> None:
+    """The branch that is checked out is named without its prefix, and HEAD is a full commit id."""
+    assert await gateway.branch_checked_out() == "main"
+    assert await gateway.head() == run(gateway.repository, "rev-parse", "HEAD")
+
+
+async def test_detached(gateway: Git) -> None:
+    """A detached HEAD is on no branch, and still at a commit."""
+    run(gateway.repository, "checkout", "--quiet", "--detach")
+    assert await gateway.branch_checked_out() is None
+    assert len(await gateway.head()) == 40
+
+
+async def test_tree_and_parents(gateway: Git) -> None:
+    """A commit's tree and parents are those git records; the first commit has no parent."""
+    first = await gateway.head()
+    second = commit(gateway.repository, "second")
+    assert await gateway.tree(second) == run(gateway.repository, "rev-parse", "HEAD^{tree}")
+    assert (await gateway.parents(second), await gateway.parents(first)) == ((first,), ())
+
+
+async def test_uncommitted(gateway: Git) -> None:
+    """Changed, staged, renamed and untracked files are named once each, whatever the user's status settings hide."""
+    work = gateway.repository
+    (work / "old").write_text("a file to be renamed\n" * 9)
+    commit(work, "second")
+    assert await gateway.uncommitted() == ()
+    run(work, "config", "status.showUntrackedFiles", "no")
+    run(work, "mv", "old", "new")
+    (work / "file").write_text("changed")
+    (work / "untracked").touch()
+    assert sorted(await gateway.uncommitted()) == ["file", "new", "old", "untracked"]
+
+
+async def test_uncommitted_only_reads(gateway: Git) -> None:
+    """Asking what is uncommitted does not even refresh the index."""
+    os.utime(gateway.repository / "file", (1, 1))
+    before = everything_but_objects(gateway.repository)
+    await gateway.uncommitted()
+    assert everything_but_objects(gateway.repository) == before
+
+
+async def test_names_are_printable(gateway: Git) -> None:
+    """Control characters in file names and subjects, and bytes that are no text, come out escaped."""
+    base = await gateway.head()
+    tip = commit(gateway.repository, "red \x1b[31m and \x85 déjà vu")
+    (gateway.repository / "new\nline\x1b").touch()
+    (gateway.repository / os.fsdecode(b"odd\xff")).touch()
+    assert await gateway.commits(base, tip) == (Commit(tip, r"red \x1b[31m and \x85 déjà vu"),)
+    assert set(await gateway.uncommitted()) == {r"new\nline\x1b", r"odd\xff"}
+
+
+async def test_commits(gateway: Git) -> None:
+    """The commits between two are listed newest first, even where clocks went backwards; between equals there are none."""
+    base = await gateway.head()
+    second = commit(gateway.repository, "second")
+    third = commit(gateway.repository, "third", GIT_COMMITTER_DATE="2001-01-01T00:00:00Z")
+    assert await gateway.commits(base, third) == (Commit(third, "third"), Commit(second, "second"))
+    assert await gateway.commits(third, third) == ()
+
+
+async def test_ancestry(gateway: Git) -> None:
+    """A commit is an ancestor of its child and of itself, not the other way round."""
+    first = await gateway.head()
+    second = commit(gateway.repository, "second")
+    asked = [(first, second), (first, first), (second, first)]
+    assert [await gateway.is_ancestor(*pair) for pair in asked] == [True, True, False]
+
+
+async def test_too_much_to_read(gateway: Git, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An answer that was cut at its bound is a Problem, never a shorter answer."""
+    monkeypatch.setattr(git_module, "KEPT", {1: 40, 2: 1000})
+    with pytest.raises(Problem, match="more than 40 bytes"):
+        await gateway.head()
+
+
+async def test_commit_tree(gateway: Git) -> None:
+    """A commit is made of the given tree, parent and message by the configured identity, and nothing else changes."""
+    first = await gateway.head()
+    tip = commit(gateway.repository, "second")
+    (gateway.repository / "untracked").touch()
+    before = everything_but_objects(gateway.repository)
+    made = await gateway.commit_tree(await gateway.tree(first), tip, "Put back\n\nthe first")
+    shown = run(gateway.repository, "show", "--no-patch", "--format=%T %P %an <%ae> %cn%n%B", made)
+    tree = run(gateway.repository, "rev-parse", f"{first}^{{tree}}")
+    assert shown == f"{tree} {tip} A Developer <dev@example.org> A Developer\nPut back\n\nthe first"
+    assert everything_but_objects(gateway.repository) == before
+
+
+@pytest.mark.parametrize("configured", ["", "[user]\n\temail = dev@example.org\n"])
+async def test_commit_tree_without_identity(gateway: Git, home: Path, configured: str) -> None:
+    """Where git does not know who is working, the commit is made by a fallback identity, never by a guessed one."""
+    (home / ".gitconfig").write_text(configured)
+    first = await gateway.head()
+    made = await gateway.commit_tree(await gateway.tree(first), first, "Put back")
+    by = run(gateway.repository, "show", "--no-patch", "--format=%an <%ae> %cn <%ce>", made)
+    assert by == "orchestrate <orchestrate@localhost> orchestrate <orchestrate@localhost>"
+
+
+async def test_remote_head(gateway: Git, remote: Path) -> None:
+    """The remote is asked afresh for where its branch is."""
+    elsewhere = run(remote, "commit-tree", f"{main_of(remote)}^{{tree}}", "-m", "elsewhere")
+    run(remote, "update-ref", "refs/heads/main", elsewhere)
+    assert await gateway.remote_head() == elsewhere
+
+
+async def test_fetch(gateway: Git, remote: Path) -> None:
+    """Fetching brings the branch's commits, returns its head, and leaves every ref, the index and all files alone."""
+    first = await gateway.head()
+    theirs = run(remote, "commit-tree", f"{first}^{{tree}}", "-p", first, "-m", "theirs")
+    run(remote, "update-ref", "refs/heads/main", theirs)
+    run(remote, "tag", "unwanted", theirs)
+    before = everything_but_objects(gateway.repository)
+    assert await gateway.fetch() == theirs
+    assert await gateway.commits(first, theirs) == (Commit(theirs, "theirs"),)
+    assert everything_but_objects(gateway.repository) == before
+
+
+async def test_push(gateway: Git, remote: Path) -> None:
+    """A push moves the remote branch to that commit and nothing else, whatever else the user's settings would push."""
+    wanted = commit(gateway.repository, "wanted")
+    run(gateway.repository, "tag", "--annotate", "-m", "v1", "v1")
+    commit(gateway.repository, "not yet")
+    run(gateway.repository, "config", "push.followTags", "true")
+    await gateway.push(wanted)
+    assert run(remote, "for-each-ref", "--format=%(refname) %(objectname)") == f"refs/heads/main {wanted}"
+
+
+async def test_push_again(gateway: Git, remote: Path) -> None:
+    """Pushing what is already there succeeds and changes nothing."""
+    await gateway.push(await gateway.head())
+    assert main_of(remote) == await gateway.head()
+
+
+async def test_rehearsed_push(gateway: Git, remote: Path) -> None:
+    """A rehearsed push says yes or no and moves nothing."""
+    first = await gateway.head()
+    second = commit(gateway.repository, "second")
+    await gateway.push(second, rehearse=True)
+    assert main_of(remote) == first
+    await gateway.push(second)
+    with pytest.raises(Rejected, match="non-fast-forward"):
+        await gateway.push(first, rehearse=True)
+
+
+async def test_push_is_never_forced(gateway: Git, remote: Path) -> None:
+    """A push that is not a fast-forward is rejected, though the refspec or the settings ask for force."""
+    first = await gateway.head()
+    second = commit(gateway.repository, "second")
+    await gateway.push(second)
+    run(gateway.repository, "config", "remote.origin.push", "+refs/heads/*:refs/heads/*")
+    with pytest.raises(Rejected, match="non-fast-forward"):
+        await gateway.push(first)
+    for disguised in (f"+{first}", first[:12], "HEAD~1"):
+        with pytest.raises(Problem) as raised:
+            await gateway.push(disguised)
+        assert type(raised.value) is Problem
+    assert main_of(remote) == second
+
+
+async def test_push_declined_by_the_remote(gateway: Git, remote: Path) -> None:
+    """A hook of the remote that declines is Rejected, in its own words, the last of them, made safe to print."""
+    program(remote / "hooks" / "pre-receive", "yes noise | head -n 50000; printf 'frozen \\033[31mtoday\\n'; exit 1")
+    with pytest.raises(Rejected, match="pre-receive hook declined") as raised:
+        await gateway.push(commit(gateway.repository, "second"))
+    assert r"frozen \x1b[31mtoday" in raised.value.cause
+    assert len(raised.value.cause) <= 600
+
+
+async def test_a_talkative_remote(gateway: Git, remote: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of what a remote says no more than the bound is kept, the last of it, and it is Rejected all the same."""
+    monkeypatch.setattr(git_module, "KEPT", {1: 1000, 2: 200})
+    program(remote / "hooks" / "pre-receive", "yes noise | head -n 1000; exit 1")
+    with pytest.raises(Rejected) as raised:
+        await gateway.push(commit(gateway.repository, "second"))
+    assert len(raised.value.cause) < 300
+
+
+async def test_push_declined_here(gateway: Git, remote: Path) -> None:
+    """A pre-push hook that declines is Rejected, in its own words: nothing was sent, and trying again will not do."""
+    program(gateway.repository / ".git" / "hooks" / "pre-push", "echo tests are red >&2; exit 1")
+    first = await gateway.head()
+    with pytest.raises(Rejected, match="tests are red"):
+        await gateway.push(commit(gateway.repository, "second"))
+    assert main_of(remote) == first
+
+
+@pytest.mark.parametrize(("hook", "lands"), [("pre-receive", False), ("post-receive", True)])
+async def test_push_cut_off(gateway: Git, remote: Path, hook: str, lands: bool) -> None:  # noqa: FBT001 - a table's column
+    """A remote that dies while it stores a push leaves it Unknown, whether or not the push has landed."""
+    program(remote / "hooks" / hook, "kill -9 $PPID")
+    second = commit(gateway.repository, "second")
+    with pytest.raises(Unknown):
+        await gateway.push(second)
+    assert (main_of(remote) == second) is lands
+
+
+@pytest.mark.parametrize("lands", [False, True])
+async def test_push_reset(gateway: Git, remote: Path, lands: bool) -> None:  # noqa: FBT001 - a table's column
+    """A connection reset after the push was sent leaves it Unknown, whether or not the push has landed."""
+    second = commit(gateway.repository, "second")
+    async with http(resetting(remote, stores=lands)) as url:
+        run(gateway.repository, "remote", "set-url", "origin", url)
+        with pytest.raises(Unknown):
+            await gateway.push(second)
+    assert (main_of(remote) == second) is lands
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [("401 Unauthorized", Rejected), ("403 Forbidden", Rejected), ("404 Not Found", Rejected), ("503 Busy", NotSent)],
+)
+async def test_turned_away(gateway: Git, status: str, kind: type[Problem]) -> None:
+    """A remote that turns us away at the door is told apart, quickly, without a prompt, without showing the password."""
+    started = time.monotonic()
+    async with http(saying(status)) as url:
+        address = url.replace("://", "://dev:s3cret@")
+        run(gateway.repository, "remote", "set-url", "origin", address)
+        with pytest.raises(kind) as raised:
+            await gateway.push(await gateway.head())
+    assert "s3cret" not in f"{raised.value!s}{raised.value!r}"
+    assert url.replace("://", "://***@") in str(raised.value)
+    assert time.monotonic() - started < 2
+
+
+async def test_no_prompt(gateway: Git, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where no password is known nobody is asked: not the terminal, not a window the user has set up for it."""
+    asked = tmp_path / "asked"
+    window = program(tmp_path / "window", f"touch '{asked}'; echo secret")
+    for name in ("GIT_ASKPASS", "SSH_ASKPASS"):
+        monkeypatch.setenv(name, window)
+    run(gateway.repository, "config", "core.askPass", window)
+    async with http(saying("401 Unauthorized")) as url:
+        run(gateway.repository, "remote", "set-url", "origin", url)
+        for call in (gateway.remote_head(), gateway.fetch(), gateway.push(await gateway.head(), rehearse=True)):
+            with pytest.raises(Rejected, match="could not read Username"):
+                await call
+    assert not asked.exists()
+
+
+@pytest.mark.parametrize("scheme", ["http", "git", "ssh"])
+async def test_nobody_listens(gateway: Git, scheme: str) -> None:
+    """A remote that cannot be reached is NotSent, whichever way it is spoken to."""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        address = f"{scheme}://127.0.0.1:{bound.getsockname()[1]}/app.git"
+        run(gateway.repository, "remote", "set-url", "origin", address)
+        with pytest.raises(NotSent):
+            await gateway.push(await gateway.head())
+
+
+@pytest.mark.parametrize(
+    ("words", "kind"),
+    [
+        ("ssh: connect to host example.org port 22: Connection timed out", NotSent),
+        ("Host key verification failed.", NotSent),
+        ("git@example.org: Permission denied (publickey).", Rejected),
+        ("ERROR: Repository not found.", Rejected),
+    ],
+)
+async def test_ssh(
+    gateway: Git, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: str, kind: type[Problem]
+) -> None:
+    """The words of an ssh that did not get through are told apart; a chosen ssh command is the one that is used."""
+    run(gateway.repository, "remote", "set-url", "origin", "git@example.org:app.git")
+    monkeypatch.setenv("GIT_SSH_COMMAND", program(tmp_path / "myssh", f"echo '{words}' >&2; exit 255"))
+    with pytest.raises(kind) as raised:
+        await gateway.push(await gateway.head())
+    assert words in raised.value.cause
+
+
+@pytest.mark.parametrize(("setting", "used"), [("user.name", "ssh -oBatchMode=yes"), ("core.sshCommand", "myssh ")])
+async def test_ssh_is_told_not_to_ask(
+    gateway: Git, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, setting: str, used: str
+) -> None:
+    """Plain ssh is run so that it asks nothing; an ssh command from git's configuration is left as it is."""
+    for name in ("ssh", "myssh"):
+        program(tmp_path / "bin" / name, f'echo "{name} $1" >> "{tmp_path}/used"; exit 255')
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}")
+    run(gateway.repository, "remote", "set-url", "origin", "git@example.org:app.git")
+    run(gateway.repository, "config", setting, "myssh")
+    with pytest.raises(NotSent):
+        await gateway.remote_head()
+    assert (tmp_path / "used").read_text().startswith(used)
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        ("https://dev:s3cret@example.org/app.git", "https://***@example.org/app.git"),
+        ("https://s3cret@example.org/app.git", "https://***@example.org/app.git"),
+        ("https://dev:s3/cr@et@example.org/app.git", "https://***@example.org/app.git"),
+        ("https://example.org/app.git", "https://example.org/app.git"),
+        ("git@example.org:app.git", "git@example.org:app.git"),
+    ],
+)
+async def test_url(gateway: Git, address: str, shown: str) -> None:
+    """The address that is pushed to is given without its credential, whatever characters that is made of."""
+    run(gateway.repository, "remote", "set-url", "--push", "origin", address)
+    assert await gateway.url() == shown
+
+
+@pytest.mark.parametrize(
+    ("broken", "said"),
+    [
+        (lambda git: replace(git, repository=git.repository / "none"), "none'?: No such file or directory"),
+        (lambda git: replace(git, repository=git.repository.parent), "not a git repository"),
+        (lambda git: replace(git, remote="upstream"), "remote upstream: there is no such remote"),
+        (lambda git: replace(git, branch="trunk"), "branch trunk: .*remote.git has no such branch"),
+    ],
+)
+async def test_what_does_not_exist(gateway: Git, broken: Callable[[Git], Git], said: str) -> None:
+    """A repository, remote or branch that does not exist is one plain Problem that says so, whatever is named alike."""
+    run(gateway.repository, "push", "--quiet", "origin", "HEAD:refs/heads/refs/heads/trunk")
+    with pytest.raises(Problem, match=said) as raised:
+        await broken(gateway).fetch()
+    assert type(raised.value) is Problem
+
+
+async def test_unknown_commit(gateway: Git) -> None:
+    """A commit that the repository does not have is a Problem that names it, whatever is asked of it."""
+    head = await gateway.head()
+    asked = (
+        gateway.tree(NOWHERE),
+        gateway.parents(NOWHERE),
+        gateway.is_ancestor(NOWHERE, head),
+        gateway.commits(NOWHERE, head),
+        gateway.commit_tree(head, NOWHERE, "Put back"),
+        gateway.push(NOWHERE),
+    )
+    for call in asked:
+        with pytest.raises(Problem, match=NOWHERE) as raised:
+            await call
+        assert type(raised.value) is Problem
+
+
+async def test_remote_repository_is_gone(gateway: Git, remote: Path) -> None:
+    """A remote whose repository does not exist has said no: Rejected."""
+    shutil.rmtree(remote)
+    with pytest.raises(Rejected, match="does not appear to be a git repository"):
+        await gateway.remote_head()
+
+
+async def test_git_is_missing(gateway: Git, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where git is not installed, that is the Problem."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(Problem, match="running git: it is not installed"):
+        await gateway.head()
+
+
+async def test_another_repository_in_the_environment(
+    gateway: Git, remote: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The repository is the one that was given, also when a git hook that runs us has named its own."""
+    monkeypatch.setenv("GIT_DIR", str(remote))
+    assert await gateway.branch_checked_out() == "main"
+    assert await gateway.uncommitted() == ()
+
+
+HOOK = "trap '' TERM\nsleep 60 &\nwait\nwait"
+
+
+def hang_in_a_hook(gateway: Git, _: str) -> None:
+    """Have each push wait for a hook whose child sleeps on, both deaf to SIGTERM."""
+    program(gateway.repository / ".git" / "hooks" / "pre-push", HOOK)
+
+
+def hang_in_ssh(gateway: Git, _: str) -> None:
+    """Have ssh, and a child of it, never come back."""
+    run(gateway.repository, "config", "core.sshCommand", program(gateway.repository.parent / "myssh", HOOK))
+    run(gateway.repository, "remote", "set-url", "origin", "git@example.org:app.git")
+
+
+def hang_in_http(gateway: Git, url: str) -> None:
+    """Have the remote accept, and say nothing."""
+    run(gateway.repository, "remote", "set-url", "origin", url)
+
+
+HANGS = [hang_in_a_hook, hang_in_ssh, hang_in_http]
+Hang = Callable[[Git, str], None]
+
+
+@pytest.mark.parametrize("hang", HANGS)
+async def test_time_is_up(gateway: Git, groups: Callable[[], list[int]], hang: Hang) -> None:
+    """When the caller's time is up the call leaves at once, and no process of any git it ran is left."""
+    head = await gateway.head()
+    async with http(never) as url:
+        hang(gateway, url)
+        started = time.monotonic()
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.3):
+                await gateway.push(head)
+        assert 0.3 <= time.monotonic() - started < 1.0
+        await gone(groups())
+
+
+@pytest.mark.parametrize("moment", range(10))
+async def test_cancelled_while_starting(
+    gateway: Git, tmp_path: Path, groups: Callable[[], list[int]], moment: int
+) -> None:
+    """A call that is cancelled at any moment of git's start, by a loop that was busy meanwhile, leaves no process."""
+    program(tmp_path / "bin" / "git", f'echo $PPID >> "{tmp_path}/groups"\nsleep 60 &\nwait')
+    call = asyncio.create_task(gateway.head())
+    for _ in range(moment):
+        await asyncio.sleep(0)
+    time.sleep(0.05)  # noqa: ASYNC251 - the busy loop is what is tested
+    call.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await call
+    await until(lambda: not any(map(alive, groups())), 0.2)
+
+
+async def test_cancelled_twice(gateway: Git, groups: Callable[[], list[int]]) -> None:
+    """A second cancellation is obeyed at once, and the processes are ended all the same."""
+    hang_in_a_hook(gateway, "")
+    head = await gateway.head()
+    call = asyncio.create_task(gateway.push(head))
+    await asyncio.sleep(0.2)
+    call.cancel()
+    await asyncio.sleep(0.05)
+    call.cancel()
+    started = time.monotonic()
+    with pytest.raises(asyncio.CancelledError):
+        await call
+    assert time.monotonic() - started < 0.1
+    await gone(groups())
+
+
+async def test_what_a_hook_leaves_running(gateway: Git, remote: Path, groups: Callable[[], list[int]]) -> None:
+    """A push that went well is over when git is, though its hook left a process behind; that one is ended too."""
+    program(gateway.repository / ".git" / "hooks" / "pre-push", "sleep 60 &")
+    second = commit(gateway.repository, "second")
+    async with asyncio.timeout(2):
+        await gateway.push(second)
+    assert main_of(remote) == second
+    await gone(groups())
+
+
+@pytest.fixture
+def daemon(gateway: Git, tmp_path: Path) -> Iterator[Callable[[], int]]:
+    """Make a pre-push hook leave a process in a session of its own, holding the hook's output open; give its id."""
+    log = tmp_path / "daemon"
+    code = f"import os, time; os.setsid(); open('{log}', 'w').write(f'{{os.getpid()}} '); time.sleep(60)"
+    script = f'"{sys.executable}" -c "{code}" &\nwhile [ ! -s "{log}" ]; do sleep 0.01; done'
+    program(gateway.repository / ".git" / "hooks" / "pre-push", script)
+    yield lambda: int(log.read_text())
+    os.kill(int(log.read_text()), signal.SIGKILL)
+
+
+async def test_a_daemon_that_holds_the_pipes(gateway: Git, remote: Path, daemon: Callable[[], int]) -> None:
+    """A process that has left git's session and keeps its output open, as ssh's shared connections do, delays nothing."""
+    second = commit(gateway.repository, "second")
+    async with asyncio.timeout(2):
+        await gateway.push(second)
+    assert main_of(remote) == second
+    assert alive(daemon())
+
+
+CALLER = """
+import asyncio, sys
+from pathlib import Path
+from steps.support.gateways.git import Git
+asyncio.run(Git(Path(sys.argv[1]), "origin", "main").push(sys.argv[2]))
+"""
+
+
+@pytest.mark.parametrize("hang", [hang_in_http, hang_in_ssh, hang_in_a_hook] if sys.platform == "linux" else [])
+async def test_our_own_death(gateway: Git, groups: Callable[[], list[int]], hang: Hang) -> None:
+    """When the process that uses the gateway is killed outright, git ends with it (the kernel of Linux sees to that)."""
+    head = await gateway.head()
+    async with http(never) as url:
+        hang(gateway, url)
+        before = len(groups())
+        caller = await asyncio.create_subprocess_exec(sys.executable, "-c", CALLER, gateway.repository, head, cwd=ROOT)
+        await until(lambda: len(groups()) - before >= 3)
+        await asyncio.sleep(0.3)
+        assert any(map(alive, groups()))
+        caller.kill()
+        await caller.wait()
+        await gone(groups(), seconds=2)

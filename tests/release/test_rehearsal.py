@@ -1,0 +1,129 @@
+"""The rehearsal as a command: what it shows, what it leaves, and that it needs nothing."""
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.release.conftest import ROOT
+
+STEPS = ["git_push", "vercel_deployment", "activation", "turso_migration", "verification_query", "health_checks"]
+
+
+def _rehearse(folder: Path, *words: str, path: str = os.environ["PATH"], sqld: str = "") -> subprocess.CompletedProcess[str]:
+    """Run the tool with --dry-run, with temporary files and reports in a folder of the test's own."""
+    (folder / "temporary").mkdir()
+    (folder / "orchestrate.toml").write_text(f'sql = "{ROOT / "sql"}"\n{sqld}')
+    environment = {"PATH": path, "HOME": str(folder), "TMPDIR": str(folder / "temporary")}
+    command = [sys.executable, str(ROOT / "orchestrate.py"), "--dry-run", "--config", str(folder / "orchestrate.toml"), *words]
+    return subprocess.run(command, capture_output=True, text=True, env=environment, check=False, cwd=folder)
+
+
+def _reports(folder: Path) -> list[dict[str, Any]]:
+    """Read the reports of the runs, in their order."""
+    return [json.loads(path.read_text()) for path in sorted((folder / "runs").glob("*/report.json"), key=lambda path: path.stat().st_mtime)]
+
+
+@pytest.mark.usefixtures("sqld_binary")
+def test_it_shows_a_good_run_and_one_that_comes_back(tmp_path: Path) -> None:
+    """One run arrives, one fails after the migration and is put back; nothing but their reports is left."""
+    ran = _rehearse(tmp_path)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    well, back = _reports(tmp_path)
+    assert (well["verdict"], well["mode"], [step["name"] for step in well["steps"]]) == ("rehearsed", "dry-run", STEPS)
+    assert (back["verdict"], {step["status"] for step in back["undo"]}) == ("rolled_back", {"done"})
+    assert [step["name"] for step in back["undo"]] == ["turso_migration", "activation", "vercel_deployment", "git_push"]
+    assert "REHEARSED" in ran.stdout
+    assert "ROLLED BACK: everything is as it was, verified" in ran.stdout
+    assert {path.name for path in tmp_path.iterdir()} == {"temporary", "orchestrate.toml", "runs"}
+    assert list((tmp_path / "temporary").iterdir()) == []
+
+
+@pytest.mark.usefixtures("sqld_binary")
+def test_builds_that_wait_for_their_activation(tmp_path: Path) -> None:
+    """With --staged the activation owns the switch, on the way forward and on the way back."""
+    ran = _rehearse(tmp_path, "--staged")
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    well, back = _reports(tmp_path)
+    assert next(step["detail"] for step in well["steps"] if step["name"] == "vercel_deployment").endswith("is built and waits")
+    assert "is live again" in next(step["detail"] for step in back["undo"] if step["name"] == "activation")
+
+
+@pytest.mark.parametrize(
+    ("fault", "code", "verdict"),
+    [
+        ("git_push", 3, "refused"),
+        ("vercel_deployment:fail", 1, "rolled_back"),
+        ("turso_migration:lost", 1, "rolled_back"),
+        ("health_checks:lost", 1, "rolled_back"),
+    ],
+)
+@pytest.mark.usefixtures("sqld_binary")
+def test_it_exits_as_production_would(tmp_path: Path, fault: str, code: int, verdict: str) -> None:
+    """A step that is broken on request ends one run, with the exit code that production would give."""
+    ran = _rehearse(tmp_path, "--fail", fault)
+    assert ran.returncode == code, ran.stdout + ran.stderr
+    (report,) = _reports(tmp_path)
+    assert (report["verdict"], report["exit_code"]) == (verdict, code)
+
+
+def test_without_a_libsql_server_it_runs_on_sqlite_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine that never fetched the server can still rehearse; what that lacks, and how to get it, is said."""
+    monkeypatch.setattr("steps.support.standin.sqld.CACHE", tmp_path / "nothing")
+    monkeypatch.setenv("PATH", os.defpath)
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    from orchestrate import parse, rehearsed
+    from steps.support.standin.sqld import FETCH
+
+    (tmp_path / "orchestrate.toml").write_text(f'sql = "{ROOT / "sql"}"\n')
+    assert asyncio.run(rehearsed(parse(["--dry-run", "--config", str(tmp_path / "orchestrate.toml")]))) == 0
+    well, back = _reports(tmp_path)
+    assert (well["verdict"], back["verdict"]) == ("rehearsed", "rolled_back")
+    assert FETCH in well["warnings"][0]
+
+
+@pytest.mark.parametrize("words", [["--fail", "nothing"], ["--fail", "git_push:explode"], ["--config", "missing.toml"]])
+def test_a_request_that_makes_no_sense(tmp_path: Path, words: list[str]) -> None:
+    """An unknown step, an unknown kind of fault and a missing file are usage: exit code 2, one message."""
+    ran = _rehearse(tmp_path, *words)
+    assert (ran.returncode, ran.stderr.count("orchestrate: ")) == (2, 1)
+    assert "Traceback" not in ran.stderr
+
+
+@pytest.mark.parametrize("words", [[], ["--prod", "--fail", "git_push"], ["--prod", "--staged"], ["--unknown"]])
+def test_usage(words: list[str]) -> None:
+    """Neither --prod nor --dry-run, or options that do not go together: usage, exit code 2."""
+    ran = subprocess.run([sys.executable, str(ROOT / "orchestrate.py"), *words], capture_output=True, text=True, check=False)
+    assert ran.returncode == 2
+    assert ran.stderr.startswith("usage: orchestrate.py")
+
+
+def test_help_answers_before_anything_slow_is_imported() -> None:
+    """--help imports nothing but the standard library, which is why it answers at once."""
+    code = (
+        "import runpy, sys\n"
+        "sys.argv = ['orchestrate.py', '--help']\n"
+        "try:\n    runpy.run_path('orchestrate.py', run_name='__main__')\n"
+        "except SystemExit as ended:\n    sys.exit(ended.code or int(any(name in sys.modules for name in ('httpx', 'pydantic', 'rich', 'aiohttp', 'steps'))))\n"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT)
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert "--prod" in ran.stdout
+
+
+def test_a_broken_pipe_silences_the_screen_and_nothing_else(tmp_path: Path, sqld_binary: Path) -> None:
+    """Whoever closes the pipe to the screen does not change how the run ends, nor its report."""
+    (tmp_path / "orchestrate.toml").write_text(f'sql = "{ROOT / "sql"}"\n[rehearsal]\nsqld = "{sqld_binary}"\n')
+    command = [sys.executable, str(ROOT / "orchestrate.py"), "--dry-run", "--fail", "git_push", "--config", str(tmp_path / "orchestrate.toml")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        process.stdout.close()
+        assert process.stderr
+        said = process.stderr.read()
+    assert (process.returncode, said) == (3, "")
+    assert [report["verdict"] for report in _reports(tmp_path)] == ["refused"]

@@ -1,0 +1,487 @@
+"""The SQL folder: scripts divided as the engine divides them, directives read, and everything unfit refused at once."""
+
+import hashlib
+import re
+import sqlite3
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from steps.support.problem import Problem
+from steps.support.sql_folder import (
+    BadSql,
+    read_change,
+    read_checks,
+    read_contract,
+    read_script,
+    split,
+)
+
+SOUND = {
+    "migrate.sql": "-- name: colours\nALTER TABLE t ADD COLUMN colour TEXT;\nUPDATE t SET colour = 'red';\n",
+    "rollback.sql": "ALTER TABLE t DROP COLUMN colour;\n",
+    "verify.sql": "-- check: all red\nSELECT id FROM t WHERE colour <> 'red';\n",
+    "verify_rollback.sql": "-- check: the table is there\n-- expect: rows\nSELECT 1 FROM sqlite_schema WHERE name = 't';\n",
+}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Give a folder in which all is well."""
+    for name, text in SOUND.items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    return tmp_path
+
+
+def findings(folder: Path) -> list[str]:
+    """Give what is wrong with the folder, place by place."""
+    with pytest.raises(BadSql) as bad:
+        read_change(folder)
+    return [str(finding) for finding in bad.value.findings]
+
+
+def places(text: str) -> list[tuple[int, str]]:
+    """Give each statement of a script with its line."""
+    return [(int(each.name.removeprefix("x.sql line ")), each.sql) for each in split(text, "x.sql")]
+
+
+TRIGGER = """CREATE TRIGGER g AFTER UPDATE ON t WHEN new.v <> 'a;b' BEGIN
+  UPDATE t SET v = CASE WHEN new.v THEN 1 ELSE 2 END; -- not the end; yet
+  INSERT INTO log VALUES ('END;');
+END"""
+
+SPLIT = {
+    "semicolons and apostrophes in comments": (
+        "-- it's; not yet\nSELECT 1; /* don't;\nstop */ SELECT 2;",
+        [(2, "SELECT 1"), (3, "SELECT 2")],
+    ),
+    "a comment after the last statement": ("SELECT 1;\n-- the end; really\n", [(1, "SELECT 1")]),
+    "comments beside columns": (
+        "CREATE TABLE a (\n  x TEXT, -- first; column\n  y TEXT  -- it's the second\n);\nSELECT 1;",
+        [(1, "CREATE TABLE a (\n  x TEXT, -- first; column\n  y TEXT  -- it's the second\n)"), (5, "SELECT 1")],
+    ),
+    "leading blank lines": ("\n\n \t\n  SELECT 1;", [(4, "SELECT 1")]),
+    "no final semicolon": ("SELECT 1;\nSELECT 2", [(1, "SELECT 1"), (2, "SELECT 2")]),
+    "no final semicolon before a comment": ("SELECT 1 -- one", [(1, "SELECT 1")]),
+    "begin, a select whose rows matter, commit, more": (
+        "BEGIN TRANSACTION;\nSELECT count(*) FROM t;\nCOMMIT;\nSELECT 3;",
+        [(1, "BEGIN TRANSACTION"), (2, "SELECT count(*) FROM t"), (3, "COMMIT"), (4, "SELECT 3")],
+    ),
+    "insert with": ("INSERT INTO t WITH n AS (SELECT ';') SELECT * FROM n;", [(1, "INSERT INTO t WITH n AS (SELECT ';') SELECT * FROM n")]),
+    "on conflict": ("INSERT INTO t VALUES (1)\nON CONFLICT (id) DO UPDATE SET v = 2;", [(1, "INSERT INTO t VALUES (1)\nON CONFLICT (id) DO UPDATE SET v = 2")]),
+    "row values": ("UPDATE t SET (a, b) = (SELECT 1, 2);", [(1, "UPDATE t SET (a, b) = (SELECT 1, 2)")]),
+    "window functions": ("SELECT row_number() OVER (ORDER BY id) FROM t;", [(1, "SELECT row_number() OVER (ORDER BY id) FROM t")]),
+    "temp table and pragma": ("CREATE TEMP TABLE x (y);\nPRAGMA foreign_keys=OFF;", [(1, "CREATE TEMP TABLE x (y)"), (2, "PRAGMA foreign_keys=OFF")]),
+    "quoted names": ('SELECT "a;""b", `c;``d`, [e;f] FROM t; SELECT 2;', [(1, 'SELECT "a;""b", `c;``d`, [e;f] FROM t'), (1, "SELECT 2")]),
+    "separators glued behind": ("SELECT 1;--> statement-breakpoint\nSELECT 2;", [(1, "SELECT 1"), (2, "SELECT 2")]),
+    "letters beyond ASCII": ("SELECT 'größe; 電池 🌞'; -- naïve;\nSELECT grün FROM t;", [(1, "SELECT 'größe; 電池 🌞'"), (2, "SELECT grün FROM t")]),
+    "a command of the shell": (".headers on\nSELECT 1;", [(1, ".headers on\nSELECT 1")]),
+    "SQL that is commented out": ("-- DROP TABLE t;\n/* DELETE FROM t; */\nSELECT 1;", [(3, "SELECT 1")]),
+    "raise in a plain select": ("SELECT RAISE(ABORT, 'no; never');", [(1, "SELECT RAISE(ABORT, 'no; never')")]),
+    "comments only": ("-- nothing; here\n/* nor\n here; */\n", []),
+    "nothing": ("", []),
+    "empty statements": (";;\n ; SELECT 1;;", [(2, "SELECT 1")]),
+    "a trigger": (f"{TRIGGER};\nSELECT 1;", [(1, TRIGGER), (5, "SELECT 1")]),
+    "a trigger without its last semicolon": (TRIGGER + ";", [(1, TRIGGER)]),
+    "lines that end as on Windows": ("-- a\r\nSELECT 1;\r\nSELECT\r\n 2;\r\n", [(2, "SELECT 1"), (3, "SELECT\r\n 2")]),
+    "doubled quotes": ("SELECT 'it''s;'; SELECT '''';", [(1, "SELECT 'it''s;'"), (1, "SELECT ''''")]),
+    "a slash, a minus, a blob": ("SELECT 4/2, 3-1, x'3b';", [(1, "SELECT 4/2, 3-1, x'3b'")]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "expected"), SPLIT.values(), ids=SPLIT)
+def test_a_script_is_divided_where_the_engine_divides_it(text: str, expected: list[tuple[int, str]]) -> None:
+    """Each statement keeps its text and knows the line of its first word; what is no statement is left out."""
+    assert places(text) == expected
+
+
+def test_divided_and_run_one_by_one_is_run_whole(tmp_path: Path) -> None:
+    """A script that SQLite runs as a whole leaves the same database when it is run statement by statement."""
+    text = (
+        f"CREATE TABLE t (v);\nCREATE TABLE log (v);\n{TRIGGER};\nINSERT INTO t VALUES ('x;y');\nUPDATE t SET v = 1;\n"
+    )
+    dumps = []
+    for name, texts in (("whole", [text]), ("divided", [each.sql for each in split(text, "x.sql")])):
+        database = sqlite3.connect(tmp_path / name)
+        for each in texts:
+            database.executescript(each)
+        dumps.append(list(database.iterdump()))
+        database.close()
+    assert dumps[0] == dumps[1]
+    assert "INSERT INTO \"log\" VALUES('END;');" in dumps[0]
+
+
+UNFINISHED = {
+    "SELECT 1;\nSELECT 'it;\nSELECT 2;": (2, "a string begins here"),
+    "SELECT 1;\n/* half;\nSELECT 2;": (2, "a comment begins here"),
+    'SELECT\n "half;': (2, "a quoted name begins here"),
+    "SELECT `half;": (1, "a quoted name begins here"),
+    "SELECT [half;": (1, "a quoted name begins here"),
+    "SELECT 1;\n\nCREATE TRIGGER g AFTER INSERT ON t BEGIN\n  SELECT 1;\n": (3, "a trigger begins here"),
+    "SELECT 1;\nSELECT '\0';": (2, "a NUL character"),
+}
+
+
+@pytest.mark.parametrize(("text", "line", "cause"), [(text, *what) for text, what in UNFINISHED.items()])
+def test_what_does_not_end_is_named_where_it_begins(text: str, line: int, cause: str) -> None:
+    """A string, comment or trigger that does not end is a Problem with the line where it begins."""
+    with pytest.raises(Problem, match=f"x.sql line {line}: {cause}"):
+        split(text, "x.sql")
+
+
+def test_dividing_takes_time_in_proportion() -> None:
+    """Thousands of statements, and one with thousands of semicolons inside, are divided in well under 3 seconds."""
+    inserts = "".join(f"INSERT INTO t VALUES ({n}, 'it''s; {n}'); -- c;\n" for n in range(5000))
+    long = "INSERT INTO t VALUES ('" + ";\n" * 100_000 + "');"
+    begun = time.process_time()
+    assert len(split(inserts, "x.sql")) == 5000
+    assert len(split(long, "x.sql")) == 1
+    assert time.process_time() - begun < 3
+
+
+def test_a_sound_folder_is_read(folder: Path) -> None:
+    """Everything in the folder arrives: names, hash, statements, checks, and the texts word for word."""
+    change = read_change(folder)
+    assert change.name == "colours"
+    assert change.sha256 == hashlib.sha256(SOUND["migrate.sql"].encode()).hexdigest()
+    assert [each.sql for each in change.migrate] == [
+        "ALTER TABLE t ADD COLUMN colour TEXT",
+        "UPDATE t SET colour = 'red'",
+    ]
+    assert [each.name for each in change.rollback] == ["rollback.sql line 1"]
+    assert [(each.name, each.expects_rows) for each in change.verify] == [("all red", False)]
+    assert [(each.name, each.expects_rows) for each in change.verify_rollback] == [("the table is there", True)]
+    assert change.rollback_text == SOUND["rollback.sql"]
+    assert change.verify_rollback_text == SOUND["verify_rollback.sql"]
+    assert (change.changes, change.allowed) == ({}, ())
+
+
+def test_what_the_marker_row_keeps_is_read_again(folder: Path) -> None:
+    """The texts kept of rollback.sql and verify_rollback.sql give the same statements and checks as the files."""
+    (folder / "rollback.sql").write_text("BEGIN IMMEDIATE;\nDELETE FROM t;\nEND TRANSACTION;")
+    change = read_change(folder)
+    assert read_script(change.rollback_text, "rollback.sql") == change.rollback
+    assert read_checks(change.verify_rollback_text, "verify_rollback.sql") == change.verify_rollback
+
+
+def test_a_change_without_a_name_is_named_by_its_hash(folder: Path) -> None:
+    """Without `-- name:` the hash of migrate.sql names the change, and another text has another name."""
+    names = []
+    for text in ("DELETE FROM t;", "DELETE FROM t ;"):
+        (folder / "migrate.sql").write_text(text)
+        names.append(read_change(folder).name)
+    assert names == [hashlib.sha256(text).hexdigest() for text in (b"DELETE FROM t;", b"DELETE FROM t ;")]
+
+
+def test_a_change_of_code_alone_is_fine(folder: Path) -> None:
+    """With nothing but comments in the four files there is nothing to migrate, and nothing to refuse."""
+    for name in SOUND:
+        (folder / name).write_text("-- this release changes code only\n")
+    change = read_change(folder)
+    assert (change.migrate, change.rollback, change.verify, change.verify_rollback) == ((), (), (), ())
+
+
+@pytest.mark.parametrize("opening", ["BEGIN", "begin transaction", "BEGIN IMMEDIATE", "BEGIN EXCLUSIVE TRANSACTION"])
+@pytest.mark.parametrize("closing", ["COMMIT", "end", "COMMIT TRANSACTION", "END TRANSACTION"])
+def test_one_outer_pair_is_ignored(folder: Path, opening: str, closing: str) -> None:
+    """A first BEGIN and a last COMMIT are left out, and the lines are those of the file."""
+    (folder / "migrate.sql").write_text(f"-- a\n{opening};\nDELETE FROM t;\n{closing};\n-- z\n")
+    assert [(each.sql, each.name) for each in read_change(folder).migrate] == [("DELETE FROM t", "migrate.sql line 3")]
+
+
+def test_a_byte_order_mark_is_no_statement(folder: Path) -> None:
+    """A file that begins with a byte order mark is read like any other."""
+    (folder / "migrate.sql").write_bytes(b"\xef\xbb\xbf-- name: marked\nDELETE FROM t;")
+    assert (read_change(folder).name, len(read_change(folder).migrate)) == ("marked", 1)
+
+
+REFUSED = {
+    ".read other.sql\n;": "line 1: .read other.sql is a command of a shell",
+    "UPDATE t SET v = 1;\n\nCOMMIT;\nDELETE FROM t;": "line 3: COMMIT inside the script",
+    "BEGIN;\nDELETE FROM t;": "line 1: BEGIN inside the script",
+    "DELETE FROM t;\nCOMMIT;": "line 2: COMMIT inside the script",
+    "BEGIN;\nDELETE FROM t;\nROLLBACK;": "line 3: ROLLBACK inside the script",
+    "-- a\nSAVEPOINT s;": "line 2: SAVEPOINT inside the script",
+    "release s;": "line 1: RELEASE inside the script",
+    "/* x */ END;": "line 1: END inside the script",
+    "ATTACH 'other.db' AS other;": "line 1: ATTACH cannot run",
+    "DETACH other;": "line 1: DETACH cannot run",
+    "\nVACUUM;": "line 2: VACUUM cannot run",
+    "CREATE TEMP TABLE x (y);": "line 1: CREATE TEMP is not offered",
+    "create temporary view x AS SELECT 1;": "line 1: CREATE TEMPORARY is not offered",
+    "PRAGMA foreign_keys = OFF;": "line 1: PRAGMA foreign_keys sets something",
+    "PRAGMA main.user_version(7);": "line 1: PRAGMA user_version sets something",
+    "PRAGMA optimize;": "line 1: PRAGMA optimize sets something",
+    "UPDATE t SET v = ?;": r"line 1: the placeholder \? has no value",
+    "UPDATE t SET v = ?12;": r"line 1: the placeholder \?12 has no value",
+    "UPDATE t SET v = :owner;": "line 1: the placeholder :owner has no value",
+    "UPDATE t SET v = @owner;": "line 1: the placeholder @owner has no value",
+    "UPDATE t SET v = $owner;": r"line 1: the placeholder \$owner has no value",
+    "UPDATE t SET v = {{ owner }};": r"line 1: \{\{ owner \}\} was not filled in",
+    "UPDATE t SET v = '{{owner}}';": r"line 1: \{\{owner\}\} was not filled in",
+    "UPDATE t SET v = '${OWNER}';": r"line 1: \$\{OWNER\} was not filled in",
+    "UPDATE t SET v = '<your user id>';": "line 1: <your user id> was not filled in",
+    "UPDATE t SET v = <OWNER_ID>;": "line 1: <OWNER_ID> was not filled in",
+    "UPDATE t SET v = '<PLACEHOLDER>';": "line 1: <PLACEHOLDER> was not filled in",
+    'UPDATE "<TABLE>" SET v = 1;': "line 1: <TABLE> was not filled in",
+    "UPDATE t SET v = 'REPLACE_ME';": "line 1: 'REPLACE_ME' was not filled in",
+    "UPDATE t SET v = 'please change_me now';": "line 1: 'please change_me now' was not filled in",
+    "UPDATE t SET v = 'CHANGEME';": "line 1: 'CHANGEME' was not filled in",
+    "UPDATE t SET v = 'YOUR_CLERK_ID';": "line 1: 'YOUR_CLERK_ID' was not filled in",
+    "UPDATE t SET v = 'TODO: owner';": "line 1: 'TODO: owner' was not filled in",
+    "UPDATE t SET v = 'FIXME';": "line 1: 'FIXME' was not filled in",
+    "UPDATE t SET v = 'xxx';": "line 1: 'xxx' was not filled in",
+    "UPDATE t SET v = 'user_xxxx';": "line 1: 'user_xxxx' was not filled in",
+    "-- changes:\nDELETE FROM t;": "line 1: `changes: ` cannot be read",
+    "-- changes: t 5 rows\nDELETE FROM t;": "line 1: `changes: t 5 rows` cannot be read",
+    "-- changes: t 9..5\nDELETE FROM t;": r"line 1: `changes: t 9..5` cannot be read",
+    "-- changes: t\n-- changes: T 5\nDELETE FROM t;": "line 2: `changes: t` is there a second time",
+    "-- name:\nDELETE FROM t;": "line 1: `name: ` cannot be read",
+    "-- name: a\n-- name: b\nDELETE FROM t;": "line 2: `name` is there a second time",
+    "-- allow: drop-table\nDELETE FROM t;": "line 1: `allow: drop-table` cannot be read",
+    "DELETE FROM t; -- changes: t": "line 1: `changes:` stands behind SQL",
+    "DELETE FROM t;\nSELECT 'half": "line 2: a string begins here and does not end",
+}
+OF_MIGRATE = ("-- changes", "-- name")  # directives that mean nothing in rollback.sql
+
+
+def refused_scripts() -> Iterator[tuple[str, str, str]]:
+    """Give each script that is refused in each file where it can stand."""
+    for text, cause in REFUSED.items():
+        yield "migrate.sql", text, cause
+        if not any(directive in text for directive in OF_MIGRATE):
+            yield "rollback.sql", text, cause
+
+
+@pytest.mark.parametrize(("name", "text", "cause"), [*refused_scripts()])
+def test_what_cannot_run_is_refused_with_its_line(folder: Path, name: str, text: str, cause: str) -> None:
+    """Each thing that a script must not hold is named with file, line and remedy."""
+    (folder / name).write_text(text)
+    said = [each for each in findings(folder) if re.match(f"{name} {cause}", each)]
+    assert said, findings(folder)
+    assert re.search(r"\. [A-Z`].+\.$", said[0])
+
+
+FINE = [
+    "PRAGMA foreign_key_check;",
+    "PRAGMA table_info(t);",
+    "PRAGMA main.index_list('t');",
+    "PRAGMA foreign_keys;",
+    "UPDATE t SET v = '10:30::text', w = 'a?b', x = '@home', y = '$5.00', z = ':name';",
+    "UPDATE t SET v = 'it''xxx';",
+    "UPDATE t SET v = '{\"a\": {\"b\": {}}}';",
+    "UPDATE t SET v = json_extract(w, '$.a') WHERE a <b AND c> d AND A <B AND C> D;",
+    "UPDATE t SET v = '<b>bold</b>', w = 'your account', x = 'todo', y = 'xx', z = 'exchange me';",
+    'SELECT "?", [:a], `@b` FROM t; -- ? :a @b {{c}} REPLACE_ME TODO',
+    "/* COMMIT; {{x}} */ SELECT 1;",
+    "CREATE TABLE temp_readings (x); CREATE TABLE commits (x);",
+    TRIGGER + ";",
+    "SELECT 1; -- beside: this is prose",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", FINE)
+def test_what_only_looks_unfit_is_taken(folder: Path, text: str) -> None:
+    """Marks and words inside strings, names and comments, and pragmas that read, are no reason to refuse."""
+    (folder / "migrate.sql").write_text(text)
+    assert read_change(folder).migrate == split(text, "migrate.sql")
+
+
+@pytest.mark.parametrize("name", SOUND)
+def test_a_missing_file_is_refused(folder: Path, name: str) -> None:
+    """Each of the four files has to be there."""
+    (folder / name).unlink()
+    assert findings(folder) == [
+        f"{name}: the file is missing. Make it; where there is nothing to do it holds a comment."
+    ]
+
+
+def test_a_missing_folder_is_four_missing_files(tmp_path: Path) -> None:
+    """A folder that is not there is named by what it lacks."""
+    assert [each.partition(":")[0] for each in findings(tmp_path / "none")] == list(SOUND)
+
+
+def test_a_file_that_is_no_file_is_refused(folder: Path) -> None:
+    """A directory in the place of a file is said to be unreadable."""
+    (folder / "verify.sql").unlink()
+    (folder / "verify.sql").mkdir()
+    assert re.match(r"verify.sql: it cannot be read \(Is a directory\)", findings(folder)[0])
+
+
+def test_other_encodings_are_refused_with_their_line(folder: Path) -> None:
+    """Text that is not UTF-8 is named with the line of its first wrong byte."""
+    (folder / "migrate.sql").write_bytes(b"-- a\nUPDATE t SET v = 'gr\xfcn';\n")
+    assert findings(folder) == ["migrate.sql line 2: this is not UTF-8. Save the file as UTF-8."]
+
+
+@pytest.mark.parametrize("text", ["", "-- later\n", "BEGIN; COMMIT;"])
+def test_no_rollback_for_a_migration_is_refused(folder: Path, text: str) -> None:
+    """A migration that changes something needs a rollback that does."""
+    (folder / "rollback.sql").write_text(text)
+    assert re.match("rollback.sql: it holds no statement", findings(folder)[0])
+
+
+def test_all_that_is_wrong_is_said_at_once(folder: Path) -> None:
+    """Findings of all files come together, one a line, under a heading that counts them."""
+    (folder / "migrate.sql").write_text("BEGIN;\nUPDATE t SET v = :a;\nVACUUM;\n")
+    (folder / "verify.sql").write_text("DELETE FROM t;\n")
+    (folder / "verify_rollback.sql").unlink()
+    with pytest.raises(BadSql) as bad:
+        read_change(folder)
+    heading, *lines = str(bad.value).splitlines()
+    assert heading == f"reading {folder}: 5 to mend"
+    assert [line.partition(":")[0] for line in lines] == [
+        "verify_rollback.sql",
+        "migrate.sql line 1",
+        "migrate.sql line 2",
+        "migrate.sql line 3",
+        "verify.sql line 1",
+    ]
+    assert all(str(finding) in bad.value.cause for finding in bad.value.findings[:-1])
+
+
+def test_directives_of_a_change_are_read(folder: Path) -> None:
+    """Names, tables with and without ranges, and waived rules are read; other comments mean nothing."""
+    text = """-- Name: vendor sites
+-- changes: systems 6
+-- changes: "user systems" 0..12
+--changes: readings
+-- allow: drop-table the copy is in _orchestrate_kept_systems
+-- note: nothing
+DELETE FROM systems;"""
+    (folder / "migrate.sql").write_text(text)
+    (folder / "rollback.sql").write_text("-- allow: no-index made again by hand\nDELETE FROM systems;")
+    change = read_change(folder)
+    assert change.name == "vendor sites"
+    assert change.changes == {"systems": (6, 6), "user systems": (0, 12), "readings": None}
+    assert change.allowed == (
+        ("drop-table", "the copy is in _orchestrate_kept_systems"),
+        ("no-index", "made again by hand"),
+    )
+
+
+def test_checks_have_names_and_expectations() -> None:
+    """A directive belongs to the statement below it or around it, and a check without a name has a number."""
+    text = """-- check: first
+-- expect: rows
+SELECT 1;
+SELECT 2;
+-- something else
+WITH n AS (SELECT 3)
+  -- check: third
+  SELECT * FROM n;
+-- expect: rows
+VALUES (4)"""
+    checks = read_checks(text, "verify.sql")
+    assert [(check.name, check.expects_rows) for check in checks] == [
+        ("first", True),
+        ("#2", False),
+        ("third", False),
+        ("#4", True),
+    ]
+    assert [check.statement.name for check in checks] == [f"verify.sql line {line}" for line in (3, 4, 6, 10)]
+
+
+NO_CHECKS = {
+    "-- expect: row\nSELECT 1;": (1, "`expect: row` cannot be read"),
+    "-- expect:\nSELECT 1;": (1, "`expect: ` cannot be read"),
+    "-- check:\nSELECT 1;": (1, "`check: ` cannot be read"),
+    "SELECT 1; -- expect: rows": (1, "`expect:` stands behind SQL"),
+    "SELECT 1;\n-- check: nothing": (2, "`check:` has no statement"),
+    "-- check: a\n-- check: b\nSELECT 1;": (2, "a second `check:` for one statement"),
+    "-- check: a\nSELECT 1;\n-- check: a\nSELECT 2;": (None, "more than one check is called a"),
+}
+
+
+@pytest.mark.parametrize(("text", "line", "cause"), [(text, *what) for text, what in NO_CHECKS.items()])
+def test_checks_that_cannot_be_told_apart_are_refused(text: str, line: int | None, cause: str) -> None:
+    """A directive that cannot be understood, or belongs to no statement, is a Problem with its line."""
+    where = f"verify.sql line {line}" if line else "verify.sql"
+    with pytest.raises(BadSql, match=f"(?m)^{where}: {cause}"):
+        read_checks(text, "verify.sql")
+
+
+NO_QUESTIONS = {
+    "DELETE FROM t;": "DELETE is no question",
+    "PRAGMA foreign_key_check;": "PRAGMA is no question. Ask with SELECT.+pragma_foreign_key_check",
+    "\nWITH n AS (SELECT 1) INSERT INTO t SELECT * FROM n;": "this INSERT changes rows",
+    "WITH n AS (SELECT 1)\nREPLACE INTO t SELECT * FROM n;": "this REPLACE changes rows",
+    "SELECT v FROM t WHERE id = ?;": r"the placeholder \? has no value",
+    "SELECT v FROM t WHERE v = 'CHANGE_ME';": "'CHANGE_ME' was not filled in",
+    ".tables": ".tables is a command of a shell",
+    "BEGIN; SELECT 1; COMMIT;": "BEGIN is no question",
+}
+
+
+@pytest.mark.parametrize(("text", "cause"), NO_QUESTIONS.items())
+@pytest.mark.parametrize("name", ["verify.sql", "verify_rollback.sql"])
+def test_checks_only_read(folder: Path, name: str, text: str, cause: str) -> None:
+    """A check that would change something, or was not finished, is refused with its line."""
+    (folder / name).write_text(text)
+    line = 2 if text.startswith("\n") else 1
+    assert re.match(f"{name} line {line}: {cause}", findings(folder)[0])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "WITH n AS (SELECT replace('a', 'b', 'c') AS r) SELECT replace(r, 'c', 'd') FROM n",
+        'WITH n AS (SELECT 1) SELECT "update" FROM n',
+        "select * from pragma_foreign_key_check",
+    ],
+)
+def test_checks_that_read_are_taken(folder: Path, text: str) -> None:
+    """Functions and columns that are called like a verb that writes do not make a check write."""
+    (folder / "verify.sql").write_text(text)
+    assert [check.statement.sql for check in read_change(folder).verify] == [text]
+
+
+CONTRACT = """-- what the app runs
+SELECT 1;
+-- either
+SELECT new FROM t;
+SELECT newer FROM t;
+-- or
+SELECT old FROM t -- the last; of all
+;
+-- END
+INSERT INTO t VALUES (1)
+"""
+
+
+def test_a_contract_is_read_as_blocks() -> None:
+    """A statement of its own is one block; between the marks are the alternatives, each with all its statements."""
+    blocks = [
+        [[(each.sql, each.name) for each in alternative] for alternative in block.alternatives]
+        for block in read_contract(CONTRACT, "new.sql")
+    ]
+    assert blocks == [
+        [[("SELECT 1", "new.sql line 2")]],
+        [
+            [("SELECT new FROM t", "new.sql line 4"), ("SELECT newer FROM t", "new.sql line 5")],
+            [("SELECT old FROM t", "new.sql line 7")],
+        ],
+        [[("INSERT INTO t VALUES (1)", "new.sql line 10")]],
+    ]
+
+
+NO_CONTRACT = {
+    "SELECT 1;\n-- or\nSELECT 2;": (2, "`-- or` belongs to no `-- either`"),
+    "SELECT 1;\n-- end": (2, "`-- end` belongs to no `-- either`"),
+    "-- either\nSELECT 1;\n-- or\nSELECT 2;": (1, "`-- either` is never closed"),
+    "-- either\nSELECT 1;\n-- either\nSELECT 2;\n-- end": (3, "`-- either` stands inside another block"),
+    "-- either\n-- or\nSELECT 2;\n-- end": (2, "`-- or` closes an alternative without a statement"),
+    "-- either\nSELECT 1;\n-- or\n-- end": (4, "`-- end` closes an alternative without a statement"),
+    "-- either\nSELECT 1;\n-- end": (1, "`-- either` has one alternative only"),
+    "-- either\nSELECT 1\n-- or\nSELECT 2;\n-- end": (3, "`-- or` stands inside a statement"),
+    "SELECT 'half": (1, "a string begins here"),
+}
+
+
+@pytest.mark.parametrize(("text", "line", "cause"), [(text, *what) for text, what in NO_CONTRACT.items()])
+def test_marks_that_do_not_fit_are_refused(text: str, line: int, cause: str) -> None:
+    """Marks without their partners, without statements, or within others are a Problem with file and line."""
+    with pytest.raises(BadSql, match=f"new.sql line {line}: {cause}"):
+        read_contract(text, "new.sql")
