@@ -1,6 +1,7 @@
 """Change the database in one transaction that holds its own proof; going back loses no row written since."""
 
 from dataclasses import dataclass
+from functools import partial
 
 from steps.support.engine.step import Change, Done, Failed, Refused
 from steps.support.gateways import ledger
@@ -9,7 +10,7 @@ from steps.support.gateways.ledger import Attempt
 from steps.support.gateways.turso import Row, Turso
 from steps.support.release import Release
 from steps.support.retry import insist
-from steps.support.sql_folder import DatabaseChange, read_checks, read_script
+from steps.support.sql_folder import DatabaseChange, SqlCheck, read_checks, read_script
 from steps.support.stage import Stage
 
 
@@ -65,10 +66,12 @@ class TursoMigration(Change[Seen]):
     async def undo(self, stage: Stage, seen: Seen) -> Done:  # noqa: ARG002 - what was applied is in the marker row
         """Settle whether it committed, fencing it if not; then run the rollback that the marker row keeps."""
         marker = await insist(lambda: stage.turso.fence(self.release.run, self.release.change.name))
-        if marker["state"] == ledger.APPLIED:
-            marker = await insist(lambda: _roll_back(stage.turso, marker, self.release.run))
-            return Done(f"{self.release.change.name} is rolled back")
-        return Done(f"nothing of it is in the database ({marker['state']!s})")
+        if marker["state"] == ledger.FENCED:
+            return Done("nothing of it is in the database, and nothing of it can come any more")
+        await insist(lambda: _roll_back(stage.turso, marker, self.release.run))
+        kept = await _kept(stage.turso, marker)
+        shown = "".join(f"; {name}: {len(rows)}" for name, rows in kept.items())
+        return Done(f"{self.release.change.name} is rolled back{shown}", {"kept": kept})
 
     async def remains(self, stage: Stage, seen: Seen) -> str:
         """Compare the schema with the one before."""
@@ -93,16 +96,25 @@ async def _refuse_applied(turso: Turso, name: str) -> None:
         raise Refused("planning", name, cause, "There is nothing to migrate; give a new change a new `-- name:`.")
 
 
-async def _roll_back(turso: Turso, marker: Row, run: str) -> Row:
-    """Roll back once, unless an earlier answer was lost and it is done; gives the marker row as it is then."""
+async def _roll_back(turso: Turso, marker: Row, run: str) -> None:
+    """Roll back once: where an earlier answer was lost, it may be done already."""
     now = await turso.marker(str(marker["attempt"]))
     if now and now["state"] == ledger.ROLLED_BACK:
-        return now
+        return
     statements = read_script(str(marker["rollback_sql"]), "rollback.sql")
-    checks = read_checks(str(marker["verify_rollback_sql"]), "verify_rollback.sql")
     try:
-        await turso.roll_back(marker, statements, checks, await turso.lease(run))
+        await turso.roll_back(marker, statements, _checks(marker), await turso.lease(run))
     except Rejected as error:
         cause = f"{error.subject}: {error.cause}"
         raise Failed("rolling back", str(marker["name"]), cause, "The database is as the migration left it.") from None
-    return {**marker, "state": ledger.ROLLED_BACK}
+
+
+async def _kept(turso: Turso, marker: Row) -> dict[str, list[Row]]:
+    """Ask what the checks only show: rows that the old schema cannot hold and that wait for the next migration."""
+    asked = [check for check in _checks(marker) if check.expects_rows is None]
+    answers = {check.name: (await insist(partial(turso.read, check.statement))).records for check in asked}
+    return {name: list(rows) for name, rows in answers.items() if rows}
+
+
+def _checks(marker: Row) -> tuple[SqlCheck, ...]:
+    return read_checks(str(marker["verify_rollback_sql"]), "verify_rollback.sql")

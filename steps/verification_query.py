@@ -33,14 +33,16 @@ class VerificationQuery(Check[None]):
         if wrong := [
             f"{check.name}: {_shown(rows) or 'no rows'}"
             for check, rows in answers
-            if bool(rows.values) != check.expects_rows
+            if check.expects_rows not in (None, bool(rows.values))
         ]:
             raise Failed(
                 "verifying", "the database", "; ".join(wrong), "Read rows like these on a copy before releasing again."
             )
-        expected = {check.name: rows.records[:SHOWN] for check, rows in answers if check.expects_rows}
-        shown = "; ".join(_shown(rows) for check, rows in answers if check.expects_rows)
-        return Done(f"{len(answers)} checks hold{': ' + shown if shown else ''}", {"rows": expected})
+        shown = {check.name: rows for check, rows in answers if check.expects_rows is not False}
+        facts = {"rows": {name: rows.records[:SHOWN] for name, rows in shown.items()}}
+        return Done(
+            f"{len(answers)} checks hold{''.join(f'; {name}: {_shown(rows)}' for name, rows in shown.items())}", facts
+        )
 
 
 async def _ask(stage: Stage, check: SqlCheck) -> Rows:

@@ -9,14 +9,19 @@ from steps.support.sql_directives import OF_A_CHECK, directives, malformed, of_p
 from steps.support.sql_findings import BadSql, Finding, place
 from steps.support.sql_text import Piece, Script, scan, sound
 
+EXPECTED = {"": False, "rows": True, "any": None}
+
 
 @dataclass(frozen=True, slots=True)
 class SqlCheck:
-    """One question: it passes when it returns no rows, or, with `expects_rows`, when it returns at least one."""
+    """One question: it passes when it returns no rows, or, with `expects_rows`, when it returns at least one.
+
+    With None it is asked only for what it shows: it always passes, and is asserted nowhere.
+    """
 
     name: str
     statement: Statement
-    expects_rows: bool
+    expects_rows: bool | None
 
 
 def read_checks(text: str, name: str) -> tuple[SqlCheck, ...]:
@@ -47,7 +52,7 @@ def checks(script: Script) -> tuple[SqlCheck, ...]:
 
 def _check(script: Script, piece: Piece, number: int) -> SqlCheck:
     own = {found.keyword: found.value for found in of_piece(script, piece)}
-    return SqlCheck(own.get("check", f"#{number}"), piece.statement, expects_rows="expect" in own)
+    return SqlCheck(own.get("check", f"#{number}"), piece.statement, EXPECTED.get(own.get("expect", ""), True))
 
 
 def _twice(script: Script, piece: Piece) -> Iterator[tuple[str, int]]:

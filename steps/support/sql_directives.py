@@ -19,7 +19,7 @@ _VALUES = {
     "changes": (_CHANGES, "Write `-- changes: TABLE`, `-- changes: TABLE N` or `-- changes: TABLE MIN..MAX`."),
     "allow": (re.compile(r"(?P<rule>[\w-]+)\s+(?P<reason>\S.*)"), "Write `-- allow: RULE reason`."),
     "check": (re.compile(r"\S.*"), "Write `-- check: NAME`."),
-    "expect": (re.compile("rows"), "Write `-- expect: rows`, or nothing where no row is expected."),
+    "expect": (re.compile("rows|any"), "Write `-- expect: rows`, `-- expect: any`, or nothing where none is expected."),
 }
 _BEHIND = "Give it a line of its own above the statement; if it is no directive, word it otherwise."
 

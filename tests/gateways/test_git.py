@@ -74,9 +74,7 @@ def groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], list
 def run(folder: Path, *arguments: str, **extra: str) -> str:
     """Run git and give what it prints."""
     command = ["git", "-C", str(folder), *arguments]
-    done = subprocess.run(
-        command, check=True, capture_output=True, text=True, env=os.environ | extra
-    )
+    done = subprocess.run(command, check=True, capture_output=True, text=True, env=os.environ | extra)
     return done.stdout.strip()
 
 

@@ -83,7 +83,11 @@ class Production:
         path = self.folder / "orchestrate.toml"
         top = top or f'repository = "{self.world.checkout}"'
         text = f'{top}\nsite = "{self.world.site_url}"\nsql = "{self.sql_folder}"\n'
-        path.write_text(text + "".join(f"[{name}]\n{lines}\n" for name, lines in tables.items() if name != "health") + tables["health"])
+        path.write_text(
+            text
+            + "".join(f"[{name}]\n{lines}\n" for name, lines in tables.items() if name != "health")
+            + tables["health"]
+        )
         return path
 
     @property
@@ -95,7 +99,16 @@ class Production:
     @asynccontextmanager
     async def started(self, *words: str) -> AsyncIterator[asyncio.subprocess.Process]:
         """Start the tool, and make sure that it does not outlive the block."""
-        process = await asyncio.create_subprocess_exec(sys.executable, str(ROOT / "orchestrate.py"), *words, stdout=PIPE, stderr=PIPE, env=self.environment, cwd=self.folder, limit=1 << 24)
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            str(ROOT / "orchestrate.py"),
+            *words,
+            stdout=PIPE,
+            stderr=PIPE,
+            env=self.environment,
+            cwd=self.folder,
+            limit=1 << 24,
+        )
         try:
             yield process
         finally:
@@ -138,7 +151,12 @@ class Production:
         rows = {table: await self._rows(table) for table in [*tables, "sqlite_sequence"]}
         own = [row for row in rows["sqlite_sequence"] if not str(row[0]).startswith("_orchestrate_")]
         schema = str((await self.sql(migration.SCHEMA))[0][0])
-        return State(schema, {**rows, "sqlite_sequence": own}, self.world.platform.served, await self.git("rev-parse", "main^{tree}"))
+        return State(
+            schema,
+            {**rows, "sqlite_sequence": own},
+            self.world.platform.served,
+            await self.git("rev-parse", "main^{tree}"),
+        )
 
     async def _rows(self, table: str) -> list[tuple[Value, ...]]:
         """Read a whole table, in pages that the server can answer."""
@@ -149,7 +167,9 @@ class Production:
 
     async def git(self, *words: str, where: Path | None = None) -> str:
         """Ask git, in the remote unless told otherwise."""
-        process = await asyncio.create_subprocess_exec("git", "-C", str(where or self.world.remote), *words, stdout=PIPE, stderr=PIPE, env=self.environment)
+        process = await asyncio.create_subprocess_exec(
+            "git", "-C", str(where or self.world.remote), *words, stdout=PIPE, stderr=PIPE, env=self.environment
+        )
         out, err = await process.communicate()
         assert process.returncode == 0, err
         return out.decode().strip()

@@ -26,7 +26,9 @@ def _restored(ending: Ending) -> None:
 
 
 async def _marker(production: Production, ending: Ending) -> str:
-    rows = await production.sql(f"SELECT state FROM _orchestrate_migrations WHERE attempt = '{ending.report['run_id']}'")
+    rows = await production.sql(
+        f"SELECT state FROM _orchestrate_migrations WHERE attempt = '{ending.report['run_id']}'"
+    )
     return str(rows[0][0]) if rows else "none"
 
 
@@ -76,7 +78,9 @@ async def test_the_answer_to_the_rollback_is_lost(production: Production, when: 
 
 
 @pytest.mark.parametrize("kind", ["fail", "hang", "lost"])
-@pytest.mark.parametrize("step", ["git_push", "vercel_deployment", "activation", "turso_migration", "verification_query", "health_checks"])
+@pytest.mark.parametrize(
+    "step", ["git_push", "vercel_deployment", "activation", "turso_migration", "verification_query", "health_checks"]
+)
 @pytest.mark.parametrize("staged", [False, True], ids=["auto-assign", "staged"])
 async def test_a_step_whose_world_breaks(production: Production, step: str, kind: str, staged: bool) -> None:  # noqa: FBT001 - a column of the table
     """Whatever breaks while a step runs, the release arrives or everything is back, within the budget, and it says which."""
@@ -94,7 +98,9 @@ async def test_a_step_whose_world_breaks(production: Production, step: str, kind
     if ending.code == 0:
         assert kind == "lost"
         return
-    assert ending.report["verdict"] == ("refused" if (step, kind) == ("git_push", "fail") else "rolled_back"), ending.report
+    assert ending.report["verdict"] == ("refused" if (step, kind) == ("git_push", "fail") else "rolled_back"), (
+        ending.report
+    )
     assert await production.state() == before
 
 
@@ -108,8 +114,15 @@ async def test_a_database_that_is_gone_for_good_needs_a_human(production: Produc
     before = await production.state()
     ending = await production.release(react=react, limits=SHORT, budget="total = 24\nreserve = 6")
     assert (ending.code, ending.report["verdict"]) == (4, "needs_human"), ending.report
-    assert ending.steps("undo") == {"turso_migration": "failed", "activation": "left", "vercel_deployment": "left", "git_push": "left"}
-    assert production.world.platform.live_sha() == await production.git("rev-parse", "HEAD", where=production.world.checkout)
+    assert ending.steps("undo") == {
+        "turso_migration": "failed",
+        "activation": "left",
+        "vercel_deployment": "left",
+        "git_push": "left",
+    }
+    assert production.world.platform.live_sha() == await production.git(
+        "rev-parse", "HEAD", where=production.world.checkout
+    )
     production.faults.disarm()
     assert (await production.state()).rows == before.rows
 

@@ -124,13 +124,20 @@ async def test_a_world_that_is_not_ready(production: Production, spoil: Spoil, c
         ("migrate.sql", "CREATE TABLE a (b", 3, ["migrate.sql line 1"]),
         ("migrate.sql", ".bail on\nCREATE TABLE a (b);\n", 2, ["migrate.sql line 1", "command of a shell"]),
         ("migrate.sql", "CREATE TABLE a (b);\nCOMMIT;\nCREATE TABLE c (d);\n", 2, ["migrate.sql line 2", "COMMIT"]),
-        ("migrate.sql", "CREATE TABLE a (b);\nINSERT INTO a VALUES ('REPLACE_ME');\n", 2, ["migrate.sql line 2", "REPLACE_ME"]),
+        (
+            "migrate.sql",
+            "CREATE TABLE a (b);\nINSERT INTO a VALUES ('REPLACE_ME');\n",
+            2,
+            ["migrate.sql line 2", "REPLACE_ME"],
+        ),
         ("migrate.sql", "CREATE TABLE a (b);\nINSERT INTO a VALUES (:owner);\n", 2, ["migrate.sql line 2", ":owner"]),
         ("verify.sql", "DELETE FROM readings;\n", 2, ["verify.sql line 1"]),
         ("rollback.sql", None, 2, ["rollback.sql", "missing"]),
     ],
 )
-async def test_a_change_that_cannot_be_run(production: Production, tmp_path: Path, script: str, text: str | None, code: int, words: list[str]) -> None:
+async def test_a_change_that_cannot_be_run(
+    production: Production, tmp_path: Path, script: str, text: str | None, code: int, words: list[str]
+) -> None:
     """A SQL folder with a mistake is refused before anything is touched, naming file and line."""
     folder = tmp_path / "changed"
     shutil.copytree(ROOT / "sql", folder)

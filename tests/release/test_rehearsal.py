@@ -15,18 +15,30 @@ from tests.release.conftest import ROOT
 STEPS = ["git_push", "vercel_deployment", "activation", "turso_migration", "verification_query", "health_checks"]
 
 
-def _rehearse(folder: Path, *words: str, path: str = os.environ["PATH"], sqld: str = "") -> subprocess.CompletedProcess[str]:
+def _rehearse(
+    folder: Path, *words: str, path: str = os.environ["PATH"], sqld: str = ""
+) -> subprocess.CompletedProcess[str]:
     """Run the tool with --dry-run, with temporary files and reports in a folder of the test's own."""
     (folder / "temporary").mkdir()
     (folder / "orchestrate.toml").write_text(f'sql = "{ROOT / "sql"}"\n{sqld}')
     environment = {"PATH": path, "HOME": str(folder), "TMPDIR": str(folder / "temporary")}
-    command = [sys.executable, str(ROOT / "orchestrate.py"), "--dry-run", "--config", str(folder / "orchestrate.toml"), *words]
+    command = [
+        sys.executable,
+        str(ROOT / "orchestrate.py"),
+        "--dry-run",
+        "--config",
+        str(folder / "orchestrate.toml"),
+        *words,
+    ]
     return subprocess.run(command, capture_output=True, text=True, env=environment, check=False, cwd=folder)
 
 
 def _reports(folder: Path) -> list[dict[str, Any]]:
     """Read the reports of the runs, in their order."""
-    return [json.loads(path.read_text()) for path in sorted((folder / "runs").glob("*/report.json"), key=lambda path: path.stat().st_mtime)]
+    return [
+        json.loads(path.read_text())
+        for path in sorted((folder / "runs").glob("*/report.json"), key=lambda path: path.stat().st_mtime)
+    ]
 
 
 @pytest.mark.usefixtures("sqld_binary")
@@ -50,7 +62,9 @@ def test_builds_that_wait_for_their_activation(tmp_path: Path) -> None:
     ran = _rehearse(tmp_path, "--staged")
     assert ran.returncode == 0, ran.stdout + ran.stderr
     well, back = _reports(tmp_path)
-    assert next(step["detail"] for step in well["steps"] if step["name"] == "vercel_deployment").endswith("is built and waits")
+    assert next(step["detail"] for step in well["steps"] if step["name"] == "vercel_deployment").endswith(
+        "is built and waits"
+    )
     assert "is live again" in next(step["detail"] for step in back["undo"] if step["name"] == "activation")
 
 
@@ -98,7 +112,9 @@ def test_a_request_that_makes_no_sense(tmp_path: Path, words: list[str]) -> None
 @pytest.mark.parametrize("words", [[], ["--prod", "--fail", "git_push"], ["--prod", "--staged"], ["--unknown"]])
 def test_usage(words: list[str]) -> None:
     """Neither --prod nor --dry-run, or options that do not go together: usage, exit code 2."""
-    ran = subprocess.run([sys.executable, str(ROOT / "orchestrate.py"), *words], capture_output=True, text=True, check=False)
+    ran = subprocess.run(
+        [sys.executable, str(ROOT / "orchestrate.py"), *words], capture_output=True, text=True, check=False
+    )
     assert ran.returncode == 2
     assert ran.stderr.startswith("usage: orchestrate.py")
 
@@ -119,7 +135,15 @@ def test_help_answers_before_anything_slow_is_imported() -> None:
 def test_a_broken_pipe_silences_the_screen_and_nothing_else(tmp_path: Path, sqld_binary: Path) -> None:
     """Whoever closes the pipe to the screen does not change how the run ends, nor its report."""
     (tmp_path / "orchestrate.toml").write_text(f'sql = "{ROOT / "sql"}"\n[rehearsal]\nsqld = "{sqld_binary}"\n')
-    command = [sys.executable, str(ROOT / "orchestrate.py"), "--dry-run", "--fail", "git_push", "--config", str(tmp_path / "orchestrate.toml")]
+    command = [
+        sys.executable,
+        str(ROOT / "orchestrate.py"),
+        "--dry-run",
+        "--fail",
+        "git_push",
+        "--config",
+        str(tmp_path / "orchestrate.toml"),
+    ]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout
         process.stdout.close()

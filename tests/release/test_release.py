@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from typing import Any
 
 import pytest
 
@@ -55,7 +56,9 @@ async def test_what_next_action_says_makes_the_release_possible_again(production
     undone = await production.git("rev-parse", "main")
     checkout = production.world.checkout
     await production.git("pull", "--ff-only", "--quiet", "origin", "main", where=checkout)
-    await production.git("-c", "user.name=t", "-c", "user.email=t@example.invalid", "revert", "--no-edit", undone, where=checkout)
+    await production.git(
+        "-c", "user.name=t", "-c", "user.email=t@example.invalid", "revert", "--no-edit", undone, where=checkout
+    )
     production.world.platform.auto_assign = True  # the operator's promotion, which lifts the pin
     ending = await production.release()
     assert (ending.code, ending.report["verdict"]) == (0, "deployed"), ending.report
@@ -70,7 +73,7 @@ async def test_history_is_never_rewritten(production: Production) -> None:
     assert await production.git("status", "--porcelain", where=production.world.checkout) == ""
 
 
-async def _write_meanwhile(production: Production, *statements: str) -> None:
+async def _write_meanwhile(production: Production, *statements: str) -> dict[str, Any]:
     """Release, write once the migration is committed, then have the health check hang until its limit."""
 
     async def react(event: Event) -> None:
@@ -83,43 +86,83 @@ async def _write_meanwhile(production: Production, *statements: str) -> None:
 
     ending = await production.release(react=react, limits="health_checks = 1.5")
     assert (ending.code, ending.report["verdict"]) == (1, "rolled_back"), ending.report
+    return ending.report
 
 
 async def test_readings_written_meanwhile_stay(production: Production) -> None:
     """A reading that arrived on the new schema is there after the rollback."""
-    await _write_meanwhile(production, "INSERT INTO readings (system_id, inverter_time, received_time, solar_w, solar_inverter_w, shunt_w, load_w, battery_w, grid_w, battery_soc, fault_code, fault_timestamp, generator_status) SELECT min(id), 4102444800, 4102444801, 1, 2, 3, 4, 5, 6, 7.5, 0, 0, 0 FROM systems")
-    assert await production.sql("SELECT solar_w, grid_w, battery_soc FROM readings WHERE inverter_time = 4102444800") == [(1, 6, 7.5)]
+    await _write_meanwhile(
+        production,
+        "INSERT INTO readings (system_id, inverter_time, received_time, solar_w, solar_inverter_w, shunt_w, load_w, battery_w, grid_w, battery_soc, fault_code, fault_timestamp, generator_status) SELECT min(id), 4102444800, 4102444801, 1, 2, 3, 4, 5, 6, 7.5, 0, 0, 0 FROM systems",
+    )
+    assert await production.sql(
+        "SELECT solar_w, grid_w, battery_soc FROM readings WHERE inverter_time = 4102444800"
+    ) == [(1, 6, 7.5)]
 
 
 async def test_edits_made_meanwhile_stay(production: Production) -> None:
     """A system that was renamed on the new schema has its new name after the rollback, and its old number and owner."""
-    ((identifier, number, owner),) = await production.sql("SELECT id, system_number, user_id FROM systems ORDER BY id LIMIT 1")
-    await _write_meanwhile(production, f"UPDATE systems SET display_name = 'Renamed meanwhile' WHERE id = {identifier!s}")
-    assert await production.sql(f"SELECT display_name, system_number, user_id FROM systems WHERE id = {identifier!s}") == [("Renamed meanwhile", number, owner)]
+    ((identifier, number, owner),) = await production.sql(
+        "SELECT id, system_number, user_id FROM systems ORDER BY id LIMIT 1"
+    )
+    await _write_meanwhile(
+        production, f"UPDATE systems SET display_name = 'Renamed meanwhile' WHERE id = {identifier!s}"
+    )
+    assert await production.sql(
+        f"SELECT display_name, system_number, user_id FROM systems WHERE id = {identifier!s}"
+    ) == [("Renamed meanwhile", number, owner)]
 
 
 async def test_systems_added_meanwhile_come_back_with_the_next_migration(production: Production) -> None:
     """A system of another vendor, which the old schema cannot express, is kept and is whole again after migrating again."""
     add = "INSERT INTO systems (owner_clerk_user_id, vendor_type, vendor_site_id, display_name, timezone_offset_min) VALUES ('user_new', 'enphase', '648', 'Roof', 330)"
-    await _write_meanwhile(production, add)
-    kept = [str(name) for (name,) in await production.sql("SELECT name FROM sqlite_schema WHERE name GLOB '_orchestrate_kept_*'")]
+    report = await _write_meanwhile(production, add)
+    ((system,),) = report["kept"].values()
+    assert (system["vendor_type"], system["vendor_site_id"]) == ("enphase", "648")
+    kept = [
+        str(name)
+        for (name,) in await production.sql("SELECT name FROM sqlite_schema WHERE name GLOB '_orchestrate_kept_*'")
+    ]
     assert kept
     undone = await production.git("rev-parse", "main")
     checkout = production.world.checkout
     await production.git("pull", "--ff-only", "--quiet", "origin", "main", where=checkout)
-    await production.git("-c", "user.name=t", "-c", "user.email=t@example.invalid", "revert", "--no-edit", undone, where=checkout)
+    await production.git(
+        "-c", "user.name=t", "-c", "user.email=t@example.invalid", "revert", "--no-edit", undone, where=checkout
+    )
     production.world.platform.auto_assign = True
     ending = await production.release()
     assert ending.code == 0, ending.report
-    assert await production.sql("SELECT owner_clerk_user_id, display_name, timezone_offset_min FROM systems WHERE vendor_type = 'enphase' AND vendor_site_id = '648'") == [("user_new", "Roof", 330)]
+    assert await production.sql(
+        "SELECT owner_clerk_user_id, display_name, timezone_offset_min FROM systems WHERE vendor_type = 'enphase' AND vendor_site_id = '648'"
+    ) == [("user_new", "Roof", 330)]
 
 
 async def test_the_report_holds_what_the_design_promises(production: Production) -> None:
     """Every key of the report is there, for a run that came back."""
     report = (await production.release(health=FAILING)).report
-    assert {"run_id", "mode", "verdict", "exit_code", "started_at", "order", "budget", "steps", "undo", "deployment", "migration", "cause", "next_action", "runbook"} <= report.keys()
+    assert {
+        "run_id",
+        "mode",
+        "verdict",
+        "exit_code",
+        "started_at",
+        "order",
+        "budget",
+        "steps",
+        "undo",
+        "deployment",
+        "migration",
+        "cause",
+        "next_action",
+        "runbook",
+    } <= report.keys()
     assert {"total", "reserve", "used_seconds"} == report["budget"].keys()
-    assert {"name", "status", "seconds", "limit_seconds", "detail"} == report["steps"][0].keys() == report["undo"][0].keys()
+    assert (
+        {"name", "status", "seconds", "limit_seconds", "detail"}
+        == report["steps"][0].keys()
+        == report["undo"][0].keys()
+    )
     assert {"id", "sha", "previous_id"} == report["deployment"].keys()
     assert {"name", "sha256", "rows_changed"} == report["migration"].keys()
     assert LOST in report["cause"]

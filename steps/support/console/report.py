@@ -27,6 +27,7 @@ def fold(events: Sequence[Event]) -> dict[str, Any]:
         "budget": {**opened["budget"], "used_seconds": _used(events)},
         "steps": list(_steps(events, "", "begun")), "undo": list(_steps(events, "undo_", "undo_begun")),
         "deployment": _fact(events, "deployment"), "migration": _fact(events, "migration"),
+        "kept": _fact(events, "kept") or {},
         "plan": (_last(events, "planned") or {}).get("steps", []),
         "warnings": [event["text"] for event in events if event["event"] == "warning"],
         "cause": cause.get("cause"), "next_action": _next_action(events, ending, cause),

@@ -3,19 +3,15 @@
 However a call ends, by cancellation too, git and every process of its group have been ended, within 0.4 s.
 """
 
-import asyncio
-import ctypes
 import os
 import re
 import shutil
-import signal
-import sys
-from contextlib import closing, suppress
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
+from steps.support.gateways import process
 from steps.support.gateways.answers import NotSent, Rejected, Unknown
+from steps.support.gateways.process import KEPT, Answer
 from steps.support.problem import Problem
 
 _ASKS_NOBODY = {"GIT_TERMINAL_PROMPT": "0", "GIT_ASKPASS": "", "SSH_ASKPASS": "", "GCM_INTERACTIVE": "never"}
@@ -147,7 +143,7 @@ class Git:
         listing = ("rev-list", "--no-commit-header", f"--format={shown}", *options, "--end-of-options", revision, "--")
         return (await self._local(*listing)).out
 
-    async def _local(self, *arguments: str, no: int = 0) -> "_Answer":
+    async def _local(self, *arguments: str, no: int = 0) -> "Answer":
         """Run git where no remote is involved; exit code `no` is an answer as good as 0."""
         answer = await self._git(*arguments)
         if answer.code in (0, no) and answer.whole:
@@ -170,14 +166,14 @@ class Git:
         configured = await self._local("config", "core.sshCommand", no=1)
         return {} if configured.out else {"GIT_SSH_COMMAND": "ssh -oBatchMode=yes"}
 
-    async def _git(self, *arguments: str, **environment: str) -> "_Answer":
+    async def _git(self, *arguments: str, **environment: str) -> "Answer":
         if not (git := shutil.which("git")):
             raise Problem("running", "git", "it is not installed", "Install git, or put it on PATH.")
         inherited = {name: value for name, value in os.environ.items() if name not in _ELSEWHERE}
-        return await _run([git, "-C", str(self.repository), *arguments], inherited | _SETTINGS | environment)
+        return await process.run([git, "-C", str(self.repository), *arguments], inherited | _SETTINGS | environment)
 
 
-def _words(answer: "_Answer") -> str:
+def _words(answer: "Answer") -> str:
     """Give what git and the remote had to say, on one line: the last 600 characters, without hints."""
     refusals = re.findall(r"^!\t.*\t(.*)", answer.out, re.MULTILINE)
     said = (line.strip() for line in [*answer.err.splitlines(), *refusals])
@@ -185,7 +181,7 @@ def _words(answer: "_Answer") -> str:
     return _readable(words).rstrip(".")[-600:] or f"it ended with code {answer.code} and no word"
 
 
-def _kind(answer: "_Answer") -> type[NotSent | Rejected | Unknown]:
+def _kind(answer: "Answer") -> type[NotSent | Rejected | Unknown]:
     """Tell what a failed exchange left behind: by status lines and exit code, by words only where those are silent."""
     if refused := re.findall(r"^[ +*=!-]\t\S+\t(?:(\[(?:remote )?rejected\])|.)", answer.out, re.MULTILINE):
         return Rejected if all(refused) else Unknown
@@ -207,106 +203,3 @@ def _readable(text: str) -> str:
 
 def _printable(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-
-
-# How a command is run: nothing from here on knows of git.
-
-KEPT = {1: 4 << 20, 2: 64 << 10}  # bytes of stdout and of stderr that are kept: the last ones
-GRACE = 0.2  # seconds that a group gets to end after a signal, and pipes to run dry once it has exited
-# Leads the group, as the parent of the command. SIGUSR1 says that we have died: then everybody in it ends with us.
-_LEADER = """trap 'trap "" TERM; kill 0; sleep 0.2; kill -9 0' USR1; "$@" & wait $!"""
-_PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
-_prctl = ctypes.PyDLL(None).prctl if sys.platform == "linux" else None  # looked up here: after a fork is too late
-
-
-@dataclass(frozen=True, slots=True)
-class _Answer:
-    code: int
-    out: str
-    err: str
-    whole: bool
-
-
-class _Child(asyncio.SubprocessProtocol):
-    """Keeps the last of what a child says, and knows of its exit even while others hold its pipes."""
-
-    def __init__(self) -> None:
-        self.said = {1: bytearray(), 2: bytearray()}
-        self.exited = asyncio.Event()
-        self.silent = asyncio.Event()
-
-    def pipe_data_received(self, fd: int, data: bytes) -> None:
-        self.said[fd] += data
-        del self.said[fd][: -KEPT[fd]]
-
-    def process_exited(self) -> None:
-        self.exited.set()
-
-    def connection_lost(self, _: Exception | None) -> None:
-        self.silent.set()
-
-    async def fallen_silent(self) -> None:
-        """Wait until it has exited and nobody holds its pipes, for GRACE at most."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(GRACE):
-                await self.silent.wait()
-
-    def answer(self, code: int | None) -> _Answer:
-        out, err = (said.decode(errors="backslashreplace") for said in self.said.values())
-        return _Answer(-1 if code is None else code, out, err, whole=len(self.said[1]) < KEPT[1])
-
-
-_Spawned = tuple[asyncio.SubprocessTransport, _Child]
-
-
-async def _run(command: list[str], environment: dict[str, str]) -> _Answer:
-    """Run a command to its end, or until cancelled; either way nobody of its group is left behind."""
-    spawning = asyncio.create_task(
-        _spawn(command, environment)
-    )  # a task, so that being cancelled cannot lose the child
-    try:
-        transport, child = await asyncio.shield(spawning)
-        await child.exited.wait()
-        await child.fallen_silent()
-    finally:
-        await _end(spawning)
-    return child.answer(transport.get_returncode())
-
-
-async def _spawn(command: list[str], environment: dict[str, str]) -> _Spawned:
-    loop = asyncio.get_running_loop()
-    bound = partial(_notice_death_of, os.getpid()) if _prctl else None
-    try:
-        return await loop.subprocess_exec(
-            _Child, "/bin/sh", "-c", _LEADER, "sh", *command, stdin=asyncio.subprocess.DEVNULL,
-            env=environment, start_new_session=True, preexec_fn=bound,
-        )  # fmt: skip
-    except OSError as error:
-        raise Problem("running", command[0], error.strerror or repr(error), "See to this machine first.") from error
-
-
-def _notice_death_of(parent: int) -> None:
-    """Have the kernel send SIGUSR1 when `parent` dies; runs in the child, between fork and exec."""
-    if _prctl:
-        _prctl(_PR_SET_PDEATHSIG, signal.SIGUSR1)
-    if os.getppid() != parent:
-        os._exit(1)
-
-
-async def _end(spawning: asyncio.Task[_Spawned]) -> None:
-    """End the whole group: asked first, then forced. Takes 2 * GRACE at most, and no time where nobody is left.
-
-    Another cancellation only shortens the waits: each signal is sent before the wait that it may cut short.
-    """
-    transport, child = await spawning
-    with closing(transport):
-        try:
-            await _signal(signal.SIGTERM, transport.get_pid(), child)
-        finally:
-            await _signal(signal.SIGKILL, transport.get_pid(), child)
-
-
-async def _signal(number: int, group: int, child: _Child) -> None:
-    with suppress(ProcessLookupError, PermissionError):  # macOS says EPERM where only zombies are left
-        os.killpg(group, number)
-        await child.fallen_silent()

@@ -88,8 +88,12 @@ class Site:
         return read_contract(await self._code(sha), CONTRACT)
 
     async def _held(self, block: Block, wanted: Wanted) -> list[Rows]:
-        """Run the first alternative that can be run, as code does that catches its own error."""
-        *others, last = ([each for each in alternative if wanted(each)] for alternative in block.alternatives)
+        """Run the first alternative that can be run, as code does that catches its own error.
+
+        The first is tried once more in the end: the schema may change between two of them.
+        """
+        tries = block.alternatives if len(block.alternatives) == 1 else (*block.alternatives, block.alternatives[0])
+        *others, last = ([each for each in alternative if wanted(each)] for alternative in tries)
         for alternative in others:
             with suppress(StatementFailed):
                 return [await self._asked(statement) for statement in alternative]

@@ -1,0 +1,117 @@
+"""A command in a process group of its own that ends when its caller does, grandchildren and all; no limit of time.
+
+However a call ends, by cancellation too, every process of the group has been ended within 0.4 s.
+"""
+
+import asyncio
+import ctypes
+import os
+import signal
+import sys
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from functools import partial
+
+from steps.support.problem import Problem
+
+KEPT = {1: 4 << 20, 2: 64 << 10}  # bytes of stdout and of stderr that are kept: the last ones
+GRACE = 0.2  # seconds that a group gets to end after a signal, and pipes to run dry once it has exited
+# Leads the group, as the parent of the command. SIGUSR1 says that we have died: then everybody in it ends with us.
+_LEADER = """trap 'trap "" TERM; kill 0; sleep 0.2; kill -9 0' USR1; "$@" & wait $!"""
+_PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
+_prctl = ctypes.PyDLL(None).prctl if sys.platform == "linux" else None  # looked up here: after a fork is too late
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """How a command ended: its exit code, the last of what it said, and whether stdout is whole."""
+
+    code: int
+    out: str
+    err: str
+    whole: bool
+
+
+class _Child(asyncio.SubprocessProtocol):
+    """Keeps the last of what a child says, and knows of its exit even while others hold its pipes."""
+
+    def __init__(self) -> None:
+        self.said = {1: bytearray(), 2: bytearray()}
+        self.exited = asyncio.Event()
+        self.silent = asyncio.Event()
+
+    def pipe_data_received(self, fd: int, data: bytes) -> None:
+        self.said[fd] += data
+        del self.said[fd][: -KEPT[fd]]
+
+    def process_exited(self) -> None:
+        self.exited.set()
+
+    def connection_lost(self, _: Exception | None) -> None:
+        self.silent.set()
+
+    async def fallen_silent(self) -> None:
+        """Wait until it has exited and nobody holds its pipes, for GRACE at most."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(GRACE):
+                await self.silent.wait()
+
+    def answer(self, code: int | None) -> Answer:
+        out, err = (said.decode(errors="backslashreplace") for said in self.said.values())
+        return Answer(-1 if code is None else code, out, err, whole=len(self.said[1]) < KEPT[1])
+
+
+_Spawned = tuple[asyncio.SubprocessTransport, _Child]
+
+
+async def run(command: list[str], environment: dict[str, str]) -> Answer:
+    """Run a command to its end, or until cancelled; either way nobody of its group is left behind."""
+    spawning = asyncio.create_task(
+        _spawn(command, environment)
+    )  # a task, so that being cancelled cannot lose the child
+    try:
+        transport, child = await asyncio.shield(spawning)
+        await child.exited.wait()
+        await child.fallen_silent()
+    finally:
+        await _end(spawning)
+    return child.answer(transport.get_returncode())
+
+
+async def _spawn(command: list[str], environment: dict[str, str]) -> _Spawned:
+    loop = asyncio.get_running_loop()
+    bound = partial(_notice_death_of, os.getpid()) if _prctl else None
+    try:
+        return await loop.subprocess_exec(
+            _Child, "/bin/sh", "-c", _LEADER, "sh", *command, stdin=asyncio.subprocess.DEVNULL,
+            env=environment, start_new_session=True, preexec_fn=bound,
+        )  # fmt: skip
+    except OSError as error:
+        raise Problem("running", command[0], error.strerror or repr(error), "See to this machine first.") from error
+
+
+def _notice_death_of(parent: int) -> None:
+    """Have the kernel send SIGUSR1 when `parent` dies; runs in the child, between fork and exec."""
+    if _prctl:
+        _prctl(_PR_SET_PDEATHSIG, signal.SIGUSR1)
+    if os.getppid() != parent:
+        os._exit(1)
+
+
+async def _end(spawning: asyncio.Task[_Spawned]) -> None:
+    """End the whole group: asked first, then forced. Takes 2 * GRACE at most, and no time where nobody is left.
+
+    Another cancellation only shortens the waits: each signal is sent before the wait that it may cut short.
+    """
+    transport, child = await spawning
+    with closing(transport):
+        try:
+            await _signal(signal.SIGTERM, transport.get_pid(), child)
+        finally:
+            await _signal(signal.SIGKILL, transport.get_pid(), child)
+
+
+async def _signal(number: int, group: int, child: _Child) -> None:
+    with suppress(ProcessLookupError, PermissionError):  # macOS says EPERM where only zombies are left
+        os.killpg(group, number)
+        await child.fallen_silent()
