@@ -16,9 +16,9 @@ from pathlib import Path
 
 import pytest
 
-from steps.support.gateways import git as git_module
 from steps.support.gateways.answers import NotSent, Rejected, Unknown
 from steps.support.gateways.git import Commit, Git
+from steps.support.gateways.process import KEPT
 from steps.support.problem import Problem
 
 pytestmark = pytest.mark.anyio
@@ -272,7 +272,8 @@ async def test_ancestry(gateway: Git) -> None:
 
 async def test_too_much_to_read(gateway: Git, monkeypatch: pytest.MonkeyPatch) -> None:
     """An answer that was cut at its bound is a Problem, never a shorter answer."""
-    monkeypatch.setattr(git_module, "KEPT", {1: 40, 2: 1000})
+    monkeypatch.setitem(KEPT, 1, 40)
+    monkeypatch.setitem(KEPT, 2, 1000)
     with pytest.raises(Problem, match="more than 40 bytes"):
         await gateway.head()
 
@@ -372,7 +373,8 @@ async def test_push_declined_by_the_remote(gateway: Git, remote: Path) -> None:
 
 async def test_a_talkative_remote(gateway: Git, remote: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of what a remote says no more than the bound is kept, the last of it, and it is Rejected all the same."""
-    monkeypatch.setattr(git_module, "KEPT", {1: 1000, 2: 200})
+    monkeypatch.setitem(KEPT, 1, 1000)
+    monkeypatch.setitem(KEPT, 2, 200)
     program(remote / "hooks" / "pre-receive", "yes noise | head -n 1000; exit 1")
     with pytest.raises(Rejected) as raised:
         await gateway.push(commit(gateway.repository, "second"))

@@ -8,7 +8,7 @@ from tests.release.conftest import Ending, Event, Production
 
 pytestmark = pytest.mark.anyio
 
-SHORT = "git_push = 2\nvercel_deployment = 20\nturso_migration = 2\nverification_query = 2\nactivation = 2\nhealth_checks = 2"
+SHORT = "git_push = 2\nvercel_deployment = 4\nturso_migration = 2\nverification_query = 2\nactivation = 2\nhealth_checks = 2"
 
 
 def _migration(body: bytes) -> bool:
