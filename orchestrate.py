@@ -97,9 +97,8 @@ async def forward(  # noqa: PLR0913, PLR0917 - everything that going forward is 
         begins = [change for change in begun_with(step, steps) if change not in begun]
         window.admit(step)
         limit = window.limit(step.name)
-        run.journal.intend(
-            "begun", step=step.name, begins=[change.name for change in begins], limit=limit, seen=seen[step.name]
-        )
+        undone_by = seen[step.name] if begins else None  # what a check saw is of no use later, and may be private
+        run.journal.intend("begun", step=step.name, begins=[each.name for each in begins], limit=limit, seen=undone_by)
         begun += begins
         try:
             with run.journal.timed("", step.name) as said:

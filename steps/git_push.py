@@ -13,6 +13,7 @@ from steps.support.retry import insist
 from steps.support.stage import Stage
 
 SETTLE = 2.0  # seconds in which a push that was cut off may still land
+ENDED = {"ERROR", "CANCELED", "BLOCKED", "DELETED"}  # a build that will never go live
 BUILD_SHOWS = 3.0  # seconds in which the platform takes up a new commit
 
 
@@ -67,7 +68,7 @@ class GitPush(Change[Seen]):
         why = f"Run {self.release.run} did not end well; the files are those of {seen.before}."
         restoring = await stage.git.commit_tree(seen.before_tree, seen.sha, f"Put back {seen.before[:8]}\n\n{why}")
         await stage.git.push(restoring)
-        build = await _stop_build(stage.vercel, restoring)
+        build = await _stop_build(stage.vercel, seen.sha, restoring)
         retry = f"git pull --ff-only && git revert --no-edit {restoring}"
         return Done(f"the files of {seen.before[:8]} are back as {restoring[:8]}; {build}", {"retry": retry})
 
@@ -115,13 +116,27 @@ def _refuse_foreign(branch: str, now: str, seen: Seen) -> None:
         raise Failed("putting back", branch, cause, "Agree with them; then revert this run's commits by hand.")
 
 
-async def _stop_build(vercel: Vercel, sha: str) -> str:
-    """Cancel the build of the restoring commit when it shows up in time; say what came of it."""
+async def _stop_build(vercel: Vercel, sha: str, restoring: str) -> str:
+    """Cancel the build of the restoring commit when it shows up in time; say what came of it.
+
+    It is let go where a build of ours may still go live by itself: then it is what brings the code of before back.
+    """
+    left = f"the platform may build {restoring[:8]}, which is the code of before"
     try:
         async with asyncio.timeout(BUILD_SHOWS):
-            while not (builds := await insist(lambda: vercel.production_deployments(sha))):
+            while not (builds := await insist(lambda: vercel.production_deployments(restoring))):
                 await asyncio.sleep(0.25)
+            if not await _harmless(vercel, sha):
+                return left
             await vercel.cancel(builds[0].id)
             return f"its build {builds[0].id} is cancelled"
     except (TimeoutError, Rejected, Unknown, NotSent):
-        return "the platform may build that commit: it is the code of before"
+        return left
+
+
+async def _harmless(vercel: Vercel, sha: str) -> bool:
+    """Say whether no build of this commit can go live by itself any more."""
+    if not (await insist(vercel.project)).auto_assign:
+        return True
+    builds = await insist(lambda: vercel.production_deployments(sha))
+    return bool(builds) and all(build.state in ENDED for build in builds)

@@ -71,7 +71,10 @@ async def _committed_at(stage: Stage, run: str) -> str | None:
 
 
 async def _verdict(site: Site, check: HealthCheck, baseline: Any, committed: str | None) -> str:
-    answer = await (site.ask(check.request) if check.writes else insist(lambda: site.ask(check.request)))
+    try:
+        answer = await (site.ask(check.request) if check.writes else insist(lambda: site.ask(check.request)))
+    except (NotSent, Unknown) as error:
+        return str(error)
     return _wrong(check, answer, baseline, committed)
 
 

@@ -60,8 +60,8 @@ def anchor(ending: str, code: int) -> str:
 
 
 def _cause(events: Sequence[Event]) -> Event:
-    """Give the event that ended the way forward; empty where nothing did."""
-    return _last(events, "turned_back") or _last(events, "stopped") or {}
+    """Give the event that ended the way forward; empty where nothing did, whatever happened after the arrival."""
+    return _last(events, "turned_back") or (not _last(events, "arrived") and _last(events, "stopped")) or {}
 
 
 def _taken(events: Iterable[Event]) -> set[str]:

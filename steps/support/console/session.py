@@ -5,7 +5,7 @@ import json
 import sys
 from argparse import Namespace
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -114,9 +114,11 @@ def _printed(event: Event) -> None:
 
 
 def _write(path: Path, content: Any) -> None:
-    with suppress(OSError):
+    try:
         path.touch(mode=0o600)
         path.write_text(json.dumps(content, indent=2, default=str) + "\n", encoding="utf-8")
+    except OSError as error:
+        sys.stderr.write(f"warning: the report is not written: {error}\n")
 
 
 def _show_traceback(options: Namespace) -> None:

