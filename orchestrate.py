@@ -8,13 +8,19 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
+FAIL_HELP = """with --dry-run: break that step. STEP: git_push, vercel_deployment, activation, turso_migration,
+verification_query or health_checks. KIND: fail (it says no; the default), hang (it never answers), lost (it does its
+work and the answer is lost)"""
+
 
 def parse(words: Sequence[str]) -> Namespace:
     """Read the command line; --help and a mistake in it end here, with code 0 and 2."""
     parser = ArgumentParser(prog="orchestrate.py", description=__doc__, epilog="Exit codes and endings: runbook.md.")
     parser.add_argument("--prod", action="store_true", help="look, show the plan, ask once, then release to production")
     parser.add_argument(
-        "--dry-run", action="store_true", help="rehearse on local stand-ins; with --prod: only look and plan"
+        "--dry-run",
+        action="store_true",
+        help="rehearse on local stand-ins, once well and once broken; with --prod: only look",
     )
     parser.add_argument(
         "--config", type=Path, metavar="FILE", help="settings (TOML), else [tool.orchestrate] in pyproject.toml"
@@ -51,6 +57,8 @@ from steps.support.settings import for_production, load
 from steps.support.stage import Stage
 
 Seen = Mapping[str, Any]  # what each step saw, by its name
+
+ROLLED_BACK = 1  # the exit code of a run that was put back and verified
 
 
 async def carry(stage: Stage, steps: Plan, run: Run) -> None:
@@ -97,8 +105,8 @@ async def forward(  # noqa: PLR0913, PLR0917 - everything that going forward is 
         begins = [change for change in begun_with(step, steps) if change not in begun]
         window.admit(step)
         limit = window.limit(step.name)
-        undone_by = seen[step.name] if begins else None  # what a check saw is of no use later, and may be private
-        run.journal.intend("begun", step=step.name, begins=[each.name for each in begins], limit=limit, seen=undone_by)
+        saw = {change.name: seen[change.name] for change in begins}  # what their undo will need
+        run.journal.intend("begun", step=step.name, begins=list(saw), saw=saw, limit=limit)
         begun += begins
         try:
             with run.journal.timed("", step.name) as said:
@@ -165,18 +173,28 @@ async def released(options: Namespace) -> int:
 
 
 async def rehearsed(options: Namespace) -> int:
-    """Rehearse on local stand-ins: a run that goes well and one that fails late, or the one that --fail describes."""
+    """Rehearse on local stand-ins: a run that goes well, then one that fails late; or the one that --fail describes."""
+    if options.fail:
+        return await rehearse(options, options.fail)
+    if code := await rehearse(options, None):
+        return code
+    if code := await rehearse(options, "health_checks:fail") - ROLLED_BACK:
+        return code
+    sys.stderr.write("orchestrate: both rehearsals went as they should: one arrived, one was put back\n")
+    return 0
+
+
+async def rehearse(options: Namespace, broken: str | None) -> int:
+    """Rehearse one run, with something broken on purpose or nothing."""
     from steps.support.standin.rehearsal import SECRETS, fault, rehearsal  # noqa: PLC0415 - production needs no stand-in
 
-    settings, codes = load(options.config), []
-    for broken in [options.fail] if options.fail else [None, "health_checks:fail"]:
-        what = release(settings.sql, settings.health_checks(SECRETS))
-        faults = fault(broken, tuple(step.name for step in plan(what)))
-        async with session("dry-run", what, settings, options) as run:
-            async with rehearsal(settings, faults, run.journal, staged=options.staged) as stage:
-                await carry(stage, plan(what), run)
-        codes.append(run.exit_code)
-    return codes[0] if options.fail else int(codes != [0, 1])
+    settings = load(options.config)
+    what = release(settings.sql, settings.health_checks(SECRETS))
+    faults = fault(broken, tuple(step.name for step in plan(what)))
+    async with session("dry-run", what, settings, options, broken) as run:
+        async with rehearsal(settings, faults, run.journal, staged=options.staged) as stage:
+            await carry(stage, plan(what), run)
+    return run.exit_code
 
 
 if __name__ == "__main__":

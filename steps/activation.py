@@ -49,14 +49,14 @@ class Activation(Change[Seen]):
         await switch.live(stage.vercel, deployment.id)
         await stage.vercel.set_auto_assign(on=False)  # promoting switched it on
         return Done(
-            f"{deployment.id} is live",
+            f"{deployment.id} is live; auto-assign stays off, as it was",
             {"deployment": {"id": deployment.id, "sha": seen.sha, "previous_id": seen.production.id}},
         )
 
     async def undo(self, stage: Stage, seen: Seen) -> Done:
         """Where the switch is ours, put the deployment of before back."""
         if seen.production.auto_assign:
-            return Done("the switch was not this step's")
+            return Done("nothing to put back: it only confirmed")
         return await switch.back(stage.vercel, seen.sha, seen.production)
 
     async def remains(self, stage: Stage, seen: Seen) -> str:

@@ -3,6 +3,7 @@
 import asyncio
 from contextlib import suppress
 from dataclasses import dataclass
+from shlex import quote
 
 from steps.support.engine.step import Change, Done, Failed, Refused
 from steps.support.gateways.answers import NotSent, Rejected, Unknown
@@ -69,7 +70,8 @@ class GitPush(Change[Seen]):
         restoring = await stage.git.commit_tree(seen.before_tree, seen.sha, f"Put back {seen.before[:8]}\n\n{why}")
         await stage.git.push(restoring)
         build = await _stop_build(stage.vercel, seen.sha, restoring)
-        retry = f"git pull --ff-only && git revert --no-edit {restoring}"
+        here = f"git -C {quote(str(stage.git.repository))}"
+        retry = f"{here} pull --ff-only {stage.git.remote} {stage.git.branch} && {here} revert --no-edit {restoring}"
         return Done(f"the files of {seen.before[:8]} are back as {restoring[:8]}; {build}", {"retry": retry})
 
     async def remains(self, stage: Stage, seen: Seen) -> str:

@@ -59,9 +59,9 @@ class HealthChecks(Check[Seen]):
         asked = [_verdict(stage.site, check, seen.baseline[check.name], committed) for check in self.release.health]
         verdicts = dict(zip((check.name for check in self.release.health), await asyncio.gather(*asked), strict=True))
         if any(verdicts.values()):
-            told = "; ".join(f"{name}: {wrong or 'well'}" for name, wrong in verdicts.items())
+            told = "; ".join(f"{name}: {wrong or 'as expected'}" for name, wrong in verdicts.items())
             raise Failed("checking", "the site", told, "Find out why on the deployment's logs before releasing again.")
-        return Done(f"{', '.join(verdicts)}: well")
+        return Done(f"{', '.join(check.request.path for check in self.release.health)}: as expected")
 
 
 async def _committed_at(stage: Stage, run: str) -> str | None:
@@ -82,7 +82,12 @@ def _wrong(check: HealthCheck, answer: Answer, baseline: Any, committed: str | N
     """Name the expectations that the answer does not meet; empty when it meets all."""
     facts = {"status": answer.status, "body": answer.body, "baseline": baseline, "committed_at": committed}
     unmet = [expression for expression in check.expect if not _true(expression, facts)]
-    return f"status {answer.status} {answer.content_type}, not so: {', '.join(unmet)}" if unmet else ""
+    telling = [expression for expression in unmet if expression.startswith("status")] or unmet
+    return (
+        f"{check.request.path} answered {answer.status} {answer.content_type}, not {', not '.join(telling)}"
+        if unmet
+        else ""
+    )
 
 
 def _true(expression: str, facts: dict[str, Any]) -> bool:

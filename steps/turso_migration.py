@@ -57,7 +57,8 @@ class TursoMigration(Change[Seen]):
         change, run = self.release.change, self.release.run
         attempt = Attempt(run, self.release.order, seen.deployment, seen.commit, seen.schema, seen.tables)
         try:
-            changed = await stage.turso.migrate(change, attempt, await stage.turso.lease(run))
+            lease = await insist(lambda: stage.turso.lease(run))
+            changed = await stage.turso.migrate(change, attempt, lease)
         except (Rejected, NotSent) as error:
             raise Refused(error.operation, error.subject, error.cause, error.remedy) from None
         facts = {"migration": {"name": change.name, "sha256": change.sha256, "rows_changed": changed}}

@@ -56,7 +56,8 @@ class VercelDeployment(Change[Seen]):
         """Cancel what still builds; where the switch is ours, put the deployment of before back."""
         built = await _stopped(stage.vercel, await _appeared(stage, seen))
         if not seen.production.auto_assign:
-            return Done("nothing of it is live")
+            left = ", ".join(deployment.id for deployment in built)
+            return Done(f"{left} is built and never went live: do not promote it" if left else "nothing of it is left")
         await _switched(stage.vercel, built)
         return await switch.back(stage.vercel, seen.sha, seen.production)
 

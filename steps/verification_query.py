@@ -10,7 +10,7 @@ from steps.support.retry import insist
 from steps.support.sql_folder import SqlCheck
 from steps.support.stage import Stage
 
-SHOWN = 5  # rows of an answer
+SHOWN, KEPT = 2, 20  # rows of an answer: on the screen, in the report
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class VerificationQuery(Check[None]):
                 "verifying", "the database", "; ".join(wrong), "Read rows like these on a copy before releasing again."
             )
         shown = {check.name: rows for check, rows in answers if check.expects_rows is not False}
-        facts = {"rows": {name: rows.records[:SHOWN] for name, rows in shown.items()}}
+        facts = {"rows": {name: rows.records[:KEPT] for name, rows in shown.items()}}
         return Done(
             f"{len(answers)} checks hold{''.join(f'; {name}: {_shown(rows)}' for name, rows in shown.items())}", facts
         )

@@ -134,8 +134,15 @@ def _play(tmp_path: Path, *steps: Step[Any]) -> _Ending:
     """Run steps in virtual time, and tell how it ended."""
 
     async def play() -> _Ending:
-        journal = Journal(tmp_path / "journal.jsonl", Redactor())
-        journal.note("opened", run="r", mode="prod", order="CODE_FIRST", budget={"total": 120.0, "reserve": 30.0})
+        journal = Journal(tmp_path / "journal.jsonl", Redactor(), "r")
+        journal.note(
+            "opened",
+            mode="prod",
+            order="CODE_FIRST",
+            budget={"total": 120.0, "reserve": 30.0},
+            broken=None,
+            change={"name": "c", "sha256": "0"},
+        )
         interrupts = Interrupts(lambda name: journal.note("signal", name=name))
         played = Run("r", journal, Budget(120.0, 30.0, LIMITS), interrupts, _well)
         loop = asyncio.get_running_loop()

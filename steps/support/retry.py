@@ -1,5 +1,6 @@
 """Asking again, for reads: until the answer comes or the caller's scope ends."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
@@ -9,13 +10,26 @@ from steps.support.gateways.answers import NotSent, Unknown
 
 Result = TypeVar("Result")
 
+AGAIN = (NotSent, Unknown)
 
-async def insist(
-    ask: Callable[[], Awaitable[Result]], *, again: tuple[type[Exception], ...] = (NotSent, Unknown), every: float = 0.5
-) -> Result:
-    """Ask until there is an answer, every so many seconds; only what is listed in `again` is asked again."""
+
+async def insist(ask: Callable[[], Awaitable[Result]], *, every: float = 0.5) -> Result:
+    """Ask every so many seconds until there is an answer; only NotSent and Unknown are asked again.
+
+    When the caller's scope ends it, what was heard last goes along with the cancellation, as a note.
+    """
+    heard: list[Exception] = []
 
     async def asked() -> Result:
-        return await ask()  # tenacity only awaits what is a coroutine function itself
+        try:
+            return await ask()
+        except (NotSent, Unknown) as error:
+            heard[:] = [error]
+            raise
 
-    return await AsyncRetrying(retry=retry_if_exception_type(again), wait=wait_fixed(every), reraise=True)(asked)
+    try:
+        return await AsyncRetrying(retry=retry_if_exception_type(AGAIN), wait=wait_fixed(every), reraise=True)(asked)
+    except asyncio.CancelledError as cancelled:
+        for error in heard:
+            cancelled.add_note(str(error))
+        raise

@@ -276,7 +276,9 @@ def _unknown_variables() -> Iterator[str]:
 
 def _told(error: Any) -> str:
     place = ".".join(map(str, error["loc"]))
-    return f"{place}: {error['msg'].removeprefix('Value error, ')} (ORCHESTRATE_{place.upper().replace('.', '__')})"
+    plain = {"extra_forbidden": "there is no such setting", "path_type": "it must be a path"}.get(error["type"])
+    variable = f"ORCHESTRATE_{place.upper().replace('.', '__')}"
+    return f"{place}: {plain or error['msg'].removeprefix('Value error, ')} ({variable})"
 
 
 def _names(health: HealthSettings) -> list[str]:

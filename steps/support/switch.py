@@ -37,6 +37,8 @@ async def production(vercel: Vercel) -> Production:
 
 async def ours(vercel: Vercel, sha: str) -> Deployment:
     """Wait until the platform shows the production deployment of this commit. Raises Failed when it shows none."""
+    if found := await insist(lambda: vercel.production_deployments(sha), every=POLL):
+        return found[0]
     try:
         async with asyncio.timeout(NO_DEPLOYMENT):
             while not (found := await insist(lambda: vercel.production_deployments(sha), every=POLL)):

@@ -21,7 +21,7 @@ def _lines(path: Path) -> list[dict[str, Any]]:
 
 async def test_an_event_is_on_disk_when_it_is_written(tmp_path: Path) -> None:
     """Each event is one JSON line with wall time and clock, complete before the call returns."""
-    journal = Journal(tmp_path / "runs" / "journal.jsonl", Redactor())
+    journal = Journal(tmp_path / "runs" / "journal.jsonl", Redactor(), "r")
     journal.intend("begun", step="git_push")
     (line,) = _lines(tmp_path / "runs" / "journal.jsonl")
     journal.close()
@@ -32,7 +32,7 @@ async def test_an_event_is_on_disk_when_it_is_written(tmp_path: Path) -> None:
 
 async def test_the_journal_is_the_users_alone(tmp_path: Path) -> None:
     """Nobody else may read what a run wrote."""
-    Journal(tmp_path / "runs" / "journal.jsonl", Redactor()).close()
+    Journal(tmp_path / "runs" / "journal.jsonl", Redactor(), "r").close()
     assert (tmp_path / "runs").stat().st_mode & 0o777 == 0o700
     assert (tmp_path / "runs" / "journal.jsonl").stat().st_mode & 0o777 == 0o600
 
@@ -40,7 +40,7 @@ async def test_the_journal_is_the_users_alone(tmp_path: Path) -> None:
 async def test_secrets_never_reach_the_disk_or_a_listener(tmp_path: Path) -> None:
     """What is written and what is told went through the redactor."""
     told: list[Mapping[str, Any]] = []
-    journal = Journal(tmp_path / "journal.jsonl", Redactor(["hunter22"]))
+    journal = Journal(tmp_path / "journal.jsonl", Redactor(["hunter22"]), "r")
     journal.listen(told.append)
     journal.note("failed", cause="the token hunter22 is bad", deep={"x": ["hunter22"]})
     journal.close()
@@ -54,7 +54,7 @@ async def test_a_listener_cannot_fail_a_run(tmp_path: Path, capsys: pytest.Captu
     def broken(_event: Mapping[str, Any]) -> None:
         raise ValueError("no screen")
 
-    journal = Journal(tmp_path / "journal.jsonl", Redactor())
+    journal = Journal(tmp_path / "journal.jsonl", Redactor(), "r")
     journal.listen(broken)
     journal.listen(told.append)
     journal.note("started")
@@ -66,7 +66,7 @@ async def test_a_listener_cannot_fail_a_run(tmp_path: Path, capsys: pytest.Captu
 async def test_a_full_disk_stops_an_intent_and_not_a_note(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """An intent that cannot be written is refused; a note that cannot be written is still told."""
     (tmp_path / "journal.jsonl").symlink_to("/dev/full")
-    journal = Journal(tmp_path / "journal.jsonl", Redactor())
+    journal = Journal(tmp_path / "journal.jsonl", Redactor(), "r")
     with pytest.raises(Refused, match="No space left"):
         journal.intend("begun", step="git_push")
     journal.note("turned_back")
@@ -77,7 +77,7 @@ async def test_a_full_disk_stops_an_intent_and_not_a_note(tmp_path: Path, capsys
 
 async def test_a_timed_block_says_how_it_ended(tmp_path: Path) -> None:
     """Success keeps what was said, failure the reason and the next action, interruption its name; all keep seconds."""
-    journal = Journal(tmp_path / "journal.jsonl", Redactor())
+    journal = Journal(tmp_path / "journal.jsonl", Redactor(), "r")
     with journal.timed("", "git_push") as said:
         said(Done("pushed", {"pushed": {"sha": "abc"}}))
     with pytest.raises(Failed), journal.timed("undo_", "git_push"):

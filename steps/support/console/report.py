@@ -8,43 +8,51 @@ Event = Mapping[str, Any]
 EXIT_CODES = {"deployed": 0, "rehearsed": 0, "rolled_back": 1, "refused": 3, "needs_human": 4}
 INTERRUPTED = 130
 NEXT = {
-    "deployed": "Nothing. The kept tables stay until the change is accepted.",
-    "rehearsed": "Run it with --prod.",
-    "rolled_back": "Mend the cause",
-    "refused": "Mend the cause and run again.",
-    "needs_human": "Open the runbook at the section below, now.",
+    "deployed": "Nothing. Leave the _orchestrate_ tables alone: going back needs them.",
+    "rehearsed": "Release with --prod, without --dry-run.",
+    "rolled_back": "Find out why before releasing again.",
+    "refused": "Run again.",
+    "needs_human": "Do not release and do not push. Follow the runbook, now.",
 }
 
 
 def fold(events: Sequence[Event]) -> dict[str, Any]:
     """Give the whole report of a run from its events, redacted as they are."""
-    opened, cause = events[0], _cause(events)
-    ending = verdict(events)
-    started = _last(events, "started")
+    opened, ending, code = events[0], verdict(events), exit_code(events)
+    started = _last(events, "started") or opened
     return {
-        "run_id": opened["run"], "mode": opened["mode"], "verdict": ending, "exit_code": exit_code(events),
-        "started_at": (started or opened)["at"], "order": opened["order"],
+        "run_id": opened["run"],
+        "mode": opened["mode"],
+        "broken_on_purpose": opened["broken"],
+        "verdict": ending,
+        "exit_code": code,
+        "started_at": started["at"],
+        "order": opened["order"],
         "budget": {**opened["budget"], "used_seconds": _used(events)},
-        "steps": list(_steps(events, "", "begun")), "undo": list(_steps(events, "undo_", "undo_begun")),
-        "deployment": _fact(events, "deployment"), "migration": _fact(events, "migration"),
+        "plan": _planned(events),
+        "steps": [*_steps(events), *_not_begun(events)],
+        "undo": [*_undos(events), *_left(events)],
+        "remains": _remains(events),
         "kept": _fact(events, "kept") or {},
-        "plan": (_last(events, "planned") or {}).get("steps", []),
+        "deployment": _fact(events, "deployment") or _deployment(events),
+        "migration": _fact(events, "migration") or {**opened["change"], "rows_changed": None},
         "warnings": [event["text"] for event in events if event["event"] == "warning"],
-        "cause": cause.get("cause"), "next_action": _next_action(events, ending, cause),
-        "runbook": f"runbook.md#{anchor(ending, exit_code(events))}",
-    }  # fmt: skip
+        "cause": _cause(events).get("cause"),
+        "next_action": _next_action(events, ending),
+        "runbook": f"runbook.md#{anchor(ending, code)}",
+    }
 
 
-def verdict(events: Iterable[Event]) -> str:
+def verdict(events: Sequence[Event]) -> str:
     """Say how the run ended, from what was begun and what is known to be put back."""
-    events = list(events)
     if not _cause(events):
         return "deployed" if _last(events, "arrived") and events[0]["mode"] == "prod" else "rehearsed"
-    if not _taken(events):
+    begun = _begun(events)
+    if not begun:
         return "refused"
     undone = {event["step"] for event in events if event["event"] == "undo_done"}
-    seen = _last(events, "verified")
-    return "rolled_back" if _taken(events) <= undone and seen and not seen["remains"] else "needs_human"
+    looked = _last(events, "verified")
+    return "rolled_back" if looked and not looked["remains"] and undone.issuperset(begun) else "needs_human"
 
 
 def exit_code(events: Sequence[Event]) -> int:
@@ -64,40 +72,79 @@ def _cause(events: Sequence[Event]) -> Event:
     return _last(events, "turned_back") or (not _last(events, "arrived") and _last(events, "stopped")) or {}
 
 
-def _taken(events: Iterable[Event]) -> set[str]:
-    """Name the changes that were begun, less those of which it is certain that nothing was done."""
-    events = list(events)
+def _begun(events: Sequence[Event]) -> list[str]:
+    """Name the changes that were begun, in order, less those of which it is certain that nothing was done."""
     refused = {event["step"] for event in events if event["event"] == "failed" and event["refused"]}
     begins = [event["begins"] for event in events if event["event"] == "begun" and event["step"] not in refused]
-    return {name for names in begins for name in names}
+    return [name for names in begins for name in names]
 
 
-def _steps(events: Sequence[Event], kind: str, begun: str) -> Iterable[dict[str, Any]]:
-    """Give each step that was begun with how it ended; of undos also those that were left alone."""
-    ends = {event["step"]: event for event in events if event["event"] in (f"{kind}done", f"{kind}failed")}
-    for event in events:
-        if event["event"] == begun:
-            yield _step(event, ends.get(event["step"], {"event": "unknown"}), kind)
-        elif event["event"] == "left" and kind:
-            yield _step({**event, "limit": 0.0}, event, kind)
+def _remains(events: Sequence[Event]) -> list[str]:
+    """Say what is still there that was to be put back, or of which it is not known."""
+    if verdict(events) != "needs_human":
+        return []
+    looked = _last(events, "verified")
+    known: Mapping[str, str] = looked["remains"] if looked else {}
+    unsettled = [step["name"] for step in (*_undos(events), *_left(events)) if step["status"] != "done"]
+    return [*known.values(), *(f"{name}: not known to be put back" for name in unsettled if name not in known)]
 
 
-def _step(begun: Event, end: Event, kind: str) -> dict[str, Any]:
-    return {
-        "name": begun["step"],
-        "status": str(end["event"]).removeprefix(kind),
-        "seconds": end.get("seconds"),
-        "limit_seconds": round(begun["limit"], 3),
-        "detail": end.get("detail") or end.get("cause") or "",
-    }
+def _planned(events: Sequence[Event]) -> list[dict[str, str]]:
+    return list((_last(events, "planned") or {}).get("steps", []))
 
 
-def _next_action(events: Sequence[Event], ending: str, cause: Event) -> str:
-    if ending != "rolled_back":
-        return str(cause.get("next_action") or NEXT[ending])
-    retry = _fact(events, "retry")
-    mend = cause.get("next_action") or f"{NEXT[ending]}."
-    return f"{mend} To release again: {retry}, then run again." if retry else str(mend)
+def _steps(events: Sequence[Event]) -> list[dict[str, Any]]:
+    return [_row(events, event, "") for event in events if event["event"] == "begun"]
+
+
+def _undos(events: Sequence[Event]) -> list[dict[str, Any]]:
+    return [_row(events, event, "undo_") for event in events if event["event"] == "undo_begun"]
+
+
+def _row(events: Sequence[Event], begun: Event, kind: str) -> dict[str, Any]:
+    ended = (f"{kind}done", f"{kind}failed")
+    ends = [event for event in events if event["event"] in ended and event["step"] == begun["step"]]
+    end: Event = ends[-1] if ends else {"event": "unknown"}
+    status = str(end["event"]).removeprefix(kind)
+    detail = end.get("detail") or end.get("cause") or ""
+    return _line(begun["step"], status, end.get("seconds"), round(begun["limit"], 3), detail)
+
+
+def _not_begun(events: Sequence[Event]) -> list[dict[str, Any]]:
+    """Give the steps of the plan that the way forward never reached."""
+    reached = {event["step"] for event in events if event["event"] == "begun"}
+    return [
+        _line(step["name"], "not_begun", None, None, "") for step in _planned(events) if step["name"] not in reached
+    ]
+
+
+def _left(events: Sequence[Event]) -> list[dict[str, Any]]:
+    """Give the changes that were begun and that nobody tried to put back."""
+    if not _cause(events):
+        return []
+    tried = {event["step"] for event in events if event["event"] == "undo_begun"}
+    why = {event["step"]: event["cause"] for event in events if event["event"] == "left"}
+    names = [name for name in reversed(_begun(events)) if name not in tried]
+    return [_line(name, "left", None, None, why.get(name, "stopped before its turn came")) for name in names]
+
+
+def _line(name: str, status: str, seconds: float | None, limit: float | None, detail: str) -> dict[str, Any]:
+    return {"name": name, "status": status, "seconds": seconds, "limit_seconds": limit, "detail": detail}
+
+
+def _deployment(events: Sequence[Event]) -> dict[str, Any] | None:
+    """Give what was live before, from what a change saw, where no deployment of ours came to be."""
+    seen = [saw for event in events if event["event"] == "begun" for saw in event["saw"].values()]
+    saw = next((each for each in seen if each and "production" in each), None)
+    return {"id": None, "sha": saw["sha"], "previous_id": saw["production"]["id"]} if saw else None
+
+
+def _next_action(events: Sequence[Event], ending: str) -> str:
+    if ending == "needs_human":
+        return NEXT[ending]
+    mend = str(_cause(events).get("next_action") or NEXT[ending])
+    retry = _fact(events, "retry") if events[0]["mode"] == "prod" else None
+    return f"{mend} To release again: {retry}".strip() if retry else mend
 
 
 def _used(events: Sequence[Event]) -> float | None:
@@ -110,8 +157,9 @@ def _used(events: Sequence[Event]) -> float | None:
 
 
 def _fact(events: Sequence[Event], name: str) -> Any:
-    return next((event[name] for event in reversed(events) if name in event and event["event"].endswith("done")), None)
+    ends = [event for event in events if event["event"] in ("done", "undo_done") and name in event]
+    return ends[-1][name] if ends else None
 
 
-def _last(events: Sequence[Event], name: str) -> Event | None:
-    return next((event for event in reversed(events) if event["event"] == name), None)
+def _last(events: Iterable[Event], name: str) -> Event | None:
+    return next((event for event in reversed(list(events)) if event["event"] == name), None)

@@ -1,27 +1,29 @@
-"""What the engineer sees: one line for every event that matters, at 80 columns and without a terminal alike."""
+"""What the engineer sees: a line for every event that matters, wrapped on a terminal and whole everywhere else."""
 
 import os
 from collections.abc import Callable, Mapping
+from textwrap import wrap
 from typing import IO, Any, TextIO
 
 from rich.console import Console
-from rich.markup import escape
+from rich.text import Text
 
 Event = Mapping[str, Any]
+Line = tuple[str, str, str, str]  # mark, its colour, the step, the words
 
-COLOURS = {
-    "deployed": "green",
-    "rehearsed": "green",
-    "rolled_back": "yellow",
-    "refused": "yellow",
-    "needs_human": "bold red",
-}
+UNWRAPPED = 10_000  # columns, where no terminal tells how many it has
+SHORT = 160  # characters of a failure while the run goes on; its end tells all of it
+
+NARROWEST = 20  # columns that words get at the least
+EMPTY: Line = ("", "", "", "")
+
 ENDINGS = {
-    "deployed": "DEPLOYED",
-    "rehearsed": "REHEARSED: it went well",
-    "rolled_back": "ROLLED BACK: everything is as it was, verified",
-    "refused": "REFUSED: nothing was touched",
-    "needs_human": "NEEDS A HUMAN: not everything is put back, or it is not known",
+    ("prod", "deployed"): ("green", "DEPLOYED"),
+    ("prod", "rehearsed"): ("green", "LOOKED: production is ready, nothing was touched"),
+    ("dry-run", "rehearsed"): ("green", "REHEARSED: it went well"),
+    "rolled_back": ("yellow", "ROLLED BACK: schema, live deployment and files are those of before, verified"),
+    "refused": ("yellow", "REFUSED: nothing was touched"),
+    "needs_human": ("bold red", "NEEDS A HUMAN: not everything is put back, or it is not known"),
 }
 
 
@@ -35,40 +37,33 @@ class _Terminal(Console):
 
 
 class Screen:
-    """A journal listener that prints. Once the other end of the pipe is gone it is silent."""
+    """A journal listener that prints."""
 
     def __init__(self, stream: TextIO) -> None:
-        self._console = _Terminal(file=stream, highlight=False, soft_wrap=True)
+        width = None if stream.isatty() else UNWRAPPED
+        self._console = _Terminal(file=stream, highlight=False, markup=False, soft_wrap=True, width=width)
         self._started: float | None = None
 
     def __call__(self, event: Event) -> None:
         """Print what an event has to say, if anything."""
-        say = _LINES.get(event["event"])
         if event["event"] == "started":
             self._started = event["clock"]
-        if not say:
-            return
-        clock = "" if self._started is None else f"{event['clock'] - self._started:6.1f} s  "
-        for line in say(event):
-            self._console.print(f"[dim]{clock}[/dim]{line}")
+        for line in _BLOCKS.get(event["event"], _nothing)(event):
+            self._print("", *line)
+        if event["event"] in _LINES:
+            self._print(self._clock(event), *_LINES[event["event"]](event))
 
+    def _clock(self, event: Event) -> str:
+        return "" if self._started is None else f"{event['clock'] - self._started:6.1f} s  "
 
-def _opened(event: Event) -> list[str]:
-    total, reserve = event["budget"]["total"], event["budget"]["reserve"]
-    budget = f"{total:g} s, {reserve:g} s of them for going back"
-    return [f"[bold]{event['mode']}[/bold] {event['run']}: {safe(event['change'])}, {event['order']}, {budget}"]
-
-
-def _planned(event: Event) -> list[str]:
-    return ["", *(f"  {step['name']:19}{safe(step['plan'])}" for step in event["steps"]), ""]
-
-
-def _ended(event: Event) -> list[str]:
-    verdict, used = event["verdict"], event["budget"]["used_seconds"]
-    took = f", {used:.1f} s" if used else ""
-    told = {"cause": event["cause"], "next": event["next_action"], "report": f"{event['folder']}/report.json"}
-    lines = [f"  {name:8}{safe(str(text))}" for name, text in {**told, "see": event["runbook"]}.items() if text]
-    return ["", f"[{COLOURS[verdict]}]{ENDINGS[verdict]}[/] (exit code {event['exit_code']}{took})", *lines, ""]
+    def _print(self, clock: str, mark: str, colour: str, step: str, words: str) -> None:
+        """Print one line, wrapped under its own beginning."""
+        head = Text.assemble((clock, "dim"), (f"{mark:<6}", colour), f"{step:<19}" if step else "")
+        room = max(NARROWEST, self._console.width - head.cell_len)
+        first, *rest = [part for said in safe(words).split("\n") for part in wrap(said, room)] or [""]
+        self._console.print(head.append(first) if head.plain.strip() else "")
+        for part in rest:
+            self._console.print(" " * (head.cell_len - len(first)) + part)
 
 
 def silence(stream: IO[str]) -> None:
@@ -77,31 +72,79 @@ def silence(stream: IO[str]) -> None:
 
 
 def safe(text: str) -> str:
-    """Make foreign text harmless on a terminal: no markup, no control characters but the line break."""
-    shown = "".join(char if char.isprintable() or char == "\n" else f"\\x{ord(char):02x}" for char in text)
-    return escape(shown).replace("\n", "\n          ")
+    """Make foreign text harmless on a terminal: no control characters but the line break."""
+    return "".join(char if char.isprintable() or char == "\n" else f"\\x{ord(char):02x}" for char in text)
 
 
-def _line(mark: str, colour: str, field: str) -> Callable[[Event], list[str]]:
-    def say(event: Event) -> list[str]:
-        seconds = f" [dim]({event['seconds']:.1f} s)[/dim]" if event.get("seconds") is not None else ""
-        return [f"[{colour}]{mark:5}[/] {event.get('step', ''):19}{safe(str(event.get(field) or ''))}{seconds}"]
-
-    return say
+def _nothing(_event: Event) -> list[Line]:
+    return []
 
 
-_LINES: dict[str, Callable[[Event], list[str]]] = {
-    "opened": _opened,
-    "look_failed": _line("no", "yellow", "cause"),
-    "planned": _planned,
-    "begun": _line("...", "dim", ""),
-    "done": _line("ok", "green", "detail"),
-    "failed": _line("FAIL", "red", "cause"),
-    "undo_begun": _line("back", "dim", ""),
-    "undo_done": _line("back", "yellow", "detail"),
-    "undo_failed": _line("STUCK", "bold red", "cause"),
-    "left": _line("LEFT", "bold red", "cause"),
-    "signal": _line("", "yellow", "name"),
-    "warning": _line("!", "yellow", "text"),
-    "ended": _ended,
+def _opened(event: Event) -> list[Line]:
+    total, reserve = event["budget"]["total"], event["budget"]["reserve"]
+    order = {"CODE_FIRST": "code first, then schema", "DATA_FIRST": "schema first, then code"}[event["order"]]
+    told = {
+        event["mode"]: f"run {event['run']}",
+        "change": f"{event['change']['name']}; {order}",
+        "time": f"{total:g} s, {reserve:g} s of them kept for going back",
+        "broken": f"on purpose: {event['broken']}" if event["broken"] else "",
+    }
+    return [EMPTY, *(_named(name, words) for name, words in told.items() if words)]
+
+
+def _planned(event: Event) -> list[Line]:
+    return [EMPTY, *(("plan", "dim", step["name"], step["plan"]) for step in event["steps"]), EMPTY]
+
+
+def _ended(event: Event) -> list[Line]:
+    verdict, used = event["verdict"], event["budget"]["used_seconds"]
+    colour, words = ENDINGS.get(verdict) or ENDINGS[event["mode"], verdict]
+    took = f" (exit code {event['exit_code']}{f', {used:.1f} s' if used else ''})"
+    told = {"cause": event["cause"], "next": event["next_action"], "report": f"{event['folder']}/report.json"}
+    return [
+        EMPTY,
+        (words + took, colour, "", ""),
+        *(_named("remains", what) for what in event["remains"]),
+        *(_named(name, str(text)) for name, text in {**told, "see": event["runbook"]}.items() if text),
+    ]
+
+
+def _named(name: str, words: str) -> Line:
+    return (f"{name:<9}", "dim", "", words)
+
+
+def _words(event: Event, field: str, most: int = UNWRAPPED) -> str:
+    said = str(event.get(field) or "").split("\n")[0]
+    seconds = f" ({event['seconds']:.1f} s)" if event.get("seconds") is not None else ""
+    return (said if len(said) <= most else f"{said[:most]}...") + seconds
+
+
+def _done(mark: str, colour: str) -> Callable[[Event], Line]:
+    return lambda event: (mark, colour, event["step"], _words(event, "detail"))
+
+
+def _failed(mark: str, colour: str) -> Callable[[Event], Line]:
+    return lambda event: (mark, colour, event["step"], _words(event, "cause", SHORT))
+
+
+def _begun(mark: str) -> Callable[[Event], Line]:
+    return lambda event: (mark, "dim", event["step"], f"at most {event['limit']:.0f} s")
+
+
+def _signal(event: Event) -> Line:
+    return ("!    ", "yellow", event["name"], "putting back what was begun; once more stops at once")
+
+
+_BLOCKS: dict[str, Callable[[Event], list[Line]]] = {"opened": _opened, "planned": _planned, "ended": _ended}
+_LINES: dict[str, Callable[[Event], Line]] = {
+    "look_failed": _failed("no   ", "yellow"),
+    "begun": _begun("...  "),
+    "done": _done("ok   ", "green"),
+    "failed": _failed("FAIL ", "red"),
+    "undo_begun": _begun("undo "),
+    "undo_done": _done("undo ", "yellow"),
+    "undo_failed": _failed("STUCK", "bold red"),
+    "left": _failed("LEFT ", "bold red"),
+    "signal": _signal,
+    "warning": lambda event: ("!    ", "yellow", "", event["text"]),
 }

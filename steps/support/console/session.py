@@ -49,21 +49,18 @@ class Run:
 
 
 @asynccontextmanager
-async def session(mode: str, release: Release, settings: Settings, options: Namespace) -> AsyncIterator[Run]:
+async def session(
+    mode: str, release: Release, settings: Settings, options: Namespace, broken: str | None = None
+) -> AsyncIterator[Run]:
     """Open a run, and close it with its report whatever it ends with; nothing is raised out of it."""
     folder = settings.runs / release.run
     budget = Budget(settings.budget.total, settings.budget.reserve, settings.limits.model_dump())
-    journal = _journal(folder, settings)
+    journal = _journal(release.run, folder, settings)
     interrupts = Interrupts(lambda name: journal.note("signal", name=name))
     journal.listen(_printed if options.json else Screen(sys.stdout))
-    journal.note(
-        "opened",
-        run=release.run,
-        mode=mode,
-        order=release.order,
-        change=release.change.name,
-        budget={"total": budget.total, "reserve": budget.reserve},
-    )
+    change = {"name": release.change.name, "sha256": release.change.sha256}
+    time = {"total": budget.total, "reserve": budget.reserve}
+    journal.note("opened", mode=mode, order=release.order, change=change, budget=time, broken=broken)
     try:
         with interrupts.installed():
             yield Run(release.run, journal, budget, interrupts, _ask if _asks(mode, options) else _nothing)
@@ -75,9 +72,9 @@ async def session(mode: str, release: Release, settings: Settings, options: Name
     journal.close()
 
 
-def _journal(folder: Path, settings: Settings) -> Journal:
+def _journal(run: str, folder: Path, settings: Settings) -> Journal:
     try:
-        return Journal(folder / "journal.jsonl", Redactor(settings.secrets.values()))
+        return Journal(folder / "journal.jsonl", Redactor(settings.secrets.values()), run)
     except OSError as error:
         raise Refused(
             "creating", str(folder), str(error), "Make it writable, or set `runs` to another folder."

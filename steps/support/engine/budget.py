@@ -113,10 +113,11 @@ async def _until(end: float, step: str, why: str) -> AsyncIterator[None]:
     try:
         async with asyncio.timeout_at(end) as scope:
             yield
-    except TimeoutError:
+    except TimeoutError as error:
         if not scope.expired():
             raise
-        raise Failed(step, "ran out of time", why, _LATE) from None
+        heard = "".join(f"; heard last: {note}" for note in getattr(error.__context__, "__notes__", []))
+        raise Failed(step, "ran out of time", why + heard, _LATE) from None
 
 
 def _now() -> float:

@@ -17,6 +17,7 @@ from typing import Any
 import structlog
 
 from steps.support.engine.step import Done, Refused
+from steps.support.gateways.answers import Unknown
 from steps.support.problem import Problem
 from steps.support.redaction import Redactor
 
@@ -29,11 +30,11 @@ DEFECT = "This is a defect of the orchestrator: keep the journal and report it."
 class Journal:
     """One run's journal file. `intend` reaches the disk or raises; `note` never fails a run."""
 
-    def __init__(self, path: Path, redact: Redactor) -> None:
+    def __init__(self, path: Path, redact: Redactor, run: str) -> None:
         self.events: list[Event] = []
         self._sink = _Sink(path, [self.events.append])
         processors = [_stamp, _plain, lambda _logger, _name, event: redact(event)]
-        self._log = structlog.wrap_logger(self._sink, processors, structlog.BoundLogger)
+        self._log = structlog.wrap_logger(self._sink, processors, structlog.BoundLogger, run=run)
 
     def listen(self, listener: Listener) -> None:
         """Have a listener told of every event from now on. What it raises is its own affair."""
@@ -99,9 +100,10 @@ def reason(error: BaseException) -> dict[str, Any]:
     """Give what an operator needs to know of an error."""
     if isinstance(error, Problem):
         cause = f"{error.operation} {error.subject}: {error.cause}"
-        return {"refused": isinstance(error, Refused), "cause": cause, "next_action": error.remedy}
+        remedy = "" if isinstance(error, Unknown) else error.remedy  # a run that ends has looked what came of it
+        return {"refused": isinstance(error, Refused), "cause": cause, "next_action": remedy}
     if isinstance(error, asyncio.CancelledError):
-        return {"refused": False, "cause": "interrupted", "next_action": "", "interrupted": True}
+        return {"refused": False, "cause": "stopped by a signal", "next_action": "", "interrupted": True}
     return {"refused": False, "cause": f"unexpected {type(error).__name__}: {error}", "next_action": DEFECT}
 
 
@@ -115,6 +117,9 @@ def _plain(_logger: Any, _name: str, event: Any) -> Any:
 
 
 def _fields(value: Any) -> Any:
+    """Give what a step saw as plain values, also where several are together."""
+    if isinstance(value, Mapping):
+        return {key: _fields(item) for key, item in value.items()}
     return asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
 
 

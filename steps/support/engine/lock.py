@@ -29,11 +29,12 @@ async def locked(turso: Turso, run: str, lease: float, warn: Callable[[str], Non
     Raises Refused, naming who holds it, on which host, since when and in which run. When the block ends with
     NeedsHuman the lock is kept until its lease ends: nobody should release on top of what is not put back.
     """
-    token = await _take(turso, run, lease)
+    holder = await _take(turso, run, lease)
+    token = holder.token
     try:
         yield token
     except NeedsHuman:
-        warn("the lock is kept, until its lease ends")
+        warn(f"the lock is kept until {holder.expires} UTC, when its lease ends")
         raise
     except BaseException:
         await _give_back(turso, run, token, warn)
@@ -55,7 +56,7 @@ async def _give_back(turso: Turso, run: str, token: int, warn: Callable[[str], N
         warn(f"the lock was not given back ({error or 'no answer'}); its lease ends by itself")
 
 
-async def _take(turso: Turso, run: str, lease: float) -> int:
+async def _take(turso: Turso, run: str, lease: float) -> Holder:
     who, host = operator()
     try:
         holder = await turso.lock(run, who, host, lease)
@@ -63,7 +64,7 @@ async def _take(turso: Turso, run: str, lease: float) -> int:
         holder = await turso.holder()  # the answer was lost, not the row
     if holder is None or holder.run != run:
         raise refusal(holder)
-    return holder.token
+    return holder
 
 
 def refusal(holder: Holder | None) -> Refused:

@@ -70,7 +70,9 @@ async def post(client: httpx.AsyncClient, url: str, token: str | None, requests:
     """
     pipeline = {"baton": None, "requests": [*requests, {"type": "close"}]}
     headers = {"Authorization": f"Bearer {token}"} if token else {}
-    response = await exchange(client, "POST", url, most=MOST, json=pipeline, headers=headers, timeout=LIVENESS)
+    response = await exchange(
+        client, "POST", url, whom="the database", most=MOST, json=pipeline, headers=headers, timeout=LIVENESS
+    )
     answer = Answer(response.status_code, response.headers.get("content-type", ""), response.content)
     return results(answer, url, len(requests))
 

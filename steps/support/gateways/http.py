@@ -24,20 +24,21 @@ _LOOK = "It may have been done: look before doing it again."
 
 
 async def exchange(
-    client: httpx.AsyncClient, method: str, url: str, *, most: int = MOST, **options: Any
+    client: httpx.AsyncClient, method: str, url: str, *, whom: str, most: int = MOST, **options: Any
 ) -> httpx.Response:
-    """Send one request and read its whole answer, at most `most` bytes of it; redirects are answers, not directions.
+    """Send `whom` one request and read the whole answer, at most `most` bytes; redirects are answers, not directions.
 
     Raises NotSent, or Unknown when no whole answer came.
     """
-    what = f"{method} {client.base_url.join(url).copy_with(query=None, username=None, password=None)}"
+    address = client.base_url.join(url).copy_with(query=None, username=None, password=None)
+    what = f"{whom} ({method} {address})"
     try:
         async with client.stream(method, url, follow_redirects=False, **options) as response:
             return await _read(response, what, most)
     except _UNSENT as error:
-        raise NotSent("reaching", what, _of(error), "Check the address and the network.") from None
+        raise NotSent("reaching", what, _of(error), "Check its address in the settings, and the network.") from None
     except httpx.HTTPError as error:
-        raise Unknown("reading the answer to", what, _of(error), _LOOK) from None
+        raise Unknown("reading the answer of", what, _of(error), _LOOK) from None
 
 
 async def _read(response: httpx.Response, what: str, most: int) -> httpx.Response:
@@ -45,7 +46,7 @@ async def _read(response: httpx.Response, what: str, most: int) -> httpx.Respons
     async for piece in response.aiter_bytes():
         body += piece
         if len(body) > most:
-            raise Unknown("reading the answer to", what, f"it is larger than {most} bytes", _LOOK)
+            raise Unknown("reading the answer of", what, f"it is larger than {most} bytes", _LOOK)
     plain = [(name, value) for name, value in response.headers.raw if name.lower() != b"content-encoding"]
     return httpx.Response(response.status_code, headers=plain, content=bytes(body), request=response.request)
 
@@ -53,4 +54,5 @@ async def _read(response: httpx.Response, what: str, most: int) -> httpx.Respons
 def _of(error: Exception) -> str:
     # what is wrong with a header is not repeated: it may be the token
     said = "" if isinstance(error, httpx.LocalProtocolError) else str(error)
-    return f"{type(error).__name__}: {said}".rstrip(": ")
+    plain = {"ReadError": "the connection was reset", "ConnectError": "no connection"}.get(type(error).__name__, "")
+    return f"{plain} ({type(error).__name__}: {said}".rstrip(": ").lstrip() + ")"

@@ -4,9 +4,10 @@ An assertion is an expression that raises, because a batch condition sees only o
 each of its parts were measured on sqld 0.24.32.
 """
 
+import re
 from collections.abc import Iterable, Sequence
 
-from steps.support.gateways.database import Statement, Value
+from steps.support.gateways.database import Statement, StatementFailed, Value
 from steps.support.gateways.ledger import APPLIED, CREATE, HELD, Attempt, Lease
 from steps.support.sql_folder import DatabaseChange, SqlCheck
 
@@ -57,9 +58,17 @@ def roll_back(
 
 def assertion(name: str, condition: str, otherwise: str, *args: str | int) -> Statement:
     """Build a statement that fails unless `condition` holds; `otherwise` is an SQL expression that says why."""
-    # a text that begins with a dollar sign would be a valid JSON path, and the assertion would pass
-    sql = f"SELECT CASE WHEN {condition} THEN 1 ELSE json_extract('{{}}', 'no: ' || {otherwise}) END"
+    # a text that is NULL, or begins with a dollar sign, would be no error, and the assertion would pass
+    sql = (
+        f"SELECT CASE WHEN {condition} THEN 1 ELSE json_extract('{{}}', coalesce({otherwise}, 'it cannot be told')) END"
+    )
     return Statement(sql, args, name)
+
+
+def why(failed: StatementFailed) -> str:
+    """Give what a statement failed with, in its own words where it is an assertion."""
+    raised = re.search(r"bad JSON path: '(.*)'", failed.message, re.DOTALL)
+    return raised[1].replace("''", "'") if raised else f"{failed.message} ({failed.code})"
 
 
 def asserted(checks: Iterable[SqlCheck]) -> Iterable[Statement]:
@@ -69,10 +78,11 @@ def asserted(checks: Iterable[SqlCheck]) -> Iterable[Statement]:
 
 def _holds(check: SqlCheck) -> Statement:
     query = check.statement.sql.rstrip().rstrip(";")
-    condition = f"{'' if check.expects_rows else 'NOT '}EXISTS (\n{query}\n)"
-    return assertion(
-        f"check {check.name!r}, {check.statement.name}", condition, f"(SELECT count(*) FROM (\n{query}\n)) || ' rows'"
-    )
+    name = f"check {check.name!r} ({check.statement.name})"
+    if check.expects_rows:
+        return assertion(name, f"EXISTS (\n{query}\n)", "'no row found, and there must be some'")
+    found = f"(SELECT count(*) FROM (\n{query}\n))"
+    return assertion(name, f"NOT EXISTS (\n{query}\n)", f"{found} || ' rows found, and there must be none'")
 
 
 def _lock_held(lease: Lease) -> Statement:

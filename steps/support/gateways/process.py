@@ -8,6 +8,7 @@ import ctypes
 import os
 import signal
 import sys
+from collections.abc import Callable
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -80,20 +81,23 @@ async def run(command: list[str], environment: dict[str, str]) -> Answer:
 
 async def _spawn(command: list[str], environment: dict[str, str]) -> _Spawned:
     loop = asyncio.get_running_loop()
-    bound = partial(_notice_death_of, os.getpid()) if _prctl else None
     try:
         return await loop.subprocess_exec(
             _Child, "/bin/sh", "-c", _LEADER, "sh", *command, stdin=asyncio.subprocess.DEVNULL,
-            env=environment, start_new_session=True, preexec_fn=bound,
+            env=environment, start_new_session=True, preexec_fn=with_us(signal.SIGUSR1),
         )  # fmt: skip
     except OSError as error:
         raise Problem("running", command[0], error.strerror or repr(error), "See to this machine first.") from error
 
 
-def _notice_death_of(parent: int) -> None:
-    """Have the kernel send SIGUSR1 when `parent` dies; runs in the child, between fork and exec."""
+def with_us(number: int) -> Callable[[], None] | None:
+    """Give what a child calls between fork and exec to be sent this signal when we die; None where that is not to be had."""
+    return partial(_notice_death_of, os.getpid(), number) if _prctl else None
+
+
+def _notice_death_of(parent: int, number: int) -> None:
     if _prctl:
-        _prctl(_PR_SET_PDEATHSIG, signal.SIGUSR1)
+        _prctl(_PR_SET_PDEATHSIG, number)
     if os.getppid() != parent:
         os._exit(1)
 

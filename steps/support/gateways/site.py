@@ -34,7 +34,7 @@ class Site:
 
     async def ask(self, request: Request) -> Answer:
         """Ask once. Raises NotSent or Unknown when there was no whole answer."""
-        response = await exchange(self._client, request.method, request.path, headers=request.headers)
+        response = await exchange(self._client, request.method, request.path, whom="the site", headers=request.headers)
         kind = response.headers.get("content-type", "").partition(";")[0].strip()
         return Answer(response.status_code, kind, _json(response) if kind == "application/json" else None)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from steps.support.gateways import ledger, migration
 from steps.support.gateways.answers import Rejected
-from steps.support.gateways.database import Database, Rows, Statement, Value
+from steps.support.gateways.database import Database, Rows, Statement, StatementFailed, Value
 from steps.support.gateways.ledger import Attempt, Lease
 from steps.support.sql_folder import DatabaseChange, SqlCheck
 
@@ -62,7 +62,7 @@ class Turso:
 
     async def migrate(self, change: DatabaseChange, attempt: Attempt, lease: Lease) -> int:
         """Commit the change whole, or not at all; gives the rows it changed. Unknown when COMMIT's answer was lost."""
-        results = await self._database.transaction(statements := migration.migrate(change, attempt, lease))
+        results = await self._commit(statements := migration.migrate(change, attempt, lease))
         own = {id(statement) for statement in change.migrate}
         return sum(rows.changed for statement, rows in zip(statements, results, strict=True) if id(statement) in own)
 
@@ -75,8 +75,7 @@ class Turso:
     ) -> None:
         """Take an applied attempt back, whole or not at all."""
         counted = [table for table in json.loads(str(marker["base"])) if table]
-        take_back = migration.roll_back(statements, checks, str(marker["attempt"]), counted, lease)
-        await self._database.transaction(take_back)
+        await self._commit(migration.roll_back(statements, checks, str(marker["attempt"]), counted, lease))
 
     async def lock(self, run: str, who: str, host: str, seconds: float) -> Holder | None:
         """Take the lock for so many seconds if nobody holds it; gives who holds it then."""
@@ -100,6 +99,13 @@ class Turso:
     async def unlock(self, lease: Lease) -> None:
         """Give the lock back, if it is still this run's."""
         await self._database.query(ledger.give_lock_back(lease))
+
+    async def _commit(self, statements: Sequence[Statement]) -> tuple[Rows, ...]:
+        try:
+            return await self._database.transaction(statements)
+        except StatementFailed as failed:
+            remedy = f"Nothing was changed in {self.address}: mend it, or what it found."
+            raise Rejected("running", failed.subject, migration.why(failed), remedy) from None
 
     async def _own(self, statement: Statement) -> Row | None:
         """Read one row of a table of ours, which the first run has yet to create."""

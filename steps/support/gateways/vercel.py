@@ -113,7 +113,9 @@ class Vercel:
         await self._send("PATCH", f"/v9/projects/{self._project}", json={"autoAssignCustomDomains": on})
 
     async def _get(self, path: str, read: Callable[[Any], Result], **query: str) -> Result:
-        response = _accepted(await exchange(self._client, "GET", path, params={**query, **self._team}), path)
+        response = _accepted(
+            await exchange(self._client, "GET", path, whom="Vercel", params={**query, **self._team}), path
+        )
         try:
             return read(response.json())
         except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -123,7 +125,7 @@ class Vercel:
             ) from None
 
     async def _send(self, method: str, path: str, json: Any = None) -> None:
-        response = await exchange(self._client, method, path, params=self._team, json=json or {})
+        response = await exchange(self._client, method, path, whom="Vercel", params=self._team, json=json or {})
         _accepted(response, path)
         if response.status_code == httpx.codes.ACCEPTED:
             raise Unknown("asking Vercel for", path, "queued behind a rolling release", "Finish or abort that release.")

@@ -32,6 +32,11 @@ class Faults:
         self._to_come = self._planned
         self._armed: tuple[str | None, Kind | None] = (None, None)
 
+    @property
+    def step(self) -> str | None:
+        """Name the step that is to be broken."""
+        return self._planned[0]
+
     def __call__(self, event: Mapping[str, Any]) -> None:
         """Arm when the step begins, disarm when it ends or is undone."""
         if event["event"] == "begun" and event.get("step") == self._planned[0]:

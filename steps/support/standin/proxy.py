@@ -10,11 +10,10 @@ from aiohttp import ClientError, ClientSession, web
 from multidict import CIMultiDict
 from yarl import URL
 
-from steps.support.standin.faults import Faults, faulty, reset
+from steps.support.standin.faults import Faults, Kind, faulty, reset
 from steps.support.standin.servers import Background
 
 MOST = 64 * 1024 * 1024  # bytes of a request's body
-STEPS = ("turso_migration", "verification_query")
 # What concerns one connection, not the message (RFC 9110, 7.6.1), and what each side says for itself.
 OWN = {"connection", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade", "content-length", "host"}
 UNASKED = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")  # what aiohttp would add
@@ -43,8 +42,10 @@ class Proxy:
 
     def application(self) -> web.Application:
         """Make the proxy's HTTP side."""
-        broken = faulty(self._faults, STEPS, _broken)
-        app = web.Application(middlewares=[broken, self._background.carried_out], client_max_size=MOST)
+        migrating = faulty(self._faults, ("turso_migration",), _broken, _lost_later)
+        verifying = faulty(self._faults, ("verification_query",), _broken)
+        middlewares = [migrating, verifying, self._background.carried_out]
+        app = web.Application(middlewares=middlewares, client_max_size=MOST)
         app.cleanup_ctx.extend((self._connected, self._background.running))
         app.router.add_route("*", "/{path:.*}", self._pass_on)
         return app
@@ -67,7 +68,7 @@ class Proxy:
 
     async def _pass_on(self, request: web.Request) -> web.StreamResponse:
         body = await request.read()
-        drop = self._drop
+        drop = self._drop or self._to_lose()
         if drop is None or not drop.matches(body):
             return await self._forward(request, body)
         self._drop = None
@@ -76,6 +77,11 @@ class Proxy:
         if drop.when == "after":
             await self._forward(request, body)
         return reset(request)
+
+    def _to_lose(self) -> Drop | None:
+        """Lose the answer to what writes: where only a read is lost, nothing is at stake."""
+        lost = self._faults.kind_for("turso_migration") == "lost"
+        return Drop(lambda body: b"BEGIN IMMEDIATE" in body, "after", 0.0) if lost else None
 
     async def _forward_late(self, request: web.Request, body: bytes, delay: float) -> None:
         await asyncio.sleep(delay)
@@ -96,6 +102,10 @@ class Proxy:
 
 def _passed_on(headers: Mapping[str, str]) -> CIMultiDict[str]:
     return CIMultiDict((name, value) for name, value in headers.items() if name.lower() not in OWN)
+
+
+def _lost_later(_request: web.Request, kind: Kind) -> bool:
+    return kind == "lost"
 
 
 def _broken(_request: web.Request) -> web.Response:

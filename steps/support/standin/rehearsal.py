@@ -10,6 +10,7 @@ from typing import get_args
 import httpx
 
 from steps.support.engine.journal import Journal
+from steps.support.engine.step import Refused
 from steps.support.gateways.git import Git
 from steps.support.gateways.http import LIVENESS
 from steps.support.gateways.site import Site
@@ -44,6 +45,8 @@ async def rehearsal(settings: Settings, faults: Faults, journal: Journal, *, sta
     """Open the gateways on a world that is made for this run, and leaves nothing behind."""
     journal.listen(faults)
     binary = sqld.find(settings.rehearsal.sqld)
+    if binary is None and faults.step in ("turso_migration", "verification_query"):
+        raise Refused("breaking", faults.step, "only the real server can be broken", f"Fetch it: {sqld.FETCH}")
     if binary is None:
         journal.note("warning", text=f"no sqld here, so this runs on SQLite; to fetch it: {sqld.FETCH}")
     with TemporaryDirectory(prefix="orchestrate-") as folder:

@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import Any
 
 from aiohttp import web
-from aiohttp.typedefs import Handler
+from aiohttp.typedefs import Handler, Middleware
 
 from steps.support.gateways.database import Database, Rows, Statement, StatementFailed, Value
 from steps.support.problem import Problem
@@ -19,6 +19,7 @@ from steps.support.standin.servers import Background
 from steps.support.standin.site_body import InvalidTimeError, data, no_data, polled
 
 CONTRACT = "contract.sql"
+ASKED = web.RequestKey("asked", str)  # the commit that answers, where it is not the one that is live
 SITE = {"vendor_site_id", "system_number"}  # whoever reads one of these reads systems
 COLLISION = "UNIQUE constraint failed: readings."
 
@@ -49,11 +50,11 @@ class Site:
         self._auth_token = auth_token
         self._cron_secret = cron_secret
 
-    def application(self) -> web.Application:
-        """Make the site's HTTP side."""
+    def application(self, *outer: Middleware) -> web.Application:
+        """Make the site's HTTP side, behind what else decides who is answered, and as which commit (ASKED)."""
         background = Background()
         broken = faulty(self._faults, ("health_checks",), _broken)
-        app = web.Application(middlewares=[broken, background.carried_out, _guarded])
+        app = web.Application(middlewares=[broken, *outer, background.carried_out, _guarded])
         app.cleanup_ctx.append(background.running)
         app.add_routes([web.get("/api/data", self._data), web.get("/api/cron/minutely", self._cron)])
         return app
@@ -62,7 +63,7 @@ class Site:
         if request.cookies.get("auth-token") != self._auth_token:
             return _unauthorized()
         first_rows: dict[str, Value] = {}
-        for block in await self._contract():
+        for block in await self._contract(request):
             for rows in await self._held(block, _reads):
                 first_rows.update(rows.records[0] if rows.values else {})
         if first_rows.get("inverter_time") is None:
@@ -75,14 +76,14 @@ class Site:
         results: list[Rows] = []
         outcome: Mapping[str, Any] = {"success": True}
         try:
-            for block in await self._contract():
+            for block in await self._contract(request):
                 results += await self._held(block, _anything)
         except _CollisionError as collision:
             outcome = {"success": False, "error": str(collision)}
         return web.json_response(polled(_systems(results), outcome))
 
-    async def _contract(self) -> tuple[Block, ...]:
-        sha = self._live()
+    async def _contract(self, request: web.Request) -> tuple[Block, ...]:
+        sha = request.get(ASKED) or self._live()
         if sha is None:
             raise web.HTTPNotFound(text="DEPLOYMENT_NOT_FOUND\n")
         return read_contract(await self._code(sha), CONTRACT)

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import httpx
 
+from steps.support.gateways.process import with_us
 from steps.support.problem import Problem
 
 CACHE = Path(__file__).parents[3] / ".cache" / "sqld"
@@ -86,7 +87,9 @@ async def serve(binary: Path, folder: Path, *options: str) -> AsyncIterator[str]
     port = free_port()
     arguments = ["-d", str(folder), "--http-listen-addr", f"127.0.0.1:{port}", "--no-welcome", *options]
     with (folder.parent / f"{folder.name}.log").open("wb") as log:
-        server = await asyncio.create_subprocess_exec(binary, *arguments, stdout=log, stderr=log, process_group=0)
+        server = await asyncio.create_subprocess_exec(
+            binary, *arguments, stdout=log, stderr=log, process_group=0, preexec_fn=with_us(signal.SIGKILL)
+        )
     try:
         url = f"http://127.0.0.1:{port}"
         await _ready(url, server)

@@ -1,32 +1,38 @@
-"""What Vercel's answers about a project, its public host and its user look like."""
+"""What Vercel's answers about a project and its owner look like."""
 
-from datetime import UTC, datetime
-
-from steps.support.standin.vercel import Platform
+from steps.support.standin.vercel_move_shapes import last_move
+from steps.support.standin.vercel_project import Project
 from steps.support.standin.vercel_shapes import CRONS, REGION, USER, Json, common, hosts, owner
-from steps.support.standin.vercel_state import AliasJob
+from steps.support.standin.vercel_state import Variable
 
 RESOURCES = {"functionDefaultRegions": [REGION]}
 
 
-def user() -> Json:
+def user(project: Project) -> Json:
     """Show whose the token is."""
     own = {"id": USER["uid"], "email": USER["email"], "name": None, "username": USER["username"]}
-    return {"user": {**own, "avatar": None, "defaultTeamId": None, "limited": True}}
+    return {"user": {**own, "avatar": None, "defaultTeamId": project.team, "limited": True, "version": "northstar"}}
 
 
-def project(platform: Platform) -> Json:
+def team(project: Project) -> Json:
+    """Show the team, as somebody sees it who may see little."""
+    own = {"id": project.team, "slug": "standin", "name": "Stand-in", "avatar": None, "createdAt": 1}
+    return {**own, "limited": True, "limitedBy": [], "saml": None}
+
+
+def project(project: Project) -> Json:
     """Show the project."""
+    assigns = {"autoAssignCustomDomains": project.auto_assign} if project.quirks.shows_auto_assign else {}
     return {
-        "id": platform.id,
-        "name": platform.name,
-        "accountId": owner(platform),
-        "autoAssignCustomDomains": platform.auto_assign,
-        "targets": {"production": _target(platform)},
-        "lastAliasRequest": _job(platform.job),
+        "id": project.id,
+        "name": project.name,
+        "accountId": owner(project),
+        **assigns,
+        "targets": {"production": _target(project)},
+        "lastAliasRequest": last_move(project),
         "lastRollbackTarget": None,
-        "crons": _crons(platform),
-        "link": _link(platform),
+        "crons": _crons(project),
+        "link": _link(project),
         **_demanded(),
     }
 
@@ -47,51 +53,45 @@ def _demanded() -> Json:
     }
 
 
-def _link(platform: Platform) -> Json:
-    own = {"type": "github", "org": "standin", "repo": platform.name, "productionBranch": "main"}
+def _link(project: Project) -> Json:
+    own = {"type": "github", "org": "standin", "repo": project.name, "productionBranch": "main"}
     return {**own, "deployHooks": [], "gitCredentialId": ""}
 
 
-def _target(platform: Platform) -> Json | None:
-    if platform.production is None:
+def _target(project: Project) -> Json | None:
+    if project.production is None:
         return None
-    each = platform.find(platform.production)
+    each = project.find(project.production)
     own = {"id": each.id, "deploymentHostname": each.url.partition(".")[0], "aliasAssigned": each.aliased}
     made = {"userId": USER["uid"], "createdIn": REGION, "plan": "pro", "private": False}
-    return {**common(platform, each), **own, **made, **hosts(platform, each)}
+    return {**common(project, each), **own, **made, **hosts(project, each)}
 
 
-def _job(job: AliasJob | None) -> Json | None:
-    if job is None:
-        return None
-    ends = {"fromDeploymentId": job.source, "toDeploymentId": job.target}
-    return {**ends, "type": job.kind, "jobStatus": job.status, "requestedAt": job.requested}
+def _crons(project: Project) -> Json:
+    began = min((each.created for each in project.deployments), default=0)
+    switched = project.crons_switched or began
+    times = {"enabledAt": switched if project.crons else began, "disabledAt": None if project.crons else switched}
+    definitions = [{"host": project.host, **cron} for cron in CRONS]
+    return {**times, "updatedAt": switched, "deploymentId": project.production, "definitions": definitions}
 
 
-def _crons(platform: Platform) -> Json:
-    since = min((each.created for each in platform.deployments), default=0)
-    times = {"enabledAt": since, "disabledAt": None, "updatedAt": since}
-    definitions = [{"host": platform.host, **cron} for cron in CRONS]
-    return {**times, "deploymentId": platform.production, "definitions": definitions}
-
-
-def alias(platform: Platform) -> Json:
-    """Show what the public host serves."""
-    each = next((each for each in platform.deployments if each.id == platform.served), None)
-    aliased = each.aliased if each else None
-    since = datetime.fromtimestamp((aliased or 0) / 1000, UTC)
-    return {
-        "uid": "als_standin",
-        "alias": platform.host,
-        "projectId": platform.id,
-        "created": since.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-        "deploymentId": each and each.id,
-        "deployment": each and {"id": each.id, "url": each.url},
-    }
-
-
-def environment(platform: Platform) -> Json:
-    """Show the variables; values stay secret."""
-    own: Json = {"value": "", "type": "sensitive", "target": ["production"], "createdAt": 1, "updatedAt": 1}
-    rows = [{"id": f"env_{key}", "key": key, **own, "securityIssues": []} for key in platform.env]
+def environment(project: Project) -> Json:
+    """Show the variables of every environment; values stay secret."""
+    rows = [_row(each if isinstance(each, Variable) else Variable(each)) for each in project.env]
     return {"envs": rows, "pagination": {"count": len(rows), "next": None, "prev": None}}
+
+
+def _row(each: Variable) -> Json:
+    own = {"id": f"env_{each.key}_{'_'.join(each.target)}", "key": each.key, "type": each.type}
+    return {**own, "value": "", "target": list(each.target), "createdAt": 1, "updatedAt": 1, "securityIssues": []}
+
+
+def rolling_release(project: Project) -> Json:
+    """Show the rolling release that is active, if there is one."""
+    if not project.quirks.rolling:
+        return {"rollingRelease": None}
+    stage = {"index": 0, "targetPercentage": 10, "requireApproval": True, "duration": None, "isFinalStage": False}
+    last = {**stage, "index": 1, "targetPercentage": 100, "isFinalStage": True}
+    stages = {"activeStage": stage, "nextStage": last, "stages": [stage, last], "advancementType": "manual-approval"}
+    ends = {"currentDeployment": None, "canaryDeployment": None, "queuedDeploymentId": project.queued}
+    return {"rollingRelease": {**stages, **ends, "state": "ACTIVE", "substate": None, "startedAt": 1, "updatedAt": 1}}

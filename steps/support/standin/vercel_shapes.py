@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from steps.support.standin.vercel import Platform
+from steps.support.standin.vercel_project import Project
 from steps.support.standin.vercel_state import Deployment, State
 
 REGION = "hnd1"
@@ -12,37 +12,41 @@ CRONS = [{"path": "/api/cron/minutely", "schedule": "* * * * *"}]
 Json = dict[str, Any]
 
 
-def page(platform: Platform, rows: list[Deployment], *, more: bool) -> Json:
+def page(project: Project, rows: list[Deployment], *, more: bool) -> Json:
     """Show one page of the list, newest first; the next page is asked for with `until`."""
     following = rows[-1].created if more else None
     pagination = {"count": len(rows), "next": following, "prev": rows[0].created if rows else None}
-    return {"deployments": [_listed(platform, each) for each in rows], "pagination": pagination}
+    return {"deployments": [_listed(project, each) for each in rows], "pagination": pagination}
 
 
-def _listed(platform: Platform, each: Deployment) -> Json:
-    was_live = each.aliased is not None and each.id != platform.production
+def _listed(project: Project, each: Deployment) -> Json:
     return {
-        **common(platform, each),
+        **common(project, each),
         "uid": each.id,
         "created": each.created,
         "state": each.state,
         "aliasAssigned": each.aliased or False,
-        "isRollbackCandidate": was_live,
+        "isRollbackCandidate": is_rollback_candidate(project, each),
     }
 
 
-def single(platform: Platform, each: Deployment) -> Json:
+def is_rollback_candidate(project: Project, each: Deployment) -> bool:
+    """Say whether this was in production, and is no longer."""
+    return each.aliased is not None and each.id != project.production
+
+
+def single(project: Project, each: Deployment) -> Json:
     """Show a deployment by itself."""
-    own: Json = {"id": each.id, "status": each.state, "ownerId": owner(platform), "projectSettings": {}}
+    own: Json = {"id": each.id, "status": each.state, "ownerId": owner(project), "projectSettings": {}}
     source = {"type": "github", "repoId": 1, "ref": each.ref, "sha": each.sha}
     assigned = {"aliasAssigned": each.aliased is not None, "aliasAssignedAt": each.aliased}
     return {
-        **common(platform, each),
+        **common(project, each),
         **own,
         **assigned,
         "gitSource": source,
         **_built(each),
-        **hosts(platform, each),
+        **hosts(project, each),
     }
 
 
@@ -50,11 +54,11 @@ def _built(each: Deployment) -> Json:
     return {
         "bootedAt": each.building or each.created,
         "build": {"env": []},
-        "buildSkipped": False,
+        "buildSkipped": each.skipped,
         "createdIn": REGION,
         "crons": CRONS,
         "env": [],
-        "isInConcurrentBuildsQueue": False,
+        "isInConcurrentBuildsQueue": each.waiting and each.state == State.QUEUED,
         "isInSystemBuildsQueue": False,
         "plan": "pro",
         "public": False,
@@ -64,17 +68,17 @@ def _built(each: Deployment) -> Json:
     }
 
 
-def common(platform: Platform, each: Deployment) -> Json:
+def common(project: Project, each: Deployment) -> Json:
     """Show what every form of a deployment has."""
     return {
-        "name": platform.name,
-        "projectId": platform.id,
+        "name": project.name,
+        "projectId": project.id,
         "url": each.url,
         "target": "production",
         "type": "LAMBDAS",
         "source": "git",
         "readyState": each.state,
-        "aliasError": None,
+        "aliasError": each.alias_error and {"code": "alias_error", "message": each.alias_error},
         "createdAt": each.created,
         "buildingAt": each.building or each.created,
         "inspectorUrl": None,
@@ -85,6 +89,7 @@ def common(platform: Platform, each: Deployment) -> Json:
             "githubCommitMessage": each.subject,
         },
         **_ending(each),
+        **({"readyStateReason": each.reason} if each.reason else {}),
     }
 
 
@@ -96,14 +101,22 @@ def _ending(each: Deployment) -> Json:
     return {"canceledAt": each.ended} if each.state == State.CANCELED else {}
 
 
-def hosts(platform: Platform, each: Deployment) -> Json:
+def hosts(project: Project, each: Deployment) -> Json:
     """Show which public hosts serve a deployment."""
-    return {"alias": [platform.host] if each.id == platform.served else []}
+    return {"alias": [project.host] if each.id == project.served else []}
 
 
-def owner(platform: Platform) -> str:
+def owner(project: Project) -> str:
     """Give whose the project is: the team's, else the user's."""
-    return platform.team or USER["uid"]
+    return project.team or USER["uid"]
+
+
+def builds(project: Project, each: Deployment) -> Json:
+    """Show what a deployment is built of."""
+    times = {"createdAt": each.created, "scheduledAt": each.created, "readyStateAt": each.ended}
+    own = {"id": f"bld_{each.id}", "deploymentId": each.id, "entrypoint": ".", "createdIn": REGION}
+    states = {"readyState": each.state, "use": "@vercel/next", "output": [], "projectId": project.id}
+    return {"builds": [{**own, **states, **times}]}
 
 
 def events(each: Deployment) -> list[Json]:

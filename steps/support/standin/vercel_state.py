@@ -29,11 +29,25 @@ class JobStatus(StrEnum):
     PENDING = "pending"
     IN_PROGRESS = "in-progress"
     SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """An environment variable: its name, and the environments that get it."""
+
+    key: str
+    target: tuple[str, ...] = ("production",)
+    type: str = "sensitive"
 
 
 @dataclass(slots=True)
 class Deployment:
-    """One production deployment; times are milliseconds since 1970."""
+    """One production deployment; times are milliseconds since 1970.
+
+    `code` is the commit whose code it serves. `waiting`: what keeps it in the queue is other builds.
+    """
 
     id: str
     url: str
@@ -41,12 +55,22 @@ class Deployment:
     ref: str
     subject: str
     created: int
+    code: str
     state: str = State.QUEUED
     substate: str | None = None
     building: int | None = None
     ended: int | None = None
     aliased: int | None = None
+    waiting: bool = False
+    skipped: bool = False
+    reason: str | None = None
+    alias_error: str | None = None
     log: list[tuple[int, str, str]] = field(default_factory=list)  # milliseconds, event type, text
+
+    @property
+    def underway(self) -> bool:
+        """Say whether the build has yet to end."""
+        return self.state in (State.QUEUED, State.BUILDING)
 
     def refuse_move(self, kind: str) -> None:
         """Raise ApiError when production's traffic cannot be moved here in this way."""

@@ -16,6 +16,7 @@ from steps.support.standin.proxy import Proxy
 from steps.support.standin.servers import serve
 from steps.support.standin.site import CONTRACT, Site
 from steps.support.standin.vercel import Platform
+from steps.support.standin.vercel_hosts import routed
 
 TOKEN = "standin-token"  # noqa: S105 - it opens nothing but the stand-ins
 HOST = "127.0.0.1"
@@ -58,7 +59,7 @@ async def world(
             cron_secret=TOKEN,
         )
         api_url = await _served(stack, vercel_api.application(platform))
-        site_url = await _served(stack, site.application())
+        site_url = await _served(stack, site.application(routed(platform)))
         yield World(folder / "app", folder / "remote.git", platform, proxy, database, url, api_url, site_url)
 
 

@@ -1,0 +1,59 @@
+"""The hosts of single deployments: the code of each answers there, be it live or not, to whoever may see it."""
+
+from hmac import compare_digest
+
+from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
+
+from steps.support.standin.site import ASKED
+from steps.support.standin.vercel_errors import ApiError
+from steps.support.standin.vercel_project import Project
+from steps.support.standin.vercel_quirks import Protection
+from steps.support.standin.vercel_state import Deployment, State
+
+BYPASS = "x-vercel-protection-bypass"  # a header, or a query parameter
+LOGIN = "https://vercel.com/sso-api?url="
+
+
+def routed(project: Project) -> Middleware:
+    """Answer by the Host header: the public host as it is live, a deployment's own host as that deployment."""
+
+    @web.middleware
+    async def route(request: web.Request, handler: Handler) -> web.StreamResponse:
+        host = request.host.partition(":")[0]
+        if project.is_public(host):
+            return await handler(request)
+        deployment = _found(project, host)
+        if refused := _refused(project, deployment, request):
+            return refused
+        request[ASKED] = deployment.code
+        return await handler(request)
+
+    return route
+
+
+def _found(project: Project, host: str) -> Deployment:
+    try:
+        return project.find(host)
+    except ApiError:
+        raise web.HTTPNotFound(text="DEPLOYMENT_NOT_FOUND\n") from None
+
+
+def _refused(project: Project, deployment: Deployment, request: web.Request) -> web.Response | None:
+    if not _may_see(project, request):
+        return _stopped(project.quirks.protection, request)
+    if deployment.state != State.READY:
+        return web.Response(status=404, text="DEPLOYMENT_NOT_READY\n")
+    return None
+
+
+def _may_see(project: Project, request: web.Request) -> bool:
+    said = request.headers.get(BYPASS, request.query.get(BYPASS, ""))
+    opened = bool(project.bypass) and compare_digest(said.encode(), project.bypass.encode())
+    return opened or project.quirks.protection is Protection.OFF
+
+
+def _stopped(protection: Protection, request: web.Request) -> web.Response:
+    if protection is Protection.LOGIN:
+        return web.Response(status=302, headers={"Location": f"{LOGIN}https://{request.host}{request.path}"})
+    return web.Response(status=401, text="<!doctype html><title>Authentication Required</title>")

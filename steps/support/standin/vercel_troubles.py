@@ -1,0 +1,128 @@
+"""Requests that are answered badly, whatever they ask for: said no to, cut off, or kept waiting."""
+
+import asyncio
+import re
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from email.utils import formatdate
+from enum import StrEnum
+from time import time
+
+from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
+
+from steps.support.standin.faults import reset
+from steps.support.standin.vercel_errors import refusal
+
+DRIP = 0.05  # seconds between two bytes
+TOTAL = 500  # requests a minute, as the answer to one too many has it
+PAGE = "<!doctype html><title>Vercel</title><p>We'll be right back."
+
+
+class Answer(StrEnum):
+    """The ways in which a request is answered badly."""
+
+    PAYMENT_REQUIRED = "402"
+    CONFLICT = "409"
+    GONE = "410"
+    UNPROCESSABLE = "422"
+    LIMITED = "429, Retry-After in seconds"
+    LIMITED_UNTIL = "429, Retry-After as a date"
+    ERROR = "500"
+    ERROR_IN_TEXT = "500, plain text"
+    MISSPELT = "400, `err` instead of `error`"
+    HTML = "200, a web page"
+    DRIP = "200, a byte now and then, for ever"
+    HANG = "never"
+    RESET = "reset at once"
+    LOST = "reset after the effect"
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """The first `times` requests of a kind, None: all, are answered like this.
+
+    `where` is a regular expression that is looked for in "METHOD /path"; `seconds` is what Retry-After asks for.
+    """
+
+    answer: Answer
+    where: str = ""
+    times: int | None = None
+    seconds: float = 1.0
+
+
+def troubled(wanted: Callable[[], tuple[Trouble, ...]]) -> Middleware:
+    """Answer as the troubles of the moment want it; each keeps its count as long as the server runs."""
+    seen: Counter[Trouble] = Counter()
+
+    @web.middleware
+    async def answer_badly(request: web.Request, handler: Handler) -> web.StreamResponse:
+        for each in wanted():
+            if re.search(each.where, f"{request.method} {request.path}") and seen[each] != each.times:
+                seen[each] += 1
+                return await _answered(each, request, handler)
+        return await handler(request)
+
+    return answer_badly
+
+
+async def _answered(trouble: Trouble, request: web.Request, handler: Handler) -> web.StreamResponse:
+    if trouble.answer is Answer.LOST:
+        await handler(request)
+        return reset(request)
+    if whole := WHOLE.get(trouble.answer):
+        return whole(trouble)
+    return await UNFINISHED[trouble.answer](request)
+
+
+def _no(status: int, code: str, message: str) -> Callable[[Trouble], web.Response]:
+    return lambda _: refusal(status, code, message)
+
+
+def _limited(trouble: Trouble, wait: str) -> web.Response:
+    resets = time() + trouble.seconds
+    limit = {"remaining": 0, "reset": round(resets), "resetMs": round(resets * 1000), "total": TOTAL}
+    error = {"code": "rate_limited", "message": "Too many requests.", "limit": limit}
+    return web.json_response({"error": error}, status=429, headers={"Retry-After": wait})
+
+
+def _until(trouble: Trouble) -> web.Response:
+    return _limited(trouble, formatdate(time() + trouble.seconds, usegmt=True))
+
+
+async def _drip(request: web.Request) -> web.StreamResponse:
+    response = web.StreamResponse(headers={"Content-Type": "application/json"})
+    await response.prepare(request)
+    while True:
+        await response.write(b" ")
+        await asyncio.sleep(DRIP)
+
+
+async def _hang(_request: web.Request) -> web.StreamResponse:
+    await asyncio.Event().wait()
+    raise AssertionError
+
+
+async def _reset(request: web.Request) -> web.StreamResponse:
+    return reset(request)
+
+
+MISSPELT = {"err": {"code": "bad_request", "message": "Invalid request."}}
+WHOLE: dict[Answer, Callable[[Trouble], web.Response]] = {
+    Answer.PAYMENT_REQUIRED: _no(402, "payment_required", "This is not included in your plan."),
+    Answer.CONFLICT: _no(409, "conflict", "Another promotion or rollback is in progress."),
+    Answer.GONE: _no(410, "gone", "The deployment is no longer there."),
+    Answer.UNPROCESSABLE: _no(422, "unprocessable_entity", "The deployment cannot be used for this."),
+    Answer.LIMITED: lambda trouble: _limited(trouble, f"{trouble.seconds:g}"),
+    Answer.LIMITED_UNTIL: _until,
+    Answer.ERROR: _no(500, "internal_server_error", "An unexpected internal error occurred."),
+    Answer.ERROR_IN_TEXT: lambda _: web.Response(status=500, text="A server error has occurred"),
+    Answer.MISSPELT: lambda _: web.json_response(MISSPELT, status=400),
+    Answer.HTML: lambda _: web.Response(text=PAGE, content_type="text/html"),
+}
+UNFINISHED: dict[Answer, Callable[[web.Request], Awaitable[web.StreamResponse]]] = {
+    Answer.DRIP: _drip,
+    Answer.HANG: _hang,
+    Answer.RESET: _reset,
+}

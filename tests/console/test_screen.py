@@ -1,0 +1,65 @@
+"""What the engineer reads: whole without a terminal, harmless whatever a commit message holds."""
+
+import io
+from typing import Any
+
+import pytest
+
+from steps.support.console.screen import Screen
+
+
+def _shown(*events: dict[str, Any]) -> list[str]:
+    """Have a screen print events; gives its lines."""
+    stream = io.StringIO()
+    screen = Screen(stream)
+    for event in events:
+        screen(event)
+    return stream.getvalue().splitlines()
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("[bold red]not markup[/]", "[bold red]not markup[/]"),
+        ("a bell\x07 and \x1b[31mred\x1b[0m", "a bell\\x07 and \\x1b[31mred\\x1b[0m"),
+        ("right\u202eto left", "right\\x202eto left"),
+    ],
+)
+def test_foreign_text_is_shown_and_not_obeyed(said: str, shown: str) -> None:
+    """Neither screen markup nor control characters of a commit message or an error body take effect."""
+    (line,) = _shown({"event": "done", "step": "git_push", "detail": said, "seconds": 0.1, "clock": 1.0})
+    assert line == f"ok    git_push           {shown} (0.1 s)"
+
+
+def test_a_long_failure_is_cut_while_it_runs_and_whole_at_the_end() -> None:
+    """The line of a failed step is short; the end tells the whole cause, on one line where no terminal wraps it."""
+    cause = "x" * 500
+    ended = {
+        "event": "ended", "verdict": "rolled_back", "exit_code": 1, "mode": "prod", "cause": cause, "next_action": "Mend it.",
+        "remains": [], "folder": "runs/r", "runbook": "runbook.md#rolled-back", "budget": {"used_seconds": 3.0},
+    }  # fmt: skip
+    failed, _, headline, whole, *_ = _shown(
+        {"event": "failed", "step": "git_push", "cause": cause, "clock": 1.0}, ended
+    )
+    assert len(failed) < 200
+    assert headline.startswith("ROLLED BACK")
+    assert whole == f"cause    {cause}"
+
+
+def test_the_clock_counts_from_the_start() -> None:
+    """Seconds on a line are those of the budget."""
+    started = {"event": "started", "clock": 100.0}
+    assert _shown(started, {"event": "begun", "step": "git_push", "limit": 10.0, "clock": 107.25}) == [
+        "   7.2 s  ...   git_push           at most 10 s"
+    ]
+
+
+def test_what_remains_is_the_first_thing_told() -> None:
+    """Where a human is needed, the end begins with what is still there."""
+    ended = {
+        "event": "ended", "verdict": "needs_human", "exit_code": 4, "mode": "prod", "cause": "it failed", "next_action": "Follow.",
+        "remains": ["production is dpl_2", "main is at abc"], "folder": "runs/r", "runbook": "runbook.md#needs-human", "budget": {"used_seconds": 3.0},
+    }  # fmt: skip
+    _, headline, first, second, *_ = _shown(ended)
+    assert headline.startswith("NEEDS A HUMAN")
+    assert (first, second) == ("remains  production is dpl_2", "remains  main is at abc")
