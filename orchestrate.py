@@ -58,7 +58,7 @@ from steps.support.stage import Stage
 
 Seen = Mapping[str, Any]  # what each step saw, by its name
 
-ROLLED_BACK = 1  # the exit code of a run that was put back and verified
+ROLLED_BACK, NEEDS_HUMAN = 1, 4  # exit codes of a run that was put back and verified, and of one that went astray
 
 
 async def carry(stage: Stage, steps: Plan, run: Run) -> None:
@@ -125,26 +125,26 @@ def begun_with(step: Step[Any], steps: Plan) -> list[Change[Any]]:
 
 async def back(stage: Stage, begun: Sequence[Change[Any]], seen: Seen, reserve: Reserve, run: Run) -> None:
     """Undo newest first; one that fails stops no other, unless what is older rests on it. Then look at the world."""
-    foundation = ""
+    stuck: list[Change[Any]] = []
     for change in reversed(begun):
-        if foundation:
+        if foundation := next((each.name for each in stuck if each.foundation), ""):
             run.journal.note("left", step=change.name, cause=f"it rests on {foundation}, which is not put back")
-        elif not await undone(stage, change, seen[change.name], reserve, run) and change.foundation:
-            foundation = change.name
+        elif not await undone(stage, change, seen[change.name], reserve, run):
+            stuck.append(change)
     remains = {change.name: await remaining(stage, change, seen[change.name], reserve) for change in begun}
-    run.journal.note("verified", remains={name: what for name, what in remains.items() if what})
-    if any(remains.values()):
-        raise NeedsHuman(
-            "putting back", "the release", "; ".join(filter(None, remains.values())), "Follow the runbook."
-        )
+    left = {name: what for name, what in remains.items() if what}
+    run.journal.note("verified", remains=left)
+    if stuck or left:
+        causes = "; ".join(left.values()) or f"{', '.join(each.name for each in stuck)} failed to go back"
+        raise NeedsHuman("putting back", "the release", causes, "Follow the runbook.")
 
 
 async def undone(stage: Stage, change: Change[Any], seen: Any, reserve: Reserve, run: Run) -> bool:
     """Undo one change within its ceiling; say whether it is put back."""
-    run.journal.note("undo_begun", step=change.name, limit=reserve.limit(change.name))
+    run.journal.note("undo_begun", step=change.name, limit=reserve.limit(change))
     try:
         with run.journal.timed("undo_", change.name) as said:
-            async with reserve.scope(change.name):
+            async with reserve.scope(change):
                 said(await change.undo(stage, seen))
     except Exception:  # noqa: BLE001 - it is journalled, and the next one must have its turn
         return False
@@ -154,7 +154,7 @@ async def undone(stage: Stage, change: Change[Any], seen: Any, reserve: Reserve,
 async def remaining(stage: Stage, change: Change[Any], seen: Any, reserve: Reserve) -> str:
     """Ask the world, not our memory, what of a change is still there."""
     try:
-        async with reserve.scope(change.name):
+        async with reserve.scope(change):
             return await change.remains(stage, seen)
     except Exception as error:  # noqa: BLE001 - not to know is not to be restored
         return f"{change.name}: not known whether it is put back ({error})"
@@ -178,8 +178,8 @@ async def rehearsed(options: Namespace) -> int:
         return await rehearse(options, options.fail)
     if code := await rehearse(options, None):
         return code
-    if code := await rehearse(options, "health_checks:fail") - ROLLED_BACK:
-        return code
+    if (code := await rehearse(options, "health_checks:fail")) != ROLLED_BACK:
+        return code or NEEDS_HUMAN
     sys.stderr.write("orchestrate: both rehearsals went as they should: one arrived, one was put back\n")
     return 0
 

@@ -1,13 +1,12 @@
 """Turn production's switch to our deployment where it waits staged; else confirm that it has turned."""
 
-from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 
 from steps.support import switch
 from steps.support.engine.step import Change, Done, Failed
-from steps.support.gateways.answers import Unknown
 from steps.support.release import Release
-from steps.support.retry import insist
+from steps.support.retry import bring_about, insist
 from steps.support.stage import Stage
 from steps.support.switch import Production
 
@@ -26,6 +25,7 @@ class Activation(Change[Seen]):
 
     release: Release
     name = "activation"
+    undo_share = 10 / 30
 
     async def look(self, stage: Stage) -> Seen:
         """See what is live, and whether a new build goes live by itself."""
@@ -44,24 +44,24 @@ class Activation(Change[Seen]):
         deployment = await switch.ours(stage.vercel, seen.sha)
         if seen.production.auto_assign:
             return await _confirm(stage, deployment.id)
-        with suppress(Unknown):  # where the answer is lost, what counts is what becomes live
-            await stage.vercel.promote(deployment.id)
-        await switch.live(stage.vercel, deployment.id)
-        await stage.vercel.set_auto_assign(on=False)  # promoting switched it on
-        return Done(
-            f"{deployment.id} is live; auto-assign stays off, as it was",
-            {"deployment": {"id": deployment.id, "sha": seen.sha, "previous_id": seen.production.id}},
-        )
+        project = await insist(stage.vercel.project)
+        promote = partial(stage.vercel.promote, project, deployment.id)
+        await bring_about(partial(_is_live, stage, deployment.id), promote, every=switch.POLL)
+        await _auto_assign_off(stage)
+        facts = {"deployment": {"id": deployment.id, "sha": seen.sha, "previous_id": seen.production.id}}
+        return Done(f"{deployment.id} is live; auto-assign stays off, as it was", facts)
 
     async def undo(self, stage: Stage, seen: Seen) -> Done:
-        """Where the switch is ours, put the deployment of before back."""
+        """Where the switch is ours, put the deployment of before back, and auto-assign to off."""
         if seen.production.auto_assign:
             return Done("nothing to put back: it only confirmed")
-        return await switch.back(stage.vercel, seen.sha, seen.production)
+        done = await switch.back(stage.vercel, seen.sha, seen.production)
+        await _auto_assign_off(stage)
+        return done
 
     async def remains(self, stage: Stage, seen: Seen) -> str:
         """Compare what is live with what was."""
-        return "" if seen.production.auto_assign else await switch.standing(stage.vercel, seen.production)
+        return "" if seen.production.auto_assign else await switch.standing(stage.vercel, seen.sha, seen.production)
 
 
 async def _confirm(stage: Stage, identifier: str) -> Done:
@@ -73,3 +73,16 @@ async def _confirm(stage: Stage, identifier: str) -> Done:
             "Somebody turned the switch: settle with them what is to be live.",
         )
     return Done(f"{identifier} is live")
+
+
+async def _is_live(stage: Stage, identifier: str) -> bool:
+    return await stage.vercel.live() == identifier
+
+
+async def _auto_assign_off(stage: Stage) -> None:
+    """Switch auto-assign off where promoting switched it on."""
+
+    async def off() -> bool:
+        return not (await stage.vercel.project()).auto_assign
+
+    await bring_about(off, partial(stage.vercel.set_auto_assign, on=False))

@@ -3,6 +3,7 @@
 import asyncio
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from shlex import quote
 
 from steps.support.engine.step import Change, Done, Failed, Refused
@@ -10,12 +11,12 @@ from steps.support.gateways.answers import NotSent, Rejected, Unknown
 from steps.support.gateways.git import Commit, Git
 from steps.support.gateways.vercel import Vercel
 from steps.support.release import Release
-from steps.support.retry import insist
+from steps.support.retry import bring_about, insist
 from steps.support.stage import Stage
 
 SETTLE = 2.0  # seconds in which a push that was cut off may still land
 ENDED = {"ERROR", "CANCELED", "BLOCKED", "DELETED"}  # a build that will never go live
-BUILD_SHOWS = 3.0  # seconds in which the platform takes up a new commit
+BUILD_SHOWS = 2.0  # seconds in which the platform takes up a new commit
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,7 @@ class GitPush(Change[Seen]):
 
     release: Release
     name = "git_push"
+    undo_share = 8 / 30
 
     async def look(self, stage: Stage) -> Seen:
         """See a clean tree on the right branch, ahead of the remote's, and probe the permission to push."""
@@ -61,15 +63,18 @@ class GitPush(Change[Seen]):
 
     async def undo(self, stage: Stage, seen: Seen) -> Done:
         """Put a commit with the files of before on top of ours."""
-        if await _settled(stage.git, seen) == seen.before:
-            return Done(f"{stage.git.branch} never moved")
-        if not await self.remains(stage, seen):
+        now = await _settled(stage.git, seen)
+        if now == seen.before:
+            return Done(f"{stage.git.branch} did not move")
+        if now != seen.sha and not await self.remains(stage, seen):
             return Done(f"the files of {seen.before[:8]} are already back")
-        _refuse_foreign(stage.git.branch, await insist(stage.git.remote_head), seen)
+        _refuse_foreign(stage.git.branch, now, seen)
         why = f"Run {self.release.run} did not end well; the files are those of {seen.before}."
-        restoring = await stage.git.commit_tree(seen.before_tree, seen.sha, f"Put back {seen.before[:8]}\n\n{why}")
-        await stage.git.push(restoring)
-        build = await _stop_build(stage.vercel, seen.sha, restoring)
+        message = f"Put back {seen.before[:8]}\n\n{why}"
+        restoring = await stage.git.commit_tree(seen.before_tree, seen.sha, message)
+        harmless = await _harmless(stage.vercel, seen.sha)
+        await bring_about(partial(_is_at, stage.git, restoring), partial(stage.git.push, restoring, hooks=False))
+        build = await _stop_build(stage.vercel, restoring) if harmless else f"the platform builds {restoring[:8]}"
         here = f"git -C {quote(str(stage.git.repository))}"
         retry = f"{here} pull --ff-only {stage.git.remote} {stage.git.branch} && {here} revert --no-edit {restoring}"
         return Done(f"the files of {seen.before[:8]} are back as {restoring[:8]}; {build}", {"retry": retry})
@@ -107,9 +112,14 @@ async def _settled(git: Git, seen: Seen) -> str:
     """Give the remote's head, waiting a little while it is still where it was: a push cut off may yet land."""
     with suppress(TimeoutError):
         async with asyncio.timeout(SETTLE):
-            while await insist(git.remote_head) == seen.before:
+            while (now := await insist(git.remote_head)) == seen.before:
                 await asyncio.sleep(0.25)
+            return now
     return await insist(git.remote_head)
+
+
+async def _is_at(git: Git, sha: str) -> bool:
+    return await git.remote_head() == sha
 
 
 def _refuse_foreign(branch: str, now: str, seen: Seen) -> None:
@@ -118,27 +128,27 @@ def _refuse_foreign(branch: str, now: str, seen: Seen) -> None:
         raise Failed("putting back", branch, cause, "Agree with them; then revert this run's commits by hand.")
 
 
-async def _stop_build(vercel: Vercel, sha: str, restoring: str) -> str:
-    """Cancel the build of the restoring commit when it shows up in time; say what came of it.
-
-    It is let go where a build of ours may still go live by itself: then it is what brings the code of before back.
-    """
-    left = f"the platform may build {restoring[:8]}, which is the code of before"
+async def _stop_build(vercel: Vercel, restoring: str) -> str:
+    """Cancel the build of the restoring commit when it shows up in time; say what came of it. Fails nothing."""
     try:
         async with asyncio.timeout(BUILD_SHOWS):
             while not (builds := await insist(lambda: vercel.production_deployments(restoring))):
                 await asyncio.sleep(0.25)
-            if not await _harmless(vercel, sha):
-                return left
             await vercel.cancel(builds[0].id)
             return f"its build {builds[0].id} is cancelled"
     except (TimeoutError, Rejected, Unknown, NotSent):
-        return left
+        return f"the platform may build {restoring[:8]}, which is the code of before"
 
 
 async def _harmless(vercel: Vercel, sha: str) -> bool:
-    """Say whether no build of this commit can go live by itself any more."""
-    if not (await insist(vercel.project)).auto_assign:
-        return True
-    builds = await insist(lambda: vercel.production_deployments(sha))
-    return bool(builds) and all(build.state in ENDED for build in builds)
+    """Say whether no build of this commit can go live by itself any more.
+
+    Where one may, the build of the restoring commit is let go: it is then what brings the code of before back.
+    """
+    with suppress(TimeoutError, Rejected):
+        async with asyncio.timeout(BUILD_SHOWS):
+            if not (await insist(vercel.project)).auto_assign:
+                return True
+            builds = await insist(lambda: vercel.production_deployments(sha))
+            return bool(builds) and all(build.state in ENDED for build in builds)
+    return False

@@ -72,7 +72,9 @@ async def _committed_at(stage: Stage, run: str) -> str | None:
 
 async def _verdict(site: Site, check: HealthCheck, baseline: Any, committed: str | None) -> str:
     try:
-        answer = await (site.ask(check.request) if check.writes else insist(lambda: site.ask(check.request)))
+        answer = await (
+            site.ask(check.request) if check.writes else insist(lambda: site.ask(check.request), patience=None)
+        )
     except (NotSent, Unknown) as error:
         return str(error)
     return _wrong(check, answer, baseline, committed)

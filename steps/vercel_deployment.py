@@ -7,10 +7,10 @@ from functools import partial
 
 from steps.support import switch
 from steps.support.engine.step import Change, Done
-from steps.support.gateways.answers import Rejected, Unknown
+from steps.support.gateways.answers import Rejected
 from steps.support.gateways.vercel import Deployment, Vercel
 from steps.support.release import Release
-from steps.support.retry import insist
+from steps.support.retry import bring_about, insist
 from steps.support.stage import Stage
 from steps.support.switch import Production
 
@@ -32,6 +32,7 @@ class VercelDeployment(Change[Seen]):
 
     release: Release
     name = "vercel_deployment"
+    undo_share = 10 / 30
     triggered = True  # by the push
 
     async def look(self, stage: Stage) -> Seen:
@@ -53,8 +54,8 @@ class VercelDeployment(Change[Seen]):
         return Done(f"{found.id} is {'live' if seen.production.auto_assign else 'built and waits'}", facts)
 
     async def undo(self, stage: Stage, seen: Seen) -> Done:
-        """Cancel what still builds; where the switch is ours, put the deployment of before back."""
-        built = await _stopped(stage.vercel, await _appeared(stage, seen))
+        """Stop what still builds; where the switch is ours, put the deployment of before back."""
+        built = await _stopped(stage.vercel, seen.sha, await _appeared(stage, seen))
         if not seen.production.auto_assign:
             left = ", ".join(deployment.id for deployment in built)
             return Done(f"{left} is built and never went live: do not promote it" if left else "nothing of it is left")
@@ -62,16 +63,17 @@ class VercelDeployment(Change[Seen]):
         return await switch.back(stage.vercel, seen.sha, seen.production)
 
     async def remains(self, stage: Stage, seen: Seen) -> str:
-        """Compare what is live with what was."""
-        return await switch.standing(stage.vercel, seen.production) if seen.production.auto_assign else ""
+        """Compare what is live, or may yet go live by itself, with what was."""
+        return await switch.standing(stage.vercel, seen.sha, seen.production) if seen.production.auto_assign else ""
 
 
 async def _appeared(stage: Stage, seen: Seen) -> list[Deployment]:
     """Give the deployments of our commit; where it was pushed, wait a little for the platform to take it up."""
     with suppress(TimeoutError):
-        async with asyncio.timeout(TAKEN_UP if await insist(stage.git.remote_head) == seen.sha else 0):
-            while not await _ours(stage.vercel, seen.sha):
+        async with asyncio.timeout(TAKEN_UP):
+            while not (found := await _ours(stage.vercel, seen.sha)) and await stage.git.remote_head() == seen.sha:
                 await asyncio.sleep(0.25)
+            return found
     return await _ours(stage.vercel, seen.sha)
 
 
@@ -79,19 +81,25 @@ async def _ours(vercel: Vercel, sha: str) -> list[Deployment]:
     return await insist(lambda: vercel.production_deployments(sha))
 
 
-async def _stopped(vercel: Vercel, deployments: list[Deployment]) -> list[Deployment]:
-    """Cancel those that still build; give those that were built all the same."""
+async def _stopped(vercel: Vercel, sha: str, deployments: list[Deployment]) -> list[Deployment]:
+    """Have none of them build any more; give those that were built all the same."""
     for deployment in deployments:
-        if deployment.state in switch.WORKING:
-            with suppress(Rejected, Unknown):  # it may have ended by itself; what counts is what it is now
-                await vercel.cancel(deployment.id)
-    now = [await insist(partial(vercel.deployment, deployment.id)) for deployment in deployments]
-    return [deployment for deployment in now if deployment.state == "READY"]
+        await bring_about(partial(_ended, vercel, deployment.id), partial(_cancel, vercel, deployment.id), every=0.25)
+    return [deployment for deployment in await _ours(vercel, sha) if deployment.state == "READY"]
+
+
+async def _ended(vercel: Vercel, identifier: str) -> bool:
+    return (await vercel.deployment(identifier)).state not in switch.WORKING
+
+
+async def _cancel(vercel: Vercel, identifier: str) -> None:
+    with suppress(Rejected):  # it has ended by itself meanwhile; what counts is what it is then
+        await vercel.cancel(identifier)
 
 
 async def _switched(vercel: Vercel, built: list[Deployment]) -> None:
     """Wait a little for a built deployment to go live by itself: it cannot be stopped, only put back after."""
-    with suppress(TimeoutError):
-        async with asyncio.timeout(GOES_LIVE):
-            for deployment in built:
-                await switch.live(vercel, deployment.id, every=0.25)
+    if built:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(GOES_LIVE):
+                await switch.live(vercel, built[0].id, every=0.25)

@@ -37,7 +37,7 @@ async def production(settings: Settings) -> AsyncIterator[Stage]:
         )
         yield Stage(
             Git(settings.repository, settings.remote, settings.branch),
-            Vercel(api, vercel.project, vercel.team, urlsplit(settings.site).netloc),
+            Vercel(api, vercel.project, vercel.team, urlsplit(settings.site).hostname or ""),
             Turso(database),
             Site(site),
         )

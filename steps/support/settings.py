@@ -11,6 +11,7 @@ import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal, Self
+from urllib.parse import urlsplit
 
 import jmespath
 from jmespath.exceptions import JMESPathError
@@ -24,7 +25,7 @@ from pydantic import (
     field_validator,
     model_validator,
 )
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from steps.support.gateways.site import Request
 from steps.support.problem import Problem
@@ -211,6 +212,8 @@ def load(config: Path | None) -> Settings:
     mistakes = list(_unknown_variables())
     try:
         settings = Settings(**{**table, "secrets": Secrets(_env_file=base / ".env")})
+    except SettingsError as error:
+        raise Misconfigured([*mistakes, f"{error}: in the environment, lists and tables are written as JSON"]) from None
     except ValidationError as error:
         raise Misconfigured([*mistakes, *map(_told, error.errors(include_url=False, include_input=False))]) from None
     if mistakes:
@@ -254,8 +257,28 @@ def _unfilled_headers(settings: Settings) -> Iterator[str]:
 
 def _not_addresses(settings: Settings) -> Iterator[str]:
     for key, value in {"site": settings.site, "vercel.api": settings.vercel.api}.items():
-        if value and not value.startswith(("http://", "https://")):
+        if value and not _is_address(value):
             yield f"{key}: {value!r} is not an http(s) address"
+    if settings.turso.url and not settings.turso.url.startswith(("libsql://", "https://", "http://", "file:")):
+        yield "turso.url: it must begin with libsql://, https://, http:// or file:"
+    for name, secret in settings.secrets:
+        if isinstance(secret, SecretStr) and not secret.get_secret_value().isascii():
+            yield f"{name.upper()}: it holds characters that no token has; copy it once more"
+
+
+def _is_address(value: str) -> bool:
+    try:
+        parts = urlsplit(value)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError:
+        return False
+
+
+def secret_values(settings: Settings) -> list[str]:
+    """Give every text that must never be shown: the secrets, and whatever headers are filled with."""
+    environment = settings.secrets.environment()
+    named = [environment.get(name, "") for check in settings.health for name in _names(check)]
+    return [*settings.secrets.values(), *named]
 
 
 def _table(path: Path) -> dict[str, Any]:

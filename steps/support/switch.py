@@ -3,15 +3,18 @@
 import asyncio
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 
 from steps.support.engine.step import Done, Failed, Refused
 from steps.support.gateways.answers import NotSent, Rejected, Unknown
 from steps.support.gateways.vercel import Deployment, Vercel
-from steps.support.retry import insist
+from steps.support.retry import bring_about, insist
 
 POLL = 1.0  # seconds between two looks at the platform
 NO_DEPLOYMENT = 20.0  # seconds after which a push that shows no deployment will show none
+MOVES = 6.0  # seconds that a promotion under way is waited for before it is put back
 WORKING = {"QUEUED", "INITIALIZING", "BUILDING"}
+COMING = {*WORKING, "READY"}  # with auto-assign on, such a build may go live by itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,23 +71,39 @@ async def live(vercel: Vercel, identifier: str, every: float = POLL) -> None:
 
 async def back(vercel: Vercel, sha: str, before: Production) -> Done:
     """Put the live deployment of before back where this release's is live; wait until the public alias serves it."""
-    now = await insist(vercel.served)
     mine = {deployment.id for deployment in await insist(lambda: vercel.production_deployments(sha))}
-    project = await insist(vercel.project)
-    if now == before.id and project.production_id == before.id:
+    await _settled(vercel, mine)
+    project, served = await insist(vercel.project), await insist(vercel.served)
+    if {served, project.production_id} == {before.id}:
         return Done(f"{before.id} is live, as before")
-    if not {now, project.production_id} <= {*mine, before.id}:
-        cause = f"it serves {now}, which is neither this run's nor the one before"
+    if not {served, project.production_id} <= {*mine, before.id}:
+        cause = f"it serves {served}, which is neither this run's nor the one before"
         raise Failed("putting back", vercel.host, cause, "Somebody deployed meanwhile: settle what is to be live.")
-    with suppress(Unknown):  # where the answer is lost, what counts is what becomes live
-        await vercel.roll_back(before.id)
-    await live(vercel, before.id)
-    pinned = "the project is pinned: nothing goes live by itself until a promotion"
+    await bring_about(partial(_is_live, vercel, before.id), partial(vercel.roll_back, project, before.id), every=0.25)
+    pinned = "the project is pinned: nothing goes live by itself until auto-assign is on again"
     return Done(f"{before.id} is live again; {pinned}", {"pinned": True})
 
 
-async def standing(vercel: Vercel, before: Production) -> str:
-    """Say how what is live differs from before; empty when it does not."""
-    target, served = (await insist(vercel.project)).production_id, await insist(vercel.served)
-    same = target == served == before.id
-    return "" if same else f"production is {target} and {vercel.host} serves {served}, not {before.id}"
+async def standing(vercel: Vercel, sha: str, before: Production) -> str:
+    """Say how what is live, or about to be, differs from before; empty when it does not."""
+    project, served = await insist(vercel.project), await insist(vercel.served)
+    if {project.production_id, served} != {before.id}:
+        return f"production is {project.production_id} and {vercel.host} serves {served}, not {before.id}"
+    if project.auto_assign and not before.auto_assign:
+        return "auto-assign is on, and was off"
+    builds = await insist(lambda: vercel.production_deployments(sha))
+    coming = {project.moving_to, *(each.id for each in builds if project.auto_assign and each.state in COMING)}
+    ours_coming = [each.id for each in builds if each.id in coming]
+    return f"{', '.join(ours_coming)} of this run may still go live" if ours_coming else ""
+
+
+async def _settled(vercel: Vercel, mine: set[str]) -> None:
+    """Wait a little for a move to a deployment of ours that is under way: it can only be put back once it is done."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(MOVES):
+            while (await insist(vercel.project)).moving_to in mine:
+                await asyncio.sleep(0.25)
+
+
+async def _is_live(vercel: Vercel, identifier: str) -> bool:
+    return await vercel.live() == identifier

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from steps.support.gateways import hrana_batch, hrana_http
-from steps.support.gateways.answers import NotSent, Rejected, Unknown
+from steps.support.gateways.answers import Busy, NotSent, Rejected, Unknown
 from steps.support.gateways.database import Statement, StatementFailed
 from steps.support.gateways.hrana import Hrana
 from steps.support.gateways.transport import connect
@@ -98,7 +98,7 @@ ANSWERS = {
     "404 web page": (404, "text/html", HTML, Rejected, "no libSQL server at this address"),
     "408": (408, "text/plain", b"timed out", Unknown, "HTTP 408"),
     "413": (413, "text/plain", b"too large", Rejected, "larger than the server takes"),
-    "429": (429, "text/plain", b"slow down", Rejected, "refuses more requests"),
+    "429": (429, "text/plain", b"slow down", Busy, "refuses more requests"),
     "500 text": (500, "text/plain", b"oh no", Unknown, "HTTP 500: oh no"),
     "500 JSON": (500, JSON, document(error="invalid utf-8 sequence"), Unknown, "invalid utf-8 sequence"),
     "502 web page": (502, "text/html", HTML, Unknown, "HTTP 502: a web page"),
@@ -305,14 +305,15 @@ async def test_an_answer_that_contradicts_itself_is_unknown(body: bytes) -> None
 
 
 async def test_a_refusal_of_cloud_is_a_failed_statement() -> None:
-    """A pragma that Turso Cloud refuses and a local server takes comes as StatementFailed with the reason."""
+    """A pragma that Turso Cloud refuses and a local server takes comes with the reason: refused, or in a batch unknown."""
     refusal = {"type": "error", "error": {"message": "user_version is read-only", "code": "SQLITE_AUTH"}}
     pragma = Statement("PRAGMA user_version = 1")
     async with answering(always(200, JSON, document(results=[refusal, {}]))) as database:
-        for call in (database.query(pragma), database.transaction([pragma])):
-            with pytest.raises(StatementFailed, match="user_version is read-only") as failed:
-                await call
-            assert failed.value.statement == pragma
+        with pytest.raises(StatementFailed, match="user_version is read-only") as failed:
+            await database.query(pragma)
+        assert failed.value.statement == pragma
+        with pytest.raises(Unknown, match="user_version is read-only"):
+            await database.transaction([pragma])
 
 
 async def test_a_batch_that_is_not_parsed_names_none_of_many(server: str) -> None:

@@ -197,7 +197,7 @@ async def large_production(tmp_path: Path, sqld_binary: Path) -> AsyncIterator[P
     """Give a production with 20,160 readings whose builds take a moment, and one release waiting in the checkout."""
     faults = Faults()
     async with world(tmp_path, ROOT / "sql", sqld_binary, faults) as made:
-        made.platform.build_seconds, made.platform.alias_seconds = 0.4, 0.1
+        made.platform.build_seconds, made.platform.alias_seconds = 1.5, 0.1
         yield Production(made, faults, tmp_path)
 
 

@@ -99,7 +99,7 @@ async def _no_secrets(production: Production) -> dict[str, str]:
         (_no_git, 3, ["git repository"]),
         (_unreachable_database, 3, ["127.0.0.1:9"]),
         (_no_database, 3, ["libSQL"]),
-        (_bad_scheme, 3, ["mysql", "libsql"]),
+        (_bad_scheme, 2, ["turso.url", "libsql"]),
         (_bad_token, 3, ["403", "VERCEL_TOKEN"]),
         (_no_project, 3, ["404", "vercel.project"]),
         (_red_health, 3, ["red before anything changed", "status == `200`"]),

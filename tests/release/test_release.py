@@ -47,7 +47,7 @@ async def test_a_failing_health_check_puts_everything_back(large_production: Pro
     assert await production.state() == before
     assert Counter(statuses).keys() == {200}
     assert ending.report["runbook"] == "runbook.md#rolled-back"
-    assert "git pull --ff-only && git revert --no-edit" in ending.report["next_action"]
+    assert " pull --ff-only origin main && git -C " in ending.report["next_action"]
 
 
 async def test_what_next_action_says_makes_the_release_possible_again(production: Production) -> None:

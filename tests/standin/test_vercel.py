@@ -1,93 +1,38 @@
 """The stand-in for Vercel, over real sockets: what becomes of a push, and who is served."""
 
 import asyncio
-import ssl
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from typing import Any
 
 import httpx
 import pytest
 
-from steps.support.standin.agenda import Agenda
 from steps.support.standin.faults import Faults, Kind
-from steps.support.standin.servers import serve
 from steps.support.standin.vercel import Platform
-from steps.support.standin.vercel_api import application
+from tests.standin.projects import ALIAS, BUILD, NEW, NEWER, OLD, TOKEN, api, deployment, last_move, served, target
+from tests.standin.projects import project as _project
 
 pytestmark = pytest.mark.anyio
 
-OLD, NEW, NEWER = "a" * 40, "b" * 40, "c" * 40
-TOKEN = "t0ken"  # noqa: S105 - a stand-in's, worth nothing
-PLAIN = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # everything here is plain HTTP: no authorities need loading
-BUILD, ALIAS = 10.0, 2.0  # seconds of the clock that the test moves
-
-
-class Clock:
-    """A clock that goes when it is told to."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        """Give its seconds."""
-        return self.now
-
-
-@dataclass
-class Project:
-    """A project on which OLD is live, and its clock."""
-
-    platform: Platform
-    clock: Clock
-
-    def pass_time(self, seconds: float) -> None:
-        """Let time go by."""
-        self.clock.now += seconds
-
-
-def _project(faults: Faults | None = None, **differing: Any) -> Project:
-    clock = Clock()
-    terms = {"build_seconds": BUILD, "alias_seconds": ALIAS, "agenda": Agenda(clock), **differing}
-    platform = Platform("127.0.0.1:80", faults or Faults(), TOKEN, **terms)
-    platform.deployed(OLD, "main", "as it was")
-    return Project(platform, clock)
-
-
-@asynccontextmanager
-async def _api(project: Project, token: str = TOKEN) -> AsyncIterator[httpx.AsyncClient]:
-    headers = {"Authorization": f"Bearer {token}"} if token else {}
-    async with serve(application(project.platform)) as url:
-        async with httpx.AsyncClient(verify=PLAIN, base_url=url, headers=headers) as client:
-            yield client
-
-
-async def _deployment(client: httpx.AsyncClient, identifier: str) -> dict[str, Any]:
-    body: dict[str, Any] = (await client.get(f"/v13/deployments/{identifier}")).json()
-    return body
-
 
 async def _job(client: httpx.AsyncClient) -> str | None:
-    request = (await client.get("/v9/projects/liveone?rollbackInfo=true")).json()["lastAliasRequest"]
-    return request and request["jobStatus"]  # type: ignore[no-any-return]
+    shown = await last_move(client)
+    return shown["jobStatus"] if shown else None
 
 
 async def _live(client: httpx.AsyncClient) -> str:
-    target: str = (await client.get("/v9/projects/liveone")).json()["targets"]["production"]["id"]
-    assert target == (await client.get("/v4/aliases/127.0.0.1")).json()["deploymentId"]
-    return target
+    live = await target(client)
+    assert live == await served(client)
+    return live
 
 
 async def test_a_push_is_built_and_goes_live_by_itself() -> None:
     """QUEUED, BUILDING, READY and not yet live, then promoted: target and alias are ours."""
     project = _project()
     project.platform.pushed(NEW, "main", "a change")
-    async with _api(project) as client:
+    async with api(project) as client:
         seen = []
         for seconds in (0, BUILD / 2, BUILD / 2, ALIAS):
             project.pass_time(seconds)
-            seen.append((await _deployment(client, "dpl_2"), await _live(client)))
+            seen.append((await deployment(client, "dpl_2"), await _live(client)))
     assert [deployment["readyState"] for deployment, _ in seen] == ["QUEUED", "BUILDING", "READY", "READY"]
     assert [live for _, live in seen] == ["dpl_1", "dpl_1", "dpl_1", "dpl_2"]
     ready, live = seen[2][0], seen[3][0]
@@ -101,8 +46,8 @@ async def test_times_are_those_at_which_things_were_due() -> None:
     project = _project()
     project.platform.pushed(NEW, "main", "a change")
     project.pass_time(BUILD + ALIAS + 100)
-    async with _api(project) as client:
-        shown = await _deployment(client, "dpl_2")
+    async with api(project) as client:
+        shown = await deployment(client, "dpl_2")
     assert abs(shown["ready"] - shown["createdAt"] - BUILD * 1000) < 1000
     assert abs(shown["aliasAssignedAt"] - shown["ready"] - ALIAS * 1000) < 1000
 
@@ -112,7 +57,7 @@ async def test_pinned_a_push_stays_staged_until_it_is_promoted() -> None:
     project = _project(auto_assign=False)
     project.platform.pushed(NEW, "main", "a change")
     project.pass_time(BUILD + ALIAS)
-    async with _api(project) as client:
+    async with api(project) as client:
         assert (await _live(client), await _job(client)) == ("dpl_1", None)
         answer = await client.post("/v10/projects/prj_standin/promote/dpl_2", json={})
         assert (answer.status_code, answer.content) == (201, b"")
@@ -133,7 +78,7 @@ async def test_rolling_back_moves_the_alias_and_pins_the_project(version: str) -
     project = _project()
     project.platform.pushed(NEW, "main", "a change")
     project.pass_time(BUILD + ALIAS)
-    async with _api(project) as client:
+    async with api(project) as client:
         rows = (await client.get("/v6/deployments")).json()["deployments"]
         assert [row["isRollbackCandidate"] for row in rows] == [False, True]
         answer = await client.post(f"/{version}/projects/liveone/rollback/dpl_1", json={})
@@ -142,7 +87,7 @@ async def test_rolling_back_moves_the_alias_and_pins_the_project(version: str) -
         assert (await _job(client), await _live(client)) == ("succeeded", "dpl_1")
         project.platform.pushed(NEWER, "main", "another")
         project.pass_time(BUILD + ALIAS)
-        assert (await _deployment(client, "dpl_3"))["readySubstate"] == "STAGED"
+        assert (await deployment(client, "dpl_3"))["readySubstate"] == "STAGED"
         assert (await _live(client), project.platform.live_sha()) == ("dpl_1", OLD)
 
 
@@ -151,7 +96,7 @@ async def test_only_one_move_at_a_time() -> None:
     project = _project(auto_assign=False)
     project.platform.pushed(NEW, "main", "a change")
     project.pass_time(BUILD)
-    async with _api(project) as client:
+    async with api(project) as client:
         answers = [await client.post("/v10/projects/liveone/promote/dpl_2") for _ in range(2)]
         project.pass_time(ALIAS)
         answers.append(await client.post("/v10/projects/liveone/promote/dpl_2"))
@@ -164,7 +109,7 @@ async def test_only_what_can_serve_is_moved_to() -> None:
     """What is not built cannot be promoted, what never served cannot be rolled back to."""
     project = _project(auto_assign=False)
     project.platform.pushed(NEW, "main", "a change")
-    async with _api(project) as client:
+    async with api(project) as client:
         unbuilt = await client.post("/v10/projects/liveone/promote/dpl_2")
         project.pass_time(BUILD)
         unserved = await client.post("/v1/projects/liveone/rollback/dpl_2")
@@ -177,10 +122,10 @@ async def test_a_build_can_be_cancelled_and_a_finished_one_not() -> None:
     """A cancelled build never becomes READY; cancelling READY is an error."""
     project = _project()
     project.platform.pushed(NEW, "main", "a change")
-    async with _api(project) as client:
+    async with api(project) as client:
         cancelled = (await client.patch("/v12/deployments/dpl_2/cancel")).json()
         project.pass_time(BUILD + ALIAS)
-        after = await _deployment(client, "dpl_2")
+        after = await deployment(client, "dpl_2")
         assert (cancelled["readyState"], after["status"], await _live(client)) == ("CANCELED", "CANCELED", "dpl_1")
         assert (await client.patch("/v12/deployments/dpl_1/cancel")).status_code == 400
 
@@ -191,8 +136,8 @@ async def test_how_a_build_ends_is_data(ending: str) -> None:
     project = _project(builds={NEW: ending})
     project.platform.pushed(NEW, "main", "a change")
     project.pass_time(BUILD + ALIAS)
-    async with _api(project) as client:
-        assert (await _deployment(client, "dpl_2"))["readyState"] == ending
+    async with api(project) as client:
+        assert (await deployment(client, "dpl_2"))["readyState"] == ending
         assert await _live(client) == "dpl_1"
 
 
@@ -201,7 +146,7 @@ async def test_a_push_may_yield_no_deployment() -> None:
     project = _project(builds={NEW: None})
     assert project.platform.pushed(NEW, "main", "a change") is None
     project.pass_time(BUILD + ALIAS)
-    async with _api(project) as client:
+    async with api(project) as client:
         assert (await client.get("/v7/deployments", params={"sha": NEW})).json()["deployments"] == []
 
 
@@ -211,7 +156,7 @@ async def test_lists_are_filtered_and_paged(version: str) -> None:
     project = _project(auto_assign=False)
     for sha in (NEW, NEW, NEWER):
         project.platform.pushed(sha, "main", "a change")
-    async with _api(project) as client:
+    async with api(project) as client:
 
         async def ids(**query: str | int) -> list[str]:
             rows = (await client.get(f"/{version}/deployments", params=query)).json()["deployments"]
@@ -232,15 +177,15 @@ async def test_a_deployment_is_found_by_its_own_host_and_by_the_public_one() -> 
     project = _project()
     pushed = project.platform.pushed(NEW, "main", "a change")
     assert pushed
-    async with _api(project) as client:
-        assert (await _deployment(client, pushed.url))["id"] == pushed.id
-        assert (await _deployment(client, "127.0.0.1:80"))["id"] == "dpl_1"
+    async with api(project) as client:
+        assert (await deployment(client, pushed.url))["id"] == pushed.id
+        assert (await deployment(client, "127.0.0.1:80"))["id"] == "dpl_1"
 
 
 async def test_the_project_can_be_pinned_and_nothing_else_changed() -> None:
     """PATCH stores autoAssignCustomDomains; any other key is a bad request."""
     project = _project()
-    async with _api(project) as client:
+    async with api(project) as client:
         changed = await client.patch("/v9/projects/liveone", json={"autoAssignCustomDomains": False})
         wrong = await client.patch("/v9/projects/liveone", json={"autoAssignCustomDomains": True, "name": "x"})
     assert (changed.status_code, changed.json()["autoAssignCustomDomains"]) == (200, False)
@@ -250,7 +195,7 @@ async def test_the_project_can_be_pinned_and_nothing_else_changed() -> None:
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b"null", b'{"autoAssignCustomDomains": 1}'])
 async def test_a_body_that_makes_no_sense_is_a_bad_request(body: bytes) -> None:
     """Whatever is sent, the answer has the shape of an error."""
-    async with _api(_project()) as client:
+    async with api(_project()) as client:
         answer = await client.patch("/v9/projects/liveone", content=body)
     assert (answer.status_code, answer.json()["error"]["code"]) == (400, "bad_request")
 
@@ -261,9 +206,9 @@ async def test_tokens_and_scopes_are_checked() -> None:
     path, team = "/v9/projects/liveone", {"teamId": "team_1"}
     answers = []
     for token in ("", "wrong"):
-        async with _api(project, token) as client:
+        async with api(project, token) as client:
             answers.append(await client.get(path, params=team))
-    async with _api(project) as client:
+    async with api(project) as client:
         answers += [await client.get(path), await client.get("/v9/projects/other", params=team)]
         answers += [await client.get("/v7/deployments", params={**team, "projectId": "prj_other"})]
         answers += [await client.get("/v4/aliases/example.com", params=team)]
@@ -276,7 +221,7 @@ async def test_tokens_and_scopes_are_checked() -> None:
 
 async def test_variables_are_listed_without_their_values() -> None:
     """Names and targets are there, values are not; there is no rolling release."""
-    async with _api(_project(env=("CRON_SECRET",))) as client:
+    async with api(_project(env=("CRON_SECRET",))) as client:
         rows = (await client.get("/v10/projects/liveone/env")).json()["envs"]
         release = (await client.get("/v1/projects/liveone/rolling-release")).json()
     assert [(row["key"], row["target"], row["value"]) for row in rows] == [("CRON_SECRET", ["production"], "")]
@@ -294,8 +239,8 @@ async def test_fail_of_the_deployment_ends_the_build_in_error_with_a_log() -> No
     project = _project(_during("vercel_deployment", "fail"))
     project.platform.pushed(NEW, "main", "a change")
     project.pass_time(BUILD + ALIAS)
-    async with _api(project) as client:
-        broken = await _deployment(client, "dpl_2")
+    async with api(project) as client:
+        broken = await deployment(client, "dpl_2")
         log = (await client.get("/v3/deployments/dpl_2/events")).json()
         assert (broken["readyState"], await _live(client)) == ("ERROR", "dpl_1")
     assert broken["errorMessage"] == log[-1]["text"] == 'Error: Command "next build" exited with 1'
@@ -323,8 +268,8 @@ async def test_hang_of_the_deployment_never_ends_the_build() -> None:
     project.pass_time(BUILD / 2)
     faults({"event": "failed", "step": "vercel_deployment"})
     project.pass_time(100 * BUILD)
-    async with _api(project) as client:
-        assert (await _deployment(client, "dpl_2"))["readyState"] == "BUILDING"
+    async with api(project) as client:
+        assert (await deployment(client, "dpl_2"))["readyState"] == "BUILDING"
         assert (await client.patch("/v12/deployments/dpl_2/cancel")).json()["readyState"] == "CANCELED"
 
 
@@ -335,7 +280,7 @@ async def test_lost_answers_are_lost_after_the_effect(step: str) -> None:
     project = _project(faults, auto_assign=False)
     project.platform.pushed(NEW, "main", "a change")
     project.pass_time(BUILD)
-    async with _api(project) as client:
+    async with api(project) as client:
         faults.arm(step, "lost")
         with pytest.raises(httpx.ReadError):
             await client.post("/v10/projects/liveone/promote/dpl_2")
@@ -350,7 +295,7 @@ async def test_fail_of_the_activation_refuses_to_promote() -> None:
     project = _project(faults, auto_assign=False)
     project.platform.pushed(NEW, "main", "a change")
     project.pass_time(BUILD)
-    async with _api(project) as client:
+    async with api(project) as client:
         faults.arm("activation", "fail")
         refused = await client.post("/v10/projects/liveone/promote/dpl_2")
         assert (refused.status_code, refused.json()["error"]["code"]) == (409, "conflict")
@@ -360,7 +305,7 @@ async def test_fail_of_the_activation_refuses_to_promote() -> None:
 
 async def test_fail_of_the_activation_hides_what_is_live_where_nothing_is_promoted() -> None:
     """With auto-assign on, asking for the alias is a server error."""
-    async with _api(_project(_during("activation", "fail"))) as client:
+    async with api(_project(_during("activation", "fail"))) as client:
         assert (await client.get("/v4/aliases/127.0.0.1")).status_code == 500
         assert (await client.get("/v9/projects/liveone")).status_code == 200
 
@@ -368,7 +313,7 @@ async def test_fail_of_the_activation_hides_what_is_live_where_nothing_is_promot
 async def test_hang_of_the_activation_answers_nothing() -> None:
     """Every request hangs while it lasts, and has no effect."""
     project = _project(faults := _during("activation", "hang"))
-    async with _api(project) as client:
+    async with api(project) as client:
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.1):
                 await client.patch("/v9/projects/liveone", json={"autoAssignCustomDomains": False})

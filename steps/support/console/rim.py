@@ -3,6 +3,7 @@
 import sys
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 
 from steps.support.problem import Problem
 from steps.support.redaction import Redactor
@@ -23,8 +24,7 @@ def guarded(work: Callable[[], int], verbose: bool) -> int:  # noqa: FBT001 - it
 
 
 def _said(text: str, code: int, verbose: bool) -> int:  # noqa: FBT001
-    redact = Redactor()
-    if verbose:
-        sys.stderr.write(redact.text(traceback.format_exc()))
-    sys.stderr.write(redact.text(f"orchestrate: {text}\n"))
+    shown = (traceback.format_exc() if verbose else "") + f"orchestrate: {text}\n"
+    with suppress(OSError, ValueError):  # whoever would read it may be gone
+        sys.stderr.write(Redactor().text(shown))
     return code

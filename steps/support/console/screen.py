@@ -1,12 +1,13 @@
 """What the engineer sees: a line for every event that matters, wrapped on a terminal and whole everywhere else."""
 
-import os
 from collections.abc import Callable, Mapping
 from textwrap import wrap
-from typing import IO, Any, TextIO
+from typing import IO, Any, TextIO, cast
 
 from rich.console import Console
 from rich.text import Text
+
+from steps.support.console.outlet import Outlet
 
 Event = Mapping[str, Any]
 Line = tuple[str, str, str, str]  # mark, its colour, the step, the words
@@ -27,21 +28,12 @@ ENDINGS = {
 }
 
 
-class _Terminal(Console):
-    """A console that falls silent once nobody reads it any more, instead of ending the process."""
-
-    def on_broken_pipe(self) -> None:
-        """Say nothing from now on."""
-        self.quiet = True
-        silence(self.file)
-
-
 class Screen:
     """A journal listener that prints."""
 
-    def __init__(self, stream: TextIO) -> None:
-        width = None if stream.isatty() else UNWRAPPED
-        self._console = _Terminal(file=stream, highlight=False, markup=False, soft_wrap=True, width=width)
+    def __init__(self, out: Outlet | TextIO) -> None:
+        width = None if out.isatty() else UNWRAPPED
+        self._console = Console(file=cast("IO[str]", out), highlight=False, markup=False, soft_wrap=True, width=width)
         self._started: float | None = None
 
     def __call__(self, event: Event) -> None:
@@ -64,11 +56,6 @@ class Screen:
         self._console.print(head.append(first) if head.plain.strip() else "")
         for part in rest:
             self._console.print(" " * (head.cell_len - len(first)) + part)
-
-
-def silence(stream: IO[str]) -> None:
-    """Have what is still written to a stream go nowhere, so that the interpreter's last flush does not fail either."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def safe(text: str) -> str:
@@ -137,6 +124,7 @@ def _signal(event: Event) -> Line:
 
 _BLOCKS: dict[str, Callable[[Event], list[Line]]] = {"opened": _opened, "planned": _planned, "ended": _ended}
 _LINES: dict[str, Callable[[Event], Line]] = {
+    "asking": lambda _event: ("?    ", "bold", "", "Enter releases this, Ctrl-C leaves everything as it is"),
     "look_failed": _failed("no   ", "yellow"),
     "begun": _begun("...  "),
     "done": _done("ok   ", "green"),

@@ -5,20 +5,23 @@ import json
 import sys
 from argparse import Namespace
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from traceback import format_exception
 from typing import Any
 
 from steps.support.console import report
-from steps.support.console.screen import Screen, silence
+from steps.support.console.outlet import Outlet
+from steps.support.console.screen import Screen
 from steps.support.engine.budget import Budget
 from steps.support.engine.journal import Event, Journal, reason
 from steps.support.engine.signals import Interrupts
 from steps.support.engine.step import Refused
 from steps.support.redaction import Redactor
 from steps.support.release import Release
-from steps.support.settings import Settings
+from steps.support.settings import Settings, secret_values
 
 LEASE_SLACK = 60.0  # seconds that the lock outlasts the longest run, going back after a suspend included
 
@@ -53,49 +56,49 @@ async def session(
     mode: str, release: Release, settings: Settings, options: Namespace, broken: str | None = None
 ) -> AsyncIterator[Run]:
     """Open a run, and close it with its report whatever it ends with; nothing is raised out of it."""
-    folder = settings.runs / release.run
-    budget = Budget(settings.budget.total, settings.budget.reserve, settings.limits.model_dump())
-    journal = _journal(release.run, folder, settings)
+    folder, redact = settings.runs / release.run, Redactor(secret_values(settings))
+    journal = _journal(release.run, folder, redact)
     interrupts = Interrupts(lambda name: journal.note("signal", name=name))
-    journal.listen(_printed if options.json else Screen(sys.stdout))
-    change = {"name": release.change.name, "sha256": release.change.sha256}
-    time = {"total": budget.total, "reserve": budget.reserve}
-    journal.note("opened", mode=mode, order=release.order, change=change, budget=time, broken=broken)
-    try:
-        with interrupts.installed():
-            yield Run(release.run, journal, budget, interrupts, _ask if _asks(mode, options) else _nothing)
-    except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - every ending ends in a report
-        journal.note("stopped", **reason(error))
-        _show_traceback(options)
-    journal.note("ended", folder=str(folder), **report.fold(journal.events))
-    _write(folder / "report.json", report.fold(journal.events))
-    journal.close()
+    budget = Budget(settings.budget.total, settings.budget.reserve, settings.limits.model_dump())
+    ask = partial(_ask, journal) if mode == "prod" and not options.yes and sys.stdin.isatty() else _nothing
+    with closing(Outlet(sys.stdout)) as out, closing(journal), interrupts.installed():
+        journal.listen(partial(_printed, out) if options.json else Screen(out))
+        journal.note("opened", mode=mode, broken=broken, order=release.order, **_agreed(release, budget))
+        try:
+            yield Run(release.run, journal, budget, interrupts, ask)
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - every ending ends in a report
+            journal.note("stopped", **reason(error))
+            if options.verbose:
+                sys.stderr.write(redact.text("".join(format_exception(error))))
+        journal.note("ended", folder=str(folder), **report.fold(journal.events))
+        _write(folder / "report.json", report.fold(journal.events))
 
 
-def _journal(run: str, folder: Path, settings: Settings) -> Journal:
+def _journal(run: str, folder: Path, redact: Redactor) -> Journal:
     try:
-        return Journal(folder / "journal.jsonl", Redactor(settings.secrets.values()), run)
+        return Journal(folder / "journal.jsonl", redact, run)
     except OSError as error:
-        raise Refused(
-            "creating", str(folder), str(error), "Make it writable, or set `runs` to another folder."
-        ) from None
+        remedy = "Make it writable, or set `runs` to another folder."
+        raise Refused("creating", str(folder), str(error), remedy) from None
 
 
-def _asks(mode: str, options: Namespace) -> bool:
-    return mode == "prod" and not options.yes and sys.stdin.isatty()
+def _agreed(release: Release, budget: Budget) -> dict[str, Any]:
+    return {
+        "change": {"name": release.change.name, "sha256": release.change.sha256},
+        "budget": {"total": budget.total, "reserve": budget.reserve},
+    }
 
 
-async def _ask() -> None:
+async def _ask(journal: Journal) -> None:
     """Wait for Enter; Ctrl-C leaves, nothing touched."""
     loop, answered = asyncio.get_running_loop(), asyncio.Event()
-    sys.stderr.write("Enter releases this, Ctrl-C leaves everything as it is: ")
-    sys.stderr.flush()
+    journal.note("asking")
     loop.add_reader(sys.stdin, answered.set)
     try:
         await answered.wait()
     finally:
         loop.remove_reader(sys.stdin)
-    if sys.stdin.readline().strip():
+    if sys.stdin.readline() != "\n":  # the end of input is no answer
         raise Refused("asking", "the operator", "the answer was not a bare Enter", "Run again to release.")
 
 
@@ -103,11 +106,8 @@ async def _nothing() -> None:
     """Ask nothing."""
 
 
-def _printed(event: Event) -> None:
-    try:
-        print(json.dumps(event, default=str), flush=True)  # noqa: T201 - --json is for this
-    except BrokenPipeError:
-        silence(sys.stdout)
+def _printed(out: Outlet, event: Event) -> None:
+    out.write(json.dumps(event, default=str) + "\n")
 
 
 def _write(path: Path, content: Any) -> None:
@@ -115,11 +115,5 @@ def _write(path: Path, content: Any) -> None:
         path.touch(mode=0o600)
         path.write_text(json.dumps(content, indent=2, default=str) + "\n", encoding="utf-8")
     except OSError as error:
-        sys.stderr.write(f"warning: the report is not written: {error}\n")
-
-
-def _show_traceback(options: Namespace) -> None:
-    if options.verbose:
-        import traceback  # noqa: PLC0415
-
-        traceback.print_exc()
+        with suppress(OSError, ValueError):
+            sys.stderr.write(f"warning: the report is not written: {error}\n")

@@ -11,7 +11,6 @@ from typing import Any
 
 from steps.support.engine.step import Change, Failed, Refused, Step
 
-UNDO_SHARE = {"turso_migration": 12 / 30, "vercel_deployment": 10 / 30, "activation": 10 / 30, "git_push": 8 / 30}
 PREFLIGHT = 60.0  # seconds for all looks together; the clock of the run has not started then
 OVERSLEPT = 1.0  # waking later than this after the forward time means the machine was suspended
 
@@ -82,15 +81,15 @@ class Reserve:
     end: float
     overslept: bool
 
-    def limit(self, step: str) -> float:
+    def limit(self, change: Change[Any]) -> float:
         """Seconds that this undo may take if it begins now."""
-        return max(0.0, min(UNDO_SHARE[step] * self.seconds, self.end - _now()))
+        return max(0.0, min(change.undo_share * self.seconds, self.end - _now()))
 
     @asynccontextmanager
-    async def scope(self, step: str) -> AsyncIterator[None]:
+    async def scope(self, change: Change[Any]) -> AsyncIterator[None]:
         """End the block when this undo's time is up. Raises Failed."""
-        limit = self.limit(step)
-        async with _until(_now() + limit, step, f"not put back within {limit:.1f} s"):
+        limit = self.limit(change)
+        async with _until(_now() + limit, change.name, f"not put back within {limit:.1f} s"):
             yield
 
 

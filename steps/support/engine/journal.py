@@ -8,7 +8,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, is_dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -54,8 +54,8 @@ class Journal:
         try:
             self._log.info(event, **fields)
         except OSError as error:
-            self._log.unwritten(event, **fields)
             _warn(f"{self._sink.path}: {error}")
+            self._log.unwritten(event, **fields)
 
     @contextmanager
     def timed(self, kind: str, step: str) -> Iterator[Callable[[Done], None]]:
@@ -82,10 +82,15 @@ class _Sink:
         self.path, self.listeners = path, listeners
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.file = os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab", buffering=0)
+        self._torn = False  # whether the last line on disk is only a part of one
 
     def info(self, **event: Any) -> None:
-        self.file.write(json.dumps(event, ensure_ascii=False, default=str).encode() + b"\n")
+        line = (b"\n" if self._torn else b"") + json.dumps(event, default=str).encode() + b"\n"
+        self._torn = True
+        while line:
+            line = line[self.file.write(line) :]
         os.fsync(self.file.fileno())
+        self._torn = False
         self.unwritten(**event)
 
     def unwritten(self, **event: Any) -> None:
@@ -124,4 +129,5 @@ def _fields(value: Any) -> Any:
 
 
 def _warn(text: str) -> None:
-    print(f"warning: {text}", file=sys.stderr)  # noqa: T201 - the journal or its reader is what failed
+    with suppress(OSError, ValueError):  # whoever would read it may be gone
+        print(f"warning: {text}", file=sys.stderr)  # noqa: T201 - the journal or its reader is what failed

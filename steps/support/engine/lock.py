@@ -6,13 +6,13 @@ import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 
+from steps.support.engine.budget import preflight
 from steps.support.engine.step import NeedsHuman, Refused
-from steps.support.gateways.answers import Unknown
-from steps.support.gateways.ledger import Lease
 from steps.support.gateways.turso import Holder, Turso
 from steps.support.problem import Problem
+from steps.support.retry import insist
 
-RELEASE = 5.0  # seconds that giving the lock back may take; the lease ends by itself
+RELEASE = 2.0  # seconds that giving the lock back may take; the lease ends by itself
 
 
 def operator() -> tuple[str, str]:
@@ -23,23 +23,31 @@ def operator() -> tuple[str, str]:
 
 
 @asynccontextmanager
-async def locked(turso: Turso, run: str, lease: float, warn: Callable[[str], None]) -> AsyncIterator[int]:
-    """Hold the lock while the block runs, at most `lease` seconds; gives the fencing token.
+async def locked(turso: Turso, run: str, lease: float, warn: Callable[[str], None]) -> AsyncIterator[None]:
+    """Hold the lock while the block runs, `lease` seconds at first.
 
     Raises Refused, naming who holds it, on which host, since when and in which run. When the block ends with
     NeedsHuman the lock is kept until its lease ends: nobody should release on top of what is not put back.
     """
-    holder = await _take(turso, run, lease)
-    token = holder.token
     try:
-        yield token
+        holder = await _taken(turso, run, lease)
+        yield
     except NeedsHuman:
-        warn(f"the lock is kept until {holder.expires} UTC, when its lease ends")
+        warn(f"the lock is kept until {holder.expires} UTC or a little later, when its lease ends")
         raise
     except BaseException:
-        await _give_back(turso, run, token, warn)
+        await _give_back(turso, run, warn)
         raise
-    await _give_back(turso, run, token, warn)
+    await _give_back(turso, run, warn)
+
+
+async def _taken(turso: Turso, run: str, lease: float) -> Holder:
+    who, host = operator()
+    async with preflight():
+        holder = await insist(lambda: turso.lock(run, who, host, lease))
+    if holder is None or holder.run != run:
+        raise refusal(holder)
+    return holder
 
 
 async def refuse_if_locked(turso: Turso) -> None:
@@ -48,23 +56,12 @@ async def refuse_if_locked(turso: Turso) -> None:
         raise refusal(holder)
 
 
-async def _give_back(turso: Turso, run: str, token: int, warn: Callable[[str], None]) -> None:
+async def _give_back(turso: Turso, run: str, warn: Callable[[str], None]) -> None:
     try:
         async with asyncio.timeout(RELEASE):
-            await turso.unlock(Lease(run, token))
+            await turso.unlock(run)
     except (Problem, TimeoutError) as error:
         warn(f"the lock was not given back ({error or 'no answer'}); its lease ends by itself")
-
-
-async def _take(turso: Turso, run: str, lease: float) -> Holder:
-    who, host = operator()
-    try:
-        holder = await turso.lock(run, who, host, lease)
-    except Unknown:
-        holder = await turso.holder()  # the answer was lost, not the row
-    if holder is None or holder.run != run:
-        raise refusal(holder)
-    return holder
 
 
 def refusal(holder: Holder | None) -> Refused:

@@ -47,7 +47,7 @@ class Interrupts:
 
     def _received(self, number: int, task: "asyncio.Task[object]") -> None:
         self._count += 1
-        self._told(signal.Signals(number).name)
         if self._forward or self._count > 1:
             self._forward = False
             task.cancel()
+        self._told(signal.Signals(number).name)

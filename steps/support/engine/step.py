@@ -66,6 +66,7 @@ class Change(Step[Seen]):
 
     foundation: ClassVar[bool] = False
     triggered: ClassVar[bool] = False
+    undo_share: ClassVar[float]  # of the time reserved for going back, that undoing this may take
     expected: ClassVar[float] = 1.0  # seconds; it is not begun when less forward time is left
 
     @abstractmethod

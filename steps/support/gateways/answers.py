@@ -2,6 +2,7 @@
 
     Problem
     +-- NotSent    nothing reached the other side: safe to send again
+    |   +-- Busy   it reached the other side, which did nothing of it for now: safe to send again
     +-- Rejected   the other side answered no: it was not done
     +-- Unknown    sent, and no usable answer: it may have been done, or may still be
 
@@ -13,6 +14,10 @@ from steps.support.problem import Problem
 
 class NotSent(Problem):
     """Nothing reached the other side; sending again is safe."""
+
+
+class Busy(NotSent):
+    """The other side cannot do it right now, and did nothing of it; sending again is safe."""
 
 
 class Rejected(Problem):

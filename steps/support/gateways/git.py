@@ -121,15 +121,16 @@ class Git:
         await self._exchange("fetching", "fetch", "--no-auto-maintenance", *quietly, "--", self.remote, self._ref)
         return await self._field("%H", sha)
 
-    async def push(self, sha: str, *, rehearse: bool = False) -> None:
+    async def push(self, sha: str, *, rehearse: bool = False, hooks: bool = True) -> None:
         """Move the remote branch to exactly this commit, without force.
 
         `rehearse` asks for everything but the move: it shows whether we are let in and whether the branch would move
-        forward. The remote's hooks and branch rules are not asked. The local pre-push hook runs either way.
+        forward. The remote's hooks and branch rules are not asked then. `hooks`: the local pre-push hook is asked.
         """
         if await self._field("%H", sha) != sha:
             raise Problem("pushing", sha, "it is not the full id of a commit", "Give all 40 characters.")
-        only = ("--no-follow-tags", "--recurse-submodules=no", *(["--dry-run"] if rehearse else []))
+        asked = {"--dry-run": rehearse, "--no-verify": not hooks}
+        only = ("--no-follow-tags", "--recurse-submodules=no", *(option for option, on in asked.items() if on))
         await self._exchange("pushing to", "push", "--porcelain", *only, "--", self.remote, f"{sha}:{self._ref}")
 
     @property

@@ -52,8 +52,9 @@ class Hrana:
         frame.admit(statements, self._address)
         (result,) = await self._ask(lambda version: [hrana_batch.transaction(statements, version)])
         with self._read():
-            response = self._response(result, _any_of(statements))
-            return hrana_batch.committed(response["result"], statements, self._address)
+            if result["type"] == "error":
+                raise hrana_batch.refused(result["error"], _any_of(statements), self._address)
+            return hrana_batch.committed(result["response"]["result"], statements, self._address)
 
     async def parse(self, statements: Sequence[Statement]) -> tuple[str | None, ...]:
         """Have the server parse statements without running them; see Database."""

@@ -4,9 +4,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from steps.support.gateways import frame
-from steps.support.gateways.answers import Unknown
+from steps.support.gateways.answers import Busy, Unknown
 from steps.support.gateways.database import Rows, Statement, StatementFailed
+from steps.support.gateways.hrana_http import NOT_RUN
 from steps.support.gateways.hrana_values import rows_of, statement_json
+from steps.support.problem import Problem
 
 Json = dict[str, Any]
 
@@ -48,11 +50,20 @@ def committed(result: Mapping[str, Any], statements: Sequence[Statement], addres
     raise unreadable(address, "COMMIT was not run, although nothing failed")
 
 
-def failed(error: Mapping[str, Any], statement: Statement, address: str) -> StatementFailed | Unknown:
-    """Say what an error in an answer means: that nothing was done, but for one code that hides what was."""
+def refused(error: Mapping[str, Any], statement: Statement, address: str) -> Problem:
+    """Say what an error instead of a batch's result means: only the codes that stand for "nothing was run" say so."""
+    if error.get("code") in NOT_RUN:
+        return failed(error, statement, address)
+    return unreadable(address, f"{error.get('message')} ({error.get('code')})")
+
+
+def failed(error: Mapping[str, Any], statement: Statement, address: str) -> Problem:
+    """Say what a statement's error means: that nothing was done, but for one code that hides what was."""
     message, code = str(error.get("message")), str(error.get("code"))
     if code == "RESPONSE_TOO_LARGE":  # sqld says so even of an INSERT ... RETURNING that it has committed
         return unreadable(address, f"{message} ({code})")
+    if code.startswith("SQLITE_BUSY"):
+        return Busy("writing to", address, f"{message} ({code})", "Try again in a moment.")
     explained = f"{message}: {_STOLEN}" if code == "TRANSACTION_TIMEOUT" else message
     return StatementFailed(address, statement, explained, code)
 

@@ -12,21 +12,20 @@ from typing import Any
 
 import httpx
 
-from steps.support.gateways.answers import Rejected, Unknown
+from steps.support.gateways.answers import Busy, Rejected, Unknown
 from steps.support.gateways.http import LIVENESS, exchange
 from steps.support.problem import Problem
 
 MOST = 64 * 1024 * 1024  # bytes of an answer that are read; the server itself stops at 32 MB
 
 _LOOK = "It may have been done: look before doing it again."
-_NOT_RUN = frozenset({"SQL_PARSE_ERROR", "SQL_NO_STATEMENT", "SQL_MANY_STATEMENTS", "ARGS_INVALID"})
+NOT_RUN = frozenset({"SQL_PARSE_ERROR", "SQL_NO_STATEMENT", "SQL_MANY_STATEMENTS", "ARGS_INVALID"})
 _REFUSALS = {
     401: ("the token is missing, expired or of another database", "Give the database's current token."),
     403: ("the token does not permit this; it may be read-only", "Give a token that may read and write."),
     404: ("there is no libSQL server at this address", "Check the database's URL."),
     405: ("there is no libSQL server at this address", "Check the database's URL."),
     413: ("the request is larger than the server takes", "Divide the change, or shorten its longest statement."),
-    429: ("the server refuses more requests for now", "Wait a little and run again."),
 }
 
 
@@ -85,9 +84,11 @@ def results(answer: Answer, url: str, count: int) -> list[Any]:
     raise _meaning(answer, url)
 
 
-def _meaning(answer: Answer, url: str) -> Problem:
+def _meaning(answer: Answer, url: str) -> Problem:  # noqa: PLR0911 - one line for each way of saying no
     if answer.status == HTTPStatus.NOT_FOUND:
         return NoSuchPath("asking", url, f"{_REFUSALS[404][0]} ({answer.words})", _REFUSALS[404][1])
+    if answer.status == HTTPStatus.TOO_MANY_REQUESTS:
+        return Busy("asking", url, f"it refuses more requests for now ({answer.words})", "Try again in a moment.")
     if answer.status in _REFUSALS:
         cause, remedy = _REFUSALS[answer.status]
         return Rejected("asking", url, f"{cause} ({answer.words})", remedy)
@@ -95,7 +96,7 @@ def _meaning(answer: Answer, url: str) -> Problem:
         return Rejected(
             "asking", url, f"it sends elsewhere ({answer.words})", "Give the URL where the database itself is."
         )
-    if answer.document.get("code") in _NOT_RUN:
+    if answer.document.get("code") in NOT_RUN:
         return Rejected("asking", url, answer.words, "Nothing was run; mend the statement.")
     if answer.status == HTTPStatus.BAD_REQUEST and answer.content_type.startswith("text/plain"):
         return Rejected("asking", url, answer.words, "This is a defect of the tool: report it. Nothing was run.")

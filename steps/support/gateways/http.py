@@ -37,7 +37,7 @@ async def exchange(
             return await _read(response, what, most)
     except _UNSENT as error:
         raise NotSent("reaching", what, _of(error), "Check its address in the settings, and the network.") from None
-    except httpx.HTTPError as error:
+    except (httpx.HTTPError, OSError) as error:
         raise Unknown("reading the answer of", what, _of(error), _LOOK) from None
 
 

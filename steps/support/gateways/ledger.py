@@ -35,7 +35,7 @@ HELD = """EXISTS (SELECT 1 FROM _orchestrate_lock
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """The lock as a run holds it. A run takes it once, so its token never changes."""
+    """The lock as a run holds it: whoever takes it over from another run makes the token higher."""
 
     run: str
     token: int
@@ -54,19 +54,26 @@ class Attempt:
 
 
 def take_lock(run: str, who: str, host: str, seconds: int) -> Statement:
-    """Take the lock if nobody holds it; its token is one higher than the last one's."""
+    """Take the lock if nobody else holds it; its token is one higher than the last one's. Safe to repeat."""
     sql = """INSERT INTO _orchestrate_lock (name, run, who, host, since, token, expires_at)
   VALUES ('production', ?1, ?2, ?3, unixepoch(), 1, unixepoch() + ?4)
   ON CONFLICT (name) DO UPDATE SET run = excluded.run, who = excluded.who, host = excluded.host,
     since = excluded.since, token = token + 1, expires_at = excluded.expires_at
-  WHERE expires_at <= unixepoch()"""
+  WHERE expires_at <= unixepoch() OR run = excluded.run"""
     return Statement(sql, (run, who, host, seconds), "taking the lock")
 
 
-def give_lock_back(lease: Lease) -> Statement:
+def renew_lock(run: str, seconds: int) -> Statement:
+    """Hold the lock for at least so many seconds more, if no other run has taken it since, lease or no lease."""
+    sql = """UPDATE _orchestrate_lock SET expires_at = max(expires_at, unixepoch() + ?2)
+  WHERE name = 'production' AND run = ?1 RETURNING token"""
+    return Statement(sql, (run, seconds), "renewing the lock")
+
+
+def give_lock_back(run: str) -> Statement:
     """End the lease. The row stays, so that tokens never start again."""
-    sql = "UPDATE _orchestrate_lock SET expires_at = 0 WHERE name = 'production' AND run = ? AND token = ?"
-    return Statement(sql, (lease.run, lease.token), "giving the lock back")
+    sql = "UPDATE _orchestrate_lock SET expires_at = 0 WHERE name = 'production' AND run = ?"
+    return Statement(sql, (run,), "giving the lock back")
 
 
 def marker_of(attempt: str) -> Statement:

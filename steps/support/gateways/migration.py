@@ -19,6 +19,8 @@ SCHEMA = f"""SELECT coalesce(group_concat(line, char(10)), '') FROM (
 TABLES = f"SELECT name FROM sqlite_schema WHERE type = 'table' AND {_NOT_OWN} ORDER BY name"
 ORPHANS = "(SELECT count(*) FROM pragma_foreign_key_check)"
 
+BEFORE = "SELECT schema_before FROM _orchestrate_migrations WHERE attempt = ?"
+
 SAME, NOT_FEWER, NOT_MORE = "=", ">=", "<="
 
 
@@ -51,6 +53,9 @@ def roll_back(
         _count("rollback_base", counted, attempt),
         *statements,
         *asserted(checks),
+        assertion(
+            "the schema is the one of before", f"({SCHEMA}) = ({BEFORE})", "'it differs: see rollback.sql'", attempt
+        ),
         *_conserved("rollback_base", counted, attempt, SAME),
         _lock_held(lease),
     )

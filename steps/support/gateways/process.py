@@ -91,7 +91,7 @@ async def _spawn(command: list[str], environment: dict[str, str]) -> _Spawned:
 
 
 def with_us(number: int) -> Callable[[], None] | None:
-    """Give what a child calls between fork and exec to be sent this signal when we die; None where that is not to be had."""
+    """Give what a child calls between fork and exec to be sent this signal when we die, if there is such a thing."""
     return partial(_notice_death_of, os.getpid(), number) if _prctl else None
 
 

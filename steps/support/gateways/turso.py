@@ -12,6 +12,8 @@ from steps.support.sql_folder import DatabaseChange, SqlCheck
 
 Row = Mapping[str, Value]
 
+RENEWAL = 60  # seconds
+
 
 @dataclass(frozen=True, slots=True)
 class Holder:
@@ -88,17 +90,16 @@ class Turso:
         return _holder(await self._own(ledger.HOLDER))
 
     async def lease(self, run: str) -> Lease:
-        """Give this run's hold on the lock. Raises Rejected when it has none any more."""
-        holder = await self.holder()
-        if holder is None or holder.run != run:
-            raise Rejected(
-                "writing to", self.address, "this run no longer holds the lock", "Run again to see who does."
-            )
-        return Lease(run, holder.token)
+        """Renew this run's hold on the lock, for a minute at least. Raises Rejected when another run has taken it."""
+        token = (await self._database.query(ledger.renew_lock(run, RENEWAL))).scalar
+        if token is None:
+            cause = "another run has taken the lock over"
+            raise Rejected("writing to", self.address, cause, "Run again to see which.")
+        return Lease(run, int(str(token)))
 
-    async def unlock(self, lease: Lease) -> None:
+    async def unlock(self, run: str) -> None:
         """Give the lock back, if it is still this run's."""
-        await self._database.query(ledger.give_lock_back(lease))
+        await self._database.query(ledger.give_lock_back(run))
 
     async def _commit(self, statements: Sequence[Statement]) -> tuple[Rows, ...]:
         try:

@@ -9,7 +9,7 @@ from typing import Any, Self, TypeVar
 
 import httpx
 
-from steps.support.gateways.answers import Rejected, Unknown
+from steps.support.gateways.answers import Busy, Rejected, Unknown
 from steps.support.gateways.http import exchange
 
 Result = TypeVar("Result")
@@ -23,18 +23,25 @@ REFUSALS = {
 
 @dataclass(frozen=True, slots=True)
 class Project:
-    """What the project says of itself; `auto_assign` false means pinned, absent is read as pinned (fail closed)."""
+    """What the project says of itself; `auto_assign` false means pinned, absent is read as pinned (fail closed).
+
+    `moving_to` is the deployment to which a promotion or rollback under way moves production; a hint, never a proof.
+    """
 
     id: str
     name: str
     auto_assign: bool
     production_id: str | None
+    moving_to: str | None
 
     @classmethod
     def of(cls, body: dict[str, Any]) -> Self:
         """Read a project."""
         production = (body.get("targets") or {}).get("production") or {}
-        return cls(body["id"], body["name"], body.get("autoAssignCustomDomains") is True, production.get("id"))
+        job = body.get("lastAliasRequest") or {}
+        moving_to = job.get("toDeploymentId") if job.get("jobStatus") in ("pending", "in-progress") else None
+        on = body.get("autoAssignCustomDomains") is True
+        return cls(body["id"], body["name"], on, production.get("id"), moving_to)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,13 +103,13 @@ class Vercel:
         texts = await self._get(f"/v3/deployments/{identifier}/events", _texts, **asked)
         return "\n".join(texts[-lines:])
 
-    async def promote(self, identifier: str) -> None:
+    async def promote(self, project: Project, identifier: str) -> None:
         """Ask for a staged deployment to go live. Answered before it is done."""
-        await self._send("POST", f"/v10/projects/{(await self.project()).id}/promote/{identifier}")
+        await self._send("POST", f"/v10/projects/{project.id}/promote/{identifier}")
 
-    async def roll_back(self, identifier: str) -> None:
+    async def roll_back(self, project: Project, identifier: str) -> None:
         """Ask for a former production deployment to be live again; pins the project. Answered before it is done."""
-        await self._send("POST", f"/v1/projects/{(await self.project()).id}/rollback/{identifier}")
+        await self._send("POST", f"/v1/projects/{project.id}/rollback/{identifier}")
 
     async def cancel(self, identifier: str) -> None:
         """Cancel a build."""
@@ -142,6 +149,8 @@ def _accepted(response: httpx.Response, path: str) -> httpx.Response:
             f"it answered {status}: {_message(response)}",
             "Look at the platform's status page.",
         )
+    if status in (httpx.codes.CONFLICT, httpx.codes.TOO_MANY_REQUESTS):
+        raise Busy("asking Vercel for", path, f"it answered {status}: {_message(response)}", "Try again in a moment.")
     remedy = REFUSALS.get(status, "Look at the project on the platform.")
     raise Rejected("asking Vercel for", path, f"it answered {status}: {_message(response)}", remedy)
 

@@ -1,5 +1,7 @@
 """The stage of a rehearsal: the same four gateways, on a small production of this machine's own."""
 
+import asyncio
+import os
 from collections import defaultdict
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
@@ -25,6 +27,7 @@ from steps.support.standin.faults import Faults, Kind
 from steps.support.standin.world import HOST, TOKEN, World, world
 
 SECRETS: dict[str, str] = defaultdict(lambda: TOKEN)  # what `$NAME` in a header stands for here
+SET_UP = 30.0  # seconds
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
@@ -49,8 +52,12 @@ async def rehearsal(settings: Settings, faults: Faults, journal: Journal, *, sta
         raise Refused("breaking", faults.step, "only the real server can be broken", f"Fetch it: {sqld.FETCH}")
     if binary is None:
         journal.note("warning", text=f"no sqld here, so this runs on SQLite; to fetch it: {sqld.FETCH}")
+    os.environ["NO_PROXY"] = os.environ["no_proxy"] = HOST  # everything is on this machine
     with TemporaryDirectory(prefix="orchestrate-") as folder:
-        async with world(Path(folder), settings.sql, binary, faults, staged=staged) as made, AsyncExitStack() as stack:
+        async with AsyncExitStack() as stack:
+            async with asyncio.timeout(SET_UP):
+                making = world(Path(folder), settings.sql, binary, faults, staged=staged)
+                made = await stack.enter_async_context(making)
             yield await _stage(made, stack)
 
 

@@ -101,7 +101,7 @@ async def serve(binary: Path, folder: Path, *options: str) -> AsyncIterator[str]
 
 
 async def _ready(url: str, server: asyncio.subprocess.Process) -> None:
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(trust_env=False) as client:
         while server.returncode is None:
             try:
                 if (await client.get(f"{url}/health")).is_success:

@@ -2,7 +2,7 @@
 
 from aiohttp import web
 
-from steps.support.standin import vercel_move_shapes, vercel_shapes
+from steps.support.standin import vercel_build_shapes, vercel_move_shapes, vercel_shapes
 from steps.support.standin.vercel import Platform
 from steps.support.standin.vercel_errors import ApiError
 from steps.support.standin.vercel_quirks import Listing
@@ -49,11 +49,11 @@ class DeploymentsApi:
 
     async def events(self, request: web.Request) -> web.Response:
         """Show a build's log."""
-        return web.json_response(vercel_shapes.events(self._found(request)))
+        return web.json_response(vercel_build_shapes.events(self._found(request)))
 
     async def builds(self, request: web.Request) -> web.Response:
         """Show what a deployment is built of."""
-        return web.json_response(vercel_shapes.builds(self._platform, self._found(request)))
+        return web.json_response(vercel_build_shapes.builds(self._platform, self._found(request)))
 
     async def aliases(self, request: web.Request) -> web.Response:
         """Show which public hosts serve a deployment."""

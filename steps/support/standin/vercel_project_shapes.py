@@ -2,7 +2,7 @@
 
 from steps.support.standin.vercel_move_shapes import last_move
 from steps.support.standin.vercel_project import Project
-from steps.support.standin.vercel_shapes import CRONS, REGION, USER, Json, common, hosts, owner
+from steps.support.standin.vercel_shapes import CRONS, REGION, TEAM, USER, Json, common, hosts, owner
 from steps.support.standin.vercel_state import Variable
 
 RESOURCES = {"functionDefaultRegions": [REGION]}
@@ -16,8 +16,7 @@ def user(project: Project) -> Json:
 
 def team(project: Project) -> Json:
     """Show the team, as somebody sees it who may see little."""
-    own = {"id": project.team, "slug": "standin", "name": "Stand-in", "avatar": None, "createdAt": 1}
-    return {**own, "limited": True, "limitedBy": [], "saml": None}
+    return {"id": project.team, **TEAM, "avatar": None, "createdAt": 1, "limited": True, "limitedBy": [], "saml": None}
 
 
 def project(project: Project) -> Json:

@@ -71,6 +71,7 @@ NEVER_ITS_TURN = Build(queued=inf)
 class Quirks:
     """How this platform departs from the honest one; the values of an honest one are the defaults.
 
+    A platform's may be replaced at any time: what is under way already ends as it was begun.
     `pushes`: what becomes of the first pushes, in their order; those after them are built and are READY.
     `rolling`: a rolling release is active, and a promote is queued behind it (202). `shows_auto_assign` false:
     the project does not tell. `promote_unpins` false: a promote leaves auto-assign as it was.

@@ -7,6 +7,7 @@ from steps.support.standin.vercel_state import Deployment, State
 
 REGION = "hnd1"
 USER = {"uid": "usr_standin", "username": "standin", "email": "standin@example.com"}
+TEAM = {"slug": "standin", "name": "Stand-in"}
 CRONS = [{"path": "/api/cron/minutely", "schedule": "* * * * *"}]
 
 Json = dict[str, Any]
@@ -47,6 +48,7 @@ def single(project: Project, each: Deployment) -> Json:
         "gitSource": source,
         **_built(each),
         **hosts(project, each),
+        **({"team": {"id": project.team, **TEAM}} if project.team else {}),
     }
 
 
@@ -109,28 +111,3 @@ def hosts(project: Project, each: Deployment) -> Json:
 def owner(project: Project) -> str:
     """Give whose the project is: the team's, else the user's."""
     return project.team or USER["uid"]
-
-
-def builds(project: Project, each: Deployment) -> Json:
-    """Show what a deployment is built of."""
-    times = {"createdAt": each.created, "scheduledAt": each.created, "readyStateAt": each.ended}
-    own = {"id": f"bld_{each.id}", "deploymentId": each.id, "entrypoint": ".", "createdIn": REGION}
-    states = {"readyState": each.state, "use": "@vercel/next", "output": [], "projectId": project.id}
-    return {"builds": [{**own, **states, **times}]}
-
-
-def events(each: Deployment) -> list[Json]:
-    """Show a build's log."""
-    own = {"deploymentId": each.id, "info": {"type": "build", "name": "bld_standin", "entrypoint": "."}}
-    return [
-        {
-            "type": kind,
-            "created": at,
-            "date": at,
-            "id": f"ev_{serial}",
-            "serial": str(serial),
-            "text": text,
-            **own,
-        }
-        for serial, (at, kind, text) in enumerate(each.log, 1)
-    ]

@@ -101,7 +101,7 @@ async def _drip(request: web.Request) -> web.StreamResponse:
 
 async def _hang(_request: web.Request) -> web.StreamResponse:
     await asyncio.Event().wait()
-    raise AssertionError
+    return web.Response()  # never
 
 
 async def _reset(request: web.Request) -> web.StreamResponse:

@@ -12,11 +12,11 @@ from steps.support.standin.servers import serve
 from steps.support.standin.vercel import Platform
 from steps.support.standin.vercel_api import application
 from steps.support.standin.vercel_quirks import Moving, Quirks
-from tests.standin.official.clients import TEAM, TOKEN, Ended, cli
+from tests.standin.official.clients import TEAM, Ended, cli
+from tests.standin.projects import NEW, OLD, TOKEN
 
 pytestmark = pytest.mark.anyio
 
-OLD, NEW = "a" * 40, "b" * 40
 HOST = "liveone.vercel.app"
 
 
@@ -42,7 +42,7 @@ async def test_it_promotes_and_rolls_back(packages: Path, tmp_path: Path) -> Non
     said: list[str] = []
     async with _project() as (platform, url):
         for words in (("promote", "dpl_2"), ("promote", "status"), ("rollback", "dpl_1"), ("rollback", "status")):
-            ended = await cli(packages, tmp_path, url, *words, "--yes")
+            ended = await cli(packages, tmp_path, url, TOKEN, *words, "--yes")
             seen.append((ended.code, _where(platform)))
             said.append(ended.stdout + ended.stderr)
     promoted, back = (0, ("dpl_2", "dpl_2", True)), (0, ("dpl_1", "dpl_1", False))
@@ -54,7 +54,7 @@ async def test_it_inspects_and_lists(packages: Path, tmp_path: Path) -> None:
     """Inspect shows state, aliases and build of what is live; `ls` lists both deployments."""
     async with _project() as (platform, url):
         live, listed = await asyncio.gather(
-            cli(packages, tmp_path, url, "inspect", "dpl_1"), cli(packages, tmp_path, url, "ls")
+            cli(packages, tmp_path, url, TOKEN, "inspect", "dpl_1"), cli(packages, tmp_path, url, TOKEN, "ls")
         )
         urls = {f"https://{each.url}" for each in platform.deployments}
     assert (live.code, listed.code) == (0, 0), (live, listed)
@@ -76,5 +76,5 @@ async def test_it_takes_odd_answers_as_it_is_known_to(
 ) -> None:
     """Each of these answers leads the CLI to the ending that was observed of it: mostly success, whatever happened."""
     async with _project(Quirks(moving=moving)) as (_, url):
-        ended: Ended = await cli(packages, tmp_path, url, "promote", "dpl_2", "--yes")
+        ended: Ended = await cli(packages, tmp_path, url, TOKEN, "promote", "dpl_2", "--yes")
     assert (ended.code, words in ended.stdout + ended.stderr) == (code, True), ended

@@ -1,0 +1,107 @@
+"""Asking again and bringing about, in virtual time."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from steps.support.gateways.answers import Busy, NotSent, Rejected, Unknown
+from steps.support.retry import bring_about, insist
+from tests.virtual import run
+
+LOST = Unknown("asking", "it", "the answer was lost", "Look.")
+BUSY = Busy("asking", "it", "not now", "Again.")
+NO = Rejected("asking", "it", "no", "Stop.")
+
+
+def _says(*answers: object) -> Callable[[], Awaitable[object]]:
+    """Give a question that is answered so, one answer after the other."""
+    left = list(answers)
+
+    async def ask() -> object:
+        answer = left.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    return ask
+
+
+@pytest.mark.parametrize("passing", [LOST, BUSY, NotSent("asking", "it", "no connection", "Look.")])
+def test_what_may_pass_is_asked_again(passing: Exception) -> None:
+    """A lost answer, a busy server and a refused connection are no answers."""
+    assert run(insist(_says(passing, passing, "yes"))) == "yes"
+
+
+def test_a_refusal_is_an_answer() -> None:
+    """What the other side refuses is not asked again."""
+    with pytest.raises(Rejected):
+        run(insist(_says(NO, "never asked")))
+
+
+def test_one_try_that_hangs_is_given_up() -> None:
+    """A single hung request does not eat the whole time: it is sent again."""
+    asked: list[float] = []
+
+    async def ask() -> str:
+        asked.append(asyncio.get_running_loop().time())
+        if len(asked) == 1:
+            await asyncio.Event().wait()
+        return "yes"
+
+    assert run(insist(ask, patience=2.0)) == "yes"
+    assert asked[1] - asked[0] == pytest.approx(2.5)
+
+
+def test_what_was_heard_last_goes_along() -> None:
+    """When the scope ends the asking, the last error is known to whoever drew the scope."""
+
+    async def scenario() -> list[str]:
+        try:
+            async with asyncio.timeout(3):
+                await insist(_says(*[LOST] * 100))
+        except TimeoutError as error:
+            return list(getattr(error.__context__, "__notes__", []))
+        return []
+
+    assert run(scenario()) == [str(LOST)]
+
+
+@pytest.mark.parametrize(
+    ("looks", "answers", "sent"),
+    [
+        ([True], [], 0),
+        ([False, True], [None], 1),
+        ([False, False, False, True], [None], 1),
+        ([False, True], [LOST], 1),
+        ([False, False, True], [LOST, None], 2),
+        ([False, False, True], [BUSY, None], 2),
+    ],
+)
+def test_the_world_is_looked_at_before_it_is_told_again(looks: list[bool], answers: list[object], sent: int) -> None:
+    """What was taken is told once; what was lost or put off is told again only while the world is not yet so."""
+    told: list[object] = []
+    tell = _says(*answers)
+
+    async def send() -> None:
+        told.append(None)
+        await tell()
+
+    async def is_so() -> bool:
+        return looks.pop(0)
+
+    run(bring_about(is_so, send))
+    assert len(told) == sent
+
+
+def test_a_refusal_ends_it() -> None:
+    """Where the other side says no for good, nobody goes on."""
+
+    async def is_so() -> bool:
+        return False
+
+    async def send() -> None:
+        raise NO
+
+    with pytest.raises(Rejected):
+        run(bring_about(is_so, send))
