@@ -1,10 +1,12 @@
 """A production that breaks during a release: each ends in time, with the truth, and with nothing lost."""
 
 import asyncio
+import shutil
+from pathlib import Path
 
 import pytest
 
-from tests.release.conftest import Ending, Event, Production
+from tests.release.conftest import FAILING, ROOT, Ending, Event, Production
 
 pytestmark = pytest.mark.anyio
 
@@ -191,3 +193,52 @@ async def test_a_second_release_is_told_who_holds_the_lock(production: Productio
     assert second.code == 3, second.report
     for part in (first_id[0], " on ", " since ", "taking the lock"):
         assert part in second.report["cause"]
+
+
+async def test_a_promotion_that_is_still_moving_is_put_back(production: Production) -> None:
+    """An activation cut off while the alias still moves is waited for, and then put back; auto-assign stays off."""
+    production.world.platform.auto_assign = False
+    before = await production.state()
+
+    async def react(event: Event) -> None:
+        if event["event"] == "begun" and event["step"] == "activation":
+            production.world.platform.alias_seconds = 3.0
+        if event["event"] == "turned_back":
+            production.world.platform.alias_seconds = 0.1
+
+    ending = await production.release(react=react, limits="activation = 1")
+    _restored(ending)
+    await asyncio.sleep(3)
+    assert await production.state() == before
+    assert not production.world.platform.auto_assign
+
+
+async def test_a_lease_that_ended_is_renewed_for_going_back(production: Production) -> None:
+    """A run that slept through its lease may still put back, as long as no other run has taken the lock."""
+    before = await production.state()
+
+    async def react(event: Event) -> None:
+        if event["event"] == "done" and event["step"] == "turso_migration":
+            await production.sql("UPDATE _orchestrate_lock SET expires_at = 1")
+
+    _restored(await production.release(react=react, health=FAILING))
+    assert await production.state() == before
+
+
+async def test_a_rollback_that_forgets_an_index_leaves_code_and_schema_together(
+    production: Production, tmp_path: Path
+) -> None:
+    """A rollback.sql that would not give the schema back commits nothing, and the code that fits the schema stays live."""
+    folder = tmp_path / "forgetful"
+    shutil.copytree(ROOT / "sql", folder)
+    text = (folder / "rollback.sql").read_text()
+    forgotten = next(line for line in text.splitlines() if line.startswith("CREATE INDEX"))
+    (folder / "rollback.sql").write_text(text.replace(forgotten, "SELECT 1;"))
+    (folder / "verify_rollback.sql").write_text("-- it asks nothing\n")
+    production.sql_folder = folder
+    ending = await production.release(health=FAILING)
+    assert (ending.code, ending.steps("undo")["turso_migration"]) == (4, "failed"), ending.report
+    assert "the schema is the one of before" in json_of(ending, "turso_migration")
+    assert "user_systems" in (await production.state()).schema
+    head = await production.git("rev-parse", "HEAD", where=production.world.checkout)
+    assert production.world.platform.live_sha() == head
