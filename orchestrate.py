@@ -44,6 +44,7 @@ if __name__ == "__main__":
     OPTIONS = parse(sys.argv[1:])  # before the imports below, so that --help and a mistyped option answer at once
 
 from steps import Plan, plan
+from steps.support.configuration import for_production, health_checks, load
 from steps.support.console.rim import guarded
 from steps.support.console.session import Run, session
 from steps.support.engine import clock
@@ -53,7 +54,6 @@ from steps.support.engine.lock import locked, refuse_if_locked
 from steps.support.engine.step import Change, NeedsHuman, Refused, Step
 from steps.support.production import production
 from steps.support.release import release
-from steps.support.settings import for_production, load
 from steps.support.stage import Stage
 
 Seen = Mapping[str, Any]  # what each step saw, by its name
@@ -163,7 +163,7 @@ async def remaining(stage: Stage, change: Change[Any], seen: Any, reserve: Reser
 async def released(options: Namespace) -> int:
     """Release to production; with --dry-run only look at it and plan."""
     settings = for_production(load(options.config))
-    what = release(settings.sql, settings.health_checks(settings.secrets.environment()))
+    what = release(settings.sql, health_checks(settings, settings.secrets.environment()))
     async with session("prod", what, settings, options) as run, production(settings) as stage:
         if options.dry_run:
             await look(stage, plan(what), run)
@@ -189,7 +189,7 @@ async def rehearse(options: Namespace, broken: str | None) -> int:
     from steps.support.standin.rehearsal import SECRETS, fault, rehearsal  # noqa: PLC0415 - production needs no stand-in
 
     settings = load(options.config)
-    what = release(settings.sql, settings.health_checks(SECRETS))
+    what = release(settings.sql, health_checks(settings, SECRETS))
     faults = fault(broken, tuple(step.name for step in plan(what)))
     async with session("dry-run", what, settings, options, broken) as run:
         async with rehearsal(settings, faults, run.journal, staged=options.staged) as stage:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from steps.support import settings
-from steps.support.settings import Misconfigured, for_production, load
+from steps.support.configuration import Misconfigured, for_production, health_checks, load
 
 
 @pytest.fixture(autouse=True)
@@ -99,7 +99,7 @@ def test_secrets_come_from_the_environment_or_a_dotenv_file_beside_the_settings(
     loaded = for_production(
         load(_config(tmp_path, 'site = "https://liveone.example"\nrepository = "."\n[vercel]\nproject = "liveone"'))
     )
-    cron, data = loaded.health_checks(loaded.secrets.environment())
+    cron, data = health_checks(loaded, loaded.secrets.environment())
     assert sorted(loaded.secrets.values()) == ["cron-from-file", "from-environment", "visitor"]
     assert cron.request.headers == {"Authorization": "Bearer cron-from-file"}
     assert data.request.headers == {"Cookie": "auth-token=visitor"}

@@ -14,6 +14,7 @@ from steps.support.stage import Stage
 ROOT = Path(__file__).parents[1]
 SOURCES = sorted([ROOT / "orchestrate.py", *(ROOT / "steps").rglob("*.py")])
 MAY_IMPORT_SETTINGS = {
+    "steps.support.configuration",
     "orchestrate",
     "steps.support.production",
     "steps.support.console.session",
@@ -58,7 +59,7 @@ def test_imports_go_one_way(path: Path) -> None:
 @pytest.mark.parametrize("path", SOURCES, ids=_module)
 def test_settings_are_seen_only_by_whoever_builds(path: Path) -> None:
     """No step, gateway or engine part reads the configuration."""
-    reads = any(name.startswith("steps.support.settings") for name in _imports(path))
+    reads = any(name.startswith(("steps.support.settings", "steps.support.configuration")) for name in _imports(path))
     assert not reads or _module(path) in MAY_IMPORT_SETTINGS
 
 

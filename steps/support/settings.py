@@ -1,4 +1,4 @@
-"""All configuration, read once: a TOML table, the environment, and secrets. All gaps and mistakes are told at once.
+"""All configuration: every setting with its type and default, and where it comes from.
 
 Keys come from `[tool.orchestrate]` of pyproject.toml, or from the top level of the file given by --config; each can be
 set in the environment as ORCHESTRATE_<KEY>, with `__` between levels. Secrets come from the environment or a `.env`
@@ -6,12 +6,8 @@ file beside the configuration, never from the table. Only whoever builds a stage
 """
 
 import os
-import re
-import tomllib
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal, Self
-from urllib.parse import urlsplit
+from typing import Literal, Self
 
 import jmespath
 from jmespath.exceptions import JMESPathError
@@ -21,28 +17,10 @@ from pydantic import (
     Field,
     PositiveFloat,
     SecretStr,
-    ValidationError,
     field_validator,
     model_validator,
 )
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
-
-from steps.support.gateways.site import Request
-from steps.support.problem import Problem
-from steps.support.release import HealthCheck
-
-PROJECT = Path(__file__).parents[2]
-
-
-class Misconfigured(Problem):
-    """One or more settings are missing or wrong; the cause lists each on a line of its own."""
-
-    def __init__(self, mistakes: list[str]) -> None:
-        super().__init__("reading", "the settings", "\n  ".join(["", *mistakes]), "README.md lists every setting.")
-
-    def __str__(self) -> str:
-        """Give one line a mistake."""
-        return f"{self.operation} {self.subject}:{self.cause}\n{self.remedy}"
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 
 class _Table(BaseModel):
@@ -198,118 +176,3 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Let the environment overrule the file."""
         return env_settings, init_settings
-
-    def health_checks(self, environment: dict[str, str]) -> tuple[HealthCheck, ...]:
-        """Give the questions to the site, `$NAME` in headers filled in."""
-        return tuple(_check(health, environment) for health in self.health)
-
-
-def load(config: Path | None) -> Settings:
-    """Read the settings. Raises Misconfigured with every mistake there is."""
-    path = config or PROJECT / "pyproject.toml"
-    table, base = _table(path), path.resolve().parent
-    table = table if config else table.get("tool", {}).get("orchestrate", {})
-    mistakes = list(_unknown_variables())
-    try:
-        settings = Settings(**{**table, "secrets": Secrets(_env_file=base / ".env")})
-    except SettingsError as error:
-        raise Misconfigured([*mistakes, f"{error}: in the environment, lists and tables are written as JSON"]) from None
-    except ValidationError as error:
-        raise Misconfigured([*mistakes, *map(_told, error.errors(include_url=False, include_input=False))]) from None
-    if mistakes:
-        raise Misconfigured(mistakes)
-    return settings.model_copy(
-        update={key: base / path for key in ("repository", "sql", "runs") if (path := getattr(settings, key))}
-    )
-
-
-def for_production(settings: Settings) -> Settings:
-    """Give the settings with what the environment adds. Raises Misconfigured with everything that production lacks."""
-    secrets = settings.secrets
-    turso = TursoSettings(url=settings.turso.url or secrets.turso_database_url or "")
-    vercel = settings.vercel.model_copy(update={"team": settings.vercel.team or secrets.vercel_team_id})
-    filled = settings.model_copy(update={"turso": turso, "vercel": vercel})
-    if mistakes := [*_missing(filled), *_unfilled_headers(filled), *_not_addresses(filled)]:
-        raise Misconfigured(mistakes)
-    return filled
-
-
-def _missing(settings: Settings) -> Iterator[str]:
-    needed = {
-        "repository": settings.repository,
-        "site": settings.site,
-        "vercel.project": settings.vercel.project,
-        "turso.url (TURSO_DATABASE_URL)": settings.turso.url,
-        "VERCEL_TOKEN": settings.secrets.vercel_token,
-    }
-    yield from (f"{name} is not set" for name, value in needed.items() if not value)
-    if settings.repository and not settings.repository.is_dir():
-        yield f"repository: there is no folder {settings.repository}"
-
-
-def _unfilled_headers(settings: Settings) -> Iterator[str]:
-    environment = settings.secrets.environment()
-    for check in settings.health:
-        for name in _names(check):
-            if not environment.get(name):
-                yield f"{name} is not set, and the health check {check.name!r} sends it"
-
-
-def _not_addresses(settings: Settings) -> Iterator[str]:
-    for key, value in {"site": settings.site, "vercel.api": settings.vercel.api}.items():
-        if value and not _is_address(value):
-            yield f"{key}: {value!r} is not an http(s) address"
-    if settings.turso.url and not settings.turso.url.startswith(("libsql://", "https://", "http://", "file:")):
-        yield "turso.url: it must begin with libsql://, https://, http:// or file:"
-    for name, secret in settings.secrets:
-        if isinstance(secret, SecretStr) and not secret.get_secret_value().isascii():
-            yield f"{name.upper()}: it holds characters that no token has; copy it once more"
-
-
-def _is_address(value: str) -> bool:
-    try:
-        parts = urlsplit(value)
-        return parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
-    except ValueError:
-        return False
-
-
-def secret_values(settings: Settings) -> list[str]:
-    """Give every text that must never be shown: the secrets, and whatever headers are filled with."""
-    environment = settings.secrets.environment()
-    named = [environment.get(name, "") for check in settings.health for name in _names(check)]
-    return [*settings.secrets.values(), *named]
-
-
-def _table(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise Misconfigured([f"{path}: {error}"]) from None
-    except tomllib.TOMLDecodeError as error:
-        raise Misconfigured([f"{path} is not TOML: {error}"]) from None
-
-
-def _unknown_variables() -> Iterator[str]:
-    for name in os.environ:
-        key = name.upper().removeprefix("ORCHESTRATE_").split("__")[0].lower()
-        if name.upper().startswith("ORCHESTRATE_") and key not in Settings.model_fields:
-            yield f"{name} in the environment is no setting"
-
-
-def _told(error: Any) -> str:
-    place = ".".join(map(str, error["loc"]))
-    plain = {"extra_forbidden": "there is no such setting", "path_type": "it must be a path"}.get(error["type"])
-    variable = f"ORCHESTRATE_{place.upper().replace('.', '__')}"
-    return f"{place}: {plain or error['msg'].removeprefix('Value error, ')} ({variable})"
-
-
-def _names(health: HealthSettings) -> list[str]:
-    return [name for value in health.headers.values() for name in re.findall(r"\$(\w+)", value)]
-
-
-def _check(health: HealthSettings, environment: dict[str, str]) -> HealthCheck:
-    headers = {
-        key: re.sub(r"\$(\w+)", lambda match: environment[match[1]], value) for key, value in health.headers.items()
-    }
-    return HealthCheck(health.name, Request(health.path, health.method, headers), health.expect, health.writes)

@@ -12,6 +12,7 @@ from pathlib import Path
 from traceback import format_exception
 from typing import Any
 
+from steps.support.configuration import secret_values
 from steps.support.console import report
 from steps.support.console.outlet import Outlet
 from steps.support.console.screen import Screen
@@ -21,7 +22,7 @@ from steps.support.engine.signals import Interrupts
 from steps.support.engine.step import Refused
 from steps.support.redaction import Redactor
 from steps.support.release import Release
-from steps.support.settings import Settings, secret_values
+from steps.support.settings import Settings
 
 LEASE_SLACK = 60.0  # seconds that the lock outlasts the longest run, going back after a suspend included
 
