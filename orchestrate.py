@@ -49,6 +49,7 @@ from steps.support.console.rim import guarded
 from steps.support.console.session import Run, session
 from steps.support.engine import clock
 from steps.support.engine.budget import Reserve, Window, preflight
+from steps.support.engine.downtime import probing
 from steps.support.engine.journal import reason
 from steps.support.engine.lock import locked, refuse_if_locked
 from steps.support.engine.step import Change, NeedsHuman, Refused, Step
@@ -69,7 +70,8 @@ async def carry(stage: Stage, steps: Plan, run: Run) -> None:
         async with preflight():
             for change in (step for step in steps if isinstance(step, Change)):
                 await change.recheck(stage, seen[change.name])
-        await forward_or_back(stage, steps, seen, run)
+        async with probing(stage.site, run.probe, run.journal):
+            await forward_or_back(stage, steps, seen, run)
 
 
 async def look(stage: Stage, steps: Plan, run: Run) -> Seen:

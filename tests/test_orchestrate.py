@@ -148,7 +148,7 @@ def _play(tmp_path: Path, *steps: Step[Any]) -> _Ending:
             change={"name": "c", "sha256": "0"},
         )
         interrupts = Interrupts(lambda name: journal.note("signal", name=name))
-        played = Run("r", journal, Budget(120.0, 30.0, LIMITS), interrupts, _well)
+        played = Run("r", journal, Budget(120.0, 30.0, LIMITS), interrupts, None, _well)
         loop = asyncio.get_running_loop()
         begun = loop.time()
         with interrupts.installed():

@@ -31,6 +31,11 @@ class Release:
     change: DatabaseChange
     health: tuple[HealthCheck, ...]
 
+    @property
+    def probe(self) -> Request | None:
+        """Give the question by which downtime is measured: the first that writes nothing."""
+        return next((check.request for check in self.health if not check.writes), None)
+
 
 def release(sql: Path, health: tuple[HealthCheck, ...]) -> Release:
     """Make a new run of what the SQL folder holds now; names of runs sort by time: UTC stamp first."""

@@ -36,7 +36,7 @@ def test_a_long_failure_is_cut_while_it_runs_and_whole_at_the_end() -> None:
     cause = "x" * 500
     ended = {
         "event": "ended", "verdict": "rolled_back", "exit_code": 1, "mode": "prod", "cause": cause, "next_action": "Mend it.",
-        "remains": [], "folder": "runs/r", "runbook": "runbook.md#rolled-back", "budget": {"used_seconds": 3.0},
+        "remains": [], "downtime": None, "folder": "runs/r", "runbook": "runbook.md#rolled-back", "budget": {"used_seconds": 3.0},
     }  # fmt: skip
     failed, _, headline, whole, *_ = _shown(
         {"event": "failed", "step": "git_push", "cause": cause, "clock": 1.0}, ended
@@ -58,7 +58,7 @@ def test_what_remains_is_the_first_thing_told() -> None:
     """Where a human is needed, the end begins with what is still there."""
     ended = {
         "event": "ended", "verdict": "needs_human", "exit_code": 4, "mode": "prod", "cause": "it failed", "next_action": "Follow.",
-        "remains": ["production is dpl_2", "main is at abc"], "folder": "runs/r", "runbook": "runbook.md#needs-human", "budget": {"used_seconds": 3.0},
+        "remains": ["production is dpl_2", "main is at abc"], "downtime": None, "folder": "runs/r", "runbook": "runbook.md#needs-human", "budget": {"used_seconds": 3.0},
     }  # fmt: skip
     _, headline, first, second, *_ = _shown(ended)
     assert headline.startswith("NEEDS A HUMAN")

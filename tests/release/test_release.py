@@ -33,6 +33,8 @@ async def test_a_release_arrives_and_loses_nothing(large_production: Production)
     assert (await production.git("rev-parse", "main"), production.world.platform.live_sha()) == (head, head)
     assert "user_systems" in after.schema
     assert set(statuses) == {200}
+    assert ending.report["downtime"]["failed_probes"] == 0
+    assert ending.report["downtime"]["probes"] > 5
 
 
 async def test_a_failing_health_check_puts_everything_back(large_production: Production) -> None:

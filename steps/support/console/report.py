@@ -29,6 +29,7 @@ def fold(events: Sequence[Event]) -> dict[str, Any]:
         "started_at": started["at"],
         "order": opened["order"],
         "budget": {**opened["budget"], "used_seconds": _used(events)},
+        "downtime": (_last(events, "probed") or {}).get("downtime"),
         "plan": _planned(events),
         "steps": [*_steps(events), *_not_begun(events)],
         "undo": [*_undos(events), *_left(events)],

@@ -87,13 +87,24 @@ def _ended(event: Event) -> list[Line]:
     verdict, used = event["verdict"], event["budget"]["used_seconds"]
     colour, words = ENDINGS.get(verdict) or ENDINGS[event["mode"], verdict]
     took = f" (exit code {event['exit_code']}{f', {used:.1f} s' if used else ''})"
-    told = {"cause": event["cause"], "next": event["next_action"], "report": f"{event['folder']}/report.json"}
+    told = {
+        "downtime": _downtime(event["downtime"]),
+        "cause": event["cause"],
+        "next": event["next_action"],
+        "report": f"{event['folder']}/report.json",
+    }
     return [
         EMPTY,
         (words + took, colour, "", ""),
         *(_named("remains", what) for what in event["remains"]),
         *(_named(name, str(text)) for name, text in {**told, "see": event["runbook"]}.items() if text),
     ]
+
+
+def _downtime(seen: Mapping[str, Any] | None) -> str:
+    if not seen or not seen["probes"]:
+        return ""
+    return f"{seen['observed_seconds']:.1f} s: {seen['failed_probes']} of {seen['probes']} visits refused"
 
 
 def _named(name: str, words: str) -> Line:

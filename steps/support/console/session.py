@@ -20,6 +20,7 @@ from steps.support.engine.budget import Budget
 from steps.support.engine.journal import Event, Journal, reason
 from steps.support.engine.signals import Interrupts
 from steps.support.engine.step import Refused
+from steps.support.gateways.site import Request
 from steps.support.redaction import Redactor
 from steps.support.release import Release
 from steps.support.settings import Settings
@@ -35,6 +36,7 @@ class Run:
     journal: Journal
     budget: Budget
     interrupts: Interrupts
+    probe: Request | None
     ask: Callable[[], Any]
 
     @property
@@ -66,7 +68,7 @@ async def session(
         journal.listen(partial(_printed, out) if options.json else Screen(out))
         journal.note("opened", mode=mode, broken=broken, order=release.order, **_agreed(release, budget))
         try:
-            yield Run(release.run, journal, budget, interrupts, ask)
+            yield Run(release.run, journal, budget, interrupts, release.probe, ask)
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - every ending ends in a report
             journal.note("stopped", **reason(error))
             if options.verbose:
