@@ -109,10 +109,14 @@ def health_checks(settings: Settings, environment: dict[str, str]) -> tuple[Heal
 
 
 def _check(health: HealthSettings, environment: dict[str, str]) -> HealthCheck:
-    headers = {
-        key: re.sub(r"\$(\w+)", lambda match: environment[match[1]], value) for key, value in health.headers.items()
-    }
-    return HealthCheck(health.name, Request(health.path, health.method, headers), health.expect, health.writes)
+    def filled(headers: dict[str, str]) -> dict[str, str]:
+        return {key: re.sub(r"\$(\w+)", lambda match: environment[match[1]], value) for key, value in headers.items()}
+
+    request, before = Request(health.path, health.method, filled(health.headers)), None
+    if asked := health.before:
+        earlier = Request(asked.path, health.method, filled(asked.headers))
+        before = HealthCheck(health.name, earlier, asked.expect, health.writes)
+    return HealthCheck(health.name, request, health.expect, health.writes, before)
 
 
 def secret_values(settings: Settings) -> list[str]:
@@ -146,4 +150,5 @@ def _told(error: Any) -> str:
 
 
 def _names(health: HealthSettings) -> list[str]:
-    return [name for value in health.headers.values() for name in re.findall(r"\$(\w+)", value)]
+    headers = [health.headers, health.before.headers if health.before else {}]
+    return [name for each in headers for value in each.values() for name in re.findall(r"\$(\w+)", value)]

@@ -8,18 +8,29 @@ from pathlib import Path
 from steps.support.gateways.site import Request
 from steps.support.sql_folder import DatabaseChange, read_change
 
+TURNED_AWAY = "status == `401` || status == `403` || status == `404`"
+
 
 @dataclass(frozen=True, slots=True)
 class HealthCheck:
     """A question to the site, and what must be true of the answer.
 
     `expect`: JMESPath expressions over {status, body, baseline, committed_at}. `writes`: asking it changes data.
+    `before`: the same question as it is asked before the change, where the code that is live then is asked otherwise.
     """
 
     name: str
     request: Request
     expect: tuple[str, ...]
     writes: bool = False
+    before: "HealthCheck | None" = None
+
+    @property
+    def harmless(self) -> "HealthCheck":
+        """Give a check that writes nothing in place of one that does: without a key, the site must turn it away."""
+        if not self.writes:
+            return self
+        return HealthCheck(self.name, Request(self.request.path, self.request.method), (TURNED_AWAY,))
 
 
 @dataclass(frozen=True, slots=True)

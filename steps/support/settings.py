@@ -71,6 +71,14 @@ class RehearsalSettings(_Table):
     sqld: Path | None = Field(None, description="the libSQL server; else the one on PATH, else the project's own cache")
 
 
+class BeforeSettings(_Table):
+    """How a question is asked before the change, where that differs."""
+
+    path: str
+    headers: dict[str, str] = {}
+    expect: tuple[str, ...] = ("status == `200`",)
+
+
 class HealthSettings(_Table):
     """One question to the site."""
 
@@ -79,6 +87,7 @@ class HealthSettings(_Table):
     method: Literal["GET", "POST", "HEAD"] = "GET"
     headers: dict[str, str] = {}
     expect: tuple[str, ...] = ("status == `200`",)
+    before: BeforeSettings | None = None
     writes: bool = False
 
     @field_validator("expect")
@@ -116,7 +125,7 @@ DEFAULT_HEALTH = (
             "body.error == `null`",
             "body.latest",
             "body.displayName == baseline.displayName || !(baseline.displayName)",
-            "body.polling.lastSuccessTime",
+            "is_fresh(body.polling.lastSuccessTime, baseline.polling.lastSuccessTime, committed_at)",
             "!(baseline.historical.yesterday) || body.historical.yesterday",
         ),
     ),

@@ -178,10 +178,33 @@ async def test_secrets_are_nowhere_in_what_is_kept(production: Production) -> No
 
 
 async def test_looking_changes_nothing(production: Production) -> None:
-    """--prod --dry-run looks and plans, leaves the world as it was, and makes no table of its own."""
+    """--prod --dry-run looks and plans, polls nothing, leaves the world as it was, and makes no table of its own."""
     before = await production.state()
-    ending = await production.release("--dry-run", health=FAILING)
+    ending = await production.release("--dry-run", health=BUILT_IN)
     assert (ending.code, ending.report["verdict"]) == (0, "rehearsed"), ending.report
     assert [step["name"] for step in ending.report["plan"]] == [*CHANGES, "verification_query", "health_checks"]
     assert await production.state() == before
     assert await production.sql("SELECT name FROM sqlite_schema WHERE name GLOB '_orchestrate_*'") == []
+
+
+async def test_code_that_is_asked_otherwise_before(production: Production) -> None:
+    """Where the new code's question differs, the old code is asked its own, and the new one only after the change."""
+    headers = '{ Cookie = "auth-token=$SITE_AUTH_TOKEN" }'
+    health = (
+        f'[[health]]\nname = "data"\npath = "/api/data?systemId=1"\nheaders = {headers}\n'
+        'expect = ["status == `200`", "committed_at", "body.vendorSiteId == baseline.vendorSiteId"]\n'
+        f'before = {{ path = "/api/data", headers = {headers}, expect = ["status == `200`", "body.latest"] }}\n'
+    )
+    ending = await production.release(health=health)
+    assert (ending.code, ending.report["verdict"]) == (0, "deployed"), ending.report
+
+
+async def test_a_cron_that_stopped_polling_is_seen(production: Production) -> None:
+    """A site whose data is not newer than the commit is not well, although it answers 200."""
+    stale = (
+        '[[health]]\nname = "data"\npath = "/api/data"\nheaders = { Cookie = "auth-token=$SITE_AUTH_TOKEN" }\n'
+        'expect = ["status == `200`", "is_fresh(body.polling.lastSuccessTime, baseline.polling.lastSuccessTime, committed_at)"]\n'
+    )
+    ending = await production.release(health=stale)
+    assert (ending.code, ending.report["verdict"]) == (1, "rolled_back"), ending.report
+    assert "is_fresh" in ending.report["cause"]

@@ -1,0 +1,61 @@
+"""What must be true of an answer."""
+
+from typing import Any
+
+import pytest
+
+from steps.health_checks import away
+from steps.support.expectation import fresh, holds
+
+AT, EARLIER, LATER = "2025-08-30T11:46:00+10:00", "2025-08-30T11:45:00+10:00", "2025-08-30T01:46:30+00:00"
+
+
+@pytest.mark.parametrize(
+    ("time", "before", "committed", "is_fresh"),
+    [
+        (AT, EARLIER, None, True),
+        (None, None, None, False),
+        (AT, EARLIER, EARLIER, True),
+        (AT, AT, EARLIER, False),
+        (AT, None, EARLIER, True),
+        (AT, EARLIER, "2025-08-30T01:46:02+00:00", True),
+        (AT, EARLIER, "2025-08-30T01:46:03+00:00", False),
+        (LATER, AT, AT, True),
+        (None, AT, AT, False),
+    ],
+)
+def test_fresh(time: str | None, before: str | None, committed: str | None, is_fresh: bool) -> None:  # noqa: FBT001 - a column of the table
+    """Fresh is newer than the baseline, and not before the commit by more than two seconds, whatever the offsets."""
+    assert fresh(time, before, committed) is is_fresh
+
+
+@pytest.mark.parametrize(
+    ("expression", "facts", "true"),
+    [
+        ("status == `200`", {"status": 200}, True),
+        ("body.a.b", {"body": None}, False),
+        ("length(body.results) >= `1`", {"body": {}}, False),
+        (
+            "is_fresh(body.t, baseline.t, committed_at)",
+            {"body": {"t": AT}, "baseline": {"t": EARLIER}, "committed_at": EARLIER},
+            True,
+        ),
+        ("is_fresh(body.t, baseline.t, committed_at)", {"body": {"t": 5}, "baseline": {}, "committed_at": AT}, False),
+        (
+            "is_fresh(body.t, baseline.t, committed_at)",
+            {"body": {"t": "not a time"}, "baseline": {}, "committed_at": AT},
+            False,
+        ),
+    ],
+)
+def test_an_answer_of_another_shape_is_no_error(expression: str, facts: dict[str, Any], true: bool) -> None:  # noqa: FBT001 - a column of the table
+    """What cannot be asked of an answer is not true of it."""
+    assert holds(expression, facts) is true
+
+
+@pytest.mark.parametrize(
+    ("now", "wait"), [(0, 3), (2.5, 0.5), (3, 0), (30, 0), (57, 0), (58, 5), (59.5, 3.5), (120, 3)]
+)
+def test_a_cron_is_asked_away_from_the_full_minute(now: float, wait: float) -> None:
+    """Within three seconds of the platform's own call the tool waits until it is over."""
+    assert away(now) == pytest.approx(wait)
