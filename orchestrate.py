@@ -96,7 +96,10 @@ async def forward_or_back(stage: Stage, steps: Plan, seen: Seen, run: Run) -> No
     except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - whatever it is, what was begun goes back
         with run.interrupts.turning_back():
             run.journal.note("turned_back", **reason(error), used=window.used)
-            await back(stage, begun, seen, window.turn_back(), run)
+            reserve = window.turn_back()
+            if reserve.overslept:
+                run.warn("the machine was suspended past the budget: going back gets its whole reserve from now")
+            await back(stage, begun, seen, reserve, run)
 
 
 async def forward(  # noqa: PLR0913, PLR0917 - everything that going forward is made of

@@ -8,15 +8,7 @@ from steps.support.engine.step import Change, Done, Failed
 from steps.support.release import Release
 from steps.support.retry import bring_about, insist
 from steps.support.stage import Stage
-from steps.support.switch import Production
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """The commit to go live, and what is live before it."""
-
-    sha: str
-    production: Production
+from steps.support.switch import Seen
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +21,7 @@ class Activation(Change[Seen]):
 
     async def look(self, stage: Stage) -> Seen:
         """See what is live, and whether a new build goes live by itself."""
-        return Seen(await stage.git.head(), await switch.production(stage.vercel))
+        return await switch.look(stage)
 
     def plan(self, seen: Seen) -> str:
         """Say who turns the switch."""
@@ -46,7 +38,7 @@ class Activation(Change[Seen]):
             return await _confirm(stage, deployment.id)
         project = await insist(stage.vercel.project)
         promote = partial(stage.vercel.promote, project, deployment.id)
-        await bring_about(partial(_is_live, stage, deployment.id), promote, every=switch.POLL)
+        await bring_about(partial(switch.is_live, stage.vercel, deployment.id), promote, every=switch.POLL)
         await _auto_assign_off(stage)
         facts = {"deployment": {"id": deployment.id, "sha": seen.sha, "previous_id": seen.production.id}}
         return Done(f"{deployment.id} is live; auto-assign stays off, as it was", facts)
@@ -73,10 +65,6 @@ async def _confirm(stage: Stage, identifier: str) -> Done:
             "Somebody turned the switch: settle with them what is to be live.",
         )
     return Done(f"{identifier} is live")
-
-
-async def _is_live(stage: Stage, identifier: str) -> bool:
-    return await stage.vercel.live() == identifier
 
 
 async def _auto_assign_off(stage: Stage) -> None:

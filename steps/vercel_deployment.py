@@ -12,18 +12,10 @@ from steps.support.gateways.vercel import Deployment, Vercel
 from steps.support.release import Release
 from steps.support.retry import bring_about, insist
 from steps.support.stage import Stage
-from steps.support.switch import Production
+from steps.support.switch import Seen
 
 TAKEN_UP = 3.0  # seconds in which the platform takes up a pushed commit
 GOES_LIVE = 3.0  # seconds in which a built deployment goes live by itself
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """The commit to come, and what is live before it."""
-
-    sha: str
-    production: Production
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +29,7 @@ class VercelDeployment(Change[Seen]):
 
     async def look(self, stage: Stage) -> Seen:
         """See what is live, and whether a new build goes live by itself."""
-        return Seen(await stage.git.head(), await switch.production(stage.vercel))
+        return await switch.look(stage)
 
     def plan(self, seen: Seen) -> str:
         """Say what is waited for."""

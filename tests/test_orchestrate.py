@@ -212,6 +212,9 @@ def test_a_run_that_overslept_goes_back_with_a_whole_reserve(tmp_path: Path) -> 
     ending = _play(tmp_path, PUSH, _Change("turso_migration", _suspended, _taking(11)), MIGRATE)
     assert (ending.verdict, ending.undone) == ("rolled_back", BOTH)
     assert ending.seconds == pytest.approx(511, abs=0.1)
+    told = report.fold(ending.events)
+    assert told["budget"]["used_seconds"] > told["budget"]["total"]
+    assert "suspended past the budget" in told["warnings"][0]
 
 
 def test_undos_never_outlive_the_budget(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from steps.support.engine.step import Done, Failed, Refused
 from steps.support.gateways.answers import NotSent, Rejected, Unknown
 from steps.support.gateways.vercel import Deployment, Vercel
 from steps.support.retry import bring_about, insist
+from steps.support.stage import Stage
 
 POLL = 1.0  # seconds between two looks at the platform
 NO_DEPLOYMENT = 20.0  # seconds after which a push that shows no deployment will show none
@@ -26,8 +27,20 @@ class Production:
     auto_assign: bool
 
 
-async def production(vercel: Vercel) -> Production:
-    """Read what is live. Raises Refused when target and alias disagree, or nothing is live."""
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """The commit that is to go live, and what is live before it."""
+
+    sha: str
+    production: Production
+
+
+async def look(stage: Stage) -> Seen:
+    """See what is to go live and what is. Raises Refused when production does not agree with itself."""
+    return Seen(await stage.git.head(), await _production(stage.vercel))
+
+
+async def _production(vercel: Vercel) -> Production:
     try:
         project, served = await vercel.project(), await vercel.served()
         if served is None or served != project.production_id:
@@ -79,7 +92,7 @@ async def back(vercel: Vercel, sha: str, before: Production) -> Done:
     if not {served, project.production_id} <= {*mine, before.id}:
         cause = f"it serves {served}, which is neither this run's nor the one before"
         raise Failed("putting back", vercel.host, cause, "Somebody deployed meanwhile: settle what is to be live.")
-    await bring_about(partial(_is_live, vercel, before.id), partial(vercel.roll_back, project, before.id), every=0.25)
+    await bring_about(partial(is_live, vercel, before.id), partial(vercel.roll_back, project, before.id), every=0.25)
     pinned = "the project is pinned: nothing goes live by itself until auto-assign is on again"
     return Done(f"{before.id} is live again; {pinned}", {"pinned": True})
 
@@ -105,5 +118,6 @@ async def _settled(vercel: Vercel, mine: set[str]) -> None:
                 await asyncio.sleep(0.25)
 
 
-async def _is_live(vercel: Vercel, identifier: str) -> bool:
+async def is_live(vercel: Vercel, identifier: str) -> bool:
+    """Say whether production target and public alias are this deployment."""
     return await vercel.live() == identifier

@@ -65,10 +65,6 @@ class Git:
         """Give the id of a commit's tree."""
         return await self._field("%T", sha)
 
-    async def parents(self, sha: str) -> tuple[str, ...]:
-        """Give the ids of a commit's parents; none for a first commit."""
-        return tuple((await self._field("%P", sha)).split())
-
     async def uncommitted(self) -> tuple[str, ...]:
         """Name the files that differ from HEAD, untracked ones too, with control characters escaped."""
         status = ("status", "--porcelain", "-z", "--untracked-files=normal", "--no-renames")
