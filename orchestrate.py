@@ -4,7 +4,6 @@ import asyncio
 import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping, Sequence
-from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +43,7 @@ if __name__ == "__main__":
     OPTIONS = parse(sys.argv[1:])  # before the imports below, so that --help and a mistyped option answer at once
 
 from steps import Plan, plan
-from steps.support.configuration import for_production, health_checks, load
+from steps.support.configuration import demands, for_production, health_checks, load
 from steps.support.console.rim import guarded
 from steps.support.console.session import Run, session
 from steps.support.engine import clock
@@ -88,10 +87,12 @@ async def look(stage: Stage, steps: Plan, run: Run) -> Seen:
 
 async def forward_or_back(stage: Stage, steps: Plan, seen: Seen, run: Run) -> None:
     """Act in order under the clock; whatever ends it early has everything that was begun put back."""
-    window, begun = run.budget.start(), list[Change[Any]]()
-    run.journal.note("started")
+    window, begun = run.start(run.budget), list[Change[Any]]()
     try:
-        await forward(stage, steps, seen, window, run, begun)
+        for step in steps:
+            if follows := window.budget.after(step):
+                window = run.start(follows)
+            await forward(stage, step, steps, seen, window, run, begun)
         run.journal.note("arrived", used=window.used)
     except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - whatever it is, what was begun goes back
         with run.interrupts.turning_back():
@@ -100,39 +101,43 @@ async def forward_or_back(stage: Stage, steps: Plan, seen: Seen, run: Run) -> No
             if reserve.overslept:
                 run.warn("the machine was suspended past the budget: going back gets its whole reserve from now")
             await back(stage, begun, seen, reserve, run)
+    else:
+        if kept := [change for change in begun if change.temporary]:
+            with run.interrupts.turning_back():
+                await back(stage, kept, seen, window.turn_back(), run)
 
 
 async def forward(  # noqa: PLR0913, PLR0917 - everything that going forward is made of
-    stage: Stage, steps: Plan, seen: Seen, window: Window, run: Run, begun: list[Change[Any]]
+    stage: Stage, step: Step[Any], steps: Plan, seen: Seen, window: Window, run: Run, begun: list[Change[Any]]
 ) -> None:
-    """Act each step within its limit. A change counts as begun before it acts: a call cut off may still land."""
-    for step in steps:
-        begins = [change for change in begun_with(step, steps) if change not in begun]
-        window.admit(step)
-        limit = window.limit(step.name)
-        saw = {change.name: seen[change.name] for change in begins}  # what their undo will need
-        run.journal.intend("begun", step=step.name, begins=list(saw), saw=saw, limit=limit)
-        begun += begins
-        try:
-            with run.journal.timed("", step.name) as said:
-                async with window.scope(step.name):
-                    said(await step.act(stage, seen[step.name]))
-        except Refused:
-            begun[:] = [change for change in begun if change not in begins]  # it is certain that nothing was done
-            raise
+    """Act a step within its limit. A change counts as begun before it acts: a call cut off may still land."""
+    window.admit(step)
+    before, begins = list(begun), begun_with(step, steps)
+    saw = {change.name: seen[change.name] for change in begins}  # what their undo will need
+    prepares, limit = isinstance(step, Change) and step.prepares, window.limit(step.name)
+    run.journal.intend("begun", step=step.name, begins=list(saw), saw=saw, prepares=prepares, limit=limit)
+    begun[:] = [each for each in steps if isinstance(each, Change) and each in (*before, *begins)]
+    try:
+        with run.journal.timed("", step.name) as said:
+            async with window.scope(step.name):
+                said(await step.act(stage, seen[step.name]))
+    except Refused:
+        begun[:] = before  # it is certain that nothing was done
+        raise
 
 
 def begun_with(step: Step[Any], steps: Plan) -> list[Change[Any]]:
-    """Give the changes that begin with this step: itself, and those after it that it sets off."""
-    later = [each for each in steps[steps.index(step) + 1 :] if isinstance(each, Change)]
-    return [step, *takewhile(lambda each: each.triggered, later)] if isinstance(step, Change) else []
+    """Give the changes that begin with this step: itself, and those that it sets off."""
+    if not isinstance(step, Change):
+        return []
+    return [step, *(each for each in steps if isinstance(each, Change) and step.triggers and each.triggered)]
 
 
 async def back(stage: Stage, begun: Sequence[Change[Any]], seen: Seen, reserve: Reserve, run: Run) -> None:
     """Undo newest first; one that fails stops no other, unless what is older rests on it. Then look at the world."""
     stuck: list[Change[Any]] = []
     for change in reversed(begun):
-        if foundation := next((each.name for each in stuck if each.foundation), ""):
+        if not change.temporary and (foundation := next((each.name for each in stuck if each.foundation), "")):
             run.journal.note("left", step=change.name, cause=f"it rests on {foundation}, which is not put back")
         elif not await undone(stage, change, seen[change.name], reserve, run):
             stuck.append(change)
@@ -169,7 +174,8 @@ async def released(options: Namespace) -> int:
     """Release to production; with --dry-run only look at it and plan."""
     settings = for_production(load(options.config))
     checks = health_checks(settings, settings.secrets.environment())
-    what = release(settings.sql, tuple(check.harmless for check in checks) if options.dry_run else checks)
+    asked = tuple(check.harmless for check in checks) if options.dry_run else checks
+    what = release(settings.sql, asked, demands(settings))
     async with session("prod", what, settings, options) as run, production(settings) as stage:
         if options.dry_run:
             await look(stage, plan(what), run)
@@ -195,7 +201,7 @@ async def rehearse(options: Namespace, broken: str | None) -> int:
     from steps.support.standin.rehearsal import SECRETS, fault, rehearsal  # noqa: PLC0415 - production needs no stand-in
 
     settings = load(options.config)
-    what = release(settings.sql, health_checks(settings, SECRETS))
+    what = release(settings.sql, health_checks(settings, SECRETS), demands(settings))
     faults = fault(broken, tuple(step.name for step in plan(what)))
     async with session("dry-run", what, settings, options, broken) as run:
         async with rehearsal(settings, faults, run.journal, staged=options.staged) as stage:

@@ -6,6 +6,7 @@ from typing import Any
 from steps.activation import Activation
 from steps.git_push import GitPush
 from steps.health_checks import HealthChecks
+from steps.pause_crons import PauseCrons
 from steps.support.engine.step import Step
 from steps.support.release import Release
 from steps.turso_migration import TursoMigration
@@ -15,10 +16,26 @@ from steps.verification_query import VerificationQuery
 Order = tuple[Callable[[Release], Step[Any]], ...]
 
 # The new code reads both schemas: it goes live first, and the schema follows under it.
-CODE_FIRST: Order = (GitPush, VercelDeployment, Activation, TursoMigration, VerificationQuery, HealthChecks)
+CODE_FIRST: Order = (
+    PauseCrons,
+    GitPush,
+    VercelDeployment,
+    Activation,
+    TursoMigration,
+    VerificationQuery,
+    HealthChecks,
+)
 
 # The old code reads both schemas: the schema goes first, and the new code, built and waiting, goes live on it.
-DATA_FIRST: Order = (GitPush, VercelDeployment, TursoMigration, VerificationQuery, Activation, HealthChecks)
+DATA_FIRST: Order = (
+    PauseCrons,
+    GitPush,
+    VercelDeployment,
+    TursoMigration,
+    VerificationQuery,
+    Activation,
+    HealthChecks,
+)
 
 ORDERS = {"CODE_FIRST": CODE_FIRST, "DATA_FIRST": DATA_FIRST}
 
@@ -26,6 +43,10 @@ Plan = tuple[Step[Any], ...]
 
 
 def plan(release: Release) -> Plan:
-    """Give the steps of this release, in its order; a release of code alone has none for the database."""
-    spared = () if release.change.migrate else (TursoMigration, VerificationQuery)
-    return tuple(step(release) for step in ORDERS[release.order] if step not in spared)
+    """Give the steps of this release, in its order, less those that it has no use for."""
+    needed: dict[Callable[[Release], Step[Any]], bool] = {
+        PauseCrons: release.demands.pause_crons,
+        TursoMigration: bool(release.change.migrate),
+        VerificationQuery: bool(release.change.migrate),
+    }
+    return tuple(step(release) for step in ORDERS[release.order] if needed.get(step, True))

@@ -3,74 +3,93 @@
 from dataclasses import dataclass
 from functools import partial
 
-from steps.support import switch
-from steps.support.engine.step import Change, Done, Failed
-from steps.support.release import Release
+from steps.support import build, switch
+from steps.support.asking import asked, settled
+from steps.support.engine.step import Change, Done, Failed, Refused
+from steps.support.gateways.vercel import Vercel
+from steps.support.release import HealthCheck, Release
 from steps.support.retry import bring_about, insist
 from steps.support.stage import Stage
 from steps.support.switch import Seen
 
+OWN_HOST = "Set VERCEL_AUTOMATION_BYPASS_SECRET where deployments are protected, and a key that works on their hosts."
+
 
 @dataclass(frozen=True, slots=True)
 class Activation(Change[Seen]):
-    """The switch of production, where the build did not turn it by itself."""
+    """The switch of production, where the build does not turn it by itself."""
 
     release: Release
     name = "activation"
     undo_share = 10 / 30
+    triggered = True  # by the push, should somebody have switched auto-assign on meanwhile
 
     async def look(self, stage: Stage) -> Seen:
-        """See what is live, and whether a new build goes live by itself."""
-        return await switch.look(stage)
+        """See what is live; where we turn the switch, also that a deployment can be asked on its own host."""
+        seen = await switch.look(stage)
+        if not seen.production.auto_assign:
+            for check in self._smoke:
+                _, wrong = await asked(stage.site, check.before or check, None, None, seen.production.host)
+                if wrong:
+                    cause = f"on its own host, {seen.production.host}, what is live is red: {wrong}"
+                    raise Refused("checking", check.name, cause, OWN_HOST)
+        return seen
 
     def plan(self, seen: Seen) -> str:
         """Say who turns the switch."""
-        return (
-            f"confirm that {seen.sha[:8]} is live"
-            if seen.production.auto_assign
-            else f"promote the deployment of {seen.sha[:8]}"
-        )
+        if seen.production.auto_assign:
+            return f"confirm that {seen.sha[:8]} is live"
+        paths = ", ".join(check.request.path for check in self._smoke) or "nothing"
+        return f"ask the staged deployment of {seen.sha[:8]} on its own host ({paths}), then promote it"
 
     async def act(self, stage: Stage, seen: Seen) -> Done:
         """Promote our deployment, or confirm that it is live."""
-        deployment = await switch.ours(stage.vercel, seen.sha)
+        deployment = await build.ours(stage.vercel, seen.sha)
         if seen.production.auto_assign:
-            return await _confirm(stage, deployment.id)
-        project = await insist(stage.vercel.project)
-        promote = partial(stage.vercel.promote, project, deployment.id)
-        await bring_about(partial(switch.is_live, stage.vercel, deployment.id), promote, every=switch.POLL)
-        await _auto_assign_off(stage)
-        facts = {"deployment": {"id": deployment.id, "sha": seen.sha, "previous_id": seen.production.id}}
-        return Done(f"{deployment.id} is live; auto-assign stays off, as it was", facts)
+            return await _confirm(stage.vercel, deployment.id)
+        for check in self._smoke:
+            await _refuse_unwell(stage, check, deployment.host)
+        await switch.promoted(stage.vercel, deployment.id, seen.production)
+        await _auto_assign_off(stage.vercel)
+        unpin = {"unpin": stage.vercel.unpinning} if seen.production.is_rolled_back else {}
+        said = f"{deployment.id} is live; auto-assign stays off, as it was"
+        return Done(said, {**switch.facts(seen, deployment.id), **unpin})
 
     async def undo(self, stage: Stage, seen: Seen) -> Done:
         """Where the switch is ours, put the deployment of before back, and auto-assign to off."""
         if seen.production.auto_assign:
             return Done("nothing to put back: it only confirmed")
         done = await switch.back(stage.vercel, seen.sha, seen.production)
-        await _auto_assign_off(stage)
+        await _auto_assign_off(stage.vercel)
         return done
 
     async def remains(self, stage: Stage, seen: Seen) -> str:
         """Compare what is live with what was."""
         return "" if seen.production.auto_assign else await switch.standing(stage.vercel, seen.sha, seen.production)
 
+    @property
+    def _smoke(self) -> list[HealthCheck]:
+        """Give the questions that a deployment can be asked before anybody is sent there: those that write nothing."""
+        return [check for check in self.release.health if not check.writes]
 
-async def _confirm(stage: Stage, identifier: str) -> Done:
-    if (now := await insist(stage.vercel.live)) != identifier:
-        raise Failed(
-            "confirming",
-            identifier,
-            f"{stage.vercel.host} serves {now}",
-            "Somebody turned the switch: settle with them what is to be live.",
-        )
+
+async def _refuse_unwell(stage: Stage, check: HealthCheck, host: str) -> None:
+    if wrong := await settled(stage.site, check, None, None, host):
+        remedy = "Nobody was sent there. Find out why on the deployment's logs."
+        raise Failed("asking the staged deployment on", host, wrong, remedy)
+
+
+async def _confirm(vercel: Vercel, identifier: str) -> Done:
+    if not await insist(partial(vercel.is_live, identifier)):
+        served = await insist(vercel.served)
+        raise Failed("confirming", identifier, f"{vercel.host} serves {served}", switch.FOREIGN)
     return Done(f"{identifier} is live")
 
 
-async def _auto_assign_off(stage: Stage) -> None:
+async def _auto_assign_off(vercel: Vercel) -> None:
     """Switch auto-assign off where promoting switched it on."""
 
     async def off() -> bool:
-        return not (await stage.vercel.project()).auto_assign
+        return not (await vercel.project()).auto_assign
 
-    await bring_about(off, partial(stage.vercel.set_auto_assign, on=False))
+    await bring_about(off, partial(vercel.set_auto_assign, on=False))

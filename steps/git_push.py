@@ -36,6 +36,8 @@ class GitPush(Change[Seen]):
     release: Release
     name = "git_push"
     undo_share = 8 / 30
+    prepares = True
+    triggers = True
 
     async def look(self, stage: Stage) -> Seen:
         """See a clean tree on the right branch, ahead of the remote's, and probe the permission to push."""

@@ -3,13 +3,15 @@
 import asyncio
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 
 from steps.support.engine.step import Change, Done, Failed, Refused
 from steps.support.gateways import ledger
-from steps.support.gateways.answers import NotSent, Rejected, Unknown
+from steps.support.gateways.answers import NotSent, Rejected
 from steps.support.gateways.ledger import Attempt
 from steps.support.gateways.migration import asserted
 from steps.support.gateways.turso import Row, Turso
+from steps.support.looking import looked
 from steps.support.problem import Problem
 from steps.support.release import Release
 from steps.support.retry import insist
@@ -40,15 +42,12 @@ class TursoMigration(Change[Seen]):
 
     async def look(self, stage: Stage) -> Seen:
         """See the schema, have the engine parse every statement, and make sure that the change is not there yet."""
-        try:
-            await _refuse_unparsable(stage.turso, self.release.change)
-            await _refuse_applied(stage.turso, self.release.change.name)
-            schema, tables = await stage.turso.schema(), await stage.turso.tables()
-            live = await stage.vercel.project()
-            commit = (await stage.vercel.deployment(live.production_id)).sha if live.production_id else ""
-        except (NotSent, Rejected, Unknown) as error:
-            raise Refused(error.operation, error.subject, error.cause, error.remedy) from None
-        return Seen(schema, tables, live.production_id or "", commit)
+        await looked(partial(_refuse_unparsable, stage.turso, self.release.change))
+        await looked(partial(_refuse_applied, stage.turso, self.release.change.name))
+        schema, tables = await looked(stage.turso.schema), await looked(stage.turso.tables)
+        live = (await looked(stage.vercel.project)).production_id or ""
+        commit = (await looked(partial(stage.vercel.deployment, live))).sha if live else ""
+        return Seen(schema, tables, live, commit)
 
     def plan(self, seen: Seen) -> str:
         """Say what runs, and what is asserted before it commits."""

@@ -4,18 +4,31 @@ import asyncio
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from statistics import median
 
-from steps.support import switch
-from steps.support.engine.step import Change, Done
+from steps.support import build, switch
+from steps.support.engine.step import Change, Done, Failed, Refused
 from steps.support.gateways.answers import Rejected
-from steps.support.gateways.vercel import Deployment, Vercel
+from steps.support.gateways.vercel import Vercel
+from steps.support.gateways.vercel_types import Deployment
+from steps.support.looking import looked
 from steps.support.release import Release
 from steps.support.retry import bring_about, insist
 from steps.support.stage import Stage
-from steps.support.switch import Seen
+from steps.support.switch import Production
 
 TAKEN_UP = 3.0  # seconds in which the platform takes up a pushed commit
 GOES_LIVE = 3.0  # seconds in which a built deployment goes live by itself
+BUILDS = 10  # recent builds whose times are looked at
+ALL_AT_ONCE = "Finish or abort it on the platform: a rollback would not reach whom it serves."
+
+
+@dataclass(frozen=True, slots=True)
+class Seen(switch.Seen):
+    """Also whose the token is, and how many seconds the latest builds took."""
+
+    user: str
+    builds: tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,38 +38,86 @@ class VercelDeployment(Change[Seen]):
     release: Release
     name = "vercel_deployment"
     undo_share = 10 / 30
+    prepares = True
     triggered = True  # by the push
 
     async def look(self, stage: Stage) -> Seen:
-        """See what is live, and whether a new build goes live by itself."""
-        return await switch.look(stage)
+        """See what is live and how a new build becomes so. Raises Refused where anything stands in its way."""
+        user, now = await looked(stage.vercel.user), await switch.look(stage)
+        _refuse_unstaged(self.release, now.production)
+        await looked(partial(_refuse_rolling_release, stage.vercel))
+        await looked(partial(_refuse_missing, stage.vercel, self.release.demands.required_env))
+        recent = await looked(partial(stage.vercel.production_deployments, most=BUILDS))
+        same = await looked(partial(stage.vercel.production_deployments, now.sha))
+        _refuse_building([*same, *recent], now.sha)
+        times = tuple(each.build_seconds for each in recent if each.state == "READY" and each.build_seconds)
+        return Seen(now.sha, now.production, user, times)
 
     def plan(self, seen: Seen) -> str:
-        """Say what is waited for."""
-        then = "goes live by itself" if seen.production.auto_assign else "waits, staged"
-        return f"the platform builds {seen.sha[:8]}, which then {then}; live now is {seen.production.id}"
+        """Say what is waited for, and how long that took lately."""
+        took = f" (lately in {median(seen.builds):.0f} s, {max(seen.builds):.0f} s at most)" if seen.builds else ""
+        then = "goes live by itself" if seen.production.auto_assign else f"waits, staged: {_why(seen.production)}"
+        return f"the platform builds {seen.sha[:8]}{took}, which then {then}; live now is {seen.production.id}"
 
     async def act(self, stage: Stage, seen: Seen) -> Done:
         """Find the deployment of our commit, and wait until it is built and, with auto-assign on, live."""
-        found = await switch.ours(stage.vercel, seen.sha)
-        await switch.built(stage.vercel, found.id)
+        found = await build.ours(stage.vercel, seen.sha)
+        await build.built(stage.vercel, found.id)
         if seen.production.auto_assign:
-            await switch.live(stage.vercel, found.id)
-        facts = {"deployment": {"id": found.id, "sha": seen.sha, "previous_id": seen.production.id}}
-        return Done(f"{found.id} is {'live' if seen.production.auto_assign else 'built and waits'}", facts)
+            await switch.live(stage.vercel, found.id, seen.production)
+            return Done(f"{found.id} is live", switch.facts(seen, found.id))
+        if await insist(stage.vercel.served) == found.id:
+            cause = "it went live as soon as it was built, although auto-assign was off"
+            raise Failed("staging", found.id, cause, "Somebody switched auto-assign on: settle it with them.")
+        return Done(f"{found.id} is built and waits", switch.facts(seen, found.id))
 
     async def undo(self, stage: Stage, seen: Seen) -> Done:
         """Stop what still builds; where the switch is ours, put the deployment of before back."""
         built = await _stopped(stage.vercel, seen.sha, await _appeared(stage, seen))
         if not seen.production.auto_assign:
             left = ", ".join(deployment.id for deployment in built)
-            return Done(f"{left} is built and never went live: do not promote it" if left else "nothing of it is left")
-        await _switched(stage.vercel, built)
+            return Done(f"{left} is built and staged: do not promote it" if left else "nothing of it is left")
+        await _switched(stage.vercel, built, seen.production)
         return await switch.back(stage.vercel, seen.sha, seen.production)
 
     async def remains(self, stage: Stage, seen: Seen) -> str:
         """Compare what is live, or may yet go live by itself, with what was."""
         return await switch.standing(stage.vercel, seen.sha, seen.production) if seen.production.auto_assign else ""
+
+
+def _why(production: Production) -> str:
+    rolled_back = f"auto-assign is off since production was rolled back to {production.id}"
+    return rolled_back if production.is_rolled_back else "auto-assign is off"
+
+
+async def _refuse_rolling_release(vercel: Vercel) -> None:
+    if await vercel.rolling_release():
+        raise Refused("looking at", "the platform", "a rolling release is in progress", ALL_AT_ONCE)
+
+
+async def _refuse_missing(vercel: Vercel, required: tuple[str, ...]) -> None:
+    if not required:
+        return
+    if missing := sorted(set(required) - await vercel.production_variables()):
+        cause = f"production has no {', '.join(missing)}"
+        raise Refused("looking at", "the environment variables", cause, "Set them on the platform, for production.")
+
+
+def _refuse_building(deployments: list[Deployment], sha: str) -> None:
+    """Refuse where somebody else's build may go live in between, or where the platform would not build ours anew."""
+    for each in deployments:
+        if each.sha == sha:
+            remedy = "Make it another commit: git commit --amend --no-edit"
+            raise Refused("looking at", "the platform", f"{each.id} is a deployment of {sha[:8]} already", remedy)
+        if each.state in build.WORKING:
+            cause = f"{each.id} of {each.sha[:8]} is {each.state}"
+            raise Refused("looking at", "the platform", cause, "Wait until it has ended, or cancel it.")
+
+
+def _refuse_unstaged(release: Release, production: Production) -> None:
+    if production.auto_assign and (why := release.staged):
+        remedy = "Switch auto-assign of production domains off in the project's settings, or change that setting."
+        raise Refused("looking at", "the platform", f"auto-assign is on, but {why}", remedy)
 
 
 async def _appeared(stage: Stage, seen: Seen) -> list[Deployment]:
@@ -81,7 +142,7 @@ async def _stopped(vercel: Vercel, sha: str, deployments: list[Deployment]) -> l
 
 
 async def _ended(vercel: Vercel, identifier: str) -> bool:
-    return (await vercel.deployment(identifier)).state not in switch.WORKING
+    return (await vercel.deployment(identifier)).state not in build.WORKING
 
 
 async def _cancel(vercel: Vercel, identifier: str) -> None:
@@ -89,9 +150,9 @@ async def _cancel(vercel: Vercel, identifier: str) -> None:
         await vercel.cancel(identifier)
 
 
-async def _switched(vercel: Vercel, built: list[Deployment]) -> None:
+async def _switched(vercel: Vercel, built: list[Deployment], before: Production) -> None:
     """Wait a little for a built deployment to go live by itself: it cannot be stopped, only put back after."""
     if built:
-        with suppress(TimeoutError):
+        with suppress(TimeoutError, Failed):
             async with asyncio.timeout(GOES_LIVE):
-                await switch.live(vercel, built[0].id, every=0.25)
+                await switch.live(vercel, built[0].id, before, every=0.25)

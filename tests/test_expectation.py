@@ -4,7 +4,6 @@ from typing import Any
 
 import pytest
 
-from steps.health_checks import away
 from steps.support.expectation import fresh, holds
 
 AT, EARLIER, LATER = "2025-08-30T11:46:00+10:00", "2025-08-30T11:45:00+10:00", "2025-08-30T01:46:30+00:00"
@@ -51,11 +50,3 @@ def test_fresh(time: str | None, before: str | None, committed: str | None, is_f
 def test_an_answer_of_another_shape_is_no_error(expression: str, facts: dict[str, Any], true: bool) -> None:  # noqa: FBT001 - a column of the table
     """What cannot be asked of an answer is not true of it."""
     assert holds(expression, facts) is true
-
-
-@pytest.mark.parametrize(
-    ("now", "wait"), [(0, 3), (2.5, 0.5), (3, 0), (30, 0), (57, 0), (58, 5), (59.5, 3.5), (120, 3)]
-)
-def test_a_cron_is_asked_away_from_the_full_minute(now: float, wait: float) -> None:
-    """Within three seconds of the platform's own call the tool waits until it is over."""
-    assert away(now) == pytest.approx(wait)

@@ -23,7 +23,7 @@ from steps.support.stage import Stage
 from tests.virtual import VirtualLoop, run
 
 Deed = Callable[[], Awaitable[None]]
-LIMITS = {"git_push": 10.0, "vercel_deployment": 75.0, "turso_migration": 15.0, "health_checks": 20.0}
+LIMITS = {"pause_crons": 5.0, "activation": 15.0, "git_push": 10.0, "vercel_deployment": 75.0, "turso_migration": 15.0, "health_checks": 20.0}
 
 
 async def _well() -> None:
@@ -121,8 +121,20 @@ class _Foundation(_Change):
 
 
 @dataclass(frozen=True, eq=False)
+class _Triggering(_Change):
+    triggers: ClassVar[bool] = True
+    prepares: ClassVar[bool] = True
+
+
+@dataclass(frozen=True, eq=False)
 class _Triggered(_Change):
     triggered: ClassVar[bool] = True
+
+
+@dataclass(frozen=True, eq=False)
+class _Temporary(_Change):
+    temporary: ClassVar[bool] = True
+    prepares: ClassVar[bool] = True
 
 
 @dataclass(frozen=True)
@@ -134,7 +146,10 @@ class _Ending:
     events: list[Any]
 
 
-def _play(tmp_path: Path, *steps: Step[Any]) -> _Ending:
+BUDGET = Budget(120.0, 30.0, LIMITS)
+
+
+def _play(tmp_path: Path, *steps: Step[Any], budget: Budget = BUDGET) -> _Ending:
     """Run steps in virtual time, and tell how it ended."""
 
     async def play() -> _Ending:
@@ -143,12 +158,12 @@ def _play(tmp_path: Path, *steps: Step[Any]) -> _Ending:
             "opened",
             mode="prod",
             order="CODE_FIRST",
-            budget={"total": 120.0, "reserve": 30.0},
+            budget={"total": budget.total, "reserve": budget.reserve},
             broken=None,
             change={"name": "c", "sha256": "0"},
         )
         interrupts = Interrupts(lambda name: journal.note("signal", name=name))
-        played = Run("r", journal, Budget(120.0, 30.0, LIMITS), interrupts, None, _well)
+        played = Run("r", journal, budget, interrupts, None, _well)
         loop = asyncio.get_running_loop()
         begun = loop.time()
         with interrupts.installed():
@@ -170,6 +185,7 @@ def _play(tmp_path: Path, *steps: Step[Any]) -> _Ending:
 
 
 PUSH, MIGRATE = _Change("git_push"), _Foundation("turso_migration")
+CRONS = _Temporary("pause_crons")
 BOTH = ("turso_migration", "git_push")
 
 
@@ -189,8 +205,14 @@ BOTH = ("turso_migration", "git_push")
         pytest.param((PUSH, _Change("turso_migration", back=_broken), _Check(deed=_failing)), "needs_human", 4, ("git_push",), 0, id="a defect in an undo stops no other"),
         pytest.param((PUSH, _Change("turso_migration", back=_hanging), _Check(deed=_failing)), "needs_human", 4, ("git_push",), 12, id="a hanging undo ends at its ceiling"),
         pytest.param((PUSH, _Foundation("turso_migration", back=_failing), _Check(deed=_failing)), "needs_human", 4, (), 0, id="what rests on a foundation stays with it"),
-        pytest.param((_Change("git_push", _failing), _Triggered("vercel_deployment"), MIGRATE), "rolled_back", 1, ("vercel_deployment", "git_push"), 0, id="what a step sets off began with it"),
-        pytest.param((_Change("git_push", _refusing), _Triggered("vercel_deployment"), MIGRATE), "refused", 3, (), 0, id="what a refused step would have set off did not begin"),
+        pytest.param((_Triggering("git_push", _failing), _Triggered("vercel_deployment"), MIGRATE), "rolled_back", 1, ("vercel_deployment", "git_push"), 0, id="what a step sets off began with it"),
+        pytest.param((_Triggering("git_push", _refusing), _Triggered("vercel_deployment"), MIGRATE), "refused", 3, (), 0, id="what a refused step would have set off did not begin"),
+        pytest.param((_Triggering("git_push"), _Foundation("turso_migration", _failing), _Triggered("activation")), "rolled_back", 1, ("activation", "turso_migration", "git_push"), 0, id="they are put back in the plan's order, the last first"),
+        pytest.param((CRONS, PUSH, MIGRATE), "deployed", 0, ("pause_crons",), 0, id="what is temporary is put back after an arrival"),
+        pytest.param((CRONS, PUSH, _Check(deed=_failing)), "rolled_back", 1, ("git_push", "pause_crons"), 0, id="what is temporary is put back after a failure, last"),
+        pytest.param((_Temporary("pause_crons", back=_failing), PUSH), "needs_human", 4, (), 0, id="an arrival that leaves something temporary needs a human"),
+        pytest.param((_Temporary("pause_crons", back=_interrupted), PUSH), "deployed", 0, ("pause_crons",), 1, id="a signal after the arrival leaves nothing temporary"),
+        pytest.param((CRONS, _Foundation("turso_migration", back=_failing), _Check(deed=_failing)), "needs_human", 4, ("pause_crons",), 0, id="what is temporary rests on nothing"),
         pytest.param((_Change("git_push", left="it is still there"), _Check(deed=_failing)), "needs_human", 4, ("git_push",), 0, id="the world has the last word"),
         pytest.param((PUSH, _Check(deed=_interrupted)), "rolled_back", 130, ("git_push",), 0, id="interrupted"),
         pytest.param((_Check(deed=_interrupted), PUSH), "refused", 130, (), 0, id="interrupted before anything began"),
@@ -215,6 +237,33 @@ def test_a_run_that_overslept_goes_back_with_a_whole_reserve(tmp_path: Path) -> 
     told = report.fold(ending.events)
     assert told["budget"]["used_seconds"] > told["budget"]["total"]
     assert "suspended past the budget" in told["warnings"][0]
+
+
+BUILD_FIRST = Budget(630.0, 30.0, {**LIMITS, "vercel_deployment": 600.0}, BUDGET)
+
+
+@dataclass(frozen=True, eq=False)
+class _Build(_Triggered):
+    prepares: ClassVar[bool] = True
+
+
+@pytest.mark.parametrize(
+    ("steps", "verdict", "seconds", "used"),
+    [
+        pytest.param((_Build("vercel_deployment", _taking(180)), MIGRATE, _Check(deed=_taking(7))), "deployed", 187, 7, id="a build of three minutes"),
+        pytest.param((_Build("vercel_deployment", _hanging), MIGRATE), "rolled_back", 600, 600, id="a build that never ends"),
+        pytest.param((_Build("vercel_deployment", _hanging, _hanging), MIGRATE), "needs_human", 610, 610, id="one that cannot even be stopped"),
+        pytest.param((_Build("vercel_deployment", _taking(180)), _Foundation("turso_migration", _taking(14)), _Change("activation", _taking(14)), *[_Check(deed=_hanging)] * 5), "rolled_back", 228, 48, id="the clock after it is its own"),
+    ],
+)  # fmt: skip
+def test_the_clock_may_start_once_the_build_is_done(
+    tmp_path: Path, steps: tuple[Step[Any], ...], verdict: str, seconds: float, used: float
+) -> None:
+    """What only prepares costs nothing of the budget, has an end of its own, and is put back within the reserve."""
+    ending = _play(tmp_path, *steps, budget=BUILD_FIRST)
+    assert ending.verdict == verdict
+    assert ending.seconds == pytest.approx(seconds, abs=0.1)
+    assert report.fold(ending.events)["budget"]["used_seconds"] == pytest.approx(used, abs=0.1)
 
 
 def test_undos_never_outlive_the_budget(tmp_path: Path) -> None:

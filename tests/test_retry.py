@@ -2,11 +2,13 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 import pytest
 
 from steps.support.gateways.answers import Busy, NotSent, Rejected, Unknown
 from steps.support.retry import bring_about, insist
+from steps.support.waiting import ending, told, waited_for
 from tests.virtual import run
 
 LOST = Unknown("asking", "it", "the answer was lost", "Look.")
@@ -53,18 +55,64 @@ def test_one_try_that_hangs_is_given_up() -> None:
     assert asked[1] - asked[0] == pytest.approx(2.5)
 
 
-def test_what_was_heard_last_goes_along() -> None:
-    """When the scope ends the asking, the last error is known to whoever drew the scope."""
+def test_what_was_heard_last_is_known() -> None:
+    """When the scope ends the asking, whoever drew the scope can say what it was that did not come."""
+    heard: list[str] = []
 
-    async def scenario() -> list[str]:
-        try:
-            async with asyncio.timeout(3):
-                await insist(_says(*[LOST] * 100))
-        except TimeoutError as error:
-            return list(getattr(error.__context__, "__notes__", []))
-        return []
+    async def within() -> str:
+        with told(heard.append):
+            with suppress(TimeoutError):
+                async with asyncio.timeout(3):
+                    await insist(_says(*[LOST] * 100))
+            return waited_for()
 
-    assert run(scenario()) == [str(LOST)]
+    assert run(within()) == str(LOST)
+    assert heard == [str(LOST)]
+
+
+def test_what_came_in_the_end_is_waited_for_no_more() -> None:
+    """An error that passed is no reason for whatever takes long afterwards."""
+
+    async def scenario() -> str:
+        with told(lambda _: None):
+            await insist(_says(LOST, "yes"))
+            return waited_for()
+
+    assert run(scenario()) == ""
+
+
+def _limited(after: float) -> Busy:
+    error = Busy("asking", "it", "too many requests", "Wait.")
+    error.after = after
+    return error
+
+
+def test_a_pause_that_is_asked_for_is_given() -> None:
+    """Where the other side says how long it wants to be left alone, it is asked no sooner."""
+
+    async def scenario() -> float:
+        begun = asyncio.get_running_loop().time()
+        await insist(_says(_limited(7), "yes"))
+        return asyncio.get_running_loop().time() - begun
+
+    assert run(scenario()) == pytest.approx(7)
+
+
+@pytest.mark.parametrize("ask", [insist, lambda send: bring_about(_never, send)], ids=["read", "write"])
+def test_a_pause_that_does_not_fit_ends_it_at_once(ask: Callable[..., Awaitable[object]]) -> None:
+    """Nobody waits for an answer that can only come after the end of the scope."""
+
+    async def scenario() -> float:
+        begun = asyncio.get_running_loop().time()
+        with ending(begun + 5), pytest.raises(Busy):
+            await ask(_says(_limited(7)))
+        return asyncio.get_running_loop().time() - begun
+
+    assert run(scenario()) == 0
+
+
+async def _never() -> bool:
+    return False
 
 
 @pytest.mark.parametrize(
@@ -97,11 +145,8 @@ def test_the_world_is_looked_at_before_it_is_told_again(looks: list[bool], answe
 def test_a_refusal_ends_it() -> None:
     """Where the other side says no for good, nobody goes on."""
 
-    async def is_so() -> bool:
-        return False
-
     async def send() -> None:
         raise NO
 
     with pytest.raises(Rejected):
-        run(bring_about(is_so, send))
+        run(bring_about(_never, send))

@@ -25,7 +25,7 @@ def test_defaults_are_the_designs(tmp_path: Path) -> None:
     loaded = load(_config(tmp_path, ""))
     assert (loaded.remote, loaded.branch, loaded.budget.total, loaded.budget.reserve) == ("origin", "main", 120, 30)
     assert (loaded.sql, loaded.runs) == (tmp_path / "sql", tmp_path / "runs")
-    assert loaded.limits.model_dump() == {"git_push": 10, "vercel_deployment": 75, "turso_migration": 15, "verification_query": 5, "activation": 15, "health_checks": 20}  # fmt: skip
+    assert loaded.limits.model_dump() == {"pause_crons": 5, "git_push": 10, "vercel_deployment": 75, "turso_migration": 15, "verification_query": 5, "activation": 15, "health_checks": 20}  # fmt: skip
 
 
 def test_the_environment_overrules_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

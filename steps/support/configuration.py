@@ -16,7 +16,7 @@ from pydantic_settings import SettingsError
 
 from steps.support.gateways.site import Request
 from steps.support.problem import Problem
-from steps.support.release import HealthCheck
+from steps.support.release import Demands, HealthCheck
 from steps.support.settings import HealthSettings, Secrets, Settings, TursoSettings
 
 PROJECT = Path(__file__).parents[2]
@@ -101,6 +101,12 @@ def _is_address(value: str) -> bool:
         return parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
     except ValueError:
         return False
+
+
+def demands(settings: Settings) -> Demands:
+    """Give what a release asks of the platform."""
+    staged = 'budget.starts is "live"' if settings.budget.starts == "live" else ""
+    return Demands(settings.vercel.required_env, settings.vercel.pause_crons, staged)
 
 
 def health_checks(settings: Settings, environment: dict[str, str]) -> tuple[HealthCheck, ...]:

@@ -22,7 +22,7 @@ async def production(settings: Settings) -> AsyncIterator[Stage]:
     secrets, vercel = settings.secrets, settings.vercel
     assert settings.repository  # noqa: S101 - for_production has seen to it
     assert secrets.vercel_token  # noqa: S101 - likewise
-    token = secrets.turso_auth_token
+    token, bypass = secrets.turso_auth_token, secrets.vercel_automation_bypass_secret
     async with AsyncExitStack() as stack:
         api = httpx.AsyncClient(
             base_url=vercel.api,
@@ -39,5 +39,5 @@ async def production(settings: Settings) -> AsyncIterator[Stage]:
             Git(settings.repository, settings.remote, settings.branch),
             Vercel(api, vercel.project, vercel.team, urlsplit(settings.site).hostname or ""),
             Turso(database),
-            Site(site),
+            Site(site, bypass.get_secret_value() if bypass else None),
         )

@@ -34,6 +34,19 @@ class HealthCheck:
 
 
 @dataclass(frozen=True, slots=True)
+class Demands:
+    """What a release asks of the platform.
+
+    `required_env`: variables that production must have. `pause_crons`: no cron is called meanwhile. `staged`: why its
+    build has to wait for its activation; empty where it need not.
+    """
+
+    required_env: tuple[str, ...] = ()
+    pause_crons: bool = False
+    staged: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Release:
     """One run's identity, the change of the database it carries, and the questions that tell whether it is well."""
 
@@ -41,6 +54,12 @@ class Release:
     order: str
     change: DatabaseChange
     health: tuple[HealthCheck, ...]
+    demands: Demands = Demands()
+
+    @property
+    def staged(self) -> str:
+        """Say why the build has to wait for its activation; empty where it need not."""
+        return self.demands.staged or ("the schema has to go first" if self.order == "DATA_FIRST" else "")
 
     @property
     def probe(self) -> Request | None:
@@ -48,7 +67,7 @@ class Release:
         return next((check.request for check in self.health if not check.writes), None)
 
 
-def release(sql: Path, health: tuple[HealthCheck, ...]) -> Release:
+def release(sql: Path, health: tuple[HealthCheck, ...], demands: Demands) -> Release:
     """Make a new run of what the SQL folder holds now; names of runs sort by time: UTC stamp first."""
     run = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
-    return Release(run, "CODE_FIRST", read_change(sql), health)
+    return Release(run, "CODE_FIRST", read_change(sql), health, demands)

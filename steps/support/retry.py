@@ -1,12 +1,14 @@
 """Asking again, for reads: until the answer comes or the caller's scope ends."""
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from tenacity import AsyncRetrying, retry_if_exception_type, wait_fixed
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type
 
 from steps.support.gateways.answers import NotSent, Unknown
+from steps.support.waiting import time_left, waited_for, waiting_for
 
 Result = TypeVar("Result")
 
@@ -15,28 +17,42 @@ PATIENCE = 5.0  # seconds
 
 
 async def insist(
-    ask: Callable[[], Awaitable[Result]], *, every: float = 0.5, patience: float | None = PATIENCE
+    ask: Callable[[], Awaitable[Result]],
+    *,
+    every: float = 0.5,
+    patience: float | None = PATIENCE,
+    tries: float = math.inf,
 ) -> Result:
     """Ask every so many seconds until there is an answer; only NotSent and Unknown are asked again.
 
-    `patience`: seconds after which one try without an answer is given up. When the caller's scope ends it all, what was
-    heard last goes along with the cancellation, as a note.
+    `patience`: seconds after which one try without an answer is given up. Where the other side asks for a longer pause,
+    it gets it; where that does not fit into the caller's scope, and after so many tries, its last answer is raised.
     """
-    heard: list[Exception] = []
+    heard = ""
 
-    async def asked() -> Result:
-        try:
-            return await _within(patience, ask)
-        except AGAIN as error:
-            heard[:] = [error]
-            raise
+    def pause(state: RetryCallState) -> float:
+        return max(every, _asked_to_wait(state))
 
-    try:
-        return await AsyncRetrying(retry=retry_if_exception_type(AGAIN), wait=wait_fixed(every), reraise=True)(asked)
-    except asyncio.CancelledError as cancelled:
-        for error in heard:
-            cancelled.add_note(str(error))
-        raise
+    def is_enough(state: RetryCallState) -> bool:
+        return state.attempt_number >= tries or _asked_to_wait(state) > max(every, time_left())
+
+    def say(state: RetryCallState) -> None:
+        nonlocal heard
+        heard = str(state.outcome.exception()) if state.outcome else ""
+        waiting_for(heard)
+
+    again = AsyncRetrying(
+        retry=retry_if_exception_type(AGAIN), wait=pause, stop=is_enough, before_sleep=say, reraise=True
+    )
+    answer: Result = await again(_within, patience, ask)
+    if heard and waited_for() == heard:
+        waiting_for("")
+    return answer
+
+
+def _asked_to_wait(state: RetryCallState) -> float:
+    error = state.outcome.exception() if state.outcome else None
+    return error.after if isinstance(error, AGAIN) else 0.0
 
 
 async def _within(patience: float | None, ask: Callable[[], Awaitable[Result]]) -> Result:
@@ -55,7 +71,7 @@ async def bring_about(
     """Have the world become as wanted: look, send where it is not, and look on until it is.
 
     What was taken is not sent again. Where it was not, or where the answer was lost, the world is looked at before it
-    is sent once more. Ends when it is so, with Rejected, or with the caller's scope.
+    is sent once more. Ends when it is so, with Rejected, with a pause that does not fit, or with the caller's scope.
     """
     taken = False
     while not await insist(is_so, every=every):
@@ -66,6 +82,10 @@ async def bring_about(
 async def _taken(send: Callable[[], Awaitable[None]]) -> bool:
     try:
         await send()
-    except AGAIN:
+    except AGAIN as error:
+        if error.after > time_left():
+            raise
+        waiting_for(str(error))
+        await asyncio.sleep(error.after)
         return False
     return True

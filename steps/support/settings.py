@@ -33,6 +33,8 @@ class VercelSettings(_Table):
     project: str = Field("", description="name or id of the project")
     team: str | None = Field(None, description="team slug or id (VERCEL_TEAM_ID)")
     api: str = Field("https://api.vercel.com", description="base URL of the API")
+    required_env: tuple[str, ...] = Field((), description="environment variables that production must have")
+    pause_crons: bool = Field(default=False, description="switch the project's crons off during a release")
 
 
 class TursoSettings(_Table):
@@ -46,6 +48,8 @@ class BudgetSettings(_Table):
 
     total: PositiveFloat = Field(120, description="seconds for everything, going back included")
     reserve: PositiveFloat = Field(30, description="seconds of them kept for going back")
+    starts: Literal["push", "live"] = Field("push", description="live: once the staged build is done")
+    build: PositiveFloat = Field(600, description="seconds of its own that the build has then")
 
     @model_validator(mode="after")
     def _reserve_fits(self) -> Self:
@@ -57,6 +61,7 @@ class BudgetSettings(_Table):
 class LimitSettings(_Table):
     """The most that each step may take, in seconds."""
 
+    pause_crons: PositiveFloat = 5
     git_push: PositiveFloat = 10
     vercel_deployment: PositiveFloat = 75
     turso_migration: PositiveFloat = 15

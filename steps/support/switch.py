@@ -1,30 +1,37 @@
 """Production's switch: who turns it in this run, and what it stands on. Shared by the steps that may own it."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from itertools import count
 
+from steps.support.build import COMING, POLL
 from steps.support.engine.step import Done, Failed, Refused
-from steps.support.gateways.answers import NotSent, Rejected, Unknown
-from steps.support.gateways.vercel import Deployment, Vercel
+from steps.support.gateways.vercel import Vercel
+from steps.support.looking import looked
 from steps.support.retry import bring_about, insist
 from steps.support.stage import Stage
+from steps.support.waiting import waiting_for
 
-POLL = 1.0  # seconds between two looks at the platform
-NO_DEPLOYMENT = 20.0  # seconds after which a push that shows no deployment will show none
 MOVES = 6.0  # seconds that a promotion under way is waited for before it is put back
-WORKING = {"QUEUED", "INITIALIZING", "BUILDING"}
-COMING = {*WORKING, "READY"}  # with auto-assign on, such a build may go live by itself
+LOOKS = 5  # at the alias, for each one at what may keep it from moving
+FOREIGN = "Somebody deployed meanwhile: settle with them what is to be live."
 
 
 @dataclass(frozen=True, slots=True)
 class Production:
-    """What production was before: the live deployment and its commit, and whether a new one goes live by itself."""
+    """What production was before: the live deployment, its commit and host, and whether a new one goes live by itself.
+
+    `is_rolled_back`: it does not, because production was rolled back to what is live.
+    """
 
     id: str
     sha: str
+    host: str
     auto_assign: bool
+    is_rolled_back: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,49 +44,62 @@ class Seen:
 
 async def look(stage: Stage) -> Seen:
     """See what is to go live and what is. Raises Refused when production does not agree with itself."""
-    return Seen(await stage.git.head(), await _production(stage.vercel))
+    return Seen(await stage.git.head(), await looked(partial(_production, stage.vercel)))
 
 
 async def _production(vercel: Vercel) -> Production:
-    try:
-        project, served = await vercel.project(), await vercel.served()
-        if served is None or served != project.production_id:
-            cause = f"the production target is {project.production_id}, but {vercel.host} serves {served}"
-            raise Refused("reading", f"project {project.name}", cause, "Settle which deployment is to be live.")
-        return Production(served, (await vercel.deployment(served)).sha, project.auto_assign)
-    except (NotSent, Rejected, Unknown) as error:
-        raise Refused(error.operation, error.subject, error.cause, error.remedy) from None
+    project, served = await vercel.project(), await vercel.served()
+    if served is None or served != project.production_id:
+        cause = f"the production target is {project.production_id}, but {vercel.host} serves {served}"
+        raise Refused("reading", f"project {project.name}", cause, "Settle which deployment is to be live.")
+    if project.moving_to:
+        cause = f"production is being moved to {project.moving_to} right now"
+        raise Refused("reading", f"project {project.name}", cause, "Wait until it has moved; then release.")
+    deployment = await vercel.deployment(served)
+    return Production(served, deployment.sha, deployment.host, project.auto_assign, project.is_rolled_back)
 
 
-async def ours(vercel: Vercel, sha: str) -> Deployment:
-    """Wait until the platform shows the production deployment of this commit. Raises Failed when it shows none."""
-    if found := await insist(lambda: vercel.production_deployments(sha), every=POLL):
-        return found[0]
-    try:
-        async with asyncio.timeout(NO_DEPLOYMENT):
-            while not (found := await insist(lambda: vercel.production_deployments(sha), every=POLL)):
-                await asyncio.sleep(POLL)
-            return found[0]
-    except TimeoutError:
-        cause, remedy = f"the platform shows none after {NO_DEPLOYMENT:.0f} s", "Check the project's Git connection."
-        raise Failed("looking for", f"a deployment of {sha[:8]}", cause, remedy) from None
+def facts(seen: Seen, identifier: str) -> dict[str, object]:
+    """Give what the report tells of a deployment of ours."""
+    return {"deployment": {"id": identifier, "sha": seen.sha, "previous_id": seen.production.id}}
 
 
-async def built(vercel: Vercel, identifier: str) -> Deployment:
-    """Wait until a build is READY. Raises Failed on any other end, with the log's last lines."""
-    while (deployment := await insist(lambda: vercel.deployment(identifier), every=POLL)).state in WORKING:
-        await asyncio.sleep(POLL)
-    if deployment.state != "READY":
-        log = await insist(lambda: vercel.build_errors(identifier))
-        cause = f"it ended as {deployment.state} {deployment.reason}\n{log}".strip()
-        raise Failed("building", identifier, cause, "Mend the build and release again.")
-    return deployment
-
-
-async def live(vercel: Vercel, identifier: str, every: float = POLL) -> None:
-    """Wait until production target and public alias are this deployment, looking every so many seconds."""
-    while await insist(vercel.live, every=every) != identifier:
+async def live(vercel: Vercel, identifier: str, before: Production, every: float = POLL) -> None:
+    """Wait until a deployment is live, looking every so many seconds. Raises Failed when it will not be."""
+    is_live = _arrival(vercel, identifier, before)
+    while not await insist(is_live, every=every):
         await asyncio.sleep(every)
+
+
+async def promoted(vercel: Vercel, identifier: str, before: Production) -> None:
+    """Promote a staged deployment, and wait until it is live. Raises Failed when it will not be."""
+    await bring_about(_arrival(vercel, identifier, before), partial(vercel.promote, identifier), every=POLL)
+
+
+def _arrival(vercel: Vercel, identifier: str, before: Production) -> Callable[[], Awaitable[bool]]:
+    """Give the question whether a deployment is live by now; it raises Failed where it sees that it will not be."""
+    looks = count(1)
+
+    async def is_live() -> bool:
+        served = await vercel.served()
+        if served == identifier == (await vercel.project()).production_id:
+            return True
+        _refuse_foreign(vercel, served, {identifier, before.id})
+        if next(looks) % LOOKS == 0:
+            await _refuse_stuck(vercel, identifier)
+        waiting_for(f"{vercel.host} serves {served}")
+        return False
+
+    return is_live
+
+
+async def _refuse_stuck(vercel: Vercel, identifier: str) -> None:
+    if error := (await vercel.deployment(identifier)).alias_error:
+        cause = f"the platform could not give it {vercel.host}: {error}"
+        raise Failed("waiting for", identifier, cause, "Look at the project's domains on the platform.")
+    move = (await vercel.project()).move
+    if move and (move.kind, move.to) == ("promote", identifier) and move.status in ("failed", "skipped"):
+        raise Failed("promoting", identifier, f"the platform says {move.status}", "Look at it on the platform.")
 
 
 async def back(vercel: Vercel, sha: str, before: Production) -> Done:
@@ -89,12 +109,17 @@ async def back(vercel: Vercel, sha: str, before: Production) -> Done:
     project, served = await insist(vercel.project), await insist(vercel.served)
     if {served, project.production_id} == {before.id}:
         return Done(f"{before.id} is live, as before")
-    if not {served, project.production_id} <= {*mine, before.id}:
-        cause = f"it serves {served}, which is neither this run's nor the one before"
-        raise Failed("putting back", vercel.host, cause, "Somebody deployed meanwhile: settle what is to be live.")
-    await bring_about(partial(is_live, vercel, before.id), partial(vercel.roll_back, project, before.id), every=0.25)
+    for now in (served, project.production_id):
+        _refuse_foreign(vercel, now, {*mine, before.id})
+    await bring_about(partial(vercel.is_live, before.id), partial(vercel.roll_back, before.id), every=0.25)
     pinned = "the project is pinned: nothing goes live by itself until auto-assign is on again"
-    return Done(f"{before.id} is live again; {pinned}", {"pinned": True})
+    return Done(f"{before.id} is live again; {pinned}", {"unpin": vercel.unpinning})
+
+
+def _refuse_foreign(vercel: Vercel, now: str | None, known: set[str]) -> None:
+    if now is not None and now not in known:
+        cause = f"production is {now}, which is neither this run's nor the one before"
+        raise Failed("reading", vercel.host, cause, FOREIGN)
 
 
 async def standing(vercel: Vercel, sha: str, before: Production) -> str:
@@ -104,8 +129,10 @@ async def standing(vercel: Vercel, sha: str, before: Production) -> str:
         return f"production is {project.production_id} and {vercel.host} serves {served}, not {before.id}"
     if project.auto_assign and not before.auto_assign:
         return "auto-assign is on, and was off"
-    builds = await insist(lambda: vercel.production_deployments(sha))
-    coming = {project.moving_to, *(each.id for each in builds if project.auto_assign and each.state in COMING)}
+    builds, rolling = await insist(lambda: vercel.production_deployments(sha)), await insist(vercel.rolling_release)
+    coming = {project.moving_to, rolling.queued if rolling else None}
+    if project.auto_assign:
+        coming |= {each.id for each in builds if each.state in COMING}
     ours_coming = [each.id for each in builds if each.id in coming]
     return f"{', '.join(ours_coming)} of this run may still go live" if ours_coming else ""
 
@@ -114,10 +141,6 @@ async def _settled(vercel: Vercel, mine: set[str]) -> None:
     """Wait a little for a move to a deployment of ours that is under way: it can only be put back once it is done."""
     with suppress(TimeoutError):
         async with asyncio.timeout(MOVES):
-            while (await insist(vercel.project)).moving_to in mine:
+            while (moving := (await insist(vercel.project)).moving_to) in mine:
+                waiting_for(f"production is being moved to {moving}")
                 await asyncio.sleep(0.25)
-
-
-async def is_live(vercel: Vercel, identifier: str) -> bool:
-    """Say whether production target and public alias are this deployment."""
-    return await vercel.live() == identifier

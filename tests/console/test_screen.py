@@ -36,7 +36,7 @@ def test_a_long_failure_is_cut_while_it_runs_and_whole_at_the_end() -> None:
     cause = "x" * 500
     ended = {
         "event": "ended", "verdict": "rolled_back", "exit_code": 1, "mode": "prod", "cause": cause, "next_action": "Mend it.",
-        "remains": [], "downtime": None, "folder": "runs/r", "runbook": "runbook.md#rolled-back", "budget": {"used_seconds": 3.0},
+        "remains": [], "unpin": None, "downtime": None, "folder": "runs/r", "runbook": "runbook.md#rolled-back", "budget": {"used_seconds": 3.0},
     }  # fmt: skip
     failed, _, headline, whole, *_ = _shown(
         {"event": "failed", "step": "git_push", "cause": cause, "clock": 1.0}, ended
@@ -58,8 +58,64 @@ def test_what_remains_is_the_first_thing_told() -> None:
     """Where a human is needed, the end begins with what is still there."""
     ended = {
         "event": "ended", "verdict": "needs_human", "exit_code": 4, "mode": "prod", "cause": "it failed", "next_action": "Follow.",
-        "remains": ["production is dpl_2", "main is at abc"], "downtime": None, "folder": "runs/r", "runbook": "runbook.md#needs-human", "budget": {"used_seconds": 3.0},
+        "remains": ["production is dpl_2", "main is at abc"], "unpin": None, "downtime": None, "folder": "runs/r", "runbook": "runbook.md#needs-human", "budget": {"used_seconds": 3.0},
     }  # fmt: skip
     _, headline, first, second, *_ = _shown(ended)
     assert headline.startswith("NEEDS A HUMAN")
     assert (first, second) == ("remains  production is dpl_2", "remains  main is at abc")
+
+
+QUICK = {"before": {"median_seconds": 0.012}, "during": {"median_seconds": 0.0149}, "after": {"median_seconds": 0.011}}
+WELL = {
+    "observed_seconds": 0.0, "probes": 83, "failed_probes": 0, "first_failure": None, "last_failure": None,
+    "refused": {}, "latency": QUICK,
+}  # fmt: skip
+BADLY = {
+    **WELL, "observed_seconds": 1.4, "failed_probes": 7, "first_failure": 31.21, "last_failure": 32.4,
+    "refused": {"500": 6, "no answer": 1},
+}  # fmt: skip
+UNTOUCHED = {**WELL, "latency": {**QUICK, "during": None, "after": None}}
+TOOK = "answers took 12 ms before, 15 ms during, 11 ms after"
+HEADLINE = f"1.4 s: 7 of 83 visits refused, from 31.2 s to 32.4 s (500: 6, no answer: 1); {TOOK}"
+
+
+def _end(downtime: Any) -> dict[str, Any]:
+    return {
+        "event": "ended", "verdict": "deployed", "exit_code": 0, "mode": "prod", "cause": None, "next_action": "", "remains": [],
+        "unpin": None, "downtime": downtime, "folder": "runs/r", "runbook": "", "budget": {"used_seconds": 3.0},
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("downtime", "headline"),
+    [
+        (WELL, f"0.0 s: 0 of 83 visits refused; {TOOK}"),
+        (BADLY, HEADLINE),
+        (UNTOUCHED, "0.0 s: 0 of 83 visits refused; answers took 12 ms before"),
+    ],
+)
+def test_downtime_is_told_in_one_line(downtime: Any, headline: str) -> None:
+    """How long, how many, and how quick; when and with which answers only where visits were refused."""
+    assert f"downtime {headline}" in _shown(_end(downtime))
+
+
+@pytest.mark.parametrize("downtime", [None, {"probes": 0}])
+def test_downtime_that_nobody_measured_is_not_told(downtime: Any) -> None:
+    """Where no visit was made, the end does not claim that none was refused."""
+    assert not [line for line in _shown(_end(downtime)) if "downtime" in line]
+
+
+class _Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_downtime_wraps_under_its_own_beginning(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A terminal of 80 columns shows all of it in two lines, the second under the words of the first."""
+    monkeypatch.setenv("TERM", "dumb")  # 80 columns, no colours
+    terminal = _Terminal()
+    Screen(terminal)(_end(BADLY))
+    _, _, first, second, *_ = terminal.getvalue().splitlines()
+    assert max(len(first), len(second)) <= 80
+    assert (first[:9], second[:9]) == ("downtime ", " " * 9)
+    assert f"{first[9:]} {second[9:]}" == HEADLINE

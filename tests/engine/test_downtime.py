@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import pytest
 
-from steps.support.engine.downtime import Probe, probing, summary
+from steps.support.engine.downtime import Probe, latency, probing, summary
 from steps.support.engine.journal import Journal
 from steps.support.gateways.answers import Unknown
 from steps.support.gateways.site import Answer, Request, Site
@@ -15,7 +15,7 @@ from tests.virtual import run
 
 
 class _Site:
-    """A site that is down from its 3rd second to its 5th, and answers nothing from its 5th to its 6th."""
+    """A site that is down from its 3rd second to its 5th, and then answers nothing for 1.7 s."""
 
     async def ask(self, _request: Request) -> Answer:
         now = asyncio.get_running_loop().time() - 1000
@@ -23,18 +23,35 @@ class _Site:
             return Answer(500, "text/html", None)
         if 4 <= now < 5:
             raise Unknown("reading the answer of", "the site", "the connection was reset", "Look.")
-        if 5 <= now < 6:
-            await asyncio.sleep(6 - now)
+        if 5 <= now < 6.7:
+            await asyncio.sleep(6.7 - now)
         await asyncio.sleep(0.05)
         return Answer(200, "application/json", {})
 
 
-def _measured(tmp_path: Path, seconds: float, request: Request | None) -> list[Any]:
+class _Deaf:
+    """A site whose client does not hear the first time it is told to stop, and then waits on for 3 s."""
+
+    def __init__(self) -> None:
+        self._told = False
+
+    async def ask(self, _request: Request) -> Answer:
+        try:
+            await asyncio.sleep(1.5)
+        except asyncio.CancelledError:
+            if self._told:
+                raise
+            self._told = True
+            await asyncio.sleep(3)
+        return Answer(200, "application/json", {})
+
+
+def _measured(tmp_path: Path, seconds: float, request: Request | None, site: object = _Site()) -> list[Any]:
     """Measure for a while; gives the events that were noted."""
 
     async def scenario() -> list[Any]:
         journal = Journal(tmp_path / "journal.jsonl", Redactor(), "r")
-        async with probing(cast("Site", _Site()), request, journal):
+        async with probing(cast("Site", site), request, journal):
             await asyncio.sleep(seconds)
         journal.close()
         return list(journal.events)
@@ -48,17 +65,31 @@ def test_every_refused_second_is_counted(tmp_path: Path) -> None:
     downtime = event["downtime"]
     assert downtime["observed_seconds"] == pytest.approx(2.0, abs=0.21)
     assert downtime["failed_probes"] == 10
-    assert downtime["answers"]["500"] == downtime["answers"]["the connection was reset"] == 5
+    assert downtime["refused"] == {"500": 5, "the connection was reset": 5}
+    assert downtime["answers"] == {"200": downtime["probes"] - 10, **downtime["refused"]}
     assert (downtime["first_failure"], downtime["last_failure"]) == (
-        pytest.approx(1003, abs=0.2),
-        pytest.approx(1004.8, abs=0.2),
+        pytest.approx(3, abs=0.2),
+        pytest.approx(4.8, abs=0.2),
     )
 
 
-def test_it_ends_with_the_run(tmp_path: Path) -> None:
-    """A question that hangs does not hold the end up."""
-    (event,) = _measured(tmp_path, 5.5, Request("/api/data"))
-    assert event["downtime"]["probes"] == event["downtime"]["failed_probes"] + event["downtime"]["answers"]["200"]
+@pytest.mark.parametrize(("seconds", "unanswered"), [(5.9, 0), (6.5, 1)])
+def test_a_question_that_hangs_at_the_end_counts_once_it_is_overdue(
+    tmp_path: Path, seconds: float, unanswered: int
+) -> None:
+    """What was asked less than a second ago says nothing, what is open for longer is a failure; neither holds the end up."""
+    (event,) = _measured(tmp_path, seconds, Request("/api/data"))
+    downtime = event["downtime"]
+    assert downtime["refused"].get("no answer", 0) == downtime["failed_probes"] - 10 == unanswered
+    assert downtime["observed_seconds"] == pytest.approx(2.0 + 1.5 * unanswered, abs=0.21)
+    assert event["clock"] == 1000 + seconds
+
+
+def test_the_end_does_not_wait_for_what_does_not_let_go(tmp_path: Path) -> None:
+    """A question that cannot be stopped holds the end up for half a second at most, and what was seen before is told."""
+    (event,) = _measured(tmp_path, 4, Request("/api/data"), _Deaf())
+    assert event["clock"] == pytest.approx(1004.5)
+    assert event["downtime"]["answers"] == {"200": 2}
 
 
 def test_nothing_is_asked_where_there_is_no_question(tmp_path: Path) -> None:
@@ -77,4 +108,67 @@ def test_nothing_is_asked_where_there_is_no_question(tmp_path: Path) -> None:
 )
 def test_a_failure_lasts_until_the_next_question(probes: list[Probe], seconds: float) -> None:
     """What lies between a refused visit and the next one counts as down."""
-    assert summary(probes)["observed_seconds"] == pytest.approx(seconds)
+    assert summary(probes, [])["observed_seconds"] == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize(
+    ("events", "first", "last"),
+    [
+        ([], 0.0, 1.5),
+        ([{"event": "started", "clock": 0.5}, {"event": "started", "clock": 2.0}], -1.0, 0.5),
+    ],
+)
+def test_a_failure_is_told_on_the_clock_of_the_run(events: list[Any], first: float, last: float) -> None:
+    """Seconds count from the last start, below zero before it; without one, from the first question."""
+    seen = summary([Probe(1.0, "500", 0.1, well=False), Probe(2.5, "500", 0.1, well=False)], events)
+    assert (seen["first_failure"], seen["last_failure"]) == (first, last)
+
+
+def test_a_run_without_a_failure_names_none() -> None:
+    """Where every visit went well, and where there was none, no time of a failure is told."""
+    for probes in ([], [Probe(1.0, "200", 0.1, well=True)]):
+        seen = summary(probes, [])
+        assert (seen["first_failure"], seen["last_failure"], seen["refused"]) == (None, None, {})
+
+
+def _begun(clock: float, step: str, *begins: str, **fields: bool) -> dict[str, Any]:
+    return {"event": "begun", "clock": clock, "step": step, "begins": list(begins), **fields}
+
+
+def _over(clock: float, step: str, event: str = "done") -> dict[str, Any]:
+    return {"event": event, "clock": clock, "step": step}
+
+
+PUSHED = [_begun(1, "git_push", "git_push", "vercel_deployment", prepares=True), _over(2, "git_push")]
+BUILT = [_begun(2, "vercel_deployment", prepares=True), _over(3, "vercel_deployment")]
+CHANGED = [_begun(4, "activation", "activation", prepares=False), _over(5, "activation")]
+CHECKED = [_begun(6, "health_checks", prepares=False), _over(8, "health_checks")]
+
+
+@pytest.mark.parametrize(
+    ("events", "before", "during", "after"),
+    [
+        ([], 10, 0, 0),
+        ([*PUSHED, *BUILT], 10, 0, 0),
+        (CHECKED, 10, 0, 0),
+        ([*PUSHED, *BUILT, *CHANGED, *CHECKED], 4, 2, 4),
+        ([*PUSHED, *BUILT, *CHANGED, *CHECKED, _over(8, "activation", "undo_done")], 4, 5, 1),
+        ([*PUSHED, *BUILT, *CHANGED[:1]], 4, 6, 0),
+        ([_begun(0, "turso_migration", "turso_migration"), _over(3, "turso_migration")], 0, 4, 6),
+    ],
+    ids=["nothing", "prepared", "only checked", "arrived", "put back", "cut off", "from the start"],
+)
+def test_latency_is_told_by_what_was_done_to_production(
+    events: list[Any], before: int, during: int, after: int
+) -> None:
+    """Neither the push nor a check is a change that visitors could notice; undoing one is, and one that never ended is."""
+    probes = [Probe(float(at), "200", 0.1, well=True) for at in range(10)]
+    seen = latency(probes, events)
+    assert [phase["probes"] if phase else 0 for phase in seen.values()] == [before, during, after]
+
+
+def test_latency_is_the_median_and_the_worst() -> None:
+    """One slow answer of three shows as the longest and does not move the middle; a phase without a visit is null."""
+    probes = [Probe(float(at), "200", took, well=True) for at, took in enumerate((0.0104, 1.7, 0.0116))]
+    before = {"probes": 3, "median_seconds": 0.012, "max_seconds": 1.7}
+    assert latency(probes, []) == {"before": before, "during": None, "after": None}

@@ -102,7 +102,7 @@ async def _no_secrets(production: Production) -> dict[str, str]:
         (_bad_scheme, 2, ["turso.url", "libsql"]),
         (_bad_token, 3, ["403", "VERCEL_TOKEN"]),
         (_no_project, 3, ["404", "vercel.project"]),
-        (_red_health, 3, ["red before anything changed", "status == `200`"]),
+        (_red_health, 3, ["red before anything changed", "no such route"]),
         (_wrong_expectation, 2, ["health.0", "status ==="]),
         (_no_repository, 2, ["nowhere"]),
         (_malformed, 2, ["budget.total", "limits.git_push"]),

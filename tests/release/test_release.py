@@ -159,7 +159,7 @@ async def test_the_report_holds_what_the_design_promises(production: Production)
         "next_action",
         "runbook",
     } <= report.keys()
-    assert {"total", "reserve", "used_seconds"} == report["budget"].keys()
+    assert {"total", "reserve", "starts", "build", "used_seconds"} == report["budget"].keys()
     assert (
         {"name", "status", "seconds", "limit_seconds", "detail"}
         == report["steps"][0].keys()

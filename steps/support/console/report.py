@@ -35,6 +35,7 @@ def fold(events: Sequence[Event]) -> dict[str, Any]:
         "undo": [*_undos(events), *_left(events)],
         "remains": _remains(events),
         "kept": _fact(events, "kept") or {},
+        "unpin": _fact(events, "unpin"),
         "deployment": _fact(events, "deployment") or _deployment(events),
         "migration": _fact(events, "migration") or {**opened["change"], "rows_changed": None},
         "warnings": [event["text"] for event in events if event["event"] == "warning"],
@@ -69,15 +70,17 @@ def anchor(ending: str, code: int) -> str:
 
 
 def _cause(events: Sequence[Event]) -> Event:
-    """Give the event that ended the way forward; empty where nothing did, whatever happened after the arrival."""
-    return _last(events, "turned_back") or (not _last(events, "arrived") and _last(events, "stopped")) or {}
+    """Give what ended the way forward, or what of an arrival is not put back; empty where all went well."""
+    stopped = _last(events, "stopped") or {}
+    harmless = _last(events, "arrived") and not stopped.get("human")
+    return _last(events, "turned_back") or ({} if harmless else stopped)
 
 
 def _begun(events: Sequence[Event]) -> list[str]:
     """Name the changes that were begun, in order, less those of which it is certain that nothing was done."""
     refused = {event["step"] for event in events if event["event"] == "failed" and event["refused"]}
     begins = [event["begins"] for event in events if event["event"] == "begun" and event["step"] not in refused]
-    return [name for names in begins for name in names]
+    return list(dict.fromkeys(name for names in begins for name in names))
 
 
 def _remains(events: Sequence[Event]) -> list[str]:
@@ -121,7 +124,7 @@ def _not_begun(events: Sequence[Event]) -> list[dict[str, Any]]:
 
 def _left(events: Sequence[Event]) -> list[dict[str, Any]]:
     """Give the changes that were begun and that nobody tried to put back."""
-    if not _cause(events):
+    if not _last(events, "turned_back"):
         return []
     tried = {event["step"] for event in events if event["event"] == "undo_begun"}
     why = {event["step"]: event["cause"] for event in events if event["event"] == "left"}

@@ -68,12 +68,13 @@ def _nothing(_event: Event) -> list[Line]:
 
 
 def _opened(event: Event) -> list[Line]:
-    total, reserve = event["budget"]["total"], event["budget"]["reserve"]
+    budget = event["budget"]
+    first = f"{budget['build']:g} s for the build, then " if budget["starts"] == "live" else ""
     order = {"CODE_FIRST": "code first, then schema", "DATA_FIRST": "schema first, then code"}[event["order"]]
     told = {
         event["mode"]: f"run {event['run']}",
         "change": f"{event['change']['name']}; {order}",
-        "time": f"{total:g} s, {reserve:g} s of them kept for going back",
+        "time": f"{first}{budget['total']:g} s, {budget['reserve']:g} s of them kept for going back",
         "broken": f"on purpose: {event['broken']}" if event["broken"] else "",
     }
     return [EMPTY, *(_named(name, words) for name, words in told.items() if words)]
@@ -91,6 +92,7 @@ def _ended(event: Event) -> list[Line]:
         "downtime": _downtime(event["downtime"]),
         "cause": event["cause"],
         "next": event["next_action"],
+        "unpin": event["unpin"],
         "report": f"{event['folder']}/report.json",
     }
     return [
@@ -104,7 +106,11 @@ def _ended(event: Event) -> list[Line]:
 def _downtime(seen: Mapping[str, Any] | None) -> str:
     if not seen or not seen["probes"]:
         return ""
-    return f"{seen['observed_seconds']:.1f} s: {seen['failed_probes']} of {seen['probes']} visits refused"
+    failed, kinds = seen["failed_probes"], ", ".join(f"{answer}: {count}" for answer, count in seen["refused"].items())
+    when = f", from {seen['first_failure']:.1f} s to {seen['last_failure']:.1f} s ({kinds})" if failed else ""
+    phases = ((name, phase["median_seconds"]) for name, phase in seen["latency"].items() if phase)
+    took = ", ".join(f"{seconds * 1000:.0f} ms {name}" for name, seconds in phases)
+    return f"{seen['observed_seconds']:.1f} s: {failed} of {seen['probes']} visits refused{when}; answers took {took}"
 
 
 def _named(name: str, words: str) -> Line:

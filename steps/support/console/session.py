@@ -16,7 +16,7 @@ from steps.support.configuration import secret_values
 from steps.support.console import report
 from steps.support.console.outlet import Outlet
 from steps.support.console.screen import Screen
-from steps.support.engine.budget import Budget
+from steps.support.engine.budget import Budget, Window
 from steps.support.engine.journal import Event, Journal, reason
 from steps.support.engine.signals import Interrupts
 from steps.support.engine.step import Refused
@@ -42,7 +42,12 @@ class Run:
     @property
     def lease(self) -> float:
         """Seconds for which the lock is taken."""
-        return self.budget.total + self.budget.reserve + LEASE_SLACK
+        return self.budget.longest + self.budget.reserve + LEASE_SLACK
+
+    def start(self, budget: Budget) -> Window:
+        """Start the clock, and say so."""
+        self.journal.note("started", total=budget.total, reserve=budget.reserve)
+        return budget.start()
 
     @property
     def exit_code(self) -> int:
@@ -62,11 +67,11 @@ async def session(
     folder, redact = settings.runs / release.run, Redactor(secret_values(settings))
     journal = _journal(release.run, folder, redact)
     interrupts = Interrupts(lambda name: journal.note("signal", name=name))
-    budget = Budget(settings.budget.total, settings.budget.reserve, settings.limits.model_dump())
+    budget = _budget(settings)
     ask = partial(_ask, journal) if mode == "prod" and not options.yes and sys.stdin.isatty() else _nothing
     with closing(Outlet(sys.stdout)) as out, closing(journal), interrupts.installed():
         journal.listen(partial(_printed, out) if options.json else Screen(out))
-        journal.note("opened", mode=mode, broken=broken, order=release.order, **_agreed(release, budget))
+        journal.note("opened", mode=mode, broken=broken, order=release.order, **_agreed(release, settings))
         try:
             yield Run(release.run, journal, budget, interrupts, release.probe, ask)
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - every ending ends in a report
@@ -85,11 +90,18 @@ def _journal(run: str, folder: Path, redact: Redactor) -> Journal:
         raise Refused("creating", str(folder), str(error), remedy) from None
 
 
-def _agreed(release: Release, budget: Budget) -> dict[str, Any]:
-    return {
-        "change": {"name": release.change.name, "sha256": release.change.sha256},
-        "budget": {"total": budget.total, "reserve": budget.reserve},
-    }
+def _budget(settings: Settings) -> Budget:
+    """Give the time of a run; where it starts with what is live, the build before has its own."""
+    times, limits = settings.budget, settings.limits.model_dump()
+    whole = Budget(times.total, times.reserve, limits)
+    if times.starts == "push":
+        return whole
+    return Budget(times.build + times.reserve, times.reserve, {**limits, "vercel_deployment": times.build}, whole)
+
+
+def _agreed(release: Release, settings: Settings) -> dict[str, Any]:
+    change = {"name": release.change.name, "sha256": release.change.sha256}
+    return {"change": change, "budget": settings.budget.model_dump()}
 
 
 async def _ask(journal: Journal) -> None:

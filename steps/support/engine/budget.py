@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from steps.support.engine.step import Change, Failed, Refused, Step
+from steps.support.waiting import ending, told, waited_for
 
 PREFLIGHT = 60.0  # seconds for all looks together; the clock of the run has not started then
 OVERSLEPT = 1.0  # waking later than this after the forward time means the machine was suspended
@@ -17,15 +18,28 @@ OVERSLEPT = 1.0  # waking later than this after the forward time means the machi
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """What a run may take: `total` seconds, of which `reserve` are kept for going back, and a ceiling for each step."""
+    """What a run may take: `total` seconds, of which `reserve` are kept for going back, and a ceiling for each step.
+
+    `then`: what it may take from the first step on that users may notice, where preparing has a budget of its own.
+    """
 
     total: float
     reserve: float
     limits: Mapping[str, float]
+    then: "Budget | None" = None
 
     def start(self) -> "Window":
         """Start the clock."""
         return Window(self, _now())
+
+    def after(self, step: Step[Any]) -> "Budget | None":
+        """Give the budget that takes over when this step is due: the first that does more than prepare has its own."""
+        return None if isinstance(step, Change) and step.prepares else self.then
+
+    @property
+    def longest(self) -> float:
+        """Seconds that a run can take."""
+        return self.total + (self.then.longest if self.then else 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,27 +110,39 @@ class Reserve:
 @asynccontextmanager
 async def preflight() -> AsyncIterator[None]:
     """End the block, which looks and touches nothing, when it takes too long. Raises Refused."""
-    try:
-        async with asyncio.timeout(PREFLIGHT) as scope:
-            yield
-    except TimeoutError:
-        if not scope.expired():
-            raise
-        raise Refused(
-            "looking", "at production", f"not done after {PREFLIGHT:.0f} s", "Find out who is slow."
-        ) from None
+    with told():
+        try:
+            async with _ending(_now() + PREFLIGHT) as scope:
+                yield
+        except TimeoutError:
+            if not scope.expired():
+                raise
+            cause = f"not done after {PREFLIGHT:.0f} s{_last()}"
+            raise Refused("looking", "at production", cause, "Find out who is slow.") from None
 
 
 @asynccontextmanager
 async def _until(end: float, step: str, why: str) -> AsyncIterator[None]:
-    try:
-        async with asyncio.timeout_at(end) as scope:
-            yield
-    except TimeoutError as error:
-        if not scope.expired():
-            raise
-        heard = "".join(f"; heard last: {note}" for note in getattr(error.__context__, "__notes__", []))
-        raise Failed(step, "ran out of time", why + heard, _LATE) from None
+    with told():
+        try:
+            async with _ending(end) as scope:
+                yield
+        except TimeoutError:
+            if not scope.expired():
+                raise
+            raise Failed(step, "ran out of time", why + _last(), _LATE) from None
+
+
+@asynccontextmanager
+async def _ending(at: float) -> AsyncIterator[asyncio.Timeout]:
+    async with asyncio.timeout_at(at) as scope:
+        with ending(at):
+            yield scope
+
+
+def _last() -> str:
+    """Say what was waited for when the time was up."""
+    return f"; last: {heard}" if (heard := waited_for()) else ""
 
 
 def _now() -> float:

@@ -16,10 +16,11 @@ from typing import Any
 
 import structlog
 
-from steps.support.engine.step import Done, Refused
+from steps.support.engine.step import Done, NeedsHuman, Refused
 from steps.support.gateways.answers import Unknown
 from steps.support.problem import Problem
 from steps.support.redaction import Redactor
+from steps.support.waiting import told
 
 Event = Mapping[str, Any]
 Listener = Callable[[Event], None]
@@ -63,7 +64,8 @@ class Journal:
         loop, said = asyncio.get_running_loop(), list[Done]()
         begun = loop.time()
         try:
-            yield said.append
+            with told(lambda what: self.note(f"{kind}waiting", step=step, on=what)):
+                yield said.append
         except BaseException as error:
             self.note(f"{kind}failed", step=step, seconds=round(loop.time() - begun, 3), **reason(error))
             raise
@@ -105,8 +107,9 @@ def reason(error: BaseException) -> dict[str, Any]:
     """Give what an operator needs to know of an error."""
     if isinstance(error, Problem):
         cause = f"{error.operation} {error.subject}: {error.cause}"
+        kinds = {"refused": isinstance(error, Refused), "human": isinstance(error, NeedsHuman)}
         remedy = "" if isinstance(error, Unknown) else error.remedy  # a run that ends has looked what came of it
-        return {"refused": isinstance(error, Refused), "cause": cause, "next_action": remedy}
+        return {"cause": cause, "next_action": remedy, **kinds}
     if isinstance(error, asyncio.CancelledError):
         return {"refused": False, "cause": "stopped by a signal", "next_action": "", "interrupted": True}
     return {"refused": False, "cause": f"unexpected {type(error).__name__}: {error}", "next_action": DEFECT}

@@ -15,6 +15,8 @@ from steps.support.problem import Problem
 class NotSent(Problem):
     """Nothing reached the other side; sending again is safe."""
 
+    after = 0.0  # seconds that the other side wants to be left alone
+
 
 class Busy(NotSent):
     """The other side cannot do it right now, and did nothing of it; sending again is safe."""
@@ -26,3 +28,5 @@ class Rejected(Problem):
 
 class Unknown(Problem):
     """The request may have been carried out, or may still be: look before acting again."""
+
+    after = 0.0  # seconds that the other side wants to be left alone

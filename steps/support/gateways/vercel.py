@@ -3,66 +3,34 @@
 Every row that comes back is checked again for what was asked: the platform may ignore a filter.
 """
 
+import re
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Self, TypeVar
+from typing import Any, TypeVar
+from urllib.parse import urlencode
 
 import httpx
 
-from steps.support.gateways.answers import Busy, Rejected, Unknown
+from steps.support.gateways import vercel_types
+from steps.support.gateways.answers import Busy, NotSent, Rejected, Unknown
 from steps.support.gateways.http import exchange
+from steps.support.gateways.retry_after import retry_after
+from steps.support.gateways.vercel_types import Deployment, Project, RollingRelease
+from steps.support.problem import Problem
 
 Result = TypeVar("Result")
 
+PAGES = 20  # of a list, at the most
 REFUSALS = {
     401: "The token is not accepted: set VERCEL_TOKEN.",
     403: "The token may not do this: set VERCEL_TOKEN, and vercel.team for a team's project.",
     404: "Check vercel.project and vercel.team.",
 }
+STATUS_PAGE = "Look at the platform's status page."
 
 
-@dataclass(frozen=True, slots=True)
-class Project:
-    """What the project says of itself; `auto_assign` false means pinned, absent is read as pinned (fail closed).
-
-    `moving_to` is the deployment to which a promotion or rollback under way moves production; a hint, never a proof.
-    """
-
-    id: str
-    name: str
-    auto_assign: bool
-    production_id: str | None
-    moving_to: str | None
-
-    @classmethod
-    def of(cls, body: dict[str, Any]) -> Self:
-        """Read a project."""
-        production = (body.get("targets") or {}).get("production") or {}
-        job = body.get("lastAliasRequest") or {}
-        moving_to = job.get("toDeploymentId") if job.get("jobStatus") in ("pending", "in-progress") else None
-        on = body.get("autoAssignCustomDomains") is True
-        return cls(body["id"], body["name"], on, production.get("id"), moving_to)
-
-
-@dataclass(frozen=True, slots=True)
-class Deployment:
-    """One deployment; `sha` is the full commit id, empty where the platform does not tell."""
-
-    id: str
-    sha: str
-    target: str | None
-    state: str
-    url: str
-    reason: str
-
-    @classmethod
-    def of(cls, row: dict[str, Any]) -> Self:
-        """Read a list item or a single deployment: they spell the same things differently."""
-        meta, source = row.get("meta") or {}, row.get("gitSource") or {}
-        sha = meta.get("githubCommitSha") or source.get("sha") or meta.get("gitCommitSha") or ""
-        state = row.get("readyState") or row.get("state") or row.get("status") or "UNKNOWN"
-        reason = row.get("errorMessage") or row.get("readyStateReason") or ""
-        return cls(row.get("uid") or row["id"], sha, row.get("target"), state, row.get("url") or "", reason)
+class Deferred(Problem):
+    """The platform took a request, and will do it when something else has ended."""
 
 
 class Vercel:
@@ -71,45 +39,72 @@ class Vercel:
     def __init__(self, client: httpx.AsyncClient, project: str, team: str | None, host: str) -> None:
         self._client = client
         self._project = project
+        self._id = project if project.startswith("prj_") else ""
         self._team = {"teamId": team} if team and team.startswith("team_") else {"slug": team} if team else {}
         self.host = host  # the public host whose alias decides what is live
 
+    async def user(self) -> str:
+        """Give the name of whoever the token is for."""
+        return await self._get("/v2/user", lambda body: str(body["user"]["username"]))
+
     async def project(self) -> Project:
         """Read the project."""
-        return await self._get(f"/v9/projects/{self._project}", Project.of, rollbackInfo="true")
+        project = await self._get(f"/v9/projects/{self._project}", Project.of, rollbackInfo="true")
+        self._id = project.id
+        return project
+
+    async def rolling_release(self) -> RollingRelease | None:
+        """Give the rolling release that is active, if there is one; a plan that has none answers no."""
+        try:
+            path = f"/v1/projects/{await self._identifier()}/rolling-release"
+            return await self._get(path, vercel_types.rolling_release, state="ACTIVE")
+        except Rejected:
+            return None
+
+    async def production_variables(self) -> set[str]:
+        """Give the names of the environment variables that production gets; their values are not read."""
+        path, names, until = f"/v10/projects/{await self._identifier()}/env", set[str](), dict[str, str]()
+        for _ in range(PAGES):
+            page, following = await self._get(path, _variables_and_next, target="production", **until)
+            names |= page
+            if not following:
+                break
+            until = {"until": str(following)}
+        return names
 
     async def deployment(self, identifier: str) -> Deployment:
         """Read one deployment."""
         return await self._get(f"/v13/deployments/{identifier}", Deployment.of)
 
-    async def production_deployments(self, sha: str) -> list[Deployment]:
-        """List the production deployments of exactly this commit, newest first."""
-        asked = {"projectId": (await self.project()).id, "target": "production", "sha": sha, "limit": "20"}
-        rows = await self._get("/v6/deployments", _deployments, **asked)
-        return [row for row in rows if row.sha == sha and row.target == "production"]
+    async def production_deployments(self, sha: str = "", most: int = 20) -> list[Deployment]:
+        """List the production deployments, newest first; with `sha`, those of exactly this commit."""
+        asked = {"projectId": await self._identifier(), "target": "production", "limit": str(most)}
+        wanted = {"sha": sha} if sha else {}
+        rows = await self._get("/v6/deployments", vercel_types.deployments, **asked, **wanted)
+        found = [row for row in rows if row.target == "production" and sha in ("", row.sha)]
+        return sorted(found, key=lambda row: row.created, reverse=True)
 
-    async def live(self) -> str | None:
-        """Give the id of the deployment that is live: production target and public alias agree on it; else None."""
-        target = (await self.project()).production_id
-        return target if target == await self.served() else None
+    async def is_live(self, identifier: str) -> bool:
+        """Say whether a deployment is live: the public host's alias and the production target both say so."""
+        return await self.served() == identifier == (await self.project()).production_id
 
     async def served(self) -> str | None:
         """Give the id of the deployment that the public host serves."""
-        return await self._get(f"/v4/aliases/{self.host}", _deployment_id)
+        return await self._get(f"/v4/aliases/{self.host}", vercel_types.served_by)
 
     async def build_errors(self, identifier: str, lines: int = 5) -> str:
         """Give the last lines of a build's log."""
         asked = {"direction": "forward", "follow": "0", "limit": "-1", "builds": "1"}
-        texts = await self._get(f"/v3/deployments/{identifier}/events", _texts, **asked)
+        texts = await self._get(f"/v3/deployments/{identifier}/events", vercel_types.log_lines, **asked)
         return "\n".join(texts[-lines:])
 
-    async def promote(self, project: Project, identifier: str) -> None:
-        """Ask for a staged deployment to go live. Answered before it is done."""
-        await self._send("POST", f"/v10/projects/{project.id}/promote/{identifier}")
+    async def promote(self, identifier: str) -> None:
+        """Ask for a staged deployment to go live. Answered before it is done. Raises Deferred where it is queued."""
+        await self._send("POST", f"/v10/projects/{await self._identifier()}/promote/{identifier}")
 
-    async def roll_back(self, project: Project, identifier: str) -> None:
+    async def roll_back(self, identifier: str) -> None:
         """Ask for a former production deployment to be live again; pins the project. Answered before it is done."""
-        await self._send("POST", f"/v1/projects/{project.id}/rollback/{identifier}")
+        await self._send("POST", f"/v1/projects/{await self._identifier()}/rollback/{identifier}")
 
     async def cancel(self, identifier: str) -> None:
         """Cancel a build."""
@@ -119,61 +114,76 @@ class Vercel:
         """Set whether new production deployments go live by themselves."""
         await self._send("PATCH", f"/v9/projects/{self._project}", json={"autoAssignCustomDomains": on})
 
+    async def set_crons(self, on: bool) -> None:  # noqa: FBT001 - likewise
+        """Switch the project's crons on or off. The path is the one that Vercel's Terraform provider uses."""
+        await self._send("PATCH", f"/v1/projects/{await self._identifier()}/crons", json={"enabled": on})
+
+    async def _identifier(self) -> str:
+        """Give the project's id, which not every path takes the name for; it never changes."""
+        return self._id or (await self.project()).id
+
+    def _command(self, path: str, body: str) -> str:
+        """Give the shell command that changes the project by hand, the token left to the environment."""
+        address = f"{str(self._client.base_url).rstrip('/')}{path}"
+        query = f"?{urlencode(self._team)}" if self._team else ""
+        headers = '-H "Authorization: Bearer $VERCEL_TOKEN" -H "Content-Type: application/json"'
+        return f"curl -fsS -X PATCH '{address}{query}' {headers} -d '{body}'"
+
+    @property
+    def unpinning(self) -> str:
+        """Give the command that has new deployments go live by themselves again."""
+        return self._command(f"/v9/projects/{self._project}", '{"autoAssignCustomDomains":true}')
+
+    @property
+    def resuming_crons(self) -> str:
+        """Give the command that switches the crons on."""
+        return self._command(f"/v1/projects/{self._id}/crons", '{"enabled":true}')
+
     async def _get(self, path: str, read: Callable[[Any], Result], **query: str) -> Result:
-        response = _accepted(
-            await exchange(self._client, "GET", path, whom="Vercel", params={**query, **self._team}), path
-        )
+        response = await exchange(self._client, "GET", path, whom="Vercel", params={**query, **self._team})
         try:
-            return read(response.json())
+            return read(_accepted(response, path).json())
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             cause = f"its answer is of no known form ({error!r})"
-            raise Unknown(
-                "reading Vercel's", path, cause, "Check vercel.api; look at the platform's status page."
-            ) from None
+            raise Unknown("reading Vercel's", path, cause, f"Check vercel.api. {STATUS_PAGE}") from None
 
     async def _send(self, method: str, path: str, json: Any = None) -> None:
         response = await exchange(self._client, method, path, whom="Vercel", params=self._team, json=json or {})
-        _accepted(response, path)
-        if response.status_code == httpx.codes.ACCEPTED:
-            raise Unknown("asking Vercel for", path, "queued behind a rolling release", "Finish or abort that release.")
+        if _accepted(response, path).status_code == httpx.codes.ACCEPTED:
+            cause = "it is queued behind a rolling release"
+            raise Deferred("asking Vercel for", path, cause, "Finish or abort that release on the platform.")
 
 
 def _accepted(response: httpx.Response, path: str) -> httpx.Response:
     if response.is_success:
         return response
-    status = response.status_code
+    status, error = response.status_code, _refused(response)
+    wait = retry_after(response, time.time())
+    pause = f"; it asks to wait {wait:.0f} s" if wait else ""
+    kind, remedy = _meaning(status)
+    problem = kind("asking Vercel for", path, f"it answered {status}: {error}{pause}", remedy)
+    if isinstance(problem, NotSent | Unknown):
+        problem.after = wait
+    raise problem
+
+
+def _meaning(status: int) -> tuple[type[Problem], str]:
     if status >= httpx.codes.INTERNAL_SERVER_ERROR:
-        raise Unknown(
-            "asking Vercel for",
-            path,
-            f"it answered {status}: {_message(response)}",
-            "Look at the platform's status page.",
-        )
+        return Unknown, STATUS_PAGE
     if status in (httpx.codes.CONFLICT, httpx.codes.TOO_MANY_REQUESTS):
-        raise Busy("asking Vercel for", path, f"it answered {status}: {_message(response)}", "Try again in a moment.")
-    remedy = REFUSALS.get(status, "Look at the project on the platform.")
-    raise Rejected("asking Vercel for", path, f"it answered {status}: {_message(response)}", remedy)
+        return Busy, "Try again in a moment."
+    return Rejected, REFUSALS.get(status, "Look at the project on the platform.")
 
 
-def _deployments(body: Any) -> list[Deployment]:
-    return [Deployment.of(row) for row in body["deployments"]]
-
-
-def _deployment_id(body: Any) -> str | None:
-    row = body[0] if isinstance(body, list) else body  # the two published descriptions of the API disagree
-    identifier: str | None = row["deploymentId"]
-    return identifier
-
-
-def _texts(events: Any) -> list[str]:
-    texts = [event.get("text") or (event.get("payload") or {}).get("text") for event in events]
-    return [text for text in texts if text]
-
-
-def _message(response: httpx.Response) -> str:
+def _refused(response: httpx.Response) -> str:
+    """Give the reason that an answer tells, in either of the two forms that errors come in."""
     try:
         body = response.json()
         error = body.get("error") or body.get("err") or body
         return f"{error.get('code', '')} {error.get('message', '')}".strip()
     except (ValueError, AttributeError):
-        return response.text[:200]
+        return re.sub(r"\s+", " ", response.text[:200]).strip()
+
+
+def _variables_and_next(body: Any) -> tuple[set[str], int | None]:
+    return vercel_types.production_variables(body), vercel_types.next_page(body)

@@ -71,5 +71,5 @@ async def _stage(made: World, stack: AsyncExitStack) -> Stage:
         Git(made.checkout, "origin", "main"),
         Vercel(api, made.platform.name, None, HOST),
         Turso(database),
-        Site(visitor),
+        Site(visitor, made.platform.bypass or None),
     )

@@ -16,7 +16,9 @@ from steps.support.sql_contract import Block, read_contract
 from steps.support.sql_tokens import first_word
 from steps.support.standin.faults import Faults, faulty
 from steps.support.standin.servers import Background
-from steps.support.standin.site_body import InvalidTimeError, data, no_data, polled
+from steps.support.standin.site_body import BROKEN, UNAUTHORIZED, InvalidTimeError, data, no_data, polled
+from steps.support.standin.site_troubles import Trouble
+from steps.support.standin.troubles import troubled
 
 CONTRACT = "contract.sql"
 ASKED = web.RequestKey("asked", str)  # the commit that answers, where it is not the one that is live
@@ -30,7 +32,7 @@ class Site:
     """Serves /api/data and /api/cron/minutely.
 
     `live` gives the commit that the public host serves, `code` the text of a commit's contract. The database is asked
-    directly.
+    directly. `troubles` says what goes wrong at the moment; it may be replaced at any time.
     """
 
     def __init__(  # noqa: PLR0913 - what the site's code would find in its surroundings
@@ -49,19 +51,21 @@ class Site:
         self._faults = faults
         self._auth_token = auth_token
         self._cron_secret = cron_secret
+        self.troubles: tuple[Trouble, ...] = ()
 
     def application(self, *outer: Middleware) -> web.Application:
         """Make the site's HTTP side, behind what else decides who is answered, and as which commit (ASKED)."""
         background = Background()
         broken = faulty(self._faults, ("health_checks",), _broken)
-        app = web.Application(middlewares=[broken, *outer, background.carried_out, _guarded])
+        troubles = troubled(self._troubles_of, lambda trouble: trouble.way)
+        app = web.Application(middlewares=[broken, *outer, troubles, background.carried_out, _guarded])
         app.cleanup_ctx.append(background.running)
         app.add_routes([web.get("/api/data", self._data), web.get("/api/cron/minutely", self._cron)])
         return app
 
     async def _data(self, request: web.Request) -> web.Response:
         if request.cookies.get("auth-token") != self._auth_token:
-            return _unauthorized()
+            return web.json_response(UNAUTHORIZED, status=401)
         first_rows: dict[str, Value] = {}
         for block in await self._contract(request):
             for rows in await self._held(block, _reads):
@@ -72,7 +76,7 @@ class Site:
 
     async def _cron(self, request: web.Request) -> web.Response:
         if request.headers.get("Authorization") != f"Bearer {self._cron_secret}":
-            return _unauthorized()
+            return web.json_response(UNAUTHORIZED, status=401)
         results: list[Rows] = []
         outcome: Mapping[str, Any] = {"success": True}
         try:
@@ -82,8 +86,14 @@ class Site:
             outcome = {"success": False, "error": str(collision)}
         return web.json_response(polled(_systems(results), outcome))
 
+    def _troubles_of(self, request: web.Request) -> list[Trouble]:
+        return [each for each in self.troubles if each.code in (None, self._sha(request))]
+
+    def _sha(self, request: web.Request) -> str | None:
+        return request.get(ASKED) or self._live()
+
     async def _contract(self, request: web.Request) -> tuple[Block, ...]:
-        sha = request.get(ASKED) or self._live()
+        sha = self._sha(request)
         if sha is None:
             raise web.HTTPNotFound(text="DEPLOYMENT_NOT_FOUND\n")
         return read_contract(await self._code(sha), CONTRACT)
@@ -136,8 +146,4 @@ async def _guarded(request: web.Request, handler: Handler) -> web.StreamResponse
 
 
 def _broken(_request: web.Request) -> web.Response:
-    return web.json_response({"success": False, "error": "Internal server error"}, status=500)
-
-
-def _unauthorized() -> web.Response:
-    return web.json_response({"success": False, "error": "Unauthorized"}, status=401)
+    return web.json_response(BROKEN, status=500)

@@ -23,6 +23,9 @@ SYSTEM = ("model", "serial", "ratings", "solar_size", "battery_size")
 POLL_TIMES = ("last_poll_time", "last_success_time", "last_error_time")
 POLLS = ("last_error", "consecutive_errors", "total_polls", "successful_polls")
 
+BROKEN = {"success": False, "error": "Internal server error"}
+UNAUTHORIZED = {"success": False, "error": "Unauthorized"}
+
 
 class InvalidTimeError(ValueError):
     """A column of time holds something else; the code that serves it breaks on that."""

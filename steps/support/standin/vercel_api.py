@@ -4,11 +4,12 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from steps.support.standin.faults import Kind, faulty
+from steps.support.standin.troubles import troubled
 from steps.support.standin.vercel import Platform
 from steps.support.standin.vercel_deployments_api import DeploymentsApi
 from steps.support.standin.vercel_errors import ApiError, in_words, refusal
 from steps.support.standin.vercel_projects_api import ProjectsApi
-from steps.support.standin.vercel_troubles import troubled
+from steps.support.standin.vercel_troubles import way
 
 
 def application(platform: Platform) -> web.Application:
@@ -16,7 +17,7 @@ def application(platform: Platform) -> web.Application:
     door = _Door(platform)
     activation = faulty(platform.faults, ("activation",), door.refused)
     building = faulty(platform.faults, ("vercel_deployment",), door.refused, _concerns_builds)
-    troubles = troubled(lambda: platform.quirks.troubles)
+    troubles = troubled(lambda _: platform.quirks.troubles, way)
     app = web.Application(middlewares=[activation, building, troubles, in_words, door.admitted])
     app.add_routes([*ProjectsApi(platform).routes(), *DeploymentsApi(platform).routes()])
     return app

@@ -1,21 +1,17 @@
-"""Requests that are answered badly, whatever they ask for: said no to, cut off, or kept waiting."""
+"""Requests that the platform answers badly: said no to, cut off, or kept waiting."""
 
-import asyncio
-import re
-from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from email.utils import formatdate
 from enum import StrEnum
 from time import time
 
 from aiohttp import web
-from aiohttp.typedefs import Handler, Middleware
+from aiohttp.typedefs import Handler
 
-from steps.support.standin.faults import reset
+from steps.support.standin.troubles import Way, cut, drip, hang, lost
 from steps.support.standin.vercel_errors import refusal
 
-DRIP = 0.05  # seconds between two bytes
 TOTAL = 500  # requests a minute, as the answer to one too many has it
 PAGE = "<!doctype html><title>Vercel</title><p>We'll be right back."
 
@@ -52,28 +48,18 @@ class Trouble:
     seconds: float = 1.0
 
 
-def troubled(wanted: Callable[[], tuple[Trouble, ...]]) -> Middleware:
-    """Answer as the troubles of the moment want it; each keeps its count as long as the server runs."""
-    seen: Counter[Trouble] = Counter()
-
-    @web.middleware
-    async def answer_badly(request: web.Request, handler: Handler) -> web.StreamResponse:
-        for each in wanted():
-            if re.search(each.where, f"{request.method} {request.path}") and seen[each] != each.times:
-                seen[each] += 1
-                return await _answered(each, request, handler)
-        return await handler(request)
-
-    return answer_badly
-
-
-async def _answered(trouble: Trouble, request: web.Request, handler: Handler) -> web.StreamResponse:
-    if trouble.answer is Answer.LOST:
-        await handler(request)
-        return reset(request)
+def way(trouble: Trouble) -> Way:
+    """Give the way in which a request is answered that meets this trouble."""
     if whole := WHOLE.get(trouble.answer):
-        return whole(trouble)
-    return await UNFINISHED[trouble.answer](request)
+        return _at_once(whole(trouble))
+    return UNFINISHED[trouble.answer]
+
+
+def _at_once(answer: web.Response) -> Way:
+    async def answered(_request: web.Request, _handler: Handler) -> web.StreamResponse:
+        return answer
+
+    return answered
 
 
 def _no(status: int, code: str, message: str) -> Callable[[Trouble], web.Response]:
@@ -91,23 +77,6 @@ def _until(trouble: Trouble) -> web.Response:
     return _limited(trouble, formatdate(time() + trouble.seconds, usegmt=True))
 
 
-async def _drip(request: web.Request) -> web.StreamResponse:
-    response = web.StreamResponse(headers={"Content-Type": "application/json"})
-    await response.prepare(request)
-    while True:
-        await response.write(b" ")
-        await asyncio.sleep(DRIP)
-
-
-async def _hang(_request: web.Request) -> web.StreamResponse:
-    await asyncio.Event().wait()
-    return web.Response()  # never
-
-
-async def _reset(request: web.Request) -> web.StreamResponse:
-    return reset(request)
-
-
 MISSPELT = {"err": {"code": "bad_request", "message": "Invalid request."}}
 WHOLE: dict[Answer, Callable[[Trouble], web.Response]] = {
     Answer.PAYMENT_REQUIRED: _no(402, "payment_required", "This is not included in your plan."),
@@ -121,8 +90,9 @@ WHOLE: dict[Answer, Callable[[Trouble], web.Response]] = {
     Answer.MISSPELT: lambda _: web.json_response(MISSPELT, status=400),
     Answer.HTML: lambda _: web.Response(text=PAGE, content_type="text/html"),
 }
-UNFINISHED: dict[Answer, Callable[[web.Request], Awaitable[web.StreamResponse]]] = {
-    Answer.DRIP: _drip,
-    Answer.HANG: _hang,
-    Answer.RESET: _reset,
+UNFINISHED: dict[Answer, Way] = {
+    Answer.DRIP: drip,
+    Answer.HANG: hang,
+    Answer.RESET: cut,
+    Answer.LOST: lost,
 }

@@ -36,6 +36,7 @@ class World:
     database: Database
     database_url: str
     api_url: str
+    site: Site
     site_url: str
 
 
@@ -60,7 +61,7 @@ async def world(
         )
         api_url = await _served(stack, vercel_api.application(platform))
         site_url = await _served(stack, site.application(routed(platform)))
-        yield World(folder / "app", folder / "remote.git", platform, proxy, database, url, api_url, site_url)
+        yield World(folder / "app", folder / "remote.git", platform, proxy, database, url, api_url, site, site_url)
 
 
 async def _database(

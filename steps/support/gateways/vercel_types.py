@@ -1,0 +1,148 @@
+"""What Vercel's answers mean, read from whichever of their forms comes; what is not known is ignored."""
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """The last promote or rollback that the project tells of; a hint, never a proof: it may be old, or missing."""
+
+    kind: str
+    to: str
+    status: str
+
+    @property
+    def is_under_way(self) -> bool:
+        """Say whether it has yet to end."""
+        return self.status in ("pending", "in-progress")
+
+    @classmethod
+    def of(cls, body: dict[str, Any]) -> Self | None:
+        """Read what the project calls its last alias request."""
+        kind, to, status = (body.get(key) or "" for key in ("type", "toDeploymentId", "jobStatus"))
+        return cls(kind, to, status) if to else None
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """What the project says of itself; `auto_assign` absent is read as off, `crons` absent as not known (None)."""
+
+    id: str
+    name: str
+    auto_assign: bool
+    production_id: str | None
+    move: Move | None
+    crons: bool | None
+
+    @classmethod
+    def of(cls, body: dict[str, Any]) -> Self:
+        """Read a project."""
+        production = (body.get("targets") or {}).get("production") or {}
+        on, move = body.get("autoAssignCustomDomains") is True, Move.of(body.get("lastAliasRequest") or {})
+        crons = body["crons"].get("disabledAt") is None if body.get("crons") else None
+        return cls(body["id"], body["name"], on, production.get("id"), move, crons)
+
+    @property
+    def moving_to(self) -> str | None:
+        """Give the deployment to which a promote or rollback under way moves production."""
+        return self.move.to if self.move and self.move.is_under_way else None
+
+    @property
+    def is_rolled_back(self) -> bool:
+        """Say whether auto-assign is off because production was rolled back to what is live."""
+        move = self.move
+        done = move is not None and (move.kind, move.to) == ("rollback", self.production_id)
+        return done and not self.auto_assign
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """One deployment; `sha` is the full commit id, empty where the platform does not tell.
+
+    `host` is its own. `created` is milliseconds since 1970, `build_seconds` what its build took. `is_queued`: it waits
+    behind other builds.
+    """
+
+    id: str
+    sha: str
+    target: str | None
+    state: str
+    host: str
+    reason: str
+    created: int
+    build_seconds: float | None
+    is_queued: bool
+    is_skipped: bool
+    alias_error: str
+
+    @classmethod
+    def of(cls, row: dict[str, Any]) -> Self:
+        """Read a list item or a single deployment: they spell the same things differently."""
+        meta, source = row.get("meta") or {}, row.get("gitSource") or {}
+        return cls(
+            row.get("uid") or row["id"],
+            meta.get("githubCommitSha") or source.get("sha") or meta.get("gitCommitSha") or "",
+            row.get("target"),
+            row.get("readyState") or row.get("state") or row.get("status") or "UNKNOWN",
+            row.get("url") or "",
+            row.get("errorMessage") or row.get("readyStateReason") or "",
+            row.get("createdAt") or row.get("created") or 0,
+            _seconds(row.get("buildingAt"), row.get("ready")),
+            bool(row.get("isInConcurrentBuildsQueue") or row.get("isInSystemBuildsQueue")),
+            bool(row.get("buildSkipped")),
+            (row.get("aliasError") or {}).get("message") or "",
+        )
+
+
+def _seconds(begun: int | None, ended: int | None) -> float | None:
+    return (ended - begun) / 1000 if begun and ended else None
+
+
+@dataclass(frozen=True, slots=True)
+class RollingRelease:
+    """A rolling release that is active; `queued` is the deployment that goes live once it has ended."""
+
+    queued: str | None
+
+
+def rolling_release(body: Any) -> RollingRelease | None:
+    """Read what the platform says of rolling releases; one that has ended is none."""
+    row = body["rollingRelease"]
+    if not row or row.get("state") != "ACTIVE":
+        return None
+    return RollingRelease(row.get("queuedDeploymentId"))
+
+
+def deployments(body: Any) -> list[Deployment]:
+    """Read a page of a list."""
+    return [Deployment.of(row) for row in body["deployments"]]
+
+
+def served_by(body: Any) -> str | None:
+    """Read which deployment an alias serves: the two published descriptions of the answer disagree."""
+    row = body[0] if isinstance(body, list) else body
+    identifier: str | None = row["deploymentId"]
+    return identifier
+
+
+def log_lines(events: Any) -> list[str]:
+    """Read a build's log; an event comes flat, or with its fields under `payload`."""
+    texts = [event.get("text") or (event.get("payload") or {}).get("text") for event in events]
+    return [text for text in texts if text]
+
+
+def production_variables(body: Any) -> set[str]:
+    """Read the names of the variables that production gets; what they hold is not looked at."""
+    return {row["key"] for row in body["envs"] if "production" in _targets(row)}
+
+
+def next_page(body: Any) -> int | None:
+    """Read where the next page begins; None on the last."""
+    following: int | None = (body.get("pagination") or {}).get("next")
+    return following
+
+
+def _targets(row: dict[str, Any]) -> list[str]:
+    target = row.get("target") or []
+    return [target] if isinstance(target, str) else target

@@ -1,0 +1,81 @@
+"""The ways in which the app answers badly, or what stands in front of it: each is one switch."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, cast
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from steps.support.standin.site_body import BROKEN, UNAUTHORIZED, polled
+from steps.support.standin.troubles import Way
+
+LOGIN = "https://accounts.liveone.example/sign-in?redirect_url="
+PAGE = "<!doctype html><title>LiveOne</title><p>Loading"
+OFFLINE = {"success": False, "error": "The vendor does not answer"}
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """The first `times` requests of a kind, None: all, are answered in this way.
+
+    `where` is a regular expression that is looked for in "METHOD /path". `code`: only where this commit answers.
+    """
+
+    way: Way
+    where: str = ""
+    times: int | None = None
+    code: str | None = None
+
+
+async def server_error(_request: web.Request, _handler: Handler) -> web.StreamResponse:
+    """Break: 500."""
+    return web.json_response(BROKEN, status=500)
+
+
+async def web_page(_request: web.Request, _handler: Handler) -> web.StreamResponse:
+    """Answer 200 with a page for people."""
+    return web.Response(text=PAGE, content_type="text/html")
+
+
+async def login(request: web.Request, _handler: Handler) -> web.StreamResponse:
+    """Redirect to a login that is somewhere else."""
+    return web.Response(status=307, headers={"Location": f"{LOGIN}https://{request.host}{request.path}"})
+
+
+async def unauthorized(_request: web.Request, _handler: Handler) -> web.StreamResponse:
+    """Turn the right key away: 401."""
+    return web.json_response(UNAUTHORIZED, status=401)
+
+
+async def not_found(_request: web.Request, _handler: Handler) -> web.StreamResponse:
+    """Turn the right key away as the app's middleware does: 404."""
+    return web.Response(status=404, text=PAGE, content_type="text/html")
+
+
+async def no_latest(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Answer /api/data as an app that finds no reading: 200, and nothing in it."""
+    return await _changed(request, handler, lambda body: {**body, "latest": None, "historical": None})
+
+
+async def no_systems(_request: web.Request, _handler: Handler) -> web.StreamResponse:
+    """Answer the cron as an app that finds no system: 200, and nothing polled."""
+    return web.json_response(polled([], {}))
+
+
+async def failed_system(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Answer the cron 200 although the first system could not be polled."""
+
+    def change(body: dict[str, Any]) -> dict[str, Any]:
+        first, *others = body["results"]
+        return {**body, "results": [{**first, **OFFLINE}, *others]}
+
+    return await _changed(request, handler, change)
+
+
+async def _changed(
+    request: web.Request, handler: Handler, change: Callable[[dict[str, Any]], dict[str, Any]]
+) -> web.StreamResponse:
+    answer = cast("web.Response", await handler(request))
+    return web.json_response(change(json.loads(answer.text or "")), status=answer.status)

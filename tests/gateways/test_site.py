@@ -1,0 +1,196 @@
+"""The site's gateway: what is asked where, who is told the secret, and what an answer is taken for."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+
+import httpx
+import pytest
+from aiohttp import web
+
+from steps.support.gateways.answers import NotSent, Unknown
+from steps.support.gateways.site import BYPASS, Answer, Request, Site
+from steps.support.standin.servers import serve
+
+pytestmark = pytest.mark.anyio
+
+SECRET = "o" * 32
+HOST = "liveone-abc123-team.vercel.app"
+ASKED = Request("/api/data?systemId=1", headers={"Cookie": "auth-token=key"})
+
+
+async def _echo(request: web.Request) -> web.Response:
+    return web.json_response({"path": request.path_qs, "headers": dict(request.headers)})
+
+
+@asynccontextmanager
+async def _on_loopback(answer: web.Response | None = None, bypass: str | None = SECRET) -> AsyncIterator[Site]:
+    """Serve one answer, or else what was asked, on this machine."""
+
+    async def answered(request: web.Request) -> web.Response:
+        return answer or await _echo(request)
+
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", answered)
+    async with serve(app) as url, httpx.AsyncClient(base_url=url) as client:
+        yield Site(client, bypass)
+
+
+@asynccontextmanager
+async def _far_away(bypass: str | None = SECRET) -> AsyncIterator[tuple[Site, list[httpx.Request]]]:
+    """Give a site that is not on this machine, and what is sent."""
+    sent: list[httpx.Request] = []
+
+    def answered(request: httpx.Request) -> httpx.Response:
+        sent.append(request)
+        return httpx.Response(200, json={})
+
+    transport = httpx.MockTransport(answered)
+    async with httpx.AsyncClient(base_url="https://liveone.example", transport=transport) as client:
+        yield Site(client, bypass), sent
+
+
+async def test_the_public_site_is_never_told_the_secret() -> None:
+    """The secret goes to hosts of deployments only, there and here."""
+    async with _far_away() as (site, sent), _on_loopback() as near:
+        await site.ask(ASKED)
+        headers: Mapping[str, str] = (await near.ask(ASKED)).body["headers"]
+    assert str(sent[0].url) == "https://liveone.example/api/data?systemId=1"
+    assert sent[0].headers["Cookie"] == "auth-token=key"
+    assert BYPASS not in sent[0].headers
+    assert BYPASS not in headers
+    assert headers["Host"].startswith("127.0.0.1:")
+
+
+@pytest.mark.parametrize("path", ["/api/data?systemId=1", "api/data?systemId=1"])
+async def test_a_deployment_is_asked_at_its_own_address(path: str) -> None:
+    """The same question, over TLS, with the secret that opens protected deployments."""
+    async with _far_away() as (site, sent):
+        await site.ask(Request(path, "POST", ASKED.headers), HOST)
+    assert (sent[0].method, str(sent[0].url)) == ("POST", f"https://{HOST}/api/data?systemId=1")
+    assert (sent[0].headers["Host"], sent[0].headers[BYPASS]) == (HOST, SECRET)
+    assert sent[0].headers["Cookie"] == "auth-token=key"
+
+
+async def test_on_loopback_a_deployment_is_told_by_the_host_header() -> None:
+    """The stand-in site serves them all on one port."""
+    async with _on_loopback() as site:
+        body = (await site.ask(ASKED, HOST)).body
+    assert (body["path"], body["headers"]["Host"], body["headers"][BYPASS]) == (ASKED.path, HOST, SECRET)
+
+
+@pytest.mark.parametrize("bypass", [None, ""])
+async def test_where_there_is_no_secret_none_is_sent(bypass: str | None) -> None:
+    """Not even an empty one."""
+    async with _far_away(bypass) as (site, sent), _on_loopback(bypass=bypass) as near:
+        await site.ask(ASKED, HOST)
+        assert BYPASS not in (await near.ask(ASKED, HOST)).body["headers"]
+    assert BYPASS not in sent[0].headers
+
+
+@pytest.mark.parametrize(
+    "path", ["@elsewhere.example/", "//elsewhere.example/", "https://elsewhere.example/", "/\\elsewhere.example"]
+)
+async def test_a_path_leads_to_no_other_host(path: str) -> None:
+    """Whatever a path looks like, keys go to the deployment that was meant."""
+    async with _far_away() as (site, sent):
+        await site.ask(Request(path), HOST)
+    assert (sent[0].url.scheme, sent[0].url.host) == ("https", HOST)
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "elsewhere.example/path",
+        "elsewhere.example?x=",
+        "elsewhere.example#",
+        "elsewhere.example:8443",
+        "user@elsewhere.example",
+        "elsewhere.example\n",
+        "elsewhere.example\r\nX-More: 1",
+        "else where.example",
+        "https://elsewhere.example",
+        "exämple.vercel.app",
+        "\N{KELVIN SIGN}.vercel.app",
+        "xn--0.vercel.app",
+        "-a.vercel.app",
+        "a-.vercel.app",
+        "a..vercel.app",
+        ".vercel.app",
+        "vercel.app.",
+        f"{'a' * 64}.vercel.app",
+        f"{'a.' * 125}vercel.app",
+        "localhost",
+        "127.0.0.1",
+        "169.254.169.254",
+        "[::1]",
+        "*.vercel.app",
+    ],
+)
+async def test_keys_are_sent_to_plain_names_only(host: str) -> None:
+    """What is not the name of a host is asked nothing, wherever the site is, and the message says why."""
+    async with _far_away() as (site, sent), _on_loopback() as near:
+        for each in (site, near):
+            with pytest.raises(NotSent, match="not the name of a host"):
+                await each.ask(ASKED, host)
+    assert sent == []
+
+
+@pytest.mark.parametrize("host", ["a.co", "LIVEONE-2.Vercel.App", f"{'a' * 63}.vercel.app", "1.liveone.example"])
+async def test_plain_names(host: str) -> None:
+    """Any name that a deployment can have is one."""
+    async with _far_away() as (site, sent):
+        await site.ask(ASKED, host)
+    assert sent[0].url.raw_host == host.lower().encode()
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "body"),
+    [
+        ("application/json", '{"a": 1}', {"a": 1}),
+        ("Application/JSON; charset=utf-8", "[1]", [1]),
+        ("application/health+json", '{"status": "pass"}', {"status": "pass"}),
+        ("application/json", '{"a": ', None),
+        ("application/json", "", None),
+        ("application/json", "[" * 100_000, None),
+        ("text/html", '{"a": 1}', None),
+        ("text/event-stream", '{"a": 1}', None),
+    ],
+)
+async def test_what_is_json(kind: str, text: str, body: object) -> None:
+    """The body is read as JSON where it is said to be, and is none where it cannot be."""
+    async with _on_loopback(web.Response(body=text.encode(), headers={"Content-Type": kind})) as site:
+        answer = await site.ask(ASKED)
+    assert (answer.body, answer.content_type) == (body, kind.partition(";")[0].lower())
+
+
+@pytest.mark.parametrize(
+    ("location", "there"),
+    [
+        ("https://vercel.com/sso-api?url=https://liveone.example&nonce=secret", "vercel.com"),
+        ("https://user:secret@login.example:8443/in#secret", "login.example"),
+        ("//login.example/in", "login.example"),
+        ("/sign-in?redirect_url=secret#secret", "/sign-in"),
+        ("http://[", ""),
+        ("", ""),
+    ],
+)
+async def test_a_redirect_is_an_answer(location: str, there: str) -> None:
+    """It is not followed; of where it leads the host is kept, or its own path, and nothing that may be a key."""
+    async with _on_loopback(web.Response(status=307, headers={"Location": location})) as site:
+        answer = await site.ask(ASKED)
+    assert answer == Answer(307, "", None, there)
+
+
+async def test_nobody_there() -> None:
+    """Where no connection comes about nothing was sent, and both addresses are in the message."""
+    async with httpx.AsyncClient(base_url="http://127.0.0.1:9") as client:
+        with pytest.raises(NotSent, match=rf"reaching {HOST} \(GET http://127.0.0.1:9/api/data\)"):
+            await Site(client).ask(ASKED, HOST)
+
+
+async def test_an_answer_that_breaks_off() -> None:
+    """It may have been done: that is not known."""
+    cut = web.Response(body=b"{}", headers={"Content-Type": "application/json", "Content-Encoding": "gzip"})
+    async with _on_loopback(cut) as site:
+        with pytest.raises(Unknown):
+            await site.ask(ASKED)

@@ -1,0 +1,111 @@
+"""What a release may ask of the platform: crons off meanwhile, variables that are there, a clock that starts late."""
+
+import pytest
+
+from steps.support.standin.vercel_state import Variable
+from steps.support.standin.vercel_troubles import Answer, Trouble
+from tests.release.conftest import FAILING, Event, Production
+
+pytestmark = pytest.mark.anyio
+
+PAUSING = "pause_crons = true"
+
+
+def _vercel(production: Production, *lines: str) -> str:
+    return "\n".join(['project = "liveone"', f'api = "{production.world.api_url}"', *lines])
+
+
+@pytest.mark.parametrize(("health", "code"), [("", 0), (FAILING, 1)], ids=["arriving", "going back"])
+async def test_crons_are_off_meanwhile_and_on_again_afterwards(
+    production: Production, health: str, code: int
+) -> None:
+    """They are off before the first commit goes out, and on when the run has ended, well or not."""
+    platform, seen = production.world.platform, list[bool]()
+
+    async def react(event: Event) -> None:
+        if event["event"] == "begun" and event["step"] != "pause_crons":
+            seen.append(platform.crons)
+
+    extra = {"health": health} if health else {}
+    ending = await production.release(react=react, vercel=_vercel(production, PAUSING), **extra)
+    assert (ending.code, platform.crons) == (code, True), ending.report
+    assert seen == [False] * 6
+    assert list(ending.steps())[0] == "pause_crons"
+    assert list(ending.steps("undo").items())[-1] == ("pause_crons", "done")
+
+
+async def test_crons_that_were_off_stay_off(production: Production) -> None:
+    """Whoever switched them off before had a reason."""
+    production.world.platform.switch_crons(on=False)
+    ending = await production.release(vercel=_vercel(production, PAUSING))
+    assert (ending.code, production.world.platform.crons) == (0, False), ending.report
+
+
+async def test_crons_that_cannot_be_switched_on_need_a_human(production: Production) -> None:
+    """A release that arrived and left the crons off says so, with the command that switches them on."""
+    platform = production.world.platform
+
+    async def react(event: Event) -> None:
+        if event["event"] == "begun" and event["step"] == "health_checks":
+            platform.quirks = type(platform.quirks)(troubles=(Trouble(Answer.UNPROCESSABLE, r"PATCH .*/crons"),))
+
+    ending = await production.release(react=react, vercel=_vercel(production, PAUSING))
+    assert (ending.code, ending.report["verdict"], platform.crons) == (4, "needs_human", False)
+    assert "the crons are off; to switch them on: curl" in ending.report["remains"][0]
+    assert ending.steps()["health_checks"] == "done"
+
+
+async def test_a_platform_that_cannot_pause_crons_refuses_the_run(production: Production) -> None:
+    """Where the switch is refused, nothing else is begun."""
+    platform = production.world.platform
+    platform.quirks = type(platform.quirks)(troubles=(Trouble(Answer.UNPROCESSABLE, r"PATCH .*/crons"),))
+    before = await production.state()
+    ending = await production.release(vercel=_vercel(production, PAUSING))
+    assert (ending.code, platform.crons) == (3, True), ending.report
+    assert await production.state() == before
+
+
+async def test_a_variable_that_production_lacks_refuses_the_run(production: Production) -> None:
+    """Each missing name is told; one that only previews get is missing too."""
+    production.world.platform.env = ("CRON_SECRET", Variable("CLERK_SECRET_KEY", ("preview", "development")))
+    wanted = 'required_env = ["CRON_SECRET", "CLERK_SECRET_KEY", "TURSO_AUTH_TOKEN"]'
+    ending = await production.release(vercel=_vercel(production, wanted))
+    assert ending.code == 3
+    assert "production has no CLERK_SECRET_KEY, TURSO_AUTH_TOKEN" in ending.report["cause"]
+
+
+LIVE = 'starts = "live"\ntotal = 12\nreserve = 4\nbuild = 60'
+
+
+async def test_a_long_staged_build_costs_no_budget(production: Production) -> None:
+    """With a clock that starts once the build is done, a build may take longer than the whole budget."""
+    platform = production.world.platform
+    platform.auto_assign, platform.build_seconds = False, 14.0
+    ending = await production.release(budget=LIVE)
+    assert (ending.code, ending.report["verdict"]) == (0, "deployed"), ending.report
+    built = next(step for step in ending.report["steps"] if step["name"] == "vercel_deployment")
+    assert built["seconds"] > 12 > ending.report["budget"]["used_seconds"]
+
+
+async def test_a_late_clock_needs_staged_builds(production: Production) -> None:
+    """Where a build goes live by itself the clock cannot start after it: refused, with the remedy."""
+    ending = await production.release(budget=LIVE)
+    assert ending.code == 3
+    assert 'auto-assign is on, but budget.starts is "live"' in ending.report["cause"]
+    assert "Switch auto-assign" in ending.report["next_action"]
+
+
+async def test_a_project_that_was_rolled_back_is_told_from_one_that_is_off_by_choice(production: Production) -> None:
+    """After our rollback the plan says why auto-assign is off, the report how to switch it on, and a release stays pinned."""
+    platform = production.world.platform
+    first = await production.release(health=FAILING)
+    assert first.code == 1
+    assert "autoAssignCustomDomains" in first.report["unpin"]
+    await production.git("pull", "--ff-only", "origin", "main", where=production.world.checkout)
+    author = ("-c", "user.name=a", "-c", "user.email=a@example.com")
+    await production.git(*author, "revert", "--no-edit", "HEAD", where=production.world.checkout)
+    second = await production.release()
+    assert second.code == 0, second.report
+    plan = next(step["plan"] for step in second.report["plan"] if step["name"] == "vercel_deployment")
+    assert "auto-assign is off since production was rolled back to dpl_1" in plan
+    assert (platform.auto_assign, second.report["unpin"]) == (False, first.report["unpin"])

@@ -1,0 +1,71 @@
+"""A staged deployment, asked by the tool's own gateway at the stand-in's host of it, protected or not."""
+
+from contextlib import aclosing
+
+import httpx
+import pytest
+
+from steps.support.asking import asked
+from steps.support.gateways.hrana import Hrana
+from steps.support.gateways.site import Request, Site
+from steps.support.release import HealthCheck
+from steps.support.standin import site as standin
+from steps.support.standin.faults import Faults
+from steps.support.standin.servers import serve
+from steps.support.standin.vercel_hosts import routed
+from steps.support.standin.vercel_quirks import Protection, Quirks
+from tests.standin.projects import BUILD, NEW, OLD, PLAIN, project
+
+pytestmark = pytest.mark.anyio
+
+SECRET = "o" * 32
+STAGED = "liveone-2-standin.vercel.app"
+NAMES = {
+    OLD: "SELECT 'old' AS display_name, 1 AS inverter_time;",
+    NEW: "SELECT 'new' AS display_name, 1 AS inverter_time;",
+}
+CHECK = HealthCheck(
+    "data", Request("/api/data", headers={"Cookie": "auth-token=c00kie"}), ("status == `200`", "body.latest")
+)
+
+
+async def _code(sha: str) -> str:
+    return NAMES[sha]
+
+
+@pytest.mark.parametrize(
+    ("protection", "bypass", "name", "wrong"),
+    [
+        (Protection.OFF, None, "new", ""),
+        (Protection.DENIED, SECRET, "new", ""),
+        (Protection.LOGIN, SECRET, "new", ""),
+        (Protection.DENIED, None, None, "answered 401: the site does not accept its key, or a deployment protection"),
+        (
+            Protection.DENIED,
+            "other",
+            None,
+            "answered 401: the site does not accept its key, or a deployment protection",
+        ),
+        (Protection.LOGIN, None, None, "answered 302: it redirects to vercel.com: a login, a deployment protection"),
+    ],
+)
+async def test_a_staged_deployment_answers_as_itself(
+    server: str, protection: Protection, bypass: str | None, name: str | None, wrong: str
+) -> None:
+    """Its own code answers whoever has the secret where one is needed; the public host goes on with the code of before."""
+    made = project(auto_assign=False, quirks=Quirks(protection=protection), bypass=SECRET)
+    made.platform.pushed(NEW, "main", "a change")
+    made.pass_time(BUILD)
+    async with aclosing(Hrana(server, None)) as database:
+        keys = {"auth_token": "c00kie", "cron_secret": "s3cret"}
+        served = standin.Site(made.platform.live_sha, _code, database, Faults(), **keys)
+        async with serve(served.application(routed(made.platform))) as url:
+            async with httpx.AsyncClient(verify=PLAIN, base_url=url) as client:
+                site = Site(client, bypass)
+                staged, said = await asked(site, CHECK, None, None, STAGED)
+                public, well = await asked(site, CHECK, None, None)
+    assert public
+    assert (public.body["displayName"], well) == ("old", "")
+    assert staged
+    assert (staged.body and staged.body["displayName"]) == name
+    assert (wrong in said) if wrong else not said

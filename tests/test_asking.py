@@ -1,0 +1,287 @@
+"""Asking one question and judging its answer; and how many answers make a verdict, in virtual time."""
+
+import asyncio
+from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from steps.health_checks import KEY, MEND, HealthChecks, Seen
+from steps.support import asking
+from steps.support.asking import PATIENCE, away
+from steps.support.engine.step import Done, Failed, Refused
+from steps.support.gateways.answers import NotSent, Unknown
+from steps.support.gateways.site import Answer, Request, Site
+from steps.support.release import HealthCheck, Release
+from steps.support.stage import Stage
+from steps.support.waiting import told, waited_for
+from tests.virtual import run
+
+JSON, HTML = "application/json", "text/html"
+KEYED = Request("/api/data", headers={"Cookie": "auth-token=key"})
+FULL = ("status == `200`", "body.error == `null`", "body.latest")
+DATA = HealthCheck("data", KEYED, FULL)
+CRON = HealthCheck("cron", Request("/api/cron", headers={"Authorization": "Bearer key"}), FULL, writes=True)
+RESET = Unknown("reading the answer of", "the site", "the connection was reset (ReadError)", "Look.")
+
+GOOD = Answer(200, JSON, {"latest": 1})
+BROKEN = Answer(500, JSON, {"error": "Internal server error"})
+COLLIDED = Answer(200, JSON, {"results": [{"error": "UNIQUE constraint failed: readings.system_id"}]})
+HANGS = None
+
+
+class _Site:
+    """A site that gives these answers, one after the other and the last for ever; a problem is raised."""
+
+    def __init__(self, *answers: Answer | Exception | None) -> None:
+        self._answers = list(answers)
+        self.asked: list[tuple[str, str, float]] = []  # path, host, seconds on the loop's clock
+
+    async def ask(self, request: Request, host: str = "") -> Answer:
+        """Answer at once, or never."""
+        self.asked.append((request.path, host, asyncio.get_running_loop().time() - 1000))
+        answer = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
+        if answer is HANGS:
+            await asyncio.Event().wait()
+        if isinstance(answer, Exception):
+            raise answer
+        return cast("Answer", answer)
+
+
+@pytest.fixture(autouse=True)
+def _in_mid_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+    _it_is(monkeypatch, 30.0)
+
+
+def _it_is(monkeypatch: pytest.MonkeyPatch, now: float) -> None:
+    monkeypatch.setattr(asking, "time", SimpleNamespace(time=lambda: now))
+
+
+def _asked(site: _Site, check: HealthCheck, **more: Any) -> tuple[Answer | None, str]:
+    said = {"baseline": None, "committed": None, **more}
+    return run(asking.asked(cast("Site", site), check, **said))
+
+
+def _stage(site: _Site) -> Stage:
+    async def marker(_run: str) -> dict[str, str]:
+        return {"at": "1756518360"}
+
+    return cast("Stage", SimpleNamespace(site=site, turso=SimpleNamespace(marker=marker)))
+
+
+def _checks(*checks: HealthCheck) -> HealthChecks:
+    return HealthChecks(Release("r", "CODE_FIRST", cast("Any", None), checks))
+
+
+def _looked(site: _Site, *checks: HealthCheck) -> Seen:
+    return run(_checks(*checks).look(_stage(site)))
+
+
+def _acted(site: _Site, *checks: HealthCheck, seconds: float | None = None) -> Done:
+    seen = Seen({check.name: {} for check in checks})
+
+    async def within() -> Done:
+        async with asyncio.timeout(seconds):
+            return await _checks(*checks).act(_stage(site), seen)
+
+    return run(within())
+
+
+@pytest.mark.parametrize(
+    ("now", "wait"), [(0, 3), (2.5, 0.5), (3, 0), (30, 0), (57, 0), (58, 5), (59.5, 3.5), (120, 3)]
+)
+def test_a_cron_is_asked_away_from_the_full_minute(now: float, wait: float) -> None:
+    """Within three seconds of the platform's own call the tool waits until it is over."""
+    assert away(now) == pytest.approx(wait)
+
+
+@pytest.mark.parametrize(("check", "waits"), [(CRON, 5.0), (DATA, 0.0)])
+def test_only_what_writes_waits(monkeypatch: pytest.MonkeyPatch, check: HealthCheck, waits: float) -> None:
+    """Two seconds before the full minute what writes is asked five seconds later, and what does not at once."""
+    _it_is(monkeypatch, 58.0)
+    site = _Site(GOOD)
+    assert _asked(site, check, host="dpl.example") == (GOOD, "")
+    ((path, host, at),) = site.asked
+    assert (path, host, round(at, 3)) == (check.request.path, "dpl.example", waits)
+
+
+@pytest.mark.parametrize(
+    ("answer", "expect", "wrong"),
+    [
+        (GOOD, FULL, ""),
+        (BROKEN, FULL, "answered 500 application/json, not status == `200` (it says 'Internal server error')"),
+        (Answer(500, HTML, None), FULL, "answered 500 text/html, not status == `200`"),
+        (Answer(503, "", None), FULL, "answered 503, not status == `200`"),
+        (Answer(200, HTML, None), FULL, "answered 200 text/html, which is not JSON"),
+        (Answer(200, JSON, None), FULL, "answered 200 application/json, which is not JSON"),
+        (Answer(200, HTML, None), ("body.error == `null`",), "answered 200 text/html, which is not JSON"),
+        (Answer(200, HTML, None), ("status == `200`",), ""),
+        (Answer(200, HTML, None), ("status == `200`", "baseline.body == `null`"), ""),
+        (Answer(200, JSON, {"error": "x"}), FULL, "answered 200 application/json, not body.error == `null`, not body.latest (it says 'x')"),
+        (Answer(200, JSON, {}), ("length(body.rows[?status == 'ok']) > `0`",), "answered 200 application/json, not length(body.rows[?status == 'ok']) > `0`"),
+        (Answer(401, JSON, {}), FULL, "answered 401: the site does not accept its key"),
+        (Answer(403, JSON, {}), FULL, "answered 403: the site does not accept its key"),
+        (Answer(401, HTML, None), FULL, "answered 401: the site does not accept its key, or a deployment protection stands before it"),
+        (Answer(404, HTML, None), FULL, "answered 404: there is no such route, or the site does not accept its key"),
+        (Answer(401, JSON, {}), ("body.latest",), "answered 401: the site does not accept its key"),
+        (Answer(404, JSON, {}), ("status == `404`", "body.gone"), "answered 404 application/json, not body.gone"),
+        (Answer(302, HTML, None, "vercel.com"), FULL, "answered 302: it redirects to vercel.com: a login, a deployment protection, or another address of the site"),
+        (Answer(304, "", None), FULL, "answered 304: it redirects: a login, a deployment protection, or another address of the site"),
+        (Answer(401, JSON, {}), ("status == `401` || status == `404`",), ""),
+        (RESET, FULL, "gave no answer: the connection was reset (ReadError)"),
+        (NotSent("reaching", "the site", "no connection", "Check."), FULL, "gave no answer: no connection"),
+    ],
+)  # fmt: skip
+def test_what_is_said_to_be_wrong(answer: Answer | Exception, expect: tuple[str, ...], wrong: str) -> None:
+    """Keys and routes are told from health, a wrong status hides the rest, and else every unmet expectation is named."""
+    said = f"/api/data {wrong}" if wrong else ""
+    given = None if isinstance(answer, Exception) else answer
+    assert _asked(_Site(answer), HealthCheck("data", KEYED, expect)) == (given, said)
+
+
+def test_a_check_that_sends_no_key_is_not_told_of_one() -> None:
+    """Where there is nothing to accept, a key is what is missing."""
+    _, wrong = _asked(_Site(Answer(404, HTML, None)), HealthCheck("data", Request("/api/data"), FULL))
+    assert wrong == "/api/data answered 404: there is no such route, or the site wants a key, and this check sends none"
+
+
+def test_an_answer_is_held_against_the_one_of_before() -> None:
+    """Expectations see the baseline and the time of the commit; the first answer is its own baseline."""
+    check = HealthCheck("data", KEYED, ("body.latest == baseline.latest", "committed_at == 'then'"))
+    assert _asked(_Site(GOOD), check, committed="then")[1] == ""
+    assert _asked(_Site(GOOD), check, baseline={"latest": 1}, committed="then")[1] == ""
+    assert "not body.latest" in _asked(_Site(GOOD), check, baseline={"latest": 2}, committed="then")[1]
+    assert "not committed_at" in _asked(_Site(GOOD), check)[1]
+
+
+def test_what_writes_nothing_is_given_up_to_be_asked_again() -> None:
+    """A question that hangs is an answer that did not come; what writes is waited for as long as its scope allows."""
+    assert _asked(_Site(HANGS), DATA) == (None, f"/api/data gave no answer: none within {PATIENCE:.0f} s")
+    with pytest.raises(TimeoutError):
+        _acted(_Site(HANGS), CRON, seconds=3 * PATIENCE)
+
+
+@pytest.mark.parametrize(
+    ("answers", "count", "well"),
+    [
+        ([GOOD], 2, True),
+        ([BROKEN, GOOD], 3, True),
+        ([GOOD, BROKEN, GOOD], 4, True),
+        ([BROKEN, BROKEN, GOOD], 4, True),
+        ([RESET, GOOD], 3, True),
+        ([HANGS, GOOD], 3, True),
+        ([BROKEN], 3, False),
+        ([GOOD, BROKEN, GOOD, BROKEN, BROKEN], 5, False),
+        ([BROKEN, GOOD, BROKEN, GOOD, BROKEN], 5, False),
+    ],
+)
+def test_two_good_in_a_row_or_three_bad(answers: Sequence[Answer | Exception | None], count: int, well: bool) -> None:  # noqa: FBT001 - a column of the table
+    """One bad answer is not a bad site, and one good answer is not a good one."""
+    site = _Site(*answers)
+    if well:
+        _acted(site, DATA)
+    else:
+        with pytest.raises(Failed, match="answered 500"):
+            _acted(site, DATA)
+    assert len(site.asked) == count
+
+
+@pytest.mark.parametrize(
+    ("answers", "times"), [([GOOD], [0.0]), ([BROKEN], [0.0]), ([RESET], [0.0]), ([COLLIDED, GOOD], [0.0, 5.0]), ([COLLIDED], [0.0, 5.0])]
+)  # fmt: skip
+def test_what_writes_is_asked_once(answers: Sequence[Answer | Exception | None], times: list[float]) -> None:
+    """Only an answer that tells of meeting the platform's own run is followed by one more, five seconds later."""
+    site = _Site(*answers)
+    if answers[-1] is GOOD:
+        _acted(site, CRON)
+    else:
+        with pytest.raises(Failed):
+            _acted(site, CRON)
+    assert [at for _, _, at in site.asked] == pytest.approx(times)
+
+
+def test_success_names_each_check() -> None:
+    """How many expectations held, and the seconds that it took."""
+    assert _acted(_Site(GOOD), CRON, DATA).detail == "cron: 3 of 3 as expected, 0.0 s; data: 3 of 3 as expected, 0.5 s"
+
+
+def test_every_check_is_told_although_the_first_failed() -> None:
+    """What failed and what did not stand side by side."""
+    with pytest.raises(Failed) as failed:
+        _acted(_Site(BROKEN, GOOD), CRON, DATA)
+    assert failed.value.cause == (
+        "cron: /api/cron answered 500 application/json, not status == `200` (it says 'Internal server error'); data: 3 of 3 as expected, 0.5 s"
+    )
+
+
+def _said_when_cut_off(site: _Site, *checks: HealthCheck) -> str:
+    """Give what is known to whoever ended the checks after four seconds."""
+
+    async def cut_off() -> str:
+        with told(lambda _: None):
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(4):
+                    await _checks(*checks).act(_stage(site), Seen({check.name: {} for check in checks}))
+            return waited_for()
+
+    return run(cut_off())
+
+
+@pytest.mark.parametrize(
+    ("answers", "said"),
+    [
+        ([HANGS], "/api/cron has not answered"),
+        ([BROKEN, HANGS], "cron: /api/cron answered 500 application/json, not status == `200` (it says 'Internal server error'); /api/data has not answered"),
+        ([COLLIDED], "/api/cron met the platform's own run, and is asked once more"),
+    ],
+)  # fmt: skip
+def test_being_cut_off_says_what_is_known(answers: Sequence[Answer | None], said: str) -> None:
+    """Whoever ended it hears which question was open, and what came of those before it."""
+    assert _said_when_cut_off(_Site(*answers), CRON, DATA) == said
+
+
+def test_being_cut_off_before_the_cron_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Waiting for the full minute to be over is said, too."""
+    _it_is(monkeypatch, 58.0)
+    assert _said_when_cut_off(_Site(GOOD), CRON) == "/api/cron is asked once the full minute is over"
+
+
+def test_what_was_green_before_is_the_baseline() -> None:
+    """Each check is asked once, in order, the way that the code of before is asked, and its body is kept."""
+    earlier = HealthCheck("data", Request("/api/earlier"), FULL)
+    site = _Site(GOOD)
+    assert _looked(site, CRON, HealthCheck("data", KEYED, FULL, before=earlier)) == Seen(
+        {"cron": GOOD.body, "data": GOOD.body}
+    )
+    assert [path for path, _, _ in site.asked] == ["/api/cron", "/api/earlier"]
+
+
+@pytest.mark.parametrize(
+    ("answers", "subject", "words", "remedy"),
+    [
+        ([BROKEN, GOOD], "cron", ["/api/cron answered 500"], MEND),
+        ([Answer(401, JSON, {}), GOOD], "cron", ["/api/cron answered 401"], KEY),
+        ([GOOD, Answer(302, HTML, None, "vercel.com")], "data", ["/api/data answered 302", "vercel.com"], KEY),
+        ([Answer(401, JSON, {}), Answer(404, JSON, {})], "cron, data", ["/api/cron answered 401", "/api/data answered 404"], KEY),
+        ([Answer(401, JSON, {}), Answer(200, HTML, None)], "cron, data", ["/api/cron answered 401", "which is not JSON"], f"{KEY} {MEND}"),
+        ([RESET, RESET], "cron, data", ["/api/cron gave no answer", "/api/data gave no answer"], MEND),
+    ],
+)  # fmt: skip
+def test_everything_that_is_red_before_is_named_at_once(
+    answers: Sequence[Answer | Exception], subject: str, words: list[str], remedy: str
+) -> None:
+    """One refusal tells of all of them, and of keys only where a key was not taken."""
+    with pytest.raises(Refused) as refused:
+        _looked(_Site(*answers), CRON, DATA)
+    assert (refused.value.subject, refused.value.remedy) == (subject, remedy)
+    assert refused.value.cause.startswith("red before anything changed: /api/")
+    for word in words:
+        assert word in refused.value.cause
+
+
+def test_a_missing_route_is_no_missing_key() -> None:
+    """Where a check sends no key there is none to set."""
+    with pytest.raises(Refused) as refused:
+        _looked(_Site(Answer(404, HTML, None)), HealthCheck("data", Request("/nowhere"), FULL))
+    assert refused.value.remedy == MEND
