@@ -90,6 +90,9 @@ async def _auto_assign_off(vercel: Vercel) -> None:
     """Switch auto-assign off where promoting switched it on."""
 
     async def off() -> bool:
-        return not (await vercel.project()).auto_assign
+        return (await vercel.project()).auto_assign is False
 
-    await bring_about(off, partial(vercel.set_auto_assign, on=False))
+    if (await insist(vercel.project)).auto_assign is None:  # nothing to read back, and no harm in saying it again
+        await insist(partial(vercel.set_auto_assign, on=False))
+    else:
+        await bring_about(off, partial(vercel.set_auto_assign, on=False))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from shlex import quote
 
+from steps.support.build import ENDED
 from steps.support.engine.step import Change, Done, Failed, Refused
 from steps.support.gateways.answers import NotSent, Rejected, Unknown
 from steps.support.gateways.git import Commit, Git
@@ -15,7 +16,6 @@ from steps.support.retry import bring_about, insist
 from steps.support.stage import Stage
 
 SETTLE = 2.0  # seconds in which a push that was cut off may still land
-ENDED = {"ERROR", "CANCELED", "BLOCKED", "DELETED"}  # a build that will never go live
 BUILD_SHOWS = 2.0  # seconds in which the platform takes up a new commit
 
 

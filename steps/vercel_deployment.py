@@ -67,7 +67,7 @@ class VercelDeployment(Change[Seen]):
             await switch.live(stage.vercel, found.id, seen.production)
             return Done(f"{found.id} is live", switch.facts(seen, found.id))
         if await insist(stage.vercel.served) == found.id:
-            cause = "it went live as soon as it was built, although auto-assign was off"
+            cause = "it went live as soon as it was built, and nobody of this run promoted it"
             raise Failed("staging", found.id, cause, "Somebody switched auto-assign on: settle it with them.")
         return Done(f"{found.id} is built and waits", switch.facts(seen, found.id))
 
@@ -76,7 +76,7 @@ class VercelDeployment(Change[Seen]):
         built = await _stopped(stage.vercel, seen.sha, await _appeared(stage, seen))
         if not seen.production.auto_assign:
             left = ", ".join(deployment.id for deployment in built)
-            return Done(f"{left} is built and staged: do not promote it" if left else "nothing of it is left")
+            return Done(f"{left} stays on the platform, built" if left else "nothing of it is left")
         await _switched(stage.vercel, built, seen.production)
         return await switch.back(stage.vercel, seen.sha, seen.production)
 
@@ -86,8 +86,10 @@ class VercelDeployment(Change[Seen]):
 
 
 def _why(production: Production) -> str:
-    rolled_back = f"auto-assign is off since production was rolled back to {production.id}"
-    return rolled_back if production.is_rolled_back else "auto-assign is off"
+    if production.auto_assign is None:
+        return "the platform does not tell whether auto-assign is on"
+    since = f" since production was rolled back to {production.id}" if production.is_rolled_back else ""
+    return f"auto-assign is off{since}"
 
 
 async def _refuse_rolling_release(vercel: Vercel) -> None:
@@ -137,6 +139,8 @@ async def _ours(vercel: Vercel, sha: str) -> list[Deployment]:
 async def _stopped(vercel: Vercel, sha: str, deployments: list[Deployment]) -> list[Deployment]:
     """Have none of them build any more; give those that were built all the same."""
     for deployment in deployments:
+        if deployment.state not in build.KNOWN:
+            await insist(partial(_cancel, vercel, deployment.id))  # it may mean that it builds
         await bring_about(partial(_ended, vercel, deployment.id), partial(_cancel, vercel, deployment.id), every=0.25)
     return [deployment for deployment in await _ours(vercel, sha) if deployment.state == "READY"]
 

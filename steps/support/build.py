@@ -11,7 +11,8 @@ from steps.support.waiting import waiting_for
 POLL = 1.0  # seconds between two looks at the platform
 NO_DEPLOYMENT = 20.0  # seconds after which a push that shows no deployment will show none
 WORKING = {"QUEUED", "INITIALIZING", "BUILDING"}
-COMING = {*WORKING, "READY"}  # with auto-assign on, such a build may go live by itself
+ENDED = {"ERROR", "CANCELED", "BLOCKED", "DELETED"}  # what is none of these may go live yet, known or not
+KNOWN = {*WORKING, "READY", *ENDED}
 
 ENDS = {  # what a state means, and what to do
     "ERROR": ("its build failed", "Mend the build and release again."),

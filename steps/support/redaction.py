@@ -8,7 +8,7 @@ from urllib.parse import quote
 MASK = "***"
 _PATTERNS = (
     re.compile(r"eyJ[\w-]+\.[\w-]+\.[\w-]+"),  # a JSON Web Token, as Turso's are
-    re.compile(r"(?<=[Bb]earer )[^\s\"',;]+"),
+    re.compile(r"(?<=[Bb]earer )(?!\$[A-Z_]+[\"'\s])[^\s\"',;]+"),  # a command names the variable, not the token
     re.compile(r"(?<=://)[^\s\"'@]+(?=@)"),  # user and password in a URL, a slash in the password included
     re.compile(r"(?<=[Tt]oken=)[^\s&\"';,]+"),
 )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import count
 
-from steps.support.build import COMING, POLL
+from steps.support.build import ENDED, POLL
 from steps.support.engine.step import Done, Failed, Refused
 from steps.support.gateways.vercel import Vercel
 from steps.support.looking import looked
@@ -24,13 +24,14 @@ FOREIGN = "Somebody deployed meanwhile: settle with them what is to be live."
 class Production:
     """What production was before: the live deployment, its commit and host, and whether a new one goes live by itself.
 
-    `is_rolled_back`: it does not, because production was rolled back to what is live.
+    `auto_assign` None: the platform does not tell, which counts as off. `is_rolled_back`: it is off because production
+    was rolled back to what is live.
     """
 
     id: str
     sha: str
     host: str
-    auto_assign: bool
+    auto_assign: bool | None
     is_rolled_back: bool
 
 
@@ -112,6 +113,8 @@ async def back(vercel: Vercel, sha: str, before: Production) -> Done:
     for now in (served, project.production_id):
         _refuse_foreign(vercel, now, {*mine, before.id})
     await bring_about(partial(vercel.is_live, before.id), partial(vercel.roll_back, before.id), every=0.25)
+    if before.auto_assign is False and not before.is_rolled_back:
+        return Done(f"{before.id} is live again; auto-assign stays off, as it was")
     pinned = "the project is pinned: nothing goes live by itself until auto-assign is on again"
     return Done(f"{before.id} is live again; {pinned}", {"unpin": vercel.unpinning})
 
@@ -126,14 +129,15 @@ async def standing(vercel: Vercel, sha: str, before: Production) -> str:
     """Say how what is live, or about to be, differs from before; empty when it does not."""
     project, served = await insist(vercel.project), await insist(vercel.served)
     if {project.production_id, served} != {before.id}:
-        return f"production is {project.production_id} and {vercel.host} serves {served}, not {before.id}"
+        pinned = "; auto-assign is off, and was on" if before.auto_assign and not project.auto_assign else ""
+        return f"production is {project.production_id} and {vercel.host} serves {served}, not {before.id}{pinned}"
     if project.auto_assign and not before.auto_assign:
         return "auto-assign is on, and was off"
     builds, rolling = await insist(lambda: vercel.production_deployments(sha)), await insist(vercel.rolling_release)
     coming = {project.moving_to, rolling.queued if rolling else None}
     if project.auto_assign:
-        coming |= {each.id for each in builds if each.state in COMING}
-    ours_coming = [each.id for each in builds if each.id in coming]
+        coming |= {each.id for each in builds if each.state not in ENDED}
+    ours_coming = [f"{each.id} ({each.state})" for each in builds if each.id in coming]
     return f"{', '.join(ours_coming)} of this run may still go live" if ours_coming else ""
 
 

@@ -30,7 +30,7 @@ async def test_crons_are_off_meanwhile_and_on_again_afterwards(
     ending = await production.release(react=react, vercel=_vercel(production, PAUSING), **extra)
     assert (ending.code, platform.crons) == (code, True), ending.report
     assert seen == [False] * 6
-    assert list(ending.steps())[0] == "pause_crons"
+    assert next(iter(ending.steps())) == "pause_crons"
     assert list(ending.steps("undo").items())[-1] == ("pause_crons", "done")
 
 

@@ -26,11 +26,11 @@ class Move:
 
 @dataclass(frozen=True, slots=True)
 class Project:
-    """What the project says of itself; `auto_assign` absent is read as off, `crons` absent as not known (None)."""
+    """What the project says of itself. `auto_assign` None: it does not tell, which counts as off; `crons` likewise."""
 
     id: str
     name: str
-    auto_assign: bool
+    auto_assign: bool | None
     production_id: str | None
     move: Move | None
     crons: bool | None
@@ -39,7 +39,7 @@ class Project:
     def of(cls, body: dict[str, Any]) -> Self:
         """Read a project."""
         production = (body.get("targets") or {}).get("production") or {}
-        on, move = body.get("autoAssignCustomDomains") is True, Move.of(body.get("lastAliasRequest") or {})
+        on, move = body.get("autoAssignCustomDomains"), Move.of(body.get("lastAliasRequest") or {})
         crons = body["crons"].get("disabledAt") is None if body.get("crons") else None
         return cls(body["id"], body["name"], on, production.get("id"), move, crons)
 
