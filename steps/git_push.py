@@ -75,7 +75,9 @@ class GitPush(Change[Seen]):
         message = f"Put back {seen.before[:8]}\n\n{why}"
         restoring = await stage.git.commit_tree(seen.before_tree, seen.sha, message)
         harmless = await _harmless(stage.vercel, seen.sha)
-        await bring_about(partial(_is_at, stage.git, restoring), partial(stage.git.push, restoring, hooks=False))
+        await bring_about(
+            partial(_is_at, stage.git, restoring), partial(stage.git.push, restoring, hooks=False), patience=None
+        )
         build = await _stop_build(stage.vercel, restoring) if harmless else f"the platform builds {restoring[:8]}"
         here = f"git -C {quote(str(stage.git.repository))}"
         retry = f"{here} pull --ff-only {stage.git.remote} {stage.git.branch} && {here} revert --no-edit {restoring}"
@@ -147,7 +149,7 @@ async def _harmless(vercel: Vercel, sha: str) -> bool:
 
     Where one may, the build of the restoring commit is let go: it is then what brings the code of before back.
     """
-    with suppress(TimeoutError, Rejected):
+    with suppress(TimeoutError, Rejected, NotSent, Unknown):
         async with asyncio.timeout(BUILD_SHOWS):
             if not (await insist(vercel.project)).auto_assign:
                 return True

@@ -3,6 +3,7 @@
 import asyncio
 import math
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TypeVar
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type
@@ -66,16 +67,21 @@ async def _within(patience: float | None, ask: Callable[[], Awaitable[Result]]) 
 
 
 async def bring_about(
-    is_so: Callable[[], Awaitable[bool]], send: Callable[[], Awaitable[None]], *, every: float = 0.5
+    is_so: Callable[[], Awaitable[bool]],
+    send: Callable[[], Awaitable[None]],
+    *,
+    every: float = 0.5,
+    patience: float | None = PATIENCE,
 ) -> None:
     """Have the world become as wanted: look, send where it is not, and look on until it is.
 
     What was taken is not sent again. Where it was not, or where the answer was lost, the world is looked at before it
-    is sent once more. Ends when it is so, with Rejected, with a pause that does not fit, or with the caller's scope.
+    is sent once more. `patience`: seconds after which an answer counts as lost. Ends when it is so, with Rejected, with
+    a pause that does not fit, or with the caller's scope.
     """
     taken = False
     while not await insist(is_so, every=every):
-        if taken or not (taken := await _taken(send)):
+        if taken or not (taken := await _taken(partial(_within, patience, send))):
             await asyncio.sleep(every)
 
 

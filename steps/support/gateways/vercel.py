@@ -78,10 +78,12 @@ class Vercel:
 
     async def production_deployments(self, sha: str = "", most: int = 20) -> list[Deployment]:
         """List the production deployments, newest first; with `sha`, those of exactly this commit."""
-        asked = {"projectId": await self._identifier(), "target": "production", "limit": str(most)}
+        project = await self._identifier()
+        asked = {"projectId": project, "target": "production", "limit": str(most)}
         wanted = {"sha": sha} if sha else {}
         rows = await self._get("/v6/deployments", vercel_types.deployments, **asked, **wanted)
-        found = [row for row in rows if row.target == "production" and sha in ("", row.sha)]
+        ours = [row for row in rows if row.target == "production" and row.project in (None, project)]
+        found = [row for row in ours if sha in ("", row.sha)]
         return sorted(found, key=lambda row: row.created, reverse=True)
 
     async def is_live(self, identifier: str) -> bool:
@@ -149,7 +151,10 @@ class Vercel:
 
     async def _send(self, method: str, path: str, json: Any = None) -> None:
         response = await exchange(self._client, method, path, whom="Vercel", params=self._team, json=json or {})
-        if _accepted(response, path).status_code == httpx.codes.ACCEPTED:
+        if "html" in _accepted(response, path).headers.get("content-type", ""):
+            cause = "its answer is a web page"
+            raise Unknown("reading Vercel's", path, cause, f"Check vercel.api. {STATUS_PAGE}")
+        if response.status_code == httpx.codes.ACCEPTED:
             cause = "it is queued behind a rolling release"
             raise Deferred("asking Vercel for", path, cause, "Finish or abort that release on the platform.")
 

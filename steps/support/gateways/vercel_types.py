@@ -40,6 +40,7 @@ class Project:
         """Read a project."""
         production = (body.get("targets") or {}).get("production") or {}
         on, move = body.get("autoAssignCustomDomains"), Move.of(body.get("lastAliasRequest") or {})
+        on = on if isinstance(on, bool) else None
         crons = body["crons"].get("disabledAt") is None if body.get("crons") else None
         return cls(body["id"], body["name"], on, production.get("id"), move, crons)
 
@@ -65,6 +66,7 @@ class Deployment:
     """
 
     id: str
+    project: str | None
     sha: str
     target: str | None
     state: str
@@ -82,6 +84,7 @@ class Deployment:
         meta, source = row.get("meta") or {}, row.get("gitSource") or {}
         return cls(
             row.get("uid") or row["id"],
+            row.get("projectId"),
             meta.get("githubCommitSha") or source.get("sha") or meta.get("gitCommitSha") or "",
             row.get("target"),
             row.get("readyState") or row.get("state") or row.get("status") or "UNKNOWN",

@@ -1,0 +1,168 @@
+"""Measure how soon after a deployment is live the tool knows it, and how often it asks: uv run python -m tests.bench.live."""
+
+import asyncio
+import math
+import random
+import sys
+from argparse import ArgumentParser
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, cast
+
+import httpx
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from steps.support import switch
+from steps.support.engine import clock
+from steps.support.gateways.vercel import Vercel
+from steps.support.release import Demands, release
+from steps.support.standin.faults import Faults
+from steps.support.standin.servers import serve
+from steps.support.standin.vercel import Platform
+from steps.support.standin.vercel_api import application
+from steps.vercel_deployment import Seen, VercelDeployment
+from tests.standin.projects import NEW, OLD, PLAIN, TOKEN
+
+if TYPE_CHECKING:
+    from steps.support.stage import Stage
+
+MOST_SECONDS, MOST_REQUESTS = 1.1, 90  # until it is known; in a minute of waiting
+HOST = "127.0.0.1"
+BUILD, ALIAS, PROMOTE = (1.0, 12.0), (0.2, 6.0), (0.2, 18.0)  # seconds, at least and at most
+SQL = Path(__file__).parents[2] / "sql"
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """One wait: seconds from the platform's moment of going live to our knowing, and when the server was asked before.
+
+    `asked`: from the first look that only waits to the last one before it was live, in seconds of the loop's clock.
+    """
+
+    late: float
+    asked: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What came of all the waits of a way of going live."""
+
+    way: str
+    median: float
+    p95: float
+    longest: float
+    a_minute: float
+
+    @property
+    def row(self) -> str:
+        """Give a row of the table."""
+        seconds = " | ".join(f"{each:.3f}" for each in (self.median, self.p95, self.longest))
+        return f"| {self.way} | {seconds} | {self.a_minute:.1f} |"
+
+    @property
+    def is_well(self) -> bool:
+        """Say whether both bounds are kept."""
+        return self.longest < MOST_SECONDS and self.a_minute <= MOST_REQUESTS
+
+
+HEAD = "| going live | median, s | p95, s | max, s | requests a minute |\n|---|---|---|---|---|"
+
+Requests = list[tuple[float, str]]  # when, and by which method
+Waiting = Callable[[Vercel, switch.Production], Awaitable[object]]
+
+
+async def by_itself(chance: random.Random) -> Wait:
+    """Wait for a build, and for its going live by itself, as the step does."""
+    platform = _platform(auto_assign=True, build_seconds=chance.uniform(*BUILD), alias_seconds=chance.uniform(*ALIAS))
+    step = VercelDeployment(release(SQL, (), Demands()))
+
+    async def wait(vercel: Vercel, before: switch.Production) -> None:
+        stage = cast("Stage", SimpleNamespace(vercel=vercel))  # nobody else is asked
+        await step.act(stage, Seen(NEW, before, "", ()))
+
+    return await _waited(platform, wait)
+
+
+async def promoted(chance: random.Random) -> Wait:
+    """Promote a build that is done, and wait for its going live, as the step does."""
+    platform = _platform(auto_assign=False, build_seconds=0.0, alias_seconds=chance.uniform(*PROMOTE))
+    ours = platform.deployments[0].id
+    return await _waited(platform, lambda vercel, before: switch.promoted(vercel, ours, before))
+
+
+def _platform(*, auto_assign: bool, build_seconds: float, alias_seconds: float) -> Platform:
+    platform = Platform(HOST, Faults(), TOKEN, auto_assign=auto_assign)
+    platform.build_seconds, platform.alias_seconds = build_seconds, alias_seconds
+    platform.deployed(OLD, "main", "as it was")
+    platform.pushed(NEW, "main", "a change")
+    return platform
+
+
+async def _waited(platform: Platform, wait: Waiting) -> Wait:
+    *_, before = platform.deployments
+    async with _served(platform) as (vercel, requests):
+        await wait(vercel, switch.Production(before.id, OLD, before.url, platform.auto_assign, is_rolled_back=False))
+        late = _since_live(platform, known := asyncio.get_running_loop().time())
+    sent = max((at for at, method in requests if method == "POST"), default=0.0)
+    return Wait(late, tuple(at for at, _ in requests if sent < at < known - late))
+
+
+def _since_live(platform: Platform, known: float) -> float:
+    """Give the seconds since the moment for which going live was due, to a millisecond."""
+    ours = platform.find(HOST)
+    assert (ours.sha, ours.id) == (NEW, platform.production)
+    assert ours.aliased
+    return (platform.agenda.milliseconds(known) - ours.aliased) / 1000
+
+
+@asynccontextmanager
+async def _served(platform: Platform) -> AsyncIterator[tuple[Vercel, Requests]]:
+    """Serve a platform on a port of its own; give a client, and what the server is asked."""
+    requests: Requests = []
+
+    @web.middleware
+    async def counted(request: web.Request, handler: Handler) -> web.StreamResponse:
+        requests.append((asyncio.get_running_loop().time(), request.method))
+        return await handler(request)
+
+    app = application(platform)
+    app.middlewares.append(counted)
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+    async with serve(app) as url, httpx.AsyncClient(verify=PLAIN, base_url=url, headers=headers) as client:
+        yield Vercel(client, platform.id, None, HOST), requests
+
+
+def _figures(way: str, waits: Sequence[Wait]) -> Figures:
+    late = sorted(wait.late for wait in waits)
+    asked = [wait.asked for wait in waits if len(wait.asked) > 1]
+    a_minute = 60 * sum(len(each) - 1 for each in asked) / sum(each[-1] - each[0] for each in asked)
+    return Figures(way, median(late), late[math.ceil(0.95 * len(late)) - 1], late[-1], a_minute)
+
+
+async def measured(runs: int, seed: int) -> list[Figures]:
+    """Have so many runs of each way at once, with times that the seed settles."""
+    chance = random.Random(seed)  # noqa: S311 - it is to be the same every time
+    ways = {"by itself": by_itself, "promoted": promoted}
+    waits = [way(random.Random(chance.random())) for way in ways.values() for _ in range(runs)]  # noqa: S311 - likewise
+    done = await asyncio.gather(*waits)
+    return [_figures(way, done[first : first + runs]) for way, first in zip(ways, (0, runs), strict=True)]
+
+
+def main() -> int:
+    """Measure, print a table, and give 1 where a bound is not kept."""
+    parser = ArgumentParser(description=__doc__)
+    parser.add_argument("--runs", type=int, default=20, help="runs of each way of going live")
+    parser.add_argument("--seed", type=int, default=1, help="settles the times of builds and aliases")
+    options = parser.parse_args()
+    figures = clock.run(measured(options.runs, options.seed))
+    sys.stdout.write("\n".join([HEAD, *(each.row for each in figures)]) + "\n")
+    return 0 if all(each.is_well for each in figures) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

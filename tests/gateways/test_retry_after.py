@@ -1,0 +1,57 @@
+"""How long an answer asks to be left alone, in each of the ways that it can be said."""
+
+from email.utils import formatdate
+from typing import Any
+
+import httpx
+import pytest
+
+from steps.support.gateways.retry_after import retry_after
+
+NOW = 1_767_225_600.0  # our clock; theirs is 240 s behind it
+THEIRS = NOW - 240
+
+
+def _date(moment: float) -> str:
+    return formatdate(moment, usegmt=True)
+
+
+def _limited(**limit: Any) -> dict[str, Any]:
+    return {"error": {"code": "rate_limited", "message": "Too many requests.", "limit": limit}}
+
+
+@pytest.mark.parametrize(
+    ("headers", "body", "seconds"),
+    [
+        ({}, {}, 0),
+        ({"Retry-After": "0"}, {}, 0),
+        ({"Retry-After": "7"}, {}, 7),
+        ({"Retry-After": "0.25"}, {}, 0.25),
+        ({"Retry-After": "7", "Date": _date(THEIRS)}, _limited(resetMs=NOW * 1000 + 90_000), 7),
+        ({"Retry-After": _date(NOW + 30)}, {}, 30),
+        ({"Retry-After": _date(THEIRS + 30), "Date": _date(THEIRS)}, {}, 30),
+        ({"Retry-After": _date(NOW - 30)}, {}, 0),
+        ({"Retry-After": _date(THEIRS - 30), "Date": _date(THEIRS)}, {}, 0),
+        ({}, _limited(resetMs=NOW * 1000 + 2500), 2.5),
+        ({"Date": _date(THEIRS)}, _limited(resetMs=THEIRS * 1000 + 2500), 2.5),
+        ({"Retry-After": "soon"}, _limited(resetMs=NOW * 1000 + 2500), 2.5),
+        ({"Date": "yesterday"}, _limited(resetMs=NOW * 1000 + 2500), 2.5),
+    ],
+)
+def test_the_pause_that_is_asked_for(headers: dict[str, str], body: Any, seconds: float) -> None:
+    """Seconds as they are, a moment against the answer's own Date, else against our clock; what has passed is no pause."""
+    assert retry_after(httpx.Response(429, headers=headers, json=body), NOW) == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize(
+    "header",
+    ["", "soon", "-5", "1e3", "nan", "Mon, 99 Foo 2026 00:00:00 GMT", "Mon, 05 Jan 99999 00:00:00 GMT"],
+)
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"null", b"[]", b"A server error has occurred", b"\xff", b'{"error":"busy"}', b'{"error":{"limit":null}}']
+    + [b'{"error":{"limit":{"resetMs":%b}}}' % value for value in (b'"soon"', b"null", b"NaN", b"0")],
+)
+def test_what_cannot_be_read_is_no_pause(header: str, body: bytes) -> None:
+    """Neither a header nor a body that says nothing sensible can break the reading, or make anybody wait."""
+    assert retry_after(httpx.Response(429, headers={"Retry-After": header}, content=body), NOW) == 0

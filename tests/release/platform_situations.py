@@ -1,0 +1,410 @@
+"""Situations on the platform, as data: how the project is, what goes wrong when, and how the run must end."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from steps.support.standin.vercel_quirks import (
+    NEVER_ITS_TURN,
+    NO_DEPLOYMENT,
+    SKIPPED,
+    Aliasing,
+    Build,
+    Listing,
+    Moving,
+    Protection,
+    Quirks,
+)
+from steps.support.standin.vercel_troubles import Answer, Trouble
+from tests.release.conftest import Production
+
+LIVE = "dpl_1"  # the deployment that is live before
+BYPASS = "opens-sesame"  # opens the protected hosts of deployments
+AUTHOR = ("-c", "user.name=t", "-c", "user.email=t@example.invalid")
+
+QUIET, BUILT, SLOW = Quirks(), Build(), Build(queued=30)
+
+Deed = Callable[[Production], Awaitable[None]]
+
+
+class Auto(StrEnum):
+    """Whether a new build goes live by itself, and if not, why."""
+
+    ON = "on"
+    OFF = "off by choice"
+    PINNED = "off since a rollback"
+
+
+class Whose(StrEnum):
+    """Whose deployment one is."""
+
+    OLD = "live before"
+    OURS = "this run's"
+    RESTORING = "of the commit that puts the files back"
+    OTHER = "somebody else's"
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """How a run must end: what it says, and what the platform is then.
+
+    `cause` and `remains` are words that the report must say. `coming`: a build of ours may yet go live. `later`: whose
+    the public host serves an hour later.
+    """
+
+    verdict: str
+    code: int
+    serves: Whose
+    target: Whose
+    later: Whose
+    auto: bool | None = None  # None: as before
+    cause: str = ""
+    remains: str = ""
+    coming: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """One row. What is odd is so from before the run, or from the moment when the step `since` begins.
+
+    `late`: the new code is not well on the new schema, which shows last. `build` and `restoring` are what becomes of
+    our push and of the one that follows it. `seconds`: what a build takes, and an alias to move. `limit`: seconds that
+    the build, and the activation, may take; `reserve`: seconds kept for going back. `key`: what opens protected hosts,
+    as it is configured. `somebody`: what somebody else does then.
+    """
+
+    name: str
+    auto: Auto
+    end: End
+    quirks: Quirks = QUIET
+    since: str = ""
+    late: bool = False
+    build: Build = BUILT
+    restoring: Build = SLOW
+    seconds: tuple[float, float] = (0.5, 0.1)
+    limit: float = 10.0
+    reserve: float = 24.0
+    key: str = ""
+    somebody: Deed | None = None
+
+
+def arrived() -> End:
+    """Say that the release arrives, and auto-assign is as it was."""
+    return End("deployed", 0, Whose.OURS, Whose.OURS, Whose.OURS)
+
+
+def refused(cause: str, serves: Whose = Whose.OLD, target: Whose = Whose.OLD, later: Whose = Whose.OLD) -> End:
+    """Say that nothing is begun."""
+    return End("refused", 3, serves, target, later, cause=cause)
+
+
+def back(cause: str, *, auto: bool | None = None, later: Whose = Whose.OLD) -> End:
+    """Say that everything is put back."""
+    return End("rolled_back", 1, Whose.OLD, Whose.OLD, later, auto, cause)
+
+
+def stuck(
+    cause: str, remains: str, ends: tuple[Whose, Whose, Whose], *, auto: bool | None = None, coming: bool = False
+) -> End:
+    """Say that a human is needed; `ends`: what is served, what is the target, and what is served later."""
+    return End("needs_human", 4, *ends, auto, cause, remains, coming)
+
+
+ON, OFF, PINNED = Auto
+OLD, OURS, RESTORING, OTHER = Whose
+RED = "!committed_at"  # what a site that is not well on the new schema does not meet
+
+
+def _answers(answer: Answer, where: str, times: int | None = None) -> Quirks:
+    return Quirks(troubles=(Trouble(answer, where, times),))
+
+
+def _assigning(on: bool) -> Deed:  # noqa: FBT001 - it is the value that is set
+    async def switch(production: Production) -> None:
+        production.world.platform.auto_assign = on
+
+    return switch
+
+
+async def _rolls_back(production: Production) -> None:
+    production.world.platform.move("rollback", LIVE)
+
+
+async def _pushes(production: Production) -> None:
+    """Put an empty commit on top of what is to be released."""
+    checkout = production.world.checkout
+    commit = await production.git(*AUTHOR, "commit-tree", "HEAD^{tree}", "-p", "HEAD", "-m", "other", where=checkout)
+    await production.git("push", "--quiet", "origin", f"{commit}:main", where=checkout)
+
+
+async def _half_moved(production: Production) -> None:
+    platform = production.world.platform
+    platform.quirks = Quirks(aliasing=Aliasing.STAYS)
+    platform.deployed("e" * 40, "main", "somebody's")
+
+
+async def _moving(production: Production) -> None:
+    platform = production.world.platform
+    platform.quirks = Quirks(moving=Moving.ENDLESS)
+    platform.deployed("e" * 40, "main", "somebody's")
+    platform.move("rollback", LIVE)
+
+
+async def _builds(production: Production) -> None:
+    production.world.platform.pushed("e" * 40, "main", "somebody's")
+
+
+HONEST = (
+    Situation("honest, on", ON, arrived()),
+    Situation("honest, off", OFF, arrived()),
+    Situation("honest, pinned", PINNED, arrived()),
+    Situation("honest, on, red", ON, back(RED, auto=False), late=True),
+    Situation("honest, off, red", OFF, back(RED), late=True),
+)
+
+LISTS = (
+    Situation("list with the old one first, on", ON, arrived(), Quirks(listing=Listing.OLD_FIRST)),
+    Situation("unfiltered list, off, red", OFF, back(RED), Quirks(listing=Listing.UNFILTERED), late=True),
+)
+
+BUILDS = (
+    Situation("build ERROR, on", ON, back("its build failed"), build=Build("ERROR")),
+    Situation("build CANCELED, off", OFF, back("somebody cancelled it"), build=Build("CANCELED")),
+    Situation(
+        "build BLOCKED, pinned", PINNED, back("blocked it: no access"), build=Build("BLOCKED", reason="no access")
+    ),
+    Situation("build DELETED, pinned", PINNED, back("somebody deleted it"), build=Build("DELETED")),
+    Situation(
+        "build PONDERING, on",
+        ON,
+        stuck("it is PONDERING", "PONDERING", (OLD, OLD, RESTORING), coming=True),
+        build=Build("PONDERING"),
+    ),
+    Situation("build skipped, on", ON, back("skipped its build"), build=SKIPPED),
+    Situation(
+        "build superseded by a push, on",
+        ON,
+        stuck("superseded it", "main is at", (OLD, OLD, OTHER)),
+        build=NEVER_ITS_TURN,
+        since="vercel_deployment",
+        somebody=_pushes,
+    ),
+    Situation(
+        "no deployment, on", ON, back("shows no deployment"), build=NO_DEPLOYMENT, restoring=NO_DEPLOYMENT, limit=2
+    ),
+    Situation("never its turn, off", OFF, back("behind other builds"), build=NEVER_ITS_TURN, limit=2),
+    Situation(
+        "a long build whose cancelling loses its answer, on",
+        ON,
+        back("is QUEUED"),
+        _answers(Answer.LOST, "cancel", 1),
+        seconds=(30, 0.1),
+        limit=2,
+    ),
+    Situation(
+        "a long build that cannot be cancelled, on",
+        ON,
+        stuck("is QUEUED", "of this run may still go live", (OLD, OLD, RESTORING), coming=True),
+        _answers(Answer.UNPROCESSABLE, "cancel"),
+        seconds=(30, 0.1),
+        limit=2,
+        reserve=12,
+    ),
+)
+
+ALIASES = (
+    Situation(
+        "no alias for ours, on",
+        ON,
+        stuck("serves dpl_1", "of this run may still go live", (OLD, OLD, OLD), coming=True),
+        Quirks(aliasing=Aliasing.UNASSIGNED),
+        limit=2,
+    ),
+    Situation(
+        "the alias fails, on",
+        ON,
+        stuck("could not give it", "of this run may still go live", (OLD, OLD, OLD), coming=True),
+        Quirks(aliasing=Aliasing.FAILS),
+    ),
+    Situation("the alias stays, on", ON, back("serves dpl_1", auto=False), Quirks(aliasing=Aliasing.STAYS), limit=4),
+    Situation(
+        "the alias goes astray, on",
+        ON,
+        stuck("neither this run's", "production is dpl_2 and 127.0.0.1 serves dpl_3", (OTHER, OURS, OTHER)),
+        Quirks(aliasing=Aliasing.ASTRAY),
+    ),
+    Situation(
+        "the alias does not go back, on",
+        ON,
+        stuck(RED, "serves dpl_2, not dpl_1; auto-assign is off, and was on", (OURS, OLD, OURS), auto=False),
+        Quirks(aliasing=Aliasing.STAYS),
+        since="turso_migration",
+        late=True,
+        reserve=12,
+    ),
+    Situation("a slow alias, on", ON, back("serves dpl_1", auto=False), seconds=(0.5, 2), limit=2),
+    Situation(
+        "an alias slower than we wait, on",
+        ON,
+        stuck("serves dpl_1", "of this run may still go live", (OLD, OLD, RESTORING), coming=True),
+        seconds=(0.5, 20),
+        limit=2,
+    ),
+)
+
+PROMOTES = (
+    Situation("unrecorded promote, off", OFF, arrived(), Quirks(moving=Moving.UNRECORDED)),
+    Situation("stale promote, pinned", PINNED, arrived(), Quirks(moving=Moving.STALE)),
+    Situation("skipped promote, off", OFF, back("the platform says skipped"), Quirks(moving=Moving.SKIPPED)),
+    Situation(
+        "endless promote, off",
+        OFF,
+        stuck("serves dpl_1", "of this run may still go live", (OLD, OLD, OLD), coming=True),
+        Quirks(moving=Moving.ENDLESS),
+        since="git_push",
+        limit=4,
+        reserve=12,
+    ),
+    Situation("promote answered 402, off", OFF, back("402"), _answers(Answer.PAYMENT_REQUIRED, "/promote/")),
+    Situation("promote answered 410, pinned", PINNED, back("410"), _answers(Answer.GONE, "/promote/")),
+    Situation("promote answered 409, off", OFF, back("409"), _answers(Answer.CONFLICT, "/promote/"), limit=4),
+    Situation("answer to promote lost, pinned", PINNED, arrived(), _answers(Answer.LOST, "/promote/", 1)),
+    Situation("promote that unpins nothing, pinned, red", PINNED, back(RED), Quirks(promote_unpins=False), late=True),
+    Situation("auto-assign stays on after promote, off", OFF, back("422"), _answers(Answer.UNPROCESSABLE, "PATCH /v9")),
+)
+
+ROLLBACKS = (
+    Situation(
+        "skipped rollback, on, red",
+        ON,
+        stuck(RED, "production is dpl_2 and 127.0.0.1 serves dpl_2", (OURS, OURS, RESTORING)),
+        Quirks(moving=Moving.SKIPPED),
+        late=True,
+        reserve=12,
+    ),
+    Situation(
+        "failed rollback, off, red",
+        OFF,
+        stuck(RED, "production is dpl_2 and 127.0.0.1 serves dpl_2", (OURS, OURS, OURS)),
+        Quirks(moving=Moving.FAILED),
+        since="turso_migration",
+        late=True,
+        reserve=12,
+    ),
+    Situation(
+        "endless rollback, pinned, red",
+        PINNED,
+        stuck(RED, "production is dpl_3 and 127.0.0.1 serves dpl_3", (OURS, OURS, OURS)),
+        Quirks(moving=Moving.ENDLESS),
+        since="turso_migration",
+        late=True,
+        reserve=12,
+    ),
+    Situation(
+        "rollback answered 402, on, red",
+        ON,
+        stuck(RED, "production is dpl_2", (OURS, OURS, RESTORING)),
+        _answers(Answer.PAYMENT_REQUIRED, "/rollback/"),
+        late=True,
+    ),
+    Situation(
+        "rollback answered 422, pinned, red",
+        PINNED,
+        stuck(RED, "production is dpl_3", (OURS, OURS, OURS)),
+        _answers(Answer.UNPROCESSABLE, "/rollback/"),
+        late=True,
+    ),
+    Situation(
+        "rollback answered 409 twice, on, red",
+        ON,
+        back(RED, auto=False),
+        _answers(Answer.CONFLICT, "/rollback/", 2),
+        late=True,
+    ),
+    Situation("answer to rollback lost, off, red", OFF, back(RED), _answers(Answer.LOST, "/rollback/", 1), late=True),
+)
+
+HOSTS = (
+    Situation("login before hosts, off", OFF, refused("redirects to vercel.com"), Quirks(protection=Protection.LOGIN)),
+    Situation("login before hosts, off, a key", OFF, arrived(), Quirks(protection=Protection.LOGIN), key=BYPASS),
+    Situation(
+        "hosts denied, pinned, a wrong key",
+        PINNED,
+        refused("deployment protection"),
+        Quirks(protection=Protection.DENIED),
+        key="wrong",
+    ),
+    Situation(
+        "hosts denied from the push on, off",
+        OFF,
+        back("asking the staged deployment"),
+        Quirks(protection=Protection.DENIED),
+        since="git_push",
+    ),
+)
+
+RELEASES = (
+    Situation("rolling release, pinned", PINNED, refused("a rolling release is in progress"), Quirks(rolling=True)),
+    Situation(
+        "rolling release from the push on, off",
+        OFF,
+        stuck("queued behind a rolling", "of this run may still go live", (OLD, OLD, OLD), coming=True),
+        Quirks(rolling=True),
+        since="git_push",
+    ),
+    Situation(
+        "rolling release from the push on, on, red",
+        ON,
+        back(RED, auto=False),
+        Quirks(rolling=True),
+        since="git_push",
+        late=True,
+    ),
+)
+
+UNTOLD = (
+    Situation(
+        "auto-assign untold, on", ON, back("as soon as it was built", auto=False), Quirks(shows_auto_assign=False)
+    ),
+    Situation("auto-assign untold, off", OFF, arrived(), Quirks(shows_auto_assign=False)),
+    Situation("auto-assign untold, pinned, red", PINNED, back(RED), Quirks(shows_auto_assign=False), late=True),
+)
+
+SOMEBODY = (
+    Situation(
+        "switched on meanwhile, off", OFF, back("as soon as it was built"), since="git_push", somebody=_assigning(True)
+    ),
+    Situation(
+        "switched off meanwhile, on",
+        ON,
+        back("serves dpl_1", auto=False),
+        since="git_push",
+        somebody=_assigning(False),
+        limit=4,
+    ),
+    Situation(
+        "somebody's deployment follows, on",
+        ON,
+        stuck("neither this run's", "production is dpl_3", (OTHER, OTHER, RESTORING)),
+        build=Build(followed=0.0),
+    ),
+    Situation("rolled back meanwhile, on", ON, back("500", auto=False), since="turso_migration", somebody=_rolls_back),
+    Situation("half moved, on", ON, refused("but 127.0.0.1 serves dpl_1", OLD, OTHER), somebody=_half_moved),
+    Situation("moving, on", ON, refused("being moved to dpl_1", OTHER, OTHER, OTHER), somebody=_moving),
+    Situation(
+        "somebody's build, on", ON, refused("dpl_2 of eeeeeeee is", later=OTHER), seconds=(30, 0.1), somebody=_builds
+    ),
+)
+
+SITUATIONS = (
+    *HONEST,
+    *LISTS,
+    *BUILDS,
+    *ALIASES,
+    *PROMOTES,
+    *ROLLBACKS,
+    *HOSTS,
+    *RELEASES,
+    *UNTOLD,
+    *SOMEBODY,
+)
