@@ -24,12 +24,16 @@ SOUND = {
     "rollback.sql": "ALTER TABLE t DROP COLUMN colour;\n",
     "verify.sql": "-- check: all red\nSELECT id FROM t WHERE colour <> 'red';\n",
     "verify_rollback.sql": "-- check: the table is there\n-- expect: rows\nSELECT 1 FROM sqlite_schema WHERE name = 't';\n",
+    "contract/old.sql": "SELECT v FROM t;\n",
+    "contract/new.sql": "-- either\nSELECT v, colour FROM t;\n-- or\nSELECT v FROM t;\n-- end\n",
+    "writes.sql": "INSERT INTO t (v) VALUES (1);\n",
 }
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """Give a folder in which all is well."""
+    (tmp_path / "contract").mkdir()
     for name, text in SOUND.items():
         (tmp_path / name).write_text(text, encoding="utf-8")
     return tmp_path

@@ -1,7 +1,7 @@
 """The SQL folder as data: the change of the database, how it is put back, and the questions about both."""
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,12 +19,17 @@ __all__ = [
 ]  # fmt: skip
 
 MIGRATE, ROLLBACK, VERIFY, VERIFY_ROLLBACK = "migrate.sql", "rollback.sql", "verify.sql", "verify_rollback.sql"
-FILES = (MIGRATE, ROLLBACK, VERIFY, VERIFY_ROLLBACK)
+OLD_CODE, NEW_CODE, WRITES = "contract/old.sql", "contract/new.sql", "writes.sql"
+FILES = (MIGRATE, ROLLBACK, VERIFY, VERIFY_ROLLBACK, OLD_CODE, NEW_CODE, WRITES)
 
 
 @dataclass(frozen=True, slots=True)
 class DatabaseChange:
-    """What the folder says. `changes`: table -> rows that may change (least, most), None for any number."""
+    """What the folder says. `changes`: table -> rows that may change (least, most), None for any number.
+
+    `scripts`: migrate.sql and rollback.sql as they were divided. `old_code`, `new_code`: what the code that is live and
+    the code about to go live ask of the database. `writes`: what the app writes while the new schema is live.
+    """
 
     name: str
     sha256: str
@@ -36,16 +41,20 @@ class DatabaseChange:
     verify_rollback_text: str
     changes: Mapping[str, said.Range | None]
     allowed: tuple[tuple[str, str], ...]
+    scripts: tuple[Script, ...]
+    old_code: tuple[Block, ...]
+    new_code: tuple[Block, ...]
+    writes: tuple[Statement, ...]
 
 
 def read_change(folder: Path) -> DatabaseChange:
     """Read the folder. Raises BadSql with everything that is wrong with any of its files."""
-    contents = {name: _content(folder / name) for name in FILES}
+    contents = {name: _content(folder / name, name) for name in FILES}
     missing = [content for content in contents.values() if isinstance(content, Finding)]
     raw = {name: content for name, content in contents.items() if isinstance(content, bytes)}
     texts = {name: content.decode("utf-8-sig", errors="replace") for name, content in raw.items()}
     scripts = {name: scan(text, name) for name, text in texts.items()}
-    if findings := [*missing, *_not_utf8(raw), *_wrong(scripts)]:
+    if findings := [*missing, *_not_utf8(raw), *_wrong(scripts), *_wrong_contracts(scripts, texts)]:
         raise BadSql(str(folder), findings)
     return _change(raw[MIGRATE], scripts, texts)
 
@@ -67,17 +76,21 @@ def _change(content: bytes, scripts: Mapping[str, Script], texts: Mapping[str, s
         rollback_text=texts[ROLLBACK],
         verify_rollback_text=texts[VERIFY_ROLLBACK],
         changes=said.changes_of(scripts[MIGRATE]),
+        scripts=(scripts[MIGRATE], scripts[ROLLBACK]),
+        old_code=read_contract(texts[OLD_CODE], OLD_CODE),
+        new_code=read_contract(texts[NEW_CODE], NEW_CODE),
+        writes=_statements(scripts[WRITES]),
         allowed=(*said.allowed_in(scripts[MIGRATE]), *said.allowed_in(scripts[ROLLBACK])),
     )
 
 
-def _content(path: Path) -> bytes | Finding:
+def _content(path: Path, name: str) -> bytes | Finding:
     try:
         return path.read_bytes()
     except FileNotFoundError:
-        return Finding(path.name, "the file is missing", "Make it; where there is nothing to do it holds a comment.")
+        return Finding(name, "the file is missing", "Make it; where there is nothing to do it holds a comment.")
     except OSError as error:
-        return Finding(path.name, f"it cannot be read ({error.strerror})", "Make it a readable file.")
+        return Finding(name, f"it cannot be read ({error.strerror})", "Make it a readable file.")
 
 
 def _not_utf8(raw: Mapping[str, bytes]) -> Iterator[Finding]:
@@ -92,7 +105,7 @@ def _not_utf8(raw: Mapping[str, bytes]) -> Iterator[Finding]:
 def _wrong(scripts: Mapping[str, Script]) -> Iterator[Finding]:
     for name, script in scripts.items():
         yield from script.findings
-        yield from _wrong_script(script) if name in {MIGRATE, ROLLBACK} else _wrong_questions(script)
+        yield from JUDGES[name](script)
     if {MIGRATE, ROLLBACK} <= scripts.keys() and _inner(scripts[MIGRATE]) and not _inner(scripts[ROLLBACK]):
         yield Finding(ROLLBACK, "it holds no statement, although migrate.sql does", "Write what puts the change back.")
 
@@ -106,6 +119,32 @@ def _wrong_script(script: Script) -> Iterator[Finding]:
 def _wrong_questions(script: Script) -> Iterator[Finding]:
     yield from query_refusals(script.pieces, script.name)
     yield from wrong_checks(script)
+
+
+def _wrong_app(script: Script) -> Iterator[Finding]:
+    """Judge what the app itself runs: statements of its own, one by one."""
+    yield from refusals(script.pieces, script.name)
+
+
+JUDGES: Mapping[str, Callable[[Script], Iterator[Finding]]] = {
+    MIGRATE: _wrong_script,
+    ROLLBACK: _wrong_script,
+    VERIFY: _wrong_questions,
+    VERIFY_ROLLBACK: _wrong_questions,
+    OLD_CODE: _wrong_app,
+    NEW_CODE: _wrong_app,
+    WRITES: _wrong_app,
+}
+
+
+def _wrong_contracts(scripts: Mapping[str, Script], texts: Mapping[str, str]) -> Iterator[Finding]:
+    for name in (OLD_CODE, NEW_CODE):
+        if name not in scripts or scripts[name].findings:
+            continue
+        try:
+            read_contract(texts[name], name)
+        except BadSql as bad:
+            yield from bad.findings
 
 
 def _statements(script: Script) -> tuple[Statement, ...]:

@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 from steps.support.gateways.database import Database, Statement, StatementFailed, Value
+from steps.support.gateways.sqlite_file import SqliteFile
 from steps.support.gateways.transport import connect
 from steps.support.standin import sqld
 
@@ -304,3 +305,37 @@ async def test_closing_twice_is_closing(rig: Rig) -> None:
     assert await rig.scalar("SELECT 1") == 1
     await rig.database.aclose()
     await rig.database.aclose()
+
+
+async def test_a_trial_leaves_nothing_behind(rig: Rig) -> None:
+    """What is tried runs, later statements on what earlier ones did, and is rolled back."""
+    insert = Statement("INSERT INTO t (v) VALUES (1)")
+    only_one = Statement("INSERT INTO t SELECT id, v FROM t WHERE v = 1")  # fails, because the first is there
+    assert await rig.database.trial([insert, Statement("SELECT v FROM t")]) is None
+    assert "UNIQUE" in str(await rig.database.trial([insert, only_one]))
+    assert await rig.scalar("SELECT count(*) FROM t") == 0
+
+
+@pytest.mark.parametrize("sql", ["SELECT nothing FROM t", "SELECT * FROM nothing", "SELEC 1"])
+async def test_a_trial_tells_the_first_error(rig: Rig, sql: str) -> None:
+    """A missing table or column and a syntax error are answers, not exceptions."""
+    assert await rig.database.trial([Statement("SELECT 1"), Statement(sql)])
+
+
+async def test_a_trial_minds_foreign_keys_as_the_engine_does(rig: Rig) -> None:
+    """Unlike the transaction of a change, a trial has them as the app would."""
+    for sql in CHILDREN:
+        await rig.database.query(Statement(sql))
+    error = await rig.database.trial([Statement("INSERT INTO child (parent_id) VALUES (99)")])
+    assert ("FOREIGN KEY" in str(error)) == bool(rig.foreign_keys)
+
+
+async def test_a_file_minds_foreign_keys_where_it_is_told(tmp_path: Path) -> None:
+    """A file that stands for a server deletes children with their parent, as the server would."""
+    path = tmp_path / "some.db"
+    sqlite3.connect(path).close()
+    async with aclosing(SqliteFile(f"file:{path}", foreign_keys=True)) as database:
+        for sql in (*CHILDREN, "DELETE FROM parent WHERE id = 1"):
+            await database.query(Statement(sql))
+        assert (await database.query(Statement("SELECT count(*) FROM child"))).scalar == 1
+        assert "FOREIGN KEY" in str(await database.trial([Statement("INSERT INTO child (parent_id) VALUES (99)")]))

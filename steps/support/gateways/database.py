@@ -70,6 +70,12 @@ class Database(Protocol):
         answer to COMMIT was not read.
         """
 
+    async def trial(self, statements: Sequence[Statement]) -> str | None:
+        """Run all statements as one transaction with the engine's own settings, and roll it back whatever comes of it.
+
+        Gives the error of the first that failed, None where all ran. Holds the write lock meanwhile.
+        """
+
     async def parse(self, statements: Sequence[Statement]) -> tuple[str | None, ...]:
         """Have the engine parse statements without running them: each one's syntax error, or None.
 

@@ -56,6 +56,15 @@ class Hrana:
                 raise hrana_batch.refused(result["error"], _any_of(statements), self._address)
             return hrana_batch.committed(result["response"]["result"], statements, self._address)
 
+    async def trial(self, statements: Sequence[Statement]) -> str | None:
+        """Run all statements as one transaction that is rolled back; see Database."""
+        frame.admit(statements, self._address)
+        (result,) = await self._ask(lambda _: [hrana_batch.trial(statements)])
+        with self._read():
+            if result["type"] == "error":
+                return str(hrana_batch.refused(result["error"], _any_of(statements), self._address).cause)
+            return hrana_batch.tried(result["response"]["result"])
+
     async def parse(self, statements: Sequence[Statement]) -> tuple[str | None, ...]:
         """Have the server parse statements without running them; see Database."""
         for statement in statements:

@@ -27,6 +27,20 @@ def transaction(statements: Sequence[Statement], version: int) -> Json:
     return {"type": "batch", "batch": {"steps": steps}}
 
 
+def trial(statements: Sequence[Statement]) -> Json:
+    """Write a batch that ends in ROLLBACK whatever comes of it; foreign keys are as the server has them."""
+    steps = [_step(frame.BEGIN)]
+    for statement in statements:
+        steps.append(_step(statement, _ok(len(steps) - 1)))
+    return {"type": "batch", "batch": {"steps": [*steps, _step(frame.ROLLBACK, _ok(0))]}}
+
+
+def tried(result: Mapping[str, Any]) -> str | None:
+    """Read what came of a trial: the first error; None where every statement ran."""
+    *errors, _rolled_back = result["step_errors"]
+    return next((f"{error['message']} ({error['code']})" for error in errors if error), None)
+
+
 def never(statement: Statement) -> Json:
     """Write a batch whose one step never runs: the server parses it, and that is all."""
     step = {"stmt": {"sql": statement.sql}, "condition": {"type": "or", "conds": []}}

@@ -27,10 +27,14 @@ Result = TypeVar("Result")
 
 
 class SqliteFile:
-    """Implements Database on a file that is there already; `url` is `file:PATH`. Raises NotSent where it is not."""
+    """Implements Database on a file that is there already; `url` is `file:PATH`. Raises NotSent where it is not.
 
-    def __init__(self, url: str) -> None:
+    `foreign_keys`: whether they are minded outside of transactions, as a server does; off is this engine's default.
+    """
+
+    def __init__(self, url: str, *, foreign_keys: bool = False) -> None:
         self._address = url
+        self._foreign_keys = Statement(f"PRAGMA foreign_keys={'ON' if foreign_keys else 'OFF'}")
         with self._opening():
             self._client = create_client(url)
 
@@ -40,7 +44,7 @@ class SqliteFile:
         return self._address
 
     async def query(self, statement: Statement) -> Rows:
-        """Run one statement on its own; foreign keys are off, the default of this engine, unlike a server's."""
+        """Run one statement on its own."""
         frame.admit_values(statement, self._address)
         with self._opening():
             return await self._patiently(statement, lambda: self._alone(statement))
@@ -55,6 +59,17 @@ class SqliteFile:
             await self._patiently(frame.COMMIT, transaction.commit)
             return tuple(results)
 
+    async def trial(self, statements: Sequence[Statement]) -> str | None:
+        """Run all statements as one transaction that is rolled back; see Database."""
+        frame.admit(statements, self._address)
+        with self._opening(), self._client.transaction() as transaction:  # closing it rolls back
+            try:
+                for statement in (frame.COMMIT, self._foreign_keys, frame.BEGIN, *statements):
+                    await self._run(transaction, statement)
+            except StatementFailed as failed:
+                return f"{failed.message} ({failed.code})"
+            return None
+
     async def parse(self, statements: Sequence[Statement]) -> tuple[str | None, ...]:
         """Have the engine explain statements without running them; see Database."""
         with self._opening():
@@ -68,11 +83,12 @@ class SqliteFile:
         return await self._patiently(statement, lambda: _within(transaction, statement))
 
     async def _alone(self, statement: Statement) -> Rows:
+        # the client begins a batch with BEGIN, in which foreign keys cannot be switched
+        opening = [frame.COMMIT.sql, self._foreign_keys.sql, "BEGIN"]
         call = (statement.sql, list(statement.args))
-        if first_word(statement.sql) != "WITH":
-            return _rows(await self._client.execute(*call))
-        result, changes = await self._client.batch([call, "SELECT changes()"])
-        return replace(_rows(result), changed=int(changes.rows[0][0]))
+        *_, result, changes = await self._client.batch([*opening, call, "SELECT changes()"])
+        counts = _rows(result).changed if first_word(statement.sql) != "WITH" else int(changes.rows[0][0])
+        return replace(_rows(result), changed=counts)
 
     async def _complaint(self, statement: Statement) -> str | None:
         frame.admit_values(statement, self._address)

@@ -1,0 +1,87 @@
+"""A connection that the server keeps between requests: what is read inside its transaction is of one moment."""
+
+from http import HTTPStatus
+from typing import Any
+
+import httpx
+
+from steps.support.gateways import hrana_batch
+from steps.support.gateways.database import Rows, Statement
+from steps.support.gateways.hrana import NEW, OLD
+from steps.support.gateways.hrana_http import MOST, Answer, NoSuchPath, results
+from steps.support.gateways.hrana_values import rows_of, statement_json
+from steps.support.gateways.http import LIVENESS, exchange
+from steps.support.problem import Problem
+
+_TOO_LARGE = ("RESPONSE_TOO_LARGE", "SQLITE_TOOBIG")
+
+
+class TooLarge(Problem):
+    """The rows are more than fit into one answer; the transaction goes on."""
+
+
+class Stream:
+    """One stream of a server at `address`; the server ends it, and its transaction, after 10 s without a request."""
+
+    def __init__(self, client: httpx.AsyncClient, address: str, token: str | None) -> None:
+        self.address = address
+        self.received = 0  # bytes of the last answer
+        self._client = client
+        self._headers = {"Authorization": f"Bearer {token}"} if token else {}
+        self._base = address
+        self._version = NEW
+        self._baton: str | None = None
+
+    async def rows(self, statement: Statement) -> Rows:
+        """Run one statement. Raises TooLarge, or what every transport raises."""
+        request: dict[str, Any] = {"type": "execute", "stmt": statement_json(statement)}
+        try:
+            return await self._ask(request, statement)
+        except NoSuchPath:
+            if self._baton or self._version == OLD:
+                raise
+            self._version = OLD
+        return await self._ask(request, statement)
+
+    async def close(self) -> None:
+        """Give the connection back to the server."""
+        await self._post({"type": "close"})
+
+    async def _ask(self, request: dict[str, Any], statement: Statement) -> Rows:
+        return self._read(*await self._post(request), statement)
+
+    async def _post(self, request: dict[str, Any]) -> tuple[Answer, str]:
+        url = f"{self._base}/v{self._version}/pipeline"
+        body = {"baton": self._baton, "requests": [request]}
+        response = await exchange(
+            self._client,
+            "POST",
+            url,
+            whom="the database",
+            most=MOST,
+            json=body,
+            headers=self._headers,
+            timeout=LIVENESS,
+        )
+        return Answer(response.status_code, response.headers.get("content-type", ""), response.content), url
+
+    def _read(self, answer: Answer, url: str, statement: Statement) -> Rows:
+        if answer.status != HTTPStatus.OK:
+            results(answer, url, 1)
+        document = answer.document
+        try:
+            (result,) = document["results"]
+            self._baton, self._base = document["baton"], document.get("base_url") or self._base
+            self.received = len(answer.body)
+            if result["type"] == "error":
+                raise _failed(result["error"], statement, self.address)
+            return rows_of(result["response"]["result"])
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise hrana_batch.unreadable(self.address, f"its form is not known ({error!r})") from None
+
+
+def _failed(error: dict[str, Any], statement: Statement, address: str) -> Problem:
+    if error.get("code") in _TOO_LARGE:
+        cause = f"{statement.name}: more than an answer may hold ({error['code']})"
+        return TooLarge("reading", address, cause, "Where it is one row alone, shorten it on the server.")
+    return hrana_batch.failed(error, statement, address)

@@ -1,0 +1,83 @@
+"""What each version of the code asks of the database, tried on the schema before and after: four answers, and an order.
+
+Writes are tried too, and rolled back; foreign keys are as the app would have them.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from steps.support.gateways.database import Database
+from steps.support.sql_contract import Block
+
+OLD, NEW = "old", "new"
+EXPAND = "Divide the change: first only add what both versions can bear, release, and take away in a later one."
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the old and the new code ask."""
+
+    old: tuple[Block, ...]
+    new: tuple[Block, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """For each version of the code, what it cannot run: statement and error; nothing where all of it runs."""
+
+    failing: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def holds(self, code: str) -> bool:
+        """Say whether this version of the code can run."""
+        return not self.failing[code]
+
+
+@dataclass(frozen=True, slots=True)
+class Contract:
+    """The two-by-two table: the old and the new code on the schema before and after."""
+
+    before: Answers
+    after: Answers
+
+    @property
+    def orders(self) -> tuple[str, ...]:
+        """Name the orders in which no code ever meets a schema that it cannot run on, the user's own first."""
+        if not (self.before.holds(OLD) and self.after.holds(NEW)):
+            return ()
+        permitted = {"CODE_FIRST": self.before.holds(NEW), "DATA_FIRST": self.after.holds(OLD)}
+        return tuple(order for order, is_safe in permitted.items() if is_safe)
+
+    @property
+    def refusal(self) -> tuple[str, str]:
+        """Say why there is no order, and what to do."""
+        if not self.before.holds(OLD):
+            cause = f"the code that is live cannot run on its own schema: {_told(self.before, OLD)}"
+            return cause, "Mend contract/old.sql: it is to say what the live code really asks."
+        if not self.after.holds(NEW):
+            cause = f"the new code cannot run on the new schema: {_told(self.after, NEW)}"
+            return cause, "Have migrate.sql make what the new code needs, or mend contract/new.sql."
+        cause = f"the new code cannot run on the old schema: {_told(self.before, NEW)}; nor the old code on the new one"
+        return f"{cause}: {_told(self.after, OLD)}", EXPAND
+
+
+def _told(answers: Answers, code: str) -> str:
+    return "; ".join(answers.failing[code])
+
+
+async def asked(database: Database, what: Asked) -> Answers:
+    """Try everything that both versions ask."""
+    return Answers({OLD: await _failing(database, what.old), NEW: await _failing(database, what.new)})
+
+
+async def _failing(database: Database, blocks: Sequence[Block]) -> tuple[str, ...]:
+    errors = [await _error(database, block) for block in blocks]
+    return tuple(error for error in errors if error)
+
+
+async def _error(database: Database, block: Block) -> str | None:
+    """Give why no alternative of a block runs, as the last one says it; None where one does."""
+    error = None
+    for alternative in block.alternatives:
+        if (error := await database.trial(alternative)) is None:
+            return None
+    return f"{block.alternatives[-1][0].name}: {error}"

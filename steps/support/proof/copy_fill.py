@@ -1,0 +1,119 @@
+"""The ways to fill a copy and its backup; each gives the SHA-256 of the backup."""
+
+import sqlite3
+import threading
+import zlib
+from collections.abc import AsyncGenerator
+from contextlib import aclosing, closing
+from dataclasses import dataclass, field
+from functools import partial
+from gzip import GzipFile
+from pathlib import Path
+from typing import BinaryIO
+from urllib.parse import quote
+
+import httpx
+
+from steps.support.gateways.dump import PIECE, cut_off, dump
+from steps.support.gateways.hrana_stream import Stream
+from steps.support.gateways.pages import pages
+from steps.support.proof.copy_backup import Gzip
+from steps.support.proof.copy_load import Loader
+from steps.support.proof.copy_progress import Progress
+from steps.support.proof.copy_threads import in_thread, pump
+
+_AT_ONCE = 4096  # pages of a SQLite file that are copied between two looks at whether to stop
+_COMMIT = b"COMMIT;"
+
+
+class Stopped(Exception):  # noqa: N818 - no error: whoever asked for it is on the way out
+    """The copying of a file was told to stop."""
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """Where a server is, a token that may read, and the bytes of a page of its file."""
+
+    address: str
+    token: str | None = field(repr=False)
+    page_size: int
+
+
+async def by_dump(server: Server, progress: Progress, copy: Path, backup: Path) -> str:
+    """Load and keep a server's dump. Raises NoSuchPath where it has none, and Unknown where it is cut off."""
+    async with dump(server.address, server.token) as pieces:
+        return await _served(pieces, server, progress, copy, backup)
+
+
+async def by_pages(server: Server, progress: Progress, copy: Path, backup: Path) -> str:
+    """Load and keep a dump that is written page by page."""
+    async with httpx.AsyncClient() as client:
+        stream = Stream(client, server.address, server.token)
+        return await _served(pages(stream), server, progress, copy, backup)
+
+
+async def by_text(file: BinaryIO | GzipFile, name: str, progress: Progress, copy: Path, backup: Path) -> str:
+    """Load and keep the SQL text in a file. Raises Unknown where it ends in the middle of something."""
+    with closing(Loader(copy, name)) as loader:
+        try:
+            sha256 = await _text(_read(file), loader, progress, backup)
+        except (EOFError, zlib.error) as error:
+            raise cut_off(name, progress.bytes, str(error)) from None
+        if not loader.whole:
+            raise cut_off(name, progress.bytes, "it ends in the middle of a statement or a transaction")
+    return sha256
+
+
+async def by_file(source: Path, copy: Path, backup: Path) -> str:
+    """Copy a SQLite file that others may be writing to, as of one moment, and keep it."""
+    stopping = threading.Event()
+    await in_thread(partial(_copied, source, copy, stopping), stopping.set)
+    return await _compressed(copy, backup)
+
+
+async def _served(
+    pieces: AsyncGenerator[bytes, None], server: Server, progress: Progress, copy: Path, backup: Path
+) -> str:
+    with closing(Loader(copy, server.address, server.page_size)) as loader:
+        sha256 = await _text(pieces, loader, progress, backup)
+        if not loader.whole or loader.last != _COMMIT:
+            raise cut_off(server.address, progress.bytes, "it does not end with COMMIT;")
+    return sha256
+
+
+async def _text(pieces: AsyncGenerator[bytes, None], loader: Loader, progress: Progress, backup: Path) -> str:
+    def told(piece: bytes) -> None:
+        progress.step(loader.rows, len(piece))
+
+    with backup.open("wb") as file:
+        gzip = Gzip(file)
+        async with aclosing(pieces):
+            await pump(pieces, loader.feed, gzip.write, stop=loader.interrupt, told=told)
+        return gzip.finish()
+
+
+async def _compressed(copy: Path, backup: Path) -> str:
+    with copy.open("rb") as file, backup.open("wb") as kept:
+        gzip = Gzip(kept)
+        async with aclosing(_read(file)) as pieces:
+            await pump(pieces, gzip.write, stop=lambda: None, told=lambda _: None)
+        return gzip.finish()
+
+
+async def _read(file: BinaryIO | GzipFile) -> AsyncGenerator[bytes, None]:
+    while piece := await in_thread(partial(file.read, PIECE)):
+        yield piece
+
+
+def _copied(source: Path, copy: Path, stopping: threading.Event) -> None:
+    def look(*_: int) -> None:
+        if stopping.is_set():
+            raise Stopped
+
+    theirs = sqlite3.connect(f"file:{quote(str(source))}?mode=ro", uri=True, isolation_level=None)
+    with closing(theirs), closing(sqlite3.connect(copy, isolation_level=None)) as ours:
+        ours.execute("PRAGMA synchronous = OFF")
+        theirs.execute("BEGIN")
+        theirs.execute("SELECT 1 FROM sqlite_schema").fetchone()  # from here on it stays as it is
+        theirs.backup(ours, pages=_AT_ONCE, progress=look)
+        ours.execute("PRAGMA journal_mode = DELETE")  # one file is the whole database, whatever the source uses

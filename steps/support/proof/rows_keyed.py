@@ -1,0 +1,95 @@
+"""Rows compared by primary key, in one pass over both sides; only what differs is put aside and counted."""
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from steps.support.gateways.migration import quoted
+from steps.support.proof.rows_engine import put_aside
+from steps.support.proof.rows_found import SAMPLES, Kind, Sample, TableDiff, whole
+from steps.support.proof.rows_pair import Pair, listed, plain
+from steps.support.proof.rows_shown import Shown, shown
+from steps.support.proof.rows_tables import Table, rows_of
+
+
+def has_key(connection: sqlite3.Connection, two: Pair) -> bool:
+    """Say whether both sides have the same primary key, and it tells all rows apart: SQLite lets NULL into some."""
+    keys = set(two.old.key)
+    is_one = bool(keys) and keys == set(two.new.key) and all(part.affinity for part in keys)
+    return is_one and not any(_holds_null(connection, table) for table in (two.old, two.new))
+
+
+def by_key(connection: sqlite3.Connection, two: Pair) -> TableDiff:
+    """Compare all rows of a table."""
+    before, after = rows_of(connection, two.old), rows_of(connection, two.new)
+    put_aside(connection, _differing_rows(two))
+    (removed,) = connection.execute("SELECT count(*) FROM temp.differing WHERE gone").fetchone()
+    sums = listed(f"total(f{n})" for n in range(len(two.common)))
+    changed, *columns = connection.execute(f"SELECT count(*){sums} FROM temp.differing WHERE NOT gone").fetchone()
+    added = after - (before - removed)
+    samples = (*_changed(connection, two), *_removed(connection, two), *(_added(connection, two) if added else ()))
+    counts = {name: int(count) for name, count in zip(two.names, columns, strict=True) if count}
+    return TableDiff(two.old.name, before, after, added, removed, changed, counts, samples)
+
+
+def is_same_by_key(connection: sqlite3.Connection, two: Pair, old: str, new: str) -> bool:
+    """Say whether two columns hold the same in every row that is still there, and in one of them more than NULL."""
+    both = f"FROM {two.old.source} AS b CROSS JOIN {two.new.source} AS a ON {two.by_key}"
+    b, a = plain(f"b.{quoted(old)}"), plain(f"a.{quoted(new)}")
+    return not _any(connection, f"{both} WHERE {b} IS NOT {a}") and _any(connection, f"{both} WHERE {b} = {a}")
+
+
+def _holds_null(connection: sqlite3.Connection, table: Table) -> bool:
+    empty = [f"{quoted(part.name)} IS NULL" for part in table.key if part.is_nullable]
+    return bool(empty) and _any(connection, f"FROM {table.source} WHERE {' OR '.join(empty)}")
+
+
+def _any(connection: sqlite3.Connection, rows: str) -> bool:
+    return connection.execute(f"SELECT 1 {rows} LIMIT 1").fetchone() is not None
+
+
+def _differing_rows(two: Pair) -> str:
+    """Ask of each differing row its key, whether it is gone, and for each column whether it differs."""
+    gone = f"a.{quoted(two.new.by_name[two.old.key[0].name].name)} IS NULL"
+    keys = [f"+b.{quoted(name)} AS k{n}" for n, name in enumerate(two.old.key_names)]
+    flags = [f"{difference} AS f{n}" for n, difference in enumerate(two.differences)]
+    return f"""SELECT {", ".join(keys)}, {gone} AS gone{listed(flags)}
+FROM {two.old.source} AS b LEFT JOIN {two.new.source} AS a ON {two.by_key} WHERE {gone} OR {two.differ}"""
+
+
+def _first(two: Pair, condition: str) -> str:
+    on = " AND ".join(f"b.{quoted(name)} = d.k{n}" for n, name in enumerate(two.old.key_names))
+    first = f"SELECT * FROM temp.differing WHERE {condition} LIMIT {SAMPLES}"
+    return f"FROM ({first}) AS d CROSS JOIN {two.old.source} AS b ON {on}"
+
+
+def _changed(connection: sqlite3.Connection, two: Pair) -> Iterator[Sample]:
+    size = len(two.common)
+    flags = ", ".join(f"d.f{n}" for n in range(size))
+    sides = listed([*(f"b.{quoted(old)}" for old, _ in two.common), *(f"a.{quoted(new)}" for _, new in two.common)])
+    query = f"SELECT {flags}{sides} {_first(two, 'NOT gone')} CROSS JOIN {two.new.source} AS a ON {two.by_key}"
+    for row in connection.execute(query).fetchall():
+        shows = _shows(two, row[:size], row[size : 2 * size], row[2 * size :])
+        yield Sample(Kind.CHANGED, tuple(shows))
+
+
+def _shows(two: Pair, flags: Sequence[Any], old: Sequence[Any], new: Sequence[Any]) -> Iterator[Shown]:
+    for name, differs, *sides in zip(two.names, flags, old, new, strict=True):
+        is_key = name in two.old.key_names
+        if differs or is_key:
+            yield Shown(name, tuple(shown(name, value, is_key=is_key) for value in sides[: 1 + bool(differs)]))
+
+
+def _removed(connection: sqlite3.Connection, two: Pair) -> Iterator[Sample]:
+    columns = ", ".join(f"b.{quoted(name)}" for name in two.old.names)
+    for row in connection.execute(f"SELECT {columns} {_first(two, 'gone')}").fetchall():
+        yield whole(Kind.REMOVED, two.old.names, row, two.old.key_names)
+
+
+def _added(connection: sqlite3.Connection, two: Pair) -> Iterator[Sample]:
+    """Show added rows, the highest keys first: that is where they mostly are, and the search ends there."""
+    query = f"""SELECT {", ".join(f"a.{quoted(name)}" for name in two.new.names)} FROM {two.new.source} AS a
+WHERE NOT EXISTS (SELECT 1 FROM {two.old.source} AS b WHERE {two.by_key})
+ORDER BY {", ".join(f"a.{quoted(key)} DESC" for key in two.new.key_names)} LIMIT {SAMPLES}"""
+    for row in connection.execute(query).fetchall():
+        yield whole(Kind.ADDED, two.new.names, row, two.new.key_names)

@@ -1,0 +1,95 @@
+"""One table or index, read from its pragmas and its definition."""
+
+import sqlite3
+from collections.abc import Collection, Iterator, Sequence
+from itertools import groupby
+from operator import itemgetter
+from typing import Any
+
+from steps.support.proof import schema_definition as definition
+from steps.support.proof.schema_parts import Column, ForeignKey, Index, Part, Table, listed
+from steps.support.proof.schema_text import Name, folded, meaningful, normal, word
+
+Elements = Sequence[definition.Element]
+Row = Sequence[Any]
+
+_COLUMNS = 'SELECT name, type, "notnull", dflt_value, pk, hidden FROM pragma_table_xinfo(?) ORDER BY cid'
+_CONSTRAINTS = "SELECT origin, name FROM pragma_index_list(?) WHERE origin <> 'c' ORDER BY origin"
+_PARTS = 'SELECT name, coll, "desc" FROM pragma_index_xinfo(?) WHERE key ORDER BY seqno'
+_REFERENCES = """SELECT id, "from", "table", coalesce("to", (SELECT name FROM pragma_table_info(f."table")
+  WHERE pk = f.seq + 1)) AS "to", on_update, on_delete FROM pragma_foreign_key_list(?) AS f
+ORDER BY id DESC, seq"""  # it numbers them from the last one written
+_GENERATED = {2: "VIRTUAL", 3: "STORED"}
+
+
+def read_table(connection: sqlite3.Connection, name: str, sql: str, kind: Row) -> Table:
+    """Read one table; `sql` is its definition, `kind` says whether it is WITHOUT ROWID, and STRICT."""
+    virtual = word(meaningful(sql)[1]) == "virtual"
+    elements = () if virtual else definition.elements(sql)
+    rows = connection.execute(_COLUMNS, (name,)).fetchall()
+    names = {Name(row[0]) for row in rows}
+    keys = _keys(connection, name)
+    rowid = [Part(Name(row[0])) for row in rows if row[4] and "pk" not in keys]  # the one key without an index
+    return Table(
+        name=Name(name),
+        columns=tuple(_column(row, elements, names, rowid) for row in rows),
+        primary_key=keys.get("pk", [tuple(rowid)])[0],
+        foreign_keys=tuple(sorted(_references(connection, name, elements), key=lambda each: folded(repr(each)))),
+        uniques=tuple(sorted(keys.get("u", []), key=lambda each: folded(listed(each)))),
+        checks=definition.checks(elements, names),
+        conflicts=definition.conflicts(elements),
+        without_rowid=bool(kind[0]),
+        strict=bool(kind[1]),
+        autoincrement=any("autoincrement" in element.words for element in elements),
+        virtual=definition.after_name(sql, names) if virtual else "",
+    )
+
+
+def read_index(connection: sqlite3.Connection, name: str, table: str, sql: str) -> Index:
+    """Read one index; `sql` is its definition."""
+    names = {Name(row[0]) for row in connection.execute(_COLUMNS, (table,))}
+    texts = definition.indexed(sql, names)
+    rows = connection.execute(_PARTS, (name,)).fetchall()
+    parts = tuple(_part(row, text) for row, text in zip(rows, texts, strict=True))
+    unique = word(meaningful(sql)[1]) == "unique"
+    return Index(Name(name), Name(table), unique, parts, definition.where(sql, names))
+
+
+def _keys(connection: sqlite3.Connection, table: str) -> dict[str, list[tuple[Part, ...]]]:
+    """Give the constraints that stand on an index of the engine's own: `pk` at most one, `u` any number."""
+    indexes = groupby(connection.execute(_CONSTRAINTS, (table,)).fetchall(), itemgetter(0))
+    return {
+        origin: [tuple(map(_part, connection.execute(_PARTS, (name,)))) for _, name in rows] for origin, rows in indexes
+    }
+
+
+def _part(row: Row, text: str = "") -> Part:
+    name, collation, down = row
+    return Part(text if name is None else Name(name), folded(collation).upper(), bool(down))
+
+
+def _column(row: Row, elements: Elements, names: Collection[Name], rowid: Collection[Part]) -> Column:
+    name, kind, not_null, default, key, hidden = row
+    element = next((each for each in elements if each.column == name), definition.Element(()))
+    numbered = bool(rowid and key)
+    generated = f"AS ({definition.computed(element, names)}) {_GENERATED[hidden]}" if hidden in _GENERATED else ""
+    return Column(
+        name=Name(name),
+        type=normal(meaningful(kind), ()).upper(),
+        not_null=bool(not_null) and not numbered,
+        default=definition.default(default),
+        given="INTEGER PRIMARY KEY" if numbered else generated,
+        collation=definition.collation(element),
+    )
+
+
+def _references(connection: sqlite3.Connection, table: str, elements: Elements) -> Iterator[ForeignKey]:
+    groups = groupby(connection.execute(_REFERENCES, (table,)).fetchall(), itemgetter(0))
+    for (_, rows), deferred in zip(groups, definition.deferred(elements), strict=True):
+        yield _reference(sorted(rows, key=lambda row: folded(row[1])), deferred=deferred)
+
+
+def _reference(rows: Sequence[Row], *, deferred: bool) -> ForeignKey:
+    _, _, parent, _, on_update, on_delete = rows[0]
+    targets = tuple(Name(row[3]) for row in rows if row[3] is not None)
+    return ForeignKey(tuple(Name(row[1]) for row in rows), Name(parent), targets, on_update, on_delete, deferred)

@@ -1,0 +1,144 @@
+"""A copy of a file: a SQLite database, in use or not, or a dump."""
+
+import asyncio
+import gzip
+import hashlib
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from steps.support.gateways.answers import Unknown
+from steps.support.problem import Problem
+from steps.support.proof.copy import Copy, Limits, from_file
+from tests.proof.copy_rig import ENOUGH, contents, made, modes, names
+
+pytestmark = pytest.mark.anyio
+
+SCRIPT = """CREATE TABLE t (id INTEGER PRIMARY KEY AUTOINCREMENT, v);
+CREATE TABLE u (v);
+INSERT INTO t (v) VALUES ('a;
+b'), (3.0), (x'00');
+INSERT INTO u (rowid, v) VALUES (7, 'seven');
+CREATE INDEX i ON t (v);
+"""
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[sqlite3.Connection]:
+    """Give a database in a file, with write-ahead logging, that stays open."""
+    with closing(sqlite3.connect(tmp_path / "some.db", isolation_level=None)) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.executescript(SCRIPT)
+        yield connection
+
+
+@pytest.mark.usefixtures("database")
+async def test_a_database_is_copied_with_what_is_in_its_log(tmp_path: Path) -> None:
+    """A file that is in use is copied with all that was committed; the copy is one file, which nobody else may read."""
+    copy = await from_file(tmp_path / "some.db", made(tmp_path / "run"), ENOUGH)
+    assert contents(copy.path) == contents(tmp_path / "some.db")
+    assert copy.tables == {"t": 3, "u": 1}
+    assert modes(tmp_path / "run") == {"copy.db": 0o600, "backup.db.gz": 0o600}
+    assert copy.path.read_bytes()[18:20] == b"\1\1"  # the format without a log
+    assert gzip.decompress(copy.backup.read_bytes()) == copy.path.read_bytes()
+    assert copy.sha256 == hashlib.sha256(copy.backup.read_bytes()).hexdigest()
+
+
+async def test_a_database_is_copied_beside_a_writer(database: sqlite3.Connection, tmp_path: Path) -> None:
+    """What somebody has not committed is not in the copy, and neither of the two is held up."""
+    database.execute("BEGIN IMMEDIATE")
+    database.execute("INSERT INTO u VALUES (8)")
+    copy = await from_file(tmp_path / "some.db", made(tmp_path / "run"), ENOUGH)
+    database.execute("COMMIT")
+    assert copy.tables == {"t": 3, "u": 1}
+
+
+def _dump(database: sqlite3.Connection) -> bytes:
+    return "\n".join(database.iterdump()).encode()
+
+
+@pytest.mark.parametrize(("name", "written"), [("a.sql", bytes), ("a.sql.gz", gzip.compress)])
+async def test_a_dump_is_loaded(
+    database: sqlite3.Connection, tmp_path: Path, name: str, written: Callable[[bytes], bytes]
+) -> None:
+    """A dump, packed or not, becomes the database that it was made of, and is kept."""
+    (tmp_path / name).write_bytes(written(_dump(database)))
+    copy = await from_file(tmp_path / name, made(tmp_path / "run"), ENOUGH)
+    assert contents(copy.path) == contents(tmp_path / "some.db")
+    assert gzip.decompress(copy.backup.read_bytes()) == _dump(database)
+
+
+async def test_plain_statements_are_loaded(tmp_path: Path) -> None:
+    """SQL written by hand needs no transaction, and may end with a comment."""
+    (tmp_path / "a.sql").write_text(f"-- by hand; it's short\n{SCRIPT}-- the end")
+    copy = await from_file(tmp_path / "a.sql", made(tmp_path / "run"), ENOUGH)
+    assert copy.tables == {"t": 3, "u": 1}
+
+
+BAD: dict[str, tuple[str, bytes, type[Problem], str]] = {
+    "cut off": ("a.sql", b"BEGIN;\nCREATE TABLE t (a);\n", Unknown, "cut off after 27 bytes .it ends in the middle"),
+    "in a text": ("a.sql", b"CREATE TABLE t (a DEFAULT 'x", Unknown, "cut off after 28 bytes"),
+    "errors": ("a.sql", b"BEGIN;\nCREATE TABLE t (a);\nROLLBACK; -- due to errors\n", Unknown, "cut off"),
+    "packed, cut off": ("a.sql.gz", gzip.compress(SCRIPT.encode())[:-9], Unknown, "cut off"),
+    "not packed": ("a.sql.gz", SCRIPT.encode(), Problem, "Not a gzipped file"),
+    "no SQL": ("a.sql", b"once upon; a time", Problem, "a copy is impossible: once upon.+syntax error"),
+    "not UTF-8": ("a.sql", b"CREATE TABLE t (a DEFAULT '\xff');", Problem, "a copy is impossible: CREATE TABLE t.+codec"),
+    "another file": ("a.sql", b"ATTACH 'other.db' AS o;", Problem, "too many attached"),
+    "a duplicate": ("a.sql", b"CREATE TABLE t (a UNIQUE);\nINSERT INTO t VALUES(1);\nINSERT INTO t VALUES(1);\n", Problem, "table t: UNIQUE constraint failed"),
+    "a secret": ("a.sql", b"CREATE TABLE t (a);\nINSERT INTO t VALUES(1 'hush');\n", Problem, r"table t: near \.\.\.: syntax error"),
+    "neither": ("a.csv", b"a,b\n1,2\n", Problem, "neither a SQLite file nor a dump. Give a SQLite file, or a dump whose name"),
+    "damaged": ("a.db", b"SQLite format 3\0" + b"x" * 5000, Problem, "file is not a database"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "content", "error", "words"), BAD.values(), ids=BAD)
+async def test_a_file_that_cannot_be_copied_is_named(
+    tmp_path: Path, name: str, content: bytes, error: type[Problem], words: str
+) -> None:
+    """A file that is no database and no whole dump is refused with the reason, and nothing of it stays."""
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(error, match=words):
+        await from_file(tmp_path / name, made(tmp_path / "run"), ENOUGH)
+    assert names(tmp_path / "run") == set()
+    assert names(tmp_path) == {"run", name}
+
+
+async def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    """A path that leads nowhere is said."""
+    with pytest.raises(Problem, match=r"copying .+none\.db: .+No such file"):
+        await from_file(tmp_path / "none.db", made(tmp_path / "run"), ENOUGH)
+
+
+@pytest.mark.usefixtures("database")
+async def test_a_file_that_is_too_big_is_refused(tmp_path: Path) -> None:
+    """A file of which four copies are more than is allowed is refused before anything is written."""
+    with pytest.raises(Problem, match=r"rehearsal\.most_bytes"):
+        await from_file(tmp_path / "some.db", made(tmp_path / "run"), Limits(60, 1000))
+
+
+async def test_what_is_damaged_inside_is_found(database: sqlite3.Connection, tmp_path: Path) -> None:
+    """A file that opens, but whose index does not fit its table, is no sound copy."""
+    database.executescript("PRAGMA journal_mode = DELETE; PRAGMA writable_schema = ON")
+    database.execute("UPDATE sqlite_schema SET sql = sql || ' WHERE v = 3' WHERE name = 'i'")
+    with pytest.raises(Problem, match="integrity_check says"):
+        await from_file(tmp_path / "some.db", made(tmp_path / "run"), ENOUGH)
+    assert names(tmp_path / "run") == set()
+
+
+async def test_the_copying_of_a_file_can_be_stopped(database: sqlite3.Connection, tmp_path: Path) -> None:
+    """A copy of a large file that is cancelled leaves nothing behind, at whatever moment."""
+    database.execute(
+        "INSERT INTO u WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 60) SELECT zeroblob(1000000) FROM n"
+    )
+    run = made(tmp_path / "run")
+    for turns in (1, 3, 10, 30, 60):
+        task: asyncio.Task[Copy] = asyncio.create_task(from_file(tmp_path / "some.db", run, ENOUGH))
+        for _ in range(turns):
+            await asyncio.sleep(0.002)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert names(run) == set()

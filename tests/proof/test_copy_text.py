@@ -1,0 +1,98 @@
+"""SQL text in pieces: it is divided where the engine would divide it, and joined only where that means the same."""
+
+import random
+import sqlite3
+from contextlib import closing
+
+import pytest
+
+from steps.support.proof import copy_text
+from steps.support.proof.copy_text import Statements
+
+HOSTILE = (
+    "it''s", ";", ");\nINSERT INTO t VALUES(7,", "'');\nINSERT INTO t VALUES(7,''", "\n", "--", "/*", "*/", '"', "`", "[",
+    "]", "END;", "ü", "VALUES(", ");\n",
+)  # fmt: skip
+TRIGGER = "CREATE TRIGGER g AFTER INSERT ON t BEGIN\n UPDATE t SET v = ';' WHERE a = 1;\n DELETE FROM t;\nEND;"
+SCRIPT = f"""-- the head; of a dump's text
+PRAGMA foreign_keys=OFF;
+BEGIN TRANSACTION;
+CREATE TABLE t (a, -- it's; a key
+  v /* and; a 'value */);
+INSERT INTO t VALUES(1,'x');
+INSERT INTO t VALUES(2,'it''s');
+INSERT INTO t VALUES(3,replace('a\\nb','\\n',char(10)));
+CREATE TABLE [u;] (`b;` DEFAULT "c;", d DEFAULT -1, e DEFAULT (4/2));
+INSERT INTO "u;" VALUES(1,2,3);INSERT INTO "u;" VALUES('a
+;
+b',2,X'00');
+INSERT INTO t VALUES(4,'after');
+{TRIGGER}
+COMMIT; -- done"""
+
+
+def divided(text: str, size: int) -> list[str]:
+    """Give the statements of a text that comes in pieces of that size."""
+    statements = Statements()
+    raw = text.encode() + b"\n"
+    found = [sql.text.decode() for at in range(0, len(raw), size) for sql in statements.feed(raw[at : at + size])]
+    assert statements.rest == b""
+    return found
+
+
+def loaded(statements: list[str]) -> list[str]:
+    """Give the dump of a database in which these statements were run one by one."""
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as database:
+        for sql in statements:
+            database.execute(sql)
+        return list(database.iterdump())
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 50, 64, 10_000])
+def test_pieces_of_any_size_mean_the_same(size: int) -> None:
+    """However a dump arrives, what is run makes the database that the whole text makes."""
+    with closing(sqlite3.connect(":memory:")) as database:
+        database.executescript(SCRIPT)
+        assert loaded(divided(SCRIPT, size)) == list(database.iterdump())
+
+
+def test_rows_of_one_table_are_joined() -> None:
+    """Rows that follow one another become one INSERT, and are counted with their table."""
+    statements = Statements()
+    text = "".join(f"INSERT INTO \"a b\" VALUES({number},'x''y');\n" for number in range(1000))
+    found = list(statements.feed(text.encode()))
+    assert len(found) < 10
+    assert sum(sql.rows for sql in found) == 1000
+    assert {sql.table for sql in found} == {"a b"}
+
+
+def test_a_joined_statement_has_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No joined statement is longer than its window, and no row is lost at its edges."""
+    monkeypatch.setattr(copy_text, "WINDOW", 100)
+    rows = [f"({number},'{'x' * (number % 40)}')" for number in range(200)]
+    found = list(Statements().feed("".join(f"INSERT INTO t VALUES{row};\n" for row in rows).encode()))
+    assert max(len(sql.text) for sql in found) <= 100 + len("INSERT INTO t VALUES()")
+    assert sum(sql.rows for sql in found) == 200
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_texts_that_look_like_statements_stay_texts(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever a text holds, each row comes back with exactly that text."""
+    chance = random.Random(seed)  # noqa: S311 - nothing here is secret
+    monkeypatch.setattr(copy_text, "WINDOW", chance.choice([30, 200, 5000]))
+    texts = ["".join(chance.choices(HOSTILE, k=chance.randrange(6))) for _ in range(60)]
+    script = "CREATE TABLE t (a, v);\n" + "".join(
+        f"INSERT INTO t VALUES({at},'{text}');\n" for at, text in enumerate(texts)
+    )
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as database:
+        for sql in divided(script, chance.choice([5, 40, 300, 9000])):
+            database.execute(sql)
+        rows = database.execute("SELECT a, v FROM t ORDER BY a").fetchall()
+    assert rows == [(at, text.replace("''", "'")) for at, text in enumerate(texts)]
+
+
+def test_a_statement_that_never_ends_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Text without an end to its first statement is refused before it fills the memory."""
+    monkeypatch.setattr(copy_text, "LONGEST", 1000)
+    with pytest.raises(ValueError, match="more than 1,000 bytes"):
+        list(Statements().feed(b"CREATE TABLE t (" + b"a," * 1000))

@@ -1,0 +1,294 @@
+"""The lint: each statement that lost data before is named with file and line, and its safe form is let through."""
+
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from steps.support.proof.lint import Child, Facts, facts, lint, proved_harmless
+from steps.support.proof.objection import Objection, Weight
+from steps.support.sql_refusals import refusals
+from steps.support.sql_text import scan
+
+ROOT = Path(__file__).parents[2]
+
+SITE = """
+CREATE TABLE systems (id INTEGER PRIMARY KEY, system_number TEXT, timezone_offset INTEGER, parent INTEGER REFERENCES systems);
+CREATE TABLE readings (id INTEGER PRIMARY KEY, system_id INTEGER REFERENCES Systems(id) ON DELETE CASCADE, solar_w INTEGER);
+CREATE TABLE users (clerk_user_id TEXT PRIMARY KEY, default_system_id REFERENCES "systems" ON DELETE SET NULL);
+CREATE TABLE invoices (id INTEGER PRIMARY KEY, system_id REFERENCES systems);
+CREATE TABLE point_info (system_id REFERENCES systems ON DELETE CASCADE, id INTEGER, name TEXT, PRIMARY KEY (system_id, id));
+CREATE TABLE points (system_id, point_id, time, value,
+  PRIMARY KEY (system_id, point_id, time),
+  FOREIGN KEY (system_id, point_id) REFERENCES point_info(system_id, id) ON DELETE CASCADE);
+CREATE TABLE "odd ""name" (id INTEGER PRIMARY KEY);
+CREATE TABLE odd_child (id INTEGER PRIMARY KEY, odd REFERENCES "odd ""name" ON DELETE CASCADE);
+CREATE TABLE log (time INTEGER, text TEXT);
+"""
+REBUILT = """CREATE TABLE systems_new (id INTEGER PRIMARY KEY);
+INSERT INTO systems_new SELECT id FROM systems;
+DROP TABLE systems;
+ALTER TABLE systems_new RENAME TO systems;
+"""
+
+
+def known(schema: str) -> Facts:
+    """Read what the lint must know from a database of this schema."""
+    database = sqlite3.connect(":memory:")
+    try:
+        database.executescript(schema)
+        return facts(database)
+    finally:
+        database.close()
+
+
+def judged(sql: str, schema: str = SITE) -> list[Objection]:
+    """Give what the lint says to a migrate.sql."""
+    return lint(scan(sql, "migrate.sql"), known(schema))
+
+
+FLAGGED = {
+    # DROP TABLE of a parent
+    "DROP TABLE systems": [("drop-parent", 1)],
+    'drop table if exists main."SYSTEMS"': [("drop-parent", 1)],
+    "DROP TABLE [Systems]": [("drop-parent", 1)],
+    "DROP TABLE `systems`": [("drop-parent", 1)],
+    "DROP TABLE 'systems'": [("drop-parent", 1)],
+    'DROP TABLE "odd ""name"': [("drop-parent", 1)],
+    "DROP TABLE point_info": [("drop-parent", 1)],
+    "-- made anew\n" + REBUILT: [("drop-parent", 4)],
+    "DROP TABLE systems;\nDROP TABLE readings;": [("drop-parent", 1)],
+    "DROP TABLE readings;\nDROP TABLE systems": [("drop-parent", 2)],
+    # RENAME of a parent
+    "ALTER TABLE systems RENAME TO systems_backup": [("rename-parent", 1)],
+    "ALTER TABLE [systems] RENAME TO `systems old`": [("rename-parent", 1)],
+    "ALTER TABLE systems RENAME TO systems_old;\nCREATE TABLE systems (id);\nDROP TABLE systems_old;": [("rename-parent", 1), ("drop-parent", 3)],
+    REBUILT + "ALTER TABLE systems RENAME TO systems_2;": [("drop-parent", 3), ("rename-parent", 5)],
+    # part of a key
+    "UPDATE point_info SET name = 'x' WHERE id = 3": [("partial-key", 1)],
+    "DELETE FROM point_info WHERE id IN (SELECT id FROM point_info WHERE name = 'x')": [("partial-key", 1)],
+    "DELETE FROM point_info WHERE id IN (SELECT point_info.id FROM point_info WHERE point_info.system_id = 1)": [("partial-key", 1)],
+    "DELETE FROM point_info WHERE id NOT IN (SELECT id FROM log)": [("partial-key", 1)],
+    "DELETE FROM [Point_Info] WHERE `ID` = 3": [("partial-key", 1)],
+    "DELETE FROM point_info AS p WHERE EXISTS (SELECT 1 FROM log WHERE log.time = p.id)": [("partial-key", 1)],
+    "UPDATE point_info SET name = l.text FROM log AS l WHERE l.time = point_info.id": [("partial-key", 1)],
+    "WITH dead AS (SELECT 1 AS id) DELETE FROM point_info WHERE id IN (SELECT id FROM dead)": [("partial-key", 1)],
+    "DELETE FROM point_info WHERE (system_id = 1 AND id = 2) OR id = 3": [("partial-key", 1)],
+    "DELETE FROM points WHERE (system_id, point_id) IN (SELECT 1, 2)": [("partial-key", 1)],
+    "UPDATE OR REPLACE point_info SET id = 4 WHERE id = 3": [("partial-key", 1), ("or-replace", 1)],
+    "DELETE FROM point_info WHERE id IS 3 AND name LIKE '%'": [("partial-key", 1)],
+    # every row
+    "UPDATE systems SET system_number = 'x'": [("no-where", 1)],
+    "SELECT 1;\n\nDELETE FROM readings": [("no-where", 3)],
+    "UPDATE readings SET solar_w = (SELECT 1 WHERE 1)": [("no-where", 1)],
+    "UPDATE readings SET solar_w = 0 FROM log": [("no-where", 1)],
+    "DELETE FROM sqlite_sequence": [("no-where", 1)],
+    "WITH n AS (SELECT 1 WHERE 1) DELETE FROM log": [("no-where", 1)],
+    "CREATE TABLE IF NOT EXISTS log (time);\nDELETE FROM log;": [("no-where", 2)],
+    "CREATE TABLE x (y);\nDROP TABLE x;\nDELETE FROM x;": [("no-where", 3)],
+    "ALTER TABLE log RENAME TO logs;\nDELETE FROM logs;": [("no-where", 2)],
+    # rows that go in silence
+    "INSERT OR REPLACE INTO log VALUES (1, 'x')": [("or-replace", 1)],
+    "replace into log select * from log": [("or-replace", 1)],
+    "WITH n AS (SELECT 1, 2) INSERT OR REPLACE INTO log SELECT * FROM n": [("or-replace", 1)],
+    "INSERT OR IGNORE INTO log SELECT * FROM log": [("or-ignore", 1)],
+    "UPDATE OR IGNORE log SET time = 1 WHERE time = 2": [("or-ignore", 1)],
+    # RAISE outside a trigger
+    "SELECT RAISE(ABORT, 'rows lost')": [("raise-outside-trigger", 1)],
+    "SELECT CASE WHEN (SELECT count(*) FROM log) THEN raise ( FAIL, 'no; never' ) END": [("raise-outside-trigger", 1)],
+    # a zone divided as whole numbers
+    "INSERT INTO log SELECT timezone_offset_min / 60, '' FROM systems": [("integer-division", 1)],
+    "UPDATE systems SET timezone_offset = x.tz / 60 FROM log AS x WHERE id = 1": [("integer-division", 1)],
+    "SELECT (minutes + 30) / (60)": [("integer-division", 1)],
+    "SELECT CAST(utc_offset AS INTEGER) / 60, round(user_tz / 60, 1)": [("integer-division", 1), ("integer-division", 1)],
+    "SELECT coalesce((SELECT timezone FROM systems), 600) / 60": [("integer-division", 1)],
+    "SELECT duration_min / 60 FROM log": [("integer-division", 1)],
+    "CREATE TABLE z (tz INTEGER, h INTEGER GENERATED ALWAYS AS (tz / 60) STORED)": [("integer-division", 1)],
+    'CREATE TRIGGER g AFTER UPDATE ON log BEGIN\n  UPDATE log SET time = new."offset_min" / 60 WHERE false;\nEND': [("integer-division", 1)],
+    # what cannot be read
+    "FROBNICATE systems": [("not-parsed", 1)],
+    f"DELETE FROM point_info WHERE {'(' * 300}id = 1{')' * 300}": [("not-parsed", 1)],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("sql", "expected"), FLAGGED.items(), ids=[sql[:60] for sql in FLAGGED])
+def test_what_lost_data_before_is_named_with_its_line(sql: str, expected: list[tuple[str, int]]) -> None:
+    """Each form in which a statement does the harm is flagged by its rule, on the line where the statement begins."""
+    assert [(each.rule, each.place) for each in judged(sql)] == [
+        (rule, f"migrate.sql line {n}") for rule, n in expected
+    ]
+
+
+LET_THROUGH = [
+    # tables that nobody references, or nobody any more
+    "DROP TABLE readings",
+    "DROP TABLE IF EXISTS no_such_table",
+    "DROP TABLE points; DROP TABLE point_info;",
+    "DROP INDEX systems; DROP VIEW systems;",
+    "CREATE TABLE systems_copy AS SELECT * FROM systems; DROP TABLE systems_copy;",
+    "ALTER TABLE readings RENAME TO readings_2",
+    "ALTER TABLE systems RENAME COLUMN system_number TO vendor_site_id",
+    "ALTER TABLE systems RENAME system_number TO vendor_site_id",
+    "ALTER TABLE systems DROP COLUMN system_number",
+    "ALTER TABLE systems ADD COLUMN vendor_type TEXT NOT NULL DEFAULT 'select.live'",
+    "ALTER TABLE systems ALTER COLUMN system_number TO system_number TEXT NOT NULL",
+    # the whole key
+    "UPDATE point_info SET name = 'x' WHERE system_id = 1 AND id = 3",
+    "DELETE FROM point_info WHERE (system_id, id) IN (SELECT system_id, id FROM point_info WHERE name = 'x')",
+    "DELETE FROM point_info WHERE (id, system_id) = (3, 1)",
+    "DELETE FROM point_info AS p WHERE EXISTS (SELECT 1 FROM log WHERE log.time = p.id AND log.text = p.system_id)",
+    "DELETE FROM point_info WHERE id IN (SELECT time FROM log WHERE log.text = point_info.system_id)",
+    "UPDATE point_info SET name = l.text FROM log AS l WHERE l.time = point_info.id AND system_id = 1",
+    "DELETE FROM point_info WHERE (system_id = 1 AND id = 2) OR (system_id = 2 AND id IN (3, 4))",
+    "DELETE FROM point_info WHERE system_id = 1 AND (id = 2 OR id = 3)",
+    "DELETE FROM points WHERE system_id = 1 AND point_id = 2 AND time < 1000",
+    "DELETE FROM point_info WHERE name = 'x'",
+    "DELETE FROM point_info WHERE rowid IN (SELECT rowid FROM point_info WHERE id = 3)",
+    "DELETE FROM readings WHERE id = 3",
+    # rows that are named, or the script's own
+    "UPDATE systems SET system_number = 'x' WHERE true",
+    "DELETE FROM readings WHERE 1",
+    "CREATE TABLE fresh (x); UPDATE fresh SET x = 1; DELETE FROM 'Fresh';",
+    "CREATE TABLE systems_new (id); ALTER TABLE systems_new RENAME TO [Systems2]; UPDATE systems2 SET id = 1;",
+    "DELETE FROM _orchestrate_kept_systems",
+    "CREATE TRIGGER g AFTER INSERT ON log BEGIN DELETE FROM log; INSERT OR REPLACE INTO log VALUES (1, 2); END",
+    # conflicts that are spelled out, and words that only look like it
+    "INSERT INTO log VALUES (1, 'x') ON CONFLICT (time) DO UPDATE SET text = excluded.text",
+    "INSERT INTO log SELECT * FROM log WHERE true ON CONFLICT (time) DO NOTHING",
+    "INSERT OR ABORT INTO log VALUES (1, 'or replace into')",
+    "SELECT replace(text, 'a', 'b') FROM log WHERE text = 'x' OR replace(text, 'a', 'b') = 'y'",
+    # RAISE where it belongs, and as a name
+    "CREATE TRIGGER g BEFORE DELETE ON systems WHEN old.id <> 0 BEGIN SELECT RAISE(ABORT, 'no; never'); END",
+    "CREATE TABLE raise (x); INSERT INTO raise (x) VALUES ('RAISE(ABORT)');",
+    "SELECT CASE WHEN (SELECT count(*) FROM log) = 0 THEN 1 ELSE json_extract('{}', 'rows lost') END",
+    # divisions that lose nothing, and those of something else
+    "SELECT timezone_offset_min / 60.0, 1.0 * tz / 60, tz / 6e1, tz / CAST(60 AS REAL) FROM systems",
+    "SELECT CAST(timezone_offset_min AS REAL) / 60, (tz + 0.5) / 60, round(tz) / 60 FROM systems",
+    "SELECT printf('%d:%02d', timezone_offset_min / 60, timezone_offset_min % 60) FROM systems",
+    "UPDATE systems SET timezone_offset = tz / 60 WHERE tz % 60 = 0",
+    "SELECT solar_w_min / 2, hertz / 50, time / 60, length(timezone) / 2, 60 / tz FROM readings",
+    "SELECT 'timezone_offset_min / 60' /* tz / 60 */ -- tz / 60",
+    "SELECT id FROM log ORDER BY 1 LIMIT 10 OFFSET 600 / 60",
+    # what the parser does not know is read by its tokens
+    "UPDATE t SET a = 1 WHERE b IN ('x') COLLATE NOCASE",
+    "EXPLAIN QUERY PLAN DELETE FROM systems",
+    "CREATE TABLE c (a UNIQUE ON CONFLICT REPLACE, b GENERATED ALWAYS AS (a * 60) STORED)",
+    "REINDEX systems; PRAGMA foreign_key_check; ANALYZE;",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("sql", LET_THROUGH, ids=[sql[:60] for sql in LET_THROUGH])
+def test_the_safe_form_is_let_through(sql: str) -> None:
+    """Neither the correct form of a flagged statement nor one that only looks like it raises an alarm."""
+    assert judged(sql) == []
+
+
+UNKNOWN_TO_IT = [
+    ("DROP TABLE systems", "CREATE TABLE systems (id INTEGER PRIMARY KEY)"),
+    ("DROP TABLE systems", "CREATE TABLE systems (id PRIMARY KEY, parent REFERENCES systems ON DELETE CASCADE)"),
+    ("DELETE FROM point_info WHERE id = 3", "CREATE TABLE point_info (id INTEGER PRIMARY KEY, system_id)"),
+    ("DELETE FROM point_info WHERE id = 3", "CREATE TABLE point_info (id, system_id)"),
+    ("ALTER TABLE systems RENAME TO s", "CREATE TABLE systems (id)"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("sql", "schema"), UNKNOWN_TO_IT)
+def test_the_same_statement_is_safe_on_another_schema(sql: str, schema: str) -> None:
+    """Whether a table has children or a composite key is taken from the database, not guessed from names."""
+    assert judged(sql, schema) == []
+
+
+def test_facts_are_read_from_the_database() -> None:
+    """Keys come in their own order, foreign keys under the table they reference, each with its columns and its action."""
+    read = known(SITE)
+    assert read.keys["points"] == ("system_id", "point_id", "time")
+    assert read.keys["log"] == ()
+    assert set(read.children["systems"]) == {
+        Child("systems", ("parent",), "NO ACTION"),
+        Child("readings", ("system_id",), "CASCADE"),
+        Child("users", ("default_system_id",), "SET NULL"),
+        Child("invoices", ("system_id",), "NO ACTION"),
+        Child("point_info", ("system_id",), "CASCADE"),
+    }
+    assert read.children["point_info"] == (Child("points", ("system_id", "point_id"), "CASCADE"),)
+
+
+def test_facts_by_hand_may_be_in_capitals() -> None:
+    """Names are the same in upper and lower case, whoever wrote them down."""
+    by_hand = Facts({"Systems": ("Id", "Vendor")}, {"SYSTEMS": (Child("Readings", ("system_id",), "CASCADE"),)})
+    script = scan("DELETE FROM systems WHERE id = 1; DROP TABLE readings; DROP TABLE systems;", "migrate.sql")
+    assert [each.rule for each in lint(script, by_hand)] == ["partial-key"]
+
+
+def test_a_dropped_parent_says_what_becomes_of_each_child() -> None:
+    """Every table that the deletion reaches is named with what its foreign key does, also those behind a cascade."""
+    (found,) = judged("DROP TABLE systems")
+    for effect in (
+        "readings (system_id) loses rows",
+        "users (default_system_id) is set to NULL",
+        "invoices (system_id) makes it fail",
+        "points (system_id, point_id) loses rows",
+    ):
+        assert effect in found.cause
+    assert "systems (parent)" not in found.cause
+
+
+def test_a_part_of_a_key_says_what_is_missing() -> None:
+    """The engineer reads which columns are the key, which one is compared, and how the whole key is compared."""
+    (found,) = judged("DELETE FROM points WHERE system_id = 1 AND time IN (SELECT 5)")
+    assert "(system_id, point_id, time), and WHERE compares system_id and time without point_id" in found.cause
+    assert "WHERE (system_id, point_id, time) IN (SELECT" in found.remedy
+
+
+def test_every_objection_names_its_rule_and_its_remedy() -> None:
+    """Warnings are those that cannot lose what was there; each text is one clause and one sentence to act on."""
+    warnings = {"or-ignore", "not-parsed"}
+    for each in (objection for sql in FLAGGED for objection in judged(sql)):
+        assert each.weight is (Weight.WARNING if each.rule in warnings else Weight.ERROR)
+        assert not each.cause.endswith(".")
+        assert each.remedy.endswith(".")
+
+
+def test_what_the_rehearsal_proved_is_a_note() -> None:
+    """Only where every child is known to be unharmed does a dropped or renamed parent become a note, and nothing else."""
+    objections = judged("DROP TABLE point_info;\nALTER TABLE systems RENAME TO s;\nDELETE FROM log;")
+    unharmed = {"Points", "readings", "users", "invoices"}
+    weights = [Weight.NOTE, Weight.ERROR, Weight.ERROR]
+    assert [each.rule for each in objections] == ["drop-parent", "rename-parent", "no-where"]
+    assert [each.weight for each in proved_harmless(objections, unharmed)] == [Weight.NOTE, Weight.NOTE, Weight.ERROR]
+    assert [each.weight for each in proved_harmless(objections, unharmed - {"users"})] == weights
+    assert proved_harmless(objections, set()) == objections
+
+
+REFUSED_ALREADY = [
+    ".bail on", "ATTACH 'other.db' AS other", "VACUUM", "VACUUM INTO 'x'", "CREATE TEMP TABLE x (y)",
+    "CREATE TEMPORARY TRIGGER g AFTER INSERT ON t BEGIN SELECT 1; END", "PRAGMA foreign_keys = OFF",
+    'PRAGMA "foreign_keys" = 0', "PRAGMA main.legacy_alter_table(1)", "COMMIT", "END", "ROLLBACK", "SAVEPOINT s",
+    "BEGIN", "UPDATE t SET owner = '<YOUR_CLERK_ID>' WHERE true", "UPDATE t SET owner = :owner WHERE true",
+    "UPDATE t SET owner = 'user_xxxx' WHERE true",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["migrate.sql", "rollback.sql"])
+@pytest.mark.parametrize("sql", REFUSED_ALREADY)
+def test_what_is_refused_while_reading_needs_no_lint(name: str, sql: str) -> None:
+    """Commands of a shell, other databases, settings, transactions and gaps are refused with file and line; the lint adds nothing."""
+    script = scan(f"SELECT 1;\n\n{sql};\n", name)
+    assert {finding.place for finding in refusals(script.pieces, name)} == {f"{name} line 3"}
+    assert [each for each in lint(script, known("CREATE TABLE t (owner)")) if each.rule != "not-parsed"] == []
+
+
+def test_it_is_silent(capfd: pytest.CaptureFixture[str]) -> None:
+    """Statements that the parser takes as bare commands, or not at all, print nothing."""
+    judged("ALTER TABLE t ALTER COLUMN tz TO tz TEXT DEFAULT (tz / 60); REPLACE INTO t SELECT 4 / 2; SELEC 4 / 2;")
+    assert capfd.readouterr() == ("", "")
+
+
+def test_asking_for_help_does_not_wait_for_the_parser() -> None:
+    """`--help` imports neither the parser nor the proof."""
+    command = [sys.executable, "-X", "importtime", "orchestrate.py", "--help"]
+    imported = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stderr
+    assert "import time" in imported
+    assert not {name for name in ("sqlglot", "steps.support.proof") if name in imported}

@@ -1,0 +1,230 @@
+"""What became of the rows, held against what was declared; and which foreign key took rows along."""
+
+import sqlite3
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from steps.support.proof.objection import Objection, refusing
+from steps.support.proof.rows import row_diff
+from steps.support.proof.rows_cascades import cascades
+from steps.support.proof.rows_found import Dropped, TableDiff
+from steps.support.proof.rows_held import COLUMN_LOST, held
+from steps.support.sql_directives import Range, changes_of
+from steps.support.sql_folder import read_change
+from steps.support.sql_text import scan
+
+SQL = Path(__file__).parents[2] / "sql"
+ADDED = TableDiff("readings", 10, 13, added=3)
+CHANGED = TableDiff("readings", 10, 10, changed=3)
+LOST = TableDiff("readings", 10, 8, removed=2)
+GONE = TableDiff("readings", 10, None, removed=10)
+EMPTY = TableDiff("readings", 0, None)
+SAME = TableDiff("readings", 10, 10)
+ALL = TableDiff("readings", 10, 10, added=1, removed=1, changed=2)
+
+
+@pytest.mark.parametrize(
+    ("found", "changes", "cause"),
+    [
+        (SAME, {}, None),
+        (ADDED, {}, None),
+        (CHANGED, {}, None),
+        (EMPTY, {}, None),
+        (LOST, {}, "of 10 rows 2 removed, and nothing was declared to be lost"),
+        (GONE, {}, "of 10 rows 10 removed, and nothing was declared to be lost"),
+        (ALL, {}, "of 10 rows 1 added, 1 removed, 2 changed, and nothing was declared to be lost"),
+        (SAME, {"other": None}, None),
+        (ADDED, {"other": None}, "of 10 rows 3 added, and no `-- changes:` line names it"),
+        (CHANGED, {"other": None}, "of 10 rows 3 changed, and no `-- changes:` line names it"),
+        (LOST, {"readings": None}, None),
+        (LOST, {"READINGS": (2, 2)}, None),
+        (ALL, {"readings": (1, 4)}, None),
+        (ALL, {"readings": (1, 3)}, "of 10 rows 1 added, 1 removed, 2 changed, and 1 to 3 rows were declared to change"),
+        (ADDED, {"readings": (4, 4)}, "of 10 rows 3 added, and 4 to 4 rows were declared to change"),
+        (SAME, {"readings": (1, 5)}, "of 10 rows none added, removed or changed, and 1 to 5 rows were declared to change"),
+        (SAME, {"readings": (0, 5)}, None),
+    ],
+)  # fmt: skip
+def test_rows_are_held_against_what_was_declared(
+    found: TableDiff, changes: Mapping[str, Range | None], cause: str | None
+) -> None:
+    """With a declaration every row counts, in any table; without one only rows that are lost."""
+    objections = held({"readings": found}, changes)
+    assert [each.cause for each in objections] == ([cause] if cause else [])
+    assert refusing(objections, ["rows-lost", "undeclared-change", COLUMN_LOST]) == objections
+
+
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [("readings", "-- changes: readings 2"), ('my "own" rows', '-- changes: "my ""own"" rows" 2'), ("größe", "-- changes: größe 2")],
+)  # fmt: skip
+def test_the_remedy_is_a_line_that_is_understood(name: str, line: str) -> None:
+    """The line to write declares just what was found."""
+    found = {name: TableDiff(name, 10, 8, removed=2)}
+    (objection,) = held(found, {})
+    assert objection.remedy == f"See that those rows stay, or declare it: `{line}`."
+    assert held(found, changes_of(scan(line, "migrate.sql"))) == []
+
+
+def test_a_declared_table_that_is_not_there_is_told() -> None:
+    """A number of rows declared for a table that neither side has is not as declared."""
+    (objection,) = held({}, {"reading": (3, 3)})
+    assert (objection.place, objection.cause[:9]) == ("reading", "of 0 rows")
+    assert held({}, {"reading": None}) == []
+
+
+def test_a_column_lost_can_be_accepted_by_its_rule() -> None:
+    """Values that are gone with their column are an error; those that another column holds, or none, are not."""
+    went = (Dropped("user_id", 7), Dropped("system_number", 7, "vendor_site_id"), Dropped("note", 0))
+    (objection,) = held({"systems": TableDiff("systems", 7, 7, only_before=went)}, {})
+    assert (objection.rule, objection.place) == (COLUMN_LOST, "systems.user_id")
+    assert objection.cause == "7 values are lost with the column"
+    assert refusing([objection], [COLUMN_LOST]) == []
+
+
+PARENTS = """CREATE TABLE systems (id INTEGER PRIMARY KEY, name TEXT NOT NULL);
+  INSERT INTO systems VALUES (1, 'a'), (2, 'b'), (3, 'c');"""
+CHILDREN = """CREATE TABLE readings (id INTEGER PRIMARY KEY, system_id REFERENCES systems ON DELETE {}, watts);
+  INSERT INTO readings (system_id, watts) VALUES (1, 10), (1, 11), (2, 20), (NULL, 0);"""
+CASCADE, SET_NULL = (f"{PARENTS} {CHILDREN.format(action)}" for action in ("CASCADE", "SET NULL"))
+NO_KEY = CASCADE.replace("readings (id INTEGER PRIMARY KEY, ", "readings (")
+POINTS = f"""{PARENTS} CREATE TABLE points (system INTEGER REFERENCES systems(id) ON DELETE CASCADE, id INTEGER, PRIMARY KEY (system, id));
+  CREATE TABLE "point readings" (id INTEGER PRIMARY KEY, system INTEGER, point INTEGER,
+    FOREIGN KEY (system, point) REFERENCES points(system, id) ON DELETE CASCADE);
+  INSERT INTO points VALUES (1, 1), (1, 2), (3, 1); INSERT INTO "point readings" (system, point) VALUES (1, 1), (1, 2), (3, 1);"""
+REBUILD = """CREATE TABLE kept AS SELECT * FROM systems; DROP TABLE systems;
+  CREATE TABLE systems (id INTEGER PRIMARY KEY, name TEXT NOT NULL); INSERT INTO systems SELECT * FROM kept; DROP TABLE kept"""
+SWAP = """CREATE TABLE new (id INTEGER PRIMARY KEY, name TEXT); INSERT INTO new SELECT * FROM systems; DROP TABLE systems;
+  ALTER TABLE new RENAME TO systems"""
+OFF = "Switch foreign keys off before BEGIN, as the orchestrator does, or edit systems in place with ALTER TABLE."
+ON_DROP = "because systems was dropped with foreign keys on"
+
+
+@pytest.fixture
+def named(tmp_path: Path) -> Callable[[str, str], list[Objection]]:
+    """Name what went along when a change is run with foreign keys on."""
+
+    def name(script: str, change: str) -> list[Objection]:
+        before, after = made(tmp_path, script, change)
+        return cascades(before, after, row_diff(before, after))
+
+    return name
+
+
+def made(folder: Path, script: str, change: str) -> tuple[Path, Path]:
+    """Make a file, and one after it, foreign keys minded."""
+    before, after = folder / "before.db", folder / "after.db"
+    for file, sql in ((before, script), (after, change)):
+        if file is after:
+            after.write_bytes(before.read_bytes())
+        with closing(sqlite3.connect(file, isolation_level=None)) as connection:
+            connection.executescript(f"PRAGMA foreign_keys = ON; {sql}")
+    return before, after
+
+
+@pytest.mark.parametrize("script", [CASCADE, NO_KEY, f"CREATE TABLE first (a); {CASCADE}"])
+@pytest.mark.parametrize("change", [REBUILD, SWAP, "DROP TABLE systems"])
+def test_a_dropped_parent_is_named_for_the_children_it_took(
+    named: Callable[[str, str], list[Objection]], script: str, change: str
+) -> None:
+    """Rows that went with a table made anew are told with the foreign key, the cause and the way around it."""
+    (objection,) = named(script, change)
+    cause = f"3 rows are lost by cascade: readings.system_id -> systems(id) ON DELETE CASCADE, {ON_DROP}"
+    assert objection == Objection("", "readings", cause, OFF)
+
+
+def test_lost_parents_are_named_for_the_children_they_took(named: Callable[[str, str], list[Objection]]) -> None:
+    """Rows that went with single parents are told with how many parents are gone."""
+    (objection,) = named(CASCADE, "DELETE FROM systems WHERE id <> 2; UPDATE systems SET name = 'x'")
+    assert objection.cause == (
+        "2 rows are lost by cascade: readings.system_id -> systems(id) ON DELETE CASCADE,"
+        " because 2 of 3 rows of systems are gone"
+    )
+    assert objection.remedy == "Give those rows another parent first, or declare it: `-- changes: readings 2`."
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [(REBUILD, ON_DROP), ("DELETE FROM systems", "because 3 of 3 rows of systems are gone")],
+)
+def test_references_made_null_are_named(named: Callable[[str, str], list[Objection]], change: str, why: str) -> None:
+    """ON DELETE SET NULL keeps the rows and loses what they belong to."""
+    (objection,) = named(SET_NULL, change)
+    assert objection.cause == f"3 references are NULL now: readings.system_id -> systems(id) ON DELETE SET NULL, {why}"
+
+
+def test_a_chain_is_named_link_by_link(named: Callable[[str, str], list[Objection]]) -> None:
+    """Each table is told with the foreign key that took its own rows."""
+    causes = {each.place: each.cause for each in named(POINTS, REBUILD)}
+    assert causes == {
+        "points": f"3 rows are lost by cascade: points.system -> systems(id) ON DELETE CASCADE, {ON_DROP}",
+        "point readings": "3 rows are lost by cascade: point readings(system, point) -> points(system, id)"
+        " ON DELETE CASCADE, because 3 of 3 rows of points are gone",
+    }
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "DELETE FROM readings",
+        "DELETE FROM readings WHERE system_id = 1",
+        "ALTER TABLE systems ADD COLUMN x; DELETE FROM readings WHERE system_id IS NOT NULL",
+        f"{REBUILD}; INSERT INTO readings (system_id, watts) VALUES (2, 99)",
+        "DELETE FROM readings WHERE id = 3; DELETE FROM systems WHERE id = 1",
+        "DROP TABLE readings; DROP TABLE systems",
+        f"PRAGMA foreign_keys = OFF; {REBUILD}",
+        f"PRAGMA foreign_keys = OFF; {REBUILD}; DELETE FROM readings WHERE id < 3",
+        "DROP TABLE readings; CREATE TABLE readings (watts); DELETE FROM systems",
+    ],
+)
+def test_nothing_else_is_called_a_cascade(named: Callable[[str, str], list[Objection]], change: str) -> None:
+    """Rows deleted by name, or more or fewer than a foreign key takes, are not put down to one."""
+    assert named(CASCADE, change) == []
+
+
+@pytest.mark.parametrize("reference", ["systems(nowhere)", "nobody", "nameless"])
+def test_a_broken_foreign_key_explains_nothing(named: Callable[[str, str], list[Objection]], reference: str) -> None:
+    """One that names a column or a table that is not there, or no key, took nothing along."""
+    script = f"""{PARENTS} CREATE TABLE nameless (id);
+      CREATE TABLE readings (id INTEGER PRIMARY KEY, system_id REFERENCES {reference} ON DELETE CASCADE);
+      PRAGMA foreign_keys = OFF; INSERT INTO readings (system_id) VALUES (1)"""
+    assert named(script, f"PRAGMA foreign_keys = OFF; DELETE FROM readings; DROP TABLE nameless; {REBUILD}") == []
+
+
+def test_a_cascade_stands_in_for_the_plain_loss(tmp_path: Path) -> None:
+    """What went along is told once, by its foreign key; declared as it is, it is no error."""
+    before, after = made(tmp_path, CASCADE, REBUILD)
+    diff = row_diff(before, after)
+    went = cascades(before, after, diff)
+    assert held(diff, {}, went) == went
+    assert held(diff, {"other": None}, went) == went
+    assert held(diff, {"readings": (3, 3)}, went) == []
+
+
+def test_references_made_null_refuse_unless_declared(tmp_path: Path) -> None:
+    """Rows that only lost what they belong to need a declaration too."""
+    before, after = made(tmp_path, SET_NULL, REBUILD)
+    diff = row_diff(before, after)
+    went = cascades(before, after, diff)
+    assert held(diff, {}) == []
+    assert held(diff, {}, went) == went
+    assert held(diff, {"readings": None}, went) == []
+
+
+def test_the_change_of_this_repository_is_as_it_declares(tmp_path: Path) -> None:
+    """The sample, migrated, keeps every row, and says which columns it takes away."""
+    change = read_change(SQL)
+    migrate = ";".join(statement.sql for statement in change.migrate)
+    sample = (SQL / "sample.sql").read_text(encoding="utf-8")
+    before, after = made(tmp_path, sample, f"PRAGMA foreign_keys = OFF; BEGIN; {migrate}; COMMIT")
+    diff = row_diff(before, after)
+    assert {name: (table.removed, table.by_pages) for name, table in diff.items()} == {
+        "polling_status": (0, True), "readings": (0, True), "readings_agg_1d": (0, True), "readings_agg_5m": (0, True),
+        "systems": (0, False), "user_systems": (0, False),
+    }  # fmt: skip
+    objections = held(diff, change.changes, cascades(before, after, diff))
+    assert [each.place for each in objections] == ["systems.user_id", "systems.timezone_offset"]
+    assert Dropped("system_number", 6, "vendor_site_id") in diff["systems"].only_before

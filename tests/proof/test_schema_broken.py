@@ -1,0 +1,145 @@
+"""Views and triggers that CREATE took although they cannot run, and ids that would be given twice."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from steps.support.proof.objection import Weight
+from steps.support.proof.schema_broken import broken
+from steps.support.proof.schema_sequences import lowered, sequences
+
+T = 'CREATE TABLE t (a INTEGER, "b b" TEXT, g INT AS (a * 2)); CREATE TABLE log (v);'
+SEEN = "BEGIN INSERT INTO log VALUES (new.a); END;"
+
+
+@pytest.fixture
+def database() -> Iterator[sqlite3.Connection]:
+    """Give an empty database."""
+    with closing(sqlite3.connect(":memory:")) as connection:
+        yield connection
+
+
+SOUND = {
+    "a view": "CREATE VIEW v AS SELECT a, g FROM t;",
+    "a view on a view": "CREATE VIEW v AS SELECT a AS Total FROM t; CREATE VIEW w AS SELECT total FROM v;",
+    "a trigger of each event": f"CREATE TRIGGER i AFTER INSERT ON t {SEEN} CREATE TRIGGER u BEFORE UPDATE ON t {SEEN} CREATE TRIGGER d AFTER DELETE ON t BEGIN SELECT old.a; END;",
+    "a trigger on some columns": f'CREATE TRIGGER u AFTER UPDATE OF A, "b b", g ON t FOR EACH ROW WHEN new.a > 0 {SEEN}',
+    "triggers on a view": f"CREATE VIEW v AS SELECT a FROM t; CREATE TRIGGER i INSTEAD OF INSERT ON v {SEEN} CREATE TRIGGER u INSTEAD OF UPDATE OF a ON v {SEEN}",
+    "the tool's own": "CREATE VIEW _orchestrate_v AS SELECT gone FROM t;",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("script", SOUND.values(), ids=SOUND)
+def test_what_can_run_is_not_broken(database: sqlite3.Connection, script: str) -> None:
+    """Whatever compiles is left alone, and compiling it writes nothing."""
+    database.executescript(T + script)
+    before = database.total_changes
+    assert broken(database) == []
+    assert database.total_changes == before
+    assert not database.in_transaction
+
+
+BROKEN = {
+    "a view of a table that is gone": ("CREATE VIEW v AS SELECT a FROM gone;", ["broken-view view v: no such table: main.gone"]),
+    "a view of a column that is gone": ("CREATE VIEW v AS SELECT gone FROM t;", ["broken-view view v: no such column: gone"]),
+    "a view on a broken view": (
+        "CREATE VIEW v AS SELECT gone FROM t; CREATE VIEW w AS SELECT 1 FROM v;",
+        ["broken-view view v: no such column: gone", "broken-view view w: no such column: gone"],
+    ),
+    "a broken view, and a trigger on it": (
+        f"CREATE VIEW v AS SELECT gone FROM t; CREATE TRIGGER i INSTEAD OF INSERT ON v {SEEN}",
+        ["broken-view view v: no such column: gone"],
+    ),
+    "a trigger into a table that is gone": (
+        "CREATE TRIGGER i AFTER INSERT ON t BEGIN INSERT INTO gone VALUES (1); END;",
+        ["broken-trigger trigger i: INSERT on t fails: no such table: main.gone"],
+    ),
+    "a trigger with a column that is gone": (
+        "CREATE TRIGGER u AFTER UPDATE ON t BEGIN INSERT INTO log VALUES (new.gone); END;",
+        ["broken-trigger trigger u: UPDATE on t fails: no such column: new.gone"],
+    ),
+    "a trigger that deletes by a column that is gone": (
+        "CREATE TRIGGER d BEFORE DELETE ON t BEGIN DELETE FROM log WHERE gone = old.a; END;",
+        ["broken-trigger trigger d: DELETE on t fails: no such column: gone"],
+    ),
+    "a trigger with too few values": (
+        "CREATE TRIGGER i AFTER INSERT ON t BEGIN INSERT INTO log VALUES (1, 2); END;",
+        ["broken-trigger trigger i: INSERT on t fails: table log has 1 columns but 2 values were supplied"],
+    ),
+    "a trigger that waits for a column that is gone": (
+        f'CREATE TRIGGER u AFTER UPDATE OF a, gone, "b b" ON t {SEEN}',
+        ["broken-trigger trigger u: it waits for updates of gone, which t does not have"],
+    ),
+    "one of two triggers": (
+        (f"CREATE TRIGGER i AFTER INSERT ON t {SEEN} CREATE TRIGGER j BEFORE INSERT ON t BEGIN SELECT new.gone; END;"
+        f"CREATE TRIGGER u AFTER UPDATE ON t {SEEN}"),
+        ["broken-trigger trigger i or j: INSERT on t fails: no such column: new.gone"],
+    ),
+    "a trigger set off by another": (
+        "CREATE TRIGGER i AFTER INSERT ON t BEGIN DELETE FROM log; END; CREATE TRIGGER d AFTER DELETE ON log BEGIN SELECT gone FROM t; END;",
+        ["broken-trigger trigger d: DELETE on log fails: no such column: gone", "broken-trigger trigger i: INSERT on t fails: no such column: gone"],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("script", "expected"), BROKEN.values(), ids=BROKEN)
+def test_what_cannot_run_is_named(database: sqlite3.Connection, script: str, expected: list[str]) -> None:
+    """A view or trigger that names what is not there is an error, with the engine's own words."""
+    database.executescript(T + script)
+    found = broken(database)
+    assert [f"{each.rule} {each.place}: {each.cause}" for each in found] == expected
+    assert {each.weight for each in found} == {Weight.ERROR}
+
+
+def test_a_function_that_only_the_server_has_is_a_warning(database: sqlite3.Connection) -> None:
+    """What this engine cannot compile for want of a function says nothing about the schema."""
+    database.executescript(T + "CREATE VIEW v AS SELECT vector_distance_cos(a, a) FROM t;")
+    assert [(each.place, each.weight) for each in broken(database)] == [("view v", Weight.WARNING)]
+
+
+def test_a_file_that_may_only_be_read_is_enough(tmp_path: Path) -> None:
+    """Views and triggers are compiled without any right to write."""
+    with closing(sqlite3.connect(tmp_path / "db")) as database:
+        database.executescript(T + "CREATE TRIGGER i AFTER INSERT ON t BEGIN INSERT INTO gone VALUES (1); END;")
+    with closing(sqlite3.connect(f"file:{tmp_path / 'db'}?mode=ro", uri=True)) as database:
+        assert [each.rule for each in broken(database)] == ["broken-trigger"]
+
+
+IDS = "CREATE TABLE {} (id INTEGER PRIMARY KEY AUTOINCREMENT); INSERT INTO {} VALUES (9); DELETE FROM {};"
+
+
+def test_the_highest_id_of_each_table_is_known(database: sqlite3.Connection) -> None:
+    """An AUTOINCREMENT table has one, 0 before its first row; other tables and the tool's own have none."""
+    assert sequences(database) == {}
+    database.executescript(IDS.replace("{}", '"Systems"') + "CREATE TABLE t (id INTEGER PRIMARY KEY);")
+    database.executescript(
+        "CREATE TABLE fresh (id INTEGER PRIMARY KEY AUTOINCREMENT);" + IDS.replace("{}", "_orchestrate_x")
+    )
+    assert sequences(database) == {"fresh": 0, "Systems": 9}
+
+
+LOWERED = {
+    "counted from the rows that are left": ("DROP TABLE s; CREATE TABLE s (id INTEGER PRIMARY KEY AUTOINCREMENT); INSERT INTO s VALUES (6);", ["9 to 6"]),
+    "forgotten": ("DELETE FROM sqlite_sequence;", ["9 to 0"]),
+    "the same, in another case": ("ALTER TABLE s RENAME TO x; ALTER TABLE x RENAME TO S;", []),
+    "higher": ("INSERT INTO s VALUES (12);", []),
+    "of a table that is gone": ("DROP TABLE s;", []),
+    "of a table that counts no more": ("DROP TABLE s; CREATE TABLE s (id INTEGER PRIMARY KEY);", []),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("script", "expected"), LOWERED.values(), ids=LOWERED)
+def test_ids_that_would_be_given_again_are_found(
+    database: sqlite3.Connection, script: str, expected: list[str]
+) -> None:
+    """A table's highest id may rise, and must not fall while the table counts."""
+    database.executescript(IDS.replace("{}", "s"))
+    before = sequences(database)
+    database.executescript(script)
+    found = lowered(before, sequences(database))
+    assert [(each.rule, each.place, each.cause) for each in found] == [
+        ("sequence-lowered", "s", f"the highest id ever given went from {change}") for change in expected
+    ]

@@ -1,0 +1,88 @@
+"""The change in sql/: its schema there and back, on SQLite and on the real server."""
+
+import sqlite3
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from steps.support.proof.objection import Objection, Weight, refusing
+from steps.support.proof.schema import Schema, read_schema
+from steps.support.proof.schema_broken import broken
+from steps.support.proof.schema_diff import objections, round_trip
+from steps.support.proof.schema_sequences import lowered, sequences
+from steps.support.sql_folder import read_script, split
+from tests.sql.engines import Engine, Sqlite, libsql
+
+pytestmark = pytest.mark.anyio
+
+SQL = Path(__file__).parents[2] / "sql"
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """What a database file holds at one moment."""
+
+    schema: Schema
+    sequences: dict[str, int]
+    broken: list[Objection]
+
+
+def moment(file: Path) -> Moment:
+    """Look at a file as the rehearsal does, without a right to write."""
+    with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as database:
+        return Moment(read_schema(database), sequences(database), broken(database))
+
+
+def script(name: str) -> list[str]:
+    """Give the statements of a script of the folder."""
+    return [each.sql for each in read_script((SQL / name).read_text(encoding="utf-8"), name)]
+
+
+def sample() -> list[str]:
+    """Give the statements of sample.sql, cut down to two hours of readings."""
+    text = (SQL / "sample.sql").read_text(encoding="utf-8").replace("n < 20159", "n < 119")
+    return [each.sql for each in split(text, "sample.sql")]
+
+
+async def moments(engine: Engine, file: Path) -> list[Moment]:
+    """Load the sample, migrate, write, roll back, and look at the file after each but the writing."""
+    seen = []
+    for scripts in ([sample()], [script("migrate.sql")], [script("writes.sql"), script("rollback.sql")]):
+        for statements in scripts:
+            await engine.transaction(statements)
+        seen.append(moment(file))
+    return seen
+
+
+@pytest.fixture(params=["sqlite", "sqld"])
+async def rehearsed(request: pytest.FixtureRequest, sqld_binary: Path, tmp_path: Path) -> Sequence[Moment]:
+    """Give the moments before the change, after it, and after the rollback, on the engine of that kind."""
+    if request.param == "sqlite":
+        return await moments(Sqlite(tmp_path / "db"), tmp_path / "db")
+    async with libsql(sqld_binary, tmp_path / "sqld") as server:
+        return await moments(server, tmp_path / "sqld" / "dbs" / "default" / "data")
+
+
+async def test_the_change_takes_away_what_it_means_to(rehearsed: Sequence[Moment]) -> None:
+    """One index goes with its columns and has to be allowed; nothing is broken, and no id is given twice."""
+    before, after, _ = rehearsed
+    found = objections(before.schema, after.schema)
+    errors = [each for each in found if each.weight is Weight.ERROR]
+    assert [(each.rule, each.place) for each in errors] == [("index-lost", "index user_system_idx")]
+    warnings = [each for each in found if each.weight is Weight.WARNING]
+    assert [each.place for each in warnings] == ["systems.user_id", "systems.system_number", "systems.timezone_offset"]
+    assert refusing(found, ["index-lost"]) == []
+    assert [*after.broken, *lowered(before.sequences, after.sequences)] == []
+
+
+async def test_the_rollback_gives_the_schema_back(rehearsed: Sequence[Moment]) -> None:
+    """After rows were written in between the schema is what it was, column for column, and no id is given twice."""
+    before, after, back = rehearsed
+    assert before.schema.tables
+    assert round_trip(before.schema, after.schema)
+    assert round_trip(before.schema, back.schema) == []
+    assert before.schema == back.schema
+    assert [*back.broken, *lowered(after.sequences, back.sequences)] == []
