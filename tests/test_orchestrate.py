@@ -23,7 +23,14 @@ from steps.support.stage import Stage
 from tests.virtual import VirtualLoop, run
 
 Deed = Callable[[], Awaitable[None]]
-LIMITS = {"pause_crons": 5.0, "activation": 15.0, "git_push": 10.0, "vercel_deployment": 75.0, "turso_migration": 15.0, "health_checks": 20.0}
+LIMITS = {
+    "pause_crons": 5.0,
+    "activation": 15.0,
+    "git_push": 10.0,
+    "vercel_deployment": 75.0,
+    "turso_migration": 15.0,
+    "health_checks": 20.0,
+}
 
 
 async def _well() -> None:

@@ -159,7 +159,6 @@ HONEST = (
     Situation("honest, off", OFF, arrived()),
     Situation("honest, pinned", PINNED, arrived()),
     Situation("honest, on, red", ON, back(RED, auto=False), late=True),
-    Situation("honest, off, red", OFF, back(RED), late=True),
 )
 
 LISTS = (
@@ -214,13 +213,6 @@ BUILDS = (
 
 ALIASES = (
     Situation(
-        "no alias for ours, on",
-        ON,
-        stuck("serves dpl_1", "of this run may still go live", (OLD, OLD, OLD), coming=True),
-        Quirks(aliasing=Aliasing.UNASSIGNED),
-        limit=2,
-    ),
-    Situation(
         "the alias fails, on",
         ON,
         stuck("could not give it", "of this run may still go live", (OLD, OLD, OLD), coming=True),
@@ -256,15 +248,6 @@ PROMOTES = (
     Situation("unrecorded promote, off", OFF, arrived(), Quirks(moving=Moving.UNRECORDED)),
     Situation("stale promote, pinned", PINNED, arrived(), Quirks(moving=Moving.STALE)),
     Situation("skipped promote, off", OFF, back("the platform says skipped"), Quirks(moving=Moving.SKIPPED)),
-    Situation(
-        "endless promote, off",
-        OFF,
-        stuck("serves dpl_1", "of this run may still go live", (OLD, OLD, OLD), coming=True),
-        Quirks(moving=Moving.ENDLESS),
-        since="git_push",
-        limit=4,
-        reserve=12,
-    ),
     Situation("promote answered 402, off", OFF, back("402"), _answers(Answer.PAYMENT_REQUIRED, "/promote/")),
     Situation("promote answered 410, pinned", PINNED, back("410"), _answers(Answer.GONE, "/promote/")),
     Situation("promote answered 409, off", OFF, back("409"), _answers(Answer.CONFLICT, "/promote/"), limit=4),

@@ -16,9 +16,7 @@ def _vercel(production: Production, *lines: str) -> str:
 
 
 @pytest.mark.parametrize(("health", "code"), [("", 0), (FAILING, 1)], ids=["arriving", "going back"])
-async def test_crons_are_off_meanwhile_and_on_again_afterwards(
-    production: Production, health: str, code: int
-) -> None:
+async def test_crons_are_off_meanwhile_and_on_again_afterwards(production: Production, health: str, code: int) -> None:
     """They are off before the first commit goes out, and on when the run has ended, well or not."""
     platform, seen = production.world.platform, list[bool]()
 
