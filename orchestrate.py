@@ -31,29 +31,35 @@ def parse(words: Sequence[str]) -> Namespace:
         "--fail", metavar="STEP[:KIND]", help="with --dry-run: break that step; KIND is fail, hang or lost"
     )
     parser.add_argument("--staged", action="store_true", help="with --dry-run: builds wait for their activation")
+    parser.add_argument(
+        "--copy", type=Path, metavar="FILE", help="with --dry-run: on a copy of this SQLite file or .sql dump"
+    )
     options = parser.parse_args(words)
     if not (options.prod or options.dry_run):
         parser.error("say --prod, or --dry-run to rehearse")
-    if options.prod and (options.fail or options.staged):
-        parser.error("--fail and --staged are for --dry-run on the stand-ins")
+    if options.prod and (options.fail or options.staged or options.copy):
+        parser.error("--fail, --staged and --copy are for --dry-run on the stand-ins")
+    if options.copy and not options.copy.is_file():
+        parser.error(f"--copy: there is no file {options.copy}")
     return options
 
 
 if __name__ == "__main__":
     OPTIONS = parse(sys.argv[1:])  # before the imports below, so that --help and a mistyped option answer at once
 
-from steps import Plan, plan
-from steps.support.configuration import demands, for_production, health_checks, load
+from steps import Plan, plan, settled
+from steps.support.configuration import demands, for_production, health_checks, load, workbench
 from steps.support.console.rim import guarded
 from steps.support.console.session import Run, session
 from steps.support.engine import clock
 from steps.support.engine.budget import Reserve, Window, preflight
 from steps.support.engine.downtime import probing
+from steps.support.engine.forecast import forecast, refuse_unfitting
 from steps.support.engine.journal import reason
 from steps.support.engine.lock import locked, refuse_if_locked
 from steps.support.engine.step import Change, NeedsHuman, Refused, Step
 from steps.support.production import production
-from steps.support.release import release
+from steps.support.release import Release, release
 from steps.support.stage import Stage
 
 Seen = Mapping[str, Any]  # what each step saw, by its name
@@ -61,9 +67,9 @@ Seen = Mapping[str, Any]  # what each step saw, by its name
 ROLLED_BACK, NEEDS_HUMAN = 1, 4  # exit codes of a run that was put back and verified, and of one that went astray
 
 
-async def carry(stage: Stage, steps: Plan, run: Run) -> None:
+async def carry(stage: Stage, what: Release, run: Run) -> None:
     """Look at everything, show the plan, ask; then lock, look again, start the clock and go."""
-    seen = await look(stage, steps, run)
+    steps, seen = await look(stage, what, run)
     await run.ask()
     async with locked(stage.turso, run.id, run.lease, run.warn):
         async with preflight():
@@ -73,16 +79,21 @@ async def carry(stage: Stage, steps: Plan, run: Run) -> None:
             await forward_or_back(stage, steps, seen, run)
 
 
-async def look(stage: Stage, steps: Plan, run: Run) -> Seen:
-    """Have every step look before the clock starts, and show the plan that follows; nothing is touched."""
+async def look(stage: Stage, what: Release, run: Run) -> tuple[Plan, Seen]:
+    """Have every step look before the clock starts; what they see settles order and time. Nothing is touched."""
     seen = {}
     async with preflight():
         await refuse_if_locked(stage.turso)
-        for step in steps:
-            with run.journal.timed("look_", step.name):
+    for step in plan(what):
+        with run.journal.timed("look_", step.name):
+            async with preflight(run.budget.look(step.name)):
                 seen[step.name] = await step.look(stage)
-    run.journal.note("planned", steps=[{"name": step.name, "plan": step.plan(seen[step.name])} for step in steps])
-    return seen
+    what = settled(what, plan(what), seen)
+    steps = plan(what)
+    expected = forecast(steps, seen)
+    run.planned(what, steps, seen, expected)
+    refuse_unfitting(steps, expected, run.budget)
+    return steps, seen
 
 
 async def forward_or_back(stage: Stage, steps: Plan, seen: Seen, run: Run) -> None:
@@ -111,7 +122,7 @@ async def forward(  # noqa: PLR0913, PLR0917 - everything that going forward is 
     stage: Stage, step: Step[Any], steps: Plan, seen: Seen, window: Window, run: Run, begun: list[Change[Any]]
 ) -> None:
     """Act a step within its limit. A change counts as begun before it acts: a call cut off may still land."""
-    window.admit(step)
+    window.admit(step, step.expects(seen[step.name]))
     before, begins = list(begun), begun_with(step, steps)
     saw = {change.name: seen[change.name] for change in begins}  # what their undo will need
     prepares, limit = isinstance(step, Change) and step.prepares, window.limit(step.name)
@@ -175,12 +186,12 @@ async def released(options: Namespace) -> int:
     settings = for_production(load(options.config))
     checks = health_checks(settings, settings.secrets.environment())
     asked = tuple(check.harmless for check in checks) if options.dry_run else checks
-    what = release(settings.sql, asked, demands(settings))
+    what = release(settings.sql, asked, demands(settings), workbench(settings))
     async with session("prod", what, settings, options) as run, production(settings) as stage:
         if options.dry_run:
-            await look(stage, plan(what), run)
+            await look(stage, what, run)
         else:
-            await carry(stage, plan(what), run)
+            await carry(stage, what, run)
     return run.exit_code
 
 
@@ -201,11 +212,11 @@ async def rehearse(options: Namespace, broken: str | None) -> int:
     from steps.support.standin.rehearsal import SECRETS, fault, rehearsal  # noqa: PLC0415 - production needs no stand-in
 
     settings = load(options.config)
-    what = release(settings.sql, health_checks(settings, SECRETS), demands(settings))
+    what = release(settings.sql, health_checks(settings, SECRETS), demands(settings), workbench(settings))
     faults = fault(broken, tuple(step.name for step in plan(what)))
     async with session("dry-run", what, settings, options, broken) as run:
-        async with rehearsal(settings, faults, run.journal, staged=options.staged) as stage:
-            await carry(stage, plan(what), run)
+        async with rehearsal(settings, faults, run.journal, staged=options.staged, copy=options.copy) as stage:
+            await carry(stage, what, run)
     return run.exit_code
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from shlex import quote
 
@@ -21,12 +21,13 @@ BUILD_SHOWS = 2.0  # seconds in which the platform takes up a new commit
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """Where the branch is, here and on the remote, and what the remote's files are."""
+    """Where the branch is, here and on the remote, what the remote's files are, and the seconds that probing took."""
 
     sha: str
     before: str
     before_tree: str
     commits: tuple[Commit, ...]
+    probe: float = field(compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +45,16 @@ class GitPush(Change[Seen]):
         await _refuse_unready(stage.git)
         sha, before = await stage.git.head(), await stage.git.fetch()
         await _refuse_diverged(stage.git, sha, before)
-        try:
-            await stage.git.push(sha, rehearse=True)
-        except (Rejected, NotSent, Unknown) as error:
-            raise Refused("probing the push to", stage.git.branch, error.cause, error.remedy) from None
-        return Seen(sha, before, await stage.git.tree(before), await stage.git.commits(before, sha))
+        probe = await _probed(stage.git, sha)
+        return Seen(sha, before, await stage.git.tree(before), await stage.git.commits(before, sha), probe)
+
+    def expects(self, seen: Seen) -> float:
+        """Go by the probe, which sends no commits."""
+        return max(1.0, 2 * seen.probe)
+
+    def expects_undo(self, seen: Seen) -> float:
+        """Go by the probe: looking, pushing, and looking again."""
+        return max(1.0, 3 * seen.probe)
 
     def plan(self, seen: Seen) -> str:
         """Say which commits go out."""
@@ -88,6 +94,16 @@ class GitPush(Change[Seen]):
         now = await insist(stage.git.fetch)
         same = await stage.git.tree(now) == seen.before_tree
         return "" if same else f"{stage.git.branch} is at {now[:8]}, whose files are not those of {seen.before[:8]}"
+
+
+async def _probed(git: Git, sha: str) -> float:
+    """Push without sending anything; gives the seconds that it took."""
+    began = asyncio.get_running_loop().time()
+    try:
+        await git.push(sha, rehearse=True)
+    except (Rejected, NotSent, Unknown) as error:
+        raise Refused("probing the push to", git.branch, error.cause, error.remedy) from None
+    return asyncio.get_running_loop().time() - began
 
 
 async def _refuse_unready(git: Git) -> None:

@@ -5,30 +5,38 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
+from steps.support import proving
 from steps.support.engine.step import Change, Done, Failed, Refused
 from steps.support.gateways import ledger
 from steps.support.gateways.answers import NotSent, Rejected
+from steps.support.gateways.database import Statement
 from steps.support.gateways.ledger import Attempt
 from steps.support.gateways.migration import asserted
 from steps.support.gateways.turso import Row, Turso
 from steps.support.looking import looked
 from steps.support.problem import Problem
+from steps.support.proof.proof import Proof
 from steps.support.release import Release
 from steps.support.retry import insist
 from steps.support.sql_folder import DatabaseChange, SqlCheck, read_checks, read_script
 from steps.support.stage import Stage
 
+PING = Statement("SELECT 1", name="a question")
 TOLD = 2.0  # seconds for what is only told
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """The schema before, the tables whose rows are counted, and what the marker row keeps of what was live."""
+    """The schema before, what the marker row keeps of what was live, and the proof of the change.
+
+    `round_trip`: seconds that one question to the database takes.
+    """
 
     schema: str
-    tables: tuple[str, ...]
     deployment: str
     commit: str
+    proof: Proof
+    round_trip: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,29 +49,54 @@ class TursoMigration(Change[Seen]):
     foundation = True
 
     async def look(self, stage: Stage) -> Seen:
-        """See the schema, have the engine parse every statement, and make sure that the change is not there yet."""
+        """See that the change is not there yet, then prove it on a copy. Raises Refused with all that is against it."""
         await looked(partial(_refuse_unparsable, stage.turso, self.release.change))
-        await looked(partial(_refuse_applied, stage.turso, self.release.change.name))
-        schema, tables = await looked(stage.turso.schema), await looked(stage.turso.tables)
-        live = (await looked(stage.vercel.project)).production_id or ""
-        commit = (await looked(partial(stage.vercel.deployment, live))).sha if live else ""
-        return Seen(schema, tables, live, commit)
+        await looked(partial(_refuse_applied, stage.turso, self.release.change))
+        now, took = await _situation(stage), await _round_trip(stage.turso)
+        return Seen(*now, await proving.proved(stage.turso, self.release), took)
+
+    async def recheck(self, stage: Stage, seen: Seen) -> None:
+        """Look again at all but the copy."""
+        await looked(partial(_refuse_applied, stage.turso, self.release.change))
+        if await _situation(stage) != (seen.schema, seen.deployment, seen.commit):
+            cause = "the schema, or what is live, changed between the plan and the lock"
+            raise Refused(self.name, "looked again", cause, "Run again.")
+
+    def settle(self, release: Release, seen: Seen) -> Release:
+        """Keep the proof, and the orders that it leaves."""
+        return proving.settled(release, seen.proof)
 
     def plan(self, seen: Seen) -> str:
-        """Say what runs, and what is asserted before it commits."""
-        change, counted = self.release.change, set(seen.tables) - set(self.release.change.changes)
-        parts = (
-            f"{len(change.migrate)} statements, {len(change.verify)} checks, the rows of {len(counted)} tables counted"
+        """Say what runs, what is asserted before it commits, and what the rehearsal saw."""
+        change, proof = self.release.change, seen.proof
+        took = f"{proof.seconds['migrate']:.3f} s there, {proof.seconds['rollback']:.3f} s back"
+        lines = (
+            f"{change.name} in one transaction: {len(change.migrate)} statements, {len(change.verify)} checks",
+            f"asserted in it: {proof.guards.measured}",
+            f"rehearsed on {proof.engine}: {took}, {'lossless' if proof.lossless else 'with losses'}",
+            "undone by rollback.sql, which loses no row written since",
         )
-        return f"{change.name} in one transaction: {parts}; undone by rollback.sql, which loses no row written since"
+        return "\n".join((*lines, proving.told(proof)))
+
+    def facts(self, seen: Seen) -> dict[str, object]:
+        """Give the proof."""
+        return proving.facts(seen.proof)
+
+    def expects(self, seen: Seen) -> float:
+        """Go by the rehearsal: one transaction, and the questions round it."""
+        return max(1.0, proving.in_production(seen.proof, "migrate") + 3 * seen.round_trip)
+
+    def expects_undo(self, seen: Seen) -> float:
+        """Go by the rehearsal: fence, rollback, and looking at what is left."""
+        return max(1.0, proving.in_production(seen.proof, "rollback") + 6 * seen.round_trip)
 
     async def act(self, stage: Stage, seen: Seen) -> Done:
         """Commit the change. A refusal is certain to have changed nothing; a lost answer is settled by undo."""
         change, run = self.release.change, self.release.run
-        attempt = Attempt(run, self.release.order, seen.deployment, seen.commit, seen.schema, seen.tables)
+        attempt = Attempt(run, self.release.order, seen.deployment, seen.commit, seen.schema)
         try:
             lease = await insist(lambda: stage.turso.lease(run))
-            changed = await stage.turso.migrate(change, attempt, lease)
+            changed = (await stage.turso.migrate(change, attempt, seen.proof.guards, lease)).rows_changed
         except (Rejected, NotSent) as error:
             raise Refused(error.operation, error.subject, error.cause, error.remedy) from None
         facts = {"migration": {"name": change.name, "sha256": change.sha256, "rows_changed": changed}}
@@ -97,10 +130,25 @@ async def _refuse_unparsable(turso: Turso, change: DatabaseChange) -> None:
         raise Refused("parsing", "the SQL folder", "; ".join(wrong), "Mend these statements; nothing was run.")
 
 
-async def _refuse_applied(turso: Turso, name: str) -> None:
-    if marker := await turso.applied(name):
-        cause = f"run {marker['attempt']!s} applied it already"
-        raise Refused("planning", name, cause, "There is nothing to migrate; give a new change a new `-- name:`.")
+async def _refuse_applied(turso: Turso, change: DatabaseChange) -> None:
+    if marker := await turso.applied(change.name):
+        edited = "" if marker["sha256"] == change.sha256 else "; migrate.sql has been edited since"
+        cause = f"it is already applied, by run {marker['attempt']!s}{edited}"
+        remedy = "There is nothing to migrate; give a new change a new `-- name:`."
+        raise Refused("planning", change.name, cause, remedy)
+
+
+async def _situation(stage: Stage) -> tuple[str, str, str]:
+    """Give the schema, the live deployment and its commit."""
+    schema = await looked(stage.turso.schema)
+    live = (await looked(stage.vercel.project)).production_id or ""
+    return schema, live, (await looked(partial(stage.vercel.deployment, live))).sha if live else ""
+
+
+async def _round_trip(turso: Turso) -> float:
+    began = asyncio.get_running_loop().time()
+    await looked(partial(turso.read, PING))
+    return asyncio.get_running_loop().time() - began
 
 
 async def _roll_back(turso: Turso, marker: Row, run: str) -> None:

@@ -44,7 +44,7 @@ class VercelDeployment(Change[Seen]):
     async def look(self, stage: Stage) -> Seen:
         """See what is live and how a new build becomes so. Raises Refused where anything stands in its way."""
         user, now = await looked(stage.vercel.user), await switch.look(stage)
-        _refuse_unstaged(self.release, now.production)
+        _refuse_unstaged(self.release.demands.staged, now.production)
         await looked(partial(_refuse_rolling_release, stage.vercel))
         await looked(partial(_refuse_missing, stage.vercel, self.release.demands.required_env))
         recent = await looked(partial(stage.vercel.production_deployments, most=BUILDS))
@@ -52,6 +52,15 @@ class VercelDeployment(Change[Seen]):
         _refuse_building([*same, *recent], now.sha)
         times = tuple(each.build_seconds for each in recent if each.state == "READY" and each.build_seconds)
         return Seen(now.sha, now.production, user, times)
+
+    def settle(self, release: Release, seen: Seen) -> Release:
+        """Where a build goes live by itself, the code cannot wait for the schema."""
+        by_itself = {"DATA_FIRST": "auto-assign is on: the code goes live as soon as it is built"}
+        return release.without(by_itself if seen.production.auto_assign else {})
+
+    def expects(self, seen: Seen) -> float:
+        """Go by the latest builds."""
+        return max(1.0, median(seen.builds)) if seen.builds else 1.0
 
     def plan(self, seen: Seen) -> str:
         """Say what is waited for, and how long that took lately."""
@@ -116,8 +125,8 @@ def _refuse_building(deployments: list[Deployment], sha: str) -> None:
             raise Refused("looking at", "the platform", cause, "Wait until it has ended, or cancel it.")
 
 
-def _refuse_unstaged(release: Release, production: Production) -> None:
-    if production.auto_assign and (why := release.staged):
+def _refuse_unstaged(why: str, production: Production) -> None:
+    if production.auto_assign and why:
         remedy = "Switch auto-assign of production domains off in the project's settings, or change that setting."
         raise Refused("looking at", "the platform", f"auto-assign is on, but {why}", remedy)
 

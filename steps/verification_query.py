@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from steps.support import proving
 from steps.support.engine.step import Check, Done, Failed
 from steps.support.gateways.answers import Rejected
 from steps.support.gateways.database import Rows
@@ -26,6 +27,11 @@ class VerificationQuery(Check[None]):
     def plan(self, seen: None) -> str:  # noqa: ARG002
         """Name the checks."""
         return "ask: " + ", ".join(check.name for check in self.release.change.verify)
+
+    def expects(self, seen: None) -> float:  # noqa: ARG002
+        """Go by the rehearsal."""
+        proof = self.release.proof
+        return max(1.0, proving.in_production(proof, "verify")) if proof else 1.0
 
     async def act(self, stage: Stage, seen: None) -> Done:  # noqa: ARG002
         """Ask each; all that fail are named."""

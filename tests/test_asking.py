@@ -13,7 +13,7 @@ from steps.support.asking import PATIENCE, away
 from steps.support.engine.step import Done, Failed, Refused
 from steps.support.gateways.answers import NotSent, Unknown
 from steps.support.gateways.site import Answer, Request, Site
-from steps.support.release import HealthCheck, Release
+from steps.support.release import Demands, HealthCheck, Release
 from steps.support.stage import Stage
 from steps.support.waiting import told, waited_for
 from tests.virtual import run
@@ -71,7 +71,7 @@ def _stage(site: _Site) -> Stage:
 
 
 def _checks(*checks: HealthCheck) -> HealthChecks:
-    return HealthChecks(Release("r", "CODE_FIRST", cast("Any", None), checks))
+    return HealthChecks(Release("r", cast("Any", None), checks, Demands(), cast("Any", None)))
 
 
 def _looked(site: _Site, *checks: HealthCheck) -> Seen:

@@ -97,7 +97,6 @@ class _Change(Change[None]):
     back: Deed = _well
     left: str = ""
     done: list[str] = field(default_factory=list)
-    expected: ClassVar[float] = 1.0
 
     @property
     def undo_share(self) -> float:  # type: ignore[override]
@@ -164,7 +163,6 @@ def _play(tmp_path: Path, *steps: Step[Any], budget: Budget = BUDGET) -> _Ending
         journal.note(
             "opened",
             mode="prod",
-            order="CODE_FIRST",
             budget={"total": budget.total, "reserve": budget.reserve},
             broken=None,
             change={"name": "c", "sha256": "0"},

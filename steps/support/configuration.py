@@ -16,8 +16,11 @@ from pydantic_settings import SettingsError
 
 from steps.support.gateways.site import Request
 from steps.support.problem import Problem
+from steps.support.proof.copy import Limits
+from steps.support.proof.workbench import Workbench
 from steps.support.release import Demands, HealthCheck
 from steps.support.settings import HealthSettings, Secrets, Settings, TursoSettings
+from steps.support.standin import sqld
 
 PROJECT = Path(__file__).parents[2]
 
@@ -107,6 +110,12 @@ def demands(settings: Settings) -> Demands:
     """Give what a release asks of the platform."""
     staged = 'budget.starts is "live"' if settings.budget.starts == "live" else ""
     return Demands(settings.vercel.required_env, settings.vercel.pause_crons, staged)
+
+
+def workbench(settings: Settings) -> Workbench:
+    """Give where and on what changes are proved."""
+    limits = Limits(settings.rehearsal.most_seconds, settings.rehearsal.most_bytes)
+    return Workbench(settings.runs, sqld.find(settings.rehearsal.sqld), limits)
 
 
 def health_checks(settings: Settings, environment: dict[str, str]) -> tuple[HealthCheck, ...]:

@@ -1,13 +1,17 @@
-"""What is released: settled before the first look, and never changed after."""
+"""What is released. The looks settle its order and its proof; after them nothing of it changes."""
 
 import secrets
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from steps.support.gateways.site import Request
+from steps.support.proof.proof import Proof
+from steps.support.proof.workbench import Workbench
 from steps.support.sql_folder import DatabaseChange, read_change
 
+ORDERS = ("CODE_FIRST", "DATA_FIRST")  # the user's own first
 TURNED_AWAY = "status == `401` || status == `403` || status == `404`"
 
 
@@ -48,18 +52,29 @@ class Demands:
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """One run's identity, the change of the database it carries, and the questions that tell whether it is well."""
+    """One run's identity, the change of the database it carries, and the questions that tell whether it is well.
+
+    `ruled_out`: the orders in which it cannot go, and why. `proof`: None until it is proved.
+    """
 
     run: str
-    order: str
     change: DatabaseChange
     health: tuple[HealthCheck, ...]
-    demands: Demands = Demands()
+    demands: Demands
+    bench: Workbench
+    ruled_out: Mapping[str, str] = field(default_factory=dict)
+    proof: Proof | None = None
 
     @property
-    def staged(self) -> str:
-        """Say why the build has to wait for its activation; empty where it need not."""
-        return self.demands.staged or ("the schema has to go first" if self.order == "DATA_FIRST" else "")
+    def order(self) -> str:
+        """Give the order in which it goes: the first that nothing rules out; empty where there is none."""
+        return next((order for order in ORDERS if order not in self.ruled_out), "")
+
+    def without(self, ruled_out: Mapping[str, str]) -> "Release":
+        """Give the release with more orders ruled out."""
+        reasons = {order: [self.ruled_out.get(order, ""), ruled_out.get(order, "")] for order in ORDERS}
+        said = {order: "; ".join(filter(None, why)) for order, why in reasons.items() if any(why)}
+        return replace(self, ruled_out=said)
 
     @property
     def probe(self) -> Request | None:
@@ -67,7 +82,10 @@ class Release:
         return next((check.request for check in self.health if not check.writes), None)
 
 
-def release(sql: Path, health: tuple[HealthCheck, ...], demands: Demands) -> Release:
-    """Make a new run of what the SQL folder holds now; names of runs sort by time: UTC stamp first."""
+def release(sql: Path, health: tuple[HealthCheck, ...], demands: Demands, bench: Workbench) -> Release:
+    """Make a new run of what the SQL folder holds now; names of runs sort by time: UTC stamp first.
+
+    The bench is given with the folder of all runs; the run has one of its own in there.
+    """
     run = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
-    return Release(run, "CODE_FIRST", read_change(sql), health, demands)
+    return Release(run, read_change(sql), health, demands, replace(bench, folder=bench.folder / run))

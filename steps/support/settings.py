@@ -16,6 +16,7 @@ from pydantic import (
     ConfigDict,
     Field,
     PositiveFloat,
+    PositiveInt,
     SecretStr,
     field_validator,
     model_validator,
@@ -71,9 +72,11 @@ class LimitSettings(_Table):
 
 
 class RehearsalSettings(_Table):
-    """What rehearsals run on."""
+    """What rehearsals run on, and what they may take."""
 
     sqld: Path | None = Field(None, description="the libSQL server; else the one on PATH, else the project's own cache")
+    most_seconds: PositiveFloat = Field(300, description="seconds for a copy, and again for the rehearsal on it")
+    most_bytes: PositiveInt = Field(20_000_000_000, description="bytes of disk for both together")
 
 
 class BeforeSettings(_Table):

@@ -41,3 +41,13 @@ def tokenize(text: str) -> Iterator[Token]:
 def first_word(sql: str) -> str:
     """Give the first word of a statement in capitals; nothing where there is no statement."""
     return next((token.text.upper() for token in tokenize(sql) if token.kind != "comment"), "")
+
+
+def quoted(name: str) -> str:
+    """Quote an identifier."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def literal(text: str) -> str:
+    """Write a text as SQL."""
+    return "'" + text.replace("'", "''") + "'"

@@ -39,7 +39,7 @@ def fill(path: Path, rows: int) -> None:
 async def ours(url: str, folder: Path) -> Copy:
     """Copy by the tool."""
     async with aclosing(connect(url, None)) as database:
-        return await from_server(database, None, folder, LIMITS)
+        return await from_server(database, folder, LIMITS)
 
 
 def theirs(url: str, folder: Path) -> float:

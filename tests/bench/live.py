@@ -20,6 +20,8 @@ from aiohttp.typedefs import Handler
 from steps.support import switch
 from steps.support.engine import clock
 from steps.support.gateways.vercel import Vercel
+from steps.support.proof.copy import Limits
+from steps.support.proof.workbench import Workbench
 from steps.support.release import Demands, release
 from steps.support.standin.faults import Faults
 from steps.support.standin.servers import serve
@@ -79,7 +81,7 @@ Waiting = Callable[[Vercel, switch.Production], Awaitable[object]]
 async def by_itself(chance: random.Random) -> Wait:
     """Wait for a build, and for its going live by itself, as the step does."""
     platform = _platform(auto_assign=True, build_seconds=chance.uniform(*BUILD), alias_seconds=chance.uniform(*ALIAS))
-    step = VercelDeployment(release(SQL, (), Demands()))
+    step = VercelDeployment(release(SQL, (), Demands(), Workbench(Path("runs"), None, Limits(0, 0))))
 
     async def wait(vercel: Vercel, before: switch.Production) -> None:
         stage = cast("Stage", SimpleNamespace(vercel=vercel))  # nobody else is asked

@@ -63,7 +63,7 @@ async def copied(url: str, folder: Path, limits: Limits = ENOUGH) -> Copy:
     """Copy the database of a server."""
     made(folder)
     async with aclosing(connect(url, None)) as database:
-        return await from_server(database, None, folder, limits)
+        return await from_server(database, folder, limits)
 
 
 def names(folder: Path) -> set[str]:

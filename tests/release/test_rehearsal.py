@@ -15,7 +15,7 @@ from tests.release.conftest import ROOT
 STEPS = ["git_push", "vercel_deployment", "activation", "turso_migration", "verification_query", "health_checks"]
 
 
-def _rehearse(
+def rehearse(
     folder: Path, *words: str, path: str = os.environ["PATH"], sqld: str = ""
 ) -> subprocess.CompletedProcess[str]:
     """Run the tool with --dry-run, with temporary files and reports in a folder of the test's own."""
@@ -33,7 +33,7 @@ def _rehearse(
     return subprocess.run(command, capture_output=True, text=True, env=environment, check=False, cwd=folder)
 
 
-def _reports(folder: Path) -> list[dict[str, Any]]:
+def reports(folder: Path) -> list[dict[str, Any]]:
     """Read the reports of the runs, in their order."""
     return [
         json.loads(path.read_text())
@@ -44,9 +44,9 @@ def _reports(folder: Path) -> list[dict[str, Any]]:
 @pytest.mark.usefixtures("sqld_binary")
 def test_it_shows_a_good_run_and_one_that_comes_back(tmp_path: Path) -> None:
     """One run arrives, one fails after the migration and is put back; nothing but their reports is left."""
-    ran = _rehearse(tmp_path)
+    ran = rehearse(tmp_path)
     assert ran.returncode == 0, ran.stdout + ran.stderr
-    well, back = _reports(tmp_path)
+    well, back = reports(tmp_path)
     assert (well["verdict"], well["mode"], [step["name"] for step in well["steps"]]) == ("rehearsed", "dry-run", STEPS)
     assert (back["verdict"], {step["status"] for step in back["undo"]}) == ("rolled_back", {"done"})
     assert [step["name"] for step in back["undo"]] == ["turso_migration", "activation", "vercel_deployment", "git_push"]
@@ -60,9 +60,9 @@ def test_it_shows_a_good_run_and_one_that_comes_back(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("sqld_binary")
 def test_builds_that_wait_for_their_activation(tmp_path: Path) -> None:
     """With --staged the activation owns the switch, on the way forward and on the way back."""
-    ran = _rehearse(tmp_path, "--staged")
+    ran = rehearse(tmp_path, "--staged")
     assert ran.returncode == 0, ran.stdout + ran.stderr
-    well, back = _reports(tmp_path)
+    well, back = reports(tmp_path)
     assert next(step["detail"] for step in well["steps"] if step["name"] == "vercel_deployment").endswith(
         "is built and waits"
     )
@@ -81,9 +81,9 @@ def test_builds_that_wait_for_their_activation(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("sqld_binary")
 def test_it_exits_as_production_would(tmp_path: Path, fault: str, code: int, verdict: str) -> None:
     """A step that is broken on request ends one run, with the exit code that production would give."""
-    ran = _rehearse(tmp_path, "--fail", fault)
+    ran = rehearse(tmp_path, "--fail", fault)
     assert ran.returncode == code, ran.stdout + ran.stderr
-    (report,) = _reports(tmp_path)
+    (report,) = reports(tmp_path)
     assert (report["verdict"], report["exit_code"]) == (verdict, code)
 
 
@@ -97,7 +97,7 @@ def test_without_a_libsql_server_it_runs_on_sqlite_and_says_so(tmp_path: Path, m
 
     (tmp_path / "orchestrate.toml").write_text(f'sql = "{ROOT / "sql"}"\n')
     assert asyncio.run(rehearsed(parse(["--dry-run", "--config", str(tmp_path / "orchestrate.toml")]))) == 0
-    well, back = _reports(tmp_path)
+    well, back = reports(tmp_path)
     assert (well["verdict"], back["verdict"]) == ("rehearsed", "rolled_back")
     assert FETCH in well["warnings"][0]
 
@@ -105,7 +105,7 @@ def test_without_a_libsql_server_it_runs_on_sqlite_and_says_so(tmp_path: Path, m
 @pytest.mark.parametrize("words", [["--fail", "nothing"], ["--fail", "git_push:explode"], ["--config", "missing.toml"]])
 def test_a_request_that_makes_no_sense(tmp_path: Path, words: list[str]) -> None:
     """An unknown step, an unknown kind of fault and a missing file are usage: exit code 2, one message."""
-    ran = _rehearse(tmp_path, *words)
+    ran = rehearse(tmp_path, *words)
     assert (ran.returncode, ran.stderr.count("orchestrate: ")) == (2, 1)
     assert "Traceback" not in ran.stderr
 
@@ -151,4 +151,4 @@ def test_a_broken_pipe_silences_the_screen_and_nothing_else(tmp_path: Path, sqld
         assert process.stderr
         said = process.stderr.read()
     assert (process.returncode, said) == (3, "")
-    assert [report["verdict"] for report in _reports(tmp_path)] == ["refused"]
+    assert [report["verdict"] for report in reports(tmp_path)] == ["refused"]

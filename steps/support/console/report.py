@@ -19,6 +19,7 @@ NEXT = {
 def fold(events: Sequence[Event]) -> dict[str, Any]:
     """Give the whole report of a run from its events, redacted as they are."""
     opened, ending, code = events[0], verdict(events), exit_code(events)
+    planned = _last(events, "planned") or {}
     started = _last(events, "started") or opened
     return {
         "run_id": opened["run"],
@@ -27,10 +28,15 @@ def fold(events: Sequence[Event]) -> dict[str, Any]:
         "verdict": ending,
         "exit_code": code,
         "started_at": started["at"],
-        "order": opened["order"],
+        "order": planned.get("order"),
         "budget": {**opened["budget"], "used_seconds": _used(events)},
         "downtime": (_last(events, "probed") or {}).get("downtime"),
         "plan": _planned(events),
+        "forecast": planned.get("forecast"),
+        "rehearsal": planned.get("rehearsal"),
+        "backup": planned.get("backup"),
+        "contract": planned.get("contract"),
+        "changes": planned.get("changes"),
         "steps": [*_steps(events), *_not_begun(events)],
         "undo": [*_undos(events), *_left(events)],
         "remains": _remains(events),
@@ -93,7 +99,7 @@ def _remains(events: Sequence[Event]) -> list[str]:
     return [*known.values(), *(f"{name}: not known to be put back" for name in unsettled if name not in known)]
 
 
-def _planned(events: Sequence[Event]) -> list[dict[str, str]]:
+def _planned(events: Sequence[Event]) -> list[dict[str, Any]]:
     return list((_last(events, "planned") or {}).get("steps", []))
 
 

@@ -15,9 +15,11 @@ Line = tuple[str, str, str, str]  # mark, its colour, the step, the words
 UNWRAPPED = 10_000  # columns, where no terminal tells how many it has
 SHORT = 160  # characters of a failure while the run goes on; its end tells all of it
 
+PATIENCE = 2.0  # seconds without a line while something is looked at
 NARROWEST = 20  # columns that words get at the least
 EMPTY: Line = ("", "", "", "")
 
+ORDERS = {"CODE_FIRST": "code first, then schema", "DATA_FIRST": "schema first, then code"}
 ENDINGS = {
     ("prod", "deployed"): ("green", "DEPLOYED"),
     ("prod", "rehearsed"): ("green", "LOOKED: production is ready, nothing was touched"),
@@ -35,11 +37,15 @@ class Screen:
         width = None if out.isatty() else UNWRAPPED
         self._console = Console(file=cast("IO[str]", out), highlight=False, markup=False, soft_wrap=True, width=width)
         self._started: float | None = None
+        self._waited = -PATIENCE
 
     def __call__(self, event: Event) -> None:
         """Print what an event has to say, if anything."""
         if event["event"] == "started":
             self._started = event["clock"]
+        if event["event"] == "look_waiting" and event["clock"] < self._waited + PATIENCE:
+            return
+        self._waited = event["clock"] if event["event"].startswith("look_") else self._waited
         for line in _BLOCKS.get(event["event"], _nothing)(event):
             self._print("", *line)
         if event["event"] in _LINES:
@@ -70,10 +76,9 @@ def _nothing(_event: Event) -> list[Line]:
 def _opened(event: Event) -> list[Line]:
     budget = event["budget"]
     first = f"{budget['build']:g} s for the build, then " if budget["starts"] == "live" else ""
-    order = {"CODE_FIRST": "code first, then schema", "DATA_FIRST": "schema first, then code"}[event["order"]]
     told = {
         event["mode"]: f"run {event['run']}",
-        "change": f"{event['change']['name']}; {order}",
+        "change": event["change"]["name"],
         "time": f"{first}{budget['total']:g} s, {budget['reserve']:g} s of them kept for going back",
         "broken": f"on purpose: {event['broken']}" if event["broken"] else "",
     }
@@ -81,7 +86,11 @@ def _opened(event: Event) -> list[Line]:
 
 
 def _planned(event: Event) -> list[Line]:
-    return [EMPTY, *(("plan", "dim", step["name"], step["plan"]) for step in event["steps"]), EMPTY]
+    forecast, steps = event["forecast"], [("plan", "dim", step["name"], step["plan"]) for step in event["steps"]]
+    not_so = [_cut(f"not {ORDERS[order]}: {why}", SHORT) for order, why in event["ruled_out"].items()]
+    order = "; ".join([ORDERS[event["order"]], *not_so])
+    time = f"{forecast['seconds']:.1f} s there, {forecast['undo_seconds']:.1f} s back"
+    return [EMPTY, *steps, _named("order", order), _named("forecast", time), EMPTY]
 
 
 def _ended(event: Event) -> list[Line]:
@@ -120,7 +129,11 @@ def _named(name: str, words: str) -> Line:
 def _words(event: Event, field: str, most: int = UNWRAPPED) -> str:
     said = str(event.get(field) or "").split("\n")[0]
     seconds = f" ({event['seconds']:.1f} s)" if event.get("seconds") is not None else ""
-    return (said if len(said) <= most else f"{said[:most]}...") + seconds
+    return _cut(said, most) + seconds
+
+
+def _cut(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[:most]}..."
 
 
 def _done(mark: str, colour: str) -> Callable[[Event], Line]:
@@ -142,6 +155,7 @@ def _signal(event: Event) -> Line:
 _BLOCKS: dict[str, Callable[[Event], list[Line]]] = {"opened": _opened, "planned": _planned, "ended": _ended}
 _LINES: dict[str, Callable[[Event], Line]] = {
     "asking": lambda _event: ("?    ", "bold", "", "Enter releases this, Ctrl-C leaves everything as it is"),
+    "look_waiting": lambda event: ("...  ", "dim", event["step"], _words(event, "on", SHORT)),
     "look_failed": _failed("no   ", "yellow"),
     "begun": _begun("...  "),
     "done": _done("ok   ", "green"),

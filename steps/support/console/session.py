@@ -4,7 +4,7 @@ import asyncio
 import json
 import sys
 from argparse import Namespace
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, closing, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -16,10 +16,11 @@ from steps.support.configuration import secret_values
 from steps.support.console import report
 from steps.support.console.outlet import Outlet
 from steps.support.console.screen import Screen
-from steps.support.engine.budget import Budget, Window
+from steps.support.engine.budget import PREFLIGHT, Budget, Window
+from steps.support.engine.forecast import Forecast
 from steps.support.engine.journal import Event, Journal, reason
 from steps.support.engine.signals import Interrupts
-from steps.support.engine.step import Refused
+from steps.support.engine.step import Refused, Step
 from steps.support.gateways.site import Request
 from steps.support.redaction import Redactor
 from steps.support.release import Release
@@ -49,6 +50,14 @@ class Run:
         self.journal.note("started", total=budget.total, reserve=budget.reserve)
         return budget.start()
 
+    def planned(self, what: Release, steps: Sequence[Step[Any]], seen: Mapping[str, Any], expected: Forecast) -> None:
+        """Say what will be done, in which order, and how long it will take."""
+        rows = [_row(step, seen[step.name], expected) for step in steps]
+        facts = {key: value for step in steps for key, value in step.facts(seen[step.name]).items()}
+        seconds = {"seconds": round(expected.seconds, 3), "undo_seconds": round(expected.undo_seconds, 3)}
+        order = {"order": what.order, "ruled_out": what.ruled_out}
+        self.journal.note("planned", **order, steps=rows, forecast=seconds, **facts)
+
     @property
     def exit_code(self) -> int:
         """The process's exit code, once the run has ended."""
@@ -71,7 +80,7 @@ async def session(
     ask = partial(_ask, journal) if mode == "prod" and not options.yes and sys.stdin.isatty() else _nothing
     with closing(Outlet(sys.stdout)) as out, closing(journal), interrupts.installed():
         journal.listen(partial(_printed, out) if options.json else Screen(out))
-        journal.note("opened", mode=mode, broken=broken, order=release.order, **_agreed(release, settings))
+        journal.note("opened", mode=mode, broken=broken, **_agreed(release, settings))
         try:
             yield Run(release.run, journal, budget, interrupts, release.probe, ask)
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - every ending ends in a report
@@ -80,6 +89,11 @@ async def session(
                 sys.stderr.write(redact.text("".join(format_exception(error))))
         journal.note("ended", folder=str(folder), **report.fold(journal.events))
         _write(folder / "report.json", report.fold(journal.events))
+
+
+def _row(step: Step[Any], seen: Any, expected: Forecast) -> dict[str, Any]:
+    seconds = {"expected_seconds": round(expected.steps[step.name], 3), "undo_seconds": expected.undo.get(step.name)}
+    return {"name": step.name, "plan": step.plan(seen), **seconds}
 
 
 def _journal(run: str, folder: Path, redact: Redactor) -> Journal:
@@ -92,11 +106,14 @@ def _journal(run: str, folder: Path, redact: Redactor) -> Journal:
 
 def _budget(settings: Settings) -> Budget:
     """Give the time of a run; where it starts with what is live, the build before has its own."""
-    times, limits = settings.budget, settings.limits.model_dump()
-    whole = Budget(times.total, times.reserve, limits)
+    times, limits = settings.budget, {**settings.limits.model_dump(), "schema_contract": PREFLIGHT}
+    proving = PREFLIGHT + 2 * settings.rehearsal.most_seconds
+    looks = {"turso_migration": proving, "schema_contract": proving}
+    whole = Budget(times.total, times.reserve, limits, looks=looks)
     if times.starts == "push":
         return whole
-    return Budget(times.build + times.reserve, times.reserve, {**limits, "vercel_deployment": times.build}, whole)
+    built = {**limits, "vercel_deployment": times.build}
+    return Budget(times.build + times.reserve, times.reserve, built, whole, looks)
 
 
 def _agreed(release: Release, settings: Settings) -> dict[str, Any]:

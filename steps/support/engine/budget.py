@@ -6,13 +6,13 @@ All figures are seconds on the event loop's clock. Nothing below the run loop kn
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from steps.support.engine.step import Change, Failed, Refused, Step
 from steps.support.waiting import ending, told, waited_for
 
-PREFLIGHT = 60.0  # seconds for all looks together; the clock of the run has not started then
+PREFLIGHT = 60.0  # seconds for a look; the clock of the run has not started then
 OVERSLEPT = 1.0  # waking later than this after the forward time means the machine was suspended
 
 
@@ -21,12 +21,18 @@ class Budget:
     """What a run may take: `total` seconds, of which `reserve` are kept for going back, and a ceiling for each step.
 
     `then`: what it may take from the first step on that users may notice, where preparing has a budget of its own.
+    `looks`: what a step's look may take, before the clock, where that is not the usual minute.
     """
 
     total: float
     reserve: float
     limits: Mapping[str, float]
     then: "Budget | None" = None
+    looks: Mapping[str, float] = field(default_factory=dict)
+
+    def look(self, step: str) -> float:
+        """Seconds that this step's look may take."""
+        return self.looks.get(step, PREFLIGHT)
 
     def start(self) -> "Window":
         """Start the clock."""
@@ -63,11 +69,11 @@ class Window:
         """Seconds that this step may take if it begins now: its ceiling, cut to the forward time left."""
         return max(0.0, min(self.budget.limits[step], self.forward_end - _now()))
 
-    def admit(self, step: Step[Any]) -> None:
-        """Raise Failed when a change would not end before the forward time does, going by what it usually takes."""
+    def admit(self, step: Step[Any], expected: float) -> None:
+        """Raise Failed when a change would not end before the forward time does, going by the seconds it will take."""
         left = self.forward_end - _now()
-        if isinstance(step, Change) and left < step.expected:
-            cause = f"it takes {step.expected:.0f} s and {max(left, 0):.1f} s are left"
+        if isinstance(step, Change) and left < expected:
+            cause = f"it takes {expected:.0f} s and {max(left, 0):.1f} s are left"
             raise Failed(step.name, "was not begun", cause, _LATE)
 
     @asynccontextmanager
@@ -108,16 +114,16 @@ class Reserve:
 
 
 @asynccontextmanager
-async def preflight() -> AsyncIterator[None]:
+async def preflight(seconds: float = PREFLIGHT) -> AsyncIterator[None]:
     """End the block, which looks and touches nothing, when it takes too long. Raises Refused."""
     with told():
         try:
-            async with _ending(_now() + PREFLIGHT) as scope:
+            async with _ending(_now() + seconds) as scope:
                 yield
         except TimeoutError:
             if not scope.expired():
                 raise
-            cause = f"not done after {PREFLIGHT:.0f} s{_last()}"
+            cause = f"not done after {seconds:.0f} s{_last()}"
             raise Refused("looking", "at production", cause, "Find out who is slow.") from None
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Generic, TypeVar
 
 from steps.support.problem import Problem
+from steps.support.release import Release
 from steps.support.stage import Stage
 
 Seen = TypeVar("Seen")
@@ -50,7 +51,19 @@ class Step(ABC, Generic[Seen]):
 
     @abstractmethod
     def plan(self, seen: Seen) -> str:
-        """Say in one line what acting will do, and how it is put back."""
+        """Say what acting will do, and how it is put back."""
+
+    def settle(self, release: Release, seen: Seen) -> Release:  # noqa: ARG002
+        """Give the release with what this step's look has settled of it."""
+        return release
+
+    def expects(self, seen: Seen) -> float:  # noqa: ARG002
+        """Give the seconds that acting will take, as far as what was seen tells."""
+        return 1.0
+
+    def facts(self, seen: Seen) -> Mapping[str, Any]:  # noqa: ARG002
+        """Give what the report keeps of what was seen."""
+        return {}
 
 
 class Check(Step[Seen]):
@@ -72,7 +85,6 @@ class Change(Step[Seen]):
     prepares: ClassVar[bool] = False
     temporary: ClassVar[bool] = False
     undo_share: ClassVar[float]  # of the time reserved for going back, that undoing this may take
-    expected: ClassVar[float] = 1.0  # seconds; it is not begun when less forward time is left
 
     @abstractmethod
     async def undo(self, stage: Stage, seen: Seen) -> Done:
@@ -81,6 +93,10 @@ class Change(Step[Seen]):
     @abstractmethod
     async def remains(self, stage: Stage, seen: Seen) -> str:
         """Read the world and say what of `act` is still in it; empty when all is as look saw it. Changes nothing."""
+
+    def expects_undo(self, seen: Seen) -> float:  # noqa: ARG002
+        """Give the seconds that undoing will take, as far as what was seen tells."""
+        return 1.0
 
     async def recheck(self, stage: Stage, seen: Seen) -> None:
         """Look again, once the lock is held. Raises Refused when the world is not what the plan was made for."""

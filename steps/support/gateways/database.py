@@ -1,12 +1,14 @@
 """The one narrow interface to a SQLite-like database, whatever carries it."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from steps.support.gateways.answers import Rejected
 
 Value = None | int | float | str | bytes
+Dump = Callable[[], AbstractAsyncContextManager[AsyncGenerator[bytes, None]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,16 +72,23 @@ class Database(Protocol):
         answer to COMMIT was not read.
         """
 
-    async def trial(self, statements: Sequence[Statement]) -> str | None:
-        """Run all statements as one transaction with the engine's own settings, and roll it back whatever comes of it.
+    async def trial(self, statements: Sequence[Statement], *, keep: bool = False) -> str | None:
+        """Run all statements as one transaction with the engine's own settings, as the app and a shell would.
 
-        Gives the error of the first that failed, None where all ran. Holds the write lock meanwhile.
+        Gives the error of the first that failed, None where all ran. It is rolled back whatever comes of it; with
+        `keep` it is committed where all ran. Holds the write lock meanwhile.
         """
 
     async def parse(self, statements: Sequence[Statement]) -> tuple[str | None, ...]:
         """Have the engine parse statements without running them: each one's syntax error, or None.
 
         A missing table or column is no syntax error. Bound parameters and statements that the server refuses are.
+        """
+
+    def dumps(self) -> tuple[Dump, ...]:
+        """Give the ways to read all of it as SQL text of one moment, best first; none where it is a file.
+
+        Opening one raises NoSuchPath where the server does not know it.
         """
 
     async def aclose(self) -> None:

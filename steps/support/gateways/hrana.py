@@ -2,19 +2,21 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import httpx
 
 from steps.support.gateways import frame, hrana_batch
-from steps.support.gateways.database import Rows, Statement
-from steps.support.gateways.hrana_http import NoSuchPath, post
+from steps.support.gateways.database import Dump, Rows, Statement
+from steps.support.gateways.dump import dump
+from steps.support.gateways.hrana_http import NEW, OLD, NoSuchPath, post
 from steps.support.gateways.hrana_values import rows_of, statement_json
+from steps.support.gateways.pages import paged
 from steps.support.gateways.syntax import bound_parameters, syntax_error
 from steps.support.problem import Problem
 
 CHUNK = 250  # statements that are parsed in one request
-NEW, OLD = 3, 2  # versions of the protocol
 
 Requests = Callable[[int], list[Any]]
 
@@ -56,10 +58,10 @@ class Hrana:
                 raise hrana_batch.refused(result["error"], _any_of(statements), self._address)
             return hrana_batch.committed(result["response"]["result"], statements, self._address)
 
-    async def trial(self, statements: Sequence[Statement]) -> str | None:
-        """Run all statements as one transaction that is rolled back; see Database."""
+    async def trial(self, statements: Sequence[Statement], *, keep: bool = False) -> str | None:
+        """Run all statements as one transaction with the engine's own settings; see Database."""
         frame.admit(statements, self._address)
-        (result,) = await self._ask(lambda _: [hrana_batch.trial(statements)])
+        (result,) = await self._ask(lambda _: [hrana_batch.trial(statements, keep=keep)])
         with self._read():
             if result["type"] == "error":
                 return str(hrana_batch.refused(result["error"], _any_of(statements), self._address).cause)
@@ -73,6 +75,10 @@ class Hrana:
         for start in range(0, len(statements), CHUNK):
             found += await self._parse(statements[start : start + CHUNK])
         return tuple(found)
+
+    def dumps(self) -> tuple[Dump, ...]:
+        """Give the server's own dump, then the one that is read page by page; see Database."""
+        return partial(dump, self._address, self._token), partial(paged, self._address, self._token)
 
     async def aclose(self) -> None:
         """Close the connections that this object opened."""

@@ -27,12 +27,13 @@ def transaction(statements: Sequence[Statement], version: int) -> Json:
     return {"type": "batch", "batch": {"steps": steps}}
 
 
-def trial(statements: Sequence[Statement]) -> Json:
-    """Write a batch that ends in ROLLBACK whatever comes of it; foreign keys are as the server has them."""
+def trial(statements: Sequence[Statement], *, keep: bool) -> Json:
+    """Write a batch that ends in ROLLBACK unless it is to be kept; foreign keys are as the server has them."""
     steps = [_step(frame.BEGIN)]
-    for statement in statements:
+    for statement in (*statements, *([frame.COMMIT] if keep else [])):
         steps.append(_step(statement, _ok(len(steps) - 1)))
-    return {"type": "batch", "batch": {"steps": [*steps, _step(frame.ROLLBACK, _ok(0))]}}
+    unless = [_not(_ok(len(steps) - 1))] if keep else []
+    return {"type": "batch", "batch": {"steps": [*steps, _step(frame.ROLLBACK, _ok(0), *unless)]}}
 
 
 def tried(result: Mapping[str, Any]) -> str | None:

@@ -16,6 +16,7 @@ from steps.support.gateways.answers import Busy, Rejected, Unknown
 from steps.support.gateways.http import LIVENESS, exchange
 from steps.support.problem import Problem
 
+NEW, OLD = 3, 2  # versions of the protocol
 MOST = 64 * 1024 * 1024  # bytes of an answer that are read; the server itself stops at 32 MB
 
 _LOOK = "It may have been done: look before doing it again."

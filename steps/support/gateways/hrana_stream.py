@@ -7,8 +7,7 @@ import httpx
 
 from steps.support.gateways import hrana_batch
 from steps.support.gateways.database import Rows, Statement
-from steps.support.gateways.hrana import NEW, OLD
-from steps.support.gateways.hrana_http import MOST, Answer, NoSuchPath, results
+from steps.support.gateways.hrana_http import MOST, NEW, OLD, Answer, NoSuchPath, results
 from steps.support.gateways.hrana_values import rows_of, statement_json
 from steps.support.gateways.http import LIVENESS, exchange
 from steps.support.problem import Problem

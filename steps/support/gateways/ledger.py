@@ -13,7 +13,7 @@ CREATE = (
   state TEXT NOT NULL CHECK (state IN ('applied', 'fenced', 'rolled_back')),
   at INTEGER NOT NULL DEFAULT (unixepoch()), rolled_back_at INTEGER, token INTEGER,
   code_order TEXT, previous_deployment TEXT, previous_commit TEXT, schema_before TEXT,
-  base TEXT, rollback_base TEXT, rollback_sql TEXT, verify_rollback_sql TEXT)"""
+  base TEXT, rollback_base TEXT, rollback_guards TEXT, rollback_sql TEXT, verify_rollback_sql TEXT)"""
     ),
     Statement(
         "CREATE UNIQUE INDEX IF NOT EXISTS _orchestrate_migrations_applied"
@@ -50,7 +50,6 @@ class Attempt:
     previous_deployment: str
     previous_commit: str
     schema: str
-    tables: tuple[str, ...]
 
 
 def take_lock(run: str, who: str, host: str, seconds: int) -> Statement:

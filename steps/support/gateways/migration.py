@@ -5,9 +5,11 @@ each of its parts were measured on sqld 0.24.32.
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
+from steps.support.gateways import guards
 from steps.support.gateways.database import Statement, StatementFailed, Value
+from steps.support.gateways.guards import Guards, Measure, assertion
 from steps.support.gateways.ledger import APPLIED, CREATE, HELD, Attempt, Lease
 from steps.support.sql_folder import DatabaseChange, SqlCheck
 
@@ -16,58 +18,48 @@ _NOT_OWN = " AND ".join(f"name NOT GLOB '{pattern}'" for pattern in _OWN)
 SCHEMA = f"""SELECT coalesce(group_concat(line, char(10)), '') FROM (
   SELECT type || '|' || name || '|' || coalesce(sql, '') AS line FROM sqlite_schema
   WHERE {_NOT_OWN} ORDER BY type, name)"""
+OBJECTS = f"""SELECT coalesce(group_concat(line, ', '), '') FROM (
+  SELECT type || ' ' || name AS line FROM sqlite_schema WHERE {_NOT_OWN} ORDER BY type, name)"""
 TABLES = f"SELECT name FROM sqlite_schema WHERE type = 'table' AND {_NOT_OWN} ORDER BY name"
-ORPHANS = "(SELECT count(*) FROM pragma_foreign_key_check)"
 
 BEFORE = "SELECT schema_before FROM _orchestrate_migrations WHERE attempt = ?"
 
-SAME, NOT_FEWER, NOT_MORE = "=", ">=", "<="
 
-
-def migrate(change: DatabaseChange, attempt: Attempt, lease: Lease) -> tuple[Statement, ...]:
+def migrate(change: DatabaseChange, attempt: Attempt, what: Guards, lease: Lease) -> tuple[Statement, ...]:
     """Build the change's transaction: marker, fencing token, schema as planned, the change, and all that must hold."""
-    counted = [table for table in attempt.tables if table not in change.changes]
     return (
         *CREATE,
         _lock_held(lease),
-        _marker(change, attempt, lease),
+        _marker(change, attempt, what, lease),
         assertion("schema as planned", f"({SCHEMA}) = ?", "'it changed since'", attempt.schema),
-        _count("base", counted, attempt.run),
+        guards.kept("base", what.there, attempt.run),
         *change.migrate,
         *asserted(change.verify),
-        *_conserved("base", counted, attempt.run, SAME if change.changes else NOT_FEWER),
+        *guards.held("base", what.there, attempt.run),
+        *_objects(what),
         _lock_held(lease),
     )  # fmt: skip
 
 
 def roll_back(
-    statements: Iterable[Statement], checks: Iterable[SqlCheck], attempt: str, counted: Sequence[str], lease: Lease
+    statements: Iterable[Statement], checks: Iterable[SqlCheck], attempt: str, back: tuple[Measure, ...], lease: Lease
 ) -> tuple[Statement, ...]:
-    """Build the transaction that takes an applied attempt back; no row of a counted table may go with it."""
+    """Build the transaction that takes an applied attempt back; nothing that is measured may get worse with it."""
     flip = """UPDATE _orchestrate_migrations SET state = 'rolled_back', rolled_back_at = unixepoch()
   WHERE attempt = ? AND state = 'applied'"""
     return (
         _lock_held(lease),
         Statement(flip, (attempt,), "the marker row"),
         assertion("the attempt is applied", "changes() = 1", "'it is not'"),
-        _count("rollback_base", counted, attempt),
+        guards.kept("rollback_base", back, attempt),
         *statements,
         *asserted(checks),
         assertion(
             "the schema is the one of before", f"({SCHEMA}) = ({BEFORE})", "'it differs: see rollback.sql'", attempt
         ),
-        *_conserved("rollback_base", counted, attempt, SAME),
+        *guards.held("rollback_base", back, attempt),
         _lock_held(lease),
     )
-
-
-def assertion(name: str, condition: str, otherwise: str, *args: str | int) -> Statement:
-    """Build a statement that fails unless `condition` holds; `otherwise` is an SQL expression that says why."""
-    # a text that is NULL, or begins with a dollar sign, would be no error, and the assertion would pass
-    sql = (
-        f"SELECT CASE WHEN {condition} THEN 1 ELSE json_extract('{{}}', coalesce({otherwise}, 'it cannot be told')) END"
-    )
-    return Statement(sql, args, name)
 
 
 def why(failed: StatementFailed) -> str:
@@ -95,11 +87,19 @@ def _lock_held(lease: Lease) -> Statement:
     return assertion("this run still holds the lock", HELD, why, lease.run, lease.token)
 
 
-def _marker(change: DatabaseChange, attempt: Attempt, lease: Lease) -> Statement:
+def _objects(what: Guards) -> Iterable[Statement]:
+    if what.objects:
+        yield assertion(
+            "tables, indexes, triggers and views as rehearsed", f"({OBJECTS}) = ?", f"({OBJECTS})", what.objects
+        )
+
+
+def _marker(change: DatabaseChange, attempt: Attempt, what: Guards, lease: Lease) -> Statement:
     columns: dict[str, Value] = {
         "attempt": attempt.run, "name": change.name, "sha256": change.sha256, "state": APPLIED, "token": lease.token,
         "code_order": attempt.order, "previous_deployment": attempt.previous_deployment,
         "previous_commit": attempt.previous_commit, "schema_before": attempt.schema,
+        "rollback_guards": guards.written(what.back),
         "rollback_sql": change.rollback_text, "verify_rollback_sql": change.verify_rollback_text,
     }  # fmt: skip
     marks = ", ".join("?" * len(columns))
@@ -108,26 +108,3 @@ def _marker(change: DatabaseChange, attempt: Attempt, lease: Lease) -> Statement
         tuple(columns.values()),
         "the marker row: applied already",
     )
-
-
-def _count(column: str, tables: Sequence[str], attempt: str) -> Statement:
-    """Keep the number of rows of each table, and of orphans, as JSON in the marker row."""
-    counts = "".join(f" UNION ALL SELECT ?, (SELECT count(*) FROM {quoted(table)})" for table in tables)
-    pairs = f"SELECT '' AS key, {ORPHANS} AS number{counts}"
-    value = f"(SELECT json_group_object(key, number) FROM ({pairs}))"
-    sql = f"UPDATE _orchestrate_migrations SET {column} = {value} WHERE attempt = ?"
-    return Statement(sql, (*tables, attempt), "counting rows")
-
-
-def _conserved(column: str, tables: Sequence[str], attempt: str, relation: str) -> Iterable[Statement]:
-    was = f"(SELECT value FROM _orchestrate_migrations, json_each({column}) WHERE attempt = ?1 AND key = ?2)"
-    counted = {
-        table: (f"rows of {table} kept", f"(SELECT count(*) FROM {quoted(table)})", relation) for table in tables
-    }
-    for key, (name, now, how) in {**counted, "": ("no new orphans", ORPHANS, NOT_MORE)}.items():
-        yield assertion(name, f"{now} {how} {was}", f"{was} || ' before, ' || {now} || ' after'", attempt, key)
-
-
-def quoted(name: str) -> str:
-    """Quote an identifier."""
-    return '"' + name.replace('"', '""') + '"'

@@ -1,13 +1,16 @@
 """A dump written page by page inside one transaction, for servers that have none: the same text, of one moment."""
 
-from collections.abc import AsyncGenerator, Iterable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
 
+import httpx
+
 from steps.support.gateways.database import Statement, Value
 from steps.support.gateways.hrana_stream import Stream, TooLarge
-from steps.support.gateways.migration import quoted
+from steps.support.sql_tokens import literal, quoted
 
 MOST_ROWS = 20_000  # of one page
 AIM = 3 << 20  # bytes of an answer; a value may have 5 MB, an answer 10 MB
@@ -44,6 +47,13 @@ class Table:
 SELECT group_concat(row, ?), count(*), (SELECT key FROM page LIMIT 1 OFFSET (SELECT count(*) FROM page) - 1)
 FROM page"""
         return Statement(sql, (most, f");\n{self.insert}"), f"reading table {self.name}")
+
+
+@asynccontextmanager
+async def paged(address: str, token: str | None) -> AsyncIterator[AsyncGenerator[bytes, None]]:
+    """Open the pages of the database at `address`; any token that may read will do."""
+    async with httpx.AsyncClient() as client, aclosing(pages(Stream(client, address, token))) as pieces:
+        yield pieces
 
 
 async def pages(stream: Stream) -> AsyncGenerator[bytes, None]:
@@ -91,13 +101,9 @@ def _defined(name: str, sql: str, *, virtual: bool) -> bytes:
     if not virtual:
         comment = "--" in sql[sql.rfind("\n") + 1 :]  # it would swallow the semicolon
         return (sql + ("\n;\n" if comment else ";\n")).encode()
-    row = f"'table',{_literal(name)},{_literal(name)},0,{_literal(sql)}"
+    row = f"'table',{literal(name)},{literal(name)},0,{literal(sql)}"
     insert = f"INSERT INTO sqlite_schema(type,name,tbl_name,rootpage,sql) VALUES({row});"
     return f"PRAGMA writable_schema=ON;\n{insert}\n".encode()
-
-
-def _literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
 
 
 def _tables(columns: Iterable[tuple[Value, ...]]) -> Iterator[Table]:

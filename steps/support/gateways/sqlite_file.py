@@ -17,7 +17,7 @@ from libsql_client import LibsqlError, ResultSet, Transaction, create_client  # 
 
 from steps.support.gateways import frame
 from steps.support.gateways.answers import NotSent
-from steps.support.gateways.database import Rows, Statement, StatementFailed
+from steps.support.gateways.database import Dump, Rows, Statement, StatementFailed
 from steps.support.gateways.syntax import bound_parameters, syntax_error
 from steps.support.sql_tokens import first_word, tokenize
 
@@ -59,8 +59,8 @@ class SqliteFile:
             await self._patiently(frame.COMMIT, transaction.commit)
             return tuple(results)
 
-    async def trial(self, statements: Sequence[Statement]) -> str | None:
-        """Run all statements as one transaction that is rolled back; see Database."""
+    async def trial(self, statements: Sequence[Statement], *, keep: bool = False) -> str | None:
+        """Run all statements as one transaction with the engine's own settings; see Database."""
         frame.admit(statements, self._address)
         with self._opening(), self._client.transaction() as transaction:  # closing it rolls back
             try:
@@ -68,12 +68,18 @@ class SqliteFile:
                     await self._run(transaction, statement)
             except StatementFailed as failed:
                 return f"{failed.message} ({failed.code})"
+            if keep:
+                await self._patiently(frame.COMMIT, transaction.commit)
             return None
 
     async def parse(self, statements: Sequence[Statement]) -> tuple[str | None, ...]:
         """Have the engine explain statements without running them; see Database."""
         with self._opening():
             return tuple([await self._complaint(statement) for statement in statements])
+
+    def dumps(self) -> tuple[Dump, ...]:
+        """Give none: it is a file; see Database."""
+        return ()
 
     async def aclose(self) -> None:
         """Close the client; its connections end with each call."""

@@ -1,12 +1,12 @@
 """The production database, in the tool's own words, on whatever transport carries it."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from steps.support.gateways import ledger, migration
+from steps.support.gateways import guards, ledger, migration
 from steps.support.gateways.answers import Rejected
 from steps.support.gateways.database import Database, Rows, Statement, StatementFailed, Value
+from steps.support.gateways.guards import Guards
 from steps.support.gateways.ledger import Attempt, Lease
 from steps.support.sql_folder import DatabaseChange, SqlCheck
 
@@ -27,6 +27,14 @@ class Holder:
     token: int
 
 
+@dataclass(frozen=True, slots=True)
+class Migrated:
+    """What a committed change did: the rows that its statements changed, and by how much each measured figure grew."""
+
+    rows_changed: int
+    growth: Mapping[str, int]
+
+
 class Turso:
     """What a run asks of the database. Nothing here retries or decides; errors are the transport's."""
 
@@ -37,6 +45,11 @@ class Turso:
     def address(self) -> str:
         """Where the database is, without any secret."""
         return self._database.address
+
+    @property
+    def database(self) -> Database:
+        """The transport itself, for whoever copies all of it."""
+        return self._database
 
     async def read(self, statement: Statement) -> Rows:
         """Run one reading statement."""
@@ -50,10 +63,6 @@ class Turso:
         """Give the schema's fingerprint: every object's type, name and DDL, the tool's own left out."""
         return str((await self.read(Statement(migration.SCHEMA))).scalar)
 
-    async def tables(self) -> tuple[str, ...]:
-        """Name the user's tables."""
-        return tuple(str(row[0]) for row in (await self.read(Statement(migration.TABLES))).values)
-
     async def marker(self, attempt: str) -> Row | None:
         """Give an attempt's marker row; None where there is none."""
         return await self._own(ledger.marker_of(attempt))
@@ -62,11 +71,13 @@ class Turso:
         """Give the marker row of a change that is applied; None where it is not."""
         return await self._own(ledger.applied(name))
 
-    async def migrate(self, change: DatabaseChange, attempt: Attempt, lease: Lease) -> int:
-        """Commit the change whole, or not at all; gives the rows it changed. Unknown when COMMIT's answer was lost."""
-        results = await self._commit(statements := migration.migrate(change, attempt, lease))
-        own = {id(statement) for statement in change.migrate}
-        return sum(rows.changed for statement, rows in zip(statements, results, strict=True) if id(statement) in own)
+    async def migrate(self, change: DatabaseChange, attempt: Attempt, what: Guards, lease: Lease) -> Migrated:
+        """Commit the change whole, or not at all. Unknown when COMMIT's answer was lost."""
+        statements = migration.migrate(change, attempt, what, lease)
+        results = dict(zip(map(id, statements), await self._commit(statements), strict=True))
+        rows = sum(results[id(statement)].changed for statement in change.migrate)
+        measured = (statement for statement in statements if statement.name in {each.name for each in what.there})
+        return Migrated(rows, {each.name: int(str(results[id(each)].scalar)) for each in measured})
 
     async def fence(self, attempt: str, name: str) -> Row:
         """Settle an attempt for good: give its marker row, or make one after which it can never commit."""
@@ -76,8 +87,8 @@ class Turso:
         self, marker: Row, statements: Sequence[Statement], checks: Sequence[SqlCheck], lease: Lease
     ) -> None:
         """Take an applied attempt back, whole or not at all."""
-        counted = [table for table in json.loads(str(marker["base"])) if table]
-        await self._commit(migration.roll_back(statements, checks, str(marker["attempt"]), counted, lease))
+        back = guards.read(str(marker["rollback_guards"]))
+        await self._commit(migration.roll_back(statements, checks, str(marker["attempt"]), back, lease))
 
     async def lock(self, run: str, who: str, host: str, seconds: float) -> Holder | None:
         """Take the lock for so many seconds if nobody holds it; gives who holds it then."""

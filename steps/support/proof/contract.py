@@ -44,8 +44,25 @@ class Contract:
         """Name the orders in which no code ever meets a schema that it cannot run on, the user's own first."""
         if not (self.before.holds(OLD) and self.after.holds(NEW)):
             return ()
-        permitted = {"CODE_FIRST": self.before.holds(NEW), "DATA_FIRST": self.after.holds(OLD)}
-        return tuple(order for order, is_safe in permitted.items() if is_safe)
+        return tuple(order for order in ("CODE_FIRST", "DATA_FIRST") if order not in self.ruled_out)
+
+    @property
+    def ruled_out(self) -> dict[str, str]:
+        """Name the orders in which some code would meet a schema that it cannot run on, and why."""
+        new_on_old = f"the new code cannot run on the old schema: {_told(self.before, NEW)}"
+        old_on_new = f"the old code cannot run on the new schema: {_told(self.after, OLD)}"
+        unsafe = {"CODE_FIRST": (self.before.holds(NEW), new_on_old), "DATA_FIRST": (self.after.holds(OLD), old_on_new)}
+        return {order: why for order, (is_safe, why) in unsafe.items() if not is_safe}
+
+    @property
+    def table(self) -> dict[str, tuple[str, ...]]:
+        """Give what fails in each of the four places; nothing where all of it runs."""
+        places = {"old schema": self.before, "new schema": self.after}
+        return {
+            f"{code} code on the {schema}": answers.failing[code]
+            for schema, answers in places.items()
+            for code in (OLD, NEW)
+        }
 
     @property
     def refusal(self) -> tuple[str, str]:

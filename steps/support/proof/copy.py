@@ -8,17 +8,18 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO
+from urllib.parse import urlsplit
 
 from steps.support.gateways.database import Database, Statement, Value
 from steps.support.gateways.hrana_http import NoSuchPath
 from steps.support.problem import Problem
 from steps.support.proof.copy_backup import becoming
 from steps.support.proof.copy_check import INTEGRITY, State, differences, pages_of, state
-from steps.support.proof.copy_fill import Server, by_dump, by_file, by_pages, by_text
+from steps.support.proof.copy_fill import by_dump, by_file, by_text
 from steps.support.proof.copy_progress import Limits, Progress
 from steps.support.proof.copy_threads import in_thread
 
-__all__ = ["Copy", "Limits", "from_file", "from_server"]
+__all__ = ["Copy", "Limits", "copied", "from_file", "from_server"]
 
 Fill = Callable[[Path, Path], Awaitable[str]]
 
@@ -44,8 +45,15 @@ class Copy:
     seconds: float
 
 
-async def from_server(database: Database, token: str | None, folder: Path, limits: Limits) -> Copy:
-    """Copy the database of a server into a folder that is there. Only reads; a token that may read will do.
+async def copied(database: Database, folder: Path, limits: Limits) -> Copy:
+    """Copy a database, on a server or a file, into a folder that is there; see the two below."""
+    if database.dumps():
+        return await from_server(database, folder, limits)
+    return await from_file(Path(urlsplit(database.address).path), folder, limits)
+
+
+async def from_server(database: Database, folder: Path, limits: Limits) -> Copy:
+    """Copy the database of a server into a folder that is there. Only reads.
 
     Raises Problem when it is too big, not done in time, impossible or not what the server has; NotSent, Rejected or
     Unknown as a transport does. Nothing is left behind then.
@@ -55,16 +63,16 @@ async def from_server(database: Database, token: str | None, folder: Path, limit
         asked = partial(_asked, database)
         count, page_size = await pages_of(asked)
         progress.room(folder, count * page_size)
-        server = Server(database.address, token, page_size)
         before = await state(asked)
 
         async def check(copy: State) -> None:
             _refuse([*differences(copy, before, await state(asked))], database.address)
 
+        served, by_pages = (partial(by_dump, dump, page_size, progress) for dump in database.dumps())
         try:
-            return await _made(folder, OF_TEXT, partial(by_dump, server, progress), progress, check)
+            return await _made(folder, OF_TEXT, served, progress, check)
         except NoSuchPath:
-            return await _made(folder, OF_TEXT, partial(by_pages, server, progress), progress, check)
+            return await _made(folder, OF_TEXT, by_pages, progress, check)
 
 
 async def from_file(source: Path, folder: Path, limits: Limits) -> Copy:

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from steps.support.gateways.answers import Rejected, Unknown
 from steps.support.gateways.database import Value
-from steps.support.gateways.migration import SCHEMA, TABLES, quoted
+from steps.support.gateways.migration import SCHEMA, TABLES
+from steps.support.sql_tokens import quoted
 
 Ask = Callable[[str], Awaitable[Sequence[tuple[Value, ...]]]]
 

@@ -5,18 +5,14 @@ import threading
 import zlib
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, closing
-from dataclasses import dataclass, field
 from functools import partial
 from gzip import GzipFile
 from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import quote
 
-import httpx
-
-from steps.support.gateways.dump import PIECE, cut_off, dump
-from steps.support.gateways.hrana_stream import Stream
-from steps.support.gateways.pages import pages
+from steps.support.gateways.database import Dump
+from steps.support.gateways.dump import PIECE, cut_off
 from steps.support.proof.copy_backup import Gzip
 from steps.support.proof.copy_load import Loader
 from steps.support.proof.copy_progress import Progress
@@ -30,26 +26,14 @@ class Stopped(Exception):  # noqa: N818 - no error: whoever asked for it is on t
     """The copying of a file was told to stop."""
 
 
-@dataclass(frozen=True, slots=True)
-class Server:
-    """Where a server is, a token that may read, and the bytes of a page of its file."""
-
-    address: str
-    token: str | None = field(repr=False)
-    page_size: int
-
-
-async def by_dump(server: Server, progress: Progress, copy: Path, backup: Path) -> str:
+async def by_dump(dump: Dump, page_size: int, progress: Progress, copy: Path, backup: Path) -> str:
     """Load and keep a server's dump. Raises NoSuchPath where it has none, and Unknown where it is cut off."""
-    async with dump(server.address, server.token) as pieces:
-        return await _served(pieces, server, progress, copy, backup)
-
-
-async def by_pages(server: Server, progress: Progress, copy: Path, backup: Path) -> str:
-    """Load and keep a dump that is written page by page."""
-    async with httpx.AsyncClient() as client:
-        stream = Stream(client, server.address, server.token)
-        return await _served(pages(stream), server, progress, copy, backup)
+    async with dump() as pieces:
+        with closing(Loader(copy, progress.subject, page_size)) as loader:
+            sha256 = await _text(pieces, loader, progress, backup)
+            if not loader.whole or loader.last != _COMMIT:
+                raise cut_off(progress.subject, progress.bytes, "it does not end with COMMIT;")
+        return sha256
 
 
 async def by_text(file: BinaryIO | GzipFile, name: str, progress: Progress, copy: Path, backup: Path) -> str:
@@ -69,16 +53,6 @@ async def by_file(source: Path, copy: Path, backup: Path) -> str:
     stopping = threading.Event()
     await in_thread(partial(_copied, source, copy, stopping), stopping.set)
     return await _compressed(copy, backup)
-
-
-async def _served(
-    pieces: AsyncGenerator[bytes, None], server: Server, progress: Progress, copy: Path, backup: Path
-) -> str:
-    with closing(Loader(copy, server.address, server.page_size)) as loader:
-        sha256 = await _text(pieces, loader, progress, backup)
-        if not loader.whole or loader.last != _COMMIT:
-            raise cut_off(server.address, progress.bytes, "it does not end with COMMIT;")
-    return sha256
 
 
 async def _text(pieces: AsyncGenerator[bytes, None], loader: Loader, progress: Progress, backup: Path) -> str:

@@ -1,7 +1,7 @@
 """What a rehearsal runs on: the target's own server on a file of ours, else SQLite told to mind foreign keys alike.
 
-A SQLite file at `dbs/default/data` under sqld's folder opens as its database (measured on sqld 0.24.32). Whatever else
-the server leaves beside it is thrown away between two uses, so that it begins from the file alone.
+A SQLite file at `dbs/default/data` under sqld's folder opens as its database; while the server has nothing to do,
+anybody may bring its log into that file, and read it (measured on sqld 0.24.32).
 """
 
 import asyncio
@@ -17,8 +17,6 @@ from steps.support.gateways.sqlite_file import SqliteFile
 from steps.support.gateways.transport import connect
 from steps.support.standin import sqld
 
-PLACE = Path("dbs") / "default" / "data"
-
 
 @dataclass(frozen=True, slots=True)
 class Engine:
@@ -32,36 +30,32 @@ class Engine:
 
     @property
     def name(self) -> str:
-        """Name it for the plan and the report."""
+        """Name it for the plan and the report. Raises Problem where the server cannot be run."""
         minded = "on" if self.foreign_keys else "off"
-        return f"sqld {sqld.VERSION}" if self.binary else f"SQLite {sqlite3.sqlite_version}, foreign keys {minded}"
+        own = f"SQLite {sqlite3.sqlite_version}, foreign keys {minded}"
+        return sqld.version(self.binary) if self.binary else own
 
     @asynccontextmanager
     async def opened(self, folder: Path) -> AsyncIterator[Database]:
-        """Run on the file that `placed` put into the folder; when the block ends, all of it is in that file again."""
-        file = folder / PLACE
+        """Run on the file that `placed` put into the folder."""
         if self.binary is None:
-            async with aclosing(SqliteFile(f"file:{file}", foreign_keys=self.foreign_keys)) as database:
+            async with aclosing(SqliteFile(f"file:{folder / sqld.PLACE}", foreign_keys=self.foreign_keys)) as database:
                 yield database
         else:
             async with sqld.serve(self.binary, folder) as url, aclosing(connect(url, None)) as database:
                 yield database
-        await asyncio.to_thread(_alone, folder, file)
 
 
 async def placed(file: Path, folder: Path) -> Path:
     """Copy a database file to where `Engine.opened` looks for it; gives that place."""
-    place = folder / PLACE
+    place = folder / sqld.PLACE
     place.parent.mkdir(parents=True)
     await asyncio.to_thread(shutil.copyfile, file, place)
     return place
 
 
-def _alone(folder: Path, file: Path) -> None:
-    """Bring what stands beside the file into it, and throw away what else the server left."""
+def settled(file: Path) -> Path:
+    """Bring into a database file whatever of it still stands in its log, so that the file alone is all of it."""
     with closing(sqlite3.connect(file)) as connection:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        connection.execute("PRAGMA journal_mode=DELETE")
-    for path in (*folder.rglob("*"), folder.parent / f"{folder.name}.log"):
-        if path.is_file() and path != file:
-            path.unlink()
+    return file

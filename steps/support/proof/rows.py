@@ -11,7 +11,6 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from steps.support.gateways.migration import quoted
 from steps.support.proof.rows_bags import as_bags, is_same_in_bags
 from steps.support.proof.rows_engine import AFTER, BEFORE, side_by_side
 from steps.support.proof.rows_found import SAMPLES, Dropped, Kind, Sample, TableDiff, whole
@@ -19,21 +18,23 @@ from steps.support.proof.rows_keyed import by_key, has_key, is_same_by_key
 from steps.support.proof.rows_pages import changed_pages, same_pages
 from steps.support.proof.rows_pair import Pair, only_in, pair
 from steps.support.proof.rows_tables import Table, rows_of, tables
+from steps.support.sql_tokens import quoted
 
 
-def row_diff(before: Path, after: Path) -> dict[str, TableDiff]:
+def row_diff(before: Path, after: Path, keep: int = 0) -> dict[str, TableDiff]:
     """Compare every table of two files but the tool's and the engine's own, by name in lower case.
 
-    Blocks, for seconds where tables are large. Both files must be checkpointed and stay as they are meanwhile; values
-    that differ are put aside in the engine's temporary files. Raises Problem where a file is not a whole database, or
-    a log that is not empty lies beside it.
+    `keep`: of a table with no more rows than these that are not as they were, all of them are given. Blocks, for
+    seconds where tables are large. Both files must be checkpointed and stay as they are meanwhile; values that differ
+    are put aside in the engine's temporary files. Raises Problem where a file is not a whole database, or a log that is
+    not empty lies beside it.
     """
     with side_by_side(before, after) as connection:
         old, new = tables(connection, BEFORE), tables(connection, AFTER)
         changed = changed_pages(before, after)
         found = {name: _gone(connection, table) for name, table in old.items() if name not in new}
         found |= {name: _new(connection, table) for name, table in new.items() if name not in old}
-        found |= {name: _both(connection, old[name], new[name], changed) for name in old.keys() & new.keys()}
+        found |= {name: _both(connection, old[name], new[name], changed, keep) for name in old.keys() & new.keys()}
     return dict(sorted(found.items()))
 
 
@@ -52,16 +53,16 @@ def _first(connection: sqlite3.Connection, table: Table, kind: Kind) -> tuple[Sa
     return tuple(whole(kind, table.names, row, table.key_names) for row in connection.execute(query))
 
 
-def _both(connection: sqlite3.Connection, old: Table, new: Table, changed: bytes) -> TableDiff:
+def _both(connection: sqlite3.Connection, old: Table, new: Table, changed: bytes, keep: int) -> TableDiff:
     if same_pages(connection, old, new, changed):
         rows = rows_of(connection, old)
         return TableDiff(old.name, rows, rows, by_pages=True)
     two = pair(old, new)
     if has_key(connection, two):
-        found = by_key(connection, two)
+        found = by_key(connection, two, keep)
         dropped = _dropped(connection, two, partial(is_same_by_key, connection, two))
     else:
-        found = as_bags(connection, two)
+        found = as_bags(connection, two, keep)
         dropped = _dropped(connection, two, partial(is_same_in_bags, connection, two, found))
     came = tuple(column.name for column in only_in(new, old))
     return replace(found, only_before=tuple(dropped), only_after=came)

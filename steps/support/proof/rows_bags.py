@@ -4,21 +4,23 @@ import sqlite3
 from collections.abc import Iterator
 from dataclasses import replace
 
-from steps.support.gateways.migration import quoted
 from steps.support.proof.rows_engine import put_aside
-from steps.support.proof.rows_found import SAMPLES, Kind, Sample, TableDiff, whole
+from steps.support.proof.rows_found import SAMPLES, Kind, Row, Sample, TableDiff, whole
 from steps.support.proof.rows_pair import Pair, listed
 from steps.support.proof.rows_tables import rows_of
+from steps.support.proof.schema_text import folded
+from steps.support.sql_tokens import quoted
 
 _COUNTS = "SELECT total(max(n, 0)), total(max(-n, 0)) FROM temp.differing"
 
 
-def as_bags(connection: sqlite3.Connection, two: Pair) -> TableDiff:
-    """Compare all rows of a table by the columns that both sides have."""
+def as_bags(connection: sqlite3.Connection, two: Pair, keep: int) -> TableDiff:
+    """Compare all rows of a table by the columns that both sides have; give up to `keep` of those that differ."""
     removed, added = _counts(connection, two)
     samples = (*_samples(connection, two, Kind.REMOVED), *_samples(connection, two, Kind.ADDED))
     before, after = rows_of(connection, two.old), rows_of(connection, two.new)
-    return TableDiff(two.old.name, before, after, added, removed, samples=samples)
+    rows = tuple(_rows(connection, two)) if removed + added <= keep else ()
+    return TableDiff(two.old.name, before, after, added, removed, samples=samples, rows=rows)
 
 
 def is_same_in_bags(connection: sqlite3.Connection, two: Pair, found: TableDiff, old: str, new: str) -> bool:
@@ -65,3 +67,13 @@ def _samples(connection: sqlite3.Connection, two: Pair, kind: Kind) -> Iterator[
     query = f"SELECT {values} FROM temp.differing WHERE {condition} LIMIT {SAMPLES}"
     for row in connection.execute(query).fetchall():
         yield whole(kind, names, row[: len(names)])
+
+
+def _rows(connection: sqlite3.Connection, two: Pair) -> Iterator[Row]:
+    """Give every row that differs, as often as it does."""
+    names = [folded(old) for old, _ in two.common]
+    columns = "".join(f"c{n}, " for n in range(len(names)))
+    for *values, count in connection.execute(f"SELECT {columns}n FROM temp.differing").fetchall():
+        row = dict(zip(names, values, strict=True))
+        gone = count > 0
+        yield from [Row(Kind.REMOVED, (), old=row) if gone else Row(Kind.ADDED, (), new=row)] * abs(count)

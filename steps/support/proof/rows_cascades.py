@@ -7,13 +7,13 @@ from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
 
-from steps.support.gateways.migration import quoted
 from steps.support.proof.objection import Objection
 from steps.support.proof.rows_engine import AFTER, BEFORE, side_by_side
 from steps.support.proof.rows_found import TableDiff
 from steps.support.proof.rows_held import declaration
 from steps.support.proof.rows_tables import Table, tables
 from steps.support.proof.schema_text import folded
+from steps.support.sql_tokens import quoted
 
 _KEYS = """SELECT id, "table", "from", "to", on_delete FROM pragma_foreign_key_list(?)
 WHERE on_delete IN ('CASCADE', 'SET NULL') ORDER BY id DESC, seq"""  # it numbers them from the last one written

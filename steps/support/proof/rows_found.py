@@ -30,6 +30,23 @@ class Sample:
         return f"{self.kind} " + ", ".join(map(str, self.row))
 
 
+Key = tuple[tuple[str, Value], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row that is not as it was, in full: of a changed one the columns that differ, of another all of them.
+
+    `key`: the columns of the primary key and their values, in the order of their names; none where there is no key.
+    `old` and `new`: values by the names of columns, in lower case.
+    """
+
+    kind: Kind
+    key: Key
+    old: Mapping[str, Value] = field(default_factory=dict)
+    new: Mapping[str, Value] = field(default_factory=dict)
+
+
 @dataclass(frozen=True, slots=True)
 class Dropped:
     """A column that only the table before has: how many values other than NULL it held.
@@ -48,7 +65,8 @@ class TableDiff:
 
     `columns`: how many rows changed in that column, if any did. Without a primary key that both sides have, rows are
     told apart by all their values, and one that was changed counts as removed and as added. `by_pages`: whether equal
-    pages proved that nothing changed, so that no row had to be read.
+    pages proved that nothing changed, so that no row had to be read. `rows`: every row that is not as it was, where
+    they were asked for and are no more than that.
     """
 
     name: str
@@ -62,6 +80,7 @@ class TableDiff:
     only_before: tuple[Dropped, ...] = ()
     only_after: tuple[str, ...] = ()
     by_pages: bool = False
+    rows: tuple[Row, ...] = ()
 
     @property
     def total(self) -> int:

@@ -3,11 +3,11 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
-from steps.support.gateways.migration import quoted
 from steps.support.proof.objection import Objection
 from steps.support.proof.rows_found import TableDiff
 from steps.support.proof.schema_text import folded
 from steps.support.sql_directives import Range
+from steps.support.sql_tokens import quoted
 
 COLUMN_LOST = "column-lost"
 

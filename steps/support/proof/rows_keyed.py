@@ -4,12 +4,15 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from steps.support.gateways.migration import quoted
 from steps.support.proof.rows_engine import put_aside
-from steps.support.proof.rows_found import SAMPLES, Kind, Sample, TableDiff, whole
+from steps.support.proof.rows_found import SAMPLES, Key, Kind, Row, Sample, TableDiff, whole
 from steps.support.proof.rows_pair import Pair, listed, plain
 from steps.support.proof.rows_shown import Shown, shown
 from steps.support.proof.rows_tables import Table, rows_of
+from steps.support.proof.schema_text import folded
+from steps.support.sql_tokens import quoted
+
+Values = Sequence[Any]
 
 
 def has_key(connection: sqlite3.Connection, two: Pair) -> bool:
@@ -19,8 +22,8 @@ def has_key(connection: sqlite3.Connection, two: Pair) -> bool:
     return is_one and not any(_holds_null(connection, table) for table in (two.old, two.new))
 
 
-def by_key(connection: sqlite3.Connection, two: Pair) -> TableDiff:
-    """Compare all rows of a table."""
+def by_key(connection: sqlite3.Connection, two: Pair, keep: int) -> TableDiff:
+    """Compare all rows of a table; give up to `keep` of those that differ."""
     before, after = rows_of(connection, two.old), rows_of(connection, two.new)
     put_aside(connection, _differing_rows(two))
     (removed,) = connection.execute("SELECT count(*) FROM temp.differing WHERE gone").fetchone()
@@ -29,7 +32,8 @@ def by_key(connection: sqlite3.Connection, two: Pair) -> TableDiff:
     added = after - (before - removed)
     samples = (*_changed(connection, two), *_removed(connection, two), *(_added(connection, two) if added else ()))
     counts = {name: int(count) for name, count in zip(two.names, columns, strict=True) if count}
-    return TableDiff(two.old.name, before, after, added, removed, changed, counts, samples)
+    rows = tuple(_rows(connection, two, added)) if added + removed + changed <= keep else ()
+    return TableDiff(two.old.name, before, after, added, removed, changed, counts, samples, rows=rows)
 
 
 def is_same_by_key(connection: sqlite3.Connection, two: Pair, old: str, new: str) -> bool:
@@ -57,23 +61,28 @@ def _differing_rows(two: Pair) -> str:
 FROM {two.old.source} AS b LEFT JOIN {two.new.source} AS a ON {two.by_key} WHERE {gone} OR {two.differ}"""
 
 
-def _first(two: Pair, condition: str) -> str:
+def _first(two: Pair, condition: str, most: int) -> str:
     on = " AND ".join(f"b.{quoted(name)} = d.k{n}" for n, name in enumerate(two.old.key_names))
-    first = f"SELECT * FROM temp.differing WHERE {condition} LIMIT {SAMPLES}"
+    first = f"SELECT * FROM temp.differing WHERE {condition} LIMIT {most}"
     return f"FROM ({first}) AS d CROSS JOIN {two.old.source} AS b ON {on}"
 
 
 def _changed(connection: sqlite3.Connection, two: Pair) -> Iterator[Sample]:
+    for flags, old, new in _both_sides(connection, two, SAMPLES):
+        yield Sample(Kind.CHANGED, tuple(_shows(two, flags, old, new)))
+
+
+def _both_sides(connection: sqlite3.Connection, two: Pair, most: int) -> Iterator[tuple[Values, Values, Values]]:
+    """Give of changed rows which columns differ, and what they were and are."""
     size = len(two.common)
     flags = ", ".join(f"d.f{n}" for n in range(size))
     sides = listed([*(f"b.{quoted(old)}" for old, _ in two.common), *(f"a.{quoted(new)}" for _, new in two.common)])
-    query = f"SELECT {flags}{sides} {_first(two, 'NOT gone')} CROSS JOIN {two.new.source} AS a ON {two.by_key}"
+    query = f"SELECT {flags}{sides} {_first(two, 'NOT gone', most)} CROSS JOIN {two.new.source} AS a ON {two.by_key}"
     for row in connection.execute(query).fetchall():
-        shows = _shows(two, row[:size], row[size : 2 * size], row[2 * size :])
-        yield Sample(Kind.CHANGED, tuple(shows))
+        yield row[:size], row[size : 2 * size], row[2 * size :]
 
 
-def _shows(two: Pair, flags: Sequence[Any], old: Sequence[Any], new: Sequence[Any]) -> Iterator[Shown]:
+def _shows(two: Pair, flags: Values, old: Values, new: Values) -> Iterator[Shown]:
     for name, differs, *sides in zip(two.names, flags, old, new, strict=True):
         is_key = name in two.old.key_names
         if differs or is_key:
@@ -81,15 +90,42 @@ def _shows(two: Pair, flags: Sequence[Any], old: Sequence[Any], new: Sequence[An
 
 
 def _removed(connection: sqlite3.Connection, two: Pair) -> Iterator[Sample]:
-    columns = ", ".join(f"b.{quoted(name)}" for name in two.old.names)
-    for row in connection.execute(f"SELECT {columns} {_first(two, 'gone')}").fetchall():
+    for row in _gone(connection, two, SAMPLES):
         yield whole(Kind.REMOVED, two.old.names, row, two.old.key_names)
 
 
+def _gone(connection: sqlite3.Connection, two: Pair, most: int) -> list[Values]:
+    columns = ", ".join(f"b.{quoted(name)}" for name in two.old.names)
+    return connection.execute(f"SELECT {columns} {_first(two, 'gone', most)}").fetchall()
+
+
 def _added(connection: sqlite3.Connection, two: Pair) -> Iterator[Sample]:
-    """Show added rows, the highest keys first: that is where they mostly are, and the search ends there."""
+    for row in _new(connection, two, SAMPLES):
+        yield whole(Kind.ADDED, two.new.names, row, two.new.key_names)
+
+
+def _new(connection: sqlite3.Connection, two: Pair, most: int) -> list[Values]:
+    """Give added rows, the highest keys first: that is where they mostly are, and the search ends there."""
     query = f"""SELECT {", ".join(f"a.{quoted(name)}" for name in two.new.names)} FROM {two.new.source} AS a
 WHERE NOT EXISTS (SELECT 1 FROM {two.old.source} AS b WHERE {two.by_key})
-ORDER BY {", ".join(f"a.{quoted(key)} DESC" for key in two.new.key_names)} LIMIT {SAMPLES}"""
-    for row in connection.execute(query).fetchall():
-        yield whole(Kind.ADDED, two.new.names, row, two.new.key_names)
+ORDER BY {", ".join(f"a.{quoted(key)} DESC" for key in two.new.key_names)} LIMIT {most}"""
+    return connection.execute(query).fetchall()
+
+
+def _rows(connection: sqlite3.Connection, two: Pair, added: int) -> Iterator[Row]:
+    """Give every row that differs, in full."""
+    old, new, both = ([*map(folded, names)] for names in (two.old.names, two.new.names, two.names))
+    for row in _gone(connection, two, -1):
+        yield Row(Kind.REMOVED, _key(two.old, old, row), old=dict(zip(old, row, strict=True)))
+    for row in _new(connection, two, added):
+        yield Row(Kind.ADDED, _key(two.new, new, row), new=dict(zip(new, row, strict=True)))
+    for flags, was, now in _both_sides(connection, two, -1):
+        changed = [name for name, differs in zip(both, flags, strict=True) if differs]
+        before, after = (dict(zip(both, side, strict=True)) for side in (was, now))
+        was_there = {name: before[name] for name in changed}
+        yield Row(Kind.CHANGED, _key(two.old, both, was), was_there, {name: after[name] for name in changed})
+
+
+def _key(table: Table, names: Sequence[str], row: Values) -> Key:
+    values = dict(zip(names, row, strict=True))
+    return tuple(sorted((part.name, values[part.name]) for part in table.key))

@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from steps.support.gateways.migration import quoted
 from steps.support.proof.rows_tables import Column, Table
+from steps.support.sql_tokens import quoted
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from steps.support.gateways.migration import quoted
 from steps.support.proof.schema import own
 from steps.support.proof.schema_text import folded
+from steps.support.sql_tokens import quoted
 
 _TABLES = "SELECT name, sql, rowid, rootpage FROM {}.sqlite_schema WHERE type = 'table' AND rootpage > 0 ORDER BY name"
 _COLUMNS = 'SELECT name, type, "notnull", pk, hidden FROM pragma_table_xinfo(?, ?) ORDER BY cid'

@@ -4,11 +4,11 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from itertools import takewhile
 
-from steps.support.gateways.migration import quoted
 from steps.support.proof.objection import Objection, Weight
 from steps.support.proof.schema import read_schema
 from steps.support.proof.schema_parts import Trigger
 from steps.support.proof.schema_text import Name, identifier, meaningful, word
+from steps.support.sql_tokens import quoted
 
 _COLUMNS = "SELECT name, hidden FROM pragma_table_xinfo(?) ORDER BY cid"
 _OF_THIS_ENGINE = ("no such function", "no such module", "no such collation", "unknown function")

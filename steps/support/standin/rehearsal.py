@@ -11,6 +11,7 @@ from typing import get_args
 
 import httpx
 
+from steps.support.configuration import workbench
 from steps.support.engine.journal import Journal
 from steps.support.engine.step import Refused
 from steps.support.gateways.git import Git
@@ -20,6 +21,7 @@ from steps.support.gateways.transport import connect
 from steps.support.gateways.turso import Turso
 from steps.support.gateways.vercel import Vercel
 from steps.support.problem import Problem
+from steps.support.proof.copy import from_file
 from steps.support.settings import Settings
 from steps.support.stage import Stage
 from steps.support.standin import sqld
@@ -44,8 +46,10 @@ def fault(words: str | None, steps: tuple[str, ...]) -> Faults:
 
 
 @asynccontextmanager
-async def rehearsal(settings: Settings, faults: Faults, journal: Journal, *, staged: bool) -> AsyncIterator[Stage]:
-    """Open the gateways on a world that is made for this run, and leaves nothing behind."""
+async def rehearsal(
+    settings: Settings, faults: Faults, journal: Journal, *, staged: bool, copy: Path | None
+) -> AsyncIterator[Stage]:
+    """Open the gateways on a world that is made for this run, and leaves nothing behind; `copy` is its database."""
     journal.listen(faults)
     binary = sqld.find(settings.rehearsal.sqld)
     if binary is None and faults.step in ("turso_migration", "verification_query"):
@@ -55,10 +59,17 @@ async def rehearsal(settings: Settings, faults: Faults, journal: Journal, *, sta
     os.environ["NO_PROXY"] = os.environ["no_proxy"] = HOST  # everything is on this machine
     with TemporaryDirectory(prefix="orchestrate-") as folder:
         async with AsyncExitStack() as stack:
+            own = await _copied(copy, Path(folder), settings) if copy else None
             async with asyncio.timeout(SET_UP):
-                making = world(Path(folder), settings.sql, binary, faults, staged=staged)
+                making = world(Path(folder), settings.sql, binary, faults, staged=staged, copy=own)
                 made = await stack.enter_async_context(making)
             yield await _stage(made, stack)
+
+
+async def _copied(copy: Path, folder: Path, settings: Settings) -> Path:
+    """Copy the operator's own file, or load a dump. Raises Problem where it is neither."""
+    (place := folder / "copy").mkdir()
+    return (await from_file(copy, place, workbench(settings).limits)).path
 
 
 async def _stage(made: World, stack: AsyncExitStack) -> Stage:

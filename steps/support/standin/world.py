@@ -1,5 +1,6 @@
 """A small production of our own on loopback: database, git remote, platform and site, and a checkout with a release."""
 
+import shutil
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass
@@ -41,14 +42,18 @@ class World:
 
 
 @asynccontextmanager
-async def world(
-    folder: Path, sql: Path, binary: Path | None, faults: Faults, *, staged: bool = False
+async def world(  # noqa: PLR0913 - what a world is made of
+    folder: Path, sql: Path, binary: Path | None, faults: Faults, *, staged: bool = False, copy: Path | None = None
 ) -> AsyncIterator[World]:
-    """Build it in `folder`, on the real database server where there is one, else on a SQLite file."""
+    """Build it in `folder`, on the real database server where there is one, else on a SQLite file.
+
+    Its database is `copy`, a SQLite file that is used up, else what sample.sql makes.
+    """
     async with AsyncExitStack() as stack:
-        direct, url, proxy = await _database(stack, folder, binary, faults)
+        direct, url, proxy = await _database(stack, folder, binary, faults, copy)
         database = await stack.enter_async_context(aclosing(connect(direct, None)))
-        await database.transaction(split((sql / "sample.sql").read_text(encoding="utf-8"), "sample.sql"))
+        if copy is None:
+            await database.transaction(split((sql / "sample.sql").read_text(encoding="utf-8"), "sample.sql"))
         platform = Platform(HOST, faults, TOKEN, auto_assign=not staged)
         remote = await _history(stack, folder, sql, faults, platform)
         site = Site(
@@ -65,12 +70,16 @@ async def world(
 
 
 async def _database(
-    stack: AsyncExitStack, folder: Path, binary: Path | None, faults: Faults
+    stack: AsyncExitStack, folder: Path, binary: Path | None, faults: Faults, copy: Path | None
 ) -> tuple[str, str, Proxy | None]:
     """Give the database's own address, the address at which a run reaches it, and what stands between the two."""
+    place = folder / "database" / sqld.PLACE if binary else folder / "database.db"
+    if copy:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        shutil.move(copy, place)
     if binary is None:
-        (folder / "database.db").touch()
-        return (file := f"file:{folder / 'database.db'}"), file, None
+        place.touch()
+        return (file := f"file:{place}"), file, None
     direct = await stack.enter_async_context(sqld.serve(binary, folder / "database"))
     proxy = Proxy(direct, faults)
     return direct, await _served(stack, proxy.application()), proxy

@@ -1,0 +1,53 @@
+"""Where nothing is migrated: prove that the new code can run on the schema as it is."""
+
+from dataclasses import dataclass
+
+from steps.support import proving
+from steps.support.engine.step import Check, Done, Failed
+from steps.support.looking import looked
+from steps.support.proof.proof import Proof
+from steps.support.release import Release
+from steps.support.retry import insist
+from steps.support.stage import Stage
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """The schema, and the proof that was made on a copy of it."""
+
+    schema: str
+    proof: Proof
+
+
+@dataclass(frozen=True, slots=True)
+class SchemaContract(Check[Seen]):
+    """contract/old.sql and contract/new.sql, on a copy of production."""
+
+    release: Release
+    name = "schema_contract"
+
+    async def look(self, stage: Stage) -> Seen:
+        """Try every statement of both on a copy. Raises Refused with the one that fails."""
+        schema = await looked(stage.turso.schema)
+        return Seen(schema, await proving.proved(stage.turso, self.release))
+
+    def settle(self, release: Release, seen: Seen) -> Release:
+        """Keep the proof."""
+        return proving.settled(release, seen.proof)
+
+    def plan(self, seen: Seen) -> str:
+        """Say what was tried, and on what."""
+        change = self.release.change
+        tried = f"{len(change.old_code)} and {len(change.new_code)} statements of the old and the new code run"
+        return f"nothing to migrate; {tried} on {seen.proof.engine}, on a copy\n{proving.told(seen.proof)}"
+
+    def facts(self, seen: Seen) -> dict[str, object]:
+        """Give the proof."""
+        return proving.facts(seen.proof)
+
+    async def act(self, stage: Stage, seen: Seen) -> Done:
+        """See that the schema is still the one on which the new code was tried."""
+        if await insist(stage.turso.schema) != seen.schema:
+            cause = "it is not the one on which the new code was tried"
+            raise Failed("reading", "the schema", cause, "Somebody changed it meanwhile: settle it with them.")
+        return Done("the schema is the one that was tried")

@@ -1,0 +1,115 @@
+"""What speaks against a change, from everything that its rehearsal saw."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from steps.support.proof import schema_diff
+from steps.support.proof.lint import lint, proved_harmless
+from steps.support.proof.moment import Moment
+from steps.support.proof.objection import Objection, Weight, accepted
+from steps.support.proof.rehearsal import Rehearsed
+from steps.support.proof.round_trip import unexplained, unregained, unreturned
+from steps.support.proof.rows_found import TableDiff
+from steps.support.proof.rows_held import held
+from steps.support.proof.schema_parts import Table
+from steps.support.proof.schema_sequences import lowered
+from steps.support.proof.schema_text import Name
+from steps.support.sql_folder import DatabaseChange
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What speaks against a change, sorted: what refuses it, what is printed, what is harmless, and what was accepted.
+
+    `lossless`: whether everything came back on the way back.
+    """
+
+    errors: tuple[Objection, ...]
+    warnings: tuple[Objection, ...]
+    notes: tuple[Objection, ...]
+    accepted: tuple[Objection, ...]
+    lossless: bool
+
+
+def judged(seen: Rehearsed, change: DatabaseChange) -> Judgement:
+    """Judge a rehearsal by all rules; what is lost comes first."""
+    returning = [*_returning(seen)]
+    found = [*_there(seen, change), *returning, *_scripts(seen, change), *_by_hand(seen), *seen.failures]
+    weighed = accepted(dict.fromkeys(found), dict(change.allowed))
+    sorted_out = {weight: tuple(each for each in weighed if each.weight is weight) for weight in Weight}
+    came_back = seen.returned is not None and not any(each.weight is Weight.ERROR for each in returning)
+    errors, warnings, notes, fine = sorted_out.values()
+    return Judgement(errors, warnings, notes, fine, came_back)
+
+
+def _there(seen: Rehearsed, change: DatabaseChange) -> Iterator[Objection]:
+    """Object to what the migration does to schema, sequences and rows."""
+    if seen.there is None or seen.moved is None:
+        return
+    lost_values = held(seen.moved, change.changes)
+    told = {each.place for each in lost_values}
+    yield from lost_values
+    yield from _worse(seen.before, seen.there)
+    in_schema = schema_diff.objections(seen.before.schema, seen.there.schema)
+    yield from (each for each in in_schema if each.place not in told)
+
+
+def _returning(seen: Rehearsed) -> Iterator[Objection]:
+    """Object to what does not come back, or not a second time."""
+    if seen.back is not None and seen.unreturned is not None:
+        yield from schema_diff.round_trip(seen.before.schema, seen.back.schema)
+        yield from unreturned(seen.unreturned)
+        yield from _worse(seen.before, seen.back)
+    if seen.there is not None and seen.again is not None:
+        yield from _again(seen.there, seen.again)
+    if seen.moved is not None and seen.written is not None and seen.returned is not None:
+        yield from unexplained(seen.moved, seen.written, seen.returned)
+    if seen.written is not None and seen.regained is not None:
+        yield from unregained(seen.written, seen.regained)
+
+
+def _worse(before: Moment, after: Moment) -> Iterator[Objection]:
+    yield from (each for each in after.broken if each not in before.broken)
+    yield from lowered(before.sequences, after.sequences)
+
+
+def _again(there: Moment, again: Moment) -> Iterator[Objection]:
+    for each in schema_diff.schema_diff(there.schema, again.schema):
+        cause = f"{each.words}, when the change is made again after a rollback"
+        yield Objection("", each.place, cause, "Have migrate.sql make the same of what rollback.sql leaves.")
+
+
+def _scripts(seen: Rehearsed, change: DatabaseChange) -> Iterator[Objection]:
+    """Object to what the scripts say; what the rehearsal shows to be harmless is a note."""
+    migrate, rollback = change.scripts
+    yield from proved_harmless(lint(migrate, seen.before.facts), _unharmed(seen.before, seen.there, seen.moved))
+    if seen.there is not None:
+        objections = lint(rollback, seen.there.facts)
+        yield from proved_harmless(objections, _unharmed(seen.before, seen.back, seen.unreturned))
+
+
+def _unharmed(before: Moment, after: Moment | None, rows: Mapping[str, TableDiff] | None) -> list[str]:
+    """Name the tables that kept their rows and their references."""
+    if after is None or rows is None:
+        return []
+    now = {table.name: table for table in after.schema.tables}
+    return [str(table.name) for table in before.schema.tables if _is_unharmed(table, now.get(table.name), rows)]
+
+
+def _is_unharmed(table: Table, now: Table | None, rows: Mapping[str, TableDiff]) -> bool:
+    found = rows.get(Name(table.name).lower())
+    kept = found is not None and not found.removed and not found.changed
+    return kept and now is not None and table.foreign_keys == now.foreign_keys
+
+
+def _by_hand(seen: Rehearsed) -> Iterator[Objection]:
+    """Warn of what each script takes along where nobody switches foreign keys off."""
+    for name, losses in seen.by_hand.items():
+        for each in losses:
+            cause = f"run by hand, {name} loses this: {each.cause}"
+            yield replace(each, rule="by-hand", cause=cause, weight=Weight.WARNING)
+
+
+def listed(lines: Iterable[str]) -> str:
+    """Write lines one below the other."""
+    return "".join(f"\n- {line}" for line in lines)

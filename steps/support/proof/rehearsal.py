@@ -1,0 +1,229 @@
+"""The whole life of a change, on a copy: there, back, there again, with the app writing in between, and back again.
+
+Each beat is what production would be asked, in the same transaction. Where one of them fails there, it runs once more
+by itself, so that everything else that it loses can be named too.
+"""
+
+import asyncio
+import shutil
+from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from steps.support.gateways.answers import Rejected
+from steps.support.gateways.database import Statement, Value
+from steps.support.gateways.guards import Guards
+from steps.support.gateways.ledger import Attempt, Lease
+from steps.support.gateways.turso import Migrated, Turso
+from steps.support.proof.contract import Answers, Asked, asked
+from steps.support.proof.engine import Engine, placed, settled
+from steps.support.proof.moment import Moment, moment
+from steps.support.proof.objection import Objection
+from steps.support.proof.rows import row_diff
+from steps.support.proof.rows_cascades import cascades
+from steps.support.proof.rows_found import TableDiff
+from steps.support.sql_folder import MIGRATE, ROLLBACK, WRITES, DatabaseChange, SqlCheck
+from steps.support.waiting import waiting_for
+
+Result = TypeVar("Result")
+Diff = Mapping[str, TableDiff]
+
+ENGINE = Statement(
+    "SELECT sqlite_version() AS version, (SELECT foreign_keys FROM pragma_foreign_keys) AS foreign_keys",
+    name="the engine's version, and whether foreign keys are on",
+)
+FOLLOWED = 10_000  # rows of a table that writes.sql may change: each is followed there and back
+LOCKED = 24 * 3600.0  # seconds that the lock on the copy is held
+MEND = "Mend it, or what it found, on a copy: production would have refused it too, and been left as it was."
+MEND_WRITES = "Have the new schema take what the app writes, or mend writes.sql."
+
+
+@dataclass(frozen=True, slots=True)
+class Rehearsed:
+    """What a rehearsal saw. What it did not come to is None; `failures` say why.
+
+    `engine`: what the target was asked of itself, too. `seconds`: of each beat, by its name. Moments: `before`, then
+    `there`, `back` and `again`. Rows: `moved` from before to there, `unreturned` from before to back. `written` is what
+    writes.sql did on the new schema; `returned` what became of that on the old one, compared with before; `regained` on
+    the new one once more. `by_hand`: what a script loses, by its name, where it runs as it stands, with the engine's
+    own settings.
+    """
+
+    engine: Mapping[str, Value]
+    before: Moment
+    asked_before: Answers
+    asked_after: Answers
+    seconds: Mapping[str, float]
+    failures: tuple[Objection, ...]
+    migrated: Migrated | None = None
+    moved: Diff | None = None
+    there: Moment | None = None
+    unreturned: Diff | None = None
+    back: Moment | None = None
+    again: Moment | None = None
+    written: Diff | None = None
+    returned: Diff | None = None
+    regained: Diff | None = None
+    by_hand: Mapping[str, Sequence[Objection]] = field(default_factory=dict)
+
+
+class _Stopped(Exception):  # noqa: N818 - no error: the rehearsal has come as far as it can
+    """A beat failed in every way, so that what follows it has nothing to stand on."""
+
+
+async def rehearsed(before: Path, change: DatabaseChange, guards: Guards, engine: Engine, folder: Path) -> Rehearsed:
+    """Rehearse a change on a copy of the file `before`, in a folder that is there. Raises what the engine raises."""
+    live, after = await placed(before, folder / "live"), folder / "after.db"
+    async with engine.opened(folder / "live") as database:
+        course = _Course(Turso(database), change, guards, before, live, after)
+        found = await course.run()
+    await asyncio.to_thread(shutil.rmtree, folder / "live")
+    scripts = {MIGRATE: (before, change.migrate), ROLLBACK: (after, change.rollback)}
+    by_hand = {name: await _by_hand(*scripts[name], engine, folder / "hand") for name in course.alone}
+    return Rehearsed(**found, by_hand=by_hand)
+
+
+async def _by_hand(file: Path, statements: Sequence[Statement], engine: Engine, folder: Path) -> Sequence[Objection]:
+    """Run a script as it stands, the way a shell sends it, and name what foreign keys take along then."""
+    waiting_for("rehearsal: what would be lost if it were run by hand")
+    live = await placed(file, folder)
+    async with engine.opened(folder) as database:
+        await database.trial(statements, keep=True)
+        diff = await asyncio.to_thread(row_diff, file, settled(live))
+        found = await asyncio.to_thread(cascades, file, live, diff)
+    await asyncio.to_thread(shutil.rmtree, folder)
+    return found
+
+
+class _Course:
+    """One rehearsal on its way; `alone` are the scripts that also run where nobody switches foreign keys off."""
+
+    def __init__(  # noqa: PLR0913, PLR0917 - what a rehearsal is made of
+        self, turso: Turso, change: DatabaseChange, guards: Guards, before: Path, live: Path, after: Path
+    ) -> None:
+        self.alone: list[str] = []
+        self._turso, self._change, self._guards = turso, change, guards
+        self._before, self._live, self._after = before, live, after
+        self._seconds: dict[str, float] = {}
+        self._failures: list[Objection] = []
+        self._attempts, self._as_in_production = 0, True
+
+    async def run(self) -> dict[str, Any]:
+        """Give everything that came of it, by the names of what Rehearsed has."""
+        found: dict[str, Any] = {"engine": (await self._turso.read(ENGINE)).records[0]}
+        found["before"] = await asyncio.to_thread(moment, self._before)
+        found["asked_before"] = found["asked_after"] = await self._asked()
+        with suppress(_Stopped):
+            async for name, value in self._beats() if self._change.migrate else _nothing():
+                found[name] = value  # noqa: PERF403 - what came before a stop counts
+        return {**found, "seconds": self._seconds, "failures": tuple(self._failures)}
+
+    async def _beats(self) -> AsyncIterator[tuple[str, Any]]:
+        lease = await self._locked()
+        await self._try_alone(MIGRATE, self._change.migrate)
+        yield "migrated", await self._migrate("migrate", lease)
+        await self._timed("verify", self._ask(self._change.verify))
+        yield "asked_after", await self._asked()
+        yield "there", await self._moment()
+        yield "moved", await self._diff(self._before)
+        await self._roll_back("rollback", lease)
+        await self._timed("verify rollback", self._ask(self._change.verify_rollback))
+        yield "back", await self._moment()
+        yield "unreturned", await self._diff(self._before)
+        await self._migrate("migrate again", lease)
+        yield "again", await self._moment()
+        await asyncio.to_thread(shutil.copyfile, self._live, self._after)
+        await self._try_alone(ROLLBACK, self._change.rollback)
+        await self._write()
+        yield "written", await self._diff(self._after, FOLLOWED)
+        await self._roll_back("rollback after writes", lease)
+        yield "returned", await self._diff(self._before, FOLLOWED)
+        await self._migrate("migrate after writes", lease)
+        yield "regained", await self._diff(self._after, FOLLOWED)
+
+    async def _asked(self) -> Answers:
+        return await self._timed(
+            "contract", asked(self._turso.database, Asked(self._change.old_code, self._change.new_code))
+        )
+
+    async def _moment(self) -> Moment:
+        return await asyncio.to_thread(moment, settled(self._live))
+
+    async def _diff(self, since: Path, keep: int = 0) -> Diff:
+        return await self._timed("comparing rows", asyncio.to_thread(row_diff, since, settled(self._live), keep))
+
+    async def _locked(self) -> Lease:
+        """Take the lock of the copy, whoever held it where the copy was taken."""
+        run, mine = "rehearsal", ("the rehearsal", "this machine")
+        holder = await self._turso.lock(run, *mine, LOCKED)
+        if holder and holder.run != run:
+            await self._turso.unlock(holder.run)
+            holder = await self._turso.lock(run, *mine, LOCKED)
+        return Lease(run, holder.token if holder else 0)
+
+    async def _try_alone(self, name: str, statements: Sequence[Statement]) -> None:
+        if await self._timed(f"{name} by hand", self._turso.database.trial(statements)) is None:
+            self.alone.append(name)
+
+    async def _migrate(self, beat: str, lease: Lease) -> Migrated | None:
+        """Migrate as production would; where that fails, run the script by itself."""
+        self._attempts += 1
+        attempt = Attempt(f"rehearsal-{self._attempts}", "", "", "", await self._turso.schema())
+        if self._as_in_production:
+            try:
+                return await self._timed(beat, self._turso.migrate(self._change, attempt, self._guards, lease))
+            except Rejected as error:
+                self._fail(error.subject, f"{error.cause}, in the beat {beat!r}")
+        await self._by_itself(beat, self._change.migrate)
+        return None
+
+    async def _roll_back(self, beat: str, lease: Lease) -> None:
+        """Roll back as production would; where that fails, run the script by itself."""
+        marker = await self._turso.marker(f"rehearsal-{self._attempts}")
+        if self._as_in_production and marker:
+            try:
+                undone = self._turso.roll_back(marker, self._change.rollback, self._change.verify_rollback, lease)
+                await self._timed(beat, undone)
+            except Rejected as error:
+                self._fail(error.subject, f"{error.cause}, in the beat {beat!r}")
+            else:
+                return
+        await self._by_itself(beat, self._change.rollback)
+
+    async def _by_itself(self, beat: str, statements: Sequence[Statement]) -> None:
+        """Run a script with nothing round it but a transaction with foreign keys off."""
+        try:
+            await self._timed(beat, self._turso.database.transaction(statements))
+        except Rejected as error:
+            raise _Stopped from error
+
+    async def _write(self) -> None:
+        if error := await self._timed("writes", self._turso.database.trial(self._change.writes, keep=True)):
+            self._failures.append(Objection("", WRITES, f"what the app writes cannot be written: {error}", MEND_WRITES))
+            raise _Stopped
+
+    async def _ask(self, checks: Sequence[SqlCheck]) -> None:
+        """Ask checks once more, as the step after the commit does; what they must say stands in the transaction."""
+        for check in checks:
+            with suppress(Rejected):
+                await self._turso.read(check.statement)
+
+    def _fail(self, place: str, cause: str) -> None:
+        self._failures.append(Objection("", place, cause, MEND))
+        self._as_in_production = False
+
+    async def _timed(self, beat: str, work: Awaitable[Result]) -> Result:
+        waiting_for(f"rehearsal: {beat}")
+        began = asyncio.get_running_loop().time()
+        result = await work
+        took = asyncio.get_running_loop().time() - began
+        self._seconds[beat] = self._seconds.get(beat, 0.0) + took
+        return result
+
+
+async def _nothing() -> AsyncIterator[tuple[str, Any]]:
+    """There is nothing to migrate, so there are no beats."""
+    return
+    yield  # it is what makes this a generator

@@ -1,0 +1,170 @@
+"""Whether everything came back: all that was there before, and all that the app wrote in between.
+
+What the app wrote on the new schema is followed row by row. On the old schema each of its rows must be there again,
+under its key, with the same values in the columns that both schemas have; columns that only the old one has follow from
+the new ones, so they may change with such a row, and with no other. Back on the new schema all is as it was written.
+"""
+
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from steps.support.gateways.database import Value
+from steps.support.proof.objection import Objection
+from steps.support.proof.rows_found import Key, Kind, Row, TableDiff
+from steps.support.proof.rows_shown import shown
+from steps.support.proof.schema_text import folded
+
+Diff = Mapping[str, TableDiff]
+
+WRITTEN_LOST = "written-lost"
+
+_BACK = "Have rollback.sql give back exactly what was there before; what migrate.sql takes away it has to keep."
+_KEEP = "Have rollback.sql take over what was written since."
+_AGAIN = "Have rollback.sql keep it in an _orchestrate_kept_ table, and migrate.sql take it from there."
+_SMALLER = "Have writes.sql touch fewer rows: it is a sample of what the app writes."
+
+
+def unreturned(back: Diff) -> Iterator[Objection]:
+    """Name every row that is not as it was before, by column, with a sample."""
+    for found in back.values():
+        if found.total:
+            counts = {"removed": found.removed, "added": found.added}
+            said = [f"{count:,} rows {what}" for what, count in counts.items() if count]
+            said += [f"{column} is another in {count:,} rows" for column, count in found.columns.items()]
+            sample = f", for example {found.samples[0]}" if found.samples else ""
+            yield Objection("", found.name, f"after the rollback {', '.join(said)}{sample}", _BACK)
+
+
+def unexplained(moved: Diff, written: Diff, returned: Diff) -> Iterator[Objection]:
+    """Name what of the written rows is not there after the rollback, and what is not as before for no reason.
+
+    All three are comparisons: before with there, there with written, before with back.
+    """
+    for name, found in returned.items():
+        wrote = written.get(name, TableDiff(found.name, None, None))
+        if _too_many(wrote):
+            yield Objection("", found.name, f"writes.sql changes {wrote.total:,} rows", _SMALLER)
+        elif _too_many(found):
+            cause = f"after writes and rollback {found.total:,} rows are not as before; {wrote.total:,} were written"
+            yield Objection("", found.name, cause, _BACK)
+        elif _without_key(found) or _without_key(wrote):
+            yield from _as_many(found, wrote)
+        else:
+            yield from _followed(found, wrote, _Way.of(moved.get(name)))
+
+
+def unregained(written: Diff, regained: Diff) -> Iterator[Objection]:
+    """Name what of the written rows is not as written once the change is made again; both are compared with there."""
+    for name, wrote in written.items():
+        found = regained.get(name, TableDiff(wrote.name, None, None))
+        rows = Counter(map(_content, found.rows))
+        by_key = {row.key: row for row in found.rows if row.key}
+        gone = [row for row in wrote.rows if not (rows[_content(row)] or _holds(by_key.get(row.key), row))]
+        if gone:
+            cause = f"{len(gone):,} of {wrote.total:,} rows that were written are not so after migrating again"
+            yield Objection(WRITTEN_LOST, wrote.name, f"{cause}, for example {_told(gone[0])}", _AGAIN)
+
+
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """What the migration did to a table: columns that one side alone has, values it changed, and rows, where known."""
+
+    only_before: Collection[str] = ()
+    only_after: Collection[str] = ()
+    changed: Collection[str] = ()
+    rows: Mapping[Key, Row] | None = None
+
+    @classmethod
+    def of(cls, moved: TableDiff | None) -> "_Way":
+        if moved is None:
+            return cls()
+        only_before = {folded(column.name) for column in moved.only_before}
+        rows = None if _too_many(moved) else {row.key: row for row in moved.rows}
+        return cls(only_before, {*map(folded, moved.only_after)}, {*map(folded, moved.columns)}, rows)
+
+    def common(self, row: Row) -> dict[str, Value]:
+        """Give the values of a written row that mean the same on both sides."""
+        mine = (self.rows or {}).get(row.key)
+        converted = self.changed if self.rows is None or row.kind is Kind.ADDED else mine.new if mine else ()
+        return {name: value for name, value in row.new.items() if name not in {*self.only_after, *converted}}
+
+    def touches(self, row: Row) -> bool:
+        """Say whether the migration makes or takes away the row of this key, so that nothing follows from it."""
+        mine = (self.rows or {}).get(row.key)
+        return mine is not None and mine.kind is not Kind.CHANGED
+
+
+def _followed(found: TableDiff, wrote: TableDiff, way: _Way) -> Iterator[Objection]:
+    there, since = ({row.key: row for row in each.rows} for each in (found, wrote))
+    lost = [row for row in wrote.rows if not _kept(row, there.get(row.key), way)]
+    if lost:
+        cause = f"{len(lost):,} of {wrote.total:,} rows that the app wrote are not so after the rollback"
+        yield Objection("", found.name, f"{cause}, for example {_told(lost[0])}", _KEEP)
+    strange = [row for row in found.rows if not _explained(row, since.get(row.key), way)]
+    if strange:
+        cause = f"{len(strange):,} rows that the app did not write are not as before after the rollback"
+        yield Objection("", found.name, f"{cause}, for example {_told(strange[0])}", _BACK)
+
+
+def _kept(wrote: Row, there: Row | None, way: _Way) -> bool:
+    """Say whether a written row is there on the old schema, in the columns that mean the same on both."""
+    if way.touches(wrote):
+        return True
+    common = way.common(wrote)
+    if there is None:
+        return wrote.kind is Kind.CHANGED and not common
+    if there.kind is not wrote.kind:
+        return False
+    needed = common.keys() & there.new.keys() if wrote.kind is Kind.ADDED else common.keys()
+    return all(name in there.new and _equal(there.new[name], common[name]) for name in needed)
+
+
+def _explained(row: Row, wrote: Row | None, way: _Way) -> bool:
+    """Say whether a row that is not as before is so because of what was written."""
+    if wrote is None or wrote.kind is not row.kind:
+        return False
+    return row.kind is not Kind.CHANGED or row.new.keys() <= {*wrote.new, *way.only_before}
+
+
+def _holds(row: Row | None, wrote: Row) -> bool:
+    """Say whether a row is what was written, whatever else of it is another."""
+    if row is None or row.kind is not wrote.kind:
+        return False
+    return all(name in row.new and _equal(row.new[name], value) for name, value in wrote.new.items())
+
+
+def _as_many(found: TableDiff, wrote: TableDiff) -> Iterator[Objection]:
+    """Compare numbers where no key tells rows apart."""
+    if (found.added, found.removed) != (wrote.added, wrote.removed):
+        by_app = f"the app added {wrote.added:,} rows and removed {wrote.removed:,}"
+        cause = f"{by_app}; after the rollback {found.added:,} are added and {found.removed:,} removed"
+        yield Objection("", found.name, cause, _KEEP)
+
+
+def _too_many(found: TableDiff) -> bool:
+    return found.total > len(found.rows)
+
+
+def _without_key(found: TableDiff) -> bool:
+    return any(not row.key for row in found.rows)
+
+
+def _content(row: Row) -> tuple[Kind, Key, frozenset[tuple[str, type, Value]]]:
+    values = row.old if row.kind is Kind.REMOVED and not row.key else row.new
+    return row.kind, row.key, frozenset((name, type(value), value) for name, value in values.items())
+
+
+def _equal(one: Value, other: Value) -> bool:
+    return type(one) is type(other) and one == other
+
+
+def _told(row: Row) -> str:
+    keys = [f"{name} {shown(name, value, is_key=True)}" for name, value in row.key]
+    values = row.old if row.kind is Kind.REMOVED else row.new
+    others = [f"{name} {shown(name, value)}" for name, value in _few(values, row.key)]
+    return f"{row.kind} {', '.join([*keys, *others])}"
+
+
+def _few(values: Mapping[str, Value], key: Key) -> Sequence[tuple[str, Value]]:
+    return [each for each in values.items() if each[0] not in dict(key)][:4]

@@ -1,0 +1,219 @@
+"""What the proof means for a release: its order, what it refuses before anything is touched, and what is kept of it."""
+
+import gzip
+import hashlib
+import shutil
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from steps.support.sql_folder import split
+from tests.release.conftest import FAILING, ROOT, Ending, Production
+from tests.release.test_rehearsal import rehearse, reports
+
+pytestmark = pytest.mark.anyio
+
+SEED = ROOT / "tests" / "proof"
+
+EXPANDING = {  # only adds what the new code needs, so that it has to be there first
+    "migrate.sql": """-- name: notes
+CREATE TABLE notes (id INTEGER PRIMARY KEY, system_id INTEGER NOT NULL REFERENCES systems(id) ON DELETE CASCADE, note TEXT NOT NULL);
+CREATE INDEX notes_system_idx ON notes (system_id);
+CREATE TABLE IF NOT EXISTS _orchestrate_kept_notes (id INTEGER, system_id INTEGER, note TEXT);
+INSERT INTO notes SELECT id, system_id, note FROM _orchestrate_kept_notes;
+DROP TABLE _orchestrate_kept_notes;
+""",
+    "rollback.sql": """CREATE TABLE _orchestrate_kept_notes AS SELECT * FROM notes;
+DROP TABLE notes;
+""",
+    "verify.sql": "-- check: no note of nobody\nSELECT id FROM notes WHERE system_id NOT IN (SELECT id FROM systems);\n",
+    "verify_rollback.sql": "-- check: no notes\nSELECT 1 FROM sqlite_schema WHERE name = 'notes';\n",
+    "writes.sql": "-- nothing yet\n",
+}
+NEEDS_NOTES = "\nSELECT id, system_id, note FROM notes;\n"
+UNTOUCHED = dict.fromkeys(
+    ("migrate.sql", "rollback.sql", "verify.sql", "verify_rollback.sql", "writes.sql"), "-- nothing\n"
+)
+
+
+def changed(folder: Path, files: dict[str, str], needs: str = "") -> Path:
+    """Make a SQL folder of these files, whose new code is the old one with a question more."""
+    shutil.copytree(ROOT / "sql", folder)
+    for name, text in files.items():
+        (folder / name).write_text(text)
+    old = (folder / "contract" / "old.sql").read_text()
+    (folder / "contract" / "new.sql").write_text(old + needs)
+    return folder
+
+
+async def refused(production: Production, *words: str, **extra: str) -> Ending:
+    """See a release refused with these words, and nothing touched."""
+    before = await production.state()
+    ending = await production.release(react=None, **extra)
+    assert (ending.code, ending.report["verdict"]) == (3, "refused"), ending.report
+    for word in words:
+        assert word in ending.report["cause"] + ending.report["next_action"]
+    assert await production.state() == before
+    assert "Traceback" not in ending.said
+    return ending
+
+
+async def test_the_schema_goes_first_where_the_new_code_needs_it(production: Production, tmp_path: Path) -> None:
+    """Where builds wait, a change that the old code bears and the new code needs is made before the code goes live."""
+    production.sql_folder = changed(tmp_path / "sql", EXPANDING, NEEDS_NOTES)
+    production.world.platform.auto_assign = False
+    ending = await production.release()
+    assert (ending.code, ending.report["verdict"]) == (0, "deployed"), ending.report
+    names = list(ending.steps())
+    assert ending.report["order"] == "DATA_FIRST"
+    assert names.index("turso_migration") < names.index("activation")
+    assert await production.sql("SELECT code_order FROM _orchestrate_migrations") == [("DATA_FIRST",)]
+
+
+async def test_it_comes_back_in_the_other_direction(production: Production, tmp_path: Path) -> None:
+    """A release that went schema first and failed late has code and schema of before again, the code before the schema."""
+    production.sql_folder = changed(tmp_path / "sql", EXPANDING, NEEDS_NOTES)
+    production.world.platform.auto_assign = False
+    before = await production.state()
+    ending = await production.release(health=FAILING)
+    assert (ending.code, ending.report["verdict"]) == (1, "rolled_back"), ending.report
+    undone = list(ending.steps("undo"))
+    assert undone.index("activation") < undone.index("turso_migration")
+    assert await production.state() == before
+
+
+async def test_the_schema_cannot_go_first_where_code_goes_live_by_itself(
+    production: Production, tmp_path: Path
+) -> None:
+    """With auto-assign on, the same change has no order: both reasons are told, and both ways out."""
+    production.sql_folder = changed(tmp_path / "sql", EXPANDING, NEEDS_NOTES)
+    words = (
+        "not CODE_FIRST",
+        "no such table: notes",
+        "not DATA_FIRST",
+        "auto-assign is on",
+        "auto-assign of production",
+    )
+    await refused(production, *words)
+
+
+async def test_code_alone_is_refused_where_the_schema_lacks_what_it_needs(
+    production: Production, tmp_path: Path
+) -> None:
+    """A table that the new code needs and nobody makes, the outage of the day, is named before the push."""
+    production.sql_folder = changed(tmp_path / "sql", UNTOUCHED, NEEDS_NOTES)
+    await refused(production, "no such table: notes", "contract/new.sql", "migrate.sql")
+
+
+async def test_code_alone_is_released_where_it_can_run(production: Production, tmp_path: Path) -> None:
+    """Nothing is migrated and no marker is written, but both versions of the code were tried on a copy."""
+    production.sql_folder = changed(tmp_path / "sql", UNTOUCHED)
+    ending = await production.release()
+    assert (ending.code, ending.report["verdict"]) == (0, "deployed"), ending.report
+    assert "turso_migration" not in ending.steps()
+    assert ending.steps()["schema_contract"] == "done"
+    assert await production.sql("SELECT count(*) FROM _orchestrate_migrations") == [(0,)]
+
+
+async def test_a_change_that_loses_data_does_not_begin(production: Production, tmp_path: Path) -> None:
+    """The change that emptied readings is refused with what it loses; neither the branch nor the database has moved."""
+    scripts = {name: (SEED / f"seed_{name}").read_text() for name in ("migrate.sql", "rollback.sql")}
+    checks = dict.fromkeys(("verify.sql", "verify_rollback.sql"), "SELECT 1 WHERE 0;\n")
+    production.sql_folder = changed(tmp_path / "sql", {**scripts, **checks})
+    ending = await refused(
+        production, "user_id", "timezone_offset", "readings.system_id -> systems(id) ON DELETE CASCADE"
+    )
+    assert [event["event"] for event in ending.events if event["event"] == "begun"] == []
+
+
+async def test_a_change_that_was_edited_after_it_was_applied(production: Production, tmp_path: Path) -> None:
+    """Under the name of an applied change another content is not run; that it was edited is said."""
+    production.sql_folder = changed(tmp_path / "sql", EXPANDING, NEEDS_NOTES)
+    production.world.platform.auto_assign = False
+    first = await production.release()
+    assert first.code == 0, first.report
+    (production.sql_folder / "migrate.sql").write_text(EXPANDING["migrate.sql"] + "-- edited\n")
+    identity = ("-c", "user.name=t", "-c", "user.email=t@example.invalid")
+    await production.git(*identity, "commit", "--quiet", "--allow-empty", "-m", "more", where=production.world.checkout)
+    await refused(production, "already applied", first.report["run_id"], "edited since")
+
+
+async def test_a_release_that_will_not_fit_does_not_begin(production: Production) -> None:
+    """What the steps expect is held against limits and budget before the clock, with both figures."""
+    limits = "turso_migration = 0.5\nhealth_checks = 5\nvercel_deployment = 20"
+    await refused(production, "turso_migration will take 1.0 s, and 0.5 s are allowed", limits=limits)
+
+
+async def test_a_copy_that_is_too_big_is_refused(production: Production) -> None:
+    """Where a copy may not take what it takes, the figures and the setting that allows more are told."""
+    await refused(production, "rehearsal.most_bytes allows 1,000", rehearsal="most_bytes = 1000")
+
+
+async def test_the_report_keeps_the_proof(production: Production) -> None:
+    """Engine, times, losses, contract, changes, forecast and the backup with its digest are in the report."""
+    report = (await production.release("--dry-run")).report
+    rehearsal = report["rehearsal"]
+    assert rehearsal["engine"].startswith("sqld 0.24")
+    assert rehearsal["lossless"] is True
+    assert rehearsal["warnings"] == []
+    assert 0 < rehearsal["migrate_seconds"] < 5
+    assert 0 < rehearsal["rollback_seconds"] < 5
+    assert report["changes"]["rows"]["systems"]["changed"] == 2
+    assert report["contract"]["new code on the old schema"] == []
+    assert report["forecast"]["seconds"] > 0 < report["forecast"]["undo_seconds"]
+    backup = Path(report["backup"]["path"])
+    assert backup.parent == production.folder / "runs" / report["run_id"]
+    kept = {path.name: path.read_bytes() for path in backup.parent.glob("*")}
+    assert kept.keys() == {"journal.jsonl", "report.json", backup.name}
+    assert hashlib.sha256(kept[backup.name]).hexdigest() == report["backup"]["sha256"]
+    assert b"INSERT INTO systems VALUES(1," in gzip.decompress(kept[backup.name])
+
+
+@pytest.fixture
+def own_database(tmp_path: Path) -> Path:
+    """Give a SQLite file of the shape before the change, as an operator would have it."""
+    file = tmp_path / "own.db"
+    text = (ROOT / "sql" / "sample.sql").read_text().replace("n < 20159", "n < 119")
+    with closing(sqlite3.connect(file)) as database:
+        for statement in split(text, "sample.sql"):
+            database.execute(statement.sql)
+        database.commit()
+    return file
+
+
+@pytest.mark.usefixtures("sqld_binary")
+@pytest.mark.parametrize("kind", ["file", "dump"])
+def test_it_rehearses_on_a_copy_of_ones_own(tmp_path: Path, own_database: Path, kind: str) -> None:
+    """With --copy the rehearsal is one of the operator's own data, which is not touched."""
+    given = own_database
+    if kind == "dump":
+        given = tmp_path / "own.sql"
+        with closing(sqlite3.connect(own_database)) as database:
+            given.write_text("\n".join(database.iterdump()))
+    before = given.read_bytes()
+    ran = rehearse(tmp_path, "--copy", str(given))
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    well, back = reports(tmp_path)
+    assert (well["verdict"], back["verdict"]) == ("rehearsed", "rolled_back")
+    assert well["backup"]["rows"] == back["backup"]["rows"] < 1000
+    assert given.read_bytes() == before
+
+
+@pytest.mark.usefixtures("sqld_binary")
+def test_a_copy_that_is_not_as_the_change_expects_is_refused(tmp_path: Path, own_database: Path) -> None:
+    """What the change was not written for is found on the copy: here, an index that nobody knew of."""
+    with closing(sqlite3.connect(own_database)) as database:
+        database.execute("CREATE UNIQUE INDEX by_serial ON systems (serial)")
+    ran = rehearse(tmp_path, "--copy", str(own_database))
+    assert ran.returncode == 3, ran.stdout + ran.stderr
+    assert "the indexes of systems are not the ones before this change" in ran.stdout
+
+
+@pytest.mark.parametrize("words", [("--copy", "nowhere.db"), ("--prod", "--copy", "own.db")])
+def test_a_copy_that_makes_no_sense_is_usage(tmp_path: Path, words: tuple[str, ...]) -> None:
+    """A file that is not there, and a copy for a release, are usage: exit code 2."""
+    ran = rehearse(tmp_path, *words)
+    assert ran.returncode == 2
+    assert "--copy" in ran.stderr
