@@ -1,28 +1,25 @@
 """Change the database in one transaction that holds its own proof; going back loses no row written since."""
 
 import asyncio
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
 from steps.support import proving
-from steps.support.engine.step import Change, Done, Failed, Refused
+from steps.support.engine.step import Change, Done, Refused
 from steps.support.gateways import ledger
 from steps.support.gateways.answers import NotSent, Rejected
 from steps.support.gateways.database import Statement
 from steps.support.gateways.ledger import Attempt
-from steps.support.gateways.migration import asserted
-from steps.support.gateways.turso import Row, Turso
+from steps.support.gateways.turso import Turso
 from steps.support.looking import looked
-from steps.support.problem import Problem
 from steps.support.proof.proof import Proof
+from steps.support.proving import refuse_applied, refuse_unparsable
 from steps.support.release import Release
 from steps.support.retry import insist
-from steps.support.sql_folder import DatabaseChange, SqlCheck, read_checks, read_script
+from steps.support.rolling_back import kept, roll_back
 from steps.support.stage import Stage
 
 PING = Statement("SELECT 1", name="a question")
-TOLD = 2.0  # seconds for what is only told
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +47,14 @@ class TursoMigration(Change[Seen]):
 
     async def look(self, stage: Stage) -> Seen:
         """See that the change is not there yet, then prove it on a copy. Raises Refused with all that is against it."""
-        await looked(partial(_refuse_unparsable, stage.turso, self.release.change))
-        await looked(partial(_refuse_applied, stage.turso, self.release.change))
+        await looked(partial(refuse_unparsable, stage.turso, self.release.change))
+        await looked(partial(refuse_applied, stage.turso, self.release.change))
         now, took = await _situation(stage), await _round_trip(stage.turso)
         return Seen(*now, await proving.proved(stage.turso, self.release), took)
 
     async def recheck(self, stage: Stage, seen: Seen) -> None:
         """Look again at all but the copy."""
-        await looked(partial(_refuse_applied, stage.turso, self.release.change))
+        await looked(partial(refuse_applied, stage.turso, self.release.change))
         if await _situation(stage) != (seen.schema, seen.deployment, seen.commit):
             cause = "the schema, or what is live, changed between the plan and the lock"
             raise Refused(self.name, "looked again", cause, "Run again.")
@@ -88,7 +85,7 @@ class TursoMigration(Change[Seen]):
 
     def expects_undo(self, seen: Seen) -> float:
         """Go by the rehearsal: fence, rollback, and looking at what is left."""
-        return max(1.0, proving.in_production(seen.proof, "rollback") + 6 * seen.round_trip)
+        return proving.in_production(seen.proof, "rollback") + 6 * seen.round_trip
 
     async def act(self, stage: Stage, seen: Seen) -> Done:
         """Commit the change. A refusal is certain to have changed nothing; a lost answer is settled by undo."""
@@ -107,10 +104,10 @@ class TursoMigration(Change[Seen]):
         marker = await insist(lambda: stage.turso.fence(self.release.run, self.release.change.name))
         if marker["state"] == ledger.FENCED:
             return Done("nothing of it is in the database, and nothing of it can come any more")
-        await insist(lambda: _roll_back(stage.turso, marker, self.release.run), patience=None)
-        kept = await _kept(stage.turso, marker)
-        shown = "".join(f"; {name}: {len(rows)}" for name, rows in kept.items())
-        return Done(f"{self.release.change.name} is rolled back{shown}", {"kept": kept})
+        await insist(lambda: roll_back(stage.turso, marker, self.release.run), patience=None)
+        waiting = await kept(stage.turso, marker)
+        shown = "".join(f"; {name}: {len(rows)}" for name, rows in waiting.items())
+        return Done(f"{self.release.change.name} is rolled back{shown}", {"kept": waiting})
 
     async def remains(self, stage: Stage, seen: Seen) -> str:
         """Compare the schema with the one before."""
@@ -119,23 +116,6 @@ class TursoMigration(Change[Seen]):
             return f"{self.release.change.name} is applied in {stage.turso.address}"
         same = await insist(stage.turso.schema) == seen.schema
         return "" if same else f"the schema of {stage.turso.address} is not the one before"
-
-
-async def _refuse_unparsable(turso: Turso, change: DatabaseChange) -> None:
-    checks = (*change.verify, *change.verify_rollback)
-    shown = [check.statement for check in checks if check.expects_rows is None]
-    statements = (*change.migrate, *change.rollback, *asserted(checks), *shown)
-    errors = zip(statements, await turso.parse(statements), strict=True)
-    if wrong := [f"{statement.name}: {error}" for statement, error in errors if error]:
-        raise Refused("parsing", "the SQL folder", "; ".join(wrong), "Mend these statements; nothing was run.")
-
-
-async def _refuse_applied(turso: Turso, change: DatabaseChange) -> None:
-    if marker := await turso.applied(change.name):
-        edited = "" if marker["sha256"] == change.sha256 else "; migrate.sql has been edited since"
-        cause = f"it is already applied, by run {marker['attempt']!s}{edited}"
-        remedy = "There is nothing to migrate; give a new change a new `-- name:`."
-        raise Refused("planning", change.name, cause, remedy)
 
 
 async def _situation(stage: Stage) -> tuple[str, str, str]:
@@ -149,31 +129,3 @@ async def _round_trip(turso: Turso) -> float:
     began = asyncio.get_running_loop().time()
     await looked(partial(turso.read, PING))
     return asyncio.get_running_loop().time() - began
-
-
-async def _roll_back(turso: Turso, marker: Row, run: str) -> None:
-    """Roll back once: where an earlier answer was lost, it may be done already."""
-    now = await turso.marker(str(marker["attempt"]))
-    if now and now["state"] == ledger.ROLLED_BACK:
-        return
-    statements = read_script(str(marker["rollback_sql"]), "rollback.sql")
-    try:
-        await turso.roll_back(marker, statements, _checks(marker), await turso.lease(run))
-    except Rejected as error:
-        cause = f"{error.subject}: {error.cause}"
-        raise Failed("rolling back", str(marker["name"]), cause, "The database is as the migration left it.") from None
-
-
-async def _kept(turso: Turso, marker: Row) -> dict[str, list[Row]]:
-    """Ask what the checks only show: rows that the old schema cannot hold and that wait for the next migration."""
-    asked = [check for check in _checks(marker) if check.expects_rows is None]
-    answers: dict[str, list[Row]] = {}
-    with suppress(Problem, TimeoutError):  # only the report wants to know
-        async with asyncio.timeout(TOLD):
-            for check in asked:
-                answers[check.name] = list((await turso.read(check.statement)).records)
-    return {name: rows for name, rows in answers.items() if rows}
-
-
-def _checks(marker: Row) -> tuple[SqlCheck, ...]:
-    return read_checks(str(marker["verify_rollback_sql"]), "verify_rollback.sql")

@@ -215,6 +215,24 @@ REFUSED = {
     "\nVACUUM;": "line 2: VACUUM cannot run",
     "CREATE TEMP TABLE x (y);": "line 1: CREATE TEMP is not offered",
     "create temporary view x AS SELECT 1;": "line 1: CREATE TEMPORARY is not offered",
+    "VACUUM INTO 'copy.db';": "line 1: VACUUM cannot run",
+    "DELETE FROM t;\nBEGIN CONCURRENT;": "line 2: BEGIN inside the script",
+    "ANALYZE;": "line 1: ANALYZE is not offered",
+    "DELETE FROM t;\nanalyze main.t;": "line 2: ANALYZE is not offered",
+    "CREATE TABLE temp.x (y);": "line 1: the schema temp is not offered",
+    "CREATE TABLE temp.x (temp REAL);": "line 1: the schema temp is not offered",
+    'CREATE TABLE IF NOT EXISTS "temp".x (y);': "line 1: the schema temp is not offered",
+    "CREATE TABLE [temp] . x (y);": "line 1: the schema temp is not offered",
+    "CREATE VIEW 'temp'.x AS SELECT 1;": "line 1: the schema temp is not offered",
+    "CREATE TRIGGER `temp`.x AFTER INSERT ON t BEGIN SELECT 1; END;": "line 1: the schema temp is not offered",
+    "DROP TABLE Temp.y;": "line 1: the schema temp is not offered",
+    "drop table if exists temp.y;": "line 1: the schema temp is not offered",
+    "ALTER TABLE temp.y RENAME TO z;": "line 1: the schema temp is not offered",
+    "INSERT INTO temp.z SELECT v FROM t;": "line 1: the schema temp is not offered",
+    "UPDATE OR IGNORE temp.z SET v = 1;": "line 1: the schema temp is not offered",
+    "DELETE FROM temp.z;": "line 1: the schema temp is not offered",
+    "UPDATE t SET v = z.v FROM t AS u, temp.z;": "line 1: the schema temp is not offered",
+    "UPDATE t SET v = (SELECT temp.v FROM temp.z AS temp);": "line 1: the schema temp is not offered",
     "PRAGMA foreign_keys = OFF;": "line 1: PRAGMA foreign_keys sets something",
     "PRAGMA main.user_version(7);": "line 1: PRAGMA user_version sets something",
     "PRAGMA optimize;": "line 1: PRAGMA optimize sets something",
@@ -238,6 +256,24 @@ REFUSED = {
     "UPDATE t SET v = 'FIXME';": "line 1: 'FIXME' was not filled in",
     "UPDATE t SET v = 'xxx';": "line 1: 'xxx' was not filled in",
     "UPDATE t SET v = 'user_xxxx';": "line 1: 'user_xxxx' was not filled in",
+    "UPDATE t SET v = 'user-xxx';": "line 1: 'user-xxx' was not filled in",
+    "UPDATE t SET v = 'user_2xxxxXXXX';": "line 1: 'user_2xxxxXXXX' was not filled in",
+    "UPDATE t SET v = 'xxxxxxxx-xxxx-xxxx';": "line 1: 'xxxxxxxx-xxxx-xxxx' was not filled in",
+    "UPDATE t SET v = 'user_...';": r"line 1: 'user_\.\.\.' was not filled in",
+    "UPDATE t SET v = 'user_…';": "line 1: 'user_…' was not filled in",
+    "UPDATE t SET v = 'PLACEHOLDER';": "line 1: 'PLACEHOLDER' was not filled in",
+    "UPDATE t SET v = 'placeholder';": "line 1: 'placeholder' was not filled in",
+    "UPDATE t SET v = 'user_placeholder';": "line 1: 'user_placeholder' was not filled in",
+    "UPDATE t SET v = 'https://a/PLACEHOLDER_ID';": "line 1: 'https://a/PLACEHOLDER_ID' was not filled in",
+    "UPDATE t SET v = '<owner id>';": "line 1: '<owner id>' was not filled in",
+    "UPDATE t SET v = '<clerk_user_id>';": "line 1: '<clerk_user_id>' was not filled in",
+    "UPDATE t SET v = '<Owner-Id of the site>';": "line 1: '<Owner-Id of the site>' was not filled in",
+    "UPDATE t SET v = '<owner>';": "line 1: '<owner>' was not filled in",
+    "UPDATE t SET v = '{owner}';": r"line 1: '\{owner\}' was not filled in",
+    "UPDATE t SET v = '{ owner.id }';": r"line 1: '\{ owner\.id \}' was not filled in",
+    "UPDATE t SET v = '%s';": "line 1: '%s' was not filled in",
+    "UPDATE t SET v = '%(owner)s';": r"line 1: '%\(owner\)s' was not filled in",
+    "UPDATE t SET v = strftime('%Y', '%s');": "line 1: '%s' was not filled in",
     "-- changes:\nDELETE FROM t;": "line 1: `changes: ` cannot be read",
     "-- changes: t 5 rows\nDELETE FROM t;": "line 1: `changes: t 5 rows` cannot be read",
     "-- changes: t 9..5\nDELETE FROM t;": r"line 1: `changes: t 9..5` cannot be read",
@@ -281,6 +317,20 @@ FINE = [
     'SELECT "?", [:a], `@b` FROM t; -- ? :a @b {{c}} REPLACE_ME TODO',
     "/* COMMIT; {{x}} */ SELECT 1;",
     "CREATE TABLE temp_readings (x); CREATE TABLE commits (x);",
+    "REINDEX t; REINDEX; CREATE TABLE analyze_runs (x);",
+    "CREATE TABLE readings (temp REAL); UPDATE readings SET temp = 1, temporary = 2;",
+    "UPDATE t SET v = (SELECT temp.v FROM readings AS temp WHERE temp.id = 1);",
+    "UPDATE t SET v = main.temp.v FROM main.temp WHERE temp.id = t.id AND t.temp > 1;",
+    "UPDATE t SET v = 'temp.x', w = \"temp.x\"; /* temp.x */ -- ANALYZE; temp.y",
+    "UPDATE t SET v = 'a < b and c > d', w = '<b>', x = '<br />', y = '<p class=\"a b\">', z = '<none>';",
+    "UPDATE t SET v = '<b>bold text</b>', w = 'a <b and c> d', x = '<5 kW>', y = '<a@b.org>', z = '<>';",
+    "UPDATE t SET v = '{\"a\":1}', w = '{}', x = '{ }', y = '{1}', z = json_extract('{}', '$.a');",
+    "UPDATE t SET v = '{F2504E05-4F89-11D3-9A0C-0305E82C3301}', w = 'Hello {name}', x = '{\"name\"}';",
+    "DELETE FROM t WHERE v LIKE '%systems%' OR v LIKE '%s' OR v LIKE '%placeholder%';",
+    "UPDATE t SET v = strftime('%s', 'now'), w = STRFTIME ( '%s', x), y = printf('%s', z), u = format('%s', z);",
+    "UPDATE t SET v = '%system', w = '100%s', x = '%', y = '%Y-%m-%d', z = 'loading ...';",
+    "UPDATE t SET v = 'a placeholder text', w = 'placeholders', x = 'user_xx', y = 'box', z = '...';",
+    'UPDATE t SET "placeholder" = v, [<owner id>] = `{owner}`; -- <owner id> {owner} %s PLACEHOLDER',
     TRIGGER + ";",
     "SELECT 1; -- beside: this is prose",
 ]  # fmt: skip
@@ -291,6 +341,14 @@ def test_what_only_looks_unfit_is_taken(folder: Path, text: str) -> None:
     """Marks and words inside strings, names and comments, and pragmas that read, are no reason to refuse."""
     (folder / "migrate.sql").write_text(text)
     assert read_change(folder).migrate == split(text, "migrate.sql")
+
+
+def test_a_gap_is_said_once(folder: Path) -> None:
+    """What reads as unfinished in more than one way is one finding of its statement."""
+    (folder / "migrate.sql").write_text("UPDATE t SET v = '<YOUR_PLACEHOLDER>', w = 'TODO', x = '%s';\n")
+    assert [each.split(". ")[0] for each in findings(folder)] == [
+        "migrate.sql line 1: <YOUR_PLACEHOLDER> was not filled in"
+    ]
 
 
 @pytest.mark.parametrize("name", SOUND)
@@ -414,6 +472,9 @@ NO_QUESTIONS = {
     "WITH n AS (SELECT 1)\nREPLACE INTO t SELECT * FROM n;": "this REPLACE changes rows",
     "SELECT v FROM t WHERE id = ?;": r"the placeholder \? has no value",
     "SELECT v FROM t WHERE v = 'CHANGE_ME';": "'CHANGE_ME' was not filled in",
+    "SELECT v FROM temp.z;": "the schema temp is not offered",
+    "SELECT v FROM t WHERE v = '<owner id>';": "'<owner id>' was not filled in",
+    "SELECT v FROM t WHERE v = '%s';": "'%s' was not filled in",
     ".tables": ".tables is a command of a shell",
     "BEGIN; SELECT 1; COMMIT;": "BEGIN is no question",
 }
@@ -433,6 +494,8 @@ def test_checks_only_read(folder: Path, name: str, text: str, cause: str) -> Non
     [
         "WITH n AS (SELECT replace('a', 'b', 'c') AS r) SELECT replace(r, 'c', 'd') FROM n",
         'WITH n AS (SELECT 1) SELECT "update" FROM n',
+        "WITH replace AS (SELECT 1) SELECT * FROM replace",
+        "WITH temp AS (SELECT 1 AS v) SELECT temp.v FROM temp WHERE v = strftime('%s', 'now')",
         "select * from pragma_foreign_key_check",
     ],
 )

@@ -4,10 +4,8 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from urllib.parse import urlsplit
 
-import httpx
-
 from steps.support.gateways.git import Git
-from steps.support.gateways.http import LIVENESS
+from steps.support.gateways.http import LIVENESS, client_for
 from steps.support.gateways.site import Site
 from steps.support.gateways.transport import connect
 from steps.support.gateways.turso import Turso
@@ -24,12 +22,9 @@ async def production(settings: Settings) -> AsyncIterator[Stage]:
     assert secrets.vercel_token  # noqa: S101 - likewise
     token, bypass = secrets.turso_auth_token, secrets.vercel_automation_bypass_secret
     async with AsyncExitStack() as stack:
-        api = httpx.AsyncClient(
-            base_url=vercel.api,
-            timeout=LIVENESS,
-            headers={"Authorization": f"Bearer {secrets.vercel_token.get_secret_value()}"},
-        )
-        site = httpx.AsyncClient(base_url=settings.site, timeout=LIVENESS)
+        headers = {"Authorization": f"Bearer {secrets.vercel_token.get_secret_value()}"}
+        api = client_for(vercel.api, timeout=LIVENESS, headers=headers)
+        site = client_for(settings.site, timeout=LIVENESS)
         await stack.enter_async_context(api)
         await stack.enter_async_context(site)
         database = await stack.enter_async_context(

@@ -3,12 +3,33 @@
 from dataclasses import asdict, replace
 
 from steps.support.engine.step import Refused
+from steps.support.gateways.migration import asserted
 from steps.support.gateways.turso import Turso
 from steps.support.problem import Problem
 from steps.support.proof.proof import Proof, prove
 from steps.support.release import Release
+from steps.support.sql_folder import DatabaseChange
 
 SLOWER = 7.0  # times: a back-fill of 26 s on a laptop took 3 minutes in production
+
+
+async def refuse_unparsable(turso: Turso, change: DatabaseChange) -> None:
+    """Have the engine parse every statement. Raises Refused with those that it cannot."""
+    checks = (*change.verify, *change.verify_rollback)
+    shown = [check.statement for check in checks if check.expects_rows is None]
+    statements = (*change.migrate, *change.rollback, *asserted(checks), *shown)
+    errors = zip(statements, await turso.parse(statements), strict=True)
+    if wrong := [f"{statement.name}: {error}" for statement, error in errors if error]:
+        raise Refused("parsing", "the SQL folder", "; ".join(wrong), "Mend these statements; nothing was run.")
+
+
+async def refuse_applied(turso: Turso, change: DatabaseChange) -> None:
+    """Raise Refused where the change is in the database already."""
+    if marker := await turso.applied(change.name):
+        edited = "" if marker["sha256"] == change.sha256 else "; migrate.sql has been edited since"
+        cause = f"it is already applied, by run {marker['attempt']!s}{edited}"
+        remedy = "There is nothing to migrate; give a new change a new `-- name:`."
+        raise Refused("planning", change.name, cause, remedy)
 
 
 async def proved(turso: Turso, release: Release) -> Proof:

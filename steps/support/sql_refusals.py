@@ -16,10 +16,12 @@ _ARGUMENT_ONLY_READS = re.compile(  # pragmas whose argument says what to read, 
     "TABLE_X?INFO|TABLE_LIST|INDEX_X?INFO|INDEX_LIST|FOREIGN_KEY_LIST|FOREIGN_KEY_CHECK|INTEGRITY_CHECK|QUICK_CHECK"
 )
 _ACTING_PRAGMAS = frozenset({"OPTIMIZE", "WAL_CHECKPOINT", "INCREMENTAL_VACUUM", "SHRINK_MEMORY"})
+_PLAIN = "Make a plain table and drop it in the same script."
+_NAMES_A_TABLE = frozenset({"TABLE", "EXISTS", "INTO", "UPDATE", "FROM", "JOIN", "INDEX", "VIEW", "TRIGGER"})
 _OUTSIDE = {
     "ATTACH": "Keep to the one database.",
     "DETACH": "Keep to the one database.",
-    "VACUUM": "Run it by hand, apart from any change.",
+    "VACUUM": "Remove it: the server refuses it outside of one as well.",
 }
 _MARK = re.compile(
     r"\{\{[^{}]*\}\}"  # {{ owner }}
@@ -29,21 +31,27 @@ _MARK = re.compile(
 )
 _FILL_ME_IN = re.compile(
     r"(?i:\b(?:replace|change)[_-]?me\b)"
-    r"|\b(?:TODO|FIXME)\b|\bYOUR_\w+"
-    r"|\A(?i:your_\w+)\Z"
-    r"|\A(?i:(?:\w+_)?x{3,})\Z"
+    r"|\b(?:TODO|FIXME|PLACEHOLDER(?:_\w+)?)\b|\bYOUR_\w+"
+    r"|\A(?i:your_\w+|(?:\w+[_-])?placeholder)\Z"
+    r"|\A(?i:(?:[\w-]+[_-]\d?)?x{3,})\Z"  # user_xxx, user_2xxxx
+    r"|\A\w+_(?:\.{3}|…)\Z"  # user_...
+    r"|\A<(?=[^\W\d_][^\W_]*[ _-]+\w)[\w -]+>\Z"  # <owner id>, <clerk_user_id>; not <b>
+    r"|\A<(?i:id|uuid|user|owner|email|name|value|token)>\Z"
+    r"|\A\{ *[^\W\d][\w .]*\}\Z"  # {owner}; not {}, and no GUID
 )
+_FORMAT = re.compile(r"%(?:\(\w+\))?s")  # %s, %(owner)s
+_TAKES_FORMATS = frozenset({"STRFTIME", "PRINTF", "FORMAT"})
 _FINISH = "Put the real value; one that truly reads so can be written in two parts, as 'TO' || 'DO'."
 
 
 def refusals(pieces: Sequence[Piece], name: str) -> Iterator[Finding]:
     """Say what is wrong with each statement of a script that is to run in one transaction."""
-    return _judged(pieces, name, (_dot_command, _control, _outside, _pragma, _parameter, _mark, _fill_me_in))
+    return _judged(pieces, name, (_dot_command, _control, _outside, _temporary, _pragma, _parameter, _unfilled))
 
 
 def query_refusals(pieces: Sequence[Piece], name: str) -> Iterator[Finding]:
     """Say what is wrong with each statement of a script of questions."""
-    return _judged(pieces, name, (_dot_command, _not_a_question, _parameter, _mark, _fill_me_in))
+    return _judged(pieces, name, (_dot_command, _not_a_question, _temporary, _parameter, _unfilled))
 
 
 def _judged(pieces: Sequence[Piece], name: str, rules: Sequence[Rule]) -> Iterator[Finding]:
@@ -69,8 +77,24 @@ def _control(piece: Piece) -> Said | None:
 def _outside(piece: Piece) -> Said | None:
     first, second = (*piece.words(2), "")[:2]
     if first == "CREATE" and second in {"TEMP", "TEMPORARY"}:
-        return f"CREATE {second} is not offered by the server", "Make a plain table and drop it in the same script."
+        return f"CREATE {second} is not offered by the server", _PLAIN
+    if first == "ANALYZE":
+        return "ANALYZE is not offered by the server", "Remove it: the server plans without its statistics."
     return (f"{first} cannot run inside a transaction", _OUTSIDE[first]) if first in _OUTSIDE else None
+
+
+def _temporary(piece: Piece) -> Said | None:
+    names = [_unquoted(token) for token in piece.tokens]
+    triples = zip(["", *names], names, names[1:], strict=False)
+    before = [word for word, *qualifier in triples if qualifier == ["TEMP", "."]]
+    an_alias = len(before) < names.count("TEMP")  # or a table of that name, whose columns it stands before
+    if not before or (an_alias and _NAMES_A_TABLE.isdisjoint(before)):
+        return None
+    return "the schema temp is not offered by the server", _PLAIN  # in quotes it is taken, and lost with its connection
+
+
+def _unquoted(token: Token) -> str:
+    return token.text.strip("\"'`[]").upper()
 
 
 def _pragma(piece: Piece) -> Said | None:
@@ -90,18 +114,18 @@ def _not_a_question(piece: Piece) -> Said | None:
     if first not in READING | {"."}:
         remedy = "Ask with SELECT, WITH or VALUES; for a PRAGMA there is SELECT * FROM pragma_foreign_key_check."
         return f"{first} is no question", remedy
-    if first == "WITH" and (verb := _writes(piece.tokens)):
+    if first == "WITH" and (verb := _writes(piece.words(len(piece.tokens)))):
         return f"this {verb} changes rows", "A check only reads."
     return None
 
 
-def _writes(tokens: Sequence[Token]) -> str | None:
+def _writes(words: Sequence[str]) -> str | None:
     depth = 0
-    for token, following in zip(tokens, (*tokens[1:], None), strict=True):
-        depth += {"(": 1, ")": -1}.get(token.text, 0)
-        calls = following is not None and following.text == "("
-        if not depth and not calls and token.text.upper() in {"INSERT", "UPDATE", "DELETE", "REPLACE"}:
-            return token.text.upper()
+    for word, following in zip(words, (*words[1:], ""), strict=True):
+        depth += {"(": 1, ")": -1}.get(word, 0)
+        replaces = (word, following) == ("REPLACE", "INTO")  # else it is a function, or a name
+        if not depth and (replaces or word in {"INSERT", "UPDATE", "DELETE"}):
+            return word
     return None
 
 
@@ -110,9 +134,14 @@ def _parameter(piece: Piece) -> Said | None:
     return (f"the placeholder {found[0]} has no value", "Write the value.") if found else None
 
 
-def _mark(piece: Piece) -> Said | None:
+def _unfilled(piece: Piece) -> Said | None:
+    found = _mark(piece) or _fill_me_in(piece) or _format(piece)
+    return (f"{found} was not filled in", _FINISH) if found else None
+
+
+def _mark(piece: Piece) -> str | None:
     found = _MARK.search(_without_comments(piece.tokens))
-    return (f"{found.group()} was not filled in", _FINISH) if found else None
+    return found.group() if found else None
 
 
 def _without_comments(tokens: Sequence[Token]) -> str:
@@ -120,7 +149,15 @@ def _without_comments(tokens: Sequence[Token]) -> str:
     return "".join(" " * (token.start > end) + token.text for token, end in zip(tokens, ends, strict=False))
 
 
-def _fill_me_in(piece: Piece) -> Said | None:
-    strings = (token.text[1:-1] for token in piece.tokens if token.kind == "string")
-    found = next((text for text in strings if _FILL_ME_IN.search(text)), None)
-    return (f"'{found}' was not filled in", _FINISH) if found else None
+def _fill_me_in(piece: Piece) -> str | None:
+    strings = (token.text for token in piece.tokens if token.kind == "string")
+    return next((text for text in strings if _FILL_ME_IN.search(text[1:-1])), None)
+
+
+def _format(piece: Piece) -> str | None:
+    words = ("", "", *piece.words(len(piece.tokens)))
+    for token, before, called in zip(piece.tokens, words[1:], words, strict=False):
+        formats = before == "LIKE" or (before == "(" and called in _TAKES_FORMATS)
+        if token.kind == "string" and _FORMAT.fullmatch(token.text[1:-1]) and not formats:
+            return token.text
+    return None

@@ -311,23 +311,42 @@ async def test_a_trial_leaves_nothing_behind(rig: Rig) -> None:
     """What is tried runs, later statements on what earlier ones did, and is rolled back."""
     insert = Statement("INSERT INTO t (v) VALUES (1)")
     only_one = Statement("INSERT INTO t SELECT id, v FROM t WHERE v = 1")  # fails, because the first is there
-    assert await rig.database.trial([insert, Statement("SELECT v FROM t")]) is None
-    assert "UNIQUE" in str(await rig.database.trial([insert, only_one]))
+    assert await rig.database.trials([[insert, Statement("SELECT v FROM t")]]) == (None,)
+    assert "UNIQUE" in str(await rig.database.trials([[insert, only_one]]))
     assert await rig.scalar("SELECT count(*) FROM t") == 0
 
 
 @pytest.mark.parametrize("sql", ["SELECT nothing FROM t", "SELECT * FROM nothing", "SELEC 1"])
 async def test_a_trial_tells_the_first_error(rig: Rig, sql: str) -> None:
     """A missing table or column and a syntax error are answers, not exceptions."""
-    assert await rig.database.trial([Statement("SELECT 1"), Statement(sql)])
+    assert await rig.database.trials([[Statement("SELECT 1"), Statement(sql)]]) != (None,)
 
 
 async def test_a_trial_minds_foreign_keys_as_the_engine_does(rig: Rig) -> None:
     """Unlike the transaction of a change, a trial has them as the app would."""
     for sql in CHILDREN:
         await rig.database.query(Statement(sql))
-    error = await rig.database.trial([Statement("INSERT INTO child (parent_id) VALUES (99)")])
+    error = await rig.database.trials([[Statement("INSERT INTO child (parent_id) VALUES (99)")]])
     assert ("FOREIGN KEY" in str(error)) == bool(rig.foreign_keys)
+
+
+async def test_several_trials_are_told_apart(rig: Rig) -> None:
+    """Each group of statements is a transaction of its own: one that fails neither stops nor changes the others."""
+    insert, broken = Statement("INSERT INTO t (id) VALUES (1)"), Statement("SELECT absent FROM t")
+    none, error, again, empty = await rig.database.trials([[insert], [insert, broken], [insert], []])
+    assert (none, again, empty) == (None, None, None)
+    assert "absent" in str(error)
+    assert await rig.database.trials([]) == ()
+
+
+async def test_a_trial_may_be_kept(rig: Rig) -> None:
+    """What is to be kept is committed where all of it ran, and leaves nothing behind where it did not."""
+    insert, broken = Statement("INSERT INTO t (id) VALUES (1)"), Statement("SELECT absent FROM t")
+    other = Statement("INSERT INTO t (id) VALUES (2)")
+    done, failed = await rig.database.trials([[insert], [other, broken]], keep=True)
+    assert done is None
+    assert failed
+    assert await rig.scalar("SELECT group_concat(id) FROM t") == "1"
 
 
 async def test_a_file_minds_foreign_keys_where_it_is_told(tmp_path: Path) -> None:
@@ -338,4 +357,4 @@ async def test_a_file_minds_foreign_keys_where_it_is_told(tmp_path: Path) -> Non
         for sql in (*CHILDREN, "DELETE FROM parent WHERE id = 1"):
             await database.query(Statement(sql))
         assert (await database.query(Statement("SELECT count(*) FROM child"))).scalar == 1
-        assert "FOREIGN KEY" in str(await database.trial([Statement("INSERT INTO child (parent_id) VALUES (99)")]))
+        assert "FOREIGN KEY" in str(await database.trials([[Statement("INSERT INTO child (parent_id) VALUES (99)")]]))

@@ -3,6 +3,7 @@
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -44,9 +45,9 @@ def known(schema: str) -> Facts:
         database.close()
 
 
-def judged(sql: str, schema: str = SITE) -> list[Objection]:
-    """Give what the lint says to a migrate.sql."""
-    return lint(scan(sql, "migrate.sql"), known(schema))
+def judged(sql: str, schema: str = SITE, name: str = "migrate.sql") -> list[Objection]:
+    """Give what the lint says to a script: to a migrate.sql, if nothing else is said."""
+    return lint(scan(sql, name), known(schema))
 
 
 FLAGGED = {
@@ -81,11 +82,12 @@ FLAGGED = {
     "DELETE FROM point_info WHERE id IS 3 AND name LIKE '%'": [("partial-key", 1)],
     # every row
     "UPDATE systems SET system_number = 'x'": [("no-where", 1)],
-    "SELECT 1;\n\nDELETE FROM readings": [("no-where", 3)],
+    "SELECT 1;\n\nDELETE FROM readings": [("printed-only", 1), ("no-where", 3)],
     "UPDATE readings SET solar_w = (SELECT 1 WHERE 1)": [("no-where", 1)],
     "UPDATE readings SET solar_w = 0 FROM log": [("no-where", 1)],
     "DELETE FROM sqlite_sequence": [("no-where", 1)],
     "WITH n AS (SELECT 1 WHERE 1) DELETE FROM log": [("no-where", 1)],
+    "WITH replace AS (SELECT 1) DELETE FROM log": [("no-where", 1)],
     "CREATE TABLE IF NOT EXISTS log (time);\nDELETE FROM log;": [("no-where", 2)],
     "CREATE TABLE x (y);\nDROP TABLE x;\nDELETE FROM x;": [("no-where", 3)],
     "ALTER TABLE log RENAME TO logs;\nDELETE FROM logs;": [("no-where", 2)],
@@ -101,12 +103,22 @@ FLAGGED = {
     # a zone divided as whole numbers
     "INSERT INTO log SELECT timezone_offset_min / 60, '' FROM systems": [("integer-division", 1)],
     "UPDATE systems SET timezone_offset = x.tz / 60 FROM log AS x WHERE id = 1": [("integer-division", 1)],
-    "SELECT (minutes + 30) / (60)": [("integer-division", 1)],
-    "SELECT CAST(utc_offset AS INTEGER) / 60, round(user_tz / 60, 1)": [("integer-division", 1), ("integer-division", 1)],
-    "SELECT coalesce((SELECT timezone FROM systems), 600) / 60": [("integer-division", 1)],
-    "SELECT duration_min / 60 FROM log": [("integer-division", 1)],
+    "SELECT (minutes + 30) / (60)": [("integer-division", 1), ("printed-only", 1)],
+    "SELECT CAST(utc_offset AS INTEGER) / 60, round(user_tz / 60, 1)": [("integer-division", 1), ("integer-division", 1), ("printed-only", 1)],
+    "SELECT coalesce((SELECT timezone FROM systems), 600) / 60": [("integer-division", 1), ("printed-only", 1)],
+    "SELECT duration_min / 60 FROM log": [("integer-division", 1), ("printed-only", 1)],
     "CREATE TABLE z (tz INTEGER, h INTEGER GENERATED ALWAYS AS (tz / 60) STORED)": [("integer-division", 1)],
     'CREATE TRIGGER g AFTER UPDATE ON log BEGIN\n  UPDATE log SET time = new."offset_min" / 60 WHERE false;\nEND': [("integer-division", 1)],
+    # what is only printed
+    'SELECT count(*) AS "should be 0" FROM log': [("printed-only", 1)],
+    "DROP TABLE points;\n\nselect 'FAIL' WHERE EXISTS (SELECT 1 FROM log);": [("printed-only", 3)],
+    "VALUES ('STOP here'), (2)": [("printed-only", 1)],
+    "WITH n AS (SELECT 1 AS x) SELECT x FROM n": [("printed-only", 1)],
+    "WITH n AS (SELECT 1) VALUES (1)": [("printed-only", 1)],
+    "WITH replace (x) AS (SELECT 1) SELECT x FROM replace": [("printed-only", 1)],
+    "/* a */ SELECT -- b\n CASE WHEN (SELECT count(*) FROM log) = 0 THEN 'PASS' ELSE 'FAIL' END": [("printed-only", 1)],
+    "SELECT 'json_extract(', \"abs\", json_valid('{}') /* json( */ FROM log -- abs(": [("printed-only", 1)],
+    "SELECT json, abs FROM log WHERE json IN (1)": [("printed-only", 1)],
     # what cannot be read
     "FROBNICATE systems": [("not-parsed", 1)],
     f"DELETE FROM point_info WHERE {'(' * 300}id = 1{')' * 300}": [("not-parsed", 1)],
@@ -158,19 +170,12 @@ LET_THROUGH = [
     "INSERT INTO log VALUES (1, 'x') ON CONFLICT (time) DO UPDATE SET text = excluded.text",
     "INSERT INTO log SELECT * FROM log WHERE true ON CONFLICT (time) DO NOTHING",
     "INSERT OR ABORT INTO log VALUES (1, 'or replace into')",
-    "SELECT replace(text, 'a', 'b') FROM log WHERE text = 'x' OR replace(text, 'a', 'b') = 'y'",
     # RAISE where it belongs, and as a name
     "CREATE TRIGGER g BEFORE DELETE ON systems WHEN old.id <> 0 BEGIN SELECT RAISE(ABORT, 'no; never'); END",
     "CREATE TABLE raise (x); INSERT INTO raise (x) VALUES ('RAISE(ABORT)');",
     "SELECT CASE WHEN (SELECT count(*) FROM log) = 0 THEN 1 ELSE json_extract('{}', 'rows lost') END",
     # divisions that lose nothing, and those of something else
-    "SELECT timezone_offset_min / 60.0, 1.0 * tz / 60, tz / 6e1, tz / CAST(60 AS REAL) FROM systems",
-    "SELECT CAST(timezone_offset_min AS REAL) / 60, (tz + 0.5) / 60, round(tz) / 60 FROM systems",
-    "SELECT printf('%d:%02d', timezone_offset_min / 60, timezone_offset_min % 60) FROM systems",
     "UPDATE systems SET timezone_offset = tz / 60 WHERE tz % 60 = 0",
-    "SELECT solar_w_min / 2, hertz / 50, time / 60, length(timezone) / 2, 60 / tz FROM readings",
-    "SELECT 'timezone_offset_min / 60' /* tz / 60 */ -- tz / 60",
-    "SELECT id FROM log ORDER BY 1 LIMIT 10 OFFSET 600 / 60",
     # what the parser does not know is read by its tokens
     "UPDATE t SET a = 1 WHERE b IN ('x') COLLATE NOCASE",
     "EXPLAIN QUERY PLAN DELETE FROM systems",
@@ -183,6 +188,55 @@ LET_THROUGH = [
 def test_the_safe_form_is_let_through(sql: str) -> None:
     """Neither the correct form of a flagged statement nor one that only looks like it raises an alarm."""
     assert judged(sql) == []
+
+
+LET_THROUGH_IN_A_QUESTION = [
+    "SELECT replace(text, 'a', 'b') FROM log WHERE text = 'x' OR replace(text, 'a', 'b') = 'y'",
+    "SELECT timezone_offset_min / 60.0, 1.0 * tz / 60, tz / 6e1, tz / CAST(60 AS REAL) FROM systems",
+    "SELECT CAST(timezone_offset_min AS REAL) / 60, (tz + 0.5) / 60, round(tz) / 60 FROM systems",
+    "SELECT printf('%d:%02d', timezone_offset_min / 60, timezone_offset_min % 60) FROM systems",
+    "SELECT solar_w_min / 2, hertz / 50, time / 60, length(timezone) / 2, 60 / tz FROM readings",
+    "SELECT 'timezone_offset_min / 60' /* tz / 60 */ -- tz / 60",
+    "SELECT id FROM log ORDER BY 1 LIMIT 10 OFFSET 600 / 60",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("sql", LET_THROUGH_IN_A_QUESTION, ids=[sql[:60] for sql in LET_THROUGH_IN_A_QUESTION])
+@pytest.mark.parametrize("name", ["verify.sql", "verify_rollback.sql", "contract/new.sql", "writes.sql"])
+def test_a_sound_question_is_let_through(sql: str, name: str) -> None:
+    """Outside of a change, what only reads raises no alarm when it only looks like a harmful statement."""
+    assert judged(sql, name=name) == []
+
+
+@pytest.mark.parametrize("sql", LET_THROUGH_IN_A_QUESTION, ids=[sql[:60] for sql in LET_THROUGH_IN_A_QUESTION])
+@pytest.mark.parametrize("name", ["migrate.sql", "rollback.sql"])
+def test_a_question_in_a_change_checks_nothing(sql: str, name: str) -> None:
+    """In migrate.sql and rollback.sql the same question is flagged, as printed only, and where it belongs is said."""
+    (found,) = judged(sql, name=name)
+    assert (found.rule, found.place, found.weight) == ("printed-only", f"{name} line 1", Weight.ERROR)
+    assert "verify_rollback.sql, as a `-- check:` that must return no rows" in found.remedy
+    assert str(found).endswith("To accept it: -- allow: printed-only <reason>")
+
+
+ASSERTIONS = [
+    "SELECT CASE WHEN (SELECT count(*) FROM log) = 0 THEN 1 ELSE json_extract('{}', 'rows lost') END",
+    "SELECT iif(EXISTS (SELECT 1 FROM log), JSON_EXTRACT ('{}', 'rows'), 1)",
+    "WITH n AS (SELECT count(*) AS x FROM log) SELECT CASE x WHEN 0 THEN 1 ELSE json('rows lost') END FROM n",
+    "SELECT abs(-9223372036854775808) FROM log WHERE time IS NULL",
+    "VALUES (iif((SELECT count(*) FROM log), json('rows lost'), 1))",
+]
+
+
+@pytest.mark.parametrize("sql", ASSERTIONS, ids=[sql[:60] for sql in ASSERTIONS])
+def test_an_assertion_is_no_printed_check(sql: str) -> None:
+    """A question that fails for some answer raises no alarm, and the engine runs it while that answer is not there."""
+    assert judged(sql) == []
+    with closing(sqlite3.connect(":memory:")) as database:
+        database.executescript(SITE)
+        database.execute(sql).fetchall()
+        database.execute("INSERT INTO log VALUES (NULL, 'x')")
+        with pytest.raises(sqlite3.Error, match=r"JSON|integer overflow"):
+            database.execute(sql).fetchall()
 
 
 UNKNOWN_TO_IT = [
@@ -266,7 +320,8 @@ REFUSED_ALREADY = [
     ".bail on", "ATTACH 'other.db' AS other", "VACUUM", "VACUUM INTO 'x'", "CREATE TEMP TABLE x (y)",
     "CREATE TEMPORARY TRIGGER g AFTER INSERT ON t BEGIN SELECT 1; END", "PRAGMA foreign_keys = OFF",
     'PRAGMA "foreign_keys" = 0', "PRAGMA main.legacy_alter_table(1)", "COMMIT", "END", "ROLLBACK", "SAVEPOINT s",
-    "BEGIN", "UPDATE t SET owner = '<YOUR_CLERK_ID>' WHERE true", "UPDATE t SET owner = :owner WHERE true",
+    "BEGIN", "ANALYZE", "BEGIN CONCURRENT", "CREATE TABLE temp.x (y)", "INSERT INTO temp.x VALUES (1)",
+    "UPDATE t SET owner = '{owner}' WHERE true", "UPDATE t SET owner = '<YOUR_CLERK_ID>' WHERE true", "UPDATE t SET owner = :owner WHERE true",
     "UPDATE t SET owner = 'user_xxxx' WHERE true",
 ]  # fmt: skip
 
@@ -275,7 +330,7 @@ REFUSED_ALREADY = [
 @pytest.mark.parametrize("sql", REFUSED_ALREADY)
 def test_what_is_refused_while_reading_needs_no_lint(name: str, sql: str) -> None:
     """Commands of a shell, other databases, settings, transactions and gaps are refused with file and line; the lint adds nothing."""
-    script = scan(f"SELECT 1;\n\n{sql};\n", name)
+    script = scan(f"DROP INDEX i;\n\n{sql};\n", name)
     assert {finding.place for finding in refusals(script.pieces, name)} == {f"{name} line 3"}
     assert [each for each in lint(script, known("CREATE TABLE t (owner)")) if each.rule != "not-parsed"] == []
 

@@ -72,7 +72,7 @@ async def test_a_variable_that_production_lacks_refuses_the_run(production: Prod
     assert "production has no CLERK_SECRET_KEY, TURSO_AUTH_TOKEN" in ending.report["cause"]
 
 
-LIVE = 'starts = "live"\ntotal = 12\nreserve = 4\nbuild = 60'
+LIVE = 'starts = "live"\ntotal = 13\nreserve = 5\nbuild = 60'
 
 
 async def test_a_long_staged_build_costs_no_budget(production: Production) -> None:

@@ -225,20 +225,34 @@ async def test_a_lease_that_ended_is_renewed_for_going_back(production: Producti
     assert await production.state() == before
 
 
-async def test_a_rollback_that_forgets_an_index_leaves_code_and_schema_together(
+async def test_a_rollback_that_forgets_an_index_is_refused_before_anything(
     production: Production, tmp_path: Path
 ) -> None:
-    """A rollback.sql that would not give the schema back commits nothing, and the code that fits the schema stays live."""
+    """A rollback.sql that would not give the schema back is found on the copy, and the release does not begin."""
     folder = tmp_path / "forgetful"
     shutil.copytree(ROOT / "sql", folder)
     text = (folder / "rollback.sql").read_text()
     forgotten = next(line for line in text.splitlines() if line.startswith("CREATE INDEX"))
-    (folder / "rollback.sql").write_text(text.replace(forgotten, "SELECT 1;"))
+    (folder / "rollback.sql").write_text(text.replace(forgotten, "DELETE FROM systems WHERE false;"))
     (folder / "verify_rollback.sql").write_text("-- it asks nothing\n")
     production.sql_folder = folder
+    before = await production.state()
     ending = await production.release(health=FAILING)
+    assert (ending.code, ending.report["verdict"]) == (3, "refused"), ending.report
+    assert "index user_system_idx" in ending.report["cause"]
+    assert await production.state() == before
+
+
+async def test_a_schema_that_cannot_go_back_keeps_its_code(production: Production) -> None:
+    """Where somebody changed the schema after the migration, the rollback commits nothing, and the code that fits stays."""
+
+    async def react(event: Event) -> None:
+        if event["event"] == "done" and event["step"] == "verification_query":
+            await production.sql("CREATE INDEX somebody ON user_systems (role)")
+
+    ending = await production.release(health=FAILING, react=react)
     assert (ending.code, ending.steps("undo")["turso_migration"]) == (4, "failed"), ending.report
-    assert "the schema is the one of before" in json_of(ending, "turso_migration")
+    assert "other indexes than migrate.sql gave it" in json_of(ending, "turso_migration")
     assert "user_systems" in (await production.state()).schema
     head = await production.git("rev-parse", "HEAD", where=production.world.checkout)
     assert production.world.platform.live_sha() == head

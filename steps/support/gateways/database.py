@@ -72,11 +72,11 @@ class Database(Protocol):
         answer to COMMIT was not read.
         """
 
-    async def trial(self, statements: Sequence[Statement], *, keep: bool = False) -> str | None:
-        """Run all statements as one transaction with the engine's own settings, as the app and a shell would.
+    async def trials(self, several: Sequence[Sequence[Statement]], *, keep: bool = False) -> tuple[str | None, ...]:
+        """Run each group of statements as one transaction with the engine's own settings, as app and shell would.
 
-        Gives the error of the first that failed, None where all ran. It is rolled back whatever comes of it; with
-        `keep` it is committed where all ran. Holds the write lock meanwhile.
+        Gives for each the error of the first statement that failed, None where all ran. They are rolled back whatever
+        comes of them; with `keep` a transaction is committed where all of it ran. Each holds the write lock meanwhile.
         """
 
     async def parse(self, statements: Sequence[Statement]) -> tuple[str | None, ...]:

@@ -12,6 +12,7 @@ from steps.support.gateways.database import Dump, Rows, Statement
 from steps.support.gateways.dump import dump
 from steps.support.gateways.hrana_http import NEW, OLD, NoSuchPath, post
 from steps.support.gateways.hrana_values import rows_of, statement_json
+from steps.support.gateways.http import client_for
 from steps.support.gateways.pages import paged
 from steps.support.gateways.syntax import bound_parameters, syntax_error
 from steps.support.problem import Problem
@@ -30,7 +31,7 @@ class Hrana:
     def __init__(self, url: str, token: str | None, client: httpx.AsyncClient | None = None) -> None:
         self._address = _address(url)
         self._token = _checked(token)
-        self._client = client or httpx.AsyncClient()
+        self._client = client or client_for(self._address)
         self._owned = client is None
         self._version = NEW
 
@@ -58,14 +59,14 @@ class Hrana:
                 raise hrana_batch.refused(result["error"], _any_of(statements), self._address)
             return hrana_batch.committed(result["response"]["result"], statements, self._address)
 
-    async def trial(self, statements: Sequence[Statement], *, keep: bool = False) -> str | None:
-        """Run all statements as one transaction with the engine's own settings; see Database."""
-        frame.admit(statements, self._address)
-        (result,) = await self._ask(lambda _: [hrana_batch.trial(statements, keep=keep)])
+    async def trials(self, several: Sequence[Sequence[Statement]], *, keep: bool = False) -> tuple[str | None, ...]:
+        """Run groups of statements as transactions with the engine's own settings; see Database."""
+        for statements in several:
+            frame.admit(statements, self._address)
+        requests = [hrana_batch.trial(statements, keep=keep) for statements in several]
+        results = await self._ask(lambda _: requests)
         with self._read():
-            if result["type"] == "error":
-                return str(hrana_batch.refused(result["error"], _any_of(statements), self._address).cause)
-            return hrana_batch.tried(result["response"]["result"])
+            return tuple(self._tried(*pair) for pair in zip(results, several, strict=True))
 
     async def parse(self, statements: Sequence[Statement]) -> tuple[str | None, ...]:
         """Have the server parse statements without running them; see Database."""
@@ -105,6 +106,11 @@ class Hrana:
 
     async def _post(self, version: int, requests: Requests) -> list[Any]:
         return await post(self._client, f"{self._address}/v{version}/pipeline", self._token, requests(version))
+
+    def _tried(self, result: Mapping[str, Any], statements: Sequence[Statement]) -> str | None:
+        if result["type"] == "error":
+            return str(hrana_batch.refused(result["error"], _any_of(statements), self._address).cause)
+        return hrana_batch.tried(result["response"]["result"])
 
     def _response(self, result: Mapping[str, Any], statement: Statement) -> Mapping[str, Any]:
         if result["type"] == "error":

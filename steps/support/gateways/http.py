@@ -23,6 +23,11 @@ _UNSENT = (
 _LOOK = "It may have been done: look before doing it again."
 
 
+def client_for(address: str, **options: Any) -> httpx.AsyncClient:
+    """Open a client; it reads the certificates of the world, which takes a while, only where they are needed."""
+    return httpx.AsyncClient(base_url=address, verify=not address.startswith("http:"), **options)
+
+
 async def exchange(
     client: httpx.AsyncClient, method: str, url: str, *, whom: str, most: int = MOST, **options: Any
 ) -> httpx.Response:

@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
 
-import httpx
-
 from steps.support.gateways.database import Statement, Value
 from steps.support.gateways.hrana_stream import Stream, TooLarge
+from steps.support.gateways.http import client_for
 from steps.support.sql_tokens import literal, quoted
 
 MOST_ROWS = 20_000  # of one page
@@ -52,7 +51,7 @@ FROM page"""
 @asynccontextmanager
 async def paged(address: str, token: str | None) -> AsyncIterator[AsyncGenerator[bytes, None]]:
     """Open the pages of the database at `address`; any token that may read will do."""
-    async with httpx.AsyncClient() as client, aclosing(pages(Stream(client, address, token))) as pieces:
+    async with client_for(address) as client, aclosing(pages(Stream(client, address, token))) as pieces:
         yield pieces
 
 

@@ -59,8 +59,11 @@ class SqliteFile:
             await self._patiently(frame.COMMIT, transaction.commit)
             return tuple(results)
 
-    async def trial(self, statements: Sequence[Statement], *, keep: bool = False) -> str | None:
-        """Run all statements as one transaction with the engine's own settings; see Database."""
+    async def trials(self, several: Sequence[Sequence[Statement]], *, keep: bool = False) -> tuple[str | None, ...]:
+        """Run groups of statements as transactions with the engine's own settings; see Database."""
+        return tuple([await self._tried(statements, keep=keep) for statements in several])
+
+    async def _tried(self, statements: Sequence[Statement], *, keep: bool) -> str | None:
         frame.admit(statements, self._address)
         with self._opening(), self._client.transaction() as transaction:  # closing it rolls back
             try:

@@ -87,14 +87,12 @@ async def asked(database: Database, what: Asked) -> Answers:
 
 
 async def _failing(database: Database, blocks: Sequence[Block]) -> tuple[str, ...]:
-    errors = [await _error(database, block) for block in blocks]
-    return tuple(error for error in errors if error)
-
-
-async def _error(database: Database, block: Block) -> str | None:
-    """Give why no alternative of a block runs, as the last one says it; None where one does."""
-    error = None
-    for alternative in block.alternatives:
-        if (error := await database.trial(alternative)) is None:
-            return None
-    return f"{block.alternatives[-1][0].name}: {error}"
+    """Say of each block that does not hold why its last alternative does not run."""
+    if not blocks:
+        return ()
+    errors = zip(blocks, await database.trials([block.alternatives[0] for block in blocks]), strict=True)
+    failing = [(block, error) for block, error in errors if error]
+    told = {block: f"{block.alternatives[0][0].name}: {error}" for block, error in failing}
+    others = [Block(block.alternatives[1:]) for block in told if block.alternatives[1:]]
+    again = await _failing(database, others)
+    return tuple(text for block, text in told.items() if not block.alternatives[1:]) + again

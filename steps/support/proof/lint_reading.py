@@ -19,10 +19,10 @@ _HEADS = {  # the longest first; behind these words stands the table
     ("REPLACE", "INTO"): "INSERT",
     ("UPDATE",): "UPDATE",
 }
-_VERBS = frozenset({"SELECT", "INSERT", "REPLACE", "UPDATE", "DELETE", "VALUES"})
+_VERBS = frozenset({"SELECT", "INSERT", "UPDATE", "DELETE", "VALUES"})
 _OTHERS = _VERBS | {
     "ALTER", "ANALYZE", "ATTACH", "BEGIN", "COMMIT", "CREATE", "DETACH", "DROP", "END", "EXPLAIN", "PRAGMA", "REINDEX",
-    "RELEASE", "ROLLBACK", "SAVEPOINT", "VACUUM",
+    "RELEASE", "REPLACE", "ROLLBACK", "SAVEPOINT", "VACUUM",
 }  # fmt: skip
 
 
@@ -77,8 +77,12 @@ def _main(tokens: Sequence[Token]) -> Sequence[Token]:
     """Leave out the tables that a WITH puts before the statement proper."""
     if tokens[0].text.upper() != "WITH":
         return tokens
-    verbs = (index for index in _outside_parentheses(tokens) if tokens[index].text.upper() in _VERBS)
+    verbs = (index for index in _outside_parentheses(tokens) if _is_verb(_words(tokens[index:], 2)))
     return tokens[next(verbs, 0) :]
+
+
+def _is_verb(words: tuple[str, ...]) -> bool:
+    return words[0] in _VERBS or words == ("REPLACE", "INTO")  # else it is the name of a table
 
 
 def _without_conflict(tokens: Sequence[Token]) -> tuple[Sequence[Token], Sequence[Token]]:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator
+from itertools import pairwise
 
 from steps.support.proof import lint_tree
 from steps.support.proof.lint_facts import Facts
@@ -10,12 +11,18 @@ from steps.support.proof.lint_tree import Compared, Division
 from steps.support.proof.objection import Objection, Weight
 
 _CHANGES_ROWS = frozenset({"UPDATE", "DELETE"})
+_ONLY_READS = frozenset({"SELECT", "VALUES"})
+_CAN_FAIL = frozenset({"JSON_EXTRACT", "JSON", "ABS", "RAISE"})  # for some value; RAISE has a rule of its own
 _OURS = "_orchestrate_"
 _RAISES = frozenset({"IGNORE", "ABORT", "FAIL", "ROLLBACK"})
 _ZONE = re.compile(r"offset|timezone|minutes|(?:\b|_)tz")
 _MINUTES, _HOUR = re.compile(r"_min(?:_|\b)"), 60  # by another number, _min is a minimum rather than minutes
 
-_ASSERT = "Remove it, and assert with SELECT CASE WHEN <condition> THEN 1 ELSE json_extract('{}', '<why not>') END."
+_ASSERT = "assert with SELECT CASE WHEN <condition> THEN 1 ELSE json_extract('{}', '<why not>') END."
+_ASK = (
+    "Put it into verify.sql, or verify_rollback.sql, as a `-- check:` that must return no rows; or, to stop the change "
+    f"at this point, {_ASSERT}"
+)
 _REPLACES = (
     "OR REPLACE deletes every row that is in the way, in silence: its other columns are lost, with foreign keys on its "
     "children by CASCADE too, and total_changes() does not count it"
@@ -72,7 +79,16 @@ def raise_outside_trigger(reading: Reading, _: Facts) -> Iterator[Objection]:
         cause = (
             "RAISE() is allowed in a trigger only: this statement never runs, and what it was to check goes unchecked"
         )
-        yield Objection("raise-outside-trigger", reading.piece.statement.name, cause, _ASSERT)
+        yield Objection("raise-outside-trigger", reading.piece.statement.name, cause, f"Remove it, and {_ASSERT}")
+
+
+def printed_only(reading: Reading, _: Facts) -> Iterator[Objection]:
+    """Object to a question that cannot fail, whatever the answer is."""
+    words = reading.piece.words(len(reading.piece.tokens))
+    called = {word for word, sign in pairwise(words) if sign == "("}
+    if reading.verb in _ONLY_READS and called.isdisjoint(_CAN_FAIL):
+        cause = "this only reads, and cannot fail whatever it finds: nobody reads what it prints, so it checks nothing"
+        yield Objection("printed-only", reading.piece.statement.name, cause, _ASK)
 
 
 def integer_division(reading: Reading, _: Facts) -> Iterator[Objection]:

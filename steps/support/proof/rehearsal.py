@@ -90,7 +90,7 @@ async def _by_hand(file: Path, statements: Sequence[Statement], engine: Engine, 
     waiting_for("rehearsal: what would be lost if it were run by hand")
     live = await placed(file, folder)
     async with engine.opened(folder) as database:
-        await database.trial(statements, keep=True)
+        await database.trials([statements], keep=True)
         diff = await asyncio.to_thread(row_diff, file, settled(live))
         found = await asyncio.to_thread(cascades, file, live, diff)
     await asyncio.to_thread(shutil.rmtree, folder)
@@ -164,7 +164,7 @@ class _Course:
         return Lease(run, holder.token if holder else 0)
 
     async def _try_alone(self, name: str, statements: Sequence[Statement]) -> None:
-        if await self._timed(f"{name} by hand", self._turso.database.trial(statements)) is None:
+        if await self._timed(f"{name} by hand", self._turso.database.trials([statements])) == (None,):
             self.alone.append(name)
 
     async def _migrate(self, beat: str, lease: Lease) -> Migrated | None:
@@ -200,15 +200,14 @@ class _Course:
             raise _Stopped from error
 
     async def _write(self) -> None:
-        if error := await self._timed("writes", self._turso.database.trial(self._change.writes, keep=True)):
+        (error,) = await self._timed("writes", self._turso.database.trials([self._change.writes], keep=True))
+        if error:
             self._failures.append(Objection("", WRITES, f"what the app writes cannot be written: {error}", MEND_WRITES))
             raise _Stopped
 
     async def _ask(self, checks: Sequence[SqlCheck]) -> None:
         """Ask checks once more, as the step after the commit does; what they must say stands in the transaction."""
-        for check in checks:
-            with suppress(Rejected):
-                await self._turso.read(check.statement)
+        await self._turso.database.trials([[check.statement] for check in checks])
 
     def _fail(self, place: str, cause: str) -> None:
         self._failures.append(Objection("", place, cause, MEND))

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Collection, Iterator, Sequence
+from functools import lru_cache
 from itertools import pairwise
 from string import ascii_lowercase, ascii_uppercase
 
@@ -24,7 +25,7 @@ class Name(str):
 
     def __eq__(self, other: object) -> bool:
         """Compare without case."""
-        return isinstance(other, str) and folded(self) == folded(other)
+        return isinstance(other, str) and folded(str(self)) == folded(str(other))
 
     def __ne__(self, other: object) -> bool:
         """Compare without case."""
@@ -32,9 +33,10 @@ class Name(str):
 
     def __hash__(self) -> int:
         """Give the same number for every spelling."""
-        return hash(folded(self))
+        return hash(folded(str(self)))
 
 
+@lru_cache(4096)
 def folded(text: str) -> str:
     """Give text with the letters of ASCII in lower case, as the engine compares identifiers."""
     return text.translate(_LOWER)

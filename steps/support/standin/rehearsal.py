@@ -9,13 +9,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import get_args
 
-import httpx
-
 from steps.support.configuration import workbench
 from steps.support.engine.journal import Journal
 from steps.support.engine.step import Refused
 from steps.support.gateways.git import Git
-from steps.support.gateways.http import LIVENESS
+from steps.support.gateways.http import LIVENESS, client_for
 from steps.support.gateways.site import Site
 from steps.support.gateways.transport import connect
 from steps.support.gateways.turso import Turso
@@ -73,8 +71,8 @@ async def _copied(copy: Path, folder: Path, settings: Settings) -> Path:
 
 
 async def _stage(made: World, stack: AsyncExitStack) -> Stage:
-    api = httpx.AsyncClient(base_url=made.api_url, timeout=LIVENESS, headers={"Authorization": f"Bearer {TOKEN}"})
-    visitor = httpx.AsyncClient(base_url=made.site_url, timeout=LIVENESS)
+    api = client_for(made.api_url, timeout=LIVENESS, headers={"Authorization": f"Bearer {TOKEN}"})
+    visitor = client_for(made.site_url, timeout=LIVENESS)
     database = await stack.enter_async_context(aclosing(connect(made.database_url, None)))
     await stack.enter_async_context(api)
     await stack.enter_async_context(visitor)

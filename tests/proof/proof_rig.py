@@ -1,0 +1,82 @@
+"""What the tests of proofs stand on: a real server with a small production on it, and a change to prove there."""
+
+from collections.abc import Callable, Collection, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass
+from pathlib import Path
+
+from steps.support.gateways.database import Database
+from steps.support.gateways.transport import connect
+from steps.support.gateways.turso import Turso
+from steps.support.problem import Problem
+from steps.support.proof.copy import Limits
+from steps.support.proof.proof import Proof, prove
+from steps.support.proof.workbench import Workbench
+from steps.support.sql_folder import FILES, read_change, split
+from steps.support.standin import sqld
+from tests.proof.copy_rig import Handler, dumped, in_front_of
+
+Files = Mapping[str, str]
+
+ENOUGH = Limits(most_seconds=120, most_bytes=10**10)
+NOTHING = "-- There is nothing to do.\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """What came of trying to prove a change: the proof, or what was said instead; and whether production is as before.
+
+    `run` is the folder that the proof had, with whatever it left there.
+    """
+
+    proof: Proof | None
+    said: str
+    untouched: bool
+    run: Path
+
+
+async def tried(binary: Path, folder: Path, before: str, files: Files | Path) -> Tried:
+    """Prove a change, given as files or as their folder, on a server that holds what `before` makes."""
+    async with sqld.serve(binary, folder / "sqld") as url, aclosing(connect(url, None)) as database:
+        await _fill(database, before)
+        return await _tried(binary, folder, url, database, files)
+
+
+async def tried_with_dump(
+    binary: Path, folder: Path, before: str, files: Files, arriving: Callable[[bytes], Handler]
+) -> Tried:
+    """Prove a change on a server whose dump arrives in some other way than the server sends it."""
+    async with sqld.serve(binary, folder / "sqld") as url:
+        async with aclosing(connect(url, None)) as database:
+            await _fill(database, before)
+        path = {"/dump": arriving(await dumped(url))}
+        async with in_front_of(url, path) as seen, aclosing(connect(seen, None)) as database:
+            return await _tried(binary, folder, url, database, files)
+
+
+def lacking(text: str, words: Collection[str]) -> list[str]:
+    """Give those words that a text does not say."""
+    return [each for each in words if each not in text]
+
+
+async def _fill(database: Database, sql: str) -> None:
+    await database.transaction(split(sql, "before.sql"))
+
+
+async def _tried(binary: Path, folder: Path, url: str, database: Database, files: Files | Path) -> Tried:
+    was, run = await dumped(url), folder / "run"
+    try:
+        change = read_change(files if isinstance(files, Path) else _written(folder / "sql", files))
+        proof, said = await prove(Turso(database), change, Workbench(run, binary, ENOUGH)), ""
+    except Problem as problem:
+        proof, said = None, str(problem)
+    return Tried(proof, said, await dumped(url) == was, run)
+
+
+def _written(folder: Path, files: Files) -> Path:
+    """Write a folder of SQL files; those that are not given hold only a comment."""
+    for name in FILES:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(files.get(name, NOTHING), encoding="utf-8")
+    return folder
