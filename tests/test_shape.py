@@ -9,6 +9,7 @@ import pytest
 import steps
 from steps.support.console import report
 from steps.support.engine.step import Change, Done
+from steps.support.proof import schema_diff
 from steps.support.stage import Stage
 
 ROOT = Path(__file__).parents[1]
@@ -95,6 +96,15 @@ def test_every_anchor_that_a_report_can_name_exists() -> None:
     named = {report.anchor(verdict, code) for verdict in report.EXIT_CODES for code in (0, report.INTERRUPTED)}
     linked = set(re.findall(r"\(#([\w-]+)\)", (ROOT / "runbook.md").read_text()))
     assert named | linked <= sections
+
+
+def test_the_runbook_lists_every_rule() -> None:
+    """Whatever a change may be refused for by name, the runbook says what that name means."""
+    speaking = [path for path in (ROOT / "steps/support/proof").glob("*.py") if not path.match("schema_[dkrt]*.py")]
+    rules = {rule for path in speaking for rule in re.findall(r'"([a-z]+-[a-z-]+)"', path.read_text())}
+    told = set(re.findall(r"`([a-z]+-[a-z-]+)`", (ROOT / "runbook.md").read_text()))
+    assert {"drop-parent", "by-hand", "written-lost"} <= rules
+    assert (rules | set(schema_diff.RULES)) - told == set()
 
 
 def test_the_repository_names_no_place_of_its_making() -> None:

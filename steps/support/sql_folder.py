@@ -154,5 +154,5 @@ def _statements(script: Script) -> tuple[Statement, ...]:
 def _inner(script: Script) -> tuple[Piece, ...]:
     """Give what is to run: all statements but one outer pair of BEGIN and COMMIT."""
     pieces = script.pieces
-    pair = len(pieces) > 1 and pieces[0].words(1) == ("BEGIN",) and pieces[-1].words(1)[0] in {"COMMIT", "END"}
-    return pieces[1:-1] if pair else pieces
+    opens = len(pieces) > 1 and pieces[0].words(1) == ("BEGIN",) and pieces[0].words(2)[1:] != ("CONCURRENT",)
+    return pieces[1:-1] if opens and pieces[-1].words(1)[0] in {"COMMIT", "END"} else pieces

@@ -30,8 +30,9 @@ _MARK = re.compile(
     r"|<[A-Z][A-Z0-9]+(?:[_-][A-Z0-9]+)*>"  # <OWNER_ID>
 )
 _FILL_ME_IN = re.compile(
-    r"(?i:\b(?:replace|change)[_-]?me\b)"
-    r"|\b(?:TODO|FIXME|PLACEHOLDER(?:_\w+)?)\b|\bYOUR_\w+"
+    r"(?<![^\W_])(?i:(?:replace|change)[_-]?me)(?![^\W_])"  # also behind a low line: user_REPLACE_ME
+    r"|(?<![^\W_])(?:PLACEHOLDER(?![^\W_])|YOUR_\w+)"
+    r"|\b(?:TODO|FIXME)\b"
     r"|\A(?i:your_\w+|(?:\w+[_-])?placeholder)\Z"
     r"|\A(?i:(?:[\w-]+[_-]\d?)?x{3,})\Z"  # user_xxx, user_2xxxx
     r"|\A\w+_(?:\.{3}|…)\Z"  # user_...

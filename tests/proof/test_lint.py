@@ -69,6 +69,7 @@ FLAGGED = {
     REBUILT + "ALTER TABLE systems RENAME TO systems_2;": [("drop-parent", 3), ("rename-parent", 5)],
     # part of a key
     "UPDATE point_info SET name = 'x' WHERE id = 3": [("partial-key", 1)],
+    "ALTER TABLE point_info RENAME COLUMN id TO point;\nDELETE FROM point_info WHERE point = 3": [("partial-key", 2)],
     "DELETE FROM point_info WHERE id IN (SELECT id FROM point_info WHERE name = 'x')": [("partial-key", 1)],
     "DELETE FROM point_info WHERE id IN (SELECT point_info.id FROM point_info WHERE point_info.system_id = 1)": [("partial-key", 1)],
     "DELETE FROM point_info WHERE id NOT IN (SELECT id FROM log)": [("partial-key", 1)],

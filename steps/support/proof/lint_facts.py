@@ -49,6 +49,9 @@ class Facts:
             return replace(self, made=self.made | {table})
         if reading.verb == "DROP TABLE":
             return Facts(_without(self.keys, table), self._without_child(table), self.made - {table})
+        if reading.verb == "RENAME COLUMN":
+            key = tuple(reading.renamed if column == reading.column else column for column in self.key(table))
+            return replace(self, keys={**self.keys, table: key}) if table in self.keys else self
         return self._renamed(table, reading.renamed) if reading.verb == "RENAME TABLE" else self
 
     def _without_child(self, table: str) -> dict[str, tuple[Child, ...]]:

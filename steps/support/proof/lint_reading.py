@@ -30,9 +30,10 @@ _OTHERS = _VERBS | {
 class Reading:
     """One statement: what it does, with names in lower case and without quotes; empty where there is nothing to name.
 
-    `verb` is CREATE TABLE, DROP TABLE, RENAME TABLE, ALTER TABLE, INSERT, UPDATE, DELETE, the first word of a statement
-    that does none of this, or empty where that is not SQL. `renamed` is the new name of the table; `conflict` the word
-    behind OR; `sql` the statement without that clause; `where` whether its rows are limited by a WHERE of its own.
+    `verb` is CREATE TABLE, DROP TABLE, RENAME TABLE, RENAME COLUMN, ALTER TABLE, INSERT, UPDATE, DELETE, the first word
+    of a statement that does none of this, or empty where that is not SQL. `renamed` is the new name of the table, or of
+    its `column`; `conflict` the word behind OR; `sql` the statement without that clause; `where` whether its rows are
+    limited by a WHERE of its own.
     """
 
     piece: Piece
@@ -42,6 +43,7 @@ class Reading:
     conflict: str = ""
     sql: str = ""
     where: bool = False
+    column: str = ""
 
 
 def read(piece: Piece) -> Reading:
@@ -55,6 +57,9 @@ def read(piece: Piece) -> Reading:
     match _HEADS[head], _words(rest, 3):
         case "ALTER TABLE", ("RENAME", "TO", _):
             return Reading(piece, "RENAME TABLE", table, renamed=unquoted(rest[2].text))
+        case "ALTER TABLE", ("RENAME", _, _):
+            old, new = (unquoted(rest[index].text) for index in (-3, -1))
+            return Reading(piece, "RENAME COLUMN", table, column=old, renamed=new)
         case verb, _:
             word = conflict[1].text.upper() if conflict else "REPLACE" if head[0] == "REPLACE" else ""
             return Reading(piece, verb, table, "", word, _blanked(piece, conflict), _limited(rest))
