@@ -12,5 +12,5 @@ class Problem(Exception):  # noqa: N818 - a problem is what the operator reads; 
         self.remedy = remedy
 
     def __str__(self) -> str:
-        """Give the one sentence that an operator needs."""
-        return f"{self.operation} {self.subject}: {self.cause}. {self.remedy}"
+        """Give the one sentence that an operator needs; the remedy has a line of its own below a cause of several."""
+        return f"{self.operation} {self.subject}: {self.cause}{chr(10) if chr(10) in self.cause else '. '}{self.remedy}"

@@ -106,7 +106,7 @@ def others(file: Path, folder: Path) -> dict[str, float | None]:
     }
 
 
-async def measured(rows: int, folder: Path) -> Measured:
+async def measured(folder: Path) -> Measured:
     """Serve the data, and prove the change in another process."""
     async with sqld.serve(sqld.fetch(), folder / "production") as url:
         spawned = multiprocessing.get_context("spawn")
@@ -128,7 +128,7 @@ def main(arguments: Sequence[str]) -> int:
         place.parent.mkdir(parents=True)
         shutil.copyfile(file, place)
         sys.stdout.write(f"{rows:,} rows of ten columns, {file.stat().st_size / 1e6:,.0f} MB\n")
-        found = asyncio.run(measured(rows, folder))
+        found = asyncio.run(measured(folder))
         beats = {"copy, backup, check": found.proof.backup.seconds, **found.proof.seconds}
         for name, seconds in {**beats, "all of the proof": found.seconds, **others(file, folder)}.items():
             sys.stdout.write(f"{name:<30}{'not installed' if seconds is None else f'{seconds:8.2f} s'}\n")

@@ -114,7 +114,7 @@ UPDATE systems SET display_name = 'Shed by the lake' WHERE id = 2;
 DELETE FROM systems WHERE id = 4;
 """
 
-
+# readings made anew with one column more, which stands where ALTER TABLE would put it: DROP COLUMN leaves what was before
 CREATE_READINGS = """CREATE TABLE readings (
   id INTEGER PRIMARY KEY AUTOINCREMENT,
   system_id INTEGER NOT NULL REFERENCES systems(id) ON DELETE CASCADE,
@@ -179,6 +179,7 @@ USER_SYSTEMS = """CREATE TABLE user_systems (
 CREATE UNIQUE INDEX user_system_unique ON user_systems (clerk_user_id, system_id);
 """
 SEEN = "INSERT INTO user_systems (clerk_user_id, system_id) VALUES ('user_two', 1);\n"
+SHARED = {"migrate.sql": USER_SYSTEMS + SEEN, "rollback.sql": "DROP TABLE user_systems;\n"}
 SEEN_AGAIN = f"""CREATE TABLE IF NOT EXISTS _orchestrate_kept_user_systems (id, clerk_user_id, system_id);
 {USER_SYSTEMS}INSERT INTO user_systems SELECT id, clerk_user_id, system_id FROM _orchestrate_kept_user_systems;
 DROP TABLE _orchestrate_kept_user_systems;
@@ -257,8 +258,10 @@ CASCADES: tuple[Mode, ...] = (
         "cascade_on_drop_of_a_parent",
         {"migrate.sql": f"BEGIN;\n{MADE_ANEW}{IN_ITS_PLACE}COMMIT;\n", "rollback.sql": BACK},
         (
-            "readings: run by hand, migrate.sql loses this: 6 rows are lost by cascade: "
-            "readings.system_id -> systems(id) ON DELETE CASCADE, because systems was dropped with foreign keys on",
+            (
+                "readings: run by hand, migrate.sql loses this: 6 rows are lost by cascade: "
+                "readings.system_id -> systems(id) ON DELETE CASCADE, because systems was dropped with foreign keys on"
+            ),
             "polling_status: run by hand, migrate.sql loses this: 3 rows are lost by cascade",
             "index user_system_idx: on systems (user_id, system_number) is gone",
             "systems: the highest id ever given went from 9 to 4",
@@ -269,8 +272,10 @@ CASCADES: tuple[Mode, ...] = (
         "references_set_to_null_by_a_drop",
         {"migrate.sql": MADE_ANEW + IN_ITS_PLACE, "rollback.sql": BACK},
         (
-            "users: run by hand, migrate.sql loses this: 2 references are NULL now: "
-            "users.default_system_id -> systems(id) ON DELETE SET NULL, because systems was dropped",
+            (
+                "users: run by hand, migrate.sql loses this: 2 references are NULL now: "
+                "users.default_system_id -> systems(id) ON DELETE SET NULL, because systems was dropped"
+            ),
         ),
         {**ADDED, "writes.sql": APP_WRITES},
     ),
@@ -467,10 +472,7 @@ SCRIPTS: tuple[Mode, ...] = (
     Mode(
         "raise_outside_a_trigger",
         {**ADDED, "migrate.sql": f"{ADD}SELECT RAISE(ABORT, 'no systems') WHERE NOT EXISTS (SELECT 1 FROM systems);\n"},
-        (
-            "migrate.sql line 2: RAISE() is allowed in a trigger only: this statement never runs",
-            "migrate.sql line 2: SQLite error: RAISE() may only be used within a trigger-program",
-        ),
+        ("migrate.sql line 2: SQLite error: RAISE() may only be used within a trigger-program",),
         {
             **ADDED,
             "migrate.sql": f"{ADD}SELECT CASE WHEN EXISTS (SELECT 1 FROM systems) THEN 1 ELSE json_extract('{{}}', 'no systems') END;\n",
@@ -503,25 +505,21 @@ SCRIPTS: tuple[Mode, ...] = (
     ),
     Mode(
         "placeholder_owner_id",
-        {
-            "migrate.sql": f"{USER_SYSTEMS}INSERT INTO user_systems (clerk_user_id, system_id) VALUES ('<your Clerk user id>', 1);\n"
-            "INSERT INTO user_systems (clerk_user_id, system_id) VALUES ('user_REPLACE_ME', 2);\n",
-            "rollback.sql": "DROP TABLE user_systems;\n",
-        },
-        (
-            "migrate.sql line 7: <your Clerk user id> was not filled in",
-            "migrate.sql line 8: 'user_REPLACE_ME' was not filled in",
-        ),
-        {"migrate.sql": f"{USER_SYSTEMS}{SEEN}", "rollback.sql": "DROP TABLE user_systems;\n"},
+        {**SHARED, "migrate.sql": (USER_SYSTEMS + SEEN).replace("user_two", "<your Clerk user id>")},
+        ("migrate.sql line 7: <your Clerk user id> was not filled in",),
+        SHARED,
+    ),
+    Mode(
+        "placeholder_inside_an_owner_id",
+        {**SHARED, "migrate.sql": (USER_SYSTEMS + SEEN).replace("user_two", "user_REPLACE_ME")},
+        ("migrate.sql line 7: 'user_REPLACE_ME' was not filled in",),
+        SHARED,
     ),
     Mode(
         "hard_coded_owner_that_is_nobody",
-        {
-            "migrate.sql": f"{USER_SYSTEMS}{SEEN}".replace("'user_two'", "'user_31xcrIbiSrjjTIKlXShEPilRow7'"),
-            "rollback.sql": "DROP TABLE user_systems;\n",
-        },
+        {**SHARED, "migrate.sql": (USER_SYSTEMS + SEEN).replace("user_two", "user_31xcrIbiSrjjTIKlXShEPilRow7")},
         ("references that lead nowhere: 0 before, 1 after, in the beat 'migrate'", "user_systems"),
-        {"migrate.sql": f"{USER_SYSTEMS}{SEEN}", "rollback.sql": "DROP TABLE user_systems;\n"},
+        SHARED,
     ),
 )
 
@@ -538,15 +536,6 @@ CONTRACTS: tuple[Mode, ...] = (
             "rollback.sql": "DROP TABLE user_systems;\n",
             "contract/new.sql": "SELECT id, clerk_user_id, system_id FROM user_systems;\n",
         },
-    ),
-    Mode(
-        "required_table_missing_and_nothing_migrated",
-        {"contract/new.sql": "SELECT id, clerk_user_id, system_id FROM user_systems;\n"},
-        (
-            "the new code cannot run on the new schema: contract/new.sql line 1: SQLite error: no such table: user_systems",
-        ),
-        {"contract/new.sql": "SELECT id, clerk_user_id, system_id FROM user_systems;\n"},
-        LIVEONE + USER_SYSTEMS,
     ),
     Mode(
         "required_column_missing",
@@ -607,8 +596,9 @@ CONTRACTS: tuple[Mode, ...] = (
         "what_the_app_writes_is_refused",
         {"migrate.sql": ZONES.replace(" DEFAULT 600", ""), "rollback.sql": ZONES_BACK, "writes.sql": APP_WRITES},
         (
-            "writes.sql: what the app writes cannot be written: "
-            "writes.sql line 1: SQLite error: NOT NULL constraint failed: systems.timezone_offset_min",
+            "what the app writes cannot be written: ",
+            "writes.sql line 1",
+            "NOT NULL constraint failed: systems.timezone_offset_min",
         ),
         {"migrate.sql": ZONES, "rollback.sql": ZONES_BACK, "writes.sql": APP_WRITES},
     ),
@@ -646,6 +636,18 @@ SCHEMAS: tuple[Mode, ...] = (
         },
     ),
     Mode(
+        "times_become_text_and_nobody_asks",
+        {
+            "migrate.sql": f"{ADD}UPDATE systems SET created_at = datetime(created_at, 'unixepoch') WHERE true;\n",
+            "rollback.sql": "UPDATE systems SET created_at = unixepoch(created_at) WHERE true;\nALTER TABLE systems DROP COLUMN vendor_type;\n",
+        },
+        ("systems.created_at: 3 values are of another type than before", "-- allow: retyped"),
+        {
+            "migrate.sql": f"{ADD}UPDATE systems SET created_at = created_at + 1 WHERE true;\n",
+            "rollback.sql": "UPDATE systems SET created_at = created_at - 1 WHERE true;\nALTER TABLE systems DROP COLUMN vendor_type;\n",
+        },
+    ),
+    Mode(
         "unique_index_lost",
         {
             "migrate.sql": "DROP INDEX polling_unique;\nCREATE INDEX polling_unique ON polling_status (system_id);\n",
@@ -654,8 +656,10 @@ SCHEMAS: tuple[Mode, ...] = (
         },
         (
             "index polling_unique: UNIQUE on polling_status (system_id) is gone",
-            "the new code cannot run on the new schema: contract/new.sql line 1: "
-            "SQLite error: ON CONFLICT clause does not match any PRIMARY KEY or UNIQUE constraint",
+            (
+                "the new code cannot run on the new schema: contract/new.sql line 1: "
+                "SQLite error: ON CONFLICT clause does not match any PRIMARY KEY or UNIQUE constraint"
+            ),
         ),
         {
             "migrate.sql": "DROP INDEX polling_unique;\nCREATE UNIQUE INDEX by_system ON polling_status (system_id);\n",
@@ -735,8 +739,10 @@ ROLLBACKS: tuple[Mode, ...] = (
         "missing_names_lost_on_the_way_back",
         {"migrate.sql": NAMES, "rollback.sql": "DROP TABLE _orchestrate_kept_nameless;\n"},
         (
-            "systems: after the rollback display_name is another in 1 rows, "
-            "for example changed id 1, display_name NULL -> 'System 1001'",
+            (
+                "systems: after the rollback display_name is another in 1 rows, "
+                "for example changed id 1, display_name NULL -> 'System 1001'"
+            ),
         ),
         {"migrate.sql": NAMES, "rollback.sql": NAMES_BACK, "writes.sql": APP_WRITES},
     ),
@@ -758,7 +764,7 @@ ROLLBACKS: tuple[Mode, ...] = (
     Mode(
         "rollback_of_invented_commands",
         {**ADDED, "rollback.sql": "RESTORE DATABASE liveone FROM 'liveone-20250830';\n"},
-        ("rollback.sql line 1: ", "syntax error", "in the beat 'rollback'"),
+        ("rollback.sql line 1: ", "syntax error"),
         ADDED,
     ),
     Mode(

@@ -12,6 +12,7 @@ from steps.support.problem import Problem
 from steps.support.proof.copy import Limits
 from steps.support.proof.proof import Proof, prove
 from steps.support.proof.workbench import Workbench
+from steps.support.proving import refuse_unparsable
 from steps.support.sql_folder import FILES, read_change, split
 from steps.support.standin import sqld
 from tests.proof.copy_rig import Handler, dumped, in_front_of
@@ -64,9 +65,11 @@ async def _fill(database: Database, sql: str) -> None:
 
 
 async def _tried(binary: Path, folder: Path, url: str, database: Database, files: Files | Path) -> Tried:
+    """Do what a run does before it touches anything: read the folder, have every statement parsed, prove the change."""
     was, run = await dumped(url), folder / "run"
     try:
         change = read_change(files if isinstance(files, Path) else _written(folder / "sql", files))
+        await refuse_unparsable(Turso(database), change)
         proof, said = await prove(Turso(database), change, Workbench(run, binary, ENOUGH)), ""
     except Problem as problem:
         proof, said = None, str(problem)

@@ -87,12 +87,31 @@ async def test_orphans_of_before_are_nobodys_doing(sqld_binary: Path, tmp_path: 
     assert came.proof.warnings == ()
 
 
+async def test_orphans_may_be_cleaned_up(sqld_binary: Path, tmp_path: Path) -> None:
+    """A change that deletes orphans is let through where its rollback gives them back, orphans as they were."""
+    orphan = "INSERT INTO readings (id, system_id, inverter_time, solar_w) VALUES (77, 9, 60, 1);\n"
+    files = {
+        "migrate.sql": "-- changes: readings 1\nDELETE FROM readings WHERE id = 77;\n",
+        "rollback.sql": orphan,
+    }
+    came = await tried(sqld_binary, tmp_path, LIVEONE + orphan, files)
+    assert came.proof, came.said
+    assert came.proof.lossless
+
+
 async def test_a_change_of_code_alone_loses_nothing(sqld_binary: Path, tmp_path: Path) -> None:
     """Where nothing is migrated, and both versions run on the schema there is, all is proved and lossless."""
     came = await tried(sqld_binary, tmp_path, LIVEONE, {"contract/old.sql": OLD_CODE, "contract/new.sql": OLD_CODE})
     assert came.proof, came.said
     assert came.proof.ruled_out == {}
     assert came.proof.lossless
+
+
+async def test_a_change_of_code_alone_needs_what_is_there(sqld_binary: Path, tmp_path: Path) -> None:
+    """Where nothing is migrated, code that asks for a table that production lacks is refused with the statement."""
+    came = await tried(sqld_binary, tmp_path, LIVEONE, {"contract/new.sql": "SELECT id FROM user_systems;\n"})
+    assert came.proof is None
+    assert lacking(came.said, ["contract/new.sql line 1", "no such table: user_systems"]) == [], came.said
 
 
 RENAMED = {
@@ -179,14 +198,20 @@ def production() -> str:
 
 
 SEED_LOSSES = (
-    "readings: run by hand, migrate.sql loses this: 720 rows are lost by cascade: "
-    "readings.system_id -> systems(id) ON DELETE CASCADE, because systems was dropped with foreign keys on",
-    "polling_status: run by hand, migrate.sql loses this: 6 rows are lost by cascade: "
-    "polling_status.system_id -> systems(id) ON DELETE CASCADE, because systems was dropped with foreign keys on",
+    (
+        "readings: run by hand, migrate.sql loses this: 720 rows are lost by cascade: "
+        "readings.system_id -> systems(id) ON DELETE CASCADE, because systems was dropped with foreign keys on"
+    ),
+    (
+        "polling_status: run by hand, migrate.sql loses this: 6 rows are lost by cascade: "
+        "polling_status.system_id -> systems(id) ON DELETE CASCADE, because systems was dropped with foreign keys on"
+    ),
     "readings: run by hand, rollback.sql loses this: 720 rows are lost by cascade",
     "systems.user_id: 6 values are lost with the column",
-    "after the rollback user_id is another in 6 rows, display_name is another in 2 rows, timezone_offset is another in 4 "
-    "rows, for example changed id 1, user_id 'first' -> NULL, display_name NULL -> 'System 1001'",
+    (
+        "after the rollback user_id is another in 6 rows, display_name is another in 2 rows, timezone_offset is another in 4 "
+        "rows, for example changed id 1, user_id 'first' -> NULL, display_name NULL -> 'System 1001'"
+    ),
     "timezone_offset_min / 60 is divided as whole numbers and cut off: 570 / 60 is 9, not 9.5",
     "index user_system_idx: on systems (user_id, system_number) is gone. ",
     "index user_system_idx: on systems (user_id, system_number) is gone after the rollback",

@@ -109,8 +109,11 @@ class Hrana:
 
     def _tried(self, result: Mapping[str, Any], statements: Sequence[Statement]) -> str | None:
         if result["type"] == "error":
-            return str(hrana_batch.refused(result["error"], _any_of(statements), self._address).cause)
-        return hrana_batch.tried(result["response"]["result"])
+            which = _any_of(statements)
+            return f"{which.name}: {hrana_batch.refused(result['error'], which, self._address).cause}".removeprefix(
+                ": "
+            )
+        return hrana_batch.tried(result["response"]["result"], statements)
 
     def _response(self, result: Mapping[str, Any], statement: Statement) -> Mapping[str, Any]:
         if result["type"] == "error":

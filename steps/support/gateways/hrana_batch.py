@@ -36,10 +36,13 @@ def trial(statements: Sequence[Statement], *, keep: bool) -> Json:
     return {"type": "batch", "batch": {"steps": [*steps, _step(frame.ROLLBACK, _ok(0), *unless)]}}
 
 
-def tried(result: Mapping[str, Any]) -> str | None:
-    """Read what came of a trial: the first error; None where every statement ran."""
+def tried(result: Mapping[str, Any], statements: Sequence[Statement]) -> str | None:
+    """Read what came of a trial: the first error, with the statement's name; None where every statement ran."""
     *errors, _rolled_back = result["step_errors"]
-    return next((f"{error['message']} ({error['code']})" for error in errors if error), None)
+    for statement, error in zip((frame.BEGIN, *statements, frame.COMMIT), errors, strict=False):
+        if error:
+            return f"{statement.name}: {error['message']} ({error['code']})".removeprefix(": ")
+    return None
 
 
 def never(statement: Statement) -> Json:

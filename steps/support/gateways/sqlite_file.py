@@ -70,7 +70,7 @@ class SqliteFile:
                 for statement in (frame.COMMIT, self._foreign_keys, frame.BEGIN, *statements):
                     await self._run(transaction, statement)
             except StatementFailed as failed:
-                return f"{failed.message} ({failed.code})"
+                return f"{failed.statement.name}: {failed.message} ({failed.code})".removeprefix(": ")
             if keep:
                 await self._patiently(frame.COMMIT, transaction.commit)
             return None

@@ -91,8 +91,6 @@ async def _failing(database: Database, blocks: Sequence[Block]) -> tuple[str, ..
     if not blocks:
         return ()
     errors = zip(blocks, await database.trials([block.alternatives[0] for block in blocks]), strict=True)
-    failing = [(block, error) for block, error in errors if error]
-    told = {block: f"{block.alternatives[0][0].name}: {error}" for block, error in failing}
-    others = [Block(block.alternatives[1:]) for block in told if block.alternatives[1:]]
-    again = await _failing(database, others)
-    return tuple(text for block, text in told.items() if not block.alternatives[1:]) + again
+    failing = [(block.alternatives[1:], error) for block, error in errors if error]
+    others = [Block(alternatives) for alternatives, _ in failing if alternatives]
+    return (*(error for alternatives, error in failing if not alternatives), *await _failing(database, others))

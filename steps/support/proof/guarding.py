@@ -40,12 +40,16 @@ def chosen(connection: sqlite3.Connection, rows: Mapping[str, int], change: Data
     relation = SAME if change.changes else NOT_FEWER
     ends = [each for table in large.values() for each in _ends(table, relation)]
     parents = [*_parents(connection, readings, known, counted, large)]
-    references = (
-        [guards.orphans()] if sum(rows.values()) <= FOLLOWED else [guards.orphans(stays[each].name) for each in counted]
-    )
+    references = [guards.orphans()]
+    if sum(rows.values()) > FOLLOWED:
+        references = [guards.orphans(stays[each].name) for each in counted]
+    # those that a change removes may come back with its rollback
+    returning = [
+        replace(each, slack=connection.execute(f"SELECT {each.expression}").fetchone()[0]) for each in references
+    ]
     counts = [stays[name].name for name in counted if name not in declared]
     there = (*(guards.rows_of(name, relation) for name in counts), *ends, *parents, *references)
-    back = (*map(guards.rows_of, counts), *(replace(each, relation=SAME) for each in ends), *parents, *references)
+    back = (*map(guards.rows_of, counts), *(replace(each, relation=SAME) for each in ends), *parents, *returning)
     return Guards((*there, guards.row_changes(UNBOUNDED)), back, measured=_told(counts, large, parents))
 
 

@@ -1,7 +1,7 @@
 """What speaks against a change, from everything that its rehearsal saw."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from steps.support.proof import schema_diff
 from steps.support.proof.lint import lint, proved_harmless
@@ -11,10 +11,20 @@ from steps.support.proof.rehearsal import Rehearsed
 from steps.support.proof.round_trip import unexplained, unregained, unreturned
 from steps.support.proof.rows_found import TableDiff
 from steps.support.proof.rows_held import held
+from steps.support.proof.schema import Schema
 from steps.support.proof.schema_parts import Table
+from steps.support.proof.schema_renamed import renamed
 from steps.support.proof.schema_sequences import lowered
 from steps.support.proof.schema_text import Name
 from steps.support.sql_folder import DatabaseChange
+
+_ORPHANED = "Give those rows a parent that is there, or delete them by their key in the same script."
+
+
+_GUARD = (
+    "Let the script refuse that itself, as its first statement: SELECT CASE WHEN (SELECT foreign_keys FROM "
+    "pragma_foreign_keys) = 0 THEN 1 ELSE json_extract('{}', 'foreign keys are on') END."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +47,8 @@ def judged(seen: Rehearsed, change: DatabaseChange) -> Judgement:
     found = [*_there(seen, change), *returning, *_scripts(seen, change), *_by_hand(seen), *seen.failures]
     weighed = accepted(dict.fromkeys(found), dict(change.allowed))
     sorted_out = {weight: tuple(each for each in weighed if each.weight is weight) for weight in Weight}
-    came_back = seen.returned is not None and not any(each.weight is Weight.ERROR for each in returning)
+    ended = seen.returned is not None or not change.migrate
+    came_back = ended and not any(each.weight is Weight.ERROR for each in returning)
     errors, warnings, notes, fine = sorted_out.values()
     return Judgement(errors, warnings, notes, fine, came_back)
 
@@ -50,8 +61,13 @@ def _there(seen: Rehearsed, change: DatabaseChange) -> Iterator[Objection]:
     told = {each.place for each in lost_values}
     yield from lost_values
     yield from _worse(seen.before, seen.there)
-    in_schema = schema_diff.objections(seen.before.schema, seen.there.schema)
+    in_schema = schema_diff.objections(renamed_before(seen, change), seen.there.schema)
     yield from (each for each in in_schema if each.place not in told)
+
+
+def renamed_before(seen: Rehearsed, change: DatabaseChange) -> Schema:
+    """Give the schema of before with the column names of after, where the migration only renames."""
+    return renamed(seen.before.schema, seen.before.definitions, change.scripts[0])
 
 
 def _returning(seen: Rehearsed) -> Iterator[Objection]:
@@ -71,6 +87,10 @@ def _returning(seen: Rehearsed) -> Iterator[Objection]:
 def _worse(before: Moment, after: Moment) -> Iterator[Objection]:
     yield from (each for each in after.broken if each not in before.broken)
     yield from lowered(before.sequences, after.sequences)
+    for (child, parent), (count, one) in after.orphans.items():
+        if count > (was := before.orphans.get((child, parent), (0, None))[0]):
+            cause = f"{count:,} rows reference rows of {parent} that are not there, {was:,} before"
+            yield Objection("", child, f"{cause}, for example the row with rowid {one}", _ORPHANED)
 
 
 def _again(there: Moment, again: Moment) -> Iterator[Objection]:
@@ -107,7 +127,7 @@ def _by_hand(seen: Rehearsed) -> Iterator[Objection]:
     for name, losses in seen.by_hand.items():
         for each in losses:
             cause = f"run by hand, {name} loses this: {each.cause}"
-            yield replace(each, rule="by-hand", cause=cause, weight=Weight.WARNING)
+            yield Objection("by-hand", each.place, cause, _GUARD, Weight.WARNING)
 
 
 def listed(lines: Iterable[str]) -> str:

@@ -16,18 +16,35 @@ from steps.support.proof.schema_sequences import sequences
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """Schema, highest ids ever given, what cannot run, keys and references, and the names of all objects."""
+    """Schema, highest ids ever given, what cannot run, keys and references, and the names of all objects.
+
+    `definitions`: what makes the schema. `orphans`: by child and parent, the number of references that lead nowhere,
+    and the rowid of one.
+    """
 
     schema: Schema
     sequences: Mapping[str, int]
     broken: tuple[Objection, ...]
     facts: Facts
     objects: str
+    definitions: tuple[str, ...]
+    orphans: Mapping[tuple[str, str], tuple[int, int | None]]
 
 
 def moment(file: Path) -> Moment:
     """Look at a file that is all of its database; nobody may write to it meanwhile."""
     with closing(sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro&immutable=1", uri=True)) as connection:
-        objects = str(connection.execute(OBJECTS).fetchone()[0])
-        defects = tuple(broken(connection))
-        return Moment(read_schema(connection), sequences(connection), defects, facts(connection), objects)
+        return Moment(
+            read_schema(connection),
+            sequences(connection),
+            tuple(broken(connection)),
+            facts(connection),
+            str(connection.execute(OBJECTS).fetchone()[0]),
+            tuple(sql for (sql,) in connection.execute(_DEFINITIONS)),
+            {(child, parent): found for child, parent, *found in connection.execute(_ORPHANS)},
+        )
+
+
+_DEFINITIONS = """SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL AND name NOT GLOB 'sqlite_*'
+ORDER BY type <> 'table', rowid"""
+_ORPHANS = """SELECT "table", parent, count(*), min(rowid) FROM pragma_foreign_key_check GROUP BY 1, 2"""

@@ -16,7 +16,7 @@ from steps.support.proof.contract import Contract
 from steps.support.proof.copy import Copy, copied
 from steps.support.proof.engine import Engine
 from steps.support.proof.guarding import bounded, chosen
-from steps.support.proof.judgement import Judgement, judged, listed
+from steps.support.proof.judgement import Judgement, judged, listed, renamed_before
 from steps.support.proof.objection import Objection, Weight
 from steps.support.proof.rehearsal import ENGINE, Rehearsed, rehearsed
 from steps.support.proof.rows_found import TableDiff
@@ -82,7 +82,7 @@ async def prove(turso: Turso, change: DatabaseChange, bench: Workbench) -> Proof
     judgement, contract = judged(seen, change), Contract(seen.asked_before, seen.asked_after)
     _refuse(judgement, contract, seen, change, engine)
     backup = Backup(str(copy.backup), copy.sha256, copy.bytes, sum(copy.tables.values()), copy.seconds)
-    schema = tuple(map(str, schema_diff(seen.before.schema, seen.there.schema))) if seen.there else ()
+    schema = tuple(map(str, schema_diff(renamed_before(seen, change), seen.there.schema))) if seen.there else ()
     rows = {found.name: _rows(found) for found in (seen.moved or {}).values() if found.total or found.before is None}
     warnings = [*_unlike(target, seen.engine), *judgement.warnings]
     others = (tuple(map(str, each)) for each in (warnings, judgement.notes, judgement.accepted))
@@ -122,7 +122,7 @@ def _refuse(judgement: Judgement, contract: Contract, seen: Rehearsed, change: D
     also = f"\nand beside that:{listed(others)}" if others else ""
     lacking = f" {ELSEWHERE}" if engine.binary is None and seen.failures else ""
     many = f"{len(errors)} thing{'s' * (len(errors) > 1)} speak{'s' * (len(errors) == 1)} against it"
-    raise Problem("proving", change.name, f"{many}:{listed(errors)}{also}\n", f"{WAY_OUT}{lacking}")
+    raise Problem("proving", change.name, f"{many}:{listed(errors)}{also}", f"{WAY_OUT}{lacking}")
 
 
 def _unlike(target: Mapping[str, Value], engine: Mapping[str, Value]) -> Iterator[Objection]:

@@ -8,7 +8,7 @@ import asyncio
 import shutil
 from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -24,6 +24,7 @@ from steps.support.proof.objection import Objection
 from steps.support.proof.rows import row_diff
 from steps.support.proof.rows_cascades import cascades
 from steps.support.proof.rows_found import TableDiff
+from steps.support.proof.schema_text import folded
 from steps.support.sql_folder import MIGRATE, ROLLBACK, WRITES, DatabaseChange, SqlCheck
 from steps.support.waiting import waiting_for
 
@@ -80,21 +81,37 @@ async def rehearsed(before: Path, change: DatabaseChange, guards: Guards, engine
         course = _Course(Turso(database), change, guards, before, live, after)
         found = await course.run()
     await asyncio.to_thread(shutil.rmtree, folder / "live")
-    scripts = {MIGRATE: (before, change.migrate), ROLLBACK: (after, change.rollback)}
+    seen = Rehearsed(**found)
+    scripts = {
+        MIGRATE: (before, change.migrate, _left(seen.moved)),
+        ROLLBACK: (after, change.rollback, _left(seen.unreturned)),
+    }
     by_hand = {name: await _by_hand(*scripts[name], engine, folder / "hand") for name in course.alone}
-    return Rehearsed(**found, by_hand=by_hand)
+    return replace(seen, by_hand=by_hand)
 
 
-async def _by_hand(file: Path, statements: Sequence[Statement], engine: Engine, folder: Path) -> Sequence[Objection]:
-    """Run a script as it stands, the way a shell sends it, and name what foreign keys take along then."""
+def _left(diff: Diff | None) -> Mapping[str, int]:
+    """Give the rows that each table has in the end."""
+    return {name: found.after or 0 for name, found in (diff or {}).items()}
+
+
+async def _by_hand(
+    file: Path, statements: Sequence[Statement], left: Mapping[str, int], engine: Engine, folder: Path
+) -> Sequence[Objection]:
+    """Run a script as it stands, the way a shell sends it, and name what foreign keys take along beyond the script.
+
+    `left`: the rows that each table has where the tool runs it; references set to NULL leave as many.
+    """
     waiting_for("rehearsal: what would be lost if it were run by hand")
     live = await placed(file, folder)
     async with engine.opened(folder) as database:
         await database.trials([statements], keep=True)
         diff = await asyncio.to_thread(row_diff, file, settled(live))
         found = await asyncio.to_thread(cascades, file, live, diff)
+    rows = {each.name: each.after or 0 for each in diff.values()}
+    meant = {name for name in rows if diff[folded(name)].removed and rows[name] >= left.get(folded(name), 0)}
     await asyncio.to_thread(shutil.rmtree, folder)
-    return found
+    return [each for each in found if each.place not in meant]
 
 
 class _Course:

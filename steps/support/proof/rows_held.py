@@ -9,7 +9,7 @@ from steps.support.proof.schema_text import folded
 from steps.support.sql_directives import Range
 from steps.support.sql_tokens import quoted
 
-COLUMN_LOST = "column-lost"
+COLUMN_LOST, RETYPED = "column-lost", "retyped"
 
 
 def held(
@@ -42,6 +42,10 @@ def _of_table(
     elif cause:
         yield Objection("", found.name, cause, f"See that those rows stay, or declare it: `{declaration(found)}`.")
     yield from _columns(found)
+    for column, count in found.retyped.items():
+        cause = f"{count:,} values are of another type than before"
+        remedy = "Store them as the code reads them: an ORM takes a time of text for an invalid date."
+        yield Objection(RETYPED, f"{found.name}.{column}", cause, remedy)
 
 
 def _undeclared(table: str, found: TableDiff, declared: Mapping[str, Range | None]) -> str | None:

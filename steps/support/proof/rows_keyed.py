@@ -1,7 +1,7 @@
 """Rows compared by primary key, in one pass over both sides; only what differs is put aside and counted."""
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 from steps.support.proof.rows_engine import put_aside
@@ -33,7 +33,21 @@ def by_key(connection: sqlite3.Connection, two: Pair, keep: int) -> TableDiff:
     samples = (*_changed(connection, two), *_removed(connection, two), *(_added(connection, two) if added else ()))
     counts = {name: int(count) for name, count in zip(two.names, columns, strict=True) if count}
     rows = tuple(_rows(connection, two, added)) if added + removed + changed <= keep else ()
-    return TableDiff(two.old.name, before, after, added, removed, changed, counts, samples, rows=rows)
+    retyped = _retyped(connection, two, counts)
+    return TableDiff(two.old.name, before, after, added, removed, changed, counts, samples, retyped=retyped, rows=rows)
+
+
+def _retyped(connection: sqlite3.Connection, two: Pair, changed: Collection[str]) -> dict[str, int]:
+    """Count for each changed column the values that are of another type now."""
+    names = [both for both in two.common if both[0] in changed]
+    if not names:
+        return {}
+    others = (f"typeof(b.{quoted(old)}) <> typeof(a.{quoted(new)})" for old, new in names)
+    values = (f"b.{quoted(old)} NOT NULL AND a.{quoted(new)} NOT NULL" for old, new in names)
+    sums = ", ".join(f"total({other} AND {value})" for other, value in zip(others, values, strict=True))
+    sides = f"{_first(two, 'NOT gone', -1)} CROSS JOIN {two.new.source} AS a ON {two.by_key}"
+    counts = connection.execute(f"SELECT {sums} {sides}").fetchone()
+    return {old: int(count) for (old, _), count in zip(names, counts, strict=True) if count}
 
 
 def is_same_by_key(connection: sqlite3.Connection, two: Pair, old: str, new: str) -> bool:

@@ -44,7 +44,9 @@ def _broken_triggers(connection: sqlite3.Connection, triggers: Sequence[Trigger]
 
 def _objection(rule: str, place: str, why: str) -> Objection:
     weight = Weight.WARNING if any(lacking in why for lacking in _OF_THIS_ENGINE) else Weight.ERROR
-    return Objection(rule, place, why, "Drop it in migrate.sql, or create it anew for the new schema.", weight)
+    lost = f"-- allow: {place.split(maxsplit=1)[0]}-lost <reason>"
+    remedy = f"Drop it in migrate.sql, or create it anew for the new schema; say why with {lost}."
+    return Objection(rule, place, why, remedy, weight)
 
 
 def _error(connection: sqlite3.Connection, sql: str) -> str:

@@ -1,0 +1,195 @@
+"""The forecast: which releases will not fit into their time, and what may begin while the clock runs."""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import Any, ClassVar, cast
+
+import pytest
+
+from steps.support.engine.budget import PREFLIGHT, Budget
+from steps.support.engine.forecast import SLOW, Forecast, forecast, refuse_unfitting
+from steps.support.engine.step import Change, Check, Done, Failed, Refused, Step
+from steps.support.stage import Stage
+from tests.virtual import run
+
+LIMITS = {"push": 20.0, "build": 60.0, "migrate": 30.0, "switch": 25.0, "check": 40.0}
+BUDGET = Budget(100.0, 30.0, LIMITS)  # 70 s forward
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What a step saw: the seconds that it and its undo will take."""
+
+    act: float = 1.0
+    undo: float = 1.0
+
+
+@dataclass(frozen=True, eq=False)
+class _Check(Check[Expected]):
+    name: str  # type: ignore[misc]
+
+    async def look(self, stage: Stage) -> Expected:
+        return Expected()
+
+    async def act(self, stage: Stage, seen: Expected) -> Done:
+        return Done("looked")
+
+    def plan(self, seen: Expected) -> str:
+        return "check"
+
+    def expects(self, seen: Expected) -> float:
+        return seen.act
+
+
+@dataclass(frozen=True, eq=False)
+class _Change(Change[Expected]):
+    name: str  # type: ignore[misc]
+    undo_share: float = 0.5  # type: ignore[misc]
+
+    async def look(self, stage: Stage) -> Expected:
+        return Expected()
+
+    async def act(self, stage: Stage, seen: Expected) -> Done:
+        return Done("done")
+
+    def plan(self, seen: Expected) -> str:
+        return "change"
+
+    async def undo(self, stage: Stage, seen: Expected) -> Done:
+        return Done("put back")
+
+    async def remains(self, stage: Stage, seen: Expected) -> str:
+        return ""
+
+    def expects(self, seen: Expected) -> float:
+        return seen.act
+
+    def expects_undo(self, seen: Expected) -> float:
+        return seen.undo
+
+
+@dataclass(frozen=True, eq=False)
+class _Preparing(_Change):
+    prepares: ClassVar[bool] = True
+
+
+class _Plain(_Change):
+    """A change that does not say what it expects."""
+
+    expects = Step.expects
+    expects_undo = Change.expects_undo
+
+
+PUSH, BUILD, MIGRATE, SWITCH, CHECK = _Change("push"), _Change("build"), _Change("migrate", 0.4), _Change("switch"), _Check("check")  # fmt: skip
+ALL = (PUSH, BUILD, MIGRATE, SWITCH, CHECK)
+AHEAD = (_Preparing("push"), _Preparing("build"), MIGRATE, SWITCH, CHECK)
+LATE = Budget(630.0, 30.0, {**LIMITS, "build": 600.0}, BUDGET)  # what only prepares has 600 s of its own
+
+
+def _refusal(steps: Sequence[Step[Any]], what: Forecast, budget: Budget) -> list[str]:
+    """Give the causes for which a release is refused; none where it fits."""
+    try:
+        refuse_unfitting(steps, what, budget)
+    except Refused as refused:
+        return refused.cause.split("; ")
+    return []
+
+
+@pytest.mark.parametrize(
+    ("steps", "budget", "seconds", "undo", "causes"),
+    [
+        pytest.param(ALL, BUDGET, {}, {}, [], id="all of it fits"),
+        pytest.param((), BUDGET, {}, {}, [], id="there is nothing to do"),
+        pytest.param(ALL, BUDGET, {"push": 10, "build": 40, "migrate": 10, "switch": 5, "check": 5}, {}, [], id="to the second"),
+        pytest.param(ALL, BUDGET, {"push": 20, "migrate": 30}, {"migrate": 12, "push": 15}, [], id="each to its limit"),
+        pytest.param(ALL, BUDGET, {"migrate": 30.04}, {}, ["migrate will take 30.0 s, and 30 s are allowed"], id="a step over its limit"),
+        pytest.param(ALL, BUDGET, {"push": 21, "check": 41.26}, {}, ["push will take 21.0 s, and 20 s are allowed", "check will take 41.3 s, and 40 s are allowed"], id="two steps over theirs"),
+        pytest.param(ALL, BUDGET, {"build": 60, "migrate": 15, "switch": 20, "check": 30}, {}, ["up to migrate it will take 76.0 s, and 70 s are there before going back"], id="together too long, said once"),
+        pytest.param(ALL, BUDGET, {"build": 50, "check": 20}, {}, ["up to check it will take 73.0 s, and 70 s are there before going back"], id="a check that is too late"),
+        pytest.param(ALL, BUDGET, {}, {"migrate": 12.5}, ["undoing migrate will take 12.5 s, and 12 s are kept for it"], id="an undo over its share"),
+        pytest.param(ALL, BUDGET, {"migrate": 31}, {"migrate": 13}, ["migrate will take 31.0 s, and 30 s are allowed", "undoing migrate will take 13.0 s, and 12 s are kept for it"], id="there and back"),
+        pytest.param(ALL, BUDGET, {}, {"push": 10, "build": 10, "migrate": 10, "switch": 0.5}, ["going back will take 30.5 s, and 30 s are kept for it"], id="all undos over the reserve"),
+        pytest.param((PUSH, CHECK), BUDGET, {}, {"push": 16}, ["undoing push will take 16.0 s, and 15 s are kept for it"], id="only what is planned is asked about"),
+        pytest.param(AHEAD, LATE, {"build": 500, "migrate": 20, "switch": 20, "check": 30}, {}, [], id="a long build before the clock"),
+        pytest.param(ALL, LATE, {"build": 61}, {}, ["build will take 61.0 s, and 60 s are allowed"], id="one that users may notice"),
+        pytest.param(AHEAD, LATE, {"build": 601}, {}, ["build will take 601.0 s, and 600 s are allowed"], id="a build over its own time"),
+        pytest.param(AHEAD, LATE, {"push": 15, "build": 590}, {}, ["up to build it will take 605.0 s, and 600 s are there before going back"], id="preparing takes too long"),
+        pytest.param(AHEAD, LATE, {"build": 590, "migrate": 25, "switch": 20, "check": 30}, {}, ["up to check it will take 75.0 s, and 70 s are there before going back"], id="what follows takes too long"),
+        pytest.param(AHEAD, LATE, {"push": 19, "build": 590, "migrate": 25, "switch": 20, "check": 30}, {}, ["up to build it will take 609.0 s, and 600 s are there before going back", "up to check it will take 75.0 s, and 70 s are there before going back"], id="both take too long, each said once"),
+        pytest.param(AHEAD, LATE, {"migrate": 31}, {"migrate": 12.5}, ["migrate will take 31.0 s, and 30 s are allowed", "undoing migrate will take 12.5 s, and 12 s are kept for it"], id="limits of what follows"),
+    ],
+)  # fmt: skip
+def test_what_will_not_fit_is_refused(
+    steps: tuple[Step[Any], ...], budget: Budget, seconds: dict[str, float], undo: dict[str, float], causes: list[str]
+) -> None:
+    """Every reason is named, with both figures; a second is expected of whatever says nothing else."""
+    seen = {step.name: Expected(seconds.get(step.name, 1.0), undo.get(step.name, 1.0)) for step in steps}
+    assert _refusal(steps, forecast(steps, seen), budget) == causes
+
+
+def test_a_refusal_says_where_more_time_is_allowed() -> None:
+    """It is a refusal like any other: nothing was touched, and the remedy names the settings."""
+    with pytest.raises(Refused, match="forecasting the release: push will take") as refused:
+        refuse_unfitting((PUSH,), Forecast({"push": 21.0}, {"push": 1.0}), BUDGET)
+    assert refused.value.remedy == SLOW
+    assert "[limits]" in SLOW
+
+
+def test_each_step_is_asked_with_what_it_saw() -> None:
+    """Checks have no way back, and what says nothing of itself counts as a second."""
+    plain = _Plain("switch")
+    seen = {"push": Expected(2.5, 3.5), "check": Expected(7.0), "switch": Expected(99.0, 99.0)}
+    found = forecast((PUSH, plain, CHECK), seen)
+    assert found.steps == {"push": 2.5, "switch": 1.0, "check": 7.0}
+    assert found.undo == {"push": 3.5, "switch": 1.0}
+    assert (found.seconds, found.undo_seconds) == (10.5, 4.5)
+
+
+def test_nothing_planned_takes_no_time() -> None:
+    """A forecast of no steps is empty."""
+    assert forecast((), {}) == Forecast({}, {})
+    assert (forecast((), {}).seconds, forecast((), {}).undo_seconds) == (0, 0)
+
+
+def test_a_look_has_a_minute_unless_it_was_given_more() -> None:
+    """Only the steps that are named have a time of their own for looking."""
+    budget = Budget(100.0, 30.0, LIMITS, looks={"migrate": 660.0})
+    assert [budget.look(name) for name in ("migrate", "push", "unheard of")] == [660.0, PREFLIGHT, PREFLIGHT]
+    assert Budget(100.0, 30.0, LIMITS).look("migrate") == PREFLIGHT == 60.0
+
+
+@pytest.mark.parametrize(
+    ("step", "spent", "expected", "left"),
+    [
+        (PUSH, 0.0, 70.0, None),
+        (PUSH, 0.0, 70.1, "it takes 70 s and 70.0 s are left"),
+        (PUSH, 60.0, 10.0, None),
+        (PUSH, 60.5, 10.0, "it takes 10 s and 9.5 s are left"),
+        (PUSH, 75.0, 1.0, "it takes 1 s and 0.0 s are left"),
+        (PUSH, 70.0, 0.0, None),
+        (CHECK, 75.0, 40.0, None),
+        (_Preparing("build"), 60.5, 10.0, "it takes 10 s and 9.5 s are left"),
+    ],
+)
+def test_a_change_begins_only_where_it_can_end(
+    step: Step[Expected], spent: float, expected: float, left: str | None
+) -> None:
+    """What is expected of it must fit into the forward time that is left; a check may begin whenever it is due."""
+
+    async def admitted() -> None:
+        window = BUDGET.start()
+        await asyncio.sleep(spent)
+        with pytest.raises(Failed, match=left) if left else nullcontext():
+            window.admit(step, expected)
+
+    run(admitted())
+
+
+def test_what_takes_over_is_due_with_the_first_step_that_users_may_notice() -> None:
+    """Neither a preparing step nor a budget without a second one is followed by another."""
+    assert [LATE.after(step) for step in AHEAD] == [None, None, BUDGET, BUDGET, BUDGET]
+    assert [BUDGET.after(step) for step in AHEAD] == [None] * len(AHEAD)
+    assert (LATE.longest, BUDGET.longest) == (730.0, 100.0)
+    assert cast("Budget", LATE.then).then is None
