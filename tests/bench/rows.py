@@ -59,7 +59,7 @@ class Figures:
 
 
 def cases(rows: int) -> tuple[Case, ...]:
-    """Give the three changes for a table of so many rows."""
+    """Give the changes for a table of so many rows."""
     thousand, gap = min(1000, rows // 4), max(4, rows // 1000)
     in_place = f"""UPDATE big SET load_w = -1 WHERE id % 1000 = 0; DELETE FROM big WHERE id % {gap} = 1;
       {FILL.format(rows + 1, rows + thousand, ROW)}"""
@@ -68,6 +68,7 @@ def cases(rows: int) -> tuple[Case, ...]:
         Case("a: another table changed", "UPDATE small SET v = 7", 0, 0, 0, 1.0),
         Case("b: one in 1000 changed, 1000 added, 1000 gone", in_place, thousand, thousand, rows // 1000, 15.0),
         Case("c: made anew with the same rows", anew, 0, 0, 0, 15.0),
+        Case("d: 1000 rows appended", FILL.format(rows + 1, rows + 1000, ROW), 1000, 0, 0, 2.0),
     )
 
 

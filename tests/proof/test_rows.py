@@ -131,7 +131,11 @@ def test_rows_are_told_apart(
 ) -> None:  # fmt: skip
     """Each way to change rows is counted for what it is, with pages to prove something and without."""
     if not by_pages:
-        monkeypatch.setattr(rows_pages, "_PAGES", "SELECT pageno FROM an_engine_without_dbstat WHERE name = ?")
+        monkeypatch.setattr(
+            rows_pages,
+            "_PAGES",
+            "SELECT pageno, path, pagetype FROM an_engine_without_dbstat WHERE name = ? AND schema = ?",
+        )
     found = compared(script, change)
     assert (found.added, found.removed, found.changed, found.columns) == (added, removed, changed, columns)
     assert (found.before or 0) + added - removed == (found.after or 0)

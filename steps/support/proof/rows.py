@@ -1,7 +1,8 @@
 """The rows of two database files compared, table by table: exactly, and fast enough for millions of them.
 
-A table whose pages are the same is not read. Any other is compared by the engine, values and their types: one pass over
-both sides where a primary key tells rows apart, as bags of values where none does. Measured beside sqldiff by
+A table whose pages are the same is not read, and of any other no rows on pages that are. The rest is compared by the
+engine, values and their types: one pass over both sides where a primary key tells rows apart, as bags of values where
+none does. Measured beside sqldiff by
 `python -m tests.bench.rows`.
 """
 
@@ -15,7 +16,7 @@ from steps.support.proof.rows_bags import as_bags, is_same_in_bags
 from steps.support.proof.rows_engine import AFTER, BEFORE, side_by_side
 from steps.support.proof.rows_found import SAMPLES, Dropped, Kind, Sample, TableDiff, whole
 from steps.support.proof.rows_keyed import by_key, has_key, is_same_by_key
-from steps.support.proof.rows_pages import changed_pages, same_pages
+from steps.support.proof.rows_pages import Pages, differing
 from steps.support.proof.rows_pair import Pair, only_in, pair
 from steps.support.proof.rows_tables import Table, rows_of, tables
 from steps.support.sql_tokens import quoted
@@ -31,10 +32,10 @@ def row_diff(before: Path, after: Path, keep: int = 0) -> dict[str, TableDiff]:
     """
     with side_by_side(before, after) as connection:
         old, new = tables(connection, BEFORE), tables(connection, AFTER)
-        changed = changed_pages(before, after)
+        pages = Pages.of(before, after)
         found = {name: _gone(connection, table) for name, table in old.items() if name not in new}
         found |= {name: _new(connection, table) for name, table in new.items() if name not in old}
-        found |= {name: _both(connection, old[name], new[name], changed, keep) for name in old.keys() & new.keys()}
+        found |= {name: _both(connection, old[name], new[name], pages, keep) for name in old.keys() & new.keys()}
     return dict(sorted(found.items()))
 
 
@@ -53,11 +54,12 @@ def _first(connection: sqlite3.Connection, table: Table, kind: Kind) -> tuple[Sa
     return tuple(whole(kind, table.names, row, table.key_names) for row in connection.execute(query))
 
 
-def _both(connection: sqlite3.Connection, old: Table, new: Table, changed: bytes, keep: int) -> TableDiff:
-    if same_pages(connection, old, new, changed):
+def _both(connection: sqlite3.Connection, old: Table, new: Table, pages: Pages, keep: int) -> TableDiff:
+    ranges = differing(connection, old, new, pages)
+    if ranges == ():
         rows = rows_of(connection, old)
         return TableDiff(old.name, rows, rows, by_pages=True)
-    two = pair(old, new)
+    two = pair(old, new, ranges)
     if has_key(connection, two):
         found = by_key(connection, two, keep)
         dropped = _dropped(connection, two, partial(is_same_by_key, connection, two))

@@ -56,8 +56,8 @@ def _side(two: Pair, own: str) -> str:
     rows = f"SELECT {(1, -1)[at]} AS side{values} FROM {table.source} AS {own}"
     if table.rowid is None or other.rowid is None:
         return rows
-    same = f"{far}.{other.rowid} = {own}.{table.rowid}"
-    return f"{rows} LEFT JOIN {other.source} AS {far} ON {same} WHERE {far}.{other.rowid} IS NULL OR {two.differ}"
+    same, differ = f"{far}.{other.rowid} = {own}.{table.rowid}", f"{far}.{other.rowid} IS NULL OR {two.differ}"
+    return f"{rows} LEFT JOIN {other.source} AS {far} ON {same} WHERE {two.may_differ(own)} AND ({differ})"
 
 
 def _samples(connection: sqlite3.Connection, two: Pair, kind: Kind) -> Iterator[Sample]:

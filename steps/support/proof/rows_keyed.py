@@ -72,7 +72,8 @@ def _differing_rows(two: Pair) -> str:
     keys = [f"+b.{quoted(name)} AS k{n}" for n, name in enumerate(two.old.key_names)]
     flags = [f"{difference} AS f{n}" for n, difference in enumerate(two.differences)]
     return f"""SELECT {", ".join(keys)}, {gone} AS gone{listed(flags)}
-FROM {two.old.source} AS b LEFT JOIN {two.new.source} AS a ON {two.by_key} WHERE {gone} OR {two.differ}"""
+FROM {two.old.source} AS b LEFT JOIN {two.new.source} AS a ON {two.by_key}
+WHERE {two.may_differ("b")} AND ({gone} OR {two.differ})"""
 
 
 def _first(two: Pair, condition: str, most: int) -> str:
@@ -121,7 +122,7 @@ def _added(connection: sqlite3.Connection, two: Pair) -> Iterator[Sample]:
 def _new(connection: sqlite3.Connection, two: Pair, most: int) -> list[Values]:
     """Give added rows, the highest keys first: that is where they mostly are, and the search ends there."""
     query = f"""SELECT {", ".join(f"a.{quoted(name)}" for name in two.new.names)} FROM {two.new.source} AS a
-WHERE NOT EXISTS (SELECT 1 FROM {two.old.source} AS b WHERE {two.by_key})
+WHERE {two.may_differ("a")} AND NOT EXISTS (SELECT 1 FROM {two.old.source} AS b WHERE {two.by_key})
 ORDER BY {", ".join(f"a.{quoted(key)} DESC" for key in two.new.key_names)} LIMIT {most}"""
     return connection.execute(query).fetchall()
 

@@ -9,11 +9,22 @@ from steps.support.sql_tokens import quoted
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """A table before and after; `common` are the columns to compare, each with what it is called after."""
+    """A table before and after; `common` are the columns to compare, each with what it is called after.
+
+    `ranges`: the rowids between which rows may differ, where that is known.
+    """
 
     old: Table
     new: Table
     common: tuple[tuple[str, str], ...]
+    ranges: tuple[tuple[int, int], ...] | None = None
+
+    def may_differ(self, side: str) -> str:
+        """Build the condition that a row, `b` or `a`, is one of those that may not be the same before and after."""
+        if self.ranges is None:
+            return "1"
+        rowid = f"{side}.{(self.old if side == 'b' else self.new).rowid}"
+        return f"({' OR '.join(f'{rowid} BETWEEN {low} AND {high}' for low, high in self.ranges)})"
 
     @property
     def names(self) -> list[str]:
@@ -54,11 +65,11 @@ def kind(column: str) -> str:
     return f"typeof({column})"
 
 
-def pair(old: Table, new: Table) -> Pair:
+def pair(old: Table, new: Table, ranges: tuple[tuple[int, int], ...] | None = None) -> Pair:
     """Put a table's two sides together; what is computed on both is not compared, for it follows from the rest."""
     after = new.by_name
     both = ((column, after[name]) for name, column in old.by_name.items() if name in after)
-    return Pair(old, new, tuple((b.name, a.name) for b, a in both if not (b.is_generated and a.is_generated)))
+    return Pair(old, new, tuple((b.name, a.name) for b, a in both if not (b.is_generated and a.is_generated)), ranges)
 
 
 def only_in(one: Table, other: Table) -> list[Column]:

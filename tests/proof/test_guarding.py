@@ -1,0 +1,286 @@
+"""What a migration holds on to: which figures are chosen for which database, and that they hold on the real server."""
+
+import sqlite3
+from collections.abc import AsyncIterator, Iterator
+from contextlib import aclosing, closing
+from pathlib import Path
+
+import pytest
+
+from steps.support.gateways.database import Statement
+from steps.support.gateways.guards import NOT_FEWER, NOT_MORE, SAME, Guards, Measure, row_changes, rows_of
+from steps.support.gateways.migration import OBJECTS
+from steps.support.gateways.transport import connect
+from steps.support.proof import guarding
+from steps.support.proof.guarding import UNBOUNDED, bounded, chosen
+from steps.support.sql_folder import DatabaseChange, split
+from steps.support.sql_tokens import quoted
+from steps.support.standin import sqld
+from tests.gateways.test_guards import ODD, Rig, changed
+
+
+def made_anew(table: str, more: str = "") -> str:
+    """Write how a table is made anew, with more columns or as it was."""
+    return f"""CREATE TABLE u (id INTEGER PRIMARY KEY, v{more}); INSERT INTO u (id, v) SELECT id, v FROM {table};
+DROP TABLE {table}; ALTER TABLE u RENAME TO {table};"""
+
+
+ORPHANS, CHANGES = "references that lead nowhere", "rows changed"
+ANEW, AGAIN = made_anew("p", ", n"), made_anew("p")  # what was made by the latter is given back by it
+PARENT = "CREATE TABLE p (id INTEGER PRIMARY KEY, v); INSERT INTO p VALUES (1, 'a'), (2, 'b'), (3, 'c');"
+CHILDREN = "INSERT INTO c (id, p) VALUES (1, 1), (2, 1), (3, 2), (4, 2);"
+CHILD = f"CREATE TABLE c (id INTEGER PRIMARY KEY, p INTEGER REFERENCES p ON DELETE CASCADE); {CHILDREN}"
+INDEX = "CREATE INDEX i ON c (p);"
+FAMILY = f"{PARENT} {CHILD} {INDEX}"
+HAVE = "rows of p that have rows in c"
+ENDS = ("lowest id of c", "highest id of c")
+
+
+@pytest.fixture
+def database() -> Iterator[sqlite3.Connection]:
+    """Give an empty database in memory."""
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
+        yield connection
+
+
+def rows(connection: sqlite3.Connection) -> dict[str, int]:
+    """Count the rows of each table, as a copy does."""
+    tables = connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT GLOB 'sqlite_*'")
+    return {
+        name: connection.execute(f"SELECT count(*) FROM {quoted(name)}").fetchone()[0] for (name,) in tables.fetchall()
+    }
+
+
+def names(measures: tuple[Measure, ...]) -> list[str]:
+    """Give what is measured, row changes left out."""
+    return [each.name for each in measures if each.name != CHANGES]
+
+
+BIG = "INSERT INTO t VALUES (1, 'a'), (2, 'b'), (3, 'c'), (4, 'd'), (5, 'e');"
+CASES = [  # the database, how many rows are counted, the change, and what is measured
+    ("an empty database", "", 9, "CREATE TABLE t (id);", [ORPHANS]),
+    ("every table", "CREATE TABLE a (v); CREATE TABLE b (v); CREATE TABLE c (v);", 9, "CREATE TABLE t (id);", ["rows of a", "rows of b", "rows of c", ORPHANS]),
+    ("the smallest that are few enough together", "CREATE TABLE a (v); CREATE TABLE b (id INTEGER PRIMARY KEY); CREATE TABLE c (v); INSERT INTO a VALUES (1), (2); INSERT INTO b VALUES (1), (2), (3);", 4, "SELECT 1;", ["rows of a", "rows of c", "lowest id of b", "highest id of b", ORPHANS]),
+    ("as many as may be counted", "CREATE TABLE a (v); CREATE TABLE b (id INTEGER PRIMARY KEY); INSERT INTO a VALUES (1), (2); INSERT INTO b VALUES (1), (2), (3);", 5, "SELECT 1;", ["rows of a", "rows of b", ORPHANS]),
+    ("none that has any row", f"CREATE TABLE e (v); CREATE TABLE t (id INTEGER PRIMARY KEY, v); {BIG}", 0, "SELECT 1;", ["rows of e", "lowest id of t", "highest id of t", ORPHANS]),
+    ("without a rowid", f"CREATE TABLE t (id PRIMARY KEY, v) WITHOUT ROWID; {BIG}", 4, "SELECT 1;", ["any row of t", ORPHANS]),
+    ("without a name for the rowid", "CREATE TABLE t (rowid, oid, _rowid_); INSERT INTO t VALUES (1, 2, 3);", 0, "SELECT 1;", ["any row of t", ORPHANS]),
+    ("the rowid by another name", "CREATE TABLE t (id INTEGER PRIMARY KEY, rowid, oid); INSERT INTO t VALUES (1, 2, 3);", 0, "SELECT 1;", ["lowest id of t", "highest id of t", ORPHANS]),
+    ("the tool's own and the engine's", "CREATE TABLE _orchestrate_kept_t (v); CREATE TABLE t (id INTEGER PRIMARY KEY AUTOINCREMENT);", 9, "SELECT 1;", ["rows of t", ORPHANS]),
+    ("no view", "CREATE TABLE t (v); CREATE VIEW w AS SELECT * FROM t;", 9, "SELECT 1;", ["rows of t", ORPHANS]),
+    ("as it is spelled", 'CREATE TABLE "The Table" (v); CREATE TABLE [select] (v);', 9, "SELECT 1;", ["rows of select", "rows of The Table", ORPHANS]),
+    ("not what is dropped", FAMILY, 9, "DROP TABLE c;", ["rows of p", ORPHANS]),
+    ("not what is dropped, however it is spelled", FAMILY, 9, 'DROP TABLE IF EXISTS "C"; DROP TABLE/* */main.[P];', [ORPHANS]),
+    ("not what is renamed", FAMILY, 9, "ALTER TABLE c RENAME TO d;", ["rows of p", ORPHANS]),
+    ("what is made anew", FAMILY, 9, ANEW, ["rows of c", "rows of p", ORPHANS]),
+    ("what is made anew in its place", FAMILY, 9, "ALTER TABLE p RENAME TO old; CREATE TABLE p (id INTEGER PRIMARY KEY, v); INSERT INTO p SELECT * FROM old; DROP TABLE old;", ["rows of c", "rows of p", ORPHANS]),
+    ("what is made anew in another case", FAMILY, 9, ANEW.replace("TO p", 'TO "P"'), ["rows of c", "rows of p", ORPHANS]),
+    ("not what comes", FAMILY, 9, "CREATE TABLE new (id); INSERT INTO new SELECT id FROM p;", ["rows of c", "rows of p", ORPHANS]),
+    ("not what is declared", FAMILY, 9, "-- changes: C 1..3\nDELETE FROM c WHERE id = 1;", ["rows of p", ORPHANS]),
+    ("not what is declared and large", FAMILY, 3, "-- changes: c\nDELETE FROM c WHERE id = 1;", ["rows of p", ORPHANS]),
+    ("a large child of a dropped parent", FAMILY, 3, ANEW, ["rows of p", *ENDS, HAVE, ORPHANS]),
+    ("one whose parents are deleted from", FAMILY, 3, "DELETE FROM p WHERE id = 3;", ["rows of p", *ENDS, HAVE, ORPHANS]),
+    ("one whose parents are declared", FAMILY, 3, f"-- changes: p\n{ANEW}", [*ENDS, HAVE, ORPHANS]),
+    ("one that names the parent's key", FAMILY.replace("REFERENCES p", "REFERENCES P (ID)"), 3, ANEW, ["rows of p", *ENDS, HAVE, ORPHANS]),
+    ("one with an index of more columns", FAMILY.replace("ON c (p)", "ON c (p, id)"), 3, ANEW, ["rows of p", *ENDS, HAVE, ORPHANS]),
+    ("one with an index that begins otherwise", FAMILY.replace("ON c (p)", "ON c (id, p)"), 3, ANEW, ["rows of p", *ENDS, ORPHANS]),
+    ("one without an index", f"{PARENT} {CHILD}", 3, ANEW, ["rows of p", *ENDS, ORPHANS]),
+    ("one whose parents are left alone", FAMILY, 3, "UPDATE p SET v = 'z';", ["rows of p", *ENDS, ORPHANS]),
+    ("one whose parents are many, too", FAMILY, 0, ANEW, ["lowest id of c", "highest id of c", "lowest id of p", "highest id of p", ORPHANS]),
+    ("one that goes with its parents", FAMILY, 3, f"DROP TABLE c; {ANEW}", ["rows of p", ORPHANS]),
+    ("one that is declared", FAMILY, 3, f"-- changes: c\n{ANEW}", ["rows of p", ORPHANS]),
+    ("one by a key that is no rowid", FAMILY.replace("p (id INTEGER", "p (id INT"), 3, ANEW, ["rows of p", *ENDS, ORPHANS]),
+    ("one by another column", f"{PARENT.replace('v)', 'v INTEGER UNIQUE)')} {CHILD.replace('REFERENCES p', 'REFERENCES p (v)')} {INDEX}", 3, ANEW, ["rows of p", *ENDS, ORPHANS]),
+    ("one by two columns", "CREATE TABLE p (a, b, PRIMARY KEY (a, b)); INSERT INTO p VALUES (1, 1); CREATE TABLE c (id INTEGER PRIMARY KEY, p, q, FOREIGN KEY (p, q) REFERENCES p); CREATE INDEX i ON c (p, q); INSERT INTO c VALUES (1, 1, 1), (2, 1, 1);", 1, "DELETE FROM p WHERE a = 7;", ["rows of p", *ENDS, ORPHANS]),
+    ("two of one parent", f"{FAMILY} CREATE TABLE d (id INTEGER PRIMARY KEY, p INTEGER REFERENCES p); CREATE INDEX j ON d (p); INSERT INTO d SELECT * FROM c;", 3, ANEW, ["rows of p", *ENDS, "lowest id of d", "highest id of d", HAVE, "rows of p that have rows in d", ORPHANS]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("script", "counted", "migrate", "there"), [case[1:] for case in CASES], ids=[case[0] for case in CASES]
+)
+def test_what_is_measured(
+    database: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, script: str, counted: int, migrate: str, there: list[str],
+) -> None:  # fmt: skip
+    """Rows are counted where that is cheap, else a table's ends; on the way back the same, but for row changes."""
+    monkeypatch.setattr(guarding, "COUNTED", counted)
+    database.executescript(script)
+    what = chosen(database, rows(database), changed(tmp_path, migrate))
+    assert (names(what.there), names(what.back)) == (there, there)
+    assert what.there[-1] == row_changes(UNBOUNDED)
+    assert CHANGES not in {each.name for each in what.back}
+    for each in (*what.there, *what.back):
+        assert isinstance(database.execute(f"SELECT {each.expression}").fetchone()[0], int)
+
+
+@pytest.mark.parametrize(
+    ("followed", "references"),
+    [(7, [ORPHANS]), (6, ["references of p that lead nowhere"])],
+    ids=["as many as are followed", "one more"],
+)
+def test_references_of_a_large_database_are_followed_where_rows_are_counted(
+    database: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, followed: int, references: list[str]
+) -> None:
+    """All of them are where the rows of all tables are few enough, else those of the tables that are counted."""
+    monkeypatch.setattr(guarding, "COUNTED", 3)
+    monkeypatch.setattr(guarding, "FOLLOWED", followed)
+    database.executescript(FAMILY)
+    what = chosen(database, rows(database), changed(tmp_path, ANEW))
+    assert names(what.there) == ["rows of p", *ENDS, HAVE, *references]
+
+
+@pytest.mark.parametrize(
+    ("declares", "there"), [("", NOT_FEWER), ("-- changes: other\n", SAME)], ids=["nothing", "another table"]
+)
+def test_more_rows_are_no_loss_unless_changes_are_declared(
+    database: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, declares: str, there: str
+) -> None:
+    """With a `-- changes:` line rows may come nowhere else; without one, none may go."""
+    monkeypatch.setattr(guarding, "COUNTED", 3)
+    database.executescript(FAMILY)
+    what = chosen(database, rows(database), changed(tmp_path, f"{declares}{ANEW}"))
+    assert {each.name: each.relation for each in what.there} == {
+        "rows of p": there, "lowest id of c": SAME, "highest id of c": there, HAVE: NOT_FEWER, ORPHANS: NOT_MORE,
+        CHANGES: NOT_MORE,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("seen", "most"), [(0, 100), (1, 101), (10_000, 10_100), (10_100, 10_201), (2_000_000, 2_020_000)]
+)
+def test_row_changes_are_bounded_by_what_was_seen(seen: int, most: int) -> None:
+    """A hundred more than in the rehearsal, or one in a hundred, is what the app may have written since."""
+    unbounded = Guards((rows_of("t"), row_changes(UNBOUNDED)), (rows_of("t"),), measured="rows of t counted")
+    what = bounded(unbounded, {"rows of t": 5, CHANGES: seen}, "table t")
+    assert (what.there, what.back) == ((rows_of("t"), row_changes(most)), unbounded.back)
+    assert what.objects == "table t"
+    assert (
+        what.measured == f"rows of t counted; at most {most:,} row changes ({seen:,} rehearsed); every object by name"
+    )
+
+
+def test_it_is_told_what_is_measured(
+    database: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """One line says which tables are counted and which are not; where none is counted it begins with the others."""
+    database.executescript(FAMILY)
+    change = changed(tmp_path, ANEW)
+    told = {}
+    for counted in (9, 3, 0):
+        monkeypatch.setattr(guarding, "COUNTED", counted)
+        told[counted] = chosen(database, rows(database), change).measured
+    assert told == {
+        9: "rows of c, p counted; references; foreign keys off",
+        3: f"rows of p counted; lowest and highest id of c; {HAVE}; references; foreign keys off",
+        0: "lowest and highest id of c; lowest and highest id of p; references; foreign keys off",
+    }
+
+
+# --- on the real server
+
+
+@pytest.fixture(scope="module")
+async def one_server(sqld_binary: Path, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
+    """Give the URL of a server that the tests of this module share; each begins by emptying it."""
+    async with sqld.serve(sqld_binary, tmp_path_factory.mktemp("one") / "sqld") as url:
+        yield url
+
+
+@pytest.fixture
+async def rig(one_server: str, tmp_path: Path) -> AsyncIterator[Rig]:
+    """Give the server with nothing in it."""
+    async with aclosing(connect(one_server, None)) as database:
+        tables = await database.query(Statement("SELECT name FROM sqlite_schema WHERE type = 'table'"))
+        await database.transaction([Statement(f"DROP TABLE {quoted(str(name))}") for (name,) in tables.values])
+        yield Rig(database, tmp_path / "sql")
+
+
+async def chosen_on(rig: Rig, database: sqlite3.Connection, script: str, change: DatabaseChange) -> Guards:
+    """Make the same database there and here, and choose by the one that is here."""
+    await rig.made(script)
+    for statement in split(script, "script.sql"):
+        database.execute(statement.sql)
+    return chosen(database, rows(database), change)
+
+
+ODD_PARENT, ODD_CHILD, ODD_COLUMN = map(quoted, (ODD, "the 'child'", 'of "it"'))
+MIDDLE = "CREATE TABLE c (id INTEGER PRIMARY KEY, p INTEGER REFERENCES p); INSERT INTO c VALUES (1, 1), (2, 2), (3, 2), (4, 3);"
+KINDS = {
+    "with an index": FAMILY,
+    "without an index": f"{PARENT} {CHILD}",
+    "without a rowid": f"{PARENT} {CHILD.replace('CASCADE)', 'CASCADE) WITHOUT ROWID')} {INDEX}",
+    "references that lead nowhere": f"{FAMILY} INSERT INTO c VALUES (9, 99);",
+    "gaps": f"{FAMILY} DELETE FROM c WHERE id IN (1, 3); DELETE FROM p WHERE id = 3;",
+    "ids of any size": f"{FAMILY} INSERT INTO c VALUES ({-(2**63)}, 1), ({2**63 - 1}, 2);",
+    "no row": f"{FAMILY} DELETE FROM c; DELETE FROM p;",
+    "odd names": f"""{PARENT.replace(" p ", f" {ODD_PARENT} ")}
+CREATE TABLE {ODD_CHILD} (id INTEGER PRIMARY KEY, {ODD_COLUMN} INTEGER REFERENCES {ODD_PARENT});
+INSERT INTO {ODD_CHILD} VALUES (1, 1), (2, 1), (3, 2), (4, 2); CREATE INDEX i ON {ODD_CHILD} ({ODD_COLUMN});""",
+}
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("counted", [0, 3, 100])
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_change_that_loses_nothing_passes(
+    rig: Rig, database: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch, kind: str, counted: int
+) -> None:
+    """What is chosen holds there, back, and there once more, where it is bounded by what was seen the first time."""
+    monkeypatch.setattr(guarding, "COUNTED", counted)
+    monkeypatch.setattr(guarding, "FOLLOWED", counted)
+    parent = ODD_PARENT if kind == "odd names" else "p"
+    change = changed(rig.folder, made_anew(parent, ", n"), made_anew(parent))
+    what = await chosen_on(rig, database, f"{KINDS[kind]} {made_anew(parent)}", change)
+    growth = (await rig.migrated(change, what)).growth
+    objects = str(await rig.scalar(OBJECTS))
+    await rig.rolled_back(change)
+    await rig.migrated(change, bounded(what, growth, objects))
+    await rig.rolled_back(change)
+    assert {name for name, grown in growth.items() if grown} <= {CHANGES}
+
+
+LOSSES = [  # the database, what the change loses besides, how many rows are counted, and what is said
+    ("a counted child", FAMILY, "DELETE FROM c WHERE id = 2;", 100, "rows of c: 4 before, 3 after"),
+    ("a counted parent", FAMILY, "DELETE FROM p WHERE id = 3;", 100, "rows of p: 3 before, 2 after"),
+    ("all children", FAMILY, "DELETE FROM c;", 3, "lowest id of c: 1 before, 0 after"),
+    ("those of the first parent", FAMILY, "DELETE FROM c WHERE p = 1;", 3, "lowest id of c: 1 before, 3 after"),
+    ("those of the last parent", FAMILY, "DELETE FROM c WHERE p = 2;", 3, "highest id of c: 4 before, 2 after"),
+    ("those of a parent in the middle", f"{PARENT} {MIDDLE} {INDEX}", "DELETE FROM c WHERE p = 2;", 3, f"{HAVE}: 3 before, 2 after"),
+    ("the references of one parent", f"{PARENT} {MIDDLE} {INDEX}", "UPDATE c SET p = NULL WHERE p = 2;", 3, f"{HAVE}: 3 before, 2 after"),
+    ("all references", f"{PARENT} {MIDDLE} {INDEX}", "UPDATE c SET p = NULL;", 3, f"{HAVE}: 3 before, 0 after"),
+    ("the parent in the middle", f"{PARENT} {MIDDLE} {INDEX}", "\n-- changes: p\nDELETE FROM p WHERE id = 2;", 3, f"{HAVE}: 3 before, 2 after"),
+    ("a parent of children without an index", f"{PARENT} {MIDDLE}", "\n-- changes: p\nDELETE FROM p WHERE id = 2;", 3, "references that lead nowhere: 0 before, 2 after"),
+    ("all children without a rowid", KINDS["without a rowid"], "DELETE FROM c;", 3, "any row of c: 1 before, 0 after"),
+    ("an end of a table of its own", f"{PARENT} CREATE TABLE t (id INTEGER PRIMARY KEY, v); {BIG}", "DELETE FROM t WHERE id > 2;", 3, "highest id of t: 5 before, 2 after"),
+]  # fmt: skip
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("script", "loss", "counted", "said"), [case[1:] for case in LOSSES], ids=[case[0] for case in LOSSES]
+)
+async def test_what_a_cascade_would_take_is_missed(
+    rig: Rig, database: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch, script: str, loss: str, counted: int, said: str,
+) -> None:  # fmt: skip
+    """A change that loses rows besides is not committed, and what it lost is told by the figure that tells it first."""
+    monkeypatch.setattr(guarding, "COUNTED", counted)
+    change = changed(rig.folder, f"{ANEW} {loss}")
+    found = await rig.refused(change, await chosen_on(rig, database, script, change))
+    assert found == said
+
+
+@pytest.mark.anyio
+async def test_what_no_other_figure_tells_is_told_by_row_changes(
+    rig: Rig, database: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows lost between the ends of a large table are more changes than the rehearsal saw."""
+    monkeypatch.setattr(guarding, "COUNTED", 3)
+    many = "WITH RECURSIVE n (i) AS (SELECT 10 UNION ALL SELECT i + 1 FROM n WHERE i < 400) INSERT INTO c SELECT i, 3 FROM n;"
+    honest = changed(rig.folder / "honest", ANEW, AGAIN)
+    what = await chosen_on(rig, database, f"{PARENT} {MIDDLE} {many} {AGAIN}", honest)
+    growth = (await rig.migrated(honest, what)).growth
+    objects = str(await rig.scalar(OBJECTS))
+    await rig.rolled_back(honest)
+    losing = changed(rig.folder / "losing", f"{ANEW} DELETE FROM c WHERE id BETWEEN 20 AND 220;")
+    found = await rig.refused(losing, bounded(what, growth, objects))
+    assert found.startswith("rows changed: ")

@@ -1,0 +1,403 @@
+"""The round trip: whatever was there before, and whatever the app wrote since, is followed there and back."""
+
+import random
+import sqlite3
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from steps.support.proof.objection import Objection, Weight
+from steps.support.proof.round_trip import WRITTEN_LOST, unexplained, unregained, unreturned
+from steps.support.proof.rows import row_diff
+
+FOLLOWED = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What is said of the way back when the app wrote in between, and of the way there once more."""
+
+    unexplained: list[Objection]
+    unregained: list[Objection]
+
+
+@dataclass(frozen=True, slots=True)
+class Trip:
+    """A folder in which a database goes there and back, each of its moments a file."""
+
+    folder: Path
+
+    def made(self, name: str, script: str, since: str = "", foreign_keys: str = "OFF") -> Path:
+        """Make a moment by running a script on an earlier one, or on nothing."""
+        file = self.folder / name
+        file.write_bytes((self.folder / since).read_bytes() if since else b"")
+        with closing(sqlite3.connect(file, isolation_level=None)) as connection:
+            connection.executescript(
+                f"PRAGMA synchronous = OFF; PRAGMA journal_mode = MEMORY; PRAGMA foreign_keys = {foreign_keys}; {script}"
+            )
+        return file
+
+    def straight(self, before: str, migrate: str, rollback: str) -> list[Objection]:
+        """Go there and back while nobody writes."""
+        start, _ = self.made("before.db", before), self.made("there.db", migrate, "before.db")
+        return [*unreturned(row_diff(start, self.made("straight.db", rollback, "there.db")))]
+
+    def travelled(self, before: str, migrate: str, writes: str, rollback: str, keep: int = FOLLOWED) -> "Told":
+        """Go there and back while the app writes, and there again."""
+        start, there = self.made("before.db", before), self.made("there.db", migrate, "before.db")
+        written = self.made("written.db", writes, "there.db", foreign_keys="ON")
+        back = self.made("back.db", rollback, "written.db")
+        regained = self.made("regained.db", migrate, "back.db")
+        wrote = row_diff(there, written, keep)
+        moved, returned = row_diff(start, there, keep), row_diff(start, back, keep)
+        return Told([*unexplained(moved, wrote, returned)], [*unregained(wrote, row_diff(there, regained, keep))])
+
+
+@pytest.fixture
+def trip(tmp_path: Path) -> Trip:
+    """Give an empty folder to travel in."""
+    return Trip(tmp_path)
+
+
+def told(objections: Iterable[Objection]) -> list[str]:
+    """Give each as place and cause."""
+    return [f"{each.place}: {each.cause}" for each in objections]
+
+
+def says(found: Sequence[Objection], *expected: str) -> bool:
+    """Say whether each objection says what was expected of it, and there are no others."""
+    return len(found) == len(expected) and all(map(str.__contains__, told(found), expected))
+
+
+THREE = "CREATE TABLE t (id INTEGER PRIMARY KEY, v TEXT, w INTEGER); INSERT INTO t VALUES (1, 'a', 10), (2, 'b', 20), (3, 'c', NULL);"
+TWO_KEYS = (
+    "CREATE TABLE t (a, b TEXT, v, PRIMARY KEY (b, a)); INSERT INTO t VALUES (1, 'x', 1), (1, 'y', 2), (2, 'x', 3);"
+)
+NO_ROWID = TWO_KEYS.replace("))", ")) WITHOUT ROWID", 1)
+WITHOUT_KEY = "CREATE TABLE t (v, w); INSERT INTO t VALUES ('a', 1), ('a', 1), (NULL, 2);"
+FAMILY = """CREATE TABLE p (id INTEGER PRIMARY KEY, v); CREATE TABLE c (id INTEGER PRIMARY KEY, p REFERENCES p ON DELETE CASCADE);
+  INSERT INTO p VALUES (1, 'a'), (2, 'b'); INSERT INTO c VALUES (1, 1), (2, 1), (3, 2);"""
+ADD, DROP = "ALTER TABLE t ADD COLUMN n DEFAULT 0;", "ALTER TABLE t DROP COLUMN n;"
+ALL_WRITTEN = "INSERT INTO t VALUES (4, 'd', 40, 0); UPDATE t SET v = 'z' WHERE id = 1; DELETE FROM t WHERE id = 2;"
+
+# n is kept while the old schema is there, and taken from there
+KEPT_N = f"{ADD} CREATE TABLE IF NOT EXISTS _orchestrate_kept_n (id, n); UPDATE t SET n = k.n FROM _orchestrate_kept_n AS k WHERE k.id = t.id; DROP TABLE _orchestrate_kept_n;"
+KEEP_N = f"CREATE TABLE _orchestrate_kept_n AS SELECT id, n FROM t; {DROP}"
+
+# w becomes loud, and is quiet again
+LOUD = "ALTER TABLE t ADD COLUMN loud; UPDATE t SET loud = upper(v); ALTER TABLE t DROP COLUMN v;"
+QUIET = "ALTER TABLE t ADD COLUMN v TEXT; UPDATE t SET v = lower(loud); ALTER TABLE t DROP COLUMN loud;"
+HOURS, MINUTES = "UPDATE t SET w = w / 60;", "UPDATE t SET w = w * 60;"
+
+# a table of the new schema alone
+LOG = "CREATE TABLE log (id INTEGER PRIMARY KEY, v);"
+KEPT_LOG = f"{LOG} CREATE TABLE IF NOT EXISTS _orchestrate_kept_log (id, v); INSERT INTO log SELECT * FROM _orchestrate_kept_log; DROP TABLE _orchestrate_kept_log;"
+KEEP_LOG = "CREATE TABLE _orchestrate_kept_log AS SELECT * FROM log; DROP TABLE log;"
+
+# a table that is not there on the new schema
+AWAY = "CREATE TABLE _orchestrate_kept_t AS SELECT * FROM t; DROP TABLE t;"
+HERE = "CREATE TABLE t (id INTEGER PRIMARY KEY, v TEXT, w INTEGER); INSERT INTO t SELECT * FROM _orchestrate_kept_t; DROP TABLE _orchestrate_kept_t;"
+
+KEPT = [  # before, migrate, what the app writes, rollback
+    ("nothing is written", THREE, ADD, "", DROP),
+    ("rows come, change and go", THREE, ADD, ALL_WRITTEN, DROP),
+    ("nothing is done to the schema", THREE, "", "UPDATE t SET v = 1", ""),
+    ("another table is changed", f"{THREE} CREATE TABLE u (id INTEGER PRIMARY KEY)", "ALTER TABLE u ADD COLUMN n", "UPDATE t SET v = NULL; DELETE FROM u", "ALTER TABLE u DROP COLUMN n"),
+    ("a row is given another key", THREE, ADD, "UPDATE t SET id = 7 WHERE id = 3", DROP),
+    ("a row goes and comes as another", THREE, ADD, "DELETE FROM t WHERE id = 1; INSERT INTO t VALUES (1, 'z', 99, 0)", DROP),
+    ("a row comes and goes", THREE, ADD, "INSERT INTO t VALUES (4, 'd', 40, 0); DELETE FROM t WHERE id = 4", DROP),
+    ("a value is written that was there", THREE, ADD, "UPDATE t SET v = v, w = w", DROP),
+    ("every type", THREE, ADD, "UPDATE t SET w = 1.5 WHERE id = 1; UPDATE t SET w = x'00' WHERE id = 2; UPDATE t SET w = 'text', v = NULL WHERE id = 3", DROP),
+    ("a key of two columns", TWO_KEYS, ADD, "UPDATE t SET v = 9 WHERE b = 'y'; DELETE FROM t WHERE a = 2; INSERT INTO t VALUES (2, 'y', 3, 0)", DROP),
+    ("no rowid", NO_ROWID, ADD, "UPDATE t SET v = 9 WHERE b = 'y'; DELETE FROM t WHERE a = 2; INSERT INTO t VALUES (2, 'y', 3, 0)", DROP),
+    ("children go with their parent", FAMILY, "ALTER TABLE p ADD COLUMN n", "DELETE FROM p WHERE id = 1", "ALTER TABLE p DROP COLUMN n"),
+    ("names in another case", THREE.replace("TABLE t (id", "TABLE T (Id").replace("v TEXT", "V TEXT"), ADD, "UPDATE T SET v = 'z' WHERE ID = 1; INSERT INTO t (Id, V) VALUES (4, 'd')", DROP),
+    ("names that need quotes", 'CREATE TABLE "a ""t" ("the id" INTEGER PRIMARY KEY, "x y"); INSERT INTO "a ""t" VALUES (1, 1)', 'ALTER TABLE "a ""t" ADD COLUMN n', 'UPDATE "a ""t" SET "x y" = 2; INSERT INTO "a ""t" VALUES (2, 3, NULL)', 'ALTER TABLE "a ""t" DROP COLUMN n'),
+    ("a column of the new schema is kept", THREE, KEPT_N, f"{ALL_WRITTEN} UPDATE t SET n = 7 WHERE id = 3", KEEP_N),
+    ("old columns follow from new ones", THREE, LOUD, "UPDATE t SET loud = 'Z' WHERE id = 1; INSERT INTO t VALUES (4, 40, 'D')", QUIET),
+    ("a row is written in another column than those", THREE, LOUD, "UPDATE t SET w = 0 WHERE id = 1", QUIET),
+    ("values are converted", THREE.replace("10)", "60)").replace("20)", "120)"), HOURS, "UPDATE t SET w = 5 WHERE id = 1; UPDATE t SET v = 'z' WHERE id = 2; INSERT INTO t VALUES (4, 'd', 3)", MINUTES),
+    ("a table is made anew", THREE, "CREATE TABLE u (n DEFAULT 0, w INTEGER, v TEXT, id INTEGER PRIMARY KEY); INSERT INTO u (w, v, id) SELECT w, v, id FROM t; DROP TABLE t; ALTER TABLE u RENAME TO t", "INSERT INTO t (id, v) VALUES (4, 'd'); UPDATE t SET w = 1 WHERE id = 1", "CREATE TABLE u (id INTEGER PRIMARY KEY, v TEXT, w INTEGER); INSERT INTO u SELECT id, v, w FROM t; DROP TABLE t; ALTER TABLE u RENAME TO t"),
+    ("no key", WITHOUT_KEY, ADD, "INSERT INTO t VALUES ('a', 1, 0), ('b', 2, 0); UPDATE t SET v = 'z' WHERE w = 2; DELETE FROM t WHERE rowid = 1", DROP),
+    ("a new table, kept", THREE, KEPT_LOG, "INSERT INTO log VALUES (1, 'x'), (2, NULL); UPDATE log SET v = 'y' WHERE id = 1", KEEP_LOG),
+    ("a new table, nothing written", THREE, f"{LOG} INSERT INTO log SELECT id, v FROM t", "", "DROP TABLE log"),
+    ("a table that is away meanwhile", THREE, AWAY, "", HERE),
+    ("what the change writes itself is another each time", THREE, "ALTER TABLE t ADD COLUMN at; UPDATE t SET at = randomblob(8)", "UPDATE t SET v = 'z' WHERE id = 1", "ALTER TABLE t DROP COLUMN at"),
+    ("a row that the change makes", THREE, "INSERT INTO t VALUES (99, 'seed', 0)", "", "DELETE FROM t WHERE id = 99"),
+    ("a row that the change takes away", THREE, "CREATE TABLE _orchestrate_kept_t AS SELECT * FROM t WHERE id = 2; DELETE FROM t WHERE id = 2", "UPDATE t SET v = 'z' WHERE id = 1", "INSERT INTO t SELECT * FROM _orchestrate_kept_t; DROP TABLE _orchestrate_kept_t"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("before", "migrate", "writes", "rollback"), [case[1:] for case in KEPT], ids=[case[0] for case in KEPT]
+)
+def test_where_everything_is_kept_nothing_is_said(
+    trip: Trip, before: str, migrate: str, writes: str, rollback: str
+) -> None:
+    """However a change is made and whatever is written meanwhile, what comes back whole is no loss."""
+    assert trip.straight(before, migrate, rollback) == []
+    assert trip.travelled(before, migrate, writes, rollback) == Told([], [])
+
+
+WROTE_ONE = "UPDATE t SET v = 'z' WHERE id = 1;"
+LOST_ONE = "t: 1 of 1 rows that the app wrote are not so after the rollback, for example changed id 1, v 'z'"
+NOT_AGAIN = "t: 1 of 1 rows that were written are not so after migrating again, for example changed id 1, v 'z'"
+STRANGE = "t: 1 rows that the app did not write are not as before after the rollback, for example"
+WROTE_NONE = "the app added 0 rows and removed 0; after the rollback"
+RESTORED = "DELETE FROM t; INSERT INTO t (id, v, w) VALUES (1, 'a', 10), (2, 'b', 20), (3, 'c', NULL);"
+RETURNS = "INSERT INTO t (id, v, w) VALUES (1, 'a', 10);"
+
+LOST = [  # what the app writes, what the rollback does beside, what is said of the way back, and of the way there again
+    ("a row that came", "INSERT INTO t VALUES (4, 'd', 40, 0);", "DELETE FROM t WHERE id = 4;", ["1 of 1 rows that the app wrote are not so after the rollback, for example added id 4, v 'd', w 40, n 0"], ["added id 4, v 'd', w 40, n 0"]),
+    ("one of many that came", ALL_WRITTEN, "DELETE FROM t WHERE id = 4;", ["1 of 3 rows that the app wrote are not so after the rollback, for example added id 4"], ["1 of 3 rows that were written"]),
+    ("all that was written", ALL_WRITTEN, RESTORED, ["3 of 3 rows that the app wrote"], ["3 of 3 rows that were written"]),
+    ("a value, for that of before", WROTE_ONE, "UPDATE t SET v = 'a' WHERE id = 1;", [LOST_ONE], [NOT_AGAIN]),
+    ("a value, for another", WROTE_ONE, "UPDATE t SET v = 'y' WHERE id = 1;", [LOST_ONE], [NOT_AGAIN]),
+    ("a value, for NULL", WROTE_ONE, "UPDATE t SET v = NULL WHERE id = 1;", [LOST_ONE], [NOT_AGAIN]),
+    ("NULL, for a value", "UPDATE t SET v = NULL WHERE id = 1;", "UPDATE t SET v = '' WHERE id = 1;", ["for example changed id 1, v NULL"], ["changed id 1, v NULL"]),
+    ("the type of a value", "UPDATE t SET w = 1.5 WHERE id = 1;", "UPDATE t SET w = 'about 1.5' WHERE id = 1;", ["for example changed id 1, w 1.5"], ["w 1.5"]),
+    ("a part of a value", "UPDATE t SET w = 1.5 WHERE id = 1;", "UPDATE t SET w = CAST(w AS INTEGER);", ["for example changed id 1, w 1.5"], ["w 1.5"]),
+    ("one of two values", "UPDATE t SET v = 'z', w = 99 WHERE id = 1;", "UPDATE t SET w = 10 WHERE id = 1;", ["changed id 1, v 'z', w 99"], ["changed id 1, v 'z', w 99"]),
+    ("a row that changed", WROTE_ONE, "DELETE FROM t WHERE id = 1;", [LOST_ONE, f"{STRANGE} removed id 1, v 'a', w 10"], [NOT_AGAIN]),
+    ("that a row is gone", "DELETE FROM t WHERE id = 1;", RETURNS, ["1 of 1 rows that the app wrote are not so after the rollback, for example removed id 1, v 'a', w 10, n 0"], ["removed id 1, v 'a'"]),
+    ("that a row is gone, and what it was", "DELETE FROM t WHERE id = 1;", RETURNS.replace("'a'", "'A'"), ["removed id 1", f"{STRANGE} changed id 1, v 'A'"], ["removed id 1"]),
+    ("the key that a row was given", "UPDATE t SET id = 7 WHERE id = 1;", "UPDATE t SET id = 1 WHERE id = 7;", ["2 of 2 rows that the app wrote"], ["2 of 2 rows that were written"]),
+    ("another value of a written row", WROTE_ONE, "UPDATE t SET w = 11 WHERE id = 1;", [f"{STRANGE} changed id 1, v 'z', w 11"], []),
+    ("a value that nobody wrote", WROTE_ONE, "UPDATE t SET v = 'y' WHERE id = 2;", [f"{STRANGE} changed id 2, v 'y'"], []),
+    ("a row that nobody deleted", WROTE_ONE, "DELETE FROM t WHERE id = 2;", [f"{STRANGE} removed id 2, v 'b', w 20"], []),
+    ("that there was no such row", WROTE_ONE, "INSERT INTO t (id, v) VALUES (9, 'q');", [f"{STRANGE} added id 9, v 'q', w NULL"], []),
+    ("all where nothing was written", "", "DELETE FROM t;", ["t: 3 rows that the app did not write are not as before after the rollback, for example removed id 1"], []),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("writes", "beside", "back", "again"), [case[1:] for case in LOST], ids=[case[0] for case in LOST]
+)
+def test_what_a_rollback_loses_is_named(
+    trip: Trip, writes: str, beside: str, back: list[str], again: list[str]
+) -> None:
+    """Whatever was written and is not so, and whatever is another although nobody wrote it, with an example."""
+    found = trip.travelled(THREE, ADD, writes, f"{DROP} {beside}")
+    assert says(found.unexplained, *back), found.unexplained
+    assert says(found.unregained, *again), found.unregained
+
+
+OTHERS = [  # before, migrate, what the app writes, rollback, what is said of the way back, and of the way there again
+    ("a part of a key of two columns", TWO_KEYS, ADD, "UPDATE t SET v = 9 WHERE a = 1 AND b = 'x'", f"{DROP} UPDATE t SET v = 9 WHERE b = 'x'", [f"{STRANGE} changed a 2, b 'x', v 9"], []),
+    ("a row by the other part of its key", TWO_KEYS, ADD, "INSERT INTO t VALUES (2, 'y', 4, 0)", f"{DROP} UPDATE t SET a = 3 WHERE a = 2 AND b = 'y'", ["added a 2, b 'y', v 4, n 0", f"{STRANGE} added a 3, b 'y', v 4"], ["added a 2, b 'y'"]),
+    ("a row without rowid", NO_ROWID, ADD, "DELETE FROM t WHERE a = 2", f"{DROP} INSERT INTO t VALUES (2, 'x', 3)", ["removed a 2, b 'x', v 3, n 0"], ["removed a 2, b 'x'"]),
+    ("children that come back with their parent", FAMILY, "CREATE TABLE _orchestrate_kept_p AS SELECT * FROM p; CREATE TABLE _orchestrate_kept_c AS SELECT * FROM c", "DELETE FROM p WHERE id = 1", "INSERT OR IGNORE INTO p SELECT * FROM _orchestrate_kept_p; INSERT OR IGNORE INTO c SELECT * FROM _orchestrate_kept_c; DROP TABLE _orchestrate_kept_p; DROP TABLE _orchestrate_kept_c", ["c: 2 of 2 rows that the app wrote", "p: 1 of 1 rows that the app wrote"], ["c: 2 of 2", "p: 1 of 1"]),
+    ("a column of the new schema", THREE, ADD, "UPDATE t SET n = 7 WHERE id = 3", DROP, [], ["changed id 3, n 7"]),
+    ("another row's column of the new schema", THREE, KEPT_N, "UPDATE t SET n = 7", KEEP_N.replace("FROM t", "FROM t WHERE id <> 3"), [], ["1 of 3 rows that were written are not so after migrating again, for example changed id 3, n 7"]),
+    ("an old column of a row that nobody wrote", THREE, LOUD, "UPDATE t SET loud = 'Z' WHERE id = 1", f"{QUIET} UPDATE t SET v = 'B' WHERE id = 2", [f"{STRANGE} changed id 2, v 'B'"], []),
+    ("another value beside an old column", THREE, LOUD, "UPDATE t SET loud = 'Z' WHERE id = 1", f"{QUIET} UPDATE t SET w = 0 WHERE id = 1", [f"{STRANGE} changed id 1, "], []),
+    ("a value that was not converted in this row", THREE.replace("'a'", "' a'"), "CREATE TABLE _orchestrate_kept_t AS SELECT * FROM t; UPDATE t SET v = trim(v)", "UPDATE t SET v = 'new' WHERE id = 2", "UPDATE t SET v = (SELECT v FROM _orchestrate_kept_t AS k WHERE k.id = t.id); DROP TABLE _orchestrate_kept_t", ["changed id 2, v 'new'"], ["changed id 2, v 'new'"]),
+    ("a converted value", THREE.replace("10)", "60)").replace("20)", "120)"), HOURS, "UPDATE t SET w = 5 WHERE id = 1", f"{MINUTES} UPDATE t SET w = 60 WHERE id = 1", [], ["changed id 1, w 5"]),
+    ("a converted value that nobody wrote", THREE.replace("10)", "60)").replace("20)", "120)"), HOURS, "UPDATE t SET v = 'z' WHERE id = 1", f"{MINUTES} UPDATE t SET w = 2 WHERE id = 2", [f"{STRANGE} changed id 2, w 2"], []),
+    ("a row that the change made", THREE, "INSERT INTO t VALUES (99, 'seed', 0)", "UPDATE t SET v = 'z' WHERE id = 99", "DELETE FROM t WHERE id = 99", [], ["changed id 99, v 'z'"]),
+    ("a row without a key", WITHOUT_KEY, ADD, "INSERT INTO t VALUES ('a', 1, 0)", f"{DROP} DELETE FROM t WHERE rowid = 4", ["t: the app added 1 rows and removed 0; after the rollback 0 are added and 0 removed"], ["added v 'a', w 1, n 0"]),
+    ("that a row without a key is gone", WITHOUT_KEY, ADD, "DELETE FROM t WHERE v IS NULL", f"{DROP} INSERT INTO t VALUES (NULL, 2)", ["t: the app added 0 rows and removed 1; after the rollback 0 are added and 0 removed"], ["removed v NULL, w 2, n 0"]),
+    ("a row without a key that nobody wrote", WITHOUT_KEY, ADD, "", f"{DROP} DELETE FROM t WHERE rowid = 1", [f"t: {WROTE_NONE} 0 are added and 1 removed"], []),
+    ("a value of a row without a key", WITHOUT_KEY, ADD, "UPDATE t SET v = 'z' WHERE v IS NULL", f"{DROP} UPDATE t SET v = 'y' WHERE v = 'z'", [], ["1 of 2 rows that were written are not so after migrating again, for example added v 'z', w 2"]),
+    ("all of a new table", THREE, LOG, "INSERT INTO log VALUES (1, 'x'), (2, 'y')", "DROP TABLE log", [], ["log: 2 of 2 rows that were written are not so after migrating again, for example added id 2, v 'y'"]),
+    ("one row of a new table", THREE, KEPT_LOG, "INSERT INTO log VALUES (1, 'x'), (2, 'y')", KEEP_LOG.replace("FROM log", "FROM log WHERE id = 1"), [], ["log: 1 of 2 rows that were written are not so after migrating again, for example added id 2, v 'y'"]),
+    ("a new table without a key", THREE, LOG.replace(" PRIMARY KEY", ""), "INSERT INTO log VALUES (1, 'x')", "DROP TABLE log", [], ["log: 1 of 1 rows that were written"]),
+    ("rows of a table that was away", THREE, AWAY, "", HERE.replace("_orchestrate_kept_t;", "_orchestrate_kept_t WHERE id < 3;", 1), ["removed id 3, v 'c'"], []),
+    ("a table that is not made again", THREE, "DROP TABLE IF EXISTS t", "", "", ["3 rows"], []),
+    ("that there was no such table", THREE, LOG, "INSERT INTO log VALUES (1, 'x')", "ALTER TABLE log RENAME TO stays", ["stays: "], ["log: 1 of 1 rows"]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("before", "migrate", "writes", "rollback", "back", "again"),
+    [case[1:] for case in OTHERS],
+    ids=[case[0] for case in OTHERS],
+)
+def test_what_another_change_loses_is_named(
+    trip: Trip, before: str, migrate: str, writes: str, rollback: str, back: list[str], again: list[str]
+) -> None:
+    """By any key and by none; what only the new schema can hold is asked for when the change is made again."""
+    found = trip.travelled(before, migrate, writes, rollback)
+    assert says(found.unexplained, *back), found.unexplained
+    assert says(found.unregained, *again), found.unregained
+
+
+@pytest.mark.parametrize(
+    ("migrate", "rollback", "said"),
+    [
+        (ADD, DROP, []),
+        (ADD, f"{DROP} UPDATE t SET v = 'z' WHERE id = 1", ["t: after the rollback v is another in 1 rows, for example changed id 1, v 'a' -> 'z'"]),
+        (ADD, f"{DROP} UPDATE t SET v = 'z', w = 5", ["t: after the rollback v is another in 3 rows, w is another in 3 rows, for example changed id 1, v 'a' -> 'z', w 10 -> 5"]),
+        (ADD, f"{DROP} DELETE FROM t WHERE id < 3", ["t: after the rollback 2 rows removed, for example removed id 1, v 'a', w 10"]),
+        (ADD, f"{DROP} INSERT INTO t VALUES (4, 'd', 40)", ["t: after the rollback 1 rows added, for example added id 4, v 'd', w 40"]),
+        (ADD, f"{DROP} UPDATE t SET id = 1000 + id", ["t: after the rollback 3 rows removed, 3 rows added, for example removed id 1"]),
+        (ADD, f"{DROP} UPDATE t SET id = 9 WHERE id = 1; UPDATE t SET v = 'z' WHERE id = 2", ["t: after the rollback 1 rows removed, 1 rows added, v is another in 1 rows, for example changed id 2"]),
+        ("DROP TABLE t", "", ["t: after the rollback 3 rows removed, for example removed id 1, v 'a', w 10"]),
+        (f"{LOG} INSERT INTO log SELECT id, v FROM t", "", ["log: after the rollback 3 rows added, for example added id 1, v 'a'"]),
+        (LOG, "", []),
+        (AWAY, HERE, []),
+        (AWAY, HERE.replace("SELECT *", "SELECT id, upper(v), w"), ["t: after the rollback v is another in 3 rows"]),
+        (HOURS, MINUTES, ["t: after the rollback w is another in 2 rows, for example changed id 1, w 10 -> 0"]),
+        (f"{LOG} CREATE TABLE u (v)", f"UPDATE t SET w = 1 WHERE id = 3; INSERT INTO u VALUES (1); {KEEP_LOG}", ["t: after the rollback w is another in 1 rows", "u: after the rollback 1 rows added"]),
+    ],
+)  # fmt: skip
+def test_what_is_not_as_before_is_named_although_nobody_wrote(
+    trip: Trip, migrate: str, rollback: str, said: list[str]
+) -> None:
+    """Rows are counted by what became of them, values by their columns, and one of them is shown."""
+    found = trip.straight(THREE, migrate, rollback)
+    assert says(found, *said), found
+
+
+def test_many_rows_are_told_by_their_number(trip: Trip) -> None:
+    """However much is lost there is one line for each table, with all of it counted and one row shown."""
+    fill = "WITH RECURSIVE n (i) AS (SELECT 10 UNION ALL SELECT i + 1 FROM n WHERE i < 3009)"
+    script = f"{THREE} {fill} INSERT INTO t SELECT i, 'v', i FROM n;"
+    rollback = f"{DROP} UPDATE t SET v = 'x'"
+    assert says(trip.straight(script, ADD, rollback), "t: after the rollback v is another in 3,003 rows, for example")
+    found = trip.travelled(script, ADD, "UPDATE t SET v = 'w' WHERE id > 2000", rollback)
+    assert says(
+        found.unexplained, "t: 1,009 of 1,009 rows that the app wrote", "t: 1,994 rows that the app did not write"
+    )
+    assert says(found.unregained, "t: 1,009 of 1,009 rows that were written")
+
+
+NO_KEY = THREE.replace(" PRIMARY KEY", "")  # in which a changed row counts as one removed and one added
+TO_FOLLOW = [  # before, how many rows are followed, what the app writes, what the rollback does beside, what is said
+    ("as many as are followed", THREE, 2, "UPDATE t SET v = 'z' WHERE id < 3;", "", []),
+    ("one more", THREE, 2, "UPDATE t SET v = 'z';", "", ["t: writes.sql changes 3 rows"]),
+    ("more, and one of them lost", THREE, 2, "UPDATE t SET v = 'z';", "DELETE FROM t WHERE id = 1;", ["t: writes.sql changes 3 rows"]),
+    ("more, and all of them lost", THREE, 2, "UPDATE t SET v = 'z';", RESTORED, ["t: writes.sql changes 3 rows"]),
+    ("more that nobody wrote", THREE, 2, WROTE_ONE, "UPDATE t SET w = 0;", ["t: after writes and rollback 3 rows are not as before; 1 were written"]),
+    ("more while nothing was written", THREE, 2, "", "DELETE FROM t;", ["t: after writes and rollback 3 rows are not as before; 0 were written"]),
+    ("as many without a key", NO_KEY, 4, "UPDATE t SET v = 'z' WHERE id < 3;", "", []),
+    ("more without a key", NO_KEY, 4, "UPDATE t SET v = 'z';", "", ["t: writes.sql changes 6 rows"]),
+    ("more without a key that nobody wrote", NO_KEY, 4, WROTE_ONE, "UPDATE t SET w = 0;", ["t: after writes and rollback 6 rows are not as before; 2 were written"]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("before", "keep", "writes", "beside", "said"),
+    [case[1:] for case in TO_FOLLOW],
+    ids=[case[0] for case in TO_FOLLOW],
+)
+def test_more_rows_than_are_followed_are_said_to_be_too_many(
+    trip: Trip, before: str, keep: int, writes: str, beside: str, said: list[str]
+) -> None:
+    """Nothing passes because it could not be looked at."""
+    found = trip.travelled(before, ADD, writes, f"{DROP} {beside}", keep).unexplained
+    assert says(found, *said), found
+
+
+def test_what_is_lost_on_the_way_back_cannot_be_accepted(trip: Trip) -> None:
+    """Every objection is an error; only what the old schema cannot hold has a rule by which it may be accepted."""
+    rollback = f"{DROP} UPDATE t SET v = 'y'"
+    found = trip.travelled(THREE, ADD, f"{WROTE_ONE} UPDATE t SET n = 7 WHERE id = 3", rollback)
+    everything = [*trip.straight(THREE, ADD, rollback), *found.unexplained, *found.unregained]
+    assert [each.rule for each in everything] == ["", "", "", WRITTEN_LOST]
+    assert {each.weight for each in everything} == {Weight.ERROR}
+
+
+def test_nothing_secret_is_told(trip: Trip) -> None:
+    """A value is shown as a report may show it."""
+    script = THREE.replace("v TEXT", "token TEXT").replace("w INTEGER", "mail TEXT")
+    found = trip.travelled(
+        script,
+        ADD,
+        "UPDATE t SET token = 'much', mail = 'me@there.org' WHERE id = 1",
+        f"{DROP} UPDATE t SET token = 'less'",
+    )
+    assert says(found.unexplained, "changed id 1, token ***, mail ***", "changed id 2, token ***")
+
+
+# --- at random
+
+VALUES = [None, 0, 1, 1.0, 2, 2.5, "", "1", "a", "A", "a\0b", b"", b"a", 2**53]
+KEYS = [
+    "id INTEGER PRIMARY KEY, a, b, c", "id INT PRIMARY KEY, a, b, c", "id TEXT COLLATE NOCASE PRIMARY KEY NOT NULL, a, b, c",
+    "id, a, b, c, PRIMARY KEY (id)", "id INTEGER, a TEXT, b, c, PRIMARY KEY (a, id)", "id, a, b INTEGER, c TEXT, PRIMARY KEY (a, id)",
+]  # fmt: skip
+CHANGES = [("", ""), (ADD, DROP), (f"{ADD} UPDATE t SET n = b;", DROP), ("CREATE INDEX i ON t (b)", "DROP INDEX i")]
+
+
+def put(connection: sqlite3.Connection, chance: random.Random, rows: int) -> None:
+    """Insert rows, those left out that a key refuses."""
+    for _ in range(rows):
+        row = [chance.choice(VALUES) for _ in range(4)]
+        _try(connection, "INSERT OR IGNORE INTO t (id, a, b, c) VALUES (?, ?, ?, ?)", *row)
+
+
+def write(connection: sqlite3.Connection, chance: random.Random) -> None:
+    """Do what an app does."""
+    for _ in range(chance.randint(0, 4)):
+        one, value, column = chance.choice(VALUES), chance.choice(VALUES), chance.choice(["a", "b", "c", "id"])
+        match chance.randrange(3):
+            case 0:
+                put(connection, chance, 2)
+            case 1:
+                _try(connection, f"UPDATE OR IGNORE t SET {column} = ? WHERE id IS ?", value, one)
+            case _:
+                _try(connection, "DELETE FROM t WHERE id IS ?", one)
+
+
+def harm(connection: sqlite3.Connection, chance: random.Random) -> None:
+    """Make one row more, less or another."""
+    rows = connection.execute("SELECT id, a FROM t").fetchall()
+    kind = chance.random() if rows else 0
+    if kind < 0.3:
+        put(connection, chance, 1)
+    elif kind < 0.8:
+        _try(
+            connection,
+            f"UPDATE OR IGNORE t SET {chance.choice('abc')} = ? WHERE id IS ? AND a IS ?",
+            chance.choice(VALUES),
+            *chance.choice(rows),
+        )
+    else:
+        connection.execute("DELETE FROM t WHERE id IS ? AND a IS ?", chance.choice(rows))
+
+
+def held(file: Path) -> Counter[Any]:
+    """Give all rows of a file."""
+    with closing(sqlite3.connect(file)) as connection:
+        rows = connection.execute("SELECT id, a, b, c FROM t")
+        return Counter(tuple((type(value), value) for value in row) for row in rows)
+
+
+def _try(connection: sqlite3.Connection, sql: str, *values: Any) -> None:
+    with suppress(sqlite3.IntegrityError):
+        connection.execute(sql, values)
+
+
+@settings(max_examples=100, deadline=None, derandomize=True, database=None)
+@given(st.integers(0, 2**32), st.sampled_from(KEYS), st.sampled_from(CHANGES))
+def test_any_harm_is_named_and_nothing_else(seed: int, key: str, change: tuple[str, str]) -> None:
+    """Whatever is written, a true way back is not objected to; with any row of it made another, it is."""
+    chance = random.Random(seed)  # noqa: S311 - it is to be repeatable
+    with TemporaryDirectory() as folder:
+        trip = Trip(Path(folder))
+
+        def made(name: str, script: str, since: str, act: Callable[[sqlite3.Connection, random.Random], None]) -> Path:
+            file = trip.made(name, script, since)
+            with closing(sqlite3.connect(file, isolation_level=None)) as connection:
+                act(connection, chance)
+            return file
+
+        start = made("before.db", f"CREATE TABLE t ({key})", "", lambda at, by: put(at, by, 6))
+        there = trip.made("there.db", change[0], "before.db")
+        written = made("written.db", "", "there.db", write)
+        back = trip.made("back.db", change[1], "written.db")
+        harmed = made("harmed.db", "", "back.db", harm)
+        moved, wrote = row_diff(start, there, FOLLOWED), row_diff(there, written, FOLLOWED)
+        returned, spoilt = (row_diff(start, file, FOLLOWED) for file in (back, harmed))
+        assert told(unexplained(moved, wrote, returned)) == []
+        is_told_apart = all(row.key for diff in (wrote, spoilt) for row in diff["t"].rows)
+        assert is_told_apart <= (bool([*unexplained(moved, wrote, spoilt)]) == (held(back) != held(harmed)))
