@@ -81,14 +81,14 @@ async def carry(stage: Stage, what: Release, run: Run) -> None:
 
 async def look(stage: Stage, what: Release, run: Run) -> tuple[Plan, Seen]:
     """Have every step look before the clock starts; what they see settles order and time. Nothing is touched."""
-    seen = {}
+    steps, seen = plan(what), {}
     async with preflight():
         await refuse_if_locked(stage.turso)
-    for step in plan(what):
+    for step in steps:
         with run.journal.timed("look_", step.name):
             async with preflight(run.budget.look(step.name)):
                 seen[step.name] = await step.look(stage)
-    what = settled(what, plan(what), seen)
+    what = settled(what, steps, seen)
     steps = plan(what)
     expected = forecast(steps, seen)
     run.planned(what, steps, seen, expected)
