@@ -53,7 +53,7 @@ def _too_slow(steps: Sequence[Step[Any]], what: Forecast, budget: Budget) -> Ite
         together += what.steps[step.name]
         if what.steps[step.name] > limit:
             yield f"{step.name} will take {what.steps[step.name]:.1f} s, and {limit:g} s are allowed"
-        elif together > forward >= together - what.steps[step.name]:
+        if together > forward >= together - what.steps[step.name]:
             yield f"up to {step.name} it will take {together:.1f} s, and {forward:g} s are there before going back"
         if isinstance(step, Change) and what.undo[step.name] > (ceiling := step.undo_share * budget.reserve):
             yield f"undoing {step.name} will take {what.undo[step.name]:.1f} s, and {ceiling:g} s are kept for it"

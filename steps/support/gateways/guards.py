@@ -67,7 +67,8 @@ def held(column: str, measures: Sequence[Measure], attempt: str) -> Iterator[Sta
     """Hold every figure against the one that was kept; each statement gives by how much it grew."""
     for number, each in enumerate(measures):
         was = f"""(SELECT {column} ->> '$."{number}"' FROM _orchestrate_migrations WHERE attempt = ?1)"""
-        why = f"{was} || ' before, ' || {each.expression} || ' after'"
+        more = f", and {each.slack:,} more are allowed" if each.slack else ""
+        why = f"{was} || ' before, ' || {each.expression} || ' after{more}'"
         condition = f"{each.expression} {each.relation} {was} + {each.slack}"
         yield assertion(each.name, condition, why, attempt, gives=f"{each.expression} - {was}")
 

@@ -64,7 +64,7 @@ def roll_back(
 
 def why(failed: StatementFailed) -> str:
     """Give what a statement failed with, in its own words where it is an assertion."""
-    raised = re.search(r"bad JSON path: '(.*)'", failed.message, re.DOTALL)
+    raised = re.search(r"(?:bad JSON path:|JSON path error near) '(.*)'", failed.message, re.DOTALL)
     return raised[1].replace("''", "'") if raised else f"{failed.message} ({failed.code})"
 
 

@@ -6,51 +6,68 @@ by the number of changed rows, which costs nothing and is held to what the rehea
 """
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from steps.support.gateways import guards
 from steps.support.gateways.guards import NOT_FEWER, SAME, Guards, Measure
 from steps.support.proof.lint_facts import Child, facts
 from steps.support.proof.lint_reading import Reading, read
 from steps.support.proof.rows_tables import Table, tables
+from steps.support.proof.schema_text import folded
 from steps.support.sql_folder import DatabaseChange
 from steps.support.sql_tokens import quoted
 
 COUNTED = 250_000  # rows of all tables that are counted, together
 FOLLOWED = 1_000_000  # rows of a database all of whose references are followed
 UNBOUNDED = 2**53
+MOST = 300  # measures; a thousand took a second
 
 _LEADS = """SELECT 1 FROM pragma_index_list(?) AS i, pragma_index_info(i.name) AS p
-WHERE p.seqno = 0 AND p.name = ? COLLATE NOCASE"""
-_HAS_INDEX = "SELECT 1 FROM pragma_index_list(?) WHERE origin = 'pk'"  # then its key is not the rowid
+WHERE NOT i.partial AND p.seqno = 0 AND p.name = ? COLLATE NOCASE"""
 _TARGET = (
     """SELECT "to" FROM pragma_foreign_key_list(?) WHERE "from" = ? COLLATE NOCASE AND "table" = ? COLLATE NOCASE"""
 )
+_SHADOWS = "SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'shadow'"  # of virtual tables
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What is known of the tables before: all that will still be there after, and what the scripts do to them.
+
+    `counted` are few enough rows to count, `large` are the others. `anew` are made again under their name, `touched`
+    get or lose rows by a statement of a script.
+    """
+
+    stays: Mapping[str, Table]
+    counted: Collection[str]
+    declared: Collection[str]
+    anew: Collection[str]
+    touched: Collection[str]
+
+    @property
+    def large(self) -> dict[str, Table]:
+        return {name: table for name, table in self.stays.items() if name not in {*self.counted, *self.declared}}
 
 
 def chosen(connection: sqlite3.Connection, rows: Mapping[str, int], change: DatabaseChange) -> Guards:
     """Choose for a database of which so many rows are known of each table; the rows changed are not bounded yet."""
-    known = tables(connection, "main")
     readings = [read(piece) for piece in change.scripts[0].pieces]
-    declared = {table.lower() for table in change.changes}
-    stays = {name: table for name, table in known.items() if name in _left(known, readings)}
-    counted = _cheap({name: rows.get(table.name, 0) for name, table in stays.items()})
-    large = {name: table for name, table in stays.items() if name not in {*counted, *declared}}
+    all_readings = [*readings, *(read(piece) for piece in change.scripts[1].pieces)]
+    known = _known(connection, rows, change, all_readings)
     relation = SAME if change.changes else NOT_FEWER
-    ends = [each for table in large.values() for each in _ends(table, relation)]
-    parents = [*_parents(connection, readings, known, counted, large)]
-    references = [guards.orphans()]
-    if sum(rows.values()) > FOLLOWED:
-        references = [guards.orphans(stays[each].name) for each in counted]
-    # those that a change removes may come back with its rollback
-    returning = [
-        replace(each, slack=connection.execute(f"SELECT {each.expression}").fetchone()[0]) for each in references
-    ]
-    counts = [stays[name].name for name in counted if name not in declared]
+    ends = [each for table in known.large.values() for each in _ends(table, relation, known)]
+    parents = [*_parents(connection, readings, known)]
+    references = _references(connection, rows, known)
+    counts = [known.stays[name].name for name in known.counted if name not in known.declared]
     there = (*(guards.rows_of(name, relation) for name in counts), *ends, *parents, *references)
-    back = (*map(guards.rows_of, counts), *(replace(each, relation=SAME) for each in ends), *parents, *returning)
-    return Guards((*there, guards.row_changes(UNBOUNDED)), back, measured=_told(counts, large, parents))
+    left_alone = (name for name in counts if folded(name) not in known.touched)
+    ends_back = (replace(each, relation=SAME) for each in ends if not _is_of(each, known.touched, known.large))
+    # references that a change mends may lead nowhere again once it is taken back
+    mended = (replace(each, slack=_figure(connection, each)) for each in references)
+    back = (*map(guards.rows_of, left_alone), *ends_back, *parents, *mended)
+    measured = _told(counts, known.large, parents, references)
+    return Guards((*there[:MOST], guards.row_changes(UNBOUNDED)), back[:MOST], measured=measured)
 
 
 def bounded(unbounded: Guards, growth: Mapping[str, int], objects: str) -> Guards:
@@ -60,6 +77,20 @@ def bounded(unbounded: Guards, growth: Mapping[str, int], objects: str) -> Guard
     most = seen + max(100, seen // 100)
     told = f"{unbounded.measured}; at most {most:,} row changes ({seen:,} rehearsed); every object by name"
     return replace(unbounded, there=(*others, replace(changes, slack=most)), objects=objects, measured=told)
+
+
+def _known(
+    connection: sqlite3.Connection, rows: Mapping[str, int], change: DatabaseChange, readings: Sequence[Reading]
+) -> _Known:
+    shadows = {folded(name) for (name,) in connection.execute(_SHADOWS)}
+    there = {name: table for name, table in tables(connection, "main").items() if name not in shadows}
+    left = _left(there, [read(piece) for piece in change.scripts[0].pieces])
+    stays = {name: table for name, table in there.items() if name in left}
+    counted = _cheap({name: rows.get(table.name, 0) for name, table in stays.items()})
+    made = {each.table for each in readings if each.verb == "CREATE TABLE"}
+    made |= {each.renamed for each in readings if each.verb == "RENAME TABLE"}
+    touched = {each.table for each in readings if each.verb in {"INSERT", "DELETE"}} | made
+    return _Known(stays, counted, {*map(folded, change.changes)}, made & stays.keys(), touched)
 
 
 def _left(known: Iterable[str], readings: Iterable[Reading]) -> set[str]:
@@ -77,6 +108,21 @@ def _left(known: Iterable[str], readings: Iterable[Reading]) -> set[str]:
     return there
 
 
+def _references(connection: sqlite3.Connection, rows: Mapping[str, int], known: _Known) -> list[Measure]:
+    """Measure the references that lead nowhere; none where the engine cannot follow them, which is nobody's doing."""
+    whole = sum(rows.values()) <= FOLLOWED
+    wanted = [guards.orphans()] if whole else [guards.orphans(known.stays[each].name) for each in known.counted]
+    return [each for each in wanted if _figure(connection, each) >= 0]
+
+
+def _figure(connection: sqlite3.Connection, measure: Measure) -> int:
+    """Take a measure before anything happens; -1 where the engine cannot."""
+    try:
+        return int(connection.execute(f"SELECT {measure.expression}").fetchone()[0])
+    except sqlite3.OperationalError:  # a foreign key mismatch
+        return -1
+
+
 def _cheap(rows: Mapping[str, int]) -> list[str]:
     """Name the smallest tables that together have few enough rows to be counted."""
     cheap, together = [], 0
@@ -87,47 +133,55 @@ def _cheap(rows: Mapping[str, int]) -> list[str]:
     return sorted(cheap)
 
 
-def _ends(table: Table, relation: str) -> Iterator[Measure]:
-    if table.rowid is None:
+def _ends(table: Table, relation: str, known: _Known) -> Iterator[Measure]:
+    """Measure a large table: all rows where it is made anew, which takes as long anyway, else where its ids end."""
+    if folded(table.name) in known.anew:
+        yield guards.rows_of(table.name, relation)
+    elif table.is_numbered:
+        for word, end, how in (("lowest", "min", SAME), ("highest", "max", relation)):
+            found = f"coalesce((SELECT {end}({table.rowid}) FROM {quoted(table.name)}), 0)"
+            yield Measure(f"{word} id of {table.name}", found, how)
+    else:
         yield Measure(f"any row of {table.name}", f"EXISTS (SELECT 1 FROM {quoted(table.name)})")
-        return
-    for word, end, how in (("lowest", "min", SAME), ("highest", "max", relation)):
-        found = f"coalesce((SELECT {end}({table.rowid}) FROM {quoted(table.name)}), 0)"
-        yield Measure(f"{word} id of {table.name}", found, how)
 
 
-def _parents(
-    connection: sqlite3.Connection,
-    readings: Iterable[Reading],
-    known: Mapping[str, Table],
-    counted: Iterable[str],
-    large: Mapping[str, Table],
-) -> Iterator[Measure]:
+def _is_of(measure: Measure, touched: Collection[str], large: Mapping[str, Table]) -> bool:
+    """Say whether a measure is of a table that a script itself gives rows to, or takes rows from."""
+    return any(measure.name.endswith(f" of {large[name].name}") for name in touched if name in large)
+
+
+def _parents(connection: sqlite3.Connection, readings: Iterable[Reading], known: _Known) -> Iterator[Measure]:
     """Count the parents that have rows in a large child: of those tables that the script drops or deletes from."""
-    children, seen = facts(connection).children, set(counted)
+    children, renames = facts(connection).children, {each.table for each in readings if each.verb == "RENAME COLUMN"}
     for parent in dict.fromkeys(each.table for each in readings if each.verb in {"DROP TABLE", "DELETE"}):
-        for child in children.get(parent, ()) if parent in seen else ():
-            if child.table.lower() in large and _is_quick(connection, child, known[parent]):
-                yield _with_rows(known[parent], child)
+        for child in children.get(parent, ()) if parent in known.counted else ():
+            if folded(child.table) in known.large.keys() - renames and _is_quick(
+                connection, child, known.stays[parent]
+            ):
+                yield _with_rows(known.stays[parent], child)
 
 
 def _is_quick(connection: sqlite3.Connection, child: Child, parent: Table) -> bool:
     """Say whether a child's rows are found by an index, and their parents by the rowid, whatever it is called."""
-    if len(child.columns) > 1 or len(parent.key) != 1 or connection.execute(_HAS_INDEX, (parent.name,)).fetchone():
+    if len(child.columns) > 1 or not parent.is_numbered:
         return False
     target = connection.execute(_TARGET, (child.table, child.columns[0], parent.name)).fetchone()
-    by_key = target is not None and (target[0] or parent.key[0].name).lower() == parent.key[0].name
+    by_key = target is not None and folded(target[0] or parent.key[0].name) == parent.key[0].name
     return by_key and connection.execute(_LEADS, (child.table, child.columns[0])).fetchone() is not None
 
 
 def _with_rows(parent: Table, child: Child) -> Measure:
-    own = f"SELECT 1 FROM {quoted(child.table)} AS c WHERE c.{quoted(child.columns[0])} = p.{parent.rowid}"
+    # the + keeps the engine from converting each value of the child, which no index could help with then
+    own = f"SELECT 1 FROM {quoted(child.table)} AS c WHERE c.{quoted(child.columns[0])} = +p.{parent.rowid}"
     found = f"(SELECT count(*) FROM {quoted(parent.name)} AS p WHERE EXISTS ({own}))"
-    return Measure(f"rows of {parent.name} that have rows in {child.table}", found, NOT_FEWER)
+    return Measure(f"rows of {parent.name} that have rows in {child.table}.{child.columns[0]}", found, NOT_FEWER)
 
 
-def _told(counted: Iterable[str], large: Mapping[str, Table], parents: Iterable[Measure]) -> str:
+def _told(
+    counted: Iterable[str], large: Mapping[str, Table], parents: Iterable[Measure], references: Iterable[Measure]
+) -> str:
     said = [f"rows of {', '.join(counted)} counted" if counted else ""]
-    said += [f"lowest and highest id of {table.name}" for table in large.values()]
+    said += [f"the ends of {table.name}" for table in large.values()]
     said += [each.name for each in parents]
-    return "; ".join([*filter(None, said), "references", "foreign keys off"])
+    followed = "references" if references else "no references, which the engine cannot follow here"
+    return "; ".join([*filter(None, said), followed, "foreign keys off"])

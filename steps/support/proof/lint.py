@@ -7,7 +7,7 @@ of a trigger is looked at for divisions only, because it does not run now.
 from collections.abc import Callable, Iterator
 
 from steps.support.proof import lint_parents, lint_rows
-from steps.support.proof.lint_facts import Child, Facts, facts, folded
+from steps.support.proof.lint_facts import Child, Facts, as_read, facts
 from steps.support.proof.lint_parents import proved_harmless
 from steps.support.proof.lint_reading import Reading, read
 from steps.support.proof.objection import Objection
@@ -33,7 +33,7 @@ _OF_A_CHANGE = (*_RULES, lint_rows.printed_only)  # any other script may ask for
 
 def lint(script: Script, schema: Facts) -> list[Objection]:
     """Say what speaks against migrate.sql or rollback.sql; `schema` is what the database holds before it runs."""
-    known, objections = folded(schema), []
+    known, objections = as_read(schema), []
     rules = _OF_A_CHANGE if script.name in {MIGRATE, ROLLBACK} else _RULES
     for piece in script.pieces:
         reading = read(piece)

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from steps.support.proof.lint_reading import Reading
+from steps.support.proof.schema_text import folded
 
 _KEYS = """SELECT lower(m.name), i.name FROM sqlite_schema AS m
 LEFT JOIN pragma_table_info(m.name) AS i ON i.pk > 0
@@ -40,7 +41,7 @@ class Facts:
 
     def key(self, table: str) -> tuple[str, ...]:
         """Give the primary key of a table in lower case; nothing where it has none, or none is known."""
-        return tuple(column.lower() for column in self.keys.get(table, ()))
+        return tuple(folded(column) for column in self.keys.get(table, ()))
 
     def after(self, reading: Reading) -> "Facts":
         """Give what is known once this statement has run."""
@@ -56,13 +57,13 @@ class Facts:
 
     def _without_child(self, table: str) -> dict[str, tuple[Child, ...]]:
         return {
-            parent: tuple(child for child in children if child.table.lower() != table)
+            parent: tuple(child for child in children if folded(child.table) != table)
             for parent, children in self.children.items()
         }
 
     def _renamed(self, old: str, new: str) -> "Facts":
         def follow(name: str) -> str:
-            return new if name.lower() == old else name
+            return new if folded(name) == old else name
 
         children: dict[str, tuple[Child, ...]] = {}
         for parent, those in self.children.items():
@@ -80,10 +81,10 @@ def facts(connection: sqlite3.Connection) -> Facts:
     return Facts(keys, _by_parent(connection.execute(_CHILDREN)))
 
 
-def folded(known: Facts) -> Facts:
+def as_read(known: Facts) -> Facts:
     """Give the same facts with the names of tables in lower case, as statements are read."""
-    keys = {table.lower(): key for table, key in known.keys.items()}
-    children = {parent.lower(): those for parent, those in known.children.items()}
+    keys = {folded(table): key for table, key in known.keys.items()}
+    children = {folded(parent): those for parent, those in known.children.items()}
     return Facts(keys, children, known.made)
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from steps.support.proof.lint_facts import Child, Facts
 from steps.support.proof.lint_reading import Reading
 from steps.support.proof.objection import Objection, Weight
+from steps.support.proof.schema_text import folded
 
 _KEPT = "In the rehearsal, with foreign keys off as in the release, they kept their rows and their references."
 _EFFECTS = {"CASCADE": "loses rows", "SET NULL": "is set to NULL", "SET DEFAULT": "is set to its default"}
@@ -32,7 +33,7 @@ def proved_harmless(objections: Iterable[Objection], unharmed: Iterable[str]) ->
 
     `unharmed`: tables that the rehearsal, on the target's engine and settings, left with their rows and references.
     """
-    safe = {table.lower() for table in unharmed}
+    safe = {folded(table) for table in unharmed}
     return [
         replace(each, weight=Weight.NOTE, remedy=_KEPT) if isinstance(each, AtRisk) and each.tables <= safe else each
         for each in objections
@@ -47,7 +48,7 @@ def drop_parent(reading: Reading, known: Facts) -> Iterator[Objection]:
             f"DROP TABLE {reading.table} deletes its rows first, and with foreign keys on, as libSQL has them unless "
             f"they are switched off, that reaches the tables that reference it: {', '.join(map(_effect, reached))}"
         )
-        tables = frozenset(child.table.lower() for child in reached)
+        tables = frozenset(folded(child.table) for child in reached)
         yield AtRisk("drop-parent", reading.piece.statement.name, cause, _ANEW, tables=tables)
 
 
@@ -60,12 +61,12 @@ def rename_parent(reading: Reading, known: Facts) -> Iterator[Objection]:
             f"rows are checked against {reading.renamed} from then on, and dropping it takes the rows of its children"
         )
         remedy = _KEEP_NAME.format(table=reading.table)
-        tables = frozenset(child.lower() for child in children)
+        tables = frozenset(folded(child) for child in children)
         yield AtRisk("rename-parent", reading.piece.statement.name, cause, remedy, tables=tables)
 
 
 def _children(table: str, children: Mapping[str, tuple[Child, ...]]) -> list[Child]:
-    return [child for child in children.get(table, ()) if child.table.lower() != table]
+    return [child for child in children.get(table, ()) if folded(child.table) != table]
 
 
 def _descendants(table: str, children: Mapping[str, tuple[Child, ...]]) -> list[Child]:
@@ -74,9 +75,9 @@ def _descendants(table: str, children: Mapping[str, tuple[Child, ...]]) -> list[
     waiting = _children(table, children)
     while waiting:
         child = waiting.pop(0)
-        if child not in found and child.table.lower() != table:
+        if child not in found and folded(child.table) != table:
             found.append(child)
-            waiting += children.get(child.table.lower(), ()) if child.on_delete == "CASCADE" else ()
+            waiting += children.get(folded(child.table), ()) if child.on_delete == "CASCADE" else ()
     return found
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from steps.support.proof.schema_text import folded
 from steps.support.sql_text import Piece
 from steps.support.sql_tokens import Token
 
@@ -74,8 +75,8 @@ def unquoted(name: str) -> str:
     """Give a name without its quotes, of any of the four kinds, in lower case."""
     quote = name[0]
     if quote not in "\"'`[":
-        return name.lower()
-    return name[1:-1].replace(quote * 2, quote).lower() if quote != "[" else name[1:-1].lower()
+        return folded(name)
+    return folded(name[1:-1].replace(quote * 2, quote) if quote != "[" else name[1:-1])
 
 
 def _main(tokens: Sequence[Token]) -> Sequence[Token]:

@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections.abc import Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,8 +41,15 @@ def moment(file: Path) -> Moment:
             facts(connection),
             str(connection.execute(OBJECTS).fetchone()[0]),
             tuple(sql for (sql,) in connection.execute(_DEFINITIONS)),
-            {(child, parent): found for child, parent, *found in connection.execute(_ORPHANS)},
+            _orphans(connection),
         )
+
+
+def _orphans(connection: sqlite3.Connection) -> dict[tuple[str, str], tuple[int, int | None]]:
+    """Count references that lead nowhere; none are told where the engine cannot follow one of them."""
+    with suppress(sqlite3.OperationalError):  # a foreign key mismatch
+        return {(child, parent): (count, one) for child, parent, count, one in connection.execute(_ORPHANS)}
+    return {}
 
 
 _DEFINITIONS = """SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL AND name NOT GLOB 'sqlite_*'

@@ -144,7 +144,7 @@ class _Course:
         await self._timed("verify", self._ask(self._change.verify))
         yield "asked_after", await self._asked()
         yield "there", await self._moment()
-        yield "moved", await self._diff(self._before)
+        yield "moved", await self._diff(self._before, FOLLOWED)
         await self._roll_back("rollback", lease)
         await self._timed("verify rollback", self._ask(self._change.verify_rollback))
         yield "back", await self._moment()

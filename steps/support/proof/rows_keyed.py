@@ -131,14 +131,20 @@ def _rows(connection: sqlite3.Connection, two: Pair, added: int) -> Iterator[Row
     """Give every row that differs, in full."""
     old, new, both = ([*map(folded, names)] for names in (two.old.names, two.new.names, two.names))
     for row in _gone(connection, two, -1):
-        yield Row(Kind.REMOVED, _key(two.old, old, row), old=dict(zip(old, row, strict=True)))
+        yield Row(Kind.REMOVED, _key(two.old, old, row), old=_own(two.old, old, row))
     for row in _new(connection, two, added):
-        yield Row(Kind.ADDED, _key(two.new, new, row), new=dict(zip(new, row, strict=True)))
+        yield Row(Kind.ADDED, _key(two.new, new, row), new=_own(two.new, new, row))
     for flags, was, now in _both_sides(connection, two, -1):
         changed = [name for name, differs in zip(both, flags, strict=True) if differs]
         before, after = (dict(zip(both, side, strict=True)) for side in (was, now))
         was_there = {name: before[name] for name in changed}
         yield Row(Kind.CHANGED, _key(two.old, both, was), was_there, {name: after[name] for name in changed})
+
+
+def _own(table: Table, names: Sequence[str], row: Values) -> dict[str, Any]:
+    """Give a row's values but for those that the engine computes."""
+    columns = table.by_name
+    return {name: value for name, value in zip(names, row, strict=True) if not columns[name].is_generated}
 
 
 def _key(table: Table, names: Sequence[str], row: Values) -> Key:

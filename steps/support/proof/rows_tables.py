@@ -38,7 +38,8 @@ class Table:
     """A table of one of the files.
 
     `entry` and `root` are its place in the schema and its first page: ALTER keeps both, making it anew does not.
-    `rowid` is a name by which its rowid can be read, None where it has none.
+    `rowid` is a name by which its rowid can be read, None where it has none; `is_numbered` whether that is its primary
+    key, so that it stays with the row.
     """
 
     schema: str
@@ -49,6 +50,7 @@ class Table:
     columns: tuple[Column, ...]
     key: tuple[KeyColumn, ...]
     rowid: str | None
+    is_numbered: bool
 
     @property
     def source(self) -> str:
@@ -97,6 +99,7 @@ def _table(connection: sqlite3.Connection, schema: str, row: Sequence[Any]) -> T
         tuple(Column(column, hidden > 1) for column, *_, hidden in columns),
         tuple(_key(columns, [part for part in index if part[0] is not None])),
         next((each for each in ("rowid", "_rowid_", "oid") if each not in taken), None) if has_rowid else None,
+        not index and any(pk for *_, pk, _ in columns),
     )
 
 
