@@ -71,7 +71,7 @@ class TursoMigration(Change[Seen]):
             f"{change.name} in one transaction: {len(change.migrate)} statements, {len(change.verify)} checks",
             f"asserted in it: {proof.guards.measured}",
             f"rehearsed on {proof.engine}: {took}, {'lossless' if proof.lossless else 'with losses'}",
-            "undone by rollback.sql, which loses no row written since",
+            f"undone by rollback.sql, which loses no row written since{_but(proof)}",
         )
         return "\n".join((*lines, proving.told(proof)))
 
@@ -116,6 +116,10 @@ class TursoMigration(Change[Seen]):
             return f"{self.release.change.name} is applied in {stage.turso.address}"
         same = await insist(stage.turso.schema) == seen.schema
         return "" if same else f"the schema of {stage.turso.address} is not the one before"
+
+
+def _but(proof: Proof) -> str:
+    return f"; not shown for {', '.join(proof.unshown)}: writes.sql writes nothing there" if proof.unshown else ""
 
 
 async def _situation(stage: Stage) -> tuple[str, str, str]:

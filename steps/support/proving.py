@@ -70,6 +70,7 @@ def facts(proof: Proof) -> dict[str, object]:
         "migrate_seconds": seconds["migrate"],
         "rollback_seconds": seconds["rollback"],
         "lossless": proof.lossless,
+        "not_shown": proof.unshown,
         "seconds": proof.seconds,
         "warnings": proof.warnings,
         "notes": proof.notes,

@@ -196,6 +196,7 @@ async def test_no_more_rows_are_changed_than_were_seen(rig: Rig, migrate: str, r
     change = changed(rig.folder, migrate)
     said = await rig.refused(change, Guards((row_changes(rows),), ()))
     assert tells(said, "rows changed: before")
+    assert said.endswith(f" after, and {rows:,} more are allowed" if rows else " after"), said
     grown = (await rig.migrated(change, Guards((row_changes(rows + 1),), ()))).growth
     assert grown == {"rows changed": rows + 1}
 
@@ -217,7 +218,9 @@ async def test_slack_is_added_to_what_it_was(rig: Rig, relation: str, slack: int
     )
     measure = Measure("rows of p", "(SELECT count(*) FROM p)", relation, slack)
     said = await rig.refused(changed(rig.folder, f"{act};"), Guards((measure,), ()))
-    assert tells(said, "" if passes else f"rows of p: 3 before, {3 + rows} after"), said
+    allowed = f", and {slack:,} more are allowed" if slack else ""
+    assert passes == (said == "")
+    assert passes or (tells(said, f"rows of p: 3 before, {3 + rows} after") and said.endswith(f" after{allowed}")), said
 
 
 @pytest.mark.parametrize(

@@ -216,9 +216,12 @@ TRIGGER_ANEW = (
 )
 POLLS_ANEW = """-- allow: column-lost polls holds the same
 CREATE TABLE _orchestrate_kept_polling AS SELECT * FROM polling_status;
+CREATE TABLE _orchestrate_kept_polls AS SELECT seq FROM sqlite_sequence WHERE name = 'polling_status';
 DROP TABLE polling_status;
 {}INSERT INTO polling_status SELECT * FROM _orchestrate_kept_polling;
+UPDATE sqlite_sequence SET seq = (SELECT seq FROM _orchestrate_kept_polls) WHERE name = 'polling_status';
 DROP TABLE _orchestrate_kept_polling;
+DROP TABLE _orchestrate_kept_polls;
 """
 VIEW = "CREATE VIEW zones AS SELECT id, timezone_offset FROM systems;\n"
 
@@ -751,7 +754,7 @@ ROLLBACKS: tuple[Mode, ...] = (
         {"migrate.sql": ANEW, "rollback.sql": BACK.replace(INDEX, "")},
         (
             "index user_system_idx: on systems (user_id, system_number) is gone after the rollback",
-            "the schema is the one of before: it differs: see rollback.sql, in the beat 'rollback'",
+            "the schema is the one of before: it differs, letter by letter: something is not there any more, in the beat 'rollback'",
         ),
         {"migrate.sql": ANEW, "rollback.sql": BACK},
     ),

@@ -49,6 +49,7 @@ NO_ROWID = TWO_KEYS.replace("))", ")) WITHOUT ROWID", 1)
 NO_CASE = "CREATE TABLE t (name TEXT PRIMARY KEY COLLATE NOCASE, v); INSERT INTO t VALUES ('a', 1);"
 UNTYPED = "CREATE TABLE t (k, v, PRIMARY KEY (k)); INSERT INTO t VALUES (1, 'integer'), ('1', 'text'), (x'31', 'blob');"
 WITHOUT_KEY = "CREATE TABLE t (v, w); INSERT INTO t VALUES (1, 'a'), (1, 'a'), (1, 'a'), (NULL, x'00');"
+COMPUTED = "CREATE TABLE t (id INTEGER PRIMARY KEY, v, g AS (v * 2), s AS (v + 1) VIRTUAL); INSERT INTO t (id, v) VALUES (1, 1), (2, 2);"
 CASES: list[tuple[str, str, str, list[Row]]] = [
     ("nothing", KEYED, "", []),
     ("nothing, the file made anew", KEYED, "PRAGMA page_size = 8192; VACUUM", []),
@@ -74,6 +75,9 @@ CASES: list[tuple[str, str, str, list[Row]]] = [
     ("a change without a key", WITHOUT_KEY, "UPDATE t SET v = 1.0 WHERE rowid = 1", [Row(REMOVED, (), {"v": 1, "w": "a"}), Row(ADDED, (), {}, {"v": 1.0, "w": "a"})]),
     ("all turned round", WITHOUT_KEY, "CREATE TABLE u AS SELECT * FROM t; DELETE FROM t; INSERT INTO t SELECT * FROM u ORDER BY rowid DESC; DROP TABLE u", []),
     ("a key that is NULL is none", UNTYPED + "INSERT INTO t VALUES (NULL, 7)", "UPDATE t SET v = 8 WHERE k IS NULL", [Row(REMOVED, (), {"k": None, "v": 7}), Row(ADDED, (), {}, {"k": None, "v": 8})]),
+    ("what the engine computes is left out", COMPUTED, "DELETE FROM t WHERE id = 1; INSERT INTO t (id, v) VALUES (3, 3); UPDATE t SET v = 9 WHERE id = 2", [Row(REMOVED, (("id", 1),), {"id": 1, "v": 1}), Row(ADDED, (("id", 3),), {}, {"id": 3, "v": 3}), Row(CHANGED, (("id", 2),), {"v": 2}, {"v": 9})]),
+    ("what it computes otherwise", COMPUTED, "ALTER TABLE t DROP COLUMN g; ALTER TABLE t ADD COLUMN g AS (v * 3); DELETE FROM t WHERE id = 1; INSERT INTO t (id, v) VALUES (3, 3)", [Row(REMOVED, (("id", 1),), {"id": 1, "v": 1}), Row(ADDED, (("id", 3),), {}, {"id": 3, "v": 3})]),
+    ("what it computes on one side alone", COMPUTED, "ALTER TABLE t DROP COLUMN g; ALTER TABLE t DROP COLUMN s; DELETE FROM t WHERE id = 1", [Row(REMOVED, (("id", 1),), {"id": 1, "v": 1})]),
     ("another key than before", NO_CASE, "CREATE TABLE u (name TEXT, v PRIMARY KEY); INSERT INTO u SELECT name, 2 FROM t; DROP TABLE t; ALTER TABLE u RENAME TO t", [Row(REMOVED, (), {"name": "a", "v": 1}), Row(ADDED, (), {}, {"name": "a", "v": 2})]),
 ]  # fmt: skip
 
@@ -88,13 +92,15 @@ def test_rows_are_told_in_full(compared: Compare, script: str, change: str, rows
     assert found.total == len(rows)
 
 
-@pytest.mark.parametrize(("keep", "given"), [(0, 0), (1, 0), (3, 0), (4, 4), (5, 4), (ALL, 4)])
+@pytest.mark.parametrize(("keep", "given"), [(0, 0), (1, 0), (6, 0), (7, 7), (8, 7), (ALL, 7)])
 @pytest.mark.parametrize("script", [KEYED, KEYED.replace(" INTEGER PRIMARY KEY", "")], ids=["key", "bag"])
 def test_all_are_kept_or_none(compared: Compare, script: str, keep: int, given: int) -> None:
     """Where more rows differ than were asked for none is given, and they are counted all the same."""
-    change = "DELETE FROM t WHERE id = 1; INSERT INTO t VALUES (4, 4, 4), (5, 5, 5), (6, NULL, NULL)"
+    change = (
+        "DELETE FROM t WHERE id < 3; INSERT INTO t VALUES (4, 4, 4), (5, 5, 5), (6, NULL, NULL), (7, 7, 7), (8, 8, 8)"
+    )
     found = compared(script, change, keep)
-    assert (found.total, len(found.rows)) == (4, given)
+    assert (found.total, len(found.rows)) == (7, given)
 
 
 def test_nothing_is_kept_unless_it_is_asked_for(tmp_path: Path) -> None:

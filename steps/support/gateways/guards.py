@@ -8,6 +8,7 @@ from steps.support.gateways.database import Statement
 from steps.support.sql_tokens import literal, quoted
 
 SAME, NOT_FEWER, NOT_MORE = "=", ">=", "<="
+UNBOUNDED_LOSS = -(2**53)
 ORPHANS = "(SELECT count(*) FROM pragma_foreign_key_check)"
 
 
@@ -42,6 +43,11 @@ def rows_of(table: str, relation: str = SAME) -> Measure:
     return Measure(f"rows of {table}", f"(SELECT count(*) FROM {quoted(table)})", relation)
 
 
+def losing(table: str) -> Measure:
+    """Count the rows of a table that may lose some; how many is yet to be said."""
+    return Measure(f"rows of {table}", f"(SELECT count(*) FROM {quoted(table)})", NOT_FEWER, UNBOUNDED_LOSS)
+
+
 def orphans(table: str = "") -> Measure:
     """Count the references that lead nowhere, in one table or in all; those of before are nobody's doing."""
     if not table:
@@ -67,7 +73,7 @@ def held(column: str, measures: Sequence[Measure], attempt: str) -> Iterator[Sta
     """Hold every figure against the one that was kept; each statement gives by how much it grew."""
     for number, each in enumerate(measures):
         was = f"""(SELECT {column} ->> '$."{number}"' FROM _orchestrate_migrations WHERE attempt = ?1)"""
-        more = f", and {each.slack:,} more are allowed" if each.slack else ""
+        more = f", and {abs(each.slack):,} {'more' if each.slack > 0 else 'fewer'} are allowed" if each.slack else ""
         why = f"{was} || ' before, ' || {each.expression} || ' after{more}'"
         condition = f"{each.expression} {each.relation} {was} + {each.slack}"
         yield assertion(each.name, condition, why, attempt, gives=f"{each.expression} - {was}")

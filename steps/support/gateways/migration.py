@@ -22,7 +22,10 @@ OBJECTS = f"""SELECT coalesce(group_concat(line, ', '), '') FROM (
   SELECT type || ' ' || name AS line FROM sqlite_schema WHERE {_NOT_OWN} ORDER BY type, name)"""
 TABLES = f"SELECT name FROM sqlite_schema WHERE type = 'table' AND {_NOT_OWN} ORDER BY name"
 
-BEFORE = "SELECT schema_before FROM _orchestrate_migrations WHERE attempt = ?"
+BEFORE = "SELECT schema_before FROM _orchestrate_migrations WHERE attempt = ?1"
+_OTHERWISE = f"""'it differs, letter by letter: ' || coalesce((SELECT type || ' ' || name FROM sqlite_schema
+  WHERE {_NOT_OWN} AND instr(({BEFORE}), type || '|' || name || '|' || coalesce(sql, '')) = 0 LIMIT 1),
+  'something is not there any more')"""
 
 
 def migrate(change: DatabaseChange, attempt: Attempt, what: Guards, lease: Lease) -> tuple[Statement, ...]:
@@ -54,9 +57,7 @@ def roll_back(
         guards.kept("rollback_base", back, attempt),
         *statements,
         *asserted(checks),
-        assertion(
-            "the schema is the one of before", f"({SCHEMA}) = ({BEFORE})", "'it differs: see rollback.sql'", attempt
-        ),
+        assertion("the schema is the one of before", f"({SCHEMA}) = ({BEFORE})", _OTHERWISE, attempt),
         *guards.held("rollback_base", back, attempt),
         _lock_held(lease),
     )

@@ -65,6 +65,7 @@ class SqliteFile:
 
     async def _tried(self, statements: Sequence[Statement], *, keep: bool) -> str | None:
         frame.admit(statements, self._address)
+        statements = [*map(_only_names, statements)]
         with self._opening(), self._client.transaction() as transaction:  # closing it rolls back
             try:
                 for statement in (frame.COMMIT, self._foreign_keys, frame.BEGIN, *statements):
@@ -144,6 +145,22 @@ async def _within(transaction: Transaction, statement: Statement) -> Rows:
 def _rows(result: ResultSet) -> Rows:
     """Read a result; Python's driver counts no rows, and says -1, for a statement that begins with WITH."""
     return Rows(result.columns, tuple(row.astuple() for row in result.rows), max(0, result.rows_affected))
+
+
+def _only_names(statement: Statement) -> Statement:
+    """Have what stands in double quotes be a name: SQLite takes one that is not there for a text, a server does not.
+
+    Definitions are left alone, for the engine keeps their text.
+    """
+    if first_word(statement.sql) in {"CREATE", "ALTER"}:
+        return statement
+    sql, end = "", 0
+    for token in tokenize(statement.sql):
+        if token.kind == "name" and token.text[0] == '"':
+            name = token.text[1:-1].replace('""', '"').replace("`", "``")
+            sql += f"{statement.sql[end : token.start]}`{name}`"
+            end = token.start + len(token.text)
+    return replace(statement, sql=sql + statement.sql[end:])
 
 
 def _parameters(statement: Statement, message: str) -> list[str | None]:

@@ -21,6 +21,7 @@ from steps.support.sql_tokens import quoted
 COUNTED = 250_000  # rows of all tables that are counted, together
 FOLLOWED = 1_000_000  # rows of a database all of whose references are followed
 UNBOUNDED = 2**53
+SPARE = 100  # rows
 MOST = 300  # measures; a thousand took a second
 
 _LEADS = """SELECT 1 FROM pragma_index_list(?) AS i, pragma_index_info(i.name) AS p
@@ -60,23 +61,39 @@ def chosen(connection: sqlite3.Connection, rows: Mapping[str, int], change: Data
     parents = [*_parents(connection, readings, known)]
     references = _references(connection, rows, known)
     counts = [known.stays[name].name for name in known.counted if name not in known.declared]
-    there = (*(guards.rows_of(name, relation) for name in counts), *ends, *parents, *references)
+    changing = [guards.losing(known.stays[name].name) for name in known.counted if name in known.declared]
+    there = [*(guards.rows_of(name, relation) for name in counts), *changing, *ends]
     left_alone = (name for name in counts if folded(name) not in known.touched)
     ends_back = (replace(each, relation=SAME) for each in ends if not _is_of(each, known.touched, known.large))
     # references that a change mends may lead nowhere again once it is taken back
     mended = (replace(each, slack=_figure(connection, each)) for each in references)
-    back = (*map(guards.rows_of, left_alone), *ends_back, *parents, *mended)
-    measured = _told(counts, known.large, parents, references)
-    return Guards((*there[:MOST], guards.row_changes(UNBOUNDED)), back[:MOST], measured=measured)
+    parents_back = (each for each in parents if known.anew or not known.touched)
+    back = [*map(guards.rows_of, left_alone), *ends_back]
+    measured = _told(counts, [*ends, *parents, *references])
+    all_there = (*there[:MOST], *parents, *references, guards.row_changes(UNBOUNDED))
+    return Guards(all_there, (*back[:MOST], *parents_back, *mended), measured=measured)
 
 
 def bounded(unbounded: Guards, growth: Mapping[str, int], objects: str) -> Guards:
     """Hold the rows that are changed to what the rehearsal saw, and a little for what the app wrote since."""
     *others, changes = unbounded.there
     seen = growth[changes.name]
-    most = seen + max(100, seen // 100)
+    most = seen + _spare(seen)
+    others = [_lost_at_most(each, growth[each.name]) for each in others]
     told = f"{unbounded.measured}; at most {most:,} row changes ({seen:,} rehearsed); every object by name"
     return replace(unbounded, there=(*others, replace(changes, slack=most)), objects=objects, measured=told)
+
+
+def _lost_at_most(measure: Measure, grew: int) -> Measure:
+    """Hold a table whose rows may change to the rows that the rehearsal saw it lose, none where it lost none."""
+    if measure.slack != guards.UNBOUNDED_LOSS:
+        return measure
+    return replace(measure, slack=grew - _spare(-grew) if grew < 0 else 0)
+
+
+def _spare(seen: int) -> int:
+    """Give what is allowed beyond what the rehearsal saw, for the rows that the app has written since."""
+    return max(SPARE, seen // 100)
 
 
 def _known(
@@ -109,10 +126,12 @@ def _left(known: Iterable[str], readings: Iterable[Reading]) -> set[str]:
 
 
 def _references(connection: sqlite3.Connection, rows: Mapping[str, int], known: _Known) -> list[Measure]:
-    """Measure the references that lead nowhere; none where the engine cannot follow them, which is nobody's doing."""
-    whole = sum(rows.values()) <= FOLLOWED
-    wanted = [guards.orphans()] if whole else [guards.orphans(known.stays[each].name) for each in known.counted]
-    return [each for each in wanted if _figure(connection, each) >= 0]
+    """Measure the references that lead nowhere; a table whose references the engine cannot follow is left out."""
+    is_small = sum(rows.values()) <= FOLLOWED
+    if is_small and _figure(connection, guards.orphans()) >= 0:
+        return [guards.orphans()]
+    single = (guards.orphans(known.stays[each].name) for each in (known.stays if is_small else known.counted))
+    return [each for each in single if _figure(connection, each) >= 0]
 
 
 def _figure(connection: sqlite3.Connection, measure: Measure) -> int:
@@ -147,7 +166,8 @@ def _ends(table: Table, relation: str, known: _Known) -> Iterator[Measure]:
 
 def _is_of(measure: Measure, touched: Collection[str], large: Mapping[str, Table]) -> bool:
     """Say whether a measure is of a table that a script itself gives rows to, or takes rows from."""
-    return any(measure.name.endswith(f" of {large[name].name}") for name in touched if name in large)
+    names = {large[name].name for name in touched if name in large}
+    return measure.name in {f"{what} of {name}" for name in names for what in ("rows", "lowest id", "highest id")}
 
 
 def _parents(connection: sqlite3.Connection, readings: Iterable[Reading], known: _Known) -> Iterator[Measure]:
@@ -155,7 +175,7 @@ def _parents(connection: sqlite3.Connection, readings: Iterable[Reading], known:
     children, renames = facts(connection).children, {each.table for each in readings if each.verb == "RENAME COLUMN"}
     for parent in dict.fromkeys(each.table for each in readings if each.verb in {"DROP TABLE", "DELETE"}):
         for child in children.get(parent, ()) if parent in known.counted else ():
-            if folded(child.table) in known.large.keys() - renames and _is_quick(
+            if folded(child.table) in known.large.keys() - renames - {*known.anew} and _is_quick(
                 connection, child, known.stays[parent]
             ):
                 yield _with_rows(known.stays[parent], child)
@@ -177,11 +197,6 @@ def _with_rows(parent: Table, child: Child) -> Measure:
     return Measure(f"rows of {parent.name} that have rows in {child.table}.{child.columns[0]}", found, NOT_FEWER)
 
 
-def _told(
-    counted: Iterable[str], large: Mapping[str, Table], parents: Iterable[Measure], references: Iterable[Measure]
-) -> str:
-    said = [f"rows of {', '.join(counted)} counted" if counted else ""]
-    said += [f"the ends of {table.name}" for table in large.values()]
-    said += [each.name for each in parents]
-    followed = "references" if references else "no references, which the engine cannot follow here"
-    return "; ".join([*filter(None, said), followed, "foreign keys off"])
+def _told(counted: Sequence[str], others: Iterable[Measure]) -> str:
+    rows = [f"rows of {', '.join(counted)} counted"] if counted else []
+    return "; ".join([*rows, *(each.name for each in others), "foreign keys off"])

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from steps.support.proof import schema_diff
 from steps.support.proof.lint import lint, proved_harmless
+from steps.support.proof.lint_reading import read
 from steps.support.proof.moment import Moment
 from steps.support.proof.objection import Objection, Weight, accepted
 from steps.support.proof.rehearsal import Rehearsed
@@ -13,11 +14,12 @@ from steps.support.proof.rows_found import TableDiff
 from steps.support.proof.rows_held import held
 from steps.support.proof.schema import Schema
 from steps.support.proof.schema_parts import Table
-from steps.support.proof.schema_renamed import renamed
+from steps.support.proof.schema_renamed import renamed, renames
 from steps.support.proof.schema_sequences import lowered
-from steps.support.proof.schema_text import Name
+from steps.support.proof.schema_text import folded
 from steps.support.sql_folder import DatabaseChange
 
+_REWRITES = frozenset({"INSERT", "UPDATE", "DELETE", "DROP TABLE"})
 _ORPHANED = "Give those rows a parent that is there, or delete them by their key in the same script."
 
 
@@ -31,7 +33,8 @@ _GUARD = (
 class Judgement:
     """What speaks against a change, sorted: what refuses it, what is printed, what is harmless, and what was accepted.
 
-    `lossless`: whether everything came back on the way back.
+    `lossless`: whether everything came back on the way back. `unshown`: tables of which it was not shown that the
+    way back keeps what the app writes.
     """
 
     errors: tuple[Objection, ...]
@@ -39,18 +42,25 @@ class Judgement:
     notes: tuple[Objection, ...]
     accepted: tuple[Objection, ...]
     lossless: bool
+    unshown: tuple[str, ...]
 
 
 def judged(seen: Rehearsed, change: DatabaseChange) -> Judgement:
     """Judge a rehearsal by all rules; what is lost comes first."""
-    returning = [*_returning(seen)]
-    found = [*_there(seen, change), *returning, *_scripts(seen, change), *_by_hand(seen), *seen.failures]
+    returning = [*_returning(seen, change)]
+    found = [
+        *_there(seen, change),
+        *returning,
+        *_scripts(seen, change),
+        *_by_hand(seen),
+        *seen.failures,
+    ]
     weighed = accepted(dict.fromkeys(found), dict(change.allowed))
     sorted_out = {weight: tuple(each for each in weighed if each.weight is weight) for weight in Weight}
     ended = seen.returned is not None or not change.migrate
     came_back = ended and not any(each.weight is Weight.ERROR for each in returning)
     errors, warnings, notes, fine = sorted_out.values()
-    return Judgement(errors, warnings, notes, fine, came_back)
+    return Judgement(errors, warnings, notes, fine, came_back, tuple(_unshown(seen, change)))
 
 
 def _there(seen: Rehearsed, change: DatabaseChange) -> Iterator[Objection]:
@@ -70,7 +80,7 @@ def renamed_before(seen: Rehearsed, change: DatabaseChange) -> Schema:
     return renamed(seen.before.schema, seen.before.definitions, change.scripts[0])
 
 
-def _returning(seen: Rehearsed) -> Iterator[Objection]:
+def _returning(seen: Rehearsed, change: DatabaseChange) -> Iterator[Objection]:
     """Object to what does not come back, or not a second time."""
     if seen.back is not None and seen.unreturned is not None:
         yield from schema_diff.round_trip(seen.before.schema, seen.back.schema)
@@ -79,9 +89,21 @@ def _returning(seen: Rehearsed) -> Iterator[Objection]:
     if seen.there is not None and seen.again is not None:
         yield from _again(seen.there, seen.again)
     if seen.moved is not None and seen.written is not None and seen.returned is not None:
-        yield from unexplained(seen.moved, seen.written, seen.returned)
+        yield from unexplained(seen.moved, seen.written, seen.returned, renames(change.scripts[0]))
+    if seen.grown is not None and seen.back_grown is not None:
+        yield from schema_diff.round_trip(seen.before.schema, seen.back_grown.schema)
+        yield from lowered(seen.grown.sequences, seen.back_grown.sequences)
     if seen.written is not None and seen.regained is not None:
         yield from unregained(seen.written, seen.regained)
+
+
+def _unshown(seen: Rehearsed, change: DatabaseChange) -> Iterator[str]:
+    """Name the tables that rollback.sql rewrites, and to which writes.sql writes nothing that could be lost."""
+    rewritten = {each.table for each in map(read, change.scripts[1].pieces) if each.verb in _REWRITES}
+    there = {folded(table.name) for table in seen.before.schema.tables}
+    for name, found in (seen.written or {}).items():
+        if name in rewritten & there and not found.total:
+            yield found.name
 
 
 def _worse(before: Moment, after: Moment) -> Iterator[Objection]:
@@ -117,7 +139,7 @@ def _unharmed(before: Moment, after: Moment | None, rows: Mapping[str, TableDiff
 
 
 def _is_unharmed(table: Table, now: Table | None, rows: Mapping[str, TableDiff]) -> bool:
-    found = rows.get(Name(table.name).lower())
+    found = rows.get(folded(table.name))
     kept = found is not None and not found.removed and not found.changed
     return kept and now is not None and table.foreign_keys == now.foreign_keys
 

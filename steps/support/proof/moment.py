@@ -46,12 +46,15 @@ def moment(file: Path) -> Moment:
 
 
 def _orphans(connection: sqlite3.Connection) -> dict[tuple[str, str], tuple[int, int | None]]:
-    """Count references that lead nowhere; none are told where the engine cannot follow one of them."""
-    with suppress(sqlite3.OperationalError):  # a foreign key mismatch
-        return {(child, parent): (count, one) for child, parent, count, one in connection.execute(_ORPHANS)}
-    return {}
+    """Count references that lead nowhere; a table whose references the engine cannot follow is left out."""
+    found: dict[tuple[str, str], tuple[int, int | None]] = {}
+    for (table,) in connection.execute(_TABLES).fetchall():
+        with suppress(sqlite3.OperationalError):  # a foreign key mismatch
+            found |= {(child, to): (count, one) for child, to, count, one in connection.execute(_ORPHANS, (table,))}
+    return found
 
 
 _DEFINITIONS = """SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL AND name NOT GLOB 'sqlite_*'
 ORDER BY type <> 'table', rowid"""
-_ORPHANS = """SELECT "table", parent, count(*), min(rowid) FROM pragma_foreign_key_check GROUP BY 1, 2"""
+_TABLES = "SELECT name FROM sqlite_schema WHERE type = 'table' AND sql NOT LIKE 'CREATE VIRTUAL%'"
+_ORPHANS = """SELECT "table", parent, count(*), min(rowid) FROM pragma_foreign_key_check(?) GROUP BY 1, 2"""

@@ -46,8 +46,9 @@ class Proof:
 
     `engine`: what it was rehearsed on. `seconds`: of each beat of the rehearsal. `guards`: what its transaction
     asserts. `contract`: what each version of the code cannot run, on each schema. `ruled_out`: the orders that this
-    forbids, and why. `schema`: what changes, in lines; `rows`: numbers and samples by table. `warnings`, `notes` and
-    `accepted`: what speaks against the change, and does not refuse it.
+    forbids, and why. `schema`: what changes, in lines; `rows`: numbers and samples by table. `unshown`: tables of which
+    nothing shows that going back keeps what the app writes. `warnings`, `notes` and `accepted`: what speaks against the
+    change, and does not refuse it.
     """
 
     engine: str
@@ -59,6 +60,7 @@ class Proof:
     schema: tuple[str, ...]
     rows: Mapping[str, Mapping[str, Any]]
     lossless: bool
+    unshown: tuple[str, ...]
     warnings: tuple[str, ...]
     notes: tuple[str, ...]
     accepted: tuple[str, ...]
@@ -88,7 +90,7 @@ async def prove(turso: Turso, change: DatabaseChange, bench: Workbench) -> Proof
     others = (tuple(map(str, each)) for each in (warnings, judgement.notes, judgement.accepted))
     seconds = {beat: round(took, 4) for beat, took in seen.seconds.items()}
     asked = contract.table, contract.ruled_out
-    return Proof(name, backup, seconds, guards, *asked, schema, rows, judgement.lossless, *others)
+    return Proof(name, backup, seconds, guards, *asked, schema, rows, judgement.lossless, judgement.unshown, *others)
 
 
 async def _rehearsed(copy: Copy, change: DatabaseChange, engine: Engine, bench: Workbench) -> tuple[Rehearsed, Guards]:

@@ -46,10 +46,10 @@ class Rehearsed:
     """What a rehearsal saw. What it did not come to is None; `failures` say why.
 
     `engine`: what the target was asked of itself, too. `seconds`: of each beat, by its name. Moments: `before`, then
-    `there`, `back` and `again`. Rows: `moved` from before to there, `unreturned` from before to back. `written` is what
-    writes.sql did on the new schema; `returned` what became of that on the old one, compared with before; `regained` on
-    the new one once more. `by_hand`: what a script loses, by its name, where it runs as it stands, with the engine's
-    own settings.
+    `there`, `back` and `again`; `grown` with what writes.sql wrote, and `back_grown` with that on the old schema. Rows:
+    `moved` from before to there, `unreturned` from before to back. `written` is what writes.sql did on the new schema;
+    `returned` what became of that on the old one, compared with before; `regained` on the new one once more. `by_hand`:
+    what a script loses, by its name, where it runs as it stands, with the engine's own settings.
     """
 
     engine: Mapping[str, Value]
@@ -67,6 +67,8 @@ class Rehearsed:
     written: Diff | None = None
     returned: Diff | None = None
     regained: Diff | None = None
+    grown: Moment | None = None
+    back_grown: Moment | None = None
     by_hand: Mapping[str, Sequence[Objection]] = field(default_factory=dict)
 
 
@@ -154,8 +156,10 @@ class _Course:
         await asyncio.to_thread(shutil.copyfile, self._live, self._after)
         await self._try_alone(ROLLBACK, self._change.rollback)
         await self._write()
+        yield "grown", await self._moment()
         yield "written", await self._diff(self._after, FOLLOWED)
         await self._roll_back("rollback after writes", lease)
+        yield "back_grown", await self._moment()
         yield "returned", await self._diff(self._before, FOLLOWED)
         await self._migrate("migrate after writes", lease)
         yield "regained", await self._diff(self._after, FOLLOWED)

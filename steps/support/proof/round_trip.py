@@ -16,6 +16,8 @@ from steps.support.proof.rows_shown import shown
 from steps.support.proof.schema_text import folded
 
 Diff = Mapping[str, TableDiff]
+Renames = Mapping[str, Mapping[str, str]]  # by table, the old names of columns by the new ones
+_Content = tuple[Kind, Key, frozenset[tuple[str, type, Value]]]
 
 WRITTEN_LOST = "written-lost"
 
@@ -36,13 +38,14 @@ def unreturned(back: Diff) -> Iterator[Objection]:
             yield Objection("", found.name, f"after the rollback {', '.join(said)}{sample}", _BACK)
 
 
-def unexplained(moved: Diff, written: Diff, returned: Diff) -> Iterator[Objection]:
+def unexplained(moved: Diff, written: Diff, returned: Diff, renames: Renames) -> Iterator[Objection]:
     """Name what of the written rows is not there after the rollback, and what is not as before for no reason.
 
     All three are comparisons: before with there, there with written, before with back.
     """
     for name, found in returned.items():
-        way, wrote = _Way.of(moved.get(name)), written.get(name, TableDiff(found.name, None, None))
+        way = _Way.of(moved.get(name), renames.get(name, {}))
+        wrote = written.get(name, TableDiff(found.name, None, None))
         if _too_many(wrote):
             yield _too_large_a_sample(wrote)
         elif _too_many(found):
@@ -60,7 +63,7 @@ def unregained(written: Diff, regained: Diff) -> Iterator[Objection]:
         found = regained.get(name, TableDiff(wrote.name, None, None))
         by_key = {row.key: row for row in found.rows if row.key}
         lacking = Counter(map(_content, wrote.rows)) - Counter(map(_content, found.rows))
-        gone = [row for row in wrote.rows if lacking[_content(row)] and not _holds(by_key.get(row.key), row)]
+        gone = [row for row in _lacking(wrote.rows, lacking) if not _holds(by_key.get(row.key), row)]
         if _too_many(wrote):
             yield _too_large_a_sample(wrote)
         elif gone and _too_many(found):
@@ -69,6 +72,15 @@ def unregained(written: Diff, regained: Diff) -> Iterator[Objection]:
         elif gone:
             cause = f"{len(gone):,} of {wrote.total:,} rows that were written are not so after migrating again"
             yield Objection(WRITTEN_LOST, wrote.name, f"{cause}, for example {_told(gone[0])}", _AGAIN)
+
+
+def _lacking(rows: Sequence[Row], lacking: Mapping[_Content, int]) -> Iterator[Row]:
+    """Give of rows that are alike as many as are lacking."""
+    left = dict(lacking)
+    for row in rows:
+        if left.get(_content(row), 0):
+            left[_content(row)] -= 1
+            yield row
 
 
 def _too_large_a_sample(wrote: TableDiff) -> Objection:
@@ -89,10 +101,9 @@ class _Way:
     rows: Mapping[Key, Row] | None = field(default_factory=dict)
 
     @classmethod
-    def of(cls, moved: TableDiff | None) -> "_Way":
+    def of(cls, moved: TableDiff | None, renamed: Mapping[str, str]) -> "_Way":
         if moved is None:
             return cls()
-        renamed = {folded(column.became): folded(column.name) for column in moved.only_before if column.became}
         only_before = {folded(column.name) for column in moved.only_before} - {*renamed.values()}
         only_after = {*map(folded, moved.only_after)} - renamed.keys()
         rows = None if _too_many(moved) else {row.key: row for row in moved.rows if row.key}
@@ -125,14 +136,10 @@ class _Way:
         return mine is not None and mine.kind is not Kind.CHANGED
 
     def _of_its_own(self, row: Row) -> set[str]:
-        """Name the columns whose values are the new schema's own, in this row: new ones, and those converted.
-
-        In a row that is new, one that holds the same under another name so far may hold something else, too.
-        """
+        """Name the columns whose values are the new schema's own, in this row: new ones, and those converted."""
         mine = (self.rows or {}).get(row.key)
-        is_new = row.kind is Kind.ADDED
-        converted = self.changed if self.rows is None or is_new else mine.new if mine else ()
-        return {*self.only_after, *converted, *(self.renamed.values() if is_new else ())}
+        converted = self.changed if self.rows is None or row.kind is Kind.ADDED else mine.new if mine else ()
+        return {*self.only_after, *converted}
 
 
 def _keyed_alike(found: TableDiff, wrote: TableDiff, way: _Way) -> bool:
@@ -191,17 +198,22 @@ def _as_many(found: TableDiff, wrote: TableDiff, way: _Way) -> Iterator[Objectio
     is_less = (
         came < wanted and way.is_plain
     )  # elsewhere it may have been written to a column that is the new schema's own
-    if came - went != wanted - taken or came > wanted or is_less:
+    another = way.is_plain and Counter(map(_content, found.rows)) != Counter(map(_content, wrote.rows))
+    if came - went != wanted - taken or came > wanted or is_less or (another and _is_keyless(found, wrote)):
         by_app = f"the app added or changed {wanted:,} rows and removed or changed {taken:,}"
         cause = f"{by_app}; after the rollback it is {came:,} and {went:,}"
         yield Objection("", found.name, cause, _KEEP)
+
+
+def _is_keyless(found: TableDiff, wrote: TableDiff) -> bool:
+    return not any(row.key for row in (*found.rows, *wrote.rows))
 
 
 def _too_many(found: TableDiff) -> bool:
     return found.total > len(found.rows)
 
 
-def _content(row: Row) -> tuple[Kind, Key, frozenset[tuple[str, type, Value]]]:
+def _content(row: Row) -> _Content:
     values = row.old if row.kind is Kind.REMOVED and not row.key else row.new
     return row.kind, row.key, frozenset((name, type(value), value) for name, value in values.items())
 

@@ -8,10 +8,15 @@ from steps.support.redaction import MASK, Redactor
 
 LONGEST = 40  # characters of a text
 _LOOKED_AT = 400  # characters; what lies further back is never shown
-_PRIVATE = re.compile("token|secret|passw|key|auth|mail|address|phone|credential", re.IGNORECASE)
+_PRIVATE = re.compile(
+    r"token|secret|passw|pwd|credential|mail|address|phone|contact|cookie|session_id|iban"
+    r"|auth(?!or)|(?:^|_|api)key(?:_|s?$)|(?:^|_)(?:pw|otp|pin)(?:_|$)",
+    re.IGNORECASE,
+)
 _TELLING = re.compile(
     r"[^\s@]+@[^\s@]+\.\w"  # an e-mail address
     r"|[0-9A-Fa-f]{32}"
+    r"|\b[a-z]{2}_(?:live|test)_\w|\$2[aby]\$"  # a key of a payment service, a hashed password
     r"|(?=[\w+/-]*[a-z])(?=[\w+/-]*[A-Z])(?=[\w+/-]*\d)[\w+/-]{24}"  # random bytes as Base64
     r"|(?i:token|secret|passw\w*|credential|api_?key)\W{0,2}\s*[:=]"  # a secret within JSON, or a query
 )

@@ -90,6 +90,7 @@ def _table(connection: sqlite3.Connection, schema: str, row: Sequence[Any]) -> T
     index = connection.execute(_KEY, (name, schema)).fetchall()
     taken = {folded(column) for column, *_ in columns}
     has_rowid = not index or (None, "BINARY") in index
+    rowid = next((each for each in ("rowid", "_rowid_", "oid") if each not in taken), None) if has_rowid else None
     return Table(
         schema,
         name,
@@ -98,8 +99,8 @@ def _table(connection: sqlite3.Connection, schema: str, row: Sequence[Any]) -> T
         root,
         tuple(Column(column, hidden > 1) for column, *_, hidden in columns),
         tuple(_key(columns, [part for part in index if part[0] is not None])),
-        next((each for each in ("rowid", "_rowid_", "oid") if each not in taken), None) if has_rowid else None,
-        not index and any(pk for *_, pk, _ in columns),
+        rowid,
+        rowid is not None and not index and any(pk for *_, pk, _ in columns),
     )
 
 

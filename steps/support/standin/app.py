@@ -32,7 +32,7 @@ async def point(checkout: Path, url: str) -> None:
 async def _commit(checkout: Path, contract: str, subject: str) -> str:
     (checkout / CONTRACT).write_text(contract, encoding="utf-8")
     await _git("-C", str(checkout), "add", CONTRACT)
-    await _git("-C", str(checkout), *IDENTITY, "commit", "--quiet", "--no-verify", "-m", subject)
+    await _git("-C", str(checkout), *IDENTITY, "commit", "--quiet", "--no-verify", "--allow-empty", "-m", subject)
     return (await _git("-C", str(checkout), "rev-parse", "HEAD")).strip()
 
 
