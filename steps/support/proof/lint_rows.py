@@ -2,14 +2,19 @@
 
 import re
 from collections.abc import Iterable, Iterator
+from importlib import import_module
 from itertools import pairwise
+from types import ModuleType
+from typing import TYPE_CHECKING
 
-from steps.support.proof import lint_tree
 from steps.support.proof.lint_facts import Facts
 from steps.support.proof.lint_reading import Reading, makes_trigger, unquoted
-from steps.support.proof.lint_tree import Compared, Division
 from steps.support.proof.objection import Objection, Weight
 
+if TYPE_CHECKING:
+    from steps.support.proof.lint_tree import Compared, Division
+
+_REAL = re.compile(r"\d+\.\d+")
 _CHANGES_ROWS = frozenset({"UPDATE", "DELETE"})
 _ONLY_READS = frozenset({"SELECT", "VALUES"})
 _CAN_FAIL = frozenset({"JSON_EXTRACT", "JSON", "ABS", "RAISE"})  # for some value; RAISE has a rule of its own
@@ -59,6 +64,7 @@ def partial_key(reading: Reading, known: Facts) -> Iterator[Objection]:
     key, where = known.key(reading.table), reading.piece.statement.name
     if reading.verb not in _CHANGES_ROWS or not reading.where or not key[1:]:
         return
+    lint_tree = _parser()
     tree = lint_tree.parse(reading.sql)
     if tree is None:
         cause = f"the parser does not know this {reading.verb}: whether its WHERE names the whole key was not looked at"
@@ -113,7 +119,7 @@ def _not_parsed(where: str, cause: str, remedy: str) -> Objection:
     return Objection("not-parsed", where, cause, remedy, Weight.WARNING)
 
 
-def _partial(alternatives: Iterable[Compared], key: tuple[str, ...]) -> list[str]:
+def _partial(alternatives: "Iterable[Compared]", key: tuple[str, ...]) -> list[str]:
     """Say of each alternative that falls short of the key what it compares and what it leaves open."""
     found = []
     for each in alternatives:
@@ -129,17 +135,23 @@ def _whole(key: tuple[str, ...]) -> str:
     return f"Compare the whole key: WHERE {row} IN (SELECT {row[1:-1]} FROM ...), or = for each of its columns."
 
 
-def _divisions(reading: Reading) -> list[Division]:
+def _parser() -> ModuleType:
+    """Give what parses SQL: it takes long to import, and few scripts need it."""
+    return import_module("steps.support.proof.lint_tree")
+
+
+def _divisions(reading: Reading) -> "list[Division]":
     """Give the divisions of a statement; where the parser does not know it, those that tokens show."""
     tokens = reading.piece.tokens
-    if not any(token.text == "/" for token in tokens):
+    if not any(sign.text == "/" and not _REAL.fullmatch(right.text) for sign, right in pairwise(tokens)):
         return []
+    lint_tree = _parser()
     tree = lint_tree.parse(reading.sql)
     if tree is not None:
         return sorted(set(lint_tree.divisions(tree)), key=str)
     triples = zip(tokens, tokens[1:], tokens[2:], strict=False)
     return [
-        Division(unquoted(left.text), int(right.text))
+        lint_tree.Division(unquoted(left.text), int(right.text))
         for left, sign, right in triples
         if sign.text == "/" and right.text.isdecimal() and left.kind in {"word", "name"}
     ]
