@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from steps.support.proof.objection import Objection, refusing
+from steps.support.proof.objection import Objection
 from steps.support.proof.rows import row_diff
 from steps.support.proof.rows_cascades import cascades
 from steps.support.proof.rows_found import Dropped, TableDiff
@@ -15,6 +15,7 @@ from steps.support.proof.rows_held import COLUMN_LOST, held
 from steps.support.sql_directives import Range, changes_of
 from steps.support.sql_folder import read_change
 from steps.support.sql_text import scan
+from tests.proof.judging import refusing
 
 SQL = Path(__file__).parents[2] / "sql"
 ADDED = TableDiff("readings", 10, 13, added=3)

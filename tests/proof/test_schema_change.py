@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from steps.support.proof.objection import Objection, Weight, refusing
+from steps.support.proof.objection import Objection, Weight
 from steps.support.proof.schema import Schema, read_schema
 from steps.support.proof.schema_broken import broken
 from steps.support.proof.schema_diff import objections, round_trip
 from steps.support.proof.schema_sequences import lowered, sequences
 from steps.support.sql_folder import read_script, split
+from tests.proof.judging import refusing
 from tests.sql.engines import Engine, Sqlite, libsql
 
 pytestmark = pytest.mark.anyio

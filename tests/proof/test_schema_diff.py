@@ -5,9 +5,10 @@ from contextlib import closing
 
 import pytest
 
-from steps.support.proof.objection import Weight, refusing
+from steps.support.proof.objection import Weight
 from steps.support.proof.schema import Schema, read_schema
 from steps.support.proof.schema_diff import RULES, objections, round_trip, schema_diff
+from tests.proof.judging import refusing
 
 S = "CREATE TABLE systems (id INTEGER PRIMARY KEY AUTOINCREMENT, user_id TEXT NOT NULL, number TEXT NOT NULL);"
 R = "CREATE TABLE readings (id INTEGER PRIMARY KEY, system_id INTEGER REFERENCES systems(id) ON DELETE CASCADE);"

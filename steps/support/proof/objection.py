@@ -1,6 +1,6 @@
 """What speaks against a change: one place, what is wrong there, why, and the safe way."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -39,13 +39,7 @@ def accepted(objections: Iterable[Objection], allowed: Mapping[str, str]) -> lis
     """Mark those that somebody accepted; the reason, in `allowed` by rule, is said in place of the remedy."""
     return [
         replace(each, weight=Weight.ACCEPTED, remedy=f"Accepted: {allowed[each.rule]}.")
-        if each.rule in allowed and each.weight in {Weight.ERROR, Weight.WARNING}
+        if each.rule and each.rule in allowed and each.weight in {Weight.ERROR, Weight.WARNING}
         else each
         for each in objections
     ]
-
-
-def refusing(objections: Iterable[Objection], allowed: Sequence[str]) -> list[Objection]:
-    """Give those that refuse the run: errors that nobody accepted, or can."""
-    errors = [each for each in objections if each.weight is Weight.ERROR]
-    return [each for each in errors if not each.rule or each.rule not in allowed]
