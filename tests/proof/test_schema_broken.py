@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from steps.support.proof.objection import Weight
+from steps.support.proof.schema import read_schema
 from steps.support.proof.schema_broken import broken
 from steps.support.proof.schema_sequences import lowered, sequences
 
@@ -37,7 +38,7 @@ def test_what_can_run_is_not_broken(database: sqlite3.Connection, script: str) -
     """Whatever compiles is left alone, and compiling it writes nothing."""
     database.executescript(T + script)
     before = database.total_changes
-    assert broken(database) == []
+    assert broken(database, read_schema(database)) == []
     assert database.total_changes == before
     assert not database.in_transaction
 
@@ -89,7 +90,7 @@ BROKEN = {
 def test_what_cannot_run_is_named(database: sqlite3.Connection, script: str, expected: list[str]) -> None:
     """A view or trigger that names what is not there is an error, with the engine's own words."""
     database.executescript(T + script)
-    found = broken(database)
+    found = broken(database, read_schema(database))
     assert [f"{each.rule} {each.place}: {each.cause}" for each in found] == expected
     assert {each.weight for each in found} == {Weight.ERROR}
 
@@ -97,7 +98,9 @@ def test_what_cannot_run_is_named(database: sqlite3.Connection, script: str, exp
 def test_a_function_that_only_the_server_has_is_a_warning(database: sqlite3.Connection) -> None:
     """What this engine cannot compile for want of a function says nothing about the schema."""
     database.executescript(T + "CREATE VIEW v AS SELECT vector_distance_cos(a, a) FROM t;")
-    assert [(each.place, each.weight) for each in broken(database)] == [("view v", Weight.WARNING)]
+    assert [(each.place, each.weight) for each in broken(database, read_schema(database))] == [
+        ("view v", Weight.WARNING)
+    ]
 
 
 def test_a_file_that_may_only_be_read_is_enough(tmp_path: Path) -> None:
@@ -105,7 +108,7 @@ def test_a_file_that_may_only_be_read_is_enough(tmp_path: Path) -> None:
     with closing(sqlite3.connect(tmp_path / "db")) as database:
         database.executescript(T + "CREATE TRIGGER i AFTER INSERT ON t BEGIN INSERT INTO gone VALUES (1); END;")
     with closing(sqlite3.connect(f"file:{tmp_path / 'db'}?mode=ro", uri=True)) as database:
-        assert [each.rule for each in broken(database)] == ["broken-trigger"]
+        assert [each.rule for each in broken(database, read_schema(database))] == ["broken-trigger"]
 
 
 IDS = "CREATE TABLE {} (id INTEGER PRIMARY KEY AUTOINCREMENT); INSERT INTO {} VALUES (9); DELETE FROM {};"
@@ -113,12 +116,12 @@ IDS = "CREATE TABLE {} (id INTEGER PRIMARY KEY AUTOINCREMENT); INSERT INTO {} VA
 
 def test_the_highest_id_of_each_table_is_known(database: sqlite3.Connection) -> None:
     """An AUTOINCREMENT table has one, 0 before its first row; other tables and the tool's own have none."""
-    assert sequences(database) == {}
+    assert sequences(database, read_schema(database)) == {}
     database.executescript(IDS.replace("{}", '"Systems"') + "CREATE TABLE t (id INTEGER PRIMARY KEY);")
     database.executescript(
         "CREATE TABLE fresh (id INTEGER PRIMARY KEY AUTOINCREMENT);" + IDS.replace("{}", "_orchestrate_x")
     )
-    assert sequences(database) == {"fresh": 0, "Systems": 9}
+    assert sequences(database, read_schema(database)) == {"fresh": 0, "Systems": 9}
 
 
 LOWERED = {
@@ -137,9 +140,9 @@ def test_ids_that_would_be_given_again_are_found(
 ) -> None:
     """A table's highest id may rise, and must not fall while the table counts."""
     database.executescript(IDS.replace("{}", "s"))
-    before = sequences(database)
+    before = sequences(database, read_schema(database))
     database.executescript(script)
-    found = lowered(before, sequences(database))
+    found = lowered(before, sequences(database, read_schema(database)))
     assert [(each.rule, each.place, each.cause) for each in found] == [
         ("sequence-lowered", "s", f"the highest id ever given went from {change}") for change in expected
     ]

@@ -34,7 +34,9 @@ class Moment:
 def moment(file: Path) -> Moment:
     """Look at a file as the rehearsal does, without a right to write."""
     with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as database:
-        return Moment(read_schema(database), sequences(database), broken(database))
+        return Moment(
+            read_schema(database), sequences(database, read_schema(database)), broken(database, read_schema(database))
+        )
 
 
 def script(name: str) -> list[str]:

@@ -3,10 +3,12 @@
 import asyncio
 import json
 import os
+import shutil
+import sqlite3
 import sys
 from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ import pytest
 
 from steps.support.gateways import migration
 from steps.support.gateways.database import Statement, Value
+from steps.support.sql_folder import split
 from steps.support.standin.faults import Faults
 from steps.support.standin.world import TOKEN, World, world
 
@@ -192,18 +195,40 @@ class Production:
                 await asyncio.sleep(0.1)
 
 
-@pytest.fixture
-async def large_production(tmp_path: Path, sqld_binary: Path) -> AsyncIterator[Production]:
-    """Give a production with 20,160 readings whose builds take a moment, and one release waiting in the checkout."""
-    faults = Faults()
-    async with world(tmp_path, ROOT / "sql", sqld_binary, faults) as made:
+@pytest.fixture(scope="session")
+def sampled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Load sample.sql once for all tests; gives its file, beside which another has few readings."""
+    folder = tmp_path_factory.mktemp("sampled")
+    with closing(sqlite3.connect(folder / "large.db", isolation_level=None)) as database:
+        database.execute("PRAGMA synchronous = OFF")
+        for statement in split((ROOT / "sql" / "sample.sql").read_text(encoding="utf-8"), "sample.sql"):
+            database.execute(statement.sql)
+        database.execute("VACUUM INTO ?", (str(folder / "small.db"),))
+    with closing(sqlite3.connect(folder / "small.db", isolation_level=None)) as database:
+        for table in ("readings", "readings_agg_5m"):
+            database.execute(f"DELETE FROM {table} WHERE id % 100 > 0")
+        database.execute("VACUUM")
+    return folder
+
+
+@asynccontextmanager
+async def _on(database: Path, folder: Path, binary: Path) -> AsyncIterator[Production]:
+    """Make a production on a copy of a database; its builds take a moment, and one release waits in the checkout."""
+    faults, copy = Faults(), Path(shutil.copy(database, folder / "copy.db"))
+    async with world(folder, ROOT / "sql", binary, faults, copy=copy) as made:
         made.platform.build_seconds, made.platform.alias_seconds = 1.5, 0.1
-        yield Production(made, faults, tmp_path)
+        yield Production(made, faults, folder)
 
 
 @pytest.fixture
-async def production(large_production: Production) -> Production:
-    """Give the same with few enough readings to compare them in a moment."""
-    for table in ("readings", "readings_agg_5m"):
-        await large_production.sql(f"DELETE FROM {table} WHERE id % 100 > 0")
-    return large_production
+async def large_production(tmp_path: Path, sampled: Path, sqld_binary: Path) -> AsyncIterator[Production]:
+    """Give a production with 20,160 readings."""
+    async with _on(sampled / "large.db", tmp_path, sqld_binary) as made:
+        yield made
+
+
+@pytest.fixture
+async def production(tmp_path: Path, sampled: Path, sqld_binary: Path) -> AsyncIterator[Production]:
+    """Give one with few enough readings to compare them in a moment."""
+    async with _on(sampled / "small.db", tmp_path, sqld_binary) as made:
+        yield made

@@ -34,10 +34,11 @@ class Moment:
 def moment(file: Path) -> Moment:
     """Look at a file that is all of its database; nobody may write to it meanwhile."""
     with closing(sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro&immutable=1", uri=True)) as connection:
+        schema = read_schema(connection)
         return Moment(
-            read_schema(connection),
-            sequences(connection),
-            tuple(broken(connection)),
+            schema,
+            sequences(connection, schema),
+            tuple(broken(connection, schema)),
             facts(connection),
             str(connection.execute(OBJECTS).fetchone()[0]),
             tuple(sql for (sql,) in connection.execute(_DEFINITIONS)),

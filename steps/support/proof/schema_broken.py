@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from itertools import takewhile
 
 from steps.support.proof.objection import Objection, Weight
-from steps.support.proof.schema import read_schema
+from steps.support.proof.schema import Schema
 from steps.support.proof.schema_parts import Trigger
 from steps.support.proof.schema_text import Name, identifier, meaningful, word
 from steps.support.sql_tokens import quoted
@@ -15,12 +15,11 @@ _OF_THIS_ENGINE = ("no such function", "no such module", "no such collation", "u
 _EVENTS = ("INSERT", "UPDATE", "DELETE")
 
 
-def broken(connection: sqlite3.Connection) -> list[Objection]:
+def broken(connection: sqlite3.Connection, schema: Schema) -> list[Objection]:
     """Give the views and triggers that cannot run: they are compiled, and nothing is run or written.
 
     What fails only because this engine lacks a function that the server may have is a warning.
     """
-    schema = read_schema(connection)
     views = {
         view.name: why for view in schema.views if (why := _error(connection, f"SELECT 1 FROM {quoted(view.name)}"))
     }

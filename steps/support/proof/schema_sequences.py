@@ -4,15 +4,17 @@ import sqlite3
 from collections.abc import Mapping
 
 from steps.support.proof.objection import Objection
-from steps.support.proof.schema import read_schema
+from steps.support.proof.schema import Schema
 from steps.support.proof.schema_text import Name
 
-_SEQUENCES = "SELECT name, seq FROM sqlite_sequence"  # the engine makes it with the first AUTOINCREMENT table
+_SEQUENCES = (
+    "SELECT name, CAST(seq AS INTEGER) FROM sqlite_sequence"  # the engine makes it with the first AUTOINCREMENT table
+)
 
 
-def sequences(connection: sqlite3.Connection) -> dict[str, int]:
+def sequences(connection: sqlite3.Connection, schema: Schema) -> dict[str, int]:
     """Give each AUTOINCREMENT table's highest id ever given; 0 where the engine keeps none."""
-    names = [table.name for table in read_schema(connection).tables if table.autoincrement]
+    names = [table.name for table in schema.tables if table.autoincrement]
     kept = {Name(name): int(highest or 0) for name, highest in (connection.execute(_SEQUENCES) if names else ())}
     return {str(name): kept.get(name, 0) for name in names}
 

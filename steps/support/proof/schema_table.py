@@ -26,13 +26,14 @@ def read_table(connection: sqlite3.Connection, name: str, sql: str, kind: Row) -
     """Read one table; `sql` is its definition, `kind` says whether it is WITHOUT ROWID, and STRICT."""
     virtual = word(meaningful(sql)[1]) == "virtual"
     elements = () if virtual else definition.elements(sql)
+    defined = {element.column: element for element in reversed(elements)}
     rows = connection.execute(_COLUMNS, (name,)).fetchall()
     names = {Name(row[0]) for row in rows}
     keys = _keys(connection, name)
     rowid = [Part(Name(row[0])) for row in rows if row[4] and "pk" not in keys]  # the one key without an index
     return Table(
         name=Name(name),
-        columns=tuple(_column(row, elements, names, rowid) for row in rows),
+        columns=tuple(_column(row, defined.get(Name(row[0])), names, rowid) for row in rows),
         primary_key=keys.get("pk", [tuple(rowid)])[0],
         foreign_keys=tuple(sorted(_references(connection, name, elements), key=lambda each: folded(repr(each)))),
         uniques=tuple(sorted(keys.get("u", []), key=lambda each: folded(listed(each)))),
@@ -68,9 +69,9 @@ def _part(row: Row, text: str = "") -> Part:
     return Part(text if name is None else Name(name), folded(collation).upper(), bool(down))
 
 
-def _column(row: Row, elements: Elements, names: Collection[Name], rowid: Collection[Part]) -> Column:
+def _column(row: Row, defined: definition.Element | None, names: Collection[Name], rowid: Collection[Part]) -> Column:
     name, kind, not_null, default, key, hidden = row
-    element = next((each for each in elements if each.column == name), definition.Element(()))
+    element = defined or definition.Element(())
     numbered = bool(rowid and key)
     generated = f"AS ({definition.computed(element, names)}) {_GENERATED[hidden]}" if hidden in _GENERATED else ""
     return Column(
