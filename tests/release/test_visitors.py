@@ -1,10 +1,9 @@
 """Visitors, twenty a second, while a release goes on: nobody is refused by the schema or by the switch."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from fcntl import LOCK_EX, flock
 from itertools import count
 
 import httpx
@@ -13,7 +12,7 @@ import pytest
 from steps.support.standin.world import TOKEN
 from tests.release.conftest import FAILING, LOST, READING, Production
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.alone]  # beside others they would only tell how much a machine bears
 
 EVERY = 0.05  # seconds between the beginnings of two requests
 MADE = 0.9  # of the requests that were intended, at the least
@@ -21,14 +20,6 @@ PATIENCE = 20.0  # seconds
 MOST = 20  # requests that may be open at a time
 BUILD = 1.1  # seconds; it is live most of a second before the tool looks, while what the old code still answers ends
 NAME = "Roof and shed"
-
-
-@pytest.fixture(autouse=True)
-def _one_at_a_time(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Have one such load on the machine: several together would only tell how many it bears."""
-    with (tmp_path_factory.getbasetemp().parent / "visitors.lock").open("w") as lock:
-        flock(lock, LOCK_EX)
-        yield
 
 
 @dataclass
