@@ -3,7 +3,8 @@
 import asyncio
 import sys
 from argparse import ArgumentParser, Namespace
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,13 @@ def parse(words: Sequence[str]) -> Namespace:
     parser.add_argument(
         "--config", type=Path, metavar="FILE", help="settings (TOML), else [tool.orchestrate] in pyproject.toml"
     )
+    parser.add_argument(
+        "--rollback", nargs="?", const="", metavar="RUN", help="with --prod: put back the last run, or that one"
+    )
+    parser.add_argument(
+        "--accept", nargs="?", const="", metavar="RUN", help="with --prod: the change stays; drop what undoing it needs"
+    )
+    parser.add_argument("--unlock", metavar="RUN", help="with --prod: release the lock of a run that is dead")
     parser.add_argument("--yes", action="store_true", help="do not ask")
     parser.add_argument("--json", action="store_true", help="journal events on stdout, one JSON object a line")
     parser.add_argument("--verbose", action="store_true", help="show tracebacks")
@@ -39,6 +47,9 @@ def parse(words: Sequence[str]) -> Namespace:
         parser.error("say --prod, or --dry-run to rehearse")
     if options.prod and (options.fail or options.staged or options.copy):
         parser.error("--fail, --staged and --copy are for --dry-run on the stand-ins")
+    settling = [options.rollback, options.accept, options.unlock]
+    if (several := len(settling) - settling.count(None)) and (not options.prod or options.dry_run or several > 1):
+        parser.error("--rollback, --accept and --unlock are for --prod, one at a time, and without --dry-run")
     if options.copy and not options.copy.is_file():
         parser.error(f"--copy: there is no file {options.copy}")
     return options
@@ -47,19 +58,22 @@ def parse(words: Sequence[str]) -> Namespace:
 if __name__ == "__main__":
     OPTIONS = parse(sys.argv[1:])  # before the imports below, so that --help and a mistyped option answer at once
 
-from steps import Plan, plan, settled
+from steps import Plan, changes, plan, settled
 from steps.support.configuration import demands, for_production, health_checks, load, workbench
 from steps.support.console.rim import guarded
 from steps.support.console.session import Run, session
 from steps.support.engine import clock
-from steps.support.engine.budget import Reserve, Window, preflight
+from steps.support.engine.budget import Window, preflight
 from steps.support.engine.downtime import probing
 from steps.support.engine.forecast import forecast, refuse_unfitting
+from steps.support.engine.going_back import back, overtakings
 from steps.support.engine.journal import reason
 from steps.support.engine.lock import locked, refuse_if_locked
-from steps.support.engine.step import Change, NeedsHuman, Refused, Step
+from steps.support.engine.recovery import accept, before, chosen, of_marker, refuse_open, restore, unlock
+from steps.support.engine.step import Change, Refused, Step
 from steps.support.production import production
-from steps.support.release import Release, release
+from steps.support.release import Release, new_run, release, release_of
+from steps.support.sql_folder import named_change
 from steps.support.stage import Stage
 
 Seen = Mapping[str, Any]  # what each step saw, by its name
@@ -111,11 +125,13 @@ async def forward_or_back(stage: Stage, steps: Plan, seen: Seen, run: Run) -> No
             reserve = window.turn_back()
             if reserve.overslept:
                 run.warn("the machine was suspended past the budget: going back gets its whole reserve from now")
-            await back(stage, begun, seen, reserve, run)
+            await back(stage, begun, seen, reserve, run.journal)
     else:
+        for told in await overtakings(stage, begun, seen):
+            run.warn(told)
         if kept := [change for change in begun if change.temporary]:
             with run.interrupts.turning_back():
-                await back(stage, kept, seen, window.turn_back(), run)
+                await back(stage, kept, seen, window.turn_back(), run.journal)
 
 
 async def forward(  # noqa: PLR0913, PLR0917 - everything that going forward is made of
@@ -144,41 +160,12 @@ def begun_with(step: Step[Any], steps: Plan) -> list[Change[Any]]:
     return [step, *(each for each in steps if isinstance(each, Change) and step.triggers and each.triggered)]
 
 
-async def back(stage: Stage, begun: Sequence[Change[Any]], seen: Seen, reserve: Reserve, run: Run) -> None:
-    """Undo newest first; one that fails stops no other, unless what is older rests on it. Then look at the world."""
-    stuck: list[Change[Any]] = []
-    for change in reversed(begun):
-        if not change.temporary and (foundation := next((each.name for each in stuck if each.foundation), "")):
-            run.journal.note("left", step=change.name, cause=f"it rests on {foundation}, which is not put back")
-        elif not await undone(stage, change, seen[change.name], reserve, run):
-            stuck.append(change)
-    remains = {change.name: await remaining(stage, change, seen[change.name], reserve) for change in begun}
-    left = {name: what for name, what in remains.items() if what}
-    run.journal.note("verified", remains=left)
-    if stuck or left:
-        causes = "; ".join(left.values()) or f"{', '.join(each.name for each in stuck)} failed to go back"
-        raise NeedsHuman("putting back", "the release", causes, "Follow the runbook.")
-
-
-async def undone(stage: Stage, change: Change[Any], seen: Any, reserve: Reserve, run: Run) -> bool:
-    """Undo one change within its ceiling; say whether it is put back."""
-    run.journal.note("undo_begun", step=change.name, limit=reserve.limit(change))
-    try:
-        with run.journal.timed("undo_", change.name) as said:
-            async with reserve.scope(change):
-                said(await change.undo(stage, seen))
-    except Exception:  # noqa: BLE001 - it is journalled, and the next one must have its turn
-        return False
-    return True
-
-
-async def remaining(stage: Stage, change: Change[Any], seen: Any, reserve: Reserve) -> str:
-    """Ask the world, not our memory, what of a change is still there."""
-    try:
-        async with reserve.scope(change):
-            return await change.remains(stage, seen)
-    except Exception as error:  # noqa: BLE001 - not to know is not to be restored
-        return f"{change.name}: not known whether it is put back ({error})"
+def work(options: Namespace) -> Coroutine[Any, Any, int]:
+    """Give what the command line asks for; it ends with the exit code."""
+    if options.dry_run and not options.prod:
+        return rehearsed(options)
+    settles = (options.rollback, options.accept, options.unlock) != (None, None, None)
+    return settled_before(options) if settles else released(options)
 
 
 async def released(options: Namespace) -> int:
@@ -188,11 +175,38 @@ async def released(options: Namespace) -> int:
     asked = tuple(check.harmless for check in checks) if options.dry_run else checks
     what = release(settings.sql, asked, demands(settings), workbench(settings))
     async with session("prod", what, settings, options) as run, production(settings) as stage:
+        refuse_open(settings.runs, command(options))
         if options.dry_run:
             await look(stage, what, run)
         else:
             await carry(stage, what, run)
     return run.exit_code
+
+
+async def settled_before(options: Namespace) -> int:
+    """Settle a run of before: put it back, accept it, or release its lock."""
+    settings, deeds = for_production(load(options.config)), {"rollback": restore, "accept": accept, "unlock": unlock}
+    mode, named = next((mode, named) for mode in deeds if (named := getattr(options, mode)) is not None)
+    old, own = chosen(settings.runs, named), new_run()
+    bench = replace(workbench(settings), folder=settings.runs / own)
+    change = named_change(**(old.change if old else {"name": "", "sha256": ""}))
+    health = health_checks(settings, settings.secrets.environment())
+    shown = replace(release_of(own, change, "", bench), health=health)
+    async with (
+        session(mode, shown, settings, options, of=old.run if old else named) as run,
+        production(settings) as stage,
+    ):
+        known = old or await of_marker(stage.turso, named)
+        again = release_of(known.run, named_change(**known.change), known.order, bench)
+        what = await before(stage, known, changes(again, known.saw), here=old is not None)
+        await deeds[mode](stage, what, run, settings.runs)
+    return run.exit_code
+
+
+def command(options: Namespace) -> tuple[str, ...]:
+    """Give the words with which an operator calls this tool again for production."""
+    config = ("--config", str(options.config)) if options.config else ()
+    return ("python", "orchestrate.py", "--prod", *config)
 
 
 async def rehearsed(options: Namespace) -> int:
@@ -214,11 +228,11 @@ async def rehearse(options: Namespace, broken: str | None) -> int:
     settings = load(options.config)
     what = release(settings.sql, health_checks(settings, SECRETS), demands(settings), workbench(settings))
     faults = fault(broken, tuple(step.name for step in plan(what)))
-    async with session("dry-run", what, settings, options, broken) as run:
+    async with session("dry-run", what, settings, options, broken=broken) as run:
         async with rehearsal(settings, faults, run.journal, staged=options.staged, copy=options.copy) as stage:
             await carry(stage, what, run)
     return run.exit_code
 
 
 if __name__ == "__main__":
-    sys.exit(guarded(lambda: clock.run(released(OPTIONS) if OPTIONS.prod else rehearsed(OPTIONS)), OPTIONS.verbose))
+    sys.exit(guarded(lambda: clock.run(work(OPTIONS)), OPTIONS.verbose))

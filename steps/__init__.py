@@ -1,6 +1,6 @@
 """The steps of a release, and the two orders in which they may go."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from steps.activation import Activation
@@ -8,7 +8,7 @@ from steps.git_push import GitPush
 from steps.health_checks import HealthChecks
 from steps.pause_crons import PauseCrons
 from steps.schema_contract import SchemaContract
-from steps.support.engine.step import Refused, Step
+from steps.support.engine.step import Change, Refused, Step
 from steps.support.release import Release
 from steps.turso_migration import TursoMigration
 from steps.vercel_deployment import VercelDeployment
@@ -60,6 +60,12 @@ def plan(release: Release) -> Plan:
         VerificationQuery: migrates,
     }
     return tuple(step(release) for step in ORDERS[release.order] if needed.get(step, True))
+
+
+def changes(release: Release, names: Collection[str]) -> tuple[Change[Any], ...]:
+    """Give those of its changes that have these names, in its order."""
+    steps = [step(release) for step in ORDERS[release.order or "CODE_FIRST"]]
+    return tuple(step for step in steps if isinstance(step, Change) and step.name in names)
 
 
 def settled(release: Release, steps: Plan, seen: Mapping[str, Any]) -> Release:

@@ -1,7 +1,9 @@
 """Turn production's switch to our deployment where it waits staged; else confirm that it has turned."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from steps.support import build, switch
 from steps.support.asking import asked, settled
@@ -62,6 +64,14 @@ class Activation(Change[Seen]):
         done = await switch.back(stage.vercel, seen.sha, seen.production)
         await _auto_assign_off(stage.vercel)
         return done
+
+    async def overtaken(self, stage: Stage, seen: Seen) -> str:
+        """Where the switch is ours, say what is live instead of our deployment."""
+        return "" if seen.production.auto_assign else await switch.overtaken(stage.vercel, seen.sha)
+
+    async def recall(self, stage: Stage, marker: Mapping[str, Any]) -> Seen | None:
+        """Take what was live from the marker row, and whether auto-assign was on from now."""
+        return await switch.recalled(stage.vercel, marker)
 
     async def remains(self, stage: Stage, seen: Seen) -> str:
         """Compare what is live with what was."""

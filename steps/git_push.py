@@ -1,10 +1,12 @@
 """Send the release's commits to the branch that the platform builds; going back adds a commit, and rewrites nothing."""
 
 import asyncio
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from shlex import quote
+from typing import Any
 
 from steps.support.build import ENDED
 from steps.support.engine.step import Change, Done, Failed, Refused
@@ -15,6 +17,7 @@ from steps.support.release import Release
 from steps.support.retry import bring_about, insist
 from steps.support.stage import Stage
 
+SHOWN = 5  # commits of others that are named
 SETTLE = 2.0  # seconds in which a push that was cut off may still land
 BUILD_SHOWS = 2.0  # seconds in which the platform takes up a new commit
 
@@ -71,6 +74,7 @@ class GitPush(Change[Seen]):
 
     async def undo(self, stage: Stage, seen: Seen) -> Done:
         """Put a commit with the files of before on top of ours."""
+        await stage.git.end_pushes(seen.sha)
         now = await _settled(stage.git, seen)
         if now == seen.before:
             return Done(f"{stage.git.branch} did not move")
@@ -88,6 +92,19 @@ class GitPush(Change[Seen]):
         here = f"git -C {quote(str(stage.git.repository))}"
         retry = f"{here} pull --ff-only {stage.git.remote} {stage.git.branch} && {here} revert --no-edit {restoring}"
         return Done(f"the files of {seen.before[:8]} are back as {restoring[:8]}; {build}", {"retry": retry})
+
+    async def overtaken(self, stage: Stage, seen: Seen) -> str:
+        """Name the commits that somebody put on top of ours."""
+        now = await insist(stage.git.fetch)
+        if now == seen.sha:
+            return ""
+        since = [f"{commit.sha[:8]} {commit.subject}" for commit in await stage.git.commits(seen.sha, now)]
+        return f"{stage.git.branch} is at {now[:8]}, and not at {seen.sha[:8]}: {'; '.join(since[:SHOWN])}"
+
+    async def recall(self, stage: Stage, marker: Mapping[str, Any]) -> Seen | None:
+        """Take it that the branch was at the commit that was live: the marker row tells of no other."""
+        sha, before = str(marker["release_commit"]), str(marker["previous_commit"])
+        return Seen(sha, before, await stage.git.tree(before), (), 0.0) if sha and before else None
 
     async def remains(self, stage: Stage, seen: Seen) -> str:
         """Compare the files of the remote branch with those of before."""

@@ -1,37 +1,45 @@
 """Change the database in one transaction that holds its own proof; going back loses no row written since."""
 
 import asyncio
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from steps.support import proving
-from steps.support.engine.step import Change, Done, Refused
+from steps.support.engine.step import Change, Done, Failed, Refused
 from steps.support.gateways import ledger
-from steps.support.gateways.answers import NotSent, Rejected
+from steps.support.gateways.answers import NotSent, Rejected, Unknown
 from steps.support.gateways.database import Statement
 from steps.support.gateways.ledger import Attempt
 from steps.support.gateways.turso import Turso
+from steps.support.gateways.vercel import Vercel
 from steps.support.looking import looked
-from steps.support.proof.proof import Proof
+from steps.support.proof.proof import UNKNOWN, Proof
 from steps.support.proving import refuse_applied, refuse_unparsable
 from steps.support.release import Release
 from steps.support.retry import insist
 from steps.support.rolling_back import kept, roll_back
 from steps.support.stage import Stage
 
+KEPT = ("previous_deployment", "previous_commit", "release_commit")  # of the code, in the marker row
+MOMENT = 2.0  # seconds
 PING = Statement("SELECT 1", name="a question")
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """The schema before, what the marker row keeps of what was live, and the proof of the change.
+    """The schema before, what the marker row keeps of the code, and the proof of the change.
 
-    `round_trip`: seconds that one question to the database takes.
+    `deployment` and `commit` are live before; `release` is the commit that comes with the change. `round_trip`: seconds
+    that one question to the database takes.
     """
 
     schema: str
     deployment: str
     commit: str
+    release: str
     proof: Proof
     round_trip: float
 
@@ -55,8 +63,8 @@ class TursoMigration(Change[Seen]):
     async def recheck(self, stage: Stage, seen: Seen) -> None:
         """Look again at all but the copy."""
         await looked(partial(refuse_applied, stage.turso, self.release.change))
-        if await _situation(stage) != (seen.schema, seen.deployment, seen.commit):
-            cause = "the schema, or what is live, changed between the plan and the lock"
+        if await _situation(stage) != (seen.schema, seen.deployment, seen.commit, seen.release):
+            cause = "the schema, the code, or what is live, changed between the plan and the lock"
             raise Refused(self.name, "looked again", cause, "Run again.")
 
     def settle(self, release: Release, seen: Seen) -> Release:
@@ -90,7 +98,7 @@ class TursoMigration(Change[Seen]):
     async def act(self, stage: Stage, seen: Seen) -> Done:
         """Commit the change. A refusal is certain to have changed nothing; a lost answer is settled by undo."""
         change, run = self.release.change, self.release.run
-        attempt = Attempt(run, self.release.order, seen.deployment, seen.commit, seen.schema)
+        attempt = Attempt(run, self.release.order, seen.deployment, seen.commit, seen.release, seen.schema)
         try:
             lease = await insist(lambda: stage.turso.lease(run))
             changed = (await stage.turso.migrate(change, attempt, seen.proof.guards, lease)).rows_changed
@@ -99,15 +107,37 @@ class TursoMigration(Change[Seen]):
         facts = {"migration": {"name": change.name, "sha256": change.sha256, "rows_changed": changed}}
         return Done(f"{change.name} is committed, {changed} rows changed", facts)
 
-    async def undo(self, stage: Stage, seen: Seen) -> Done:  # noqa: ARG002 - what was applied is in the marker row
+    async def undo(self, stage: Stage, seen: Seen) -> Done:
         """Settle whether it committed, fencing it if not; then run the rollback that the marker row keeps."""
         marker = await insist(lambda: stage.turso.fence(self.release.run, self.release.change.name))
         if marker["state"] == ledger.FENCED:
             return Done("nothing of it is in the database, and nothing of it can come any more")
+        await _refuse_foreign_code(stage.vercel, seen)
         await insist(lambda: roll_back(stage.turso, marker, self.release.run), patience=None)
         waiting = await kept(stage.turso, marker)
         shown = "".join(f"; {name}: {len(rows)}" for name, rows in waiting.items())
         return Done(f"{self.release.change.name} is rolled back{shown}", {"kept": waiting})
+
+    async def overtaken(self, stage: Stage, seen: Seen) -> str:  # noqa: ARG002 - the marker row tells
+        """Say what the marker row is where it is not applied, or was accepted."""
+        marker = await insist(lambda: stage.turso.marker(self.release.run))
+        if not marker or marker["state"] != ledger.APPLIED:
+            return f"{self.release.change.name} is {marker['state']!s}" if marker else "it is not in the database"
+        accepted = marker["accepted_at"] is not None
+        return f"{self.release.change.name} was accepted: what going back needs is gone" if accepted else ""
+
+    async def prove_undo(self, stage: Stage, seen: Seen) -> None:  # noqa: ARG002 - the marker row tells
+        """Roll back on a fresh copy, by what the marker row keeps."""
+        marker = await looked(partial(stage.turso.marker, self.release.run))
+        if marker and marker["state"] == ledger.APPLIED:
+            await proving.proved_back(stage.turso, self.release, marker)
+
+    async def recall(self, stage: Stage, marker: Mapping[str, Any]) -> Seen | None:  # noqa: ARG002 - it is all there
+        """Take the schema of before from the marker row."""
+        if marker["schema_before"] is None:
+            return None
+        live, commit, release = (str(marker[key]) for key in KEPT)
+        return Seen(str(marker["schema_before"]), live, commit, release, UNKNOWN, 0.0)
 
     async def remains(self, stage: Stage, seen: Seen) -> str:
         """Compare the schema with the one before."""
@@ -122,11 +152,24 @@ def _but(proof: Proof) -> str:
     return f"; not shown for {', '.join(proof.unshown)}: writes.sql writes nothing there" if proof.unshown else ""
 
 
-async def _situation(stage: Stage) -> tuple[str, str, str]:
-    """Give the schema, the live deployment and its commit."""
-    schema = await looked(stage.turso.schema)
+async def _refuse_foreign_code(vercel: Vercel, seen: Seen) -> None:
+    """Raise Failed where code is live that is neither this run's nor the one before: nobody tried it on the old schema.
+
+    Where the platform does not answer in a moment, it is taken that there is none.
+    """
+    with suppress(TimeoutError, NotSent, Rejected, Unknown):
+        async with asyncio.timeout(MOMENT):
+            live = await vercel.served()
+            if live and live != seen.deployment and (sha := (await vercel.deployment(live)).sha) != seen.release:
+                cause = f"{live} of {sha[:8]} is live, which is neither this run's nor the one before"
+                raise Failed("rolling back", "the schema", cause, "Settle with them what is to be live.")
+
+
+async def _situation(stage: Stage) -> tuple[str, str, str, str]:
+    """Give the schema, the live deployment, its commit, and the commit that is to be released."""
+    schema, release = await looked(stage.turso.schema), await stage.git.head()
     live = (await looked(stage.vercel.project)).production_id or ""
-    return schema, live, (await looked(partial(stage.vercel.deployment, live))).sha if live else ""
+    return schema, live, (await looked(partial(stage.vercel.deployment, live))).sha if live else "", release
 
 
 async def _round_trip(turso: Turso) -> float:

@@ -1,10 +1,12 @@
 """Wait for the platform to build the pushed commit and, where a new build goes live by itself, for that."""
 
 import asyncio
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from statistics import median
+from typing import Any
 
 from steps.support import build, switch
 from steps.support.engine.step import Change, Done, Failed, Refused
@@ -88,6 +90,15 @@ class VercelDeployment(Change[Seen]):
             return Done(f"{left} stays on the platform, built" if left else "nothing of it is left")
         await _switched(stage.vercel, built, seen.production)
         return await switch.back(stage.vercel, seen.sha, seen.production)
+
+    async def overtaken(self, stage: Stage, seen: Seen) -> str:
+        """Where the switch is ours, say what is live instead of our deployment."""
+        return await switch.overtaken(stage.vercel, seen.sha) if seen.production.auto_assign else ""
+
+    async def recall(self, stage: Stage, marker: Mapping[str, Any]) -> Seen | None:
+        """Take what was live from the marker row, and whether a build goes live by itself from now."""
+        now = await switch.recalled(stage.vercel, marker)
+        return Seen(now.sha, now.production, "", ()) if now else None
 
     async def remains(self, stage: Stage, seen: Seen) -> str:
         """Compare what is live, or may yet go live by itself, with what was."""

@@ -120,6 +120,9 @@ class _Change(Change[None]):
     async def remains(self, stage: Stage, seen: None) -> str:
         return self.left
 
+    async def overtaken(self, stage: Stage, seen: None) -> str:
+        return ""
+
 
 @dataclass(frozen=True, eq=False)
 class _Foundation(_Change):

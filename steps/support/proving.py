@@ -4,10 +4,11 @@ from dataclasses import asdict, replace
 
 from steps.support.engine.step import Refused
 from steps.support.gateways.migration import asserted
-from steps.support.gateways.turso import Turso
+from steps.support.gateways.turso import Row, Turso
 from steps.support.problem import Problem
 from steps.support.proof.proof import Proof, prove
 from steps.support.release import Release
+from steps.support.rolling_back import roll_back_on_copy
 from steps.support.sql_folder import DatabaseChange
 
 SLOWER = 7.0  # times: a back-fill of 26 s on a laptop took 3 minutes in production
@@ -36,6 +37,14 @@ async def proved(turso: Turso, release: Release) -> Proof:
     """Prove the change on a copy. Raises Refused with everything that speaks against it."""
     try:
         return await prove(turso, release.change, release.bench)
+    except Problem as problem:
+        raise Refused(problem.operation, problem.subject, problem.cause, problem.remedy) from None
+
+
+async def proved_back(turso: Turso, release: Release, marker: Row) -> None:
+    """Roll an applied change back on a fresh copy. Raises Refused where that does not go well."""
+    try:
+        await roll_back_on_copy(turso, marker, release.bench)
     except Problem as problem:
         raise Refused(problem.operation, problem.subject, problem.cause, problem.remedy) from None
 

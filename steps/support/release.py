@@ -82,10 +82,21 @@ class Release:
         return next((check.request for check in self.health if not check.writes), None)
 
 
+def release_of(run: str, change: DatabaseChange, order: str, bench: Workbench) -> Release:
+    """Give a release of before, as far as putting it back has a use for it."""
+    ruled_out = {each: f"it went {order}" for each in ORDERS if each != order}
+    return Release(run, change, (), Demands(), bench, ruled_out)
+
+
+def new_run() -> str:
+    """Name a new run; names sort by time: UTC stamp first."""
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
+
+
 def release(sql: Path, health: tuple[HealthCheck, ...], demands: Demands, bench: Workbench) -> Release:
-    """Make a new run of what the SQL folder holds now; names of runs sort by time: UTC stamp first.
+    """Make a new run of what the SQL folder holds now.
 
     The bench is given with the folder of all runs; the run has one of its own in there.
     """
-    run = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
+    run = new_run()
     return Release(run, read_change(sql), health, demands, replace(bench, folder=bench.folder / run))

@@ -1,6 +1,7 @@
 """Taking a change back by what its marker row keeps: what was rehearsed then, not what the folder holds today."""
 
 import asyncio
+import shutil
 from contextlib import suppress
 
 from steps.support.engine.step import Failed
@@ -8,8 +9,13 @@ from steps.support.gateways import ledger
 from steps.support.gateways.answers import Rejected
 from steps.support.gateways.turso import Row, Turso
 from steps.support.problem import Problem
+from steps.support.proof.copy import copied
+from steps.support.proof.engine import Engine, placed
+from steps.support.proof.rehearsal import ENGINE
+from steps.support.proof.workbench import Workbench
 from steps.support.sql_folder import SqlCheck, read_checks, read_script
 
+REHEARSAL = "rehearsal"  # the run that holds the lock on a copy
 TOLD = 2.0  # seconds for what is only told
 
 
@@ -24,6 +30,28 @@ async def roll_back(turso: Turso, marker: Row, run: str) -> None:
     except Rejected as error:
         cause = f"{error.subject}: {error.cause}"
         raise Failed("rolling back", str(marker["name"]), cause, "The database is as the migration left it.") from None
+
+
+async def roll_back_on_copy(turso: Turso, marker: Row, bench: Workbench) -> None:
+    """Roll back on a fresh copy of the database, which stays in the bench's folder as a backup.
+
+    Raises Problem where there can be no copy, or where the way back does not hold on it; production is only read.
+    """
+    minded = (await turso.read(ENGINE)).records[0]["foreign_keys"] == 1
+    bench.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    copy, folder, run = await copied(turso.database, bench.folder, bench.limits), bench.folder / "rehearsal", REHEARSAL
+    try:
+        await placed(copy.path, folder)
+        async with asyncio.timeout(bench.limits.most_seconds), Engine(bench.binary, minded).opened(folder) as database:
+            own = Turso(database)
+            await own.database.query(ledger.take_over(run))
+            await roll_back(own, marker, run)
+    except TimeoutError:
+        cause = f"going back is not done after {bench.limits.most_seconds:g} s on a copy"
+        raise Problem("rehearsing", str(marker["name"]), cause, "Allow more with rehearsal.most_seconds.") from None
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        copy.path.unlink()
 
 
 async def kept(turso: Turso, marker: Row) -> dict[str, list[Row]]:

@@ -15,7 +15,7 @@ from steps.support.sql_text import Piece, Script, scan, sound, split
 
 __all__ = [
     "BadSql", "Block", "DatabaseChange", "SqlCheck",
-    "read_change", "read_checks", "read_contract", "read_script", "split",
+    "named_change", "read_change", "read_checks", "read_contract", "read_script", "split",
 ]  # fmt: skip
 
 MIGRATE, ROLLBACK, VERIFY, VERIFY_ROLLBACK = "migrate.sql", "rollback.sql", "verify.sql", "verify_rollback.sql"
@@ -45,6 +45,11 @@ class DatabaseChange:
     old_code: tuple[Block, ...]
     new_code: tuple[Block, ...]
     writes: tuple[Statement, ...]
+
+
+def named_change(name: str, sha256: str) -> DatabaseChange:
+    """Give a change of which nothing but the name is to be known: the marker row keeps what is needed of it."""
+    return DatabaseChange(name, sha256, (), (), (), (), "", "", {}, (), (), (), (), ())
 
 
 def read_change(folder: Path) -> DatabaseChange:

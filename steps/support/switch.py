@@ -1,11 +1,12 @@
 """Production's switch: who turns it in this run, and what it stands on. Shared by the steps that may own it."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import count
+from typing import Any
 
 from steps.support.build import ENDED, POLL
 from steps.support.engine.step import Done, Failed, Refused
@@ -123,6 +124,23 @@ def _refuse_foreign(vercel: Vercel, now: str | None, known: set[str]) -> None:
     if now is not None and now not in known:
         cause = f"production is {now}, which is neither this run's nor the one before"
         raise Failed("reading", vercel.host, cause, FOREIGN)
+
+
+async def overtaken(vercel: Vercel, sha: str) -> str:
+    """Say what is live where it is not a deployment of this commit; empty when it is."""
+    project, served = await insist(vercel.project), await insist(vercel.served)
+    mine = {deployment.id for deployment in await insist(lambda: vercel.production_deployments(sha))}
+    others = sorted({str(each) for each in (served, project.production_id)} - mine)
+    return f"production is {', '.join(others)}, and not a deployment of {sha[:8]}" if others else ""
+
+
+async def recalled(vercel: Vercel, marker: Mapping[str, Any]) -> Seen | None:
+    """Give what was live by what the marker row keeps of it; None where it does not."""
+    sha, live, commit = (str(marker[key] or "") for key in ("release_commit", "previous_deployment", "previous_commit"))
+    if not (sha and live):
+        return None
+    project, deployment = await looked(vercel.project), await looked(partial(vercel.deployment, live))
+    return Seen(sha, Production(live, commit, deployment.host, project.auto_assign, project.is_rolled_back))
 
 
 async def standing(vercel: Vercel, sha: str, before: Production) -> str:

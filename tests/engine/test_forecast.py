@@ -63,6 +63,9 @@ class _Change(Change[Expected]):
     async def remains(self, stage: Stage, seen: Expected) -> str:
         return ""
 
+    async def overtaken(self, stage: Stage, seen: Expected) -> str:
+        return ""
+
     def expects(self, seen: Expected) -> float:
         return seen.act
 

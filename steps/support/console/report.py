@@ -3,14 +3,25 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from steps.support.engine.past import begun
+
 Event = Mapping[str, Any]
 
-EXIT_CODES = {"deployed": 0, "rehearsed": 0, "rolled_back": 1, "refused": 3, "needs_human": 4}
+EXIT_CODES = {
+    "deployed": 0, "rehearsed": 0, "accepted": 0, "unlocked": 0, "rolled_back": 1, "refused": 3, "needs_human": 4,
+}  # fmt: skip
+SETTLED = {
+    "rollback": "rolled_back",
+    "accept": "accepted",
+    "unlock": "unlocked",
+}  # what a run of before becomes, by mode
 INTERRUPTED = 130
 NEXT = {
     "deployed": "Nothing. Leave the _orchestrate_ tables alone: going back needs them.",
     "rehearsed": "Release with --prod, without --dry-run.",
     "rolled_back": "Find out why before releasing again.",
+    "accepted": "Nothing. The change stays, and cannot be put back by this tool any more.",
+    "unlocked": "See under `warnings` what of that run is still there, then release again.",
     "refused": "Run again.",
     "needs_human": "Do not release and do not push. Follow the runbook, now.",
 }
@@ -24,7 +35,8 @@ def fold(events: Sequence[Event]) -> dict[str, Any]:
     return {
         "run_id": opened["run"],
         "mode": opened["mode"],
-        "broken_on_purpose": opened["broken"],
+        "of": opened.get("of"),
+        "broken_on_purpose": opened.get("broken"),
         "verdict": ending,
         "exit_code": code,
         "started_at": started["at"],
@@ -53,19 +65,26 @@ def fold(events: Sequence[Event]) -> dict[str, Any]:
 
 def verdict(events: Sequence[Event]) -> str:
     """Say how the run ended, from what was begun and what is known to be put back."""
+    settled = SETTLED.get(events[0]["mode"])
     if not _cause(events):
-        return "deployed" if _last(events, "arrived") and events[0]["mode"] == "prod" else "rehearsed"
-    begun = _begun(events)
-    if not begun:
-        return "refused"
+        return settled or ("deployed" if _last(events, "arrived") and events[0]["mode"] == "prod" else "rehearsed")
+    if begun(events):
+        return _put_back(events)
+    return "needs_human" if _cause(events).get("human") else "refused"
+
+
+def _put_back(events: Sequence[Event]) -> str:
+    """Say whether everything that was begun is known to be as before."""
     undone = {event["step"] for event in events if event["event"] == "undo_done"}
     looked = _last(events, "verified")
-    return "rolled_back" if looked and not looked["remains"] and undone.issuperset(begun) else "needs_human"
+    return "rolled_back" if looked and not looked["remains"] and undone.issuperset(begun(events)) else "needs_human"
 
 
 def exit_code(events: Sequence[Event]) -> int:
     """Give the process's exit code."""
     ending = verdict(events)
+    if ending == SETTLED.get(events[0]["mode"]):
+        return 0
     interrupted = _cause(events).get("interrupted") and ending in ("rolled_back", "refused")
     return INTERRUPTED if interrupted else EXIT_CODES[ending]
 
@@ -80,13 +99,6 @@ def _cause(events: Sequence[Event]) -> Event:
     stopped = _last(events, "stopped") or {}
     harmless = _last(events, "arrived") and not stopped.get("human")
     return _last(events, "turned_back") or ({} if harmless else stopped)
-
-
-def _begun(events: Sequence[Event]) -> list[str]:
-    """Name the changes that were begun, in order, less those of which it is certain that nothing was done."""
-    refused = {event["step"] for event in events if event["event"] == "failed" and event["refused"]}
-    begins = [event["begins"] for event in events if event["event"] == "begun" and event["step"] not in refused]
-    return list(dict.fromkeys(name for names in begins for name in names))
 
 
 def _remains(events: Sequence[Event]) -> list[str]:
@@ -130,11 +142,11 @@ def _not_begun(events: Sequence[Event]) -> list[dict[str, Any]]:
 
 def _left(events: Sequence[Event]) -> list[dict[str, Any]]:
     """Give the changes that were begun and that nobody tried to put back."""
-    if not _last(events, "turned_back"):
+    if not (_last(events, "turned_back") or _last(events, "resumed")):
         return []
     tried = {event["step"] for event in events if event["event"] == "undo_begun"}
     why = {event["step"]: event["cause"] for event in events if event["event"] == "left"}
-    names = [name for name in reversed(_begun(events)) if name not in tried]
+    names = [name for name in reversed(begun(events)) if name not in tried]
     return [_line(name, "left", None, None, why.get(name, "stopped before its turn came")) for name in names]
 
 

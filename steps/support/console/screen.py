@@ -24,6 +24,9 @@ ENDINGS = {
     ("prod", "deployed"): ("green", "DEPLOYED"),
     ("prod", "rehearsed"): ("green", "LOOKED: production is ready, nothing was touched"),
     ("dry-run", "rehearsed"): ("green", "REHEARSED: it went well"),
+    "accepted": ("green", "ACCEPTED: the change stays, what was kept for undoing it is dropped"),
+    "unlocked": ("yellow", "UNLOCKED: nothing else was touched"),
+    ("rollback", "rolled_back"): ("green", "PUT BACK: schema, live deployment and files are those of before, verified"),
     "rolled_back": ("yellow", "ROLLED BACK: schema, live deployment and files are those of before, verified"),
     "refused": ("yellow", "REFUSED: nothing was touched"),
     "needs_human": ("bold red", "NEEDS A HUMAN: not everything is put back, or it is not known"),
@@ -80,7 +83,7 @@ def _opened(event: Event) -> list[Line]:
         event["mode"]: f"run {event['run']}",
         "change": event["change"]["name"],
         "time": f"{first}{budget['total']:g} s, {budget['reserve']:g} s of them kept for going back",
-        "broken": f"on purpose: {event['broken']}" if event["broken"] else "",
+        "broken": f"on purpose: {event['broken']}" if event.get("broken") else "",
     }
     return [EMPTY, *(_named(name, words) for name, words in told.items() if words)]
 
@@ -93,9 +96,17 @@ def _planned(event: Event) -> list[Line]:
     return [EMPTY, *steps, _named("order", order), _named("forecast", time), EMPTY]
 
 
+def _recalled(event: Event) -> list[Line]:
+    names = ", ".join(event["begun"]) or "nothing"
+    told = {"of": f"run {event['of']}, {event['change']['name']}: {event['state']}", "begun": f"{names} (newest first)"}
+    return [EMPTY, *(_named(name, words) for name, words in told.items()), EMPTY]
+
+
 def _ended(event: Event) -> list[Line]:
     verdict, used = event["verdict"], event["budget"]["used_seconds"]
-    colour, words = ENDINGS.get(verdict) or ENDINGS[event["mode"], verdict]
+    colour, words = ENDINGS.get((event["mode"], verdict)) or ENDINGS[verdict]
+    if (event["mode"], verdict, event["undo"]) == ("rollback", "rolled_back", []):
+        words = "NOTHING TO PUT BACK"
     took = f" (exit code {event['exit_code']}{f', {used:.1f} s' if used else ''})"
     told = {
         "downtime": _downtime(event["downtime"]),
@@ -152,7 +163,7 @@ def _signal(event: Event) -> Line:
     return ("!    ", "yellow", event["name"], "putting back what was begun; once more stops at once")
 
 
-_BLOCKS: dict[str, Callable[[Event], list[Line]]] = {"opened": _opened, "planned": _planned, "ended": _ended}
+_BLOCKS: dict[str, Callable[[Event], list[Line]]] = {"opened": _opened, "planned": _planned, "recalled": _recalled, "ended": _ended}
 _LINES: dict[str, Callable[[Event], Line]] = {
     "asking": lambda _event: ("?    ", "bold", "", "Enter releases this, Ctrl-C leaves everything as it is"),
     "look_waiting": lambda event: ("...  ", "dim", event["step"], _words(event, "on", SHORT)),

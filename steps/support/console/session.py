@@ -70,17 +70,24 @@ class Run:
 
 @asynccontextmanager
 async def session(
-    mode: str, release: Release, settings: Settings, options: Namespace, broken: str | None = None
+    mode: str,
+    release: Release,
+    settings: Settings,
+    options: Namespace,
+    **told: str | None,
 ) -> AsyncIterator[Run]:
-    """Open a run, and close it with its report whatever it ends with; nothing is raised out of it."""
+    """Open a run, and close it with its report whatever it ends with; nothing is raised out of it.
+
+    `told`: what else its first event says: `of`, the run of before that it is about; `broken`, what is broken in it.
+    """
     folder, redact = settings.runs / release.run, Redactor(secret_values(settings))
     journal = _journal(release.run, folder, redact)
     interrupts = Interrupts(lambda name: journal.note("signal", name=name))
     budget = _budget(settings)
-    ask = partial(_ask, journal) if mode == "prod" and not options.yes and sys.stdin.isatty() else _nothing
+    ask = partial(_ask, journal) if mode != "dry-run" and not options.yes and sys.stdin.isatty() else _nothing
     with closing(Outlet(sys.stdout)) as out, closing(journal), interrupts.installed():
         journal.listen(partial(_printed, out) if options.json else Screen(out))
-        journal.note("opened", mode=mode, broken=broken, **_agreed(release, settings))
+        journal.note("opened", mode=mode, **told, **_agreed(release, settings))
         try:
             yield Run(release.run, journal, budget, interrupts, release.probe, ask)
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - every ending ends in a report

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, is_dataclass
 from datetime import UTC, datetime
+from fcntl import LOCK_EX, LOCK_NB, flock
 from pathlib import Path
 from typing import Any
 
@@ -78,12 +79,18 @@ class Journal:
 
 
 class _Sink:
-    """Where structlog delivers an event: on disk when it returns, and then told to whoever listens."""
+    """Where structlog delivers an event: on disk when it returns, and then told to whoever listens.
+
+    The file stays locked while its run lives: whoever is to put the run back can tell that nobody is at it.
+    """
 
     def __init__(self, path: Path, listeners: list[Listener]) -> None:
         self.path, self.listeners = path, listeners
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.file = os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab", buffering=0)
+        flock(self.file, LOCK_EX | LOCK_NB)
+        for folder in (path.parent, path.parent.parent):
+            _on_disk(folder)  # a file whose name a power cut takes away was never written
         self._torn = False  # whether the last line on disk is only a part of one
 
     def info(self, **event: Any) -> None:
@@ -101,6 +108,14 @@ class _Sink:
                 listener(event)
             except Exception as error:  # noqa: BLE001 - whoever watches a run cannot fail it
                 _warn(repr(error))
+
+
+def _on_disk(folder: Path) -> None:
+    opened = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
 
 
 def reason(error: BaseException) -> dict[str, Any]:

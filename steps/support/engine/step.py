@@ -98,6 +98,17 @@ class Change(Step[Seen]):
         """Give the seconds that undoing will take, as far as what was seen tells."""
         return 1.0
 
+    @abstractmethod
+    async def overtaken(self, stage: Stage, seen: Seen) -> str:
+        """Read the world and say how it differs from what act left; empty when nobody has changed it since."""
+
+    async def prove_undo(self, stage: Stage, seen: Seen) -> None:
+        """Rehearse putting back what has been in use for a while. Raises Refused where it would not go well."""
+
+    async def recall(self, stage: Stage, marker: Mapping[str, Any]) -> Seen | None:  # noqa: ARG002
+        """Give what look saw as far as the marker row tells it, where the journal is lost; None where it does not."""
+        return None
+
     async def recheck(self, stage: Stage, seen: Seen) -> None:
         """Look again, once the lock is held. Raises Refused when the world is not what the plan was made for."""
         if await self.look(stage) != seen:

@@ -3,6 +3,7 @@
 However a call ends, by cancellation too, git and every process of its group have been ended, within 0.4 s.
 """
 
+import asyncio
 import os
 import re
 import shutil
@@ -128,6 +129,11 @@ class Git:
         asked = {"--dry-run": rehearse, "--no-verify": not hooks}
         only = ("--no-follow-tags", "--recurse-submodules=no", *(option for option, on in asked.items() if on))
         await self._exchange("pushing to", "push", "--porcelain", *only, "--", self.remote, f"{sha}:{self._ref}")
+
+    async def end_pushes(self, sha: str) -> None:
+        """End every push of this commit that a run of before left behind on this machine, and all that it started."""
+        words = {"push", f"{sha}:{self._ref}"}
+        await asyncio.to_thread(process.end_all, lambda command: words <= set(command))
 
     @property
     def _ref(self) -> str:

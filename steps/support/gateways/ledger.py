@@ -1,8 +1,10 @@
 """The tool's own rows in the user's database, all `_orchestrate_*`: the marker of each attempt, and the lock."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from steps.support.gateways.database import Statement
+from steps.support.sql_tokens import quoted
 
 APPLIED, FENCED, ROLLED_BACK = "applied", "fenced", "rolled_back"
 
@@ -12,8 +14,9 @@ CREATE = (
   attempt TEXT PRIMARY KEY, name TEXT NOT NULL, sha256 TEXT,
   state TEXT NOT NULL CHECK (state IN ('applied', 'fenced', 'rolled_back')),
   at INTEGER NOT NULL DEFAULT (unixepoch()), rolled_back_at INTEGER, token INTEGER,
-  code_order TEXT, previous_deployment TEXT, previous_commit TEXT, schema_before TEXT,
-  base TEXT, rollback_base TEXT, rollback_guards TEXT, rollback_sql TEXT, verify_rollback_sql TEXT)"""
+  code_order TEXT, previous_deployment TEXT, previous_commit TEXT, release_commit TEXT, schema_before TEXT,
+  base TEXT, rollback_base TEXT, rollback_guards TEXT, rollback_sql TEXT, verify_rollback_sql TEXT,
+  accepted_at INTEGER)"""
     ),
     Statement(
         "CREATE UNIQUE INDEX IF NOT EXISTS _orchestrate_migrations_applied"
@@ -25,10 +28,9 @@ CREATE = (
     ),
 )
 
-HOLDER = Statement(
-    """SELECT run, who, host, datetime(since, 'unixepoch') AS since, datetime(expires_at, 'unixepoch') AS expires, token
-  FROM _orchestrate_lock WHERE name = 'production' AND expires_at > unixepoch()"""
-)
+_LOCK = """SELECT run, who, host, datetime(since, 'unixepoch') AS since, datetime(expires_at, 'unixepoch') AS expires,
+  token FROM _orchestrate_lock WHERE name = 'production' {}"""
+HOLDER = Statement(_LOCK.format("AND expires_at > unixepoch()"))
 HELD = """EXISTS (SELECT 1 FROM _orchestrate_lock
   WHERE name = 'production' AND run = ? AND token = ? AND expires_at > unixepoch())"""
 
@@ -49,6 +51,7 @@ class Attempt:
     order: str
     previous_deployment: str
     previous_commit: str
+    release_commit: str
     schema: str
 
 
@@ -69,6 +72,13 @@ def renew_lock(run: str, seconds: int) -> Statement:
     return Statement(sql, (run, seconds), "renewing the lock")
 
 
+def take_over(run: str) -> Statement:
+    """Have a run hold the lock whoever held it: for copies, where nobody else is."""
+    sql = """UPDATE _orchestrate_lock SET run = ?, token = token + 1, expires_at = unixepoch() + 3600
+  WHERE name = 'production'"""
+    return Statement(sql, (run,), "the lock row of the copy")
+
+
 def give_lock_back(run: str) -> Statement:
     """End the lease. The row stays, so that tokens never start again."""
     sql = "UPDATE _orchestrate_lock SET expires_at = 0 WHERE name = 'production' AND run = ?"
@@ -84,6 +94,24 @@ def applied(name: str) -> Statement:
     """Read the marker row of a change that is applied."""
     sql = "SELECT * FROM _orchestrate_migrations WHERE name = ? AND state = 'applied'"
     return Statement(sql, (name,), "the marker row")
+
+
+def kept() -> Statement:
+    """Name the tables in which a change keeps what going back would need."""
+    return Statement("SELECT name FROM sqlite_schema WHERE type = 'table' AND name GLOB '_orchestrate_kept_*'")
+
+
+def accept(attempt: str, tables: Iterable[str]) -> tuple[Statement, ...]:
+    """Build the statements after which an applied change stays: what was kept for going back is gone."""
+    sql = """UPDATE _orchestrate_migrations SET accepted_at = coalesce(accepted_at, unixepoch())
+  WHERE attempt = ? AND state = 'applied'"""
+    drops = (Statement(f"DROP TABLE IF EXISTS {quoted(table)}") for table in tables)
+    return (*drops, Statement(sql, (attempt,), "the marker row"))
+
+
+def last_lock() -> Statement:
+    """Read who held the lock last, lease or no lease."""
+    return Statement(_LOCK.format(""), name="the lock row")
 
 
 def fence(attempt: str, name: str) -> tuple[Statement, ...]:

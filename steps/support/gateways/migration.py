@@ -99,7 +99,8 @@ def _marker(change: DatabaseChange, attempt: Attempt, what: Guards, lease: Lease
     columns: dict[str, Value] = {
         "attempt": attempt.run, "name": change.name, "sha256": change.sha256, "state": APPLIED, "token": lease.token,
         "code_order": attempt.order, "previous_deployment": attempt.previous_deployment,
-        "previous_commit": attempt.previous_commit, "schema_before": attempt.schema,
+        "previous_commit": attempt.previous_commit, "release_commit": attempt.release_commit,
+        "schema_before": attempt.schema,
         "rollback_guards": guards.written(what.back),
         "rollback_sql": change.rollback_text, "verify_rollback_sql": change.verify_rollback_text,
     }  # fmt: skip

@@ -13,6 +13,8 @@ from contextlib import closing, suppress
 from dataclasses import dataclass
 from functools import partial
 
+import psutil
+
 from steps.support.problem import Problem
 
 KEPT = {1: 4 << 20, 2: 64 << 10}  # bytes of stdout and of stderr that are kept: the last ones
@@ -88,6 +90,14 @@ async def _spawn(command: list[str], environment: dict[str, str]) -> _Spawned:
         )  # fmt: skip
     except OSError as error:
         raise Problem("running", command[0], error.strerror or repr(error), "See to this machine first.") from error
+
+
+def end_all(unwanted: Callable[[list[str]], bool]) -> None:
+    """End the group of every process of this user's whose command line is unwanted; our own is left alone."""
+    for each in psutil.process_iter(["cmdline"]):
+        with suppress(ProcessLookupError, PermissionError):
+            if unwanted(each.info["cmdline"] or []) and (group := os.getpgid(each.pid)) != os.getpgrp():
+                os.killpg(group, signal.SIGKILL)
 
 
 def with_us(number: int) -> Callable[[], None] | None:

@@ -90,6 +90,13 @@ class Turso:
         back = guards.read(str(marker["rollback_guards"]))
         await self._commit(migration.roll_back(statements, checks, str(marker["attempt"]), back, lease))
 
+    async def accept(self, marker: Row) -> tuple[str, ...]:
+        """Have an applied change stay: drop what it kept for going back, and say so in its row. Gives the tables."""
+        script = str(marker["rollback_sql"])
+        kept = [str(name) for (name,) in (await self.read(ledger.kept())).values if str(name) in script]
+        await self._commit(ledger.accept(str(marker["attempt"]), kept))
+        return tuple(kept)
+
     async def lock(self, run: str, who: str, host: str, seconds: float) -> Holder | None:
         """Take the lock for so many seconds if nobody holds it; gives who holds it then."""
         take = ledger.take_lock(run, who, host, round(seconds))
@@ -99,6 +106,10 @@ class Turso:
     async def holder(self) -> Holder | None:
         """Say who holds the lock; None where nobody does."""
         return _holder(await self._own(ledger.HOLDER))
+
+    async def last_holder(self) -> Holder | None:
+        """Say who held the lock last, though it was given back or its lease has ended; None where nobody ever did."""
+        return _holder(await self._own(ledger.last_lock()))
 
     async def lease(self, run: str) -> Lease:
         """Renew this run's hold on the lock, for a minute at least. Raises Rejected when another run has taken it."""

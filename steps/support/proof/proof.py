@@ -66,6 +66,12 @@ class Proof:
     accepted: tuple[str, ...]
 
 
+UNKNOWN = Proof(
+    engine="", backup=Backup("", "", 0, 0, 0.0), seconds={}, guards=Guards((), ()), contract={}, ruled_out={},
+    schema=(), rows={}, lossless=False, unshown=(), warnings=(), notes=(), accepted=(),
+)  # fmt: skip
+
+
 async def prove(turso: Turso, change: DatabaseChange, bench: Workbench) -> Proof:
     """Copy a database, rehearse the change on the copy, and judge what was seen; production is only read.
 
