@@ -50,7 +50,7 @@ async def _read_until(terminal: int, words: str) -> str:
 async def test_enter_releases(production: Production) -> None:
     """The plan is shown, one bare Enter is asked for, and then it goes."""
     async with _at_a_terminal(production) as (process, terminal):
-        assert "turso_migration" in await _read_until(terminal, "Enter releases this")
+        assert "turso_migration" in await _read_until(terminal, "Enter goes ahead")
         os.write(terminal, b"\n")
         await _read_until(terminal, "DEPLOYED")
         assert await process.wait() == 0
@@ -64,7 +64,7 @@ async def test_anything_else_leaves_everything_as_it_is(production: Production, 
     """Only a bare Enter is a yes."""
     before = await production.state()
     async with _at_a_terminal(production) as (process, terminal):
-        await _read_until(terminal, "Enter releases this")
+        await _read_until(terminal, "Enter goes ahead")
         os.write(terminal, typed)
         await _read_until(terminal, "REFUSED")
         assert await process.wait() == code
@@ -76,7 +76,7 @@ async def test_a_terminal_that_goes_away_has_everything_put_back(production: Pro
     """A lost connection in the middle of a release: nobody can read what is said, and everything goes back all the same."""
     before = await production.state()
     async with _at_a_terminal(production, health=FAILING, limits="vercel_deployment = 20") as (process, terminal):
-        await _read_until(terminal, "Enter releases this")
+        await _read_until(terminal, "Enter goes ahead")
         os.write(terminal, b"\n")
         await _read_until(terminal, "vercel_deployment  at most")
         os.close(terminal)

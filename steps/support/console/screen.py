@@ -105,7 +105,7 @@ def _recalled(event: Event) -> list[Line]:
 def _ended(event: Event) -> list[Line]:
     verdict, used = event["verdict"], event["budget"]["used_seconds"]
     colour, words = ENDINGS.get((event["mode"], verdict)) or ENDINGS[verdict]
-    if (event["mode"], verdict, event["undo"]) == ("rollback", "rolled_back", []):
+    if (event["mode"], verdict) == ("rollback", "rolled_back") and not event["undo"]:
         words = "NOTHING TO PUT BACK"
     took = f" (exit code {event['exit_code']}{f', {used:.1f} s' if used else ''})"
     told = {
@@ -163,9 +163,14 @@ def _signal(event: Event) -> Line:
     return ("!    ", "yellow", event["name"], "putting back what was begun; once more stops at once")
 
 
-_BLOCKS: dict[str, Callable[[Event], list[Line]]] = {"opened": _opened, "planned": _planned, "recalled": _recalled, "ended": _ended}
+_BLOCKS: dict[str, Callable[[Event], list[Line]]] = {
+    "opened": _opened,
+    "planned": _planned,
+    "recalled": _recalled,
+    "ended": _ended,
+}
 _LINES: dict[str, Callable[[Event], Line]] = {
-    "asking": lambda _event: ("?    ", "bold", "", "Enter releases this, Ctrl-C leaves everything as it is"),
+    "asking": lambda _event: ("?    ", "bold", "", "Enter goes ahead, Ctrl-C leaves everything as it is"),
     "look_waiting": lambda event: ("...  ", "dim", event["step"], _words(event, "on", SHORT)),
     "look_failed": _failed("no   ", "yellow"),
     "begun": _begun("...  "),
