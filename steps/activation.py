@@ -61,7 +61,7 @@ class Activation(Change[Seen]):
         """Where the switch is ours, put the deployment of before back, and auto-assign to off."""
         if seen.production.auto_assign:
             return Done("nothing to put back: it only confirmed")
-        done = await switch.back(stage.vercel, seen.sha, seen.production)
+        done = await switch.back(stage, seen.sha, seen.production)
         await _auto_assign_off(stage.vercel)
         return done
 

@@ -89,7 +89,7 @@ class VercelDeployment(Change[Seen]):
             left = ", ".join(deployment.id for deployment in built)
             return Done(f"{left} stays on the platform, built" if left else "nothing of it is left")
         await _switched(stage.vercel, built, seen.production)
-        return await switch.back(stage.vercel, seen.sha, seen.production)
+        return await switch.back(stage, seen.sha, seen.production)
 
     async def overtaken(self, stage: Stage, seen: Seen) -> str:
         """Where the switch is ours, say what is live instead of our deployment."""

@@ -12,6 +12,7 @@ from steps.support.build import ENDED, POLL
 from steps.support.engine.step import Done, Failed, Refused
 from steps.support.gateways.vercel import Vercel
 from steps.support.looking import looked
+from steps.support.problem import Problem
 from steps.support.retry import bring_about, insist
 from steps.support.stage import Stage
 from steps.support.waiting import waiting_for
@@ -104,20 +105,32 @@ async def _refuse_stuck(vercel: Vercel, identifier: str) -> None:
         raise Failed("promoting", identifier, f"the platform says {move.status}", "Look at it on the platform.")
 
 
-async def back(vercel: Vercel, sha: str, before: Production) -> Done:
+async def back(stage: Stage, sha: str, before: Production) -> Done:
     """Put the live deployment of before back where this release's is live; wait until the public alias serves it."""
+    vercel = stage.vercel
     mine = {deployment.id for deployment in await insist(lambda: vercel.production_deployments(sha))}
     await _settled(vercel, mine)
     project, served = await insist(vercel.project), await insist(vercel.served)
     if {served, project.production_id} == {before.id}:
         return Done(f"{before.id} is live, as before")
     for now in (served, project.production_id):
-        _refuse_foreign(vercel, now, {*mine, before.id})
+        if not await _is_restored(stage, now, before):
+            _refuse_foreign(vercel, now, {*mine, before.id})
     await bring_about(partial(vercel.is_live, before.id), partial(vercel.roll_back, before.id), every=0.25)
     if before.auto_assign is False and not before.is_rolled_back:
         return Done(f"{before.id} is live again; auto-assign stays off, as it was")
     pinned = "the project is pinned: nothing goes live by itself until auto-assign is on again"
     return Done(f"{before.id} is live again; {pinned}", {"unpin": vercel.unpinning})
+
+
+async def _is_restored(stage: Stage, now: str | None, before: Production) -> bool:
+    """Say whether a deployment holds the files of before, as one of the commit that restores them does."""
+    if now in (None, before.id):
+        return False
+    with suppress(Problem):
+        sha = (await stage.vercel.deployment(str(now))).sha
+        return await stage.git.tree(sha) == await stage.git.tree(before.sha)
+    return False
 
 
 def _refuse_foreign(vercel: Vercel, now: str | None, known: set[str]) -> None:

@@ -18,7 +18,8 @@ from steps.support.standin.site_troubles import (
     unauthorized,
     web_page,
 )
-from steps.support.standin.troubles import Way, cut, drip, hang
+from steps.support.standin.troubles import Way
+from steps.support.standin.ways import cut, drip, hang
 from steps.support.standin.world import TOKEN
 from tests.release.conftest import BUILT_IN, Ending, Event, Production, Reaction, State
 

@@ -24,8 +24,9 @@ from steps.support.standin.site_troubles import (
     unauthorized,
     web_page,
 )
-from steps.support.standin.troubles import Way, cut, drip, hang, lost
+from steps.support.standin.troubles import Way
 from steps.support.standin.vercel_hosts import routed
+from steps.support.standin.ways import cut, drip, hang, lost
 from tests.standin.projects import BUILD, NEW, OLD, PLAIN, project
 
 pytestmark = pytest.mark.anyio

@@ -1,25 +1,27 @@
-"""What is broken right now: one step's outside world, in one of three ways, for as long as the step runs.
+"""What is broken right now: one step's outside world, in one way, for as long as the step runs.
 
-fail    it says no
-hang    it never answers
-lost    it does what it was asked, then the connection is reset before the answer
+fail      it says no
+hang      it never answers
+drip      it answers a byte at a time, for ever
+garbage   it answers what nobody asked for
+cut       it does nothing, and resets the connection
+lost      it does what it was asked, then the connection is reset before the answer
 """
 
-import asyncio
-import socket
-import struct
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, get_args
 
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
-Kind = Literal["fail", "hang", "lost"]
+from steps.support.standin import ways
+
+Kind = Literal["fail", "hang", "drip", "garbage", "cut", "lost"]
 Refusal = Callable[[web.Request], web.StreamResponse | None]
 Exempt = Callable[[web.Request, Kind], bool]
 
 _OVER = ("done", "failed", "undo_begun")
-_LINGER = struct.pack("ii", 1, 0)  # on, no seconds: closing sends a reset
+_WAYS = {"hang": ways.hang, "drip": ways.drip, "garbage": ways.garbage, "cut": ways.cut, "lost": ways.lost}
 
 
 class Faults:
@@ -75,19 +77,8 @@ def faulty(faults: Faults, steps: tuple[str, ...], refusal: Refusal, exempt: Exe
         kind = faults.kind_for(*steps)
         if kind is None or exempt(request, kind):
             return await handler(request)
-        if kind == "hang":
-            await asyncio.Event().wait()
         if kind == "fail":
             return refusal(request) or await handler(request)
-        await handler(request)
-        return reset(request)
+        return await _WAYS[kind](request, handler)
 
     return misbehave
-
-
-def reset(request: web.Request) -> web.StreamResponse:
-    """Reset the connection; the response returned is never sent."""
-    if transport := request.transport:
-        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER)
-        transport.abort()
-    return web.Response()

@@ -1,6 +1,5 @@
-"""Requests that a stand-in answers badly, whatever they ask for: which ones, and the ways in which any server fails."""
+"""Requests that a stand-in answers badly, whatever they ask for."""
 
-import asyncio
 import re
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
@@ -8,10 +7,6 @@ from typing import Protocol, TypeVar
 
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
-
-from steps.support.standin.faults import reset
-
-DRIP = 0.05  # seconds between two bytes
 
 Way = Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]
 
@@ -42,29 +37,3 @@ def troubled(wanted: Callable[[web.Request], Iterable[Trouble]], way: Callable[[
         return await handler(request)
 
     return answer_badly
-
-
-async def drip(request: web.Request, _handler: Handler) -> web.StreamResponse:
-    """Send 200 and a byte now and then, for ever."""
-    response = web.StreamResponse(headers={"Content-Type": "application/json"})
-    await response.prepare(request)
-    while True:
-        await response.write(b" ")
-        await asyncio.sleep(DRIP)
-
-
-async def hang(_request: web.Request, _handler: Handler) -> web.StreamResponse:
-    """Never answer."""
-    await asyncio.Event().wait()
-    return web.Response()  # never
-
-
-async def cut(request: web.Request, _handler: Handler) -> web.StreamResponse:
-    """Reset the connection at once."""
-    return reset(request)
-
-
-async def lost(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Do what was asked, and reset the connection before the answer."""
-    await handler(request)
-    return reset(request)

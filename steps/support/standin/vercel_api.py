@@ -25,7 +25,7 @@ def application(platform: Platform) -> web.Application:
 
 def _concerns_builds(_request: web.Request, kind: Kind) -> bool:
     """Exempt requests from what shows in how builds end instead."""
-    return kind != "lost"
+    return kind in ("fail", "hang")
 
 
 class _Door:

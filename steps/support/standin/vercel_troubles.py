@@ -9,8 +9,9 @@ from time import time
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from steps.support.standin.troubles import Way, cut, drip, hang, lost
+from steps.support.standin.troubles import Way
 from steps.support.standin.vercel_errors import refusal
+from steps.support.standin.ways import cut, drip, hang, lost
 
 TOTAL = 500  # requests a minute, as the answer to one too many has it
 PAGE = "<!doctype html><title>Vercel</title><p>We'll be right back."

@@ -1,0 +1,168 @@
+"""The tool as a process against a small production of our own: started, followed, and held against what was before."""
+
+import asyncio
+import json
+import os
+import sqlite3
+import sys
+from asyncio.subprocess import PIPE
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager, closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from steps.support.gateways import migration
+from steps.support.gateways.database import Statement, Value
+from steps.support.problem import Problem
+from steps.support.sql_tokens import quoted
+from steps.support.standin import sqld
+from steps.support.standin.faults import Faults
+from steps.support.standin.world import TOKEN, World
+
+ROOT = Path(__file__).parents[3]
+READING = """[[health]]
+name = "data"
+path = "/api/data"
+headers = { Cookie = "auth-token=$SITE_AUTH_TOKEN" }
+expect = ["status == `200`"]
+"""  # one check, which writes nothing
+
+Event = Mapping[str, Any]
+Reaction = Callable[[Event], Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class Ending:
+    """What one run of the tool left: exit code, events, report (empty where it was killed), and stderr."""
+
+    code: int
+    events: list[Event]
+    report: dict[str, Any]
+    said: str
+
+    def steps(self, part: str = "steps") -> dict[str, str]:
+        """Give each step's, or undo's, status, in order."""
+        return {step["name"]: step["status"] for step in self.report[part]}
+
+
+@dataclass(frozen=True)
+class State:
+    """What must come back: schema, rows and sequences, what is live, and the files of main."""
+
+    schema: str
+    rows: dict[str, list[tuple[Value, ...]]]
+    live: str | None
+    tree: str
+
+
+@dataclass
+class Trial:
+    """A world, and how to release to it. `settings` are added to the tool's environment."""
+
+    world: World
+    faults: Faults
+    folder: Path
+    settings: dict[str, str] = field(default_factory=dict)
+    sql_folder: Path = ROOT / "sql"
+
+    def configure(self, **extra: str) -> Path:
+        """Write a configuration that points at the world; `extra` adds lines to a table of that name."""
+        tables = {
+            "vercel": f'project = "liveone"\napi = "{self.world.api_url}"',
+            "turso": f'url = "{self.world.database_url}"',
+            "limits": "health_checks = 5\nvercel_deployment = 20",
+            "health": READING,
+            **extra,
+        }
+        top = tables.pop("top", "")
+        path = self.folder / "orchestrate.toml"
+        top = top or f'repository = "{self.world.checkout}"'
+        text = f'{top}\nsite = "{self.world.site_url}"\nsql = "{self.sql_folder}"\n'
+        path.write_text(
+            text
+            + "".join(f"[{name}]\n{lines}\n" for name, lines in tables.items() if name != "health")
+            + tables["health"]
+        )
+        return path
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Give the environment that the tool runs in."""
+        secrets = {"VERCEL_TOKEN": TOKEN, "CRON_SECRET": TOKEN, "SITE_AUTH_TOKEN": TOKEN}
+        return {"PATH": os.environ["PATH"], "HOME": str(self.folder), **secrets, **self.settings}
+
+    @asynccontextmanager
+    async def started(self, *words: str) -> AsyncIterator[asyncio.subprocess.Process]:
+        """Start the tool, and make sure that it does not outlive the block."""
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            str(ROOT / "orchestrate.py"),
+            *words,
+            stdout=PIPE,
+            stderr=PIPE,
+            env=self.environment,
+            cwd=self.folder,
+            limit=1 << 24,
+        )
+        try:
+            yield process
+        finally:
+            if process.returncode is None:
+                process.kill()
+            await process.communicate()
+
+    async def release(self, *words: str, react: Reaction | None = None, **extra: str) -> Ending:
+        """Run the tool with --prod to its end; `react` is told of each event as it is printed."""
+        config = self.configure(**extra)
+        async with self.started("--prod", "--yes", "--json", "--config", str(config), *words) as process:
+            return await self.watched(process, react)
+
+    async def watched(self, process: asyncio.subprocess.Process, react: Reaction | None = None) -> Ending:
+        """Follow a run that was started with --json to its end."""
+        assert process.stdout and process.stderr  # noqa: S101, PT018 - for the type checker
+        complaints = asyncio.ensure_future(process.stderr.read())
+        events: list[Event] = []
+        async for line in process.stdout:
+            if not line.endswith(b"\n"):
+                break  # it was killed in the middle of it
+            events.append(json.loads(line))
+            if react:
+                await react(events[-1])
+        said = (await complaints).decode()
+        return Ending(await process.wait(), events, self._report(events), said)
+
+    def _report(self, events: list[Event]) -> dict[str, Any]:
+        if not events:
+            return {}
+        path = self.folder / "runs" / events[0]["run"] / "report.json"
+        return dict(json.loads(path.read_text())) if path.exists() else {}
+
+    async def sql(self, text: str) -> list[tuple[Value, ...]]:
+        """Run one statement on the database itself."""
+        return list((await self.world.database.query(Statement(text))).values)
+
+    async def state(self) -> State:
+        """Read everything that must come back."""
+        schema, rows = await asyncio.to_thread(_contents, self.folder / "database" / sqld.PLACE)
+        tree = await self.git("rev-parse", "main^{tree}")
+        return State(schema, rows, self.world.platform.served, tree)
+
+    async def git(self, *words: str, where: Path | None = None) -> str:
+        """Ask git, in the remote unless told otherwise."""
+        process = await asyncio.create_subprocess_exec(
+            "git", "-C", str(where or self.world.remote), *words, stdout=PIPE, stderr=PIPE, env=self.environment
+        )
+        out, err = await process.communicate()
+        if process.returncode:
+            raise Problem("asking", "git", err.decode(), "Look at the repository of the stand-in.")
+        return out.decode().strip()
+
+
+def _contents(file: Path) -> tuple[str, dict[str, list[tuple[Value, ...]]]]:
+    """Read the server's own file, which anybody may while the server has nothing to do."""
+    with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as database:
+        tables = [*(name for (name,) in database.execute(migration.TABLES)), "sqlite_sequence"]
+        rows = {table: database.execute(f"SELECT * FROM {quoted(table)} ORDER BY 1").fetchall() for table in tables}
+        own = [row for row in rows["sqlite_sequence"] if not str(row[0]).startswith("_orchestrate_")]
+        return str(database.execute(migration.SCHEMA).fetchone()[0]), {**rows, "sqlite_sequence": own}

@@ -1,0 +1,28 @@
+"""Every row of the drill, as `--dry-run --drill` runs them."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from steps.support.standin import drill
+from steps.support.standin.drill import Row
+
+pytestmark = pytest.mark.anyio
+
+ROOT = Path(__file__).parents[2]
+ROWS = drill.rows(drill.read(Path(__file__).parent))
+
+
+@pytest.fixture(scope="session")
+async def sample() -> AsyncIterator[Path]:
+    """Load the sample once."""
+    async with drill.sampled(ROOT / "sql") as file:
+        yield file
+
+
+@pytest.mark.parametrize("row", ROWS, ids=[f"{step}-{each.name}" for each, step in ROWS])
+async def test_a_row_of_the_drill(row: Row, sample: Path, sqld_binary: Path, tmp_path: Path) -> None:
+    """What comes of this fault in this step is what the table of expectations says."""
+    outcome, said = await drill.drilled(row, ROOT / "sql", sample, sqld_binary, tmp_path)
+    assert outcome == row[0].expected[row[1]], said
