@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 
-import httpx
 import pytest
 from aiohttp import web
 from aiohttp.typedefs import Handler
@@ -20,7 +19,8 @@ from steps.support.standin.site_troubles import (
 )
 from steps.support.standin.troubles import Way, cut, drip, hang
 from steps.support.standin.world import TOKEN
-from tests.release.conftest import BUILT_IN, Ending, Event, Production, Reaction, State
+from tests.world.production import BUILT_IN, Ending, Event, Reaction, State
+from tests.world.virtual import VirtualProduction
 
 pytestmark = pytest.mark.anyio
 
@@ -34,7 +34,7 @@ BUDGET = "total = 40\nreserve = 20"
 KEY, MEND = "Set the key that this check sends", "Mend the check or the site first."
 
 
-def _once_checked(production: Production, *troubles: Trouble) -> Reaction:
+def _once_checked(production: VirtualProduction, *troubles: Trouble) -> Reaction:
     """Have the site go wrong as soon as the health checks begin, and stay so."""
 
     async def react(event: Event) -> None:
@@ -70,7 +70,9 @@ def _but_for_polls(state: State) -> State:
         (no_latest, ["/api/data answered 200 application/json, not body.latest"]),
     ],
 )
-async def test_data_that_goes_wrong_after_the_migration(production: Production, way: Way, words: list[str]) -> None:
+async def test_data_that_goes_wrong_after_the_migration(
+    production: VirtualProduction, way: Way, words: list[str]
+) -> None:
     """Everything is put back, the site being as bad all the while, and the cause says what it answered."""
     before = await production.state()
     react = _once_checked(production, Trouble(way, "/api/data"))
@@ -89,7 +91,9 @@ async def test_data_that_goes_wrong_after_the_migration(production: Production, 
         (hang, ["not done within its 9 s", "/api/cron/minutely has not answered"]),
     ],
 )  # fmt: skip
-async def test_a_cron_that_goes_wrong_after_the_migration(production: Production, way: Way, words: list[str]) -> None:
+async def test_a_cron_that_goes_wrong_after_the_migration(
+    production: VirtualProduction, way: Way, words: list[str]
+) -> None:
     """A 200 that polled nothing, or not everything, is no health; and what came of the other check is told, too."""
     before = await production.state()
     react = _once_checked(production, Trouble(way, "/api/cron"))
@@ -98,16 +102,16 @@ async def test_a_cron_that_goes_wrong_after_the_migration(production: Production
     assert _but_for_polls(await production.state()) == _but_for_polls(before)
 
 
-async def test_new_code_that_cannot_answer(production: Production) -> None:
+async def test_new_code_that_cannot_answer(production: VirtualProduction) -> None:
     """Where the new code alone is broken, visitors are answered again by the code of before."""
     before = await production.state()
-    head = await production.git("rev-parse", "HEAD", where=production.world.checkout)
+    head = await production.head()
     production.world.site.troubles = (Trouble(server_error, "/api/data", code=head),)
     ending = await production.release(health=DATA, budget=BUDGET)
     assert (ending.code, ending.report["verdict"]) == (1, "rolled_back"), ending.report
     assert "/api/data answered 500" in ending.report["cause"]
     assert await production.state() == before
-    async with httpx.AsyncClient(base_url=production.world.site_url, headers=_key()) as visitor:
+    async with production.visitor(**_key()) as visitor:
         assert (await visitor.get("/api/data")).status_code == 200
 
 
@@ -127,7 +131,7 @@ def _key() -> dict[str, str]:
         (not_found, ["/api/data answered 404: there is no such route", KEY]),
     ],
 )
-async def test_a_site_that_is_not_well_before(production: Production, way: Way, words: list[str]) -> None:
+async def test_a_site_that_is_not_well_before(production: VirtualProduction, way: Way, words: list[str]) -> None:
     """What is wrong before the change is not begun with: keys are told from health, and nothing is touched."""
     before = await production.state()
     production.world.site.troubles = (Trouble(way, "/api/data"),)
@@ -135,7 +139,7 @@ async def test_a_site_that_is_not_well_before(production: Production, way: Way, 
     assert await production.state() == before
 
 
-async def test_all_that_is_not_well_before_is_told_at_once(production: Production) -> None:
+async def test_all_that_is_not_well_before_is_told_at_once(production: VirtualProduction) -> None:
     """One refusal names every check that is red, and every remedy."""
     production.world.site.troubles = (Trouble(unauthorized, "/api/cron"), Trouble(web_page, "/api/data"))
     ending = await production.release(health=BUILT_IN)
@@ -149,7 +153,7 @@ def _refused(ending: Ending, words: list[str]) -> None:
 
 
 @pytest.mark.parametrize("way", [server_error, cut, web_page, unauthorized, no_latest])
-async def test_one_bad_answer_is_forgiven(production: Production, way: Way) -> None:
+async def test_one_bad_answer_is_forgiven(production: VirtualProduction, way: Way) -> None:
     """What goes wrong once with a check that is well before and after does not stop the release."""
     met: list[str] = []
 
