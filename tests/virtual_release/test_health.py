@@ -19,37 +19,16 @@ from steps.support.standin.site_troubles import (
 )
 from steps.support.standin.troubles import Way, cut, drip, hang
 from steps.support.standin.world import TOKEN
-from tests.world.production import BUILT_IN, Ending, Event, Reaction, State
+from tests.release.site_health import BUDGET, DATA, data_goes_wrong, once_checked, put_back
+from tests.world.production import BUILT_IN, Ending, State
 from tests.world.virtual import VirtualProduction
 
 pytestmark = pytest.mark.anyio
 
-COOKIE = '{ Cookie = "auth-token=$SITE_AUTH_TOKEN" }'
-EXPECT = '["status == `200`", "body.error == `null`", "body.latest"]'
-DATA = f'[[health]]\nname = "data"\npath = "/api/data"\nheaders = {COOKIE}\nexpect = {EXPECT}\n'
 # Downtime is measured by the first check, so that what goes wrong once with the second goes wrong in the check itself.
 DOOR = '[[health]]\nname = "door"\npath = "/api/cron/minutely"\nexpect = ["status == `401`"]\n'
 WRITTEN = {"readings", "readings_agg_5m", "polling_status", "sqlite_sequence"}  # by the cron, which the looks ask too
-BUDGET = "total = 40\nreserve = 20"
 KEY, MEND = "Set the key that this check sends", "Mend the check or the site first."
-
-
-def _once_checked(production: VirtualProduction, *troubles: Trouble) -> Reaction:
-    """Have the site go wrong as soon as the health checks begin, and stay so."""
-
-    async def react(event: Event) -> None:
-        if event["event"] == "begun" and event["step"] == "health_checks":
-            production.world.site.troubles = troubles
-
-    return react
-
-
-def _put_back(ending: Ending, words: list[str]) -> None:
-    assert (ending.code, ending.report["verdict"]) == (1, "rolled_back"), ending.report
-    assert ending.steps()["health_checks"] == "failed"
-    assert ending.report["budget"]["used_seconds"] < 40
-    for word in words:
-        assert word in ending.report["cause"]
 
 
 def _but_for_polls(state: State) -> State:
@@ -74,11 +53,7 @@ async def test_data_that_goes_wrong_after_the_migration(
     production: VirtualProduction, way: Way, words: list[str]
 ) -> None:
     """Everything is put back, the site being as bad all the while, and the cause says what it answered."""
-    before = await production.state()
-    react = _once_checked(production, Trouble(way, "/api/data"))
-    ending = await production.release(react=react, health=DATA, limits="health_checks = 2", budget=BUDGET)
-    _put_back(ending, words)
-    assert await production.state() == before
+    await data_goes_wrong(production, way, words)
 
 
 @pytest.mark.parametrize(
@@ -96,9 +71,9 @@ async def test_a_cron_that_goes_wrong_after_the_migration(
 ) -> None:
     """A 200 that polled nothing, or not everything, is no health; and what came of the other check is told, too."""
     before = await production.state()
-    react = _once_checked(production, Trouble(way, "/api/cron"))
+    react = once_checked(production, Trouble(way, "/api/cron"))
     ending = await production.release(react=react, health=BUILT_IN, limits="health_checks = 9", budget=BUDGET)
-    _put_back(ending, words)
+    put_back(ending, words)
     assert _but_for_polls(await production.state()) == _but_for_polls(before)
 
 
@@ -161,7 +136,7 @@ async def test_one_bad_answer_is_forgiven(production: VirtualProduction, way: Wa
         met.append(request.path)
         return await way(request, handler)
 
-    react = _once_checked(production, Trouble(once, "/api/data", times=1))
+    react = once_checked(production, Trouble(once, "/api/data", times=1))
     ending = await production.release(react=react, health=DOOR + DATA)
     assert (ending.code, ending.report["verdict"], met) == (0, "deployed", ["/api/data"]), ending.report
     said = next(step["detail"] for step in ending.report["steps"] if step["name"] == "health_checks")

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, closing, contextmanager, redirect_stderr
 from contextlib import redirect_stdout as redirected
 from dataclasses import dataclass, field
+from functools import lru_cache
 from io import StringIO
 from pathlib import Path
 from types import SimpleNamespace
@@ -24,6 +25,7 @@ from steps.support.engine.journal import Journal
 from steps.support.gateways.http import client_for
 from steps.support.proof.proof import Proof
 from steps.support.redaction import Redactor
+from steps.support.sql_folder import DatabaseChange, read_change
 from steps.support.standin import app, vercel_api
 from steps.support.standin.agenda import loop_clock
 from steps.support.standin.faults import Faults
@@ -106,7 +108,7 @@ class VirtualProduction(AnyProduction):
             patch.multiple("steps.support.production", **doubles),
             patch.dict(os.environ, self.environment, clear=True),
         ):
-            with patch("steps.support.proving.prove", self._proved):
+            with patch("steps.support.proving.prove", self._proved), patch("steps.support.release.read_change", _read):
                 yield
 
     async def _proved(self, *_: object) -> Proof:
@@ -131,6 +133,16 @@ async def virtual_production(folder: Path, sample: bytes, proof: Proof) -> Async
             yield VirtualProduction(
                 world, faults, folder, network=network, store=store, checkout=checkout, remote=remote, proof=proof
             )
+
+
+def _read(folder: Path) -> DatabaseChange:
+    """Read the SQL folder, which many runs share; again where one of its files is not what it was."""
+    return _read_as_of(folder, tuple(path.stat().st_mtime_ns for path in sorted(folder.rglob("*.sql"))))
+
+
+@lru_cache(maxsize=8)
+def _read_as_of(folder: Path, _times: tuple[int, ...]) -> DatabaseChange:
+    return read_change(folder)
 
 
 def _history(faults: Faults, platform: Platform) -> tuple[Checkout, MemoryRemote]:
