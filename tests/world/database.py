@@ -3,7 +3,7 @@
 import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from time import time
 
 from steps.support.gateways import frame
@@ -38,7 +38,9 @@ class MemoryStore:
 
     def restore(self, content: bytes) -> None:
         """Put everything back as it was taken down."""
-        self.connection.deserialize(content)
+        with closing(sqlite3.connect(":memory:")) as kept:
+            kept.deserialize(content)  # into a connection in use it may crash the process, a backup never does
+            kept.backup(self.connection)
 
     @asynccontextmanager
     async def written(self) -> AsyncIterator[None]:
