@@ -17,9 +17,10 @@ from steps.support.proof.workbench import Workbench
 from steps.support.sql_folder import read_change, split
 from steps.support.standin import sqld
 from tests.virtual import VirtualLoop
+from tests.world.clock import START
 from tests.world.database import MemoryStore
 from tests.world.production import ROOT
-from tests.world.virtual import START, VirtualProduction, virtual_production
+from tests.world.virtual import VirtualProduction, virtual_production
 
 SQL = ROOT / "sql"
 BEAT = 0.1  # seconds of each beat of the rehearsal, as if it had been measured

@@ -5,59 +5,35 @@ and the sockets there is memory; the proof of the change is made beforehand, onc
 """
 
 import asyncio
-import json
 import os
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, closing, contextmanager, redirect_stderr
-from contextlib import redirect_stdout as redirected
+from contextlib import AsyncExitStack, asynccontextmanager, closing, contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
-from io import StringIO
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 
 import httpx
 
 import orchestrate
-from steps.support.engine.journal import Journal
 from steps.support.gateways.http import client_for
 from steps.support.proof.proof import Proof
-from steps.support.redaction import Redactor
 from steps.support.sql_folder import DatabaseChange, read_change
 from steps.support.standin import app, vercel_api
-from steps.support.standin.agenda import loop_clock
 from steps.support.standin.faults import Faults
 from steps.support.standin.site import CONTRACT, Site
 from steps.support.standin.vercel import Platform
 from steps.support.standin.vercel_hosts import routed
 from steps.support.standin.world import HOST, TOKEN, World
+from tests.world.clock import Wall, telling
 from tests.world.database import MemoryDatabase, MemoryStore
 from tests.world.git import Checkout, History, MemoryGit, MemoryRemote
 from tests.world.network import Network
-from tests.world.production import ROOT, AnyProduction, Ending, Event, Reaction
+from tests.world.production import ROOT, AnyProduction, Ending, Reaction
+from tests.world.watching import listening, reacting
 
-START = 1_767_225_610.0  # seconds since 1970 at which every run begins: ten past a full minute
 DATABASE_URL = "http://database.example"  # what a configuration says; nobody asks there
-
-TIMES = (
-    "steps.support.standin.agenda.time",
-    "steps.support.standin.vercel_troubles.time",
-    "steps.support.standin.site_body.clock",
-)
-CLOCKS = ("steps.support.asking.time", "steps.support.gateways.vercel.time")
-
-
-class Wall:
-    """The time of day in a virtual world: it goes with the loop's clock."""
-
-    def __init__(self) -> None:
-        self._zero = loop_clock()
-
-    def __call__(self) -> float:
-        """Give the seconds since 1970."""
-        return START + loop_clock() - self._zero
 
 
 @dataclass
@@ -73,7 +49,7 @@ class VirtualProduction(AnyProduction):
     async def release(self, *words: str, react: Reaction | None = None, **extra: str) -> Ending:
         """Run the tool with --prod to its end; `react` is told of each event as it is printed."""
         options = orchestrate.parse(["--prod", "--yes", "--json", "--config", str(self.configure(**extra)), *words])
-        with _heard(self.folder) as heard, _reacting(react) as reactions, self._in_place():
+        with listening(self.folder) as heard, reacting(react) as reactions, self._in_place():
             code = await asyncio.ensure_future(orchestrate.released(options))
         await asyncio.gather(*reactions)
         return Ending(code, heard.events, self.report_of(heard.events), heard.said)
@@ -106,10 +82,12 @@ class VirtualProduction(AnyProduction):
         }
         with (
             patch.multiple("steps.support.production", **doubles),
+            patch("steps.support.proving.prove", self._proved),
+            patch("steps.support.release.read_change", _read),
+            patch("os.fsync", lambda _: None),  # it is for a power that fails, and a good part of a run
             patch.dict(os.environ, self.environment, clear=True),
         ):
-            with patch("steps.support.proving.prove", self._proved), patch("steps.support.release.read_change", _read):
-                yield
+            yield
 
     async def _proved(self, *_: object) -> Proof:
         return self.proof
@@ -119,7 +97,7 @@ class VirtualProduction(AnyProduction):
 async def virtual_production(folder: Path, sample: bytes, proof: Proof) -> AsyncIterator[VirtualProduction]:
     """Make a production in memory on a snapshot of its database; one release waits in the checkout."""
     network, faults, wall = Network(), Faults(), Wall()
-    with _telling(wall), closing(MemoryStore(wall)) as store:
+    with telling(wall), closing(MemoryStore(wall)) as store:
         store.restore(sample)
         database, platform = MemoryDatabase(store), Platform(HOST, faults, TOKEN)
         checkout, remote = _history(faults, platform)
@@ -156,47 +134,3 @@ def _history(faults: Faults, platform: Platform) -> tuple[Checkout, MemoryRemote
     head = history.commit(new, live, "The code that is to be released")
     platform.deployed(live, "main", app.LIVE)
     return Checkout(head, {live, head}), MemoryRemote(history, live, faults, platform.pushed)
-
-
-@contextmanager
-def _telling(wall: Wall) -> Iterator[None]:
-    """Have everybody ask this clock for the time of day."""
-    with ExitStack() as stack:
-        for place in TIMES:
-            stack.enter_context(patch(place, wall))
-        for place in CLOCKS:
-            stack.enter_context(patch(place, SimpleNamespace(time=wall)))
-        yield
-
-
-@dataclass
-class _Heard:
-    """What the tool said, once it has ended."""
-
-    events: list[Event] = field(default_factory=list)
-    said: str = ""
-
-
-@contextmanager
-def _heard(folder: Path) -> Iterator[_Heard]:
-    """Listen to stdout and stderr."""
-    heard, complaints, path = _Heard(), StringIO(), folder / "stdout"
-    with path.open("w", encoding="utf-8") as out, redirected(out), redirect_stderr(complaints):
-        yield heard
-    heard.events = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    heard.said = complaints.getvalue()
-
-
-@contextmanager
-def _reacting(react: Reaction | None) -> Iterator[list[asyncio.Future[None]]]:
-    """Have `react` told of each event of the run in this block, beside the run; gives what it is doing."""
-    reactions: list[asyncio.Future[None]] = []
-
-    def opened(path: Path, redact: Redactor, run: str) -> Journal:
-        journal = Journal(path, redact, run)
-        if react:
-            journal.listen(lambda event: reactions.append(asyncio.ensure_future(react(event))))
-        return journal
-
-    with patch("steps.support.console.session.Journal", opened):
-        yield reactions
