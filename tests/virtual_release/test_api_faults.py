@@ -50,14 +50,14 @@ async def test_trouble_that_passes(production: VirtualProduction, row: Row) -> N
     await passes(production, row)
 
 
-@pytest.mark.parametrize(("staged", "seconds"), [(False, 3), (True, 4.5)], ids=["auto-assign", "staged"])
-async def test_a_pause_of_a_second_is_given(
+@pytest.mark.parametrize(("staged", "seconds"), [(False, 6), (True, 7.5)], ids=["auto-assign", "staged"])
+async def test_a_pause_that_is_asked_for_is_given(
     production: VirtualProduction,
     staged: bool,  # noqa: FBT001 - a column
     seconds: float,
 ) -> None:
-    """Whoever asks for a second is asked again after one, and not before."""
-    row = Row(Answer.LIMITED, staged, times=3)
+    """Whoever asks for two seconds is asked again after two, and not before."""
+    row = Row(Answer.LIMITED, staged, times=3, seconds=2.0)
     ending = await released(production, row, limits=LONG)
     assert ending.code == 0, ending.report
     assert _seconds(ending, STEP[staged]) == seconds
