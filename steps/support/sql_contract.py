@@ -30,7 +30,11 @@ def read_contract(text: str, name: str) -> tuple[Block, ...]:
 
     Raises BadSql, naming file and line, when the marks do not fit together.
     """
-    script = sound(scan(text, name))
+    return contract_in(sound(scan(text, name)))
+
+
+def contract_in(script: Script) -> tuple[Block, ...]:
+    """Give the contract that a script is; see read_contract."""
     items: list[Piece | _Mark] = [*script.pieces, *_marks(script)]
     items.sort(key=lambda item: item.start)
     return tuple(_blocks(iter(items)))

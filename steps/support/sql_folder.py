@@ -8,7 +8,7 @@ from pathlib import Path
 from steps.support import sql_directives as said
 from steps.support.gateways.database import Statement
 from steps.support.sql_checks import SqlCheck, checks, read_checks, wrong_checks
-from steps.support.sql_contract import Block, read_contract
+from steps.support.sql_contract import Block, contract_in, read_contract
 from steps.support.sql_findings import BadSql, Finding, place
 from steps.support.sql_refusals import query_refusals, refusals
 from steps.support.sql_text import Piece, Script, scan, sound, split
@@ -59,7 +59,7 @@ def read_change(folder: Path) -> DatabaseChange:
     raw = {name: content for name, content in contents.items() if isinstance(content, bytes)}
     texts = {name: content.decode("utf-8-sig", errors="replace") for name, content in raw.items()}
     scripts = {name: scan(text, name) for name, text in texts.items()}
-    if findings := [*missing, *_not_utf8(raw), *_wrong(scripts), *_wrong_contracts(scripts, texts)]:
+    if findings := [*missing, *_not_utf8(raw), *_wrong(scripts), *_wrong_contracts(scripts)]:
         raise BadSql(str(folder), findings)
     return _change(raw[MIGRATE], scripts, texts)
 
@@ -82,8 +82,8 @@ def _change(content: bytes, scripts: Mapping[str, Script], texts: Mapping[str, s
         verify_rollback_text=texts[VERIFY_ROLLBACK],
         changes=said.changes_of(scripts[MIGRATE]),
         scripts=(scripts[MIGRATE], scripts[ROLLBACK]),
-        old_code=read_contract(texts[OLD_CODE], OLD_CODE),
-        new_code=read_contract(texts[NEW_CODE], NEW_CODE),
+        old_code=contract_in(scripts[OLD_CODE]),
+        new_code=contract_in(scripts[NEW_CODE]),
         writes=_statements(scripts[WRITES]),
         allowed=(*said.allowed_in(scripts[MIGRATE]), *said.allowed_in(scripts[ROLLBACK])),
     )
@@ -142,12 +142,12 @@ JUDGES: Mapping[str, Callable[[Script], Iterator[Finding]]] = {
 }
 
 
-def _wrong_contracts(scripts: Mapping[str, Script], texts: Mapping[str, str]) -> Iterator[Finding]:
+def _wrong_contracts(scripts: Mapping[str, Script]) -> Iterator[Finding]:
     for name in (OLD_CODE, NEW_CODE):
         if name not in scripts or scripts[name].findings:
             continue
         try:
-            read_contract(texts[name], name)
+            contract_in(scripts[name])
         except BadSql as bad:
             yield from bad.findings
 

@@ -114,7 +114,7 @@ async def back(stage: Stage, sha: str, before: Production) -> Done:
     if {served, project.production_id} == {before.id}:
         return Done(f"{before.id} is live, as before")
     for now in (served, project.production_id):
-        if not await _is_restored(stage, now, before):
+        if not await _is_restoring(stage, now, sha, before):
             _refuse_foreign(vercel, now, {*mine, before.id})
     await bring_about(partial(vercel.is_live, before.id), partial(vercel.roll_back, before.id), every=0.25)
     if before.auto_assign is False and not before.is_rolled_back:
@@ -123,13 +123,12 @@ async def back(stage: Stage, sha: str, before: Production) -> Done:
     return Done(f"{before.id} is live again; {pinned}", {"unpin": vercel.unpinning})
 
 
-async def _is_restored(stage: Stage, now: str | None, before: Production) -> bool:
-    """Say whether a deployment holds the files of before, as one of the commit that restores them does."""
-    if now in (None, before.id):
-        return False
+async def _is_restoring(stage: Stage, now: str | None, sha: str, before: Production) -> bool:
+    """Say whether a deployment is of the commit on top of ours that restores the files of before."""
     with suppress(Problem):
-        sha = (await stage.vercel.deployment(str(now))).sha
-        return await stage.git.tree(sha) == await stage.git.tree(before.sha)
+        its = (await stage.vercel.deployment(now)).sha if now and now != before.id else before.sha
+        if its not in (sha, before.sha) and await stage.git.is_ancestor(sha, its):
+            return await stage.git.tree(its) == await stage.git.tree(before.sha)
     return False
 
 

@@ -1,11 +1,11 @@
-"""What every transport promises, asked of each: the real server over HTTP, and a SQLite file."""
+"""What every transport promises, asked of each: the real server over HTTP, a SQLite file, and the tests' own memory."""
 
 import asyncio
 import math
 import re
 import sqlite3
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager, closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from steps.support.gateways.database import Database, Statement, StatementFailed
 from steps.support.gateways.sqlite_file import SqliteFile
 from steps.support.gateways.transport import connect
 from steps.support.standin import sqld
+from tests.world.database import MemoryDatabase, MemoryStore
 
 pytestmark = pytest.mark.anyio
 
@@ -50,18 +51,34 @@ async def one_server(sqld_binary: Path, tmp_path_factory: pytest.TempPathFactory
         yield url
 
 
-@pytest.fixture(params=["hrana", "file"])
+@pytest.fixture(params=["hrana", "file", "memory"])
 async def rig(request: pytest.FixtureRequest, one_server: str, tmp_path: Path) -> AsyncIterator[Rig]:
     """Give each transport in turn, with nothing in it but a table t."""
     path = tmp_path / "some.db"
     sqlite3.connect(path).close()
-    rigs = {"hrana": (one_server, 1, _held_on_server), "file": (f"file:{path}", 0, _held_on_file)}
-    url, foreign_keys, held = rigs[request.param]
-    async with aclosing(connect(url, None)) as database:
-        rig = Rig(database, foreign_keys, lambda: held(url))
-        await _empty(database)
-        await database.query(Statement("CREATE TABLE t (id INTEGER PRIMARY KEY, v)"))
+    openings = {
+        "hrana": lambda: _connected(one_server, 1, _held_on_server),
+        "file": lambda: _connected(f"file:{path}", 0, _held_on_file),
+        "memory": _in_memory,
+    }
+    async with openings[request.param]() as rig:
+        await _empty(rig.database)
+        await rig.database.query(Statement("CREATE TABLE t (id INTEGER PRIMARY KEY, v)"))
         yield rig
+
+
+@asynccontextmanager
+async def _connected(
+    url: str, foreign_keys: int, held: Callable[[str], AbstractAsyncContextManager[None]]
+) -> AsyncIterator[Rig]:
+    async with aclosing(connect(url, None)) as database:
+        yield Rig(database, foreign_keys, lambda: held(url))
+
+
+@asynccontextmanager
+async def _in_memory() -> AsyncIterator[Rig]:
+    with closing(MemoryStore()) as store:
+        yield Rig(MemoryDatabase(store), 1, store.written)
 
 
 async def _empty(database: Database) -> None:

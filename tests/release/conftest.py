@@ -1,7 +1,6 @@
 """A whole small production - real sqld, real git over HTTP, stand-in platform and site - and the tool as a process."""
 
 import asyncio
-import json
 import shutil
 import sqlite3
 from collections.abc import AsyncIterator
@@ -14,26 +13,35 @@ import pytest
 
 from steps.support.sql_folder import split
 from steps.support.standin.faults import Faults
-from steps.support.standin.trial import READING, ROOT, Ending, Event, Reaction, State, Trial
+from steps.support.standin.trial import Trial
 from steps.support.standin.world import TOKEN, world
+from tests.world.production import (
+    BUILT_IN,
+    FAILING,
+    LOST,
+    READING,
+    ROOT,
+    AnyProduction,
+    Ending,
+    Event,
+    Reaction,
+    State,
+)
+
+AUTHOR = ("-c", "user.name=t", "-c", "user.email=t@example.invalid")
 
 __all__ = ["BUILT_IN", "FAILING", "LOST", "READING", "ROOT", "Ending", "Event", "Production", "Reaction", "State"]
 
-LOST = "!committed_at"  # an expectation that holds before the migration and fails after it
-
-
-def _data(*expect: str) -> str:
-    """Configure one check, which writes nothing."""
-    headers = '{ Cookie = "auth-token=$SITE_AUTH_TOKEN" }'
-    return f'[[health]]\nname = "data"\npath = "/api/data"\nheaders = {headers}\nexpect = {json.dumps(expect)}\n'
-
-
-FAILING, BUILT_IN = _data("status == `200`", LOST), ""
-
 
 @dataclass
-class Production(Trial):
-    """The world, and how to release to it."""
+class Production(Trial, AnyProduction):
+    """One of real processes, and the tool as a process."""
+
+    async def overtake(self) -> None:
+        """Have somebody push an empty commit on top of what is to be released."""
+        here, of = self.world.checkout, ("HEAD^{tree}", "-p", "HEAD", "-m", "other")
+        commit = await self.git(*AUTHOR, "commit-tree", *of, where=here)
+        await self.git("push", "--quiet", "origin", f"{commit}:main", where=here)
 
     @asynccontextmanager
     async def visited(self) -> AsyncIterator[list[int]]:

@@ -16,15 +16,14 @@ from steps.support.standin.vercel_quirks import (
     Quirks,
 )
 from steps.support.standin.vercel_troubles import Answer, Trouble
-from tests.release.conftest import Production
+from tests.world.production import AnyProduction
 
 LIVE = "dpl_1"  # the deployment that is live before
 BYPASS = "opens-sesame"  # opens the protected hosts of deployments
-AUTHOR = ("-c", "user.name=t", "-c", "user.email=t@example.invalid")
 
 QUIET, BUILT, SLOW = Quirks(), Build(), Build(queued=30)
 
-Deed = Callable[[Production], Awaitable[None]]
+Deed = Callable[[AnyProduction], Awaitable[None]]
 
 
 class Auto(StrEnum):
@@ -120,37 +119,34 @@ def _answers(answer: Answer, where: str, times: int | None = None) -> Quirks:
 
 
 def _assigning(on: bool) -> Deed:  # noqa: FBT001 - it is the value that is set
-    async def switch(production: Production) -> None:
+    async def switch(production: AnyProduction) -> None:
         production.world.platform.auto_assign = on
 
     return switch
 
 
-async def _rolls_back(production: Production) -> None:
+async def _rolls_back(production: AnyProduction) -> None:
     production.world.platform.move("rollback", LIVE)
 
 
-async def _pushes(production: Production) -> None:
-    """Put an empty commit on top of what is to be released."""
-    checkout = production.world.checkout
-    commit = await production.git(*AUTHOR, "commit-tree", "HEAD^{tree}", "-p", "HEAD", "-m", "other", where=checkout)
-    await production.git("push", "--quiet", "origin", f"{commit}:main", where=checkout)
+async def _pushes(production: AnyProduction) -> None:
+    await production.overtake()
 
 
-async def _half_moved(production: Production) -> None:
+async def _half_moved(production: AnyProduction) -> None:
     platform = production.world.platform
     platform.quirks = Quirks(aliasing=Aliasing.STAYS)
     platform.deployed("e" * 40, "main", "somebody's")
 
 
-async def _moving(production: Production) -> None:
+async def _moving(production: AnyProduction) -> None:
     platform = production.world.platform
     platform.quirks = Quirks(moving=Moving.ENDLESS)
     platform.deployed("e" * 40, "main", "somebody's")
     platform.move("rollback", LIVE)
 
 
-async def _builds(production: Production) -> None:
+async def _builds(production: AnyProduction) -> None:
     production.world.platform.pushed("e" * 40, "main", "somebody's")
 
 

@@ -1,166 +1,22 @@
-"""A site that is not well: after the change it is put back, before the change refused, and a single slip forgiven."""
+"""A site that is not well, over real connections, the tool a process."""
 
-from dataclasses import replace
-
-import httpx
 import pytest
-from aiohttp import web
-from aiohttp.typedefs import Handler
 
-from steps.support.standin.site_troubles import (
-    Trouble,
-    failed_system,
-    login,
-    no_latest,
-    no_systems,
-    not_found,
-    server_error,
-    unauthorized,
-    web_page,
-)
 from steps.support.standin.troubles import Way
-from steps.support.standin.ways import cut, drip, hang
-from steps.support.standin.world import TOKEN
-from tests.release.conftest import BUILT_IN, Ending, Event, Production, Reaction, State
+from steps.support.standin.ways import cut, drip
+from tests.release.conftest import Production
+from tests.release.site_health import data_goes_wrong
 
 pytestmark = pytest.mark.anyio
-
-COOKIE = '{ Cookie = "auth-token=$SITE_AUTH_TOKEN" }'
-EXPECT = '["status == `200`", "body.error == `null`", "body.latest"]'
-DATA = f'[[health]]\nname = "data"\npath = "/api/data"\nheaders = {COOKIE}\nexpect = {EXPECT}\n'
-# Downtime is measured by the first check, so that what goes wrong once with the second goes wrong in the check itself.
-DOOR = '[[health]]\nname = "door"\npath = "/api/cron/minutely"\nexpect = ["status == `401`"]\n'
-WRITTEN = {"readings", "readings_agg_5m", "polling_status", "sqlite_sequence"}  # by the cron, which the looks ask too
-BUDGET = "total = 40\nreserve = 20"
-KEY, MEND = "Set the key that this check sends", "Mend the check or the site first."
-
-
-def _once_checked(production: Production, *troubles: Trouble) -> Reaction:
-    """Have the site go wrong as soon as the health checks begin, and stay so."""
-
-    async def react(event: Event) -> None:
-        if event["event"] == "begun" and event["step"] == "health_checks":
-            production.world.site.troubles = troubles
-
-    return react
-
-
-def _put_back(ending: Ending, words: list[str]) -> None:
-    assert (ending.code, ending.report["verdict"]) == (1, "rolled_back"), ending.report
-    assert ending.steps()["health_checks"] == "failed"
-    assert ending.report["budget"]["used_seconds"] < 40
-    for word in words:
-        assert word in ending.report["cause"]
-
-
-def _but_for_polls(state: State) -> State:
-    return replace(state, rows={name: rows for name, rows in state.rows.items() if name not in WRITTEN})
 
 
 @pytest.mark.parametrize(
     ("way", "words"),
     [
-        (hang, ["not done within its 2 s", "/api/data has not answered"]),
         (drip, ["not done within its 2 s", "/api/data has not answered"]),
         (cut, ["/api/data gave no answer: the connection was reset"]),
-        (server_error, ["/api/data answered 500 application/json, not status == `200`"]),
-        (web_page, ["/api/data answered 200 text/html, which is not JSON"]),
-        (login, ["/api/data answered 307: it redirects to accounts.liveone.example"]),
-        (unauthorized, ["/api/data answered 401: the site does not accept its key"]),
-        (not_found, ["/api/data answered 404: there is no such route, or the site does not accept its key"]),
-        (no_latest, ["/api/data answered 200 application/json, not body.latest"]),
     ],
 )
 async def test_data_that_goes_wrong_after_the_migration(production: Production, way: Way, words: list[str]) -> None:
     """Everything is put back, the site being as bad all the while, and the cause says what it answered."""
-    before = await production.state()
-    react = _once_checked(production, Trouble(way, "/api/data"))
-    ending = await production.release(react=react, health=DATA, limits="health_checks = 2", budget=BUDGET)
-    _put_back(ending, words)
-    assert await production.state() == before
-
-
-@pytest.mark.parametrize(
-    ("way", "words"),
-    [
-        (no_systems, ["cron: ", "not body.message != 'No systems to poll'", "length(body.results)", "data: ", "is_fresh"]),
-        (failed_system, ["cron: ", "not length(body.results[?success == `false`]) == `0`", "data: 6 of 6 as expected"]),
-        (unauthorized, ["cron: /api/cron/minutely answered 401: the site does not accept its key", "data: ", "is_fresh"]),
-        (cut, ["cron: /api/cron/minutely gave no answer: the connection was reset", "data: ", "is_fresh"]),
-        (hang, ["not done within its 9 s", "/api/cron/minutely has not answered"]),
-    ],
-)  # fmt: skip
-async def test_a_cron_that_goes_wrong_after_the_migration(production: Production, way: Way, words: list[str]) -> None:
-    """A 200 that polled nothing, or not everything, is no health; and what came of the other check is told, too."""
-    before = await production.state()
-    react = _once_checked(production, Trouble(way, "/api/cron"))
-    ending = await production.release(react=react, health=BUILT_IN, limits="health_checks = 9", budget=BUDGET)
-    _put_back(ending, words)
-    assert _but_for_polls(await production.state()) == _but_for_polls(before)
-
-
-async def test_new_code_that_cannot_answer(production: Production) -> None:
-    """Where the new code alone is broken, visitors are answered again by the code of before."""
-    before = await production.state()
-    head = await production.git("rev-parse", "HEAD", where=production.world.checkout)
-    production.world.site.troubles = (Trouble(server_error, "/api/data", code=head),)
-    ending = await production.release(health=DATA, budget=BUDGET)
-    assert (ending.code, ending.report["verdict"]) == (1, "rolled_back"), ending.report
-    assert "/api/data answered 500" in ending.report["cause"]
-    assert await production.state() == before
-    async with httpx.AsyncClient(base_url=production.world.site_url, headers=_key()) as visitor:
-        assert (await visitor.get("/api/data")).status_code == 200
-
-
-def _key() -> dict[str, str]:
-    return {"Cookie": f"auth-token={TOKEN}"}
-
-
-@pytest.mark.parametrize(
-    ("way", "words"),
-    [
-        (server_error, ["/api/data answered 500", MEND]),
-        (web_page, ["which is not JSON", MEND]),
-        (no_latest, ["not body.latest", MEND]),
-        (cut, ["/api/data gave no answer: the connection was reset", MEND]),
-        (login, ["it redirects to accounts.liveone.example", KEY]),
-        (unauthorized, ["/api/data answered 401: the site does not accept its key", KEY]),
-        (not_found, ["/api/data answered 404: there is no such route", KEY]),
-    ],
-)
-async def test_a_site_that_is_not_well_before(production: Production, way: Way, words: list[str]) -> None:
-    """What is wrong before the change is not begun with: keys are told from health, and nothing is touched."""
-    before = await production.state()
-    production.world.site.troubles = (Trouble(way, "/api/data"),)
-    _refused(await production.release(health=DATA), ["red before anything changed", *words])
-    assert await production.state() == before
-
-
-async def test_all_that_is_not_well_before_is_told_at_once(production: Production) -> None:
-    """One refusal names every check that is red, and every remedy."""
-    production.world.site.troubles = (Trouble(unauthorized, "/api/cron"), Trouble(web_page, "/api/data"))
-    ending = await production.release(health=BUILT_IN)
-    _refused(ending, ["cron, data", "/api/cron/minutely answered 401", "/api/data answered 200 text/html", KEY, MEND])
-
-
-def _refused(ending: Ending, words: list[str]) -> None:
-    assert (ending.code, ending.report["verdict"]) == (3, "refused"), ending.report
-    for word in words:
-        assert word in f"{ending.report['cause']} {ending.report['next_action']}"
-
-
-@pytest.mark.parametrize("way", [server_error, cut, web_page, unauthorized, no_latest])
-async def test_one_bad_answer_is_forgiven(production: Production, way: Way) -> None:
-    """What goes wrong once with a check that is well before and after does not stop the release."""
-    met: list[str] = []
-
-    async def once(request: web.Request, handler: Handler) -> web.StreamResponse:
-        met.append(request.path)
-        return await way(request, handler)
-
-    react = _once_checked(production, Trouble(once, "/api/data", times=1))
-    ending = await production.release(react=react, health=DOOR + DATA)
-    assert (ending.code, ending.report["verdict"], met) == (0, "deployed", ["/api/data"]), ending.report
-    said = next(step["detail"] for step in ending.report["steps"] if step["name"] == "health_checks")
-    assert "door: 1 of 1 as expected" in said
-    assert "data: 3 of 3 as expected" in said
+    await data_goes_wrong(production, way, words)

@@ -65,7 +65,7 @@ class SqliteFile:
 
     async def _tried(self, statements: Sequence[Statement], *, keep: bool) -> str | None:
         frame.admit(statements, self._address)
-        statements = [*map(_only_names, statements)]
+        statements = [*map(only_names, statements)]
         with self._opening(), self._client.transaction() as transaction:  # closing it rolls back
             try:
                 for statement in (frame.COMMIT, self._foreign_keys, frame.BEGIN, *statements):
@@ -106,7 +106,7 @@ class SqliteFile:
         try:
             await self._patiently(statement, lambda: self._client.execute(sql))
         except StatementFailed as failed:
-            return bound_parameters(_parameters(statement, failed.message)) or syntax_error(failed.message)
+            return complaint(statement, failed.message)
         return None
 
     async def _patiently(self, statement: Statement, attempt: Callable[[], Awaitable[Result]]) -> Result:
@@ -147,7 +147,7 @@ def _rows(result: ResultSet) -> Rows:
     return Rows(result.columns, tuple(row.astuple() for row in result.rows), max(0, result.rows_affected))
 
 
-def _only_names(statement: Statement) -> Statement:
+def only_names(statement: Statement) -> Statement:
     """Have what stands in double quotes be a name: SQLite takes one that is not there for a text, a server does not.
 
     Definitions are left alone, for the engine keeps their text.
@@ -161,6 +161,11 @@ def _only_names(statement: Statement) -> Statement:
             sql += f"{statement.sql[end : token.start]}`{name}`"
             end = token.start + len(token.text)
     return replace(statement, sql=sql + statement.sql[end:])
+
+
+def complaint(statement: Statement, message: str) -> str | None:
+    """Give what SQLite has against a statement, if no schema could make it run."""
+    return bound_parameters(_parameters(statement, message)) or syntax_error(message)
 
 
 def _parameters(statement: Statement, message: str) -> list[str | None]:

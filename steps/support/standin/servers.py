@@ -13,16 +13,21 @@ Result = TypeVar("Result")
 SHUTDOWN = 0.1  # seconds that handlers get to end by themselves
 
 
-@asynccontextmanager
-async def serve(app: web.Application) -> AsyncIterator[str]:
-    """Serve `app` on a free port of 127.0.0.1 and give its base URL, without a slash at the end.
+def runner_of(app: web.Application) -> web.AppRunner:
+    """Make what runs a stand-in.
 
     Bodies reach the handlers as they were sent, still compressed. A handler is cancelled when its client goes
-    away, and when the block ends, whatever it is doing.
+    away, and when the runner is cleaned up, whatever it is doing.
     """
-    runner = web.AppRunner(
+    return web.AppRunner(
         app, shutdown_timeout=SHUTDOWN, handler_cancellation=True, auto_decompress=False, access_log=None
     )
+
+
+@asynccontextmanager
+async def serve(app: web.Application) -> AsyncIterator[str]:
+    """Serve `app` on a free port of 127.0.0.1 and give its base URL, without a slash at the end."""
+    runner = runner_of(app)
     await runner.setup()
     try:
         await web.TCPSite(runner, "127.0.0.1", 0).start()

@@ -5,6 +5,7 @@ What the code of a commit asks of the database is the file `contract.sql` in tha
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
+from functools import lru_cache
 from typing import Any
 
 from aiohttp import web
@@ -96,7 +97,7 @@ class Site:
         sha = self._sha(request)
         if sha is None:
             raise web.HTTPNotFound(text="DEPLOYMENT_NOT_FOUND\n")
-        return read_contract(await self._code(sha), CONTRACT)
+        return _blocks(await self._code(sha))
 
     async def _held(self, block: Block, wanted: Wanted) -> list[Rows]:
         """Run the first alternative that can be run, as code does that catches its own error.
@@ -121,6 +122,12 @@ class Site:
 
 class _CollisionError(Exception):
     """A reading of this minute was there already."""
+
+
+@lru_cache(maxsize=16)
+def _blocks(text: str) -> tuple[Block, ...]:
+    """Read a contract; the same code answers many requests."""
+    return read_contract(text, CONTRACT)
 
 
 def _reads(statement: Statement) -> bool:

@@ -5,6 +5,7 @@ import json
 import os
 import sqlite3
 import sys
+from abc import ABC, abstractmethod
 from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, closing
@@ -57,14 +58,33 @@ class State:
 
 
 @dataclass
-class Trial:
-    """A world, and how to release to it. `settings` are added to the tool's environment."""
+class AnyTrial(ABC):
+    """A small production, whatever it is made of, and how to release to it.
+
+    `settings` are added to the tool's environment.
+    """
 
     world: World
     faults: Faults
     folder: Path
     settings: dict[str, str] = field(default_factory=dict)
     sql_folder: Path = ROOT / "sql"
+
+    @abstractmethod
+    async def release(self, *words: str, react: Reaction | None = None, **extra: str) -> Ending:
+        """Run the tool with --prod to its end; `react` is told of each event as it is printed."""
+
+    @abstractmethod
+    async def head(self) -> str:
+        """Give the commit that is to be released."""
+
+    @abstractmethod
+    async def tree(self) -> str:
+        """Give the id of the files that the remote has on main."""
+
+    @abstractmethod
+    async def state(self) -> State:
+        """Read everything that must come back."""
 
     def configure(self, **extra: str) -> Path:
         """Write a configuration that points at the world; `extra` adds lines to a table of that name."""
@@ -91,6 +111,30 @@ class Trial:
         """Give the environment that the tool runs in."""
         secrets = {"VERCEL_TOKEN": TOKEN, "CRON_SECRET": TOKEN, "SITE_AUTH_TOKEN": TOKEN}
         return {"PATH": os.environ["PATH"], "HOME": str(self.folder), **secrets, **self.settings}
+
+    def report_of(self, events: list[Event]) -> dict[str, Any]:
+        """Read the report of the run that these events are of; empty where it left none."""
+        if not events:
+            return {}
+        path = self.folder / "runs" / events[0]["run"] / "report.json"
+        return dict(json.loads(path.read_text())) if path.exists() else {}
+
+    async def sql(self, text: str) -> list[tuple[Value, ...]]:
+        """Run one statement on the database itself."""
+        return list((await self.world.database.query(Statement(text))).values)
+
+
+@dataclass
+class Trial(AnyTrial):
+    """One of real processes, and the tool as a process."""
+
+    async def head(self) -> str:
+        """Give the commit that is to be released."""
+        return await self.git("rev-parse", "HEAD", where=self.world.checkout)
+
+    async def tree(self) -> str:
+        """Give the id of the files that the remote has on main."""
+        return await self.git("rev-parse", "main^{tree}")
 
     @asynccontextmanager
     async def started(self, *words: str) -> AsyncIterator[asyncio.subprocess.Process]:
@@ -130,23 +174,12 @@ class Trial:
             if react:
                 await react(events[-1])
         said = (await complaints).decode()
-        return Ending(await process.wait(), events, self._report(events), said)
-
-    def _report(self, events: list[Event]) -> dict[str, Any]:
-        if not events:
-            return {}
-        path = self.folder / "runs" / events[0]["run"] / "report.json"
-        return dict(json.loads(path.read_text())) if path.exists() else {}
-
-    async def sql(self, text: str) -> list[tuple[Value, ...]]:
-        """Run one statement on the database itself."""
-        return list((await self.world.database.query(Statement(text))).values)
+        return Ending(await process.wait(), events, self.report_of(events), said)
 
     async def state(self) -> State:
         """Read everything that must come back."""
         schema, rows = await asyncio.to_thread(_contents, self.folder / "database" / sqld.PLACE)
-        tree = await self.git("rev-parse", "main^{tree}")
-        return State(schema, rows, self.world.platform.served, tree)
+        return State(schema, rows, self.world.platform.served, await self.tree())
 
     async def git(self, *words: str, where: Path | None = None) -> str:
         """Ask git, in the remote unless told otherwise."""

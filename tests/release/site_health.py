@@ -1,0 +1,38 @@
+"""A site that is not well from the health checks on, and what the release must make of it."""
+
+from steps.support.standin.site_troubles import Trouble
+from steps.support.standin.troubles import Way
+from tests.world.production import AnyProduction, Ending, Event, Reaction
+
+COOKIE = '{ Cookie = "auth-token=$SITE_AUTH_TOKEN" }'
+EXPECT = '["status == `200`", "body.error == `null`", "body.latest"]'
+DATA = f'[[health]]\nname = "data"\npath = "/api/data"\nheaders = {COOKIE}\nexpect = {EXPECT}\n'
+BUDGET = "total = 40\nreserve = 20"
+
+
+def once_checked(production: AnyProduction, *troubles: Trouble) -> Reaction:
+    """Have the site go wrong as soon as the health checks begin, and stay so."""
+
+    async def react(event: Event) -> None:
+        if event["event"] == "begun" and event["step"] == "health_checks":
+            production.world.site.troubles = troubles
+
+    return react
+
+
+def put_back(ending: Ending, words: list[str]) -> None:
+    """Hold that a run was put back in time, for a cause that says these words."""
+    assert (ending.code, ending.report["verdict"]) == (1, "rolled_back"), ending.report
+    assert ending.steps()["health_checks"] == "failed"
+    assert ending.report["budget"]["used_seconds"] < 40
+    for word in words:
+        assert word in ending.report["cause"]
+
+
+async def data_goes_wrong(production: AnyProduction, way: Way, words: list[str]) -> None:
+    """Hold that everything is put back, the site being as bad all the while, and that the cause says what it answered."""
+    before = await production.state()
+    react = once_checked(production, Trouble(way, "/api/data"))
+    ending = await production.release(react=react, health=DATA, limits="health_checks = 2", budget=BUDGET)
+    put_back(ending, words)
+    assert await production.state() == before

@@ -1,0 +1,171 @@
+"""Vercel's API in trouble, for a while or for good: each run ends in time, and says what is not known."""
+
+import pytest
+
+from steps.support.standin.vercel_quirks import Aliasing, Moving, Quirks
+from steps.support.standin.vercel_troubles import Answer, Trouble
+from tests.release.api_troubles import (
+    BUDGET,
+    LONG,
+    SHORT,
+    STEP,
+    Row,
+    in_time,
+    not_known,
+    passes,
+    released,
+    since,
+    stays,
+)
+from tests.world.production import FAILING, Ending
+from tests.world.virtual import VirtualProduction
+
+pytestmark = pytest.mark.anyio
+
+
+def _seconds(ending: Ending, step: str) -> float:
+    return float(next(row["seconds"] for row in ending.report["steps"] if row["name"] == step))
+
+
+PROMOTE = "POST .*/promote/"
+PASSING = [
+    Row(Answer.HANG, staged=False, times=1),
+    Row(Answer.DRIP, staged=True, times=1),
+    Row(Answer.ERROR, staged=False, times=3),
+    Row(Answer.HTML, staged=False, times=3),
+    Row(Answer.RESET, staged=True, times=3),
+    Row(Answer.HANG, staged=True, where=PROMOTE, times=1),
+    Row(Answer.DRIP, staged=True, where=PROMOTE, times=1),
+    Row(Answer.LIMITED, staged=True, where=PROMOTE, times=2),
+    Row(Answer.ERROR, staged=True, where=PROMOTE, times=2),
+    Row(Answer.HTML, staged=True, where=PROMOTE, times=1),
+    Row(Answer.RESET, staged=True, where=PROMOTE, times=2),
+    Row(Answer.LOST, staged=True, where=PROMOTE, times=1),
+]
+
+
+@pytest.mark.parametrize("row", PASSING, ids=str)
+async def test_trouble_that_passes(production: VirtualProduction, row: Row) -> None:
+    """A few requests that come to nothing, reads or the promote itself, delay a release and do not end it."""
+    await passes(production, row)
+
+
+@pytest.mark.parametrize(("staged", "seconds"), [(False, 6), (True, 7.5)], ids=["auto-assign", "staged"])
+async def test_a_pause_that_is_asked_for_is_given(
+    production: VirtualProduction,
+    staged: bool,  # noqa: FBT001 - a column
+    seconds: float,
+) -> None:
+    """Whoever asks for two seconds is asked again after two, and not before."""
+    row = Row(Answer.LIMITED, staged, times=3, seconds=2.0)
+    ending = await released(production, row, limits=LONG)
+    assert ending.code == 0, ending.report
+    assert _seconds(ending, STEP[staged]) == seconds
+
+
+@pytest.mark.parametrize("staged", [False, True], ids=["auto-assign", "staged"])
+async def test_a_pause_that_does_not_fit_ends_it_at_once(production: VirtualProduction, staged: bool) -> None:  # noqa: FBT001 - a column
+    """Asked to wait ten minutes, nobody waits for the limit first: it turns back, and says why."""
+    row, before = Row(Answer.LIMITED, staged, seconds=600.0), await production.state()
+    ending = await released(production, row, limits="vercel_deployment = 12\nactivation = 12")
+    assert "it asks to wait 600 s" in ending.report["cause"]
+    assert _seconds(ending, STEP[staged]) == 0
+    await not_known(production, ending, row, before.tree)
+
+
+LASTING = [
+    Row(Answer.HANG, staged=True),
+    Row(Answer.DRIP, staged=False),
+    Row(Answer.LIMITED, staged=False),
+    Row(Answer.ERROR, staged=False),
+    Row(Answer.HTML, staged=False),
+    Row(Answer.RESET, staged=True),
+]
+
+
+@pytest.mark.parametrize("row", LASTING, ids=str)
+async def test_trouble_that_stays(production: VirtualProduction, row: Row) -> None:
+    """Where the platform cannot be put back either, git is, the database was not touched, and the report says what is not known."""
+    await stays(production, row)
+
+
+@pytest.mark.parametrize("row", [Row(Answer.HANG, staged=False), Row(Answer.ERROR, staged=True)], ids=str)
+async def test_trouble_that_stays_after_the_migration(production: VirtualProduction, row: Row) -> None:
+    """A release that must go back and meets no platform has the database and git of before, and knows that it has."""
+    platform, before = production.world.platform, await production.state()
+    platform.auto_assign, platform.build_seconds = not row.staged, 0.5
+    react = since(production, "health_checks", Quirks(troubles=(row.trouble,)))
+    ending = await production.release(react=react, budget=BUDGET, limits=SHORT, health=FAILING)
+    in_time(ending)
+    assert ending.steps("undo")["turso_migration"] == "done"
+    await not_known(production, ending, row, before.tree)
+    after = await production.state()
+    assert (after.schema, after.rows) == (before.schema, before.rows)
+    assert not any(each.startswith("turso_migration") for each in ending.report["remains"]), ending.report
+
+
+NEVER = [
+    pytest.param(False, Quirks(aliasing=Aliasing.STAYS), 1, id="stays, auto-assign"),
+    pytest.param(False, Quirks(aliasing=Aliasing.UNASSIGNED), 4, id="unassigned, auto-assign"),
+    pytest.param(True, Quirks(moving=Moving.ENDLESS), 4, id="endless, staged"),
+]
+
+
+@pytest.mark.parametrize(("staged", "quirks", "code"), NEVER)
+async def test_an_alias_that_never_moves(
+    production: VirtualProduction,
+    staged: bool,  # noqa: FBT001 - a column
+    quirks: Quirks,
+    code: int,
+) -> None:
+    """A deployment that does not go live in time is put back; what the platform may yet do of itself needs a human."""
+    platform, before = production.world.platform, await production.state()
+    platform.auto_assign, platform.build_seconds = not staged, 0.5
+    react = since(production, STEP[staged], quirks)
+    ending = await production.release(react=react, budget=BUDGET, limits=SHORT)
+    in_time(ending)
+    assert ending.code == code, ending.report
+    assert "serves dpl_1" in ending.report["cause"]
+    assert bool(ending.report["remains"]) == (code == 4)
+    assert await production.state() == before
+
+
+async def test_an_alias_that_takes_its_time(production: VirtualProduction) -> None:
+    """Built is not live: whatever seconds lie between the two are waited for."""
+    production.world.platform.alias_seconds = 2.5
+    ending = await production.release(budget=BUDGET, limits=LONG)
+    in_time(ending)
+    assert ending.code == 0, ending.report
+    assert _seconds(ending, "vercel_deployment") == 1.5 + 2.5
+
+
+@pytest.mark.parametrize("answer", [Answer.RESET, Answer.ERROR], ids=str)
+async def test_a_look_that_meets_trouble_once_goes_on(production: VirtualProduction, answer: Answer) -> None:
+    """One slip in each look, and the plan is there all the same."""
+    kinds = ("/v2/user", "/v4/aliases/", "/v6/deployments", "/rolling-release")
+    production.world.platform.quirks = Quirks(troubles=tuple(Trouble(answer, kind, 1) for kind in kinds))
+    ending = await production.release("--dry-run")
+    assert (ending.code, ending.report["verdict"]) == (0, "rehearsed"), ending.report
+
+
+@pytest.mark.parametrize(
+    ("trouble", "words"),
+    [
+        (Trouble(Answer.RESET), "the connection was reset"),
+        (Trouble(Answer.ERROR), "it answered 500: internal_server_error"),
+        (Trouble(Answer.HTML, "/v9/projects/"), "its answer is of no known form"),
+        (Trouble(Answer.LIMITED, "/v4/aliases/", seconds=600.0), "it asks to wait 600 s"),
+    ],
+)
+async def test_a_look_that_meets_trouble_for_good_refuses_the_run(
+    production: VirtualProduction, trouble: Trouble, words: str
+) -> None:
+    """After a few tries the run is refused, with what the platform said last, and nothing was touched."""
+    before = await production.state()
+    production.world.platform.quirks = Quirks(troubles=(trouble,))
+    ending = await production.release()
+    assert (ending.code, ending.report["verdict"]) == (3, "refused"), ending.report
+    assert words in ending.report["cause"]
+    assert ending.report["budget"]["used_seconds"] is None
+    production.world.platform.quirks = Quirks()
+    assert await production.state() == before

@@ -1,0 +1,15 @@
+"""The platform in every mood: what the tool says of its end is true of the platform, then and an hour later."""
+
+import pytest
+
+from tests.release.platform_judging import hold
+from tests.release.platform_situations import SITUATIONS, Situation
+from tests.world.virtual import VirtualProduction
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.mark.parametrize("row", SITUATIONS, ids=lambda row: row.name)
+async def test_a_situation(production: VirtualProduction, row: Situation) -> None:
+    """The run ends as it should, in time, and what it says is true of the platform, then and an hour later."""
+    await hold(production, row)

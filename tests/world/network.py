@@ -1,0 +1,184 @@
+"""HTTP without sockets: httpx on one side, aiohttp on the other, and the bytes between them handed over in memory.
+
+Both sides are the real ones, down to the protocol; only the wire is not. It takes no time, so that it works on a clock
+that jumps.
+"""
+
+import asyncio
+import socket
+import sys
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from contextvars import Context
+from importlib.util import find_spec
+from itertools import count
+from typing import Any
+
+import httpcore
+import httpx
+from aiohttp import web
+
+from steps.support.standin.servers import runner_of
+from steps.support.standin.world import HOST
+
+if find_spec("sniffio") is None:  # httpcore looks for it with every request, in every folder where it might be
+    sys.modules["sniffio"] = None  # type: ignore[assignment]
+
+
+class Network:
+    """Applications that are served, each on a port of its own; clients reach them through `transport`."""
+
+    def __init__(self) -> None:
+        self._ports = count(1)
+        self._servers: dict[tuple[str, int], web.Server] = {}
+
+    @asynccontextmanager
+    async def serve(self, app: web.Application) -> AsyncIterator[str]:
+        """Serve `app` as the stand-ins are served on loopback, and give its base URL."""
+        runner, place = runner_of(app), (HOST, next(self._ports))
+        await runner.setup()
+        assert runner.server
+        self._servers[place] = runner.server
+        try:
+            yield f"http://{HOST}:{place[1]}"
+        finally:
+            del self._servers[place]
+            await runner.cleanup()
+
+    def transport(self) -> httpx.AsyncHTTPTransport:
+        """Give what a client of httpx sends its requests by."""
+        return _Transport(self)
+
+    def connect(self, host: str, port: int) -> "Wire":
+        """Open a connection. Raises httpcore.ConnectError where nobody listens."""
+        if server := self._servers.get((host, port)):
+            return Wire(server())
+        raise httpcore.ConnectError("All connection attempts failed")
+
+
+class _Transport(httpx.AsyncHTTPTransport):
+    def __init__(self, network: Network) -> None:
+        super().__init__(verify=False, trust_env=False)
+        self._pool = httpcore.AsyncConnectionPool(
+            max_connections=100, max_keepalive_connections=20, network_backend=_Backend(network)
+        )
+
+
+class _Backend(httpcore.AsyncNetworkBackend):
+    def __init__(self, network: Network) -> None:
+        self._network = network
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,  # noqa: ASYNC109 - the library's interface
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore.AsyncNetworkStream:
+        return _Stream(self._network.connect(host, port))
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+
+class _Stream(httpcore.AsyncNetworkStream):
+    """The client's end of a wire."""
+
+    def __init__(self, wire: "Wire") -> None:
+        self._wire = wire
+
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109 - likewise
+        try:
+            async with asyncio.timeout(timeout):
+                return await self._wire.received(max_bytes)
+        except TimeoutError:
+            raise httpcore.ReadTimeout from None
+
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109 - likewise
+        self._wire.send(buffer)
+
+    async def aclose(self) -> None:
+        self._wire.hang_up()
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._wire.readable if info == "is_readable" else None
+
+
+class _Socket:
+    """What the server's end has in place of a socket: it remembers whether closing is to send a reset."""
+
+    family = socket.AF_UNIX
+
+    def __init__(self) -> None:
+        self.resets = False
+
+    def setsockopt(self, _level: int, option: int, _value: object) -> None:
+        self.resets = self.resets or option == socket.SO_LINGER
+
+
+class Wire(asyncio.Transport):
+    """One connection: a transport for the server's protocol, and what a client may do at the other end."""
+
+    def __init__(self, protocol: asyncio.Protocol) -> None:
+        self._socket = _Socket()
+        super().__init__({"socket": self._socket, "peername": (HOST, 0), "sockname": (HOST, 0)})
+        self._protocol = protocol
+        self._loop = asyncio.get_running_loop()
+        self._sent = bytearray()  # by the server, and not yet read
+        self._news = asyncio.Event()
+        self._closing = False
+        self._context = Context()  # the server knows nothing of whoever connects
+        self._context.run(protocol.connection_made, self)
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        """Send something to the client."""
+        if not self._closing:
+            self._sent += data
+            self._news.set()
+
+    def close(self) -> None:
+        """Close it in good order: the client reads what was sent, and then its end."""
+        self._socket.resets = False
+        self._lose()
+
+    def abort(self) -> None:
+        """Close it at once; the client sees a reset where the socket was told so."""
+        self._lose()
+
+    def is_closing(self) -> bool:
+        """Say whether it is closed, or about to be."""
+        return self._closing
+
+    def send(self, data: bytes) -> None:
+        """Send something to the server; what is sent to one who has left is lost."""
+        if not self._closing:
+            self._context.run(self._protocol.data_received, data)
+
+    async def received(self, most: int) -> bytes:
+        """Give what the server sent, empty at the end. Raises httpcore.ReadError after a reset."""
+        while not self.readable:
+            self._news.clear()
+            await self._news.wait()
+        if self._sent:
+            data = bytes(self._sent[:most])
+            del self._sent[:most]
+            return data
+        if self._socket.resets:
+            raise httpcore.ReadError
+        return b""
+
+    @property
+    def readable(self) -> bool:
+        """Say whether there is something to read, the end included."""
+        return bool(self._sent) or self._closing
+
+    def hang_up(self) -> None:
+        """Leave, as a client."""
+        self._lose()
+
+    def _lose(self) -> None:
+        if not self._closing:
+            self._closing = True
+            self._news.set()
+            self._loop.call_soon(self._protocol.connection_lost, None, context=self._context)

@@ -1,0 +1,41 @@
+"""A small production, whatever it is made of, as tests want it."""
+
+from abc import abstractmethod
+from dataclasses import dataclass
+
+from steps.support.gateways import migration
+from steps.support.gateways.database import Value
+from steps.support.standin.trial import READING, ROOT, AnyTrial, Ending, Event, Reaction, State
+
+__all__ = [
+    "BUILT_IN", "FAILING", "LOST", "READING", "ROOT", "AnyProduction", "Ending", "Event", "Reaction", "State", "contents",
+]  # fmt: skip
+
+PAGE = 4000  # rows
+LOST = "!committed_at"  # an expectation that holds before the migration and fails after it
+FAILING, BUILT_IN = READING.replace('`200`"]', f'`200`", "{LOST}"]'), ""
+
+
+@dataclass
+class AnyProduction(AnyTrial):
+    """What others may do to it, too."""
+
+    @abstractmethod
+    async def overtake(self) -> None:
+        """Have somebody push an empty commit on top of what is to be released."""
+
+
+async def contents(production: AnyTrial) -> tuple[str, dict[str, list[tuple[Value, ...]]]]:
+    """Read the schema and all rows by asking for them."""
+    tables = [str(name) for (name,) in await production.sql(migration.TABLES)]
+    rows = {table: await _rows(production, table) for table in [*tables, "sqlite_sequence"]}
+    own = [row for row in rows["sqlite_sequence"] if not str(row[0]).startswith("_orchestrate_")]
+    return str((await production.sql(migration.SCHEMA))[0][0]), {**rows, "sqlite_sequence": own}
+
+
+async def _rows(production: AnyTrial, table: str) -> list[tuple[Value, ...]]:
+    """Read a whole table, in pages that a server can answer."""
+    rows: list[tuple[Value, ...]] = []
+    while page := await production.sql(f'SELECT * FROM "{table}" ORDER BY 1 LIMIT {PAGE} OFFSET {len(rows)}'):
+        rows += page
+    return rows

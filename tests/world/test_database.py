@@ -1,0 +1,110 @@
+"""The database in memory: how it breaks, held against a real server behind its proxy, and how it is put back."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import aclosing, asynccontextmanager, closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from steps.support.gateways.database import Database, Statement
+from steps.support.gateways.transport import connect
+from steps.support.problem import Problem
+from steps.support.standin import sqld
+from steps.support.standin.faults import Faults, Kind
+from steps.support.standin.proxy import Proxy
+from steps.support.standin.servers import serve
+from tests.world.database import MemoryDatabase, MemoryStore
+
+pytestmark = pytest.mark.anyio
+
+INSERT = Statement("INSERT INTO t (v) VALUES (1)")
+COUNT = Statement("SELECT count(*) FROM t")
+
+
+@dataclass(frozen=True)
+class Ways:
+    """The way that a run goes, which can be broken, and the one that is always well."""
+
+    run: Database
+    site: Database
+    faults: Faults
+
+
+@asynccontextmanager
+async def _to_server(binary: Path, folder: Path) -> AsyncIterator[Ways]:
+    faults = Faults()
+    async with sqld.serve(binary, folder) as direct, serve(Proxy(direct, faults).application()) as url:
+        async with aclosing(connect(url, None)) as run, aclosing(connect(direct, None)) as site:
+            yield Ways(run, site, faults)
+
+
+@asynccontextmanager
+async def _to_memory(*_: Path) -> AsyncIterator[Ways]:
+    faults = Faults()
+    with closing(MemoryStore()) as store:
+        yield Ways(MemoryDatabase(store, faults), MemoryDatabase(store), faults)
+
+
+@pytest.fixture(params=[_to_server, _to_memory], ids=["server", "memory"])
+async def ways(request: pytest.FixtureRequest, sqld_binary: Path, tmp_path: Path) -> AsyncIterator[Ways]:
+    """Give the ways to each, with an empty table there."""
+    async with request.param(sqld_binary, tmp_path) as made:
+        await made.site.query(Statement("CREATE TABLE t (v)"))
+        yield made
+
+
+async def _met(deed: Awaitable[object]) -> str:
+    try:
+        async with asyncio.timeout(0.5):
+            await deed
+    except (Problem, TimeoutError) as error:
+        return type(error).__name__
+    return "done"
+
+
+@pytest.mark.parametrize(
+    ("step", "kind", "read", "written", "changed"),
+    [
+        ("turso_migration", "fail", "Unknown", "Unknown", 0),
+        ("turso_migration", "hang", "TimeoutError", "TimeoutError", 0),
+        ("turso_migration", "lost", "done", "Unknown", 1),
+        ("verification_query", "fail", "Unknown", "Unknown", 0),
+        ("verification_query", "hang", "TimeoutError", "TimeoutError", 0),
+        ("verification_query", "lost", "Unknown", "Unknown", 1),
+        ("git_push", "fail", "done", "done", 1),
+    ],
+)
+async def test_a_way_that_is_broken(ways: Ways, step: str, kind: Kind, read: str, written: str, changed: int) -> None:
+    """A run's way says no, never answers, or loses answers; the site's is well all the while, and sees what was done."""
+    ways.faults.arm(step, kind)
+    assert await _met(ways.run.query(COUNT)) == read
+    assert await _met(ways.run.parse([COUNT])) == read
+    assert await _met(ways.run.transaction([INSERT])) == written
+    assert (await ways.site.query(COUNT)).scalar == changed
+    ways.faults.disarm()
+    assert (await ways.run.query(COUNT)).scalar == changed
+
+
+async def test_all_of_it_is_put_back() -> None:
+    """What was taken down comes back as it was, and foreign keys are minded as before."""
+    with closing(MemoryStore()) as store:
+        database = MemoryDatabase(store)
+        await database.query(Statement("CREATE TABLE t (v)"))
+        before = store.snapshot()
+        await database.transaction([INSERT, Statement("CREATE TABLE u (v)")])
+        store.restore(before)
+        assert (await database.query(Statement("SELECT group_concat(name) FROM sqlite_schema"))).scalar == "t"
+        assert (await database.query(COUNT)).scalar == 0
+        assert (await database.query(Statement("SELECT foreign_keys FROM pragma_foreign_keys"))).scalar == 1
+
+
+async def test_it_tells_the_time_that_it_is_told() -> None:
+    """Its own clock is whatever the store was made with, in defaults of columns, too."""
+    with closing(MemoryStore(lambda: 1234.9)) as store:
+        database = MemoryDatabase(store)
+        await database.query(Statement("CREATE TABLE t (v, at INTEGER DEFAULT (unixepoch()))"))
+        await database.query(INSERT)
+        rows = await database.query(Statement("SELECT at, unixepoch(), datetime(at, 'unixepoch') FROM t"))
+        assert rows.values == ((1234, 1234, "1970-01-01 00:20:34"),)

@@ -1,0 +1,137 @@
+"""Git in memory, held against real git and a real remote over HTTP: whatever a run does, it meets the same on both."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from steps.support.gateways.answers import NotSent, Rejected, Unknown
+from steps.support.gateways.git import Git
+from steps.support.problem import Problem
+from steps.support.standin import app, git_remote
+from steps.support.standin.faults import Faults, Kind
+from steps.support.standin.git_remote import GitRemote
+from steps.support.standin.servers import serve
+from steps.support.standin.site import CONTRACT
+from tests.world.git import MAIN, Checkout, History, MemoryGit, MemoryRemote
+
+pytestmark = pytest.mark.anyio
+
+NEXT = "The code that is to be released"
+
+
+@dataclass(frozen=True)
+class Desk:
+    """A checkout that is one commit ahead of its remote, and what the remote told of pushes."""
+
+    git: Git
+    faults: Faults
+    told: list[tuple[str, str, str]]
+    show: Callable[[str, str], Awaitable[str]]
+
+
+@asynccontextmanager
+async def _of_git(folder: Path) -> AsyncIterator[Desk]:
+    faults, told = Faults(), list[tuple[str, str, str]]()
+    bare = await git_remote.create(folder / "remote.git")
+    await app.create(folder / "app", bare, "old", "new")
+    remote = GitRemote(bare, faults, lambda *push: told.append(push))
+    async with serve(await remote.application()) as url:
+        await app.point(folder / "app", f"{url}/remote.git")
+        yield Desk(Git(folder / "app", "origin", MAIN), faults, told, remote.show)
+
+
+@asynccontextmanager
+async def _of_memory(folder: Path) -> AsyncIterator[Desk]:
+    faults, told, history = Faults(), list[tuple[str, str, str]](), History()
+    live = history.commit(history.stored({CONTRACT: "old"}), None, app.LIVE)
+    head = history.commit(history.stored({CONTRACT: "new"}), live, NEXT)
+    remote = MemoryRemote(history, live, faults, lambda *push: told.append(push))
+    yield Desk(MemoryGit(folder, "origin", MAIN, Checkout(head, {live, head}), remote), faults, told, remote.show)
+
+
+@pytest.fixture(params=[_of_git, _of_memory], ids=["git", "memory"])
+async def desk(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Desk]:
+    """Give each in turn."""
+    async with request.param(tmp_path) as made:
+        yield made
+
+
+async def test_a_push_and_the_way_back(desk: Desk) -> None:
+    """What is ahead is seen, arrives and is told of once; the commit that puts the files back follows it."""
+    git = desk.git
+    head, before = await git.head(), await git.fetch()
+    assert (await git.branch_checked_out(), await git.uncommitted()) == (MAIN, ())
+    assert [each.subject for each in await git.commits(before, head)] == [NEXT]
+    assert [await git.is_ancestor(*pair) for pair in ((before, head), (head, before), (head, head))] == [
+        True,
+        False,
+        True,
+    ]
+    await git.push(head, rehearse=True)
+    assert (await git.remote_head(), desk.told) == (before, [])
+    await git.push(head)
+    await git.push(head)
+    restoring = await git.commit_tree(await git.tree(before), head, "Put back\n\nIt did not end well.")
+    await git.push(restoring, hooks=False)
+    assert await git.remote_head() == await git.fetch() == restoring
+    assert await git.tree(restoring) == await git.tree(before) != await git.tree(head)
+    assert desk.told == [(head, MAIN, NEXT), (restoring, MAIN, "Put back")]
+    assert [await desk.show(sha, CONTRACT) for sha in (before, head, restoring)] == ["old", "new", "old"]
+
+
+async def test_nothing_is_forced(desk: Desk) -> None:
+    """Who would move the branch back is refused, in rehearsal too, and nobody is told."""
+    head, before = await desk.git.head(), await desk.git.fetch()
+    beside = await desk.git.commit_tree(await desk.git.tree(head), before, "beside")
+    await desk.git.push(head)
+    for rehearse in (True, False):
+        with pytest.raises(Rejected):
+            await desk.git.push(beside, rehearse=rehearse)
+    assert (await desk.git.remote_head(), len(desk.told)) == (head, 1)
+
+
+async def test_what_is_not_here_is_not_known(desk: Desk) -> None:
+    """A commit that was never fetched is trouble on this side."""
+    with pytest.raises(Problem) as trouble:
+        await desk.git.tree("f" * 40)
+    assert not isinstance(trouble.value, Rejected | NotSent | Unknown)
+
+
+async def _met(deed: Awaitable[object]) -> str:
+    try:
+        async with asyncio.timeout(1):
+            await deed
+    except (Problem, TimeoutError) as error:
+        return type(error).__name__
+    return "done"
+
+
+@pytest.mark.parametrize(
+    ("kind", "asked", "rehearsed", "pushed", "moved"),
+    [
+        ("fail", "Rejected", "Rejected", "Rejected", False),
+        ("hang", "TimeoutError", "TimeoutError", "TimeoutError", False),
+        ("lost", "done", "done", "Unknown", True),
+    ],
+)
+async def test_a_remote_that_is_broken(
+    desk: Desk,
+    kind: Kind,
+    asked: str,
+    rehearsed: str,
+    pushed: str,
+    moved: bool,  # noqa: FBT001 - a column
+) -> None:
+    """A remote says no, never answers, or loses the answer to what it did; then it is well again."""
+    head, before = await desk.git.head(), await desk.git.fetch()
+    desk.faults.arm("git_push", kind)
+    assert await _met(desk.git.remote_head()) == await _met(desk.git.fetch()) == asked
+    assert await _met(desk.git.push(head, rehearse=True)) == rehearsed
+    assert await _met(desk.git.push(head)) == pushed
+    desk.faults.disarm()
+    assert await desk.git.remote_head() == (head if moved else before)
+    assert bool(desk.told) == moved

@@ -1,0 +1,140 @@
+"""A whole small production in one process and on a clock that jumps, and the tool run in it as a coroutine.
+
+The tool, the stand-ins of platform and site, and HTTP between them are the real ones. In place of git, the database
+and the sockets there is memory; the proof of the change is made beforehand, once.
+"""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, closing, contextmanager
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import httpx
+
+import orchestrate
+from steps.support.gateways.http import client_for
+from steps.support.proof.proof import Proof
+from steps.support.sql_folder import DatabaseChange, read_change
+from steps.support.standin import app, vercel_api
+from steps.support.standin.faults import Faults
+from steps.support.standin.site import CONTRACT, Site
+from steps.support.standin.vercel import Platform
+from steps.support.standin.vercel_hosts import routed
+from steps.support.standin.world import HOST, TOKEN, World
+from tests.world.clock import Wall, telling
+from tests.world.database import MemoryDatabase, MemoryStore
+from tests.world.git import Checkout, History, MemoryGit, MemoryRemote
+from tests.world.network import Network
+from tests.world.production import ROOT, AnyProduction, Ending, Reaction, State, contents
+from tests.world.watching import listening, reacting
+
+DATABASE_URL = "http://database.example"  # what a configuration says; nobody asks there
+
+
+@dataclass
+class VirtualProduction(AnyProduction):
+    """One of memory, and the tool as a coroutine."""
+
+    network: Network = field(kw_only=True)
+    store: MemoryStore = field(kw_only=True)
+    checkout: Checkout = field(kw_only=True)
+    remote: MemoryRemote = field(kw_only=True)
+    proof: Proof = field(kw_only=True)
+
+    async def release(self, *words: str, react: Reaction | None = None, **extra: str) -> Ending:
+        """Run the tool with --prod to its end; `react` is told of each event as it is printed."""
+        options = orchestrate.parse(["--prod", "--yes", "--json", "--config", str(self.configure(**extra)), *words])
+        with listening(self.folder) as heard, reacting(react) as reactions, self._in_place():
+            code = await asyncio.ensure_future(orchestrate.work(options))
+        await asyncio.gather(*reactions)
+        return Ending(code, heard.events, self.report_of(heard.events), heard.said)
+
+    async def state(self) -> State:
+        """Read everything that must come back."""
+        return State(*await contents(self), self.world.platform.served, await self.tree())
+
+    async def head(self) -> str:
+        """Give the commit that is to be released."""
+        return self.checkout.head
+
+    async def tree(self) -> str:
+        """Give the id of the files that the remote has on main."""
+        return self.remote.history.commits[self.remote.tip].tree
+
+    async def overtake(self) -> None:
+        """Have somebody push an empty commit on top of what is to be released."""
+        history, head = self.remote.history, self.checkout.head
+        self.remote.take(history.commit(history.commits[head].tree, head, "other"))
+
+    def visitor(self, **headers: str) -> httpx.AsyncClient:
+        """Open a client that asks the site as a visitor does."""
+        return httpx.AsyncClient(base_url=self.world.site_url, headers=headers, transport=self.network.transport())
+
+    @contextmanager
+    def _in_place(self) -> Iterator[None]:
+        """Have the tool find this production where it looks for the real one."""
+        database = MemoryDatabase(self.store, self.faults)
+        doubles: dict[str, Any] = {
+            "client_for": lambda address, **how: client_for(address, transport=self.network.transport(), **how),
+            "connect": lambda _url, _token: database,
+            "Git": lambda here, remote, branch: MemoryGit(here, remote, branch, self.checkout, self.remote),
+        }
+        with (
+            patch.multiple("steps.support.production", **doubles),
+            patch("steps.support.proving.prove", self._proved),
+            patch("steps.support.release.read_change", _read),
+            patch("os.fsync", lambda _: None),  # it is for a power that fails, and a good part of a run
+            patch.dict(os.environ, self.environment, clear=True),
+        ):
+            yield
+
+    async def _proved(self, *_: object) -> Proof:
+        return self.proof
+
+
+@asynccontextmanager
+async def virtual_production(folder: Path, sample: bytes, proof: Proof) -> AsyncIterator[VirtualProduction]:
+    """Make a production in memory on a snapshot of its database; one release waits in the checkout."""
+    network, faults, wall = Network(), Faults(), Wall()
+    with telling(wall), closing(MemoryStore(wall)) as store:
+        store.restore(sample)
+        database, platform = MemoryDatabase(store), Platform(HOST, faults, TOKEN)
+        checkout, remote = _history(faults, platform)
+        keys = {"auth_token": TOKEN, "cron_secret": TOKEN}
+        site = Site(platform.live_sha, lambda sha: remote.show(sha, CONTRACT), database, faults, **keys)
+        async with AsyncExitStack() as stack:
+            api_url = await stack.enter_async_context(network.serve(vercel_api.application(platform)))
+            site_url = await stack.enter_async_context(network.serve(site.application(routed(platform))))
+            places = folder, folder / "remote.git"
+            world = World(*places, platform, None, database, DATABASE_URL, api_url, site, site_url)
+            yield VirtualProduction(
+                world, faults, folder, network=network, store=store, checkout=checkout, remote=remote, proof=proof
+            )
+
+
+def _read(folder: Path) -> DatabaseChange:
+    """Read the SQL folder, which many runs share; again where one of its files is not what it was."""
+    return _read_as_of(folder, tuple(path.stat().st_mtime_ns for path in sorted(folder.rglob("*.sql"))))
+
+
+@lru_cache(maxsize=8)
+def _read_as_of(folder: Path, _times: tuple[int, ...]) -> DatabaseChange:
+    return read_change(folder)
+
+
+def _history(faults: Faults, platform: Platform) -> tuple[Checkout, MemoryRemote]:
+    """Make the app's commits; the older one is live, the newer one waits to be released."""
+    history = History()
+    old, new = (
+        history.stored({CONTRACT: (ROOT / "sql" / "contract" / name).read_text(encoding="utf-8")})
+        for name in ("old.sql", "new.sql")
+    )
+    live = history.commit(old, None, app.LIVE)
+    head = history.commit(new, live, "The code that is to be released")
+    platform.deployed(live, "main", app.LIVE)
+    return Checkout(head, {live, head}), MemoryRemote(history, live, faults, platform.pushed)
