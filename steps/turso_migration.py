@@ -12,10 +12,11 @@ from steps.support.engine.step import Change, Done, Failed, Refused
 from steps.support.gateways import ledger
 from steps.support.gateways.answers import NotSent, Rejected, Unknown
 from steps.support.gateways.database import Statement
+from steps.support.gateways.git import Git
 from steps.support.gateways.ledger import Attempt
 from steps.support.gateways.turso import Turso
-from steps.support.gateways.vercel import Vercel
 from steps.support.looking import looked
+from steps.support.problem import Problem
 from steps.support.proof.proof import UNKNOWN, Proof
 from steps.support.proving import refuse_applied, refuse_unparsable
 from steps.support.release import Release
@@ -112,7 +113,8 @@ class TursoMigration(Change[Seen]):
         marker = await insist(lambda: stage.turso.fence(self.release.run, self.release.change.name))
         if marker["state"] == ledger.FENCED:
             return Done("nothing of it is in the database, and nothing of it can come any more")
-        await _refuse_foreign_code(stage.vercel, seen)
+        if marker["state"] == ledger.APPLIED:
+            await _refuse_foreign_code(stage, seen)
         await insist(lambda: roll_back(stage.turso, marker, self.release.run), patience=None)
         waiting = await kept(stage.turso, marker)
         shown = "".join(f"; {name}: {len(rows)}" for name, rows in waiting.items())
@@ -152,17 +154,26 @@ def _but(proof: Proof) -> str:
     return f"; not shown for {', '.join(proof.unshown)}: writes.sql writes nothing there" if proof.unshown else ""
 
 
-async def _refuse_foreign_code(vercel: Vercel, seen: Seen) -> None:
+async def _refuse_foreign_code(stage: Stage, seen: Seen) -> None:
     """Raise Failed where code is live that is neither this run's nor the one before: nobody tried it on the old schema.
 
     Where the platform does not answer in a moment, it is taken that there is none.
     """
+    live, sha = seen.deployment, seen.commit
     with suppress(TimeoutError, NotSent, Rejected, Unknown):
         async with asyncio.timeout(MOMENT):
-            live = await vercel.served()
-            if live and live != seen.deployment and (sha := (await vercel.deployment(live)).sha) != seen.release:
-                cause = f"{live} of {sha[:8]} is live, which is neither this run's nor the one before"
-                raise Failed("rolling back", "the schema", cause, "Settle with them what is to be live.")
+            live = await stage.vercel.served() or live
+            sha = (await stage.vercel.deployment(live)).sha
+    if sha not in (seen.commit, seen.release) and not await _has_files_of(stage.git, sha, seen.commit):
+        cause = f"{live} of {sha[:8]} is live, which is neither this run's nor the one before"
+        raise Failed("rolling back", "the schema", cause, "Settle with them what is to be live.")
+
+
+async def _has_files_of(git: Git, sha: str, other: str) -> bool:
+    """Say whether two commits are the same code; no where one is not known here."""
+    with suppress(Problem):
+        return await git.tree(sha) == await git.tree(other)
+    return False
 
 
 async def _situation(stage: Stage) -> tuple[str, str, str, str]:
