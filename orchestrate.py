@@ -10,7 +10,7 @@ from typing import Any
 
 FAIL_HELP = """with --dry-run: break that step. STEP: git_push, vercel_deployment, activation, turso_migration,
 verification_query or health_checks. KIND: fail (it says no; the default), hang (it never answers), lost (it does its
-work and the answer is lost)"""
+work and the answer is lost), cut (the connection is reset, and nothing done), drip (a byte at a time) or garbage"""
 
 
 def parse(words: Sequence[str]) -> Namespace:
@@ -35,8 +35,9 @@ def parse(words: Sequence[str]) -> Namespace:
     parser.add_argument("--yes", action="store_true", help="do not ask")
     parser.add_argument("--json", action="store_true", help="journal events on stdout, one JSON object a line")
     parser.add_argument("--verbose", action="store_true", help="show tracebacks")
+    parser.add_argument("--fail", metavar="STEP[:KIND]", help=FAIL_HELP)
     parser.add_argument(
-        "--fail", metavar="STEP[:KIND]", help="with --dry-run: break that step; KIND is fail, hang or lost"
+        "--drill", action="store_true", help="with --dry-run: every step broken in every way, held against a table"
     )
     parser.add_argument("--staged", action="store_true", help="with --dry-run: builds wait for their activation")
     parser.add_argument(
@@ -45,8 +46,10 @@ def parse(words: Sequence[str]) -> Namespace:
     options = parser.parse_args(words)
     if not (options.prod or options.dry_run):
         parser.error("say --prod, or --dry-run to rehearse")
-    if options.prod and (options.fail or options.staged or options.copy):
-        parser.error("--fail, --staged and --copy are for --dry-run on the stand-ins")
+    if options.prod and (options.fail or options.staged or options.copy or options.drill):
+        parser.error("--fail, --staged, --copy and --drill are for --dry-run on the stand-ins")
+    if options.drill and (options.fail or options.staged or options.copy):
+        parser.error("--drill goes through all faults on its own worlds: leave --fail, --staged and --copy out")
     settling = [options.rollback, options.accept, options.unlock]
     if (several := len(settling) - settling.count(None)) and (not options.prod or options.dry_run or several > 1):
         parser.error("--rollback, --accept and --unlock are for --prod, one at a time, and without --dry-run")
@@ -163,7 +166,7 @@ def begun_with(step: Step[Any], steps: Plan) -> list[Change[Any]]:
 def work(options: Namespace) -> Coroutine[Any, Any, int]:
     """Give what the command line asks for; it ends with the exit code."""
     if options.dry_run and not options.prod:
-        return rehearsed(options)
+        return drilled(options) if options.drill else rehearsed(options)
     settles = (options.rollback, options.accept, options.unlock) != (None, None, None)
     return settled_before(options) if settles else released(options)
 
@@ -219,6 +222,16 @@ async def rehearsed(options: Namespace) -> int:
         return code or NEEDS_HUMAN
     sys.stderr.write("orchestrate: both rehearsals went as they should: one arrived, one was put back\n")
     return 0
+
+
+async def drilled(options: Namespace) -> int:
+    """Break every step in every way on the stand-ins; 1 where what comes of it is not what is to come of it."""
+    from steps.support.standin import drill, sqld  # noqa: PLC0415 - production needs no stand-in
+
+    settings = load(options.config)
+    if not (binary := sqld.find(settings.rehearsal.sqld)):
+        raise Refused("drilling", "the database", "only the real server can be broken", f"Fetch it: {sqld.FETCH}")
+    return int(not await drill.run(settings.sql, binary, print))
 
 
 async def rehearse(options: Namespace, broken: str | None) -> int:

@@ -79,33 +79,6 @@ async def test_the_answer_to_the_rollback_is_lost(production: Production, when: 
     assert await production.state() == before
 
 
-@pytest.mark.parametrize("kind", ["fail", "hang", "lost"])
-@pytest.mark.parametrize(
-    "step", ["git_push", "vercel_deployment", "activation", "turso_migration", "verification_query", "health_checks"]
-)
-@pytest.mark.parametrize("staged", [False, True], ids=["auto-assign", "staged"])
-async def test_a_step_whose_world_breaks(production: Production, step: str, kind: str, staged: bool) -> None:  # noqa: FBT001 - a column of the table
-    """Whatever breaks while a step runs, the release arrives or everything is back, within the budget, and it says which."""
-    production.world.platform.auto_assign = not staged
-    before = await production.state()
-
-    async def react(event: Event) -> None:
-        if event["event"] == "begun" and event["step"] == step:
-            production.faults.arm(step, kind)  # type: ignore[arg-type]  # one of its own words
-        if event["event"] == "turned_back":
-            production.faults.disarm()
-
-    ending = await production.release(react=react, limits=SHORT, budget="total = 40\nreserve = 20")
-    assert ending.report["budget"]["used_seconds"] < 40
-    if ending.code == 0:
-        assert kind == "lost"
-        return
-    assert ending.report["verdict"] == ("refused" if (step, kind) == ("git_push", "fail") else "rolled_back"), (
-        ending.report
-    )
-    assert await production.state() == before
-
-
 async def test_a_database_that_is_gone_for_good_needs_a_human(production: Production) -> None:
     """Where nobody can say what the database holds, the new code, which reads both schemas, stays live; exit code 4."""
 

@@ -10,19 +10,20 @@ import signal
 import sqlite3
 import tomllib
 from asyncio.subprocess import Process
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 from pathlib import Path
 from shutil import copyfile
 from tempfile import TemporaryDirectory
-from typing import Any, cast
+from typing import cast
 
 from steps.support.sql_folder import split
 from steps.support.standin.faults import Faults, Kind
-from steps.support.standin.trial import READING, Ending, Event, Trial
+from steps.support.standin.trial import READING, ROOT, Ending, Event, Trial
 from steps.support.standin.world import world
 
+DRILLS = ROOT / "tests" / "drills"
 STEPS = ("git_push", "vercel_deployment", "activation", "turso_migration", "verification_query", "health_checks")
 LIMIT = 3.0  # seconds for each step, unless the drill gives more; and all below
 BUDGET = "total = 60\nreserve = 20"
@@ -184,24 +185,43 @@ def _fill(journal: Path, process: Process) -> None:
     resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (journal.stat().st_size, most))
 
 
-async def table(drills: Sequence[Drill], sql: Path, binary: Path, told: Any) -> bool:
-    """Run every row, four abreast, and tell of each as it ends; gives whether all went as they are to."""
+async def run(sql: Path, binary: Path, tell: Callable[[str], object]) -> bool:
+    """Run every row, four abreast, and tell of each, in their order; gives whether all went as they are to."""
     turns = asyncio.Semaphore(ABREAST)
-    async with sampled(sql) as sample:
-        running = [asyncio.ensure_future(_row(row, sql, sample, binary, turns)) for row in rows(drills)]
-        try:
-            right = [told(*await each) for each in running]
-        finally:
-            for each in running:
-                each.cancel()
-    return all(right)
+    async with sampled(sql) as sample, asyncio.TaskGroup() as group:
+        running = [(row, group.create_task(_timed(row, sql, sample, binary, turns))) for row in rows(read(DRILLS))]
+        return all([_told(row, await each, tell) for row, each in running])
 
 
-async def _row(
+async def _timed(
     row: Row, sql: Path, sample: Path, binary: Path, turns: asyncio.Semaphore
-) -> tuple[Row, Outcome, str, float]:
+) -> tuple[Outcome, str, float]:
     async with turns:
         began = asyncio.get_running_loop().time()
         with TemporaryDirectory(prefix="orchestrate-drill-") as folder:
             outcome, said = await drilled(row, sql, sample, binary, Path(folder))
-        return row, outcome, said, asyncio.get_running_loop().time() - began
+        return outcome, said, asyncio.get_running_loop().time() - began
+
+
+def _told(row: Row, found: tuple[Outcome, str, float], tell: Callable[[str], object]) -> bool:
+    """Tell of one row; gives whether it went as it is to."""
+    (drill, step), (outcome, said, seconds) = row, found
+    expected = drill.expected[step]
+    tell(f"{'ok' if outcome == expected else 'WRONG':<6}{step:<19}{drill.name:<17}{seconds:5.1f} s  {outcome}")
+    if outcome != expected:
+        tell(f"      expected: {expected}; it said: {said}")
+    return outcome == expected
+
+
+def markdown(drills: Sequence[Drill]) -> str:
+    """Give what is expected as a table: a line a fault, a column a step."""
+    lines = [["fault", *(f"`{step}`" for step in STEPS)], ["---"] * (len(STEPS) + 1)]
+    for drill in drills:
+        cells = (drill.expected.get(step) for step in STEPS)
+        lines.append([drill.says, *(_cell(expected) if expected else "-" for expected in cells)])
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _cell(expected: Outcome) -> str:
+    codes = ", ".join("killed" if code < 0 else str(code) for code in expected.codes)
+    return f"{codes}: {expected.verdict}"

@@ -1,0 +1,249 @@
+"""Runs of before: put back from their journal or from the marker row, regretted, accepted, unlocked; or refused."""
+
+import asyncio
+import json
+import shutil
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.release.conftest import Ending, Event, Production
+
+pytestmark = pytest.mark.anyio
+
+
+async def _killed(production: Production, at: str, step: str) -> str:
+    """Release, and kill the process at that event of that step; gives the run."""
+    config, events = production.configure(), list[Event]()
+    async with production.started("--prod", "--yes", "--json", "--config", str(config)) as process:
+
+        async def react(event: Event) -> None:
+            events.append(event)
+            if (event["event"], event.get("step")) == (at, step):
+                process.send_signal(signal.SIGKILL)
+
+        await production.watched(process, react)
+    return str(events[0]["run"])
+
+
+def _journal(production: Production, run: str) -> Path:
+    return production.folder / "runs" / run / "journal.jsonl"
+
+
+def _undone(ending: Ending) -> dict[str, str]:
+    return ending.steps("undo")
+
+
+async def _marker(production: Production, run: str) -> Any:
+    rows = await production.sql(f"SELECT state, accepted_at FROM _orchestrate_migrations WHERE attempt = '{run}'")
+    return rows[0] if rows else None
+
+
+async def test_nothing_is_released_on_top_of_a_run_that_was_cut_off(production: Production) -> None:
+    """A release, and a look, are refused until the run is settled; the refusal names the exact command, which works."""
+    before = await production.state()
+    run = await _killed(production, "done", "turso_migration")
+    refused, looked = await production.release(), await production.release("--dry-run")
+    assert (refused.code, looked.code) == (3, 3)
+    command = f"python orchestrate.py --prod --config {production.folder / 'orchestrate.toml'} --rollback {run}"
+    assert command in refused.report["next_action"]
+    restored = await production.release(*command.split()[-2:])
+    assert (restored.code, restored.report["verdict"], restored.report["of"]) == (0, "rolled_back", run)
+    assert await production.state() == before
+    assert (await production.release("--rollback")).report["undo"] == []
+
+
+async def test_what_was_written_since_stays(production: Production) -> None:
+    """Rows that the app wrote on the new schema of a run that was cut off are there after it is put back."""
+    await _killed(production, "begun", "health_checks")
+    await production.sql("INSERT INTO readings SELECT 900000, 1, inverter_time + 86400, received_time + 86400, delay_seconds,"
+                         " solar_w, solar_local_w, solar_remote_w, load_w, battery_w, grid_w, battery_soc, fault_code,"
+                         " fault_timestamp, generator_status, solar_kwh_total, load_kwh_total, battery_in_kwh_total,"
+                         " battery_out_kwh_total, grid_in_kwh_total, grid_out_kwh_total, created_at"
+                         " FROM readings WHERE system_id = 1 ORDER BY id DESC LIMIT 1")  # fmt: skip
+    assert (await production.release("--rollback")).code == 0
+    assert await production.sql("SELECT count(*) FROM readings WHERE id = 900000") == [(1,)]
+
+
+async def test_a_rollback_that_was_killed_is_run_again(production: Production) -> None:
+    """Going back may be cut off at any step: the next one does what is left, and nothing twice."""
+    before = await production.state()
+    run = await _killed(production, "begun", "health_checks")
+    for step in ("turso_migration", "vercel_deployment", "git_push"):
+        config = production.configure()
+        async with production.started("--prod", "--yes", "--json", "--config", str(config), "--rollback") as process:
+
+            async def react(event: Event, step: str = step) -> None:
+                if (event["event"], event.get("step")) == ("undo_done", step):
+                    process.send_signal(signal.SIGKILL)
+
+            await production.watched(process, react)
+    ending = await production.release("--rollback", run)
+    assert (ending.code, set(_undone(ending).values())) == (0, {"done"}), ending.report
+    assert await production.state() == before
+    assert await production.git("rev-list", "--count", "main") == "3"  # before, ours, and one that restores
+
+
+async def test_a_torn_journal_is_enough(production: Production) -> None:
+    """A line that a power cut tore is left out, and said; what it announced was not begun."""
+    before = await production.state()
+    run = await _killed(production, "done", "activation")
+    with _journal(production, run).open("ab") as journal:
+        journal.write(b'{"event": "begun", "step": "turso_mig')
+    ending = await production.release("--rollback")
+    assert ending.code == 0, ending.report
+    assert any("1 lines of its journal cannot be read" in text for text in ending.report["warnings"])
+    assert await production.state() == before
+
+
+async def test_a_run_that_is_alive_is_left_alone(production: Production) -> None:
+    """While a run's process lives nobody puts it back: its journal is locked."""
+    refusals: list[Ending] = []
+
+    async def react(event: Event) -> None:
+        if (event["event"], event.get("step")) == ("begun", "vercel_deployment"):
+            refusals.append(await production.release("--rollback", event["run"]))
+
+    production.world.platform.build_seconds = 6.0
+    assert (await production.release(react=react)).code == 0
+    assert refusals[0].code == 3
+    assert "its process is alive" in refusals[0].report["cause"]
+
+
+async def test_a_release_that_is_regretted(production: Production) -> None:
+    """A run that arrived is rehearsed backwards on a copy and put back; that copy stays as a backup."""
+    before = await production.state()
+    run = (await production.release()).report["run_id"]
+    ending = await production.release("--rollback")
+    assert (ending.code, ending.report["verdict"], ending.report["of"]) == (0, "rolled_back", run), ending.report
+    assert await production.state() == before
+    assert (production.folder / "runs" / ending.report["run_id"] / "backup.sql.gz").is_file()
+    assert not (production.folder / "runs" / ending.report["run_id"] / "rehearsal").exists()
+
+
+@pytest.mark.parametrize(
+    ("what", "words"),
+    [
+        ("push", ("main is at", "other")),
+        ("deployment", ("production is dpl_3",)),
+        ("index", ("other indexes than migrate.sql gave it",)),
+    ],
+)
+async def test_a_release_that_others_have_built_on(production: Production, what: str, words: tuple[str, ...]) -> None:
+    """Where somebody pushed, deployed or changed the schema since, putting back is refused and says what they did."""
+    await production.release()
+    if what == "push":
+        production.world.platform.auto_assign = False
+        await production.overtake()
+    elif what == "deployment":
+        production.world.platform.deployed("e" * 40, "main", "Somebody's")
+    else:
+        await production.sql("CREATE INDEX somebody ON user_systems (role)")
+    state = await production.state()
+    ending = await production.release("--rollback")
+    assert (ending.code, ending.report["verdict"]) == (3, "refused"), ending.report
+    for part in words:
+        assert part in ending.report["cause"]
+    assert await production.state() == state
+
+
+async def test_a_release_that_is_accepted(production: Production) -> None:
+    """What was kept for going back is dropped; then it cannot be put back any more, and that is said."""
+    run = (await production.release()).report["run_id"]
+    kept = "SELECT name FROM sqlite_schema WHERE name GLOB '_orchestrate_kept_*'"
+    assert await production.sql(kept)
+    accepted = await production.release("--accept")
+    assert (accepted.code, accepted.report["verdict"]) == (0, "accepted"), accepted.report
+    assert await production.sql(kept) == []
+    assert (await _marker(production, run))[1] is not None
+    ending = await production.release("--rollback", run)
+    assert ending.report["undo"] == []
+    assert "user_systems" in (await production.state()).schema
+
+
+async def test_a_change_that_is_not_there_cannot_be_accepted(production: Production) -> None:
+    """A run whose change was put back, or never came, has nothing that could stay."""
+    run = await _killed(production, "begun", "vercel_deployment")
+    ending = await production.release("--accept", run)
+    assert (ending.code, "not in the database" in ending.report["cause"]) == (3, True), ending.report
+
+
+async def test_a_run_that_was_cut_off_is_accepted(production: Production) -> None:
+    """Where everything had arrived but the end, the operator may keep it; the next release is not refused for it."""
+    run = await _killed(production, "done", "health_checks")
+    assert (await production.release("--accept", run)).code == 0
+    following = await production.release("--dry-run")
+    assert "it was cut off" not in str(following.report["cause"])
+
+
+async def test_a_lock_is_not_released_while_its_change_is_in_doubt(production: Production) -> None:
+    """While the change is in the database and nobody accepted it, --unlock is refused and names both ways out."""
+    run = await _killed(production, "done", "turso_migration")
+    ending = await production.release("--unlock", run)
+    assert ending.code == 3, ending.report
+    for way in (f"--rollback {run}", f"--accept {run}"):
+        assert way in ending.report["next_action"]
+
+
+async def test_the_lock_of_a_dead_run_is_released(production: Production) -> None:
+    """Nothing of the run can commit any more, what is left of it is named, and its lock is free."""
+    run = await _killed(production, "done", "git_push")
+    ending = await production.release("--unlock", run)
+    assert (ending.code, ending.report["verdict"]) == (0, "unlocked"), ending.report
+    assert any("main is at" in text for text in ending.report["warnings"])
+    assert (await _marker(production, run))[0] == "fenced"
+    assert await production.sql("SELECT count(*) FROM _orchestrate_lock WHERE expires_at > unixepoch()") == [(0,)]
+
+
+async def test_a_journal_that_is_lost(production: Production) -> None:
+    """On another machine the marker row tells what to put back, once the lease has ended; what is taken from now is said."""
+    before = await production.state()
+    run = await _killed(production, "begun", "health_checks")
+    shutil.rmtree(production.folder / "runs")
+    early = await production.release("--rollback", run)
+    assert (early.code, "it may be alive on" in early.report["cause"]) == (3, True), early.report
+    await production.sql("UPDATE _orchestrate_lock SET expires_at = 1")
+    ending = await production.release("--rollback", run)
+    assert ending.code == 0, ending.report
+    assert any("its journal is not here" in text for text in ending.report["warnings"])
+    assert await production.state() == before
+
+
+async def test_a_run_of_which_nothing_is_known(production: Production) -> None:
+    """Without journal and marker row nothing is touched; who held the lock last, and where, is said."""
+    run = await _killed(production, "done", "git_push")
+    shutil.rmtree(production.folder / "runs")
+    ending = await production.release("--rollback", run)
+    assert ending.code == 3, ending.report
+    for part in ("its journal is not here", f"run {run} of ", " on ", "since"):
+        assert part in ending.report["cause"]
+
+
+async def test_four_start_together(production: Production) -> None:
+    """Of four orchestrators exactly one releases; the others name the run that holds the lock, and touch nothing."""
+    production.world.platform.build_seconds = 4.0
+    endings = await asyncio.gather(*(production.release() for _ in range(4)))
+    codes = sorted(ending.code for ending in endings)
+    assert codes == [0, 3, 3, 3]
+    winner = next(ending.report["run_id"] for ending in endings if ending.code == 0)
+    for ending in endings:
+        assert ending.code == 0 or winner in ending.report["cause"], json.dumps(ending.report["cause"])
+
+
+async def test_a_run_that_slept_past_its_time_does_not_go_forward(production: Production) -> None:
+    """A process that was stopped beyond its forward time, and wakes, puts back what it had begun."""
+    before, config = await production.state(), production.configure(budget="total = 24\nreserve = 16")
+    async with production.started("--prod", "--yes", "--json", "--config", str(config)) as process:
+
+        async def react(event: Event) -> None:
+            if (event["event"], event.get("step")) == ("begun", "turso_migration"):
+                process.send_signal(signal.SIGSTOP)
+                await asyncio.sleep(10)
+                process.send_signal(signal.SIGCONT)
+
+        ending = await production.watched(process, react)
+    assert (ending.code, ending.report["verdict"]) == (1, "rolled_back"), ending.report
+    assert "health_checks" in [row["name"] for row in ending.report["steps"] if row["status"] == "not_begun"]
+    assert await production.state() == before
