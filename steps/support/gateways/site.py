@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from steps.support.gateways.answers import NotSent
-from steps.support.gateways.http import exchange
+from steps.support.gateways.http import exchange, json_of
 
 BYPASS = "x-vercel-protection-bypass"  # opens a protected deployment to whoever sends the project's secret
 LOOPBACK = {"127.0.0.1", "::1", "localhost"}
@@ -73,8 +73,8 @@ class Site:
 
 def _json(response: httpx.Response) -> Any:
     try:
-        return response.json()
-    except (ValueError, RecursionError):
+        return json_of(response.content)
+    except ValueError:
         return None
 
 

@@ -1,5 +1,6 @@
 """What Vercel's answers mean, read from whichever of their forms comes; what is not known is ignored."""
 
+import math
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -20,7 +21,7 @@ class Move:
     @classmethod
     def of(cls, body: dict[str, Any]) -> Self | None:
         """Read what the project calls its last alias request."""
-        kind, to, status = (body.get(key) or "" for key in ("type", "toDeploymentId", "jobStatus"))
+        kind, to, status = (_text(body.get(key)) for key in ("type", "toDeploymentId", "jobStatus"))
         return cls(kind, to, status) if to else None
 
 
@@ -42,7 +43,7 @@ class Project:
         on, move = body.get("autoAssignCustomDomains"), Move.of(body.get("lastAliasRequest") or {})
         on = on if isinstance(on, bool) else None
         crons = body["crons"].get("disabledAt") is None if body.get("crons") else None
-        return cls(body["id"], body["name"], on, production.get("id"), move, crons)
+        return cls(_named(body["id"]), _text(body["name"]), on, _text(production.get("id")) or None, move, crons)
 
     @property
     def moving_to(self) -> str | None:
@@ -83,22 +84,43 @@ class Deployment:
         """Read a list item or a single deployment: they spell the same things differently."""
         meta, source = row.get("meta") or {}, row.get("gitSource") or {}
         return cls(
-            row.get("uid") or row["id"],
-            row.get("projectId"),
-            meta.get("githubCommitSha") or source.get("sha") or meta.get("gitCommitSha") or "",
-            row.get("target"),
-            row.get("readyState") or row.get("state") or row.get("status") or "UNKNOWN",
-            row.get("url") or "",
-            row.get("errorMessage") or row.get("readyStateReason") or "",
-            row.get("createdAt") or row.get("created") or 0,
-            _seconds(row.get("buildingAt"), row.get("ready")),
+            _named(row.get("uid") or row["id"]),
+            _text(row.get("projectId")) or None,
+            _text(meta.get("githubCommitSha") or source.get("sha") or meta.get("gitCommitSha")),
+            _text(row.get("target")) or None,
+            _text(row.get("readyState") or row.get("state") or row.get("status")) or "UNKNOWN",
+            _text(row.get("url")),
+            _text(row.get("errorMessage") or row.get("readyStateReason")),
+            _number(row.get("createdAt") or row.get("created")),
+            _seconds(_number(row.get("buildingAt")), _number(row.get("ready"))),
             bool(row.get("isInConcurrentBuildsQueue") or row.get("isInSystemBuildsQueue")),
             bool(row.get("buildSkipped")),
-            (row.get("aliasError") or {}).get("message") or "",
+            _text((row.get("aliasError") or {}).get("message")),
         )
 
 
-def _seconds(begun: int | None, ended: int | None) -> float | None:
+def _text(value: Any) -> str:
+    """Read a text; none is an empty one. Raises TypeError for anything else."""
+    if not isinstance(value, str | None):
+        raise TypeError(f"{type(value).__name__} in place of a text")
+    return value or ""
+
+
+def _named(value: Any) -> str:
+    """Read a text that must be there. Raises TypeError where it is not."""
+    return _text(value or 0)
+
+
+def _number(value: Any) -> int:
+    """Read a number, whole or not; none is 0. Raises TypeError for anything else, ValueError for one without end."""
+    if not isinstance(value, int | float | None) or isinstance(value, bool):
+        raise TypeError(f"{type(value).__name__} in place of a number")
+    if not math.isfinite(value or 0):
+        raise ValueError(f"{value} in place of a number")
+    return int(value or 0)
+
+
+def _seconds(begun: int, ended: int) -> float | None:
     return (ended - begun) / 1000 if begun and ended else None
 
 
@@ -114,7 +136,7 @@ def rolling_release(body: Any) -> RollingRelease | None:
     row = body["rollingRelease"]
     if not row or row.get("state") != "ACTIVE":
         return None
-    return RollingRelease(row.get("queuedDeploymentId"))
+    return RollingRelease(_text(row.get("queuedDeploymentId")) or None)
 
 
 def deployments(body: Any) -> list[Deployment]:
@@ -125,25 +147,23 @@ def deployments(body: Any) -> list[Deployment]:
 def served_by(body: Any) -> str | None:
     """Read which deployment an alias serves: the two published descriptions of the answer disagree."""
     row = body[0] if isinstance(body, list) else body
-    identifier: str | None = row["deploymentId"]
-    return identifier
+    return _text(row["deploymentId"]) or None
 
 
 def log_lines(events: Any) -> list[str]:
     """Read a build's log; an event comes flat, or with its fields under `payload`."""
     texts = [event.get("text") or (event.get("payload") or {}).get("text") for event in events]
-    return [text for text in texts if text]
+    return [_text(text) for text in texts if text]
 
 
 def production_variables(body: Any) -> set[str]:
     """Read the names of the variables that production gets; what they hold is not looked at."""
-    return {row["key"] for row in body["envs"] if "production" in _targets(row)}
+    return {_text(row["key"]) for row in body["envs"] if "production" in _targets(row)}
 
 
 def next_page(body: Any) -> int | None:
     """Read where the next page begins; None on the last."""
-    following: int | None = (body.get("pagination") or {}).get("next")
-    return following
+    return _number((body.get("pagination") or {}).get("next")) or None
 
 
 def _targets(row: dict[str, Any]) -> list[str]:
