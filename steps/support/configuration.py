@@ -41,7 +41,7 @@ def load(config: Path | None) -> Settings:
     path = config or PROJECT / "pyproject.toml"
     table, base = _table(path), path.resolve().parent
     table = table if config else table.get("tool", {}).get("orchestrate", {})
-    mistakes = list(_unknown_variables())
+    mistakes = [*_unknown_variables(), *(_brought_along(table, base) if config else ())]
     try:
         settings = Settings(**{**table, "secrets": Secrets(_env_file=base / ".env")})
     except SettingsError as error:
@@ -50,9 +50,9 @@ def load(config: Path | None) -> Settings:
         raise Misconfigured([*mistakes, *map(_told, error.errors(include_url=False, include_input=False))]) from None
     if mistakes:
         raise Misconfigured(mistakes)
-    return settings.model_copy(
-        update={key: base / path for key in ("repository", "sql", "runs") if (path := getattr(settings, key))}
-    )
+    folders = {key: base / path for key in ("repository", "sql", "runs") if (path := getattr(settings, key))}
+    sqld = settings.rehearsal.sqld and base / settings.rehearsal.sqld
+    return settings.model_copy(update={**folders, "rehearsal": settings.rehearsal.model_copy(update={"sqld": sqld})})
 
 
 def for_production(settings: Settings) -> Settings:
@@ -148,6 +148,15 @@ def _table(path: Path) -> dict[str, Any]:
         raise Misconfigured([f"{path}: {error}"]) from None
     except tomllib.TOMLDecodeError as error:
         raise Misconfigured([f"{path} is not TOML: {error}"]) from None
+
+
+def _brought_along(table: dict[str, Any], base: Path) -> Iterator[str]:
+    """Refuse a program that lies beside the file that names it: whoever sent the one has sent the other."""
+    rehearsal = table.get("rehearsal")
+    named = rehearsal.get("sqld") if isinstance(rehearsal, dict) else None
+    if isinstance(named, str) and (base / named).resolve().is_relative_to(base):
+        remedy = "put it on PATH, or name it in ORCHESTRATE_REHEARSAL__SQLD"
+        yield f"rehearsal.sqld: a program that came with the configuration is not run; {remedy}"
 
 
 def _unknown_variables() -> Iterator[str]:
