@@ -1,11 +1,13 @@
 """Configuration: every gap and mistake at once, each with the name to mend it by."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
 
 from steps.support import settings
 from steps.support.configuration import Misconfigured, for_production, health_checks, load
+from steps.support.production import production
 
 
 @pytest.fixture(autouse=True)
@@ -110,3 +112,28 @@ def test_secrets_in_the_table_are_refused(tmp_path: Path) -> None:
     """A token has no place in a file that is committed."""
     with pytest.raises(Misconfigured, match="vercel_token"):
         load(_config(tmp_path, 'vercel_token = "x"'))
+
+
+def test_a_name_that_forges_lines_is_one_line(tmp_path: Path) -> None:
+    """A key of a configuration that comes from elsewhere is shown, and makes neither lines nor colours of its own."""
+    with pytest.raises(Misconfigured) as caught:
+        load(_config(tmp_path, '"\\n  all is well\\u001b[2J" = 1\n'))
+    assert "\\n  all is well\\x1b[2J: there is no such setting" in str(caught.value)
+
+
+def test_nothing_that_holds_a_key_shows_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Settings, secrets, checks and gateways can be printed by anybody: no key is in their text."""
+    monkeypatch.setenv("SITE_AUTH_TOKEN", "hidden-visitor")
+    for name in ("VERCEL_TOKEN", "TURSO_AUTH_TOKEN", "CRON_SECRET", "VERCEL_AUTOMATION_BYPASS_SECRET"):
+        monkeypatch.setenv(name, f"hidden-{name}")
+    lines = 'site = "https://liveone.example"\nrepository = "."\n[vercel]\nproject = "x"\n[turso]\nurl = "https://db.example"'
+    loaded = for_production(load(_config(tmp_path, lines)))
+    checks = health_checks(loaded, loaded.secrets.environment())
+
+    async def gateways() -> list[object]:
+        async with production(loaded) as stage:
+            database: object = stage.turso.database
+            return [stage, *(getattr(stage, name) for name in ("git", "vercel", "turso", "site")), database]
+
+    for shown in (loaded, loaded.secrets, checks, [each.request for each in checks], *asyncio.run(gateways())):
+        assert "hidden" not in repr(shown) + str(shown)

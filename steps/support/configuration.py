@@ -15,6 +15,7 @@ from pydantic import (
 from pydantic_settings import SettingsError
 
 from steps.support.gateways.site import Request
+from steps.support.printable import printable
 from steps.support.problem import Problem
 from steps.support.proof.copy import Limits
 from steps.support.proof.workbench import Workbench
@@ -167,7 +168,7 @@ def _unknown_variables() -> Iterator[str]:
 
 
 def _told(error: Any) -> str:
-    place = ".".join(map(str, error["loc"]))
+    place = printable(".".join(map(str, error["loc"])))
     plain = {"extra_forbidden": "there is no such setting", "path_type": "it must be a path"}.get(error["type"])
     variable = f"ORCHESTRATE_{place.upper().replace('.', '__')}"
     return f"{place}: {plain or error['msg'].removeprefix('Value error, ')} ({variable})"

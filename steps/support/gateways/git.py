@@ -11,6 +11,7 @@ from pathlib import Path
 from steps.support.gateways import process, surroundings
 from steps.support.gateways.answers import NotSent, Rejected, Unknown
 from steps.support.gateways.process import KEPT, Answer
+from steps.support.printable import printable
 from steps.support.problem import Problem
 
 _ASKS_NOBODY = {"GIT_TERMINAL_PROMPT": "0", "GIT_ASKPASS": "", "SSH_ASKPASS": "", "GCM_INTERACTIVE": "never"}
@@ -25,6 +26,8 @@ _REMEDY = {
     Rejected: "Nothing was changed there: settle what it says, then start again.",
     Unknown: "Look at the remote branch before trying again.",
 }
+
+SUBJECT = 200  # characters of the first line of a commit's message that are kept
 
 _GIT_SPEAKS = ("fatal: ", "error: ", "send-pack: ", "Everything up-to-date")
 _FIRST_CONTACT = ("unable to access '", "unable to connect to", "unable to look up", "upon initial contact",
@@ -71,7 +74,7 @@ class Git:
         """Name the files that differ from HEAD, untracked ones too, with control characters escaped."""
         status = ("status", "--porcelain", "-z", "--untracked-files=normal", "--no-renames")
         listed = (await self._local(*status)).out
-        return tuple(_printable(entry[3:]) for entry in listed.split("\0") if entry)
+        return tuple(printable(entry[3:]) for entry in listed.split("\0") if entry)
 
     async def is_ancestor(self, older: str, newer: str) -> bool:
         """Say whether `newer` contains `older`; a commit contains itself."""
@@ -81,7 +84,7 @@ class Git:
         """List the commits that `tip` contains and `base` does not, newest first."""
         lines = (await self._listed("%H %s", f"{base}..{tip}")).split("\n")
         pairs = (line.partition(" ") for line in lines if line)
-        return tuple(Commit(sha, _printable(subject)) for sha, _, subject in pairs)
+        return tuple(Commit(sha, printable(subject[:SUBJECT])) for sha, _, subject in pairs)
 
     async def commit_tree(self, tree: str, parent: str, message: str) -> str:
         """Make a commit that nothing refers to yet, and give its id.
@@ -199,8 +202,4 @@ def _says(text: str, phrases: tuple[str, ...]) -> bool:
 
 
 def _readable(text: str) -> str:
-    return _printable(re.sub(r"://[^\s'\"]*@", "://***@", text.strip()))
-
-
-def _printable(text: str) -> str:
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return printable(re.sub(r"://[^\s'\"]*@", "://***@", text.strip()))

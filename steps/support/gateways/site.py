@@ -22,7 +22,7 @@ class Request:
 
     path: str
     method: str = "GET"
-    headers: dict[str, str] = field(default_factory=dict)
+    headers: dict[str, str] = field(default_factory=dict, repr=False)  # they hold keys
 
 
 @dataclass(frozen=True, slots=True)

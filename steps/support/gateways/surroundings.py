@@ -29,5 +29,10 @@ def found(program: str) -> str | None:
     return shutil.which(program, path=path())
 
 
+def keys() -> list[str]:
+    """Give the keys that our environment holds, for whoever hides them."""
+    return [os.environ[name] for name in WITHHELD - {"TURSO_DATABASE_URL"} if name in os.environ]
+
+
 def _is_ours(name: str) -> bool:
     return name in WITHHELD or name.startswith(_SETTINGS)
