@@ -45,14 +45,15 @@ def _git(folder: Path, *words: str) -> str:
 
 
 def _children(parent: int) -> list[bytes]:
-    """Give environment and command line of every process below this one."""
-    found, below = [], {parent}
+    """Give environment and command line of every process below this one; a fork that has yet to become one is it."""
+    found, below, own = [], {parent}, Path(f"/proc/{parent}/cmdline").read_bytes()
     for folder in sorted(Path("/proc").glob("[0-9]*"), key=lambda path: int(path.name)):
         try:
             fields = (folder / "stat").read_text().rpartition(") ")[2].split()
             if int(fields[1]) in below:
                 below.add(int(folder.name))
-                found.append((folder / "environ").read_bytes() + (folder / "cmdline").read_bytes())
+                environment, words = ((folder / name).read_bytes() for name in ("environ", "cmdline"))
+                found += [environment + words] if words != own else []
         except OSError:
             continue
     return found
@@ -83,6 +84,8 @@ async def test_a_hostile_directory_runs_nothing(tmp_path: Path, trap: Callable[[
     ours.write_text(f'sql = "{ROOT / "sql"}"\n')
     environment = {"PATH": f".:{os.pathsep}{os.environ['PATH']}", "HOME": str(tmp_path), **SECRETS, **SETTING}
     environment["ORCHESTRATE_REHEARSAL__SQLD"] = str(sqld_binary)
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs").chmod(0o777)
     words = [str(ROOT / "orchestrate.py"), "--dry-run", "--fail", "git_push", "--verbose", "--config", str(ours)]
     run = await asyncio.create_subprocess_exec(
         sys.executable,
@@ -91,6 +94,7 @@ async def test_a_hostile_directory_runs_nothing(tmp_path: Path, trap: Callable[[
         env=environment,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
+        umask=0,
     )
     telling, seen = asyncio.ensure_future(run.communicate()), set[bytes]()
     while not telling.done():
@@ -103,6 +107,9 @@ async def test_a_hostile_directory_runs_nothing(tmp_path: Path, trap: Callable[[
         True,
         True,
     ), said
+    assert {path.stat().st_mode & 0o777 for path in kept} == {0o600}
+    folders = [path for path in (tmp_path / "runs", *(tmp_path / "runs").rglob("*")) if path.is_dir()]
+    assert {path.stat().st_mode & 0o777 for path in folders} == {0o700}
     assert not (tmp_path / "sprung").exists()
     for value in (*SECRETS.values(), "in-a-setting"):
         assert not [each for each in (*seen, said, *(path.read_bytes() for path in kept)) if value.encode() in each]
