@@ -84,8 +84,10 @@ def _unfilled_headers(settings: Settings) -> Iterator[str]:
     environment = settings.secrets.environment()
     for check in settings.health:
         for name in _names(check):
-            if not environment.get(name):
+            if not (value := environment.get(name)):
                 yield f"{name} is not set, and the health check {check.name!r} sends it"
+            elif not (value.isascii() and value.isprintable()):
+                yield f"{name}: it holds characters that no header can; copy it once more"
 
 
 def _not_addresses(settings: Settings) -> Iterator[str]:
@@ -95,7 +97,8 @@ def _not_addresses(settings: Settings) -> Iterator[str]:
     if settings.turso.url and not settings.turso.url.startswith(("libsql://", "https://", "http://", "file:")):
         yield "turso.url: it must begin with libsql://, https://, http:// or file:"
     for name, secret in settings.secrets:
-        if isinstance(secret, SecretStr) and not secret.get_secret_value().isascii():
+        value = secret.get_secret_value() if isinstance(secret, SecretStr) else ""
+        if not (value.isascii() and value.isprintable()):
             yield f"{name.upper()}: it holds characters that no token has; copy it once more"
 
 

@@ -407,3 +407,24 @@ async def test_values_of_other_kinds_go_no_further(gateway: str) -> None:
                 assert _fits(answered, MEANT[gateway]), told
             else:
                 assert gateway in ("query", "pages"), told
+
+
+@pytest.mark.parametrize("odd", ["../x", "a/b", "a?b=c", "a#b", "", "x'; touch y; '", "x\ny", "\x1b[2J", "%2e%2e", "ü"])
+@pytest.mark.parametrize("gateway", ["project", "deployment", "served", "rolling_release", "production_deployments"])
+async def test_an_id_is_plain(gateway: str, odd: str) -> None:
+    """What paths are made of, and commands that an operator may paste, has no meaning there but its own."""
+
+    def changed(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: odd if key in ID_KEYS else changed(inner) for key, inner in value.items()}
+        return [changed(inner) for inner in value] if isinstance(value, list) else value
+
+    async with peer(document(changed(SHAPES[gateway]))) as there:
+        try:
+            said = await GATEWAYS[gateway](there.url)
+        except Unknown:
+            return
+    assert (said, odd) in ((None, ""), (RollingRelease(None), ""))
+
+
+ID_KEYS = {"id", "uid", "deploymentId", "toDeploymentId", "queuedDeploymentId"}

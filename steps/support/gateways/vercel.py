@@ -5,6 +5,7 @@ Every row that comes back is checked again for what was asked: the platform may 
 
 import time
 from collections.abc import Callable
+from shlex import quote
 from typing import Any, TypeVar
 from urllib.parse import urlencode
 
@@ -128,7 +129,7 @@ class Vercel:
         address = f"{str(self._client.base_url).rstrip('/')}{path}"
         query = f"?{urlencode(self._team)}" if self._team else ""
         headers = '-H "Authorization: Bearer $VERCEL_TOKEN" -H "Content-Type: application/json"'
-        return f"curl -fsS -X PATCH '{address}{query}' {headers} -d '{body}'"
+        return f"curl -fsS -X PATCH {quote(f'{address}{query}')} {headers} -d '{body}'"
 
     @property
     def unpinning(self) -> str:

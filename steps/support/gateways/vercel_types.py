@@ -1,8 +1,11 @@
 """What Vercel's answers mean, read from whichever of their forms comes; what is not known is ignored."""
 
 import math
+import re
 from dataclasses import dataclass
 from typing import Any, Self
+
+_ID = re.compile(r"[\w-][\w.-]*", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +24,8 @@ class Move:
     @classmethod
     def of(cls, body: dict[str, Any]) -> Self | None:
         """Read what the project calls its last alias request."""
-        kind, to, status = (_text(body.get(key)) for key in ("type", "toDeploymentId", "jobStatus"))
+        kind, status = (_text(body.get(key)) for key in ("type", "jobStatus"))
+        to = _id_or_none(body.get("toDeploymentId"))
         return cls(kind, to, status) if to else None
 
 
@@ -43,7 +47,7 @@ class Project:
         on, move = body.get("autoAssignCustomDomains"), Move.of(body.get("lastAliasRequest") or {})
         on = on if isinstance(on, bool) else None
         crons = body["crons"].get("disabledAt") is None if body.get("crons") else None
-        return cls(_named(body["id"]), _text(body["name"]), on, _text(production.get("id")) or None, move, crons)
+        return cls(_id(body["id"]), _text(body["name"]), on, _id_or_none(production.get("id")), move, crons)
 
     @property
     def moving_to(self) -> str | None:
@@ -84,7 +88,7 @@ class Deployment:
         """Read a list item or a single deployment: they spell the same things differently."""
         meta, source = row.get("meta") or {}, row.get("gitSource") or {}
         return cls(
-            _named(row.get("uid") or row["id"]),
+            _id(row.get("uid") or row["id"]),
             _text(row.get("projectId")) or None,
             _text(meta.get("githubCommitSha") or source.get("sha") or meta.get("gitCommitSha")),
             _text(row.get("target")) or None,
@@ -106,9 +110,15 @@ def _text(value: Any) -> str:
     return value or ""
 
 
-def _named(value: Any) -> str:
-    """Read a text that must be there. Raises TypeError where it is not."""
-    return _text(value or 0)
+def _id(value: Any) -> str:
+    """Read what paths and commands are made of. Raises ValueError for what would change their meaning."""
+    if not _ID.fullmatch(text := _text(value)):
+        raise ValueError(f"{text[:40]!r} in place of an id")
+    return text
+
+
+def _id_or_none(value: Any) -> str | None:
+    return _id(value) if value else None
 
 
 def _number(value: Any) -> int:
@@ -136,7 +146,7 @@ def rolling_release(body: Any) -> RollingRelease | None:
     row = body["rollingRelease"]
     if not row or row.get("state") != "ACTIVE":
         return None
-    return RollingRelease(_text(row.get("queuedDeploymentId")) or None)
+    return RollingRelease(_id_or_none(row.get("queuedDeploymentId")))
 
 
 def deployments(body: Any) -> list[Deployment]:
@@ -147,7 +157,7 @@ def deployments(body: Any) -> list[Deployment]:
 def served_by(body: Any) -> str | None:
     """Read which deployment an alias serves: the two published descriptions of the answer disagree."""
     row = body[0] if isinstance(body, list) else body
-    return _text(row["deploymentId"]) or None
+    return _id_or_none(row["deploymentId"])
 
 
 def log_lines(events: Any) -> list[str]:
