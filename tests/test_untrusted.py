@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -46,16 +47,15 @@ def _git(folder: Path, *words: str) -> str:
 
 def _children(parent: int) -> list[bytes]:
     """Give environment and command line of every process below this one; a fork that has yet to become one is it."""
-    found, below, own = [], {parent}, Path(f"/proc/{parent}/cmdline").read_bytes()
+    found, below, own = [], {parent}, b""
     for folder in sorted(Path("/proc").glob("[0-9]*"), key=lambda path: int(path.name)):
-        try:
+        with suppress(OSError):  # it has ended
+            own = own or Path(f"/proc/{parent}/cmdline").read_bytes()
             fields = (folder / "stat").read_text().rpartition(") ")[2].split()
             if int(fields[1]) in below:
                 below.add(int(folder.name))
                 environment, words = ((folder / name).read_bytes() for name in ("environ", "cmdline"))
                 found += [environment + words] if words != own else []
-        except OSError:
-            continue
     return found
 
 
