@@ -50,3 +50,35 @@ def test_fresh(time: str | None, before: str | None, committed: str | None, is_f
 def test_an_answer_of_another_shape_is_no_error(expression: str, facts: dict[str, Any], true: bool) -> None:  # noqa: FBT001 - a column of the table
     """What cannot be asked of an answer is not true of it."""
     assert holds(expression, facts) is true
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        "0001-01-01T00:00:00",
+        "9999-12-31T23:59:59-23:59",
+        "",
+        "\0",
+        7,
+        [],
+        {},
+        True,
+        float("inf"),
+        float("nan"),
+        10**400,
+    ],
+)
+@pytest.mark.parametrize(
+    "expression",
+    [
+        "is_fresh(body, baseline, committed_at)",
+        "ceil(body) == `1`",
+        "sum([body]) == `1`",
+        "body.a[0].b",
+        "abs(body) > `1`",
+    ],
+)
+def test_an_odd_answer_is_no_error(expression: str, odd: object) -> None:
+    """Whatever the site puts where a time or a number belongs, the expectation holds or it does not."""
+    facts = {"body": odd, "baseline": "2026-01-01T00:00:00Z", "committed_at": "2026-01-01T00:00:00Z"}
+    assert holds(expression, facts) in (True, False)

@@ -1,5 +1,10 @@
 """The one place that takes secrets out."""
 
+import json
+from base64 import b64encode, urlsafe_b64encode
+from collections.abc import Callable
+from urllib.parse import quote, quote_plus
+
 import pytest
 
 from steps.support.redaction import Redactor
@@ -27,3 +32,52 @@ REDACT = Redactor(["s3cr3t/with slash", "hunter22", "hunter22-longer", "abc"])
 def test_secrets_are_masked(shown: object, kept: object) -> None:
     """Known secrets, as they are and as a URL spells them, and whatever looks like one, are masked everywhere."""
     assert REDACT(shown) == kept
+
+
+LONG = 'a "long/secret" with\\all+of it~ünd?more>'
+
+
+def _packed(encode: Callable[[bytes], bytes], before: str, after: str = "") -> Callable[[str], str]:
+    return lambda secret: encode(f"{before}{secret}{after}".encode()).decode()
+
+
+WRITTEN: dict[str, Callable[[str], str]] = {
+    "as it is": str,
+    "in a URL": lambda secret: quote(secret, safe=""),
+    "in a path": quote,
+    "in a form": quote_plus,
+    "in JSON": json.dumps,
+    "in JSON as UTF-8": lambda secret: json.dumps(secret, ensure_ascii=False),
+    "as Python shows it": repr,
+    "in Basic authentication": _packed(b64encode, "user:"),
+    "in Basic authentication, after a longer name": _packed(b64encode, "users:"),
+    "in Basic authentication, without a name": _packed(b64encode, ":"),
+    "in base64 for URLs": _packed(urlsafe_b64encode, "", ">>"),
+    "in base64 for URLs, in the middle": _packed(urlsafe_b64encode, "??", ">>"),
+}
+
+
+@pytest.mark.parametrize("written", WRITTEN.values(), ids=WRITTEN)
+@pytest.mark.parametrize("secret", [LONG, "v1c1_AbCdEf0123456789ghIJ", "0123456789abcdef-0123456789abcdef"])
+def test_every_spelling_is_masked(written: Callable[[str], str], secret: str) -> None:
+    """However a secret is written on its way, no more of it is left than the characters that neighbours share."""
+    shown = Redactor([secret]).text(f"it said: {written(secret)} and no more")
+    left = shown.removeprefix("it said: ").removesuffix(" and no more")
+    assert len(left) < len("***") + 13
+    assert "***" in left
+
+
+@pytest.mark.parametrize("cut", range(1, 60, 7))
+def test_a_secret_that_is_cut_off_is_masked(cut: int) -> None:
+    """Of a message that ends, or begins, in the middle of a secret less than half of that is left."""
+    secret = "".join(f"{number:02x}" for number in range(40, 70))
+    redact = Redactor([secret])
+    for shown in (redact.text(f"said {secret[:-cut]}... next"), redact.text(f"...{secret[cut:]}, he said")):
+        parts = (secret[at : at + size] for size in range(len(secret)) for at in range(len(secret) - size))
+        longest = max(len(part) for part in parts if part in shown)
+        assert longest <= max(12, len(secret) // 2)
+
+
+def test_words_that_begin_like_a_secret_are_left() -> None:
+    """A sentence is not masked because a secret happens to begin with one of its words."""
+    assert Redactor(["production-2024-secret"]).text("production is ready") == "production is ready"

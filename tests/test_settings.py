@@ -1,11 +1,13 @@
 """Configuration: every gap and mistake at once, each with the name to mend it by."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
 
 from steps.support import settings
 from steps.support.configuration import Misconfigured, for_production, health_checks, load
+from steps.support.production import production
 
 
 @pytest.fixture(autouse=True)
@@ -110,3 +112,78 @@ def test_secrets_in_the_table_are_refused(tmp_path: Path) -> None:
     """A token has no place in a file that is committed."""
     with pytest.raises(Misconfigured, match="vercel_token"):
         load(_config(tmp_path, 'vercel_token = "x"'))
+
+
+def test_a_name_that_forges_lines_is_one_line(tmp_path: Path) -> None:
+    """A key of a configuration that comes from elsewhere is shown, and makes neither lines nor colours of its own."""
+    with pytest.raises(Misconfigured) as caught:
+        load(_config(tmp_path, '"\\n  all is well\\u001b[2J" = 1\n'))
+    assert "\\n  all is well\\x1b[2J: there is no such setting" in str(caught.value)
+
+
+def test_nothing_that_holds_a_key_shows_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Settings, secrets, checks and gateways can be printed by anybody: no key is in their text."""
+    monkeypatch.setenv("SITE_AUTH_TOKEN", "hidden-visitor")
+    for name in ("VERCEL_TOKEN", "TURSO_AUTH_TOKEN", "CRON_SECRET", "VERCEL_AUTOMATION_BYPASS_SECRET"):
+        monkeypatch.setenv(name, f"hidden-{name}")
+    lines = 'site = "https://liveone.example"\nrepository = "."\n[vercel]\nproject = "x"\n[turso]\nurl = "https://db.example"'
+    loaded = for_production(load(_config(tmp_path, lines)))
+    checks = health_checks(loaded, loaded.secrets.environment())
+
+    async def gateways() -> list[object]:
+        async with production(loaded) as stage:
+            database: object = stage.turso.database
+            return [stage, *(getattr(stage, name) for name in ("git", "vercel", "turso", "site")), database]
+
+    for shown in (loaded, loaded.secrets, checks, [each.request for each in checks], *asyncio.run(gateways())):
+        assert "hidden" not in repr(shown) + str(shown)
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ('branch = "-x"', "branch: git knows no such name"),
+        ('branch = "a b"', "branch: git knows no such name"),
+        ('branch = "a:refs/heads/b"', "branch: git knows no such name"),
+        ('branch = "a..b"', "branch: git knows no such name"),
+        ('branch = "a\\u001b[2J"', "branch: git knows no such name"),
+        ('branch = ""', "branch: git knows no such name"),
+        ('remote = "--upload-pack=x"', "remote: git knows no such name"),
+        ('remote = "ext::sh -c x"', "remote: git knows no such name"),
+        ('remote = "a\\nb"', "remote: git knows no such name"),
+        ('[[health]]\nname = "x"\npath = "https://elsewhere.example/"', "must begin with one slash"),
+        ('[[health]]\nname = "x"\npath = "//elsewhere.example/"', "must begin with one slash"),
+        ('[[health]]\nname = "x"\npath = "/a\\nb"', "must begin with one slash"),
+        ('[[health]]\nname = "x"\npath = "/a"\nbefore = { path = "@elsewhere.example" }', "must begin with one slash"),
+        ('[[health]]\nname = "x"\npath = "/a"\nheaders = { Cookie = "a\\r\\nX: y" }', "no header can"),
+        ('[[health]]\nname = "x"\npath = "/a"\nheaders = { "X: y" = "a" }', "no header can"),
+        ('[[health]]\nname = "x"\npath = "/a"\nheaders = { Cookie = "ü" }', "no header can"),
+    ],
+)
+def test_what_would_mean_something_else_is_refused(tmp_path: Path, line: str, words: str) -> None:
+    """Names that are options or addresses, paths to other hosts and headers with lines in them stop before anything."""
+    with pytest.raises(Misconfigured) as caught:
+        load(_config(tmp_path, line))
+    assert words in str(caught.value)
+    assert "\x1b" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["main", "release/2024-10", "feature_x.y", "ünïcode", "a@b"])
+def test_plain_names_are_taken(tmp_path: Path, name: str) -> None:
+    """Any name that a branch usually has is one."""
+    assert load(_config(tmp_path, f'branch = "{name}"')).branch == name
+
+
+@pytest.mark.parametrize("value", ["a\nb", "a\x00b".replace("\0", "\x07"), "tökén"])
+def test_a_key_that_cannot_be_sent_is_told_and_not_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: str
+) -> None:
+    """A key with a line break or a strange character is a mistake of the settings, named and not repeated."""
+    for name in ("VERCEL_TOKEN", "CRON_SECRET", "MY_KEY"):
+        monkeypatch.setenv(name, value)
+    check = '[[health]]\nname = "x"\npath = "/a"\nheaders = { Cookie = "k=$MY_KEY" }'
+    with pytest.raises(Misconfigured) as caught:
+        for_production(load(_config(tmp_path, check)))
+    text = str(caught.value)
+    assert all(f"{name}: it holds characters" in text for name in ("VERCEL_TOKEN", "CRON_SECRET", "MY_KEY"))
+    assert value not in text

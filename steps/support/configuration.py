@@ -15,6 +15,7 @@ from pydantic import (
 from pydantic_settings import SettingsError
 
 from steps.support.gateways.site import Request
+from steps.support.printable import printable
 from steps.support.problem import Problem
 from steps.support.proof.copy import Limits
 from steps.support.proof.workbench import Workbench
@@ -41,7 +42,7 @@ def load(config: Path | None) -> Settings:
     path = config or PROJECT / "pyproject.toml"
     table, base = _table(path), path.resolve().parent
     table = table if config else table.get("tool", {}).get("orchestrate", {})
-    mistakes = list(_unknown_variables())
+    mistakes = [*_unknown_variables(), *(_brought_along(table, base) if config else ())]
     try:
         settings = Settings(**{**table, "secrets": Secrets(_env_file=base / ".env")})
     except SettingsError as error:
@@ -50,9 +51,9 @@ def load(config: Path | None) -> Settings:
         raise Misconfigured([*mistakes, *map(_told, error.errors(include_url=False, include_input=False))]) from None
     if mistakes:
         raise Misconfigured(mistakes)
-    return settings.model_copy(
-        update={key: base / path for key in ("repository", "sql", "runs") if (path := getattr(settings, key))}
-    )
+    folders = {key: base / path for key in ("repository", "sql", "runs") if (path := getattr(settings, key))}
+    sqld = settings.rehearsal.sqld and base / settings.rehearsal.sqld
+    return settings.model_copy(update={**folders, "rehearsal": settings.rehearsal.model_copy(update={"sqld": sqld})})
 
 
 def for_production(settings: Settings) -> Settings:
@@ -83,8 +84,10 @@ def _unfilled_headers(settings: Settings) -> Iterator[str]:
     environment = settings.secrets.environment()
     for check in settings.health:
         for name in _names(check):
-            if not environment.get(name):
+            if not (value := environment.get(name)):
                 yield f"{name} is not set, and the health check {check.name!r} sends it"
+            elif not (value.isascii() and value.isprintable()):
+                yield f"{name}: it holds characters that no header can; copy it once more"
 
 
 def _not_addresses(settings: Settings) -> Iterator[str]:
@@ -94,7 +97,8 @@ def _not_addresses(settings: Settings) -> Iterator[str]:
     if settings.turso.url and not settings.turso.url.startswith(("libsql://", "https://", "http://", "file:")):
         yield "turso.url: it must begin with libsql://, https://, http:// or file:"
     for name, secret in settings.secrets:
-        if isinstance(secret, SecretStr) and not secret.get_secret_value().isascii():
+        value = secret.get_secret_value() if isinstance(secret, SecretStr) else ""
+        if not (value.isascii() and value.isprintable()):
             yield f"{name.upper()}: it holds characters that no token has; copy it once more"
 
 
@@ -150,6 +154,15 @@ def _table(path: Path) -> dict[str, Any]:
         raise Misconfigured([f"{path} is not TOML: {error}"]) from None
 
 
+def _brought_along(table: dict[str, Any], base: Path) -> Iterator[str]:
+    """Refuse a program that lies beside the file that names it: whoever sent the one has sent the other."""
+    rehearsal = table.get("rehearsal")
+    named = rehearsal.get("sqld") if isinstance(rehearsal, dict) else None
+    if isinstance(named, str) and (base / named).resolve().is_relative_to(base):
+        remedy = "put it on PATH, or name it in ORCHESTRATE_REHEARSAL__SQLD"
+        yield f"rehearsal.sqld: a program that came with the configuration is not run; {remedy}"
+
+
 def _unknown_variables() -> Iterator[str]:
     for name in os.environ:
         key = name.upper().removeprefix("ORCHESTRATE_").split("__")[0].lower()
@@ -158,7 +171,7 @@ def _unknown_variables() -> Iterator[str]:
 
 
 def _told(error: Any) -> str:
-    place = ".".join(map(str, error["loc"]))
+    place = printable(".".join(map(str, error["loc"])))
     plain = {"extra_forbidden": "there is no such setting", "path_type": "it must be a path"}.get(error["type"])
     variable = f"ORCHESTRATE_{place.upper().replace('.', '__')}"
     return f"{place}: {plain or error['msg'].removeprefix('Value error, ')} ({variable})"

@@ -36,7 +36,7 @@ def holds(expression: str, facts: dict[str, Any]) -> bool:
     """Say whether an expression is true of the facts; of an answer of another shape it is not."""
     try:
         return bool(jmespath.search(expression, facts, options=_OPTIONS))
-    except (JMESPathError, TypeError, ValueError):
+    except (JMESPathError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
         return False
 
 

@@ -1,31 +1,39 @@
 """The one place where secrets are taken out of whatever is about to be shown or kept."""
 
+import json
 import re
-from collections.abc import Iterable, Mapping
+from base64 import b64encode
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, quote_plus
 
 MASK = "***"
 _PATTERNS = (
     re.compile(r"eyJ[\w-]+\.[\w-]+\.[\w-]+"),  # a JSON Web Token, as Turso's are
     re.compile(r"(?<=[Bb]earer )(?!\$[A-Z_]+[\"'\s])[^\s\"',;]+"),  # a command names the variable, not the token
+    re.compile(r"(?<=uthorization: [Bb]asic )[^\s\"',;]+"),
     re.compile(r"(?<=://)[^\s\"'@]+(?=@)"),  # user and password in a URL, a slash in the password included
     re.compile(r"(?<=[Tt]oken=)[^\s&\"';,]+"),
 )
 _SHORTEST = 4  # characters; masking anything shorter would mask half of every sentence
+_TELLING = 12  # characters, and half of it: so much of a secret is masked where a message cut off the rest
 
 
 class Redactor:
     """Takes known secrets, and what looks like one, out of any text or structure of texts."""
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
-        known = {form for secret in secrets if len(secret) >= _SHORTEST for form in (secret, quote(secret, safe=""))}
+        worth = [secret for secret in secrets if len(secret) >= _SHORTEST]
+        known = {form for secret in worth for form in _forms(secret)}
         self._known = sorted(known, key=len, reverse=True)  # a secret that contains another goes first
+        self._long = sorted((form for form in known if len(form) > _TELLING), key=len, reverse=True)
 
     def text(self, text: str) -> str:
         """Give the text with every secret masked."""
         for secret in self._known:
             text = text.replace(secret, MASK)
+        for secret in self._long:
+            text = _without_part(text, secret)
         for pattern in _PATTERNS:
             text = pattern.sub(MASK, text)
         return text
@@ -39,3 +47,36 @@ class Redactor:
         if isinstance(value, (list, tuple)):
             return [self(item) for item in value]
         return value
+
+
+def _forms(secret: str) -> Iterator[str]:
+    """Give a secret as it is, and as URLs, JSON, Python and Basic authentication write it."""
+    yield from (secret, quote(secret, safe=""), quote(secret), quote_plus(secret))
+    yield from (json.dumps(secret, ensure_ascii=ascii_only)[1:-1] for ascii_only in (True, False))
+    yield repr(secret)[1:-1]
+    if len(secret) > _TELLING:
+        yield from (coded for before in range(3) for coded in _coded(secret.encode(), before))
+
+
+def _coded(secret: bytes, before: int) -> Iterator[str]:
+    """Give what of a secret in base64 depends on nothing else, with so many bytes before it, in both alphabets."""
+    whole = len(secret) - (len(secret) + before) % 3
+    coded = b64encode(bytes(before) + secret[:whole]).decode()[-(-before * 4 // 3) :]
+    yield from (coded, coded.replace("+", "-").replace("/", "_"))
+
+
+def _without_part(text: str, secret: str) -> str:
+    """Mask the beginning or the end of a secret, of which the rest was cut off."""
+    size = max(_TELLING, len(secret) // 2)
+    begins, ends = secret[:size], secret[-size:]
+    while (at := text.find(begins)) >= 0:
+        end = at + size
+        while end < len(text) and end - at < len(secret) and text[end] == secret[end - at]:
+            end += 1
+        text = text[:at] + MASK + text[end:]
+    while (at := text.find(ends)) >= 0:
+        start = at
+        while start and at + size - start < len(secret) and text[start - 1] == secret[start - at - size - 1]:
+            start -= 1
+        text = text[:start] + MASK + text[at + size :]
+    return text

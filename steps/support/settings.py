@@ -6,12 +6,14 @@ file beside the configuration, never from the table. Only whoever builds a stage
 """
 
 import os
+import re
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 import jmespath
 from jmespath.exceptions import JMESPathError
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -79,11 +81,38 @@ class RehearsalSettings(_Table):
     most_bytes: PositiveInt = Field(20_000_000_000, description="bytes of disk for both together")
 
 
+def _path(path: str) -> str:
+    if not path.startswith("/") or path.startswith("//") or not _is_plain(path) or " " in path:
+        raise ValueError("it must begin with one slash, and hold plain characters only")
+    return path
+
+
+def _headers(headers: dict[str, str]) -> dict[str, str]:
+    if not all(re.fullmatch(r"[\w!#$%&'*+.^`|~-]+", name, re.ASCII) and _is_plain(headers[name]) for name in headers):
+        raise ValueError("a header's name or value holds characters that no header can")
+    return headers
+
+
+def _ref(name: str) -> str:
+    if not re.fullmatch(r"(?![-/])(?!.*(\.\.|//|@\{|\.lock$|[/.]$))[^\s~^:?*\[\\]+", name) or not name.isprintable():
+        raise ValueError("git knows no such name")
+    return name
+
+
+def _is_plain(text: str) -> bool:
+    return text.isascii() and text.isprintable()
+
+
+Headers = Annotated[dict[str, str], AfterValidator(_headers)]
+Name = Annotated[str, AfterValidator(_ref)]
+Place = Annotated[str, AfterValidator(_path)]
+
+
 class BeforeSettings(_Table):
     """How a question is asked before the change, where that differs."""
 
-    path: str
-    headers: dict[str, str] = {}
+    path: Place
+    headers: Headers = {}
     expect: tuple[str, ...] = ("status == `200`",)
 
 
@@ -91,9 +120,9 @@ class HealthSettings(_Table):
     """One question to the site."""
 
     name: str
-    path: str
+    path: Place
     method: Literal["GET", "POST", "HEAD"] = "GET"
-    headers: dict[str, str] = {}
+    headers: Headers = {}
     expect: tuple[str, ...] = ("status == `200`",)
     before: BeforeSettings | None = None
     writes: bool = False
@@ -169,8 +198,8 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="ORCHESTRATE_", env_nested_delimiter="__", extra="forbid", frozen=True)
 
     repository: Path | None = Field(None, description="the app's checkout")
-    remote: str = Field("origin", description="the remote that the platform builds from")
-    branch: str = Field("main", description="the branch that the platform builds")
+    remote: Name = Field("origin", description="the remote that the platform builds from")
+    branch: Name = Field("main", description="the branch that the platform builds")
     site: str = Field("", description="public address of the site")
     sql: Path = Field(Path("sql"), description="folder with migrate.sql, rollback.sql and their checks")
     runs: Path = Field(Path("runs"), description="folder for journals and reports")

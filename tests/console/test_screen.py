@@ -7,6 +7,8 @@ import pytest
 
 from steps.support.console.screen import Screen
 
+ODD = "\0\x08\r\x1b\x7f\x85\x9b\u061c\u200b\u200e\u200f\u2028\u2029\u202a\u202d\u2066\u2069\ufeff\ud800\U000e0001"
+
 
 def _shown(*events: dict[str, Any]) -> list[str]:
     """Have a screen print events; gives its lines."""
@@ -22,7 +24,9 @@ def _shown(*events: dict[str, Any]) -> list[str]:
     [
         ("[bold red]not markup[/]", "[bold red]not markup[/]"),
         ("a bell\x07 and \x1b[31mred\x1b[0m", "a bell\\x07 and \\x1b[31mred\\x1b[0m"),
-        ("right\u202eto left", "right\\x202eto left"),
+        ("right\u202eto left", "right\\u202eto left"),
+        *((f"an odd {char}.", f"an odd {char.encode('unicode_escape').decode()}.") for char in ODD),
+        (":warning: is a name", ":warning: is a name"),
     ],
 )
 def test_foreign_text_is_shown_and_not_obeyed(said: str, shown: str) -> None:
@@ -44,6 +48,16 @@ def test_a_long_failure_is_cut_while_it_runs_and_whole_at_the_end() -> None:
     assert len(failed) < 200
     assert headline.startswith("ROLLED BACK")
     assert whole == f"cause    {cause}"
+
+
+def test_a_megabyte_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Text without end costs neither a screen nor a minute: its beginning is shown, on a terminal too."""
+    monkeypatch.setenv("TERM", "dumb")
+    terminal = _Terminal()
+    for mine in (terminal, io.StringIO()):
+        Screen(mine)({"event": "warning", "text": ":warning: " * 100_000, "clock": 1.0})
+        assert len(mine.getvalue()) < 20_000
+        assert mine.getvalue().count(":warning:") > 900
 
 
 def test_the_clock_counts_from_the_start() -> None:

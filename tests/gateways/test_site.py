@@ -42,7 +42,7 @@ async def _far_away(bypass: str | None = SECRET) -> AsyncIterator[tuple[Site, li
 
     def answered(request: httpx.Request) -> httpx.Response:
         sent.append(request)
-        return httpx.Response(200, json={})
+        return httpx.Response(200, stream=httpx.ByteStream(b"{}"))
 
     transport = httpx.MockTransport(answered)
     async with httpx.AsyncClient(base_url="https://liveone.example", transport=transport) as client:

@@ -95,7 +95,7 @@ async def test_an_id_and_a_slug_have_parameters_of_their_own(team: str, query: d
 
     def answered(request: httpx.Request) -> httpx.Response:
         seen.append({name: request.url.params[name] for name in ("teamId", "slug") if name in request.url.params})
-        return httpx.Response(200, json={"user": {"username": "somebody"}})
+        return httpx.Response(200, stream=httpx.ByteStream(b'{"user": {"username": "somebody"}}'))
 
     async with httpx.AsyncClient(base_url="https://vercel.example", transport=httpx.MockTransport(answered)) as client:
         await Vercel(client, "liveone", team, HOST).user()

@@ -2,6 +2,7 @@
 
 import random
 import sqlite3
+import time
 from contextlib import closing
 
 import pytest
@@ -96,3 +97,38 @@ def test_a_statement_that_never_ends_is_not_waited_for(monkeypatch: pytest.Monke
     monkeypatch.setattr(copy_text, "LONGEST", 1000)
     with pytest.raises(ValueError, match="more than 1,000 bytes"):
         list(Statements().feed(b"CREATE TABLE t (" + b"a," * 1000))
+
+
+@pytest.mark.parametrize("inside", ["SELECT 1;", "x END;", ";", "'END';"])
+def test_a_trigger_without_end_takes_no_time(inside: str) -> None:
+    """A trigger of very many statements, which a hostile server may send, is read once and not once for each of them."""
+    statements = Statements()
+    began = time.process_time()
+    found = list(statements.feed(b"CREATE TRIGGER g AFTER INSERT ON t BEGIN " + inside.encode() * 40_000))
+    assert (found, time.process_time() - began < 2) == ([], True)
+    (whole,) = statements.feed(b"\n END ;")
+    assert whole.text.endswith(b"\n END ;")
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_trigger_ends_where_the_engine_says(seed: int) -> None:
+    """Whatever a trigger is made of, it ends at the first semicolon where SQLite's own reading has it complete."""
+    words = (
+        "END",
+        "end",
+        ";",
+        " ",
+        "\n",
+        "/* END; */",
+        "-- END;\n",
+        "';END;'",
+        "SELECT 1",
+        "CASE x END",
+        '"END"',
+        "ENDS",
+    )
+    chosen = random.Random(seed).choices(words, k=40)  # noqa: S311 - it is repeatable that counts
+    text = f"CREATE TEMP TRIGGER g BEGIN {' '.join(chosen)};END;"
+    ends = (at for at, char in enumerate(text, 1) if char == ";" and sqlite3.complete_statement(text[:at]))
+    first, *_ = Statements().feed(f"{text}\n".encode())
+    assert first.text.decode() == text[: next(ends)]

@@ -13,6 +13,10 @@ from tests.release.conftest import Ending, Event, Production
 
 pytestmark = pytest.mark.anyio
 
+READING = """INSERT INTO readings (system_id, inverter_time, received_time, solar_w, solar_inverter_w, shunt_w, load_w,
+  battery_w, grid_w, battery_soc, fault_code, fault_timestamp, generator_status)
+  SELECT min(id), 4102444800, 4102444801, 1, 2, 3, 4, 5, 6, 7.5, 0, 0, 0 FROM systems"""
+
 
 async def _killed(production: Production, at: str, step: str) -> str:
     """Release, and kill the process at that event of that step; gives the run."""
@@ -58,13 +62,9 @@ async def test_nothing_is_released_on_top_of_a_run_that_was_cut_off(production: 
 async def test_what_was_written_since_stays(production: Production) -> None:
     """Rows that the app wrote on the new schema of a run that was cut off are there after it is put back."""
     await _killed(production, "begun", "health_checks")
-    await production.sql("INSERT INTO readings SELECT 900000, 1, inverter_time + 86400, received_time + 86400, delay_seconds,"
-                         " solar_w, solar_local_w, solar_remote_w, load_w, battery_w, grid_w, battery_soc, fault_code,"
-                         " fault_timestamp, generator_status, solar_kwh_total, load_kwh_total, battery_in_kwh_total,"
-                         " battery_out_kwh_total, grid_in_kwh_total, grid_out_kwh_total, created_at"
-                         " FROM readings WHERE system_id = 1 ORDER BY id DESC LIMIT 1")  # fmt: skip
+    await production.sql(READING)
     assert (await production.release("--rollback")).code == 0
-    assert await production.sql("SELECT count(*) FROM readings WHERE id = 900000") == [(1,)]
+    assert await production.sql("SELECT count(*) FROM readings WHERE inverter_time = 4102444800") == [(1,)]
 
 
 async def test_a_rollback_that_was_killed_is_run_again(production: Production) -> None:

@@ -5,6 +5,8 @@ import traceback
 from collections.abc import Callable
 from contextlib import suppress
 
+from steps.support.gateways import surroundings
+from steps.support.printable import printable_lines
 from steps.support.problem import Problem
 from steps.support.redaction import Redactor
 
@@ -26,5 +28,5 @@ def guarded(work: Callable[[], int], verbose: bool) -> int:  # noqa: FBT001 - it
 def _said(text: str, code: int, verbose: bool) -> int:  # noqa: FBT001
     shown = (traceback.format_exc() if verbose else "") + f"orchestrate: {text}\n"
     with suppress(OSError, ValueError):  # whoever would read it may be gone
-        sys.stderr.write(Redactor().text(shown))
+        sys.stderr.write(printable_lines(Redactor(surroundings.keys()).text(shown)))
     return code

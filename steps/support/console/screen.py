@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.text import Text
 
 from steps.support.console.outlet import Outlet
+from steps.support.printable import printable_lines
 
 Event = Mapping[str, Any]
 Line = tuple[str, str, str, str]  # mark, its colour, the step, the words
@@ -38,7 +39,9 @@ class Screen:
 
     def __init__(self, out: Outlet | TextIO) -> None:
         width = None if out.isatty() else UNWRAPPED
-        self._console = Console(file=cast("IO[str]", out), highlight=False, markup=False, soft_wrap=True, width=width)
+        self._console = Console(
+            file=cast("IO[str]", out), highlight=False, markup=False, emoji=False, soft_wrap=True, width=width
+        )
         self._started: float | None = None
         self._waited = -PATIENCE
 
@@ -61,15 +64,12 @@ class Screen:
         """Print one line, wrapped under its own beginning."""
         head = Text.assemble((clock, "dim"), (f"{mark:<6}", colour), f"{step:<19}" if step else "")
         room = max(NARROWEST, self._console.width - head.cell_len)
-        first, *rest = [part for said in safe(words).split("\n") for part in wrap(said, room)] or [""]
+        first, *rest = [
+            part for said in printable_lines(_cut(words, UNWRAPPED)).split("\n") for part in wrap(said, room)
+        ] or [""]
         self._console.print(head.append(first) if head.plain.strip() else "")
         for part in rest:
             self._console.print(" " * (head.cell_len - len(first)) + part)
-
-
-def safe(text: str) -> str:
-    """Make foreign text harmless on a terminal: no control characters but the line break."""
-    return "".join(char if char.isprintable() or char == "\n" else f"\\x{ord(char):02x}" for char in text)
 
 
 def _nothing(_event: Event) -> list[Line]:

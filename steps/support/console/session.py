@@ -22,6 +22,7 @@ from steps.support.engine.journal import Event, Journal, reason
 from steps.support.engine.signals import Interrupts
 from steps.support.engine.step import Refused, Step
 from steps.support.gateways.site import Request
+from steps.support.printable import printable_lines
 from steps.support.redaction import Redactor
 from steps.support.release import Release
 from steps.support.settings import Settings
@@ -93,7 +94,7 @@ async def session(
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - every ending ends in a report
             journal.note("stopped", **reason(error))
             if options.verbose:
-                sys.stderr.write(redact.text("".join(format_exception(error))))
+                sys.stderr.write(printable_lines(redact.text("".join(format_exception(error)))))
         journal.note("ended", folder=str(folder), **report.fold(journal.events))
         _write(folder / "report.json", report.fold(journal.events))
 

@@ -19,6 +19,7 @@ import structlog
 
 from steps.support.engine.step import Done, NeedsHuman, Refused
 from steps.support.gateways.answers import Unknown
+from steps.support.private import make_private
 from steps.support.problem import Problem
 from steps.support.redaction import Redactor
 from steps.support.waiting import told
@@ -86,11 +87,12 @@ class _Sink:
 
     def __init__(self, path: Path, listeners: list[Listener]) -> None:
         self.path, self.listeners = path, listeners
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private(path.parent)
         self.file = os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab", buffering=0)
         flock(self.file, LOCK_EX | LOCK_NB)
         for folder in (path.parent, path.parent.parent):
             _on_disk(folder)  # a file whose name a power cut takes away was never written
+        os.fchmod(self.file.fileno(), 0o600)  # where it was there before, too
         self._torn = False  # whether the last line on disk is only a part of one
 
     def info(self, **event: Any) -> None:

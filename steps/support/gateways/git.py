@@ -6,17 +6,20 @@ However a call ends, by cancellation too, git and every process of its group hav
 import asyncio
 import os
 import re
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from steps.support.gateways import process
+from steps.support.gateways import process, surroundings
 from steps.support.gateways.answers import NotSent, Rejected, Unknown
 from steps.support.gateways.process import KEPT, Answer
+from steps.support.printable import printable
 from steps.support.problem import Problem
 
 _ASKS_NOBODY = {"GIT_TERMINAL_PROMPT": "0", "GIT_ASKPASS": "", "SSH_ASKPASS": "", "GCM_INTERACTIVE": "never"}
 _SETTINGS = {"LC_ALL": "C", "GIT_OPTIONAL_LOCKS": "0", "GIT_NO_REPLACE_OBJECTS": "1"} | _ASKS_NOBODY
+# What a folder that came from elsewhere could have run by merely being looked at, or by standing in a remote's address.
+_HARMLESS = ("core.fsmonitor=false", "protocol.ext.allow=never", "safe.bareRepository=explicit",
+             "i18n.logOutputEncoding=UTF-8")  # fmt: skip
 _ELSEWHERE = {f"GIT_{x}" for x in ("DIR", "WORK_TREE", "INDEX_FILE", "COMMON_DIR", "OBJECT_DIRECTORY", "NAMESPACE")}
 _NOBODY = ("-c", "user.name=orchestrate", "-c", "user.email=orchestrate@localhost")
 _REMEDY = {
@@ -25,12 +28,14 @@ _REMEDY = {
     Unknown: "Look at the remote branch before trying again.",
 }
 
+SUBJECT = 200  # characters of the first line of a commit's message that are kept
+
 _GIT_SPEAKS = ("fatal: ", "error: ", "send-pack: ", "Everything up-to-date")
 _FIRST_CONTACT = ("unable to access '", "unable to connect to", "unable to look up", "upon initial contact",
                   "read from remote repository", "Authentication failed", "could not read Username",
-                  "could not read Password", "' not found")  # fmt: skip
+                  "could not read Password", "' not found", "' not allowed")  # fmt: skip
 _NO = ("Authentication failed", "could not read Username", "could not read Password", "denied", "not found",
-       "returned error: 4", "does not appear to be a git repository")  # fmt: skip
+       "returned error: 4", "not allowed", "does not appear to be a git repository")  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +74,8 @@ class Git:
     async def uncommitted(self) -> tuple[str, ...]:
         """Name the files that differ from HEAD, untracked ones too, with control characters escaped."""
         status = ("status", "--porcelain", "-z", "--untracked-files=normal", "--no-renames")
-        listed = (await self._local("-c", "core.fsmonitor=false", *status)).out
-        return tuple(_printable(entry[3:]) for entry in listed.split("\0") if entry)
+        listed = (await self._local(*status)).out
+        return tuple(printable(entry[3:]) for entry in listed.split("\0") if entry)
 
     async def is_ancestor(self, older: str, newer: str) -> bool:
         """Say whether `newer` contains `older`; a commit contains itself."""
@@ -80,7 +85,7 @@ class Git:
         """List the commits that `tip` contains and `base` does not, newest first."""
         lines = (await self._listed("%H %s", f"{base}..{tip}")).split("\n")
         pairs = (line.partition(" ") for line in lines if line)
-        return tuple(Commit(sha, _printable(subject)) for sha, _, subject in pairs)
+        return tuple(Commit(sha, printable(subject[:SUBJECT])) for sha, _, subject in pairs)
 
     async def commit_tree(self, tree: str, parent: str, message: str) -> str:
         """Make a commit that nothing refers to yet, and give its id.
@@ -170,10 +175,12 @@ class Git:
         return {} if configured.out else {"GIT_SSH_COMMAND": "ssh -oBatchMode=yes"}
 
     async def _git(self, *arguments: str, **environment: str) -> "Answer":
-        if not (git := shutil.which("git")):
+        if not (git := surroundings.found("git")):
             raise Problem("running", "git", "it is not installed", "Install git, or put it on PATH.")
-        inherited = {name: value for name, value in os.environ.items() if name not in _ELSEWHERE}
-        return await process.run([git, "-C", str(self.repository), *arguments], inherited | _SETTINGS | environment)
+        inherited = {name: value for name, value in surroundings.inherited().items() if name not in _ELSEWHERE}
+        harmless = (word for setting in _HARMLESS for word in ("-c", setting))
+        command = [git, "-C", str(self.repository), *harmless, *arguments]
+        return await process.run(command, inherited | _SETTINGS | environment)
 
 
 def _words(answer: "Answer") -> str:
@@ -201,8 +208,4 @@ def _says(text: str, phrases: tuple[str, ...]) -> bool:
 
 
 def _readable(text: str) -> str:
-    return _printable(re.sub(r"://[^\s'\"]*@", "://***@", text.strip()))
-
-
-def _printable(text: str) -> str:
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return printable(re.sub(r"://[^\s'\"]*@", "://***@", text.strip()))

@@ -1,7 +1,6 @@
 """A libSQL server over HTTP. A transaction is one request: losing it, or its answer, cannot leave half of it behind."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -44,7 +43,7 @@ class Hrana:
         """Run one statement on its own; foreign keys are as the server has them, on as a rule."""
         frame.admit_values(statement, self._address)
         (result,) = await self._ask(lambda _: [{"type": "execute", "stmt": statement_json(statement)}])
-        with self._read():
+        with hrana_batch.read(self._address):
             return rows_of(self._response(result, statement)["result"])
 
     async def transaction(self, statements: Sequence[Statement]) -> tuple[Rows, ...]:
@@ -54,7 +53,7 @@ class Hrana:
         """
         frame.admit(statements, self._address)
         (result,) = await self._ask(lambda version: [hrana_batch.transaction(statements, version)])
-        with self._read():
+        with hrana_batch.read(self._address):
             if result["type"] == "error":
                 raise hrana_batch.refused(result["error"], _any_of(statements), self._address)
             return hrana_batch.committed(result["response"]["result"], statements, self._address)
@@ -65,7 +64,7 @@ class Hrana:
             frame.admit(statements, self._address)
         requests = [hrana_batch.trial(statements, keep=keep) for statements in several]
         results = await self._ask(lambda _: requests)
-        with self._read():
+        with hrana_batch.read(self._address):
             return tuple(self._tried(*pair) for pair in zip(results, several, strict=True))
 
     async def parse(self, statements: Sequence[Statement]) -> tuple[str | None, ...]:
@@ -90,7 +89,7 @@ class Hrana:
         pairs = ((hrana_batch.never(each), {"type": "describe", "sql": each.sql}) for each in statements)
         requests = [request for pair in pairs for request in pair]
         results = await self._ask(lambda _: requests)
-        with self._read():
+        with hrana_batch.read(self._address):
             return [_verdict(*pair) for pair in zip(results[::2], results[1::2], strict=True)]
 
     async def _ask(self, requests: Requests) -> list[Any]:
@@ -119,13 +118,6 @@ class Hrana:
         if result["type"] == "error":
             raise hrana_batch.failed(result["error"], statement, self._address)
         return dict(result["response"])
-
-    @contextmanager
-    def _read(self) -> Iterator[None]:
-        try:
-            yield
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise hrana_batch.unreadable(self._address, f"its form is not known ({error!r})") from None
 
 
 def _verdict(batch: Mapping[str, Any], described: Mapping[str, Any]) -> str | None:

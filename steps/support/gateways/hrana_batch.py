@@ -1,6 +1,7 @@
 """A transaction as one Hrana batch: steps that run only on conditions, and the reading of what they did."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from steps.support.gateways import frame
@@ -8,6 +9,7 @@ from steps.support.gateways.answers import Busy, Unknown
 from steps.support.gateways.database import Rows, Statement, StatementFailed
 from steps.support.gateways.hrana_http import NOT_RUN
 from steps.support.gateways.hrana_values import rows_of, statement_json
+from steps.support.gateways.http import SHOWN
 from steps.support.problem import Problem
 
 Json = dict[str, Any]
@@ -68,16 +70,26 @@ def committed(result: Mapping[str, Any], statements: Sequence[Statement], addres
     raise unreadable(address, "COMMIT was not run, although nothing failed")
 
 
+@contextmanager
+def read(address: str) -> Iterator[None]:
+    """Take whatever the block stumbles over for an answer that tells nothing."""
+    try:
+        yield
+    except (ValueError, ArithmeticError, LookupError, TypeError, AttributeError) as error:
+        cause = f"its form is not known ({type(error).__name__}: {error})"
+        raise unreadable(address, cause[:SHOWN]) from None
+
+
 def refused(error: Mapping[str, Any], statement: Statement, address: str) -> Problem:
     """Say what an error instead of a batch's result means: only the codes that stand for "nothing was run" say so."""
     if error.get("code") in NOT_RUN:
         return failed(error, statement, address)
-    return unreadable(address, f"{error.get('message')} ({error.get('code')})")
+    return unreadable(address, f"{error.get('message')} ({error.get('code')})"[:SHOWN])
 
 
 def failed(error: Mapping[str, Any], statement: Statement, address: str) -> Problem:
     """Say what a statement's error means: that nothing was done, but for one code that hides what was."""
-    message, code = str(error.get("message")), str(error.get("code"))
+    message, code = (str(error.get(key))[:SHOWN] for key in ("message", "code"))
     if code == "RESPONSE_TOO_LARGE":  # sqld says so even of an INSERT ... RETURNING that it has committed
         return unreadable(address, f"{message} ({code})")
     if code.startswith("SQLITE_BUSY"):

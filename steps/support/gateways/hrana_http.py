@@ -4,7 +4,6 @@ A request that reached the server may have been carried out whatever happens to 
 be nothing but a refusal counts as one.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -13,7 +12,7 @@ from typing import Any
 import httpx
 
 from steps.support.gateways.answers import Busy, Rejected, Unknown
-from steps.support.gateways.http import LIVENESS, exchange
+from steps.support.gateways.http import LIVENESS, SHOWN, exchange, json_of
 from steps.support.problem import Problem
 
 NEW, OLD = 3, 2  # versions of the protocol
@@ -46,7 +45,7 @@ class Answer:
     def document(self) -> dict[str, Any]:
         """The JSON object in the body; empty where there is none."""
         try:
-            document = json.loads(self.body)
+            document = json_of(self.body)
         except ValueError:
             return {}
         return document if isinstance(document, dict) else {}
@@ -59,7 +58,7 @@ class Answer:
         text = " ".join(self.body[:2000].decode(errors="replace").split())
         return (
             f"HTTP {self.status}: "
-            + (", ".join(said) or ("a web page" if "<" in text[:1] else text) or "no text")[:300]
+            + (", ".join(said) or ("a web page" if "<" in text[:1] else text) or "no text")[:SHOWN]
         )
 
 

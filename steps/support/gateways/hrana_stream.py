@@ -8,8 +8,8 @@ import httpx
 from steps.support.gateways import hrana_batch
 from steps.support.gateways.database import Rows, Statement
 from steps.support.gateways.hrana_http import MOST, NEW, OLD, Answer, NoSuchPath, results
-from steps.support.gateways.hrana_values import rows_of, statement_json
-from steps.support.gateways.http import LIVENESS, exchange
+from steps.support.gateways.hrana_values import of, rows_of, statement_json
+from steps.support.gateways.http import LIVENESS, SHOWN, exchange
 from steps.support.problem import Problem
 
 _TOO_LARGE = ("RESPONSE_TOO_LARGE", "SQLITE_TOOBIG")
@@ -68,15 +68,24 @@ class Stream:
         if answer.status != HTTPStatus.OK:
             results(answer, url, 1)
         document = answer.document
-        try:
+        with hrana_batch.read(self.address):
             (result,) = document["results"]
-            self._baton, self._base = document["baton"], document.get("base_url") or self._base
+            self._baton = of(str, document["baton"]) if document["baton"] else None
+            self._base = self._own(of(str, document.get("base_url") or self._base))
             self.received = len(answer.body)
             if result["type"] == "error":
                 raise _failed(result["error"], statement, self.address)
             return rows_of(result["response"]["result"])
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise hrana_batch.unreadable(self.address, f"its form is not known ({error!r})") from None
+
+    def _own(self, base: str) -> str:
+        """Give where the stream goes on, if that is the server itself: the token is sent there."""
+        try:
+            there, here = httpx.URL(base), httpx.URL(self.address)
+        except httpx.InvalidURL as error:
+            raise ValueError(str(error)) from None
+        if (there.scheme, there.host, there.port) != (here.scheme, here.host, here.port):
+            raise hrana_batch.unreadable(self.address, f"it goes on elsewhere, at {there.host[:SHOWN]}")
+        return base
 
 
 def _failed(error: dict[str, Any], statement: Statement, address: str) -> Problem:

@@ -3,9 +3,11 @@
 import base64
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from steps.support.gateways.database import Rows, Statement, Value
+
+Kind = TypeVar("Kind")
 
 
 def statement_json(statement: Statement) -> dict[str, Any]:
@@ -15,11 +17,18 @@ def statement_json(statement: Statement) -> dict[str, Any]:
 
 def rows_of(result: Mapping[str, Any]) -> Rows:
     """Read a statement's result. Raises KeyError, TypeError or ValueError where it is none."""
-    return Rows(
-        tuple(str(column["name"] or "") for column in result["cols"]),
-        tuple(tuple(_decoded(value) for value in row) for row in result["rows"]),
-        int(result["affected_row_count"]),
-    )
+    columns = tuple(of(str, column["name"] or "") for column in of(list, result["cols"]))
+    rows = tuple(tuple(_decoded(value) for value in row) for row in of(list, result["rows"]))
+    if any(len(row) != len(columns) for row in rows):
+        raise ValueError("a row of another width than its columns")
+    return Rows(columns, rows, of(int, result["affected_row_count"]))
+
+
+def of(kind: type[Kind], value: Any) -> Kind:
+    """Give the value, where it is of this kind. Raises TypeError where it is not."""
+    if not isinstance(value, kind):
+        raise TypeError(f"{type(value).__name__} in place of {kind.__name__}")
+    return value
 
 
 def _encoded(value: Value) -> dict[str, Any]:
@@ -41,11 +50,11 @@ def _decoded(value: Mapping[str, Any]) -> Value:
         case "null":
             return None
         case "integer":
-            return int(value["value"])
+            return int(of(str, value["value"]))
         case "float":
             return math.inf if value["value"] is None else float(value["value"])  # of infinity the sign is not sent
         case "text":
-            return str(value["value"])
+            return of(str, value["value"])
         case "blob":
             return base64.b64decode(value["base64"] + "=" * (-len(value["base64"]) % 4))
         case other:

@@ -5,8 +5,10 @@ from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
+from typing import Any
 
-from steps.support.gateways.database import Statement, Value
+from steps.support.gateways.database import Statement
+from steps.support.gateways.hrana_batch import unreadable
 from steps.support.gateways.hrana_stream import Stream, TooLarge
 from steps.support.gateways.http import client_for
 from steps.support.sql_tokens import literal, quoted
@@ -61,13 +63,14 @@ async def pages(stream: Stream) -> AsyncGenerator[bytes, None]:
     A NUL in a text and an infinity, which the servers' own dumps cannot hold, are in it.
     """
     await stream.rows(Statement("BEGIN"))
-    objects = (await stream.rows(Statement(_OBJECTS))).values
-    tables = {table.name: table for table in _tables((await stream.rows(Statement(_COLUMNS))).values)}
+    objects = await _asked(stream, Statement(_OBJECTS), str, str, str)
+    columns = await _asked(stream, Statement(_COLUMNS), str, int, str, int)
+    tables = {table.name: table for table in _tables(columns)}
     yield b"PRAGMA foreign_keys=OFF;\nBEGIN TRANSACTION;\n"
     for _, name, sql in (each for each in objects if each[0] == "table"):
-        yield _defined(str(name), str(sql), virtual=name not in tables)
+        yield _defined(name, sql, virtual=name not in tables)
         if name in tables:
-            async for piece in _rows(stream, tables[str(name)]):
+            async for piece in _rows(stream, tables[name]):
                 yield piece
     if _SEQUENCE in tables:
         yield b"DELETE FROM sqlite_sequence;\n"
@@ -75,7 +78,7 @@ async def pages(stream: Stream) -> AsyncGenerator[bytes, None]:
             yield piece
     await stream.close()  # now: it would not outlast the making of an index; where this is not reached, the server does
     for _, name, sql in (each for each in objects if each[0] != "table"):
-        yield _defined(str(name), str(sql), virtual=False)
+        yield _defined(name, sql, virtual=False)
     yield b"PRAGMA writable_schema=OFF;\nCOMMIT;\n"
 
 
@@ -83,7 +86,7 @@ async def _rows(stream: Stream, table: Table) -> AsyncGenerator[bytes, None]:
     after, most = "", MOST_ROWS
     while True:
         try:
-            ((rows, count, last),) = (await stream.rows(table.page(after, most))).values
+            ((rows, count, last),) = await _asked(stream, table.page(after, most), str | None, int, str | None)
         except TooLarge:
             if most == 1:
                 raise
@@ -91,9 +94,18 @@ async def _rows(stream: Stream, table: Table) -> AsyncGenerator[bytes, None]:
             continue
         if count:
             yield f"{table.insert}{rows!s});\n".encode()
-        if int(str(count)) < most:
+        if count < most:
             return
-        after, most = str(last), min(MOST_ROWS, max(1, AIM * most // stream.received))
+        after, most = last, min(MOST_ROWS, max(1, AIM * most // stream.received))
+
+
+async def _asked(stream: Stream, statement: Statement, *kinds: Any) -> list[tuple[Any, ...]]:
+    """Give the rows of a statement. Raises Unknown where they do not hold values of these kinds."""
+    rows = (await stream.rows(statement)).values
+    for row in rows:
+        if len(row) != len(kinds) or not all(map(isinstance, row, kinds)):
+            raise unreadable(stream.address, "its rows are not what was asked for")
+    return list(rows)
 
 
 def _defined(name: str, sql: str, *, virtual: bool) -> bytes:
@@ -105,12 +117,12 @@ def _defined(name: str, sql: str, *, virtual: bool) -> bytes:
     return f"PRAGMA writable_schema=ON;\n{insert}\n".encode()
 
 
-def _tables(columns: Iterable[tuple[Value, ...]]) -> Iterator[Table]:
+def _tables(columns: Iterable[tuple[Any, ...]]) -> Iterator[Table]:
     for (name, without_rowid), group in groupby(columns, lambda row: row[:2]):
-        described = [(str(column), int(str(place))) for _, _, column, place in group]
+        described = [(column, place) for _, _, column, place in group]
         names = tuple(column for column, _ in described)
         primary = tuple(column for column, place in sorted(described, key=itemgetter(1)) if place)
-        yield Table(str(name), names, primary if without_rowid else (_rowid(names),))
+        yield Table(name, names, primary if without_rowid else (_rowid(names),))
 
 
 def _rowid(columns: Iterable[str]) -> str:

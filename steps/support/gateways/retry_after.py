@@ -6,6 +6,8 @@ from typing import Any
 
 import httpx
 
+from steps.support.gateways.http import json_of
+
 
 def retry_after(response: httpx.Response, now: float) -> float:
     """Give the seconds that an answer asks to wait, 0 where it asks for none; `now` is seconds since 1970.
@@ -23,13 +25,13 @@ def retry_after(response: httpx.Response, now: float) -> float:
 def _moment(date: str) -> float:
     try:
         return parsedate_to_datetime(date).timestamp()
-    except ValueError:
+    except (ValueError, OverflowError):
         return 0.0
 
 
 def _reset(response: httpx.Response) -> float:
     try:
-        body: Any = response.json()
+        body: Any = json_of(response.content)
         return float(body["error"]["limit"]["resetMs"]) / 1000
     except (ValueError, KeyError, TypeError):
         return 0.0

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from steps.support.gateways.answers import NotSent
-from steps.support.gateways.http import exchange
+from steps.support.gateways.http import exchange, json_of
 
 BYPASS = "x-vercel-protection-bypass"  # opens a protected deployment to whoever sends the project's secret
 LOOPBACK = {"127.0.0.1", "::1", "localhost"}
@@ -22,7 +22,7 @@ class Request:
 
     path: str
     method: str = "GET"
-    headers: dict[str, str] = field(default_factory=dict)
+    headers: dict[str, str] = field(default_factory=dict, repr=False)  # they hold keys
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +73,8 @@ class Site:
 
 def _json(response: httpx.Response) -> Any:
     try:
-        return response.json()
-    except (ValueError, RecursionError):
+        return json_of(response.content)
+    except ValueError:
         return None
 
 

@@ -3,9 +3,9 @@
 Every row that comes back is checked again for what was asked: the platform may ignore a filter.
 """
 
-import re
 import time
 from collections.abc import Callable
+from shlex import quote
 from typing import Any, TypeVar
 from urllib.parse import urlencode
 
@@ -13,7 +13,7 @@ import httpx
 
 from steps.support.gateways import vercel_types
 from steps.support.gateways.answers import Busy, NotSent, Rejected, Unknown
-from steps.support.gateways.http import exchange
+from steps.support.gateways.http import SHOWN, exchange, json_of
 from steps.support.gateways.retry_after import retry_after
 from steps.support.gateways.vercel_types import Deployment, Project, RollingRelease
 from steps.support.problem import Problem
@@ -129,7 +129,7 @@ class Vercel:
         address = f"{str(self._client.base_url).rstrip('/')}{path}"
         query = f"?{urlencode(self._team)}" if self._team else ""
         headers = '-H "Authorization: Bearer $VERCEL_TOKEN" -H "Content-Type: application/json"'
-        return f"curl -fsS -X PATCH '{address}{query}' {headers} -d '{body}'"
+        return f"curl -fsS -X PATCH {quote(f'{address}{query}')} {headers} -d '{body}'"
 
     @property
     def unpinning(self) -> str:
@@ -144,9 +144,9 @@ class Vercel:
     async def _get(self, path: str, read: Callable[[Any], Result], **query: str) -> Result:
         response = await exchange(self._client, "GET", path, whom="Vercel", params={**query, **self._team})
         try:
-            return read(_accepted(response, path).json())
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            cause = f"its answer is of no known form ({error!r})"
+            return read(json_of(_accepted(response, path).content))
+        except (ValueError, ArithmeticError, LookupError, TypeError, AttributeError) as error:
+            cause = f"its answer is of no known form ({type(error).__name__}: {error})"
             raise Unknown("reading Vercel's", path, cause, f"Check vercel.api. {STATUS_PAGE}") from None
 
     async def _send(self, method: str, path: str, json: Any = None) -> None:
@@ -183,11 +183,11 @@ def _meaning(status: int) -> tuple[type[Problem], str]:
 def _refused(response: httpx.Response) -> str:
     """Give the reason that an answer tells, in either of the two forms that errors come in."""
     try:
-        body = response.json()
+        body = json_of(response.content)
         error = body.get("error") or body.get("err") or body
-        return f"{error.get('code', '')} {error.get('message', '')}".strip()
+        return f"{error.get('code', '')} {error.get('message', '')}".strip()[:SHOWN]
     except (ValueError, AttributeError):
-        return re.sub(r"\s+", " ", response.text[:200]).strip()
+        return " ".join(response.content[:SHOWN].decode(errors="replace").split())
 
 
 def _variables_and_next(body: Any) -> tuple[set[str], int | None]:

@@ -1,7 +1,11 @@
 """What Vercel's answers mean, read from whichever of their forms comes; what is not known is ignored."""
 
+import math
+import re
 from dataclasses import dataclass
 from typing import Any, Self
+
+_ID = re.compile(r"[\w-][\w.-]*", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +24,8 @@ class Move:
     @classmethod
     def of(cls, body: dict[str, Any]) -> Self | None:
         """Read what the project calls its last alias request."""
-        kind, to, status = (body.get(key) or "" for key in ("type", "toDeploymentId", "jobStatus"))
+        kind, status = (_text(body.get(key)) for key in ("type", "jobStatus"))
+        to = _id_or_none(body.get("toDeploymentId"))
         return cls(kind, to, status) if to else None
 
 
@@ -42,7 +47,7 @@ class Project:
         on, move = body.get("autoAssignCustomDomains"), Move.of(body.get("lastAliasRequest") or {})
         on = on if isinstance(on, bool) else None
         crons = body["crons"].get("disabledAt") is None if body.get("crons") else None
-        return cls(body["id"], body["name"], on, production.get("id"), move, crons)
+        return cls(_id(body["id"]), _text(body["name"]), on, _id_or_none(production.get("id")), move, crons)
 
     @property
     def moving_to(self) -> str | None:
@@ -83,22 +88,49 @@ class Deployment:
         """Read a list item or a single deployment: they spell the same things differently."""
         meta, source = row.get("meta") or {}, row.get("gitSource") or {}
         return cls(
-            row.get("uid") or row["id"],
-            row.get("projectId"),
-            meta.get("githubCommitSha") or source.get("sha") or meta.get("gitCommitSha") or "",
-            row.get("target"),
-            row.get("readyState") or row.get("state") or row.get("status") or "UNKNOWN",
-            row.get("url") or "",
-            row.get("errorMessage") or row.get("readyStateReason") or "",
-            row.get("createdAt") or row.get("created") or 0,
-            _seconds(row.get("buildingAt"), row.get("ready")),
+            _id(row.get("uid") or row["id"]),
+            _text(row.get("projectId")) or None,
+            _text(meta.get("githubCommitSha") or source.get("sha") or meta.get("gitCommitSha")),
+            _text(row.get("target")) or None,
+            _text(row.get("readyState") or row.get("state") or row.get("status")) or "UNKNOWN",
+            _text(row.get("url")),
+            _text(row.get("errorMessage") or row.get("readyStateReason")),
+            _number(row.get("createdAt") or row.get("created")),
+            _seconds(_number(row.get("buildingAt")), _number(row.get("ready"))),
             bool(row.get("isInConcurrentBuildsQueue") or row.get("isInSystemBuildsQueue")),
             bool(row.get("buildSkipped")),
-            (row.get("aliasError") or {}).get("message") or "",
+            _text((row.get("aliasError") or {}).get("message")),
         )
 
 
-def _seconds(begun: int | None, ended: int | None) -> float | None:
+def _text(value: Any) -> str:
+    """Read a text; none is an empty one. Raises TypeError for anything else."""
+    if not isinstance(value, str | None):
+        raise TypeError(f"{type(value).__name__} in place of a text")
+    return value or ""
+
+
+def _id(value: Any) -> str:
+    """Read what paths and commands are made of. Raises ValueError for what would change their meaning."""
+    if not _ID.fullmatch(text := _text(value)):
+        raise ValueError(f"{text[:40]!r} in place of an id")
+    return text
+
+
+def _id_or_none(value: Any) -> str | None:
+    return _id(value) if value else None
+
+
+def _number(value: Any) -> int:
+    """Read a number, whole or not; none is 0. Raises TypeError for anything else, ValueError for one without end."""
+    if not isinstance(value, int | float | None) or isinstance(value, bool):
+        raise TypeError(f"{type(value).__name__} in place of a number")
+    if not math.isfinite(value or 0):
+        raise ValueError(f"{value} in place of a number")
+    return int(value or 0)
+
+
+def _seconds(begun: int, ended: int) -> float | None:
     return (ended - begun) / 1000 if begun and ended else None
 
 
@@ -114,7 +146,7 @@ def rolling_release(body: Any) -> RollingRelease | None:
     row = body["rollingRelease"]
     if not row or row.get("state") != "ACTIVE":
         return None
-    return RollingRelease(row.get("queuedDeploymentId"))
+    return RollingRelease(_id_or_none(row.get("queuedDeploymentId")))
 
 
 def deployments(body: Any) -> list[Deployment]:
@@ -125,25 +157,23 @@ def deployments(body: Any) -> list[Deployment]:
 def served_by(body: Any) -> str | None:
     """Read which deployment an alias serves: the two published descriptions of the answer disagree."""
     row = body[0] if isinstance(body, list) else body
-    identifier: str | None = row["deploymentId"]
-    return identifier
+    return _id_or_none(row["deploymentId"])
 
 
 def log_lines(events: Any) -> list[str]:
     """Read a build's log; an event comes flat, or with its fields under `payload`."""
     texts = [event.get("text") or (event.get("payload") or {}).get("text") for event in events]
-    return [text for text in texts if text]
+    return [_text(text) for text in texts if text]
 
 
 def production_variables(body: Any) -> set[str]:
     """Read the names of the variables that production gets; what they hold is not looked at."""
-    return {row["key"] for row in body["envs"] if "production" in _targets(row)}
+    return {_text(row["key"]) for row in body["envs"] if "production" in _targets(row)}
 
 
 def next_page(body: Any) -> int | None:
     """Read where the next page begins; None on the last."""
-    following: int | None = (body.get("pagination") or {}).get("next")
-    return following
+    return _number((body.get("pagination") or {}).get("next")) or None
 
 
 def _targets(row: dict[str, Any]) -> list[str]:

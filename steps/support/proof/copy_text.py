@@ -4,7 +4,6 @@ On one core a million rows of ten columns took 6.4 s joined to 1 kB and 2.9 s jo
 """
 
 import re
-import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -16,6 +15,7 @@ _STATEMENT = re.compile(
     rb"""(?:[^;'"`\[/-]++|'[^']*+'|"[^"]*+"|`[^`]*+`|\[[^\]]*+\]|--[^\n]*+\n|/\*.*?\*/|-(?!-)|/(?!\*))*+;""", re.DOTALL
 )
 _ROW = re.compile(rb"(?:[^;']++|'[^']*+')*+")
+_LAST = re.compile(rb"(?:\s++|--[^\n]*+\n|/\*.*?\*/)*+END(?:\s++|--[^\n]*+\n|/\*.*?\*/)*+;", re.DOTALL | re.IGNORECASE)
 _TRIGGER = re.compile(rb"CREATE\s+(?:TEMP\w*\s+)?TRIGGER\b", re.IGNORECASE)
 _INSERT = re.compile(
     rb"""INSERT\ INTO\ ("(?:[^"]|"")*+"|[^\s"'`(;]+)(?:\((?:[^()"'`;]|"[^"]*+")*+\))?\ VALUES\(""", re.VERBOSE
@@ -53,11 +53,11 @@ class Statements:
 
 def _end(text: bytes, start: int) -> int | None:
     """Say where the statement ends that begins there, if it does; a trigger has statements inside."""
-    end = start
+    is_trigger, end = _TRIGGER.match(text, start), start
     while found := _STATEMENT.match(text, end):
+        if not is_trigger or (end > start and _LAST.fullmatch(text, end, found.end())):
+            return found.end()
         end = found.end()
-        if not _TRIGGER.match(text, start) or sqlite3.complete_statement(text[start:end].decode(errors="replace")):
-            return end
     return None
 
 

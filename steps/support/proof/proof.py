@@ -11,6 +11,7 @@ from typing import Any
 from steps.support.gateways.database import Value
 from steps.support.gateways.guards import Guards
 from steps.support.gateways.turso import Turso
+from steps.support.private import make_private
 from steps.support.problem import Problem
 from steps.support.proof.contract import Contract
 from steps.support.proof.copy import Copy, copied
@@ -81,7 +82,7 @@ async def prove(turso: Turso, change: DatabaseChange, bench: Workbench) -> Proof
     target = (await turso.read(ENGINE)).records[0]
     engine = Engine(bench.binary, foreign_keys=target["foreign_keys"] == 1)
     name = engine.name
-    bench.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_private(bench.folder)
     copy = await copied(turso.database, bench.folder, bench.limits)
     try:
         seen, guards = await _rehearsed(copy, change, engine, bench)

@@ -9,6 +9,7 @@ from pathlib import Path
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from steps.support.gateways import surroundings
 from steps.support.problem import Problem
 from steps.support.standin import cgi
 from steps.support.standin.faults import Faults, Kind, faulty
@@ -17,7 +18,7 @@ OnPush = Callable[[str, str, str], object]  # commit, branch, the commit's subje
 
 # Whatever the person at this machine has configured for git is none of the remote's business.
 ENVIRONMENT = {
-    "PATH": os.environ.get("PATH", os.defpath),
+    "PATH": surroundings.path(),
     "GIT_CONFIG_NOSYSTEM": "1",
     "GIT_CONFIG_GLOBAL": os.devnull,
     "LC_ALL": "C",

