@@ -8,6 +8,7 @@ from steps.support.engine.step import Failed
 from steps.support.gateways import ledger
 from steps.support.gateways.answers import Rejected
 from steps.support.gateways.turso import Row, Turso
+from steps.support.private import make_private
 from steps.support.problem import Problem
 from steps.support.proof.copy import copied
 from steps.support.proof.engine import Engine, placed
@@ -38,7 +39,7 @@ async def roll_back_on_copy(turso: Turso, marker: Row, bench: Workbench) -> None
     Raises Problem where there can be no copy, or where the way back does not hold on it; production is only read.
     """
     minded = (await turso.read(ENGINE)).records[0]["foreign_keys"] == 1
-    bench.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_private(bench.folder)
     copy, folder, run = await copied(turso.database, bench.folder, bench.limits), bench.folder / "rehearsal", REHEARSAL
     try:
         await placed(copy.path, folder)

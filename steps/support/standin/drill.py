@@ -26,7 +26,7 @@ from steps.support.standin.world import world
 DRILLS = ROOT / "tests" / "drills"
 STEPS = ("git_push", "vercel_deployment", "activation", "turso_migration", "verification_query", "health_checks")
 LIMIT = 3.0  # seconds for each step, unless the drill gives more; and all below
-BUDGET = "total = 60\nreserve = 20"
+BUDGET = "total = 50\nreserve = 14"
 BUILD, MOVE = 1.0, 0.1
 HEALTH = READING.replace('`200`"]', '`200`", "body.latest"]')
 ABREAST = 4
