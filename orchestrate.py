@@ -72,6 +72,7 @@ from steps.support.engine.forecast import forecast, refuse_unfitting
 from steps.support.engine.going_back import back, overtakings
 from steps.support.engine.journal import reason
 from steps.support.engine.lock import locked, refuse_if_locked
+from steps.support.engine.past import sweep
 from steps.support.engine.recovery import accept, before, chosen, of_marker, refuse_open, restore, unlock
 from steps.support.engine.step import Change, Refused, Step
 from steps.support.production import production
@@ -178,6 +179,7 @@ async def released(options: Namespace) -> int:
     asked = tuple(check.harmless for check in checks) if options.dry_run else checks
     what = release(settings.sql, asked, demands(settings), workbench(settings))
     async with session("prod", what, settings, options) as run, production(settings) as stage:
+        sweep(settings.runs)
         refuse_open(settings.runs, command(options))
         if options.dry_run:
             await look(stage, what, run)

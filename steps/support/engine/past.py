@@ -1,6 +1,7 @@
 """Runs of before, as their journals tell them: what was begun, what it saw, and whether it was settled since."""
 
 import json
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from steps.support.engine.step import Change, Refused
 Event = Mapping[str, Any]
 
 JOURNAL = "journal.jsonl"
+LEFTOVERS = ("rehearsal", "copy.db*", "*.part")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +91,16 @@ def alone(folder: Path, run: str) -> Iterator[None]:
             cause = "its process is alive on this machine, or somebody is putting it back"
             raise Refused("opening", f"run {run}", cause, "Let it end, or stop it with Ctrl-C.") from None
         yield
+
+
+def sweep(folder: Path) -> None:
+    """Remove what a rehearsal that was cut off left in the folder of its run: copies of production. Backups stay."""
+    for left in [each for pattern in LEFTOVERS for each in folder.glob(f"*/{pattern}")]:
+        with suppress(OSError, Refused), alone(folder, left.parent.name):
+            if left.is_dir():
+                shutil.rmtree(left)
+            else:
+                left.unlink()
 
 
 def _readable(journal: Path) -> tuple[list[Event], int]:

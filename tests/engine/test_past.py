@@ -1,0 +1,125 @@
+"""Runs of before, read from journals as they lie on a disk."""
+
+import json
+from fcntl import LOCK_EX, flock
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from steps.support.engine.past import JOURNAL, alone, past, read, sweep
+from steps.support.engine.recovery import chosen, refuse_open
+from steps.support.engine.step import Refused
+
+PUSH = {"event": "begun", "step": "git_push", "begins": ["git_push"], "saw": {"git_push": {"sha": "a"}}}
+MIGRATE = {"event": "begun", "step": "turso_migration", "begins": ["turso_migration"], "saw": {"turso_migration": {}}}
+
+
+def _opened(run: str, mode: str = "prod", of: str | None = None) -> dict[str, Any]:
+    return {"event": "opened", "run": run, "mode": mode, "of": of, "change": {"name": "x", "sha256": "y"}}
+
+
+def _ended(verdict: str, code: int) -> dict[str, Any]:
+    return {"event": "ended", "verdict": verdict, "exit_code": code}
+
+
+def _run(folder: Path, run: str, *events: dict[str, Any], mode: str = "prod", of: str | None = None) -> Path:
+    (folder / run).mkdir()
+    journal = folder / run / JOURNAL
+    journal.write_text("".join(json.dumps(event) + "\n" for event in (_opened(run, mode, of), *events)))
+    return journal
+
+
+@pytest.mark.parametrize(
+    ("events", "is_open"),
+    [
+        pytest.param((), False, id="killed before anything began"),
+        pytest.param((PUSH,), True, id="killed after the first change began"),
+        pytest.param((PUSH, {"event": "arrived"}), True, id="killed before its end was written"),
+        pytest.param((PUSH, _ended("deployed", 0)), False, id="deployed"),
+        pytest.param((PUSH, _ended("rolled_back", 1)), False, id="put back"),
+        pytest.param((PUSH, _ended("needs_human", 4)), True, id="not put back"),
+        pytest.param(({**PUSH, "event": "begun"}, {"event": "failed", "step": "git_push", "refused": True}), False, id="the only change was refused"),
+    ],
+)  # fmt: skip
+def test_whether_a_run_is_open(tmp_path: Path, events: tuple[dict[str, Any], ...], is_open: bool) -> None:  # noqa: FBT001
+    """A run is open while something that it began may still be there; then nothing else is released, and the command is said."""
+    _run(tmp_path, "1", *events)
+    assert past(tmp_path)[0].is_open is is_open
+    if is_open:
+        with pytest.raises(Refused) as refused:
+            refuse_open(tmp_path, ("python", "orchestrate.py", "--prod"))
+        assert "python orchestrate.py --prod --rollback 1" in refused.value.remedy
+    else:
+        refuse_open(tmp_path, ())
+
+
+@pytest.mark.parametrize("mode", ["rollback", "accept", "unlock"])
+def test_a_run_that_was_settled(tmp_path: Path, mode: str) -> None:
+    """Once it was put back, accepted or unlocked to a good end, a run is not open any more; before that end it is."""
+    _run(tmp_path, "1", PUSH)
+    _run(tmp_path, "2", _ended("refused", 3), mode=mode, of="1")
+    assert past(tmp_path)[0].is_open
+    _run(tmp_path, "3", _ended("whatever", 0), mode=mode, of="1")
+    assert not past(tmp_path)[0].is_open
+
+
+def test_only_production_counts(tmp_path: Path) -> None:
+    """Rehearsals, and folders without a journal that can be read, are passed over."""
+    _run(tmp_path, "1", PUSH, mode="dry-run")
+    (tmp_path / "2").mkdir()
+    (tmp_path / "3").mkdir()
+    (tmp_path / "3" / JOURNAL).write_bytes(b"\xff\x00 nothing")
+    assert past(tmp_path) == []
+
+
+def test_which_run_is_meant(tmp_path: Path) -> None:
+    """Without a name it is the newest that is open, else the newest that began anything; with one it is that one or none."""
+    _run(tmp_path, "1", PUSH, _ended("deployed", 0))
+    _run(tmp_path, "2", PUSH)
+    _run(tmp_path, "3", PUSH, _ended("rolled_back", 1))
+    _run(tmp_path, "4", _ended("refused", 3))
+    assert [getattr(chosen(tmp_path, name), "run", None) for name in ("", "1", "4", "5")] == ["2", "1", "4", None]
+    _run(tmp_path, "5", _ended("rolled_back", 0), mode="rollback", of="2")
+    assert getattr(chosen(tmp_path, ""), "run", None) == "3"
+
+
+@pytest.mark.parametrize(
+    "torn",
+    [b'{"event": "begun", "step": "turso', b'{"event": "begun"}{"ev', b"\x00" * 512, b'"text"', b"[1]", b'{"at": 1}', b"[" * 100_000],
+    ids=["half a line", "two lines in one", "zeros", "no object", "a list", "no event", "deep"],
+)  # fmt: skip
+def test_lines_that_cannot_be_read(tmp_path: Path, torn: bytes) -> None:
+    """What a power cut or a full disk made of a line is counted and passed over; the lines round it are read."""
+    journal = _run(tmp_path, "1", PUSH)
+    with journal.open("ab") as file:
+        file.write(torn + b"\n" + json.dumps(MIGRATE).encode() + b"\n" + torn)
+    events, damaged = read(journal)
+    assert ([event["event"] for event in events], damaged) == (["opened", "begun", "begun"], 2)
+    assert list(past(tmp_path)[0].saw) == ["git_push", "turso_migration"]
+
+
+def test_a_journal_that_somebody_holds(tmp_path: Path) -> None:
+    """Whoever has locked a run's journal is alive: nobody else gets it, and releases are refused by the lock row instead."""
+    journal = _run(tmp_path, "1", PUSH)
+    with journal.open("rb") as held:
+        flock(held, LOCK_EX)
+        with pytest.raises(Refused, match="its process is alive"), alone(tmp_path, "1"):
+            pass
+        refuse_open(tmp_path, ())
+    with alone(tmp_path, "1"):
+        pass
+
+
+def test_copies_of_production_do_not_stay(tmp_path: Path) -> None:
+    """What a rehearsal that was cut off left is removed, and the backup stays; of a run that is alive all stays."""
+    dead, alive = _run(tmp_path, "1"), _run(tmp_path, "2")
+    for journal in (dead, alive):
+        (journal.parent / "rehearsal" / "live").mkdir(parents=True)
+        for name in ("copy.db", "copy.db-wal", "backup.sql.gz", "backup.sql.gz.part"):
+            (journal.parent / name).touch()
+    with alive.open("rb") as held:
+        flock(held, LOCK_EX)
+        sweep(tmp_path)
+    assert {path.name for path in dead.parent.iterdir()} == {JOURNAL, "backup.sql.gz"}
+    assert len(list(alive.parent.iterdir())) == 6
