@@ -680,3 +680,24 @@ async def test_our_own_death(gateway: Git, groups: Callable[[], list[int]], hang
         caller.kill()
         await caller.wait()
         await gone(groups(), seconds=2)
+
+
+async def test_a_push_that_a_run_of_before_left_behind(gateway: Git) -> None:
+    """A push of this commit is ended with all that it started; that of another commit, and ourselves, are let be."""
+    sha = await gateway.head()
+    pushes = [_left_behind(each) for each in (sha, NOWHERE)]
+    try:
+        await asyncio.sleep(0.2)  # until the shell has become what it runs
+        await gateway.end_pushes(sha)
+        assert (pushes[0].wait(5), pushes[1].poll()) == (-signal.SIGKILL, None)
+    finally:
+        for each in pushes:
+            with suppress(ProcessLookupError):
+                os.killpg(each.pid, signal.SIGKILL)
+            each.wait()
+
+
+def _left_behind(sha: str) -> "subprocess.Popen[bytes]":
+    """Start something with the words of a push, in a group of its own as the gateway's commands are."""
+    words = ["/bin/sh", "-c", "sleep 60 & wait", "git", "push", f"{sha}:refs/heads/main"]
+    return subprocess.Popen(words, start_new_session=True)
