@@ -1,12 +1,12 @@
 """Every row of the drill, as `--dry-run --drill` runs them."""
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from steps.support.standin import drill
 from steps.support.standin.drill import Row
+from tests.world.samples import samples
 
 pytestmark = pytest.mark.anyio
 
@@ -27,10 +27,9 @@ def test_every_step_is_broken_in_every_way() -> None:
 
 
 @pytest.fixture(scope="session")
-async def sample() -> AsyncIterator[Path]:
-    """Load the sample once."""
-    async with drill.sampled(ROOT / "sql") as file:
-        yield file
+def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give a sample with few readings: how many there are is not what is drilled."""
+    return samples(tmp_path_factory.mktemp("sampled")) / "small.db"
 
 
 @pytest.mark.parametrize("row", ROWS, ids=[f"{step}-{each.name}" for each, step in ROWS])

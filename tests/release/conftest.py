@@ -2,16 +2,14 @@
 
 import asyncio
 import shutil
-import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 import pytest
 
-from steps.support.sql_folder import split
 from steps.support.standin.faults import Faults
 from steps.support.standin.trial import Trial
 from steps.support.standin.world import TOKEN, world
@@ -27,6 +25,7 @@ from tests.world.production import (
     Reaction,
     State,
 )
+from tests.world.samples import samples
 
 AUTHOR = ("-c", "user.name=t", "-c", "user.email=t@example.invalid")
 
@@ -63,18 +62,8 @@ class Production(Trial, AnyProduction):
 
 @pytest.fixture(scope="session")
 def sampled(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Load sample.sql once for all tests; gives its file, beside which another has few readings."""
-    folder = tmp_path_factory.mktemp("sampled")
-    with closing(sqlite3.connect(folder / "large.db", isolation_level=None)) as database:
-        database.execute("PRAGMA synchronous = OFF")
-        for statement in split((ROOT / "sql" / "sample.sql").read_text(encoding="utf-8"), "sample.sql"):
-            database.execute(statement.sql)
-        database.execute("VACUUM INTO ?", (str(folder / "small.db"),))
-    with closing(sqlite3.connect(folder / "small.db", isolation_level=None)) as database:
-        for table in ("readings", "readings_agg_5m"):
-            database.execute(f"DELETE FROM {table} WHERE id % 100 > 0")
-        database.execute("VACUUM")
-    return folder
+    """Load sample.sql once for all tests; gives a folder with large.db and small.db."""
+    return samples(tmp_path_factory.mktemp("sampled"))
 
 
 @asynccontextmanager
