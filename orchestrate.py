@@ -62,7 +62,7 @@ if __name__ == "__main__":
     OPTIONS = parse(sys.argv[1:])  # before the imports below, so that --help and a mistyped option answer at once
 
 from steps import Plan, changes, plan, settled
-from steps.support.configuration import demands, for_production, health_checks, load, workbench
+from steps.support.configuration import demands, for_production, health_checks, load, target, workbench
 from steps.support.console.rim import guarded
 from steps.support.console.session import Run, session
 from steps.support.engine import clock
@@ -72,8 +72,8 @@ from steps.support.engine.forecast import forecast, refuse_unfitting
 from steps.support.engine.going_back import back, overtakings
 from steps.support.engine.journal import reason
 from steps.support.engine.lock import locked, refuse_if_locked
-from steps.support.engine.past import sweep
-from steps.support.engine.recovery import accept, before, chosen, of_marker, refuse_open, restore, unlock
+from steps.support.engine.past import chosen, sweep
+from steps.support.engine.recovery import accept, before, of_marker, refuse_left, refuse_open, restore, unlock
 from steps.support.engine.step import Change, Refused, Step
 from steps.support.production import production
 from steps.support.release import Release, new_run, release, release_of
@@ -131,11 +131,11 @@ async def forward_or_back(stage: Stage, steps: Plan, seen: Seen, run: Run) -> No
                 run.warn("the machine was suspended past the budget: going back gets its whole reserve from now")
             await back(stage, begun, seen, reserve, run.journal)
     else:
+        with run.interrupts.turning_back():
+            if kept := [change for change in begun if change.temporary]:
+                await back(stage, kept, seen, window.turn_back(), run.journal)
         for told in await overtakings(stage, begun, seen):
             run.warn(told)
-        if kept := [change for change in begun if change.temporary]:
-            with run.interrupts.turning_back():
-                await back(stage, kept, seen, window.turn_back(), run.journal)
 
 
 async def forward(  # noqa: PLR0913, PLR0917 - everything that going forward is made of
@@ -180,7 +180,8 @@ async def released(options: Namespace) -> int:
     what = release(settings.sql, asked, demands(settings), workbench(settings))
     async with session("prod", what, settings, options) as run, production(settings) as stage:
         sweep(settings.runs)
-        refuse_open(settings.runs, command(options))
+        refuse_open(settings.runs, target(settings), command(options))
+        await refuse_left(stage.turso, settings.runs, command(options))
         if options.dry_run:
             await look(stage, what, run)
         else:
@@ -192,7 +193,7 @@ async def settled_before(options: Namespace) -> int:
     """Settle a run of before: put it back, accept it, or release its lock."""
     settings, deeds = for_production(load(options.config)), {"rollback": restore, "accept": accept, "unlock": unlock}
     mode, named = next((mode, named) for mode in deeds if (named := getattr(options, mode)) is not None)
-    old, own = chosen(settings.runs, named), new_run()
+    old, own = chosen(settings.runs, named, target(settings)), new_run()
     bench = replace(workbench(settings), folder=settings.runs / own)
     change = named_change(**(old.change if old else {"name": "", "sha256": ""}))
     health = health_checks(settings, settings.secrets.environment())

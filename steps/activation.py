@@ -69,6 +69,11 @@ class Activation(Change[Seen]):
         """Where the switch is ours, say what is live instead of our deployment."""
         return "" if seen.production.auto_assign else await switch.overtaken(stage.vercel, seen.sha)
 
+    async def prove_undo(self, stage: Stage, seen: Seen) -> None:
+        """See that the deployment of before can be live again."""
+        if not seen.production.auto_assign:
+            await switch.prove_back(stage.vercel, seen.production)
+
     async def recall(self, stage: Stage, marker: Mapping[str, Any]) -> Seen | None:
         """Take what was live from the marker row, and whether auto-assign was on from now."""
         return await switch.recalled(stage.vercel, marker)

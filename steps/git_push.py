@@ -102,9 +102,10 @@ class GitPush(Change[Seen]):
         return f"{stage.git.branch} is at {now[:8]}, and not at {seen.sha[:8]}: {'; '.join(since[:SHOWN])}"
 
     async def recall(self, stage: Stage, marker: Mapping[str, Any]) -> Seen | None:
-        """Take it that the branch was at the commit that was live: the marker row tells of no other."""
-        sha, before = str(marker["release_commit"]), str(marker["previous_commit"])
-        return Seen(sha, before, await stage.git.tree(before), (), 0.0) if sha and before else None
+        """Take from the marker row where the branch was, and bring its commits here."""
+        await insist(stage.git.fetch)
+        sha, before = (str(marker[key]) for key in ("release_commit", "previous_head"))
+        return Seen(sha, before, await stage.git.tree(before), (), 0.0)
 
     async def remains(self, stage: Stage, seen: Seen) -> str:
         """Compare the files of the remote branch with those of before."""

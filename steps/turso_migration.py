@@ -14,7 +14,7 @@ from steps.support.gateways.answers import NotSent, Rejected, Unknown
 from steps.support.gateways.database import Statement
 from steps.support.gateways.git import Git
 from steps.support.gateways.ledger import Attempt
-from steps.support.gateways.turso import Turso
+from steps.support.gateways.turso import Row, Turso
 from steps.support.looking import looked
 from steps.support.problem import Problem
 from steps.support.proof.proof import UNKNOWN, Proof
@@ -24,8 +24,9 @@ from steps.support.retry import insist
 from steps.support.rolling_back import kept, roll_back
 from steps.support.stage import Stage
 
-KEPT = ("previous_deployment", "previous_commit", "release_commit")  # of the code, in the marker row
+KEPT = ("previous_deployment", "previous_commit", "release_commit", "previous_head")  # of the code, in the marker row
 MOMENT = 2.0  # seconds
+LOCKED = 600  # seconds after a commit in which nobody else can have released
 PING = Statement("SELECT 1", name="a question")
 
 
@@ -33,14 +34,15 @@ PING = Statement("SELECT 1", name="a question")
 class Seen:
     """The schema before, what the marker row keeps of the code, and the proof of the change.
 
-    `deployment` and `commit` are live before; `release` is the commit that comes with the change. `round_trip`: seconds
-    that one question to the database takes.
+    `deployment` and `commit` are live before; `release` is the commit that comes with the change, `head` the one that
+    the branch is at before. `round_trip`: seconds that one question to the database takes.
     """
 
     schema: str
     deployment: str
     commit: str
     release: str
+    head: str
     proof: Proof
     round_trip: float
 
@@ -64,7 +66,7 @@ class TursoMigration(Change[Seen]):
     async def recheck(self, stage: Stage, seen: Seen) -> None:
         """Look again at all but the copy."""
         await looked(partial(refuse_applied, stage.turso, self.release.change))
-        if await _situation(stage) != (seen.schema, seen.deployment, seen.commit, seen.release):
+        if await _situation(stage) != (seen.schema, seen.deployment, seen.commit, seen.release, seen.head):
             cause = "the schema, the code, or what is live, changed between the plan and the lock"
             raise Refused(self.name, "looked again", cause, "Run again.")
 
@@ -99,7 +101,8 @@ class TursoMigration(Change[Seen]):
     async def act(self, stage: Stage, seen: Seen) -> Done:
         """Commit the change. A refusal is certain to have changed nothing; a lost answer is settled by undo."""
         change, run = self.release.change, self.release.run
-        attempt = Attempt(run, self.release.order, seen.deployment, seen.commit, seen.release, seen.schema)
+        code = seen.deployment, seen.commit, seen.release, seen.head
+        attempt = Attempt(run, self.release.order, *code, seen.schema)
         try:
             lease = await insist(lambda: stage.turso.lease(run))
             changed = (await stage.turso.migrate(change, attempt, seen.proof.guards, lease)).rows_changed
@@ -114,7 +117,8 @@ class TursoMigration(Change[Seen]):
         if marker["state"] == ledger.FENCED:
             return Done("nothing of it is in the database, and nothing of it can come any more")
         if marker["state"] == ledger.APPLIED:
-            await _refuse_foreign_code(stage, seen)
+            _refuse_accepted(marker)
+            await _refuse_unfit_code(stage, seen, marker)
         await insist(lambda: roll_back(stage.turso, marker, self.release.run), patience=None)
         waiting = await kept(stage.turso, marker)
         shown = "".join(f"; {name}: {len(rows)}" for name, rows in waiting.items())
@@ -138,15 +142,17 @@ class TursoMigration(Change[Seen]):
         """Take the schema of before from the marker row."""
         if marker["schema_before"] is None:
             return None
-        live, commit, release = (str(marker[key]) for key in KEPT)
-        return Seen(str(marker["schema_before"]), live, commit, release, UNKNOWN, 0.0)
+        live, commit, release, head = (str(marker[key]) for key in KEPT)
+        return Seen(str(marker["schema_before"]), live, commit, release, head, UNKNOWN, 0.0)
 
-    async def remains(self, stage: Stage, seen: Seen) -> str:
-        """Compare the schema with the one before."""
+    async def remains(self, stage: Stage, seen: Seen) -> str:  # noqa: ARG002 - the marker row tells
+        """Compare the schema with the one before, where this run has changed it."""
         marker = await insist(lambda: stage.turso.marker(self.release.run))
-        if marker and marker["state"] == ledger.APPLIED:
+        if not marker or marker["state"] == ledger.FENCED:
+            return ""
+        if marker["state"] == ledger.APPLIED:
             return f"{self.release.change.name} is applied in {stage.turso.address}"
-        same = await insist(stage.turso.schema) == seen.schema
+        same = await insist(stage.turso.schema) == marker["schema_before"]
         return "" if same else f"the schema of {stage.turso.address} is not the one before"
 
 
@@ -154,19 +160,29 @@ def _but(proof: Proof) -> str:
     return f"; not shown for {', '.join(proof.unshown)}: writes.sql writes nothing there" if proof.unshown else ""
 
 
-async def _refuse_foreign_code(stage: Stage, seen: Seen) -> None:
-    """Raise Failed where code is live that is neither this run's nor the one before: nobody tried it on the old schema.
+def _refuse_accepted(marker: Row) -> None:
+    if marker["accepted_at"] is not None:
+        raise Failed("rolling back", str(marker["name"]), "it was accepted", "What going back needs is gone.")
 
-    Where the platform does not answer in a moment, it is taken that there is none.
+
+async def _refuse_unfit_code(stage: Stage, seen: Seen, marker: Row) -> None:
+    """Raise Failed where code is live of which nobody has shown that it can run on the old schema.
+
+    That of before can. The new code can, where it went first; where it went second, it waits for the new schema. While
+    the run's lock keeps others away, a platform that does not answer is taken to have nobody else's code live.
     """
-    live, sha = seen.deployment, seen.commit
+    fit, live = {seen.commit} if marker["code_order"] == "DATA_FIRST" else {seen.commit, seen.release}, ""
     with suppress(TimeoutError, NotSent, Rejected, Unknown):
         async with asyncio.timeout(MOMENT):
-            live = await stage.vercel.served() or live
+            live = await stage.vercel.served() or seen.deployment
             sha = (await stage.vercel.deployment(live)).sha
-    if sha not in (seen.commit, seen.release) and not await _has_files_of(stage.git, sha, seen.commit):
-        cause = f"{live} of {sha[:8]} is live, which is neither this run's nor the one before"
-        raise Failed("rolling back", "the schema", cause, "Settle with them what is to be live.")
+            if sha in fit or await _has_files_of(stage.git, sha, seen.commit):
+                return
+            cause = f"{live} of {sha[:8]} is live, and nobody has shown that it runs on the old schema"
+            raise Failed("rolling back", "the schema", cause, "Settle first what is to be live.")
+    if live not in ("", seen.deployment) or seen.release not in fit or int(str(marker["age"])) > LOCKED:
+        cause = f"the platform does not tell which code is live{f', but that it is {live}' if live else ''}"
+        raise Failed("rolling back", "the schema", cause, "Try again once it answers.")
 
 
 async def _has_files_of(git: Git, sha: str, other: str) -> bool:
@@ -176,11 +192,15 @@ async def _has_files_of(git: Git, sha: str, other: str) -> bool:
     return False
 
 
-async def _situation(stage: Stage) -> tuple[str, str, str, str]:
-    """Give the schema, the live deployment, its commit, and the commit that is to be released."""
-    schema, release = await looked(stage.turso.schema), await stage.git.head()
+async def _situation(stage: Stage) -> tuple[str, str, str, str, str]:
+    """Give the schema, the live deployment, its commit, the commit that is to be released, and the branch's before."""
+    schema, release, head = (
+        await looked(stage.turso.schema),
+        await stage.git.head(),
+        await looked(stage.git.remote_head),
+    )
     live = (await looked(stage.vercel.project)).production_id or ""
-    return schema, live, (await looked(partial(stage.vercel.deployment, live))).sha if live else "", release
+    return schema, live, (await looked(partial(stage.vercel.deployment, live))).sha if live else "", release, head
 
 
 async def _round_trip(turso: Turso) -> float:

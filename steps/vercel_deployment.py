@@ -95,6 +95,11 @@ class VercelDeployment(Change[Seen]):
         """Where the switch is ours, say what is live instead of our deployment."""
         return await switch.overtaken(stage.vercel, seen.sha) if seen.production.auto_assign else ""
 
+    async def prove_undo(self, stage: Stage, seen: Seen) -> None:
+        """See that the deployment of before can be live again."""
+        if seen.production.auto_assign:
+            await switch.prove_back(stage.vercel, seen.production)
+
     async def recall(self, stage: Stage, marker: Mapping[str, Any]) -> Seen | None:
         """Take what was live from the marker row, and whether a build goes live by itself from now."""
         now = await switch.recalled(stage.vercel, marker)

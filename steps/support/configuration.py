@@ -110,6 +110,11 @@ def _is_address(value: str) -> bool:
         return False
 
 
+def target(settings: Settings) -> str:
+    """Name what is released to: project, database and branch."""
+    return f"{settings.vercel.project} with {settings.turso.url}, branch {settings.branch}"
+
+
 def demands(settings: Settings) -> Demands:
     """Give what a release asks of the platform."""
     staged = 'budget.starts is "live"' if settings.budget.starts == "live" else ""

@@ -152,7 +152,15 @@ async def recalled(vercel: Vercel, marker: Mapping[str, Any]) -> Seen | None:
     if not (sha and live):
         return None
     project, deployment = await looked(vercel.project), await looked(partial(vercel.deployment, live))
-    return Seen(sha, Production(live, commit, deployment.host, project.auto_assign, project.is_rolled_back))
+    by_itself = project.auto_assign if marker["code_order"] == "CODE_FIRST" else False
+    return Seen(sha, Production(live, commit, deployment.host, by_itself, project.is_rolled_back))
+
+
+async def prove_back(vercel: Vercel, before: Production) -> None:
+    """Raise Refused where the deployment of before cannot be live again."""
+    state = (await looked(partial(vercel.deployment, before.id))).state
+    if state != "READY":
+        raise Refused("looking at", before.id, f"it is {state}, and cannot be live again", "Release forward instead.")
 
 
 async def standing(vercel: Vercel, sha: str, before: Production) -> str:

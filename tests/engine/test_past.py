@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from steps.support.engine.past import JOURNAL, alone, past, read, sweep
-from steps.support.engine.recovery import chosen, refuse_open
+from steps.support.engine.past import JOURNAL, alone, chosen, past, read, sweep
+from steps.support.engine.recovery import refuse_open
 from steps.support.engine.step import Refused
 
 PUSH = {"event": "begun", "step": "git_push", "begins": ["git_push"], "saw": {"git_push": {"sha": "a"}}}
@@ -48,10 +48,10 @@ def test_whether_a_run_is_open(tmp_path: Path, events: tuple[dict[str, Any], ...
     assert past(tmp_path)[0].is_open is is_open
     if is_open:
         with pytest.raises(Refused) as refused:
-            refuse_open(tmp_path, ("python", "orchestrate.py", "--prod"))
+            refuse_open(tmp_path, "", ("python", "orchestrate.py", "--prod"))
         assert "python orchestrate.py --prod --rollback 1" in refused.value.remedy
     else:
-        refuse_open(tmp_path, ())
+        refuse_open(tmp_path, "", ())
 
 
 @pytest.mark.parametrize("mode", ["rollback", "accept", "unlock"])
@@ -74,14 +74,39 @@ def test_only_production_counts(tmp_path: Path) -> None:
 
 
 def test_which_run_is_meant(tmp_path: Path) -> None:
-    """Without a name it is the newest that is open, else the newest that began anything; with one it is that one or none."""
+    """Without a name it is the newest that is open, else the newest; with one that one, or the one that one was about."""
     _run(tmp_path, "1", PUSH, _ended("deployed", 0))
     _run(tmp_path, "2", PUSH)
     _run(tmp_path, "3", PUSH, _ended("rolled_back", 1))
     _run(tmp_path, "4", _ended("refused", 3))
     assert [getattr(chosen(tmp_path, name), "run", None) for name in ("", "1", "4", "5")] == ["2", "1", "4", None]
     _run(tmp_path, "5", _ended("rolled_back", 0), mode="rollback", of="2")
-    assert getattr(chosen(tmp_path, ""), "run", None) == "3"
+    assert [getattr(chosen(tmp_path, name), "run", None) for name in ("", "5")] == ["4", "2"]
+
+
+def test_a_release_that_is_being_put_back_is_open(tmp_path: Path) -> None:
+    """Once somebody has begun to put a release back that had arrived, it is cut off until that comes to a good end."""
+    _run(tmp_path, "1", PUSH, {"event": "arrived"}, _ended("deployed", 0))
+    assert (past(tmp_path)[0].arrived, past(tmp_path)[0].is_open) == (True, False)
+    _run(tmp_path, "2", {"event": "resumed", "begins": ["git_push"], "saw": {}}, mode="rollback", of="1")
+    assert (past(tmp_path)[0].arrived, past(tmp_path)[0].is_open) == (False, True)
+    _run(tmp_path, "3", _ended("rolled_back", 0), mode="rollback", of="1")
+    assert not past(tmp_path)[0].is_open
+
+
+def test_runs_to_another_target_are_not_meant(tmp_path: Path) -> None:
+    """Two projects may keep their runs in one folder: neither settles the other's."""
+    journal = _run(tmp_path, "1", PUSH)
+    journal.write_text(json.dumps({**_opened("1"), "target": "a"}) + "\n" + json.dumps(PUSH) + "\n")
+    assert ([each.run for each in past(tmp_path, "a")], past(tmp_path, "b")) == (["1"], [])
+
+
+def test_a_look_is_no_release(tmp_path: Path) -> None:
+    """What --prod --dry-run leaves is not what --rollback means by the last run."""
+    _run(tmp_path, "1", PUSH, _ended("deployed", 0))
+    journal = _run(tmp_path, "2")
+    journal.write_text(json.dumps({**_opened("2"), "dry_run": True}) + "\n")
+    assert getattr(chosen(tmp_path, ""), "run", None) == "1"
 
 
 @pytest.mark.parametrize(
@@ -106,7 +131,7 @@ def test_a_journal_that_somebody_holds(tmp_path: Path) -> None:
         flock(held, LOCK_EX)
         with pytest.raises(Refused, match="its process is alive"), alone(tmp_path, "1"):
             pass
-        refuse_open(tmp_path, ())
+        refuse_open(tmp_path, "", ())
     with alone(tmp_path, "1"):
         pass
 

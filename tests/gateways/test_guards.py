@@ -74,7 +74,7 @@ class Rig:
     async def migrated(self, change: DatabaseChange, what: Guards) -> Migrated:
         """Make a change as production would."""
         self.attempts.append(f"attempt {len(self.attempts)}")
-        attempt = Attempt(self.attempts[-1], "", "", "", "", await self.turso.schema())
+        attempt = Attempt(self.attempts[-1], "", "", "", "", "", await self.turso.schema())
         return await self.turso.migrate(change, attempt, what, await self.lease())
 
     async def rolled_back(self, change: DatabaseChange) -> None:

@@ -3,18 +3,13 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from steps.support.engine.past import begun
+from steps.support.engine.past import SETTLED, begun
 
 Event = Mapping[str, Any]
 
 EXIT_CODES = {
     "deployed": 0, "rehearsed": 0, "accepted": 0, "unlocked": 0, "rolled_back": 1, "refused": 3, "needs_human": 4,
 }  # fmt: skip
-SETTLED = {
-    "rollback": "rolled_back",
-    "accept": "accepted",
-    "unlock": "unlocked",
-}  # what a run of before becomes, by mode
 INTERRUPTED = 130
 NEXT = {
     "deployed": "Nothing. Leave the _orchestrate_ tables alone: going back needs them.",
@@ -165,7 +160,7 @@ def _next_action(events: Sequence[Event], ending: str) -> str:
     if ending == "needs_human":
         return NEXT[ending]
     mend = str(_cause(events).get("next_action") or NEXT[ending])
-    retry = _fact(events, "retry") if events[0]["mode"] == "prod" else None
+    retry = _fact(events, "retry") if events[0]["mode"] != "dry-run" else None
     return f"{mend} To release again: {retry}".strip() if retry else mend
 
 

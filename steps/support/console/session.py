@@ -12,7 +12,7 @@ from pathlib import Path
 from traceback import format_exception
 from typing import Any
 
-from steps.support.configuration import secret_values
+from steps.support.configuration import secret_values, target
 from steps.support.console import report
 from steps.support.console.outlet import Outlet
 from steps.support.console.screen import Screen
@@ -88,7 +88,7 @@ async def session(
     ask = partial(_ask, journal) if mode != "dry-run" and not options.yes and sys.stdin.isatty() else _nothing
     with closing(Outlet(sys.stdout)) as out, closing(journal), interrupts.installed():
         journal.listen(partial(_printed, out) if options.json else Screen(out))
-        journal.note("opened", mode=mode, **told, **_agreed(release, settings))
+        journal.note("opened", mode=mode, dry_run=options.dry_run, **told, **_agreed(release, settings))
         try:
             yield Run(release.run, journal, budget, interrupts, release.probe, ask)
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - every ending ends in a report
@@ -126,7 +126,7 @@ def _budget(settings: Settings) -> Budget:
 
 def _agreed(release: Release, settings: Settings) -> dict[str, Any]:
     change = {"name": release.change.name, "sha256": release.change.sha256}
-    return {"change": change, "budget": settings.budget.model_dump()}
+    return {"change": change, "target": target(settings), "budget": settings.budget.model_dump()}
 
 
 async def _ask(journal: Journal) -> None:

@@ -7,7 +7,6 @@ from typing import Any
 from steps.support.engine.budget import Reserve
 from steps.support.engine.journal import Journal
 from steps.support.engine.step import Change, NeedsHuman
-from steps.support.problem import Problem
 from steps.support.stage import Stage
 
 MOMENT = 5.0  # seconds for what is only told
@@ -50,7 +49,7 @@ async def _asked(question: Coroutine[Any, Any, str]) -> str:
     try:
         async with asyncio.timeout(MOMENT):
             return await question
-    except (TimeoutError, Problem) as error:
+    except Exception as error:  # noqa: BLE001 - what is only told can fail nothing
         return f"not known: {error or 'no answer'}"
 
 

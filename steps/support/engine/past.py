@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fcntl import LOCK_EX, LOCK_NB, flock
@@ -16,6 +16,7 @@ from steps.support.engine.step import Change, Refused
 Event = Mapping[str, Any]
 
 JOURNAL = "journal.jsonl"
+SETTLED = {"rollback": "rolled_back", "accept": "accepted", "unlock": "unlocked"}  # what becomes of a run, by mode
 LEFTOVERS = ("rehearsal", "copy.db*", "*.part")
 
 
@@ -23,23 +24,26 @@ LEFTOVERS = ("rehearsal", "copy.db*", "*.part")
 class Past:
     """What is to be known of a run in order to put it back, or to keep it.
 
-    `saw`: what each change that was begun had seen, as plain values, oldest first. `arrived`: it ended well, so that
-    putting it back is regret, and not recovery. `settled`: nothing of it is left to be put back, or it was accepted.
-    `damaged`: lines of its journal that cannot be read.
+    `saw`: what each change that was begun had seen, as plain values, oldest first. `migrates`: a change of the database
+    was planned. `arrived`: it got to its end, so that putting it back is regret, and not recovery. `ended`: it said
+    itself that nothing is left to be done. `settled`: what became of it since: put back, accepted or unlocked, empty
+    for nothing. `damaged`: lines of its journal that cannot be read.
     """
 
     run: str
     change: Mapping[str, str]
     order: str
     saw: Mapping[str, Any]
-    arrived: bool
-    settled: bool
+    migrates: bool = True
+    arrived: bool = False
+    ended: bool = False
+    settled: str = ""
     damaged: int = 0
 
     @property
     def is_open(self) -> bool:
         """Whether it was cut off or went astray, and nobody has settled it since."""
-        return bool(self.saw) and not self.arrived and not self.settled
+        return bool(self.saw) and not self.ended and not self.settled
 
 
 def begun(events: Sequence[Event]) -> list[str]:
@@ -52,7 +56,7 @@ def begun(events: Sequence[Event]) -> list[str]:
 def read(journal: Path) -> tuple[list[Event], int]:
     """Read the events of a journal, and count the lines that cannot be read.
 
-    A line may be torn: by a power cut, or a full disk. What it announced was not begun: an intent is on disk before.
+    A line may be torn: by a power cut, or a full disk. Where it was an intent, what it announced was not begun.
     """
     events, damaged = list[Event](), 0
     for line in journal.read_bytes().splitlines():
@@ -64,12 +68,30 @@ def read(journal: Path) -> tuple[list[Event], int]:
     return events, damaged
 
 
-def past(folder: Path) -> list[Past]:
-    """Give the runs on production whose journals are in a folder, newest first."""
+def past(folder: Path, target: str = "") -> list[Past]:
+    """Give the releases to a target whose journals are in a folder, newest first; without one, to any."""
     journals = sorted(folder.glob(f"*/{JOURNAL}"), reverse=True)
     told = [(events, damaged) for events, damaged in map(_readable, journals) if events]
-    settled = {settles for events, _ in told if (settles := _settles(events))}
-    return [_past(events, damaged, settled) for events, damaged in told if events[0].get("mode") == "prod"]
+    settled, resumed = _settled(events for events, _ in told), _resumed(events for events, _ in told)
+    ours = [each for each in told if each[0][0].get("mode") == "prod" and not each[0][0].get("dry_run")]
+    return [
+        _past(events, damaged, settled, resumed)
+        for events, damaged in ours
+        if target in ("", events[0].get("target", target))
+    ]
+
+
+def chosen(folder: Path, named: str, target: str = "") -> Past | None:
+    """Give the run of that name, or the one that a run of that name was about.
+
+    Without a name: the newest that is open, else the newest of all, whether or not it began anything: an older one is
+    not meant by somebody who does not name it.
+    """
+    known = past(folder, target)
+    if named:
+        events, _ = _readable(folder / named / JOURNAL)
+        return next((each for each in known if each.run == (_of(events) or named)), None)
+    return next((each for each in known if each.is_open), next(iter(known), None))
 
 
 def recalled(change: Change[Any], saw: Any) -> Any:
@@ -111,16 +133,33 @@ def _readable(journal: Path) -> tuple[list[Event], int]:
     return [], 0
 
 
-def _settles(events: Sequence[Event]) -> str | None:
-    """Name the run that this one has settled for good, if it has."""
-    last = events[-1]
-    return events[0].get("of") if last["event"] == "ended" and last["exit_code"] == 0 else None
+def _of(events: Sequence[Event]) -> str:
+    """Name the run of before that this one is about, if it is about one."""
+    return str(events[0].get("of") or "") if events else ""
 
 
-def _past(events: Sequence[Event], damaged: int, settled: set[str]) -> Past:
-    opened, names = events[0], begun(events)
+def _settled(journals: Iterable[Sequence[Event]]) -> dict[str, str]:
+    """Say of each run that another has settled for good what became of it; the newest journal has the word."""
+    settled: dict[str, str] = {}
+    for events in journals:
+        if _of(events) and any(event["event"] == "ended" and event["exit_code"] == 0 for event in events):
+            settled.setdefault(_of(events), SETTLED[events[0]["mode"]])
+    return settled
+
+
+def _resumed(journals: Iterable[Sequence[Event]]) -> set[str]:
+    """Name the runs that somebody has begun to put back."""
+    return {_of(events) for events in journals if any(event["event"] == "resumed" for event in events)}
+
+
+def _past(events: Sequence[Event], damaged: int, settled: Mapping[str, str], resumed: set[str]) -> Past:
+    opened, names, happened = events[0], begun(events), {event["event"] for event in events}
+    run = str(opened["run"])
     saw = {name: saw for event in events for name, saw in event.get("saw", {}).items() if name in names}
-    planned = next((event for event in events if event["event"] == "planned"), {"order": ""})
-    verdict = next((event["verdict"] for event in events if event["event"] == "ended"), "needs_human")
-    done = opened["run"] in settled or verdict in ("rolled_back", "refused")
-    return Past(opened["run"], opened["change"], planned["order"], saw, verdict == "deployed", done, damaged)
+    planned: Event = next((event for event in events if event["event"] == "planned"), {})
+    migrates = "turso_migration" in [step["name"] for step in planned.get("steps", [])]
+    verdict = next((str(event["verdict"]) for event in events if event["event"] == "ended"), "")
+    arrived = "arrived" in happened and "turned_back" not in happened and run not in resumed
+    ended = verdict in ("rolled_back", "refused") or (verdict == "deployed" and run not in resumed)
+    became = "rolled_back" if verdict in ("rolled_back", "refused") else settled.get(run, "")
+    return Past(run, opened["change"], planned.get("order", ""), saw, migrates, arrived, ended, became, damaged)

@@ -4,6 +4,7 @@ Each looks at the world first, takes the lock as that run, so that whatever of i
 commit, and is safe to be killed and run again.
 """
 
+import asyncio
 import shlex
 import socket
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -21,67 +22,88 @@ from steps.support.engine.lock import locked, refusal
 from steps.support.engine.past import Past, alone, past, recalled
 from steps.support.engine.step import Change, NeedsHuman, Refused
 from steps.support.gateways import ledger
+from steps.support.gateways.answers import Rejected
 from steps.support.gateways.turso import Holder, Row, Turso
 from steps.support.looking import looked
+from steps.support.retry import insist
 from steps.support.stage import Stage
 
 Changes = Sequence[Change[Any]]
 
-MIGRATION = "turso_migration"
-TOLD = ("git_push", "vercel_deployment", "activation", MIGRATION)  # changes of which a marker row tells
+TOLD = ("git_push", "vercel_deployment", "activation", "turso_migration")  # changes of which a marker row tells
+ANSWER = 60.0  # seconds in which an acceptance is asked for again
 
 
 @dataclass(frozen=True, slots=True)
 class Before:
-    """A run of before, the changes of it that were begun, and what each saw. `here`: its journal is on this machine."""
+    """A run of before, the changes of it that are to be put back, and what each saw.
+
+    `here`: its journal is on this machine; elsewhere nobody knows how it ended.
+    """
 
     past: Past
     changes: tuple[Change[Any], ...]
     saw: Mapping[str, Any]
     here: bool
 
-
-def chosen(runs: Path, named: str) -> Past | None:
-    """Give the run of that name; without one the newest that is still open, or else that began anything."""
-    known = past(runs)
-    if named:
-        return next((each for each in known if each.run == named), None)
-    begun = [each for each in known if each.saw]
-    return next((each for each in begun if each.is_open), next(iter(begun), None))
+    @property
+    def is_regret(self) -> bool:
+        """Whether others may have built on it, so that going back has to be proved anew."""
+        return self.past.arrived or not self.here
 
 
-def refuse_open(runs: Path, command: Sequence[str]) -> None:
-    """Raise Refused while a run is not settled, with the command that settles it; whoever is alive has the lock."""
-    for each in past(runs):
+def refuse_open(runs: Path, target: str, command: Sequence[str]) -> None:
+    """Raise Refused while a run is not settled, with the commands that settle it; whoever is alive has the lock."""
+    for each in past(runs, target):
         if each.is_open and _is_dead(runs, each.run):
-            ways = [shlex.join([*command, way, each.run]) for way in ("--rollback", "--accept")]
             cause = "it was cut off, or not everything of it was put back"
-            remedy = f"To put it back: {ways[0]}. To keep it: {ways[1]}."
-            raise Refused("releasing after", f"run {each.run}", cause, remedy)
+            raise Refused("releasing after", f"run {each.run}", cause, _ways_out(command, each.run))
+
+
+async def refuse_left(turso: Turso, runs: Path, command: Sequence[str]) -> None:
+    """Raise Refused where a run elsewhere let its lease end and did not give the lock back: it may have died midway."""
+    last = await looked(turso.last_holder)
+    if last is None or last.is_given_back or await looked(turso.holder) is not None:
+        return
+    if any(each.run == last.run and not each.is_open for each in past(runs)):
+        return
+    cause = f"{last.who} on {last.host} let its lease end at {last.expires} UTC and did not give the lock back"
+    remedy = f"Settle it there, or here. {_ways_out(command, last.run)}"
+    raise Refused("releasing after", f"run {last.run}", cause, remedy)
+
+
+def _ways_out(command: Sequence[str], run: str) -> str:
+    ways = {"To put it back": "--rollback", "To keep it": "--accept", "When it is settled by hand": "--unlock"}
+    return " ".join(f"{what}: {shlex.join([*command, way, run])}." for what, way in ways.items())
 
 
 async def of_marker(turso: Turso, run: str) -> Past:
     """Give what the database knows of a run whose journal is not here: what its marker row keeps, or nothing."""
     marker = await looked(partial(turso.marker, run))
     if not marker or marker["release_commit"] is None:
-        return Past(run, {"name": "an unknown change", "sha256": ""}, "", {}, arrived=False, settled=False)
+        return Past(run, {"name": "an unknown change", "sha256": ""}, "", {})
     change = {"name": str(marker["name"]), "sha256": str(marker["sha256"])}
-    return Past(run, change, str(marker["code_order"]), dict.fromkeys(TOLD, marker), arrived=False, settled=False)
+    return Past(run, change, str(marker["code_order"]), dict.fromkeys(TOLD, marker))
 
 
-async def _unknown(turso: Turso, run: str) -> Refused:
-    """Say that nothing is known of a run, and who held the lock last."""
+async def _refuse_unknown(turso: Turso, what: Before) -> None:
+    """Raise Refused where nothing is known of a run, and say who held the lock last."""
+    if what.here or what.changes:
+        return
     holder = await looked(turso.last_holder)
     held = f"run {holder.run} of {holder.who} on {holder.host} since {holder.since} UTC" if holder else "nobody"
     cause = f"its journal is not here, and the database holds nothing of it; the lock was last held by {held}"
-    remedy = "Run this on that machine, or settle the branch and production by hand and release its lock with --unlock."
-    return Refused("looking for", f"run {run or '(none is named)'}", cause, remedy)
+    remedy = (
+        "Run this where its journal is, or settle the branch and production by hand and release its lock: --unlock RUN."
+    )
+    raise Refused("looking for", f"run {what.past.run or '(none is named)'}", cause, remedy)
 
 
 async def before(stage: Stage, past: Past, changes: Changes, *, here: bool) -> Before:
     """Give what each change saw: from the journal, or as far as the marker row tells."""
     if here:
-        return Before(past, tuple(changes), {each.name: recalled(each, past.saw[each.name]) for each in changes}, here)
+        kept = tuple(each for each in changes if not (each.temporary and past.ended))
+        return Before(past, kept, {each.name: recalled(each, past.saw[each.name]) for each in kept}, here)
     told = {each.name: await each.recall(stage, past.saw[each.name]) for each in changes}
     known = tuple(each for each in changes if told[each.name] is not None)
     return Before(past, known, told, here)
@@ -89,19 +111,20 @@ async def before(stage: Stage, past: Past, changes: Changes, *, here: bool) -> B
 
 async def restore(stage: Stage, what: Before, run: Run, runs: Path) -> None:
     """Put a run back, newest change first, and verify it; one that arrived only as nobody has built on it since."""
-    if not (what.here or what.changes):
-        raise await _unknown(stage.turso, what.past.run)
+    await _refuse_unknown(stage.turso, what)
     _tell(what, run)
-    if what.past.settled or not what.changes:
+    await _refuse_accepted(stage.turso, what)
+    if what.past.settled == "rolled_back" or not what.changes:
         return
-    if what.past.arrived:
+    if what.is_regret:
         await _refuse_overtaken(stage, what)
         for change in what.changes:
             async with preflight(run.budget.look(change.name)):
                 await change.prove_undo(stage, what.saw[change.name])
     await run.ask()
     async with _held(stage.turso, what, run, runs):
-        if what.past.arrived:
+        await _refuse_accepted(stage.turso, what)
+        if what.is_regret:
             await _refuse_overtaken(stage, what)
         run.journal.intend("resumed", begins=[change.name for change in what.changes], saw=what.saw)
         with run.interrupts.turning_back():
@@ -112,31 +135,47 @@ async def restore(stage: Stage, what: Before, run: Run, runs: Path) -> None:
 
 async def accept(stage: Stage, what: Before, run: Run, runs: Path) -> None:
     """Have the change of a run stay: what was kept for undoing it is dropped, and the run counts as settled."""
-    marker = await looked(partial(stage.turso.marker, what.past.run))
-    _refuse_unaccepted(what, marker)
+    _refuse_unaccepted(what, await looked(partial(stage.turso.marker, what.past.run)))
     _tell(what, run)
     await run.ask()
     async with _held(stage.turso, what, run, runs):
+        marker = await looked(partial(stage.turso.marker, what.past.run))
+        _refuse_unaccepted(what, marker)
+        run.journal.intend("accepting", of=what.past.run)
+        with run.interrupts.turning_back():
+            if passing := [change for change in what.changes if change.temporary]:
+                await back(stage, passing, what.saw, run.start(run.budget).turn_back(), run.journal)
+            if marker:
+                run.journal.note("accepted", tables=await _accepted(stage.turso, marker))
         for told in await overtakings(stage, what.changes, what.saw):
             run.warn(told)
-        if passing := [change for change in what.changes if change.temporary]:
-            await back(stage, passing, what.saw, run.start(run.budget).turn_back(), run.journal)
-        if marker:
-            async with preflight():
-                dropped = await looked(partial(stage.turso.accept, marker))
-            run.journal.note("accepted", tables=list(dropped))
+
+
+async def _accepted(turso: Turso, marker: Row) -> list[str]:
+    """Accept, and ask again where the answer was lost. Raises NeedsHuman where it is not known what came of it."""
+    try:
+        async with asyncio.timeout(ANSWER):
+            lease = await insist(partial(turso.lease, str(marker["attempt"])))
+            return list(await insist(partial(turso.accept, marker, lease), patience=None))
+    except (Rejected, TimeoutError) as error:
+        cause = str(error) or "the database does not answer"
+        raise NeedsHuman(
+            "accepting", str(marker["name"]), cause, "Run --accept again: it does nothing twice."
+        ) from None
 
 
 async def unlock(stage: Stage, what: Before, run: Run, runs: Path) -> None:
     """Release the lock of a run that is dead. Raises Refused while its change of the database is in doubt."""
-    marker = await looked(partial(stage.turso.marker, what.past.run))
+    marker, last = await looked(partial(stage.turso.marker, what.past.run)), await looked(stage.turso.last_holder)
+    if not (what.here or marker or (last and last.run == what.past.run)):
+        await _refuse_unknown(stage.turso, what)
     if _is_in_doubt(what, marker):
         cause = "its change is in the database, and nobody has accepted it"
         remedy = f"Put it back with --rollback {what.past.run}, or keep it with --accept {what.past.run}."
         raise Refused("unlocking", f"run {what.past.run}", cause, remedy)
     _tell(what, run)
     await run.ask()
-    async with _held(stage.turso, what, run, runs, though_alive=True):
+    async with _held(stage.turso, what, run, runs):
         async with preflight():
             marker = await looked(partial(stage.turso.fence, what.past.run, what.past.change["name"]))
         if _is_in_doubt(what, marker):
@@ -146,13 +185,12 @@ async def unlock(stage: Stage, what: Before, run: Run, runs: Path) -> None:
 
 
 @asynccontextmanager
-async def _held(turso: Turso, what: Before, run: Run, runs: Path, *, though_alive: bool = False) -> AsyncIterator[None]:
+async def _held(turso: Turso, what: Before, run: Run, runs: Path) -> AsyncIterator[None]:
     """Hold the lock as the run of before, and its journal. Raises Refused where that run may be alive."""
     with ExitStack() as files:
         if what.here:
             files.enter_context(alone(runs, what.past.run))
-        if not though_alive:
-            _refuse_alive(await looked(turso.holder), what)
+        _refuse_alive(await looked(turso.holder), what)
         async with locked(turso, what.past.run, run.lease, run.warn):
             yield
 
@@ -163,23 +201,37 @@ def _refuse_alive(holder: Holder | None, what: Before) -> None:
         raise refusal(holder)
     if holder and not (what.here and holder.host == socket.gethostname()):
         cause = f"its lease runs until {holder.expires} UTC, and it may be alive on {holder.host}"
-        remedy = f"Wait until then; or, where it is dead for certain, first --unlock {holder.run}."
+        remedy = "Wait until then, or run this on that machine, with its journal."
         raise Refused("taking over", f"run {holder.run}", cause, remedy)
 
 
+async def _refuse_accepted(turso: Turso, what: Before) -> None:
+    marker = await looked(partial(turso.marker, what.past.run))
+    if what.past.settled == "accepted" or (marker and marker["accepted_at"] is not None):
+        cause = "it was accepted, and what going back would need was dropped"
+        raise Refused("putting back", f"run {what.past.run}", cause, "Release the next change instead.")
+
+
 async def _refuse_overtaken(stage: Stage, what: Before) -> None:
+    """Raise Refused where something is neither as the run left it nor as before: somebody else has been there."""
+    since = list[str]()
     async with preflight():
-        told = [await looked(partial(each.overtaken, stage, what.saw[each.name])) for each in what.changes]
-    if since := "; ".join(filter(None, told)):
+        for change in what.changes:
+            told = await looked(partial(change.overtaken, stage, what.saw[change.name]))
+            remains = await looked(partial(change.remains, stage, what.saw[change.name]))
+            if told and remains:
+                since.append(told)
+    if since:
         remedy = "It can only be put back by hand now: agree with whoever did that, or release the next change."
-        raise Refused("putting back", f"run {what.past.run}", f"production was changed since: {since}", remedy)
+        cause = f"production was changed since: {'; '.join(since)}"
+        raise Refused("putting back", f"run {what.past.run}", cause, remedy)
 
 
 def _refuse_unaccepted(what: Before, marker: Row | None) -> None:
     """Raise Refused where the change is not in the database, so that there is nothing that could stay."""
     if marker and marker["state"] == ledger.APPLIED:
         return
-    if what.past.arrived and MIGRATION not in what.past.saw:
+    if marker is None and what.here and not what.past.migrates:
         return
     state = str(marker["state"]) if marker else "not in the database"
     cause = f"{what.past.change['name']} is {state}"
@@ -195,13 +247,14 @@ def _is_in_doubt(what: Before, marker: Row | None) -> bool:
 def _tell(what: Before, run: Run) -> None:
     """Say which run it is, and what of it was begun."""
     old = what.past
-    state = "settled" if old.settled else "arrived" if old.arrived else "cut off, or not put back"
+    went = "arrived" if old.arrived else "cut off, or not put back" if old.saw else "it began nothing"
+    state = old.settled or went
     names = [change.name for change in reversed(what.changes)]
     run.journal.note("recalled", of=old.run, change=old.change, state=state, begun=names, here=what.here)
     if old.damaged:
-        run.warn(f"{old.damaged} lines of its journal cannot be read; what they announced was not begun")
+        run.warn(f"{old.damaged} lines of its journal cannot be read")
     if not what.here:
-        run.warn("its journal is not here: where the branch was, and how the platform was set, is taken from now")
+        run.warn("its journal is not here: whether auto-assign was on is taken from now; see whether the crons are on")
 
 
 def _is_dead(runs: Path, run: str) -> bool:

@@ -1,10 +1,8 @@
 """The tool's own rows in the user's database, all `_orchestrate_*`: the marker of each attempt, and the lock."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from steps.support.gateways.database import Statement
-from steps.support.sql_tokens import quoted
 
 APPLIED, FENCED, ROLLED_BACK = "applied", "fenced", "rolled_back"
 
@@ -14,7 +12,8 @@ CREATE = (
   attempt TEXT PRIMARY KEY, name TEXT NOT NULL, sha256 TEXT,
   state TEXT NOT NULL CHECK (state IN ('applied', 'fenced', 'rolled_back')),
   at INTEGER NOT NULL DEFAULT (unixepoch()), rolled_back_at INTEGER, token INTEGER,
-  code_order TEXT, previous_deployment TEXT, previous_commit TEXT, release_commit TEXT, schema_before TEXT,
+  code_order TEXT, previous_deployment TEXT, previous_commit TEXT, release_commit TEXT, previous_head TEXT,
+  schema_before TEXT,
   base TEXT, rollback_base TEXT, rollback_guards TEXT, rollback_sql TEXT, verify_rollback_sql TEXT,
   accepted_at INTEGER)"""
     ),
@@ -45,13 +44,17 @@ class Lease:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """What the marker row keeps of one attempt, besides the change itself."""
+    """What the marker row keeps of one attempt, besides the change itself.
+
+    `previous_head`: where the branch was; what was live before may be older.
+    """
 
     run: str
     order: str
     previous_deployment: str
     previous_commit: str
     release_commit: str
+    previous_head: str
     schema: str
 
 
@@ -65,11 +68,14 @@ def take_lock(run: str, who: str, host: str, seconds: int) -> Statement:
     return Statement(sql, (run, who, host, seconds), "taking the lock")
 
 
-def renew_lock(run: str, seconds: int) -> Statement:
-    """Hold the lock for at least so many seconds more, if no other run has taken it since, lease or no lease."""
-    sql = """UPDATE _orchestrate_lock SET expires_at = max(expires_at, unixepoch() + ?2)
-  WHERE name = 'production' AND run = ?1 RETURNING token"""
-    return Statement(sql, (run, seconds), "renewing the lock")
+def renew_lock(run: str, token: int | None, seconds: int) -> Statement:
+    """Hold the lock for at least so many seconds more, if nobody has taken it since, lease or no lease.
+
+    Also not somebody who puts this run back, with a higher token; None: any.
+    """
+    sql = """UPDATE _orchestrate_lock SET expires_at = max(expires_at, unixepoch() + ?3)
+  WHERE name = 'production' AND run = ?1 AND token = coalesce(?2, token) RETURNING token"""
+    return Statement(sql, (run, token, seconds), "renewing the lock")
 
 
 def take_over(run: str) -> Statement:
@@ -79,15 +85,17 @@ def take_over(run: str) -> Statement:
     return Statement(sql, (run,), "the lock row of the copy")
 
 
-def give_lock_back(run: str) -> Statement:
+def give_lock_back(run: str, token: int | None) -> Statement:
     """End the lease. The row stays, so that tokens never start again."""
-    sql = "UPDATE _orchestrate_lock SET expires_at = 0 WHERE name = 'production' AND run = ?"
-    return Statement(sql, (run,), "giving the lock back")
+    sql = """UPDATE _orchestrate_lock SET expires_at = 0
+  WHERE name = 'production' AND run = ?1 AND token = coalesce(?2, token)"""
+    return Statement(sql, (run, token), "giving the lock back")
 
 
 def marker_of(attempt: str) -> Statement:
     """Read one marker row."""
-    return Statement("SELECT * FROM _orchestrate_migrations WHERE attempt = ?", (attempt,), "the marker row")
+    sql = "SELECT *, unixepoch() - at AS age FROM _orchestrate_migrations WHERE attempt = ?"
+    return Statement(sql, (attempt,), "the marker row")
 
 
 def applied(name: str) -> Statement:
@@ -101,12 +109,11 @@ def kept() -> Statement:
     return Statement("SELECT name FROM sqlite_schema WHERE type = 'table' AND name GLOB '_orchestrate_kept_*'")
 
 
-def accept(attempt: str, tables: Iterable[str]) -> tuple[Statement, ...]:
-    """Build the statements after which an applied change stays: what was kept for going back is gone."""
+def accepted(attempt: str) -> Statement:
+    """Note that an applied change stays."""
     sql = """UPDATE _orchestrate_migrations SET accepted_at = coalesce(accepted_at, unixepoch())
   WHERE attempt = ? AND state = 'applied'"""
-    drops = (Statement(f"DROP TABLE IF EXISTS {quoted(table)}") for table in tables)
-    return (*drops, Statement(sql, (attempt,), "the marker row"))
+    return Statement(sql, (attempt,), "the marker row")
 
 
 def last_lock() -> Statement:

@@ -7,11 +7,12 @@ each of its parts were measured on sqld 0.24.32.
 import re
 from collections.abc import Iterable
 
-from steps.support.gateways import guards
+from steps.support.gateways import guards, ledger
 from steps.support.gateways.database import Statement, StatementFailed, Value
 from steps.support.gateways.guards import Guards, Measure, assertion
 from steps.support.gateways.ledger import APPLIED, CREATE, HELD, Attempt, Lease
 from steps.support.sql_folder import DatabaseChange, SqlCheck
+from steps.support.sql_tokens import quoted
 
 _OWN = ("_orchestrate_*", "_litestream_*", "sqlite_*", "libsql_*")  # names that no comparison looks at
 _NOT_OWN = " AND ".join(f"name NOT GLOB '{pattern}'" for pattern in _OWN)
@@ -63,6 +64,17 @@ def roll_back(
     )
 
 
+def accept(attempt: str, tables: Iterable[str], lease: Lease) -> tuple[Statement, ...]:
+    """Build the transaction after which an applied change stays: what was kept for going back is gone."""
+    return (
+        _lock_held(lease),
+        ledger.accepted(attempt),
+        assertion("the attempt is applied", "changes() = 1", "'it is not'"),
+        *(Statement(f"DROP TABLE IF EXISTS {quoted(table)}") for table in tables),
+        _lock_held(lease),
+    )
+
+
 def why(failed: StatementFailed) -> str:
     """Give what a statement failed with, in its own words where it is an assertion."""
     raised = re.search(r"(?:bad JSON path:|JSON path error near) '(.*)'", failed.message, re.DOTALL)
@@ -100,6 +112,7 @@ def _marker(change: DatabaseChange, attempt: Attempt, what: Guards, lease: Lease
         "attempt": attempt.run, "name": change.name, "sha256": change.sha256, "state": APPLIED, "token": lease.token,
         "code_order": attempt.order, "previous_deployment": attempt.previous_deployment,
         "previous_commit": attempt.previous_commit, "release_commit": attempt.release_commit,
+        "previous_head": attempt.previous_head,
         "schema_before": attempt.schema,
         "rollback_guards": guards.written(what.back),
         "rollback_sql": change.rollback_text, "verify_rollback_sql": change.verify_rollback_text,

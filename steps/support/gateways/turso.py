@@ -1,5 +1,6 @@
 """The production database, in the tool's own words, on whatever transport carries it."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -26,6 +27,11 @@ class Holder:
     expires: str
     token: int
 
+    @property
+    def is_given_back(self) -> bool:
+        """Whether the run ended its lease itself."""
+        return self.expires.startswith("1970-01-01")
+
 
 @dataclass(frozen=True, slots=True)
 class Migrated:
@@ -40,6 +46,7 @@ class Turso:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._token: int | None = None  # of the lock that was taken through this, for whoever renews it
 
     @property
     def address(self) -> str:
@@ -90,18 +97,20 @@ class Turso:
         back = guards.read(str(marker["rollback_guards"]))
         await self._commit(migration.roll_back(statements, checks, str(marker["attempt"]), back, lease))
 
-    async def accept(self, marker: Row) -> tuple[str, ...]:
+    async def accept(self, marker: Row, lease: Lease) -> tuple[str, ...]:
         """Have an applied change stay: drop what it kept for going back, and say so in its row. Gives the tables."""
-        script = str(marker["rollback_sql"])
-        kept = [str(name) for (name,) in (await self.read(ledger.kept())).values if str(name) in script]
-        await self._commit(ledger.accept(str(marker["attempt"]), kept))
+        named = set(re.findall(r"\w+", str(marker["rollback_sql"])))
+        kept = [str(name) for (name,) in (await self.read(ledger.kept())).values if name in named]
+        await self._commit(migration.accept(str(marker["attempt"]), kept, lease))
         return tuple(kept)
 
     async def lock(self, run: str, who: str, host: str, seconds: float) -> Holder | None:
         """Take the lock for so many seconds if nobody holds it; gives who holds it then."""
         take = ledger.take_lock(run, who, host, round(seconds))
         rows = (await self._database.transaction((*ledger.CREATE, take, ledger.HOLDER)))[-1]
-        return _holder(next(iter(rows.records), None))
+        holder = _holder(next(iter(rows.records), None))
+        self._token = holder.token if holder and holder.run == run else None
+        return holder
 
     async def holder(self) -> Holder | None:
         """Say who holds the lock; None where nobody does."""
@@ -113,7 +122,7 @@ class Turso:
 
     async def lease(self, run: str) -> Lease:
         """Renew this run's hold on the lock, for a minute at least. Raises Rejected when another run has taken it."""
-        token = (await self._database.query(ledger.renew_lock(run, RENEWAL))).scalar
+        token = (await self._database.query(ledger.renew_lock(run, self._token, RENEWAL))).scalar
         if token is None:
             cause = "another run has taken the lock over"
             raise Rejected("writing to", self.address, cause, "Run again to see which.")
@@ -121,7 +130,7 @@ class Turso:
 
     async def unlock(self, run: str) -> None:
         """Give the lock back, if it is still this run's."""
-        await self._database.query(ledger.give_lock_back(run))
+        await self._database.query(ledger.give_lock_back(run, self._token))
 
     async def _commit(self, statements: Sequence[Statement]) -> tuple[Rows, ...]:
         try:

@@ -191,7 +191,7 @@ class _Course:
     async def _migrate(self, beat: str, lease: Lease) -> Migrated | None:
         """Migrate as production would; where that fails, run the script by itself."""
         self._attempts += 1
-        attempt = Attempt(f"rehearsal-{self._attempts}", "", "", "", "", await self._turso.schema())
+        attempt = Attempt(f"rehearsal-{self._attempts}", "", "", "", "", "", await self._turso.schema())
         if self._as_in_production:
             try:
                 return await self._timed(beat, self._turso.migrate(self._change, attempt, self._guards, lease))
