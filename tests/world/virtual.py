@@ -87,6 +87,7 @@ class VirtualProduction(AnyProduction):
         with (
             patch.multiple("steps.support.production", **doubles),
             patch("steps.support.proving.prove", self._proved),
+            patch("steps.support.proving.roll_back_on_copy", _as_proved),
             patch("steps.support.release.read_change", _read),
             patch("os.fsync", lambda _: None),  # it is for a power that fails, and a good part of a run
             patch.dict(os.environ, self.environment, clear=True),
@@ -95,6 +96,10 @@ class VirtualProduction(AnyProduction):
 
     async def _proved(self, *_: object) -> Proof:
         return self.proof
+
+
+async def _as_proved(*_: object) -> None:
+    """Take it that going back holds on a copy: there is no server to copy from."""
 
 
 @asynccontextmanager

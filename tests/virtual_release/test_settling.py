@@ -1,0 +1,118 @@
+"""Runs of before, where no process has to die for it: what is put back, what is refused, and what is left alone."""
+
+from dataclasses import replace
+
+import pytest
+
+from tests.world.production import FAILING, LOST, READING, Event, Reaction
+from tests.world.virtual import VirtualProduction
+
+pytestmark = pytest.mark.anyio
+
+SHORT = "total = 40\nreserve = 20"
+
+
+def _breaking(production: VirtualProduction, step: str, *, at: str = "undo_begun") -> Reaction:
+    """Have a step's world answer nothing any more from that event of it on."""
+
+    async def react(event: Event) -> None:
+        if (event["event"], event.get("step")) == (at, step):
+            production.faults.arm(step, "cut" if step in ("vercel_deployment", "activation") else "hang")
+
+    return react
+
+
+@pytest.mark.parametrize("step", ["turso_migration", "vercel_deployment", "git_push"])
+async def test_a_regret_that_was_cut_off_goes_on(production: VirtualProduction, step: str) -> None:
+    """A release that somebody began to put back is open: no other is made, and the same command ends what is left."""
+    before = await production.state()
+    run = (await production.release()).report["run_id"]
+    stuck = await production.release("--rollback", react=_breaking(production, step), budget=SHORT)
+    assert (stuck.code, stuck.report["verdict"]) == (4, "needs_human"), stuck.report
+    production.faults.disarm()
+    assert (await production.release()).code == 3
+    again = await production.release("--rollback")
+    assert (again.code, again.report["of"]) == (0, run), again.report
+    assert await production.state() == before
+
+
+async def test_the_last_run_is_meant_also_where_it_began_nothing(production: VirtualProduction) -> None:
+    """An older release is not put back by somebody who does not name it."""
+    await production.release()
+    after = await production.state()
+    refused = await production.release()  # every commit is there already
+    assert refused.code == 3
+    ending = await production.release("--rollback")
+    assert (ending.code, ending.report["of"], ending.report["undo"]) == (0, refused.report["run_id"], []), ending.report
+    assert await production.state() == after
+
+
+async def test_the_schema_stays_under_code_that_cannot_do_without_it(production: VirtualProduction) -> None:
+    """Where the schema went first and production cannot be put back, it is not taken from under the new code."""
+    production.world.platform.auto_assign = False
+    production.proof = replace(production.proof, ruled_out={"CODE_FIRST": "the new code needs the new schema"})
+    before = await production.state()
+    react = _breaking(production, "activation")
+    ending = await production.release(react=react, health=FAILING, budget=SHORT)
+    assert (ending.code, ending.report["order"]) == (4, "DATA_FIRST"), ending.report
+    assert ending.steps("undo")["turso_migration"] == "failed"
+    assert (await production.state()).schema != before.schema
+    production.faults.disarm()
+    assert (await production.release("--rollback")).code == 0
+    assert await production.state() == before
+
+
+async def test_what_was_accepted_is_not_put_back(production: VirtualProduction) -> None:
+    """Also where the journals that tell of the acceptance are lost: the marker row knows."""
+    run = (await production.release()).report["run_id"]
+    assert (await production.release("--accept")).code == 0
+    after = await production.state()
+    first = await production.release("--rollback", run)
+    for journal in (production.folder / "runs").glob("*/journal.jsonl"):
+        journal.unlink()
+    second = await production.release("--rollback", run)
+    for ending in (first, second):
+        assert (ending.code, "it was accepted" in ending.report["cause"]) == (3, True), ending.report
+    assert await production.state() == after
+
+
+async def test_an_unlocked_run_can_still_be_put_back(production: VirtualProduction) -> None:
+    """To release a lock is not to settle what is there: releases are possible again, and going back is, too."""
+    before = await production.state()
+    stuck = await production.release(
+        react=_breaking(production, "git_push"), health=READING.replace('`200`"]', f'`200`", "{LOST}"]'), budget=SHORT
+    )
+    assert stuck.code == 4, stuck.report
+    production.faults.disarm()
+    run = stuck.report["run_id"]
+    assert (await production.release("--unlock", run)).code == 0
+    assert "it was cut off" not in str((await production.release("--dry-run")).report["cause"])
+    ending = await production.release("--rollback", run)
+    assert (ending.code, await production.state() == before) == (0, True), ending.report
+
+
+@pytest.mark.parametrize("way", ["--rollback", "--accept", "--unlock"])
+async def test_a_run_that_never_was(production: VirtualProduction, way: str) -> None:
+    """A mistyped name touches nothing, and is said to be unknown or not to be there."""
+    await production.release()
+    state = await production.state()
+    ending = await production.release(way, "20260101T000000Z-ffff")
+    assert (ending.code, ending.report["verdict"]) == (3, "refused"), ending.report
+    assert await production.sql("SELECT count(*) FROM _orchestrate_migrations") == [(1,)]
+    assert await production.state() == state
+
+
+async def test_a_run_elsewhere_that_let_its_lease_end(production: VirtualProduction) -> None:
+    """Its lock is not taken over in silence: who, where and until when is said, and every command that settles it."""
+    await production.release()
+    await production.sql(
+        "UPDATE _orchestrate_lock SET run = 'another', who = 'rob', host = 'there', expires_at = 1767225600"
+    )
+    ending = await production.release()
+    assert ending.code == 3, ending.report
+    for part in ("run another", "rob on there let its lease end at 2026-01-01"):
+        assert part in ending.report["cause"]
+    for way in ("--rollback another", "--accept another", "--unlock another"):
+        assert way in ending.report["next_action"]
+    assert (await production.release("--unlock", "another")).code == 0
+    assert "let its lease end" not in (await production.release()).report["cause"]
