@@ -70,8 +70,8 @@ def read(journal: Path) -> tuple[list[Event], int]:
 
 def past(folder: Path, target: str = "") -> list[Past]:
     """Give the releases to a target whose journals are in a folder, newest first; without one, to any."""
-    journals = sorted(folder.glob(f"*/{JOURNAL}"), reverse=True)
-    told = [(events, damaged) for events, damaged in map(_readable, journals) if events]
+    told = [(events, damaged) for events, damaged in map(_readable, folder.glob(f"*/{JOURNAL}")) if events]
+    told.sort(key=lambda each: (each[0][0].get("at", ""), each[0][0]["run"]), reverse=True)
     settled, resumed = _settled(events for events, _ in told), _resumed(events for events, _ in told)
     ours = [each for each in told if each[0][0].get("mode") == "prod" and not each[0][0].get("dry_run")]
     return [
