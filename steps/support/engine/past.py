@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fcntl import LOCK_EX, LOCK_NB, flock
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -21,8 +21,9 @@ JOURNAL = "journal.jsonl"
 class Past:
     """What is to be known of a run in order to put it back, or to keep it.
 
-    `saw`: what each change that was begun had seen, as plain values, oldest first. `arrived`: it ended well, so that
-    putting it back is regret, and not recovery. `settled`: nothing of it is left to be put back, or it was accepted.
+    `saw`: what each change that was begun had seen, as plain values, oldest first. `arrived`: it ended well, and nobody
+    has begun to put it back since, so that doing so is regret, and not recovery. `settled`: nothing of it is left to be
+    put back, or it was accepted.
     `damaged`: lines of its journal that cannot be read.
     """
 
@@ -67,7 +68,9 @@ def past(folder: Path) -> list[Past]:
     journals = sorted(folder.glob(f"*/{JOURNAL}"), reverse=True)
     told = [(events, damaged) for events, damaged in map(_readable, journals) if events]
     settled = {settles for events, _ in told if (settles := _settles(events))}
-    return [_past(events, damaged, settled) for events, damaged in told if events[0].get("mode") == "prod"]
+    regretted = {events[0].get("of") for events, _ in told if any(event["event"] == "resumed" for event in events)}
+    known = [_past(events, damaged, settled) for events, damaged in told if events[0].get("mode") == "prod"]
+    return [replace(each, arrived=each.arrived and each.run not in regretted) for each in known]
 
 
 def recalled(change: Change[Any], saw: Any) -> Any:
