@@ -5,7 +5,7 @@ back has to make of it.
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from random import Random
@@ -36,7 +36,11 @@ OWNER = """INSERT INTO user_systems (clerk_user_id, system_id, role)
 SELECT owner_clerk_user_id, id, 'owner' FROM systems WHERE owner_clerk_user_id = ?1"""
 GUEST = "INSERT INTO user_systems (clerk_user_id, system_id, role) SELECT ?2, id, 'viewer' FROM systems WHERE id = ?1"
 GONE = "DELETE FROM systems WHERE owner_clerk_user_id LIKE 'app_%' AND id = ?1"
+CRON = ("readings", "readings_agg_5m", "polling_status")  # the tables that the cron writes to
 SOMEBODY = "CREATE TABLE somebody (id INTEGER PRIMARY KEY, note TEXT)"
+
+
+Shown = dict[str, list[tuple[Value, ...]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +58,7 @@ class Book:
     """Every write of the app and of its cron, in order."""
 
     store: MemoryStore
-    clock: "Clock"
+    clock: Callable[[], float]
     writes: list[Write] = field(default_factory=list)
 
     def write(self, old: Iterable[Statement], new: Iterable[Statement]) -> None:
@@ -63,9 +67,10 @@ class Book:
         _written(self.store, write.new if write.is_new else write.old)
         self.writes.append(write)
 
-    def note(self, statement: Statement) -> None:
-        """Put down what was written already, and means the same to both schemas."""
-        self.writes.append(Write(self.clock(), self.is_new, (statement,), (statement,)))
+    def note(self, before: Shown) -> None:
+        """Put down the rows that the cron has written, which mean the same to both schemas."""
+        found = [statement for table in CRON for statement in _effects(before, shown(self.store), table)]
+        self.writes.append(Write(self.clock(), self.is_new, tuple(found), tuple(found)))
 
     @property
     def is_new(self) -> bool:
@@ -100,6 +105,24 @@ class Book:
         return store
 
 
+def shown(store: MemoryStore) -> Shown:
+    """Read what the cron writes to."""
+    tables = (*CRON, "sqlite_sequence")
+    return {table: store.connection.execute(f"SELECT * FROM {table}").fetchall() for table in tables}
+
+
+def _effects(before: Shown, after: Shown, table: str) -> list[Statement]:
+    """Give what makes the rows of after: which of them came first is the engine's affair, and not the same twice."""
+    known = set(before[table])
+    rows = [row for row in after[table] if row not in known]
+    marks = ", ".join("?" * len(after[table][0])) if after[table] else ""
+    inserts = [Statement(f"INSERT OR REPLACE INTO {table} VALUES ({marks})", tuple(row)) for row in rows]
+    last = next((seq for name, seq in after["sqlite_sequence"] if name == table), None)
+    if rows and last is not None:
+        inserts.append(Statement("UPDATE sqlite_sequence SET seq = ?2 WHERE name = ?1", (table, last)))
+    return inserts
+
+
 @dataclass
 class Clock:
     """A clock that is set by hand."""
@@ -127,9 +150,12 @@ class Served(MemoryDatabase):
 
     async def query(self, statement: Statement) -> Rows:
         """See Database."""
-        rows = await super().query(statement)
-        if self.book and first_word(statement.sql) not in READS:
-            self.book.note(statement)
+        if self.book is None or first_word(statement.sql) in READS:
+            return await super().query(statement)
+        await asyncio.sleep(0)
+        before = shown(self._store)
+        rows = self._ran(statement)
+        self.book.note(before)
         return rows
 
 
@@ -154,7 +180,9 @@ class App:
         self._book.write(old, new)
 
     def _drawn(self, system: Value, serial: int) -> tuple[list[Statement], list[Statement]]:
-        kind = self._rng.choice(("reading", "reading", "reading", "poll", "name", "model", "zone", "system", "guest", "gone"))
+        kind = self._rng.choice(
+            ("reading", "reading", "reading", "poll", "name", "model", "zone", "system", "guest", "gone")
+        )
         if kind == "zone":
             zone = self._rng.choice(ZONES)
             return [Statement(ZONE_OLD, (system, zone))], [Statement(ZONE_NEW, (system, zone))]

@@ -6,8 +6,9 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import count
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 import httpx
 from aiohttp import web
@@ -80,7 +81,7 @@ class Line:
             if fault.gateway:
                 self.armed.append([fault, fault.skip, fault.times])
             elif fault.seconds and fault.kind != "suspended":
-                later(fault.seconds, lambda fault=fault: self._strike(fault))
+                later(fault.seconds, partial(self._strike, fault))
             else:
                 self._strike(fault)
 
@@ -91,10 +92,10 @@ class Line:
         if self.life.dead:
             return
         self.struck[fault.kind] += 1
-        loop = cast("VirtualLoop", asyncio.get_running_loop())
+        loop = asyncio.get_running_loop()
         if fault.kind == "killed":
             self.life.die()
-        elif fault.kind == "suspended":
+        elif fault.kind == "suspended" and isinstance(loop, VirtualLoop):
             self.slept += fault.seconds
             loop.sleep_through(fault.seconds)
         elif fault.kind == "disk full":
@@ -250,11 +251,11 @@ async def _handled(request: web.Request, handler: Handler) -> web.StreamResponse
     return await handler(request)
 
 
-async def _no(request: web.Request, _handler: Handler) -> web.StreamResponse:
+async def _no(_request: web.Request, _handler: Handler) -> web.StreamResponse:
     return refusal(500, "internal_server_error", "An unexpected internal error occurred.")
 
 
-async def _denied(request: web.Request, _handler: Handler) -> web.StreamResponse:
+async def _denied(_request: web.Request, _handler: Handler) -> web.StreamResponse:
     return refusal(403, "forbidden", "Not authorized.")
 
 
@@ -300,5 +301,5 @@ class _Wired(Network):
     def connect(self, host: str, port: int) -> Wire:
         """Open a connection, and remember whose it is."""
         wire = self._network.connect(host, port)
-        self._life.wires.append(wire)
+        self._life.held.append(wire.hang_up)
         return wire

@@ -5,18 +5,17 @@ kernel does. What has reached the world goes on there.
 """
 
 import asyncio
+import ctypes
 import fcntl
 from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from contextvars import Context, ContextVar
-from typing import IO, Any, TypeVar
+from typing import Any, TypeVar
 from unittest.mock import patch
-
-from tests.world.network import Wire
 
 Result = TypeVar("Result")
 
-CLOSINGS = 50  # times that a coroutine of the dead may refuse to be thrown away
+_IMMORTAL = ctypes.pythonapi.Py_IncRef
 
 
 class Life:
@@ -26,8 +25,7 @@ class Life:
         self.dead = self.gone = False
         self.listens = False  # to signals
         self.death = asyncio.Event()
-        self.files: list[IO[Any]] = []
-        self.wires: list[Wire] = []
+        self.held: list[Callable[[], object]] = []  # files and connections: how each is let go of
         self.coroutines: list[Mortal] = []
         self.tasks: list[asyncio.Task[Any]] = []
 
@@ -36,10 +34,8 @@ class Life:
         if self.dead:
             return
         self.dead, self.listens = True, False
-        for file in self.files:
-            file.close()
-        for wire in self.wires:
-            wire.hang_up()
+        for let_go in self.held:
+            let_go()
         self.death.set()
 
     async def lives(self) -> None:
@@ -56,15 +52,12 @@ class Life:
         return future
 
     async def thrown_away(self) -> None:
-        """Throw away what is left of it, once all has been looked at."""
+        """End the tasks of the dead, once all has been looked at; what they were at is never resumed, nor cleaned up."""
         if not self.dead:
             return
         self.gone = True
         for each in self.coroutines:
-            for _ in range(CLOSINGS):
-                with suppress(Exception):
-                    each.inner.close()
-                    break
+            _IMMORTAL(ctypes.py_object(each.inner))  # to forget it would run whatever it has under `finally`
         for task in self.tasks:
             task.cancel()
         await asyncio.gather(*self.tasks, return_exceptions=True)
@@ -129,7 +122,7 @@ def locks_noticed() -> Iterator[None]:
     def flock(file: Any, operation: int) -> None:
         fcntl.flock(file, operation)
         if life := LIFE.get():
-            life.files.append(file)
+            life.held.append(file.close)
 
     with patch("steps.support.engine.journal.flock", flock), patch("steps.support.engine.past.flock", flock):
         yield

@@ -2,10 +2,10 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from io import StringIO
 from itertools import count
 from pathlib import Path
@@ -19,7 +19,6 @@ from steps.support.engine.signals import Interrupts
 from steps.support.gateways.http import client_for
 from steps.support.proof.proof import Proof
 from steps.support.redaction import Redactor
-from steps.support.standin import ways
 from steps.support.standin.site_troubles import Trouble, server_error
 from steps.support.standin.vercel_errors import ApiError
 from tests.campaign.app import App, Book, Served, somebodys_table
@@ -69,6 +68,7 @@ class Story:
     done_by_others: list[str] = field(default_factory=list)
     runs: list[Run] = field(default_factory=list)
     names: Any = field(default_factory=count)
+    writing: asyncio.Task[None] | None = None
 
     async def tool(self, faults: tuple[Fault, ...], *words: str) -> Run:
         """Run the tool to its end, or its death."""
@@ -173,7 +173,7 @@ class Story:
             self.production.world.site.troubles = ()
         for other in [each for each in self.others if (each.event, each.step) == (name, step)]:
             self.others.remove(other)
-            later(other.seconds, lambda other=other: self._somebody(other.deed))
+            later(other.seconds, partial(self._somebody, other.deed))
         run.line.heard(event)
 
     def _somebody(self, deed: str) -> None:
@@ -190,6 +190,12 @@ class Story:
         else:
             with suppress(ApiError):
                 platform.move("rollback", platform.known[0].id)
+
+    async def quiet(self, seconds: float) -> None:
+        """Have the app write no more, and all that is under way come."""
+        if self.writing:
+            self.writing.cancel()
+        await asyncio.sleep(seconds)
 
     async def thrown_away(self) -> None:
         """Throw the dead away."""
@@ -238,11 +244,11 @@ async def opened(scenario: Scenario, folder: Path, sample: bytes, proof: Proof) 
         app = App(book, Random(f"{scenario.seed} app"), scenario.pace)  # noqa: S311 - it is to be drawn again
         story = Story(scenario, made, network, book, app, sample)
         story.others = [scenario.other] if scenario.other else []
-        writing = of_the_world(app.writing())
+        story.writing = of_the_world(app.writing())
         try:
             yield story
         finally:
-            writing.cancel()
+            story.writing.cancel()
             await story.thrown_away()
 
 
