@@ -8,10 +8,10 @@ from typing import Any
 
 import httpx
 
-from steps.support.gateways import migration
 from steps.support.gateways.database import Value
 from steps.support.sql_folder import DatabaseChange
 from steps.support.standin.world import TOKEN
+from tests.campaign.contents import Contents, contents, differences
 from tests.campaign.story import Run, Story
 from tests.world.database import MemoryStore
 
@@ -25,8 +25,6 @@ NAMES = {
     "crons": {"pause_crons"},
 }
 TOLERATED = 0.5  # seconds: an undo is cut off when its time is up, and gets a moment to end what it began
-
-Contents = tuple[str, dict[str, list[tuple[Value, ...]]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,17 +57,6 @@ def facts(story: Story) -> Facts:
         remote.tip, remote.history.commits[remote.tip].tree, platform.production, platform.served, live,
         platform.auto_assign, platform.crons, len(platform.known), _markers(made.store), contents(made.store),
     )  # fmt: skip
-
-
-def contents(store: MemoryStore) -> Contents:
-    """Read the schema, all rows, and the sequences."""
-    run = store.connection.execute
-    tables = [str(name) for (name,) in run(migration.TABLES).fetchall()]
-    rows = {table: run(f'SELECT * FROM "{table}" ORDER BY 1').fetchall() for table in [*tables, "sqlite_sequence"]}
-    rows["sqlite_sequence"] = sorted(
-        row for row in rows["sqlite_sequence"] if not str(row[0]).startswith("_orchestrate_")
-    )
-    return str(run(migration.SCHEMA).fetchone()[0]), rows
 
 
 def _markers(store: MemoryStore) -> tuple[tuple[Value, ...], ...]:
@@ -121,7 +108,7 @@ class Oracle:
         else:
             expected = book.as_old(sample)
         with closing(expected):
-            yield from _differences(contents(expected), now.contents)
+            yield from differences(contents(expected), now.contents)
         if not now.is_applied:
             yield from self._kept()
 
@@ -284,15 +271,3 @@ def _is_event(line: bytes) -> bool:
         return "event" in json.loads(line)
     except ValueError:
         return not line
-
-
-def _differences(expected: Contents, found: Contents) -> Iterator[str]:
-    if expected[0] != found[0]:
-        yield f"the schema is {found[0]!r}, not {expected[0]!r}"
-        return
-    for table in expected[1]:
-        left, right = expected[1][table], found[1].get(table, [])
-        if repr(left) != repr(right):  # which tells 9 from 9.0
-            missing = [row for row in left if row not in right][:2]
-            extra = [row for row in right if row not in left][:2]
-            yield f"{table}: missing {missing}, unexpected {extra}"
