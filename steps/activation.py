@@ -26,6 +26,11 @@ class Activation(Change[Seen]):
     undo_share = 10 / 30
     triggered = True  # by the push, should somebody have switched auto-assign on meanwhile
 
+    @property
+    def foundation(self) -> bool:
+        """Where the schema went first the new code may run on nothing else: it stays, as long as that code is live."""
+        return self.release.order == "DATA_FIRST"
+
     async def look(self, stage: Stage) -> Seen:
         """See what is live; where we turn the switch, also that a deployment can be asked on its own host."""
         seen = await switch.look(stage)

@@ -126,7 +126,9 @@ class _Change(Change[None]):
 
 @dataclass(frozen=True, eq=False)
 class _Foundation(_Change):
-    foundation: ClassVar[bool] = True
+    @property
+    def foundation(self) -> bool:
+        return True
 
 
 @dataclass(frozen=True, eq=False)

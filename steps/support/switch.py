@@ -19,6 +19,7 @@ from steps.support.waiting import waiting_for
 
 MOVES = 6.0  # seconds that a promotion under way is waited for before it is put back
 LOOKS = 5  # at the alias, for each one at what may keep it from moving
+PINNED = "the project is pinned: nothing goes live by itself until auto-assign is on again"
 FOREIGN = "Somebody deployed meanwhile: settle with them what is to be live."
 
 
@@ -112,15 +113,15 @@ async def back(stage: Stage, sha: str, before: Production) -> Done:
     await _settled(vercel, mine)
     project, served = await insist(vercel.project), await insist(vercel.served)
     if {served, project.production_id} == {before.id}:
-        return Done(f"{before.id} is live, as before")
+        said, is_pinned = f"{before.id} is live, as before", before.auto_assign and project.auto_assign is False
+        return Done(f"{said}; {PINNED}", {"unpin": vercel.unpinning}) if is_pinned else Done(said)
     for now in (served, project.production_id):
         if not await _is_restoring(stage, now, sha, before):
             _refuse_foreign(vercel, now, {*mine, before.id})
     await bring_about(partial(vercel.is_live, before.id), partial(vercel.roll_back, before.id), every=0.25)
     if before.auto_assign is False and not before.is_rolled_back:
         return Done(f"{before.id} is live again; auto-assign stays off, as it was")
-    pinned = "the project is pinned: nothing goes live by itself until auto-assign is on again"
-    return Done(f"{before.id} is live again; {pinned}", {"unpin": vercel.unpinning})
+    return Done(f"{before.id} is live again; {PINNED}", {"unpin": vercel.unpinning})
 
 
 async def _is_restoring(stage: Stage, now: str | None, sha: str, before: Production) -> bool:

@@ -6,7 +6,7 @@ and the sockets there is memory; the proof of the change is made beforehand, onc
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, closing, contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -17,6 +17,7 @@ from unittest.mock import patch
 import httpx
 
 import orchestrate
+from steps.support.gateways.database import Database
 from steps.support.gateways.http import client_for
 from steps.support.proof.proof import Proof
 from steps.support.sql_folder import DatabaseChange, read_change
@@ -49,7 +50,7 @@ class VirtualProduction(AnyProduction):
     async def release(self, *words: str, react: Reaction | None = None, **extra: str) -> Ending:
         """Run the tool with --prod to its end; `react` is told of each event as it is printed."""
         options = orchestrate.parse(["--prod", "--yes", "--json", "--config", str(self.configure(**extra)), *words])
-        with listening(self.folder) as heard, reacting(react) as reactions, self._in_place():
+        with listening(self.folder) as heard, reacting(react) as reactions, self.in_place():
             code = await asyncio.ensure_future(orchestrate.work(options))
         await asyncio.gather(*reactions)
         return Ending(code, heard.events, self.report_of(heard.events), heard.said)
@@ -76,8 +77,8 @@ class VirtualProduction(AnyProduction):
         return httpx.AsyncClient(base_url=self.world.site_url, headers=headers, transport=self.network.transport())
 
     @contextmanager
-    def _in_place(self) -> Iterator[None]:
-        """Have the tool find this production where it looks for the real one."""
+    def in_place(self) -> Iterator[None]:
+        """Have the tool find this production in the block where it looks for the real one."""
         database = MemoryDatabase(self.store, self.faults)
         doubles: dict[str, Any] = {
             "client_for": lambda address, **how: client_for(address, transport=self.network.transport(), **how),
@@ -102,14 +103,31 @@ async def _as_proved(*_: object) -> None:
     """Take it that going back holds on a copy: there is no server to copy from."""
 
 
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What a production is made of, where it is not the usual one.
+
+    `contracts`: what the code that is live, and the code that is to be released, ask of the database. `serves`: gives the
+    database as the site asks it.
+    """
+
+    network: Network = field(default_factory=Network)
+    auto_assign: bool = True
+    contracts: tuple[str, str] | None = None
+    serves: Callable[[MemoryStore], Database] = MemoryDatabase
+
+
 @asynccontextmanager
-async def virtual_production(folder: Path, sample: bytes, proof: Proof) -> AsyncIterator[VirtualProduction]:
+async def virtual_production(
+    folder: Path, sample: bytes, proof: Proof, shape: Shape | None = None
+) -> AsyncIterator[VirtualProduction]:
     """Make a production in memory on a snapshot of its database; one release waits in the checkout."""
-    network, faults, wall = Network(), Faults(), Wall()
+    shape, faults, wall = shape or Shape(), Faults(), Wall()
+    network = shape.network
     with telling(wall), closing(MemoryStore(wall)) as store:
         store.restore(sample)
-        database, platform = MemoryDatabase(store), Platform(HOST, faults, TOKEN)
-        checkout, remote = _history(faults, platform)
+        database, platform = shape.serves(store), Platform(HOST, faults, TOKEN, auto_assign=shape.auto_assign)
+        checkout, remote = _history(faults, platform, shape.contracts or _contracts())
         keys = {"auth_token": TOKEN, "cron_secret": TOKEN}
         site = Site(platform.live_sha, lambda sha: remote.show(sha, CONTRACT), database, faults, **keys)
         async with AsyncExitStack() as stack:
@@ -132,13 +150,16 @@ def _read_as_of(folder: Path, _times: tuple[int, ...]) -> DatabaseChange:
     return read_change(folder)
 
 
-def _history(faults: Faults, platform: Platform) -> tuple[Checkout, MemoryRemote]:
+def _contracts() -> tuple[str, str]:
+    """Give what the code of the app asks of the database, before the release and with it."""
+    old, new = ((ROOT / "sql" / "contract" / name).read_text(encoding="utf-8") for name in ("old.sql", "new.sql"))
+    return old, new
+
+
+def _history(faults: Faults, platform: Platform, contracts: tuple[str, str]) -> tuple[Checkout, MemoryRemote]:
     """Make the app's commits; the older one is live, the newer one waits to be released."""
     history = History()
-    old, new = (
-        history.stored({CONTRACT: (ROOT / "sql" / "contract" / name).read_text(encoding="utf-8")})
-        for name in ("old.sql", "new.sql")
-    )
+    old, new = (history.stored({CONTRACT: text}) for text in contracts)
     live = history.commit(old, None, app.LIVE)
     head = history.commit(new, live, "The code that is to be released")
     platform.deployed(live, "main", app.LIVE)

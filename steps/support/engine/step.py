@@ -73,18 +73,21 @@ class Check(Step[Seen]):
 class Change(Step[Seen]):
     """A step that changes the world. It cannot be made without its undo.
 
-    `foundation`: what was begun before may need this to be put back first; where that fails, it stays as it is.
     `triggers`: it sets off those after it that are `triggered`, which then count as begun with it.
     `prepares`: nobody who uses the site notices it, where builds are staged.
     `temporary`: it is put back when the release has arrived, too.
     """
 
-    foundation: ClassVar[bool] = False
     triggers: ClassVar[bool] = False
     triggered: ClassVar[bool] = False
     prepares: ClassVar[bool] = False
     temporary: ClassVar[bool] = False
     undo_share: ClassVar[float]  # of the time reserved for going back, that undoing this may take
+
+    @property
+    def foundation(self) -> bool:
+        """Say whether what was begun before may need this to be put back first; where that fails, it stays as it is."""
+        return False
 
     @abstractmethod
     async def undo(self, stage: Stage, seen: Seen) -> Done:

@@ -1,0 +1,305 @@
+"""What goes wrong on the way between the tool and the world, and where: at a call of a gateway, or at an event."""
+
+import asyncio
+import signal
+from collections import Counter
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import count
+from typing import Any, TypeVar
+
+import httpx
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from steps.support.gateways.answers import NotSent, Rejected, Unknown
+from steps.support.gateways.database import Dump, Rows, Statement
+from steps.support.standin import ways
+from steps.support.standin.vercel_errors import refusal
+from tests.campaign.process import Life, later, of_the_world
+from tests.virtual import VirtualLoop
+from tests.world.database import ADDRESS, MemoryDatabase
+from tests.world.git import ADDRESS as REMOTE
+from tests.world.git import MemoryGit
+from tests.world.network import Network, Wire
+
+Result = TypeVar("Result")
+Event = Mapping[str, Any]
+
+GATEWAYS = ("git", "vercel", "database", "site")
+CALLS = (
+    "refused", "denied", "delayed", "hanging", "dripping", "reset", "unreachable", "lost", "garbage",
+    "killed before", "killed amid", "killed after",
+)  # fmt: skip
+EVENTS = ("interrupted", "suspended", "disk full", "killed")
+LOOK = "Look."
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing that goes wrong from an event of the journal on.
+
+    With a gateway: `times` of its calls, after `skip` of them; else at that event itself, or `seconds` after it.
+    `seconds` is also what a delay takes, and a suspend.
+    """
+
+    kind: str
+    event: str
+    step: str = ""
+    gateway: str = ""
+    skip: int = 0
+    times: int = 1
+    seconds: float = 0.0
+
+    def __str__(self) -> str:
+        """Give it in a few words."""
+        when = f"{self.event} {self.step}".strip()
+        if not self.gateway:
+            return f"{self.kind} {self.seconds:g} s after {when}" if self.seconds else f"{self.kind} at {when}"
+        how = f"{self.kind} {self.seconds:g} s" if self.kind in ("delayed", "killed amid") else self.kind
+        return f"{self.gateway} {how} x{self.times} from call {self.skip + 1} after {when}"
+
+
+@dataclass
+class Line:
+    """What stands between one process of the tool and the world."""
+
+    life: Life
+    planned: list[Fault]
+    fill: Callable[[], None] = lambda: None
+    armed: list[list[Any]] = field(default_factory=list)  # fault, calls to skip, calls to break
+    struck: Counter[str] = field(default_factory=Counter)
+    slept: float = 0.0
+    filled: bool = False
+
+    def heard(self, event: Event) -> None:
+        """Hear an event of the journal; what is planned for it begins."""
+        for fault in [each for each in self.planned if self._is_due(each, event)]:
+            self.planned.remove(fault)
+            if fault.gateway:
+                self.armed.append([fault, fault.skip, fault.times])
+            elif fault.seconds and fault.kind != "suspended":
+                later(fault.seconds, partial(self._strike, fault))
+            else:
+                self._strike(fault)
+
+    def _is_due(self, fault: Fault, event: Event) -> bool:
+        return fault.event == event["event"] and fault.step in ("", event.get("step", ""))
+
+    def _strike(self, fault: Fault) -> None:
+        if self.life.dead:
+            return
+        self.struck[fault.kind] += 1
+        loop = asyncio.get_running_loop()
+        if fault.kind == "killed":
+            self.life.die()
+        elif fault.kind == "suspended" and isinstance(loop, VirtualLoop):
+            self.slept += fault.seconds
+            loop.sleep_through(fault.seconds)
+        elif fault.kind == "disk full":
+            self.filled = True
+            self.fill()
+        elif self.life.listens:
+            signal.raise_signal(signal.SIGINT)
+
+    def met(self, gateway: str) -> Fault | None:
+        """Count a call; give what is to go wrong with it."""
+        hit = None
+        for each in self.armed:
+            fault, skip, _ = each
+            if fault.gateway != gateway:
+                continue
+            if skip:
+                each[1] -= 1
+            elif hit is None and each[2]:
+                each[2] -= 1
+                hit = fault
+        if hit:
+            self.struck[f"{gateway} {hit.kind}"] += 1
+        return hit
+
+    async def through(self, gateway: str, subject: str, call: Callable[[], Coroutine[Any, Any, Result]]) -> Result:
+        """Carry a call that is no HTTP."""
+        await self.life.lives()
+        fault = self.met(gateway)
+        kind = fault.kind if fault else ""
+        if fault is None:
+            return await call()
+        if kind in ("hanging", "dripping"):
+            await asyncio.Event().wait()
+        if kind == "killed before":
+            self.life.die()
+            await self.life.lives()
+        if kind in REASONS:
+            raise REASONS[kind][0]("asking", subject, REASONS[kind][1], LOOK)
+        done = of_the_world(_after(fault.seconds if kind in ("delayed", "killed amid") else 0.0, call))
+        if kind == "killed amid":
+            self.life.die()
+        answer = await asyncio.shield(done)
+        if kind == "killed after":
+            self.life.die()
+        await self.life.lives()
+        if kind == "lost":
+            raise Unknown("reading the answer of", subject, "the connection was reset", LOOK)
+        return answer
+
+
+REASONS: dict[str, tuple[type[NotSent | Rejected | Unknown], str]] = {
+    "refused": (Unknown, "it answered 500"),
+    "denied": (Rejected, "it said no"),
+    "reset": (Unknown, "the connection was reset"),
+    "unreachable": (NotSent, "no connection"),
+    "garbage": (Unknown, "its answer is of no known form"),
+}
+
+
+async def _after(seconds: float, call: Callable[[], Coroutine[Any, Any, Result]]) -> Result:
+    await asyncio.sleep(seconds)
+    return await call()
+
+
+class BrokenDatabase:
+    """The database, as the tool reaches it."""
+
+    def __init__(self, inner: MemoryDatabase, line: Line) -> None:
+        self._inner, self._line = inner, line
+        self.address = ADDRESS
+
+    async def query(self, statement: Statement) -> Rows:
+        """See Database."""
+        return await self._line.through("database", ADDRESS, lambda: self._inner.query(statement))
+
+    async def transaction(self, statements: Sequence[Statement]) -> tuple[Rows, ...]:
+        """See Database."""
+        return await self._line.through("database", ADDRESS, lambda: self._inner.transaction(statements))
+
+    async def trials(self, several: Sequence[Sequence[Statement]], *, keep: bool = False) -> tuple[str | None, ...]:
+        """See Database."""
+        return await self._line.through("database", ADDRESS, lambda: self._inner.trials(several, keep=keep))
+
+    async def parse(self, statements: Sequence[Statement]) -> tuple[str | None, ...]:
+        """See Database."""
+        return await self._line.through("database", ADDRESS, lambda: self._inner.parse(statements))
+
+    def dumps(self) -> tuple[Dump, ...]:
+        """Give none."""
+        return ()
+
+    async def aclose(self) -> None:
+        """Do nothing."""
+
+
+@dataclass(frozen=True)
+class BrokenGit(MemoryGit):
+    """The remote, as the tool reaches it."""
+
+    line: Line
+
+    async def remote_head(self) -> str:
+        """See Git."""
+        return await self.line.through("git", REMOTE, lambda: MemoryGit.remote_head(self))
+
+    async def fetch(self) -> str:
+        """See Git."""
+        return await self.line.through("git", REMOTE, lambda: MemoryGit.fetch(self))
+
+    async def push(self, sha: str, *, rehearse: bool = False, hooks: bool = True) -> None:
+        """See Git."""
+        await self.line.through("git", REMOTE, lambda: MemoryGit.push(self, sha, rehearse=rehearse, hooks=hooks))
+
+
+class BrokenNetwork(Network):
+    """HTTP as the tool reaches it: it is decided when a request is sent what is to become of it at the other end."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.faults: dict[str, tuple[Fault, Line]] = {}
+        self.marks = count()
+
+    @asynccontextmanager
+    async def serve(self, app: web.Application) -> Any:
+        """Serve what may misbehave."""
+        app.middlewares.insert(0, self._misbehave)
+        async with super().serve(app) as url:
+            yield url
+
+    def way(self, gateway: str, line: Line) -> "Way":
+        """Give what a client of a process sends its requests by."""
+        return Way(self, gateway, line)
+
+    @web.middleware
+    async def _misbehave(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        fault, line = self.faults.pop(request.headers.get("x-fault", ""), (None, None))
+        if fault is None or line is None:
+            return await handler(request)
+        if fault.kind in WAYS:
+            return await WAYS[fault.kind](request, handler)
+        await request.read()
+        late = fault.seconds if fault.kind in ("delayed", "killed amid") else 0.0
+        done = of_the_world(_after(late, lambda: _handled(request, handler)))
+        if fault.kind == "killed amid":
+            line.life.die()
+        response = await asyncio.shield(done)
+        if fault.kind == "killed after":
+            line.life.die()
+        return response
+
+
+async def _handled(request: web.Request, handler: Handler) -> web.StreamResponse:
+    return await handler(request)
+
+
+async def _no(_request: web.Request, _handler: Handler) -> web.StreamResponse:
+    return refusal(500, "internal_server_error", "An unexpected internal error occurred.")
+
+
+async def _denied(_request: web.Request, _handler: Handler) -> web.StreamResponse:
+    return refusal(403, "forbidden", "Not authorized.")
+
+
+WAYS: dict[str, Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]] = {
+    "refused": _no, "denied": _denied, "hanging": ways.hang, "dripping": ways.drip, "reset": ways.cut,
+    "lost": ways.lost, "garbage": ways.garbage,
+}  # fmt: skip
+
+
+class Way(httpx.AsyncBaseTransport):
+    """How requests of one process go to one server."""
+
+    def __init__(self, network: BrokenNetwork, gateway: str, line: Line) -> None:
+        self._network, self._gateway, self._line = network, gateway, line
+        self._inner = _Wired(network, line.life).transport()
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send a request, unless its sender is dead."""
+        await self._line.life.lives()
+        fault = self._line.met(self._gateway)
+        if fault and fault.kind == "unreachable":
+            raise httpx.ConnectError("All connection attempts failed", request=request)
+        if fault and fault.kind == "killed before":
+            self._line.life.die()
+            await self._line.life.lives()
+        if fault:
+            request.headers["x-fault"] = mark = f"{fault.kind} {next(self._network.marks)}"
+            self._network.faults[mark] = fault, self._line
+        return await self._inner.handle_async_request(request)
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._inner.aclose()
+
+
+class _Wired(Network):
+    """A network whose connections are known to a process."""
+
+    def __init__(self, network: Network, life: Life) -> None:
+        super().__init__()
+        self._network, self._life = network, life
+
+    def connect(self, host: str, port: int) -> Wire:
+        """Open a connection, and remember whose it is."""
+        wire = self._network.connect(host, port)
+        self._life.held.append(wire.hang_up)
+        return wire

@@ -1,0 +1,42 @@
+"""Going back where part of it is done already, or cannot be."""
+
+from dataclasses import replace
+
+import pytest
+
+from tests.world.production import FAILING, Event
+from tests.world.virtual import VirtualProduction
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_a_pin_is_told_of_by_whoever_finds_it(production: VirtualProduction) -> None:
+    """Where the deployment of before is live again already, and auto-assign is off since, the command for it is told."""
+    platform = production.world.platform
+    before = platform.production
+
+    async def react(event: Event) -> None:
+        if event["event"] == "turned_back" and before:
+            platform.alias_seconds = 0.0
+            platform.move("rollback", before)
+
+    ending = await production.release(react=react, health=FAILING)
+    assert (ending.code, platform.production, platform.auto_assign) == (1, before, False)
+    assert "autoAssignCustomDomains" in ending.report["unpin"]
+    assert any("as before; the project is pinned" in str(undo["detail"]) for undo in ending.report["undo"])
+
+
+async def test_the_schema_stays_under_code_that_cannot_be_put_back(production: VirtualProduction) -> None:
+    """Where the schema went first, what went live on it may run on nothing else: they stay, or go, together."""
+    production.world.platform.auto_assign = False
+    production.proof = replace(production.proof, ruled_out={"CODE_FIRST": "the new code runs on the new schema only"})
+
+    async def react(event: Event) -> None:
+        if event["event"] == "turned_back":
+            production.faults.arm("activation", "fail")
+
+    ending = await production.release(react=react, health=FAILING)
+    assert (ending.code, ending.report["order"]) == (4, "DATA_FIRST")
+    assert ending.steps("undo")["turso_migration"] == "left"
+    assert production.world.platform.live_sha() == await production.head()
+    assert await production.sql("SELECT state FROM _orchestrate_migrations") == [("applied",)]
