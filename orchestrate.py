@@ -127,11 +127,11 @@ async def forward_or_back(stage: Stage, steps: Plan, seen: Seen, run: Run) -> No
                 run.warn("the machine was suspended past the budget: going back gets its whole reserve from now")
             await back(stage, begun, seen, reserve, run.journal)
     else:
-        for told in await overtakings(stage, begun, seen):
-            run.warn(told)
         if kept := [change for change in begun if change.temporary]:
             with run.interrupts.turning_back():
                 await back(stage, kept, seen, window.turn_back(), run.journal)
+        for told in await overtakings(stage, begun, seen):
+            run.warn(told)
 
 
 async def forward(  # noqa: PLR0913, PLR0917 - everything that going forward is made of
