@@ -69,6 +69,10 @@ async def _interrupted() -> None:
     await asyncio.sleep(1)
 
 
+async def _interrupted_as_it_ends() -> None:
+    os.kill(os.getpid(), signal.SIGINT)
+
+
 async def _suspended() -> None:
     cast("VirtualLoop", asyncio.get_running_loop()).sleep_through(500)
     await asyncio.sleep(0)
@@ -121,6 +125,8 @@ class _Change(Change[None]):
         return self.left
 
     async def overtaken(self, stage: Stage, seen: None) -> str:
+        for _ in range(5):
+            await asyncio.sleep(0)
         return ""
 
 
@@ -222,6 +228,7 @@ BOTH = ("turso_migration", "git_push")
         pytest.param((CRONS, PUSH, _Check(deed=_failing)), "rolled_back", 1, ("git_push", "pause_crons"), 0, id="what is temporary is put back after a failure, last"),
         pytest.param((_Temporary("pause_crons", back=_failing), PUSH), "needs_human", 4, (), 0, id="an arrival that leaves something temporary needs a human"),
         pytest.param((_Temporary("pause_crons", back=_interrupted), PUSH), "deployed", 0, ("pause_crons",), 1, id="a signal after the arrival leaves nothing temporary"),
+        pytest.param((CRONS, PUSH, _Check(deed=_interrupted_as_it_ends)), "deployed", 0, ("pause_crons",), 0, id="a signal at the arrival leaves nothing temporary"),
         pytest.param((CRONS, _Foundation("turso_migration", back=_failing), _Check(deed=_failing)), "needs_human", 4, ("pause_crons",), 0, id="what is temporary rests on nothing"),
         pytest.param((_Change("git_push", left="it is still there"), _Check(deed=_failing)), "needs_human", 4, ("git_push",), 0, id="the world has the last word"),
         pytest.param((PUSH, _Check(deed=_interrupted)), "rolled_back", 130, ("git_push",), 0, id="interrupted"),
@@ -237,6 +244,25 @@ def test_how_a_run_ends(
     ending = _play(tmp_path, *steps)
     assert (ending.verdict, ending.code, ending.undone) == (verdict, code, undone)
     assert ending.seconds == pytest.approx(seconds, abs=0.01)
+
+
+def test_what_was_put_back_and_not_looked_at_is_named(tmp_path: Path) -> None:
+    """Where a second signal stops going back between the last undo and the look, the report says what nobody has seen."""
+
+    async def stopped_twice() -> None:
+        loop = asyncio.get_running_loop()
+        for _ in range(2):
+            loop.call_soon(os.kill, os.getpid(), signal.SIGINT)
+
+    @dataclass(frozen=True, eq=False)
+    class Slow(_Change):
+        async def remains(self, stage: Stage, seen: None) -> str:
+            await asyncio.sleep(1)
+            return ""
+
+    ending = _play(tmp_path, Slow("git_push", back=stopped_twice), _Check(deed=_failing))
+    assert (ending.verdict, ending.code, ending.undone) == ("needs_human", 4, ("git_push",))
+    assert report.fold(ending.events)["remains"] == ["git_push: put back, and nobody has looked at it since"]
 
 
 def test_a_run_that_overslept_goes_back_with_a_whole_reserve(tmp_path: Path) -> None:

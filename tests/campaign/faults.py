@@ -41,8 +41,8 @@ LOOK = "Look."
 class Fault:
     """One thing that goes wrong from an event of the journal on.
 
-    With a gateway: `times` of its calls, after `skip` of them; else at that event itself, or `seconds` after it.
-    `seconds` is also what a delay takes, and a suspend.
+    With a gateway: `times` of its calls, after `skip` of them, `writes`: only those that change something; else at that
+    event itself, or `seconds` after it. `seconds` is also what a delay takes, and a suspend.
     """
 
     kind: str
@@ -52,6 +52,7 @@ class Fault:
     skip: int = 0
     times: int = 1
     seconds: float = 0.0
+    writes: bool = False
 
     def __str__(self) -> str:
         """Give it in a few words."""
@@ -59,7 +60,8 @@ class Fault:
         if not self.gateway:
             return f"{self.kind} {self.seconds:g} s after {when}" if self.seconds else f"{self.kind} at {when}"
         how = f"{self.kind} {self.seconds:g} s" if self.kind in ("delayed", "killed amid") else self.kind
-        return f"{self.gateway} {how} x{self.times} from call {self.skip + 1} after {when}"
+        what = "write" if self.writes else "call"
+        return f"{self.gateway} {how} x{self.times} from {what} {self.skip + 1} after {when}"
 
 
 @dataclass
@@ -104,12 +106,12 @@ class Line:
         elif self.life.listens:
             signal.raise_signal(signal.SIGINT)
 
-    def met(self, gateway: str) -> Fault | None:
+    def met(self, gateway: str, *, writes: bool) -> Fault | None:
         """Count a call; give what is to go wrong with it."""
         hit = None
         for each in self.armed:
             fault, skip, _ = each
-            if fault.gateway != gateway:
+            if fault.gateway != gateway or (fault.writes and not writes):
                 continue
             if skip:
                 each[1] -= 1
@@ -120,10 +122,12 @@ class Line:
             self.struck[f"{gateway} {hit.kind}"] += 1
         return hit
 
-    async def through(self, gateway: str, subject: str, call: Callable[[], Coroutine[Any, Any, Result]]) -> Result:
+    async def through(
+        self, gateway: str, subject: str, call: Callable[[], Coroutine[Any, Any, Result]], *, writes: bool = False
+    ) -> Result:
         """Carry a call that is no HTTP."""
         await self.life.lives()
-        fault = self.met(gateway)
+        fault = self.met(gateway, writes=writes)
         kind = fault.kind if fault else ""
         if fault is None:
             return await call()
@@ -173,7 +177,7 @@ class BrokenDatabase:
 
     async def transaction(self, statements: Sequence[Statement]) -> tuple[Rows, ...]:
         """See Database."""
-        return await self._line.through("database", ADDRESS, lambda: self._inner.transaction(statements))
+        return await self._line.through("database", ADDRESS, lambda: self._inner.transaction(statements), writes=True)
 
     async def trials(self, several: Sequence[Sequence[Statement]], *, keep: bool = False) -> tuple[str | None, ...]:
         """See Database."""
@@ -207,7 +211,8 @@ class BrokenGit(MemoryGit):
 
     async def push(self, sha: str, *, rehearse: bool = False, hooks: bool = True) -> None:
         """See Git."""
-        await self.line.through("git", REMOTE, lambda: MemoryGit.push(self, sha, rehearse=rehearse, hooks=hooks))
+        pushed = partial(MemoryGit.push, self, sha, rehearse=rehearse, hooks=hooks)
+        await self.line.through("git", REMOTE, pushed, writes=not rehearse)
 
 
 class BrokenNetwork(Network):
@@ -275,7 +280,7 @@ class Way(httpx.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request, unless its sender is dead."""
         await self._line.life.lives()
-        fault = self._line.met(self._gateway)
+        fault = self._line.met(self._gateway, writes=request.method != "GET")
         if fault and fault.kind == "unreachable":
             raise httpx.ConnectError("All connection attempts failed", request=request)
         if fault and fault.kind == "killed before":

@@ -106,8 +106,10 @@ def born(loop: asyncio.AbstractEventLoop, coroutine: Any, context: Context | Non
 
 
 def of_the_world(work: Coroutine[Any, Any, Result]) -> "asyncio.Task[Result]":
-    """Begin something that nobody's death ends."""
-    return asyncio.get_running_loop().create_task(work, context=Context())
+    """Begin something that nobody's death ends; nobody need be there to hear what came of it."""
+    task = asyncio.get_running_loop().create_task(work, context=Context())
+    task.add_done_callback(lambda done: done.cancelled() or done.exception())
+    return task
 
 
 def later(seconds: float, deed: Callable[[], object]) -> None:
@@ -120,8 +122,10 @@ def locks_noticed() -> Iterator[None]:
     """Have a process's locked files known, so that its death unlocks them."""
 
     def flock(file: Any, operation: int) -> None:
-        fcntl.flock(file, operation)
-        if life := LIFE.get():
+        life = LIFE.get()
+        if life is None or not life.dead:  # what comes between a death and the next await was never run
+            fcntl.flock(file, operation)
+        if life:
             life.held.append(file.close)
 
     with patch("steps.support.engine.journal.flock", flock), patch("steps.support.engine.past.flock", flock):

@@ -10,6 +10,8 @@ STEPS = (
     "git_push", "vercel_deployment", "activation", "turso_migration", "verification_query", "health_checks",
 )  # fmt: skip
 CHANGES = ("git_push", "vercel_deployment", "activation", "turso_migration")
+WRITES_TO = dict(zip(CHANGES, ("git", "vercel", "vercel", "database"), strict=True))
+SOON = (0.01, 0.1, 0.5, 1.0, 1.6)  # seconds
 RECOVERIES = 3  # times that going back may be disturbed
 OTHERS = ("push", "schema", "switch", "return")
 
@@ -82,7 +84,7 @@ def drawn(seed: int) -> Scenario:
         built_in=rng.random() < 0.2,
         pace=rng.choice((0.7, 2.0, 6.0)),
         other=_other(rng) if rng.random() < 0.15 else None,
-        faults=_faults(rng, _forward(rng), rng.choice((1, 1, 2, 3))),
+        faults=_pair(rng) if rng.random() < 0.3 else _faults(rng, _forward(rng), rng.choice((1, 1, 2, 3))),
         recoveries=tuple(_faults(rng, BACK, rng.choice((0, 1, 1, 2))) for _ in range(RECOVERIES)),
         regret=rng.random() < 0.3,
     )
@@ -116,6 +118,21 @@ def _fault(rng: Random, event: str, step: str) -> Fault:
         kind = rng.choice(EVENTS)
         after = {"suspended": rng.choice((5.0, 60.0, 300.0)), "disk full": 0.0}
         return Fault(kind, event, step, seconds=after.get(kind, rng.choice((0.0, 0.0, 0.01, 0.1, 0.5, 2.0))))
-    kind = rng.choice(CALLS)
-    skip, times = rng.choice((0, 0, 1, 2, 3, 6)), rng.choice((1, 1, 2, 3, 8, 40))
-    return Fault(kind, event, step, rng.choice(GATEWAYS), skip, times, seconds=rng.choice((0.05, 0.4, 1.2)))
+    kind, writes = rng.choice(CALLS), rng.random() < 0.4
+    skip, times = rng.choice((0, 0, 1) if writes else (0, 0, 1, 2, 3, 6)), rng.choice((1, 1, 2, 3, 8, 40))
+    seconds = rng.choice((0.05, 0.4, 1.2))
+    return Fault(kind, event, step, rng.choice(GATEWAYS), skip, times, seconds, writes=writes)
+
+
+def _pair(rng: Random) -> tuple[Fault, ...]:
+    """Have a change's own write be slow, or its answer lost, and the run stopped meanwhile or soon after."""
+    event, step = rng.choice(("begun", "begun", "undo_begun")), rng.choice(CHANGES)
+    gateway = WRITES_TO[step]
+    slow = rng.choice((0.4, 1.2, 8.0) if gateway == "database" else (0.4, 1.2))
+    first = Fault(
+        rng.choice(("delayed", "delayed", "lost")), event, step, gateway, rng.choice((0, 0, 1)), 1, slow, writes=True
+    )
+    stops = [Fault(rng.choice(("interrupted", "interrupted", "killed")), event, step, seconds=rng.choice(SOON))]
+    if rng.random() < 0.3:
+        stops.append(Fault("interrupted", "turned_back", seconds=rng.choice(SOON)))
+    return (first, *stops)

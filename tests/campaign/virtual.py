@@ -119,8 +119,8 @@ def _is_open(run: Run, *, regret: bool) -> bool:
     """Say whether this run leaves something that is to be put back."""
     if run.line.life.dead or run.code == 4:
         return True
-    if run.words:  # going back was refused: somebody was in the way
-        return run.code == 3 and any(event["event"] == "recalled" for event in run.events)
+    if run.words:  # going back was refused, or stopped before it began
+        return run.code in (3, 130) and any(event["event"] == "recalled" for event in run.events)
     return regret and run.code == 0
 
 

@@ -102,8 +102,14 @@ def _remains(events: Sequence[Event]) -> list[str]:
         return []
     looked = _last(events, "verified")
     known: Mapping[str, str] = looked["remains"] if looked else {}
-    unsettled = [step["name"] for step in (*_undos(events), *_left(events)) if step["status"] != "done"]
-    return [*known.values(), *(f"{name}: not known to be put back" for name in unsettled if name not in known)]
+    undos = _undos(events)
+    unsettled = [step["name"] for step in (*undos, *_left(events)) if step["status"] != "done"]
+    unseen = [] if looked else [step["name"] for step in undos if step["status"] == "done"]
+    return [
+        *known.values(),
+        *(f"{name}: not known to be put back" for name in unsettled if name not in known),
+        *(f"{name}: put back, and nobody has looked at it since" for name in unseen),
+    ]
 
 
 def _planned(events: Sequence[Event]) -> list[dict[str, Any]]:
