@@ -204,7 +204,8 @@ async def settled_before(options: Namespace) -> int:
     ):
         known = old or await of_marker(stage.turso, named)
         again = release_of(known.run, named_change(**known.change), known.order, bench)
-        what = await before(stage, known, changes(again, known.saw), here=old is not None)
+        async with preflight():
+            what = await before(stage, known, changes(again, known.saw), here=old is not None)
         await deeds[mode](stage, what, run, settings.runs)
     return run.exit_code
 
