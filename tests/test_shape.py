@@ -112,3 +112,9 @@ def test_the_repository_names_no_place_of_its_making() -> None:
     hosts = re.compile(r"https?://[\w.]*(?:pypi|pythonhosted|npmjs)")
     texts = [path for pattern in ("*.md", "*.toml", "steps/**/*.py", "sql/**/*.sql") for path in ROOT.glob(pattern)]
     assert [path for path in texts if hosts.search(path.read_text())] == []
+
+
+def test_no_asynchronous_fixture_outlives_its_module() -> None:
+    """One that did would keep its event loop, and tests in virtual time would run on that one, in real time."""
+    for path in (ROOT / "tests").rglob("*.py"):
+        assert not re.search(r'scope="(session|package)"[^\n]*\)\nasync def', path.read_text()), path

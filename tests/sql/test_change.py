@@ -24,7 +24,7 @@ def script(name: str) -> tuple[str, ...]:
     return tuple(statement.sql for statement in split((SQL / name).read_text(encoding="utf-8"), name))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 async def samples(sqld_binary: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Load sample.sql into each engine, statement by statement; once whole, and once cut down to two hours."""
     folder = tmp_path_factory.mktemp("samples")
