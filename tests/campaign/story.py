@@ -33,7 +33,7 @@ from tests.world.virtual import Shape, VirtualProduction, virtual_production
 __all__ = ["Run", "Story", "opened"]
 
 CONTRACTS = ROOT / "sql" / "contract"
-PROBES = 1.5  # seconds between two of the questions by which downtime is measured
+PROBES = 4.0  # seconds between two of the questions by which downtime is measured
 HEALTH = READING.replace('`200`"]', '`200`", "body.latest"]')
 
 

@@ -69,8 +69,12 @@ def play(seed: int, shared: Material) -> Outcome:
     """Play a seed from beginning to end."""
     began, scenario = time.process_time(), drawn(seed)
     outcome = Outcome(seed, str(scenario))
-    with TemporaryDirectory(prefix="campaign-") as folder:
-        _to_the_end(_played(outcome, Path(folder), shared))
+    gc.disable()  # it would be a good part of a run
+    try:
+        with TemporaryDirectory(prefix="campaign-") as folder:
+            _to_the_end(_played(outcome, Path(folder), shared))
+    finally:
+        gc.enable()
     outcome.used = time.process_time() - began
     return outcome
 
@@ -164,7 +168,6 @@ _shared: list[Material] = []
 
 
 def _batch(seeds: range) -> list[Outcome]:
-    gc.set_threshold(100_000)  # a good part of a run, else
     outcomes = [_guarded(seed) for seed in seeds]
     for each in outcomes:
         each.journals = []
