@@ -683,13 +683,13 @@ async def test_our_own_death(gateway: Git, groups: Callable[[], list[int]], hang
 
 
 async def test_a_push_that_a_run_of_before_left_behind(gateway: Git) -> None:
-    """A push of this commit is ended with all that it started; that of another commit, and ourselves, are let be."""
-    sha = await gateway.head()
-    pushes = [_left_behind(each) for each in (sha, NOWHERE)]
+    """A push of this commit is ended with all that it started; another commit's, and another checkout's, are let be."""
+    sha, here = await gateway.head(), gateway.repository
+    pushes = [_left_behind(where, each) for where, each in ((here, sha), (here, NOWHERE), (here.parent, sha))]
     try:
         await asyncio.sleep(0.2)  # until the shell has become what it runs
         await gateway.end_pushes(sha)
-        assert (pushes[0].wait(5), pushes[1].poll()) == (-signal.SIGKILL, None)
+        assert (pushes[0].wait(5), pushes[1].poll(), pushes[2].poll()) == (-signal.SIGKILL, None, None)
     finally:
         for each in pushes:
             with suppress(ProcessLookupError):
@@ -697,7 +697,7 @@ async def test_a_push_that_a_run_of_before_left_behind(gateway: Git) -> None:
             each.wait()
 
 
-def _left_behind(sha: str) -> "subprocess.Popen[bytes]":
+def _left_behind(where: Path, sha: str) -> "subprocess.Popen[bytes]":
     """Start something with the words of a push, in a group of its own as the gateway's commands are."""
-    words = ["/bin/sh", "-c", "sleep 60 & wait", "git", "push", f"{sha}:refs/heads/main"]
+    words = ["/bin/sh", "-c", "sleep 60 & wait", "git", "-C", str(where), "push", f"{sha}:refs/heads/main"]
     return subprocess.Popen(words, start_new_session=True)

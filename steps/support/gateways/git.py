@@ -136,8 +136,8 @@ class Git:
         await self._exchange("pushing to", "push", "--porcelain", *only, "--", self.remote, f"{sha}:{self._ref}")
 
     async def end_pushes(self, sha: str) -> None:
-        """End every push of this commit that a run of before left behind on this machine, and all that it started."""
-        words = {"push", f"{sha}:{self._ref}"}
+        """End every push of this commit from this checkout that a run of before left behind, and all it started."""
+        words = {str(self.repository), "push", f"{sha}:{self._ref}"}
         await asyncio.to_thread(process.end_all, lambda command: words <= set(command))
 
     @property
