@@ -7,6 +7,7 @@ what was written since.
 
 import asyncio
 import json
+import signal
 import sys
 from argparse import ArgumentParser
 from collections import Counter
@@ -151,8 +152,7 @@ class Tale:
             async def react(event: Event) -> None:
                 if death and death.is_due(event):
                     await asyncio.sleep(death.seconds)
-                    with suppress(ProcessLookupError):
-                        process.kill()
+                    process.send_signal(signal.SIGKILL)
 
             ending = await self.trial.watched(process, react)
         mode = "back" if words else "prod"

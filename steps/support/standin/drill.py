@@ -9,7 +9,6 @@ import resource
 import signal
 import sqlite3
 import tomllib
-from asyncio.subprocess import Process
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from typing import cast
 
 from steps.support.sql_folder import split
 from steps.support.standin.faults import Faults, Kind
+from steps.support.standin.forked import Running
 from steps.support.standin.trial import READING, ROOT, Ending, Event, Trial
 from steps.support.standin.world import world
 
@@ -179,7 +179,7 @@ def _break(deed: Deed, trial: Trial, step: str) -> None:
         trial.faults.arm(step, cast("Kind", deed.world))
 
 
-def _fill(journal: Path, process: Process) -> None:
+def _fill(journal: Path, process: Running) -> None:
     """Let the process's files become no longer than its journal is now, so that it is full."""
     _, most = resource.prlimit(process.pid, resource.RLIMIT_FSIZE)
     resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (journal.stat().st_size, most))

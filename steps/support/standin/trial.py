@@ -4,11 +4,10 @@ import asyncio
 import json
 import os
 import sqlite3
-import sys
 from abc import ABC, abstractmethod
 from asyncio.subprocess import PIPE
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager, closing
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,8 +16,9 @@ from steps.support.gateways import migration
 from steps.support.gateways.database import Statement, Value
 from steps.support.problem import Problem
 from steps.support.sql_tokens import quoted
-from steps.support.standin import sqld
+from steps.support.standin import forked, sqld
 from steps.support.standin.faults import Faults
+from steps.support.standin.forked import Running
 from steps.support.standin.world import TOKEN, World
 
 ROOT = Path(__file__).parents[3]
@@ -136,25 +136,9 @@ class Trial(AnyTrial):
         """Give the id of the files that the remote has on main."""
         return await self.git("rev-parse", "main^{tree}")
 
-    @asynccontextmanager
-    async def started(self, *words: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    def started(self, *words: str) -> AbstractAsyncContextManager[Running]:
         """Start the tool, and make sure that it does not outlive the block."""
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            str(ROOT / "orchestrate.py"),
-            *words,
-            stdout=PIPE,
-            stderr=PIPE,
-            env=self.environment,
-            cwd=self.folder,
-            limit=1 << 24,
-        )
-        try:
-            yield process
-        finally:
-            if process.returncode is None:
-                process.kill()
-            await process.communicate()
+        return forked.started(words, self.environment, self.folder)
 
     async def release(self, *words: str, react: Reaction | None = None, **extra: str) -> Ending:
         """Run the tool with --prod to its end; `react` is told of each event as it is printed."""
@@ -162,9 +146,8 @@ class Trial(AnyTrial):
         async with self.started("--prod", "--yes", "--json", "--config", str(config), *words) as process:
             return await self.watched(process, react)
 
-    async def watched(self, process: asyncio.subprocess.Process, react: Reaction | None = None) -> Ending:
+    async def watched(self, process: Running, react: Reaction | None = None) -> Ending:
         """Follow a run that was started with --json to its end."""
-        assert process.stdout and process.stderr  # noqa: S101, PT018 - for the type checker
         complaints = asyncio.ensure_future(process.stderr.read())
         events: list[Event] = []
         async for line in process.stdout:
