@@ -202,7 +202,7 @@ async def settled_before(options: Namespace) -> int:
         session(mode, shown, settings, options, of=old.run if old else named) as run,
         production(settings) as stage,
     ):
-        known = old or await of_marker(stage.turso, named)
+        known = old or await of_marker(stage.turso, named, [each.name for each in changes(shown)])
         again = release_of(known.run, named_change(**known.change), known.order, bench)
         async with preflight():
             what = await before(stage, known, changes(again, known.saw), here=old is not None)

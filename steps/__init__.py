@@ -62,10 +62,10 @@ def plan(release: Release) -> Plan:
     return tuple(step(release) for step in ORDERS[release.order] if needed.get(step, True))
 
 
-def changes(release: Release, names: Collection[str]) -> tuple[Change[Any], ...]:
-    """Give those of its changes that have these names, in its order."""
+def changes(release: Release, names: Collection[str] | None = None) -> tuple[Change[Any], ...]:
+    """Give its changes, in its order: all that there can be, or those that have these names."""
     steps = [step(release) for step in ORDERS[release.order or "CODE_FIRST"]]
-    return tuple(step for step in steps if isinstance(step, Change) and step.name in names)
+    return tuple(step for step in steps if isinstance(step, Change) and (names is None or step.name in names))
 
 
 def settled(release: Release, steps: Plan, seen: Mapping[str, Any]) -> Release:

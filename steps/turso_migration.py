@@ -12,11 +12,9 @@ from steps.support.engine.step import Change, Done, Failed, Refused
 from steps.support.gateways import ledger
 from steps.support.gateways.answers import NotSent, Rejected, Unknown
 from steps.support.gateways.database import Statement
-from steps.support.gateways.git import Git
 from steps.support.gateways.ledger import Attempt
 from steps.support.gateways.turso import Row, Turso
 from steps.support.looking import looked
-from steps.support.problem import Problem
 from steps.support.proof.proof import UNKNOWN, Proof
 from steps.support.proving import refuse_applied, refuse_unparsable
 from steps.support.release import Release
@@ -180,20 +178,13 @@ async def _refuse_unfit_code(stage: Stage, seen: Seen, marker: Row) -> None:
         async with asyncio.timeout(MOMENT):
             live = await stage.vercel.served() or seen.deployment
             sha = (await stage.vercel.deployment(live)).sha
-            if sha in fit or await _has_files_of(stage.git, sha, seen.commit):
+            if sha in fit or await stage.git.same_files(sha, seen.commit):
                 return
             cause = f"{live} of {sha[:8]} is live, and nobody has shown that it runs on the old schema"
             raise Failed("rolling back", "the schema", cause, "Settle first what is to be live.")
     if live not in ("", seen.deployment) or seen.release not in fit or int(str(marker["age"])) > LOCKED:
         cause = f"the platform does not tell which code is live{f', but that it is {live}' if live else ''}"
         raise Failed("rolling back", "the schema", cause, "Try again once it answers.")
-
-
-async def _has_files_of(git: Git, sha: str, other: str) -> bool:
-    """Say whether two commits are the same code; no where one is not known here."""
-    with suppress(Problem):
-        return await git.tree(sha) == await git.tree(other)
-    return False
 
 
 async def _situation(stage: Stage) -> tuple[str, str, str, str, str]:

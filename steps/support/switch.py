@@ -129,7 +129,7 @@ async def _is_restoring(stage: Stage, now: str | None, sha: str, before: Product
     with suppress(Problem):
         its = (await stage.vercel.deployment(now)).sha if now and now != before.id else before.sha
         if its not in (sha, before.sha) and await stage.git.is_ancestor(sha, its):
-            return await stage.git.tree(its) == await stage.git.tree(before.sha)
+            return await stage.git.same_files(its, before.sha)
     return False
 
 

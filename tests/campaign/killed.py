@@ -6,7 +6,6 @@ what was written since.
 """
 
 import asyncio
-import json
 import signal
 import sys
 from argparse import ArgumentParser
@@ -22,13 +21,14 @@ from time import monotonic, time
 from typing import Any
 from unittest.mock import patch
 
-from steps.support.engine.past import JOURNAL
+from steps.support.engine.past import JOURNAL, read
 from steps.support.gateways.database import Statement
 from steps.support.problem import Problem
 from steps.support.sql_folder import DatabaseChange, read_change
 from steps.support.standin import sqld
+from steps.support.standin.drill import BUILD, HEALTH, MOVE
 from steps.support.standin.faults import Faults
-from steps.support.standin.trial import READING, ROOT, Ending, Event, State, Trial
+from steps.support.standin.trial import ROOT, Ending, Event, State, Trial
 from steps.support.standin.world import world
 from tests.campaign.app import Book, Write
 from tests.campaign.contents import Contents, contents, differences
@@ -38,12 +38,10 @@ from tests.world.production import LOST
 from tests.world.sample import sampled
 
 RUNS, ABREAST = 200, 2
-BUILD, MOVE = 1.0, 0.1
 SETTLED = 2.5  # seconds in which a push that was cut off may still land, and a build end
 FIRST_ID = 10_000_000  # of the app's readings
 BUDGET, LIMITS = "total = 60\nreserve = 20", "vercel_deployment = 20"
-WELL = READING.replace('`200`"]', '`200`", "body.latest"]')
-UNWELL = WELL.replace('"body.latest"]', f'"{LOST}"]')
+UNWELL = HEALTH.replace('"body.latest"]', f'"{LOST}"]')
 ZONELESS = "user_systems"  # its times are those of the commit, to a second or so
 READ = """INSERT INTO readings (id, system_id, inverter_time, received_time, solar_w, solar_inverter_w, shunt_w, load_w,
   battery_w, grid_w, battery_soc, fault_code, fault_timestamp, generator_status, created_at)
@@ -145,7 +143,7 @@ class Tale:
 
     async def run(self, death: Death | None, *words: str) -> Ending:
         """Run the tool, to its death where there is one."""
-        health = UNWELL if self.outcome.plan.unwell else WELL
+        health = UNWELL if self.outcome.plan.unwell else HEALTH
         config = self.trial.configure(limits=LIMITS, budget=BUDGET, health=health)
         async with self.trial.started("--prod", "--yes", "--json", "--config", str(config), *words) as process:
 
@@ -159,14 +157,10 @@ class Tale:
         self.outcome.endings.append(f"{mode} {ending.code if ending.code >= 0 else 'killed'}")
         return ending
 
-    def journal(self) -> list[dict[str, Any]]:
+    def journal(self) -> list[Event]:
         """Read the journal of the release as it is on disk, a torn line left out."""
-        events = list[dict[str, Any]]()
-        for path in sorted((self.trial.folder / "runs").glob(f"*/{JOURNAL}"))[:1]:
-            for line in path.read_bytes().splitlines():
-                with suppress(ValueError):
-                    events.append(json.loads(line))
-        return events
+        journals = sorted((self.trial.folder / "runs").glob(f"*/{JOURNAL}"))[:1]
+        return [event for path in journals for event in read(path)[0]]
 
     async def as_before(self, what: str) -> None:
         """Hold the world against the one of before."""

@@ -6,7 +6,7 @@ import pytest
 
 from steps.support.standin import drill
 from steps.support.standin.drill import Row
-from tests.world.samples import samples
+from tests.world.sample import samples
 
 pytestmark = pytest.mark.anyio
 

@@ -25,7 +25,7 @@ from tests.world.production import (
     Reaction,
     State,
 )
-from tests.world.samples import samples
+from tests.world.sample import samples
 
 AUTHOR = ("-c", "user.name=t", "-c", "user.email=t@example.invalid")
 

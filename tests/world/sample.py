@@ -1,5 +1,7 @@
-"""The database that every virtual run begins with, and the proof of the shipped change on it, made once."""
+"""The sample as databases, whole and with few readings, and the proof of the shipped change on the latter."""
 
+import shutil
+import sqlite3
 from contextlib import aclosing, closing
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +13,7 @@ from steps.support.proof.copy import Limits
 from steps.support.proof.proof import Proof, prove
 from steps.support.proof.workbench import Workbench
 from steps.support.sql_folder import read_change, split
-from steps.support.standin import sqld
+from steps.support.standin import drill, sqld
 from tests.world.clock import START
 from tests.world.database import MemoryStore
 from tests.world.production import ROOT
@@ -20,15 +22,29 @@ SQL = ROOT / "sql"
 BEAT = 0.1  # seconds of each beat of the rehearsal, as if it had been measured
 
 
+def samples(folder: Path) -> Path:
+    """Load sample.sql into large.db, and leave few of its readings in small.db; gives the folder."""
+    drill.load_sample(SQL, folder / "large.db")
+    shutil.copyfile(folder / "large.db", folder / "small.db")
+    with closing(sqlite3.connect(folder / "small.db", isolation_level=None)) as database:
+        _thinned(database)
+    return folder
+
+
 def sampled() -> bytes:
-    """Load sample.sql, as of the moment at which every run begins, and leave few of its readings."""
+    """Load sample.sql, as of the moment at which every run in virtual time begins, and leave few of its readings."""
     with closing(MemoryStore(lambda: START)) as store:
         for statement in split((SQL / "sample.sql").read_text(encoding="utf-8"), "sample.sql"):
             store.connection.execute(statement.sql)
-        for table in ("readings", "readings_agg_5m"):
-            store.connection.execute(f"DELETE FROM {table} WHERE id % 100 > 0")
-        store.connection.execute("VACUUM")
+        _thinned(store.connection)
         return store.snapshot()
+
+
+def _thinned(database: sqlite3.Connection) -> None:
+    """Leave a hundredth of the readings: what is not about how many there are need not compare them all."""
+    for table in ("readings", "readings_agg_5m"):
+        database.execute(f"DELETE FROM {table} WHERE id % 100 > 0")
+    database.execute("VACUUM")
 
 
 def proved(sample: bytes, binary: Path, folder: Path) -> Proof:

@@ -7,7 +7,7 @@ commit, and is safe to be killed and run again.
 import asyncio
 import shlex
 import socket
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -30,7 +30,6 @@ from steps.support.stage import Stage
 
 Changes = Sequence[Change[Any]]
 
-TOLD = ("git_push", "vercel_deployment", "activation", "turso_migration")  # changes of which a marker row tells
 ANSWER = 60.0  # seconds in which an acceptance is asked for again
 
 
@@ -77,13 +76,13 @@ def _ways_out(command: Sequence[str], run: str) -> str:
     return " ".join(f"{what}: {shlex.join([*command, way, run])}." for what, way in ways.items())
 
 
-async def of_marker(turso: Turso, run: str) -> Past:
-    """Give what the database knows of a run whose journal is not here: what its marker row keeps, or nothing."""
+async def of_marker(turso: Turso, run: str, changes: Collection[str]) -> Past:
+    """Give what the database knows of a run whose journal is not here: what its marker row keeps of these changes."""
     marker = await looked(partial(turso.marker, run))
     if not marker or marker["release_commit"] is None:
         return Past(run, {"name": "an unknown change", "sha256": ""}, "", {})
     change = {"name": str(marker["name"]), "sha256": str(marker["sha256"])}
-    return Past(run, change, str(marker["code_order"]), dict.fromkeys(TOLD, marker))
+    return Past(run, change, str(marker["code_order"]), dict.fromkeys(changes, marker))
 
 
 async def _refuse_unknown(turso: Turso, what: Before) -> None:

@@ -6,6 +6,7 @@ However a call ends, by cancellation too, git and every process of its group hav
 import asyncio
 import os
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,6 +71,12 @@ class Git:
     async def tree(self, sha: str) -> str:
         """Give the id of a commit's tree."""
         return await self._field("%T", sha)
+
+    async def same_files(self, sha: str, other: str) -> bool:
+        """Say whether two commits hold the same files; no where one of them is not known here."""
+        with suppress(Problem):
+            return await self.tree(sha) == await self.tree(other)
+        return False
 
     async def uncommitted(self) -> tuple[str, ...]:
         """Name the files that differ from HEAD, untracked ones too, with control characters escaped."""

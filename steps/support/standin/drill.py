@@ -107,11 +107,12 @@ async def sampled(sql: Path) -> AsyncIterator[Path]:
     """Load sample.sql once; gives a file from which every row's world gets its database."""
     with TemporaryDirectory(prefix="orchestrate-drill-") as folder:
         file = Path(folder) / "sample.db"
-        await asyncio.to_thread(_load, sql, file)
+        await asyncio.to_thread(load_sample, sql, file)
         yield file
 
 
-def _load(sql: Path, file: Path) -> None:
+def load_sample(sql: Path, file: Path) -> None:
+    """Make a database of what sample.sql says."""
     with closing(sqlite3.connect(file, isolation_level=None)) as database:
         database.execute("PRAGMA synchronous = OFF")
         for statement in split((sql / "sample.sql").read_text(encoding="utf-8"), "sample.sql"):
