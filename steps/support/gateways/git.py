@@ -7,7 +7,7 @@ import asyncio
 import os
 import re
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from steps.support.gateways import process, surroundings
@@ -58,6 +58,7 @@ class Git:
     repository: Path
     remote: str
     branch: str
+    _configured: dict[str, str] = field(default_factory=dict, init=False, compare=False, repr=False)  # asked once
 
     async def branch_checked_out(self) -> str | None:
         """Name the local branch that is checked out; None where HEAD is detached."""
@@ -105,6 +106,11 @@ class Git:
 
     async def url(self) -> str:
         """Give the address that is pushed to, with any credential masked."""
+        if "url" not in self._configured:
+            self._configured["url"] = await self._address()
+        return self._configured["url"]
+
+    async def _address(self) -> str:
         found = await self._local("remote", "get-url", "--push", "--", self.remote, no=2)
         if found.code:
             remedy = f"Choose one that `git remote` lists in {self.repository}."
@@ -178,8 +184,9 @@ class Git:
         """Keep ssh from asking, unless the user has chosen an ssh command: then that is respected."""
         if os.environ.keys() & {"GIT_SSH_COMMAND", "GIT_SSH"}:
             return {}
-        configured = await self._local("config", "core.sshCommand", no=1)
-        return {} if configured.out else {"GIT_SSH_COMMAND": "ssh -oBatchMode=yes"}
+        if "ssh" not in self._configured:
+            self._configured["ssh"] = (await self._local("config", "core.sshCommand", no=1)).out
+        return {} if self._configured["ssh"] else {"GIT_SSH_COMMAND": "ssh -oBatchMode=yes"}
 
     async def _git(self, *arguments: str, **environment: str) -> "Answer":
         if not (git := surroundings.found("git")):
