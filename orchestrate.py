@@ -71,7 +71,7 @@ from steps.support.engine.downtime import probing
 from steps.support.engine.forecast import forecast, refuse_unfitting
 from steps.support.engine.going_back import back, overtakings
 from steps.support.engine.journal import reason
-from steps.support.engine.lock import locked, refuse_if_locked
+from steps.support.engine.lock import claim, locked, refuse_if_locked
 from steps.support.engine.past import chosen, sweep
 from steps.support.engine.recovery import accept, before, of_marker, refuse_left, refuse_open, restore, unlock
 from steps.support.engine.step import Change, Refused, Step
@@ -89,7 +89,7 @@ async def carry(stage: Stage, what: Release, run: Run) -> None:
     """Look at everything, show the plan, ask; then lock, look again, start the clock and go."""
     steps, seen = await look(stage, what, run)
     await run.ask()
-    async with locked(stage.turso, run.id, run.lease, run.warn):
+    async with locked(stage.turso, claim(run.id, run.lease), run.warn):
         async with preflight():
             for change in (step for step in steps if isinstance(step, Change)):
                 await change.recheck(stage, seen[change.name])

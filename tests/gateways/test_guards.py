@@ -13,7 +13,7 @@ from steps.support.gateways import guards
 from steps.support.gateways.answers import Rejected
 from steps.support.gateways.database import Database, Statement, Value
 from steps.support.gateways.guards import NOT_FEWER, NOT_MORE, SAME, Guards, Measure, orphans, row_changes, rows_of
-from steps.support.gateways.ledger import APPLIED, ROLLED_BACK, Attempt, Lease
+from steps.support.gateways.ledger import APPLIED, ROLLED_BACK, Attempt, Claim, Lease
 from steps.support.gateways.migration import OBJECTS
 from steps.support.gateways.transport import connect
 from steps.support.gateways.turso import Migrated, Turso
@@ -63,7 +63,7 @@ class Rig:
 
     async def lease(self) -> Lease:
         """Hold the lock."""
-        holder = await self.turso.lock("run", "me", "here", 3600)
+        _, holder = await self.turso.lock(Claim("run", "me", "here", 3600))
         assert holder
         return Lease(holder.run, holder.token)
 

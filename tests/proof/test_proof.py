@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from steps.support.gateways.database import Statement
+from steps.support.gateways.ledger import Claim
 from steps.support.gateways.transport import connect
 from steps.support.gateways.turso import Turso
 from steps.support.problem import Problem
@@ -105,7 +106,7 @@ async def test_production_is_only_read(production: Turso, bench: Workbench) -> N
 
 async def test_a_copy_of_a_locked_database_is_rehearsed_on(production: Turso, bench: Workbench) -> None:
     """The lock that a run held when the copy was taken is no obstacle on the copy."""
-    assert await production.lock("another-run", "somebody", "elsewhere", 600)
+    assert (await production.lock(Claim("another-run", "somebody", "elsewhere", 600)))[0]
     assert (await prove(production, read_change(SQL), bench)).lossless
 
 

@@ -211,6 +211,33 @@ async def test_a_journal_that_is_lost(production: Production) -> None:
     assert await production.state() == before
 
 
+async def test_another_checkout(production: Production) -> None:
+    """A colleague's clone that is older than the release, without its journal, puts it back all the same."""
+    before, elsewhere = await production.state(), production.folder / "elsewhere"
+    url = await production.git("remote", "get-url", "origin", where=production.world.checkout)
+    await production.git("clone", "--quiet", url, str(elsewhere))
+    run = await _killed(production, "begun", "health_checks")
+    shutil.rmtree(production.folder / "runs")
+    await production.sql("UPDATE _orchestrate_lock SET expires_at = 1")
+    ending = await production.release("--rollback", run, top=f'repository = "{elsewhere}"')
+    assert ending.code == 0, ending.report
+    assert await production.state() == before
+
+
+async def test_two_put_the_same_run_back_at_once(production: Production) -> None:
+    """Of two engineers without its journal one puts it back; the other touches nothing, and is told of the first."""
+    before = await production.state()
+    run = await _killed(production, "begun", "health_checks")
+    shutil.rmtree(production.folder / "runs")
+    await production.sql("UPDATE _orchestrate_lock SET expires_at = 1")
+    endings = await asyncio.gather(*(production.release("--rollback", run) for _ in range(2)))
+    assert sorted(ending.code for ending in endings) == [0, 3], [ending.report for ending in endings]
+    winner, other = sorted(endings, key=lambda ending: ending.code)
+    told = (f"(in run {winner.report['run_id']}) holds it", "somebody had it since this run looked")
+    assert any(part in other.report["cause"] for part in told), other.report["cause"]
+    assert await production.state() == before
+
+
 async def test_a_run_of_which_nothing_is_known(production: Production) -> None:
     """Without journal and marker row nothing is touched; who held the lock last, and where, is said."""
     run = await _killed(production, "done", "git_push")

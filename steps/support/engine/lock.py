@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager, suppress
 
 from steps.support.engine.budget import preflight
 from steps.support.engine.step import NeedsHuman, Refused
+from steps.support.gateways.ledger import Claim
 from steps.support.gateways.turso import Holder, Turso
 from steps.support.problem import Problem
 from steps.support.retry import insist
@@ -23,29 +24,33 @@ def operator() -> tuple[str, str]:
 
 
 @asynccontextmanager
-async def locked(turso: Turso, run: str, lease: float, warn: Callable[[str], None]) -> AsyncIterator[None]:
-    """Hold the lock while the block runs, `lease` seconds at first.
+async def locked(turso: Turso, claim: Claim, warn: Callable[[str], None]) -> AsyncIterator[None]:
+    """Hold the lock while the block runs, for as long as is claimed at first.
 
     Raises Refused, naming who holds it, on which host, since when and in which run. When the block ends with
     NeedsHuman the lock is kept until its lease ends: nobody should release on top of what is not put back.
     """
     try:
-        holder = await _taken(turso, run, lease)
+        holder = await _taken(turso, claim)
         yield
     except NeedsHuman:
         warn(f"the lock is kept until {holder.expires} UTC or a little later, when its lease ends")
         raise
     except BaseException:
-        await _give_back(turso, run, warn)
+        await _give_back(turso, claim.run, warn)
         raise
-    await _give_back(turso, run, warn)
+    await _give_back(turso, claim.run, warn)
 
 
-async def _taken(turso: Turso, run: str, lease: float) -> Holder:
-    who, host = operator()
+def claim(run: str, seconds: float) -> Claim:
+    """Claim the lock for a run of the operator's own."""
+    return Claim(run, *operator(), seconds)
+
+
+async def _taken(turso: Turso, claim: Claim) -> Holder:
     async with preflight():
-        holder = await insist(lambda: turso.lock(run, who, host, lease))
-    if holder is None or holder.run != run:
+        taken, holder = await insist(lambda: turso.lock(claim))
+    if not taken or holder is None:
         raise refusal(holder)
     return holder
 
@@ -67,6 +72,6 @@ async def _give_back(turso: Turso, run: str, warn: Callable[[str], None]) -> Non
 def refusal(holder: Holder | None) -> Refused:
     """Say who holds the lock."""
     if holder is None:
-        return Refused("taking", "the lock", "the row that was written is not there", "Run again.")
+        return Refused("taking", "the lock", "somebody had it since this run looked, and gave it back", "Run again.")
     held = f"run {holder.run} of {holder.who} on {holder.host} holds it since {holder.since} UTC"
     return Refused("taking", "the lock", held, f"Wait for that run, or until {holder.expires} UTC when its lease ends.")

@@ -18,11 +18,12 @@ from steps.support.console.session import Run
 from steps.support.engine.budget import preflight
 from steps.support.engine.downtime import probing
 from steps.support.engine.going_back import back, overtakings, remainders
-from steps.support.engine.lock import locked, refusal
+from steps.support.engine.lock import locked, operator, refusal
 from steps.support.engine.past import Past, alone, past, recalled
 from steps.support.engine.step import Change, NeedsHuman, Refused
 from steps.support.gateways import ledger
 from steps.support.gateways.answers import Rejected
+from steps.support.gateways.ledger import Claim
 from steps.support.gateways.turso import Holder, Row, Turso
 from steps.support.looking import looked
 from steps.support.retry import insist
@@ -37,13 +38,15 @@ ANSWER = 60.0  # seconds in which an acceptance is asked for again
 class Before:
     """A run of before, the changes of it that are to be put back, and what each saw.
 
-    `here`: its journal is on this machine; elsewhere nobody knows how it ended.
+    `here`: its journal is on this machine; elsewhere nobody knows how it ended. `token`: of the lock as it was before
+    anything was looked at.
     """
 
     past: Past
     changes: tuple[Change[Any], ...]
     saw: Mapping[str, Any]
     here: bool
+    token: int
 
     @property
     def is_regret(self) -> bool:
@@ -100,12 +103,14 @@ async def _refuse_unknown(turso: Turso, what: Before) -> None:
 
 async def before(stage: Stage, past: Past, changes: Changes, *, here: bool) -> Before:
     """Give what each change saw: from the journal, or as far as the marker row tells."""
+    last = await looked(stage.turso.last_holder)
+    token = last.token if last else 0
     if here:
         kept = tuple(each for each in changes if not (each.temporary and past.ended))
-        return Before(past, kept, {each.name: recalled(each, past.saw[each.name]) for each in kept}, here)
+        return Before(past, kept, {each.name: recalled(each, past.saw[each.name]) for each in kept}, here, token)
     told = {each.name: await each.recall(stage, past.saw[each.name]) for each in changes}
     known = tuple(each for each in changes if told[each.name] is not None)
-    return Before(past, known, told, here)
+    return Before(past, known, told, here, token)
 
 
 async def restore(stage: Stage, what: Before, run: Run, runs: Path) -> None:
@@ -190,7 +195,9 @@ async def _held(turso: Turso, what: Before, run: Run, runs: Path) -> AsyncIterat
         if what.here:
             files.enter_context(alone(runs, what.past.run))
         _refuse_alive(await looked(turso.holder), what)
-        async with locked(turso, what.past.run, run.lease, run.warn):
+        who, host = operator()
+        mine = Claim(what.past.run, f"{who} (in run {run.id})", host, run.lease, after=what.token)
+        async with locked(turso, mine, run.warn):
             yield
 
 
@@ -199,7 +206,7 @@ def _refuse_alive(holder: Holder | None, what: Before) -> None:
     if holder and holder.run != what.past.run:
         raise refusal(holder)
     if holder and not (what.here and holder.host == socket.gethostname()):
-        cause = f"its lease runs until {holder.expires} UTC, and it may be alive on {holder.host}"
+        cause = f"{holder.who} holds it until {holder.expires} UTC, and it may be alive on {holder.host}"
         remedy = "Wait until then, or run this on that machine, with its journal."
         raise Refused("taking over", f"run {holder.run}", cause, remedy)
 

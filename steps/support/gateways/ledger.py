@@ -35,6 +35,21 @@ HELD = """EXISTS (SELECT 1 FROM _orchestrate_lock
 
 
 @dataclass(frozen=True, slots=True)
+class Claim:
+    """Who wants the lock, on which host, for how many seconds.
+
+    `after`: only if its token is still this one, so that of several who put the same run back one does; None: whatever
+    it is. `who` tells them apart, so that one whose answer was lost may ask again.
+    """
+
+    run: str
+    who: str
+    host: str
+    seconds: float
+    after: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Lease:
     """The lock as a run holds it: whoever takes it over from another run makes the token higher."""
 
@@ -58,14 +73,19 @@ class Attempt:
     schema: str
 
 
-def take_lock(run: str, who: str, host: str, seconds: int) -> Statement:
-    """Take the lock if nobody else holds it; its token is one higher than the last one's. Safe to repeat."""
+def take_lock(claim: Claim) -> Statement:
+    """Take the lock if nobody else holds it; gives a row where it was taken. Safe to repeat.
+
+    The token becomes one higher than the last one's.
+    """
     sql = """INSERT INTO _orchestrate_lock (name, run, who, host, since, token, expires_at)
-  VALUES ('production', ?1, ?2, ?3, unixepoch(), 1, unixepoch() + ?4)
+  VALUES ('production', ?1, ?2, ?3, unixepoch(), coalesce(?5, 0) + 1, unixepoch() + ?4)
   ON CONFLICT (name) DO UPDATE SET run = excluded.run, who = excluded.who, host = excluded.host,
-    since = excluded.since, token = token + 1, expires_at = excluded.expires_at
-  WHERE expires_at <= unixepoch() OR run = excluded.run"""
-    return Statement(sql, (run, who, host, seconds), "taking the lock")
+    since = excluded.since, token = coalesce(?5, token) + 1, expires_at = excluded.expires_at
+  WHERE (expires_at <= unixepoch() OR run = excluded.run)
+    AND (?5 IS NULL OR token = ?5 OR (token = ?5 + 1 AND (run, who, host) = (?1, ?2, ?3)))
+  RETURNING token"""
+    return Statement(sql, (claim.run, claim.who, claim.host, round(claim.seconds), claim.after), "taking the lock")
 
 
 def renew_lock(run: str, token: int | None, seconds: int) -> Statement:

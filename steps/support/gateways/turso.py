@@ -8,7 +8,7 @@ from steps.support.gateways import guards, ledger, migration
 from steps.support.gateways.answers import Rejected
 from steps.support.gateways.database import Database, Rows, Statement, StatementFailed, Value
 from steps.support.gateways.guards import Guards
-from steps.support.gateways.ledger import Attempt, Lease
+from steps.support.gateways.ledger import Attempt, Claim, Lease
 from steps.support.sql_folder import DatabaseChange, SqlCheck
 
 Row = Mapping[str, Value]
@@ -104,13 +104,12 @@ class Turso:
         await self._commit(migration.accept(str(marker["attempt"]), kept, lease))
         return tuple(kept)
 
-    async def lock(self, run: str, who: str, host: str, seconds: float) -> Holder | None:
-        """Take the lock for so many seconds if nobody holds it; gives who holds it then."""
-        take = ledger.take_lock(run, who, host, round(seconds))
-        rows = (await self._database.transaction((*ledger.CREATE, take, ledger.HOLDER)))[-1]
-        holder = _holder(next(iter(rows.records), None))
-        self._token = holder.token if holder and holder.run == run else None
-        return holder
+    async def lock(self, claim: Claim) -> tuple[bool, Holder | None]:
+        """Take the lock if it can be had; gives whether it was, and who holds it then."""
+        wanted = (*ledger.CREATE, ledger.take_lock(claim), ledger.HOLDER)
+        taken, holders = (await self._database.transaction(wanted))[-2:]
+        self._token = int(str(taken.scalar)) if taken.values else None
+        return bool(taken.values), _holder(next(iter(holders.records), None))
 
     async def holder(self) -> Holder | None:
         """Say who holds the lock; None where nobody does."""

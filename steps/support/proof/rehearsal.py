@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from steps.support.gateways.answers import Rejected
 from steps.support.gateways.database import Statement, Value
 from steps.support.gateways.guards import Guards
-from steps.support.gateways.ledger import Attempt, Lease
+from steps.support.gateways.ledger import Attempt, Claim, Lease
 from steps.support.gateways.turso import Migrated, Turso
 from steps.support.proof.contract import Answers, Asked, asked
 from steps.support.proof.engine import Engine, placed, settled
@@ -177,12 +177,12 @@ class _Course:
 
     async def _locked(self) -> Lease:
         """Take the lock of the copy, whoever held it where the copy was taken."""
-        run, mine = "rehearsal", ("the rehearsal", "this machine")
-        holder = await self._turso.lock(run, *mine, LOCKED)
-        if holder and holder.run != run:
+        mine = Claim("rehearsal", "the rehearsal", "this machine", LOCKED)
+        taken, holder = await self._turso.lock(mine)
+        if holder and not taken:
             await self._turso.unlock(holder.run)
-            holder = await self._turso.lock(run, *mine, LOCKED)
-        return Lease(run, holder.token if holder else 0)
+            _, holder = await self._turso.lock(mine)
+        return Lease(mine.run, holder.token if holder else 0)
 
     async def _try_alone(self, name: str, statements: Sequence[Statement]) -> None:
         if await self._timed(f"{name} by hand", self._turso.database.trials([statements])) == (None,):
