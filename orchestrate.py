@@ -109,7 +109,7 @@ async def look(stage: Stage, what: Release, run: Run) -> tuple[Plan, Seen]:
     what = settled(what, steps, seen)
     steps = plan(what)
     expected = forecast(steps, seen)
-    run.planned(what, steps, seen, expected)
+    run.planned(stage.target, what, steps, seen, expected)
     refuse_unfitting(steps, expected, run.budget)
     return steps, seen
 

@@ -25,6 +25,7 @@ class Activation(Change[Seen]):
     name = "activation"
     undo_share = 10 / 30
     triggered = True  # by the push, should somebody have switched auto-assign on meanwhile
+    writes = "what is live, where a build waits for it"
 
     @property
     def foundation(self) -> bool:
@@ -48,6 +49,10 @@ class Activation(Change[Seen]):
             return f"confirm that {seen.sha[:8]} is live"
         paths = ", ".join(check.request.path for check in self._smoke) or "nothing"
         return f"ask the staged deployment of {seen.sha[:8]} on its own host ({paths}), then promote it"
+
+    def way_back(self, seen: Seen) -> str:
+        """Say what is live then."""
+        return "nothing: it only confirms" if seen.production.auto_assign else switch.way_back(seen)
 
     async def act(self, stage: Stage, seen: Seen) -> Done:
         """Promote our deployment, or confirm that it is live."""

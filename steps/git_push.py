@@ -42,6 +42,7 @@ class GitPush(Change[Seen]):
     undo_share = 8 / 30
     prepares = True
     triggers = True
+    writes = "commits on the branch; going back adds one more, and rewrites nothing"
 
     async def look(self, stage: Stage) -> Seen:
         """See a clean tree on the right branch, ahead of the remote's, and probe the permission to push."""
@@ -60,9 +61,16 @@ class GitPush(Change[Seen]):
         return max(1.0, 3 * seen.probe)
 
     def plan(self, seen: Seen) -> str:
-        """Say which commits go out."""
-        subjects = "; ".join(f"{commit.sha[:8]} {commit.subject}" for commit in seen.commits)
-        return f"push {len(seen.commits)} commit(s) onto {seen.before[:8]} (permission probed, not proved): {subjects}"
+        """Say what goes out."""
+        return f"push {len(seen.commits)} commit(s) onto {seen.before[:8]} (permission probed, not proved)"
+
+    def way_back(self, seen: Seen) -> str:
+        """Say what is put on top."""
+        return f"a commit on top brings back the files of {seen.before[:8]}"
+
+    def facts(self, seen: Seen) -> Mapping[str, Any]:
+        """Name the commits."""
+        return {"commits": [{"sha": commit.sha, "subject": commit.subject} for commit in seen.commits]}
 
     async def act(self, stage: Stage, seen: Seen) -> Done:
         """Push. A refusal by the remote is certain to have changed nothing."""

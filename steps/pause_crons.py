@@ -28,6 +28,7 @@ class PauseCrons(Change[Seen]):
     undo_share = 5 / 30
     prepares = True
     temporary = True
+    writes = "the project's crons: off, and on again at the end"
 
     async def look(self, stage: Stage) -> Seen:
         """See whether the crons are on."""
@@ -40,6 +41,10 @@ class PauseCrons(Change[Seen]):
     def plan(self, seen: Seen) -> str:
         """Say what happens to the crons."""
         return "switch the crons off, and on again at the end" if seen.on else "the crons are off, and stay so"
+
+    def way_back(self, seen: Seen) -> str:
+        """Say what becomes of the crons."""
+        return "the crons are switched on again" if seen.on else "nothing: they were off"
 
     async def act(self, stage: Stage, seen: Seen) -> Done:
         """Switch them off. A refusal by the platform is certain to have changed nothing."""

@@ -52,6 +52,7 @@ class TursoMigration(Change[Seen]):
     release: Release
     name = "turso_migration"
     undo_share = 12 / 30
+    writes = "what migrate.sql names, and the tool's own _orchestrate_* tables"
 
     @property
     def foundation(self) -> bool:
@@ -79,14 +80,14 @@ class TursoMigration(Change[Seen]):
     def plan(self, seen: Seen) -> str:
         """Say what runs, what is asserted before it commits, and what the rehearsal saw."""
         change, proof = self.release.change, seen.proof
-        took = f"{proof.seconds['migrate']:.3f} s there, {proof.seconds['rollback']:.3f} s back"
-        lines = (
-            f"{change.name} in one transaction: {len(change.migrate)} statements, {len(change.verify)} checks",
-            f"asserted in it: {proof.guards.measured}",
-            f"rehearsed on {proof.engine}: {took}, {'lossless' if proof.lossless else 'with losses'}",
-            f"undone by rollback.sql, which loses no row written since{_but(proof)}",
+        return (
+            f"{change.name} in one transaction: {len(change.migrate)} statements, {len(change.verify)} checks\n"
+            f"asserted before it commits: {proof.guards.measured}"
         )
-        return "\n".join((*lines, proving.told(proof)))
+
+    def way_back(self, seen: Seen) -> str:
+        """Say what runs, and what is known of it."""
+        return f"rollback.sql in one transaction, which loses no row written since{_but(seen.proof)}"
 
     def facts(self, seen: Seen) -> dict[str, object]:
         """Give the proof."""

@@ -42,6 +42,7 @@ class VercelDeployment(Change[Seen]):
     undo_share = 10 / 30
     prepares = True
     triggered = True  # by the push
+    writes = "a production deployment, and what is live where auto-assign is on"
 
     async def look(self, stage: Stage) -> Seen:
         """See what is live and how a new build becomes so. Raises Refused where anything stands in its way."""
@@ -68,7 +69,16 @@ class VercelDeployment(Change[Seen]):
         """Say what is waited for, and how long that took lately."""
         took = f" (lately in {median(seen.builds):.0f} s, {max(seen.builds):.0f} s at most)" if seen.builds else ""
         then = "goes live by itself" if seen.production.auto_assign else f"waits, staged: {_why(seen.production)}"
-        return f"the platform builds {seen.sha[:8]}{took}, which then {then}; live now is {seen.production.id}"
+        return f"the platform builds {seen.sha[:8]}{took}, which then {then}"
+
+    def way_back(self, seen: Seen) -> str:
+        """Say what is live then."""
+        return switch.way_back(seen) if seen.production.auto_assign else "what still builds is stopped; the rest waits"
+
+    def facts(self, seen: Seen) -> Mapping[str, Any]:
+        """Say what is live."""
+        now = seen.production
+        return {"production": {"id": now.id, "sha": now.sha, "host": now.host, "auto_assign": now.auto_assign}}
 
     async def act(self, stage: Stage, seen: Seen) -> Done:
         """Find the deployment of our commit, and wait until it is built and, with auto-assign on, live."""

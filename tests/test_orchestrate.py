@@ -116,6 +116,9 @@ class _Change(Change[None]):
     def plan(self, seen: None) -> str:
         return "change"
 
+    def way_back(self, seen: None) -> str:
+        return "change back"
+
     async def undo(self, stage: Stage, seen: None) -> Done:
         self.done.append("undo began")
         await self.back()
@@ -179,7 +182,7 @@ def _play(tmp_path: Path, *steps: Step[Any], budget: Budget = BUDGET) -> _Ending
             change={"name": "c", "sha256": "0"},
         )
         interrupts = Interrupts(lambda name: journal.note("signal", name=name))
-        played = Run("r", journal, budget, interrupts, None, _well)
+        played = Run("r", journal, budget, interrupts, None, _well, tmp_path)
         loop = asyncio.get_running_loop()
         begun = loop.time()
         with interrupts.installed():

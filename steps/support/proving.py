@@ -59,18 +59,6 @@ def in_production(proof: Proof, *beats: str) -> float:
     return SLOWER * sum(proof.seconds.get(beat, 0.0) for beat in beats)
 
 
-def told(proof: Proof) -> str:
-    """Say what the proof says, line by line."""
-    kept = proof.backup
-    rows = [f"rows: {name}: {_counts(counts)}" for name, counts in proof.rows.items()]
-    contract = [f"contract: {place}: {'; '.join(fails) or 'all of it runs'}" for place, fails in proof.contract.items()]
-    size = f"{kept.rows:,} rows, {kept.bytes / 1e6:,.1f} MB, in {kept.seconds:.1f} s"
-    backup = f"backup: {kept.path}, {size}, sha256 {kept.sha256}"
-    schema = [f"schema: {line}" for line in proof.schema]
-    others = [*(f"warning: {line}" for line in proof.warnings), *(f"accepted: {line}" for line in proof.accepted)]
-    return "\n".join([*schema, *rows, *contract, *others, backup])
-
-
 def facts(proof: Proof) -> dict[str, object]:
     """Give what the report keeps of the proof."""
     seconds = {name: proof.seconds.get(name) for name in ("migrate", "rollback")}
@@ -87,10 +75,3 @@ def facts(proof: Proof) -> dict[str, object]:
     }
     changes = {"schema": proof.schema, "rows": proof.rows}
     return {"rehearsal": rehearsal, "backup": asdict(proof.backup), "contract": proof.contract, "changes": changes}
-
-
-def _counts(counts: object) -> str:
-    assert isinstance(counts, dict)  # noqa: S101 - for the type checker
-    said = [f"{counts[what]:,} {what}" for what in ("added", "removed", "changed") if counts[what]]
-    columns = ", ".join(f"{name} {count:,}" for name, count in counts["columns"].items())
-    return f"{', '.join(said) or 'none'} of {counts['before'] or 0:,}" + (f" ({columns})" if columns else "")

@@ -16,3 +16,13 @@ class Stage:
     vercel: Vercel
     turso: Turso
     site: Site
+
+    @property
+    def target(self) -> dict[str, str]:
+        """Name what is released to."""
+        return {
+            "branch": f"{self.git.remote}/{self.git.branch}",
+            "project": self.vercel.name,
+            "database": self.turso.address,
+            "site": self.vercel.host,
+        }

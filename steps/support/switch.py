@@ -63,6 +63,11 @@ async def _production(vercel: Vercel) -> Production:
     return Production(served, deployment.sha, deployment.host, project.auto_assign, project.is_rolled_back)
 
 
+def way_back(seen: Seen) -> str:
+    """Say how what was live before is made so again."""
+    return f"{seen.production.id} is made live again, at once; nothing goes live by itself then"
+
+
 def facts(seen: Seen, identifier: str) -> dict[str, object]:
     """Give what the report tells of a deployment of ours."""
     return {"deployment": {"id": identifier, "sha": seen.sha, "previous_id": seen.production.id}}

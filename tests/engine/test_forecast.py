@@ -57,6 +57,9 @@ class _Change(Change[Expected]):
     def plan(self, seen: Expected) -> str:
         return "change"
 
+    def way_back(self, seen: Expected) -> str:
+        return "change back"
+
     async def undo(self, stage: Stage, seen: Expected) -> Done:
         return Done("put back")
 

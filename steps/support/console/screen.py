@@ -7,6 +7,7 @@ from typing import IO, Any, TextIO, cast
 from rich.console import Console
 from rich.text import Text
 
+from steps.support.console import plan
 from steps.support.console.outlet import Outlet
 from steps.support.printable import printable_lines
 
@@ -20,7 +21,6 @@ PATIENCE = 2.0  # seconds without a line while something is looked at
 NARROWEST = 20  # columns that words get at the least
 EMPTY: Line = ("", "", "", "")
 
-ORDERS = {"CODE_FIRST": "code first, then schema", "DATA_FIRST": "schema first, then code"}
 ENDINGS = {
     ("prod", "deployed"): ("green", "DEPLOYED"),
     ("prod", "rehearsed"): ("green", "LOOKED: production is ready, nothing was touched"),
@@ -89,11 +89,7 @@ def _opened(event: Event) -> list[Line]:
 
 
 def _planned(event: Event) -> list[Line]:
-    forecast, steps = event["forecast"], [("plan", "dim", step["name"], step["plan"]) for step in event["steps"]]
-    not_so = [_cut(f"not {ORDERS[order]}: {why}", SHORT) for order, why in event["ruled_out"].items()]
-    order = "; ".join([ORDERS[event["order"]], *not_so])
-    time = f"{forecast['seconds']:.1f} s there, {forecast['undo_seconds']:.1f} s back"
-    return [EMPTY, *steps, _named("order", order), _named("forecast", time), EMPTY]
+    return [EMPTY, *((f"{name:<19}", "dim", "", words) for name, words in plan.told(event)), EMPTY]
 
 
 def _recalled(event: Event) -> list[Line]:

@@ -20,7 +20,7 @@ from steps.support.engine.budget import PREFLIGHT, Budget, Window
 from steps.support.engine.forecast import Forecast
 from steps.support.engine.journal import Event, Journal, reason
 from steps.support.engine.signals import Interrupts
-from steps.support.engine.step import Refused, Step
+from steps.support.engine.step import Change, Refused, Step
 from steps.support.gateways.site import Request
 from steps.support.printable import printable_lines
 from steps.support.redaction import Redactor
@@ -40,6 +40,7 @@ class Run:
     interrupts: Interrupts
     probe: Request | None
     ask: Callable[[], Any]
+    folder: Path
 
     @property
     def lease(self) -> float:
@@ -51,13 +52,21 @@ class Run:
         self.journal.note("started", total=budget.total, reserve=budget.reserve)
         return budget.start()
 
-    def planned(self, what: Release, steps: Sequence[Step[Any]], seen: Mapping[str, Any], expected: Forecast) -> None:
-        """Say what will be done, in which order, and how long it will take."""
-        rows = [_row(step, seen[step.name], expected) for step in steps]
+    def planned(
+        self,
+        target: Mapping[str, str],
+        what: Release,
+        steps: Sequence[Step[Any]],
+        seen: Mapping[str, Any],
+        expected: Forecast,
+    ) -> None:
+        """Say what will be done, to what, in which order, how long it will take, and how it is undone."""
+        rows = [_row(step, seen[step.name], expected, self.budget) for step in steps]
         facts = {key: value for step in steps for key, value in step.facts(seen[step.name]).items()}
         seconds = {"seconds": round(expected.seconds, 3), "undo_seconds": round(expected.undo_seconds, 3)}
         order = {"order": what.order, "ruled_out": what.ruled_out}
-        self.journal.note("planned", **order, steps=rows, forecast=seconds, **facts)
+        folder = str(self.folder)
+        self.journal.note("planned", target=target, folder=folder, **order, steps=rows, forecast=seconds, **facts)
 
     @property
     def exit_code(self) -> int:
@@ -90,7 +99,7 @@ async def session(
         journal.listen(partial(_printed, out) if options.json else Screen(out))
         journal.note("opened", mode=mode, dry_run=options.dry_run, **told, **_agreed(release, settings))
         try:
-            yield Run(release.run, journal, budget, interrupts, release.probe, ask)
+            yield Run(release.run, journal, budget, interrupts, release.probe, ask, folder)
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - every ending ends in a report
             journal.note("stopped", **reason(error))
             if options.verbose:
@@ -99,9 +108,13 @@ async def session(
         _write(folder / "report.json", report.fold(journal.events))
 
 
-def _row(step: Step[Any], seen: Any, expected: Forecast) -> dict[str, Any]:
-    seconds = {"expected_seconds": round(expected.steps[step.name], 3), "undo_seconds": expected.undo.get(step.name)}
-    return {"name": step.name, "plan": step.plan(seen), **seconds}
+def _row(step: Step[Any], seen: Any, expected: Forecast, budget: Budget) -> dict[str, Any]:
+    seconds = {"expected_seconds": round(expected.steps[step.name], 3), "limit_seconds": budget.limits[step.name]}
+    said = {"name": step.name, "plan": step.plan(seen), **seconds}
+    if not isinstance(step, Change):
+        return said
+    undo = round(expected.undo[step.name], 3)
+    return {**said, "way_back": step.way_back(seen), "undo_seconds": undo, "writes": step.writes}
 
 
 def _journal(run: str, folder: Path, redact: Redactor) -> Journal:

@@ -51,7 +51,7 @@ class Step(ABC, Generic[Seen]):
 
     @abstractmethod
     def plan(self, seen: Seen) -> str:
-        """Say what acting will do, and how it is put back."""
+        """Say what acting will do."""
 
     def settle(self, release: Release, seen: Seen) -> Release:  # noqa: ARG002
         """Give the release with what this step's look has settled of it."""
@@ -76,6 +76,7 @@ class Change(Step[Seen]):
     `triggers`: it sets off those after it that are `triggered`, which then count as begun with it.
     `prepares`: nobody who uses the site notices it, where builds are staged.
     `temporary`: it is put back when the release has arrived, too.
+    `writes`: what of the world it changes, for whoever reads the plan.
     """
 
     triggers: ClassVar[bool] = False
@@ -83,11 +84,16 @@ class Change(Step[Seen]):
     prepares: ClassVar[bool] = False
     temporary: ClassVar[bool] = False
     undo_share: ClassVar[float]  # of the time reserved for going back, that undoing this may take
+    writes: ClassVar[str]
 
     @property
     def foundation(self) -> bool:
         """Say whether what was begun before may need this to be put back first; where that fails, it stays as it is."""
         return False
+
+    @abstractmethod
+    def way_back(self, seen: Seen) -> str:
+        """Say what undoing will do."""
 
     @abstractmethod
     async def undo(self, stage: Stage, seen: Seen) -> Done:

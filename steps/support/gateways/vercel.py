@@ -43,6 +43,11 @@ class Vercel:
         self._team = {"teamId": team} if team and team.startswith("team_") else {"slug": team} if team else {}
         self.host = host  # the public host whose alias decides what is live
 
+    @property
+    def name(self) -> str:
+        """The project, as it was named."""
+        return self._project
+
     async def user(self) -> str:
         """Give the name of whoever the token is for."""
         return await self._get("/v2/user", lambda body: str(body["user"]["username"]))
