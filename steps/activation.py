@@ -71,6 +71,7 @@ class Activation(Change[Seen]):
         """Where the switch is ours, put the deployment of before back, and auto-assign to off."""
         if seen.production.auto_assign:
             return Done("nothing to put back: it only confirmed")
+        await switch.settle(stage.vercel, seen.production)
         done = await switch.back(stage, seen.sha, seen.production)
         await _auto_assign_off(stage.vercel)
         return done

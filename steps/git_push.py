@@ -14,11 +14,10 @@ from steps.support.gateways.answers import NotSent, Rejected, Unknown
 from steps.support.gateways.git import Commit, Git
 from steps.support.gateways.vercel import Vercel
 from steps.support.release import Release
-from steps.support.retry import bring_about, insist
+from steps.support.retry import bring_about, insist, settled
 from steps.support.stage import Stage
 
 SHOWN = 5  # commits of others that are named
-SETTLE = 2.0  # seconds in which a push that was cut off may still land
 BUILD_SHOWS = 2.0  # seconds in which the platform takes up a new commit
 
 
@@ -83,7 +82,7 @@ class GitPush(Change[Seen]):
     async def undo(self, stage: Stage, seen: Seen) -> Done:
         """Put a commit with the files of before on top of ours."""
         await stage.git.end_pushes(seen.sha)
-        now = await _settled(stage.git, seen)
+        now = await settled(stage.git.remote_head, seen.before)
         if now == seen.before:
             return Done(f"{stage.git.branch} did not move")
         if now != seen.sha and not await self.remains(stage, seen):
@@ -152,16 +151,6 @@ async def _refuse_diverged(git: Git, sha: str, before: str) -> None:
             f"the remote is at {before[:8]}, which is not below {sha[:8]}",
             "Pull or rebase first.",
         )
-
-
-async def _settled(git: Git, seen: Seen) -> str:
-    """Give the remote's head, waiting a little while it is still where it was: a push cut off may yet land."""
-    with suppress(TimeoutError):
-        async with asyncio.timeout(SETTLE):
-            while (now := await insist(git.remote_head)) == seen.before:
-                await asyncio.sleep(0.25)
-            return now
-    return await insist(git.remote_head)
 
 
 async def _is_at(git: Git, sha: str) -> bool:

@@ -8,7 +8,7 @@ from steps.support.gateways.answers import Rejected
 from steps.support.gateways.vercel import Vercel
 from steps.support.looking import looked
 from steps.support.release import Release
-from steps.support.retry import bring_about, insist
+from steps.support.retry import bring_about, insist, settled
 from steps.support.stage import Stage
 
 
@@ -58,6 +58,7 @@ class PauseCrons(Change[Seen]):
         """Switch them on again where they were on."""
         if not seen.on:
             return Done("the crons stay off, as they were")
+        await settled(partial(_are_on, stage.vercel), True)  # noqa: FBT003 - it is what it gives
         await _switched(stage.vercel, on=True)
         return Done("the crons are on again")
 
@@ -76,6 +77,10 @@ async def _switched(vercel: Vercel, *, on: bool) -> None:
     """Switch the crons, and read back that they are."""
 
     async def is_so() -> bool:
-        return (await vercel.project()).crons is on
+        return await _are_on(vercel) is on
 
     await bring_about(is_so, partial(vercel.set_crons, on))
+
+
+async def _are_on(vercel: Vercel) -> bool | None:
+    return (await vercel.project()).crons

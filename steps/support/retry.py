@@ -3,6 +3,7 @@
 import asyncio
 import math
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from functools import partial
 from typing import TypeVar
 
@@ -15,6 +16,8 @@ Result = TypeVar("Result")
 
 AGAIN = (NotSent, Unknown)
 PATIENCE = 5.0  # seconds
+LATE = 2.0  # seconds in which a request that was cut off may still take effect
+AGAIN_LATE = 0.25  # seconds between two looks at whether it did
 
 
 async def insist(
@@ -64,6 +67,16 @@ async def _within(patience: float | None, ask: Callable[[], Awaitable[Result]]) 
         if not scope.expired():
             raise
         raise Unknown("waiting for", "an answer", f"there was none for {patience} s", "Look who is slow.") from None
+
+
+async def settled(ask: Callable[[], Awaitable[Result]], before: object) -> Result:
+    """Give an answer, waiting a little while it is as before: what was sent and cut off may yet take effect."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(LATE):
+            while (now := await insist(ask)) == before:
+                await asyncio.sleep(AGAIN_LATE)
+            return now
+    return await insist(ask)
 
 
 async def bring_about(

@@ -13,7 +13,7 @@ from steps.support.engine.step import Done, Failed, Refused
 from steps.support.gateways.vercel import Vercel
 from steps.support.looking import looked
 from steps.support.problem import Problem
-from steps.support.retry import bring_about, insist
+from steps.support.retry import bring_about, insist, settled
 from steps.support.stage import Stage
 from steps.support.waiting import waiting_for
 
@@ -109,6 +109,16 @@ async def _refuse_stuck(vercel: Vercel, identifier: str) -> None:
     move = (await vercel.project()).move
     if move and (move.kind, move.to) == ("promote", identifier) and move.status in ("failed", "skipped"):
         raise Failed("promoting", identifier, f"the platform says {move.status}", "Look at it on the platform.")
+
+
+async def settle(vercel: Vercel, before: Production) -> None:
+    """Wait a little while nothing moves: a promotion that was cut off may have been sent, and there is no fence."""
+
+    async def production() -> tuple[str | None, ...]:
+        project = await vercel.project()
+        return await vercel.served(), project.production_id, project.moving_to
+
+    await settled(production, (before.id, before.id, None))
 
 
 async def back(stage: Stage, sha: str, before: Production) -> Done:

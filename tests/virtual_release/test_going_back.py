@@ -1,5 +1,6 @@
 """Going back where part of it is done already, or cannot be."""
 
+import asyncio
 from dataclasses import replace
 
 import pytest
@@ -40,3 +41,23 @@ async def test_the_schema_stays_under_code_that_cannot_be_put_back(production: V
     assert ending.steps("undo")["turso_migration"] == "left"
     assert production.world.platform.live_sha() == await production.head()
     assert await production.sql("SELECT state FROM _orchestrate_migrations") == [("applied",)]
+
+
+async def test_a_promotion_that_comes_late(production: VirtualProduction) -> None:
+    """A promotion whose request was cut off, and which the platform takes a second later, is put back all the same."""
+    platform = production.world.platform
+    platform.auto_assign = False
+    before, ours = platform.production, await production.head()
+
+    async def react(event: Event) -> None:
+        if (event["event"], event.get("step")) == ("begun", "activation"):
+            production.faults.arm("activation", "hang")
+        if (event["event"], event.get("step")) == ("undo_begun", "activation"):
+            production.faults.disarm()
+            (late,) = (each.id for each in platform.deployments if each.sha == ours)
+            asyncio.get_running_loop().call_later(1.0, platform.move, "promote", late)
+
+    ending = await production.release(react=react, limits="activation = 2")
+    await asyncio.sleep(5)
+    platform.catch_up()
+    assert (ending.code, platform.production, platform.served) == (1, before, before), ending.report
