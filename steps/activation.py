@@ -52,7 +52,7 @@ class Activation(Change[Seen]):
 
     def way_back(self, seen: Seen) -> str:
         """Say what is live then."""
-        return "nothing: it only confirms" if seen.production.auto_assign else switch.way_back(seen)
+        return "nothing, as it only confirms" if seen.production.auto_assign else switch.way_back(seen)
 
     async def act(self, stage: Stage, seen: Seen) -> Done:
         """Promote our deployment, or confirm that it is live."""

@@ -44,7 +44,7 @@ class PauseCrons(Change[Seen]):
 
     def way_back(self, seen: Seen) -> str:
         """Say what becomes of the crons."""
-        return "the crons are switched on again" if seen.on else "nothing: they were off"
+        return "the crons are switched on again" if seen.on else "nothing, as they were off"
 
     async def act(self, stage: Stage, seen: Seen) -> Done:
         """Switch them off. A refusal by the platform is certain to have changed nothing."""

@@ -61,7 +61,7 @@ def _measured(tmp_path: Path, seconds: float, request: Request | None, site: obj
 
 def test_every_refused_second_is_counted(tmp_path: Path) -> None:
     """Five questions a second; errors and resets count as down until the next question, a slow answer does not."""
-    (event,) = _measured(tmp_path, 10, Request("/api/data"))
+    *_, event = _measured(tmp_path, 10, Request("/api/data"))
     downtime = event["downtime"]
     assert downtime["observed_seconds"] == pytest.approx(2.0, abs=0.21)
     assert downtime["failed_probes"] == 10
@@ -78,7 +78,7 @@ def test_a_question_that_hangs_at_the_end_counts_once_it_is_overdue(
     tmp_path: Path, seconds: float, unanswered: int
 ) -> None:
     """What was asked less than a second ago says nothing, what is open for longer is a failure; neither holds the end up."""
-    (event,) = _measured(tmp_path, seconds, Request("/api/data"))
+    *_, event = _measured(tmp_path, seconds, Request("/api/data"))
     downtime = event["downtime"]
     assert downtime["refused"].get("no answer", 0) == downtime["failed_probes"] - 10 == unanswered
     assert downtime["observed_seconds"] == pytest.approx(2.0 + 1.5 * unanswered, abs=0.21)
@@ -87,7 +87,7 @@ def test_a_question_that_hangs_at_the_end_counts_once_it_is_overdue(
 
 def test_the_end_does_not_wait_for_what_does_not_let_go(tmp_path: Path) -> None:
     """A question that cannot be stopped holds the end up for half a second at most, and what was seen before is told."""
-    (event,) = _measured(tmp_path, 4, Request("/api/data"), _Deaf())
+    *_, event = _measured(tmp_path, 4, Request("/api/data"), _Deaf())
     assert event["clock"] == pytest.approx(1004.5)
     assert event["downtime"]["answers"] == {"200": 2}
 
@@ -172,3 +172,9 @@ def test_latency_is_the_median_and_the_worst() -> None:
     probes = [Probe(float(at), "200", took, well=True) for at, took in enumerate((0.0104, 1.7, 0.0116))]
     before = {"probes": 3, "median_seconds": 0.012, "max_seconds": 1.7}
     assert latency(probes, []) == {"before": before, "during": None, "after": None}
+
+
+def test_whoever_watches_is_told_when_it_begins_and_ends(tmp_path: Path) -> None:
+    """The first refused visit and the first that is served again are events of their own, with the answers."""
+    told = [(event["event"], event.get("answer")) for event in _measured(tmp_path, 10, Request("/api/data"))]
+    assert told == [("site_down", "500"), ("site_up", "200"), ("probed", None)], told

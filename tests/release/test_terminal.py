@@ -9,6 +9,7 @@ import termios
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import pyte
 import pytest
 
 from tests.release.conftest import FAILING, ROOT, Production
@@ -17,7 +18,9 @@ pytestmark = pytest.mark.anyio
 
 
 @asynccontextmanager
-async def _at_a_terminal(production: Production, **extra: str) -> AsyncIterator[tuple[asyncio.subprocess.Process, int]]:
+async def _at_a_terminal(
+    production: Production, **extra: str
+) -> AsyncIterator[tuple[asyncio.subprocess.Process, "_Terminal"]]:
     """Run a release at a terminal of its own, as its session's leader; gives the process and the terminal."""
     config = production.configure(**extra)
     master, slave = pty.openpty()
@@ -26,35 +29,54 @@ async def _at_a_terminal(production: Production, **extra: str) -> AsyncIterator[
         os.setsid()
         fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
 
+    environment = {**production.environment, "TERM": "xterm-256color"}
     command = [sys.executable, str(ROOT / "orchestrate.py"), "--prod", "--config", str(config)]
     process = await asyncio.create_subprocess_exec(
-        *command, stdin=slave, stdout=slave, stderr=slave, env=production.environment, preexec_fn=lead
+        *command, stdin=slave, stdout=slave, stderr=slave, env=environment, preexec_fn=lead
     )
     os.close(slave)
     try:
-        yield process, master
+        yield process, _Terminal(master)
     finally:
         if process.returncode is None:
             process.kill()
         await process.wait()
 
 
-async def _read_until(terminal: int, words: str) -> str:
-    """Read the terminal until it shows these words."""
-    loop, shown = asyncio.get_running_loop(), ""
-    while words not in shown:
-        shown += (await loop.run_in_executor(None, os.read, terminal, 4096)).decode(errors="replace")
-    return shown
+class _Terminal:
+    """The other end of a terminal of 80 columns, as somebody sees it who sits there."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self._screen = pyte.Screen(80, 300)
+        self._stream = pyte.ByteStream(self._screen)
+
+    async def until(self, words: str) -> list[str]:
+        """Read until a line shows these words; gives all lines."""
+        loop = asyncio.get_running_loop()
+        while not any(words in line for line in self._screen.display):
+            self._stream.feed(await loop.run_in_executor(None, os.read, self.number, 4096))
+        return [line.rstrip() for line in self._screen.display]
+
+    def type(self, keys: bytes) -> None:
+        """Type."""
+        os.write(self.number, keys)
+
+    def close(self) -> None:
+        """Go away."""
+        os.close(self.number)
 
 
 async def test_enter_releases(production: Production) -> None:
     """The plan is shown, one bare Enter is asked for, and then it goes."""
     async with _at_a_terminal(production) as (process, terminal):
-        assert "turso_migration" in await _read_until(terminal, "Enter goes ahead")
-        os.write(terminal, b"\n")
-        await _read_until(terminal, "DEPLOYED")
+        assert "4 turso_migration     about 1 s, at most 15 s" in await terminal.until("Enter goes ahead")
+        terminal.type(b"\n")
+        shown = await terminal.until("see       runbook.md#deployed")
+        assert [line.split()[:2] for line in shown if line.startswith("health_checks")] == [["health_checks", "done"]]
+        assert any(line.startswith("schema    new: vendor-sites") for line in shown)
         assert await process.wait() == 0
-    os.close(terminal)
+    terminal.close()
 
 
 @pytest.mark.parametrize(
@@ -64,11 +86,11 @@ async def test_anything_else_leaves_everything_as_it_is(production: Production, 
     """Only a bare Enter is a yes."""
     before = await production.state()
     async with _at_a_terminal(production) as (process, terminal):
-        await _read_until(terminal, "Enter goes ahead")
-        os.write(terminal, typed)
-        await _read_until(terminal, "REFUSED")
+        await terminal.until("Enter goes ahead")
+        terminal.type(typed)
+        await terminal.until("REFUSED")
         assert await process.wait() == code
-    os.close(terminal)
+    terminal.close()
     assert await production.state() == before
 
 
@@ -76,10 +98,10 @@ async def test_a_terminal_that_goes_away_has_everything_put_back(production: Pro
     """A lost connection in the middle of a release: nobody can read what is said, and everything goes back all the same."""
     before = await production.state()
     async with _at_a_terminal(production, health=FAILING, limits="vercel_deployment = 20") as (process, terminal):
-        await _read_until(terminal, "Enter goes ahead")
-        os.write(terminal, b"\n")
-        await _read_until(terminal, "vercel_deployment  at most")
-        os.close(terminal)
+        await terminal.until("Enter goes ahead")
+        terminal.type(b"\n")
+        await terminal.until("vercel_deployment  now")
+        terminal.close()
         assert await process.wait() == 130
     (report,) = (production.folder / "runs").glob("*/report.json")
     assert '"rolled_back"' in report.read_text()

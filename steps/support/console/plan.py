@@ -1,57 +1,92 @@
 """The plan, as it is shown before the clock starts: what goes where, in which order, and how each part comes back."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+from steps.support.console.paper import SHORT, Line, cut, named
 
 Event = Mapping[str, Any]
 
 ORDERS = {
-    "CODE_FIRST": "code first, then schema: the new code reads both schemas, the old code only its own",
-    "DATA_FIRST": "schema first, then code: the old code reads both schemas",
+    "CODE_FIRST": "code first, then schema: the new code reads both schemas, so it goes live first",
+    "DATA_FIRST": "schema first, then code: the old code reads both schemas, so the schema changes first",
 }
+INDENT = "    "
 
 
-def told(event: Event) -> list[tuple[str, str]]:
-    """Give the plan as lines: what each is about, and what it says."""
+def told(event: Event) -> list[Line]:
+    """Give the plan's lines."""
+    not_so = [cut(f"not {order}: {why}", SHORT) for order, why in event["ruled_out"].items()]
     return [
-        *((name, text) for name, text in event["target"].items()),
-        *(("commit", f"{commit['sha'][:8]} {commit['subject']}") for commit in event.get("commits", ())),
-        ("", ""),
-        *(line for step in event["steps"] for line in _step(step)),
-        ("order", _order(event)),
+        Line(),
+        *_target(event),
+        *named("commits", *(f"{commit['sha'][:8]} {commit['subject']}" for commit in event.get("commits", ()))),
+        Line(),
+        *(line for number, step in enumerate(event["steps"], 1) for line in _step(number, step)),
+        Line(),
+        *named("order", ORDERS[event["order"]], *not_so),
         *_changes(event),
-        ("forecast", _forecast(event["forecast"])),
+        *_writes(event),
+        *named("time", _time(event)),
+        Line(),
     ]
 
 
-def _step(step: Mapping[str, Any]) -> list[tuple[str, str]]:
+def _target(event: Event) -> list[Line]:
+    target, now = event["target"], event.get("production")
+    live = f", live now {now['id']} of {now['sha'][:8]}" if now else ""
+    project = f"{target['project']} at {target['site']}{live}"
+    return [*named("project", project), *named("database", target["database"]), *named("branch", target["branch"])]
+
+
+def _step(number: int, step: Mapping[str, Any]) -> list[Line]:
     seconds = f"about {step['expected_seconds']:.0f} s, at most {step['limit_seconds']:g} s"
-    back = [("", f"back: {step['way_back']} (about {step['undo_seconds']:.0f} s)")] if "way_back" in step else []
-    return [(step["name"], f"{step['plan']} ({seconds})"), *back]
+    back = f"back: {step['way_back']} (about {step['undo_seconds']:.0f} s)" if "way_back" in step else ""
+    return [
+        Line(f"{number} {step['name']:<20}", seconds, "bold"),
+        *(Line(INDENT, words) for words in (step["plan"], back) if words),
+    ]
 
 
-def _order(event: Event) -> str:
-    return "; ".join([ORDERS[event["order"]], *(f"not {order}: {why}" for order, why in event["ruled_out"].items())])
-
-
-def _forecast(forecast: Mapping[str, float]) -> str:
-    return f"{forecast['seconds']:.1f} s there, {forecast['undo_seconds']:.1f} s back"
-
-
-def _changes(event: Event) -> list[tuple[str, str]]:
+def _changes(event: Event) -> list[Line]:
     changes, kept = event.get("changes"), event.get("backup")
     if not changes or not kept:
         return []
-    contract = event["contract"].items()
     rehearsal, size = event["rehearsal"], f"{kept['rows']:,} rows, {kept['bytes'] / 1e6:,.1f} MB"
+    took = f"{rehearsal['migrate_seconds'] or 0:.2f} s there, {rehearsal['rollback_seconds'] or 0:.2f} s back"
+    lossless = "lossless" if rehearsal["lossless"] else "with losses"
     return [
-        *(("schema", line) for line in changes["schema"]),
-        *(("rows", f"{name}: {counted(counts)}") for name, counts in changes["rows"].items()),
-        *(("contract", f"{place}: {'; '.join(fails) or 'all of it runs'}") for place, fails in contract),
-        *(("warning", line) for line in rehearsal["warnings"]),
-        *(("accepted", line) for line in rehearsal["accepted"]),
-        ("backup", f"{kept['path']}, {size}, in {kept['seconds']:.1f} s, sha256 {kept['sha256']}"),
+        Line(),
+        *named("schema", *changes["schema"]),
+        *named("rows", *(f"{name}: {counted(counts)}" for name, counts in changes["rows"].items())),
+        *named("contract", *(line for place, fails in event["contract"].items() for line in _contract(place, fails))),
+        *named("rehearsed", f"on {rehearsal['engine']}, on a copy of all rows: {took}, {lossless}"),
+        *named("warning", *rehearsal["warnings"]),
+        *named("accepted", *rehearsal["accepted"]),
+        *named("backup", f"{kept['path']}: {size}"),
+        Line(),
     ]
+
+
+def _contract(place: str, fails: Sequence[str]) -> list[str]:
+    """Say what of a code runs on a schema, and name what does not."""
+    said = f"{len(fails)} statement(s) fail" if fails else "runs"
+    return [f"{place}: {said}", *(INDENT + cut(why, SHORT) for why in fails)]
+
+
+def _writes(event: Event) -> list[Line]:
+    """Say what is written where."""
+    outside = [f"{step['name']}: {step['writes']}" for step in event["steps"] if "writes" in step]
+    lock = "the lock: one row in the database, for as long as the run lasts"
+    here = f"here: {event['folder']}/, for your eyes only; the backup in it is a copy of production"
+    return named("writes", *outside, lock, here)
+
+
+def _time(event: Event) -> str:
+    forecast, budget = event["forecast"], event["budget"]
+    first = f"{budget['build']:g} s for the build; then " if budget["starts"] == "live" else ""
+    there = f"about {forecast['seconds']:.0f} s of {budget['total'] - budget['reserve']:g} s to go forward"
+    return f"{first}{there}, about {forecast['undo_seconds']:.0f} s of {budget['reserve']:g} s kept for going back"
 
 
 def counted(counts: Mapping[str, Any]) -> str:

@@ -11,6 +11,7 @@ EXIT_CODES = {
     "deployed": 0, "rehearsed": 0, "accepted": 0, "unlocked": 0, "rolled_back": 1, "refused": 3, "needs_human": 4,
 }  # fmt: skip
 INTERRUPTED = 130
+AS_BEFORE = "as before"
 NEXT = {
     "deployed": "Nothing. Leave the _orchestrate_ tables alone: going back needs them.",
     "rehearsed": "Release with --prod, without --dry-run.",
@@ -52,6 +53,7 @@ def fold(events: Sequence[Event]) -> dict[str, Any]:
         "remains": _remains(events),
         "kept": _fact(events, "kept") or {},
         "unpin": _fact(events, "unpin"),
+        "live": _live(events),
         "deployment": _fact(events, "deployment") or _deployment(events),
         "migration": _fact(events, "migration") or {**opened["change"], "rows_changed": None},
         "warnings": [event["text"] for event in events if event["event"] == "warning"],
@@ -163,6 +165,47 @@ def _deployment(events: Sequence[Event]) -> dict[str, Any] | None:
     seen = [saw for event in events if event["event"] == "begun" for saw in event["saw"].values()]
     saw = next((each for each in seen if each and "production" in each), None)
     return {"id": None, "sha": saw["sha"], "previous_id": saw["production"]["id"]} if saw else None
+
+
+def _live(events: Sequence[Event]) -> dict[str, str] | None:
+    """Say which code and which schema are live now, as far as this run knows; None where it has not looked."""
+    before = _production(events)
+    if not before:
+        return None
+    if verdict(events) == "deployed":
+        mine, changed = _fact(events, "deployment") or {}, _fact(events, "migration")
+        code = f"{mine.get('id')} of {str(mine.get('sha'))[:8]}, new"
+        return {"code": code, "schema": f"new: {changed['name']}" if changed else AS_BEFORE}
+    was = f"{before['id']} of {before['sha'][:8]}, {AS_BEFORE}"
+    return {"code": _standing(events, "production", was), "schema": _standing(events, "schema", AS_BEFORE)}
+
+
+def _standing(events: Sequence[Event], seen: str, before: str) -> str:
+    """Say how that stands of which changes saw something: as before, or what is known to remain of them."""
+    of_it = {name for name, saw in _saws(events).items() if saw and seen in saw}
+    if not of_it:
+        return before
+    looked = _last(events, "verified")
+    if not looked:
+        return "not known: nobody has looked since"
+    left = [what for name, what in looked["remains"].items() if name in of_it]
+    stuck = [step["name"] for step in (*_undos(events), *_left(events)) if step["status"] != "done"]
+    if left or not of_it.isdisjoint(stuck):
+        return "; ".join(left) or "not known to be as before"
+    return before
+
+
+def _production(events: Sequence[Event]) -> Mapping[str, Any] | None:
+    """Give what was live before, from the plan, or from what a change saw then."""
+    planned = _last(events, "planned") or {}
+    saw = next((saw["production"] for saw in _saws(events).values() if saw and "production" in saw), None)
+    found: Mapping[str, Any] | None = planned.get("production") or saw
+    return found
+
+
+def _saws(events: Sequence[Event]) -> dict[str, Any]:
+    """Give what each change that was begun, or is put back, had seen."""
+    return {name: saw for event in events for name, saw in event.get("saw", {}).items()}
 
 
 def _next_action(events: Sequence[Event], ending: str) -> str:

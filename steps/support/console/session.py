@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import sys
 from argparse import Namespace
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -10,15 +11,15 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from traceback import format_exception
-from typing import Any
+from typing import Any, Literal
 
 from steps.support.configuration import secret_values, target
 from steps.support.console import report
-from steps.support.console.outlet import Outlet
-from steps.support.console.screen import Screen
+from steps.support.console.actions import summary
+from steps.support.console.screen import IN_ACTIONS, screen
 from steps.support.engine.budget import PREFLIGHT, Budget, Window
 from steps.support.engine.forecast import Forecast
-from steps.support.engine.journal import Event, Journal, reason
+from steps.support.engine.journal import Journal, reason
 from steps.support.engine.signals import Interrupts
 from steps.support.engine.step import Change, Refused, Step
 from steps.support.gateways.site import Request
@@ -65,8 +66,8 @@ class Run:
         facts = {key: value for step in steps for key, value in step.facts(seen[step.name]).items()}
         seconds = {"seconds": round(expected.seconds, 3), "undo_seconds": round(expected.undo_seconds, 3)}
         order = {"order": what.order, "ruled_out": what.ruled_out}
-        folder = str(self.folder)
-        self.journal.note("planned", target=target, folder=folder, **order, steps=rows, forecast=seconds, **facts)
+        told = {"target": target, "folder": str(self.folder), "budget": self.journal.events[0]["budget"]}
+        self.journal.note("planned", **told, **order, steps=rows, forecast=seconds, **facts)
 
     @property
     def exit_code(self) -> int:
@@ -95,8 +96,8 @@ async def session(
     interrupts = Interrupts(lambda name: journal.note("signal", name=name))
     budget = _budget(settings)
     ask = partial(_ask, journal) if mode != "dry-run" and not options.yes and sys.stdin.isatty() else _nothing
-    with closing(Outlet(sys.stdout)) as out, closing(journal), interrupts.installed():
-        journal.listen(partial(_printed, out) if options.json else Screen(out))
+    with screen(sys.stdout, os.environ, as_json=options.json) as shown, closing(journal), interrupts.installed():
+        journal.listen(shown)
         journal.note("opened", mode=mode, dry_run=options.dry_run, **told, **_agreed(release, settings))
         try:
             yield Run(release.run, journal, budget, interrupts, release.probe, ask, folder)
@@ -105,7 +106,10 @@ async def session(
             if options.verbose:
                 sys.stderr.write(printable_lines(redact.text("".join(format_exception(error)))))
         journal.note("ended", folder=str(folder), **report.fold(journal.events))
-        _write(folder / "report.json", report.fold(journal.events))
+        told = report.fold(journal.events)
+        _write(folder / "report.json", json.dumps(told, indent=2, default=str) + "\n")
+        if os.environ.get(IN_ACTIONS) == "true" and (page := os.environ.get("GITHUB_STEP_SUMMARY")):
+            _write(Path(page), summary(told), mode="a")
 
 
 def _row(step: Step[Any], seen: Any, expected: Forecast, budget: Budget) -> dict[str, Any]:
@@ -159,14 +163,11 @@ async def _nothing() -> None:
     """Ask nothing."""
 
 
-def _printed(out: Outlet, event: Event) -> None:
-    out.write(json.dumps(event, default=str) + "\n")
-
-
-def _write(path: Path, content: Any) -> None:
+def _write(path: Path, text: str, mode: Literal["w", "a"] = "w") -> None:
     try:
         path.touch(mode=0o600)
-        path.write_text(json.dumps(content, indent=2, default=str) + "\n", encoding="utf-8")
+        with path.open(mode, encoding="utf-8") as file:
+            file.write(text)
     except OSError as error:
         with suppress(OSError, ValueError):
             sys.stderr.write(f"warning: the report is not written: {error}\n")

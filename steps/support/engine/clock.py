@@ -13,12 +13,17 @@ _CLOCK = getattr(
 _TICK = 0.25  # seconds; the kernel's own waiting does not count a suspend, so the loop looks at the clock this often
 
 
+def now() -> float:
+    """Give seconds since boot, suspended time included where the platform has such a clock."""
+    return time.clock_gettime(_CLOCK)
+
+
 class BootLoop(asyncio.SelectorEventLoop):
     """An event loop whose deadlines also fall due while the machine sleeps; noticed within a tick of waking."""
 
     def time(self) -> float:
         """Give seconds since boot, suspended time included where the platform has such a clock."""
-        return time.clock_gettime(_CLOCK)
+        return now()
 
     def tick(self) -> None:
         """Wake up regularly, so that a deadline that passed during a suspend is seen soon after."""

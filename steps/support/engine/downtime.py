@@ -35,7 +35,7 @@ class Probe:
 async def probing(site: Site, request: Request | None, journal: Journal) -> AsyncIterator[None]:
     """Ask while the block runs, and note in the end what a visitor saw; asks nothing where there is no request."""
     probes: list[Probe] = []
-    asking = asyncio.ensure_future(_ask_on(site, request, probes)) if request else None
+    asking = asyncio.ensure_future(_ask_on(site, request, probes, journal)) if request else None
     try:
         yield
     finally:
@@ -90,8 +90,8 @@ def _counted(probes: Sequence[Probe]) -> dict[str, int]:
     return dict(Counter(probe.answer for probe in probes).most_common())
 
 
-async def _ask_on(site: Site, request: Request, probes: list[Probe]) -> None:
-    loop = asyncio.get_running_loop()
+async def _ask_on(site: Site, request: Request, probes: list[Probe], journal: Journal) -> None:
+    loop, was_well = asyncio.get_running_loop(), True
     while True:
         at = loop.time()
         try:
@@ -101,6 +101,9 @@ async def _ask_on(site: Site, request: Request, probes: list[Probe]) -> None:
                 probes.append(Probe(at, NO_ANSWER, loop.time() - at, well=False))
             raise
         probes.append(Probe(at, answer, loop.time() - at, well))
+        if well is not was_well:
+            journal.note("site_up" if well else "site_down", answer=answer)
+        was_well = well
         await asyncio.sleep(max(0.0, at + EVERY - loop.time()))
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from steps.support.console.screen import Screen
+from steps.support.console.lines import Lines
 
 ODD = "\0\x08\r\x1b\x7f\x85\x9b\u061c\u200b\u200e\u200f\u2028\u2029\u202a\u202d\u2066\u2069\ufeff\ud800\U000e0001"
 
@@ -13,7 +13,7 @@ ODD = "\0\x08\r\x1b\x7f\x85\x9b\u061c\u200b\u200e\u200f\u2028\u2029\u202a\u202d\
 def _shown(*events: dict[str, Any]) -> list[str]:
     """Have a screen print events; gives its lines."""
     stream = io.StringIO()
-    screen = Screen(stream)
+    screen = Lines(stream)
     for event in events:
         screen(event)
     return stream.getvalue().splitlines()
@@ -40,14 +40,14 @@ def test_a_long_failure_is_cut_while_it_runs_and_whole_at_the_end() -> None:
     cause = "x" * 500
     ended = {
         "event": "ended", "verdict": "rolled_back", "exit_code": 1, "mode": "prod", "cause": cause, "next_action": "Mend it.",
-        "remains": [], "unpin": None, "downtime": None, "folder": "runs/r", "runbook": "runbook.md#rolled-back", "budget": {"used_seconds": 3.0},
+        "remains": [], "unpin": None, "downtime": None, "folder": "runs/r", "runbook": "runbook.md#rolled-back", "budget": {"total": 120, "used_seconds": 3.0},
     }  # fmt: skip
     failed, _, headline, whole, *_ = _shown(
         {"event": "failed", "step": "git_push", "cause": cause, "clock": 1.0}, ended
     )
     assert len(failed) < 200
     assert headline.startswith("ROLLED BACK")
-    assert whole == f"cause    {cause}"
+    assert whole == f"cause     {cause}"
 
 
 def test_a_megabyte_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -55,7 +55,7 @@ def test_a_megabyte_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "dumb")
     terminal = _Terminal()
     for mine in (terminal, io.StringIO()):
-        Screen(mine)({"event": "warning", "text": ":warning: " * 100_000, "clock": 1.0})
+        Lines(mine)({"event": "warning", "text": ":warning: " * 100_000, "clock": 1.0})
         assert len(mine.getvalue()) < 20_000
         assert mine.getvalue().count(":warning:") > 900
 
@@ -72,11 +72,11 @@ def test_what_remains_is_the_first_thing_told() -> None:
     """Where a human is needed, the end begins with what is still there."""
     ended = {
         "event": "ended", "verdict": "needs_human", "exit_code": 4, "mode": "prod", "cause": "it failed", "next_action": "Follow.",
-        "remains": ["production is dpl_2", "main is at abc"], "unpin": None, "downtime": None, "folder": "runs/r", "runbook": "runbook.md#needs-human", "budget": {"used_seconds": 3.0},
+        "remains": ["production is dpl_2", "main is at abc"], "unpin": None, "downtime": None, "folder": "runs/r", "runbook": "runbook.md#needs-human", "budget": {"total": 120, "used_seconds": 3.0},
     }  # fmt: skip
     _, headline, first, second, *_ = _shown(ended)
     assert headline.startswith("NEEDS A HUMAN")
-    assert (first, second) == ("remains  production is dpl_2", "remains  main is at abc")
+    assert (first, second) == ("remains   production is dpl_2", "          main is at abc")
 
 
 QUICK = {"before": {"median_seconds": 0.012}, "during": {"median_seconds": 0.0149}, "after": {"median_seconds": 0.011}}
@@ -96,7 +96,7 @@ HEADLINE = f"1.4 s: 7 of 83 visits refused, from 31.2 s to 32.4 s (500: 6, no an
 def _end(downtime: Any) -> dict[str, Any]:
     return {
         "event": "ended", "verdict": "deployed", "exit_code": 0, "mode": "prod", "cause": None, "next_action": "", "remains": [],
-        "unpin": None, "downtime": downtime, "folder": "runs/r", "runbook": "", "budget": {"used_seconds": 3.0},
+        "unpin": None, "downtime": downtime, "folder": "runs/r", "runbook": "", "budget": {"total": 120, "used_seconds": 3.0},
     }  # fmt: skip
 
 
@@ -110,7 +110,7 @@ def _end(downtime: Any) -> dict[str, Any]:
 )
 def test_downtime_is_told_in_one_line(downtime: Any, headline: str) -> None:
     """How long, how many, and how quick; when and with which answers only where visits were refused."""
-    assert f"downtime {headline}" in _shown(_end(downtime))
+    assert f"downtime  {headline}" in _shown(_end(downtime))
 
 
 @pytest.mark.parametrize("downtime", [None, {"probes": 0}])
@@ -128,8 +128,8 @@ def test_downtime_wraps_under_its_own_beginning(monkeypatch: pytest.MonkeyPatch)
     """A terminal of 80 columns shows all of it in two lines, the second under the words of the first."""
     monkeypatch.setenv("TERM", "dumb")  # 80 columns, no colours
     terminal = _Terminal()
-    Screen(terminal)(_end(BADLY))
+    Lines(terminal)(_end(BADLY))
     _, _, first, second, *_ = terminal.getvalue().splitlines()
     assert max(len(first), len(second)) <= 80
-    assert (first[:9], second[:9]) == ("downtime ", " " * 9)
-    assert f"{first[9:]} {second[9:]}" == HEADLINE
+    assert (first[:10], second[:10]) == ("downtime  ", " " * 10)
+    assert f"{first[10:]} {second[10:]}" == HEADLINE

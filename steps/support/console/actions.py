@@ -1,0 +1,98 @@
+"""What the engineer sees in GitHub Actions: lines in groups, annotations, and a summary of the step.
+
+Foreign text cannot give the runner commands: they are off but for the moment of one of ours.
+"""
+
+import secrets
+from collections.abc import Mapping
+from typing import Any, TextIO
+
+from steps.support.console import ending
+from steps.support.console.lines import Lines
+from steps.support.console.outlet import Outlet
+
+Event = Mapping[str, Any]
+
+GROUPS = {"opened": "Looks", "planned": "Plan", "started": "Release", "recalled": "The run of before"}
+LEVELS = {"refused": "error", "rolled_back": "error", "needs_human": "error"}
+
+
+class Actions:
+    """A journal listener that prints what the runner of GitHub Actions understands."""
+
+    def __init__(self, out: Outlet | TextIO) -> None:
+        self._out = out
+        self._lines = Lines(out)
+        self._resume = secrets.token_hex(16)
+        self._grouped = False
+        self._say(f"::stop-commands::{self._resume}")
+
+    def __call__(self, event: Event) -> None:
+        """Print what an event has to say, in the group that it belongs to."""
+        if event["event"] in GROUPS:
+            self._group(GROUPS[event["event"]])
+        if event["event"] == "ended":
+            self._group("")
+        self._lines(event)
+        if event["event"] == "warning":
+            self._command("warning", "orchestrate", event["text"])
+        if event["event"] == "ended" and event["verdict"] in LEVELS and event["exit_code"]:
+            said = " ".join(filter(None, [event["cause"], event["next_action"], event["runbook"]]))
+            self._command(LEVELS[event["verdict"]], ending.headline(event)[1], said)
+
+    def _group(self, name: str) -> None:
+        """End the group that is open, and begin one of that name."""
+        if self._grouped:
+            self._command("endgroup")
+        if name:
+            self._command("group", said=name)
+        self._grouped = bool(name)
+
+    def _command(self, name: str, title: str = "", said: str = "") -> None:
+        titled = f" title={_property(title)}" if title else ""
+        self._say(f"::{self._resume}::", f"::{name}{titled}::{_data(said)}", f"::stop-commands::{self._resume}")
+
+    def _say(self, *lines: str) -> None:
+        self._out.write("".join(f"{line}\n" for line in lines))
+
+
+def summary(report: Mapping[str, Any]) -> str:
+    """Give a report as the Markdown that stands under a job."""
+    facts = {
+        "run": report["run_id"],
+        "code": (report["live"] or {}).get("code"),
+        "schema": (report["live"] or {}).get("schema"),
+        "downtime": ending.downtime(report["downtime"]),
+        "cause": report["cause"],
+        "next": report["next_action"],
+        "see": report["runbook"],
+    }
+    steps = [("", step) for step in report["steps"]] + [("undo ", step) for step in report["undo"]]
+    rows = [[kind + step["name"], step["status"], _seconds(step), step["detail"]] for kind, step in steps]
+    lines = [
+        f"### {_text(ending.headline(report)[1])}",
+        "",
+        *(f"- **{name}**: {_text(str(said))}" for name, said in facts.items() if said),
+        *(f"- **remains**: {_text(what)}" for what in report["remains"]),
+        "",
+        *(f"| {' | '.join(map(_text, row))} |" for row in [["step", "status", "seconds", "words"], ["---"] * 4, *rows]),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _seconds(step: Mapping[str, Any]) -> str:
+    return "" if step["seconds"] is None else f"{step['seconds']:.1f} s"
+
+
+def _data(text: str) -> str:
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _property(text: str) -> str:
+    return _data(text).replace(":", "%3A").replace(",", "%2C")
+
+
+def _text(text: str) -> str:
+    """Give foreign text as plain words of Markdown: neither markup nor a link comes of it."""
+    plain = "".join(f"&#{ord(char)};" if char in "&<>|`*_[]()!#~@\\" else char for char in text)
+    return " ".join(plain.split())

@@ -1,0 +1,74 @@
+"""The end of a run, as an operator reads it: what is so now, and what to do next."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from steps.support.console.paper import Line, named
+
+Event = Mapping[str, Any]
+
+ENDINGS = {
+    ("prod", "deployed"): ("green", "DEPLOYED"),
+    ("prod", "rehearsed"): ("green", "LOOKED: production is ready, nothing was touched"),
+    "rehearsed": ("green", "REHEARSED: it went well"),
+    "accepted": ("green", "ACCEPTED: the change stays, what was kept for undoing it is dropped"),
+    "unlocked": ("yellow", "UNLOCKED: nothing else was touched"),
+    ("rollback", "rolled_back"): ("green", "PUT BACK: schema, live deployment and files are those of before, verified"),
+    "rolled_back": ("yellow", "ROLLED BACK: schema, live deployment and files are those of before, verified"),
+    "refused": ("yellow", "REFUSED: nothing was touched"),
+    "needs_human": ("bold red", "NEEDS A HUMAN: not everything is put back, or it is not known"),
+}
+
+
+def headline(report: Mapping[str, Any]) -> tuple[str, str]:
+    """Give the colour and the words of how a run ended."""
+    mode, verdict = report["mode"], report["verdict"]
+    if (mode, verdict) == ("rollback", "rolled_back") and not report["undo"]:
+        return "green", "NOTHING TO PUT BACK"
+    return ENDINGS.get((mode, verdict)) or ENDINGS[verdict]
+
+
+def told(event: Event) -> list[Line]:
+    """Give the lines of an end, what remains to be settled first."""
+    used, (colour, words) = event["budget"]["used_seconds"], headline(event)
+    took = f" (exit code {event['exit_code']}{f', {used:.1f} of {_total(event)} s' if used else ''})"
+    live: Mapping[str, str] = event.get("live") or {}
+    said = {
+        "code": live.get("code"),
+        "schema": live.get("schema"),
+        "back": _put_back(event),
+        "downtime": downtime(event["downtime"]),
+        "cause": event["cause"],
+        "next": event["next_action"],
+        "unpin": event["unpin"],
+        "report": f"{event['folder']}/report.html",
+        "see": event["runbook"],
+    }
+    return [
+        Line(),
+        Line(words + took, "", colour),
+        *named("remains", *event["remains"]),
+        *(line for name, text in said.items() if text for line in named(name, str(text))),
+    ]
+
+
+def _total(event: Event) -> str:
+    return f"{event['budget']['total']:g}"
+
+
+def _put_back(event: Event) -> str:
+    """Say what was put back, in its order, and how long that took."""
+    done = [undo for undo in event.get("undo", ()) if undo["status"] == "done"]
+    seconds = sum(undo["seconds"] for undo in done)
+    return f"{', '.join(undo['name'] for undo in done)} ({seconds:.1f} s)" if done else ""
+
+
+def downtime(seen: Mapping[str, Any] | None) -> str:
+    """Say for how long visitors were refused, when, and with which answers; empty where nobody asked."""
+    if not seen or not seen["probes"]:
+        return ""
+    failed, kinds = seen["failed_probes"], ", ".join(f"{answer}: {count}" for answer, count in seen["refused"].items())
+    when = f", from {seen['first_failure']:.1f} s to {seen['last_failure']:.1f} s ({kinds})" if failed else ""
+    phases = ((name, phase["median_seconds"]) for name, phase in seen["latency"].items() if phase)
+    took = ", ".join(f"{seconds * 1000:.0f} ms {name}" for name, seconds in phases)
+    return f"{seen['observed_seconds']:.1f} s: {failed} of {seen['probes']} visits refused{when}; answers took {took}"

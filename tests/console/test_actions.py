@@ -1,0 +1,92 @@
+"""What GitHub Actions is told: groups, annotations, and a summary; foreign text gives it no commands."""
+
+import io
+import re
+from typing import Any
+
+import pytest
+
+from steps.support.console.actions import Actions, summary
+
+TITLE = "ROLLED BACK%3A schema%2C live deployment and files are those of before%2C verified"
+EVIL = "::set-env name=PATH::/evil\n::error::not ours\r\n::stop-commands::x"
+
+
+def _report(**fields: Any) -> dict[str, Any]:
+    return {
+        "event": "ended", "clock": 9.0, "verdict": "rolled_back", "exit_code": 1, "mode": "prod", "cause": "it failed: 50 %", "next_action": "Mend it.",
+        "remains": [], "unpin": None, "downtime": None, "folder": "runs/r", "runbook": "runbook.md#rolled-back", "run_id": "r",
+        "budget": {"total": 120, "used_seconds": 3.0}, "live": {"code": "dpl_1", "schema": "as before"},
+        "steps": [{"name": "git_push", "status": "done", "seconds": 1.0, "detail": "pushed"}],
+        "undo": [{"name": "git_push", "status": "done", "seconds": 2.0, "detail": "put back"}], **fields,
+    }  # fmt: skip
+
+
+def _obeyed(*events: dict[str, Any]) -> list[str]:
+    """Give the commands that a runner would obey."""
+    out = io.StringIO()
+    listener = Actions(out)
+    for event in events:
+        listener(event)
+    obeyed, stopped = list[str](), ""
+    for line in map(str.strip, re.split(r"[\r\n]+", out.getvalue())):
+        if stopped and line == f"::{stopped}::":
+            stopped = ""
+        elif not stopped and line.startswith("::stop-commands::"):
+            stopped = line.removeprefix("::stop-commands::")
+        elif not stopped and line.startswith("::"):
+            obeyed.append(line)
+    return obeyed
+
+
+def test_groups_and_an_annotation() -> None:
+    """Looks, plan and release are groups that end before the next; the end is an error with cause and next action."""
+    opened = {"event": "opened", "clock": 0.0, "mode": "prod", "run": "r", "change": {"name": "c"}}
+    started = {"event": "started", "clock": 1.0}
+    assert _obeyed(opened, started, _report()) == [
+        "::group::Looks",
+        "::endgroup::",
+        "::group::Release",
+        "::endgroup::",
+        f"::error title={TITLE}::it failed: 50 %25 Mend it. runbook.md#rolled-back",
+    ]
+
+
+@pytest.mark.parametrize("event", ["done", "undo_done", "waiting", "look_waiting"])
+def test_foreign_text_gives_no_commands(event: str) -> None:
+    """Whatever a remote, the platform or a commit says, the runner obeys none of it."""
+    told = {"event": event, "clock": 1.0, "step": "git_push", "detail": EVIL, "on": EVIL, "seconds": 1.0}
+    assert _obeyed(told) == []
+
+
+def test_foreign_text_in_an_annotation_stays_one() -> None:
+    """A cause with line breaks is one annotation, and a warning another."""
+    obeyed = _obeyed({"event": "warning", "clock": 1.0, "text": EVIL}, _report(cause=EVIL))
+    assert [line.split(" ")[0] for line in obeyed] == ["::warning", "::error"]
+
+
+@pytest.mark.parametrize(("verdict", "code"), [("deployed", 0), ("rehearsed", 0)])
+def test_a_good_end_is_no_error(verdict: str, code: int) -> None:
+    """What went well leaves no annotation."""
+    assert _obeyed(_report(verdict=verdict, exit_code=code)) == []
+
+
+def test_the_summary_is_a_page_of_its_own() -> None:
+    """Verdict, what is live, cause, next action and every step with its seconds stand in it."""
+    told = summary(_report())
+    for part in (
+        "ROLLED BACK",
+        "as before",
+        "it failed: 50 %",
+        "Mend it.",
+        "| git&#95;push | done | 1.0 s | pushed |",
+        "| undo git&#95;push",
+    ):
+        assert part in told, told
+
+
+def test_foreign_text_is_no_markup_in_the_summary() -> None:
+    """Neither HTML nor a link nor a new row of the table comes of what others wrote."""
+    told = summary(_report(cause="<img src=x>\n| a | b |\n[x](http://evil) @all"))
+    (line,) = [line for line in told.splitlines() if line.startswith("- **cause**")]
+    assert not set("<>|[]@") & set(line.removeprefix("- **cause**"))
