@@ -42,7 +42,7 @@ def test_a_long_failure_is_cut_while_it_runs_and_whole_at_the_end() -> None:
         "event": "ended", "verdict": "rolled_back", "exit_code": 1, "mode": "prod", "cause": cause, "next_action": "Mend it.",
         "remains": [], "unpin": None, "downtime": None, "folder": "runs/r", "runbook": "runbook.md#rolled-back", "budget": {"total": 120, "used_seconds": 3.0},
     }  # fmt: skip
-    failed, _, headline, whole, *_ = _shown(
+    failed, _, headline, _, whole, *_ = _shown(
         {"event": "failed", "step": "git_push", "cause": cause, "clock": 1.0}, ended
     )
     assert len(failed) < 200
@@ -129,7 +129,7 @@ def test_downtime_wraps_under_its_own_beginning(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("TERM", "dumb")  # 80 columns, no colours
     terminal = _Terminal()
     Lines(terminal)(_end(BADLY))
-    _, _, first, second, *_ = terminal.getvalue().splitlines()
+    _, _, _, first, second, *_ = terminal.getvalue().splitlines()
     assert max(len(first), len(second)) <= 80
     assert (first[:10], second[:10]) == ("downtime  ", " " * 10)
     assert f"{first[10:]} {second[10:]}" == HEADLINE

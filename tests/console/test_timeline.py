@@ -3,6 +3,7 @@
 import io
 from collections.abc import Mapping, Sequence
 from functools import reduce
+from pathlib import Path
 from typing import Any
 
 import pyte
@@ -219,3 +220,19 @@ def test_the_cursor_is_there_in_the_end() -> None:
         terminal(event)
     terminal.close()
     assert out.getvalue().rindex("\x1b[?25h") > out.getvalue().rindex("\x1b[?25l")
+
+
+def test_the_picture_of_the_readme_needs_nothing_from_elsewhere() -> None:
+    """It shows every step, and neither a font nor anything else is fetched for it."""
+    picture = (Path(__file__).parents[2] / "docs" / "timeline.svg").read_text(encoding="utf-8")
+    assert "@font-face" not in picture
+    assert "url(http" not in picture
+    for name in (
+        "git_push",
+        "vercel_deployment",
+        "activation",
+        "turso_migration",
+        "verification_query",
+        "health_checks",
+    ):
+        assert name in picture

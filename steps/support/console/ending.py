@@ -30,13 +30,13 @@ def headline(report: Mapping[str, Any]) -> tuple[str, str]:
 
 def told(event: Event) -> list[Line]:
     """Give the lines of an end, what remains to be settled first."""
-    used, (colour, words) = event["budget"]["used_seconds"], headline(event)
-    took = f" (exit code {event['exit_code']}{f', {used:.1f} of {_total(event)} s' if used else ''})"
+    colour, words = headline(event)
     live: Mapping[str, str] = event.get("live") or {}
     said = {
         "code": live.get("code"),
         "schema": live.get("schema"),
         "back": _put_back(event),
+        "used": _used(event),
         "downtime": downtime(event["downtime"]),
         "cause": event["cause"],
         "next": event["next_action"],
@@ -46,14 +46,15 @@ def told(event: Event) -> list[Line]:
     }
     return [
         Line(),
-        Line(words + took, "", colour),
+        Line(words, "", colour),
         *named("remains", *event["remains"]),
         *(line for name, text in said.items() if text for line in named(name, str(text))),
     ]
 
 
-def _total(event: Event) -> str:
-    return f"{event['budget']['total']:g}"
+def _used(event: Event) -> str:
+    used, total = event["budget"]["used_seconds"], event["budget"]["total"]
+    return f"{f'{used:.1f} of {total:g} s, ' if used else ''}exit code {event['exit_code']}"
 
 
 def _put_back(event: Event) -> str:

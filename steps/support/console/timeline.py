@@ -74,7 +74,8 @@ def _cut(words: str, room: int, strokes: Strokes) -> str:
 
 def _time(course: Course, now: float, used: float, width: int, strokes: Strokes) -> list[Text]:
     down = course.downtime(now)
-    downtime = Text(f"downtime so far {down:.1f} s", "bold red" if course.down_since is not None else "dim")
+    so_far = "" if course.phase is Phase.ENDED else " so far"
+    downtime = Text(f"downtime{so_far} {down:.1f} s", "bold red" if course.down_since is not None else "dim")
     return [_bar(course, used, width, strokes), _left(course, used), downtime, *_outlook(course)]
 
 

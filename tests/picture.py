@@ -1,0 +1,41 @@
+"""The picture in the README: `python -m tests.picture runs/RUN docs/timeline.svg` draws how a rehearsal ended."""
+
+import io
+import re
+import sys
+from functools import reduce
+from pathlib import Path
+
+from rich._export_format import CONSOLE_SVG_FORMAT
+from rich.console import Console
+from rich.terminal_theme import MONOKAI
+
+from steps.support.console import ending
+from steps.support.console.course import Course, after
+from steps.support.console.paper import Paper
+from steps.support.console.timeline import DRAWN, lines
+from steps.support.engine.past import JOURNAL, read
+
+WIDTH = 88
+LEFT_OUT = ("report", "unpin")  # they name places of the machine on which it ran
+FONTS = re.compile(r"\s*@font-face \{\{.*?\}\}", re.DOTALL)  # they would be fetched from elsewhere
+
+
+def drawn(folder: Path) -> str:
+    """Draw the last sight of a run's timeline, and its end, as SVG."""
+    events, _ = read(folder / JOURNAL)
+    course = reduce(after, events, Course())
+    console = Console(record=True, width=WIDTH, file=io.StringIO(), highlight=False, force_terminal=True)
+    for line in lines(course, events[-1]["clock"], WIDTH, DRAWN):
+        console.print(line)
+    paper = Paper(io.StringIO())
+    paper.console = console
+    paper.put(line for line in ending.told(events[-1]) if line.head.strip() not in LEFT_OUT)
+    template = FONTS.sub("", CONSOLE_SVG_FORMAT).replace("Fira Code, monospace", "ui-monospace, monospace")
+    return console.export_svg(
+        title="orchestrate.py --dry-run", theme=MONOKAI, code_format=template, unique_id="timeline"
+    )
+
+
+if __name__ == "__main__":
+    Path(sys.argv[2]).write_text(drawn(Path(sys.argv[1])) + "\n", encoding="utf-8")
