@@ -10,7 +10,8 @@ from typing import Any
 
 FAIL_HELP = """with --dry-run: break that step. STEP: git_push, vercel_deployment, activation, turso_migration,
 verification_query or health_checks. KIND: fail (it says no; the default), hang (it never answers), lost (it does its
-work and the answer is lost), cut (the connection is reset, and nothing done), drip (a byte at a time) or garbage"""
+work and the answer is lost), cut (the connection is reset, and nothing done), drip (a byte at a time), garbage, or
+kill (the tool is killed while the step waits, and --rollback puts back what it left)"""
 
 
 def parse(words: Sequence[str]) -> Namespace:
@@ -167,7 +168,7 @@ def begun_with(step: Step[Any], steps: Plan) -> list[Change[Any]]:
 def work(options: Namespace) -> Coroutine[Any, Any, int]:
     """Give what the command line asks for; it ends with the exit code."""
     if options.dry_run and not options.prod:
-        return drilled(options) if options.drill else rehearsed(options)
+        return drilled(options) if options.drill or kills(options) else rehearsed(options)
     settles = (options.rollback, options.accept, options.unlock) != (None, None, None)
     return settled_before(options) if settles else released(options)
 
@@ -228,14 +229,19 @@ async def rehearsed(options: Namespace) -> int:
     return 0
 
 
+def kills(options: Namespace) -> bool:
+    """Say whether the tool itself is to be killed: that is a drill, which outlives it."""
+    return bool(options.fail and options.fail.endswith(":kill"))
+
+
 async def drilled(options: Namespace) -> int:
-    """Break every step in every way on the stand-ins; 1 where what comes of it is not what is to come of it."""
+    """Break every step in every way, or kill one; 1 where what comes of it is not what is to come of it."""
     from steps.support.standin import drill, sqld  # noqa: PLC0415 - production needs no stand-in
 
     settings = load(options.config)
     if not (binary := sqld.find(settings.rehearsal.sqld)):
         raise Refused("drilling", "the database", "only the real server can be broken", f"Fetch it: {sqld.FETCH}")
-    return int(not await drill.run(settings.sql, binary, print))
+    return int(not await drill.run(drill.chosen(options.fail), settings.sql, binary, print))
 
 
 async def rehearse(options: Namespace, broken: str | None) -> int:

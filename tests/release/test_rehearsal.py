@@ -87,6 +87,17 @@ def test_it_exits_as_production_would(tmp_path: Path, fault: str, code: int, ver
     assert (report["verdict"], report["exit_code"]) == (verdict, code)
 
 
+@pytest.mark.usefixtures("sqld_binary")
+def test_a_kill(tmp_path: Path) -> None:
+    """With STEP:kill it gets a real SIGKILL while the step waits, and --rollback gives back what was there before."""
+    ran = rehearse(tmp_path, "--fail", "verification_query:kill")
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    told, end = ran.stdout.splitlines()
+    assert told.split()[:3] == ["ok", "verification_query", "killed_during"]
+    assert told.endswith("rolled_back, -9 then 0, as before")
+    assert (end, ran.returncode) == ("1 drilled, 0 not as expected", 0)
+
+
 def test_without_a_libsql_server_it_runs_on_sqlite_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine that never fetched the server can still rehearse; what that lacks, and how to get it, is said."""
     monkeypatch.setattr("steps.support.standin.sqld.CACHE", tmp_path / "nothing")

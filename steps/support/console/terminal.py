@@ -37,7 +37,7 @@ class Terminal:
         self._paper.put(lines.block(event))
         if event["event"] in ALSO:
             self._paper.put(lines.line(event))
-        if event["event"] in ("look_waiting", "look_done", "started"):
+        if event["event"] in ("opened", "look_waiting", "look_done", "started"):
             self._open(transient=event["event"] != "started")
 
     def close(self) -> None:

@@ -39,7 +39,7 @@ PLAIN = Strokes("#", "-", "|", ".", "~")
 
 def lines(course: Course, now: float, width: int, strokes: Strokes) -> list[Text]:
     """Draw a course as it stands at a moment of the run's clock, in so many columns."""
-    drawn = [_row(row, now, width, strokes) for row in course.rows]
+    drawn = [_row(row, now, width, strokes) for row in course.rows] or [Text("looking ...", "dim")]
     if course.started is not None and course.phase is not Phase.LOOKING:
         until = course.ended if course.ended is not None else now
         drawn += [Text(""), *_time(course, until, until - course.started, width, strokes)]

@@ -17,6 +17,7 @@ from shutil import copyfile
 from tempfile import TemporaryDirectory
 from typing import cast
 
+from steps.support.problem import Problem
 from steps.support.sql_folder import split
 from steps.support.standin.faults import Faults, Kind
 from steps.support.standin.forked import Running
@@ -30,6 +31,7 @@ BUDGET = "total = 50\nreserve = 14"
 BUILD, MOVE = 1.0, 0.1
 HEALTH = READING.replace('`200`"]', '`200`", "body.latest"]')
 ABREAST = 4
+KILLED = "killed_during"
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,12 +188,25 @@ def _fill(journal: Path, process: Running) -> None:
     resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (journal.stat().st_size, most))
 
 
-async def run(sql: Path, binary: Path, tell: Callable[[str], object]) -> bool:
-    """Run every row, four abreast, and tell of each, in their order; gives whether all went as they are to."""
+def chosen(killed: str | None) -> list[Row]:
+    """Give every row; or, of STEP:kill, the one in which the tool is killed. Raises Problem where there is none."""
+    every = rows(read(DRILLS))
+    if not killed:
+        return every
+    step, _, _ = killed.partition(":")
+    if one := [(drill, its) for drill, its in every if (drill.name, its) == (KILLED, step)]:
+        return one
+    raise Problem("reading", f"--fail {killed}", "there is no such fault", f"STEP is one of {', '.join(STEPS)}.")
+
+
+async def run(wanted: Sequence[Row], sql: Path, binary: Path, tell: Callable[[str], object]) -> bool:
+    """Run rows, four abreast, and tell of each, in their order; gives whether all went as they are to."""
     turns = asyncio.Semaphore(ABREAST)
     async with sampled(sql) as sample, asyncio.TaskGroup() as group:
-        running = [(row, group.create_task(_timed(row, sql, sample, binary, turns))) for row in rows(read(DRILLS))]
-        return all([_told(row, await each, tell) for row, each in running])
+        running = [(row, group.create_task(_timed(row, sql, sample, binary, turns))) for row in wanted]
+        went = [_told(row, await each, tell) for row, each in running]
+    tell(f"{len(went)} drilled, {went.count(False)} not as expected")
+    return all(went)
 
 
 async def _timed(

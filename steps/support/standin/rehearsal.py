@@ -38,7 +38,7 @@ def fault(words: str | None, steps: tuple[str, ...]) -> Faults:
     step, _, said = words.partition(":")
     kind = next((each for each in KINDS if each == (said or "fail")), None)
     if step not in steps or kind is None:
-        remedy = f"STEP is one of {', '.join(steps)}; KIND one of {', '.join(KINDS)}."
+        remedy = f"STEP is one of {', '.join(steps)}; KIND one of {', '.join(KINDS)}, kill."
         raise Problem("reading", f"--fail {words}", "there is no such fault", remedy)
     return Faults(step, kind)
 
