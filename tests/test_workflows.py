@@ -16,6 +16,7 @@ from steps.support.settings import BudgetSettings, RehearsalSettings, Secrets
 FOLDER = Path(__file__).parents[1] / ".github/workflows"
 NAMES = ("ci.yml", "deploy.yml")
 CALL = re.compile(r"orchestrate\.py (.*?)\s*(?:;;|$)", re.MULTILINE)
+WHERE_SET = re.compile(r"\$\{(\w+):\+(.*?\"\$\1\")\}")  # a word that is there where its variable is not empty
 KEPT = {"runs/*/report.json", "runs/*/report.html", "runs/*/journal.jsonl"}
 PREPARING = 600  # seconds for checking out and installing
 
@@ -36,7 +37,8 @@ def _every_step(name: str) -> list[Table]:
 
 
 def _calls(job: Table) -> list[list[str]]:
-    return [shlex.split(words) for step in _steps(job) for words in CALL.findall(step.get("run", ""))]
+    calls = [words for step in _steps(job) for words in CALL.findall(step.get("run", ""))]
+    return [shlex.split(form) for words in calls for form in (WHERE_SET.sub("", words), WHERE_SET.sub(r"\2", words))]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -74,13 +76,11 @@ def test_every_call_of_the_tool_is_one_that_it_takes() -> None:
         for step in _steps(job):
             script = step.get("run", "")
             assert script.count("orchestrate.py") == script.count("exec .venv/bin/python orchestrate.py")
-    assert [vars(parse(words))["prod"] for words in _calls(jobs["rehearse"])] == [False]
+    assert {parse(words).prod for words in _calls(jobs["rehearse"])} == {False}
     modes = [parse(words) for words in _calls(jobs["production"])]
-    assert [(each.dry_run, each.rollback, each.yes) for each in modes] == [
-        (True, None, False),
-        (False, None, True),
-        (False, "$RUN", True),
-    ]
+    told = {(each.dry_run, each.rollback, each.yes) for each in modes}
+    assert told == {(True, None, False), (False, None, True), (False, "$RUN", True)}
+    assert {str(each.config) for each in modes} == {"None", "$CONFIG"}
 
 
 def test_production_is_touched_in_its_environment_alone() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 Event = Mapping[str, Any]
 
 ORDERS = {
-    "CODE_FIRST": "code first, then schema: the new code reads both schemas, the old code only its own",
+    "CODE_FIRST": "code first, then schema: the new code reads both schemas",
     "DATA_FIRST": "schema first, then code: the old code reads both schemas",
 }
 
