@@ -115,12 +115,23 @@ def test_the_branch_can_be_put_back_and_released_again(app: dict[str, str], tmp_
     shell(block("commit-tree"), tmp_path, **app)
     assert _remote_has(app, "file") == "before"
     restoring = shell("git -C app rev-parse origin/main", tmp_path, **app).strip()
-    again = [line for line in block("RESTORING").splitlines() if line.startswith("git")]
+    again = [line for line in block("RESTORING", "orchestrate.py").splitlines() if line.startswith("git")]
     shell("\n".join(again), tmp_path, RESTORING=restoring, **app)
     assert (tmp_path / "app/file").read_text().strip() == "released"
     assert shell("git -C app rev-list --count origin/main..main", tmp_path, **app).strip() == "1"
     assert "refs/heads/main" in shell(block("push --dry-run"), tmp_path, **app)
     shell(block("--amend"), tmp_path, **app)
+
+
+def test_a_candidate_can_be_brought_on_top_again(app: dict[str, str], tmp_path: Path) -> None:
+    """After a job that put the branch back, the candidate is ahead of it again, with the files that are to be released."""
+    shell("git push -q origin main:refs/heads/release", tmp_path / "app", **app)
+    shell(block("commit-tree"), tmp_path, **app)
+    shell("git fetch -q && git branch release origin/release", tmp_path / "app", **app)
+    restoring = shell("git rev-parse origin/main", tmp_path / "app", **app).strip()
+    shell(block("CANDIDATE"), tmp_path, RESTORING=restoring, CANDIDATE="release", **app)
+    ahead = shell("git fetch -q && git rev-list --count origin/main..origin/release", tmp_path / "app", **app).strip()
+    assert (ahead, shell("git show origin/release:file", tmp_path / "app", **app).strip()) == ("1", "released")
 
 
 def test_the_branch_can_be_put_back_under_what_somebody_pushed(app: dict[str, str], tmp_path: Path) -> None:

@@ -85,3 +85,11 @@ def test_every_setting_that_it_names_is_one() -> None:
     assert len(named) > 8
     settings = Settings()
     assert [f"{table}.{key}" for table, key in named if not hasattr(getattr(settings, table), key)] == []
+
+
+def test_what_is_to_be_read_in_a_report_is_there() -> None:
+    """Each part of the report that a section sends somebody to is one that every report has."""
+    opened = {"event": "opened", "run": "r", "mode": "prod", "at": "", "clock": 0.0, "budget": {}, "change": {}}
+    parts = {"cause", "next_action", "remains", "runbook", "undo", "kept", "unpin", "warnings", "deployment", "steps"}
+    assert parts <= report.fold([opened]).keys()
+    assert [part for part in sorted(parts) if not re.search(rf"`{part}\b", TEXT)] == []
