@@ -1,4 +1,4 @@
-"""README's list of settings, made of the models that read them. To write it anew: python -m tests.settings_block."""
+"""README's list of settings, made of the models that read them. To write it anew: uv run python -m tests.settings_block."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -13,7 +13,7 @@ from steps.support.settings import Secrets, Settings
 
 README = Path(__file__).parents[1] / "README.md"
 FROM = "Secrets come from the environment or a `.env` file beside the settings, never from the table:"
-BEGIN, END = "<!-- settings: python -m tests.settings_block -->", "<!-- end of settings -->"
+BEGIN, END = "<!-- settings: uv run python -m tests.settings_block -->", "<!-- end of settings -->"
 WIDTH = 52  # of what stands before the comments
 WORDS = {str: "text", Path: "path", bool: "true or false", float: "number", int: "whole number", dict: "table"}
 

@@ -41,6 +41,8 @@ def test_every_ending_has_its_row_and_its_section() -> None:
     for verdict, code in report.EXIT_CODES.items():
         own = [told for told, name, at in rows if verdict in name and at == report.anchor(verdict, code)]
         assert [told for told in own if str(code) in told], verdict
+    signalled = report.anchor("rolled_back", report.INTERRUPTED)
+    assert [at for told, _, at in rows if told == str(report.INTERRUPTED)] == [signalled]
 
 
 def test_every_operation_that_can_fail_is_looked_up() -> None:
