@@ -48,6 +48,12 @@ def test_every_call_of_the_tool_is_one_that_it_takes(tmp_path: Path, monkeypatch
         parse(words(options.replace("FILE", str(backup))))
 
 
+def test_no_block_decides_twice() -> None:
+    """Whoever copies a block whole does not put back, accept and unlock at once."""
+    settling = [len(re.findall(r"--(?:rollback|accept|unlock)\b|--prod$", each, re.MULTILINE)) for each in blocks("sh")]
+    assert max(settling) == 1
+
+
 def test_every_question_to_the_database_has_an_answer() -> None:
     """The SQL of the shell examples runs beside the sample and the tool's own tables, and finds the run."""
     shown = [*commands("turso"), *re.findall(r"`(turso db shell [^`]+)`", TEXT)]
