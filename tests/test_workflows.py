@@ -11,7 +11,7 @@ import yaml
 
 from orchestrate import parse
 from steps.support.engine.budget import PREFLIGHT
-from steps.support.settings import BudgetSettings, RehearsalSettings, Secrets
+from steps.support.settings import BudgetSettings, RehearsalSettings, Secrets, Settings
 
 FOLDER = Path(__file__).parents[1] / ".github/workflows"
 NAMES = ("ci.yml", "deploy.yml")
@@ -117,6 +117,13 @@ def test_secrets_go_by_the_names_that_the_tool_reads() -> None:
     handed = {key: value for step in telling for key, value in step.get("env", {}).items() if "secrets." in value}
     assert handed == {name.upper(): f"${{{{ secrets.{name.upper()} }}}}" for name in Secrets.model_fields}
     assert [step.get("with", {}).get("token") for step in telling] == ["${{ secrets.APP_TOKEN }}", None]
+
+
+def test_settings_go_by_the_names_that_the_tool_reads() -> None:
+    """What a job sets of the tool's is a setting of it: where the runs are, and where the app is."""
+    named = [name for job in _workflow("deploy.yml")["jobs"].values() for name in job["env"]]
+    assert set(named) == {"ORCHESTRATE_RUNS", "ORCHESTRATE_REPOSITORY"}
+    assert {name.removeprefix("ORCHESTRATE_").lower() for name in named} <= Settings.model_fields.keys()
 
 
 def test_reports_are_kept_and_copies_of_production_are_not() -> None:
