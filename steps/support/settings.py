@@ -33,26 +33,30 @@ class _Table(BaseModel):
 class VercelSettings(_Table):
     """The project on Vercel."""
 
-    project: str = Field("", description="name or id of the project")
-    team: str | None = Field(None, description="team slug or id (VERCEL_TEAM_ID)")
+    project: str = Field("", description="name or id of the project", examples=["liveone"])
+    team: str | None = Field(None, description="slug or id of the team; or VERCEL_TEAM_ID", examples=["my-team"])
     api: str = Field("https://api.vercel.com", description="base URL of the API")
-    required_env: tuple[str, ...] = Field((), description="environment variables that production must have")
-    pause_crons: bool = Field(default=False, description="switch the project's crons off during a release")
+    required_env: tuple[str, ...] = Field((), description="variables that production must have; values are not read")
+    pause_crons: bool = Field(default=False, description="have the project's crons off during a release")
 
 
 class TursoSettings(_Table):
     """The production database."""
 
-    url: str = Field("", description="libsql://, https://, http:// or file: URL (TURSO_DATABASE_URL)")
+    url: str = Field(
+        "",
+        description="libsql://, https://, file:; or TURSO_DATABASE_URL",
+        examples=["libsql://liveone.turso.io"],
+    )
 
 
 class BudgetSettings(_Table):
     """The time of a run, in seconds."""
 
-    total: PositiveFloat = Field(120, description="seconds for everything, going back included")
-    reserve: PositiveFloat = Field(30, description="seconds of them kept for going back")
+    total: PositiveFloat = Field(120, description="for everything, going back included")
+    reserve: PositiveFloat = Field(30, description="of them, kept for going back")
     starts: Literal["push", "live"] = Field("push", description="live: once the staged build is done")
-    build: PositiveFloat = Field(600, description="seconds of its own that the build has then")
+    build: PositiveFloat = Field(600, description="what the build may take then, beside them")
 
     @model_validator(mode="after")
     def _reserve_fits(self) -> Self:
@@ -64,21 +68,21 @@ class BudgetSettings(_Table):
 class LimitSettings(_Table):
     """The most that each step may take, in seconds."""
 
-    pause_crons: PositiveFloat = 5
-    git_push: PositiveFloat = 10
-    vercel_deployment: PositiveFloat = 75
-    turso_migration: PositiveFloat = 15
-    verification_query: PositiveFloat = 5
-    activation: PositiveFloat = 15
-    health_checks: PositiveFloat = 20
+    pause_crons: PositiveFloat = Field(5, description="switching the crons off")
+    git_push: PositiveFloat = Field(10, description="pushing the commits")
+    vercel_deployment: PositiveFloat = Field(75, description="the build, and going live where it does by itself")
+    turso_migration: PositiveFloat = Field(15, description="the transaction of migrate.sql")
+    verification_query: PositiveFloat = Field(5, description="the questions of verify.sql")
+    activation: PositiveFloat = Field(15, description="asking the staged deployment, and promoting it")
+    health_checks: PositiveFloat = Field(20, description="the questions to the site")
 
 
 class RehearsalSettings(_Table):
     """What rehearsals run on, and what they may take."""
 
-    sqld: Path | None = Field(None, description="the libSQL server; else the one on PATH, else the project's own cache")
-    most_seconds: PositiveFloat = Field(300, description="seconds for a copy, and again for the rehearsal on it")
-    most_bytes: PositiveInt = Field(20_000_000_000, description="bytes of disk for both together")
+    sqld: Path | None = Field(None, description="else on PATH, else the project's cache", examples=["/opt/sqld"])
+    most_seconds: PositiveFloat = Field(300, description="seconds for the copy, and again for the rehearsal on it")
+    most_bytes: PositiveInt = Field(20_000_000_000, description="bytes of disk: four times the database")
 
 
 def _path(path: str) -> str:
@@ -111,21 +115,29 @@ Place = Annotated[str, AfterValidator(_path)]
 class BeforeSettings(_Table):
     """How a question is asked before the change, where that differs."""
 
-    path: Place
-    headers: Headers = {}
-    expect: tuple[str, ...] = ("status == `200`",)
+    path: Place = Field(description="what the code of before answers", examples=["/api/data"])
+    headers: Headers = Field({}, description="what it is asked with")
+    expect: tuple[str, ...] = Field(("status == `200`",), description="what must be true of its answer")
 
 
 class HealthSettings(_Table):
-    """One question to the site."""
+    """One question to the site; with any of these, the two built-in ones are not asked."""
 
-    name: str
-    path: Place
-    method: Literal["GET", "POST", "HEAD"] = "GET"
-    headers: Headers = {}
-    expect: tuple[str, ...] = ("status == `200`",)
-    before: BeforeSettings | None = None
-    writes: bool = False
+    name: str = Field(description="how the report calls it", examples=["data"])
+    path: Place = Field(description="on the site, and on a staged deployment", examples=["/api/data"])
+    method: Literal["GET", "POST", "HEAD"] = Field("GET", description="how it is asked")
+    headers: Headers = Field(
+        {}, description="$NAME comes from the environment", examples=[{"Cookie": "auth-token=$SITE_AUTH_TOKEN"}]
+    )
+    expect: tuple[str, ...] = Field(
+        ("status == `200`",), description="JMESPath over status, body, baseline, committed_at"
+    )
+    before: BeforeSettings | None = Field(
+        None,
+        description="path, headers and expect for the code of before",
+        examples=[{"path": "/api/data", "headers": {}}],
+    )
+    writes: bool = Field(default=False, description="asking changes something: it is asked once")
 
     @field_validator("expect")
     @classmethod
@@ -174,13 +186,15 @@ class Secrets(BaseSettings):
 
     model_config = SettingsConfigDict(extra="ignore", frozen=True)
 
-    vercel_token: SecretStr | None = None
-    turso_database_url: str | None = None
-    turso_auth_token: SecretStr | None = None
-    cron_secret: SecretStr | None = None
-    site_auth_token: SecretStr | None = None
-    vercel_team_id: str | None = None
-    vercel_automation_bypass_secret: SecretStr | None = None
+    vercel_token: SecretStr | None = Field(None, description="token that may read, promote and roll back the project")
+    turso_database_url: str | None = Field(None, description="the database, where `turso.url` is not set")
+    turso_auth_token: SecretStr | None = Field(None, description="token of that database that may read and write")
+    cron_secret: SecretStr | None = Field(None, description="what the built-in check `cron` sends")
+    site_auth_token: SecretStr | None = Field(None, description="what the built-in check `data` sends")
+    vercel_team_id: str | None = Field(None, description="the team, where `vercel.team` is not set")
+    vercel_automation_bypass_secret: SecretStr | None = Field(
+        None, description="opens protected deployments that wait, staged, to the checks"
+    )
 
     def values(self) -> list[str]:
         """Give every secret's text, for the redactor and for nothing else."""
@@ -197,19 +211,21 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="ORCHESTRATE_", env_nested_delimiter="__", extra="forbid", frozen=True)
 
-    repository: Path | None = Field(None, description="the app's checkout")
+    repository: Path | None = Field(None, description="the app's checkout", examples=["../liveone"])
     remote: Name = Field("origin", description="the remote that the platform builds from")
     branch: Name = Field("main", description="the branch that the platform builds")
-    site: str = Field("", description="public address of the site")
-    sql: Path = Field(Path("sql"), description="folder with migrate.sql, rollback.sql and their checks")
-    runs: Path = Field(Path("runs"), description="folder for journals and reports")
-    vercel: VercelSettings = VercelSettings()
-    turso: TursoSettings = TursoSettings()
-    budget: BudgetSettings = BudgetSettings()
-    limits: LimitSettings = LimitSettings()
-    rehearsal: RehearsalSettings = RehearsalSettings()
-    health: tuple[HealthSettings, ...] = DEFAULT_HEALTH
-    secrets: Secrets = Field(default_factory=Secrets, exclude=True, repr=False)
+    site: str = Field("", description="public address of the site", examples=["https://liveone.vercel.app"])
+    sql: Path = Field(Path("sql"), description="folder of the change: migrate.sql, rollback.sql and the rest")
+    runs: Path = Field(Path("runs"), description="folder of journals, reports and backups")
+    vercel: VercelSettings = Field(VercelSettings(), description="the project on Vercel")
+    turso: TursoSettings = Field(TursoSettings(), description="the production database")
+    budget: BudgetSettings = Field(BudgetSettings(), description="the time of a run, in seconds")
+    limits: LimitSettings = Field(LimitSettings(), description="the most that each step may take, in seconds")
+    rehearsal: RehearsalSettings = Field(RehearsalSettings(), description="what changes are proved on")
+    health: tuple[HealthSettings, ...] = Field(DEFAULT_HEALTH, description="instead of the two built-in checks")
+    secrets: Secrets = Field(
+        default_factory=Secrets, exclude=True, repr=False, description="only from the environment or a .env file"
+    )
 
     @classmethod
     def settings_customise_sources(

@@ -211,6 +211,23 @@ async def test_a_journal_that_is_lost(production: Production) -> None:
     assert await production.state() == before
 
 
+async def test_a_journal_that_was_brought_elsewhere_puts_back_once_the_lease_has_ended(production: Production) -> None:
+    """Where only the journal came along, as from a CI job that was cut off, nobody is overtaken, and then all is put back."""
+    before = await production.state()
+    run = await _killed(production, "done", "turso_migration")
+    journal = _journal(production, run)
+    kept = journal.read_bytes()
+    shutil.rmtree(production.folder / "runs")
+    journal.parent.mkdir(parents=True)
+    journal.write_bytes(kept)
+    await production.sql("UPDATE _orchestrate_lock SET host = 'elsewhere'")
+    early = await production.release("--rollback", run)
+    assert (early.code, "may be alive on elsewhere" in early.report["cause"]) == (3, True)
+    await production.sql("UPDATE _orchestrate_lock SET expires_at = unixepoch() - 1")
+    assert (await production.release("--rollback", run)).code == 0
+    assert await production.state() == before
+
+
 async def test_another_checkout(production: Production) -> None:
     """A colleague's clone that is older than the release, without its journal, puts it back all the same."""
     before, elsewhere = await production.state(), production.folder / "elsewhere"

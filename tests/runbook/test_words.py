@@ -1,0 +1,97 @@
+"""Whatever the tool can end with or be stopped by has its place in the runbook, and every link leads somewhere."""
+
+import ast
+import re
+from collections import Counter
+from collections.abc import Iterator
+
+from steps.support.console import report
+from steps.support.settings import Settings
+from tests.runbook.page import ROOT, TEXT, sections
+
+SOURCES = sorted([ROOT / "orchestrate.py", *(ROOT / "steps").rglob("*.py")])
+ROW = r"^\| ([^|]+) \| ([^|]+) \| \[[\w-]+\]\(#([\w-]+)\) \| [^|]+ \|$"
+LOOKED_UP = r"^\| (`[^|]+`) \| \[([\w-]+)\]\(#\2\) \|$"
+SETTING = r"`(budget|limits|rehearsal|vercel|turso)\.(\w+)"
+STEPS = set(Settings().limits.model_dump()) | {"schema_contract"}
+NOT_WORDS = {  # operations that are written otherwise than as a word, and what they are
+    "self.name": "a step's name", "step.name": "a step's name", "step": "a step's name",
+    "error.operation": "handed on", "problem.operation": "handed on",
+    "operation": "what git is asked for, in the words of whoever asks",
+}  # fmt: skip
+OF_THEIR_OWN = {"Misconfigured", "BadSql", "StatementFailed"}  # problems that name their operation themselves
+PARTS = 4  # of a problem: operation, subject, cause, remedy
+
+
+def test_every_link_leads_somewhere() -> None:
+    """A title is there once; whatever links to one, here, in the README, the code or a workflow, finds it."""
+    own, readme = sections(TEXT), (ROOT / "README.md").read_text(encoding="utf-8")
+    assert [title for title, times in Counter(own).items() if times > 1] == []
+    texts = [readme, *(path.read_text(encoding="utf-8") for path in SOURCES)]
+    linked = {name for text in texts for name in re.findall(r"runbook\.md#([\w-]+)", text)}
+    assert {*linked, *re.findall(r"\(#([\w-]+)\)", TEXT)} <= set(own)
+    assert set(re.findall(r"README\.md#([\w-]+)", TEXT)) <= set(sections(readme))
+
+
+def test_every_ending_has_its_row_and_its_section() -> None:
+    """The first table has each verdict with its exit code, and each code that there is; each row leads to a section."""
+    rows = re.findall(ROW, TEXT, re.MULTILINE)
+    codes = {int(code) for told, _, _ in rows for code in re.findall(r"\d+", told)}
+    assert codes == {0, 2, report.INTERRUPTED, *report.EXIT_CODES.values()}
+    for verdict, code in report.EXIT_CODES.items():
+        own = [told for told, name, at in rows if verdict in name and at == report.anchor(verdict, code)]
+        assert [told for told in own if str(code) in told], verdict
+    signalled = report.anchor("rolled_back", report.INTERRUPTED)
+    assert [at for told, _, at in rows if told == str(report.INTERRUPTED)] == [signalled]
+
+
+def test_every_operation_that_can_fail_is_looked_up() -> None:
+    """Whatever word the cause of a problem can begin with, in any source, has a row that leads to a section."""
+    kinds = _kinds()
+    assert {"Refused", "Failed", "NeedsHuman", "Rejected", "Busy", "BadSql"} <= kinds
+    found = [each for path in SOURCES for each in _operations(path.read_text(encoding="utf-8"), kinds)]
+    said = {each.value for each in found if isinstance(each, ast.Constant)}
+    assert {ast.unparse(each) for each in found if not isinstance(each, ast.Constant)} == set(NOT_WORDS)
+    rows = re.findall(LOOKED_UP, TEXT, re.MULTILINE)
+    told = {word for words, _ in rows for word in re.findall(r"`([^`]+)`", words)}
+    assert {"reading", "running", "proving", "fetching", "asking Vercel for"} <= said
+    assert said - told == set()
+    assert told - said == STEPS
+
+
+def _kinds() -> set[str]:
+    """Name the kinds of problems that there are."""
+    trees = [ast.parse(path.read_text(encoding="utf-8")) for path in SOURCES]
+    classes = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
+    kinds, before = {"Problem"}, set[str]()
+    while kinds != before:
+        before = set(kinds)
+        kinds |= {each.name for each in classes if kinds & {getattr(base, "id", "") for base in each.bases}}
+    return kinds
+
+
+def _operations(source: str, kinds: set[str]) -> Iterator[ast.expr]:
+    """Give the operation wherever a problem is made: by its class, by whoever chooses one, or by a class of its own."""
+    for node in ast.walk(ast.parse(source)):
+        if not isinstance(node, ast.Call):
+            continue
+        name = getattr(node.func, "id", getattr(node.func, "attr", ""))
+        made = name in kinds - OF_THEIR_OWN or (name in {"kind", "__init__"} and len(node.args) == PARTS)
+        if (made and node.args) or name == "_exchange":
+            yield node.args[0]
+
+
+def test_every_setting_that_it_names_is_one() -> None:
+    """What is to be raised or switched is called as the settings call it."""
+    named = set(re.findall(SETTING, TEXT)) - {("limits", "NAME")}
+    assert len(named) > 8
+    settings = Settings()
+    assert [f"{table}.{key}" for table, key in named if not hasattr(getattr(settings, table), key)] == []
+
+
+def test_what_is_to_be_read_in_a_report_is_there() -> None:
+    """Each part of the report that a section sends somebody to is one that every report has."""
+    opened = {"event": "opened", "run": "r", "mode": "prod", "at": "", "clock": 0.0, "budget": {}, "change": {}}
+    parts = {"cause", "next_action", "remains", "runbook", "undo", "kept", "unpin", "warnings", "deployment", "steps"}
+    assert parts <= report.fold([opened]).keys()
+    assert [part for part in sorted(parts) if not re.search(rf"`{part}\b", TEXT)] == []

@@ -1,0 +1,51 @@
+"""The README: its commands are real, its drawing is of this tree, and its first page is in order."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from orchestrate import parse
+from steps.support.console import report
+
+ROOT = Path(__file__).parents[1]
+TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_its_commands_are_ones_that_the_tool_takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command line itself reads each of them."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my.db").touch()
+    calls = re.findall(r"orchestrate\.py (--[^`\n]*)", TEXT)
+    assert len(calls) > 8
+    for call in calls:
+        parse(shlex.split(call, comments=True))
+
+
+def test_the_first_page_is_in_order() -> None:
+    """What it is, the two commands, the place of the picture, then what it guarantees; CI takes the second command."""
+    rehearsing, testing = re.findall(r"^    python3 -m pip install uv && (.+)$", TEXT, re.MULTILINE)
+    assert "orchestrate.py --dry-run" in rehearsing
+    assert re.findall(r"^    .*pytest.*$", TEXT, re.MULTILINE)[0].endswith(testing)
+    places = [TEXT.index(part) for part in (rehearsing, testing, "timeline", "## What it guarantees", "## Settings")]
+    assert places == sorted(places)
+
+
+def test_the_exit_codes_are_the_reports() -> None:
+    """Each code that a run can end with has its row."""
+    rows = {int(code) for code in re.findall(r"^\| (\d+) \| ", TEXT, re.MULTILINE)}
+    assert rows == {*report.EXIT_CODES.values(), 2, report.INTERRUPTED}
+
+
+def test_the_drawing_is_of_this_tree() -> None:
+    """Every folder of what the steps stand on is in it, and nothing else."""
+    folders = {path.parent.name for path in (ROOT / "steps/support").glob("*/__init__.py")}
+    assert set(re.findall(r"^          (\w+)/ ", TEXT, re.MULTILINE)) == folders
+
+
+def test_links_to_files_lead_somewhere() -> None:
+    """Whatever of this tree is linked is there."""
+    linked = re.findall(r"\]\((?!http|#)([^)#]+)", TEXT)
+    assert linked
+    assert [path for path in linked if not (ROOT / path).exists()] == []
