@@ -59,6 +59,15 @@ def test_every_operation_that_can_fail_is_looked_up() -> None:
     assert told - said == STEPS
 
 
+def test_a_refusal_leads_to_the_section_of_what_was_being_done() -> None:
+    """Whatever a refused run was doing, the anchor that its report names stands right above the section for it."""
+    for words, section in re.findall(LOOKED_UP, TEXT, re.MULTILINE):
+        (anchors,) = re.findall(rf"^(<a id=.+)\n\n### {section}$", TEXT, re.MULTILINE)
+        ids = [f"on-{name}" for name in re.findall(r'id="on-([\w-]+)"', anchors)]
+        refused = report.EXIT_CODES["refused"]
+        assert ids == [report.anchor("refused", refused, word) for word in re.findall(r"`([^`]+)`", words)]
+
+
 def _kinds() -> set[str]:
     """Name the kinds of problems that there are."""
     trees = [ast.parse(path.read_text(encoding="utf-8")) for path in SOURCES]

@@ -1,5 +1,6 @@
 """The report of a run: a pure fold over its journal's events."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -59,7 +60,7 @@ def fold(events: Sequence[Event]) -> dict[str, Any]:
         "warnings": [event["text"] for event in events if event["event"] == "warning"],
         "cause": _cause(events).get("cause"),
         "next_action": _next_action(events, ending),
-        "runbook": f"runbook.md#{anchor(ending, code)}",
+        "runbook": f"runbook.md#{anchor(ending, code, _cause(events).get('operation', ''))}",
     }
 
 
@@ -89,8 +90,10 @@ def exit_code(events: Sequence[Event]) -> int:
     return INTERRUPTED if interrupted else EXIT_CODES[ending]
 
 
-def anchor(ending: str, code: int) -> str:
-    """Name the runbook's section for this ending."""
+def anchor(ending: str, code: int, operation: str = "") -> str:
+    """Name the runbook's section for this ending; of a refusal, the one for what was being done."""
+    if code == EXIT_CODES["refused"] and operation:
+        return f"on-{re.sub('[^a-z0-9]+', '-', operation.lower()).strip('-')}"
     return "interrupted" if code == INTERRUPTED else ending.replace("_", "-")
 
 

@@ -126,7 +126,7 @@ def reason(error: BaseException) -> dict[str, Any]:
         cause = f"{error.operation} {error.subject}: {error.cause}"
         kinds = {"refused": isinstance(error, Refused), "human": isinstance(error, NeedsHuman)}
         remedy = "" if isinstance(error, Unknown) else error.remedy  # a run that ends has looked what came of it
-        return {"cause": cause, "next_action": remedy, **kinds}
+        return {"operation": error.operation, "cause": cause, "next_action": remedy, **kinds}
     if isinstance(error, asyncio.CancelledError):
         return {"refused": False, "cause": "stopped by a signal", "next_action": "", "interrupted": True}
     return {"refused": False, "cause": f"unexpected {type(error).__name__}: {error}", "next_action": DEFECT}
