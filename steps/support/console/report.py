@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from steps.support.console.live import live
 from steps.support.engine.past import SETTLED, begun
 
 Event = Mapping[str, Any]
@@ -23,20 +24,27 @@ NEXT = {
 
 
 def fold(events: Sequence[Event]) -> dict[str, Any]:
-    """Give the whole report of a run from its events, redacted as they are."""
+    """Give the whole report of a run from its events, redacted as they are.
+
+    What has a place in time is dated in seconds from `started_at`. Where preparing had a budget of its own, that is
+    when the second clock started, and what came before is negative.
+    """
     opened, ending, code = events[0], verdict(events), exit_code(events)
     planned = _last(events, "planned") or {}
     started = _last(events, "started") or opened
     return {
         "run_id": opened["run"],
         "mode": opened["mode"],
+        "dry_run": opened.get("dry_run"),
         "of": opened.get("of"),
         "broken_on_purpose": opened.get("broken"),
         "verdict": ending,
         "exit_code": code,
         "started_at": started["at"],
         "order": planned.get("order"),
-        "budget": {**opened["budget"], "used_seconds": _used(events)},
+        "ruled_out": planned.get("ruled_out", {}),
+        "budget": {**opened["budget"], "used_seconds": _used(events), "clocks": _clocks(events)},
+        "live": live(events),
         "downtime": (_last(events, "probed") or {}).get("downtime"),
         "target": planned.get("target"),
         "commits": planned.get("commits", []),
@@ -133,7 +141,8 @@ def _row(events: Sequence[Event], begun: Event, kind: str) -> dict[str, Any]:
     end: Event = ends[-1] if ends else {"event": "unknown"}
     status = str(end["event"]).removeprefix(kind)
     detail = end.get("detail") or end.get("cause") or ""
-    return _line(begun["step"], status, end.get("seconds"), round(begun["limit"], 3), detail)
+    line = _line(begun["step"], status, end.get("seconds"), round(begun["limit"], 3), detail)
+    return {**line, "began_seconds": _since_start(events, begun)}
 
 
 def _not_begun(events: Sequence[Event]) -> list[dict[str, Any]]:
@@ -155,7 +164,8 @@ def _left(events: Sequence[Event]) -> list[dict[str, Any]]:
 
 
 def _line(name: str, status: str, seconds: float | None, limit: float | None, detail: str) -> dict[str, Any]:
-    return {"name": name, "status": status, "seconds": seconds, "limit_seconds": limit, "detail": detail}
+    times = {"began_seconds": None, "seconds": seconds, "limit_seconds": limit}
+    return {"name": name, "status": status, **times, "detail": detail}
 
 
 def _deployment(events: Sequence[Event]) -> dict[str, Any] | None:
@@ -174,12 +184,22 @@ def _next_action(events: Sequence[Event], ending: str) -> str:
 
 
 def _used(events: Sequence[Event]) -> float | None:
+    return _since_start(events, _last(events, "arrived") or _last(events, "verified") or events[-1])
+
+
+def _clocks(events: Sequence[Event]) -> list[dict[str, Any]]:
+    """Give each clock that was started, with its budget; only where a build has its own are there two."""
+    return [
+        {"started_seconds": _since_start(events, event), "total": event["total"], "reserve": event["reserve"]}
+        for event in events
+        if event["event"] == "started"
+    ]
+
+
+def _since_start(events: Sequence[Event], event: Event) -> float | None:
+    """Give the seconds from the start of the clock that counts to an event; None where none was started."""
     started = _last(events, "started")
-    if not started:
-        return None
-    end = _last(events, "arrived") or _last(events, "verified") or events[-1]
-    used: float = round(end["clock"] - started["clock"], 3)
-    return used
+    return round(event["clock"] - started["clock"], 3) if started else None
 
 
 def _fact(events: Sequence[Event], name: str) -> Any:

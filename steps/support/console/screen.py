@@ -98,11 +98,16 @@ def _recalled(event: Event) -> list[Line]:
     return [EMPTY, *(_named(name, words) for name, words in told.items()), EMPTY]
 
 
+def headline(report: Event) -> tuple[str, str]:
+    """Give the colour and the words for how a run ended."""
+    mode, verdict = report["mode"], report["verdict"]
+    colour, words = ENDINGS.get((mode, verdict)) or ENDINGS[verdict]
+    nothing = (mode, verdict) == ("rollback", "rolled_back") and not report["undo"]
+    return colour, "NOTHING TO PUT BACK" if nothing else words
+
+
 def _ended(event: Event) -> list[Line]:
-    verdict, used = event["verdict"], event["budget"]["used_seconds"]
-    colour, words = ENDINGS.get((event["mode"], verdict)) or ENDINGS[verdict]
-    if (event["mode"], verdict) == ("rollback", "rolled_back") and not event["undo"]:
-        words = "NOTHING TO PUT BACK"
+    used, (colour, words) = event["budget"]["used_seconds"], headline(event)
     took = f" (exit code {event['exit_code']}{f', {used:.1f} s' if used else ''})"
     told = {
         "downtime": _downtime(event["downtime"]),

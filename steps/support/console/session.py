@@ -105,7 +105,9 @@ async def session(
             if options.verbose:
                 sys.stderr.write(printable_lines(redact.text("".join(format_exception(error)))))
         journal.note("ended", folder=str(folder), **report.fold(journal.events))
-        _write(folder / "report.json", report.fold(journal.events))
+        told = report.fold(journal.events)
+        _write(folder / "report.json", lambda: json.dumps(told, indent=2, default=str) + "\n")
+        _write(folder / "report.html", lambda: _page(told, journal.events))
 
 
 def _row(step: Step[Any], seen: Any, expected: Forecast, budget: Budget) -> dict[str, Any]:
@@ -163,10 +165,16 @@ def _printed(out: Outlet, event: Event) -> None:
     out.write(json.dumps(event, default=str) + "\n")
 
 
-def _write(path: Path, content: Any) -> None:
+def _page(told: Mapping[str, Any], events: Sequence[Event]) -> str:
+    from steps.support.console import page  # noqa: PLC0415 - a template engine takes a while, and only the end needs it
+
+    return page.html(told, events)
+
+
+def _write(path: Path, text: Callable[[], str]) -> None:
     try:
         path.touch(mode=0o600)
-        path.write_text(json.dumps(content, indent=2, default=str) + "\n", encoding="utf-8")
-    except OSError as error:
+        path.write_text(text(), encoding="utf-8")
+    except Exception as error:  # noqa: BLE001 - a report that cannot be made or written changes nothing of the run
         with suppress(OSError, ValueError):
-            sys.stderr.write(f"warning: the report is not written: {error}\n")
+            sys.stderr.write(printable_lines(f"warning: the report is not written: {error}\n"))
