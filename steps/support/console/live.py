@@ -13,29 +13,21 @@ UNCHANGED, NEW, OLD, DOUBTFUL = "unchanged", "new", "old", "in doubt"
 
 
 def live(events: Sequence[Event]) -> dict[str, Any]:
-    """Give code and schema, each with its state and, where that is in doubt, what the last look told.
+    """Give what code and schema are, and the deployment and commit that are served, where that is known.
 
-    `unchanged`: as the run found it; `new`: what was released; `old`: put back to what was before, and looked at.
+    `unchanged`: as the run found it; `new`: what was released; `old`: put back to what was before, and looked at;
+    `in doubt`: what remains says more.
     """
-    code = _part(events, SWITCH)
-    serves = {NEW: _released(events), DOUBTFUL: {}}.get(str(code["state"]), _before(events))
-    return {
-        "code": {**code, "deployment": serves.get("id"), "sha": serves.get("sha")},
-        "schema": _part(events, SCHEMA),
-    }
+    code, schema = (_state(events, changes.intersection(begun(events))) for changes in (SWITCH, SCHEMA))
+    serves = {NEW: _released(events), DOUBTFUL: {}}.get(code, _before(events))
+    return {"code": code, "deployment": serves.get("id"), "sha": serves.get("sha"), "schema": schema}
 
 
-def _part(events: Sequence[Event], changes: set[str]) -> dict[str, str]:
-    involved = changes.intersection(begun(events))
-    looked: Mapping[str, str] | None = next((each["remains"] for each in events if each["event"] == "verified"), None)
-    told = "; ".join(text for name, text in (looked or {}).items() if name in involved)
-    return {"state": _state(events, involved, is_clean=looked is not None and not told), "told": told}
-
-
-def _state(events: Sequence[Event], involved: set[str], *, is_clean: bool) -> str:
+def _state(events: Sequence[Event], involved: set[str]) -> str:
     if not involved:
         return UNCHANGED
-    if is_clean and involved <= _steps(events, "undo_done"):
+    looks = [event["remains"] for event in events if event["event"] == "verified"]
+    if looks and not involved & looks[-1].keys() and involved <= _steps(events, "undo_done"):
         return OLD
     return NEW if involved <= _steps(events, "done") - _steps(events, "undo_begun") else DOUBTFUL
 

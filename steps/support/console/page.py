@@ -37,20 +37,20 @@ CODE = {
     "new": "new, the code that was released",
     "old": "old, the code of before, put back",
     "unchanged": "as this run found it",
-    "in doubt": "not known for certain",
+    "in doubt": "not known for certain; see what remains",
 }
 SCHEMA = {
     "new": "new, migrated",
     "old": "old, the one of before, put back",
     "unchanged": "as this run found it",
-    "in doubt": "not known for certain",
+    "in doubt": "not known for certain; see what remains",
 }
 RESULTS = {
     "done": "done",
     "failed": "failed",
-    "unknown": "not known: its end was never written",
+    "unknown": "its end is not known",
     "not_begun": "not begun",
-    "left": "not put back: nobody tried",
+    "left": "not tried",
     "refused": "refused",
 }
 
@@ -87,13 +87,18 @@ def _template() -> Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(exact=exact, counted=plan.counted, result=_result, row=_cells)
+    environment.filters.update(exact=exact, counted=plan.counted, result=_result, row=_cells, utc=utc)
     return environment.get_template("page.html.jinja")
 
 
 def exact(seconds: float | None) -> str:
     """Write seconds as the report has them, without zeros that say nothing."""
     return "" if seconds is None else f"{seconds:,.3f}".rstrip("0").rstrip(".")
+
+
+def utc(time: str) -> str:
+    """Write a time of the journal, which is in UTC, for people; to the second."""
+    return f"{time[:19].replace('T', ' ')} UTC"
 
 
 def _shown(value: Any) -> Any:
@@ -121,9 +126,10 @@ def _facts(report: Report) -> list[Fact]:
     """Give what is read first, in the order in which it is wanted."""
     warnings = len(report["warnings"])
     told: list[Fact] = [
-        ("Live at the end", _live(report["live"])),
+        (f"Live at the end{' (stand-ins)' if report['mode'] == 'dry-run' else ''}", _live(report["live"])),
         ("Put back", _put_back(report)),
-        ("Remains", report["remains"] or ["Nothing that was to be put back."]),
+        ("Remains", _remains(report)),
+        ("Undo that failed", _not_put_back(report)),
         ("Downtime", [_downtime(report["downtime"])]),
         ("Time used", [_used(report["budget"])]),
         ("Cause", [report["cause"]] if report["cause"] else []),
@@ -136,27 +142,26 @@ def _facts(report: Report) -> list[Fact]:
 
 
 def _live(live: Mapping[str, Any]) -> list[str]:
-    code, schema = live["code"], live["schema"]
-    which = f": {code['deployment']}, commit {str(code['sha'])[:8]}" if code["deployment"] else ""
-    return [
-        f"Code: {CODE[code['state']]}{which}{_because(code['told'])}",
-        f"Schema: {SCHEMA[schema['state']]}{_because(schema['told'])}",
-    ]
+    which = f": {live['deployment']}, commit {str(live['sha'])[:8]}" if live["deployment"] else ""
+    return [f"Code: {CODE[live['code']]}{which}", f"Schema: {SCHEMA[live['schema']]}"]
+
+
+def _put_back(report: Report) -> list[str]:
+    done = [f"{row['name']}: {row['detail'] or 'done'}" for row in report["undo"] if row["status"] == "done"]
+    return done or ["Nothing." if report["undo"] else "Nothing: nothing had to be."]
+
+
+def _remains(report: Report) -> list[str]:
+    return report["remains"] or ["Nothing of what had to be put back." if report["undo"] else "Nothing."]
+
+
+def _not_put_back(report: Report) -> list[str]:
+    rows = [row for row in report["undo"] if row["status"] != "done"]
+    return [f"{row['name']}: {_result(row['status'])}{_because(row['detail'])}" for row in rows]
 
 
 def _because(told: str) -> str:
     return f" ({told})" if told else ""
-
-
-def _put_back(report: Report) -> list[str]:
-    undone = [f"{row['name']}: {_undone(row)}" for row in report["undo"]]
-    return undone or ["Nothing: nothing was begun that had to be."]
-
-
-def _undone(row: Mapping[str, Any]) -> str:
-    if row["status"] == "done":
-        return str(row["detail"] or "done")
-    return f"NOT PUT BACK, {_result(row['status'])}{_because(row['detail'])}"
 
 
 def _downtime(seen: Mapping[str, Any] | None) -> str:
@@ -172,8 +177,8 @@ def _used(budget: Mapping[str, Any]) -> str:
         return "None: the clock never started."
     clock, used = budget["clocks"][-1], budget["used_seconds"]
     over = f" OVER BUDGET by {used - clock['total']:.1f} s." if used > clock["total"] else ""
-    kept = f"{clock['reserve']:g} s of them kept for going back"
-    return f"{used:.1f} s of {clock['total']:g} s, {kept}.{over}"
+    kept = "all" if clock["reserve"] == clock["total"] else f"{clock['reserve']:g} s"
+    return f"{used:.1f} s of {clock['total']:g} s, {kept} of them kept for going back.{over}"
 
 
 def _contract(contract: Mapping[str, Sequence[str]]) -> dict[str, list[Sequence[str] | None]]:
