@@ -93,7 +93,7 @@ def _template() -> Template:
 
 def exact(seconds: float | None) -> str:
     """Write seconds as the report has them, without zeros that say nothing."""
-    return "" if seconds is None else f"{seconds:,.3f}".rstrip("0").rstrip(".")
+    return "" if seconds is None else f"{seconds:,.4f}".rstrip("0").rstrip(".")
 
 
 def utc(time: str) -> str:

@@ -173,8 +173,9 @@ def _page(told: Mapping[str, Any], events: Sequence[Event]) -> str:
 
 def _write(path: Path, text: Callable[[], str]) -> None:
     try:
+        content = text()
         path.touch(mode=0o600)
-        path.write_text(text(), encoding="utf-8")
+        path.write_text(content, encoding="utf-8")
     except Exception as error:  # noqa: BLE001 - a report that cannot be made or written changes nothing of the run
         with suppress(OSError, ValueError):
-            sys.stderr.write(printable_lines(f"warning: the report is not written: {error}\n"))
+            sys.stderr.write(printable_lines(f"warning: {path} is not written: {error}\n"))

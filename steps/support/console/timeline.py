@@ -89,7 +89,8 @@ class Axis:
     def ticks(self) -> list[float]:
         """Give round numbers of seconds on it, seven at most."""
         step = _step(self.end - self.begin)
-        return [round(step * each, 3) for each in range(ceil(self.begin / step), floor(self.end / step) + 1)]
+        first, last = ceil(round(self.begin / step, 6)), floor(round(self.end / step, 6))
+        return [round(step * each, 3) for each in range(first, last + 1)]
 
 
 def timeline(report: Report) -> Timeline | None:
