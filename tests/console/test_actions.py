@@ -16,7 +16,7 @@ def _report(**fields: Any) -> dict[str, Any]:
     return {
         "event": "ended", "clock": 9.0, "verdict": "rolled_back", "exit_code": 1, "mode": "prod", "cause": "it failed: 50 %", "next_action": "Mend it.",
         "remains": [], "unpin": None, "downtime": None, "folder": "runs/r", "runbook": "runbook.md#rolled-back", "run_id": "r",
-        "budget": {"total": 120, "used_seconds": 3.0}, "live": {"code": "dpl_1", "schema": "as before"},
+        "budget": {"total": 120, "used_seconds": 3.0}, "live": {"code": "old", "schema": "old", "deployment": "dpl_1", "sha": "a" * 40},
         "steps": [{"name": "git_push", "status": "done", "seconds": 1.0, "detail": "pushed"}],
         "undo": [{"name": "git_push", "status": "done", "seconds": 2.0, "detail": "put back"}], **fields,
     }  # fmt: skip

@@ -124,6 +124,13 @@ def test_a_failure_is_told_on_the_clock_of_the_run(events: list[Any], first: flo
     assert (seen["first_failure"], seen["last_failure"]) == (first, last)
 
 
+def test_failures_in_a_row_are_one_outage() -> None:
+    """What was refused without a good answer in between is told as one span, in seconds from the start."""
+    answers = [(1.0, False), (1.2, False), (1.4, True), (1.6, False), (1.8, True), (2.0, False), (2.0, False)]
+    probes = [Probe(at, "?", 0.0, well=well) for at, well in answers]
+    assert summary(probes, [])["outages"] == [[0.0, 0.4], [0.6, 0.8], [1.0, 1.0]]
+
+
 def test_a_run_without_a_failure_names_none() -> None:
     """Where every visit went well, and where there was none, no time of a failure is told."""
     for probes in ([], [Probe(1.0, "200", 0.1, well=True)]):

@@ -166,7 +166,7 @@ async def test_the_report_keeps_the_proof(production: Production) -> None:
     backup = Path(report["backup"]["path"])
     assert backup.parent == production.folder / "runs" / report["run_id"]
     kept = {path.name: path.read_bytes() for path in backup.parent.glob("*")}
-    assert kept.keys() == {"journal.jsonl", "report.json", backup.name}
+    assert kept.keys() == {"journal.jsonl", "report.json", "report.html", backup.name}
     assert hashlib.sha256(kept[backup.name]).hexdigest() == report["backup"]["sha256"]
     assert b"INSERT INTO systems VALUES(1," in gzip.decompress(kept[backup.name])
 

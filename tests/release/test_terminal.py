@@ -74,7 +74,7 @@ async def test_enter_releases(production: Production) -> None:
         terminal.type(b"\n")
         shown = await terminal.until("see       runbook.md#deployed")
         assert [line.split()[:2] for line in shown if line.startswith("health_checks")] == [["health_checks", "done"]]
-        assert any(line.startswith("schema    new: vendor-sites") for line in shown)
+        assert any(line.startswith("schema    the new one") for line in shown)
         assert await process.wait() == 0
     terminal.close()
 

@@ -60,8 +60,8 @@ def summary(report: Mapping[str, Any]) -> str:
     """Give a report as the Markdown that stands under a job."""
     facts = {
         "run": report["run_id"],
-        "code": (report["live"] or {}).get("code"),
-        "schema": (report["live"] or {}).get("schema"),
+        "code": ending.live(report)[0],
+        "schema": ending.live(report)[1],
         "downtime": ending.downtime(report["downtime"]),
         "cause": report["cause"],
         "next": report["next_action"],

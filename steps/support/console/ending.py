@@ -20,6 +20,14 @@ ENDINGS = {
 }
 
 
+LIVE = {
+    "new": "the new one",
+    "old": "the one of before",
+    "unchanged": "as this run found it",
+    "in doubt": "not known for certain",
+}
+
+
 def headline(report: Mapping[str, Any]) -> tuple[str, str]:
     """Give the colour and the words of how a run ended."""
     mode, verdict = report["mode"], report["verdict"]
@@ -28,13 +36,20 @@ def headline(report: Mapping[str, Any]) -> tuple[str, str]:
     return ENDINGS.get((mode, verdict)) or ENDINGS[verdict]
 
 
+def live(report: Mapping[str, Any]) -> tuple[str, str]:
+    """Say which code and which schema are live now."""
+    now = report["live"]
+    which = f", {now['deployment']} of {str(now['sha'])[:8]}" if now["deployment"] else ""
+    return LIVE[now["code"]] + which, LIVE[now["schema"]]
+
+
 def told(event: Event) -> list[Line]:
     """Give the lines of an end, what remains to be settled first."""
     colour, words = headline(event)
-    live: Mapping[str, str] = event.get("live") or {}
+    code, schema = live(event)
     said = {
-        "code": live.get("code"),
-        "schema": live.get("schema"),
+        "code": code,
+        "schema": schema,
         "back": _put_back(event),
         "used": _used(event),
         "downtime": downtime(event["downtime"]),

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from steps.support.console.live import live
 from steps.support.engine.past import SETTLED, begun
 
 Event = Mapping[str, Any]
@@ -12,7 +13,6 @@ EXIT_CODES = {
     "deployed": 0, "rehearsed": 0, "accepted": 0, "unlocked": 0, "rolled_back": 1, "refused": 3, "needs_human": 4,
 }  # fmt: skip
 INTERRUPTED = 130
-AS_BEFORE = "as before"
 NEXT = {
     "deployed": "Nothing. Leave the _orchestrate_ tables alone: going back needs them.",
     "rehearsed": "Release with --prod, without --dry-run.",
@@ -25,20 +25,27 @@ NEXT = {
 
 
 def fold(events: Sequence[Event]) -> dict[str, Any]:
-    """Give the whole report of a run from its events, redacted as they are."""
+    """Give the whole report of a run from its events, redacted as they are.
+
+    What has a place in time is dated in seconds from `started_at`. Where preparing had a budget of its own, that is
+    when the second clock started, and what came before is negative.
+    """
     opened, ending, code = events[0], verdict(events), exit_code(events)
     planned = _last(events, "planned") or {}
     started = _last(events, "started") or opened
     return {
         "run_id": opened["run"],
         "mode": opened["mode"],
+        "dry_run": opened.get("dry_run"),
         "of": opened.get("of"),
         "broken_on_purpose": opened.get("broken"),
         "verdict": ending,
         "exit_code": code,
         "started_at": started["at"],
         "order": planned.get("order"),
-        "budget": {**opened["budget"], "used_seconds": _used(events)},
+        "ruled_out": planned.get("ruled_out", {}),
+        "budget": {**opened["budget"], "used_seconds": _used(events), "clocks": _clocks(events)},
+        "live": live(events),
         "downtime": (_last(events, "probed") or {}).get("downtime"),
         "target": planned.get("target"),
         "commits": planned.get("commits", []),
@@ -54,7 +61,6 @@ def fold(events: Sequence[Event]) -> dict[str, Any]:
         "remains": _remains(events),
         "kept": _fact(events, "kept") or {},
         "unpin": _fact(events, "unpin"),
-        "live": _live(events),
         "deployment": _fact(events, "deployment") or _deployment(events),
         "migration": _fact(events, "migration") or {**opened["change"], "rows_changed": None},
         "warnings": [event["text"] for event in events if event["event"] == "warning"],
@@ -138,7 +144,8 @@ def _row(events: Sequence[Event], begun: Event, kind: str) -> dict[str, Any]:
     end: Event = ends[-1] if ends else {"event": "unknown"}
     status = str(end["event"]).removeprefix(kind)
     detail = end.get("detail") or end.get("cause") or ""
-    return _line(begun["step"], status, end.get("seconds"), round(begun["limit"], 3), detail)
+    line = _line(begun["step"], status, end.get("seconds"), round(begun["limit"], 3), detail)
+    return {**line, "began_seconds": _since_start(events, begun)}
 
 
 def _not_begun(events: Sequence[Event]) -> list[dict[str, Any]]:
@@ -160,7 +167,8 @@ def _left(events: Sequence[Event]) -> list[dict[str, Any]]:
 
 
 def _line(name: str, status: str, seconds: float | None, limit: float | None, detail: str) -> dict[str, Any]:
-    return {"name": name, "status": status, "seconds": seconds, "limit_seconds": limit, "detail": detail}
+    times = {"began_seconds": None, "seconds": seconds, "limit_seconds": limit}
+    return {"name": name, "status": status, **times, "detail": detail}
 
 
 def _deployment(events: Sequence[Event]) -> dict[str, Any] | None:
@@ -168,47 +176,6 @@ def _deployment(events: Sequence[Event]) -> dict[str, Any] | None:
     seen = [saw for event in events if event["event"] == "begun" for saw in event["saw"].values()]
     saw = next((each for each in seen if each and "production" in each), None)
     return {"id": None, "sha": saw["sha"], "previous_id": saw["production"]["id"]} if saw else None
-
-
-def _live(events: Sequence[Event]) -> dict[str, str] | None:
-    """Say which code and which schema are live now, as far as this run knows; None where it has not looked."""
-    before = _production(events)
-    if not before:
-        return None
-    if verdict(events) == "deployed":
-        mine, changed = _fact(events, "deployment") or {}, _fact(events, "migration")
-        code = f"{mine.get('id')} of {str(mine.get('sha'))[:8]}, new"
-        return {"code": code, "schema": f"new: {changed['name']}" if changed else AS_BEFORE}
-    was = f"{before['id']} of {before['sha'][:8]}, {AS_BEFORE}"
-    return {"code": _standing(events, "production", was), "schema": _standing(events, "schema", AS_BEFORE)}
-
-
-def _standing(events: Sequence[Event], seen: str, before: str) -> str:
-    """Say how that stands of which changes saw something: as before, or what is known to remain of them."""
-    of_it = {name for name, saw in _saws(events).items() if saw and seen in saw}
-    if not of_it:
-        return before
-    looked = _last(events, "verified")
-    if not looked:
-        return "not known: nobody has looked since"
-    left = [what for name, what in looked["remains"].items() if name in of_it]
-    stuck = [step["name"] for step in (*_undos(events), *_left(events)) if step["status"] != "done"]
-    if left or not of_it.isdisjoint(stuck):
-        return "; ".join(left) or "not known to be as before"
-    return before
-
-
-def _production(events: Sequence[Event]) -> Mapping[str, Any] | None:
-    """Give what was live before, from the plan, or from what a change saw then."""
-    planned = _last(events, "planned") or {}
-    saw = next((saw["production"] for saw in _saws(events).values() if saw and "production" in saw), None)
-    found: Mapping[str, Any] | None = planned.get("production") or saw
-    return found
-
-
-def _saws(events: Sequence[Event]) -> dict[str, Any]:
-    """Give what each change that was begun, or is put back, had seen."""
-    return {name: saw for event in events for name, saw in event.get("saw", {}).items()}
 
 
 def _next_action(events: Sequence[Event], ending: str) -> str:
@@ -220,12 +187,22 @@ def _next_action(events: Sequence[Event], ending: str) -> str:
 
 
 def _used(events: Sequence[Event]) -> float | None:
+    return _since_start(events, _last(events, "arrived") or _last(events, "verified") or events[-1])
+
+
+def _clocks(events: Sequence[Event]) -> list[dict[str, Any]]:
+    """Give each clock that was started, with its budget; only where a build has its own are there two."""
+    return [
+        {"started_seconds": _since_start(events, event), "total": event["total"], "reserve": event["reserve"]}
+        for event in events
+        if event["event"] == "started"
+    ]
+
+
+def _since_start(events: Sequence[Event], event: Event) -> float | None:
+    """Give the seconds from the start of the clock that counts to an event; None where none was started."""
     started = _last(events, "started")
-    if not started:
-        return None
-    end = _last(events, "arrived") or _last(events, "verified") or events[-1]
-    used: float = round(end["clock"] - started["clock"], 3)
-    return used
+    return round(event["clock"] - started["clock"], 3) if started else None
 
 
 def _fact(events: Sequence[Event], name: str) -> Any:

@@ -19,7 +19,7 @@ from steps.support.console.actions import summary
 from steps.support.console.screen import IN_ACTIONS, screen
 from steps.support.engine.budget import PREFLIGHT, Budget, Window
 from steps.support.engine.forecast import Forecast
-from steps.support.engine.journal import Journal, reason
+from steps.support.engine.journal import Event, Journal, reason
 from steps.support.engine.signals import Interrupts
 from steps.support.engine.step import Change, Refused, Step
 from steps.support.gateways.site import Request
@@ -107,9 +107,10 @@ async def session(
                 sys.stderr.write(printable_lines(redact.text("".join(format_exception(error)))))
         journal.note("ended", folder=str(folder), **report.fold(journal.events))
         told = report.fold(journal.events)
-        _write(folder / "report.json", json.dumps(told, indent=2, default=str) + "\n")
-        if os.environ.get(IN_ACTIONS) == "true" and (page := os.environ.get("GITHUB_STEP_SUMMARY")):
-            _write(Path(page), summary(told), mode="a")
+        _write(folder / "report.json", lambda: json.dumps(told, indent=2, default=str) + "\n")
+        _write(folder / "report.html", lambda: _page(told, journal.events))
+        if os.environ.get(IN_ACTIONS) == "true" and (under := os.environ.get("GITHUB_STEP_SUMMARY")):
+            _write(Path(under), lambda: summary(told), mode="a")
 
 
 def _row(step: Step[Any], seen: Any, expected: Forecast, budget: Budget) -> dict[str, Any]:
@@ -163,11 +164,18 @@ async def _nothing() -> None:
     """Ask nothing."""
 
 
-def _write(path: Path, text: str, mode: Literal["w", "a"] = "w") -> None:
+def _page(told: Mapping[str, Any], events: Sequence[Event]) -> str:
+    from steps.support.console import page  # noqa: PLC0415 - a template engine takes a while, and only the end needs it
+
+    return page.html(told, events)
+
+
+def _write(path: Path, text: Callable[[], str], mode: Literal["w", "a"] = "w") -> None:
     try:
+        content = text()
         path.touch(mode=0o600)
         with path.open(mode, encoding="utf-8") as file:
-            file.write(text)
-    except OSError as error:
+            file.write(content)
+    except Exception as error:  # noqa: BLE001 - a report that cannot be made or written changes nothing of the run
         with suppress(OSError, ValueError):
-            sys.stderr.write(f"warning: the report is not written: {error}\n")
+            sys.stderr.write(printable_lines(f"warning: {path} is not written: {error}\n"))

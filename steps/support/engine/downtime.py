@@ -49,18 +49,28 @@ def summary(probes: Sequence[Probe], events: Sequence[Event]) -> dict[str, Any]:
     """Add up what was seen: a failure lasts until the next question; it is dated in seconds from the run's start."""
     failed = [probe for probe in probes if not probe.well]
     ends = [*(probe.at for probe in probes[1:]), *(probe.at + probe.seconds for probe in probes[-1:])]
-    lasted = [end - probe.at for probe, end in zip(probes, ends, strict=True) if not probe.well]
+    lasted = [(probe.at, end) for probe, end in zip(probes, ends, strict=True) if not probe.well]
     zero = [*(probe.at for probe in probes[:1]), *(event["clock"] for event in events if event["event"] == "started")]
     return {
-        "observed_seconds": round(sum(lasted), 3),
+        "observed_seconds": round(sum(end - at for at, end in lasted), 3),
         "probes": len(probes),
         "failed_probes": len(failed),
         "first_failure": round(failed[0].at - zero[-1], 3) if failed else None,
         "last_failure": round(failed[-1].at - zero[-1], 3) if failed else None,
+        "outages": [[round(at - zero[-1], 3), round(end - zero[-1], 3)] for at, end in _joined(lasted)],
         "answers": _counted(probes),
         "refused": _counted(failed),
         "latency": latency(probes, events),
     }
+
+
+def _joined(spans: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Join spans of which one begins where the one before ends."""
+    joined: list[tuple[float, float]] = []
+    for at, end in spans:
+        begins = joined.pop()[0] if joined and joined[-1][1] == at else at
+        joined.append((begins, end))
+    return joined
 
 
 def latency(probes: Sequence[Probe], events: Sequence[Event]) -> dict[str, Any]:

@@ -1,13 +1,15 @@
-"""The official clients, installed once for all tests."""
+"""The platform's own clients, installed once for all tests."""
 
 from pathlib import Path
 
 import pytest
 
-from tests.standin.official import npm
+from tests.world import npm
+
+PACKAGES = {"@vercel/sdk": "1.28.35", "vercel": "60.1.3"}
 
 
 @pytest.fixture(scope="session")
 def packages() -> Path:
     """Give the folder of the installed clients; no test is skipped for want of them."""
-    return npm.install()
+    return npm.install("npm-clients", PACKAGES)

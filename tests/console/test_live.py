@@ -1,0 +1,29 @@
+"""What a report says of what is live at the end of a run."""
+
+import pytest
+
+from steps.support.console import report
+from tests.console.runs import NEW, OLD, RUNS
+
+
+@pytest.mark.parametrize(
+    ("run", "code", "schema", "serves"),
+    [
+        ("deployed", "new", "new", ("dpl_2", NEW)),
+        ("code alone", "new", "unchanged", ("dpl_2", NEW)),
+        ("looked", "unchanged", "unchanged", ("dpl_1", OLD)),
+        ("rolled_back", "old", "old", ("dpl_1", OLD)),
+        ("interrupted", "old", "old", ("dpl_1", OLD)),
+        ("refused without a plan", "unchanged", "unchanged", (None, None)),
+        ("refused by the first change", "unchanged", "unchanged", ("dpl_1", OLD)),
+        ("needs_human", "new", "in doubt", ("dpl_2", NEW)),
+        ("killed by a second signal", "new", "in doubt", ("dpl_2", NEW)),
+        ("rollback", "old", "old", ("dpl_1", OLD)),
+        ("rollback of nothing", "unchanged", "unchanged", (None, None)),
+        ("rollback that sticks", "in doubt", "old", (None, None)),
+    ],
+)
+def test_what_is_live(run: str, code: str, schema: str, serves: tuple[str | None, str | None]) -> None:
+    """New where it arrived and nobody touched it, old where it was put back and looked at; else it is not claimed."""
+    live = report.fold(RUNS[run])["live"]
+    assert (live["code"], live["schema"], (live["deployment"], live["sha"])) == (code, schema, serves)

@@ -1,0 +1,248 @@
+"""The report as a page: whole for every way in which a run can end, harmless whatever others have written into it."""
+
+import re
+import subprocess
+import sys
+from base64 import b64encode
+from collections.abc import Iterator
+from hashlib import sha256
+from html.parser import HTMLParser
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from steps.support.console import page, report
+from steps.support.printable import printable_lines
+from tests.console.runs import RUNS, Event
+
+ROOT = Path(__file__).parents[2]
+HOSTILE = [
+    "<script>window.ran = 1</script>",
+    '"><img src=x onerror="window.ran = 1">',
+    "'--></title></style></svg><iframe src=https://example.com>",
+    "{{ 7 * 7 }}{% raw %}{# no #}",
+    "&lt;b&gt; &amp; &#x3C;",
+    "right\u202eto left \u2066 and \u200b",
+    "\x1b[31mred\x1b[0m \x00 \x07 \ud800",
+    "line\nline\r\nline\u2028line",
+    "x" * 1_000_000,
+]
+NAMES = {"event", "step", "at", "name", "begins", "mode", "order", "run", "of"}  # what the tool itself says
+IN_OTHER_WORDS = {
+    "order", "started_at", "starts", "build", "code", "schema", "mode", "dry_run", "status", "lossless", "auto_assign",
+    "median_seconds", "max_seconds", "first_failure", "last_failure",
+}  # fmt: skip
+
+
+class Parsed(HTMLParser):
+    """A page's elements in order, with their attributes, and its text."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.texts: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Keep an element."""
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        """Keep a text."""
+        self.texts.append(data)
+
+    def of(self, tag: str, **attributes: str) -> list[dict[str, str | None]]:
+        """Give the attributes of all elements of that name which have at least these."""
+        return [held for name, held in self.elements if name == tag and attributes.items() <= held.items()]
+
+    @property
+    def text(self) -> str:
+        """Give all of the text."""
+        return "".join(self.texts)
+
+
+def rendered(events: list[Event]) -> str:
+    """Make the page of a run from its events."""
+    return page.html(report.fold(events), events)
+
+
+def poisoned(value: Any, text: str, key: str = "") -> Any:
+    """Have every text of others, anywhere in it, be this one; names and times that the tool gives stay."""
+    if isinstance(value, dict):
+        return {name: poisoned(each, text, name) for name, each in value.items()}
+    if isinstance(value, list):
+        return [poisoned(each, text, key) for each in value]
+    return text if isinstance(value, str) and key not in NAMES else value
+
+
+def leaves(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
+    """Give each plain value in it, with the name it has."""
+    if isinstance(value, dict):
+        for name, each in value.items():
+            yield from leaves(each, name)
+    elif isinstance(value, list):
+        for each in value:
+            yield from leaves(each, key)
+    else:
+        yield key, value
+
+
+@pytest.mark.parametrize("events", RUNS.values(), ids=RUNS)
+def test_every_ending_has_its_page(events: list[Event]) -> None:
+    """However a run ended: verdict and exit code, what is live, put back and left, the next action and the runbook."""
+    told, parsed = report.fold(events), Parsed(rendered(events))
+    text = " ".join(parsed.text.split())
+    assert f"{told['verdict']} - run {told['run_id']}" in text
+    assert f"exit code {told['exit_code']}" in text
+    labels = ("Live at the end", "Put back", "Remains", "Downtime", "Time used", "Next action", "Runbook")
+    places = [text.index(label) for label in labels]
+    assert places == sorted(places)
+    for said in (told["next_action"], told["runbook"], *told["remains"], *told["warnings"]):
+        assert said in text
+    assert not re.search(r"\bNone\b(?!:|\.)|Undefined|nan", text)
+
+
+def test_every_fact_of_the_report_is_told() -> None:
+    """Whatever text and number a report holds stands on the page."""
+    events = RUNS["rolled_back on purpose"]
+    told, text = report.fold(events), " ".join(" ".join(Parsed(rendered(events)).texts).split())
+    facts = [(key, value) for key, value in leaves(told) if key not in IN_OTHER_WORDS and value not in (None, "")]
+    assert len(facts) > 150
+    assert [(key, value) for key, value in facts if not _stands(value, text)] == []
+
+
+def _stands(value: Any, text: str) -> bool:
+    words = value if isinstance(value, str) else page.exact(value)
+    return re.search(rf"(?<![\w.]){re.escape(words)}(?![\w])", text) is not None
+
+
+@pytest.mark.parametrize("text", HOSTILE, ids=lambda text: ascii(text[:20]))
+def test_what_others_have_written_stays_text(text: str) -> None:
+    """Commit messages, error bodies, names of tables: none of them makes an element or an attribute of its own."""
+    events = RUNS["needs_human"]
+    parsed, plain = Parsed(rendered(poisoned(events, text))), Parsed(rendered(poisoned(events, "plain")))
+    assert [tag for tag, _ in parsed.elements] == [tag for tag, _ in plain.elements]
+    assert [held.keys() for _, held in parsed.elements] == [held.keys() for _, held in plain.elements]
+    assert printable_lines(text)[:300] in parsed.text
+    assert all(char.isprintable() or char == "\n" for char in parsed.text)
+    assert len(parsed.text) < 2_000_000
+
+
+def test_a_megabyte_is_cut_and_says_so() -> None:
+    """Text without end shows its beginning, and how much more there is."""
+    events = poisoned(RUNS["refused without a plan"], "y" * 1_000_000)
+    assert "y... (990,000 more characters)" in Parsed(rendered(events)).text
+
+
+@pytest.mark.parametrize("events", RUNS.values(), ids=RUNS)
+def test_it_needs_nothing_and_runs_nothing(events: list[Event]) -> None:
+    """The policy allows the one style and nothing else; no script, no style of an element, no address of anything."""
+    text = rendered(events)
+    parsed = Parsed(text)
+    (style,) = re.findall(r"<style>(.*?)</style>", text, re.DOTALL)
+    (policy,) = parsed.of("meta", **{"http-equiv": "Content-Security-Policy"})
+    digest = b64encode(sha256(style.encode()).digest()).decode()
+    assert policy["content"] == f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+    assert {tag for tag, _ in parsed.elements}.isdisjoint({"script", "link", "img", "iframe", "object", "form", "base"})
+    names = {name for _, held in parsed.elements for name in held}
+    assert not [name for name in names if name in {"style", "src", "srcset"} or name.startswith("on")]
+    assert [held["href"] for _, held in parsed.elements if "href" in held] == ["#main"]
+    assert not re.search(r"url\(|@import", style)
+
+
+def test_the_drawing_has_the_numbers_of_the_report() -> None:
+    """Each bar, limit, reserve and outage is drawn where, and as wide as, its seconds in the report say."""
+    events = RUNS["rolled_back"]
+    told, parsed = report.fold(events), Parsed(rendered(events))
+    rows = [*told["steps"], *told["undo"]]
+    drawn = [
+        held for name, held in parsed.elements if name == "rect" and str(held["class"]).split()[0] in ("forward", "back") and "%" in str(held["x"])
+    ]  # fmt: skip
+    assert _spans(drawn) == _percents(*((row["began_seconds"], row["seconds"]) for row in rows))
+    limits = [held for held in parsed.of("rect", **{"class": "limit"}) if "%" in str(held["x"])]
+    assert _spans(limits) == _percents(*((row["began_seconds"], row["limit_seconds"]) for row in rows))
+    reserve = [held for held in parsed.of("rect", **{"class": "reserve"}) if "%" in str(held["x"])]
+    assert _spans(reserve) == _percents((90, 30))
+    assert _spans(parsed.of("rect", **{"class": "down refused"})) == _percents((66.5, 1.5), (69.0, 0.4))
+
+
+def _spans(drawn: list[dict[str, str | None]]) -> list[tuple[float, float]]:
+    return [(float(str(held["x"])[:-1]), float(str(held["width"])[:-1])) for held in drawn]
+
+
+def _percents(*spans: tuple[float, float]) -> list[tuple[float, float]]:
+    return [(round(at / 1.2, 3), round(max(0.4, seconds / 1.2), 3)) for at, seconds in spans]
+
+
+def test_the_table_beside_the_drawing_has_the_same_numbers() -> None:
+    """Whoever does not see the drawing reads from, to, took and limit of each bar, and of what never began that it did not."""
+    events = RUNS["needs_human"]
+    table = rendered(events).split('<table class="times">')[1].split("</table>")[0]
+    rows = [re.findall(r"<t[hd][^>]*>([^<]*)</t[hd]>", row) for row in table.split("<tr>")[2:]]
+    assert rows[0] == ["budget", "0", "120", "", "120", "reserve from 90"]
+    assert ["vercel_deployment", "0.5", "62.75", "62.25", "75", "done"] in rows
+    assert ["undo turso_migration", "71", "72", "1", "10", "failed"] in rows
+    assert ["undo git_push", "", "", "", "", "not tried"] in rows
+
+
+def test_the_journal_is_there_without_what_was_seen() -> None:
+    """Each event is a row with its second, cut where it is long; the schemas that steps saw are left out."""
+    events = [*RUNS["rolled_back"], {**RUNS["unlocked"][-1], "text": "z" * 400}]
+    events[4] = {**events[4], "saw": {"git_push": {"schema": "CREATE TABLE secret_shape"}}}
+    text = rendered(events).split("<details>")[1]
+    assert text.count("<tr>") == len(events) + 1
+    assert f"{'z' * 300}... (100 more characters)" in text
+    assert "secret_shape" not in text
+    assert '<td class="number">70.500</td><td>turned_back</td>' in text
+
+
+def test_it_has_an_outline() -> None:
+    """One first heading, no level left out, every table's heads say what they are heads of, every drawing is described."""
+    parsed = Parsed(rendered(RUNS["rolled_back"]))
+    levels = [int(tag[1]) for tag, _ in parsed.elements if re.fullmatch(r"h\d", tag)]
+    assert (levels[0], levels.count(1)) == (1, 1)
+    assert max(after - before for before, after in pairwise(levels)) == 1
+    assert all(held.get("scope") in ("row", "col") for held in parsed.of("th"))
+    (drawing,) = parsed.of("svg", role="img")
+    named = str(drawing["aria-labelledby"]).split()
+    assert [held["id"] for tag, held in parsed.elements if tag in ("title", "desc") and "id" in held] == named
+    assert parsed.of("html", lang="en")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(
+    ("front", "behind", "least"),
+    [
+        *((front, behind, 4.5) for front in ("ink", "quiet") for behind in ("paper", "raised", "budget")),
+        ("ink", "reserve", 4.5),
+        ("link", "paper", 4.5),
+        *((front, "raised", 4.5) for front in ("good", "warn", "bad")),
+        ("bad", "paper", 4.5),
+        *((front, behind, 3.0) for front in ("forward", "back", "bad", "quiet") for behind in ("budget", "reserve")),
+    ],
+)
+def test_whatever_is_read_stands_out(scheme: str, front: str, behind: str, least: float) -> None:
+    """Text and bars have the contrast that WCAG 2 asks for at level AA, light and dark."""
+    text = (ROOT / "steps/support/console/page.css").read_text()
+    light, dark = (dict(re.findall(r"--(\w+): (#\w{6})", part)) for part in text.split("prefers-color-scheme: dark"))
+    colours = light if scheme == "light" else dark
+    assert _contrast(colours[front], colours[behind]) >= least
+
+
+def _contrast(one: str, other: str) -> float:
+    low, high = sorted(_luminance(each) for each in (one, other))
+    return (high + 0.05) / (low + 0.05)
+
+
+def _luminance(colour: str) -> float:
+    parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def test_a_release_starts_without_a_template_engine() -> None:
+    """What only the page needs is not imported before a run has ended."""
+    code = "import orchestrate, sys; sys.exit(int('jinja2' in sys.modules))"
+    assert subprocess.run([sys.executable, "-c", code], check=False, cwd=ROOT).returncode == 0
