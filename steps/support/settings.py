@@ -181,6 +181,7 @@ class Secrets(BaseSettings):
     site_auth_token: SecretStr | None = None
     vercel_team_id: str | None = None
     vercel_automation_bypass_secret: SecretStr | None = None
+    notify_urls: SecretStr | None = None  # addresses of apprise, divided by white space or commas
 
     def values(self) -> list[str]:
         """Give every secret's text, for the redactor and for nothing else."""
