@@ -10,7 +10,7 @@ import json
 import sys
 from argparse import ArgumentParser
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -35,41 +35,61 @@ CLIENTS = {"deploy": "as `vercel deploy` pauses", "inspect": "as `vercel inspect
 class Unavoidable:
     """What a release waits for whoever carries it through, in seconds.
 
-    `build`: from push to READY; `alias`: from there to live; `sql`: change and checks, as the rehearsal found them;
+    `build`: from push to READY; `alias`: from there to live; `change` and `checks`: their SQL, as the rehearsal found it;
     `health`: the answers that the plan asks the site for.
     """
 
     build: float
     alias: float
-    sql: float
+    change: float
+    checks: float
     health: float
 
     @property
     def seconds(self) -> float:
         """All of it."""
-        return self.build + self.alias + self.sql + self.health
+        return self.build + self.alias + self.change + self.checks + self.health
+
+    @property
+    def by_step(self) -> dict[str, float]:
+        """What each step cannot avoid."""
+        return {
+            "vercel_deployment": self.build + self.alias,
+            "turso_migration": self.change,
+            "verification_query": self.checks,
+            "health_checks": self.health,
+        }
 
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """One release, in seconds: looks before the clock, the tool on the clock, each script, and the unavoidable."""
+    """One release, in seconds: looks before the clock, the tool on the clock, each script, and the unavoidable.
+
+    `parts`: what is the tool's own of each step, by its name; what is left of `tool` is between the steps.
+    """
 
     looks: float
     tool: float
     scripts: Mapping[str, float]
     unavoidable: Unavoidable
+    parts: Mapping[str, float]
 
 
 def unavoidable(created: int, ended: int, aliased: int, report: Mapping[str, Any]) -> Unavoidable:
     """Take the waiting apart: the platform's three moments, in milliseconds, and the report of the run."""
     beats, phases = report["rehearsal"]["seconds"], report["downtime"]["latency"]
     answer = next(phase["median_seconds"] for phase in (phases["after"], phases["during"], phases["before"]) if phase)
-    sql = beats["migrate"] + beats["verify"]
-    return Unavoidable((ended - created) / 1000, (aliased - ended) / 1000, sql, IN_A_ROW * answer)
+    build, alias = (ended - created) / 1000, (aliased - ended) / 1000
+    return Unavoidable(build, alias, beats["migrate"], beats["verify"], IN_A_ROW * answer)
 
 
-async def by_tool(database: Path, build: float) -> tuple[float, float, Unavoidable]:
-    """Release by the tool; gives the seconds of its looks, those on its clock, and what of them is unavoidable."""
+def parts(report: Mapping[str, Any], waited: Unavoidable) -> dict[str, float]:
+    """Give what is the tool's own of each step."""
+    return {step["name"]: step["seconds"] - waited.by_step.get(step["name"], 0.0) for step in report["steps"]}
+
+
+async def by_tool(database: Path, build: float) -> Figures:
+    """Release by the tool."""
     async with production(database, build_seconds=build) as trial:
         ending = await trial.release()
         assert ending.code == 0, ending.said or ending.report["cause"]
@@ -78,7 +98,7 @@ async def by_tool(database: Path, build: float) -> tuple[float, float, Unavoidab
         assert ours.aliased
         waited = unavoidable(ours.created, ours.ended, ours.aliased, ending.report)
         looks, clock = between(ending.events, "opened", "planned"), between(ending.events, "started", "arrived")
-        return looks, clock, waited
+        return Figures(looks, clock, {}, waited, parts(ending.report, waited))
 
 
 async def by_script(database: Path, build: float, client: str, change: DatabaseChange) -> float:
@@ -115,9 +135,8 @@ def _body(path: Path, requests: Sequence[Any]) -> str:
 
 async def measured(database: Path, build: float, change: DatabaseChange) -> Figures:
     """Release once by each."""
-    looks, tool, waited = await by_tool(database, build)
-    scripts = {client: await by_script(database, build, client, change) for client in CLIENTS}
-    return Figures(looks, tool, scripts, waited)
+    tool = await by_tool(database, build)
+    return replace(tool, scripts={client: await by_script(database, build, client, change) for client in CLIENTS})
 
 
 def rows(figures: Sequence[Figures]) -> list[str]:
@@ -135,7 +154,12 @@ def rows(figures: Sequence[Figures]) -> list[str]:
     looks = row(
         "before the clock: all looks, with the proof on a copy", Spread([each.looks for each in figures]).seconds
     )
-    return [first, *(_beside(figures, client, own) for client in CLIENTS), looks]
+    return [first, _apart(figures), *(_beside(figures, client, own) for client in CLIENTS), looks]
+
+
+def _apart(figures: Sequence[Figures]) -> str:
+    medians = {step: Spread([each.parts[step] for each in figures]).median for step in figures[0].parts}
+    return row("of it, by step", ", ".join(f"`{step}` {seconds:.2f} s" for step, seconds in medians.items()))
 
 
 def _beside(figures: Sequence[Figures], client: str, own: Spread) -> str:

@@ -13,7 +13,7 @@ from tests.bench.repeated import ALIAS_SECONDS, Spread, between, production, row
 
 MOST_SECONDS = 5.0  # from the failure to everything verified
 BUILD_SECONDS = 1.0
-LIMITS = "vercel_deployment = 6\nactivation = 4\nhealth_checks = 4"  # how soon a step is given up is not measured
+LIMITS = "vercel_deployment = 6\nactivation = 4\nturso_migration = 4\nverification_query = 4\nhealth_checks = 4"  # how soon a step is given up is not measured
 
 
 @dataclass(frozen=True, slots=True)

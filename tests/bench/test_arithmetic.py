@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.bench.overhead import unavoidable
+from tests.bench.overhead import parts, unavoidable
 from tests.bench.repeated import Spread, between, row
 from tests.bench.writers import held
 
@@ -14,8 +14,15 @@ def test_the_unavoidable_is_build_alias_sql_and_answers() -> None:
     """Nothing else counts: not the poll that came late, not the way back, and the site's answers as they are afterwards."""
     waited = unavoidable(1_000, 16_000, 16_500, REPORT)
     assert (waited.build, waited.alias, waited.health) == (15.0, 0.5, 0.06)
-    assert waited.sql == pytest.approx(0.015)
+    assert (waited.change, waited.checks) == (0.01, 0.005)
     assert waited.seconds == pytest.approx(15.575)
+
+
+def test_what_a_step_cannot_avoid_is_no_part_of_it() -> None:
+    """A step that waits for nobody is the tool's own altogether."""
+    steps = [{"name": "git_push", "seconds": 0.1}, {"name": "vercel_deployment", "seconds": 15.75}]
+    own = parts({"steps": steps}, unavoidable(1_000, 16_000, 16_500, REPORT))
+    assert own == {"git_push": 0.1, "vercel_deployment": 0.25}
 
 
 def test_a_site_that_was_not_asked_afterwards_answers_as_before() -> None:
