@@ -8,7 +8,7 @@ from functools import partial
 from itertools import count
 from typing import Any
 
-from steps.support.build import ENDED
+from steps.support.build import ENDED, POLL
 from steps.support.engine.step import Done, Failed, Refused
 from steps.support.gateways.vercel import Vercel
 from steps.support.looking import looked
@@ -17,7 +17,6 @@ from steps.support.retry import bring_about, insist, pauses
 from steps.support.stage import Stage
 from steps.support.waiting import waiting_for
 
-POLL = 1.0  # seconds between two looks at the alias, which may be read 300 times in ten minutes
 MOVES = 6.0  # seconds that a promotion under way is waited for before it is put back
 LOOKS = 7  # at the alias, four seconds of them at first, for each one at what may keep it from moving
 PINNED = "the project is pinned: nothing goes live by itself until auto-assign is on again"

@@ -76,7 +76,7 @@ def started(opened: Event, event: Event) -> Message:
     """Tell of a clock that has started."""
     doing = "release to" if opened["mode"] == "prod" else f"{opened['mode']} of {opened['of']} in"
     body = f"run {opened['run']}: {doing} {opened['target']}, within {event['total']:g} s"
-    return Message(f"STARTED: {opened['change']['name']}", printable(body), "info")
+    return Message(printable(f"STARTED: {opened['change']['name']}"), printable(body), "info")
 
 
 def ended(opened: Event, event: Event) -> Message:
@@ -92,7 +92,7 @@ def ended(opened: Event, event: Event) -> Message:
     }
     body = " | ".join(f"{name}{_cut(str(said))}" for name, said in told.items() if said)
     kind = "success" if (mode, verdict) == ("rollback", "rolled_back") else URGENCY.get(verdict, "success")
-    return Message(f"{words.partition(':')[0]}: {opened['change']['name']}", body, kind)
+    return Message(printable(f"{words.partition(':')[0]}: {opened['change']['name']}"), body, kind)
 
 
 def _cut(text: str) -> str:
