@@ -20,6 +20,7 @@ from steps.support.stage import Stage
 from steps.support.switch import Production
 
 TAKEN_UP = 3.0  # seconds in which the platform takes up a pushed commit
+SOON = 0.5  # seconds between two looks at a build that goes live by itself: half as often as the platform's own client
 GOES_LIVE = 3.0  # seconds in which a built deployment goes live by itself
 BUILDS = 10  # recent builds whose times are looked at
 ALL_AT_ONCE = "Finish or abort it on the platform: a rollback would not reach whom it serves."
@@ -83,7 +84,7 @@ class VercelDeployment(Change[Seen]):
     async def act(self, stage: Stage, seen: Seen) -> Done:
         """Find the deployment of our commit, and wait until it is built and, with auto-assign on, live."""
         found = await build.ours(stage.vercel, seen.sha)
-        await build.built(stage.vercel, found.id)
+        await build.built(stage.vercel, found.id, every=SOON if seen.production.auto_assign else build.POLL)
         if seen.production.auto_assign:
             await switch.live(stage.vercel, found.id, seen.production)
             return Done(f"{found.id} is live", switch.facts(seen, found.id))

@@ -81,3 +81,31 @@ def test_a_secret_that_is_cut_off_is_masked(cut: int) -> None:
 def test_words_that_begin_like_a_secret_are_left() -> None:
     """A sentence is not masked because a secret happens to begin with one of its words."""
     assert Redactor(["production-2024-secret"]).text("production is ready") == "production is ready"
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [
+        "tgram://123456789:AAbbCCdd99/@channel",
+        "123456789",
+        "AAbbCCdd99",
+        "slack://T1JJ3T3L2/A1BRTD4JD/#alerts",
+        "https://elsewhere.example/A1BRTD4JD",
+        "pa@ss",
+        "pa%40ss",
+        "{'-token': 'xoxb99zz'}",
+    ],
+)
+def test_what_is_secret_of_an_address_is_masked_by_itself(shown: str) -> None:
+    """A token may stand anywhere in an address: whole, and in its parts, none of the list is shown."""
+    urls = "tgram://123456789:AAbbCCdd99/@channel, slack://T1JJ3T3L2/A1BRTD4JD/#alerts\njsons://me:pa%40ss@hook.example.org:8443/in?-token=xoxb99zz"
+    secrets = {"123456789", "AAbbCCdd99", "T1JJ3T3L2", "A1BRTD4JD", "pa@ss", "pa%40ss", "xoxb99zz"}
+    assert not any(secret in Redactor([urls]).text(shown) for secret in secrets)
+
+
+@pytest.mark.parametrize(
+    "shown", ["hook.example.org:8443", "https://hook.example.org", "alerts", "json", "127.0.0.1:8080"]
+)
+def test_what_is_not_secret_of_an_address_is_shown(shown: str) -> None:
+    """A host's name and plain words are those of other things, too."""
+    assert Redactor(["json://hook.example.org:8443/alerts json://127.0.0.1:8080"]).text(shown) == shown

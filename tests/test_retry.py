@@ -150,3 +150,30 @@ def test_a_refusal_ends_it() -> None:
 
     with pytest.raises(Rejected):
         run(bring_about(_never, send))
+
+
+def test_what_was_just_set_off_is_looked_at_sooner_at_first() -> None:
+    """A move of a moment is known in a moment; one that takes long is not asked after more often than agreed."""
+    looks: list[float] = []
+
+    async def is_so() -> bool:
+        looks.append(asyncio.get_running_loop().time())
+        return len(looks) == 7
+
+    async def timed() -> list[float]:
+        await bring_about(is_so, _says(None), every=1.0)  # type: ignore[arg-type]
+        return [round(look - looks[0], 3) for look in looks]
+
+    assert run(timed()) == [0.0, 0.0, 0.25, 0.5, 1.0, 2.0, 3.0]
+
+
+def test_a_write_whose_answer_was_lost_is_not_hurried() -> None:
+    """Where it may yet land, the next look comes after the whole pause: sent sooner, it might be sent twice."""
+    looks: list[float] = []
+
+    async def is_so() -> bool:
+        looks.append(asyncio.get_running_loop().time())
+        return len(looks) == 2
+
+    run(bring_about(is_so, _says(LOST), every=1.0))  # type: ignore[arg-type]
+    assert looks[1] - looks[0] >= 1.0

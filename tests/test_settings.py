@@ -187,3 +187,14 @@ def test_a_key_that_cannot_be_sent_is_told_and_not_shown(
     text = str(caught.value)
     assert all(f"{name}: it holds characters" in text for name in ("VERCEL_TOKEN", "CRON_SECRET", "MY_KEY"))
     assert value not in text
+
+
+def test_whom_to_notify_is_a_secret_of_several_lines_that_refuses_nothing(tmp_path: Path) -> None:
+    """Addresses stand in the .env file, a line each; what is wrong with one is no mistake of the settings, and none shows."""
+    (tmp_path / ".env").write_text('NOTIFY_URLS="json://me:s3cret@hook.example\nnönsense"\n')
+    with pytest.raises(Misconfigured) as caught:
+        for_production(load(_config(tmp_path, "")))
+    assert "NOTIFY_URLS" not in str(caught.value)
+    loaded = load(_config(tmp_path, ""))
+    assert loaded.secrets.values() == ["json://me:s3cret@hook.example\nnönsense"]
+    assert "s3cret" not in repr(loaded) + str(loaded.model_dump())

@@ -47,12 +47,12 @@ async def _appearing(vercel: Vercel, sha: str) -> Deployment:
     return found[0]
 
 
-async def built(vercel: Vercel, identifier: str) -> Deployment:
-    """Wait until a build is READY. Raises Failed on any other end, in its own words."""
+async def built(vercel: Vercel, identifier: str, every: float = POLL) -> Deployment:
+    """Wait until a build is READY, looking every so many seconds. Raises Failed on any other end, in its own words."""
     waiting_for(f"the state of {identifier}")
-    while (now := await insist(lambda: vercel.deployment(identifier), every=POLL)).state in WORKING:
+    while (now := await insist(lambda: vercel.deployment(identifier), every=every)).state in WORKING:
         waiting_for(f"{identifier} is {now.state}{', behind other builds' if now.is_queued else ''}")
-        await asyncio.sleep(POLL)
+        await asyncio.sleep(every)
     if now.state != "READY":
         raise Failed("building", identifier, *await _ended(vercel, now))
     return now

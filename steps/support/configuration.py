@@ -24,6 +24,7 @@ from steps.support.settings import HealthSettings, Secrets, Settings, TursoSetti
 from steps.support.standin import sqld
 
 PROJECT = Path(__file__).parents[2]
+LIST = "notify_urls"  # the one secret that may have several lines; what is wrong with it fails nothing
 
 
 class Misconfigured(Problem):
@@ -98,7 +99,7 @@ def _not_addresses(settings: Settings) -> Iterator[str]:
         yield "turso.url: it must begin with libsql://, https://, http:// or file:"
     for name, secret in settings.secrets:
         value = secret.get_secret_value() if isinstance(secret, SecretStr) else ""
-        if not (value.isascii() and value.isprintable()):
+        if name != LIST and not (value.isascii() and value.isprintable()):
             yield f"{name.upper()}: it holds characters that no token has; copy it once more"
 
 

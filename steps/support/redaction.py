@@ -5,7 +5,7 @@ import re
 from base64 import b64encode
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
-from urllib.parse import quote, quote_plus
+from urllib.parse import quote, quote_plus, unquote
 
 MASK = "***"
 _PATTERNS = (
@@ -16,6 +16,7 @@ _PATTERNS = (
     re.compile(r"(?<=[Tt]oken=)[^\s&\"';,]+"),
 )
 _SHORTEST = 4  # characters; masking anything shorter would mask half of every sentence
+_TOKEN, _LONG = 8, 20  # characters of a part of an address: a token where it has a digit or both cases, or anyway
 _TELLING = 12  # characters, and half of it: so much of a secret is masked where a message cut off the rest
 
 
@@ -23,10 +24,13 @@ class Redactor:
     """Takes known secrets, and what looks like one, out of any text or structure of texts."""
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
-        worth = [secret for secret in secrets if len(secret) >= _SHORTEST]
+        worth = [part for secret in secrets for part in (secret, *_parts(secret)) if len(part) >= _SHORTEST]
         known = {form for secret in worth for form in _forms(secret)}
         self._known = sorted(known, key=len, reverse=True)  # a secret that contains another goes first
-        self._long = sorted((form for form in known if len(form) > _TELLING), key=len, reverse=True)
+        whole = {
+            form for secret in worth if "://" not in secret for form in _forms(secret)
+        }  # half of an address is none
+        self._long = sorted((form for form in whole if len(form) > _TELLING), key=len, reverse=True)
 
     def text(self, text: str) -> str:
         """Give the text with every secret masked."""
@@ -47,6 +51,28 @@ class Redactor:
         if isinstance(value, (list, tuple)):
             return [self(item) for item in value]
         return value
+
+
+def addresses(text: str) -> list[str]:
+    """Give the addresses of a list: divided by white space, or by a comma before the next scheme."""
+    return [each.strip(",") for each in re.split(r"\s+|,+(?=[\w+.-]+://)", text) if each.strip(",")]
+
+
+def _parts(secret: str) -> Iterator[str]:
+    """Give what of a secret that is a list of addresses is one by itself: each, its password, and tokens in it."""
+    for address in addresses(secret):
+        _, is_address, rest = address.partition("://")
+        if not is_address:
+            continue
+        user, _, host = re.split(r"[/?#]", rest, maxsplit=1)[0].rpartition("@")
+        names = {host, host.partition(":")[0]} if "." in host or host.startswith("localhost") else set()
+        pieces = {user.partition(":")[2], *filter(_is_token, {*re.split(r"[/?&=#:@,]+", rest)} - names)}
+        yield from {address, *pieces, *map(unquote, pieces)}
+
+
+def _is_token(piece: str) -> bool:
+    is_mixed = any(map(str.isdigit, piece)) or piece not in (piece.lower(), piece.upper())
+    return len(piece) >= _TOKEN and (is_mixed or len(piece) >= _LONG)
 
 
 def _forms(secret: str) -> Iterator[str]:

@@ -2,9 +2,10 @@
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 from functools import partial
+from itertools import chain, repeat
 from typing import TypeVar
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type
@@ -18,6 +19,7 @@ AGAIN = (NotSent, Unknown)
 PATIENCE = 5.0  # seconds
 LATE = 2.0  # seconds in which a request that was cut off may still take effect
 AGAIN_LATE = 0.25  # seconds between two looks at whether it did
+AT_FIRST = (0.25, 0.25, 0.5)  # seconds between the first looks at what was just set off: much of it takes a moment
 
 
 async def insist(
@@ -52,6 +54,11 @@ async def insist(
     if heard and waited_for() == heard:
         waiting_for("")
     return answer
+
+
+def pauses(every: float) -> Iterator[float]:
+    """Give the seconds between looks at what was just set off: short ones first, then always as many as these."""
+    return chain((min(pause, every) for pause in AT_FIRST), repeat(every))
 
 
 def _asked_to_wait(state: RetryCallState) -> float:
@@ -89,12 +96,15 @@ async def bring_about(
     """Have the world become as wanted: look, send where it is not, and look on until it is.
 
     What was taken is not sent again. Where it was not, or where the answer was lost, the world is looked at before it
-    is sent once more. `patience`: seconds after which an answer counts as lost. Ends when it is so, with Rejected, with
-    a pause that does not fit, or with the caller's scope.
+    is sent once more. `every`: seconds between looks; the first after it was taken come sooner. `patience`: seconds
+    after which an answer counts as lost. Ends when it is so, with Rejected, with a pause that does not fit, or with the
+    caller's scope.
     """
-    taken = False
+    taken, waits = False, pauses(every)
     while not await insist(is_so, every=every):
-        if taken or not (taken := await _taken(partial(_within, patience, send))):
+        if taken:
+            await asyncio.sleep(next(waits))
+        elif not (taken := await _taken(partial(_within, patience, send))):
             await asyncio.sleep(every)
 
 

@@ -195,6 +195,7 @@ class Secrets(BaseSettings):
     vercel_automation_bypass_secret: SecretStr | None = Field(
         None, description="opens protected deployments that wait, staged, to the checks"
     )
+    notify_urls: SecretStr | None = Field(None, description="addresses of apprise that are told of start and end")
 
     def values(self) -> list[str]:
         """Give every secret's text, for the redactor and for nothing else."""

@@ -13,12 +13,12 @@ from steps.support.engine.step import Done, Failed, Refused
 from steps.support.gateways.vercel import Vercel
 from steps.support.looking import looked
 from steps.support.problem import Problem
-from steps.support.retry import bring_about, insist, settled
+from steps.support.retry import bring_about, insist, pauses, settled
 from steps.support.stage import Stage
 from steps.support.waiting import waiting_for
 
 MOVES = 6.0  # seconds that a promotion under way is waited for before it is put back
-LOOKS = 5  # at the alias, for each one at what may keep it from moving
+LOOKS = 7  # at the alias, four seconds of them at first, for each one at what may keep it from moving
 PINNED = "the project is pinned: nothing goes live by itself until auto-assign is on again"
 FOREIGN = "Somebody deployed meanwhile: settle with them what is to be live."
 
@@ -74,10 +74,10 @@ def facts(seen: Seen, identifier: str) -> dict[str, object]:
 
 
 async def live(vercel: Vercel, identifier: str, before: Production, every: float = POLL) -> None:
-    """Wait until a deployment is live, looking every so many seconds. Raises Failed when it will not be."""
-    is_live = _arrival(vercel, identifier, before)
+    """Wait until a deployment is live, looking every so many seconds, and sooner at first. Raises Failed if never."""
+    is_live, waits = _arrival(vercel, identifier, before), pauses(every)
     while not await insist(is_live, every=every):
-        await asyncio.sleep(every)
+        await asyncio.sleep(next(waits))
 
 
 async def promoted(vercel: Vercel, identifier: str, before: Production) -> None:

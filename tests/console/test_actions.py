@@ -76,7 +76,7 @@ def test_the_summary_is_a_page_of_its_own() -> None:
     told = summary(_report())
     for part in (
         "ROLLED BACK",
-        "as before",
+        "the one of before, dpl&#95;1 of aaaaaaaa",
         "it failed: 50 %",
         "Mend it.",
         "| git&#95;push | done | 1.0 s | pushed |",

@@ -16,6 +16,7 @@ from typing import Any, Literal
 from steps.support.configuration import secret_values, target
 from steps.support.console import report
 from steps.support.console.actions import summary
+from steps.support.console.notify import Notifier
 from steps.support.console.screen import IN_ACTIONS, screen
 from steps.support.engine.budget import PREFLIGHT, Budget, Window
 from steps.support.engine.forecast import Forecast
@@ -24,7 +25,7 @@ from steps.support.engine.signals import Interrupts
 from steps.support.engine.step import Change, Refused, Step
 from steps.support.gateways.site import Request
 from steps.support.printable import printable_lines
-from steps.support.redaction import Redactor
+from steps.support.redaction import Redactor, addresses
 from steps.support.release import Release
 from steps.support.settings import Settings
 
@@ -96,8 +97,11 @@ async def session(
     interrupts = Interrupts(lambda name: journal.note("signal", name=name))
     budget = _budget(settings)
     ask = partial(_ask, journal) if mode != "dry-run" and not options.yes and sys.stdin.isatty() else _nothing
-    with screen(sys.stdout, os.environ, as_json=options.json) as shown, closing(journal), interrupts.installed():
-        journal.listen(shown)
+    notifier = Notifier(_addresses(mode, settings, options))
+    shown = screen(sys.stdout, os.environ, as_json=options.json)
+    with shown as listener, interrupts.installed(), closing(notifier), closing(journal):
+        journal.listen(listener)
+        journal.listen(notifier)
         journal.note("opened", mode=mode, dry_run=options.dry_run, **told, **_agreed(release, settings))
         try:
             yield Run(release.run, journal, budget, interrupts, release.probe, ask, folder)
@@ -128,6 +132,12 @@ def _journal(run: str, folder: Path, redact: Redactor) -> Journal:
     except OSError as error:
         remedy = "Make it writable, or set `runs` to another folder."
         raise Refused("creating", str(folder), str(error), remedy) from None
+
+
+def _addresses(mode: str, settings: Settings, options: Namespace) -> list[str]:
+    """Give whom to notify: of what only looks or rehearses, nobody."""
+    secret = settings.secrets.notify_urls
+    return [] if secret is None or mode == "dry-run" or options.dry_run else addresses(secret.get_secret_value())
 
 
 def _budget(settings: Settings) -> Budget:

@@ -7,7 +7,7 @@ from pathlib import PurePath
 # Whatever may hold a key; the settings, too, may have one written into a header.
 WITHHELD = frozenset({
     "VERCEL_TOKEN", "VERCEL_AUTOMATION_BYPASS_SECRET", "TURSO_AUTH_TOKEN", "TURSO_DATABASE_URL", "CRON_SECRET",
-    "SITE_AUTH_TOKEN",
+    "SITE_AUTH_TOKEN", "NOTIFY_URLS",
 })  # fmt: skip
 _SETTINGS = "ORCHESTRATE_"
 

@@ -1,0 +1,191 @@
+"""Measure how long the migration holds writers back: uv run python -m tests.bench.writers [ROWS ...] [--times N].
+
+A writer inserts into a child table all the time, on the real server, while the shipped change is released by the tool;
+and, on the same database, while the seed's migration runs as it was run by hand: create, copy, drop, rename, one
+statement after the other.
+"""
+
+import asyncio
+import sqlite3
+import sys
+from argparse import ArgumentParser
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import aclosing, asynccontextmanager, closing, contextmanager, suppress
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+from shutil import copyfile
+from tempfile import TemporaryDirectory
+from time import monotonic
+
+import httpx
+
+from steps.support.gateways.database import Database, Statement, StatementFailed
+from steps.support.gateways.hrana_stream import Stream
+from steps.support.gateways.transport import connect
+from steps.support.problem import Problem
+from steps.support.sql_folder import split
+from steps.support.standin import sqld
+from steps.support.standin.trial import ROOT, Event
+from tests.bench.repeated import Spread, gaps, production, row, small_database
+
+BUILD_SECONDS = 1.0
+AROUND = 0.5  # seconds of writing before and after the seed's migration
+FIRST = 100_000_000  # the writer's ids, and the times of its readings, begin here: no other row has them
+SEED = ROOT / "tests" / "proof" / "seed_migrate.sql"
+READING = """INSERT INTO readings (id, system_id, inverter_time, received_time, solar_w, solar_inverter_w, shunt_w, load_w,
+  battery_w, grid_w, battery_soc, fault_code, fault_timestamp, generator_status, created_at)"""
+ONE = f"{READING} VALUES (?1, 1, ?1, ?1, 500, 500, 0, 300, 0, -200, 90.0, 0, 0, 0, ?1)"
+MANY = f"""{READING} WITH RECURSIVE n(i) AS (SELECT 10000000 UNION ALL SELECT i + 1 FROM n WHERE i < 9999999 + ?1)
+  SELECT i, 1, i, i, i % 3000, i % 3000, 0, 300, 0, -200, i % 101, 0, 0, 0, i FROM n"""
+COUNT = Statement("SELECT count(*) FROM readings")
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """How long a writer was held back, in seconds: at most, and beyond its usual pace in all.
+
+    `lost`: rows that are gone. `failed`: what the migration ended with, empty where it went through.
+    """
+
+    longest: float
+    beyond: float
+    lost: int
+    failed: str
+
+
+@dataclass
+class Writer:
+    """Inserts one row after the other; tries on where it is turned away."""
+
+    database: Database
+    moments: list[float] = field(default_factory=list)  # at which an insert was done
+
+    async def writing(self) -> None:
+        """Write on and on."""
+        for number in count(FIRST):
+            with suppress(Problem):
+                await self.database.query(Statement(ONE, (number,)))
+                self.moments.append(monotonic())
+
+
+def held(moments: Sequence[float], begun: float, done: float) -> tuple[float, float]:
+    """Give the longest pause of a writer while something ran, and what all of them took beyond the usual pause."""
+    pauses = gaps(moments)
+    usual = Spread(pauses).median
+    during = [pause for pause, after in zip(pauses, moments[1:], strict=True) if after > begun and after - pause < done]
+    return max(during), sum(max(0.0, pause - usual) for pause in during)
+
+
+@asynccontextmanager
+async def written(database: Database) -> AsyncIterator[Writer]:
+    """Have a writer at work meanwhile."""
+    writer = Writer(database)
+    working = asyncio.ensure_future(writer.writing())
+    try:
+        yield writer
+    finally:
+        working.cancel()
+        await asyncio.gather(working, return_exceptions=True)
+
+
+async def by_tool(file: Path) -> Held:
+    """Release the shipped change."""
+    times: dict[str, float] = {}
+
+    async def react(event: Event) -> None:
+        if event.get("step") == "turso_migration":
+            times[event["event"]] = monotonic()
+
+    async with production(file, build_seconds=BUILD_SECONDS) as trial:
+        before = (await trial.world.database.query(COUNT)).scalar
+        async with written(trial.world.database) as writer:
+            ending = await trial.release(react=react)
+        assert ending.code == 0, ending.report.get("cause") or ending.said
+        return await _held(trial.world.database, writer, before, times["begun"], times["done"], "")
+
+
+async def by_hand(file: Path) -> Held:
+    """Run the seed's migration."""
+    with TemporaryDirectory(prefix="bench-") as temporary:
+        place = Path(temporary) / "database" / sqld.PLACE
+        place.parent.mkdir(parents=True)
+        await asyncio.to_thread(copyfile, file, place)
+        async with (
+            sqld.serve(sqld.fetch(), Path(temporary) / "database") as url,
+            aclosing(connect(url, None)) as database,
+        ):
+            before = (await database.query(COUNT)).scalar
+            async with written(database) as writer:
+                await asyncio.sleep(AROUND)
+                begun = monotonic()
+                failed = await _seeded(url)
+                done = monotonic()
+                await asyncio.sleep(AROUND)
+            return await _held(database, writer, before, begun, done, failed)
+
+
+async def _held(database: Database, writer: Writer, before: object, begun: float, done: float, failed: str) -> Held:
+    left = (await database.query(COUNT)).scalar
+    lost = int(str(before)) + len(writer.moments) - int(str(left))
+    return Held(*held(writer.moments, begun, done), max(0, lost), failed)
+
+
+async def _seeded(url: str) -> str:
+    async with httpx.AsyncClient(timeout=None) as client:  # noqa: S113 - it takes what it takes
+        stream = Stream(client, url, None)
+        try:
+            for statement in split(SEED.read_text(encoding="utf-8"), SEED.name):
+                await stream.rows(statement)
+        except StatementFailed as failed:
+            return failed.code
+        await stream.close()
+    return ""
+
+
+@contextmanager
+def filled(sample: Path, rows: int) -> Iterator[Path]:
+    """Give a copy of the sample with so many child rows more."""
+    with TemporaryDirectory(prefix="bench-") as folder:
+        file = Path(copyfile(sample, Path(folder) / "filled.db"))
+        with closing(sqlite3.connect(file, isolation_level=None)) as database:
+            database.execute("PRAGMA synchronous = OFF")
+            database.execute(MANY, (rows,))
+        yield file
+
+
+def rows(children: int, tool: Sequence[Held], hand: Sequence[Held]) -> list[str]:
+    """Give the rows of the table for so many child rows."""
+    what = f"writers held back by the migration, {children:,} child rows: longest pause, and all beyond the usual"
+    return [
+        row(what, _told(tool), "writers"),
+        row("beside it: the seed's migration, statement by statement", _told(hand)),
+    ]
+
+
+def _told(several: Sequence[Held]) -> str:
+    longest, beyond = Spread([each.longest for each in several]), Spread([each.beyond for each in several])
+    failed = [each.failed for each in several if each.failed]
+    ended = f"; {len(failed)} of {len(several)} times ended with {failed[0]}" if failed else ""
+    lost = max(each.lost for each in several)
+    return f"{longest.milliseconds}; {beyond.milliseconds}; {lost:,} rows lost{ended}"
+
+
+async def main(words: Sequence[str]) -> int:
+    """Print the rows."""
+    parser = ArgumentParser(prog="python -m tests.bench.writers", description=__doc__)
+    parser.add_argument("rows", type=int, nargs="*", default=[10_000, 100_000, 1_000_000])
+    parser.add_argument("--times", type=int, default=3)
+    options = parser.parse_args(words)
+    with small_database() as sample:
+        for children in options.rows:
+            with filled(sample, children) as file:
+                tool = [await by_tool(file) for _ in range(options.times)]
+                hand = [await by_hand(file) for _ in range(options.times)]
+            sys.stdout.write("\n".join(rows(children, tool, hand)) + "\n")
+            sys.stdout.flush()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(asyncio.run(main(sys.argv[1:])))

@@ -1,0 +1,53 @@
+"""Notifications of whole runs: they tell of it, and change nothing of it, whatever becomes of them."""
+
+import asyncio
+import re
+import sys
+from asyncio.subprocess import PIPE
+
+import pytest
+
+from steps.support.console import notify
+from steps.support.standin.forked import TOOL
+from tests.console.receiver import hanging, receiving
+from tests.release.conftest import FAILING, Production
+
+pytestmark = pytest.mark.anyio
+
+TOKEN = "T0kenInAnAddress"  # noqa: S105 - it opens nothing
+
+
+async def test_people_elsewhere_are_told_and_the_run_is_as_without(production: Production) -> None:
+    """Start and end arrive; services that refuse, hang, or are none are one warning, and no file or line holds a token."""
+    with receiving() as (server, messages), receiving(500) as (refusing, _), hanging() as silent:
+        urls = f"json://{server}/{TOKEN} json://{refusing}, json://user:{TOKEN}@{silent} {TOKEN}"
+        production.settings["NOTIFY_URLS"] = urls
+        ending = await production.release(health=FAILING)
+    assert (ending.code, ending.report["verdict"]) == (1, "rolled_back"), ending.report
+    assert [each["title"] for each in messages] == ["STARTED: vendor-sites", "ROLLED BACK: vendor-sites"]
+    assert ending.report["cause"] in messages[1]["message"]
+    third = f"({notify.REFUSED}|{notify.SILENT})"
+    warned = f"warning: notifying, address 2 of 4: {notify.REFUSED}; 3 of 4: {third}; 4 of 4: {notify.UNKNOWN}\n"
+    assert re.fullmatch(warned, ending.said)
+    texts = [path.read_bytes() for path in (production.folder / "runs").rglob("*") if path.is_file()]
+    assert not any(TOKEN.encode() in text for text in (*texts, ending.said.encode(), str(ending.events).encode()))
+
+
+async def test_looking_notifies_nobody(production: Production) -> None:
+    """A dry run of production changes nothing, and is nobody's news."""
+    with receiving() as (server, messages):
+        production.settings["NOTIFY_URLS"] = f"json://{server}"
+        ending = await production.release("--dry-run")
+    assert (ending.code, messages) == (0, [])
+
+
+async def test_unconfigured_nothing_of_apprise_is_imported(production: Production) -> None:
+    """Who notifies nobody pays nothing for it: no module of it is loaded in a whole run."""
+    words = ("-X", "importtime", str(TOOL), "--prod", "--yes", "--config", str(production.configure()))
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, *words, stdout=PIPE, stderr=PIPE, env=production.environment, cwd=production.folder
+    )
+    _, imported = await process.communicate()
+    assert process.returncode == 0
+    assert b"steps.support.console.notify" in imported
+    assert b"apprise" not in imported
