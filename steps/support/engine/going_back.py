@@ -5,7 +5,7 @@ from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any
 
 from steps.support.engine.budget import Reserve
-from steps.support.engine.journal import Journal
+from steps.support.engine.journal import Journal, reason
 from steps.support.engine.step import Change, NeedsHuman
 from steps.support.stage import Stage
 
@@ -71,4 +71,4 @@ async def _remaining(stage: Stage, change: Change[Any], seen: Any, reserve: Rese
         async with reserve.scope(change):
             return await change.remains(stage, seen)
     except Exception as error:  # noqa: BLE001 - not to know is not to be restored
-        return f"{change.name}: not known whether it is put back ({error})"
+        return f"{change.name}: not known whether it is put back ({reason(error)['cause']})"
