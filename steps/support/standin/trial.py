@@ -11,6 +11,7 @@ from contextlib import AbstractAsyncContextManager, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from steps.support.gateways import migration
 from steps.support.gateways.database import Statement, Value
@@ -99,11 +100,10 @@ class AnyTrial(ABC):
         path = self.folder / "orchestrate.toml"
         top = top or f'repository = "{self.world.checkout}"'
         text = f'{top}\nsite = "{self.world.site_url}"\nsql = "{self.sql_folder}"\n'
-        path.write_text(
-            text
-            + "".join(f"[{name}]\n{lines}\n" for name, lines in tables.items() if name != "health")
-            + tables["health"]
-        )
+        named = "".join(f"[{name}]\n{lines}\n" for name, lines in tables.items() if name != "health")
+        written = path.with_suffix(f".{uuid4().hex}")
+        written.write_text(text + named + tables["health"])
+        written.replace(path)  # at once: another operator may be reading it
         return path
 
     @property
