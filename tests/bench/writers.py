@@ -1,7 +1,7 @@
 """Measure how long the migration holds writers back: uv run python -m tests.bench.writers [ROWS ...] [--times N].
 
 A writer inserts into a child table all the time, on the real server, while the shipped change is released by the tool;
-and, on the same database, while the seed's migration runs as it was run by hand: create, copy, drop, rename, one
+and, on the same database, while the plan as first written runs as it was run by hand: create, copy, drop, rename, one
 statement after the other.
 """
 
@@ -30,7 +30,7 @@ from steps.support.standin.trial import ROOT, Event
 from tests.bench.repeated import Spread, gaps, production, row, small_database
 
 BUILD_SECONDS = 1.0
-AROUND = 0.5  # seconds of writing before and after the seed's migration
+AROUND = 0.5  # seconds of writing before and after the plan as first written
 FIRST = 100_000_000  # the writer's ids, and the times of its readings, begin here: no other row has them
 SEED = ROOT / "tests" / "proof" / "seed_migrate.sql"
 READING = """INSERT INTO readings (id, system_id, inverter_time, received_time, solar_w, solar_inverter_w, shunt_w, load_w,
@@ -106,7 +106,7 @@ async def by_tool(file: Path) -> Held:
 
 
 async def by_hand(file: Path) -> Held:
-    """Run the seed's migration."""
+    """Run the plan as first written."""
     with TemporaryDirectory(prefix="bench-") as temporary:
         place = Path(temporary) / "database" / sqld.PLACE
         place.parent.mkdir(parents=True)
@@ -159,7 +159,7 @@ def rows(children: int, tool: Sequence[Held], hand: Sequence[Held]) -> list[str]
     what = f"writers held back by the migration, {children:,} child rows: longest pause, and all beyond the usual"
     return [
         row(what, _told(tool), "writers"),
-        row("beside it: the seed's migration, statement by statement", _told(hand)),
+        row("beside it: the change as first written, statement by statement", _told(hand)),
     ]
 
 

@@ -65,7 +65,7 @@ GUARD = """SELECT CASE WHEN (SELECT foreign_keys FROM pragma_foreign_keys) = 0 T
   ELSE json_extract('{}', 'foreign keys are on') END;
 """
 
-# systems made anew, with one column more: what the seed did, and the same with all that belongs to it
+# systems made anew, with one column more: what the first plan did, and the same with all that belongs to it
 MADE_ANEW = """CREATE TABLE systems_new (
   id INTEGER PRIMARY KEY AUTOINCREMENT,
   user_id TEXT NOT NULL,

@@ -1,6 +1,6 @@
 """What has gone wrong with real migrations is refused before production is touched, and what is right is let through.
 
-Every change is proved against a real server. The rows are in failure_modes.py; what the seed of this project would have
+Every change is proved against a real server. The rows are in failure_modes.py; what the first plan of this change would have
 done, and what the change that is shipped does, is tried on the shape that production had.
 """
 
