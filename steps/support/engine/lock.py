@@ -37,9 +37,9 @@ async def locked(turso: Turso, claim: Claim, warn: Callable[[str], None]) -> Asy
         warn(f"the lock is kept until {holder.expires} UTC or a little later, when its lease ends")
         raise
     except BaseException:
-        await _give_back(turso, claim.run, warn)
+        await _give_back(turso, claim, warn)
         raise
-    await _give_back(turso, claim.run, warn)
+    await _give_back(turso, claim, warn)
 
 
 def claim(run: str, seconds: float) -> Claim:
@@ -61,10 +61,10 @@ async def refuse_if_locked(turso: Turso) -> None:
         raise refusal(holder)
 
 
-async def _give_back(turso: Turso, run: str, warn: Callable[[str], None]) -> None:
+async def _give_back(turso: Turso, claim: Claim, warn: Callable[[str], None]) -> None:
     try:
         async with asyncio.timeout(RELEASE):
-            await turso.unlock(run)
+            await turso.unlock(claim.run, claim.who)
     except (Problem, TimeoutError) as error:
         warn(f"the lock was not given back ({error or 'no answer'}); its lease ends by itself")
 

@@ -105,11 +105,11 @@ def take_over(run: str) -> Statement:
     return Statement(sql, (run,), "the lock row of the copy")
 
 
-def give_lock_back(run: str, token: int | None) -> Statement:
+def give_lock_back(run: str, who: str, token: int | None) -> Statement:
     """End the lease. The row stays, so that tokens never start again."""
     sql = """UPDATE _orchestrate_lock SET expires_at = 0
-  WHERE name = 'production' AND run = ?1 AND token = coalesce(?2, token)"""
-    return Statement(sql, (run, token), "giving the lock back")
+  WHERE name = 'production' AND run = ?1 AND who = ?2 AND token = coalesce(?3, token)"""
+    return Statement(sql, (run, who, token), "giving the lock back")
 
 
 def marker_of(attempt: str) -> Statement:

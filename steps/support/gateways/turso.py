@@ -127,9 +127,9 @@ class Turso:
             raise Rejected("writing to", self.address, cause, "Run again to see which.")
         return Lease(run, int(str(token)))
 
-    async def unlock(self, run: str) -> None:
-        """Give the lock back, if it is still this run's."""
-        await self._database.query(ledger.give_lock_back(run, self._token))
+    async def unlock(self, run: str, who: str) -> None:
+        """Give the lock back, if it is still this run's, and was taken by this one of those who may put it back."""
+        await self._database.query(ledger.give_lock_back(run, who, self._token))
 
     async def _commit(self, statements: Sequence[Statement]) -> tuple[Rows, ...]:
         try:

@@ -180,7 +180,7 @@ class _Course:
         mine = Claim("rehearsal", "the rehearsal", "this machine", LOCKED)
         taken, holder = await self._turso.lock(mine)
         if holder and not taken:
-            await self._turso.unlock(holder.run)
+            await self._turso.unlock(holder.run, holder.who)
             _, holder = await self._turso.lock(mine)
         return Lease(mine.run, holder.token if holder else 0)
 

@@ -1,0 +1,54 @@
+"""The lock among several who put the same run back."""
+
+from collections.abc import AsyncIterator
+from contextlib import aclosing, asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from steps.support.engine.lock import locked
+from steps.support.engine.step import Refused
+from steps.support.gateways.ledger import Claim
+from steps.support.gateways.transport import connect
+from steps.support.gateways.turso import Turso
+
+pytestmark = pytest.mark.anyio
+
+
+@asynccontextmanager
+async def _turso(folder: Path) -> AsyncIterator[Turso]:
+    async with aclosing(connect(f"file:{folder / 'production.db'}", None)) as database:
+        yield Turso(database)
+
+
+def _claim(who: str) -> Claim:
+    return Claim("the run", who, "a host", 200, after=0)
+
+
+async def test_who_comes_too_late_takes_nothing_and_gives_nothing_back(tmp_path: Path) -> None:
+    """The second to claim the run at the same token is refused, and the first holds the lock on, and can renew it."""
+    (tmp_path / "production.db").touch()
+    warned: list[str] = []
+    async with _turso(tmp_path) as first, _turso(tmp_path) as second:
+        async with locked(first, _claim("anna"), warned.append):
+            with pytest.raises(Refused, match="of anna on a host holds it"):
+                async with locked(second, _claim("ben"), warned.append):
+                    pytest.fail("both have it")
+            holder = await second.holder()
+            assert holder
+            assert (holder.who, (await first.lease("the run")).token) == ("anna", 1)
+        assert await second.holder() is None
+    assert warned == []
+
+
+async def test_whoever_lost_the_answer_asks_again(tmp_path: Path) -> None:
+    """A claim that is made twice, as after a lost answer, is one: the same token, and it is held."""
+    (tmp_path / "production.db").touch()
+    async with _turso(tmp_path) as turso:
+        for _ in range(2):
+            taken, holder = await turso.lock(_claim("anna"))
+            assert holder
+            assert (taken, holder.token) == (True, 1)
+        taken, holder = await turso.lock(_claim("ben"))
+        assert holder
+        assert (taken, holder.who) == (False, "anna")
