@@ -63,7 +63,7 @@ if __name__ == "__main__":
     OPTIONS = parse(sys.argv[1:])  # before the imports below, so that --help and a mistyped option answer at once
 
 from steps import Plan, changes, plan, settled
-from steps.support.configuration import demands, for_production, health_checks, load, target, workbench
+from steps.support.configuration import demands, for_production, health_checks, load, target_id, workbench
 from steps.support.console.rim import guarded
 from steps.support.console.session import Run, session
 from steps.support.engine import clock
@@ -181,7 +181,7 @@ async def released(options: Namespace) -> int:
     what = release(settings.sql, asked, demands(settings), workbench(settings))
     async with session("prod", what, settings, options) as run, production(settings) as stage:
         sweep(settings.runs)
-        refuse_open(settings.runs, target(settings), command(options))
+        refuse_open(settings.runs, target_id(settings), command(options))
         await refuse_left(stage.turso, settings.runs, command(options))
         if options.dry_run:
             await look(stage, what, run)
@@ -194,7 +194,7 @@ async def settled_before(options: Namespace) -> int:
     """Settle a run of before: put it back, accept it, or release its lock."""
     settings, deeds = for_production(load(options.config)), {"rollback": restore, "accept": accept, "unlock": unlock}
     mode, named = next((mode, named) for mode in deeds if (named := getattr(options, mode)) is not None)
-    old, own = chosen(settings.runs, named, target(settings)), new_run()
+    old, own = chosen(settings.runs, named, target_id(settings)), new_run()
     bench = replace(workbench(settings), folder=settings.runs / own)
     change = named_change(**(old.change if old else {"name": "", "sha256": ""}))
     health = health_checks(settings, settings.secrets.environment())

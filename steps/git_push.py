@@ -87,7 +87,7 @@ class GitPush(Change[Seen]):
             return Done(f"{stage.git.branch} did not move")
         if now != seen.sha and not await self.remains(stage, seen):
             return Done(f"the files of {seen.before[:8]} are already back")
-        _refuse_foreign(stage.git.branch, now, seen)
+        await _refuse_foreign(stage.git, now, seen)
         why = f"Run {self.release.run} did not end well; the files are those of {seen.before}."
         message = f"Put back {seen.before[:8]}\n\n{why}"
         restoring = await stage.git.commit_tree(seen.before_tree, seen.sha, message)
@@ -157,10 +157,18 @@ async def _is_at(git: Git, sha: str) -> bool:
     return await git.remote_head() == sha
 
 
-def _refuse_foreign(branch: str, now: str, seen: Seen) -> None:
-    if now != seen.sha:
-        cause = f"somebody pushed {now[:8]} after this run's {seen.sha[:8]}"
-        raise Failed("putting back", branch, cause, "Agree with them; then revert this run's commits by hand.")
+async def _refuse_foreign(git: Git, now: str, seen: Seen) -> None:
+    if now == seen.sha:
+        return
+    if await git.is_ancestor(seen.sha, now):
+        cause, remedy = (
+            f"somebody pushed {now[:8]} after this run's {seen.sha[:8]}",
+            "revert this run's commits by hand",
+        )
+    else:
+        cause = f"somebody pushed {now[:8]}; nothing of this run is on the branch"
+        remedy = "see that the platform builds what is to be live"
+    raise Failed("putting back", git.branch, cause, f"Agree with them; then {remedy}.")
 
 
 async def _stop_build(vercel: Vercel, restoring: str) -> str:

@@ -278,6 +278,21 @@ def test_a_run_that_overslept_goes_back_with_a_whole_reserve(tmp_path: Path) -> 
     assert "suspended past the budget" in told["warnings"][0]
 
 
+def test_a_machine_that_sleeps_while_it_goes_back_gets_the_whole_reserve_again(tmp_path: Path) -> None:
+    """The undo that the suspend cut off is tried once more, those after it have their turn, and it is said."""
+    slept: list[int] = []
+
+    async def sleeps_once() -> None:
+        slept.append(1)
+        await (_suspended() if len(slept) == 1 else _well())
+        await asyncio.sleep(1)
+
+    ending = _play(tmp_path, PUSH, _Change("turso_migration", back=sleeps_once), _Check(deed=_failing))
+    assert (ending.verdict, ending.undone) == ("rolled_back", BOTH)
+    told = report.fold(ending.events)
+    assert any("suspended while it went back" in text for text in told["warnings"]), told["warnings"]
+
+
 BUILD_FIRST = Budget(630.0, 30.0, {**LIMITS, "vercel_deployment": 600.0}, BUDGET)
 
 

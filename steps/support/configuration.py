@@ -4,6 +4,7 @@ import os
 import re
 import tomllib
 from collections.abc import Iterator
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -114,6 +115,11 @@ def _is_address(value: str) -> bool:
 def target(settings: Settings) -> str:
     """Name what is released to: project, database and branch."""
     return f"{settings.vercel.project} with {settings.turso.url}, branch {settings.branch}"
+
+
+def target_id(settings: Settings) -> str:
+    """Give the same as a hash, in which no secret can stand."""
+    return sha256(target(settings).encode()).hexdigest()
 
 
 def demands(settings: Settings) -> Demands:

@@ -156,7 +156,7 @@ class Story:
         with (
             patch("steps.support.console.session.Journal", Watched),
             patch("steps.support.console.session.Interrupts", Listening),
-            patch("steps.support.console.session.Outlet", _Nowhere),
+            patch("steps.support.console.screen.Outlet", _Nowhere),
         ):
             yield
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from steps.support.engine.journal import Journal
+from steps.support.engine.past import past
 from steps.support.engine.step import Done, Failed, Refused
 from steps.support.redaction import Redactor
 
@@ -90,3 +91,15 @@ async def test_a_timed_block_says_how_it_ended(tmp_path: Path) -> None:
     assert (failed["event"], failed["cause"], failed["next_action"]) == ("undo_failed", "pushing main: no", "Mend it.")
     assert (interrupted["event"], interrupted["interrupted"]) == ("failed", True)
     assert all(event["seconds"] >= 0 for event in journal.events)
+
+
+async def test_no_secret_can_hide_a_run_from_recovery(tmp_path: Path) -> None:
+    """A secret that is a word of the journal is masked where it is said, and not where recovery goes by it."""
+    words = ["prod", "opened", "git_push", "begun", "2026"]
+    journal = Journal(tmp_path / "r" / "journal.jsonl", Redactor(words), "2026-r")
+    journal.intend("opened", mode="prod", change={"name": "prod", "sha256": ""}, target_id="t")
+    journal.intend("begun", step="git_push", begins=["git_push"], saw={"git_push": {"sha": "a", "note": "prod"}})
+    journal.close()
+    (run,) = past(tmp_path, "t")
+    assert (run.run, run.is_open, run.saw) == ("2026-r", True, {"git_push": {"sha": "a", "note": "***"}})
+    assert run.change["name"] == "***"

@@ -97,7 +97,7 @@ def test_a_release_that_is_being_put_back_is_open(tmp_path: Path) -> None:
 def test_runs_to_another_target_are_not_meant(tmp_path: Path) -> None:
     """Two projects may keep their runs in one folder: neither settles the other's."""
     journal = _run(tmp_path, "1", PUSH)
-    journal.write_text(json.dumps({**_opened("1"), "target": "a"}) + "\n" + json.dumps(PUSH) + "\n")
+    journal.write_text(json.dumps({**_opened("1"), "target_id": "a"}) + "\n" + json.dumps(PUSH) + "\n")
     assert ([each.run for each in past(tmp_path, "a")], past(tmp_path, "b")) == (["1"], [])
 
 

@@ -106,3 +106,18 @@ async def test_a_terminal_that_goes_away_has_everything_put_back(production: Pro
     (report,) = (production.folder / "runs").glob("*/report.json")
     assert '"rolled_back"' in report.read_text()
     assert await production.state() == before
+
+
+async def test_an_enter_before_the_question_is_no_answer(production: Production) -> None:
+    """Whoever presses Enter while the looks take their time is asked all the same, and nothing goes out until then."""
+    before = await production.state()
+    async with _at_a_terminal(production) as (process, terminal):
+        terminal.type(b"\n\n")
+        await terminal.until("Enter goes ahead")
+        await asyncio.sleep(1)
+        assert process.returncode is None
+        terminal.type(b"\x04")
+        await terminal.until("REFUSED")
+        assert await process.wait() == 3
+    terminal.close()
+    assert await production.state() == before

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import sys
+import termios
 from argparse import Namespace
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, closing, suppress
@@ -13,7 +14,7 @@ from pathlib import Path
 from traceback import format_exception
 from typing import Any, Literal
 
-from steps.support.configuration import secret_values, target
+from steps.support.configuration import secret_values, target, target_id
 from steps.support.console import report
 from steps.support.console.actions import summary
 from steps.support.console.notify import Notifier
@@ -68,7 +69,7 @@ class Run:
         seconds = {"seconds": round(expected.seconds, 3), "undo_seconds": round(expected.undo_seconds, 3)}
         order = {"order": what.order, "ruled_out": what.ruled_out}
         told = {"target": target, "folder": str(self.folder), "budget": self.journal.events[0]["budget"]}
-        self.journal.note("planned", **told, **order, steps=rows, forecast=seconds, **facts)
+        self.journal.intend("planned", **told, **order, steps=rows, forecast=seconds, **facts)
 
     @property
     def exit_code(self) -> int:
@@ -102,7 +103,7 @@ async def session(
     with shown as listener, interrupts.installed(), closing(notifier), closing(journal):
         journal.listen(listener)
         journal.listen(notifier)
-        journal.note("opened", mode=mode, dry_run=options.dry_run, **told, **_agreed(release, settings))
+        journal.intend("opened", mode=mode, dry_run=options.dry_run, **told, **_agreed(release, settings))
         try:
             yield Run(release.run, journal, budget, interrupts, release.probe, ask, folder)
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - every ending ends in a report
@@ -154,12 +155,15 @@ def _budget(settings: Settings) -> Budget:
 
 def _agreed(release: Release, settings: Settings) -> dict[str, Any]:
     change = {"name": release.change.name, "sha256": release.change.sha256}
-    return {"change": change, "target": target(settings), "budget": settings.budget.model_dump()}
+    times = settings.budget.model_dump()
+    return {"change": change, "target": target(settings), "target_id": target_id(settings), "budget": times}
 
 
 async def _ask(journal: Journal) -> None:
     """Wait for Enter; Ctrl-C leaves, nothing touched."""
     loop, answered = asyncio.get_running_loop(), asyncio.Event()
+    with suppress(termios.error):
+        termios.tcflush(sys.stdin, termios.TCIFLUSH)  # an Enter that was typed before the question answers nothing
     journal.note("asking")
     loop.add_reader(sys.stdin, answered.set)
     try:

@@ -101,6 +101,11 @@ class Reserve:
     end: float
     overslept: bool
 
+    def woken(self) -> "Reserve | None":
+        """Give a new one where the machine was suspended past the end of this: nothing awake gets there."""
+        now = _now()
+        return Reserve(self.seconds, now + self.seconds, overslept=True) if now > self.end + OVERSLEPT else None
+
     def limit(self, change: Change[Any]) -> float:
         """Seconds that this undo may take if it begins now."""
         return max(0.0, min(change.undo_share * self.seconds, self.end - _now()))

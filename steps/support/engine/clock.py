@@ -1,8 +1,11 @@
 """The one clock: seconds that count through a suspended machine, and the event loop that lives by them."""
 
 import asyncio
+import socket
+import threading
 import time
 from collections.abc import Coroutine
+from contextlib import suppress
 from typing import Any, TypeVar
 
 Result = TypeVar("Result")
@@ -24,6 +27,30 @@ class BootLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         """Give seconds since boot, suspended time included where the platform has such a clock."""
         return now()
+
+    async def getaddrinfo(self, host: Any, port: Any, **how: int) -> list[Any]:
+        """Look a name up in a thread of its own: a resolver that hangs is in nobody's way, not even of the end."""
+        found: asyncio.Future[list[Any]] = self.create_future()
+
+        def tell(result: list[Any] | None, error: Exception | None) -> None:
+            if found.done():
+                return
+            if error:
+                found.set_exception(error)
+            else:
+                found.set_result(result or [])
+
+        def look() -> None:
+            answer: tuple[list[Any] | None, Exception | None]
+            try:
+                answer = socket.getaddrinfo(host, port, **how), None
+            except Exception as error:  # noqa: BLE001 - it belongs to whoever asked
+                answer = None, error
+            with suppress(RuntimeError):  # the loop may have been closed meanwhile
+                self.call_soon_threadsafe(tell, *answer)
+
+        threading.Thread(target=look, daemon=True).start()
+        return await found
 
     def tick(self) -> None:
         """Wake up regularly, so that a deadline that passed during a suspend is seen soon after."""

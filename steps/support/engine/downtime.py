@@ -3,7 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from math import inf
 from statistics import median
@@ -41,7 +41,8 @@ async def probing(site: Site, request: Request | None, journal: Journal) -> Asyn
     finally:
         if asking:
             asking.cancel()
-            await asyncio.wait([asyncio.gather(asking, return_exceptions=True)], timeout=LEAVING)
+            with suppress(asyncio.CancelledError):  # how the run ended is settled, and no signal changes it any more
+                await asyncio.wait([asyncio.gather(asking, return_exceptions=True)], timeout=LEAVING)
             journal.note("probed", downtime=summary(probes, journal.events))
 
 

@@ -23,8 +23,15 @@ async def back(
     for change in reversed(begun):
         if not change.temporary and (foundation := next((each.name for each in stuck if each.foundation), "")):
             journal.note("left", step=change.name, cause=f"it rests on {foundation}, which is not put back")
-        elif not await _undone(stage, change, seen[change.name], reserve, journal):
+            continue
+        done = await _undone(stage, change, seen[change.name], reserve, journal)
+        if woken := reserve.woken():
+            journal.note("warning", text=f"the machine was suspended while it went back: {woken.seconds:g} s from now")
+            reserve = woken
+            done = done or await _undone(stage, change, seen[change.name], reserve, journal)
+        if not done:
             stuck.append(change)
+    reserve = reserve.woken() or reserve
     remains = {change.name: await _remaining(stage, change, seen[change.name], reserve) for change in begun}
     left = {name: what for name, what in remains.items() if what}
     journal.note("verified", remains=left)

@@ -27,6 +27,20 @@ from steps.support.waiting import told
 Event = Mapping[str, Any]
 Listener = Callable[[Event], None]
 
+STRUCTURE = (
+    "event",
+    "at",
+    "clock",
+    "run",
+    "mode",
+    "of",
+    "target_id",
+    "order",
+    "step",
+    "begins",
+    "verdict",
+    "exit_code",
+)
 DEFECT = "This is a defect of the orchestrator: keep the journal and report it."
 
 
@@ -36,7 +50,7 @@ class Journal:
     def __init__(self, path: Path, redact: Redactor, run: str) -> None:
         self.events: list[Event] = []
         self._sink = _Sink(path, [self.events.append])
-        processors = [_stamp, _plain, lambda _logger, _name, event: redact(event)]
+        processors = [_stamp, _plain, lambda _logger, _name, event: _redacted(event, redact)]
         self._log = structlog.wrap_logger(self._sink, processors, structlog.BoundLogger, run=run)
 
     def listen(self, listener: Listener) -> None:
@@ -135,6 +149,13 @@ def reason(error: BaseException) -> dict[str, Any]:
 def _stamp(_logger: Any, _name: str, event: Any) -> Any:
     at, clock = datetime.now(UTC).isoformat(timespec="milliseconds"), asyncio.get_running_loop().time()
     return {"event": event.pop("event"), "at": at, "clock": round(clock, 3), **event}
+
+
+def _redacted(event: Event, redact: Redactor) -> Event:
+    """Take the secrets out of what is said; what recovery goes by is the tool's own, whatever a secret is like."""
+    own = {key: event[key] for key in STRUCTURE if key in event}
+    saw = {name: redact(value) for name, value in event.get("saw", {}).items()}
+    return {**redact(event), **own, **({"saw": saw} if "saw" in event else {})}
 
 
 def _plain(_logger: Any, _name: str, event: Any) -> Any:

@@ -77,7 +77,7 @@ def past(folder: Path, target: str = "") -> list[Past]:
     return [
         _past(events, damaged, settled, resumed)
         for events, damaged in ours
-        if target in ("", events[0].get("target", target))
+        if target in ("", events[0].get("target_id", target))
     ]
 
 

@@ -191,6 +191,8 @@ def _fill(journal: Path, process: Running) -> None:
 def chosen(killed: str | None) -> list[Row]:
     """Give every row; or, of STEP:kill, the one in which the tool is killed. Raises Problem where there is none."""
     every = rows(read(DRILLS))
+    if not every:
+        raise Problem("reading", str(DRILLS), "there are no drills", "Use a checkout of this tool, tests and all.")
     if not killed:
         return every
     step, _, _ = killed.partition(":")

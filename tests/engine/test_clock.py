@@ -1,0 +1,53 @@
+"""The one clock, and the loop that lives by it."""
+
+import socket
+import threading
+from typing import Any
+
+import pytest
+
+from steps.support.engine import clock
+
+
+def test_a_resolver_that_hangs_is_in_nobodys_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Twenty lookups that never end hold up neither another thread of the loop nor the end of the process."""
+    asked, let_go, real = list[str](), threading.Event(), socket.getaddrinfo
+
+    def hanging(host: str, *words: Any, **how: Any) -> Any:
+        if host != "hangs.example":
+            return real(host, *words, **how)
+        asked.append(host)
+        let_go.wait()
+        raise socket.gaierror(-3, "too late")
+
+    async def scenario() -> str:
+        import asyncio
+
+        loop = asyncio.get_running_loop()
+        lookups = [asyncio.ensure_future(loop.getaddrinfo("hangs.example", 80)) for _ in range(20)]
+        await asyncio.sleep(0)
+        found = await asyncio.to_thread(lambda: "another thread ran")
+        assert await loop.getaddrinfo("127.0.0.1", 80, type=socket.SOCK_STREAM)
+        for lookup in lookups:
+            lookup.cancel()
+        await asyncio.gather(*lookups, return_exceptions=True)
+        return found
+
+    monkeypatch.setattr(socket, "getaddrinfo", hanging)
+    try:
+        assert clock.run(scenario()) == "another thread ran"
+        assert asked
+    finally:
+        let_go.set()
+
+
+def test_a_lookup_that_fails_says_so() -> None:
+    """What the resolver answers, well or badly, reaches whoever asked."""
+
+    async def scenario() -> None:
+        import asyncio
+
+        with pytest.raises(socket.gaierror):
+            await asyncio.get_running_loop().getaddrinfo("no such host.invalid", 80)
+
+    clock.run(scenario())
