@@ -40,7 +40,8 @@ def live(report: Mapping[str, Any]) -> tuple[str, str]:
     """Say which code and which schema are live now."""
     now = report["live"]
     which = f", {now['deployment']} of {str(now['sha'])[:8]}" if now["deployment"] else ""
-    return LIVE[now["code"]] + which, LIVE[now["schema"]]
+    where = " (of the stand-ins)" if report["mode"] == "dry-run" else ""
+    return LIVE[now["code"]] + which + where, LIVE[now["schema"]] + where
 
 
 def told(event: Event) -> list[Line]:

@@ -13,6 +13,7 @@ EXIT_CODES = {
     "deployed": 0, "rehearsed": 0, "accepted": 0, "unlocked": 0, "rolled_back": 1, "refused": 3, "needs_human": 4,
 }  # fmt: skip
 INTERRUPTED = 130
+NOTHING = "Nothing: it began nothing, or all of it was put back before."
 NEXT = {
     "deployed": "Nothing. Leave the _orchestrate_ tables alone: going back needs them.",
     "rehearsed": "Release with --prod, without --dry-run.",
@@ -181,6 +182,8 @@ def _deployment(events: Sequence[Event]) -> dict[str, Any] | None:
 def _next_action(events: Sequence[Event], ending: str) -> str:
     if ending == "needs_human":
         return NEXT[ending]
+    if (events[0]["mode"], ending) == ("rollback", "rolled_back") and not _undos(events):
+        return NOTHING
     mend = str(_cause(events).get("next_action") or NEXT[ending])
     retry = _fact(events, "retry") if events[0]["mode"] != "dry-run" else None
     return f"{mend} To release again: {retry}".strip() if retry else mend

@@ -1,6 +1,5 @@
 """The timeline: a line a step, the bar of the two minutes, and what happens if it fails now."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rich.text import Text
@@ -73,10 +72,12 @@ def _cut(words: str, room: int, strokes: Strokes) -> str:
 
 
 def _time(course: Course, now: float, used: float, width: int, strokes: Strokes) -> list[Text]:
-    down = course.downtime(now)
-    so_far = "" if course.phase is Phase.ENDED else " so far"
-    downtime = Text(f"downtime{so_far} {down:.1f} s", "bold red" if course.down_since is not None else "dim")
-    return [_bar(course, used, width, strokes), _left(course, used), downtime, *_outlook(course)]
+    bar = _bar(course, used, width, strokes)
+    if course.phase is Phase.ENDED:
+        return [bar]
+    colour = "bold red" if course.down_since is not None else "dim"
+    downtime = Text(f"downtime so far {course.downtime(now):.1f} s", colour)
+    return [bar, _left(course, used), downtime, _outlook(course)]
 
 
 def _bar(course: Course, used: float, width: int, strokes: Strokes) -> Text:
@@ -107,19 +108,15 @@ def _left(course: Course, used: float) -> Text:
         return Text(
             f"{used:.1f} s used, {max(0.0, forward - used):.1f} s left to go forward; from {forward:.0f} s on only back"
         )
-    if course.phase is Phase.ENDED:
-        return Text(f"{used:.1f} of {course.total:.0f} s used")
     return Text(f"{used:.1f} s used, {max(0.0, course.total - used):.1f} s left to put everything back")
 
 
-def _outlook(course: Course) -> Sequence[Text]:
+def _outlook(course: Course) -> Text:
     """Say what happens if it fails, or is stopped, now."""
-    if course.phase is Phase.ENDED:
-        return []
     if course.phase is Phase.BACK:
-        return [Text("going back, newest first; Ctrl-C once more stops at once", "yellow")]
+        return Text("going back, newest first; Ctrl-C once more stops at once", "yellow")
     if not course.begun:
-        return [Text("if it fails now: nothing has been changed", "dim")]
+        return Text("if it fails now: nothing has been changed", "dim")
     seconds = sum(course.undo.get(name, 0.0) for name in course.begun)
     newest = f"{len(course.begun)} change(s) go back, {course.begun[-1]} first"
-    return [Text(f"if it fails now: {newest}; about {seconds:.0f} s", "dim")]
+    return Text(f"if it fails now: {newest}; about {seconds:.0f} s", "dim")
