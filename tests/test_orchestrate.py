@@ -290,6 +290,7 @@ def test_a_machine_that_sleeps_while_it_goes_back_gets_the_whole_reserve_again(t
     ending = _play(tmp_path, PUSH, _Change("turso_migration", back=sleeps_once), _Check(deed=_failing))
     assert (ending.verdict, ending.undone) == ("rolled_back", BOTH)
     told = report.fold(ending.events)
+    assert [undo["name"] for undo in told["undo"]] == list(BOTH)
     assert any("suspended while it went back" in text for text in told["warnings"]), told["warnings"]
 
 

@@ -136,7 +136,8 @@ def _steps(events: Sequence[Event]) -> list[dict[str, Any]]:
 
 
 def _undos(events: Sequence[Event]) -> list[dict[str, Any]]:
-    return [_row(events, event, "undo_") for event in events if event["event"] == "undo_begun"]
+    last = {event["step"]: event for event in events if event["event"] == "undo_begun"}  # tried again after a suspend
+    return [_row(events, event, "undo_") for event in last.values()]
 
 
 def _row(events: Sequence[Event], begun: Event, kind: str) -> dict[str, Any]:
