@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from steps.support.problem import Problem
 from steps.support.standin import drill
 from steps.support.standin.drill import Row
 from tests.world.sample import samples
@@ -37,3 +38,10 @@ async def test_a_row_of_the_drill(row: Row, sample: Path, sqld_binary: Path, tmp
     """What comes of this fault in this step is what the table of expectations says."""
     outcome, said = await drill.drilled(row, ROOT / "sql", sample, sqld_binary, tmp_path)
     assert outcome == row[0].expected[row[1]], said
+
+
+def test_no_drills_are_no_success(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Where the folder of drills is missing, the drill says so instead of passing with nothing tried."""
+    monkeypatch.setattr(drill, "DRILLS", tmp_path / "nowhere")
+    with pytest.raises(Problem, match="there are no drills"):
+        drill.chosen(None)

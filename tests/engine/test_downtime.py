@@ -8,6 +8,7 @@ import pytest
 
 from steps.support.engine.downtime import Probe, latency, probing, summary
 from steps.support.engine.journal import Journal
+from steps.support.engine.step import NeedsHuman
 from steps.support.gateways.answers import Unknown
 from steps.support.gateways.site import Answer, Request, Site
 from steps.support.redaction import Redactor
@@ -185,3 +186,25 @@ def test_whoever_watches_is_told_when_it_begins_and_ends(tmp_path: Path) -> None
     """The first refused visit and the first that is served again are events of their own, with the answers."""
     told = [(event["event"], event.get("answer")) for event in _measured(tmp_path, 10, Request("/api/data"))]
     assert told == [("site_down", "500"), ("site_up", "200"), ("probed", None)], told
+
+
+def test_a_signal_while_it_leaves_changes_nothing_of_the_end(tmp_path: Path) -> None:
+    """Once a run has ended as it has, a cancellation in the last half second does not take the place of its error."""
+
+    async def scenario() -> list[Any]:
+        journal = Journal(tmp_path / "journal.jsonl", Redactor(), "r")
+
+        async def stuck() -> None:
+            async with probing(cast("Site", _Deaf()), Request("/api/data"), journal):
+                await asyncio.sleep(4)
+                raise NeedsHuman("putting back", "x", "it is stuck", "Follow the runbook.")
+
+        task = asyncio.ensure_future(stuck())
+        await asyncio.sleep(4.2)
+        task.cancel()
+        ended = await asyncio.gather(task, return_exceptions=True)
+        journal.close()
+        return ended
+
+    (ended,) = run(scenario())
+    assert isinstance(ended, NeedsHuman)
