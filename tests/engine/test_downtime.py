@@ -191,7 +191,7 @@ def test_whoever_watches_is_told_when_it_begins_and_ends(tmp_path: Path) -> None
 def test_a_signal_while_it_leaves_changes_nothing_of_the_end(tmp_path: Path) -> None:
     """Once a run has ended as it has, a cancellation in the last half second does not take the place of its error."""
 
-    async def scenario() -> list[Any]:
+    async def scenario() -> BaseException | None:
         journal = Journal(tmp_path / "journal.jsonl", Redactor(), "r")
 
         async def stuck() -> None:
@@ -202,9 +202,8 @@ def test_a_signal_while_it_leaves_changes_nothing_of_the_end(tmp_path: Path) -> 
         task = asyncio.ensure_future(stuck())
         await asyncio.sleep(4.2)
         task.cancel()
-        ended = await asyncio.gather(task, return_exceptions=True)
+        (ended,) = await asyncio.gather(task, return_exceptions=True)
         journal.close()
         return ended
 
-    (ended,) = run(scenario())
-    assert isinstance(ended, NeedsHuman)
+    assert isinstance(run(scenario()), NeedsHuman)
