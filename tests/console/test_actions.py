@@ -16,18 +16,20 @@ def _report(**fields: Any) -> dict[str, Any]:
     return {
         "event": "ended", "clock": 9.0, "verdict": "rolled_back", "exit_code": 1, "mode": "prod", "cause": "it failed: 50 %", "next_action": "Mend it.",
         "remains": [], "unpin": None, "downtime": None, "folder": "runs/r", "runbook": "runbook.md#rolled-back", "run_id": "r",
-        "budget": {"total": 120, "used_seconds": 3.0}, "live": {"code": "old", "schema": "old", "deployment": "dpl_1", "sha": "a" * 40},
-        "steps": [{"name": "git_push", "status": "done", "seconds": 1.0, "detail": "pushed"}],
+        "budget": {"total": 120, "used_seconds": 3.0, "clocks": []}, "live": {"code": "old", "schema": "old", "deployment": "dpl_1", "sha": "a" * 40},
+        "broken_on_purpose": None, "steps": [{"name": "git_push", "status": "done", "seconds": 1.0, "detail": "pushed"}],
         "undo": [{"name": "git_push", "status": "done", "seconds": 2.0, "detail": "put back"}], **fields,
     }  # fmt: skip
 
 
-def _obeyed(*events: dict[str, Any]) -> list[str]:
-    """Give the commands that a runner would obey."""
+def _obeyed(*events: dict[str, Any], runs: int = 1) -> list[str]:
+    """Give the commands that a runner would obey, of one run or of several in one step."""
     out = io.StringIO()
-    listener = Actions(out)
-    for event in events:
-        listener(event)
+    for _ in range(runs):
+        listener = Actions(out)
+        for event in events:
+            listener(event)
+        listener.close()
     obeyed, stopped = list[str](), ""
     for line in map(str.strip, re.split(r"[\r\n]+", out.getvalue())):
         if stopped and line == f"::{stopped}::":
@@ -90,3 +92,26 @@ def test_foreign_text_is_no_markup_in_the_summary() -> None:
     told = summary(_report(cause="<img src=x>\n| a | b |\n[x](http://evil) @all"))
     (line,) = [line for line in told.splitlines() if line.startswith("- **cause**")]
     assert not set("<>|[]@") & set(line.removeprefix("- **cause**"))
+
+
+def test_the_second_run_of_a_step_is_heard_too() -> None:
+    """A rehearsal is two runs: the runner listens to the commands of both, and of whatever comes after them."""
+    warning = {"event": "warning", "clock": 1.0, "text": "look"}
+    assert _obeyed(warning, runs=2) == ["::warning title=orchestrate::look"] * 2
+
+
+def test_what_was_broken_on_purpose_is_no_error() -> None:
+    """A rehearsal that came back as it should is not announced as a failure, and its summary says what it was."""
+    report = _report(broken_on_purpose="health_checks:fail", mode="dry-run")
+    assert _obeyed(report) == []
+    assert "broken on purpose" in summary(report)
+    assert "dry-run" in summary(report)
+
+
+def test_a_summary_can_always_be_written() -> None:
+    """Neither half a character nor a change of direction nor an address that could be clicked reaches the page."""
+    told = summary(_report(cause="half \ud800, \u202eback, https://evil.example, www.evil.example"))
+    told.encode()
+    assert "\u202e" not in told
+    assert "https://" not in told
+    assert "www.evil" not in told

@@ -41,7 +41,7 @@ def test_a_long_failure_is_cut_while_it_runs_and_whole_at_the_end() -> None:
     cause = "x" * 500
     ended = {
         "event": "ended", "verdict": "rolled_back", "exit_code": 1, "mode": "prod", "cause": cause, "next_action": "Mend it.",
-        "remains": [], "unpin": None, "live": LIVE, "undo": [], "downtime": None, "folder": "runs/r", "runbook": "runbook.md#rolled-back", "budget": {"total": 120, "used_seconds": 3.0},
+        "remains": [], "unpin": None, "live": LIVE, "undo": [], "downtime": None, "folder": "runs/r", "runbook": "runbook.md#rolled-back", "budget": {"total": 120, "used_seconds": 3.0, "clocks": []},
     }  # fmt: skip
     failed, _, headline, _, _, _, whole, *_ = _shown(
         {"event": "failed", "step": "git_push", "cause": cause, "clock": 1.0}, ended
@@ -73,7 +73,7 @@ def test_what_remains_is_the_first_thing_told() -> None:
     """Where a human is needed, the end begins with what is still there."""
     ended = {
         "event": "ended", "verdict": "needs_human", "exit_code": 4, "mode": "prod", "cause": "it failed", "next_action": "Follow.",
-        "remains": ["production is dpl_2", "main is at abc"], "unpin": None, "live": LIVE, "undo": [], "downtime": None, "folder": "runs/r", "runbook": "runbook.md#needs-human", "budget": {"total": 120, "used_seconds": 3.0},
+        "remains": ["production is dpl_2", "main is at abc"], "unpin": None, "live": LIVE, "undo": [], "downtime": None, "folder": "runs/r", "runbook": "runbook.md#needs-human", "budget": {"total": 120, "used_seconds": 3.0, "clocks": []},
     }  # fmt: skip
     _, headline, first, second, *_ = _shown(ended)
     assert headline.startswith("NEEDS A HUMAN")
@@ -97,7 +97,7 @@ HEADLINE = f"1.4 s: 7 of 83 visits refused, from 31.2 s to 32.4 s (500: 6, no an
 def _end(downtime: Any) -> dict[str, Any]:
     return {
         "event": "ended", "verdict": "deployed", "exit_code": 0, "mode": "prod", "cause": None, "next_action": "", "remains": [],
-        "unpin": None, "live": LIVE, "undo": [], "downtime": downtime, "folder": "runs/r", "runbook": "", "budget": {"total": 120, "used_seconds": 3.0},
+        "unpin": None, "live": LIVE, "undo": [], "downtime": downtime, "folder": "runs/r", "runbook": "", "budget": {"total": 120, "used_seconds": 3.0, "clocks": []},
     }  # fmt: skip
 
 

@@ -44,3 +44,18 @@ def test_a_reader_that_is_gone_is_no_error() -> None:
     assert out.write("to nobody") == 9
     out.close()
     stream.close()
+
+
+def test_a_pipe_that_does_not_block_loses_nothing() -> None:
+    """Where somebody else has set the pipe so, what finds no room waits for the reader and is not dropped."""
+    reading, stream = _pipe()
+    os.set_blocking(stream.fileno(), False)
+    out, text = Outlet(stream), "x" * 300_000
+    out.write(text)
+    read = b""
+    while len(read) < len(text):
+        read += os.read(reading, 65_536)
+    out.close()
+    stream.close()
+    os.close(reading)
+    assert read.decode() == text

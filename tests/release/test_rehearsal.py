@@ -144,6 +144,21 @@ def test_help_answers_before_anything_slow_is_imported() -> None:
     assert "--prod" in ran.stdout
 
 
+def test_nobody_to_complain_to(tmp_path: Path) -> None:
+    """With --verbose and a closed stderr a run that is refused still ends with its report and its exit code."""
+    (tmp_path / "bad.sql").write_text("no SQL at all;")
+    (tmp_path / "orchestrate.toml").write_text(f'sql = "{ROOT / "sql"}"\n')
+    tool = [sys.executable, str(ROOT / "orchestrate.py"), "--dry-run", "--verbose", "--fail", "git_push"]
+    words = [*tool, "--copy", str(tmp_path / "bad.sql"), "--config", str(tmp_path / "orchestrate.toml")]
+    reading, writing = os.pipe()
+    os.close(reading)
+    ran = subprocess.run(words, stdout=subprocess.PIPE, stderr=writing, check=False, text=True, cwd=tmp_path)
+    os.close(writing)
+    (report,) = reports(tmp_path)
+    assert (ran.returncode, report["verdict"]) == (3, "refused")
+    assert "REFUSED" in ran.stdout
+
+
 def test_a_broken_pipe_silences_the_screen_and_nothing_else(tmp_path: Path, sqld_binary: Path) -> None:
     """Whoever closes the pipe to the screen does not change how the run ends, nor its report."""
     (tmp_path / "orchestrate.toml").write_text(f'sql = "{ROOT / "sql"}"\n[rehearsal]\nsqld = "{sqld_binary}"\n')

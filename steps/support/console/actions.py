@@ -10,10 +10,12 @@ from typing import Any, TextIO
 from steps.support.console import ending
 from steps.support.console.lines import Lines
 from steps.support.console.outlet import Outlet
+from steps.support.printable import printable
 
 Event = Mapping[str, Any]
 
 GROUPS = {"opened": "Looks", "planned": "Plan", "started": "Release", "recalled": "The run of before"}
+NO_LINK = "\u200b"  # of no width; what is divided by it is no address
 LEVELS = {"refused": "error", "rolled_back": "error", "needs_human": "error"}
 
 
@@ -36,9 +38,14 @@ class Actions:
         self._lines(event)
         if event["event"] == "warning":
             self._command("warning", "orchestrate", event["text"])
-        if event["event"] == "ended" and event["verdict"] in LEVELS and event["exit_code"]:
+        as_wanted = event.get("broken_on_purpose") and event["verdict"] == "rolled_back"
+        if event["event"] == "ended" and event["verdict"] in LEVELS and event["exit_code"] and not as_wanted:
             said = " ".join(filter(None, [event["cause"], event["next_action"], event["runbook"]]))
             self._command(LEVELS[event["verdict"]], ending.headline(event)[1], said)
+
+    def close(self) -> None:
+        """Have the runner listen to commands again: what comes after this run may give its own."""
+        self._say(f"::{self._resume}::")
 
     def _group(self, name: str) -> None:
         """End the group that is open, and begin one of that name."""
@@ -59,7 +66,8 @@ class Actions:
 def summary(report: Mapping[str, Any]) -> str:
     """Give a report as the Markdown that stands under a job."""
     facts = {
-        "run": report["run_id"],
+        "run": f"{report['run_id']}, {report['mode']}",
+        "broken on purpose": report["broken_on_purpose"],
         "code": ending.live(report)[0],
         "schema": ending.live(report)[1],
         "downtime": ending.downtime(report["downtime"]),
@@ -94,5 +102,6 @@ def _property(text: str) -> str:
 
 def _text(text: str) -> str:
     """Give foreign text as plain words of Markdown: neither markup nor a link comes of it."""
-    plain = "".join(f"&#{ord(char)};" if char in "&<>|`*_[]()!#~@\\" else char for char in text)
-    return " ".join(plain.split())
+    words = printable(" ".join(text.split()))
+    plain = "".join(f"&#{ord(char)};" if char in "&<>|`*_[]()!#~@\\" else char for char in words)
+    return plain.replace("://", f":{NO_LINK}//").replace("www.", f"www{NO_LINK}.")

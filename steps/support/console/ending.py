@@ -69,7 +69,8 @@ def told(event: Event) -> list[Line]:
 
 
 def _used(event: Event) -> str:
-    used, total = event["budget"]["used_seconds"], event["budget"]["total"]
+    clocks = event["budget"]["clocks"]
+    used, total = event["budget"]["used_seconds"], clocks[-1]["total"] if clocks else event["budget"]["total"]
     return f"{f'{used:.1f} of {total:g} s, ' if used else ''}exit code {event['exit_code']}"
 
 

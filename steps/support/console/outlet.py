@@ -2,6 +2,7 @@
 
 import os
 import queue
+import select
 import threading
 from contextlib import suppress
 from typing import TextIO
@@ -51,4 +52,7 @@ class Outlet:
 
 def _write_all(number: int, data: bytes) -> None:
     while data:
-        data = data[os.write(number, data) :]
+        try:
+            data = data[os.write(number, data) :]
+        except BlockingIOError:  # somebody else has set it so, and somebody reads it all the same
+            select.select([], [number], [])

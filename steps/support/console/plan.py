@@ -1,6 +1,7 @@
 """The plan, as it is shown before the clock starts: what goes where, in which order, and how each part comes back."""
 
 from collections.abc import Mapping, Sequence
+from itertools import dropwhile
 from typing import Any
 
 from steps.support.console.paper import SHORT, Line, cut, named
@@ -84,8 +85,12 @@ def _writes(event: Event) -> list[Line]:
 
 def _time(event: Event) -> str:
     forecast, budget = event["forecast"], event["budget"]
-    first = f"{budget['build']:g} s for the build; then " if budget["starts"] == "live" else ""
-    there = f"about {forecast['seconds']:.0f} s of {budget['total'] - budget['reserve']:g} s to go forward"
+    is_late = budget["starts"] == "live"
+    after = [*dropwhile(lambda step: step.get("prepares"), event["steps"])] if is_late else event["steps"]
+    seconds = sum(step["expected_seconds"] for step in after)
+    before = f"about {forecast['seconds'] - seconds:.0f} s of {budget['build']:g} s for the build; then "
+    first = before if is_late else ""
+    there = f"about {seconds:.0f} s of {budget['total'] - budget['reserve']:g} s to go forward"
     return f"{first}{there}, about {forecast['undo_seconds']:.0f} s of {budget['reserve']:g} s kept for going back"
 
 

@@ -13,6 +13,7 @@ EXIT_CODES = {
     "deployed": 0, "rehearsed": 0, "accepted": 0, "unlocked": 0, "rolled_back": 1, "refused": 3, "needs_human": 4,
 }  # fmt: skip
 INTERRUPTED = 130
+ON_PURPOSE = "Nothing: it was broken on purpose, and came back."
 NOTHING = "Nothing: it began nothing, or all of it was put back before."
 NEXT = {
     "deployed": "Nothing. Leave the _orchestrate_ tables alone: going back needs them.",
@@ -185,6 +186,8 @@ def _next_action(events: Sequence[Event], ending: str) -> str:
         return NEXT[ending]
     if (events[0]["mode"], ending) == ("rollback", "rolled_back") and not _undos(events):
         return NOTHING
+    if events[0].get("broken") and ending == "rolled_back":
+        return ON_PURPOSE
     mend = str(_cause(events).get("next_action") or NEXT[ending])
     retry = _fact(events, "retry") if events[0]["mode"] != "dry-run" else None
     return f"{mend} To release again: {retry}".strip() if retry else mend

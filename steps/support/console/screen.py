@@ -23,7 +23,8 @@ def screen(stream: TextIO, environment: Mapping[str, str], *, as_json: bool) -> 
         if as_json:
             yield partial(_printed, out)
         elif environment.get(IN_ACTIONS) == "true":
-            yield Actions(out)
+            with closing(Actions(out)) as actions:
+                yield actions
         elif out.isatty() and environment.get("TERM", "dumb") not in ("dumb", "unknown"):
             from steps.support.console.terminal import Terminal  # noqa: PLC0415 - nobody else needs what it draws with
 
@@ -34,4 +35,5 @@ def screen(stream: TextIO, environment: Mapping[str, str], *, as_json: bool) -> 
 
 
 def _printed(out: Outlet, event: Event) -> None:
-    out.write(json.dumps(event, default=str) + "\n")
+    said = json.dumps(event, default=str).replace("##[", "\\u0023#[")  # GitHub Actions takes that for a command
+    out.write(said + "\n")

@@ -109,7 +109,7 @@ async def session(
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - every ending ends in a report
             journal.note("stopped", **reason(error))
             if options.verbose:
-                sys.stderr.write(printable_lines(redact.text("".join(format_exception(error)))))
+                _complain(printable_lines(redact.text("".join(format_exception(error)))))
         journal.note("ended", folder=str(folder), **report.fold(journal.events))
         told = report.fold(journal.events)
         _write(folder / "report.json", lambda: json.dumps(told, indent=2, default=str) + "\n")
@@ -123,7 +123,7 @@ def _row(step: Step[Any], seen: Any, expected: Forecast, budget: Budget) -> dict
     said = {"name": step.name, "plan": step.plan(seen), **seconds}
     if not isinstance(step, Change):
         return said
-    undo = round(expected.undo[step.name], 3)
+    undo, said = round(expected.undo[step.name], 3), {**said, "prepares": step.prepares}
     return {**said, "way_back": step.way_back(seen), "undo_seconds": undo, "writes": step.writes}
 
 
@@ -178,6 +178,11 @@ async def _nothing() -> None:
     """Ask nothing."""
 
 
+def _complain(text: str) -> None:
+    with suppress(OSError, ValueError):  # whoever would read it may be gone
+        sys.stderr.write(text)
+
+
 def _page(told: Mapping[str, Any], events: Sequence[Event]) -> str:
     from steps.support.console import page  # noqa: PLC0415 - a template engine takes a while, and only the end needs it
 
@@ -191,5 +196,4 @@ def _write(path: Path, text: Callable[[], str], mode: Literal["w", "a"] = "w") -
         with path.open(mode, encoding="utf-8") as file:
             file.write(content)
     except Exception as error:  # noqa: BLE001 - a report that cannot be made or written changes nothing of the run
-        with suppress(OSError, ValueError):
-            sys.stderr.write(printable_lines(f"warning: {path} is not written: {error}\n"))
+        _complain(printable_lines(f"warning: {path} is not written: {error}\n"))
