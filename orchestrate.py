@@ -5,6 +5,7 @@ import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,9 @@ def parse(words: Sequence[str]) -> Namespace:
 
 if __name__ == "__main__":
     OPTIONS = parse(sys.argv[1:])  # before the imports below, so that --help and a mistyped option answer at once
+    if find_spec("httpx") is None:
+        sys.stderr.write("orchestrate: what it needs is not installed for this Python. Put `uv run` in front.\n")
+        sys.exit(2)
 
 from steps import Plan, changes, plan, settled
 from steps.support.configuration import demands, for_production, health_checks, load, target_id, workbench

@@ -134,3 +134,16 @@ def test_downtime_wraps_under_its_own_beginning(monkeypatch: pytest.MonkeyPatch)
     assert max(len(first), len(second)) <= 80
     assert (first[:10], second[:10]) == ("downtime  ", " " * 10)
     assert f"{first[10:]} {second[10:]}" == HEADLINE
+
+
+def test_a_command_can_be_pasted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long it is, a command is one line of what is sent to a terminal, which may wrap it for the eye."""
+    monkeypatch.setenv("TERM", "dumb")
+    terminal, command = (
+        _Terminal(),
+        f"python orchestrate.py --prod --config {'x' * 90} --rollback 20261127T153813Z-f870",
+    )
+    Lines(terminal)({**_end(WELL), "next_action": f"To put it back: {command};\nTo keep it: another"})
+    assert [line.strip() for line in terminal.getvalue().splitlines() if command in line] == [
+        f"next      To put it back: {command};"
+    ]

@@ -236,3 +236,10 @@ def test_the_picture_of_the_readme_needs_nothing_from_elsewhere() -> None:
         "health_checks",
     ):
         assert name in picture
+
+
+def test_what_nobody_put_back_is_not_drawn_as_done() -> None:
+    """Where a second signal stopped going back, what was begun and is still there is not shown in green."""
+    stopped = {"event": "ended", "clock": 111.0, "verdict": "needs_human"}
+    drawn = _drawn([*FAILED, stopped], 111.0)
+    assert [line.split()[1] for line in drawn[:2]] == ["LEFT", "goes"]

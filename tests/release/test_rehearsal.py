@@ -131,6 +131,14 @@ def test_usage(words: list[str]) -> None:
     assert ran.stderr.startswith("usage: orchestrate.py")
 
 
+def test_without_what_it_needs_it_says_how_to_run_it() -> None:
+    """A Python that has none of the libraries is usage, exit code 2, with the way to run it; no traceback."""
+    words = [sys.executable, "-I", "-S", str(ROOT / "orchestrate.py"), "--dry-run"]
+    ran = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert (ran.returncode, ran.stderr.count("\n")) == (2, 1), ran.stderr
+    assert "uv run" in ran.stderr
+
+
 def test_help_answers_before_anything_slow_is_imported() -> None:
     """--help imports nothing but the standard library, which is why it answers at once."""
     code = (

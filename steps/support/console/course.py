@@ -49,7 +49,8 @@ class Row:
 class Course:
     """All of it. `started`: the run's clock when its time began to count; None before. Figures are seconds.
 
-    `undo`: what undoing each change will take; `begun`: the changes that would have to be undone now. `down_since`: the
+    `undo`: what undoing each change will take; `begun`: the changes that would have to be undone now, `sure`: without
+    those of the step that runs. `down_since`: the
     run's clock since when visitors are refused, `down`: the seconds before that.
     """
 
@@ -61,6 +62,7 @@ class Course:
     reserve: float = 0.0
     undo: Mapping[str, float] = field(default_factory=dict)
     begun: tuple[str, ...] = ()
+    sure: tuple[str, ...] = ()
     down: float = 0.0
     down_since: float | None = None
 
@@ -120,7 +122,7 @@ def _started(course: Course, event: Event) -> Course:
 def _begun(course: Course, event: Event) -> Course:
     begun = tuple(dict.fromkeys([*course.begun, *event["begins"]]))
     begins = {"state": State.NOW, "since": event["clock"], "limit": event["limit"], "words": ""}
-    return replace(_with(course, event, **begins), begun=begun)
+    return replace(_with(course, event, **begins), begun=begun, sure=course.begun)
 
 
 def _waits(course: Course, event: Event) -> Course:
@@ -132,7 +134,7 @@ def _done(course: Course, event: Event) -> Course:
 
 
 def _failed(course: Course, event: Event) -> Course:
-    refused = tuple(name for name in course.begun if name != event["step"]) if event["refused"] else course.begun
+    refused = course.sure if event["refused"] else course.begun
     failed = _with(course, event, state=State.FAILED, seconds=event["seconds"], words=event["cause"])
     return replace(failed, begun=refused)
 
@@ -168,7 +170,14 @@ def _up(course: Course, event: Event) -> Course:
 
 
 def _ended(course: Course, event: Event) -> Course:
-    return replace(_up(course, event), phase=Phase.ENDED, ended=event["clock"])
+    is_astray = event.get("verdict") == "needs_human"
+    rows = tuple(_left_over(row, course) if is_astray else row for row in course.rows)
+    return replace(_up(course, event), rows=rows, phase=Phase.ENDED, ended=event["clock"])
+
+
+def _left_over(row: Row, course: Course) -> Row:
+    """Show what was done, and that nobody has put back where all was to be."""
+    return replace(row, state=State.LEFT) if row.name in course.begun and row.state is State.DONE else row
 
 
 _FOLDS: dict[str, Callable[[Course, Event], Course]] = {

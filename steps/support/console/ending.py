@@ -20,6 +20,7 @@ ENDINGS = {
 }
 
 
+WITH_COMMANDS = ("next", "unpin", "report")
 LIVE = {
     "new": "the new one",
     "old": "the one of before",
@@ -49,6 +50,7 @@ def told(event: Event) -> list[Line]:
     colour, words = headline(event)
     code, schema = live(event)
     said = {
+        "broken": f"on purpose: {event['broken_on_purpose']}" if event.get("broken_on_purpose") else "",
         "code": code,
         "schema": schema,
         "back": _put_back(event),
@@ -64,8 +66,12 @@ def told(event: Event) -> list[Line]:
         Line(),
         Line(words, "", colour),
         *named("remains", *event["remains"]),
-        *(line for name, text in said.items() if text for line in named(name, str(text))),
+        *(_said(line, name) for name, text in said.items() if text for line in named(name, str(text))),
     ]
+
+
+def _said(line: Line, name: str) -> Line:
+    return line._replace(is_whole=name in WITH_COMMANDS)
 
 
 def _used(event: Event) -> str:

@@ -9,6 +9,7 @@ from steps.support.console.paper import SHORT, UNWRAPPED, Line, Paper, cut, name
 
 Event = Mapping[str, Any]
 
+QUESTION = "Enter goes ahead, Ctrl-C leaves everything as it is"
 PATIENCE = 2.0  # seconds without a line while something is looked at
 
 
@@ -84,7 +85,8 @@ def _begun(mark: str) -> Callable[[Event], Line]:
 
 
 def _signal(event: Event) -> Line:
-    return _marked("!", "yellow", event["name"], "putting back what was begun; once more stops at once")
+    first = "putting back what was begun; once more stops at once"
+    return _marked("!", "yellow", event["name"], "stopping at once" if event.get("again") else first)
 
 
 _BLOCKS: dict[str, Callable[[Event], list[Line]]] = {
@@ -94,7 +96,7 @@ _BLOCKS: dict[str, Callable[[Event], list[Line]]] = {
     "ended": ending.told,
 }
 _LINES: dict[str, Callable[[Event], Line]] = {
-    "asking": lambda _event: _marked("?", "bold", "", "Enter goes ahead, Ctrl-C leaves everything as it is"),
+    "asking": lambda event: _marked("?", "bold", "", f"{event['target']}\n{QUESTION}"),
     "look_waiting": lambda event: _marked("...", "dim", event["step"], _words(event, "on", SHORT)),
     "look_failed": _failed("no", "yellow"),
     "begun": _begun("..."),

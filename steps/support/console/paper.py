@@ -17,11 +17,15 @@ SHORT = 160  # characters of what is told in full elsewhere
 
 
 class Line(NamedTuple):
-    """One line: what stands before it, in which colour, and what it says."""
+    """One line: what stands before it, in which colour, and what it says.
+
+    `is_whole`: it holds commands, of which a break would make others: the terminal may wrap it, we do not.
+    """
 
     head: str = ""
     words: str = ""
     colour: str = "dim"
+    is_whole: bool = False
 
 
 class Paper:
@@ -36,13 +40,13 @@ class Paper:
     def put(self, lines: Iterable[Line], clock: str = "") -> None:
         """Print lines, each one's words beside its head."""
         for line in lines:
-            self._put(Text.assemble((clock, "dim"), (line.head, line.colour)), line.words)
+            self._put(Text.assemble((clock, "dim"), (line.head, line.colour)), line.words, is_whole=line.is_whole)
 
-    def _put(self, head: Text, words: str) -> None:
+    def _put(self, head: Text, words: str, *, is_whole: bool) -> None:
         if not words:
             self.console.print(head, soft_wrap=False)
             return
-        room = max(NARROWEST, self.console.width - head.cell_len)
+        room = UNWRAPPED if is_whole else max(NARROWEST, self.console.width - head.cell_len)
         said = printable_lines(cut(words, UNWRAPPED)).split("\n")
         first, *rest = [part for text in said for part in wrap(text, room)] or [""]
         self.console.print(Text.assemble(head, first))

@@ -62,7 +62,7 @@ def fold(events: Sequence[Event]) -> dict[str, Any]:
         "undo": [*_undos(events), *_left(events)],
         "remains": _remains(events),
         "kept": _fact(events, "kept") or {},
-        "unpin": _fact(events, "unpin"),
+        "unpin": None if opened["mode"] == "dry-run" else _fact(events, "unpin"),
         "deployment": _fact(events, "deployment") or _deployment(events),
         "migration": _fact(events, "migration") or {**opened["change"], "rows_changed": None},
         "warnings": [event["text"] for event in events if event["event"] == "warning"],
@@ -183,14 +183,20 @@ def _deployment(events: Sequence[Event]) -> dict[str, Any] | None:
 
 def _next_action(events: Sequence[Event], ending: str) -> str:
     if ending == "needs_human":
-        return NEXT[ending]
+        return f"{NEXT[ending]} What tries again: --prod --rollback {events[0].get('of') or events[0]['run']}"
     if (events[0]["mode"], ending) == ("rollback", "rolled_back") and not _undos(events):
         return NOTHING
     if events[0].get("broken") and ending == "rolled_back":
         return ON_PURPOSE
+    if ending == "rolled_back" and _cause(events).get("interrupted"):
+        return _with_retry(events, "Release again when you are ready.")
     mend = str(_cause(events).get("next_action") or NEXT[ending])
+    return _with_retry(events, mend)
+
+
+def _with_retry(events: Sequence[Event], mend: str) -> str:
     retry = _fact(events, "retry") if events[0]["mode"] != "dry-run" else None
-    return f"{mend} To release again: {retry}".strip() if retry else mend
+    return f"{mend} To release again:\n{retry}".strip() if retry else mend
 
 
 def _used(events: Sequence[Event]) -> float | None:

@@ -95,7 +95,7 @@ async def session(
     """
     folder, redact = settings.runs / release.run, Redactor(secret_values(settings))
     journal = _journal(release.run, folder, redact)
-    interrupts = Interrupts(lambda name: journal.note("signal", name=name))
+    interrupts = Interrupts(lambda name: journal.note("signal", name=name, again=_has(journal, "signal")))
     budget = _budget(settings)
     ask = partial(_ask, journal) if mode != "dry-run" and not options.yes and sys.stdin.isatty() else _nothing
     notifier = Notifier(_addresses(mode, settings, options))
@@ -116,6 +116,10 @@ async def session(
         _write(folder / "report.html", lambda: _page(told, journal.events))
         if os.environ.get(IN_ACTIONS) == "true" and (under := os.environ.get("GITHUB_STEP_SUMMARY")):
             _write(Path(under), lambda: summary(told), mode="a")
+
+
+def _has(journal: Journal, name: str) -> bool:
+    return any(event["event"] == name for event in journal.events)
 
 
 def _row(step: Step[Any], seen: Any, expected: Forecast, budget: Budget) -> dict[str, Any]:
@@ -164,7 +168,7 @@ async def _ask(journal: Journal) -> None:
     loop, answered = asyncio.get_running_loop(), asyncio.Event()
     with suppress(termios.error):
         termios.tcflush(sys.stdin, termios.TCIFLUSH)  # an Enter that was typed before the question answers nothing
-    journal.note("asking")
+    journal.note("asking", target=journal.events[0]["target"])
     loop.add_reader(sys.stdin, answered.set)
     try:
         await answered.wait()

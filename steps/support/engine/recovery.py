@@ -76,7 +76,7 @@ async def refuse_left(turso: Turso, runs: Path, command: Sequence[str]) -> None:
 
 def _ways_out(command: Sequence[str], run: str) -> str:
     ways = {"To put it back": "--rollback", "To keep it": "--accept", "When it is settled by hand": "--unlock"}
-    return " ".join(f"{what}: {shlex.join([*command, way, run])}." for what, way in ways.items())
+    return ";\n".join(f"{what}: {shlex.join([*command, way, run])}" for what, way in ways.items())
 
 
 async def of_marker(turso: Turso, run: str, changes: Collection[str]) -> Past:
