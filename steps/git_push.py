@@ -161,10 +161,8 @@ async def _refuse_foreign(git: Git, now: str, seen: Seen) -> None:
     if now == seen.sha:
         return
     if await git.is_ancestor(seen.sha, now):
-        cause, remedy = (
-            f"somebody pushed {now[:8]} after this run's {seen.sha[:8]}",
-            "revert this run's commits by hand",
-        )
+        cause = f"somebody pushed {now[:8]} after this run's {seen.sha[:8]}"
+        remedy = "revert this run's commits by hand"
     else:
         cause = f"somebody pushed {now[:8]}; nothing of this run is on the branch"
         remedy = "see that the platform builds what is to be live"

@@ -181,8 +181,8 @@ def _play(tmp_path: Path, *steps: Step[Any], budget: Budget = BUDGET) -> _Ending
             broken=None,
             change={"name": "c", "sha256": "0"},
         )
-        interrupts = Interrupts(lambda name: journal.note("signal", name=name))
-        played = Run("r", journal, budget, interrupts, None, _well, tmp_path)
+        interrupts = Interrupts(lambda name, again: journal.note("signal", name=name, again=again))
+        played = Run("r", journal, budget, interrupts, None, _well, tmp_path, {})
         loop = asyncio.get_running_loop()
         begun = loop.time()
         with interrupts.installed():

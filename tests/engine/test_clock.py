@@ -1,5 +1,6 @@
 """The one clock, and the loop that lives by it."""
 
+import asyncio
 import socket
 import threading
 from typing import Any
@@ -21,8 +22,6 @@ def test_a_resolver_that_hangs_is_in_nobodys_way(monkeypatch: pytest.MonkeyPatch
         raise socket.gaierror(-3, "too late")
 
     async def scenario() -> str:
-        import asyncio
-
         loop = asyncio.get_running_loop()
         lookups = [asyncio.ensure_future(loop.getaddrinfo("hangs.example", 80)) for _ in range(20)]
         await asyncio.sleep(0)
@@ -45,8 +44,6 @@ def test_a_lookup_that_fails_says_so() -> None:
     """What the resolver answers, well or badly, reaches whoever asked."""
 
     async def scenario() -> None:
-        import asyncio
-
         with pytest.raises(socket.gaierror):
             await asyncio.get_running_loop().getaddrinfo("no such host.invalid", 80)
 

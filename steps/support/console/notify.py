@@ -14,6 +14,7 @@ from time import monotonic
 from typing import Any
 
 from steps.support.console.ending import headline
+from steps.support.console.paper import cut
 from steps.support.printable import printable
 
 Event = Mapping[str, Any]
@@ -98,8 +99,7 @@ def ended(opened: Event, event: Event) -> Message:
 
 
 def _cut(text: str) -> str:
-    line = printable(" ".join(text.split()))
-    return line if len(line) <= SHOWN else f"{line[:SHOWN]}..."
+    return cut(printable(" ".join(text.split())), SHOWN)
 
 
 class _Service:

@@ -10,9 +10,8 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
-from steps.support.console import plan
+from steps.support.console import ending, plan
 from steps.support.console.chart import axes, timeline
-from steps.support.console.ending import headline
 from steps.support.printable import printable_lines
 
 Report = Mapping[str, Any]
@@ -32,18 +31,6 @@ MODES = {
     ("accept", False): "Accepts a run of before: its change stays",
     ("unlock", False): "Releases the lock of a run of before",
 }
-CODE = {
-    "new": "new, the code that was released",
-    "old": "old, the code of before, put back",
-    "unchanged": "as this run found it",
-    "in doubt": "not known for certain; see what remains",
-}
-SCHEMA = {
-    "new": "new, migrated",
-    "old": "old, the one of before, put back",
-    "unchanged": "as this run found it",
-    "in doubt": "not known for certain; see what remains",
-}
 RESULTS = {
     "done": "done",
     "failed": "failed",
@@ -57,7 +44,7 @@ RESULTS = {
 def html(report: Report, events: Sequence[Event]) -> str:
     """Give the whole page for a run's report and the events it was made of, both redacted."""
     style, told = (HERE / "page.css").read_text(encoding="utf-8"), timeline(report)
-    colour, words = headline(report)
+    colour, words = ending.headline(report)
     return _template().render(
         report=report,
         style=style,
@@ -125,11 +112,11 @@ def _facts(report: Report) -> list[Fact]:
     """Give what is read first, in the order in which it is wanted."""
     warnings = len(report["warnings"])
     told: list[Fact] = [
-        (f"Live at the end{' (stand-ins)' if report['mode'] == 'dry-run' else ''}", _live(report["live"])),
+        ("Live at the end", _live(report)),
         ("Put back", _put_back(report)),
         ("Remains", _remains(report)),
         ("Undo that failed", _not_put_back(report)),
-        ("Downtime", [_downtime(report["downtime"])]),
+        ("Downtime", [ending.downtime(report["downtime"]) or "Not measured."]),
         ("Time used", [_used(report["budget"])]),
         ("Cause", [report["cause"]] if report["cause"] else []),
         ("Next action", [report["next_action"]]),
@@ -140,9 +127,9 @@ def _facts(report: Report) -> list[Fact]:
     return [(label, lines) for label, lines in told if lines]
 
 
-def _live(live: Mapping[str, Any]) -> list[str]:
-    which = f": {live['deployment']}, commit {str(live['sha'])[:8]}" if live["deployment"] else ""
-    return [f"Code: {CODE[live['code']]}{which}", f"Schema: {SCHEMA[live['schema']]}"]
+def _live(report: Report) -> list[str]:
+    code, schema = ending.live(report)
+    return [f"Code: {code}", f"Schema: {schema}"]
 
 
 def _put_back(report: Report) -> list[str]:
@@ -161,14 +148,6 @@ def _not_put_back(report: Report) -> list[str]:
 
 def _because(told: str) -> str:
     return f" ({told})" if told else ""
-
-
-def _downtime(seen: Mapping[str, Any] | None) -> str:
-    if not seen or not seen["probes"]:
-        return "Not measured."
-    kinds = ", ".join(f"{answer}: {count}" for answer, count in seen["refused"].items())
-    when = f", from {seen['first_failure']:.1f} s to {seen['last_failure']:.1f} s ({kinds})" if kinds else ""
-    return f"{seen['observed_seconds']:.1f} s; {seen['failed_probes']} of {seen['probes']} visits were refused{when}."
 
 
 def _used(budget: Mapping[str, Any]) -> str:

@@ -44,6 +44,7 @@ class Run:
     probe: Request | None
     ask: Callable[[], Any]
     folder: Path
+    times: Mapping[str, Any]  # the budget as it is set
 
     @property
     def lease(self) -> float:
@@ -68,7 +69,7 @@ class Run:
         facts = {key: value for step in steps for key, value in step.facts(seen[step.name]).items()}
         seconds = {"seconds": round(expected.seconds, 3), "undo_seconds": round(expected.undo_seconds, 3)}
         order = {"order": what.order, "ruled_out": what.ruled_out}
-        told = {"target": target, "folder": str(self.folder), "budget": self.journal.events[0]["budget"]}
+        told = {"target": target, "folder": str(self.folder), "budget": self.times}
         self.journal.intend("planned", **told, **order, steps=rows, forecast=seconds, **facts)
 
     @property
@@ -87,39 +88,37 @@ async def session(
     release: Release,
     settings: Settings,
     options: Namespace,
-    **told: str | None,
+    **about: str | None,
 ) -> AsyncIterator[Run]:
     """Open a run, and close it with its report whatever it ends with; nothing is raised out of it.
 
-    `told`: what else its first event says: `of`, the run of before that it is about; `broken`, what is broken in it.
+    `about`: what else its first event says: `of`, the run of before that it is about; `broken`, what is broken in it.
     """
     folder, redact = settings.runs / release.run, Redactor(secret_values(settings))
     journal = _journal(release.run, folder, redact)
-    interrupts = Interrupts(lambda name: journal.note("signal", name=name, again=_has(journal, "signal")))
+    interrupts = Interrupts(lambda name, again: journal.note("signal", name=name, again=again))
     budget = _budget(settings)
-    ask = partial(_ask, journal) if mode != "dry-run" and not options.yes and sys.stdin.isatty() else _nothing
+    agreed = _agreed(release, settings)
+    asks = mode != "dry-run" and not options.yes and sys.stdin.isatty()
+    ask = partial(_ask, journal, agreed["target"]) if asks else _nothing
     notifier = Notifier(_addresses(mode, settings, options))
     shown = screen(sys.stdout, os.environ, as_json=options.json)
     with shown as listener, interrupts.installed(), closing(notifier), closing(journal):
         journal.listen(listener)
         journal.listen(notifier)
-        journal.intend("opened", mode=mode, dry_run=options.dry_run, **told, **_agreed(release, settings))
+        journal.intend("opened", mode=mode, dry_run=options.dry_run, **about, **agreed)
         try:
-            yield Run(release.run, journal, budget, interrupts, release.probe, ask, folder)
+            yield Run(release.run, journal, budget, interrupts, release.probe, ask, folder, agreed["budget"])
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - every ending ends in a report
             journal.note("stopped", **reason(error))
             if options.verbose:
                 _complain(printable_lines(redact.text("".join(format_exception(error)))))
-        journal.note("ended", folder=str(folder), **report.fold(journal.events))
         told = report.fold(journal.events)
+        journal.note("ended", folder=str(folder), **told)
         _write(folder / "report.json", lambda: json.dumps(told, indent=2, default=str) + "\n")
         _write(folder / "report.html", lambda: _page(told, journal.events))
         if os.environ.get(IN_ACTIONS) == "true" and (under := os.environ.get("GITHUB_STEP_SUMMARY")):
             _write(Path(under), lambda: summary(told), mode="a")
-
-
-def _has(journal: Journal, name: str) -> bool:
-    return any(event["event"] == name for event in journal.events)
 
 
 def _row(step: Step[Any], seen: Any, expected: Forecast, budget: Budget) -> dict[str, Any]:
@@ -163,12 +162,12 @@ def _agreed(release: Release, settings: Settings) -> dict[str, Any]:
     return {"change": change, "target": target(settings), "target_id": target_id(settings), "budget": times}
 
 
-async def _ask(journal: Journal) -> None:
+async def _ask(journal: Journal, target: str) -> None:
     """Wait for Enter; Ctrl-C leaves, nothing touched."""
     loop, answered = asyncio.get_running_loop(), asyncio.Event()
     with suppress(termios.error):
         termios.tcflush(sys.stdin, termios.TCIFLUSH)  # an Enter that was typed before the question answers nothing
-    journal.note("asking", target=journal.events[0]["target"])
+    journal.note("asking", target=target)
     loop.add_reader(sys.stdin, answered.set)
     try:
         await answered.wait()

@@ -5,6 +5,7 @@ import socket
 import threading
 import time
 from collections.abc import Coroutine
+from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from typing import Any, TypeVar
 
@@ -30,27 +31,17 @@ class BootLoop(asyncio.SelectorEventLoop):
 
     async def getaddrinfo(self, host: Any, port: Any, **how: int) -> list[Any]:
         """Look a name up in a thread of its own: a resolver that hangs is in nobody's way, not even of the end."""
-        found: asyncio.Future[list[Any]] = self.create_future()
-
-        def tell(result: list[Any] | None, error: Exception | None) -> None:
-            if found.done():
-                return
-            if error:
-                found.set_exception(error)
-            else:
-                found.set_result(result or [])
+        found: Future[list[Any]] = Future()
 
         def look() -> None:
-            answer: tuple[list[Any] | None, Exception | None]
-            try:
-                answer = socket.getaddrinfo(host, port, **how), None
-            except Exception as error:  # noqa: BLE001 - it belongs to whoever asked
-                answer = None, error
-            with suppress(RuntimeError):  # the loop may have been closed meanwhile
-                self.call_soon_threadsafe(tell, *answer)
+            with suppress(InvalidStateError):  # nobody waits for it any more
+                try:
+                    found.set_result(socket.getaddrinfo(host, port, **how))
+                except Exception as error:  # noqa: BLE001 - it belongs to whoever asked
+                    found.set_exception(error)
 
         threading.Thread(target=look, daemon=True).start()
-        return await found
+        return await asyncio.wrap_future(found, loop=self)
 
     def tick(self) -> None:
         """Wake up regularly, so that a deadline that passed during a suspend is seen soon after."""

@@ -27,20 +27,7 @@ from steps.support.waiting import told
 Event = Mapping[str, Any]
 Listener = Callable[[Event], None]
 
-STRUCTURE = (
-    "event",
-    "at",
-    "clock",
-    "run",
-    "mode",
-    "of",
-    "target_id",
-    "order",
-    "step",
-    "begins",
-    "verdict",
-    "exit_code",
-)
+STRUCTURE = "event at clock run mode of target_id order step begins verdict exit_code".split()  # noqa: SIM905 - a line
 DEFECT = "This is a defect of the orchestrator: keep the journal and report it."
 
 

@@ -11,9 +11,12 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Interrupts:
-    """Counts signals; cancels the run's task at the first on the way forward, and at the second always."""
+    """Counts signals; cancels the run's task at the first on the way forward, and at the second always.
 
-    def __init__(self, told: Callable[[str], None]) -> None:
+    `told` gets the name of each, and whether it is another one.
+    """
+
+    def __init__(self, told: Callable[[str, bool], None]) -> None:
         self._told = told
         self._count = 0
         self._forward = True
@@ -50,4 +53,4 @@ class Interrupts:
         if self._forward or self._count > 1:
             self._forward = False
             task.cancel()
-        self._told(signal.Signals(number).name)
+        self._told(signal.Signals(number).name, self._count > 1)
