@@ -152,6 +152,33 @@ def test_a_refusal_ends_it() -> None:
         run(bring_about(_never, send))
 
 
+@pytest.mark.parametrize(
+    ("looks", "is_done"),
+    [([False, False, True], True), ([False, False, False, True], True), ([False] * 99, False)],
+    ids=["it was done", "it was done a moment later", "it was not done"],
+)
+def test_a_refusal_of_a_repeated_write_is_looked_into(looks: list[bool], is_done: bool) -> None:  # noqa: FBT001
+    """A write whose answer was lost may be refused the second time because it was done: the world decides."""
+
+    async def is_so() -> bool:
+        return looks.pop(0)
+
+    done = bring_about(is_so, _says(LOST, NO))  # type: ignore[arg-type]
+    if is_done:
+        run(done)
+    else:
+        with pytest.raises(Rejected):
+            run(done)
+
+
+def test_a_refused_look_after_a_write_is_no_refusal_of_it() -> None:
+    """Rejected says that nothing was done; once something was sent, a look that is refused cannot say so."""
+    with pytest.raises(Unknown, match="after a change was sent"):
+        run(bring_about(_says(False, NO), _says(None)))  # type: ignore[arg-type]
+    with pytest.raises(Rejected):
+        run(bring_about(_says(NO), _says(None)))  # type: ignore[arg-type]
+
+
 def test_what_was_just_set_off_is_looked_at_sooner_at_first() -> None:
     """A move of a moment is known in a moment; one that takes long is not asked after more often than agreed."""
     looks: list[float] = []

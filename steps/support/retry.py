@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type
 
-from steps.support.gateways.answers import NotSent, Unknown
+from steps.support.gateways.answers import NotSent, Rejected, Unknown
 from steps.support.waiting import time_left, waited_for, waiting_for
 
 Result = TypeVar("Result")
@@ -99,13 +99,32 @@ async def bring_about(
     is sent once more. `every`: seconds between looks; the first after it was taken come sooner. `patience`: seconds
     after which an answer counts as lost. Ends when it is so, with Rejected, with a pause that does not fit, or with the
     caller's scope.
+
+    Rejected means that nothing was done: a repeated write may be refused because an earlier one was done, so the world
+    is looked at before that is believed; and a look that is refused after a write says nothing of it: that is Unknown.
     """
-    taken, waits = False, pauses(every)
-    while not await insist(is_so, every=every):
+    sent, taken, waits = False, False, pauses(every)
+    while not await (_after_a_write(is_so, every) if sent else insist(is_so, every=every)):
         if taken:
             await asyncio.sleep(next(waits))
-        elif not (taken := await _taken(partial(_within, patience, send))):
+            continue
+        try:
+            taken = await _taken(partial(_within, patience, send))
+        except Rejected:
+            if sent and await settled(is_so, before=False):
+                return
+            raise
+        sent = True
+        if not taken:
             await asyncio.sleep(every)
+
+
+async def _after_a_write(is_so: Callable[[], Awaitable[bool]], every: float) -> bool:
+    try:
+        return await insist(is_so, every=every)
+    except Rejected as error:
+        cause = f"{error.cause}, after a change was sent"
+        raise Unknown(error.operation, error.subject, cause, "Look whether the change was made.") from None
 
 
 async def _taken(send: Callable[[], Awaitable[None]]) -> bool:

@@ -21,16 +21,22 @@ TOLD = 2.0  # seconds for what is only told
 
 
 async def roll_back(turso: Turso, marker: Row, run: str) -> None:
-    """Roll back once: where an earlier answer was lost, it may be done already."""
-    now = await turso.marker(str(marker["attempt"]))
-    if now and now["state"] == ledger.ROLLED_BACK:
+    """Roll back once. An earlier try whose answer was lost may have done it, also while this one is under way."""
+    if await _is_rolled_back(turso, marker):
         return
     statements = read_script(str(marker["rollback_sql"]), "rollback.sql")
     try:
         await turso.roll_back(marker, statements, _checks(marker), await turso.lease(run))
     except Rejected as error:
+        if await _is_rolled_back(turso, marker):
+            return
         cause = f"{error.subject}: {error.cause}"
         raise Failed("rolling back", str(marker["name"]), cause, "The database is as the migration left it.") from None
+
+
+async def _is_rolled_back(turso: Turso, marker: Row) -> bool:
+    now = await turso.marker(str(marker["attempt"]))
+    return now is not None and now["state"] == ledger.ROLLED_BACK
 
 
 async def roll_back_on_copy(turso: Turso, marker: Row, bench: Workbench) -> None:
