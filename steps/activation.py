@@ -9,6 +9,7 @@ from steps.support import build, switch
 from steps.support.asking import asked, settled
 from steps.support.engine.step import Change, Done, Failed, Refused
 from steps.support.gateways.vercel import Vercel
+from steps.support.others import FOREIGN
 from steps.support.release import HealthCheck, Release
 from steps.support.retry import bring_about, insist
 from steps.support.stage import Stage
@@ -73,7 +74,8 @@ class Activation(Change[Seen]):
             return Done("nothing to put back: it only confirmed")
         await switch.settle(stage.vercel, seen.production)
         done = await switch.back(stage, seen.sha, seen.production)
-        await _auto_assign_off(stage.vercel)
+        if (await insist(stage.vercel.project)).production_id == seen.production.id:
+            await _auto_assign_off(stage.vercel)
         return done
 
     async def overtaken(self, stage: Stage, seen: Seen) -> str:
@@ -108,7 +110,7 @@ async def _refuse_unwell(stage: Stage, check: HealthCheck, host: str) -> None:
 async def _confirm(vercel: Vercel, identifier: str) -> Done:
     if not await insist(partial(vercel.is_live, identifier)):
         served = await insist(vercel.served)
-        raise Failed("confirming", identifier, f"{vercel.host} serves {served}", switch.FOREIGN)
+        raise Failed("confirming", identifier, f"{vercel.host} serves {served}", FOREIGN)
     return Done(f"{identifier} is live")
 
 

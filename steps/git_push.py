@@ -13,6 +13,8 @@ from steps.support.engine.step import Change, Done, Failed, Refused
 from steps.support.gateways.answers import NotSent, Rejected, Unknown
 from steps.support.gateways.git import Commit, Git
 from steps.support.gateways.vercel import Vercel
+from steps.support.looking import looked
+from steps.support.others import foreign
 from steps.support.release import Release
 from steps.support.retry import bring_about, insist, settled
 from steps.support.stage import Stage
@@ -23,13 +25,17 @@ BUILD_SHOWS = 2.0  # seconds in which the platform takes up a new commit
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """Where the branch is, here and on the remote, what the remote's files are, and the seconds that probing took."""
+    """Where the branch is, here and on the remote, what the remote's files are, and the seconds that probing took.
+
+    `live`: the deployment that is production, empty if it is not known.
+    """
 
     sha: str
     before: str
     before_tree: str
     commits: tuple[Commit, ...]
     probe: float = field(compare=False)
+    live: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +55,8 @@ class GitPush(Change[Seen]):
         sha, before = await stage.git.head(), await stage.git.fetch()
         await _refuse_diverged(stage.git, sha, before)
         probe = await _probed(stage.git, sha)
-        return Seen(sha, before, await stage.git.tree(before), await stage.git.commits(before, sha), probe)
+        live = (await looked(stage.vercel.project)).production_id or ""
+        return Seen(sha, before, await stage.git.tree(before), await stage.git.commits(before, sha), probe, live)
 
     def expects(self, seen: Seen) -> float:
         """Go by the probe, which sends no commits."""
@@ -91,7 +98,7 @@ class GitPush(Change[Seen]):
         why = f"Run {self.release.run} did not end well; the files are those of {seen.before}."
         message = f"Put back {seen.before[:8]}\n\n{why}"
         restoring = await stage.git.commit_tree(seen.before_tree, seen.sha, message)
-        harmless = await _harmless(stage.vercel, seen.sha)
+        harmless = await _harmless(stage.vercel, seen)
         await bring_about(
             partial(_is_at, stage.git, restoring), partial(stage.git.push, restoring, hooks=False), patience=None
         )
@@ -112,7 +119,7 @@ class GitPush(Change[Seen]):
         """Take from the marker row where the branch was, and bring its commits here."""
         await insist(stage.git.fetch)
         sha, before = (str(marker[key]) for key in ("release_commit", "previous_head"))
-        return Seen(sha, before, await stage.git.tree(before), (), 0.0)
+        return Seen(sha, before, await stage.git.tree(before), (), 0.0, str(marker["previous_deployment"] or ""))
 
     async def remains(self, stage: Stage, seen: Seen) -> str:
         """Compare the files of the remote branch with those of before."""
@@ -181,15 +188,21 @@ async def _stop_build(vercel: Vercel, restoring: str) -> str:
         return f"the platform may build {restoring[:8]}, which is the code of before"
 
 
-async def _harmless(vercel: Vercel, sha: str) -> bool:
-    """Say whether no build of this commit can go live by itself any more.
+async def _harmless(vercel: Vercel, seen: Seen) -> bool:
+    """Return True if no build of our commit can go live by itself any more.
 
-    Where one may, the build of the restoring commit is let go: it is then what brings the code of before back.
+    If one may, the build of the restoring commit is let go: it is then what brings the previous code back. Raise Failed
+    if it would go live over a deployment of others.
     """
     with suppress(TimeoutError, Rejected, NotSent, Unknown):
         async with asyncio.timeout(BUILD_SHOWS):
-            if not (await insist(vercel.project)).auto_assign:
+            project = await insist(vercel.project)
+            if not project.auto_assign:
                 return True
-            builds = await insist(lambda: vercel.production_deployments(sha))
+            builds = await insist(lambda: vercel.production_deployments(seen.sha))
+            known = {seen.live, *(build.id for build in builds)}
+            if seen.live and (theirs := foreign(project, known, None)):
+                cause = f"{theirs} is somebody else's and live: the build of a restoring commit would replace it"
+                raise Failed("putting back", "the branch", cause, "Agree with them; then revert this run's commits.")
             return bool(builds) and all(build.state in ENDED for build in builds)
     return False

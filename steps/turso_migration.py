@@ -15,6 +15,7 @@ from steps.support.gateways.database import Statement
 from steps.support.gateways.ledger import Attempt
 from steps.support.gateways.turso import Row, Turso
 from steps.support.looking import looked
+from steps.support.others import refuse_others
 from steps.support.proof.proof import UNKNOWN, Proof
 from steps.support.proving import refuse_applied, refuse_unparsable
 from steps.support.release import Release
@@ -25,6 +26,7 @@ from steps.support.stage import Stage
 KEPT = ("previous_deployment", "previous_commit", "release_commit", "previous_head")  # of the code, in the marker row
 MOMENT = 2.0  # seconds
 LOCKED = 600  # seconds after a commit in which nobody else can have released
+UNTRIED = "and the schema changes only under code that was tried with it"
 PING = Statement("SELECT 1", name="a question")
 
 
@@ -108,11 +110,18 @@ class TursoMigration(Change[Seen]):
         attempt = Attempt(run, self.release.order, *code, seen.schema)
         try:
             lease = await insist(lambda: stage.turso.lease(run))
+            await refuse_others(stage.vercel, await self._proved_live(stage, seen), why=UNTRIED)
             changed = (await stage.turso.migrate(change, attempt, seen.proof.guards, lease)).rows_changed
         except (Rejected, NotSent) as error:
             raise Refused(error.operation, error.subject, error.cause, error.remedy) from None
         facts = {"migration": {"name": change.name, "sha256": change.sha256, "rows_changed": changed}}
         return Done(f"{change.name} is committed, {changed} rows changed", facts)
+
+    async def _proved_live(self, stage: Stage, seen: Seen) -> set[str]:
+        """Return the deployments that may be live when the schema changes: those whose code was tried on both sides."""
+        if self.release.order == "DATA_FIRST":
+            return {seen.deployment}
+        return {each.id for each in await insist(lambda: stage.vercel.production_deployments(seen.release))}
 
     async def undo(self, stage: Stage, seen: Seen) -> Done:
         """Settle whether it committed, fencing it if not; then run the rollback that the marker row keeps."""

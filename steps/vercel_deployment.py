@@ -21,7 +21,6 @@ from steps.support.switch import Production
 
 TAKEN_UP = 3.0  # seconds in which the platform takes up a pushed commit
 SOON = 0.5  # seconds between two looks at a build that goes live by itself: half as often as the platform's own client
-GOES_LIVE = 3.0  # seconds in which a built deployment goes live by itself
 BUILDS = 10  # recent builds whose times are looked at
 ALL_AT_ONCE = "Finish or abort it on the platform: a rollback would not reach whom it serves."
 
@@ -84,7 +83,8 @@ class VercelDeployment(Change[Seen]):
     async def act(self, stage: Stage, seen: Seen) -> Done:
         """Find the deployment of our commit, and wait until it is built and, with auto-assign on, live."""
         found = await build.ours(stage.vercel, seen.sha)
-        await build.built(stage.vercel, found.id, every=SOON if seen.production.auto_assign else build.POLL)
+        look = partial(_undisturbed, stage.vercel, found.id, seen.production)
+        await build.built(stage.vercel, look, every=SOON if seen.production.auto_assign else build.POLL)
         if seen.production.auto_assign:
             await switch.live(stage.vercel, found.id, seen.production)
             return Done(f"{found.id} is live", switch.facts(seen, found.id))
@@ -94,13 +94,12 @@ class VercelDeployment(Change[Seen]):
         return Done(f"{found.id} is built and waits", switch.facts(seen, found.id))
 
     async def undo(self, stage: Stage, seen: Seen) -> Done:
-        """Stop what still builds; where the switch is ours, put the deployment of before back."""
+        """Stop what still builds; if a build goes live by itself, put the deployment of before back."""
         built = await _stopped(stage.vercel, seen.sha, await _appeared(stage, seen))
-        if not seen.production.auto_assign:
-            left = ", ".join(deployment.id for deployment in built)
-            return Done(f"{left} stays on the platform, built" if left else "nothing of it is left")
-        await _switched(stage.vercel, built, seen.production)
-        return await switch.back(stage, seen.sha, seen.production)
+        if seen.production.auto_assign or (await insist(stage.vercel.project)).auto_assign:
+            return await switch.back(stage, seen.sha, seen.production)
+        left = ", ".join(deployment.id for deployment in built)
+        return Done(f"{left} stays on the platform, built" if left else "nothing of it is left")
 
     async def overtaken(self, stage: Stage, seen: Seen) -> str:
         """Where the switch is ours, say what is live instead of our deployment."""
@@ -172,6 +171,12 @@ async def _ours(vercel: Vercel, sha: str) -> list[Deployment]:
     return await insist(lambda: vercel.production_deployments(sha))
 
 
+async def _undisturbed(vercel: Vercel, identifier: str, before: Production) -> Deployment:
+    """Read our build. Raise Failed if others have moved production meanwhile: it could go live over theirs."""
+    await switch.refuse_disturbed(vercel, identifier, before)
+    return await vercel.deployment(identifier)
+
+
 async def _stopped(vercel: Vercel, sha: str, deployments: list[Deployment]) -> list[Deployment]:
     """Have none of them build any more; give those that were built all the same."""
     for deployment in deployments:
@@ -188,11 +193,3 @@ async def _ended(vercel: Vercel, identifier: str) -> bool:
 async def _cancel(vercel: Vercel, identifier: str) -> None:
     with suppress(Rejected):  # it has ended by itself meanwhile; what counts is what it is then
         await vercel.cancel(identifier)
-
-
-async def _switched(vercel: Vercel, built: list[Deployment], before: Production) -> None:
-    """Wait a little for a built deployment to go live by itself: it cannot be stopped, only put back after."""
-    if built:
-        with suppress(TimeoutError, Failed):
-            async with asyncio.timeout(GOES_LIVE):
-                await switch.live(vercel, built[0].id, before, every=0.25)

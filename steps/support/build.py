@@ -1,6 +1,7 @@
 """The build of our commit on the platform: finding it, waiting for its end, and saying what another end means."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 
 from steps.support.engine.step import Failed
 from steps.support.gateways.vercel import Vercel
@@ -47,14 +48,14 @@ async def _appearing(vercel: Vercel, sha: str) -> Deployment:
     return found[0]
 
 
-async def built(vercel: Vercel, identifier: str, every: float = POLL) -> Deployment:
-    """Wait until a build is READY, looking every so many seconds. Raises Failed on any other end, in its own words."""
-    waiting_for(f"the state of {identifier}")
-    while (now := await insist(lambda: vercel.deployment(identifier), every=every)).state in WORKING:
-        waiting_for(f"{identifier} is {now.state}{', behind other builds' if now.is_queued else ''}")
+async def built(vercel: Vercel, look: Callable[[], Awaitable[Deployment]], every: float = POLL) -> Deployment:
+    """Wait until a build is READY; `look` reads it, every so many seconds. Raise Failed for any other end."""
+    waiting_for("the state of the build")
+    while (now := await insist(look, every=every)).state in WORKING:
+        waiting_for(f"{now.id} is {now.state}{', behind other builds' if now.is_queued else ''}")
         await asyncio.sleep(every)
     if now.state != "READY":
-        raise Failed("building", identifier, *await _ended(vercel, now))
+        raise Failed("building", now.id, *await _ended(vercel, now))
     return now
 
 

@@ -11,16 +11,18 @@ from typing import Any
 from steps.support.build import ENDED, POLL
 from steps.support.engine.step import Done, Failed, Refused
 from steps.support.gateways.vercel import Vercel
+from steps.support.gateways.vercel_types import Project
 from steps.support.looking import looked
+from steps.support.others import NEWEST, foreign, refusal, refuse_foreign, refuse_others
 from steps.support.problem import Problem
 from steps.support.retry import bring_about, insist, pauses, settled
 from steps.support.stage import Stage
 from steps.support.waiting import waiting_for
 
 MOVES = 6.0  # seconds that a promotion under way is waited for before it is put back
+LANDS = 3.0  # seconds in which a build that is ready goes live by itself
 LOOKS = 7  # at the alias, four seconds of them at first, for each one at what may keep it from moving
 PINNED = "the project is pinned: nothing goes live by itself until auto-assign is on again"
-FOREIGN = "Somebody deployed meanwhile: settle with them what is to be live."
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +30,8 @@ class Production:
     """What production was before: the live deployment, its commit and host, and whether a new one goes live by itself.
 
     `auto_assign` None: the platform does not tell, which counts as off. `is_rolled_back`: it is off because production
-    was rolled back to what is live.
+    was rolled back to what is live. `moved`: when it was last promoted or rolled back (milliseconds on the platform's
+    clock, 0: never), None: not known.
     """
 
     id: str
@@ -36,6 +39,7 @@ class Production:
     host: str
     auto_assign: bool | None
     is_rolled_back: bool
+    moved: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +64,8 @@ async def _production(vercel: Vercel) -> Production:
         cause = f"production is being moved to {project.moving_to} right now"
         raise Refused("reading", f"project {project.name}", cause, "Wait until it has moved; then release.")
     deployment = await vercel.deployment(served)
-    return Production(served, deployment.sha, deployment.host, project.auto_assign, project.is_rolled_back)
+    moved = project.move.requested if project.move else 0
+    return Production(served, deployment.sha, deployment.host, project.auto_assign, project.is_rolled_back, moved)
 
 
 def way_back(seen: Seen) -> str:
@@ -80,9 +85,24 @@ async def live(vercel: Vercel, identifier: str, before: Production, every: float
         await asyncio.sleep(next(waits))
 
 
+async def refuse_disturbed(vercel: Vercel, identifier: str, before: Production) -> None:
+    """Raise Failed if others have moved production since the look, or if a staged build would go live by itself."""
+    project = await refuse_foreign(vercel, {identifier, before.id}, before.moved)
+    if before.auto_assign is False and project.auto_assign:
+        cause = "auto-assign was off, and somebody has switched it on: the build would go live by itself"
+        raise Failed("reading", f"project {project.name}", cause, "Settle with them whether builds are to wait.")
+
+
 async def promoted(vercel: Vercel, identifier: str, before: Production) -> None:
-    """Promote a staged deployment, and wait until it is live. Raises Failed when it will not be."""
-    await bring_about(_arrival(vercel, identifier, before), partial(vercel.promote, identifier), every=POLL)
+    """Promote a staged deployment, and wait until it is live. Raise Failed if it will not be."""
+    known = {identifier, before.id}
+
+    async def promote() -> None:
+        await refuse_others(vercel, known, promotes=True)
+        await vercel.promote(identifier)
+
+    await bring_about(_arrival(vercel, identifier, before), promote, every=POLL)
+    await refuse_foreign(vercel, known, before.moved, {identifier})
 
 
 def _arrival(vercel: Vercel, identifier: str, before: Production) -> Callable[[], Awaitable[bool]]:
@@ -90,10 +110,13 @@ def _arrival(vercel: Vercel, identifier: str, before: Production) -> Callable[[]
     looks = count(1)
 
     async def is_live() -> bool:
-        served = await vercel.served()
-        if served == identifier == (await vercel.project()).production_id:
+        served, project = await vercel.served(), await vercel.project()
+        if theirs := foreign(project, {identifier, before.id}, before.moved):
+            raise await refusal(vercel, theirs, project)
+        if served == identifier == project.production_id:
             return True
-        _refuse_foreign(vercel, served, {identifier, before.id})
+        if served not in (identifier, before.id):
+            raise await refusal(vercel, str(served), project)
         if next(looks) % LOOKS == 0:
             await _refuse_stuck(vercel, identifier)
         waiting_for(f"{vercel.host} serves {served}")
@@ -122,43 +145,75 @@ async def settle(vercel: Vercel, before: Production) -> None:
 
 
 async def back(stage: Stage, sha: str, before: Production) -> Done:
-    """Put the live deployment of before back where this release's is live; wait until the public alias serves it."""
-    vercel = stage.vercel
-    mine = {deployment.id for deployment in await insist(lambda: vercel.production_deployments(sha))}
+    """Make the deployment of before live again if this release's is live; wait until the public alias serves it.
+
+    What is somebody else's is left alone, and gets production back if ours went live over it.
+    """
+    vercel, sent = stage.vercel, set[str]()
+    mine, known = await _known(stage, sha, before)
+    await _landed(vercel, sha)
     await _settled(vercel, mine)
-    project, served = await insist(vercel.project), await insist(vercel.served)
-    if {served, project.production_id} == {before.id}:
-        said, is_pinned = f"{before.id} is live, as before", before.auto_assign and project.auto_assign is False
-        return Done(f"{said}; {PINNED}", {"unpin": vercel.unpinning}) if is_pinned else Done(said)
-    for now in (served, project.production_id):
-        if not await _is_restoring(stage, now, sha, before):
-            _refuse_foreign(vercel, now, {*mine, before.id})
-    await bring_about(partial(vercel.is_live, before.id), partial(vercel.roll_back, before.id), every=0.25)
-    if before.auto_assign is False and not before.is_rolled_back:
-        return Done(f"{before.id} is live again; auto-assign stays off, as it was")
-    return Done(f"{before.id} is live again; {PINNED}", {"unpin": vercel.unpinning})
+
+    async def is_settled() -> bool:
+        served, project = await vercel.served(), await vercel.project()
+        if {served, project.production_id} == {before.id} and project.moving_to in (None, before.id):
+            return True
+        return foreign(project, known, before.moved) is not None or served not in (None, *known)
+
+    async def roll_back() -> None:
+        sent.add(before.id)
+        await vercel.roll_back(before.id)
+
+    await _give_back(vercel, known, before, mine)
+    await bring_about(is_settled, roll_back, every=0.25)
+    await _give_back(vercel, known, before, sent)
+    return _back(vercel, before, await insist(vercel.project), moved=bool(sent))
 
 
-async def _is_restoring(stage: Stage, now: str | None, sha: str, before: Production) -> bool:
-    """Say whether a deployment is of the commit on top of ours that restores the files of before."""
+def _back(vercel: Vercel, before: Production, project: Project, *, moved: bool) -> Done:
+    """Say what is live now, and whether the project is pinned since."""
+    if project.production_id != before.id or project.moving_to not in (None, before.id):
+        return Done(f"production is {project.moving_to or project.production_id}, somebody else's, and is left alone")
+    said = f"{before.id} is live again" if moved else f"{before.id} is live, as before"
+    if moved and before.auto_assign is False and not before.is_rolled_back:
+        return Done(f"{said}; auto-assign stays off, as it was")
+    if moved or (before.auto_assign and project.auto_assign is False):
+        return Done(f"{said}; {PINNED}", {"unpin": vercel.unpinning})
+    return Done(said)
+
+
+async def _known(stage: Stage, sha: str, before: Production) -> tuple[set[str], set[str]]:
+    """Return the deployments of this release, and with them those of before and of the commit that restores it."""
+    mine = await insist(lambda: stage.vercel.production_deployments(sha))
+    newest = await insist(lambda: stage.vercel.production_deployments(most=NEWEST))
+    since = max((each.created for each in mine), default=0)
+    younger = [each for each in newest if each.created > since and each.sha not in (sha, before.sha)]
+    restoring = [each.id for each in younger if await _is_restoring(stage, each.sha, sha, before)]
+    ours = {each.id for each in mine}
+    return ours, {before.id, *ours, *restoring}
+
+
+async def _is_restoring(stage: Stage, its: str, sha: str, before: Production) -> bool:
+    """Return True if a commit is on top of ours and holds the files of before."""
     with suppress(Problem):
-        its = (await stage.vercel.deployment(now)).sha if now and now != before.id else before.sha
-        if its not in (sha, before.sha) and await stage.git.is_ancestor(sha, its):
-            return await stage.git.same_files(its, before.sha)
+        return await stage.git.is_ancestor(sha, its) and await stage.git.same_files(its, before.sha)
     return False
 
 
-def _refuse_foreign(vercel: Vercel, now: str | None, known: set[str]) -> None:
-    if now is not None and now not in known:
-        cause = f"production is {now}, which is neither this run's nor the one before"
-        raise Failed("reading", vercel.host, cause, FOREIGN)
+async def _give_back(vercel: Vercel, known: set[str], before: Production, ours: set[str]) -> None:
+    """If one of `ours` took production from somebody's deployment, make that live again."""
+    project = await insist(vercel.project)
+    theirs = foreign(project, known, before.moved, ours)
+    if theirs and project.production_id in ours and project.moving_to is None:
+        waiting_for(f"{project.production_id} went live over {theirs}, which gets production back")
+        await bring_about(partial(vercel.is_live, theirs), partial(vercel.roll_back, theirs), every=0.25)
 
 
 async def overtaken(vercel: Vercel, sha: str) -> str:
     """Say what is live where it is not a deployment of this commit; empty when it is."""
     project, served = await insist(vercel.project), await insist(vercel.served)
     mine = {deployment.id for deployment in await insist(lambda: vercel.production_deployments(sha))}
-    others = sorted({str(each) for each in (served, project.production_id)} - mine)
+    others = sorted({str(each) for each in (served, project.production_id, project.moving_to or served)} - mine)
     return f"production is {', '.join(others)}, and not a deployment of {sha[:8]}" if others else ""
 
 
@@ -185,6 +240,8 @@ async def standing(vercel: Vercel, sha: str, before: Production) -> str:
     if {project.production_id, served} != {before.id}:
         pinned = "; auto-assign is off, and was on" if before.auto_assign and not project.auto_assign else ""
         return f"production is {project.production_id} and {vercel.host} serves {served}, not {before.id}{pinned}"
+    if project.moving_to not in (None, before.id):
+        return f"production is being moved to {project.moving_to}"
     if project.auto_assign and not before.auto_assign:
         return "auto-assign is on, and was off"
     builds, rolling = await insist(lambda: vercel.production_deployments(sha)), await insist(vercel.rolling_release)
@@ -193,6 +250,18 @@ async def standing(vercel: Vercel, sha: str, before: Production) -> str:
         coming |= {each.id for each in builds if each.state not in ENDED}
     ours_coming = [f"{each.id} ({each.state})" for each in builds if each.id in coming]
     return f"{', '.join(ours_coming)} of this run may still go live" if ours_coming else ""
+
+
+async def _landed(vercel: Vercel, sha: str) -> None:
+    """Wait a little for a build of ours that is ready to go live by itself: it can only be put back after that."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(LANDS):
+            while (await insist(vercel.project)).auto_assign:
+                builds = await insist(lambda: vercel.production_deployments(sha))
+                if not (landing := [each.id for each in builds if each.state == "READY" and not each.is_aliased]):
+                    return
+                waiting_for(f"{landing[0]} goes live by itself")
+                await asyncio.sleep(0.25)
 
 
 async def _settled(vercel: Vercel, mine: set[str]) -> None:

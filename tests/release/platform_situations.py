@@ -351,7 +351,7 @@ UNTOLD = (
 
 SOMEBODY = (
     Situation(
-        "switched on meanwhile, off", OFF, back("as soon as it was built"), since="git_push", somebody=_assigning(True)
+        "switched on meanwhile, off", OFF, back("has switched it on"), since="git_push", somebody=_assigning(True)
     ),
     Situation(
         "switched off meanwhile, on",
@@ -364,10 +364,16 @@ SOMEBODY = (
     Situation(
         "somebody's deployment follows, on",
         ON,
-        stuck("neither this run's", "production is dpl_3", (OTHER, OTHER, RESTORING)),
+        stuck("neither this run's", "production is dpl_3", (OTHER, OTHER, OTHER)),
         build=Build(followed=0.0),
     ),
-    Situation("rolled back meanwhile, on", ON, back("500", auto=False), since="turso_migration", somebody=_rolls_back),
+    Situation(
+        "rolled back meanwhile, on",
+        ON,
+        back("production is being moved to dpl_1", auto=False),
+        since="turso_migration",
+        somebody=_rolls_back,
+    ),
     Situation("half moved, on", ON, refused("but 127.0.0.1 serves dpl_1", OLD, OTHER), somebody=_half_moved),
     Situation("moving, on", ON, refused("being moved to dpl_1", OTHER, OTHER, OTHER), somebody=_moving),
     Situation(

@@ -10,23 +10,33 @@ _ID = re.compile(r"[\w-][\w.-]*", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """The last promote or rollback that the project tells of; a hint, never a proof: it may be old, or missing."""
+    """The last promote or rollback that the project tells of; a hint, never a proof: it may be old, or missing.
+
+    `source` is the deployment that was live before. `requested`: milliseconds since 1970 on the platform's clock.
+    """
 
     kind: str
     to: str
     status: str
+    source: str | None = None
+    requested: int = 0
 
     @property
     def is_under_way(self) -> bool:
         """Say whether it has yet to end."""
         return self.status in ("pending", "in-progress")
 
+    @property
+    def came_to_nothing(self) -> bool:
+        """Return True if it ended without moving anything."""
+        return self.status in ("failed", "skipped")
+
     @classmethod
     def of(cls, body: dict[str, Any]) -> Self | None:
         """Read what the project calls its last alias request."""
         kind, status = (_text(body.get(key)) for key in ("type", "jobStatus"))
-        to = _id_or_none(body.get("toDeploymentId"))
-        return cls(kind, to, status) if to else None
+        to, source = (_id_or_none(body.get(f"{end}DeploymentId")) for end in ("to", "from"))
+        return cls(kind, to, status, source, _number(body.get("requestedAt"))) if to else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +77,7 @@ class Deployment:
     """One deployment; `sha` is the full commit id, empty where the platform does not tell.
 
     `host` is its own. `created` is milliseconds since 1970, `build_seconds` what its build took. `is_queued`: it waits
-    behind other builds.
+    behind other builds. `is_aliased`: it has been given its aliases. `creator`: who made it, empty if it is not told.
     """
 
     id: str
@@ -82,6 +92,8 @@ class Deployment:
     is_queued: bool
     is_skipped: bool
     alias_error: str
+    is_aliased: bool = False
+    creator: str = ""
 
     @classmethod
     def of(cls, row: dict[str, Any]) -> Self:
@@ -100,6 +112,8 @@ class Deployment:
             bool(row.get("isInConcurrentBuildsQueue") or row.get("isInSystemBuildsQueue")),
             bool(row.get("buildSkipped")),
             _text((row.get("aliasError") or {}).get("message")),
+            bool(row.get("aliasAssigned")),
+            _text((row.get("creator") or {}).get("username") or meta.get("githubCommitAuthorLogin")),
         )
 
 

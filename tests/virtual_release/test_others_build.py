@@ -1,0 +1,100 @@
+"""What others have live, or building, when the schema is about to change or a build is about to be promoted."""
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from steps.support.gateways.vercel_types import Move, Project
+from steps.support.others import foreign
+from steps.support.standin.vercel_quirks import Quirks
+from tests.world.production import Event
+from tests.world.virtual import VirtualProduction
+
+pytestmark = pytest.mark.anyio
+
+KNOWN = {"dpl_old", "dpl_ours"}
+SINCE = 100
+
+
+def _project(target: str, *move: object) -> Project:
+    return Project("prj", "liveone", True, target, Move(*move) if move else None, True)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("project", "theirs"),
+    [
+        (_project("dpl_old"), None),
+        (_project("dpl_ours"), None),
+        (_project("dpl_x"), "dpl_x"),
+        (_project("dpl_old", "promote", "dpl_x", "in-progress", "dpl_old", 101), "dpl_x"),
+        (_project("dpl_ours", "promote", "dpl_x", "succeeded", "dpl_old", 101), "dpl_x"),
+        (_project("dpl_ours", "promote", "dpl_x", "failed", "dpl_old", 101), None),
+        (_project("dpl_ours", "promote", "dpl_x", "skipped", "dpl_old", 101), None),
+        (_project("dpl_old", "rollback", "dpl_x", "succeeded", "dpl_old", 100), None),
+        (_project("dpl_ours", "promote", "dpl_ours", "succeeded", "dpl_x", 101), "dpl_x"),
+        (_project("dpl_ours", "promote", "dpl_ours", "succeeded", "dpl_old", 101), None),
+        (_project("dpl_old", "rollback", "dpl_old", "succeeded", "dpl_x", 101), None),
+    ],
+)
+async def test_whose_production_is(project: Project, theirs: str | None) -> None:
+    """The target, a move under way, and a move since the look tell of others; what is older or came to nothing does not."""
+    assert foreign(project, KNOWN, SINCE, {"dpl_ours"}) == theirs
+    if project.production_id in KNOWN and not project.moving_to:
+        assert foreign(project, KNOWN, None, {"dpl_ours"}) is None
+
+
+async def _somebody_pushes(production: VirtualProduction) -> None:
+    """Have the platform build somebody's commit, and take its time."""
+    platform = production.world.platform
+    platform.build_seconds = 30.0
+    platform.pushed("e" * 40, "main", "somebody's")
+
+
+@pytest.mark.parametrize(
+    "staged", [False, True], ids=["it would go live over ours", "a promotion would let it go live"]
+)
+async def test_a_build_of_somebody_is_under_way(production: VirtualProduction, staged: bool) -> None:  # noqa: FBT001
+    """Neither is the schema changed nor a build promoted while somebody's build may go live: it is named instead."""
+    production.world.platform.auto_assign = not staged
+
+    async def react(event: Event) -> None:
+        if (event["event"], event.get("step")) == ("begun", "activation"):
+            await _somebody_pushes(production)
+
+    before = await production.state()
+    ending = await production.release(react=react)
+    assert (ending.code, ending.report["verdict"]) == (1, "rolled_back"), ending.report
+    assert "of eeeeeeee" in ending.report["cause"]
+    assert "would go live by itself" in ending.report["cause"]
+    assert await production.state() == before
+
+
+async def test_a_staged_build_of_somebody_is_in_nobody_s_way(production: VirtualProduction) -> None:
+    """A deployment that was built while auto-assign is off waits for its owner, and the release arrives."""
+    platform = production.world.platform
+    platform.auto_assign = False
+    platform.quirks = Quirks()
+    platform.pushed("e" * 40, "main", "somebody's")
+    await asyncio.sleep(5)
+    ending = await production.release()
+    assert (ending.code, ending.report["verdict"]) == (0, "deployed"), ending.report
+
+
+@pytest.mark.parametrize("order", ["CODE_FIRST", "DATA_FIRST"])
+async def test_the_schema_changes_under_no_other_code(production: VirtualProduction, order: str) -> None:
+    """A deployment of somebody that went live just before the transaction ends the run before it."""
+    platform = production.world.platform
+    if order == "DATA_FIRST":
+        platform.auto_assign = False
+        production.proof = replace(production.proof, ruled_out={"CODE_FIRST": "the new code needs the new schema"})
+
+    async def react(event: Event) -> None:
+        if (event["event"], event.get("step")) == ("begun", "turso_migration"):
+            platform.deployed("e" * 40, "main", "somebody's")
+
+    schema = (await production.state()).schema
+    ending = await production.release(react=react)
+    assert (ending.code, ending.report["order"]) == (4, order), ending.report
+    assert "under code that was tried with it" in ending.report["cause"]
+    assert (await production.state()).schema == schema

@@ -1,0 +1,112 @@
+"""Somebody promotes a deployment of theirs at any moment of a run: it stays live, whatever the run does."""
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from steps.support.proof.proof import Proof
+from steps.support.standin.vercel_errors import ApiError
+from steps.support.standin.vercel_state import Deployment, State, Substate
+from tests.world.production import FAILING, READING, Ending, Event
+from tests.world.virtual import Shape, VirtualProduction, virtual_production
+
+pytestmark = pytest.mark.anyio
+
+LATER = 60.0  # seconds in which everything that is under way comes
+TRIES = 100  # of a promotion that the platform puts off
+LIMITS = "vercel_deployment = 10\nactivation = 10"
+PARTS = 5  # in which the events of a run are tried, so that they can be tried abreast
+LEAST, MOST = 12, 200  # events of a run
+ALIAS = (0.1, 0.8)  # seconds in which the alias of the hotfix moves
+WAYS = {
+    "auto-assign": (True, {}),
+    "staged, code first": (False, {}),
+    "staged, data first": (False, {"CODE_FIRST": "no"}),
+}
+
+
+def _hotfix(production: VirtualProduction) -> Deployment:
+    """Put somebody else's deployment there, which was live once, with the code that was live at first."""
+    platform = production.world.platform
+    made = platform.foreign(platform.known[0], platform.catch_up())
+    made.state, made.substate = State.READY, Substate.PROMOTED
+    made.building = made.ended = made.aliased = made.created
+    return made
+
+
+async def _promote(production: VirtualProduction, hotfix: Deployment, seconds: float) -> None:
+    """Promote it, as often as the platform puts it off; the alias takes so many seconds to move."""
+    platform = production.world.platform
+    for _ in range(TRIES):
+        platform.alias_seconds = seconds
+        try:
+            platform.move("promote", hotfix.id)
+        except ApiError:
+            await asyncio.sleep(0.1)
+        else:
+            return
+
+
+async def _disturbed(production: VirtualProduction, at: int, health: str, *words: str) -> tuple[Ending, str]:
+    """Release, or put back, and have a hotfix promoted at the run's event number `at`; return the hotfix, or nothing if it came to no such event."""
+    hotfix, told, moves = _hotfix(production), 0, list[asyncio.Task[None]]()
+
+    async def react(_event: Event) -> None:
+        nonlocal told
+        if told == at:
+            moves.append(asyncio.ensure_future(_promote(production, hotfix, ALIAS[at % 2])))
+        told += 1
+
+    ending = await production.release(*words, react=react, health=health, limits=LIMITS)
+    await asyncio.gather(*moves)
+    await asyncio.sleep(LATER)
+    production.world.platform.catch_up()
+    return ending, hotfix.id if moves else ""
+
+
+@pytest.mark.parametrize("part", range(PARTS))
+@pytest.mark.parametrize("run", ["well", "unwell", "regretted"])
+@pytest.mark.parametrize("way", WAYS)
+async def test_a_promotion_at_any_event(
+    tmp_path: Path, sample: bytes, proof: Proof, way: str, run: str, part: int
+) -> None:
+    """No event of a run is a moment at which a foreign promotion is overwritten; each is named, and ends the release."""
+    auto_assign, ruled_out = WAYS[way]
+    proof, wrong = replace(proof, ruled_out=ruled_out), list[str]()
+    for at in range(part, MOST, PARTS):
+        (folder := tmp_path / str(at)).mkdir()
+        async with virtual_production(folder, sample, proof, Shape(auto_assign=auto_assign)) as production:
+            production.world.platform.build_seconds, production.world.platform.alias_seconds = 1.5, 0.1
+            words = ["--rollback"] if run == "regretted" and (await production.release()).code == 0 else []
+            ending, hotfix = await _disturbed(production, at, FAILING if run == "unwell" else READING, *words)
+            if not hotfix:
+                break
+            event, found = ending.events[at], [*_wrong(production, ending, hotfix, at)]
+            if "turso_migration" in _to_come(ending, at, "begun") and await _is_applied(production):
+                found.append("the schema was changed under it")
+            wrong += [f"event {at}, {event['event']} {event.get('step', '')}: {each}" for each in found]
+    assert wrong == []
+    assert at > LEAST
+
+
+def _to_come(ending: Ending, at: int, *kinds: str) -> set[str]:
+    """Return the steps that begin, or begin to go back, after an event."""
+    return {event["step"] for event in ending.events[at:] if event["event"] in kinds}
+
+
+async def _is_applied(production: VirtualProduction) -> bool:
+    return ("applied",) in await production.sql("SELECT state FROM _orchestrate_migrations")
+
+
+def _wrong(production: VirtualProduction, ending: Ending, hotfix: str, at: int) -> Iterator[str]:
+    planned = ending.report["production"]
+    if planned and planned["id"] == hotfix:
+        return  # it was live when the plan was made: this release goes on top of it
+    platform = production.world.platform
+    if not platform.served == platform.production == hotfix:
+        yield f"{platform.served} is live"
+    if hotfix not in str(ending.report) and ending.code != 3 and _to_come(ending, at, "begun", "undo_begun"):
+        yield f"it is not named, and the exit code is {ending.code}"
