@@ -123,6 +123,29 @@ def living() -> Iterator[int]:
                 yield int(group)
 
 
+async def test_the_branch_is_read_where_it_is_pushed_to(gateway: Git, remote: Path) -> None:
+    """With a `pushurl`, every look asks the repository that is pushed to, not the one that git would fetch from."""
+    elsewhere, work = remote.parent / "elsewhere.git", gateway.repository
+    run(remote, "clone", "--quiet", "--bare", str(remote), str(elsewhere))
+    run(work, "config", "remote.origin.pushurl", str(elsewhere))
+    sha = commit(work, "second")
+    await Git(work, "origin", "main").push(sha)
+    pushed_to = Git(work, "origin", "main")
+    assert (await pushed_to.remote_head(), await pushed_to.fetch()) == (sha, sha)
+    assert main_of(remote) != sha
+
+
+async def test_a_remote_with_several_addresses_is_refused(gateway: Git, remote: Path) -> None:
+    """A push to two repositories may reach one of them only: there is no way back from that, so it is refused."""
+    work = gateway.repository
+    for name in ("one", "two"):
+        run(work, "config", "--add", "remote.origin.pushurl", str(remote.parent / name))
+    several = Git(work, "origin", "main")
+    for ask in (several.remote_head(), several.fetch(), several.push(await several.head())):
+        with pytest.raises(Problem, match="pushed to 2 addresses"):
+            await ask
+
+
 async def until(condition: Callable[[], bool], seconds: float = 3.0) -> None:
     """Wait for something that is about to be so; fail when it is not so in time."""
     async with asyncio.timeout(seconds):

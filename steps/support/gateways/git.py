@@ -106,20 +106,39 @@ class Git:
 
     async def url(self) -> str:
         """Give the address that is pushed to, with any credential masked."""
-        if "url" not in self._configured:
-            self._configured["url"] = await self._address()
-        return self._configured["url"]
+        return _readable(await self._address())
 
     async def _address(self) -> str:
-        found = await self._local("remote", "get-url", "--push", "--", self.remote, no=2)
+        """Return the one address that is pushed to."""
+        if "url" not in self._configured:
+            self._configured["url"] = await self._addresses("--push")
+        first, *others = self._configured["url"].splitlines()
+        if others:
+            cause = (
+                f"it is pushed to {len(others) + 1} addresses, and one of them could be put back while another is not"
+            )
+            raise Problem(
+                "looking up", f"remote {self.remote}", cause, "Leave one `pushurl`, or choose another remote."
+            )
+        return first
+
+    async def _addresses(self, *which: str) -> str:
+        found = await self._local("remote", "get-url", "--all", *which, "--", self.remote, no=2)
         if found.code:
             remedy = f"Choose one that `git remote` lists in {self.repository}."
             raise Problem("looking up", f"remote {self.remote}", "there is no such remote", remedy)
-        return _readable(found.out)
+        return found.out
+
+    async def _read_from(self) -> str:
+        """Return where the branch is read: where it is pushed to, also if git would fetch from somewhere else."""
+        pushed_to = await self._address()
+        if "fetch" not in self._configured:
+            self._configured["fetch"] = await self._addresses()
+        return self.remote if pushed_to == self._configured["fetch"].strip() else pushed_to
 
     async def remote_head(self) -> str:
         """Ask the remote which commit its branch is at right now."""
-        listed = await self._exchange("asking for", "ls-remote", "--", self.remote, self._ref)
+        listed = await self._exchange("asking for", "ls-remote", "--", await self._read_from(), self._ref)
         heads = {ref: sha for sha, _, ref in (line.partition("\t") for line in listed.splitlines())}
         if self._ref not in heads:
             cause = f"{await self.url()} has no such branch"
@@ -133,7 +152,8 @@ class Git:
         """
         sha = await self.remote_head()
         quietly = ("--no-write-fetch-head", "--refmap=", "--no-tags", "--no-prune", "--no-recurse-submodules")
-        await self._exchange("fetching", "fetch", "--no-auto-maintenance", *quietly, "--", self.remote, self._ref)
+        where = await self._read_from()
+        await self._exchange("fetching", "fetch", "--no-auto-maintenance", *quietly, "--", where, self._ref)
         return await self._field("%H", sha)
 
     async def push(self, sha: str, *, rehearse: bool = False, hooks: bool = True) -> None:
