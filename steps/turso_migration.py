@@ -186,11 +186,14 @@ async def _refuse_unfit_code(stage: Stage, seen: Seen, marker: Row) -> None:
     fit, live = {seen.commit} if marker["code_order"] == "DATA_FIRST" else {seen.commit, seen.release}, ""
     with suppress(TimeoutError, NotSent, Rejected, Unknown):
         async with asyncio.timeout(MOMENT):
-            live = await stage.vercel.served() or seen.deployment
-            sha = (await stage.vercel.deployment(live)).sha
-            if sha in fit or await stage.git.same_files(sha, seen.commit):
+            live = await stage.vercel.served() or ""
+            if live and live == seen.deployment:
                 return
-            cause = f"{live} of {sha[:8]} is live, and nobody has shown that it runs on the old schema"
+            sha = (await stage.vercel.deployment(live)).sha if live else ""
+            if sha and (sha in fit or await stage.git.same_files(sha, seen.commit)):
+                return
+            commit = sha[:8] or "no commit that the platform tells"
+            cause = f"{live or 'nothing'} of {commit} is live, and nobody has shown that it runs on the old schema"
             raise Failed("rolling back", "the schema", cause, "Settle first what is to be live.")
     if live not in ("", seen.deployment) or seen.release not in fit or int(str(marker["age"])) > LOCKED:
         cause = f"the platform does not tell which code is live{f', but that it is {live}' if live else ''}"
