@@ -77,7 +77,7 @@ from steps.support.engine.forecast import forecast, refuse_unfitting
 from steps.support.engine.going_back import back, overtakings
 from steps.support.engine.journal import reason
 from steps.support.engine.lock import claim, locked, refuse_if_locked
-from steps.support.engine.past import chosen, sweep
+from steps.support.engine.past import chosen, sweep, unreadable
 from steps.support.engine.recovery import accept, before, of_marker, refuse_left, refuse_open, restore, unlock
 from steps.support.engine.step import Change, Refused, Step
 from steps.support.production import production
@@ -185,6 +185,7 @@ async def released(options: Namespace) -> int:
     what = release(settings.sql, asked, demands(settings), workbench(settings))
     async with session("prod", what, settings, options) as run, production(settings) as stage:
         sweep(settings.runs)
+        _warn_of(unreadable(settings.runs), run)
         refuse_open(settings.runs, target_id(settings), command(options))
         await refuse_left(stage.turso, settings.runs, command(options))
         if options.dry_run:
@@ -207,12 +208,18 @@ async def settled_before(options: Namespace) -> int:
         session(mode, shown, settings, options, of=old.run if old else named) as run,
         production(settings) as stage,
     ):
+        _warn_of(unreadable(settings.runs), run)
         known = old or await of_marker(stage.turso, named, [each.name for each in changes(shown)])
         again = release_of(known.run, named_change(**known.change), known.order, bench)
         async with preflight():
             what = await before(stage, known, changes(again, known.saw), here=old is not None)
         await deeds[mode](stage, what, run, settings.runs)
     return run.exit_code
+
+
+def _warn_of(journals: Sequence[Path], run: Run) -> None:
+    for journal in journals:
+        run.warn(f"{journal} cannot be read: whether that run is settled is not known")
 
 
 def command(options: Namespace) -> tuple[str, ...]:

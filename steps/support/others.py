@@ -44,9 +44,7 @@ async def refuse_foreign(
     return project
 
 
-async def refuse_others(
-    vercel: Vercel, known: Collection[str], *, promotes: bool = False, why: str = NOT_OURS
-) -> None:
+async def refuse_others(vercel: Vercel, known: Collection[str], *, promotes: bool = False, why: str = NOT_OURS) -> None:
     """Raise Failed if anything but the known deployments is live, is about to be, or is a build that may yet be.
 
     A build goes live by itself while auto-assign is on. `promotes`: a promotion is next, which switches it on. `why`

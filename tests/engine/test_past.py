@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from steps.support.engine.past import JOURNAL, alone, chosen, past, read, sweep
+from steps.support.engine.past import JOURNAL, alone, chosen, past, read, sweep, unreadable
 from steps.support.engine.recovery import refuse_open
 from steps.support.engine.step import Refused
 
@@ -92,6 +92,55 @@ def test_a_release_that_is_being_put_back_is_open(tmp_path: Path) -> None:
     assert (past(tmp_path)[0].arrived, past(tmp_path)[0].is_open) == (False, True)
     _run(tmp_path, "3", _ended("rolled_back", 0), mode="rollback", of="1")
     assert not past(tmp_path)[0].is_open
+
+
+@pytest.mark.parametrize("verdict", [_ended("needs_human", 4), _ended("rolled_back", 1)], ids=["unlocked", "put back"])
+def test_a_run_that_went_half_back_later_is_open(tmp_path: Path, verdict: dict[str, Any]) -> None:
+    """A run whose lock was released, or that was put back, is open again once somebody began to put it back and failed."""
+    _run(tmp_path, "1", PUSH, verdict)
+    _run(tmp_path, "2", _ended("unlocked", 0), mode="unlock", of="1")
+    assert not past(tmp_path)[0].is_open
+    _run(
+        tmp_path,
+        "3",
+        {"event": "resumed", "begins": ["git_push"], "saw": {}},
+        _ended("needs_human", 4),
+        mode="rollback",
+        of="1",
+    )
+    assert (past(tmp_path)[0].is_open, past(tmp_path)[0].settled) == (True, "")
+    _run(tmp_path, "4", _ended("refused", 3), mode="rollback", of="1")
+    assert past(tmp_path)[0].is_open
+    _run(tmp_path, "5", _ended("unlocked", 0), mode="unlock", of="1")
+    assert not past(tmp_path)[0].is_open
+
+
+@pytest.mark.parametrize(
+    "events",
+    [
+        [{"event": "opened"}],
+        [{**_opened("1"), "run": 7}],
+        [{**_opened("1"), "change": "x"}],
+        [_opened("1"), {"event": "failed", "step": "git_push"}],
+        [_opened("1"), {"event": "begun", "step": "git_push", "begins": 7}],
+        [_opened("1"), {**PUSH, "saw": ["git_push"]}],
+        [_opened("1"), {"event": "planned", "steps": [{}]}],
+        [_opened("1"), {"event": "ended"}],
+        [PUSH],
+        [],
+    ],
+    ids=lambda events: json.dumps(events)[:40],
+)
+def test_a_journal_that_tells_of_no_run(tmp_path: Path, events: list[dict[str, Any]]) -> None:
+    """One journal that is not as this tool writes them is named, and the others are read all the same."""
+    _run(tmp_path, "2", PUSH)
+    (tmp_path / "1").mkdir()
+    journal = tmp_path / "1" / JOURNAL
+    journal.write_text("".join(json.dumps(event) + "\n" for event in events))
+    assert [each.run for each in past(tmp_path)] == ["2"]
+    assert getattr(chosen(tmp_path, ""), "run", None) == "2"
+    assert chosen(tmp_path, "1") is None
+    assert unreadable(tmp_path) == ([journal] if events else [])
 
 
 def test_runs_to_another_target_are_not_meant(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Runs of before, where no process has to die for it: what is put back, what is refused, and what is left alone."""
 
+import asyncio
 from dataclasses import replace
 
 import pytest
@@ -116,3 +117,51 @@ async def test_a_run_elsewhere_that_let_its_lease_end(production: VirtualProduct
         assert way in ending.report["next_action"]
     assert (await production.release("--unlock", "another")).code == 0
     assert "let its lease end" not in (await production.release()).report["cause"]
+
+
+async def test_a_run_that_was_put_back_is_looked_at_again(production: VirtualProduction) -> None:
+    """Where nothing of it is there, that was looked at; where somebody made it live since, it is put back once more."""
+    platform = production.world.platform
+    failed = await production.release(health=FAILING)
+    assert failed.report["verdict"] == "rolled_back"
+    before, run = await production.state(), failed.report["run_id"]
+    ours = next(each.id for each in platform.deployments if each.sha == production.checkout.head)
+    looked = await production.release("--rollback", run)
+    assert (looked.code, [event["remains"] for event in looked.events if event["event"] == "verified"]) == (0, [{}])
+    platform.move("promote", ours)
+    await asyncio.sleep(1)
+    again = await production.release("--rollback", run)
+    assert (again.code, again.report["verdict"]) == (0, "rolled_back"), again.report
+    assert await production.state() == before
+    platform.deployed("e" * 40, "main", "somebody's")
+    theirs = await production.release("--rollback", run)
+    assert (theirs.code, platform.served) == (0, "dpl_4"), theirs.report
+    assert any("is somebody else's" in text for text in theirs.report["warnings"])
+    production.faults.arm("vercel_deployment", "cut")
+    assert (await production.release("--rollback", run)).code == 3
+
+
+async def test_a_malformed_journal_is_named_and_ends_nothing(production: VirtualProduction) -> None:
+    """Releases, and going back, are possible beside a journal that cannot be read, and a warning names it."""
+    folder = production.folder / "runs" / "20260101T000000Z-0bad"
+    folder.mkdir(parents=True)
+    (folder / "journal.jsonl").write_text('{"event": "opened", "run": "20260101T000000Z-0bad"}\n')
+    released = await production.release()
+    back = await production.release("--rollback")
+    for ending in (released, back):
+        assert ending.code == 0, ending.report
+        assert any("0bad/journal.jsonl cannot be read" in text for text in ending.report["warnings"])
+
+
+async def test_code_without_a_commit_was_never_proved(production: VirtualProduction) -> None:
+    """Two deployments of which the platform tells no commit are not the same code: the schema stays as it is."""
+    platform = production.world.platform
+    platform.known[0].sha = ""
+
+    async def react(event: Event) -> None:
+        if (event["event"], event.get("step")) == ("begun", "health_checks"):
+            platform.deployed("", "main", "somebody's, by hand")
+
+    ending = await production.release(react=react, health=FAILING)
+    assert (ending.code, ending.steps("undo")["turso_migration"]) == (4, "failed"), ending.report
+    assert await production.sql("SELECT state FROM _orchestrate_migrations") == [("applied",)]

@@ -71,7 +71,7 @@ def read(journal: Path) -> tuple[list[Event], int]:
 def past(folder: Path, target: str = "") -> list[Past]:
     """Give the releases to a target whose journals are in a folder, newest first; without one, to any."""
     told = [(events, damaged) for events, damaged in map(_readable, folder.glob(f"*/{JOURNAL}")) if events]
-    told.sort(key=lambda each: (each[0][0].get("at", ""), each[0][0]["run"]), reverse=True)
+    told.sort(key=lambda each: (str(each[0][0].get("at", "")), each[0][0]["run"]), reverse=True)
     settled, resumed = _settled(events for events, _ in told), _resumed(events for events, _ in told)
     ours = [each for each in told if each[0][0].get("mode") == "prod" and not each[0][0].get("dry_run")]
     return [
@@ -79,6 +79,12 @@ def past(folder: Path, target: str = "") -> list[Past]:
         for events, damaged in ours
         if target in ("", events[0].get("target_id", target))
     ]
+
+
+def unreadable(folder: Path) -> list[Path]:
+    """Return the journals that hold something else than a run: nobody can tell whether that run is settled."""
+    journals = (journal for journal in folder.glob(f"*/{JOURNAL}") if journal.stat().st_size)
+    return sorted(journal for journal in journals if not _readable(journal)[0])
 
 
 def chosen(folder: Path, named: str, target: str = "") -> Past | None:
@@ -126,11 +132,18 @@ def sweep(folder: Path) -> None:
 
 
 def _readable(journal: Path) -> tuple[list[Event], int]:
-    with suppress(OSError):
+    with suppress(OSError, LookupError, TypeError, AttributeError):
         events, damaged = read(journal)
-        if events and events[0]["event"] == "opened":
+        if _is_a_run(events):
+            _past(events, damaged, {}, set())
             return events, damaged
     return [], 0
+
+
+def _is_a_run(events: Sequence[Event]) -> bool:
+    opened = events[0] if events else {"event": ""}
+    is_named = isinstance(opened.get("run"), str) and isinstance(opened.get("change"), dict)
+    return opened["event"] == "opened" and is_named
 
 
 def _of(events: Sequence[Event]) -> str:
@@ -139,11 +152,18 @@ def _of(events: Sequence[Event]) -> str:
 
 
 def _settled(journals: Iterable[Sequence[Event]]) -> dict[str, str]:
-    """Say of each run that another has settled for good what became of it; the newest journal has the word."""
+    """Return what has become of each run that later ones are about; the newest journal has the word.
+
+    A run that somebody began to put back since, and did not get to the end with, is settled by nothing before that.
+    """
     settled: dict[str, str] = {}
     for events in journals:
-        if _of(events) and any(event["event"] == "ended" and event["exit_code"] == 0 for event in events):
-            settled.setdefault(_of(events), SETTLED[events[0]["mode"]])
+        if not (of := _of(events)) or of in settled:
+            continue
+        if any(event["event"] == "ended" and event.get("exit_code") == 0 for event in events):
+            settled[of] = SETTLED.get(str(events[0].get("mode")), "")
+        elif any(event["event"] == "resumed" for event in events):
+            settled[of] = ""
     return settled
 
 
@@ -159,7 +179,9 @@ def _past(events: Sequence[Event], damaged: int, settled: Mapping[str, str], res
     planned: Event = next((event for event in events if event["event"] == "planned"), {})
     migrates = "turso_migration" in [step["name"] for step in planned.get("steps", [])]
     verdict = next((str(event["verdict"]) for event in events if event["event"] == "ended"), "")
-    arrived = "arrived" in happened and "turned_back" not in happened and run not in resumed
-    ended = verdict in ("rolled_back", "refused") or (verdict == "deployed" and run not in resumed)
-    became = "rolled_back" if verdict in ("rolled_back", "refused") else settled.get(run, "")
+    alone = run not in resumed  # nobody has begun to put it back since
+    arrived = "arrived" in happened and "turned_back" not in happened and alone
+    ended = verdict in ("rolled_back", "refused", "deployed") and alone
+    itself = "rolled_back" if verdict in ("rolled_back", "refused") and alone else ""
+    became = itself or settled.get(run, "")
     return Past(run, opened["change"], planned.get("order", ""), saw, migrates, arrived, ended, became, damaged)

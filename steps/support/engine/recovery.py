@@ -51,7 +51,7 @@ class Before:
     @property
     def is_regret(self) -> bool:
         """Whether others may have built on it, so that going back has to be proved anew."""
-        return self.past.arrived or not self.here
+        return self.past.arrived or not self.here or self.past.settled == "rolled_back"
 
 
 def refuse_open(runs: Path, target: str, command: Sequence[str]) -> None:
@@ -118,7 +118,10 @@ async def restore(stage: Stage, what: Before, run: Run, runs: Path) -> None:
     await _refuse_unknown(stage.turso, what)
     _tell(what, run)
     await _refuse_accepted(stage.turso, what)
-    if what.past.settled == "rolled_back" or not what.changes:
+    if not what.changes:
+        return
+    if what.past.settled == "rolled_back" and not await _is_there_again(stage, what, run):
+        run.journal.note("verified", remains={})
         return
     if what.is_regret:
         await _refuse_overtaken(stage, what)
@@ -135,6 +138,19 @@ async def restore(stage: Stage, what: Before, run: Run, runs: Path) -> None:
             window = run.start(replace(run.budget, reserve=run.budget.total, then=None))
             async with probing(stage.site, run.probe, run.journal):
                 await back(stage, what.changes, what.saw, window.turn_back(), run.journal)
+
+
+async def _is_there_again(stage: Stage, what: Before, run: Run) -> bool:
+    """Return True if anything of a run that was put back is there as the run left it; tell what others changed."""
+    again = False
+    async with preflight():
+        for change in what.changes:
+            if await looked(partial(change.remains, stage, what.saw[change.name])):
+                others = await looked(partial(change.overtaken, stage, what.saw[change.name]))
+                again = again or not others
+                if others:
+                    run.warn(f"{change.name}: {others}; that is somebody else's, and is left alone")
+    return again
 
 
 async def accept(stage: Stage, what: Before, run: Run, runs: Path) -> None:
