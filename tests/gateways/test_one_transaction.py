@@ -103,11 +103,13 @@ async def _filled(database: Database, folder: Path) -> Rig:
 @pytest.mark.parametrize("loses", [STEAL, END], ids=["taken over", "ended"])
 @pytest.mark.parametrize("when", ["before", "inside"])
 async def test_nothing_is_migrated_without_the_lock(rig: Rig, loses: str, when: str) -> None:
-    """A lock that is lost before the transaction, or while it runs, commits nothing."""
+    """A lock that is lost before the transaction, or while it runs, commits nothing; it is asked for before all else."""
     inside = {"migrate": f"{FILES['migrate.sql']}{loses}"} if when == "inside" else {}
-    change, before = await rig.change(**inside), await rig.state()
+    change = await rig.change(**inside)
     if when == "before":
         await rig.run(loses)
+        await rig.run("UPDATE t SET a = 'x'")  # which a check of verify.sql would find
+    before = await rig.state()
     with pytest.raises(Rejected, match="another run took it over, or its lease ended"):
         await rig.migrate(change)
     assert await rig.state() == before
@@ -120,9 +122,10 @@ async def test_nothing_is_rolled_back_without_the_lock(rig: Rig, loses: str, whe
     inside = {"rollback": f"{FILES['rollback.sql']}{loses}"} if when == "inside" else {}
     change = await rig.change(**inside)
     await rig.migrate(change)
-    before = await rig.state()
     if when == "before":
         await rig.run(loses)
+        await rig.run("UPDATE t SET a = 'y'")  # which a check of verify_rollback.sql would find
+    before = await rig.state()
     with pytest.raises(Rejected, match="another run took it over, or its lease ended"):
         await rig.roll_back(change)
     assert await rig.state() == before
