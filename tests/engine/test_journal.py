@@ -31,6 +31,18 @@ async def test_an_event_is_on_disk_when_it_is_written(tmp_path: Path) -> None:
     assert line["clock"] == pytest.approx(asyncio.get_running_loop().time(), abs=1)
 
 
+async def test_a_line_is_flushed_before_anybody_hears_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every event reaches the disk, and not only the kernel, before the run goes on: a power cut takes none away."""
+    order: list[str] = []
+    journal = Journal(tmp_path / "r" / "journal.jsonl", Redactor(), "r")
+    monkeypatch.setattr("os.fsync", lambda _: order.append("flushed"))
+    journal.listen(lambda event: order.append(str(event["event"])))
+    journal.intend("begun")
+    journal.note("done")
+    journal.close()
+    assert order == ["flushed", "begun", "flushed", "done"]
+
+
 async def test_the_journal_is_the_users_alone(tmp_path: Path) -> None:
     """Nobody else may read what a run wrote."""
     Journal(tmp_path / "runs" / "journal.jsonl", Redactor(), "r").close()

@@ -8,7 +8,8 @@ import pytest
 from steps.support.gateways.vercel_types import Move, Project
 from steps.support.others import foreign
 from steps.support.standin.vercel_quirks import Quirks
-from tests.world.production import Event
+from steps.support.standin.vercel_state import Deployment, State, Substate
+from tests.world.production import FAILING, Event
 from tests.world.virtual import VirtualProduction
 
 pytestmark = pytest.mark.anyio
@@ -68,6 +69,51 @@ async def test_a_build_of_somebody_is_under_way(production: VirtualProduction, s
     assert "of eeeeeeee" in ending.report["cause"]
     assert "would go live by itself" in ending.report["cause"]
     assert await production.state() == before
+
+
+def _somebody_s(production: VirtualProduction) -> Deployment:
+    """Put a deployment there that somebody built, and that was live once."""
+    platform = production.world.platform
+    made = platform.foreign(platform.known[0], platform.catch_up())
+    made.state, made.substate = State.READY, Substate.PROMOTED
+    made.building = made.ended = made.aliased = made.created
+    return made
+
+
+@pytest.mark.parametrize("staged", [False, True], ids=["auto-assign", "staged"])
+async def test_a_build_that_would_go_over_a_promotion_is_stopped(production: VirtualProduction, staged: bool) -> None:  # noqa: FBT001
+    """Somebody promotes while our build runs: it is cancelled, and never takes production from theirs."""
+    platform, theirs = production.world.platform, _somebody_s(production)
+    platform.auto_assign, platform.build_seconds = not staged, 5.0
+
+    async def react(event: Event) -> None:
+        if (event["event"], event.get("step")) == ("begun", "vercel_deployment"):
+            platform.move("promote", theirs.id)
+
+    ending = await production.release(react=react)
+    await asyncio.sleep(10)
+    ours = next(each for each in platform.deployments if each.sha == production.checkout.head)
+    assert (ending.code, platform.served) == (4, theirs.id), ending.report
+    assert (ours.state, ours.aliased) == (State.CANCELED, None)
+
+
+@pytest.mark.parametrize("staged", [False, True], ids=["auto-assign", "staged"])
+async def test_a_rollback_waits_for_nobody_s_promotion_to_undo_it(production: VirtualProduction, staged: bool) -> None:  # noqa: FBT001
+    """A promotion that is under way when the run goes back is the last move of production: none follows it."""
+    platform, theirs = production.world.platform, _somebody_s(production)
+    platform.auto_assign = not staged
+
+    async def react(event: Event) -> None:
+        if event["event"] == "turned_back":
+            platform.alias_seconds = 1.0
+            platform.move("promote", theirs.id)
+
+    ending = await production.release(react=react, health=FAILING)
+    await asyncio.sleep(5)
+    platform.catch_up()
+    assert (ending.code, platform.served) == (4, theirs.id), ending.report
+    assert platform.job
+    assert (platform.job.kind, platform.job.target) == ("promote", theirs.id)
 
 
 async def test_a_staged_build_of_somebody_is_in_nobody_s_way(production: VirtualProduction) -> None:

@@ -37,6 +37,16 @@ async def test_a_regret_that_was_cut_off_goes_on(production: VirtualProduction, 
     assert await production.state() == before
 
 
+async def test_an_open_run_is_known_by_its_journal_alone(production: VirtualProduction) -> None:
+    """Once somebody elsewhere has held the lock and given it back, the journal here still refuses the next release."""
+    stuck = await production.release(react=_breaking(production, "git_push"), health=FAILING, budget=SHORT)
+    production.faults.disarm()
+    await production.sql("UPDATE _orchestrate_lock SET run = 'another', expires_at = 0")
+    ending = await production.release()
+    assert (stuck.code, ending.code) == (4, 3), ending.report
+    assert f"--rollback {stuck.report['run_id']}" in ending.report["next_action"]
+
+
 async def test_the_last_run_is_meant_also_where_it_began_nothing(production: VirtualProduction) -> None:
     """An older release is not put back by somebody who does not name it."""
     await production.release()
