@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from steps.support.gateways.database import Statement
+from steps.support.sql_owned import KEPT
 
 APPLIED, FENCED, ROLLED_BACK = "applied", "fenced", "rolled_back"
 
@@ -126,7 +127,8 @@ def applied(name: str) -> Statement:
 
 def kept() -> Statement:
     """Name the tables in which a change keeps what going back would need."""
-    return Statement("SELECT name FROM sqlite_schema WHERE type = 'table' AND name GLOB '_orchestrate_kept_*'")
+    is_kept = f"type = 'table' AND lower(name) GLOB '{KEPT}*'"
+    return Statement(f"SELECT name FROM sqlite_schema WHERE {is_kept} ORDER BY name")
 
 
 def accepted(attempt: str) -> Statement:

@@ -12,20 +12,19 @@ from steps.support.gateways.database import Statement, StatementFailed, Value
 from steps.support.gateways.guards import Guards, Measure, assertion
 from steps.support.gateways.ledger import APPLIED, CREATE, HELD, Attempt, Lease
 from steps.support.sql_folder import DatabaseChange, SqlCheck
+from steps.support.sql_owned import IS_USERS
 from steps.support.sql_tokens import quoted
 
-_OWN = ("_orchestrate_*", "_litestream_*", "sqlite_*", "libsql_*")  # names that no comparison looks at
-_NOT_OWN = " AND ".join(f"name NOT GLOB '{pattern}'" for pattern in _OWN)
 SCHEMA = f"""SELECT coalesce(group_concat(line, char(10)), '') FROM (
   SELECT type || '|' || name || '|' || coalesce(sql, '') AS line FROM sqlite_schema
-  WHERE {_NOT_OWN} ORDER BY type, name)"""
+  WHERE {IS_USERS} ORDER BY type, name)"""
 OBJECTS = f"""SELECT coalesce(group_concat(line, ', '), '') FROM (
-  SELECT type || ' ' || name AS line FROM sqlite_schema WHERE {_NOT_OWN} ORDER BY type, name)"""
-TABLES = f"SELECT name FROM sqlite_schema WHERE type = 'table' AND {_NOT_OWN} ORDER BY name"
+  SELECT type || ' ' || name AS line FROM sqlite_schema WHERE {IS_USERS} ORDER BY type, name)"""
+TABLES = f"SELECT name FROM sqlite_schema WHERE type = 'table' AND {IS_USERS} ORDER BY name"
 
 BEFORE = "SELECT schema_before FROM _orchestrate_migrations WHERE attempt = ?1"
 _OTHERWISE = f"""'it differs, letter by letter: ' || coalesce((SELECT type || ' ' || name FROM sqlite_schema
-  WHERE {_NOT_OWN} AND instr(({BEFORE}), type || '|' || name || '|' || coalesce(sql, '')) = 0 LIMIT 1),
+  WHERE {IS_USERS} AND instr(({BEFORE}), type || '|' || name || '|' || coalesce(sql, '')) = 0 LIMIT 1),
   'something is not there any more')"""
 
 

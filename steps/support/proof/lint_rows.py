@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from steps.support.proof.lint_facts import Facts
 from steps.support.proof.lint_reading import Reading, makes_trigger, unquoted
 from steps.support.proof.objection import Objection, Weight
+from steps.support.sql_owned import OURS
 
 if TYPE_CHECKING:
     from steps.support.proof.lint_tree import Compared, Division
@@ -18,7 +19,6 @@ _REAL = re.compile(r"\d+\.\d+")
 _CHANGES_ROWS = frozenset({"UPDATE", "DELETE"})
 _ONLY_READS = frozenset({"SELECT", "VALUES"})
 _CAN_FAIL = frozenset({"JSON_EXTRACT", "JSON", "ABS", "RAISE"})  # for some value; RAISE has a rule of its own
-_OURS = "_orchestrate_"
 _RAISES = frozenset({"IGNORE", "ABORT", "FAIL", "ROLLBACK"})
 _ZONE = re.compile(r"offset|timezone|minutes|(?:\b|_)tz")
 _MINUTES, _HOUR = re.compile(r"_min(?:_|\b)"), 60  # by another number, _min is a minimum rather than minutes
@@ -52,7 +52,7 @@ def on_conflict(reading: Reading, _: Facts) -> Iterator[Objection]:
 
 def no_where(reading: Reading, known: Facts) -> Iterator[Objection]:
     """Object to UPDATE and DELETE without WHERE, unless the script made that table itself."""
-    own = reading.table in known.made or reading.table.startswith(_OURS)
+    own = reading.table in known.made or reading.table.startswith(OURS)
     if reading.verb in _CHANGES_ROWS and not reading.where and not own:
         cause = f"{reading.verb} without WHERE reaches every row of {reading.table}"
         remedy = "Say which rows are meant; where it is all of them, say that: WHERE true."

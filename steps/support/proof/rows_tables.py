@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from steps.support.proof.schema import own
 from steps.support.proof.schema_text import folded
+from steps.support.sql_owned import is_owned, vector_shadows
 from steps.support.sql_tokens import quoted
 
 _TABLES = "SELECT name, sql, rowid, rootpage FROM {}.sqlite_schema WHERE type = 'table' AND rootpage > 0 ORDER BY name"
@@ -75,8 +75,9 @@ class Table:
 
 def tables(connection: sqlite3.Connection, schema: str) -> dict[str, Table]:
     """Read the tables of a file by their folded names; virtual ones hold their rows in others, which are here."""
-    found = connection.execute(_TABLES.format(schema)).fetchall()
-    return {folded(row[0]): _table(connection, schema, row) for row in found if not own(row[0])}
+    found, shadows = connection.execute(_TABLES.format(schema)).fetchall(), vector_shadows(connection, schema)
+    users = (row for row in found if not is_owned(row[0]) and folded(row[0]) not in shadows)
+    return {folded(row[0]): _table(connection, schema, row) for row in users}
 
 
 def rows_of(connection: sqlite3.Connection, table: Table) -> int:

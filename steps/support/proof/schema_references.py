@@ -6,9 +6,9 @@ from collections.abc import Collection, Iterator
 from steps.support.proof.schema_difference import Difference, said
 from steps.support.proof.schema_parts import ForeignKey, Table, listed
 from steps.support.proof.schema_text import Name
+from steps.support.sql_owned import KEPT
 
 _LEFTOVER = re.compile(r"(?:^|_)(?:new|old|backup|bak|tmp|copy|pre|orig)(?:_|\d|$)")
-_KEPT = "_orchestrate_kept_"
 
 
 def looks_left_over(name: str) -> bool:
@@ -65,7 +65,7 @@ def _added(table: Table, key: ForeignKey, was: Collection[Name], there: Collecti
 def _absence(key: ForeignKey, there: Collection[Name]) -> str:
     if key.parent in there:
         return ""
-    kept = key.parent.lower().startswith(_KEPT)
+    kept = key.parent.lower().startswith(KEPT)
     return ", which is kept only until the change is accepted" if kept else ", which does not exist"
 
 

@@ -1,0 +1,109 @@
+"""Whose a name is: the user's, however it begins, unless the engine, libSQL, the platform or the tool made it."""
+
+import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import aclosing, closing
+from pathlib import Path
+
+import pytest
+
+from steps.support.gateways.database import Database, Statement
+from steps.support.gateways.migration import OBJECTS, TABLES
+from steps.support.gateways.transport import connect
+from steps.support.proof.rows_tables import tables
+from steps.support.proof.schema import read_schema
+from steps.support.sql_owned import is_owned
+from steps.support.sql_tokens import quoted
+from tests.proof.proof_rig import tried
+
+pytestmark = pytest.mark.anyio
+
+USERS = [
+    "libsql_orders", "LIBSQL_Notes", "libsql_", "libsql_vector_meta_shadow2", "my_libsql_vector_meta_shadow",
+    "_litestream", "_litestream_notes", "litestream_seq", "orders_shadow", "_orchestrat", "orchestrate_kept_x", "sqlite",
+]  # fmt: skip
+OWNED = ["libsql_vector_meta_shadow", "LibSQL_Wasm_Func_Table", "_litestream_seq", "_litestream_lock", "_orchestrate_kept_x", "_Orchestrate_lock"]  # fmt: skip
+RESERVED = ["sqlite_sequence", "SQLite_stat1"]  # nobody can make a table of such a name
+
+
+@pytest.mark.parametrize("name", [*USERS, *OWNED])
+def test_sql_and_python_agree(name: str) -> None:
+    """The condition in SQL and the function tell the same names apart, in any spelling."""
+    with closing(sqlite3.connect(":memory:")) as connection:
+        connection.execute(f"CREATE TABLE {quoted(name)} (v)")
+        seen = [each for (each,) in connection.execute(TABLES)]
+    assert (seen == [name], is_owned(name)) == (name in USERS, name in OWNED)
+
+
+@pytest.mark.parametrize("name", RESERVED)
+def test_names_of_the_engine_are_its_own(name: str) -> None:
+    """They are nobody's to make, in any spelling."""
+    assert is_owned(name)
+
+
+@pytest.fixture
+async def database(server: str) -> AsyncIterator[Database]:
+    """Give a server with nothing on it."""
+    async with aclosing(connect(server, None)) as database:
+        yield database
+
+
+async def test_what_libsql_makes_by_itself_is_known(database: Database) -> None:
+    """A vector index brings one table of libSQL's own name, and one called after the index; a user may have any other."""
+    await database.transaction([
+        Statement("CREATE TABLE notes (id INTEGER PRIMARY KEY, e F32_BLOB(3))"),
+        Statement("CREATE INDEX nearest ON notes (libsql_vector_idx(e))"),
+        *(Statement(f"CREATE TABLE {quoted(name)} (v)") for name in USERS),
+    ])  # fmt: skip
+    everything = await database.query(Statement("SELECT name FROM sqlite_schema WHERE type = 'table'"))
+    assert {str(name) for (name,) in everything.values} == {
+        *USERS,
+        "notes",
+        "libsql_vector_meta_shadow",
+        "nearest_shadow",
+    }
+    seen = str((await database.query(Statement(OBJECTS))).scalar).split(", ")
+    assert {f"table {name}" for name in USERS} <= {*seen}
+    assert "table libsql_vector_meta_shadow" not in seen
+
+
+USERS_OF_VECTORS = ["notes", "notes_shadow", "plain_shadow"]
+LOSING = "DELETE FROM libsql_orders WHERE id = 2;\n"
+KEEPING = "CREATE TABLE _orchestrate_kept_orders AS SELECT * FROM libsql_orders WHERE id = 2;\n"
+ORDERS = "CREATE TABLE libsql_orders (id INTEGER PRIMARY KEY, v); INSERT INTO libsql_orders VALUES (1, 'a'), (2, 'b');"
+
+
+async def test_a_users_table_is_compared_whatever_it_is_called(sqld_binary: Path, tmp_path: Path) -> None:
+    """A row that goes from a table called libsql_* refuses the change, and so does one that does not come back."""
+    kept = {"migrate.sql": KEEPING + LOSING, "rollback.sql": "DROP TABLE _orchestrate_kept_orders;\n"}
+    came = await tried(sqld_binary, tmp_path, ORDERS, kept)
+    assert came.proof is None
+    assert "libsql_orders: of 2 rows 1 removed, and nothing was declared to be lost" in came.said
+    assert "libsql_orders: after the rollback 1 rows removed" in came.said
+
+
+async def test_a_users_table_is_guarded_whatever_it_is_called(sqld_binary: Path, tmp_path: Path) -> None:
+    """Its rows are among what production's transaction counts, and its name among what is there afterwards."""
+    files = {
+        "migrate.sql": "ALTER TABLE libsql_orders ADD COLUMN w;\n",
+        "rollback.sql": "ALTER TABLE libsql_orders DROP COLUMN w;\n",
+    }
+    came = await tried(sqld_binary, tmp_path, ORDERS, files)
+    assert came.proof, came.said
+    assert "rows of libsql_orders" in {each.name for each in came.proof.guards.there}
+    assert came.proof.guards.objects == "table libsql_orders"
+
+
+def test_what_is_behind_a_vector_index_is_libsqls() -> None:
+    """The table called after a vector index is nobody's to compare; one that only ends like it is the user's."""
+    with closing(sqlite3.connect(":memory:")) as connection:
+        connection.create_function("libsql_vector_idx", 1, lambda value: value, deterministic=True)
+        connection.executescript(
+            """CREATE TABLE notes (id INTEGER PRIMARY KEY, e); CREATE INDEX Nearest ON notes (libsql_vector_idx(e));
+            CREATE TABLE nearest_shadow (index_key INTEGER, data BLOB, PRIMARY KEY (index_key));
+            CREATE INDEX nearest_shadow_idx ON nearest_shadow (index_key);
+            CREATE TABLE notes_shadow (v); CREATE INDEX plain ON notes (e); CREATE TABLE plain_shadow (v);"""
+        )
+        schema = read_schema(connection)
+        assert [*tables(connection, "main")] == [str(table.name) for table in schema.tables] == USERS_OF_VECTORS
+    assert [str(index.name) for index in schema.indexes] == ["Nearest", "plain"]
