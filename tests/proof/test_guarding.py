@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from steps.support.gateways.answers import Rejected
 from steps.support.gateways.database import Statement
 from steps.support.gateways.guards import NOT_FEWER, NOT_MORE, SAME, Guards, Measure, row_changes, rows_of
 from steps.support.gateways.migration import OBJECTS
@@ -26,6 +27,7 @@ DROP TABLE {table}; ALTER TABLE u RENAME TO {table};"""
 
 
 ORPHANS, CHANGES = "references that lead nowhere", "rows changed"
+MANY = 1_200  # tables
 ANEW, AGAIN = made_anew("p", ", n"), made_anew("p")  # what was made by the latter is given back by it
 PARENT = "CREATE TABLE p (id INTEGER PRIMARY KEY, v); INSERT INTO p VALUES (1, 'a'), (2, 'b'), (3, 'c');"
 CHILDREN = "INSERT INTO c (id, p) VALUES (1, 1), (2, 1), (3, 2), (4, 2);"
@@ -220,13 +222,17 @@ def test_a_parent_is_found_by_its_rowid_and_its_children_by_their_index(
         assert database.execute(f"SELECT {measure.expression}").fetchone() == (2,)
 
 
-def test_no_more_is_measured_than_a_transaction_has_time_for(database: sqlite3.Connection, tmp_path: Path) -> None:
-    """References and the number of changed rows are always among it."""
-    database.executescript("".join(f"CREATE TABLE t{number} (v);" for number in range(guarding.MOST + 1)))
+def test_every_table_is_measured_however_many_there_are(database: sqlite3.Connection, tmp_path: Path) -> None:
+    """No figure is left out there or back; the plan names the first and tells how many more are held."""
+    database.executescript("".join(f"CREATE TABLE t{number:04} (v);" for number in range(MANY)))
     what = chosen(database, rows(database), changed(tmp_path, "SELECT 1;"))
-    assert (len(what.there), len(what.back)) == (guarding.MOST + 2, guarding.MOST + 1)
-    assert ORPHANS in {each.name for each in what.there} & {each.name for each in what.back}
+    every = [f"rows of t{number:04}" for number in range(MANY)]
+    assert (names(what.there), names(what.back)) == ([*every, ORPHANS], [*every, ORPHANS])
     assert what.there[-1] == row_changes(UNBOUNDED)
+    told = ", ".join(f"t{number:04}" for number in range(guarding.NAMED))
+    assert what.measured == (
+        f"rows of {told}, and {MANY - guarding.NAMED:,} more tables counted; {ORPHANS}; foreign keys off"
+    )
 
 
 # --- on the real server
@@ -382,3 +388,17 @@ async def test_what_no_other_figure_tells_is_told_by_row_changes(
     losing = changed(rig.folder / "losing", f"{ANEW} DELETE FROM c WHERE id BETWEEN 20 AND 220;")
     found = await rig.refused(losing, bounded(what, growth, objects))
     assert found.startswith("rows changed: ")
+
+
+@pytest.mark.anyio
+async def test_a_row_of_the_last_of_many_tables_is_missed(rig: Rig, database: sqlite3.Connection) -> None:
+    """Each of more than a thousand tables is held to its rows, and one that lost one is named, there and back."""
+    last = f"t{MANY - 1:04}"
+    tables = "".join(f"CREATE TABLE t{number:04} (v);" for number in range(MANY))
+    rolled = changed(rig.folder / "back", "CREATE TABLE more (v);", f"DROP TABLE more; DELETE FROM {last} WHERE v = 1;")
+    what = await chosen_on(rig, database, f"{tables} INSERT INTO {last} VALUES (1), (2);", rolled)
+    losing = changed(rig.folder / "there", f"DELETE FROM {last} WHERE v = 1;")
+    assert await rig.refused(losing, what) == f"rows of {last}: 2 before, 1 after"
+    await rig.migrated(rolled, Guards((), (rows_of(last),)))
+    with pytest.raises(Rejected, match=f"rows of {last}: 2 before, 1 after"):
+        await rig.rolled_back(rolled)

@@ -5,7 +5,7 @@ each of its parts were measured on sqld 0.24.32.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from steps.support.gateways import guards, ledger
 from steps.support.gateways.database import Statement, StatementFailed, Value
@@ -74,10 +74,13 @@ def accept(attempt: str, tables: Iterable[str], lease: Lease) -> tuple[Statement
     )
 
 
-def why(failed: StatementFailed) -> str:
-    """Give what a statement failed with, in its own words where it is an assertion."""
-    raised = re.search(r"(?:bad JSON path:|JSON path error near) '(.*)'", failed.message, re.DOTALL)
-    return raised[1].replace("''", "'") if raised else f"{failed.message} ({failed.code})"
+def told(failed: StatementFailed, measures: Sequence[Measure] = ()) -> tuple[str, str]:
+    """Return what failed and why, in its own words where it is an assertion; `measures` are those that were held."""
+    found = re.search(r"(?:bad JSON path:|JSON path error near) '(.*)'", failed.message, re.DOTALL)
+    words = found[1].replace("''", "'") if found else f"{failed.message} ({failed.code})"
+    if failed.statement.name != guards.HOLDING:
+        return failed.subject, words
+    return guards.raised(measures, words) if found else (guards.asks_for(measures, failed.message), words)
 
 
 def asserted(checks: Iterable[SqlCheck]) -> Iterable[Statement]:

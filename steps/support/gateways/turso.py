@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from steps.support.gateways import guards, ledger, migration
 from steps.support.gateways.answers import Rejected
 from steps.support.gateways.database import Database, Rows, Statement, StatementFailed, Value
-from steps.support.gateways.guards import Guards
+from steps.support.gateways.guards import Guards, Measure
 from steps.support.gateways.ledger import Attempt, Claim, Lease
 from steps.support.sql_folder import DatabaseChange, SqlCheck
 
@@ -81,10 +81,10 @@ class Turso:
     async def migrate(self, change: DatabaseChange, attempt: Attempt, what: Guards, lease: Lease) -> Migrated:
         """Commit the change whole, or not at all. Unknown when COMMIT's answer was lost."""
         statements = migration.migrate(change, attempt, what, lease)
-        results = dict(zip(map(id, statements), await self._commit(statements), strict=True))
-        rows = sum(results[id(statement)].changed for statement in change.migrate)
-        measured = (statement for statement in statements if statement.name in {each.name for each in what.there})
-        return Migrated(rows, {each.name: int(str(results[id(each)].scalar)) for each in measured})
+        results = await self._commit(statements, what.there)
+        of = dict(zip(map(id, statements), results, strict=True))
+        rows = sum(of[id(statement)].changed for statement in change.migrate)
+        return Migrated(rows, _growth(statements, results, what.there))
 
     async def fence(self, attempt: str, name: str) -> Row:
         """Settle an attempt for good: give its marker row, or make one after which it can never commit."""
@@ -95,7 +95,7 @@ class Turso:
     ) -> None:
         """Take an applied attempt back, whole or not at all."""
         back = guards.read(str(marker["rollback_guards"]))
-        await self._commit(migration.roll_back(statements, checks, str(marker["attempt"]), back, lease))
+        await self._commit(migration.roll_back(statements, checks, str(marker["attempt"]), back, lease), back)
 
     async def accept(self, marker: Row, lease: Lease) -> tuple[str, ...]:
         """Have an applied change stay: drop what it kept for going back, and say so in its row. Gives the tables."""
@@ -131,12 +131,12 @@ class Turso:
         """Give the lock back, if it is still this run's, and was taken by this one of those who may put it back."""
         await self._database.query(ledger.give_lock_back(run, who, self._token))
 
-    async def _commit(self, statements: Sequence[Statement]) -> tuple[Rows, ...]:
+    async def _commit(self, statements: Sequence[Statement], measures: Sequence[Measure] = ()) -> tuple[Rows, ...]:
         try:
             return await self._database.transaction(statements)
         except StatementFailed as failed:
             remedy = f"Nothing was changed in {self.address}: mend it, or what it found."
-            raise Rejected("running", failed.subject, migration.why(failed), remedy) from None
+            raise Rejected("running", *migration.told(failed, measures), remedy) from None
 
     async def _own(self, statement: Statement) -> Row | None:
         """Read one row of a table of ours, which the first run has yet to create."""
@@ -144,6 +144,11 @@ class Turso:
         if (await self.read(exists)).scalar is None:
             return None
         return next(iter((await self.read(statement)).records), None)
+
+
+def _growth(statements: Sequence[Statement], results: Sequence[Rows], measures: Sequence[Measure]) -> dict[str, int]:
+    pairs = zip(statements, results, strict=True)
+    return guards.grown(measures, (rows for statement, rows in pairs if statement.name == guards.HOLDING))
 
 
 def _holder(row: Row | None) -> Holder | None:

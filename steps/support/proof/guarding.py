@@ -22,7 +22,7 @@ COUNTED = 250_000  # rows of all tables that are counted, together
 FOLLOWED = 1_000_000  # rows of a database all of whose references are followed
 UNBOUNDED = 2**53
 SPARE = 100  # rows
-MOST = 300  # measures; a thousand took a second
+NAMED = 12  # tables or figures that the plan names; of the others it tells how many they are
 
 _LEADS = """SELECT 1 FROM pragma_index_list(?) AS i, pragma_index_info(i.name) AS p
 WHERE NOT i.partial AND p.seqno = 0 AND p.name = ? COLLATE NOCASE"""
@@ -70,8 +70,8 @@ def chosen(connection: sqlite3.Connection, rows: Mapping[str, int], change: Data
     parents_back = (each for each in parents if known.anew or not known.touched)
     back = [*map(guards.rows_of, left_alone), *ends_back]
     measured = _told(counts, [*ends, *parents, *references])
-    all_there = (*there[:MOST], *parents, *references, guards.row_changes(UNBOUNDED))
-    return Guards(all_there, (*back[:MOST], *parents_back, *mended), measured=measured)
+    all_there = (*there, *parents, *references, guards.row_changes(UNBOUNDED))
+    return Guards(all_there, (*back, *parents_back, *mended), measured=measured)
 
 
 def bounded(unbounded: Guards, growth: Mapping[str, int], objects: str) -> Guards:
@@ -198,5 +198,10 @@ def _with_rows(parent: Table, child: Child) -> Measure:
 
 
 def _told(counted: Sequence[str], others: Iterable[Measure]) -> str:
-    rows = [f"rows of {', '.join(counted)} counted"] if counted else []
-    return "; ".join([*rows, *(each.name for each in others), "foreign keys off"])
+    rows = [f"rows of {', '.join(_few(counted, 'tables'))} counted"] if counted else []
+    return "; ".join([*rows, *_few([each.name for each in others], "figures"), "foreign keys off"])
+
+
+def _few(names: Sequence[str], what: str) -> list[str]:
+    """Return the first names, and how many more there are: all of them are held."""
+    return [*names] if len(names) <= NAMED else [*names[:NAMED], f"and {len(names) - NAMED:,} more {what}"]
