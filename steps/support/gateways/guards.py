@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 
 from steps.support.gateways.database import Rows, Statement
+from steps.support.gateways.declared import Declared, Reach
 from steps.support.sql_tokens import literal, quoted, tokenize
 
 SAME, NOT_FEWER, NOT_MORE = "=", ">=", "<="
@@ -31,15 +32,18 @@ class Measure:
 
 @dataclass(frozen=True, slots=True)
 class Guards:
-    """All that is measured: on the way there, on the way back, and the names of every object there is to be after.
+    """All that is held: figures on the way there and on the way back, and the names of every object there is after.
 
-    `objects` empty: not asked. `measured` says in words what is asserted.
+    `objects` empty: not asked. `measured` says in words what is asserted. `declared` and `reaches`: what holds the
+    numbers of `-- changes:`.
     """
 
     there: tuple[Measure, ...]
     back: tuple[Measure, ...]
     objects: str = ""
     measured: str = ""
+    declared: tuple[Declared, ...] = ()
+    reaches: tuple[Reach, ...] = ()
 
 
 def rows_of(table: str, relation: str = SAME) -> Measure:
@@ -127,13 +131,6 @@ def _named(measure: Measure) -> set[str]:
 
 def _lacks(message: str, name: str) -> bool:
     return any(f"no such {what}: {schema}{name}" in message for what in ("table", "column") for schema in ("", "main."))
-
-
-def assertion(name: str, condition: str, otherwise: str, *args: str | int, gives: str = "1") -> Statement:
-    """Build a statement that fails unless `condition` holds; `otherwise` is an SQL expression that says why."""
-    # a text that is NULL, or begins with a dollar sign, would be no error, and the assertion would pass
-    failure = f"json_extract('{{}}', coalesce({otherwise}, 'it cannot be told'))"
-    return Statement(f"SELECT CASE WHEN {condition} THEN {gives} ELSE {failure} END", args, name)
 
 
 def written(measures: Iterable[Measure]) -> str:

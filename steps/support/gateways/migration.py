@@ -1,15 +1,15 @@
 """The one transaction of a change, and the one that takes it back, as lists of statements.
 
-An assertion is an expression that raises, because a batch condition sees only ok or error, never a value. The frame and
-each of its parts were measured on sqld 0.24.32.
+The frame and each of its parts were measured on sqld 0.24.32.
 """
 
 import re
 from collections.abc import Iterable, Sequence
 
-from steps.support.gateways import guards, ledger
+from steps.support.gateways import declared, guards, ledger
+from steps.support.gateways.assertion import assertion
 from steps.support.gateways.database import Statement, StatementFailed, Value
-from steps.support.gateways.guards import Guards, Measure, assertion
+from steps.support.gateways.guards import Guards, Measure
 from steps.support.gateways.ledger import APPLIED, CREATE, HELD, Attempt, Lease
 from steps.support.sql_folder import DatabaseChange, SqlCheck
 from steps.support.sql_owned import IS_USERS
@@ -36,7 +36,9 @@ def migrate(change: DatabaseChange, attempt: Attempt, what: Guards, lease: Lease
         _marker(change, attempt, what, lease),
         assertion("schema as planned", f"({SCHEMA}) = ?", "'it changed since'", attempt.schema),
         guards.kept("base", what.there, attempt.run),
-        *change.migrate,
+        *declared.kept(what.declared),
+        *declared.reached(change.migrate, what.reaches),
+        *declared.held(what.declared),
         *asserted(change.verify),
         *guards.held("base", what.there, attempt.run),
         *_objects(what),

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from steps.support.gateways import guards, ledger, migration
 from steps.support.gateways.answers import Rejected
@@ -35,10 +35,14 @@ class Holder:
 
 @dataclass(frozen=True, slots=True)
 class Migrated:
-    """What a committed change did: the rows that its statements changed, and by how much each measured figure grew."""
+    """What a committed change did: the rows that its statements changed, and by how much each measured figure grew.
+
+    `touched`: the rows of each statement.
+    """
 
     rows_changed: int
     growth: Mapping[str, int]
+    touched: tuple[int, ...] = field(default=(), compare=False)
 
 
 class Turso:
@@ -83,8 +87,8 @@ class Turso:
         statements = migration.migrate(change, attempt, what, lease)
         results = await self._commit(statements, what.there)
         of = dict(zip(map(id, statements), results, strict=True))
-        rows = sum(of[id(statement)].changed for statement in change.migrate)
-        return Migrated(rows, _growth(statements, results, what.there))
+        touched = tuple(of[id(statement)].changed for statement in change.migrate)
+        return Migrated(sum(touched), _growth(statements, results, what.there), touched)
 
     async def fence(self, attempt: str, name: str) -> Row:
         """Settle an attempt for good: give its marker row, or make one after which it can never commit."""

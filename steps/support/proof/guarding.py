@@ -10,7 +10,9 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from steps.support.gateways import guards
+from steps.support.gateways.declared import Declared, Reach, words
 from steps.support.gateways.guards import NOT_FEWER, SAME, Guards, Measure
+from steps.support.proof.declared import declared_ranges, reaches
 from steps.support.proof.lint_facts import Child, facts
 from steps.support.proof.lint_reading import Reading, read
 from steps.support.proof.rows_tables import Table, tables
@@ -82,6 +84,29 @@ def bounded(unbounded: Guards, growth: Mapping[str, int], objects: str) -> Guard
     others = [_lost_at_most(each, growth[each.name]) for each in others]
     told = f"{unbounded.measured}; at most {most:,} row changes ({seen:,} rehearsed); every object by name"
     return replace(unbounded, there=(*others, replace(changes, slack=most)), objects=objects, measured=told)
+
+
+def numbered(
+    unbounded: Guards, change: DatabaseChange, touched: Sequence[int], counted: tuple[Declared, ...]
+) -> Guards:
+    """Hold each table with a declared number to that number, never to what was rehearsed and some more."""
+    ranges = declared_ranges(change)
+    reached = reaches(change, touched, counted)
+    most = {f"rows of {each.table}": each.most for each in counted}
+    there = (
+        replace(each, slack=max(each.slack, -most[each.name])) if each.name in most else each
+        for each in unbounded.there
+    )
+    told = [f"changes of {table}: {words(*ranges[table])}{_how(table, counted, reached)}" for table in ranges]
+    measured = "; ".join([*told, unbounded.measured])
+    return replace(unbounded, there=tuple(there), measured=measured, declared=counted, reaches=reached)
+
+
+def _how(table: str, counted: Iterable[Declared], reached: Iterable[Reach]) -> str:
+    ways = {folded(each.table): "row by row" if each.is_exact else "by the number of its rows" for each in counted}
+    by_statement = ["by what each statement reaches"] if table in {each.table for each in reached} else []
+    held = [*([ways[table]] if table in ways else []), *by_statement]
+    return f", counted {' and '.join(held)}" if held else ", held only by the number of all row changes"
 
 
 def _lost_at_most(measure: Measure, grew: int) -> Measure:

@@ -14,10 +14,12 @@ from typing import Any, TypeVar
 
 from steps.support.gateways.answers import Rejected
 from steps.support.gateways.database import Statement, Value
+from steps.support.gateways.declared import Declared
 from steps.support.gateways.guards import Guards
 from steps.support.gateways.ledger import Attempt, Claim, Lease
 from steps.support.gateways.turso import Migrated, Turso
 from steps.support.proof.contract import Answers, Asked, asked
+from steps.support.proof.declared import declared, unheld
 from steps.support.proof.engine import Engine, placed, settled
 from steps.support.proof.moment import Moment, moment
 from steps.support.proof.objection import Objection
@@ -49,7 +51,8 @@ class Rehearsed:
     `there`, `back` and `again`; `grown` with what writes.sql wrote, and `back_grown` with that on the old schema. Rows:
     `moved` from before to there, `unreturned` from before to back. `written` is what writes.sql did on the new schema;
     `returned` what became of that on the old one, compared with before; `regained` on the new one once more. `by_hand`:
-    what a script loses, by its name, where it runs as it stands, with the engine's own settings.
+    what a script loses, by its name, where it runs as it stands, with the engine's own settings. `declared`: how the
+    numbers of `-- changes:` are counted.
     """
 
     engine: Mapping[str, Value]
@@ -70,6 +73,7 @@ class Rehearsed:
     grown: Moment | None = None
     back_grown: Moment | None = None
     by_hand: Mapping[str, Sequence[Objection]] = field(default_factory=dict)
+    declared: tuple[Declared, ...] = ()
 
 
 class _Stopped(Exception):  # noqa: N818 - no error: the rehearsal has come as far as it can
@@ -146,7 +150,11 @@ class _Course:
         await self._timed("verify", self._ask(self._change.verify))
         yield "asked_after", await self._asked()
         yield "there", await self._moment()
-        yield "moved", await self._diff(self._before, FOLLOWED)
+        moved = await self._diff(self._before, FOLLOWED)
+        yield "moved", moved
+        counted = await asyncio.to_thread(declared, self._before, self._live, self._change, moved)
+        self._guards = replace(self._guards, declared=unheld(counted))
+        yield "declared", counted
         await self._roll_back("rollback", lease)
         await self._timed("verify rollback", self._ask(self._change.verify_rollback))
         yield "back", await self._moment()

@@ -61,7 +61,7 @@ def _both(connection: sqlite3.Connection, old: Table, new: Table, pages: Pages, 
         return TableDiff(old.name, rows, rows, by_pages=True)
     two = pair(old, new, ranges)
     if has_key(connection, two):
-        found = by_key(connection, two, keep)
+        found = replace(by_key(connection, two, keep), by_key=True)
         dropped = _dropped(connection, two, partial(is_same_by_key, connection, two))
     else:
         found = as_bags(connection, two, keep)

@@ -65,7 +65,8 @@ class TableDiff:
 
     `columns`: how many rows changed in that column, if any did. Without a primary key that both sides have, rows are
     told apart by all their values, and one that was changed counts as removed and as added. `by_pages`: whether equal
-    pages proved that nothing changed, so that no row had to be read. `retyped`: of the rows
+    pages proved that nothing changed, so that no row had to be read. `by_key`: whether a primary key told rows apart.
+    `retyped`: of the rows
     that changed in a column, how many hold a value of another type there, NULL not counted. `rows`: every row that is
     not as it was, where they were asked for and are no more than that.
     """
@@ -81,6 +82,7 @@ class TableDiff:
     only_before: tuple[Dropped, ...] = ()
     only_after: tuple[str, ...] = ()
     by_pages: bool = False
+    by_key: bool = False
     retyped: Mapping[str, int] = field(default_factory=dict)
     rows: tuple[Row, ...] = ()
 

@@ -17,9 +17,13 @@ Values = Sequence[Any]
 
 def has_key(connection: sqlite3.Connection, two: Pair) -> bool:
     """Say whether both sides have the same primary key, and it tells all rows apart: SQLite lets NULL into some."""
+    return has_same_key(two) and not any(_holds_null(connection, table) for table in (two.old, two.new))
+
+
+def has_same_key(two: Pair) -> bool:
+    """Return whether both sides have the same primary key."""
     keys = set(two.old.key)
-    is_one = bool(keys) and keys == set(two.new.key) and all(part.affinity for part in keys)
-    return is_one and not any(_holds_null(connection, table) for table in (two.old, two.new))
+    return bool(keys) and keys == set(two.new.key) and all(part.affinity for part in keys)
 
 
 def by_key(connection: sqlite3.Connection, two: Pair, keep: int) -> TableDiff:

@@ -1,0 +1,211 @@
+"""The numbers of `-- changes:` hold in production's transaction: what is rehearsed is a copy of some moments ago."""
+
+from collections.abc import AsyncIterator
+from contextlib import aclosing, closing
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from steps.support.gateways.answers import Rejected
+from steps.support.gateways.declared import kept
+from steps.support.gateways.guards import Guards
+from steps.support.gateways.ledger import Attempt, Claim, Lease
+from steps.support.gateways.transport import connect
+from steps.support.gateways.turso import Turso
+from steps.support.proof import declared as module
+from steps.support.proof.proof import Proof, prove
+from steps.support.proof.rows import row_diff
+from steps.support.proof.workbench import Workbench
+from steps.support.sql_folder import DatabaseChange, named_change, split
+from tests.gateways.test_guards import changed
+from tests.proof.proof_rig import ENOUGH
+from tests.proof.test_rows_random import PARENTS, ROWS, SHAPES, STEPS, TABLES, Shape, insert, opened, take
+
+pytestmark = pytest.mark.anyio
+
+TABLE = (
+    "CREATE TABLE t (id INTEGER PRIMARY KEY, kind TEXT, v INTEGER); INSERT INTO t VALUES (1, 'new', 1), (2, 'old', 2);"
+)
+FIFTY = "INSERT INTO t SELECT value + 100, 'new', value + 1 FROM json_each('[{}]');".format(
+    ",".join(map(str, range(50)))
+)
+KEEP = "CREATE TABLE _orchestrate_kept_t AS SELECT * FROM t;"
+GIVE = "DELETE FROM t WHERE true; INSERT INTO t SELECT * FROM _orchestrate_kept_t; DROP TABLE _orchestrate_kept_t;"
+ANEW = """CREATE TABLE u (id INTEGER PRIMARY KEY, kind TEXT, v INTEGER, w); INSERT INTO u (id, kind, v) SELECT id, kind, {} FROM t;
+DROP TABLE t; ALTER TABLE u RENAME TO t;"""
+BACK = """DROP TABLE t; CREATE TABLE t (id INTEGER PRIMARY KEY, kind TEXT, v INTEGER); INSERT INTO t SELECT * FROM _orchestrate_kept_t;
+DROP TABLE _orchestrate_kept_t;"""
+
+
+class Production:
+    """A real server with a change that was proved on a copy of it, some moments ago."""
+
+    def __init__(self, turso: Turso, bench: Workbench, folder: Path) -> None:
+        self.turso, self._bench, self._folder = turso, bench, folder
+        self._change: DatabaseChange | None = None
+        self._guards, self._lease = Guards((), ()), Lease("", 0)
+
+    async def proved(self, before: str, migrate: str, rollback: str) -> Proof:
+        """Prove a change on a copy of the server."""
+        await self.written(before)
+        self._change = changed(self._folder, migrate, rollback)
+        proof = await prove(self.turso, self._change, self._bench)
+        self._guards = proof.guards
+        return proof
+
+    async def written(self, sql: str) -> None:
+        """Have the app write."""
+        await self.turso.database.transaction(split(sql, "app.sql"))
+
+    async def migrated_and_back(self) -> str:
+        """Make the change and roll it back; returns why the one or the other was refused."""
+        if said := await self.migrated():
+            return said
+        marker = await self.turso.marker("run")
+        assert marker
+        assert self._change
+        await self.turso.roll_back(marker, self._change.rollback, self._change.verify_rollback, self._lease)
+        await self.written("DELETE FROM _orchestrate_migrations WHERE attempt = 'run';")
+        return ""
+
+    async def migrated(self) -> str:
+        """Make the change as production would; returns why it was refused, nothing where it was not."""
+        _, holder = await self.turso.lock(Claim("run", "me", "here", 3600))
+        assert holder
+        assert self._change
+        self._lease = Lease(holder.run, holder.token)
+        attempt = Attempt("run", "", "", "", "", "", await self.turso.schema())
+        try:
+            await self.turso.migrate(self._change, attempt, self._guards, self._lease)
+        except Rejected as refused:
+            return f"{refused.subject}: {refused.cause}"
+        return ""
+
+
+@pytest.fixture
+async def production(server: str, sqld_binary: Path, tmp_path: Path) -> AsyncIterator[Production]:
+    """Give a server with nothing on it."""
+    async with aclosing(connect(server, None)) as database:
+        yield Production(Turso(database), Workbench(tmp_path / "run", sqld_binary, ENOUGH), tmp_path / "sql")
+
+
+ONE = {  # what reaches one row of the copy, and what gives it back
+    "deleted": ("DELETE FROM t WHERE kind = 'new';", GIVE),
+    "changed": ("UPDATE t SET v = -v WHERE kind = 'new';", GIVE),
+    "added": ("INSERT INTO t SELECT id + 1000, 'more', v FROM t WHERE kind = 'new';", GIVE),
+    "replaced": ("INSERT INTO t SELECT id, 'more', -v FROM t WHERE kind = 'new' ON CONFLICT DO UPDATE SET v = -t.v;", GIVE),
+    "by two statements": ("UPDATE t SET v = -v WHERE kind = 'new'; DELETE FROM t WHERE v < 0;", GIVE),
+}  # fmt: skip
+REMADE = {
+    "changed": (ANEW.format("iif(kind = 'new', -v, v)"), BACK),
+    "taken over": (ANEW.format("v") + "DELETE FROM t WHERE kind = 'new';", BACK),
+    "touched for nothing": ("UPDATE t SET v = abs(v) * iif(kind = 'new', -1, 1) WHERE true;", GIVE),
+}  # what reaches every row, and changes one of the copy
+COMPARED, LARGE = 50_000, 1  # rows
+EACH_WAY = [
+    *(pytest.param(*each, COMPARED, id=f"{name}, compared") for name, each in (ONE | REMADE).items()),
+    *(pytest.param(*each, LARGE, id=f"{name}, by statement") for name, each in ONE.items()),
+]
+
+
+@pytest.mark.parametrize(("migrate", "rollback", "compared"), EACH_WAY)
+async def test_more_rows_than_declared_are_not_committed(
+    production: Production, monkeypatch: pytest.MonkeyPatch, migrate: str, rollback: str, compared: int
+) -> None:
+    """A change that reaches one row of the copy, and 51 once the app has written, is refused by the transaction."""
+    monkeypatch.setattr(module, "COMPARED", compared)
+    await production.proved(TABLE, f"-- changes: t 1\n{KEEP}\n{migrate}", rollback)
+    await production.written(FIFTY)
+    said = await production.migrated()
+    assert said.startswith("changes of t")
+    assert said.endswith(
+        ("51 rows changed, and `-- changes:` allows 1", "51 rows changed, and `-- changes:` allows at most 1")
+    )
+
+
+@pytest.mark.parametrize(("migrate", "rollback", "compared"), EACH_WAY)
+async def test_as_many_rows_as_declared_are_committed(
+    production: Production, monkeypatch: pytest.MonkeyPatch, migrate: str, rollback: str, compared: int
+) -> None:
+    """What the app writes meanwhile, and the change does not reach, is no obstacle."""
+    monkeypatch.setattr(module, "COMPARED", compared)
+    await production.proved(TABLE, f"-- changes: t 1\n{KEEP}\n{migrate}", rollback)
+    await production.written(FIFTY.replace("'new'", "'old'"))
+    assert await production.migrated() == ""
+
+
+RANGES = [  # what is declared, the rows that the app adds, and what is said
+    ("0..60", 50, ""),
+    ("1..50", 49, ""),
+    ("1..50", 50, "51 rows changed, and `-- changes:` allows 1 to 50"),
+    ("1..2", 0, ""),
+    ("1..2", -1, "0 rows changed, and `-- changes:` allows 1 to 2"),
+    ("0..2", -1, ""),
+]
+
+
+@pytest.mark.parametrize(("amount", "rows", "said"), RANGES)
+async def test_a_range_holds_at_both_ends(production: Production, amount: str, rows: int, said: str) -> None:
+    """As many rows as the range has are committed, one more or one less is not."""
+    await production.proved(TABLE, f"-- changes: t {amount}\n{KEEP}\nDELETE FROM t WHERE kind = 'new';", GIVE)
+    more = "INSERT INTO t SELECT value + 100, 'new', 1 FROM json_each('[{}]');".format(",".join(map(str, range(rows))))
+    await production.written(more if rows > 0 else "DELETE FROM t WHERE kind = 'new';" if rows else "SELECT 1;")
+    assert (await production.migrated()).removeprefix("changes of t: ") == said
+
+
+async def test_tables_that_come_or_go_are_counted_whole(production: Production) -> None:
+    """All rows of a table that is made, dropped or renamed count as its rows, and no more of them are committed."""
+    migrate = "-- changes: t 2\n-- changes: s 2\n-- allow: table-lost it is called s now\nALTER TABLE t RENAME TO s;"
+    await production.proved(TABLE.replace(" t (", ' "t" ('), migrate, "ALTER TABLE s RENAME TO t;")
+    assert await production.migrated_and_back() == ""
+    await production.written(FIFTY)
+    assert await production.migrated() == "changes of t: 52 rows changed, and `-- changes:` allows 2"
+
+
+async def test_what_a_large_table_is_held_by_is_told(production: Production, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The plan says of each table with a number how it is counted, and nothing more than a number of rows where it is not."""
+    migrate = "-- changes: t 1\n-- changes: s 2\n-- changes: r 0..9\nCREATE TABLE s (v); INSERT INTO s VALUES (1), (2); DELETE FROM t WHERE kind = 'new';"
+    rollback = "DROP TABLE s; INSERT INTO t VALUES (1, 'new', 1);"
+    before = f"{TABLE} CREATE TABLE r (v); INSERT INTO r VALUES (1), (2), (3);"
+    monkeypatch.setattr(module, "COMPARED", 2)
+    monkeypatch.setattr(module, "COUNTED", 2)
+    proof = await production.proved(before, migrate, rollback)
+    assert proof.guards.measured.startswith(
+        "changes of t: 1, counted row by row; changes of s: 2, counted row by row; "
+        "changes of r: at most 9, held only by the number of all row changes; "
+    )
+
+
+@settings(max_examples=300, deadline=None, derandomize=True, database=None)
+@given(st.tuples(PARENTS, SHAPES), st.tuples(ROWS, ROWS), st.lists(STEPS, max_size=4))
+def test_the_transaction_counts_what_the_comparison_counts(
+    shapes: tuple[Shape, ...], rows: tuple[list[Any], ...], steps: list[Any]
+) -> None:
+    """Of random tables and changes, the expression inside the transaction gives the number that the copy was judged by."""
+    numbers = dict.fromkeys(("p", "q", "r"), (0, 99))
+    with TemporaryDirectory() as folder:
+        before, after, live = (Path(folder) / f"{name}.db" for name in ("before", "after", "live"))
+        with closing(opened(before)) as connection:
+            for name, shape, own in zip(TABLES, shapes, rows, strict=True):
+                connection.execute(shape.create(name))
+                insert(connection, name, own)
+        for file in (after, live):
+            file.write_bytes(before.read_bytes())
+        with closing(opened(after)) as connection:
+            for step in steps:
+                take(connection, step)
+        moved = row_diff(before, after)
+        counted = module.declared(before, after, replace(named_change("some", ""), changes=numbers), moved)
+        with closing(opened(live)) as connection:
+            for statement in kept(counted):
+                connection.execute(statement.sql)
+            for step in steps:
+                take(connection, step)
+            found = {each.table.lower(): connection.execute(f"SELECT {each.changed}").fetchone()[0] for each in counted}
+    assert all(each.is_exact for each in counted)
+    assert found == {name: table.total for name, table in moved.items() if name in numbers}
