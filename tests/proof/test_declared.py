@@ -11,19 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from steps.support.gateways.answers import Rejected
 from steps.support.gateways.declared import kept
-from steps.support.gateways.guards import Guards
-from steps.support.gateways.ledger import Attempt, Claim, Lease
 from steps.support.gateways.transport import connect
 from steps.support.gateways.turso import Turso
 from steps.support.proof import declared as module
-from steps.support.proof.proof import Proof, prove
 from steps.support.proof.rows import row_diff
-from steps.support.proof.workbench import Workbench
-from steps.support.sql_folder import DatabaseChange, named_change, split
-from tests.gateways.test_guards import changed
-from tests.proof.proof_rig import ENOUGH
+from steps.support.sql_folder import named_change
+from tests.proof.production_rig import Production
 from tests.proof.test_rows_random import PARENTS, ROWS, SHAPES, STEPS, TABLES, Shape, insert, opened, take
 
 pytestmark = pytest.mark.anyio
@@ -42,56 +36,11 @@ BACK = """DROP TABLE t; CREATE TABLE t (id INTEGER PRIMARY KEY, kind TEXT, v INT
 DROP TABLE _orchestrate_kept_t;"""
 
 
-class Production:
-    """A real server with a change that was proved on a copy of it, some moments ago."""
-
-    def __init__(self, turso: Turso, bench: Workbench, folder: Path) -> None:
-        self.turso, self._bench, self._folder = turso, bench, folder
-        self._change: DatabaseChange | None = None
-        self._guards, self._lease = Guards((), ()), Lease("", 0)
-
-    async def proved(self, before: str, migrate: str, rollback: str) -> Proof:
-        """Prove a change on a copy of the server."""
-        await self.written(before)
-        self._change = changed(self._folder, migrate, rollback)
-        proof = await prove(self.turso, self._change, self._bench)
-        self._guards = proof.guards
-        return proof
-
-    async def written(self, sql: str) -> None:
-        """Have the app write."""
-        await self.turso.database.transaction(split(sql, "app.sql"))
-
-    async def migrated_and_back(self) -> str:
-        """Make the change and roll it back; returns why the one or the other was refused."""
-        if said := await self.migrated():
-            return said
-        marker = await self.turso.marker("run")
-        assert marker
-        assert self._change
-        await self.turso.roll_back(marker, self._change.rollback, self._change.verify_rollback, self._lease)
-        await self.written("DELETE FROM _orchestrate_migrations WHERE attempt = 'run';")
-        return ""
-
-    async def migrated(self) -> str:
-        """Make the change as production would; returns why it was refused, nothing where it was not."""
-        _, holder = await self.turso.lock(Claim("run", "me", "here", 3600))
-        assert holder
-        assert self._change
-        self._lease = Lease(holder.run, holder.token)
-        attempt = Attempt("run", "", "", "", "", "", await self.turso.schema())
-        try:
-            await self.turso.migrate(self._change, attempt, self._guards, self._lease)
-        except Rejected as refused:
-            return f"{refused.subject}: {refused.cause}"
-        return ""
-
-
 @pytest.fixture
 async def production(server: str, sqld_binary: Path, tmp_path: Path) -> AsyncIterator[Production]:
     """Give a server with nothing on it."""
     async with aclosing(connect(server, None)) as database:
-        yield Production(Turso(database), Workbench(tmp_path / "run", sqld_binary, ENOUGH), tmp_path / "sql")
+        yield Production(Turso(database), sqld_binary, tmp_path)
 
 
 ONE = {  # what reaches one row of the copy, and what gives it back
@@ -162,7 +111,8 @@ async def test_tables_that_come_or_go_are_counted_whole(production: Production) 
     """All rows of a table that is made, dropped or renamed count as its rows, and no more of them are committed."""
     migrate = "-- changes: t 2\n-- changes: s 2\n-- allow: table-lost it is called s now\nALTER TABLE t RENAME TO s;"
     await production.proved(TABLE.replace(" t (", ' "t" ('), migrate, "ALTER TABLE s RENAME TO t;")
-    assert await production.migrated_and_back() == ""
+    assert await production.migrated() == ""
+    assert await production.rolled_back() == ""
     await production.written(FIFTY)
     assert await production.migrated() == "changes of t: 52 rows changed, and `-- changes:` allows 2"
 

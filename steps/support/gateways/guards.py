@@ -11,6 +11,7 @@ from steps.support.sql_tokens import literal, quoted, tokenize
 SAME, NOT_FEWER, NOT_MORE = "=", ">=", "<="
 UNBOUNDED_LOSS = -(2**53)
 ORPHANS = "(SELECT count(*) FROM pragma_foreign_key_check)"
+ROWS_OF = "rows of "
 HOLDING = "what may not be lost"
 AT_ONCE = 500  # measures that one statement holds: 1,000 take 0.04 s there and back, one a statement took 0.2 s
 
@@ -48,12 +49,12 @@ class Guards:
 
 def rows_of(table: str, relation: str = SAME) -> Measure:
     """Count the rows of a table."""
-    return Measure(f"rows of {table}", f"(SELECT count(*) FROM {quoted(table)})", relation)
+    return Measure(f"{ROWS_OF}{table}", f"(SELECT count(*) FROM {quoted(table)})", relation)
 
 
 def losing(table: str) -> Measure:
     """Count the rows of a table that may lose some; how many is yet to be said."""
-    return Measure(f"rows of {table}", f"(SELECT count(*) FROM {quoted(table)})", NOT_FEWER, UNBOUNDED_LOSS)
+    return Measure(f"{ROWS_OF}{table}", f"(SELECT count(*) FROM {quoted(table)})", NOT_FEWER, UNBOUNDED_LOSS)
 
 
 def orphans(table: str = "") -> Measure:

@@ -10,6 +10,7 @@ from steps.support.gateways.database import Database, Rows, Statement, Statement
 from steps.support.gateways.guards import Guards, Measure
 from steps.support.gateways.ledger import Attempt, Claim, Lease
 from steps.support.sql_folder import DatabaseChange, SqlCheck
+from steps.support.sql_tokens import quoted
 
 Row = Mapping[str, Value]
 
@@ -96,10 +97,17 @@ class Turso:
 
     async def roll_back(
         self, marker: Row, statements: Sequence[Statement], checks: Sequence[SqlCheck], lease: Lease
-    ) -> None:
-        """Take an applied attempt back, whole or not at all."""
+    ) -> Mapping[str, int]:
+        """Roll an applied attempt back, whole or not at all; returns by how much each measured figure grew."""
         back = guards.read(str(marker["rollback_guards"]))
-        await self._commit(migration.roll_back(statements, checks, str(marker["attempt"]), back, lease), back)
+        transaction = migration.roll_back(statements, checks, str(marker["attempt"]), back, lease)
+        return _growth(transaction, await self._commit(transaction, back), back)
+
+    async def kept(self) -> dict[str, int]:
+        """Count the rows of each table of ours that keeps what going back, or the next migration, would need."""
+        names = [str(name) for (name,) in (await self.read(ledger.kept())).values]
+        counts = [Statement(f"SELECT count(*) FROM {quoted(name)}") for name in names]
+        return {name: int(str((await self.read(count)).scalar)) for name, count in zip(names, counts, strict=True)}
 
     async def accept(self, marker: Row, lease: Lease) -> tuple[str, ...]:
         """Have an applied change stay: drop what it kept for going back, and say so in its row. Gives the tables."""

@@ -14,10 +14,13 @@ from steps.support.gateways.declared import Declared, Reach, words
 from steps.support.gateways.guards import NOT_FEWER, SAME, Guards, Measure
 from steps.support.proof.declared import declared_ranges, reaches
 from steps.support.proof.lint_facts import Child, facts
-from steps.support.proof.lint_reading import Reading, read
+from steps.support.proof.lint_reading import Reading, read, unquoted
+from steps.support.proof.rehearsal import Undone
 from steps.support.proof.rows_tables import Table, tables
 from steps.support.proof.schema_text import folded
 from steps.support.sql_folder import DatabaseChange
+from steps.support.sql_owned import KEPT
+from steps.support.sql_text import Script
 from steps.support.sql_tokens import quoted
 
 COUNTED = 250_000  # rows of all tables that are counted, together
@@ -49,6 +52,12 @@ class _Known:
     touched: Collection[str]
 
     @property
+    def rewritten(self) -> list[str]:
+        """The tables to whose rows a script does something, and whose rows can be counted."""
+        countable = {*self.counted, *self.anew}
+        return sorted(name for name in countable & self.stays.keys() if name in {*self.touched, *self.declared})
+
+    @property
     def large(self) -> dict[str, Table]:
         return {name: table for name, table in self.stays.items() if name not in {*self.counted, *self.declared}}
 
@@ -66,11 +75,12 @@ def chosen(connection: sqlite3.Connection, rows: Mapping[str, int], change: Data
     changing = [guards.losing(known.stays[name].name) for name in known.counted if name in known.declared]
     there = [*(guards.rows_of(name, relation) for name in counts), *changing, *ends]
     left_alone = (name for name in counts if folded(name) not in known.touched)
+    rewritten = (guards.losing(known.stays[name].name) for name in known.rewritten)
     ends_back = (replace(each, relation=SAME) for each in ends if not _is_of(each, known.touched, known.large))
     # references that a change mends may lead nowhere again once it is taken back
     mended = (replace(each, slack=_figure(connection, each)) for each in references)
     parents_back = (each for each in parents if known.anew or not known.touched)
-    back = [*map(guards.rows_of, left_alone), *ends_back]
+    back = [*map(guards.rows_of, left_alone), *ends_back, *rewritten]
     measured = _told(counts, [*ends, *parents, *references])
     all_there = (*there, *parents, *references, guards.row_changes(UNBOUNDED))
     return Guards(all_there, (*back, *parents_back, *mended), measured=measured)
@@ -84,6 +94,52 @@ def bounded(unbounded: Guards, growth: Mapping[str, int], objects: str) -> Guard
     others = [_lost_at_most(each, growth[each.name]) for each in others]
     told = f"{unbounded.measured}; at most {most:,} row changes ({seen:,} rehearsed); every object by name"
     return replace(unbounded, there=(*others, replace(changes, slack=most)), objects=objects, measured=told)
+
+
+def none_lost(unbounded: Guards, change: DatabaseChange, undone: Sequence[Undone]) -> Guards:
+    """Hold on the way back the rows of every table that a script rewrites.
+
+    A row that the old schema cannot hold may wait in a table that rollback.sql keeps; no more of them may go than the
+    rehearsal saw go, and a little. `undone` is empty where nothing was rolled back, and the change is refused.
+    """
+    if not undone:
+        return unbounded
+    back = tuple(
+        _kept_or_there(each, change.scripts[1], undone) if each.slack == guards.UNBOUNDED_LOSS else each
+        for each in unbounded.back
+    )
+    return replace(unbounded, back=back)
+
+
+def _kept_or_there(measure: Measure, script: Script, undone: Sequence[Undone]) -> Measure:
+    """Count with a table the rows of it that wait elsewhere.
+
+    In the rehearsal such a table held rows only where this one lost some; one that did so beside it holds copies.
+    """
+    table = measure.name.removeprefix(guards.ROWS_OF)
+    waiting = [
+        name
+        for name in kept_of(folded(table), script)
+        if all(name in each.kept and not (each.kept[name] and each.growth[measure.name] >= 0) for each in undone)
+    ]
+    grew = min(each.growth[measure.name] + sum(each.kept[name] for name in waiting) for each in undone)
+    counts = " + ".join([measure.expression, *(guards.rows_of(name).expression for name in waiting)])
+    slack = grew - _spare(-grew) if grew < 0 else 0
+    return replace(measure, expression=f"({counts})", before=measure.expression, slack=slack)
+
+
+def kept_of(table: str, script: Script) -> list[str]:
+    """Return the tables of ours that a script fills with rows of a table, by way of others or not."""
+    sources: dict[str, set[str]] = {}
+    for piece in script.pieces:
+        reading = read(piece)
+        if reading.verb in {"CREATE TABLE", "INSERT"}:
+            names = {unquoted(token.text) for token in piece.tokens if token.kind in {"word", "name"}}
+            sources.setdefault(reading.table, set()).update(names - {reading.table})
+    filled = {table}
+    while more := {name for name, others in sources.items() if others & filled} - filled:
+        filled |= more
+    return sorted(name for name in filled if name.startswith(KEPT))
 
 
 def numbered(

@@ -16,7 +16,7 @@ from steps.support.problem import Problem
 from steps.support.proof.contract import Contract
 from steps.support.proof.copy import Copy, copied
 from steps.support.proof.engine import Engine
-from steps.support.proof.guarding import bounded, chosen, numbered
+from steps.support.proof.guarding import bounded, chosen, none_lost, numbered
 from steps.support.proof.judgement import Judgement, judged, listed, renamed_before
 from steps.support.proof.objection import Objection, Weight
 from steps.support.proof.rehearsal import ENGINE, Rehearsed, rehearsed
@@ -117,7 +117,7 @@ async def _rehearsed(copy: Copy, change: DatabaseChange, engine: Engine, bench: 
         shutil.rmtree(folder, ignore_errors=True)
     if seen.migrated and seen.there:
         guards = bounded(guards, seen.migrated.growth, seen.there.objects)
-        guards = numbered(guards, change, seen.migrated.touched, seen.declared)
+        guards = numbered(none_lost(guards, change, seen.undone), change, seen.migrated.touched, seen.declared)
     return seen, guards
 
 

@@ -44,6 +44,14 @@ MEND_WRITES = "Have the new schema take what the app writes, or mend writes.sql.
 
 
 @dataclass(frozen=True, slots=True)
+class Undone:
+    """What a rollback did: by how much each measured figure grew, and the rows that wait in each table of ours then."""
+
+    growth: Mapping[str, int]
+    kept: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
 class Rehearsed:
     """What a rehearsal saw. What it did not come to is None; `failures` say why.
 
@@ -52,7 +60,7 @@ class Rehearsed:
     `moved` from before to there, `unreturned` from before to back. `written` is what writes.sql did on the new schema;
     `returned` what became of that on the old one, compared with before; `regained` on the new one once more. `by_hand`:
     what a script loses, by its name, where it runs as it stands, with the engine's own settings. `declared`: how the
-    numbers of `-- changes:` are counted.
+    numbers of `-- changes:` are counted. `undone`: what each of the two rollbacks did.
     """
 
     engine: Mapping[str, Value]
@@ -74,6 +82,7 @@ class Rehearsed:
     back_grown: Moment | None = None
     by_hand: Mapping[str, Sequence[Objection]] = field(default_factory=dict)
     declared: tuple[Declared, ...] = ()
+    undone: tuple[Undone, ...] = ()
 
 
 class _Stopped(Exception):  # noqa: N818 - no error: the rehearsal has come as far as it can
@@ -155,7 +164,7 @@ class _Course:
         counted = await asyncio.to_thread(declared, self._before, self._live, self._change, moved)
         self._guards = replace(self._guards, declared=unheld(counted))
         yield "declared", counted
-        await self._roll_back("rollback", lease)
+        undone = [await self._roll_back("rollback", lease)]
         await self._timed("verify rollback", self._ask(self._change.verify_rollback))
         yield "back", await self._moment()
         yield "unreturned", await self._diff(self._before)
@@ -166,7 +175,8 @@ class _Course:
         await self._write()
         yield "grown", await self._moment()
         yield "written", await self._diff(self._after, FOLLOWED)
-        await self._roll_back("rollback after writes", lease)
+        undone.append(await self._roll_back("rollback after writes", lease))
+        yield "undone", tuple(filter(None, undone))
         yield "back_grown", await self._moment()
         yield "returned", await self._diff(self._before, FOLLOWED)
         await self._migrate("migrate after writes", lease)
@@ -208,18 +218,18 @@ class _Course:
         await self._by_itself(beat, self._change.migrate)
         return None
 
-    async def _roll_back(self, beat: str, lease: Lease) -> None:
+    async def _roll_back(self, beat: str, lease: Lease) -> Undone | None:
         """Roll back as production would; where that fails, run the script by itself."""
         marker = await self._turso.marker(f"rehearsal-{self._attempts}")
         if self._as_in_production and marker:
+            undoing = self._turso.roll_back(marker, self._change.rollback, self._change.verify_rollback, lease)
             try:
-                undone = self._turso.roll_back(marker, self._change.rollback, self._change.verify_rollback, lease)
-                await self._timed(beat, undone)
+                growth, kept = await self._timed(beat, undoing), await self._turso.kept()
+                return Undone(growth, {folded(name): rows for name, rows in kept.items()})
             except Rejected as error:
                 self._fail(error.subject, f"{error.cause}, in the beat {beat!r}")
-            else:
-                return
         await self._by_itself(beat, self._change.rollback)
+        return None
 
     async def _by_itself(self, beat: str, statements: Sequence[Statement]) -> None:
         """Run a script with nothing round it but a transaction with foreign keys off."""

@@ -1,0 +1,69 @@
+"""Production some moments after its proof: a real server that the app wrote to since the copy was taken."""
+
+from pathlib import Path
+
+from steps.support.gateways.answers import Rejected
+from steps.support.gateways.guards import Guards
+from steps.support.gateways.ledger import Attempt, Claim, Lease
+from steps.support.gateways.turso import Turso
+from steps.support.proof.proof import Proof, prove
+from steps.support.proof.workbench import Workbench
+from steps.support.sql_folder import FILES, DatabaseChange, read_change, split
+from tests.proof.proof_rig import ENOUGH, NOTHING, Files
+
+
+class Production:
+    """A real server with a change that was proved on a copy of it, some moments ago."""
+
+    def __init__(self, turso: Turso, binary: Path, folder: Path) -> None:
+        self.turso, self._binary, self._folder = turso, binary, folder
+        self._change: DatabaseChange | None = None
+        self._guards, self._attempts = Guards((), ()), 0
+
+    async def proved(self, before: str, migrate: str, rollback: str, writes: str = NOTHING) -> Proof:
+        """Prove a change on a copy of the server, on which `before` is run first."""
+        await self.written(before)
+        self._change = read_change(
+            self._written({"migrate.sql": migrate, "rollback.sql": rollback, "writes.sql": writes})
+        )
+        proof = await prove(self.turso, self._change, Workbench(self._folder / "run", self._binary, ENOUGH))
+        self._guards = proof.guards
+        return proof
+
+    async def written(self, sql: str) -> None:
+        """Have the app write."""
+        await self.turso.database.transaction(split(sql, "app.sql"))
+
+    async def migrated(self) -> str:
+        """Make the change as production would; returns why it was refused, nothing where it was not."""
+        assert self._change
+        self._attempts += 1
+        attempt = Attempt(f"run {self._attempts}", "", "", "", "", "", await self.turso.schema())
+        try:
+            await self.turso.migrate(self._change, attempt, self._guards, await self._lease())
+        except Rejected as refused:
+            return f"{refused.subject}: {refused.cause}"
+        return ""
+
+    async def rolled_back(self) -> str:
+        """Roll the change back as production would; returns why it was refused, nothing where it was not."""
+        assert self._change
+        marker = await self.turso.marker(f"run {self._attempts}")
+        assert marker
+        try:
+            await self.turso.roll_back(marker, self._change.rollback, self._change.verify_rollback, await self._lease())
+        except Rejected as refused:
+            return f"{refused.subject}: {refused.cause}"
+        return ""
+
+    async def _lease(self) -> Lease:
+        _, holder = await self.turso.lock(Claim("run", "me", "here", 3600))
+        assert holder
+        return Lease(holder.run, holder.token)
+
+    def _written(self, files: Files) -> Path:
+        for name in FILES:
+            path = self._folder / "sql" / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(files.get(name, NOTHING), encoding="utf-8")
+        return self._folder / "sql"
