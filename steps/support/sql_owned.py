@@ -22,13 +22,18 @@ IS_USERS = " AND ".join(  # an SQL condition on the column `name`
 )
 
 
+def lowered(name: str) -> str:
+    """Return a name with the letters of ASCII in lower case, as the engine compares names."""
+    return name.translate(_LOWER)
+
+
 def is_owned(name: str) -> bool:
     """Return whether a name is not the user's."""
-    lower = name.translate(_LOWER)
+    lower = lowered(name)
     return lower.startswith(PREFIXES) or lower in NAMES
 
 
 def vector_shadows(connection: sqlite3.Connection, schema: str = "main") -> set[str]:
     """Return the table and the index behind each vector index, in lower case: libSQL makes, fills and drops them."""
-    indexes = [str(name).translate(_LOWER) for (name,) in connection.execute(_VECTORS.format(schema))]
+    indexes = [lowered(str(name)) for (name,) in connection.execute(_VECTORS.format(schema))]
     return {f"{name}{end}" for name in indexes for end in ("_shadow", "_shadow_idx")}

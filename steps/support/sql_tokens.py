@@ -48,6 +48,14 @@ def quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
+def spelled(name: str) -> str:
+    """Return a name without its quotes, of any of the four kinds."""
+    quote = name[0]
+    if quote not in "\"'`[":
+        return name
+    return name[1:-1] if quote == "[" else name[1:-1].replace(quote * 2, quote)
+
+
 def literal(text: str) -> str:
     """Write a text as SQL."""
     return "'" + text.replace("'", "''") + "'"

@@ -131,6 +131,18 @@ def kept() -> Statement:
     return Statement(f"SELECT name FROM sqlite_schema WHERE {is_kept} ORDER BY name")
 
 
+def needing(attempt: str, name: str) -> Statement:
+    """Read the rollbacks of other changes that may still need what they kept.
+
+    Some are applied, and nobody has accepted them. The others are rolled back, and what the old schema could not hold
+    waits for their next migration.
+    """
+    sql = """SELECT rollback_sql FROM _orchestrate_migrations AS m
+  WHERE attempt <> ?1 AND name <> ?2 AND rollback_sql IS NOT NULL AND CASE state WHEN 'applied' THEN accepted_at IS NULL
+    ELSE NOT EXISTS (SELECT 1 FROM _orchestrate_migrations AS a WHERE a.name = m.name AND a.state = 'applied') END"""
+    return Statement(sql, (attempt, name), "the rollbacks of other changes")
+
+
 def accepted(attempt: str) -> Statement:
     """Note that an applied change stays."""
     sql = """UPDATE _orchestrate_migrations SET accepted_at = coalesce(accepted_at, unixepoch())

@@ -1,6 +1,5 @@
 """The production database, in the tool's own words, on whatever transport carries it."""
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -10,6 +9,8 @@ from steps.support.gateways.database import Database, Rows, Statement, Statement
 from steps.support.gateways.guards import Guards, Measure
 from steps.support.gateways.ledger import Attempt, Claim, Lease
 from steps.support.sql_folder import DatabaseChange, SqlCheck
+from steps.support.sql_kept import named_in, needed_by
+from steps.support.sql_owned import lowered
 from steps.support.sql_tokens import quoted
 
 Row = Mapping[str, Value]
@@ -110,10 +111,16 @@ class Turso:
         return {name: int(str((await self.read(count)).scalar)) for name, count in zip(names, counts, strict=True)}
 
     async def accept(self, marker: Row, lease: Lease) -> tuple[str, ...]:
-        """Have an applied change stay: drop what it kept for going back, and say so in its row. Gives the tables."""
-        named = set(re.findall(r"\w+", str(marker["rollback_sql"])))
-        kept = [str(name) for (name,) in (await self.read(ledger.kept())).values if name in named]
-        await self._commit(migration.accept(str(marker["attempt"]), kept, lease))
+        """Have an applied change stay: drop what it kept for rolling it back, and say so in its row.
+
+        What another change still needs for its rollback, or waits for, stays. Returns the tables that are gone.
+        """
+        attempt = str(marker["attempt"])
+        others = (await self.read(ledger.needing(attempt, str(marker["name"])))).values
+        needed = set[str]().union(*(named_in(str(text)) for (text,) in others))
+        own = needed_by(str(marker["rollback_sql"])) - needed
+        kept = [str(name) for (name,) in (await self.read(ledger.kept())).values if lowered(str(name)) in own]
+        await self._commit(migration.accept(attempt, kept, lease))
         return tuple(kept)
 
     async def lock(self, claim: Claim) -> tuple[bool, Holder | None]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from steps.support.proof.schema_text import folded
 from steps.support.sql_text import Piece
-from steps.support.sql_tokens import Token
+from steps.support.sql_tokens import Token, spelled
 
 _HEADS = {  # the longest first; behind these words stands the table
     ("CREATE", "VIRTUAL", "TABLE", "IF", "NOT", "EXISTS"): "CREATE TABLE",
@@ -73,10 +73,7 @@ def makes_trigger(piece: Piece) -> bool:
 
 def unquoted(name: str) -> str:
     """Give a name without its quotes, of any of the four kinds, in lower case."""
-    quote = name[0]
-    if quote not in "\"'`[":
-        return folded(name)
-    return folded(name[1:-1].replace(quote * 2, quote) if quote != "[" else name[1:-1])
+    return folded(spelled(name))
 
 
 def _main(tokens: Sequence[Token]) -> Sequence[Token]:
