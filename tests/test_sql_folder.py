@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from steps.support.problem import Problem
+from steps.support.sql_directives import Waiver
 from steps.support.sql_folder import (
     BadSql,
     read_change,
@@ -409,21 +410,28 @@ def test_all_that_is_wrong_is_said_at_once(folder: Path) -> None:
 
 def test_directives_of_a_change_are_read(folder: Path) -> None:
     """Names, tables with and without ranges, and waived rules are read; other comments mean nothing."""
-    text = """-- Name: vendor sites
+    text = """-- name: vendor sites
+-- Name: what it is called elsewhere
 -- changes: systems 6
 -- changes: "user systems" 0..12
 --changes: readings
--- allow: drop-table the copy is in _orchestrate_kept_systems
+-- changes: [old ones] 1
+-- allow: table-lost the copy is in _orchestrate_kept_systems
+-- allow: column-lost systems.user_id: it has an owner
 -- note: nothing
-DELETE FROM systems;"""
+DELETE FROM systems;
+-- allow: no-where "user systems" : all of them: every one
+"""
     (folder / "migrate.sql").write_text(text)
-    (folder / "rollback.sql").write_text("-- allow: no-index made again by hand\nDELETE FROM systems;")
+    (folder / "rollback.sql").write_text('-- allow: index-lost `by`."user": made again by hand\nDELETE FROM systems;')
     change = read_change(folder)
     assert change.name == "vendor sites"
-    assert change.changes == {"systems": (6, 6), "user systems": (0, 12), "readings": None}
+    assert change.changes == {"systems": (6, 6), "user systems": (0, 12), "readings": None, "old ones": (1, 1)}
     assert change.allowed == (
-        ("drop-table", "the copy is in _orchestrate_kept_systems"),
-        ("no-index", "made again by hand"),
+        Waiver("table-lost", "", "the copy is in _orchestrate_kept_systems", "migrate.sql", 7),
+        Waiver("column-lost", "systems.user_id", "it has an owner", "migrate.sql", 8),
+        Waiver("no-where", "user systems", "all of them: every one", "migrate.sql", 11),
+        Waiver("index-lost", "by.user", "made again by hand", "rollback.sql", 1),
     )
 
 

@@ -14,7 +14,7 @@ from steps.support.proof.copy import copied
 from steps.support.proof.engine import Engine, placed
 from steps.support.proof.rehearsal import ENGINE
 from steps.support.proof.workbench import Workbench
-from steps.support.sql_folder import SqlCheck, read_checks, read_script
+from steps.support.sql_folder import SqlCheck, kept_checks, read_script
 
 REHEARSAL = "rehearsal"  # the run that holds the lock on a copy
 TOLD = 2.0  # seconds for what is only told
@@ -73,4 +73,4 @@ async def kept(turso: Turso, marker: Row) -> dict[str, list[Row]]:
 
 
 def _checks(marker: Row) -> tuple[SqlCheck, ...]:
-    return read_checks(str(marker["verify_rollback_sql"]), "verify_rollback.sql")
+    return kept_checks(str(marker["verify_rollback_sql"]), "verify_rollback.sql")

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from steps.support.gateways.database import Statement
-from steps.support.sql_directives import OF_A_CHECK, directives, malformed, of_piece
+from steps.support.sql_directives import OF_A_CHECK, directives, of_piece, wrong
 from steps.support.sql_findings import BadSql, Finding, place
 from steps.support.sql_text import Piece, Script, scan, sound
 
@@ -32,9 +32,14 @@ def read_checks(text: str, name: str) -> tuple[SqlCheck, ...]:
     return checks(script)
 
 
+def kept_checks(text: str, name: str) -> tuple[SqlCheck, ...]:
+    """Read checks that a marker row keeps: what was fit to be released then is not judged again."""
+    return checks(sound(scan(text, name)))
+
+
 def wrong_checks(script: Script) -> Iterator[Finding]:
-    """Say which directives of a script of checks cannot be understood."""
-    yield from malformed(script, OF_A_CHECK)
+    """Return which directives of a script of checks cannot be understood."""
+    yield from wrong(script)
     end = script.pieces[-1].end if script.pieces else 0
     for found in directives(script, OF_A_CHECK):
         if found.start >= end:

@@ -7,20 +7,18 @@ from pathlib import Path
 
 from steps.support import sql_directives as said
 from steps.support.gateways.database import Statement
-from steps.support.sql_checks import SqlCheck, checks, read_checks, wrong_checks
+from steps.support.sql_checks import SqlCheck, checks, kept_checks, read_checks, wrong_checks
 from steps.support.sql_contract import Block, contract_in, read_contract
+from steps.support.sql_files import FILES, MIGRATE, NEW_CODE, OLD_CODE, ROLLBACK, VERIFY, VERIFY_ROLLBACK, WRITES
 from steps.support.sql_findings import BadSql, Finding, place
 from steps.support.sql_refusals import query_refusals, refusals
 from steps.support.sql_text import Piece, Script, scan, sound, split
 
 __all__ = [
+    "FILES", "MIGRATE", "NEW_CODE", "OLD_CODE", "ROLLBACK", "VERIFY", "VERIFY_ROLLBACK", "WRITES",
     "BadSql", "Block", "DatabaseChange", "SqlCheck",
-    "named_change", "read_change", "read_checks", "read_contract", "read_script", "split",
+    "kept_checks", "named_change", "read_change", "read_checks", "read_contract", "read_script", "split",
 ]  # fmt: skip
-
-MIGRATE, ROLLBACK, VERIFY, VERIFY_ROLLBACK = "migrate.sql", "rollback.sql", "verify.sql", "verify_rollback.sql"
-OLD_CODE, NEW_CODE, WRITES = "contract/old.sql", "contract/new.sql", "writes.sql"
-FILES = (MIGRATE, ROLLBACK, VERIFY, VERIFY_ROLLBACK, OLD_CODE, NEW_CODE, WRITES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +27,7 @@ class DatabaseChange:
 
     `scripts`: migrate.sql and rollback.sql as they were divided. `old_code`, `new_code`: what the code that is live and
     the code about to go live ask of the database. `writes`: what the app writes while the new schema is live.
+    `allowed`: what the scripts say is meant.
     """
 
     name: str
@@ -40,7 +39,7 @@ class DatabaseChange:
     rollback_text: str
     verify_rollback_text: str
     changes: Mapping[str, said.Range | None]
-    allowed: tuple[tuple[str, str], ...]
+    allowed: tuple[said.Waiver, ...]
     scripts: tuple[Script, ...]
     old_code: tuple[Block, ...]
     new_code: tuple[Block, ...]
@@ -85,7 +84,7 @@ def _change(content: bytes, scripts: Mapping[str, Script], texts: Mapping[str, s
         old_code=contract_in(scripts[OLD_CODE]),
         new_code=contract_in(scripts[NEW_CODE]),
         writes=_statements(scripts[WRITES]),
-        allowed=(*said.allowed_in(scripts[MIGRATE]), *said.allowed_in(scripts[ROLLBACK])),
+        allowed=(*said.waivers_in(scripts[MIGRATE]), *said.waivers_in(scripts[ROLLBACK])),
     )
 
 
@@ -116,7 +115,7 @@ def _wrong(scripts: Mapping[str, Script]) -> Iterator[Finding]:
 
 
 def _wrong_script(script: Script) -> Iterator[Finding]:
-    yield from said.malformed(script, said.OF_A_CHANGE if script.name == MIGRATE else ("allow",))
+    yield from said.wrong(script)
     yield from said.twice(script) if script.name == MIGRATE else ()
     yield from refusals(_inner(script), script.name)
 
@@ -128,6 +127,7 @@ def _wrong_questions(script: Script) -> Iterator[Finding]:
 
 def _wrong_app(script: Script) -> Iterator[Finding]:
     """Judge what the app itself runs: statements of its own, one by one."""
+    yield from said.wrong(script)
     yield from refusals(script.pieces, script.name)
 
 

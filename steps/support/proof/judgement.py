@@ -55,7 +55,7 @@ def judged(seen: Rehearsed, change: DatabaseChange) -> Judgement:
         *_by_hand(seen),
         *seen.failures,
     ]
-    weighed = accepted(dict.fromkeys(found), dict(change.allowed))
+    weighed = accepted(dict.fromkeys(found), {each.rule: each.reason for each in change.allowed})
     sorted_out = {weight: tuple(each for each in weighed if each.weight is weight) for weight in Weight}
     ended = seen.returned is not None or not change.migrate
     came_back = ended and not any(each.weight is Weight.ERROR for each in returning)
