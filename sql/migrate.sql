@@ -1,8 +1,10 @@
 -- name: vendor-sites
 -- changes: systems
 -- changes: user_systems
--- allow: index-lost user_system_idx was on columns that go; vendor_site_unique and owner_clerk_user_idx take its place
--- allow: column-lost user_id, system_number and timezone_offset live on in the new columns and in _orchestrate_kept_systems_before
+-- allow: index-lost user_system_idx: vendor_site_unique and owner_clerk_user_idx take its place
+-- allow: column-lost systems.user_id: it lives on in owner_clerk_user_id and _orchestrate_kept_systems_before
+-- allow: column-lost systems.system_number: it lives on in vendor_site_id
+-- allow: column-lost systems.timezone_offset: it lives on in timezone_offset_min
 --
 -- A system is known by its vendor and the vendor's own id of the site, its zone is whole minutes, and who may see it
 -- stands in user_systems.

@@ -214,8 +214,7 @@ TRIGGER_ANEW = (
     "-- allow: trigger-lost it says the same of the column as it is called now\nDROP TRIGGER polled;\n"
     + TRIGGER.replace("total_polls", "polls")
 )
-POLLS_ANEW = """-- allow: column-lost polls holds the same
-CREATE TABLE _orchestrate_kept_polling AS SELECT * FROM polling_status;
+POLLS_ANEW = """CREATE TABLE _orchestrate_kept_polling AS SELECT * FROM polling_status;
 CREATE TABLE _orchestrate_kept_polls AS SELECT seq FROM sqlite_sequence WHERE name = 'polling_status';
 DROP TABLE polling_status;
 {}INSERT INTO polling_status SELECT * FROM _orchestrate_kept_polling;
@@ -709,7 +708,9 @@ SCHEMAS: tuple[Mode, ...] = (
         },
         ("trigger polled: INSERT on readings fails: no such column: total_polls",),
         {
-            "migrate.sql": POLLS_ANEW.format(POLLING.replace("total_polls", "polls")) + TRIGGER_ANEW,
+            "migrate.sql": "-- allow: column-lost polls holds the same\n"
+            + POLLS_ANEW.format(POLLING.replace("total_polls", "polls"))
+            + TRIGGER_ANEW,
             "rollback.sql": POLLS_ANEW.format(POLLING) + f"DROP TRIGGER polled;\n{TRIGGER}",
             "writes.sql": APP_WRITES,
         },
@@ -805,7 +806,7 @@ ROLLBACKS: tuple[Mode, ...] = (
         {"migrate.sql": USER_SYSTEMS, "rollback.sql": "DROP TABLE user_systems;\n", "writes.sql": SEEN},
         (
             "user_systems: 1 of 1 rows that were written are not so after migrating again",
-            "To accept it: -- allow: written-lost <reason>",
+            "To accept it: -- allow: written-lost user_systems: <reason>",
         ),
         {"migrate.sql": SEEN_AGAIN, "rollback.sql": SEEN_KEPT, "writes.sql": SEEN},
     ),

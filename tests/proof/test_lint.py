@@ -216,7 +216,8 @@ def test_a_question_in_a_change_checks_nothing(sql: str, name: str) -> None:
     (found,) = judged(sql, name=name)
     assert (found.rule, found.place, found.weight) == ("printed-only", f"{name} line 1", Weight.ERROR)
     assert "verify_rollback.sql, as a `-- check:` that must return no rows" in found.remedy
-    assert str(found).endswith("To accept it: -- allow: printed-only <reason>")
+    assert found.object
+    assert str(found).endswith(f"To accept it: -- allow: printed-only {found.object}: <reason>")
 
 
 ASSERTIONS = [

@@ -1,48 +1,163 @@
-"""Objections: which of them a reason accepts, and what is said then."""
+"""Objections: which of them an `-- allow:` line accepts, and what is said then, and of lines that accept nothing."""
+
+from collections.abc import Sequence
 
 import pytest
 
-from steps.support.proof.objection import Objection, Weight, accepted
+from steps.support.proof.objection import Objection, Weight
+from steps.support.proof.waiving import Weighed, weighed
+from steps.support.sql_directives import Waiver
+from steps.support.sql_files import MIGRATE, ROLLBACK
 
-ALLOWED = {"column-lost": "it lives on in another", "other-rule": "something else"}
+NAMES, ROLES = "users_name", "users_role"
 
 
-@pytest.mark.parametrize(
-    ("rule", "weight", "after"),
-    [
-        ("column-lost", Weight.ERROR, Weight.ACCEPTED),
-        ("column-lost", Weight.WARNING, Weight.ACCEPTED),
-        ("column-lost", Weight.NOTE, Weight.NOTE),
-        ("column-lost", Weight.ACCEPTED, Weight.ACCEPTED),
-        ("column-los", Weight.ERROR, Weight.ERROR),
-        ("Column-Lost", Weight.ERROR, Weight.ERROR),
-        ("no-where", Weight.ERROR, Weight.ERROR),
-        ("no-where", Weight.WARNING, Weight.WARNING),
-        ("", Weight.ERROR, Weight.ERROR),
-        ("", Weight.WARNING, Weight.WARNING),
-        ("", Weight.NOTE, Weight.NOTE),
-    ],
-)
-def test_a_reason_accepts_errors_and_warnings_of_its_rule(rule: str, weight: Weight, after: Weight) -> None:
-    """What only notes, what has no rule and what has another rule stays as heavy as it was."""
-    (found,) = accepted([Objection(rule, "t.v", "3 values are lost", "Keep them.", weight)], ALLOWED)
-    assert found.weight is after
-    assert (found.rule, found.place, found.cause) == (rule, "t.v", "3 values are lost")
+def lost(name: str, file: str = MIGRATE, weight: Weight = Weight.ERROR, rule: str = "index-lost") -> Objection:
+    """Make an objection to an index that is gone."""
+    return Objection(rule, f"index {name}", "is gone", "Make it again.", weight, name, file)
+
+
+def line(name: str = "", file: str = MIGRATE, rule: str = "index-lost", number: int = 2) -> Waiver:
+    """Make a line that allows it."""
+    return Waiver(rule, name, f"reason {number}", file, number)
+
+
+def accepted(found: Weighed) -> list[str]:
+    """Return the objects that are accepted."""
+    return [each.object for each in found.objections if each.weight is Weight.ACCEPTED]
+
+
+CASES: dict[
+    str, tuple[Sequence[Objection], Sequence[Waiver], Sequence[str], int, int]
+] = {  # what is found, the lines, what is accepted, refused lines, unused lines
+    "the object that is named": ([lost(NAMES), lost(ROLES)], [line(NAMES)], [NAMES], 0, 0),
+    "both that are named": ([lost(NAMES), lost(ROLES)], [line(ROLES), line(NAMES, number=3)], [NAMES, ROLES], 0, 0),
+    "in another case": ([lost("Users_Name")], [line("USERS_name")], ["Users_Name"], 0, 0),
+    "beyond ASCII the case counts": ([lost("größe")], [line("GRÖßE")], [], 0, 1),
+    "one place without an object": ([lost(NAMES)], [line()], [NAMES], 0, 0),
+    "two places without an object": ([lost(NAMES), lost(ROLES)], [line()], [], 1, 0),
+    "two places and two lines without an object": ([lost(NAMES), lost(ROLES)], [line(), line(number=3)], [], 1, 0),
+    "one of two is named, the other not": ([lost(NAMES), lost(ROLES)], [line(NAMES), line(number=3)], [NAMES], 1, 0),
+    "one place in each file without an object": ([lost(NAMES), lost(NAMES, ROLLBACK)], [line()], [NAMES], 0, 0),
+    "the other file's line": ([lost(NAMES)], [line(NAMES, ROLLBACK)], [], 0, 1),
+    "the other file's line without an object": ([lost(NAMES)], [line("", ROLLBACK)], [], 0, 1),
+    "each file's own": (
+        [lost(NAMES), lost(NAMES, ROLLBACK)],
+        [line(NAMES), line(NAMES, ROLLBACK)],
+        [NAMES, NAMES],
+        0,
+        0,
+    ),
+    "the whole change, from either file": (
+        [lost("t", "", rule="written-lost")],
+        [line("t", ROLLBACK, "written-lost")],
+        ["t"],
+        0,
+        0,
+    ),
+    "the whole change, from the other file": (
+        [lost("t", "", rule="written-lost")],
+        [line("", MIGRATE, "written-lost")],
+        ["t"],
+        0,
+        0,
+    ),
+    "no object at all": (
+        [Objection("written-lost", "contract", "is empty", "Fill it.")],
+        [line("", MIGRATE, "written-lost")],
+        [""],
+        0,
+        0,
+    ),
+    "another rule": ([lost(NAMES)], [line(NAMES, rule="table-lost")], [], 0, 1),
+    "another object": ([lost(NAMES)], [line("users_nam")], [], 0, 1),
+    "nothing was found": ([], [line(NAMES), line(number=3)], [], 0, 2),
+    "a warning": ([lost(NAMES, weight=Weight.WARNING)], [line(NAMES)], [NAMES], 0, 0),
+    "two warnings without an object": (
+        [lost(NAMES, weight=Weight.WARNING), lost(ROLES, weight=Weight.WARNING)],
+        [line()],
+        [],
+        1,
+        0,
+    ),
+    "a note needs no line": ([lost(NAMES, weight=Weight.NOTE)], [line(NAMES)], [], 0, 1),
+    "a note is no place": ([lost(NAMES), lost(ROLES, weight=Weight.NOTE)], [line()], [NAMES], 0, 0),
+    "nothing can accept it": ([lost(NAMES, rule="")], [line(NAMES)], [], 0, 1),
+    "found twice in the same words": ([lost(NAMES), lost(NAMES)], [line()], [NAMES], 0, 0),
+    "more lines than places": ([lost(NAMES)], [line(NAMES), line(NAMES, number=3)], [NAMES], 0, 1),
+}
+
+
+@pytest.mark.parametrize(("found", "lines", "names", "refused", "unused"), CASES.values(), ids=CASES)
+def test_a_line_holds_in_its_file_for_what_it_names(
+    found: list[Objection], lines: list[Waiver], names: list[str], refused: int, unused: int
+) -> None:
+    """What it does not name, or names in another file, stays as heavy as it was; each line that holds for nothing is told."""
+    came = weighed(found, lines)
+    assert (accepted(came), len(came.refused), len(came.unused)) == (names, refused, unused)
+    assert [each.object for each in came.objections] == [each.object for each in dict.fromkeys(found)]
+    assert {each.weight for each in came.refused} <= {Weight.ERROR}
+    assert {each.weight for each in came.unused} <= {Weight.WARNING}
+
+
+STATEMENTS = [
+    Objection("partial-key", f"migrate.sql line {number}", "WHERE compares id", "Compare it whole.", Weight.ERROR, "points", MIGRATE)
+    for number in (4, 9, 14)
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("lines", "holds"), [(0, 0), (1, 0), (2, 0), (3, 3), (4, 3)])
+def test_each_statement_on_a_table_needs_a_line(lines: int, holds: int) -> None:
+    """One line for three statements accepts none of them; with one for each, the reasons are told in their order."""
+    came = weighed(STATEMENTS, [line("points", rule="partial-key", number=number) for number in range(1, lines + 1)])
+    told = [each.remedy for each in came.objections if each.weight is Weight.ACCEPTED]
+    assert told == [f"Accepted: reason {number}." for number in range(1, holds + 1)]
+    assert (len(came.refused), len(came.unused)) == (1 if 0 < lines < 3 else 0, max(0, lines - 3))
+
+
+def test_too_few_lines_are_refused_with_those_to_write() -> None:
+    """One line for each place, as it has to stand, whether an object was named or not."""
+    (none_named,) = weighed([lost(NAMES), lost('my "index"')], [line()]).refused
+    assert str(none_named) == (
+        "migrate.sql line 2: `-- allow: index-lost`: it names no object, and index-lost found 2 places. Write one line for "
+        'each that is meant:\n  -- allow: index-lost users_name: <reason>\n  -- allow: index-lost "my ""index""": <reason>'
+    )
+    (named,) = weighed(STATEMENTS, [line("Points", rule="partial-key")]).refused
+    assert str(named) == (
+        "migrate.sql line 2: `-- allow: partial-key Points`: partial-key found 3 places at Points, and 1 has a line. Write "
+        "one line for each that is meant:" + "\n  -- allow: partial-key points: <reason>" * 3
+    )
+
+
+UNUSED = [
+    ([], line(NAMES), "`-- allow: index-lost users_name` accepts nothing: index-lost found nothing at users_name in migrate.sql"),
+    ([], line(), "`-- allow: index-lost` accepts nothing: index-lost found nothing in migrate.sql"),
+    ([lost(NAMES)], line("user_names"), "`-- allow: index-lost user_names` accepts nothing: index-lost found nothing at user_names in migrate.sql, the nearest is users_name"),
+    ([lost(NAMES)], line("x"), "`-- allow: index-lost x` accepts nothing: index-lost found nothing at x in migrate.sql"),
+    ([lost(NAMES, ROLLBACK)], line(NAMES), "`-- allow: index-lost users_name` accepts nothing: index-lost found nothing at users_name in migrate.sql, but in rollback.sql: a line holds in its own file only"),
+    ([lost(NAMES, weight=Weight.NOTE)], line(), "`-- allow: index-lost` accepts nothing: index-lost found nothing else in migrate.sql"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("found", "lines", "said"), UNUSED)
+def test_a_line_that_accepts_nothing_is_told(found: list[Objection], lines: Waiver, said: str) -> None:
+    """Where it stands, what it names, and what comes nearest to that."""
+    (unused,) = weighed(found, [lines]).unused
+    assert str(unused) == f"migrate.sql line 2: {said}. Take the line out, or name what it is meant for."
 
 
 def test_the_reason_is_said_in_place_of_the_remedy() -> None:
     """One line tells place, cause and reason, and no longer how to accept it; another one is told as before."""
-    one, other = (Objection(rule, "t.v", "it is lost", "Keep it.") for rule in ("column-lost", "no-where"))
-    assert [*map(str, accepted([one, other], ALLOWED))] == [
-        "t.v: it is lost. Accepted: it lives on in another.",
-        "t.v: it is lost. Keep it. To accept it: -- allow: no-where <reason>",
+    found = [lost(NAMES), lost(ROLES), Objection("", "t", "it is lost", "Keep it.")]
+    assert [*map(str, weighed(found, [line(NAMES)]).objections)] == [
+        "index users_name: is gone. Accepted: reason 2.",
+        "index users_role: is gone. Make it again. To accept it: -- allow: index-lost users_role: <reason> (in migrate.sql)",
+        "t: it is lost. Keep it.",
     ]
 
 
-def test_all_are_given_back_in_their_order() -> None:
-    """Accepting adds none and leaves none out, also where nothing is allowed or nothing was found."""
-    found = [Objection(rule, "t", "cause", "Mend it.") for rule in ("no-where", "column-lost", "", "other-rule")]
-    assert [each.rule for each in accepted(found, ALLOWED)] == [each.rule for each in found]
-    assert accepted(found, {}) == found
-    assert accepted(accepted(found, ALLOWED), ALLOWED) == accepted(found, ALLOWED)
-    assert accepted([], ALLOWED) == []
+def test_the_file_is_told_where_the_place_does_not_tell_it() -> None:
+    """What stands on a line of a file is accepted there; the whole change in either of two."""
+    whole = Objection("written-lost", "t", "is gone", "Keep it.", object="t")
+    assert str(STATEMENTS[0]).endswith("Compare it whole. To accept it: -- allow: partial-key points: <reason>")
+    assert str(whole).endswith("To accept it: -- allow: written-lost t: <reason> (in migrate.sql or rollback.sql)")

@@ -115,7 +115,7 @@ CASES = [  # before, change, added, removed, changed, columns
     ("letters without ASCII", 'CREATE TABLE t ("ä" PRIMARY KEY, "Ä"); INSERT INTO t VALUES (1, 2)', 'UPDATE t SET "Ä" = 3', 0, 0, 1, {"Ä": 1}),
     ("a table dropped", KEYED, "DROP TABLE t", 0, 3, 0, {}),
     ("a table made", "", KEYED, 3, 0, 0, {}),
-    ("tables of nobody's", KEYED, "CREATE TABLE _orchestrate_kept_t AS SELECT * FROM t; CREATE TABLE _litestream_seq (n); CREATE TABLE libsql_wasm (n); DELETE FROM t WHERE id = 1", 0, 1, 0, {}),
+    ("tables of nobody's", KEYED, "CREATE TABLE _orchestrate_kept_t AS SELECT * FROM t; CREATE TABLE _litestream_seq (n); CREATE TABLE libsql_wasm_func_table (n); DELETE FROM t WHERE id = 1", 0, 1, 0, {}),
     ("a view and an index", KEYED, "CREATE VIEW s AS SELECT * FROM t; CREATE INDEX i ON t (v)", 0, 0, 0, {}),
 ]  # fmt: skip
 

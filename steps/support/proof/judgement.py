@@ -7,7 +7,7 @@ from steps.support.proof import schema_diff
 from steps.support.proof.lint import lint, proved_harmless
 from steps.support.proof.lint_reading import read
 from steps.support.proof.moment import Moment
-from steps.support.proof.objection import Objection, Weight, accepted
+from steps.support.proof.objection import Objection, Weight, of_file
 from steps.support.proof.rehearsal import Rehearsed
 from steps.support.proof.round_trip import unexplained, unregained, unreturned
 from steps.support.proof.rows_found import TableDiff
@@ -17,7 +17,9 @@ from steps.support.proof.schema_parts import Table
 from steps.support.proof.schema_renamed import renamed, renames
 from steps.support.proof.schema_sequences import lowered
 from steps.support.proof.schema_text import folded
-from steps.support.sql_folder import DatabaseChange
+from steps.support.proof.unknown_tables import known_tables, unknown_tables
+from steps.support.proof.waiving import weighed
+from steps.support.sql_folder import MIGRATE, ROLLBACK, DatabaseChange
 
 _REWRITES = frozenset({"INSERT", "UPDATE", "DELETE", "DROP TABLE"})
 _ORPHANED = "Give those rows a parent that is there, or delete them by their key in the same script."
@@ -49,25 +51,29 @@ def judged(seen: Rehearsed, change: DatabaseChange) -> Judgement:
     """Judge a rehearsal by all rules; what is lost comes first."""
     returning = [*_returning(seen, change)]
     found = [
-        *_there(seen, change),
+        *of_file(MIGRATE, _there(seen, change)),
         *returning,
         *_scripts(seen, change),
         *_by_hand(seen),
         *seen.failures,
     ]
-    weighed = accepted(dict.fromkeys(found), {each.rule: each.reason for each in change.allowed})
-    sorted_out = {weight: tuple(each for each in weighed if each.weight is weight) for weight in Weight}
+    weighing = weighed(found, change.allowed)
+    by_weight = {weight: tuple(each for each in weighing.objections if each.weight is weight) for weight in Weight}
     ended = seen.returned is not None or not change.migrate
     came_back = ended and not any(each.weight is Weight.ERROR for each in returning)
-    errors, warnings, notes, fine = sorted_out.values()
-    return Judgement(errors, warnings, notes, fine, came_back, tuple(_unshown(seen, change)))
+    errors, warnings, notes, fine = by_weight.values()
+    errors = (*errors, *unknown_tables(seen, change), *weighing.refused)
+    unused = weighing.unused if ended else ()  # a rehearsal that came to an end has found what there is
+    return Judgement(errors, (*warnings, *unused), notes, fine, came_back, tuple(_unshown(seen, change)))
 
 
 def _there(seen: Rehearsed, change: DatabaseChange) -> Iterator[Objection]:
     """Object to what the migration does to schema, sequences and rows."""
     if seen.there is None or seen.moved is None:
         return
-    lost_values = held(seen.moved, change.changes)
+    names = known_tables(seen, change)
+    declared = {table: amount for table, amount in change.changes.items() if folded(table) in names}
+    lost_values = held(seen.moved, declared)
     told = {each.place for each in lost_values}
     yield from lost_values
     yield from _worse(seen.before, seen.there)
@@ -82,19 +88,28 @@ def renamed_before(seen: Rehearsed, change: DatabaseChange) -> Schema:
 
 def _returning(seen: Rehearsed, change: DatabaseChange) -> Iterator[Objection]:
     """Object to what does not come back, or not a second time."""
-    if seen.back is not None and seen.unreturned is not None:
-        yield from schema_diff.round_trip(seen.before.schema, seen.back.schema)
-        yield from unreturned(seen.unreturned)
-        yield from _worse(seen.before, seen.back)
+    yield from of_file(ROLLBACK, dict.fromkeys(_rolled_back(seen)))
     if seen.there is not None and seen.again is not None:
         yield from _again(seen.there, seen.again)
     if seen.moved is not None and seen.written is not None and seen.returned is not None:
         yield from unexplained(seen.moved, seen.written, seen.returned, renames(change.scripts[0]))
-    if seen.grown is not None and seen.back_grown is not None:
-        yield from schema_diff.round_trip(seen.before.schema, seen.back_grown.schema)
-        yield from lowered(seen.grown.sequences, seen.back_grown.sequences)
     if seen.written is not None and seen.regained is not None:
         yield from unregained(seen.written, seen.regained)
+
+
+def _rolled_back(seen: Rehearsed) -> Iterator[Objection]:
+    """Object to what is another after each of the two rollbacks than it was before the change."""
+    told = set[str]()
+    if seen.back is not None and seen.unreturned is not None:
+        yield from schema_diff.round_trip(seen.before.schema, seen.back.schema)
+        yield from unreturned(seen.unreturned)
+        for each in _worse(seen.before, seen.back):
+            told.add(each.place)
+            yield each
+    if seen.grown is not None and seen.back_grown is not None:
+        yield from schema_diff.round_trip(seen.before.schema, seen.back_grown.schema)
+        sequences = lowered(seen.grown.sequences, seen.back_grown.sequences)
+        yield from (each for each in sequences if each.place not in told)
 
 
 def _unshown(seen: Rehearsed, change: DatabaseChange) -> Iterator[str]:
@@ -149,7 +164,7 @@ def _by_hand(seen: Rehearsed) -> Iterator[Objection]:
     for name, losses in seen.by_hand.items():
         for each in losses:
             cause = f"run by hand, {name} loses this: {each.cause}"
-            yield Objection("by-hand", each.place, cause, _GUARD, Weight.WARNING)
+            yield Objection("by-hand", each.place, cause, _GUARD, Weight.WARNING, each.place, name)
 
 
 def listed(lines: Iterable[str]) -> str:

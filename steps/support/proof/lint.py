@@ -5,6 +5,7 @@ of a trigger is looked at for divisions only, because it does not run now.
 """
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 from steps.support.proof import lint_parents, lint_rows
 from steps.support.proof.lint_facts import Child, Facts, as_read, facts
@@ -37,6 +38,7 @@ def lint(script: Script, schema: Facts) -> list[Objection]:
     rules = _OF_A_CHANGE if script.name in {MIGRATE, ROLLBACK} else _RULES
     for piece in script.pieces:
         reading = read(piece)
-        objections += [objection for rule in rules for objection in rule(reading, known)]
+        found = (objection for rule in rules for objection in rule(reading, known))
+        objections += [replace(each, object=reading.subject, file=script.name) for each in found]
         known = known.after(reading)
     return objections

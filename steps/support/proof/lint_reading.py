@@ -20,6 +20,7 @@ _HEADS = {  # the longest first; behind these words stands the table
     ("REPLACE", "INTO"): "INSERT",
     ("UPDATE",): "UPDATE",
 }
+_NAMES_ONE = frozenset({"FROM", "INTO", "UPDATE", "TABLE", "JOIN", "INDEX", "TRIGGER", "VIEW"})
 _VERBS = frozenset({"SELECT", "INSERT", "UPDATE", "DELETE", "VALUES"})
 _OTHERS = _VERBS | {
     "ALTER", "ANALYZE", "ATTACH", "BEGIN", "COMMIT", "CREATE", "DETACH", "DROP", "END", "EXPLAIN", "PRAGMA", "REINDEX",
@@ -45,6 +46,11 @@ class Reading:
     sql: str = ""
     where: bool = False
     column: str = ""
+
+    @property
+    def subject(self) -> str:
+        """What it is about: its table, else the first that it names, else its first word."""
+        return self.table or _first_named(self.piece.tokens) or folded(self.piece.tokens[0].text)
 
 
 def read(piece: Piece) -> Reading:
@@ -111,6 +117,16 @@ def _named(tokens: Sequence[Token]) -> tuple[str, Sequence[Token]]:
             return unquoted(tokens[2].text), tokens[3:]
         case _:
             return unquoted(tokens[0].text), tokens[1:]
+
+
+def _first_named(tokens: Sequence[Token]) -> str:
+    """Return the first table, index, trigger or view behind a word that names one; a subquery has one of its own."""
+    for place, token in enumerate(tokens, 1):
+        rest = tokens[place + 3 :] if _words(tokens[place:], 3) == ("IF", "NOT", "EXISTS") else tokens[place:]
+        rest = rest[2:] if _words(rest, 2) == ("IF", "EXISTS") else rest
+        if token.text.upper() in _NAMES_ONE and rest and rest[0].kind in {"word", "name"}:
+            return _named(rest)[0]
+    return ""
 
 
 def _limited(tokens: Sequence[Token]) -> bool:

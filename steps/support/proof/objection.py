@@ -1,8 +1,12 @@
 """What speaks against a change: one place, what is wrong there, why, and the safe way."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import TypeVar
+
+from steps.support.sql_directives import waiving
+from steps.support.sql_files import MIGRATE, ROLLBACK
 
 
 class Weight(StrEnum):
@@ -18,8 +22,10 @@ class Weight(StrEnum):
 class Objection:
     """One thing that speaks against a change.
 
-    `rule` is the name by which `-- allow: RULE reason` accepts it; empty where nothing can. `place` is a file and line,
-    or a table and column.
+    `rule` is the name by which an `-- allow:` line accepts it; empty where nothing can. `place` is a file and line, or
+    a table and column. `object` is what that line names: a table, a column of it, an index, a trigger or a view; empty
+    where there is none. `file` is where that line has to stand; empty where the whole change is meant, and either will
+    do.
     """
 
     rule: str
@@ -27,19 +33,31 @@ class Objection:
     cause: str
     remedy: str
     weight: Weight = Weight.ERROR
+    object: str = ""
+    file: str = ""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether somebody may say that it is meant, and has not."""
+        return bool(self.rule) and self.weight in {Weight.ERROR, Weight.WARNING}
+
+    @property
+    def waiver(self) -> str:
+        """The line that accepts it."""
+        return waiving(self.rule, self.object)
 
     def __str__(self) -> str:
-        """Give it as one line."""
-        open_to = self.rule and self.weight in {Weight.ERROR, Weight.WARNING}
-        accepted = f" To accept it: -- allow: {self.rule} <reason>" if open_to else ""
-        return f"{self.place}: {self.cause}. {self.remedy}{accepted}"
+        """Return it as one line."""
+        said = f"{self.place}: {self.cause}. {self.remedy}"
+        if not self.is_open:
+            return said
+        where = self.file or f"{MIGRATE} or {ROLLBACK}"
+        return f"{said} To accept it: {self.waiver}{'' if self.place.startswith(where) else f' (in {where})'}"
 
 
-def accepted(objections: Iterable[Objection], allowed: Mapping[str, str]) -> list[Objection]:
-    """Mark those that somebody accepted; the reason, in `allowed` by rule, is said in place of the remedy."""
-    return [
-        replace(each, weight=Weight.ACCEPTED, remedy=f"Accepted: {allowed[each.rule]}.")
-        if each.rule and each.rule in allowed and each.weight in {Weight.ERROR, Weight.WARNING}
-        else each
-        for each in objections
-    ]
+Kind = TypeVar("Kind", bound=Objection)
+
+
+def of_file(file: str, objections: Iterable[Kind]) -> Iterator[Kind]:
+    """Return objections as those to what one file does."""
+    return (replace(each, file=file) for each in objections)

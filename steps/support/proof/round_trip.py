@@ -68,10 +68,11 @@ def unregained(written: Diff, regained: Diff) -> Iterator[Objection]:
             yield _too_large_a_sample(wrote)
         elif gone and _too_many(found):
             cause = f"{found.total:,} rows are others after migrating again, too many to find what was written in them"
-            yield Objection(WRITTEN_LOST, wrote.name, cause, _AGAIN, Weight.WARNING)
+            yield Objection(WRITTEN_LOST, wrote.name, cause, _AGAIN, Weight.WARNING, wrote.name)
         elif gone:
             cause = f"{len(gone):,} of {wrote.total:,} rows that were written are not so after migrating again"
-            yield Objection(WRITTEN_LOST, wrote.name, f"{cause}, for example {_told(gone[0])}", _AGAIN)
+            cause = f"{cause}, for example {_told(gone[0])}"
+            yield Objection(WRITTEN_LOST, wrote.name, cause, _AGAIN, object=wrote.name)
 
 
 def _lacking(rows: Sequence[Row], lacking: Mapping[_Content, int]) -> Iterator[Row]:

@@ -82,7 +82,7 @@ class TableDiff:
     only_before: tuple[Dropped, ...] = ()
     only_after: tuple[str, ...] = ()
     by_pages: bool = False
-    by_key: bool = False
+    by_key: bool = field(default=False, compare=False)
     retyped: Mapping[str, int] = field(default_factory=dict)
     rows: tuple[Row, ...] = ()
 

@@ -45,7 +45,7 @@ def _of_table(
     for column, count in found.retyped.items():
         cause = f"{count:,} values are of another type than before"
         remedy = "Store them as the code reads them: an ORM takes a time of text for an invalid date."
-        yield Objection(RETYPED, f"{found.name}.{column}", cause, remedy)
+        yield Objection(RETYPED, place := f"{found.name}.{column}", cause, remedy, object=place)
 
 
 def _undeclared(table: str, found: TableDiff, declared: Mapping[str, Range | None]) -> str | None:
@@ -71,4 +71,4 @@ def _columns(found: TableDiff) -> Iterator[Objection]:
         if column.values and column.became is None:
             cause = f"{column.values:,} values are lost with the column"
             remedy = "Keep them in another column, and drop this one in a later change."
-            yield Objection(COLUMN_LOST, f"{found.name}.{column.name}", cause, remedy)
+            yield Objection(COLUMN_LOST, place := f"{found.name}.{column.name}", cause, remedy, object=place)

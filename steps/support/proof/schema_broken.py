@@ -8,6 +8,7 @@ from steps.support.proof.objection import Objection, Weight
 from steps.support.proof.schema import Schema
 from steps.support.proof.schema_parts import Trigger
 from steps.support.proof.schema_text import Name, identifier, meaningful, word
+from steps.support.sql_directives import waiving
 from steps.support.sql_tokens import quoted
 
 _COLUMNS = "SELECT name, hidden FROM pragma_table_xinfo(?) ORDER BY cid"
@@ -43,9 +44,10 @@ def _broken_triggers(connection: sqlite3.Connection, triggers: Sequence[Trigger]
 
 def _objection(rule: str, place: str, why: str) -> Objection:
     weight = Weight.WARNING if any(lacking in why for lacking in _OF_THIS_ENGINE) else Weight.ERROR
-    lost = f"-- allow: {place.split(maxsplit=1)[0]}-lost <reason>"
+    kind, name = place.split(maxsplit=1)
+    lost = waiving(f"{kind}-lost", name)
     remedy = f"Drop it in migrate.sql, or create it anew for the new schema; say why with {lost}."
-    return Objection(rule, place, why, remedy, weight)
+    return Objection(rule, place, why, remedy, weight, name)
 
 
 def _error(connection: sqlite3.Connection, sql: str) -> str:

@@ -50,7 +50,7 @@ def schema_diff(before: Schema, after: Schema) -> tuple[Difference, ...]:
 def objections(before: Schema, after: Schema) -> list[Objection]:
     """Give what the change takes away, and what it leaves behind."""
     return [
-        Objection(each.kind, each.place, each.words, RULES[each.kind][1], RULES[each.kind][0])
+        Objection(each.kind, each.place, each.words, RULES[each.kind][1], RULES[each.kind][0], each.object)
         for each in schema_diff(before, after)
         if each.kind in RULES
     ]

@@ -7,6 +7,8 @@ from difflib import SequenceMatcher
 from steps.support.proof.schema_parts import Column, Table
 from steps.support.proof.schema_text import Name
 
+_KINDS = ("table ", "index ", "trigger ", "view ")  # how a place begins that is not a table itself, or a column
+
 
 @dataclass(frozen=True, slots=True)
 class Difference:
@@ -15,6 +17,12 @@ class Difference:
     kind: str
     place: str
     words: str
+
+    @property
+    def object(self) -> str:
+        """The name of what differs, without the kind of thing that it is."""
+        kind = next((each for each in _KINDS if self.place.startswith(each)), "")
+        return self.place.removeprefix(kind)
 
     def __str__(self) -> str:
         """Give it as one line."""

@@ -25,7 +25,11 @@ def lowered(before: Mapping[str, int], after: Mapping[str, int]) -> list[Objecti
     remedy = "Keep its row of sqlite_sequence before DROP TABLE, and write it back."
     return [
         Objection(
-            "sequence-lowered", name, f"the highest id ever given went from {highest} to {now[Name(name)]}", remedy
+            "sequence-lowered",
+            name,
+            f"the highest id ever given went from {highest} to {now[Name(name)]}",
+            remedy,
+            object=name,
         )
         for name, highest in before.items()
         if now.get(Name(name), highest) < highest

@@ -1,0 +1,208 @@
+"""What is said to be meant: in its own file, for what it names, in every place that it is meant for, and for no other."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.proof.proof_rig import Tried, tried
+
+pytestmark = pytest.mark.anyio
+
+LINE = re.compile(
+    r"To accept it: (-- allow: [\w-]+ .+?: <reason>)(?: \(in (migrate\.sql|rollback\.sql)(?: or .*)?\))?$"
+)
+
+USERS = """CREATE TABLE users (id INTEGER PRIMARY KEY, email TEXT NOT NULL, name TEXT NOT NULL, role TEXT);
+CREATE INDEX users_name ON users (name);
+CREATE INDEX users_role ON users (role);
+INSERT INTO users VALUES (1, 'a@x.io', 'Ann', 'owner');
+"""
+ANEW = """CREATE TABLE users_2 (id INTEGER PRIMARY KEY, email TEXT NOT NULL, name TEXT NOT NULL, role TEXT, phone TEXT);
+INSERT INTO users_2 (id, email, name, role) SELECT id, email, name, role FROM users;
+DROP TABLE users;
+ALTER TABLE users_2 RENAME TO users;
+"""
+BACK = """CREATE TABLE _orchestrate_kept_live AS SELECT * FROM users;
+DROP TABLE users;
+CREATE TABLE users (id INTEGER PRIMARY KEY, email TEXT NOT NULL, name TEXT NOT NULL, role TEXT);
+INSERT INTO users (id, email, name, role) SELECT id, email, name, role FROM _orchestrate_kept_live;
+DROP TABLE _orchestrate_kept_live;
+CREATE INDEX users_name ON users (name);
+CREATE INDEX users_role ON users (role);
+"""
+ONE, BOTH = "CREATE INDEX users_role ON users (role);\n", ""
+NAMED = "-- allow: index-lost users_name: nobody asks for it\n"
+INDEXES = {  # lines above migrate.sql and rollback.sql, which index is made again, and whether that passes
+    "the one that goes is named": (NAMED, "", ONE, True),
+    "the one that goes is named in another way": (
+        '-- allow: index-lost "Users_NAME" : nobody asks for it\n',
+        "",
+        ONE,
+        True,
+    ),
+    "one goes, and none is named": ("-- allow: index-lost nobody asks for it\n", "", ONE, True),
+    "two go, and one is named": (NAMED, "", BOTH, False),
+    "two go, and none is named": ("-- allow: index-lost nobody asks for it\n", "", BOTH, False),
+    "two go, and both are named": (f"{NAMED}-- allow: index-lost users_role: nor for that\n", "", BOTH, True),
+    "the other one is named": ("-- allow: index-lost users_role: nobody asks for it\n", "", ONE, False),
+    "it is said in the other file": ("", NAMED, ONE, False),
+    "it is said in the other file, and names nothing": ("", "-- allow: index-lost nobody asks for it\n", ONE, False),
+    "another rule": ("-- allow: unique-lost users_name: nobody asks for it\n", "", ONE, False),
+}
+
+
+@pytest.mark.parametrize(("migrate", "rollback", "again", "passes"), INDEXES.values(), ids=INDEXES)
+async def test_an_index_goes_where_it_is_meant_to(
+    sqld_binary: Path, tmp_path: Path, migrate: str, rollback: str, again: str, *, passes: bool
+) -> None:
+    """A rebuild that forgets more than was meant, or was meant in the other file only, is refused with the lines to write."""
+    files = {"migrate.sql": migrate + ANEW + again, "rollback.sql": rollback + BACK}
+    came = await tried(sqld_binary, tmp_path, USERS, files)
+    assert (came.proof is not None) == passes, came.said
+    assert passes or "-- allow: index-lost users_" in came.said
+    assert came.untouched
+
+
+SYSTEMS = {1: 6, 2: 6, 3: 2, 5: 6, 6: 6, 9: 9}  # points of each: 35; the ones meant are six of the last one's
+POINTS = f"""CREATE TABLE points (system_id INTEGER NOT NULL, id INTEGER NOT NULL, vendor TEXT NOT NULL, name TEXT NOT NULL, PRIMARY KEY (system_id, id));
+INSERT INTO points VALUES {", ".join(f"({s}, {n}, '{'amber' if s == 9 else 'other'}', 'point {n}')" for s, most in SYSTEMS.items() for n in range(1, most + 1))};
+"""
+KEPT = "CREATE TABLE _orchestrate_kept_points AS SELECT * FROM points;\n"
+GIVEN = """UPDATE points SET name = (SELECT k.name FROM _orchestrate_kept_points AS k WHERE (k.system_id, k.id) = (points.system_id, points.id))
+WHERE (system_id, id) IN (SELECT system_id, id FROM _orchestrate_kept_points);
+DROP TABLE _orchestrate_kept_points;
+"""
+HALF = "".join(
+    f"UPDATE points SET name = 'Grid {n}' WHERE id IN (SELECT id FROM points WHERE vendor = 'amber' AND name = 'point {n}');\n"
+    for n in range(1, 7)
+)
+WHOLE = HALF.replace("WHERE id IN (SELECT id", "WHERE (system_id, id) IN (SELECT system_id, id")
+ACCIDENT = {  # lines above migrate.sql and rollback.sql
+    "nothing is said": ("", ""),
+    "one line": ("-- allow: partial-key the points of that vendor are meant\n", ""),
+    "one line that names the table": ("-- allow: partial-key points: those of that vendor are meant\n", ""),
+    "one line in the other file": ("", "-- allow: partial-key the points of that vendor are meant\n"),
+    "a line less than statements": ("-- allow: partial-key points: those of that vendor are meant\n" * 5, ""),
+}
+
+
+@pytest.mark.parametrize(("migrate", "rollback"), ACCIDENT.values(), ids=ACCIDENT)
+async def test_one_line_does_not_cover_six_statements(
+    sqld_binary: Path, tmp_path: Path, migrate: str, rollback: str
+) -> None:
+    """The accident that renamed 32 of 35 rows by half of a key does not pass because one of its statements was thought of."""
+    files = {"migrate.sql": migrate + KEPT + HALF, "rollback.sql": rollback + GIVEN}
+    came = await tried(sqld_binary, tmp_path, POINTS, files)
+    assert came.proof is None
+    assert came.said.count("the key of points is (system_id, id), and WHERE compares id without system_id") == 6
+    assert "-- allow: partial-key points: <reason>" in came.said
+
+
+async def test_the_whole_key_needs_no_line(sqld_binary: Path, tmp_path: Path) -> None:
+    """The same change as it was meant reaches six rows, and nothing speaks against it."""
+    files = {"migrate.sql": f"-- changes: points 6\n{KEPT}{WHOLE}", "rollback.sql": GIVEN}
+    came = await tried(sqld_binary, tmp_path, POINTS, files)
+    assert came.proof, came.said
+    assert came.proof.warnings == ()
+
+
+MANY = """DROP VIEW "by role";
+CREATE TABLE users_2 (id INTEGER PRIMARY KEY, name TEXT, email TEXT NOT NULL DEFAULT '');
+INSERT INTO users_2 SELECT id, name, email FROM users;
+DROP TABLE users;
+ALTER TABLE users_2 RENAME TO users;
+UPDATE "odd table" SET v = abs(v);
+UPDATE "Odd Table" SET v = v;
+SELECT 1;
+SELECT 2;
+SELECT count(*) FROM "odd table";
+INSERT OR IGNORE INTO "odd table" VALUES (1);
+"""
+ODD = f"""{USERS}CREATE TABLE "odd table" (v UNIQUE); INSERT INTO "odd table" VALUES (1);
+CREATE VIEW "by role" AS SELECT role FROM users;
+"""
+ODD_BACK = f"""DELETE FROM "odd table" WHERE false;
+UPDATE "odd table" SET v = v;
+{BACK.replace("SELECT * FROM users;", "SELECT *, 'owner' AS role FROM users;", 1)}CREATE VIEW "by role" AS SELECT role FROM users;
+"""
+
+
+async def test_the_lines_to_write_can_be_pasted(sqld_binary: Path, tmp_path: Path) -> None:
+    """Each line that a refusal shows, in the file that it names, accepts what it stands for; with all of them it passes."""
+    (tmp_path / "first").mkdir()
+    (tmp_path / "second").mkdir()
+    first = await tried(sqld_binary, tmp_path / "first", ODD, {"migrate.sql": MANY, "rollback.sql": ODD_BACK})
+    lines = shown(first)
+    assert {file: len(own) for file, own in lines.items()} == {"migrate.sql": 11, "rollback.sql": 1}, first.said
+    files = {
+        "migrate.sql": "\n".join([*lines["migrate.sql"], MANY]),
+        "rollback.sql": "\n".join([*lines["rollback.sql"], ODD_BACK]),
+    }
+    second = await tried(sqld_binary, tmp_path / "second", ODD, files)
+    assert second.proof, second.said
+    assert [each for each in second.proof.warnings if "accepts nothing" in each] == []
+    assert len(second.proof.accepted) == 12
+
+
+def shown(came: Tried) -> dict[str, list[str]]:
+    """Return the lines that a refusal shows, by the file that they are for."""
+    lines: dict[str, list[str]] = {"migrate.sql": [], "rollback.sql": []}
+    for said in came.said.splitlines():
+        if found := LINE.search(said):
+            lines[found[2] or said.removeprefix("- ").partition(" ")[0]].append(
+                found[1].replace("<reason>", "it is meant")
+            )
+    return lines
+
+
+async def test_a_line_that_accepts_nothing_is_a_warning(sqld_binary: Path, tmp_path: Path) -> None:
+    """Of a change that passes, each line that holds for nothing is told, and what it names."""
+    lines = f"{NAMED}-- allow: index-lost users_rol: nor for that\n-- allow: no-where all of them are meant\n"
+    files = {"migrate.sql": lines + ANEW + ONE, "rollback.sql": f"-- allow: table-lost users: it comes back\n{BACK}"}
+    came = await tried(sqld_binary, tmp_path, USERS, files)
+    assert came.proof, came.said
+    assert [each.partition(".sql. Take")[0] for each in came.proof.warnings] == [
+        "migrate.sql line 2: `-- allow: index-lost users_rol` accepts nothing: index-lost found nothing at users_rol in migrate",
+        "migrate.sql line 3: `-- allow: no-where` accepts nothing: no-where found nothing in migrate",
+        "rollback.sql line 1: `-- allow: table-lost users` accepts nothing: table-lost found nothing at users in rollback",
+    ]
+
+
+ADD, DROP = "ALTER TABLE users ADD COLUMN phone TEXT;\n", "ALTER TABLE users DROP COLUMN phone;\n"
+TABLES = {  # lines above migrate.sql, statements there and back, and what is said
+    "one that is there": ("-- changes: users\n", ADD, DROP, ""),
+    "one that is there, in another case": ("-- changes: USERS 0\n", ADD, DROP, ""),
+    "one that comes": ("-- changes: posts 0\n", "CREATE TABLE posts (id);\n", "DROP TABLE posts;\n", ""),
+    "one that is virtual": ("-- changes: words\n-- changes: words_data\n-- changes: words_config\n", "CREATE VIRTUAL TABLE words USING fts5(v);\n", "DROP TABLE words;\n", ""),
+    "prose": ("-- Changes: none\n-- Changes: users have a phone\n", ADD, DROP, ""),
+    "none at all": ("-- changes: nosuchtable\n", ADD, DROP, "migrate.sql line 1: `changes: nosuchtable`: there is no such table, before or after. "),
+    "none, with a number": ("-- changes: nosuchtable 3\n", ADD, DROP, "migrate.sql line 1: `changes: nosuchtable`: there is no such table, before or after. "),
+    "a slip": ("-- changes: users\n-- changes: user\n", ADD, DROP, "migrate.sql line 2: `changes: user`: there is no such table, before or after, the nearest is users. "),
+    "one that is there in between": ("-- changes: users_2\n", ANEW + ONE + ONE.replace("role", "name"), BACK, "migrate.sql line 1: `changes: users_2`: there is no such table, before or after, the nearest is users. "),
+    "an index": ("-- changes: users_name\n", ADD, DROP, "migrate.sql line 1: `changes: users_name`: there is no such table"),
+    "in quotes": ('-- changes: "my users"\n', ADD, DROP, 'migrate.sql line 1: `changes: "my users"`: there is no such table'),
+    "a capital letter": ("-- Changes: Users\n", ADD, DROP, "migrate.sql line 1: `Changes: Users` names a table, and is prose: a directive is written in lower case. "),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("lines", "migrate", "rollback", "said"), TABLES.values(), ids=TABLES)
+async def test_a_table_that_is_not_there_is_refused(
+    sqld_binary: Path, tmp_path: Path, lines: str, migrate: str, rollback: str, said: str
+) -> None:
+    """A `-- changes:` line of a table that is neither before nor after is refused with the nearest; production is as it was."""
+    came = await tried(sqld_binary, tmp_path, USERS, {"migrate.sql": lines + migrate, "rollback.sql": rollback})
+    assert (came.proof is None) == bool(said), came.said
+    assert said in came.said
+    assert came.untouched
+
+
+async def test_a_table_of_a_script_that_fails_is_not_called_unknown(sqld_binary: Path, tmp_path: Path) -> None:
+    """Where nothing came of the script, what it would have made counts as there: one thing is said, not two."""
+    files = {
+        "migrate.sql": "-- changes: posts\nCREATE TABLE posts (id);\nINSERT INTO nowhere VALUES (1);\n",
+        "rollback.sql": "DROP TABLE posts;\n",
+    }
+    came = await tried(sqld_binary, tmp_path, USERS, files)
+    assert "no such table: nowhere" in came.said
+    assert "no such table, before or after" not in came.said
