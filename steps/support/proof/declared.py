@@ -5,12 +5,13 @@ took 0.11 s of the transaction, 100,000 took 0.29 s (measured on sqld 0.24.32).
 """
 
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
-from steps.support.gateways.declared import WAS, Declared, Reach
+from steps.support.gateways.declared import WAS, Declared, Reach, words
+from steps.support.gateways.guards import ROWS_OF, Guards
 from steps.support.proof.lint_reading import Reading, read
 from steps.support.proof.rows_found import TableDiff
 from steps.support.proof.rows_keyed import has_same_key
@@ -67,6 +68,29 @@ def reaches(change: DatabaseChange, touched: Sequence[int], counted: Sequence[De
         spare = max(0, most - sum(touched[number] for number in own))
         found += (Reach(number, table, touched[number] + spare) for number in own if table not in exact)
     return tuple(found)
+
+
+def numbered(
+    unbounded: Guards, change: DatabaseChange, touched: Sequence[int], counted: tuple[Declared, ...]
+) -> Guards:
+    """Hold each table with a declared number to that number, never to what was rehearsed and some more."""
+    ranges = declared_ranges(change)
+    reached = reaches(change, touched, counted)
+    most = {f"{ROWS_OF}{each.table}": each.most for each in counted}
+    there = (
+        replace(each, slack=max(each.slack, -most[each.name])) if each.name in most else each
+        for each in unbounded.there
+    )
+    told = [f"changes of {table}: {words(*ranges[table])}{_how(table, counted, reached)}" for table in ranges]
+    measured = "; ".join([*told, unbounded.measured])
+    return replace(unbounded, there=tuple(there), measured=measured, declared=counted, reaches=reached)
+
+
+def _how(table: str, counted: Iterable[Declared], reached: Iterable[Reach]) -> str:
+    ways = {folded(each.table): "row by row" if each.is_exact else "by the number of its rows" for each in counted}
+    by_statement = ["by what each statement reaches"] if table in {each.table for each in reached} else []
+    held = [*([ways[table]] if table in ways else []), *by_statement]
+    return f", counted {' and '.join(held)}" if held else ", held only by the number of all row changes"
 
 
 def _changes_rows_of(reading: Reading, table: str) -> bool:

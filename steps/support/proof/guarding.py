@@ -10,17 +10,12 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from steps.support.gateways import guards
-from steps.support.gateways.declared import Declared, Reach, words
 from steps.support.gateways.guards import NOT_FEWER, SAME, Guards, Measure
-from steps.support.proof.declared import declared_ranges, reaches
 from steps.support.proof.lint_facts import Child, facts
-from steps.support.proof.lint_reading import Reading, read, unquoted
-from steps.support.proof.rehearsal import Undone
+from steps.support.proof.lint_reading import Reading, read
 from steps.support.proof.rows_tables import Table, tables
 from steps.support.proof.schema_text import folded
 from steps.support.sql_folder import DatabaseChange
-from steps.support.sql_owned import KEPT
-from steps.support.sql_text import Script
 from steps.support.sql_tokens import quoted
 
 COUNTED = 250_000  # rows of all tables that are counted, together
@@ -90,90 +85,21 @@ def bounded(unbounded: Guards, growth: Mapping[str, int], objects: str) -> Guard
     """Hold the rows that are changed to what the rehearsal saw, and a little for what the app wrote since."""
     *others, changes = unbounded.there
     seen = growth[changes.name]
-    most = seen + _spare(seen)
+    most = seen + spare(seen)
     others = [_lost_at_most(each, growth[each.name]) for each in others]
     told = f"{unbounded.measured}; at most {most:,} row changes ({seen:,} rehearsed); every object by name"
     return replace(unbounded, there=(*others, replace(changes, slack=most)), objects=objects, measured=told)
-
-
-def none_lost(unbounded: Guards, change: DatabaseChange, undone: Sequence[Undone]) -> Guards:
-    """Hold on the way back the rows of every table that a script rewrites.
-
-    A row that the old schema cannot hold may wait in a table that rollback.sql keeps; no more of them may go than the
-    rehearsal saw go, and a little. `undone` is empty where nothing was rolled back, and the change is refused.
-    """
-    if not undone:
-        return unbounded
-    back = tuple(
-        _kept_or_there(each, change.scripts[1], undone) if each.slack == guards.UNBOUNDED_LOSS else each
-        for each in unbounded.back
-    )
-    return replace(unbounded, back=back)
-
-
-def _kept_or_there(measure: Measure, script: Script, undone: Sequence[Undone]) -> Measure:
-    """Count with a table the rows of it that wait elsewhere.
-
-    In the rehearsal such a table held rows only where this one lost some; one that did so beside it holds copies.
-    """
-    table = measure.name.removeprefix(guards.ROWS_OF)
-    waiting = [
-        name
-        for name in kept_of(folded(table), script)
-        if all(name in each.kept and not (each.kept[name] and each.growth[measure.name] >= 0) for each in undone)
-    ]
-    grew = min(each.growth[measure.name] + sum(each.kept[name] for name in waiting) for each in undone)
-    counts = " + ".join([measure.expression, *(guards.rows_of(name).expression for name in waiting)])
-    slack = grew - _spare(-grew) if grew < 0 else 0
-    return replace(measure, expression=f"({counts})", before=measure.expression, slack=slack)
-
-
-def kept_of(table: str, script: Script) -> list[str]:
-    """Return the tables of ours that a script fills with rows of a table, by way of others or not."""
-    sources: dict[str, set[str]] = {}
-    for piece in script.pieces:
-        reading = read(piece)
-        if reading.verb in {"CREATE TABLE", "INSERT"}:
-            names = {unquoted(token.text) for token in piece.tokens if token.kind in {"word", "name"}}
-            sources.setdefault(reading.table, set()).update(names - {reading.table})
-    filled = {table}
-    while more := {name for name, others in sources.items() if others & filled} - filled:
-        filled |= more
-    return sorted(name for name in filled if name.startswith(KEPT))
-
-
-def numbered(
-    unbounded: Guards, change: DatabaseChange, touched: Sequence[int], counted: tuple[Declared, ...]
-) -> Guards:
-    """Hold each table with a declared number to that number, never to what was rehearsed and some more."""
-    ranges = declared_ranges(change)
-    reached = reaches(change, touched, counted)
-    most = {f"rows of {each.table}": each.most for each in counted}
-    there = (
-        replace(each, slack=max(each.slack, -most[each.name])) if each.name in most else each
-        for each in unbounded.there
-    )
-    told = [f"changes of {table}: {words(*ranges[table])}{_how(table, counted, reached)}" for table in ranges]
-    measured = "; ".join([*told, unbounded.measured])
-    return replace(unbounded, there=tuple(there), measured=measured, declared=counted, reaches=reached)
-
-
-def _how(table: str, counted: Iterable[Declared], reached: Iterable[Reach]) -> str:
-    ways = {folded(each.table): "row by row" if each.is_exact else "by the number of its rows" for each in counted}
-    by_statement = ["by what each statement reaches"] if table in {each.table for each in reached} else []
-    held = [*([ways[table]] if table in ways else []), *by_statement]
-    return f", counted {' and '.join(held)}" if held else ", held only by the number of all row changes"
 
 
 def _lost_at_most(measure: Measure, grew: int) -> Measure:
     """Hold a table whose rows may change to the rows that the rehearsal saw it lose, none where it lost none."""
     if measure.slack != guards.UNBOUNDED_LOSS:
         return measure
-    return replace(measure, slack=grew - _spare(-grew) if grew < 0 else 0)
+    return replace(measure, slack=grew - spare(-grew) if grew < 0 else 0)
 
 
-def _spare(seen: int) -> int:
-    """Give what is allowed beyond what the rehearsal saw, for the rows that the app has written since."""
+def spare(seen: int) -> int:
+    """Return what is allowed beyond what the rehearsal saw, for the rows that the app has written since."""
     return max(SPARE, seen // 100)
 
 

@@ -15,8 +15,10 @@ from steps.support.private import make_private
 from steps.support.problem import Problem
 from steps.support.proof.contract import Contract
 from steps.support.proof.copy import Copy, copied
+from steps.support.proof.declared import numbered
 from steps.support.proof.engine import Engine
-from steps.support.proof.guarding import bounded, chosen, none_lost, numbered
+from steps.support.proof.guarding import bounded, chosen
+from steps.support.proof.guarding_back import none_lost
 from steps.support.proof.judgement import Judgement, judged, listed, renamed_before
 from steps.support.proof.objection import Objection, Weight
 from steps.support.proof.rehearsal import ENGINE, Rehearsed, rehearsed
