@@ -1,4 +1,4 @@
-"""Production some moments after its proof: a real server that the app wrote to since the copy was taken."""
+"""Production some moments after its proof: a database that the app wrote to since the copy was taken."""
 
 from pathlib import Path
 
@@ -13,15 +13,15 @@ from tests.proof.proof_rig import ENOUGH, NOTHING, Files
 
 
 class Production:
-    """A real server with a change that was proved on a copy of it, some moments ago."""
+    """A database with a change that was proved on a copy of it, some moments ago; `binary`: what to rehearse it on."""
 
-    def __init__(self, turso: Turso, binary: Path, folder: Path) -> None:
+    def __init__(self, turso: Turso, binary: Path | None, folder: Path) -> None:
         self.turso, self._binary, self._folder = turso, binary, folder
         self._change: DatabaseChange | None = None
         self._guards, self._attempts = Guards((), ()), 0
 
     async def proved(self, before: str, migrate: str, rollback: str, writes: str = NOTHING) -> Proof:
-        """Prove a change on a copy of the server, on which `before` is run first."""
+        """Prove a change on a copy of the database, on which `before` is run first."""
         await self.written(before)
         self._change = read_change(
             self._written({"migrate.sql": migrate, "rollback.sql": rollback, "writes.sql": writes})

@@ -1,5 +1,6 @@
 """The numbers of `-- changes:` hold in production's transaction: what is rehearsed is a copy of some moments ago."""
 
+import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import aclosing, closing
 from dataclasses import replace
@@ -36,11 +37,16 @@ BACK = """DROP TABLE t; CREATE TABLE t (id INTEGER PRIMARY KEY, kind TEXT, v INT
 DROP TABLE _orchestrate_kept_t;"""
 
 
-@pytest.fixture
-async def production(server: str, sqld_binary: Path, tmp_path: Path) -> AsyncIterator[Production]:
-    """Give a server with nothing on it."""
-    async with aclosing(connect(server, None)) as database:
-        yield Production(Turso(database), sqld_binary, tmp_path)
+@pytest.fixture(params=["server", "file"])
+async def production(
+    request: pytest.FixtureRequest, server: str, sqld_binary: Path, tmp_path: Path
+) -> AsyncIterator[Production]:
+    """Give each kind of database in turn, with nothing in it; what is proved for a file is rehearsed on SQLite."""
+    path = tmp_path / "some.db"
+    sqlite3.connect(path).close()
+    url, binary = {"server": (server, sqld_binary), "file": (f"file:{path}", None)}[request.param]
+    async with aclosing(connect(url, None)) as database:
+        yield Production(Turso(database), binary, tmp_path)
 
 
 ONE = {  # what reaches one row of the copy, and what gives it back
@@ -105,6 +111,23 @@ async def test_a_range_holds_at_both_ends(production: Production, amount: str, r
     more = "INSERT INTO t SELECT value + 100, 'new', 1 FROM json_each('[{}]');".format(",".join(map(str, range(rows))))
     await production.written(more if rows > 0 else "DELETE FROM t WHERE kind = 'new';" if rows else "SELECT 1;")
     assert (await production.migrated()).removeprefix("changes of t: ") == said
+
+
+async def test_as_many_rows_may_go_as_are_declared(production: Production) -> None:
+    """Where none of the copy went, and some of what the app wrote since does, the number that is declared holds."""
+    await production.proved(TABLE, f"-- changes: t 0..2\n{KEEP}\nDELETE FROM t WHERE kind = 'since';", GIVE)
+    await production.written("INSERT INTO t VALUES (7, 'since', 7), (8, 'since', 8);")
+    assert await production.migrated() == ""
+
+
+async def test_what_is_kept_of_a_table_is_no_row_change(production: Production) -> None:
+    """A thousand rows that are put aside for the comparison do not count as changed by the change."""
+    many = "INSERT INTO t SELECT value + 100, 'old', 1 FROM json_each('[{}]');".format(",".join(map(str, range(1000))))
+    proof = await production.proved(
+        f"{TABLE} {many}", "-- changes: t 1\nUPDATE t SET v = 9 WHERE id = 1;", "UPDATE t SET v = 1 WHERE id = 1;"
+    )
+    assert proof.guards.there[-1].slack == 102  # the row, the marker row, and what the app may have written
+    assert await production.migrated() == ""
 
 
 async def test_tables_that_come_or_go_are_counted_whole(production: Production) -> None:

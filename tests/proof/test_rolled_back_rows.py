@@ -1,5 +1,6 @@
 """Rows on the way back: production's own transaction loses none that was written since the change."""
 
+import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from pathlib import Path
@@ -28,11 +29,16 @@ STALE = (
 )
 
 
-@pytest.fixture
-async def production(server: str, sqld_binary: Path, tmp_path: Path) -> AsyncIterator[Production]:
-    """Give a server with nothing on it."""
-    async with aclosing(connect(server, None)) as database:
-        yield Production(Turso(database), sqld_binary, tmp_path)
+@pytest.fixture(params=["server", "file"])
+async def production(
+    request: pytest.FixtureRequest, server: str, sqld_binary: Path, tmp_path: Path
+) -> AsyncIterator[Production]:
+    """Give each kind of database in turn, with nothing in it; what is proved for a file is rehearsed on SQLite."""
+    path = tmp_path / "some.db"
+    sqlite3.connect(path).close()
+    url, binary = {"server": (server, sqld_binary), "file": (f"file:{path}", None)}[request.param]
+    async with aclosing(connect(url, None)) as database:
+        yield Production(Turso(database), binary, tmp_path)
 
 
 def live(rows: str = "") -> str:

@@ -33,6 +33,8 @@ Diff = Mapping[str, TableDiff]
 def declared(before: Path, after: Path, change: DatabaseChange, moved: Diff) -> tuple[Declared, ...]:
     """Return how each table with a declared number is counted; both files must stay as they are meanwhile."""
     ranges = declared_ranges(change)
+    if not ranges:
+        return ()
     with _opened(before) as old, _opened(after) as new:
         was, now = tables(old, "main"), tables(new, "main")
         small = _small(old, [was[name] for name in ranges.keys() & was.keys()], moved)
@@ -77,10 +79,7 @@ def numbered(
     ranges = declared_ranges(change)
     reached = reaches(change, touched, counted)
     most = {f"{ROWS_OF}{each.table}": each.most for each in counted}
-    there = (
-        replace(each, slack=max(each.slack, -most[each.name])) if each.name in most else each
-        for each in unbounded.there
-    )
+    there = (replace(each, slack=-most[each.name]) if each.name in most else each for each in unbounded.there)
     told = [f"changes of {table}: {words(*ranges[table])}{_how(table, counted, reached)}" for table in ranges]
     measured = "; ".join([*told, unbounded.measured])
     return replace(unbounded, there=tuple(there), measured=measured, declared=counted, reaches=reached)

@@ -66,9 +66,8 @@ class TableDiff:
     `columns`: how many rows changed in that column, if any did. Without a primary key that both sides have, rows are
     told apart by all their values, and one that was changed counts as removed and as added. `by_pages`: whether equal
     pages proved that nothing changed, so that no row had to be read. `by_key`: whether a primary key told rows apart.
-    `retyped`: of the rows
-    that changed in a column, how many hold a value of another type there, NULL not counted. `rows`: every row that is
-    not as it was, where they were asked for and are no more than that.
+    `retyped`: of the rows that changed in a column, how many hold a value of another type there, NULL not counted.
+    `rows`: every row that is not as it was, where they were asked for and are no more than that.
     """
 
     name: str
