@@ -167,7 +167,7 @@ OBJECTS = ["t", "t.v", "T.V", "my table", 'a "b" c', "a.b c", "größe", "x$1", 
 
 @pytest.mark.parametrize("name", OBJECTS)
 def test_the_line_that_is_shown_names_the_object(tmp_path: Path, name: str) -> None:
-    """Whatever an object is called, the line to write is read as that object."""
+    """The line to write is read as that object, under any name that an object may have."""
     assert findings(tmp_path, **{MIGRATE: waiving("table-lost", name, "some: reason")}) == []
     (waiver,) = read_change(tmp_path).allowed
     assert (waiver.rule, waiver.object, waiver.reason, waiver.line) == ("table-lost", name, "some: reason", 1)

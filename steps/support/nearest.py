@@ -8,13 +8,13 @@ TWO = 2
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """Return the known word that is most like this one, whatever its case; empty where none is like it."""
+    """Return the known word that is most like this one, in any case; empty if none is like it."""
     lower = {each.lower(): each for each in sorted(known, reverse=True)}
     return next((lower[each] for each in get_close_matches(word.lower(), lower, 1)), "")
 
 
 def slip_of(word: str, known: Iterable[str]) -> str:
-    """Return the known word of which this one is a slip: a letter more, less, another, or two of them swapped.
+    """Return the known word that this one misspells: a letter more, less, another, or two of them swapped.
 
     Also one with an ending of grammar: `allows`, `allowed`. Words that are only alike, such as `note` and `name`, are
     no slips of each other.

@@ -80,7 +80,7 @@ class Waiver:
         return place(self.file, self.line)
 
     def __str__(self) -> str:
-        """Return it as it is to be written, without the reason."""
+        """Return it as it stands in the file, without the reason."""
         return f"-- allow: {' '.join(filter(None, [self.rule, written(self.object)]))}"
 
 

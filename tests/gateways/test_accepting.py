@@ -66,7 +66,7 @@ async def kept(rig: Rig) -> set[str]:
 
 @pytest.mark.parametrize("rollback", ALSO.values(), ids=ALSO)
 async def test_rows_that_wait_for_another_change_stay(rig: Rig, rollback: str) -> None:
-    """One change is rolled back and its rows wait; another is accepted, whatever it names; the first has its rows again."""
+    """One change is rolled back and its rows wait; another is accepted and may name them; the first has its rows again."""
     await rig.made(TABLE)
     first, second = named(rig, "a", *A), named(rig, "b", B, rollback)
     await rig.migrated(first, NOTHING)

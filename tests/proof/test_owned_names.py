@@ -1,4 +1,4 @@
-"""Whose a name is: the user's, however it begins, unless the engine, libSQL, the platform or the tool made it."""
+"""Who owns a name: the user, however it begins, unless the engine, libSQL, the platform or the tool made it."""
 
 import sqlite3
 from collections.abc import AsyncIterator
@@ -73,7 +73,7 @@ KEEPING = "CREATE TABLE _orchestrate_kept_orders AS SELECT * FROM libsql_orders 
 ORDERS = "CREATE TABLE libsql_orders (id INTEGER PRIMARY KEY, v); INSERT INTO libsql_orders VALUES (1, 'a'), (2, 'b');"
 
 
-async def test_a_users_table_is_compared_whatever_it_is_called(sqld_binary: Path, tmp_path: Path) -> None:
+async def test_a_users_table_called_libsql_is_compared(sqld_binary: Path, tmp_path: Path) -> None:
     """A row that goes from a table called libsql_* refuses the change, and so does one that does not come back."""
     kept = {"migrate.sql": KEEPING + LOSING, "rollback.sql": "DROP TABLE _orchestrate_kept_orders;\n"}
     came = await tried(sqld_binary, tmp_path, ORDERS, kept)
@@ -82,7 +82,7 @@ async def test_a_users_table_is_compared_whatever_it_is_called(sqld_binary: Path
     assert "libsql_orders: after the rollback 1 rows removed" in came.said
 
 
-async def test_a_users_table_is_guarded_whatever_it_is_called(sqld_binary: Path, tmp_path: Path) -> None:
+async def test_a_users_table_called_libsql_is_guarded(sqld_binary: Path, tmp_path: Path) -> None:
     """Its rows are among what production's transaction counts, and its name among what is there afterwards."""
     files = {
         "migrate.sql": "ALTER TABLE libsql_orders ADD COLUMN w;\n",

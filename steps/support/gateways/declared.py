@@ -1,4 +1,4 @@
-"""Tables of which a change says how many rows it changes: its transaction counts them, and commits no other number.
+"""Tables with a declared number of row changes: the transaction counts them, and commits no other number.
 
 A small table is kept beside itself until the end of the transaction, and compared row by row. A large one is held by
 the statements that reach it, one by one.
