@@ -48,6 +48,8 @@ def mutations() -> list[Mutation]:
 def main(words: Sequence[str]) -> int:
     """Try every mutation whose name has all these words; return the exit code."""
     chosen = [each for each in mutations() if all(word in each.name for word in words)]
+    for each in chosen:
+        each.broken((ROOT / each.file).read_text(encoding="utf-8"))
     return asyncio.run(_try_all(chosen))
 
 
