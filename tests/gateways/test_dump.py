@@ -5,6 +5,7 @@ import math
 import sqlite3
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing, closing
+from pathlib import Path
 
 import httpx
 import pytest
@@ -54,6 +55,23 @@ async def test_a_dump_is_the_database_as_text(server: str) -> None:
     text = await read(server)
     assert text.startswith(b"PRAGMA foreign_keys=OFF;\nBEGIN TRANSACTION;\n")
     assert text.endswith("INSERT INTO t VALUES('it''s ü');\nCOMMIT;\n".encode())
+
+
+@pytest.mark.parametrize(("token", "key"), [(None, None), ("t0ken", "Bearer t0ken")])
+async def test_no_password_of_a_netrc_file_is_sent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, token: str | None, key: str | None
+) -> None:
+    """What the operator's shell keeps for other programs does not reach the database, and does not stop the copy."""
+    (netrc := tmp_path / "netrc").write_text("machine 127.0.0.1 login me password s3cret\n")
+    monkeypatch.setenv("NETRC", str(netrc))
+    sent: list[str | None] = []
+
+    async def answer(request: web.Request) -> web.Response:
+        sent.append(request.headers.get("Authorization"))
+        return web.Response(body=b"PRAGMA foreign_keys=OFF;")
+
+    assert await answered(answer, token) == b"PRAGMA foreign_keys=OFF;"
+    assert sent == [key]
 
 
 @pytest.mark.parametrize(("near", "encoding"), [(True, "identity"), (False, "gzip")])

@@ -46,7 +46,7 @@ def cut_off(address: str, size: int, cause: str) -> Unknown:
 async def _pieces(session: aiohttp.ClientSession, address: str, token: str | None) -> AsyncGenerator[bytes, None]:
     url, size = f"{address}/dump", 0
     try:
-        async with session.get(url, **_asked(address, token)) as response:
+        async with session.get(url, middlewares=(_only(token),), **_asked(address)) as response:
             if response.status != HTTPStatus.OK:
                 results(Answer(response.status, response.content_type, await response.content.read(PIECE)), url, 1)
             async for piece in _gathered(response.content):
@@ -60,12 +60,22 @@ async def _pieces(session: aiohttp.ClientSession, address: str, token: str | Non
         raise cut_off(address, size, type(error).__name__) from None
 
 
-def _asked(address: str, token: str | None) -> dict[str, Any]:
+def _only(token: str | None) -> aiohttp.ClientMiddlewareType:
+    """Send the token and no other key: beside proxies, trust_env also takes a password from the operator's netrc."""
+
+    async def send(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+        request.headers.pop("Authorization", None)
+        if token:
+            request.headers["Authorization"] = f"Bearer {token}"
+        return await handler(request)
+
+    return send
+
+
+def _asked(address: str) -> dict[str, Any]:
     """Ask for gzip where the way is long: it costs the server as much time as the dump itself."""
     near = httpx.URL(address).host in _LOOPBACK
     headers = {"Accept-Encoding": "identity" if near else "gzip"}
-    if token:
-        headers["Authorization"] = f"Bearer {token}"
     secure = httpx.create_ssl_context() if address.startswith("https:") else True
     return {"headers": headers, "allow_redirects": False, "ssl": secure}
 
