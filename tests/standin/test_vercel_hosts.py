@@ -10,9 +10,9 @@ from steps.support.gateways.hrana import Hrana
 from steps.support.standin.faults import Faults
 from steps.support.standin.servers import serve
 from steps.support.standin.site import Site
-from steps.support.standin.vercel_hosts import BYPASS, routed
-from steps.support.standin.vercel_quirks import Protection, Quirks
-from tests.standin.projects import BUILD, NEW, OLD, PLAIN, Project, project
+from steps.support.standin.vercel_hosts import BYPASS, SKEW, routed
+from steps.support.standin.vercel_quirks import Protection, Quirks, Stickiness
+from tests.standin.projects import ALIAS, BUILD, NEW, OLD, PLAIN, Project, project
 
 pytestmark = pytest.mark.anyio
 
@@ -76,3 +76,36 @@ async def test_where_there_is_no_secret_nothing_opens(server: str) -> None:
     async with _site(server, Quirks(protection=Protection.DENIED)) as (made, client):
         made.pass_time(BUILD)
         assert (await client.get("/api/data", headers={**OWN_HOST, BYPASS: ""})).status_code == 401
+
+
+async def _named(client: httpx.AsyncClient, **headers: str) -> str:
+    """Ask the public host; give the name of the code that answers."""
+    return str((await client.get("/api/data", headers=headers)).json()["displayName"])
+
+
+def _switch(made: Project) -> None:
+    made.pass_time(BUILD)
+    made.platform.move("promote", "dpl_2")
+    made.pass_time(ALIAS)
+
+
+async def test_skew_protection_serves_whoever_brings_its_cookie(server: str) -> None:
+    """The cookie of an answer leads back to the deployment that gave it, after the switch too; strangers get what is live."""
+    async with _site(server, Quirks(stickiness=Stickiness.COOKIE)) as (made, client):
+        first = (await client.get("/api/data")).cookies[SKEW]
+        client.cookies.clear()
+        _switch(made)
+        kept = await _named(client, Cookie=f"auth-token=c00kie; {SKEW}={first}")
+        stranger = await _named(client)
+        client.cookies.clear()
+        unknown = await _named(client, Cookie=f"auth-token=c00kie; {SKEW}=dpl_9")
+    assert (first, kept, stranger, unknown) == ("dpl_1", "old", "new", "new")
+
+
+async def test_a_connection_may_stay_with_the_deployment_it_was_opened_to(server: str) -> None:
+    """Behind such a load balancer only a new connection sees the switch."""
+    async with _site(server, Quirks(stickiness=Stickiness.CONNECTION)) as (made, client):
+        before = await _named(client)
+        _switch(made)
+        kept, fresh = await _named(client, Connection="close"), await _named(client)
+    assert (before, kept, fresh) == ("old", "old", "new")

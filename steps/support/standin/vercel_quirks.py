@@ -46,6 +46,14 @@ class Protection(StrEnum):
     DENIED = "denied"  # 401
 
 
+class Stickiness(StrEnum):
+    """What keeps a visitor of the public host on the deployment that answered first."""
+
+    NONE = "none"
+    COOKIE = "cookie"  # Skew Protection: the cookie `__vdpl` names the deployment
+    CONNECTION = "connection"  # a load balancer: the connection does
+
+
 @dataclass(frozen=True, slots=True)
 class Build:
     """What becomes of one push.
@@ -82,6 +90,7 @@ class Quirks:
     moving: Moving = Moving.DONE
     aliasing: Aliasing = Aliasing.MOVES
     protection: Protection = Protection.OFF
+    stickiness: Stickiness = Stickiness.NONE
     troubles: tuple[Trouble, ...] = ()
     rolling: bool = False
     shows_auto_assign: bool = True
