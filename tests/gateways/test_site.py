@@ -8,6 +8,7 @@ import pytest
 from aiohttp import web
 
 from steps.support.gateways.answers import NotSent, Unknown
+from steps.support.gateways.http import client_for
 from steps.support.gateways.site import BYPASS, Answer, Request, Site
 from steps.support.standin.servers import serve
 
@@ -194,3 +195,51 @@ async def test_an_answer_that_breaks_off() -> None:
     async with _on_loopback(cut) as site:
         with pytest.raises(Unknown):
             await site.ask(ASKED)
+
+
+STICKY = ("__vdpl=dpl_1; Path=/; HttpOnly", "AWSALB=old; Path=/", "lb=1; Domain=127.0.0.1", "session=s; Max-Age=600")
+TRANSPORT = {"Host", "Accept", "Accept-Encoding", "Connection", "User-Agent"}  # what no request goes without
+
+
+@asynccontextmanager
+async def _sticky() -> AsyncIterator[tuple[Site, list[object]]]:
+    """Serve what was asked, with cookies that keep a visitor; gives the site, and the peer of each question."""
+    peers: list[object] = []
+
+    async def answered(request: web.Request) -> web.Response:
+        peers.append(request.transport and request.transport.get_extra_info("peername"))
+        answer = await _echo(request)
+        for cookie in STICKY:
+            answer.headers.add("Set-Cookie", cookie)
+        return answer
+
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", answered)
+    async with serve(app) as url, client_for(url) as client:
+        yield Site(client, SECRET), peers
+
+
+@pytest.mark.parametrize("host", ["", HOST])
+async def test_no_question_brings_a_cookie_of_another(host: str) -> None:
+    """Neither what an answer sets nor what another check sends is carried on; what a check names is sent as it is."""
+    async with _sticky() as (site, _):
+        bare = Request("/api/door")
+        sent = [(await site.ask(request, host)).body["headers"] for request in (bare, ASKED, bare, ASKED, bare)]
+    assert [headers.get("Cookie") for headers in sent] == [None, "auth-token=key", None, "auth-token=key", None]
+
+
+async def test_a_question_carries_only_what_its_check_names() -> None:
+    """Beside the headers that no request goes without there are those of the check."""
+    async with _sticky() as (site, _):
+        await site.ask(ASKED)
+        headers = (await site.ask(Request("/api/data", headers={"X-Own": "1"}))).body["headers"]
+    assert set(headers) == {*TRANSPORT, "X-Own"}
+
+
+async def test_every_question_has_a_connection_of_its_own() -> None:
+    """None that was opened before the switch is used after it, so that no load balancer keeps us where we were."""
+    async with _sticky() as (site, peers):
+        for _ in range(4):
+            await site.ask(ASKED)
+        await site.ask(ASKED, HOST)
+    assert len({*peers}) == len(peers) == 5

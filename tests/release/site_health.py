@@ -1,13 +1,30 @@
 """A site that is not well from the health checks on, and what the release must make of it."""
 
+import shutil
+from pathlib import Path
+
 from steps.support.standin.site_troubles import Trouble
 from steps.support.standin.troubles import Way
-from tests.world.production import AnyProduction, Ending, Event, Reaction
+from tests.world.production import ROOT, AnyProduction, Ending, Event, Reaction
 
 COOKIE = '{ Cookie = "auth-token=$SITE_AUTH_TOKEN" }'
 EXPECT = '["status == `200`", "body.error == `null`", "body.latest"]'
 DATA = f'[[health]]\nname = "data"\npath = "/api/data"\nheaders = {COOKIE}\nexpect = {EXPECT}\n'
+POLL = """[[health]]
+name = "poll"
+path = "/api/cron/minutely"
+headers = { Authorization = "Bearer $CRON_SECRET" }
+expect = ["status == `200`"]
+"""  # no cookie of its own, so that nothing hides one that the tool would bring
 BUDGET = "total = 40\nreserve = 20"
+
+
+def code_alone(folder: Path) -> Path:
+    """Make a change that leaves the database as it is; both versions of the code can run on it."""
+    shutil.copytree(ROOT / "sql", folder)
+    for name in ("migrate.sql", "rollback.sql", "verify.sql", "verify_rollback.sql", "writes.sql"):
+        (folder / name).write_text("-- nothing\n")
+    return folder
 
 
 def once_checked(production: AnyProduction, *troubles: Trouble) -> Reaction:

@@ -1,11 +1,15 @@
 """A site that is not well, over real connections, the tool a process."""
 
+from pathlib import Path
+
 import pytest
 
+from steps.support.standin.site_troubles import Trouble, server_error
 from steps.support.standin.troubles import Way
+from steps.support.standin.vercel_quirks import Quirks, Stickiness
 from steps.support.standin.ways import cut, drip
 from tests.release.conftest import Production
-from tests.release.site_health import data_goes_wrong
+from tests.release.site_health import BUDGET, POLL, code_alone, data_goes_wrong
 
 pytestmark = pytest.mark.anyio
 
@@ -20,3 +24,17 @@ pytestmark = pytest.mark.anyio
 async def test_data_that_goes_wrong_after_the_migration(production: Production, way: Way, words: list[str]) -> None:
     """Everything is put back, the site being as bad all the while, and the cause says what it answered."""
     await data_goes_wrong(production, way, words)
+
+
+@pytest.mark.parametrize("stickiness", [Stickiness.COOKIE, Stickiness.CONNECTION])
+async def test_code_that_fails_for_strangers_is_rolled_back(
+    production: Production, tmp_path: Path, stickiness: Stickiness
+) -> None:
+    """Skew Protection, or a load balancer, would serve the old code to whoever was there before; a stranger gets 500."""
+    production.sql_folder = code_alone(tmp_path / "sql")
+    production.world.platform.quirks = Quirks(stickiness=stickiness)
+    production.world.site.troubles = (Trouble(server_error, "/api/cron", code=await production.head()),)
+    ending = await production.release(health=POLL, budget=BUDGET)
+    assert (ending.code, ending.report["verdict"]) == (1, "rolled_back"), ending.report
+    assert "/api/cron/minutely answered 500" in ending.report["cause"]
+    assert production.world.platform.served == "dpl_1"

@@ -7,6 +7,7 @@ import json
 import zlib
 from collections.abc import Callable, Iterable
 from contextlib import aclosing
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any
 
 import httpx
@@ -31,8 +32,12 @@ _TOO_DEEP = f"it is nested more than {DEEPEST} deep"
 
 
 def client_for(address: str, **options: Any) -> httpx.AsyncClient:
-    """Open a client; it reads the certificates of the world, which takes a while, only where they are needed."""
-    return httpx.AsyncClient(base_url=address, verify=not address.startswith("http:"), **options)
+    """Open a client that takes no cookies and sends none of its own.
+
+    It reads the world's certificates, which takes a while, only where they are needed.
+    """
+    forgetful = CookieJar(DefaultCookiePolicy(allowed_domains=()))  # httpx keeps whatever its jar accepts
+    return httpx.AsyncClient(base_url=address, verify=not address.startswith("http:"), cookies=forgetful, **options)
 
 
 async def exchange(

@@ -1,4 +1,8 @@
-"""The site, asked as a visitor or a cron would ask it: at its public address, or one deployment at its own."""
+"""The site, asked as a visitor or a cron would ask it: at its public address, or one deployment at its own.
+
+Every question comes from a stranger: it brings no cookie of an earlier answer, and a connection of its own. A cookie or
+a connection may keep a visitor on the deployment that answered first, which is not what everybody else is served.
+"""
 
 import re
 from dataclasses import dataclass, field
@@ -41,7 +45,8 @@ class Answer:
 class Site:
     """The site. Redirects are answers, not directions.
 
-    `bypass` is the secret that opens protected deployments; it is sent to hosts of deployments only.
+    `client` keeps no cookies: `client_for` makes such a one. `bypass` is the secret that opens protected deployments;
+    it is sent to hosts of deployments only.
     """
 
     def __init__(self, client: httpx.AsyncClient, bypass: str | None = None) -> None:
@@ -54,7 +59,7 @@ class Site:
         Raises NotSent or Unknown when there was no whole answer, NotSent also when `host` is not the name of a host.
         """
         url, own = self._own(host, request.path) if host else (request.path, {})
-        headers = {**request.headers, **own}
+        headers = {**request.headers, **own, "Connection": "close"}
         response = await exchange(self._client, request.method, url, whom=host or "the site", headers=headers)
         kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
         body = _json(response) if kind == "application/json" or kind.endswith("+json") else None

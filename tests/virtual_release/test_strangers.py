@@ -1,0 +1,47 @@
+"""Visitors who are kept on the old deployment: what counts is what a stranger is served."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from steps.support.standin.site_troubles import Trouble, server_error
+from steps.support.standin.vercel_quirks import Quirks, Stickiness
+from steps.support.standin.world import TOKEN
+from tests.release.site_health import BUDGET, POLL, code_alone
+from tests.world.virtual import VirtualProduction
+
+pytestmark = pytest.mark.anyio
+
+STICKY = pytest.mark.parametrize("stickiness", [Stickiness.COOKIE, Stickiness.CONNECTION])
+
+
+async def _released(production: VirtualProduction, folder: Path, stickiness: Stickiness) -> dict[str, Any]:
+    """Release code that answers 500, while whoever was there before is kept on the old code, which answers 200."""
+    production.sql_folder = code_alone(folder)
+    production.world.platform.quirks = Quirks(stickiness=stickiness)
+    production.world.site.troubles = (Trouble(server_error, "/api/cron", code=await production.head()),)
+    return (await production.release(health=POLL, budget=BUDGET)).report
+
+
+@STICKY
+async def test_code_that_fails_for_strangers_is_rolled_back(
+    production: VirtualProduction, tmp_path: Path, stickiness: Stickiness
+) -> None:
+    """The tool was there before the switch and was given a cookie, or a connection; after it, it is a stranger again."""
+    report = await _released(production, tmp_path / "sql", stickiness)
+    assert (report["exit_code"], report["verdict"]) == (1, "rolled_back"), report
+    assert "/api/cron/minutely answered 500" in report["cause"]
+    assert production.world.platform.served == "dpl_1"
+    async with production.visitor(Authorization=f"Bearer {TOKEN}") as visitor:
+        assert (await visitor.get("/api/cron/minutely")).status_code == 200
+
+
+@STICKY
+async def test_downtime_is_what_strangers_see(
+    production: VirtualProduction, tmp_path: Path, stickiness: Stickiness
+) -> None:
+    """The questions by which downtime is measured come from strangers too: they see the new code fail."""
+    downtime = (await _released(production, tmp_path / "sql", stickiness))["downtime"]
+    assert downtime["refused"].get("500", 0) > 0
+    assert downtime["observed_seconds"] > 0
