@@ -82,7 +82,8 @@ class Database(Protocol):
     async def parse(self, statements: Sequence[Statement]) -> tuple[str | None, ...]:
         """Have the engine parse statements without running them: each one's syntax error, or None.
 
-        A missing table or column is no syntax error. Bound parameters and statements that the server refuses are.
+        Nothing of it stays in the database, and no writer waits for it. A missing table or column is no syntax error.
+        Bound parameters and statements that the server refuses are.
         """
 
     def dumps(self) -> tuple[Dump, ...]:

@@ -6,14 +6,13 @@ from typing import Any
 
 import httpx
 
-from steps.support.gateways import frame, hrana_batch
+from steps.support.gateways import frame, hrana_batch, hrana_parse
 from steps.support.gateways.database import Dump, Rows, Statement
 from steps.support.gateways.dump import dump
 from steps.support.gateways.hrana_http import NEW, OLD, NoSuchPath, post
 from steps.support.gateways.hrana_values import rows_of, statement_json
 from steps.support.gateways.http import client_for
 from steps.support.gateways.pages import paged
-from steps.support.gateways.syntax import bound_parameters, syntax_error
 from steps.support.problem import Problem
 
 CHUNK = 250  # statements that are parsed in one request
@@ -86,11 +85,10 @@ class Hrana:
             await self._client.aclose()
 
     async def _parse(self, statements: Sequence[Statement]) -> list[str | None]:
-        pairs = ((hrana_batch.never(each), {"type": "describe", "sql": each.sql}) for each in statements)
-        requests = [request for pair in pairs for request in pair]
+        requests = hrana_parse.requests(statements)
         results = await self._ask(lambda _: requests)
         with hrana_batch.read(self._address):
-            return [_verdict(*pair) for pair in zip(results[::2], results[1::2], strict=True)]
+            return hrana_parse.verdicts(results, statements, self._address)
 
     async def _ask(self, requests: Requests) -> list[Any]:
         """Send what `requests` builds for the version spoken; an unknown path ran nothing, so another may be tried."""
@@ -118,14 +116,6 @@ class Hrana:
         if result["type"] == "error":
             raise hrana_batch.failed(result["error"], statement, self._address)
         return dict(result["response"])
-
-
-def _verdict(batch: Mapping[str, Any], described: Mapping[str, Any]) -> str | None:
-    if batch["type"] == "error":
-        return str(batch["error"]["message"])
-    if described["type"] == "error":
-        return syntax_error(str(described["error"]["message"]))
-    return bound_parameters([parameter["name"] for parameter in described["response"]["result"]["params"]])
 
 
 def _any_of(statements: Sequence[Statement]) -> Statement:

@@ -47,12 +47,6 @@ def tried(result: Mapping[str, Any], statements: Sequence[Statement]) -> str | N
     return None
 
 
-def never(statement: Statement) -> Json:
-    """Write a batch whose one step never runs: the server parses it, and that is all."""
-    step = {"stmt": {"sql": statement.sql}, "condition": {"type": "or", "conds": []}}
-    return {"type": "batch", "batch": {"steps": [step]}}
-
-
 def committed(result: Mapping[str, Any], statements: Sequence[Statement], address: str) -> tuple[Rows, ...]:
     """Read a batch's result: the rows of each statement, which the answer to COMMIT alone makes true.
 
