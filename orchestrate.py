@@ -82,7 +82,7 @@ from steps.support.engine.recovery import accept, before, of_marker, refuse_left
 from steps.support.engine.step import Change, Refused, Step
 from steps.support.production import production
 from steps.support.release import Release, new_run, release, release_of
-from steps.support.sql_folder import named_change
+from steps.support.sql_folder import named_change, read_change
 from steps.support.stage import Stage
 
 Seen = Mapping[str, Any]  # what each step saw, by its name
@@ -252,6 +252,7 @@ async def drilled(options: Namespace) -> int:
     settings = load(options.config)
     if not (binary := sqld.find(settings.rehearsal.sqld)):
         raise Refused("drilling", "the database", "only the real server can be broken", f"Fetch it: {sqld.FETCH}")
+    read_change(settings.sql, sample=True)
     return int(not await drill.run(drill.chosen(options.fail), settings.sql, binary, print))
 
 
@@ -260,7 +261,8 @@ async def rehearse(options: Namespace, broken: str | None) -> int:
     from steps.support.standin.rehearsal import SECRETS, fault, rehearsal  # noqa: PLC0415 - production needs no stand-in
 
     settings = load(options.config)
-    what = release(settings.sql, health_checks(settings, SECRETS), demands(settings), workbench(settings))
+    checks, needs_sample = health_checks(settings, SECRETS), options.copy is None
+    what = release(settings.sql, checks, demands(settings), workbench(settings), sample=needs_sample)
     faults = fault(broken, tuple(step.name for step in plan(what)))
     async with session("dry-run", what, settings, options, broken=broken) as run:
         async with rehearsal(settings, faults, run.journal, staged=options.staged, copy=options.copy) as stage:

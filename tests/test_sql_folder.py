@@ -40,10 +40,10 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def findings(folder: Path) -> list[str]:
+def findings(folder: Path, *, sample: bool = False) -> list[str]:
     """Give what is wrong with the folder, place by place."""
     with pytest.raises(BadSql) as bad:
-        read_change(folder)
+        read_change(folder, sample=sample)
     return [str(finding) for finding in bad.value.findings]
 
 
@@ -362,6 +362,18 @@ def test_a_missing_file_is_refused(folder: Path, name: str) -> None:
     assert findings(folder) == [
         f"{name}: the file is missing. Make it; where there is nothing to do it holds a comment."
     ]
+
+
+def test_a_sample_is_one_of_the_files_where_it_is_needed(folder: Path) -> None:
+    """It is missed, or found unfinished, along with all else that is wrong, and only where a rehearsal needs it."""
+    (folder / "writes.sql").unlink()
+    assert [finding.partition(":")[0] for finding in findings(folder)] == ["writes.sql"]
+    assert [finding.partition(":")[0] for finding in findings(folder, sample=True)] == ["writes.sql", "sample.sql"]
+    (folder / "sample.sql").write_text("CREATE TABLE t (v);\nINSERT INTO t VALUES ('open);\n")
+    assert findings(folder, sample=True)[1].startswith("sample.sql line 2: a string begins here and does not end")
+    (folder / "sample.sql").unlink()
+    (folder / "sample.sql").mkdir()
+    assert findings(folder, sample=True)[1].startswith("sample.sql: it cannot be read")
 
 
 def test_a_missing_folder_is_four_missing_files(tmp_path: Path) -> None:

@@ -93,10 +93,12 @@ def new_run() -> str:
     return f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
 
 
-def release(sql: Path, health: tuple[HealthCheck, ...], demands: Demands, bench: Workbench) -> Release:
-    """Make a new run of what the SQL folder holds now.
+def release(
+    sql: Path, health: tuple[HealthCheck, ...], demands: Demands, bench: Workbench, *, sample: bool = False
+) -> Release:
+    """Make a new run of what the SQL folder holds now; `sample`: its database is made of sample.sql.
 
     The bench is given with the folder of all runs; the run has one of its own in there.
     """
-    run = new_run()
-    return Release(run, read_change(sql), health, demands, replace(bench, folder=bench.folder / run))
+    run, change = new_run(), read_change(sql, sample=sample)
+    return Release(run, change, health, demands, replace(bench, folder=bench.folder / run))

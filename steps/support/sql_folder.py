@@ -9,16 +9,19 @@ from steps.support import sql_directives as said
 from steps.support.gateways.database import Statement
 from steps.support.sql_checks import SqlCheck, checks, kept_checks, read_checks, wrong_checks
 from steps.support.sql_contract import Block, contract_in, read_contract
-from steps.support.sql_files import FILES, MIGRATE, NEW_CODE, OLD_CODE, ROLLBACK, VERIFY, VERIFY_ROLLBACK, WRITES
+from steps.support.sql_files import FILES, MIGRATE, NEW_CODE, OLD_CODE, ROLLBACK, SAMPLE, VERIFY, VERIFY_ROLLBACK, WRITES
 from steps.support.sql_findings import BadSql, Finding, place
 from steps.support.sql_refusals import query_refusals, refusals
 from steps.support.sql_text import Piece, Script, scan, sound, split
 
 __all__ = [
-    "FILES", "MIGRATE", "NEW_CODE", "OLD_CODE", "ROLLBACK", "VERIFY", "VERIFY_ROLLBACK", "WRITES",
+    "FILES", "MIGRATE", "NEW_CODE", "OLD_CODE", "ROLLBACK", "SAMPLE", "VERIFY", "VERIFY_ROLLBACK", "WRITES",
     "BadSql", "Block", "DatabaseChange", "SqlCheck",
     "kept_checks", "named_change", "read_change", "read_checks", "read_contract", "read_script", "split",
 ]  # fmt: skip
+
+_REMEDIES = {SAMPLE: "Write a small database of the shape before the change, or bring your own with --copy FILE."}
+_EMPTY = "Make it; where there is nothing to do it holds a comment."
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +54,12 @@ def named_change(name: str, sha256: str) -> DatabaseChange:
     return DatabaseChange(name, sha256, (), (), (), (), "", "", {}, (), (), (), (), ())
 
 
-def read_change(folder: Path) -> DatabaseChange:
-    """Read the folder. Raises BadSql with everything that is wrong with any of its files."""
-    contents = {name: _content(folder / name, name) for name in FILES}
+def read_change(folder: Path, *, sample: bool = False) -> DatabaseChange:
+    """Read the folder; with `sample`, see that sample.sql can be read as well.
+
+    Raises BadSql with everything that is wrong with any of its files.
+    """
+    contents = {name: _content(folder / name, name) for name in (*FILES, *([SAMPLE] if sample else []))}
     missing = [content for content in contents.values() if isinstance(content, Finding)]
     raw = {name: content for name, content in contents.items() if isinstance(content, bytes)}
     texts = {name: content.decode("utf-8-sig", errors="replace") for name, content in raw.items()}
@@ -92,7 +98,7 @@ def _content(path: Path, name: str) -> bytes | Finding:
     try:
         return path.read_bytes()
     except FileNotFoundError:
-        return Finding(name, "the file is missing", "Make it; where there is nothing to do it holds a comment.")
+        return Finding(name, "the file is missing", _REMEDIES.get(name, _EMPTY))
     except OSError as error:
         return Finding(name, f"it cannot be read ({error.strerror})", "Make it a readable file.")
 
@@ -125,6 +131,11 @@ def _wrong_questions(script: Script) -> Iterator[Finding]:
     yield from wrong_checks(script)
 
 
+def _wrong_sample(_script: Script) -> Iterator[Finding]:
+    """Judge nothing: a sample may hold whatever the engine takes."""
+    return iter(())
+
+
 def _wrong_app(script: Script) -> Iterator[Finding]:
     """Judge what the app itself runs: statements of its own, one by one."""
     yield from said.wrong(script)
@@ -139,6 +150,7 @@ JUDGES: Mapping[str, Callable[[Script], Iterator[Finding]]] = {
     OLD_CODE: _wrong_app,
     NEW_CODE: _wrong_app,
     WRITES: _wrong_app,
+    SAMPLE: _wrong_sample,
 }
 
 

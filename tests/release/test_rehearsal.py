@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -16,11 +17,15 @@ STEPS = ["git_push", "vercel_deployment", "activation", "turso_migration", "veri
 
 
 def rehearse(
-    folder: Path, *words: str, path: str = os.environ["PATH"], sqld: str = ""
+    folder: Path, *words: str, path: str = os.environ["PATH"], sqld: str = "", config: bool = True
 ) -> subprocess.CompletedProcess[str]:
-    """Run the tool with --dry-run, with temporary files and reports in a folder of the test's own."""
+    """Run the tool with --dry-run, with temporary files and reports in a folder of the test's own.
+
+    `config`: write the configuration; else it is there.
+    """
     (folder / "temporary").mkdir()
-    (folder / "orchestrate.toml").write_text(f'sql = "{ROOT / "sql"}"\n{sqld}')
+    if config:
+        (folder / "orchestrate.toml").write_text(f'sql = "{ROOT / "sql"}"\n{sqld}')
     environment = {"PATH": path, "HOME": str(folder), "TMPDIR": str(folder / "temporary")}
     command = [
         sys.executable,
@@ -111,6 +116,33 @@ def test_without_a_libsql_server_it_runs_on_sqlite_and_says_so(tmp_path: Path, m
     well, back = reports(tmp_path)
     assert (well["verdict"], back["verdict"]) == ("rehearsed", "rolled_back")
     assert FETCH in well["warnings"][0]
+
+
+def _without_sample(folder: Path) -> None:
+    """Have the change of `rehearse` lack its sample.sql."""
+    shutil.copytree(ROOT / "sql", folder / "sql", ignore=shutil.ignore_patterns("sample.sql"))
+    (folder / "orchestrate.toml").write_text(f'sql = "{folder / "sql"}"\n')
+
+
+@pytest.mark.usefixtures("sqld_binary")
+@pytest.mark.parametrize("words", [[], ["--fail", "git_push"], ["--drill"], ["--fail", "git_push:kill"]])
+def test_a_missing_sample_is_a_missing_file(tmp_path: Path, words: list[str]) -> None:
+    """Without the database that stand-ins are filled with there is no rehearsal: one message, exit code 2, no run."""
+    _without_sample(tmp_path)
+    ran = rehearse(tmp_path, *words, config=False)
+    assert (ran.returncode, ran.stderr.count("orchestrate: ")) == (2, 1), ran.stderr
+    assert "sample.sql: the file is missing. Write a small database of the shape before the change, or" in ran.stderr
+    assert "defect" not in ran.stderr
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.usefixtures("sqld_binary")
+def test_a_sample_is_not_missed_where_a_copy_is_given(tmp_path: Path, sampled: Path) -> None:
+    """With --copy the operator's own database takes its place."""
+    _without_sample(tmp_path)
+    ran = rehearse(tmp_path, "--fail", "git_push", "--copy", str(sampled / "small.db"), config=False)
+    assert ran.returncode == 3, ran.stdout + ran.stderr
+    assert "git_push" in ran.stdout
 
 
 @pytest.mark.parametrize("words", [["--fail", "nothing"], ["--fail", "git_push:explode"], ["--config", "missing.toml"]])

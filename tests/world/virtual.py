@@ -140,14 +140,14 @@ async def virtual_production(
             )
 
 
-def _read(folder: Path) -> DatabaseChange:
+def _read(folder: Path, *, sample: bool) -> DatabaseChange:
     """Read the SQL folder, which many runs share; again where one of its files is not what it was."""
-    return _read_as_of(folder, tuple(path.stat().st_mtime_ns for path in sorted(folder.rglob("*.sql"))))
+    return _read_as_of(folder, sample, tuple(path.stat().st_mtime_ns for path in sorted(folder.rglob("*.sql"))))
 
 
 @lru_cache(maxsize=8)
-def _read_as_of(folder: Path, _times: tuple[int, ...]) -> DatabaseChange:
-    return read_change(folder)
+def _read_as_of(folder: Path, sample: bool, _times: tuple[int, ...]) -> DatabaseChange:  # noqa: FBT001 - part of a key
+    return read_change(folder, sample=sample)
 
 
 def _contracts() -> tuple[str, str]:
