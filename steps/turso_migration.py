@@ -21,6 +21,7 @@ from steps.support.proving import refuse_applied, refuse_unparsable
 from steps.support.release import Release
 from steps.support.retry import insist
 from steps.support.rolling_back import kept, roll_back
+from steps.support.sql_folder import WRITES
 from steps.support.stage import Stage
 
 KEPT = ("previous_deployment", "previous_commit", "release_commit", "previous_head")  # of the code, in the marker row
@@ -82,14 +83,15 @@ class TursoMigration(Change[Seen]):
     def plan(self, seen: Seen) -> str:
         """Say what runs, what is asserted before it commits, and what the rehearsal saw."""
         change, proof = self.release.change, seen.proof
+        checks = sum(check.can_fail for check in change.verify)
         return (
-            f"{change.name} in one transaction: {len(change.migrate)} statements, {len(change.verify)} checks\n"
+            f"{change.name} in one transaction: {len(change.migrate)} statements, {checks or 'no'} checks\n"
             f"asserted before it commits: {proof.guards.measured}"
         )
 
     def way_back(self, seen: Seen) -> str:
         """Say what runs, and what is known of it."""
-        return f"rollback.sql in one transaction, which loses no row written since{_but(seen.proof)}"
+        return f"rollback.sql in one transaction{_keeps(seen.proof)}"
 
     def facts(self, seen: Seen) -> dict[str, object]:
         """Give the proof."""
@@ -168,8 +170,11 @@ class TursoMigration(Change[Seen]):
         return "" if same else f"the schema of {stage.turso.address} is not the one before"
 
 
-def _but(proof: Proof) -> str:
-    return f"; not shown for {', '.join(proof.unshown)}: writes.sql writes nothing there" if proof.unshown else ""
+def _keeps(proof: Proof) -> str:
+    if WRITES in proof.unasked:
+        return f"; not shown that it keeps the rows written since: {WRITES} writes nothing"
+    but = f"; not shown for {', '.join(proof.unshown)}: {WRITES} writes nothing there" if proof.unshown else ""
+    return f", which loses no row written since{but}"
 
 
 def _refuse_accepted(marker: Row) -> None:

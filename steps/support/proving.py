@@ -68,6 +68,7 @@ def facts(proof: Proof) -> dict[str, object]:
         "rollback_seconds": seconds["rollback"],
         "lossless": proof.lossless,
         "not_shown": proof.unshown,
+        "unasked": proof.unasked,
         "seconds": proof.seconds,
         "warnings": proof.warnings,
         "notes": proof.notes,

@@ -23,6 +23,11 @@ class SqlCheck:
     statement: Statement
     expects_rows: bool | None
 
+    @property
+    def can_fail(self) -> bool:
+        """Whether any answer to it would be wrong."""
+        return self.expects_rows is not None
+
 
 def read_checks(text: str, name: str) -> tuple[SqlCheck, ...]:
     """Read the checks of verify.sql or verify_rollback.sql. Raises BadSql when they cannot be told apart."""

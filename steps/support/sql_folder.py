@@ -9,7 +9,17 @@ from steps.support import sql_directives as said
 from steps.support.gateways.database import Statement
 from steps.support.sql_checks import SqlCheck, checks, kept_checks, read_checks, wrong_checks
 from steps.support.sql_contract import Block, contract_in, read_contract
-from steps.support.sql_files import FILES, MIGRATE, NEW_CODE, OLD_CODE, ROLLBACK, SAMPLE, VERIFY, VERIFY_ROLLBACK, WRITES
+from steps.support.sql_files import (
+    FILES,
+    MIGRATE,
+    NEW_CODE,
+    OLD_CODE,
+    ROLLBACK,
+    SAMPLE,
+    VERIFY,
+    VERIFY_ROLLBACK,
+    WRITES,
+)
 from steps.support.sql_findings import BadSql, Finding, place
 from steps.support.sql_refusals import query_refusals, refusals
 from steps.support.sql_text import Piece, Script, scan, sound, split

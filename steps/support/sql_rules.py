@@ -10,4 +10,5 @@ OF_STATEMENTS = (
     "drop-parent", "rename-parent", "by-hand", "partial-key", "no-where", "or-replace", "or-ignore", "printed-only",
     "integer-division", "raise-outside-trigger", "not-parsed",
 )  # fmt: skip
-RULES = frozenset((*OF_ROWS, *OF_THE_SCHEMA, *OF_STATEMENTS))
+OF_THE_CHANGE = ("no-contract",)
+RULES = frozenset((*OF_THE_CHANGE, *OF_ROWS, *OF_THE_SCHEMA, *OF_STATEMENTS))

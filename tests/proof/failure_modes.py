@@ -239,6 +239,7 @@ DROP TABLE readings;
 {READINGS}INSERT INTO readings SELECT * FROM _orchestrate_kept_readings;
 DROP TABLE _orchestrate_kept_readings;
 """
+READING = "INSERT INTO readings (system_id, inverter_time, solar_w) VALUES (2, 600, 70);\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -337,6 +338,7 @@ CASCADES: tuple[Mode, ...] = (
         {
             "migrate.sql": "-- allow: table-lost it is only a backup\nDROP TABLE systems_backup;\n",
             "rollback.sql": "CREATE TABLE systems_backup (id INTEGER PRIMARY KEY, system_number TEXT);\n",
+            "writes.sql": READING,
         },
         (
             "readings.system_id: references systems_backup, which is gone",
@@ -345,6 +347,7 @@ CASCADES: tuple[Mode, ...] = (
         {
             "migrate.sql": REPOINTED,
             "rollback.sql": REPOINTED.replace("systems(id)", "systems_backup(id)").partition("\n")[2],
+            "writes.sql": READING,
         },
         DRIFTED,
     ),

@@ -21,6 +21,12 @@ Files = Mapping[str, str]
 
 ENOUGH = Limits(most_seconds=120, most_bytes=10**10)
 NOTHING = "-- There is nothing to do.\n"
+ASKED = "SELECT id FROM systems;\n"  # what each version of the code asks, where a change does not say
+USUAL = {
+    "contract/old.sql": ASKED,
+    "contract/new.sql": ASKED,
+    "writes.sql": "INSERT INTO users (clerk_user_id) VALUES ('user_new');\n",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +83,9 @@ async def _tried(binary: Path, folder: Path, url: str, database: Database, files
 
 
 def _written(folder: Path, files: Files) -> Path:
-    """Write a folder of SQL files; those that are not given hold only a comment."""
+    """Write a folder of SQL files; those that are not given are as usual, or hold only a comment."""
     for name in FILES:
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(files.get(name, NOTHING), encoding="utf-8")
+        path.write_text(files.get(name, USUAL.get(name, NOTHING)), encoding="utf-8")
     return folder

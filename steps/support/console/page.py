@@ -2,7 +2,7 @@
 
 import json
 from base64 import b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
@@ -45,6 +45,7 @@ def html(report: Report, events: Sequence[Event]) -> str:
     """Give the whole page for a run's report and the events it was made of, both redacted."""
     style, told = (HERE / "page.css").read_text(encoding="utf-8"), timeline(report)
     colour, words = ending.headline(report)
+    unasked = plan.unasked(report["rehearsal"] or {})
     return _template().render(
         report=report,
         style=style,
@@ -56,9 +57,10 @@ def html(report: Report, events: Sequence[Event]) -> str:
         told=told,
         axes=axes(told) if told else [],
         unbegun=[(prefix, row) for prefix, row in _rows(report) if row["began_seconds"] is None],
-        order=plan.ORDERS.get(report["order"], ""),
+        order=plan.order(report["order"], report["rehearsal"]) if report["order"] else "",
         rows=_rows(report),
-        contract=_contract(report["contract"] or {}),
+        contract=_contract(report["contract"] or {}, unasked),
+        unasked=unasked,
         journal=_journal(events),
     )
 
@@ -159,11 +161,12 @@ def _used(budget: Mapping[str, Any]) -> str:
     return f"{used:.1f} s of {clock['total']:g} s, {kept} of them kept for going back.{over}"
 
 
-def _contract(contract: Mapping[str, Sequence[str]]) -> dict[str, list[Sequence[str] | None]]:
-    """Give a row for each code, and in it what fails on the old and on the new schema; None where nobody tried."""
+def _contract(contract: Mapping[str, Sequence[str]], unasked: Collection[str]) -> dict[str, list[Sequence[str] | None]]:
+    """Give a row for each code, and in it what fails on the old and on the new schema; None where nothing was tried."""
+    tried = {place: fails for place, fails in contract.items() if plan.CODE[place.split(" ", 1)[0]] not in unasked}
     return {
-        f"{code} code": [contract.get(f"{code} code on the {schema} schema") for schema in ("old", "new")]
-        for code in ("old", "new")
+        f"{code} code": [tried.get(f"{code} code on the {schema} schema") for schema in ("old", "new")]
+        for code in plan.CODE
         if contract
     }
 

@@ -1,16 +1,23 @@
 """The plan, as it is shown before the clock starts: what goes where, in which order, and how each part comes back."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import dropwhile
 from typing import Any
 
 from steps.support.console.paper import SHORT, Line, cut, named
+from steps.support.sql_folder import NEW_CODE, OLD_CODE, VERIFY, WRITES
 
 Event = Mapping[str, Any]
 
-ORDERS = {
-    "CODE_FIRST": "code first, then schema: the new code reads both schemas, so it goes live first",
-    "DATA_FIRST": "schema first, then code: the old code reads both schemas, so the schema changes first",
+CODE = {"old": OLD_CODE, "new": NEW_CODE}
+ORDERS = {  # what goes first, the code that has to read both schemas, and what follows from that
+    "CODE_FIRST": ("code first, then schema", "new", "so it goes live first"),
+    "DATA_FIRST": ("schema first, then code", "old", "so the schema changes first"),
+}
+ALONE = "code alone: the schema stays as it is"
+UNSHOWN = {
+    VERIFY: f"that the change did what it should: {VERIFY} checks nothing",
+    WRITES: f"that going back keeps what the app writes meanwhile: {WRITES} writes nothing",
 }
 INDENT = "    "
 
@@ -25,12 +32,29 @@ def told(event: Event) -> list[Line]:
         Line(),
         *(line for number, step in enumerate(event["steps"], 1) for line in _step(number, step)),
         Line(),
-        *named("order", ORDERS[event["order"]], *not_so),
+        *named("order", order(event["order"], event.get("rehearsal")), *not_so),
         *_changes(event),
         *_writes(event),
         *named("time", _time(event)),
         Line(),
     ]
+
+
+def order(name: str, rehearsal: Mapping[str, Any] | None) -> str:
+    """Say in which order code and schema go, and what is known of it; `rehearsal` is None where nothing was asked."""
+    if rehearsal is None:
+        return f"{ALONE}; not shown that the new code runs on it: {OLD_CODE} and {NEW_CODE} hold no statement"
+    if rehearsal["migrate_seconds"] is None:
+        return ALONE
+    goes, code, so = ORDERS[name]
+    if CODE[code] in unasked(rehearsal):
+        return f"{goes}; not shown that the {code} code reads both schemas: {CODE[code]} holds no statement"
+    return f"{goes}: the {code} code reads both schemas, {so}"
+
+
+def unasked(rehearsal: Mapping[str, Any]) -> Collection[str]:
+    """Name the files that asked or wrote nothing; a report of an earlier version of this tool does not tell."""
+    return list(rehearsal.get("unasked", ()))
 
 
 def _target(event: Event) -> list[Line]:
@@ -55,13 +79,15 @@ def _changes(event: Event) -> list[Line]:
         return []
     rehearsal, size = event["rehearsal"], f"{kept['rows']:,} rows, {kept['bytes'] / 1e6:,.1f} MB"
     took = f"{rehearsal['migrate_seconds'] or 0:.2f} s there, {rehearsal['rollback_seconds'] or 0:.2f} s back"
-    lossless = "lossless" if rehearsal["lossless"] else "with losses"
+    silent = unasked(rehearsal)
+    contract = (line for place, fails in event["contract"].items() for line in _contract(place, fails, silent))
     return [
         Line(),
         *named("schema", *changes["schema"]),
         *named("rows", *(f"{name}: {counted(counts)}" for name, counts in changes["rows"].items())),
-        *named("contract", *(line for place, fails in event["contract"].items() for line in _contract(place, fails))),
-        *named("rehearsed", f"on {rehearsal['engine']}, on a copy of all rows: {took}, {lossless}"),
+        *named("contract", *contract),
+        *named("rehearsed", f"on {rehearsal['engine']}, on a copy of all rows: {took}, {_losses(rehearsal)}"),
+        *named("not shown", *(words for file, words in UNSHOWN.items() if file in silent)),
         *named("warning", *rehearsal["warnings"]),
         *named("accepted", *rehearsal["accepted"]),
         *named("backup", f"{kept['path']}: {size}"),
@@ -69,10 +95,20 @@ def _changes(event: Event) -> list[Line]:
     ]
 
 
-def _contract(place: str, fails: Sequence[str]) -> list[str]:
+def _losses(rehearsal: Mapping[str, Any]) -> str:
+    if rehearsal["lossless"]:
+        return "lossless"
+    return "not shown to be lossless" if WRITES in unasked(rehearsal) else "with losses"
+
+
+def _contract(place: str, fails: Sequence[str], silent: Collection[str]) -> Iterator[str]:
     """Say what of a code runs on a schema, and name what does not."""
-    said = f"{len(fails)} statement(s) fail" if fails else "runs"
-    return [f"{place}: {said}", *(INDENT + cut(why, SHORT) for why in fails)]
+    file = CODE[place.split(" ", 1)[0]]
+    if file in silent:
+        yield f"{place}: not shown: {file} holds no statement"
+        return
+    yield f"{place}: {len(fails)} statement(s) fail" if fails else f"{place}: runs"
+    yield from (INDENT + cut(why, SHORT) for why in fails)
 
 
 def _writes(event: Event) -> list[Line]:

@@ -3,11 +3,13 @@
 Writes are tried too, and rolled back; foreign keys are as the app would have them.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from steps.support.gateways.database import Database
+from steps.support.proof.objection import Objection
 from steps.support.sql_contract import Block
+from steps.support.sql_folder import MIGRATE, NEW_CODE, OLD_CODE
 
 OLD, NEW = "old", "new"
 EXPAND = "Divide the change: first only add what both versions can bear, release, and take away in a later one."
@@ -19,6 +21,17 @@ class Asked:
 
     old: tuple[Block, ...]
     new: tuple[Block, ...]
+
+
+def objections(what: Asked) -> Iterator[Objection]:
+    """Object to contracts that ask nothing: not to fail a question that nobody asked proves nothing."""
+    contracts = ((OLD_CODE, OLD, what.old), (NEW_CODE, NEW, what.new))
+    empty = {file: code for file, code, blocks in contracts if not blocks}
+    if empty:
+        codes = " and the ".join(f"{code} code" for code in empty.values())
+        cause = f"no statement there, so nothing shows that the {codes} can run on the old and the new schema"
+        remedy = f"Write every statement that this code sends, or say in {MIGRATE} why there are none."
+        yield Objection("no-contract", " and ".join(empty), cause, remedy, file=MIGRATE)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from steps.support.proof import schema_diff
+from steps.support.proof import contract, schema_diff
+from steps.support.proof.contract import Asked
 from steps.support.proof.lint import lint, proved_harmless
 from steps.support.proof.lint_reading import read
 from steps.support.proof.moment import Moment
@@ -19,7 +20,7 @@ from steps.support.proof.schema_sequences import lowered
 from steps.support.proof.schema_text import folded
 from steps.support.proof.unknown_tables import known_tables, unknown_tables
 from steps.support.proof.waiving import weighed
-from steps.support.sql_folder import MIGRATE, ROLLBACK, DatabaseChange
+from steps.support.sql_folder import MIGRATE, NEW_CODE, OLD_CODE, ROLLBACK, VERIFY, WRITES, DatabaseChange
 
 _REWRITES = frozenset({"INSERT", "UPDATE", "DELETE", "DROP TABLE"})
 _ORPHANED = "Give those rows a parent that is there, or delete them by their key in the same script."
@@ -35,8 +36,9 @@ _GUARD = (
 class Judgement:
     """What speaks against a change, sorted: what refuses it, what is printed, what is harmless, and what was accepted.
 
-    `lossless`: whether everything came back on the way back. `unshown`: tables of which it was not shown that the
-    way back keeps what the app writes.
+    `lossless`: whether everything came back on the way back, what the app wrote meanwhile among it. `unshown`: tables
+    of which it was not shown that the way back keeps what the app writes. `unasked`: files that ask or write nothing,
+    so that nothing is shown by them.
     """
 
     errors: tuple[Objection, ...]
@@ -45,6 +47,7 @@ class Judgement:
     accepted: tuple[Objection, ...]
     lossless: bool
     unshown: tuple[str, ...]
+    unasked: tuple[str, ...]
 
 
 def judged(seen: Rehearsed, change: DatabaseChange) -> Judgement:
@@ -56,6 +59,7 @@ def judged(seen: Rehearsed, change: DatabaseChange) -> Judgement:
         *_scripts(seen, change),
         *_by_hand(seen),
         *seen.failures,
+        *(contract.objections(Asked(change.old_code, change.new_code)) if change.migrate else ()),
     ]
     weighing = weighed(found, change.allowed)
     by_weight = {weight: tuple(each for each in weighing.objections if each.weight is weight) for weight in Weight}
@@ -64,7 +68,9 @@ def judged(seen: Rehearsed, change: DatabaseChange) -> Judgement:
     errors, warnings, notes, fine = by_weight.values()
     errors = (*errors, *unknown_tables(seen, change), *weighing.refused)
     unused = weighing.unused if ended else ()  # a rehearsal that came to an end has found what there is
-    return Judgement(errors, (*warnings, *unused), notes, fine, came_back, tuple(_unshown(seen, change)))
+    unasked = tuple(_unasked(seen, change))
+    lossless, unshown = came_back and WRITES not in unasked, tuple(_unshown(seen, change))
+    return Judgement(errors, (*warnings, *unused), notes, fine, lossless, unshown, unasked)
 
 
 def _there(seen: Rehearsed, change: DatabaseChange) -> Iterator[Objection]:
@@ -119,6 +125,15 @@ def _unshown(seen: Rehearsed, change: DatabaseChange) -> Iterator[str]:
     for name, found in (seen.written or {}).items():
         if name in rewritten & there and not found.total:
             yield found.name
+
+
+def _unasked(seen: Rehearsed, change: DatabaseChange) -> Iterator[str]:
+    """Name the files that asked or wrote nothing, as far as this change has a use for them."""
+    asked = {OLD_CODE: bool(change.old_code), NEW_CODE: bool(change.new_code)}
+    if change.migrate:
+        written = (found.total for found in (seen.written or {}).values())
+        asked |= {VERIFY: any(check.can_fail for check in change.verify), WRITES: any(written)}
+    yield from (name for name, is_asked in asked.items() if not is_asked)
 
 
 def _worse(before: Moment, after: Moment) -> Iterator[Objection]:

@@ -50,8 +50,8 @@ class Proof:
     `engine`: what it was rehearsed on. `seconds`: of each beat of the rehearsal. `guards`: what its transaction
     asserts. `contract`: what each version of the code cannot run, on each schema. `ruled_out`: the orders that this
     forbids, and why. `schema`: what changes, in lines; `rows`: numbers and samples by table. `unshown`: tables of which
-    nothing shows that going back keeps what the app writes. `warnings`, `notes` and `accepted`: what speaks against the
-    change, and does not refuse it.
+    nothing shows that going back keeps what the app writes. `unasked`: files that ask or write nothing, and so show
+    nothing. `warnings`, `notes` and `accepted`: what speaks against the change, and does not refuse it.
     """
 
     engine: str
@@ -64,6 +64,7 @@ class Proof:
     rows: Mapping[str, Mapping[str, Any]]
     lossless: bool
     unshown: tuple[str, ...]
+    unasked: tuple[str, ...]
     warnings: tuple[str, ...]
     notes: tuple[str, ...]
     accepted: tuple[str, ...]
@@ -71,7 +72,7 @@ class Proof:
 
 UNKNOWN = Proof(
     engine="", backup=Backup("", "", 0, 0, 0.0), seconds={}, guards=Guards((), ()), contract={}, ruled_out={},
-    schema=(), rows={}, lossless=False, unshown=(), warnings=(), notes=(), accepted=(),
+    schema=(), rows={}, lossless=False, unshown=(), unasked=(), warnings=(), notes=(), accepted=(),
 )  # fmt: skip
 
 
@@ -98,8 +99,8 @@ async def prove(turso: Turso, change: DatabaseChange, bench: Workbench) -> Proof
     warnings = [*_unlike(target, seen.engine), *judgement.warnings]
     others = (tuple(map(str, each)) for each in (warnings, judgement.notes, judgement.accepted))
     seconds = {beat: round(took, 4) for beat, took in seen.seconds.items()}
-    asked = contract.table, contract.ruled_out
-    return Proof(name, backup, seconds, guards, *asked, schema, rows, judgement.lossless, judgement.unshown, *others)
+    asked, silent = (contract.table, contract.ruled_out), (judgement.unshown, judgement.unasked)
+    return Proof(name, backup, seconds, guards, *asked, schema, rows, judgement.lossless, *silent, *others)
 
 
 async def _rehearsed(copy: Copy, change: DatabaseChange, engine: Engine, bench: Workbench) -> tuple[Rehearsed, Guards]:

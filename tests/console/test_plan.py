@@ -1,0 +1,107 @@
+"""The plan says what was shown, and of what nothing was asked that it was not: never that it runs, or is lossless."""
+
+import io
+from typing import Any
+
+import pytest
+
+from steps.support.console import page, plan, report
+from steps.support.console.lines import Lines
+from tests.console.runs import opened, planned
+
+OLD, NEW, VERIFY, WRITES = "contract/old.sql", "contract/new.sql", "verify.sql", "writes.sql"
+PLACES = [f"{code} code on the {schema} schema" for code in ("old", "new") for schema in ("old", "new")]
+
+
+def _planned(*unasked: str, **fields: Any) -> dict[str, Any]:
+    """Give a plan in which nothing fails, and these files asked or wrote nothing."""
+    rehearsal = {**planned()["rehearsal"], "unasked": list(unasked), "lossless": WRITES not in unasked, "not_shown": []}
+    folder = {"folder": "runs/r", "budget": opened()["budget"]}
+    return planned(rehearsal=rehearsal, contract={place: [] for place in PLACES}, **folder, **fields)
+
+
+def _lines(event: dict[str, Any]) -> str:
+    stream = io.StringIO()
+    Lines(stream)(event)
+    return stream.getvalue()
+
+
+def _of(text: str, words: str) -> list[str]:
+    return [line for line in text.splitlines() if words in line]
+
+
+@pytest.mark.parametrize(("code", "file"), [("old", OLD), ("new", NEW)])
+@pytest.mark.parametrize("order", ["CODE_FIRST", "DATA_FIRST"])
+def test_code_that_asked_nothing_never_runs(code: str, file: str, order: str) -> None:
+    """Of such a code the plan says `not shown`, on both schemas and where the order rests on it; of the other, `runs`."""
+    text = _lines(_planned(file, order=order, ruled_out={}))
+    other = "new" if code == "old" else "old"
+    for schema in ("old", "new"):
+        assert _of(text, f"{code} code on the {schema} schema: not shown: {file} holds no statement")
+        assert _of(text, f"{other} code on the {schema} schema: runs")
+    assert not _of(text, f"the {code} code reads both schemas, so")
+    rests_on_it = (order == "CODE_FIRST") == (code == "new")
+    assert bool(_of(text, f"not shown that the {code} code reads both schemas")) == rests_on_it
+
+
+def test_what_was_shown_is_told_as_before() -> None:
+    """Where all was asked the plan says what runs, that it is lossless, and why the code goes first."""
+    text = _lines(_planned())
+    assert len(_of(text, "schema: runs")) == 4
+    assert _of(text, "s back, lossless")
+    assert _of(text, "order     code first, then schema: the new code reads both schemas, so it goes live first")
+    assert "not shown" not in text
+
+
+@pytest.mark.parametrize(
+    ("file", "words"),
+    [
+        (VERIFY, "not shown that the change did what it should: verify.sql checks nothing"),
+        (WRITES, "not shown that going back keeps what the app writes meanwhile: writes.sql writes nothing"),
+    ],
+)
+def test_checks_and_writes_that_show_nothing_are_told(file: str, words: str) -> None:
+    """A verify.sql that checks nothing, and a writes.sql that writes nothing, have a line that says what is not shown."""
+    assert _of(_lines(_planned(file)), words)
+
+
+def test_an_app_that_wrote_nothing_makes_nothing_lossless() -> None:
+    """Neither screen nor page claims that going back loses nothing where nothing was written that could be lost."""
+    text = _lines(_planned(WRITES))
+    assert _of(text, "s back, not shown to be lossless")
+    assert "s back, lossless" not in text
+    shown = _page(_planned(WRITES))
+    assert "loses nothing" not in shown
+    assert "not shown to be" in shown
+
+
+def test_the_page_says_what_asked_nothing() -> None:
+    """The page names the files, and has `not shown` in the cells of a code that asked nothing, no `all of it runs`."""
+    shown = _page(_planned(OLD, NEW, VERIFY))
+    assert shown.count("not shown: nothing was tried") == 4
+    assert "all of it runs" not in shown
+    assert "contract/old.sql, contract/new.sql, verify.sql" in shown
+    assert "so it goes live first" not in shown
+
+
+def test_code_alone_without_a_contract_claims_nothing() -> None:
+    """Where nothing is migrated and nothing was asked, the order says that code goes alone, and what is not shown."""
+    nothing = dict.fromkeys(("rehearsal", "backup", "contract", "changes"))
+    event = planned(ruled_out={}, folder="runs/r", budget=opened()["budget"], **nothing)
+    text = _lines(event)
+    assert _of(
+        text, "code alone: the schema stays as it is; not shown that the new code runs on it: contract/old.sql and"
+    )
+    assert "reads both schemas" not in text + _page(event)
+    assert "runs" not in text.replace("runs/r", "").replace("code runs on it", "")
+
+
+def test_code_alone_with_a_contract_is_no_order_of_schemas() -> None:
+    """Where nothing is migrated but both codes were tried, no schema is said to follow."""
+    rehearsal = {**_planned()["rehearsal"], "migrate_seconds": None, "rollback_seconds": None}
+    assert plan.order("CODE_FIRST", rehearsal) == "code alone: the schema stays as it is"
+
+
+def _page(event: dict[str, Any]) -> str:
+    events = [opened(dry_run=True), event]
+    return " ".join(page.html(report.fold(events), events).split())

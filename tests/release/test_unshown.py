@@ -1,0 +1,86 @@
+"""A release whose files ask nothing: what its plan, its steps and its report say, and that a contract is asked for."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.release.conftest import Production
+from tests.release.test_proof import EXPANDING, UNTOUCHED, changed, refused
+
+pytestmark = pytest.mark.anyio
+
+OLD, NEW, VERIFY, WRITES = "contract/old.sql", "contract/new.sql", "verify.sql", "writes.sql"
+NOTHING = "-- nothing\n"
+ALLOWED = {**EXPANDING, "migrate.sql": f"-- allow: no-contract nobody sends it\n{EXPANDING['migrate.sql']}"}
+SILENT = {**ALLOWED, VERIFY: NOTHING, WRITES: NOTHING}
+
+
+def _without(folder: Path, *files: str) -> Path:
+    for name in files:
+        (folder / name).write_text(NOTHING)
+    return folder
+
+
+async def test_a_change_without_a_contract_is_refused(production: Production, tmp_path: Path) -> None:
+    """Before anything is touched, naming both files and what accepts it."""
+    production.sql_folder = _without(changed(tmp_path / "sql", EXPANDING), OLD, NEW)
+    await refused(production, f"{OLD} and {NEW}: no statement there", "-- allow: no-contract")
+
+
+async def test_nothing_that_was_not_asked_is_claimed(production: Production, tmp_path: Path) -> None:
+    """Released with a reason, plan, steps and report say of contract, checks and writes that nothing was shown."""
+    production.sql_folder = _without(changed(tmp_path / "sql", SILENT), OLD, NEW)
+    ending = await production.release()
+    assert ending.code == 0, ending.report
+    assert ending.report["rehearsal"]["unasked"] == [OLD, NEW, VERIFY, WRITES]
+    assert ending.report["rehearsal"]["lossless"] is False
+    plan = {step["name"]: step for step in ending.report["plan"]}
+    assert "5 statements, no checks" in plan["turso_migration"]["plan"]
+    assert plan["turso_migration"]["way_back"] == (
+        "rollback.sql in one transaction; not shown that it keeps the rows written since: writes.sql writes nothing"
+    )
+    words = "not shown that the change did what it should: verify.sql asks nothing"
+    assert plan["verification_query"]["plan"] == words
+    details = {step["name"]: step["detail"] for step in ending.report["steps"]}
+    assert details["verification_query"] == words
+
+
+async def test_questions_that_accept_any_answer_check_nothing(production: Production, tmp_path: Path) -> None:
+    """They are asked and shown; that they could not fail is said."""
+    shown = "-- check: systems\n-- expect: any\nSELECT count(*) AS n FROM systems;\n"
+    production.sql_folder = changed(tmp_path / "sql", {**EXPANDING, VERIFY: shown})
+    ending = await production.release()
+    assert ending.code == 0, ending.report
+    words = "not shown that the change did what it should: no check of verify.sql can fail"
+    details = {step["name"]: step["detail"] for step in ending.report["steps"]}
+    assert details["verification_query"].startswith(f"{words}; systems: n=")
+    assert f"ask: systems; {words}" in [step["plan"] for step in ending.report["plan"]]
+
+
+@pytest.mark.parametrize(
+    ("empty", "said"),
+    [
+        ((OLD,), f"nothing to migrate; not shown that the old code runs: {OLD} holds no statement; "),
+        ((NEW,), f"; not shown that the new code runs: {NEW} holds no statement"),
+    ],
+    ids=["old", "new"],
+)
+async def test_code_alone_tells_which_code_was_not_tried(
+    production: Production, tmp_path: Path, empty: tuple[str, ...], said: str
+) -> None:
+    """Where nothing is migrated a contract stays optional, and what it did not ask is not called tried."""
+    production.sql_folder = _without(changed(tmp_path / "sql", UNTOUCHED), *empty)
+    ending = await production.release()
+    assert ending.code == 0, ending.report
+    (plan,) = (step["plan"] for step in ending.report["plan"] if step["name"] == "schema_contract")
+    assert said in plan
+    assert "0 statements" not in plan
+
+
+async def test_code_alone_needs_no_contract(production: Production, tmp_path: Path) -> None:
+    """Without any contract nothing is tried, no step says that it was, and the release goes out."""
+    production.sql_folder = _without(changed(tmp_path / "sql", UNTOUCHED), OLD, NEW)
+    ending = await production.release()
+    assert ending.code == 0, ending.report
+    assert "schema_contract" not in ending.steps()
+    assert ending.report["contract"] is None
