@@ -9,7 +9,7 @@ from steps.support.gateways.turso import Turso
 from steps.support.proof.proof import Proof, prove
 from steps.support.proof.workbench import Workbench
 from steps.support.sql_folder import FILES, DatabaseChange, read_change, split
-from tests.proof.proof_rig import ENOUGH, NOTHING, Files
+from tests.proof.proof_rig import ENOUGH, NOTHING, OF_ANY, Files
 
 
 class Production:
@@ -65,5 +65,5 @@ class Production:
         for name in FILES:
             path = self._folder / "sql" / name
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(files.get(name, NOTHING), encoding="utf-8")
+            path.write_text({**OF_ANY, **files}.get(name, NOTHING), encoding="utf-8")
         return self._folder / "sql"

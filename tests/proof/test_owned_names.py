@@ -14,7 +14,7 @@ from steps.support.proof.rows_tables import tables
 from steps.support.proof.schema import read_schema
 from steps.support.sql_owned import is_owned
 from steps.support.sql_tokens import quoted
-from tests.proof.proof_rig import tried
+from tests.proof.proof_rig import OF_ANY, tried
 
 pytestmark = pytest.mark.anyio
 
@@ -76,7 +76,7 @@ ORDERS = "CREATE TABLE libsql_orders (id INTEGER PRIMARY KEY, v); INSERT INTO li
 async def test_a_users_table_called_libsql_is_compared(sqld_binary: Path, tmp_path: Path) -> None:
     """A row that goes from a table called libsql_* refuses the change, and so does one that does not come back."""
     kept = {"migrate.sql": KEEPING + LOSING, "rollback.sql": "DROP TABLE _orchestrate_kept_orders;\n"}
-    came = await tried(sqld_binary, tmp_path, ORDERS, kept)
+    came = await tried(sqld_binary, tmp_path, ORDERS, {**OF_ANY, **kept})
     assert came.proof is None
     assert "libsql_orders: of 2 rows 1 removed, and nothing was declared to be lost" in came.said
     assert "libsql_orders: after the rollback 1 rows removed" in came.said
@@ -88,7 +88,7 @@ async def test_a_users_table_called_libsql_is_guarded(sqld_binary: Path, tmp_pat
         "migrate.sql": "ALTER TABLE libsql_orders ADD COLUMN w;\n",
         "rollback.sql": "ALTER TABLE libsql_orders DROP COLUMN w;\n",
     }
-    came = await tried(sqld_binary, tmp_path, ORDERS, files)
+    came = await tried(sqld_binary, tmp_path, ORDERS, {**OF_ANY, **files})
     assert came.proof, came.said
     assert "rows of libsql_orders" in {each.name for each in came.proof.guards.there}
     assert came.proof.guards.objects == "table libsql_orders"

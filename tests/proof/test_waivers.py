@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.proof.proof_rig import Tried, tried
+from tests.proof.proof_rig import OF_ANY, Tried, tried
 
 pytestmark = pytest.mark.anyio
 
@@ -58,7 +58,7 @@ async def test_an_index_goes_where_it_is_meant_to(
 ) -> None:
     """A rebuild that forgets more than was meant, or was meant in the other file only, is refused with the lines to write."""
     files = {"migrate.sql": migrate + ANEW + again, "rollback.sql": rollback + BACK}
-    came = await tried(sqld_binary, tmp_path, USERS, files)
+    came = await tried(sqld_binary, tmp_path, USERS, {**OF_ANY, **files})
     assert (came.proof is not None) == passes, came.said
     assert passes or "-- allow: index-lost users_" in came.said
     assert came.untouched
@@ -93,7 +93,7 @@ async def test_one_line_does_not_cover_six_statements(
 ) -> None:
     """The accident that renamed 32 of 35 rows by half of a key does not pass because one of its statements was thought of."""
     files = {"migrate.sql": migrate + KEPT + HALF, "rollback.sql": rollback + GIVEN}
-    came = await tried(sqld_binary, tmp_path, POINTS, files)
+    came = await tried(sqld_binary, tmp_path, POINTS, {**OF_ANY, **files})
     assert came.proof is None
     assert came.said.count("the key of points is (system_id, id), and WHERE compares id without system_id") == 6
     assert "-- allow: partial-key points: <reason>" in came.said
@@ -102,7 +102,7 @@ async def test_one_line_does_not_cover_six_statements(
 async def test_the_whole_key_needs_no_line(sqld_binary: Path, tmp_path: Path) -> None:
     """The same change as it was meant reaches six rows, and nothing speaks against it."""
     files = {"migrate.sql": f"-- changes: points 6\n{KEPT}{WHOLE}", "rollback.sql": GIVEN}
-    came = await tried(sqld_binary, tmp_path, POINTS, files)
+    came = await tried(sqld_binary, tmp_path, POINTS, {**OF_ANY, **files})
     assert came.proof, came.said
     assert came.proof.warnings == ()
 
@@ -132,14 +132,14 @@ async def test_the_lines_to_write_can_be_pasted(sqld_binary: Path, tmp_path: Pat
     """Each line that a refusal shows, in the file that it names, accepts what it stands for; with all of them it passes."""
     (tmp_path / "first").mkdir()
     (tmp_path / "second").mkdir()
-    first = await tried(sqld_binary, tmp_path / "first", ODD, {"migrate.sql": MANY, "rollback.sql": ODD_BACK})
+    first = await tried(sqld_binary, tmp_path / "first", ODD, {**OF_ANY, "migrate.sql": MANY, "rollback.sql": ODD_BACK})
     lines = shown(first)
     assert {file: len(own) for file, own in lines.items()} == {"migrate.sql": 11, "rollback.sql": 1}, first.said
     files = {
         "migrate.sql": "\n".join([*lines["migrate.sql"], MANY]),
         "rollback.sql": "\n".join([*lines["rollback.sql"], ODD_BACK]),
     }
-    second = await tried(sqld_binary, tmp_path / "second", ODD, files)
+    second = await tried(sqld_binary, tmp_path / "second", ODD, {**OF_ANY, **files})
     assert second.proof, second.said
     assert [each for each in second.proof.warnings if "accepts nothing" in each] == []
     assert len(second.proof.accepted) == 12
@@ -160,7 +160,7 @@ async def test_a_line_that_accepts_nothing_is_a_warning(sqld_binary: Path, tmp_p
     """Of a change that passes, each line that holds for nothing is told, and what it names."""
     lines = f"{NAMED}-- allow: index-lost users_rol: nor for that\n-- allow: no-where all of them are meant\n"
     files = {"migrate.sql": lines + ANEW + ONE, "rollback.sql": f"-- allow: table-lost users: it comes back\n{BACK}"}
-    came = await tried(sqld_binary, tmp_path, USERS, files)
+    came = await tried(sqld_binary, tmp_path, USERS, {**OF_ANY, **files})
     assert came.proof, came.said
     assert [each.partition(".sql. Take")[0] for each in came.proof.warnings] == [
         "migrate.sql line 2: `-- allow: index-lost users_rol` accepts nothing: index-lost found nothing at users_rol in migrate",
@@ -191,7 +191,9 @@ async def test_a_table_that_is_not_there_is_refused(
     sqld_binary: Path, tmp_path: Path, lines: str, migrate: str, rollback: str, said: str
 ) -> None:
     """A `-- changes:` line of a table that is neither before nor after is refused with the nearest; production is as it was."""
-    came = await tried(sqld_binary, tmp_path, USERS, {"migrate.sql": lines + migrate, "rollback.sql": rollback})
+    came = await tried(
+        sqld_binary, tmp_path, USERS, {**OF_ANY, "migrate.sql": lines + migrate, "rollback.sql": rollback}
+    )
     assert (came.proof is None) == bool(said), came.said
     assert said in came.said
     assert came.untouched
@@ -203,6 +205,6 @@ async def test_a_table_of_a_script_that_fails_is_not_called_unknown(sqld_binary:
         "migrate.sql": "-- changes: posts\nCREATE TABLE posts (id);\nINSERT INTO nowhere VALUES (1);\n",
         "rollback.sql": "DROP TABLE posts;\n",
     }
-    came = await tried(sqld_binary, tmp_path, USERS, files)
+    came = await tried(sqld_binary, tmp_path, USERS, {**OF_ANY, **files})
     assert "no such table: nowhere" in came.said
     assert "no such table, before or after" not in came.said
