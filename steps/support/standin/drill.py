@@ -155,23 +155,32 @@ def _code(ending: Ending, first: Ending) -> int:
 async def _run(trial: Trial, drill: Drill, step: str) -> list[Ending]:
     """Run the tool, and do to it what the drill wants; gives how it ended, and then every other that was started."""
     config = trial.configure(**_times(drill))
-    waiting, others = list(drill.deeds), list[Ending]()
-    async with trial.started("--prod", "--yes", "--json", "--config", str(config)) as process:
+    waiting, others, later = list(drill.deeds), list[Ending](), list[asyncio.Task[None]]()
+    async with trial.started("--prod", "--yes", "--json", "--config", str(config), paced=True) as process:
+
+        async def do(deed: Deed, event: Event) -> None:
+            await asyncio.sleep(deed.after)
+            _break(deed, trial, deed.step or step)
+            if deed.signal:
+                process.send_signal(signal.Signals[deed.signal])
+            if deed.disk:
+                _fill(trial.folder / "runs" / event["run"] / "journal.jsonl", process)
+            if deed.operator:
+                others.append(await trial.release(react=None, **_times(drill)))
 
         async def react(event: Event) -> None:
             about = event.get("step", "")
             for deed in [each for each in waiting if each.at == event["event"] and about in ("", each.step or step)]:
                 waiting.remove(deed)
-                await asyncio.sleep(deed.after)
-                _break(deed, trial, deed.step or step)
-                if deed.signal:
-                    process.send_signal(signal.Signals[deed.signal])
-                if deed.disk:
-                    _fill(trial.folder / "runs" / event["run"] / "journal.jsonl", process)
-                if deed.operator:
-                    others.append(await trial.release(react=None, **_times(drill)))
+                if deed.after:
+                    later.append(asyncio.ensure_future(do(deed, event)))
+                else:
+                    await do(deed, event)
 
         first = await trial.watched(process, react)
+        for task in later:
+            task.cancel()
+        await asyncio.gather(*later, return_exceptions=True)
     return [first, *others]
 
 

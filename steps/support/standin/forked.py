@@ -9,12 +9,13 @@ import os
 import runpy
 import signal
 import sys
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
+from typing import Any
 
 TOOL = Path(__file__).parents[3] / "orchestrate.py"
 LONGEST = 1 << 24  # bytes of a line that it prints, at most
@@ -30,11 +31,18 @@ class Running:
     process: ForkServerProcess
     stdout: asyncio.StreamReader
     stderr: asyncio.StreamReader
+    pace: Connection | None = None
 
     @property
     def pid(self) -> int:
         """Give its id."""
         return int(self.process.pid or 0)
+
+    def go_on(self) -> None:
+        """Let it go on, if it waits for us after each event that it tells."""
+        if self.pace:
+            with suppress(OSError):  # it has ended
+                self.pace.send_bytes(b".")
 
     def send_signal(self, number: int) -> None:
         """Send it a signal, if it is still there."""
@@ -55,22 +63,31 @@ class Running:
 
 
 @asynccontextmanager
-async def started(words: Sequence[str], environment: Mapping[str, str], folder: Path) -> AsyncIterator[Running]:
-    """Start the tool, and make sure that it does not outlive the block."""
+async def started(
+    words: Sequence[str], environment: Mapping[str, str], folder: Path, *, paced: bool = False
+) -> AsyncIterator[Running]:
+    """Start the tool, and make sure that it does not outlive the block.
+
+    `paced`: after each event that it tells, the tool waits for `go_on`; what is done to its world at an event is then
+    done before the tool does anything more, however slow the machine is.
+    """
     pipes = [_FORKING.Pipe(duplex=False) for _ in range(2)]
+    waits, pace = _FORKING.Pipe(duplex=False) if paced else (None, None)
     ends = (write for _, write in pipes)
-    process = _FORKING.Process(target=_become, args=(tuple(words), dict(environment), str(folder), *ends))
+    process = _FORKING.Process(target=_become, args=(tuple(words), dict(environment), str(folder), waits, *ends))
     process.start()
-    for _, write in pipes:
-        write.close()
-    readers = [await _reading(read) for read, _ in pipes]
-    running = Running(process, *readers)
+    for end in (*(write for _, write in pipes), *([waits] if waits else [])):
+        end.close()
+    stdout, stderr = [await _reading(read) for read, _ in pipes]
+    running = Running(process, stdout, stderr, pace)
     try:
         yield running
     finally:
         running.send_signal(signal.SIGKILL)
         await running.wait()
         process.close()
+        if pace:
+            pace.close()
 
 
 async def _reading(pipe: Connection) -> asyncio.StreamReader:
@@ -81,7 +98,9 @@ async def _reading(pipe: Connection) -> asyncio.StreamReader:
     return reader
 
 
-def _become(words: Sequence[str], environment: Mapping[str, str], folder: str, *pipes: Connection) -> None:
+def _become(
+    words: Sequence[str], environment: Mapping[str, str], folder: str, waits: Connection | None, *pipes: Connection
+) -> None:
     """Turn this process into the tool, which prints into the pipes: stdout and stderr."""
     for number, pipe in enumerate(pipes, start=1):
         os.dup2(pipe.fileno(), number)
@@ -91,4 +110,25 @@ def _become(words: Sequence[str], environment: Mapping[str, str], folder: str, *
     os.environ.update(environment)
     os.chdir(folder)
     sys.argv = [str(TOOL), *words]
+    if waits:
+        _keep_pace(waits)
     runpy.run_path(str(TOOL), run_name="__main__")
+
+
+def _keep_pace(waits: Connection) -> None:
+    """Have the tool stop after it has told of an event, until it is let go on."""
+    from steps.support.console import session  # noqa: PLC0415 - the process is the tool only now
+    from steps.support.console.screen import screen  # noqa: PLC0415 - likewise
+
+    @contextmanager
+    def paced(*args: Any, **options: Any) -> Iterator[Callable[[Any], None]]:
+        with screen(*args, **options) as tell:
+
+            def tell_and_wait(event: Any) -> None:
+                tell(event)
+                with suppress(EOFError, OSError):  # whoever followed it is gone
+                    waits.recv_bytes()
+
+            yield tell_and_wait
+
+    vars(session)["screen"] = paced

@@ -136,9 +136,9 @@ class Trial(AnyTrial):
         """Give the id of the files that the remote has on main."""
         return await self.git("rev-parse", "main^{tree}")
 
-    def started(self, *words: str) -> AbstractAsyncContextManager[Running]:
-        """Start the tool, and make sure that it does not outlive the block."""
-        return forked.started(words, self.environment, self.folder)
+    def started(self, *words: str, paced: bool = False) -> AbstractAsyncContextManager[Running]:
+        """Start the tool, and make sure that it does not outlive the block; `paced`: it waits after each event."""
+        return forked.started(words, self.environment, self.folder, paced=paced)
 
     async def release(self, *words: str, react: Reaction | None = None, **extra: str) -> Ending:
         """Run the tool with --prod to its end; `react` is told of each event as it is printed."""
@@ -156,6 +156,7 @@ class Trial(AnyTrial):
             events.append(json.loads(line))
             if react:
                 await react(events[-1])
+            process.go_on()
         said = (await complaints).decode()
         return Ending(await process.wait(), events, self.report_of(events), said)
 
