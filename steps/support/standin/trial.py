@@ -73,7 +73,7 @@ class AnyTrial(ABC):
 
     @abstractmethod
     async def release(self, *words: str, react: Reaction | None = None, **extra: str) -> Ending:
-        """Run the tool with --prod to its end; `react` is told of each event as it is printed."""
+        """Run the tool with --prod to its end; it waits after each event until `react` has dealt with it."""
 
     @abstractmethod
     async def head(self) -> str:
@@ -141,9 +141,10 @@ class Trial(AnyTrial):
         return forked.started(words, self.environment, self.folder, paced=paced)
 
     async def release(self, *words: str, react: Reaction | None = None, **extra: str) -> Ending:
-        """Run the tool with --prod to its end; `react` is told of each event as it is printed."""
+        """Run the tool with --prod to its end; it waits after each event until `react` has dealt with it."""
         config = self.configure(**extra)
-        async with self.started("--prod", "--yes", "--json", "--config", str(config), *words) as process:
+        command = ("--prod", "--yes", "--json", "--config", str(config), *words)
+        async with self.started(*command, paced=react is not None) as process:
             return await self.watched(process, react)
 
     async def watched(self, process: Running, react: Reaction | None = None) -> Ending:
