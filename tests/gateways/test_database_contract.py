@@ -375,3 +375,12 @@ async def test_a_file_minds_foreign_keys_where_it_is_told(tmp_path: Path) -> Non
             await database.query(Statement(sql))
         assert (await database.query(Statement("SELECT count(*) FROM child"))).scalar == 1
         assert "FOREIGN KEY" in str(await database.trials([[Statement("INSERT INTO child (parent_id) VALUES (99)")]]))
+
+
+async def test_a_transaction_tells_what_each_statement_took(rig: Rig) -> None:
+    """Seconds are those of the statement itself, where the transport knows them; a question takes some, too."""
+    slow = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 300000) SELECT max(i) FROM n"
+    fast, slowed = await rig.database.transaction([Statement("INSERT INTO t VALUES (1, 'x')"), Statement(slow)])
+    assert slowed.scalar == 300_000
+    if not isinstance(rig.database, MemoryDatabase):
+        assert 0 <= fast.seconds < slowed.seconds < 10

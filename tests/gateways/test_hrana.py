@@ -557,3 +557,13 @@ async def test_a_stolen_lock_undoes_everything(server: str) -> None:
         with pytest.raises(StatementFailed, match=r"another writer.+TRANSACTION_TIMEOUT"):
             await running
         assert (await other.query(Statement("SELECT group_concat(DISTINCT x) FROM t"))).scalar == "3"
+
+
+@pytest.mark.parametrize("figure", ["soon", -1, 1e999, 10**400, None, [1], {}])
+async def test_a_strange_figure_does_not_make_an_answer_unreadable(figure: Any) -> None:
+    """What a statement took is only shown: a commit whose answer holds nonsense there is a commit."""
+    made = {"cols": [], "rows": [], "affected_row_count": 1, "query_duration_ms": figure, "rows_written": figure}
+    body = batch_answer([made, made, made, made, made, None], [None] * 6)
+    async with answering(always(200, JSON, body)) as database:
+        (rows,) = await database.transaction([INSERT])
+    assert (rows.changed, rows.seconds, rows.written) == (1, 0, 0)

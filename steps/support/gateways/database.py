@@ -22,11 +22,17 @@ class Statement:
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """What one statement returned, and how many rows it changed."""
+    """What one statement returned, and how many rows it changed.
+
+    `seconds`: what it took at the engine. `written`: rows written, those of the schema and of indexes too. Both are 0
+    if the transport does not know.
+    """
 
     columns: tuple[str, ...] = ()
     values: tuple[tuple[Value, ...], ...] = ()
     changed: int = 0
+    seconds: float = field(default=0.0, compare=False)
+    written: int = field(default=0, compare=False)
 
     @property
     def records(self) -> list[dict[str, Value]]:

@@ -9,6 +9,8 @@ from steps.support.gateways.database import Rows, Statement, Value
 
 Kind = TypeVar("Kind")
 
+_MOST = 1e15  # of a figure that is shown
+
 
 def statement_json(statement: Statement) -> dict[str, Any]:
     """Write a statement with its positional arguments."""
@@ -21,7 +23,8 @@ def rows_of(result: Mapping[str, Any]) -> Rows:
     rows = tuple(tuple(_decoded(value) for value in row) for row in of(list, result["rows"]))
     if any(len(row) != len(columns) for row in rows):
         raise ValueError("a row of another width than its columns")
-    return Rows(columns, rows, of(int, result["affected_row_count"]))
+    seconds, written = _measured(result.get("query_duration_ms")) / 1000, _measured(result.get("rows_written"))
+    return Rows(columns, rows, of(int, result["affected_row_count"]), seconds, int(written))
 
 
 def of(kind: type[Kind], value: Any) -> Kind:
@@ -29,6 +32,11 @@ def of(kind: type[Kind], value: Any) -> Kind:
     if not isinstance(value, kind):
         raise TypeError(f"{type(value).__name__} in place of {kind.__name__}")
     return value
+
+
+def _measured(value: Any) -> float:
+    """Return a figure that is only shown, 0 if it is none: a strange one must not make an answer unreadable."""
+    return value if isinstance(value, int | float) and 0 <= value < _MOST else 0
 
 
 def _encoded(value: Value) -> dict[str, Any]:

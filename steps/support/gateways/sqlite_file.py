@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from time import monotonic
 from typing import TypeVar
 from urllib.parse import urlsplit
 
@@ -55,7 +56,7 @@ class SqliteFile:
         with self._opening(), self._client.transaction() as transaction:  # closing it rolls back what is not committed
             for statement in (frame.COMMIT, *frame.OPENING):
                 await self._run(transaction, statement)
-            results = [await self._run(transaction, statement) for statement in statements]
+            results = [await self._timed(transaction, statement) for statement in statements]
             await self._patiently(frame.COMMIT, transaction.commit)
             return tuple(results)
 
@@ -88,6 +89,11 @@ class SqliteFile:
     async def aclose(self) -> None:
         """Close the client; its connections end with each call."""
         await self._client.close()
+
+    async def _timed(self, transaction: Transaction, statement: Statement) -> Rows:
+        began = monotonic()
+        rows = await self._run(transaction, statement)
+        return replace(rows, seconds=monotonic() - began)
 
     async def _run(self, transaction: Transaction, statement: Statement) -> Rows:
         return await self._patiently(statement, lambda: _within(transaction, statement))

@@ -1,6 +1,7 @@
 """The production database, in the tool's own words, on whatever transport carries it."""
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from steps.support.gateways import guards, ledger, migration
@@ -16,6 +17,8 @@ from steps.support.sql_tokens import quoted
 Row = Mapping[str, Value]
 
 RENEWAL = 60  # seconds
+SHOWN = 40  # characters of a statement
+IN_A_FILE = re.compile(r"\.sql line \d+$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,15 +39,36 @@ class Holder:
 
 
 @dataclass(frozen=True, slots=True)
+class Cost:
+    """What one statement of a committed transaction took: seconds at the server, and rows that it changed or wrote."""
+
+    name: str
+    seconds: float
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
 class Migrated:
     """What a committed change did: the rows that its statements changed, and by how much each measured figure grew.
 
-    `touched`: the rows of each statement.
+    `touched`: the rows of each statement of the script. `costs`: of every statement of the transaction, in order.
     """
 
     rows_changed: int
     growth: Mapping[str, int]
     touched: tuple[int, ...] = field(default=(), compare=False)
+    costs: tuple[Cost, ...] = field(default=(), compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class RolledBack:
+    """What a committed rollback did: by how much each measured figure grew.
+
+    `costs`: of every statement of the transaction, in order.
+    """
+
+    growth: Mapping[str, int]
+    costs: tuple[Cost, ...] = field(default=(), compare=False)
 
 
 class Turso:
@@ -90,7 +114,8 @@ class Turso:
         results = await self._commit(statements, what.there)
         of = dict(zip(map(id, statements), results, strict=True))
         touched = tuple(of[id(statement)].changed for statement in change.migrate)
-        return Migrated(sum(touched), _growth(statements, results, what.there), touched)
+        growth = _growth(statements, results, what.there)
+        return Migrated(sum(touched), growth, touched, _costs(statements, results))
 
     async def fence(self, attempt: str, name: str) -> Row:
         """Settle an attempt for good: give its marker row, or make one after which it can never commit."""
@@ -98,11 +123,12 @@ class Turso:
 
     async def roll_back(
         self, marker: Row, statements: Sequence[Statement], checks: Sequence[SqlCheck], lease: Lease
-    ) -> Mapping[str, int]:
-        """Roll an applied attempt back, whole or not at all; returns by how much each measured figure grew."""
+    ) -> RolledBack:
+        """Roll an applied attempt back, whole or not at all."""
         back = guards.read(str(marker["rollback_guards"]))
-        transaction = migration.roll_back(statements, checks, str(marker["attempt"]), back, lease)
-        return _growth(transaction, await self._commit(transaction, back), back)
+        whole = migration.roll_back(statements, checks, str(marker["attempt"]), back, lease)
+        results = await self._commit(whole, back)
+        return RolledBack(_growth(whole, results, back), _costs(whole, results))
 
     async def kept(self) -> dict[str, int]:
         """Count the rows of each table of ours that keeps what going back, or the next migration, would need."""
@@ -168,6 +194,20 @@ class Turso:
 def _growth(statements: Sequence[Statement], results: Sequence[Rows], measures: Sequence[Measure]) -> dict[str, int]:
     pairs = zip(statements, results, strict=True)
     return guards.grown(measures, (rows for statement, rows in pairs if statement.name == guards.HOLDING))
+
+
+def _costs(statements: Iterable[Statement], results: Iterable[Rows]) -> tuple[Cost, ...]:
+    pairs = zip(statements, results, strict=True)
+    return tuple(
+        Cost(_shown(statement), round(rows.seconds, 4), rows.changed or rows.written) for statement, rows in pairs
+    )
+
+
+def _shown(statement: Statement) -> str:
+    """Name a statement: where it stands in its file, and how it begins."""
+    sql = " ".join(statement.sql.split())
+    begins = sql if len(sql) <= SHOWN else f"{sql[:SHOWN].rstrip()} ..."
+    return f"{statement.name} ({begins})" if IN_A_FILE.search(statement.name) else statement.name or begins
 
 
 def _holder(row: Row | None) -> Holder | None:
