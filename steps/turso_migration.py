@@ -21,7 +21,7 @@ from steps.support.proving import refuse_applied, refuse_unparsable
 from steps.support.release import Release
 from steps.support.retry import insist
 from steps.support.rolling_back import kept, roll_back
-from steps.support.sql_folder import WRITES
+from steps.support.sql_folder import MIGRATE, ROLLBACK, WRITES
 from steps.support.stage import Stage
 
 KEPT = ("previous_deployment", "previous_commit", "release_commit", "previous_head")  # of the code, in the marker row
@@ -87,11 +87,13 @@ class TursoMigration(Change[Seen]):
         return (
             f"{change.name} in one transaction: {len(change.migrate)} statements, {checks or 'no'} checks\n"
             f"asserted before it commits: {proof.guards.measured}"
+            + (f"\n{words}" if (words := proof.lock(MIGRATE)) else "")
         )
 
     def way_back(self, seen: Seen) -> str:
         """Say what runs, and what is known of it."""
-        return f"rollback.sql in one transaction{_keeps(seen.proof)}"
+        asked = f"; {words}" if (words := seen.proof.lock(ROLLBACK)) else ""
+        return f"rollback.sql in one transaction{_keeps(seen.proof)}{asked}"
 
     def facts(self, seen: Seen) -> dict[str, object]:
         """Give the proof."""

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from steps.support import settings
-from steps.support.configuration import Misconfigured, for_production, health_checks, load
+from steps.support.configuration import Misconfigured, for_production, health_checks, load, workbench
 from steps.support.production import production
+from steps.support.proof.lock import Allowed
 
 
 @pytest.fixture(autouse=True)
@@ -27,7 +28,29 @@ def test_defaults_are_the_designs(tmp_path: Path) -> None:
     loaded = load(_config(tmp_path, ""))
     assert (loaded.remote, loaded.branch, loaded.budget.total, loaded.budget.reserve) == ("origin", "main", 120, 30)
     assert (loaded.sql, loaded.runs) == (tmp_path / "sql", tmp_path / "runs")
-    assert loaded.limits.model_dump() == {"pause_crons": 5, "git_push": 10, "vercel_deployment": 75, "turso_migration": 15, "verification_query": 5, "activation": 15, "health_checks": 20}  # fmt: skip
+    assert loaded.limits.of_steps == {"pause_crons": 5, "git_push": 10, "vercel_deployment": 75, "turso_migration": 15, "verification_query": 5, "activation": 15, "health_checks": 20}  # fmt: skip
+    assert (loaded.limits.lock, loaded.limits.lock_bytes, loaded.turso.sole_writer) == (1, 20_000_000, False)
+
+
+def test_what_a_change_may_ask_of_writers_reaches_the_rehearsal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Limits and the user's word that nothing else writes are the workbench's, wherever the database's URL comes from."""
+    monkeypatch.setenv("TURSO_DATABASE_URL", "libsql://db.example")
+    monkeypatch.setenv("VERCEL_TOKEN", "token")
+    monkeypatch.setenv("CRON_SECRET", "token")
+    monkeypatch.setenv("SITE_AUTH_TOKEN", "token")
+    text = f'repository = "{tmp_path}"\nsite = "https://x.example"\n[vercel]\nproject = "x"\n'
+    loaded = load(_config(tmp_path, text + "[turso]\nsole_writer = true\n[limits]\nlock = 0.5\nlock_bytes = 7\n"))
+    assert workbench(for_production(loaded)).allowed == Allowed(0.5, 7, sole_writer=True)
+    assert workbench(load(_config(tmp_path, ""))).allowed == Allowed(1, 20_000_000)
+
+
+@pytest.mark.parametrize("seconds", ["0", "-1", "5.1", "nan", "inf"])
+def test_no_lock_is_held_for_longer_than_a_server_leaves_it(tmp_path: Path, seconds: str) -> None:
+    """Whatever is beyond what a server gives is one clear message, with the variable to set."""
+    with pytest.raises(Misconfigured, match=r"limits\.lock: it must be above 0, and at most 5: .+LIMITS__LOCK"):
+        load(_config(tmp_path, f"[limits]\nlock = {seconds}\n"))
 
 
 def test_the_environment_overrules_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,9 +19,10 @@ from steps.support.gateways.site import Request
 from steps.support.printable import printable
 from steps.support.problem import Problem
 from steps.support.proof.copy import Limits
+from steps.support.proof.lock import Allowed
 from steps.support.proof.workbench import Workbench
 from steps.support.release import Demands, HealthCheck
-from steps.support.settings import HealthSettings, Secrets, Settings, TursoSettings
+from steps.support.settings import HealthSettings, Secrets, Settings
 from steps.support.standin import sqld
 
 PROJECT = Path(__file__).parents[2]
@@ -61,7 +62,7 @@ def load(config: Path | None) -> Settings:
 def for_production(settings: Settings) -> Settings:
     """Give the settings with what the environment adds. Raises Misconfigured with everything that production lacks."""
     secrets = settings.secrets
-    turso = TursoSettings(url=settings.turso.url or secrets.turso_database_url or "")
+    turso = settings.turso.model_copy(update={"url": settings.turso.url or secrets.turso_database_url or ""})
     vercel = settings.vercel.model_copy(update={"team": settings.vercel.team or secrets.vercel_team_id})
     filled = settings.model_copy(update={"turso": turso, "vercel": vercel})
     if mistakes := [*_missing(filled), *_unfilled_headers(filled), *_not_addresses(filled)]:
@@ -129,9 +130,10 @@ def demands(settings: Settings) -> Demands:
 
 
 def workbench(settings: Settings) -> Workbench:
-    """Give where and on what changes are proved."""
+    """Return where and on what changes are proved, and what they may ask of other writers."""
     limits = Limits(settings.rehearsal.most_seconds, settings.rehearsal.most_bytes)
-    return Workbench(settings.runs, sqld.find(settings.rehearsal.sqld), limits)
+    allowed = Allowed(settings.limits.lock, settings.limits.lock_bytes, settings.turso.sole_writer)
+    return Workbench(settings.runs, sqld.find(settings.rehearsal.sqld), limits, allowed)
 
 
 def health_checks(settings: Settings, environment: dict[str, str]) -> tuple[HealthCheck, ...]:

@@ -70,6 +70,7 @@ def facts(proof: Proof) -> dict[str, object]:
         "not_shown": proof.unshown,
         "unasked": proof.unasked,
         "seconds": proof.seconds,
+        "lock": {held.script: asdict(held) for held in proof.locks},
         "warnings": proof.warnings,
         "notes": proof.notes,
         "accepted": proof.accepted,

@@ -7,29 +7,31 @@ from contextlib import suppress
 from steps.support.engine.step import Failed
 from steps.support.gateways import ledger
 from steps.support.gateways.answers import Rejected
-from steps.support.gateways.turso import Row, Turso
+from steps.support.gateways.turso import RolledBack, Row, Turso
 from steps.support.private import make_private
 from steps.support.problem import Problem
 from steps.support.proof.copy import copied
 from steps.support.proof.engine import Engine, placed
+from steps.support.proof.lock import STOP_OTHERS, Held, held, objections
 from steps.support.proof.rehearsal import ENGINE
 from steps.support.proof.workbench import Workbench
-from steps.support.sql_folder import SqlCheck, kept_checks, read_script
+from steps.support.sql_folder import ROLLBACK, SqlCheck, kept_checks, read_script
 
 REHEARSAL = "rehearsal"  # the run that holds the lock on a copy
 TOLD = 2.0  # seconds for what is only told
+WAYS_BACK = f"Go forward with a new change instead; or {STOP_OTHERS}."
 
 
-async def roll_back(turso: Turso, marker: Row, run: str) -> None:
+async def roll_back(turso: Turso, marker: Row, run: str) -> RolledBack:
     """Roll back once. An earlier try whose answer was lost may have done it, also while this one is under way."""
     if await _is_rolled_back(turso, marker):
-        return
-    statements = read_script(str(marker["rollback_sql"]), "rollback.sql")
+        return RolledBack({})
+    statements = read_script(str(marker["rollback_sql"]), ROLLBACK)
     try:
-        await turso.roll_back(marker, statements, _checks(marker), await turso.lease(run))
+        return await turso.roll_back(marker, statements, _checks(marker), await turso.lease(run))
     except Rejected as error:
         if await _is_rolled_back(turso, marker):
-            return
+            return RolledBack({})
         cause = f"{error.subject}: {error.cause}"
         raise Failed("rolling back", str(marker["name"]), cause, "The database is as the migration left it.") from None
 
@@ -42,17 +44,22 @@ async def _is_rolled_back(turso: Turso, marker: Row) -> bool:
 async def roll_back_on_copy(turso: Turso, marker: Row, bench: Workbench) -> None:
     """Roll back on a fresh copy of the database, which stays in the bench's folder as a backup.
 
-    Raises Problem where there can be no copy, or where the way back does not hold on it; production is only read.
+    Raises Problem where there can be no copy, where the way back does not hold on it, or where other writers could not
+    bear it; production is only read.
     """
     minded = (await turso.read(ENGINE)).records[0]["foreign_keys"] == 1
     make_private(bench.folder)
     copy, folder, run = await copied(turso.database, bench.folder, bench.limits), bench.folder / "rehearsal", REHEARSAL
     try:
         await placed(copy.path, folder)
-        async with asyncio.timeout(bench.limits.most_seconds), Engine(bench.binary, minded).opened(folder) as database:
-            own = Turso(database)
-            await own.database.query(ledger.take_over(run))
-            await roll_back(own, marker, run)
+        async with asyncio.timeout(bench.limits.most_seconds), Engine(bench.binary, minded).opened(folder) as running:
+            await running.database.query(ledger.take_over(run))
+            asked: list[Held] = []
+            await held(
+                running, ROLLBACK, bench.allowed, lambda: roll_back(Turso(running.database), marker, run), asked.append
+            )
+        if found := [str(each) for one in asked for each in objections(one, WAYS_BACK)]:
+            raise Problem("proving", str(marker["name"]), "; ".join(found), "Nothing of production was touched.")
     except TimeoutError:
         cause = f"going back is not done after {bench.limits.most_seconds:g} s on a copy"
         raise Problem("rehearsing", str(marker["name"]), cause, "Allow more with rehearsal.most_seconds.") from None

@@ -25,6 +25,8 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from steps.support.gateways.frame import STEALS
+
 
 class _Table(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -48,6 +50,7 @@ class TursoSettings(_Table):
         description="libsql://, https://, file:; or TURSO_DATABASE_URL",
         examples=["libsql://liveone.turso.io"],
     )
+    sole_writer: bool = Field(default=False, description="nothing else writes in a release: no limits.lock")
 
 
 class BudgetSettings(_Table):
@@ -66,7 +69,7 @@ class BudgetSettings(_Table):
 
 
 class LimitSettings(_Table):
-    """The most that each step may take, in seconds."""
+    """The most that each step may take, and what a change may ask of the app's own writers."""
 
     pause_crons: PositiveFloat = Field(5, description="switching the crons off")
     git_push: PositiveFloat = Field(10, description="pushing the commits")
@@ -75,6 +78,21 @@ class LimitSettings(_Table):
     verification_query: PositiveFloat = Field(5, description="the questions of verify.sql")
     activation: PositiveFloat = Field(15, description="asking the staged deployment, and promoting it")
     health_checks: PositiveFloat = Field(20, description="the questions to the site")
+    lock: float = Field(1, description="seconds for which a change may hold writers back")
+    lock_bytes: PositiveInt = Field(20_000_000, description="bytes that it may write in one transaction")
+
+    @field_validator("lock")
+    @classmethod
+    def _is_kept(cls, lock: float) -> float:
+        if not 0 < lock <= STEALS:
+            why = "a server gives the write lock to another writer then"
+            raise ValueError(f"it must be above 0, and at most {STEALS:g}: {why}")
+        return lock
+
+    @property
+    def of_steps(self) -> dict[str, float]:
+        """The limit of each step, in seconds."""
+        return self.model_dump(exclude={"lock", "lock_bytes"})
 
 
 class RehearsalSettings(_Table):
@@ -221,7 +239,7 @@ class Settings(BaseSettings):
     vercel: VercelSettings = Field(VercelSettings(), description="the project on Vercel")
     turso: TursoSettings = Field(TursoSettings(), description="the production database")
     budget: BudgetSettings = Field(BudgetSettings(), description="the time of a run, in seconds")
-    limits: LimitSettings = Field(LimitSettings(), description="the most that each step may take, in seconds")
+    limits: LimitSettings = Field(LimitSettings(), description="what each step may take, in seconds, and a change")
     rehearsal: RehearsalSettings = Field(RehearsalSettings(), description="what changes are proved on")
     health: tuple[HealthSettings, ...] = Field(DEFAULT_HEALTH, description="instead of the two built-in checks")
     secrets: Secrets = Field(

@@ -76,7 +76,7 @@ async def _tried(binary: Path, folder: Path, url: str, database: Database, files
     """Do what a run does before it touches anything: read the folder, have every statement parsed, prove the change."""
     was, run = await dumped(url), folder / "run"
     try:
-        change = read_change(files if isinstance(files, Path) else _written(folder / "sql", files))
+        change = read_change(files if isinstance(files, Path) else written(folder / "sql", files))
         await refuse_unparsable(Turso(database), change)
         proof, said = await prove(Turso(database), change, Workbench(run, binary, ENOUGH)), ""
     except Problem as problem:
@@ -84,7 +84,7 @@ async def _tried(binary: Path, folder: Path, url: str, database: Database, files
     return Tried(proof, said, await dumped(url) == was, run)
 
 
-def _written(folder: Path, files: Files) -> Path:
+def written(folder: Path, files: Files) -> Path:
     """Write a folder of SQL files; those that are not given are as usual, or hold only a comment."""
     for name in FILES:
         path = folder / name

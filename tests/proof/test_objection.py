@@ -161,3 +161,12 @@ def test_the_file_is_told_where_the_place_does_not_tell_it() -> None:
     whole = Objection("written-lost", "t", "is gone", "Keep it.", object="t")
     assert str(STATEMENTS[0]).endswith("Compare it whole. To accept it: -- allow: partial-key points: <reason>")
     assert str(whole).endswith("To accept it: -- allow: written-lost t: <reason> (in migrate.sql or rollback.sql)")
+
+
+def test_what_is_final_is_accepted_by_no_reason() -> None:
+    """It stays an error under its own rule, and its line says so in place of how to accept it."""
+    found = Objection("no-where", "t.v", "it is lost", "Keep it.", object="t", file=MIGRATE, final=True)
+    line = Waiver("no-where", "t", "we know", MIGRATE, 1)
+    weighing = weighed([found], [line])
+    assert weighing.objections == (found,)
+    assert str(found) == "t.v: it is lost. Keep it. No `-- allow: no-where` accepts it."

@@ -13,7 +13,7 @@ SOURCES = sorted([ROOT / "orchestrate.py", *(ROOT / "steps").rglob("*.py")])
 ROW = r"^\| ([^|]+) \| ([^|]+) \| \[[\w-]+\]\(#([\w-]+)\) \| [^|]+ \|$"
 LOOKED_UP = r"^\| (`[^|]+`) \| \[([\w-]+)\]\(#\2\) \|$"
 SETTING = r"`(budget|limits|rehearsal|vercel|turso)\.(\w+)"
-STEPS = set(Settings().limits.model_dump()) | {"schema_contract"}
+STEPS = set(Settings().limits.of_steps) | {"schema_contract"}
 NOT_WORDS = {  # operations that are written otherwise than as a word, and what they are
     "self.name": "a step's name", "step.name": "a step's name", "step": "a step's name",
     "error.operation": "handed on", "problem.operation": "handed on",

@@ -146,7 +146,7 @@ def _addresses(mode: str, settings: Settings, options: Namespace) -> list[str]:
 
 def _budget(settings: Settings) -> Budget:
     """Give the time of a run; where it starts with what is live, the build before has its own."""
-    times, limits = settings.budget, {**settings.limits.model_dump(), "schema_contract": PREFLIGHT}
+    times, limits = settings.budget, {**settings.limits.of_steps, "schema_contract": PREFLIGHT}
     proving = PREFLIGHT + 2 * settings.rehearsal.most_seconds
     looks = {"turso_migration": proving, "schema_contract": proving}
     whole = Budget(times.total, times.reserve, limits, looks=looks)

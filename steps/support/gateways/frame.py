@@ -16,6 +16,7 @@ FOREIGN_KEYS_ARE_OFF = Statement(
 OPENING = (FOREIGN_KEYS_OFF, BEGIN, FOREIGN_KEYS_ARE_OFF)
 COMMIT = Statement("COMMIT", name="committing")
 ROLLBACK = Statement("ROLLBACK", name="rolling back")
+STEALS = 5.0  # seconds after which a server gives the write lock to a writer that waits, and rolls the transaction back
 
 
 def admit(statements: Iterable[Statement], subject: str) -> None:

@@ -28,6 +28,10 @@ CREATE = (
     ),
 )
 
+WRITERS = (
+    Statement("CREATE TABLE IF NOT EXISTS _orchestrate_writers (writer INTEGER PRIMARY KEY, writes INTEGER NOT NULL)"),
+)  # on copies only
+
 _LOCK = """SELECT run, who, host, datetime(since, 'unixepoch') AS since, datetime(expires_at, 'unixepoch') AS expires,
   token FROM _orchestrate_lock WHERE name = 'production' {}"""
 HOLDER = Statement(_LOCK.format("AND expires_at > unixepoch()"))
@@ -104,6 +108,13 @@ def take_over(run: str) -> Statement:
     sql = """UPDATE _orchestrate_lock SET run = ?, token = token + 1, expires_at = unixepoch() + 3600
   WHERE name = 'production'"""
     return Statement(sql, (run,), "the lock row of the copy")
+
+
+def written_by(writer: int) -> Statement:
+    """Write a small row of a copy's, as a writer of the app does of its own."""
+    sql = """INSERT INTO _orchestrate_writers (writer, writes) VALUES (?, 1)
+  ON CONFLICT (writer) DO UPDATE SET writes = writes + 1"""
+    return Statement(sql, (writer,), "a writer beside the change")
 
 
 def give_lock_back(run: str, who: str, token: int | None) -> Statement:

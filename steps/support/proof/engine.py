@@ -8,7 +8,7 @@ import asyncio
 import shutil
 import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import aclosing, asynccontextmanager, closing
+from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,14 +36,51 @@ class Engine:
         return sqld.version(self.binary) if self.binary else own
 
     @asynccontextmanager
-    async def opened(self, folder: Path) -> AsyncIterator[Database]:
+    async def opened(self, folder: Path) -> AsyncIterator["Running"]:
         """Run on the file that `placed` put into the folder."""
-        if self.binary is None:
-            async with aclosing(SqliteFile(f"file:{folder / sqld.PLACE}", foreign_keys=self.foreign_keys)) as database:
-                yield database
+        running = Running(self, folder)
+        try:
+            await running.start()
+            yield running
+        finally:
+            await running.stop()
+
+
+class Running:
+    """An engine at work on a folder. It can be started again, on everything that was committed.
+
+    `file`: its database. `database`: the way to it since it was started last.
+    """
+
+    database: Database
+
+    def __init__(self, engine: Engine, folder: Path) -> None:
+        self.engine, self.file = engine, folder / sqld.PLACE
+        self._folder = folder
+        self._stack = AsyncExitStack()
+
+    @property
+    def log(self) -> Path | None:
+        """The write-ahead log, to which a transaction adds every page that it writes; None if there is no server."""
+        return self.file.with_name(f"{self.file.name}-wal") if self.engine.binary else None
+
+    async def start(self) -> None:
+        """Start it."""
+        if self.engine.binary is None:
+            self.database = SqliteFile(f"file:{self.file}", foreign_keys=self.engine.foreign_keys)
         else:
-            async with sqld.serve(self.binary, folder) as url, aclosing(connect(url, None)) as database:
-                yield database
+            url = await self._stack.enter_async_context(sqld.serve(self.engine.binary, self._folder))
+            self.database = connect(url, None)
+        self._stack.push_async_callback(self.database.aclose)
+
+    async def stop(self) -> None:
+        """Stop it at once, whatever it is doing."""
+        await self._stack.aclose()
+
+    async def restart(self) -> None:
+        """Stop it and start it again; what was committed is there."""
+        await self.stop()
+        await self.start()
 
 
 async def placed(file: Path, folder: Path) -> Path:

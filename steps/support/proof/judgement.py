@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from steps.support.proof import contract, schema_diff
+from steps.support.proof import contract, lock, schema_diff
 from steps.support.proof.contract import Asked
 from steps.support.proof.lint import lint, proved_harmless
 from steps.support.proof.lint_reading import read
@@ -58,6 +58,7 @@ def judged(seen: Rehearsed, change: DatabaseChange) -> Judgement:
         *returning,
         *_scripts(seen, change),
         *_by_hand(seen),
+        *(each for held in seen.locks for each in lock.objections(held)),
         *seen.failures,
         *(contract.objections(Asked(change.old_code, change.new_code)) if change.migrate else ()),
     ]

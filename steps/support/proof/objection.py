@@ -25,7 +25,7 @@ class Objection:
     `rule` is the name by which an `-- allow:` line accepts it; empty where nothing can. `place` is a file and line, or
     a table and column. `object` is what that line names: a table, a column of it, an index, a trigger or a view; empty
     where there is none. `file` is where that line has to stand; empty where the whole change is meant, and either will
-    do.
+    do. `final`: it has a name, and still no reason accepts it.
     """
 
     rule: str
@@ -35,11 +35,12 @@ class Objection:
     weight: Weight = Weight.ERROR
     object: str = ""
     file: str = ""
+    final: bool = False
 
     @property
     def is_open(self) -> bool:
         """Whether somebody may say that it is meant, and has not."""
-        return bool(self.rule) and self.weight in {Weight.ERROR, Weight.WARNING}
+        return bool(self.rule) and not self.final and self.weight in {Weight.ERROR, Weight.WARNING}
 
     @property
     def waiver(self) -> str:
@@ -49,6 +50,8 @@ class Objection:
     def __str__(self) -> str:
         """Return it as one line."""
         said = f"{self.place}: {self.cause}. {self.remedy}"
+        if self.final:
+            return f"{said} No `-- allow: {self.rule}` accepts it."
         if not self.is_open:
             return said
         where = self.file or f"{MIGRATE} or {ROLLBACK}"

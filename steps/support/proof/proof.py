@@ -20,6 +20,7 @@ from steps.support.proof.engine import Engine
 from steps.support.proof.guarding import bounded, chosen
 from steps.support.proof.guarding_back import none_lost
 from steps.support.proof.judgement import Judgement, judged, listed, renamed_before
+from steps.support.proof.lock import Held
 from steps.support.proof.objection import Objection, Weight
 from steps.support.proof.rehearsal import ENGINE, Rehearsed, rehearsed
 from steps.support.proof.rows_found import TableDiff
@@ -51,7 +52,8 @@ class Proof:
     asserts. `contract`: what each version of the code cannot run, on each schema. `ruled_out`: the orders that this
     forbids, and why. `schema`: what changes, in lines; `rows`: numbers and samples by table. `unshown`: tables of which
     nothing shows that going back keeps what the app writes. `unasked`: files that ask or write nothing, and so show
-    nothing. `warnings`, `notes` and `accepted`: what speaks against the change, and does not refuse it.
+    nothing. `warnings`, `notes` and `accepted`: what speaks against the change, and does not refuse it. `locks`: what
+    migration and rollback ask of other writers.
     """
 
     engine: str
@@ -68,6 +70,11 @@ class Proof:
     warnings: tuple[str, ...]
     notes: tuple[str, ...]
     accepted: tuple[str, ...]
+    locks: tuple[Held, ...] = ()
+
+    def lock(self, script: str) -> str:
+        """Say what the transaction of a script asks of other writers, in a few words; nothing if it is not known."""
+        return next((str(held) for held in self.locks if held.script == script), "")
 
 
 UNKNOWN = Proof(
@@ -96,11 +103,13 @@ async def prove(turso: Turso, change: DatabaseChange, bench: Workbench) -> Proof
     backup = Backup(str(copy.backup), copy.sha256, copy.bytes, sum(copy.tables.values()), copy.seconds)
     schema = tuple(map(str, schema_diff(renamed_before(seen, change), seen.there.schema))) if seen.there else ()
     rows = {found.name: _rows(found) for found in (seen.moved or {}).values() if found.total or found.before is None}
-    warnings = [*_unlike(target, seen.engine), *judgement.warnings]
-    others = (tuple(map(str, each)) for each in (warnings, judgement.notes, judgement.accepted))
+    warned = [*_unlike(target, seen.engine), *judgement.warnings]
+    warnings, notes, accepted = (tuple(map(str, each)) for each in (warned, judgement.notes, judgement.accepted))
     seconds = {beat: round(took, 4) for beat, took in seen.seconds.items()}
-    asked, silent = (contract.table, contract.ruled_out), (judgement.unshown, judgement.unasked)
-    return Proof(name, backup, seconds, guards, *asked, schema, rows, judgement.lossless, *silent, *others)
+    return Proof(
+        name, backup, seconds, guards, contract.table, contract.ruled_out, schema, rows,
+        judgement.lossless, judgement.unshown, judgement.unasked, warnings, notes, accepted, seen.locks,
+    )  # fmt: skip
 
 
 async def _rehearsed(copy: Copy, change: DatabaseChange, engine: Engine, bench: Workbench) -> tuple[Rehearsed, Guards]:
@@ -110,7 +119,7 @@ async def _rehearsed(copy: Copy, change: DatabaseChange, engine: Engine, bench: 
     folder.mkdir(mode=0o700)
     try:
         async with asyncio.timeout(bench.limits.most_seconds) as scope:
-            seen = await rehearsed(copy.path, change, guards, engine, folder)
+            seen = await rehearsed(copy.path, change, guards, engine, folder, bench.allowed)
     except TimeoutError:
         if not scope.expired():
             raise

@@ -6,7 +6,7 @@ by itself, so that everything else that it loses can be named too.
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -20,7 +20,8 @@ from steps.support.gateways.ledger import Attempt, Claim, Lease
 from steps.support.gateways.turso import Migrated, Turso
 from steps.support.proof.contract import Answers, Asked, asked
 from steps.support.proof.declared import declared, unheld
-from steps.support.proof.engine import Engine, placed, settled
+from steps.support.proof.engine import Engine, Running, placed, settled
+from steps.support.proof.lock import Allowed, Done, Held, held
 from steps.support.proof.moment import Moment, moment
 from steps.support.proof.objection import Objection
 from steps.support.proof.rows import row_diff
@@ -60,7 +61,8 @@ class Rehearsed:
     `moved` from before to there, `unreturned` from before to back. `written` is what writes.sql did on the new schema;
     `returned` what became of that on the old one, compared with before; `regained` on the new one once more. `by_hand`:
     what a script loses, by its name, where it runs as it stands, with the engine's own settings. `declared`: how the
-    numbers of `-- changes:` are counted. `undone`: what each of the two rollbacks did.
+    numbers of `-- changes:` are counted. `undone`: what each of the two rollbacks did. `locks`: what the migration
+    and the rollback ask of other writers.
     """
 
     engine: Mapping[str, Value]
@@ -80,6 +82,7 @@ class Rehearsed:
     regained: Diff | None = None
     grown: Moment | None = None
     back_grown: Moment | None = None
+    locks: tuple[Held, ...] = ()
     by_hand: Mapping[str, Sequence[Objection]] = field(default_factory=dict)
     declared: tuple[Declared, ...] = ()
     undone: tuple[Undone, ...] = ()
@@ -89,11 +92,14 @@ class _Stopped(Exception):  # noqa: N818 - no error: the rehearsal has come as f
     """A beat failed in every way, so that what follows it has nothing to stand on."""
 
 
-async def rehearsed(before: Path, change: DatabaseChange, guards: Guards, engine: Engine, folder: Path) -> Rehearsed:
+async def rehearsed(  # noqa: PLR0913, PLR0917 - what a rehearsal is made of
+    before: Path, change: DatabaseChange, guards: Guards, engine: Engine, folder: Path, allowed: Allowed
+) -> Rehearsed:
     """Rehearse a change on a copy of the file `before`, in a folder that is there. Raises what the engine raises."""
-    live, after = await placed(before, folder / "live"), folder / "after.db"
-    async with engine.opened(folder / "live") as database:
-        course = _Course(Turso(database), change, guards, before, live, after)
+    await placed(before, folder / "live")
+    after = folder / "after.db"
+    async with engine.opened(folder / "live") as running:
+        course = _Course(running, change, guards, allowed, before, after)
         found = await course.run()
     await asyncio.to_thread(shutil.rmtree, folder / "live")
     seen = Rehearsed(**found)
@@ -119,8 +125,8 @@ async def _by_hand(
     """
     waiting_for("rehearsal: what would be lost if it were run by hand")
     live = await placed(file, folder)
-    async with engine.opened(folder) as database:
-        await database.trials([statements], keep=True)
+    async with engine.opened(folder) as running:
+        await running.database.trials([statements], keep=True)
         diff = await asyncio.to_thread(row_diff, file, settled(live))
         found = await asyncio.to_thread(cascades, file, live, diff)
     rows = {each.name: each.after or 0 for each in diff.values()}
@@ -133,12 +139,13 @@ class _Course:
     """One rehearsal on its way; `alone` are the scripts that also run where nobody switches foreign keys off."""
 
     def __init__(  # noqa: PLR0913, PLR0917 - what a rehearsal is made of
-        self, turso: Turso, change: DatabaseChange, guards: Guards, before: Path, live: Path, after: Path
+        self, running: Running, change: DatabaseChange, guards: Guards, allowed: Allowed, before: Path, after: Path
     ) -> None:
         self.alone: list[str] = []
-        self._turso, self._change, self._guards = turso, change, guards
-        self._before, self._live, self._after = before, live, after
+        self._running, self._change, self._guards, self._allowed = running, change, guards, allowed
+        self._before, self._live, self._after = before, running.file, after
         self._seconds: dict[str, float] = {}
+        self._locks: list[Held] = []
         self._failures: list[Objection] = []
         self._attempts, self._as_in_production = 0, True
 
@@ -150,12 +157,17 @@ class _Course:
         with suppress(_Stopped):
             async for name, value in self._beats() if self._change.migrate else _nothing():
                 found[name] = value  # noqa: PERF403 - what came before a stop counts
-        return {**found, "seconds": self._seconds, "failures": tuple(self._failures)}
+        return {**found, "seconds": self._seconds, "locks": tuple(self._locks), "failures": tuple(self._failures)}
+
+    @property
+    def _turso(self) -> Turso:
+        """The database since the engine was started last."""
+        return Turso(self._running.database)
 
     async def _beats(self) -> AsyncIterator[tuple[str, Any]]:
         lease = await self._locked()
         await self._try_alone(MIGRATE, self._change.migrate)
-        yield "migrated", await self._migrate("migrate", lease)
+        yield "migrated", await self._migrate("migrate", lease, beside=MIGRATE)
         await self._timed("verify", self._ask(self._change.verify))
         yield "asked_after", await self._asked()
         yield "there", await self._moment()
@@ -164,7 +176,7 @@ class _Course:
         counted = await asyncio.to_thread(declared, self._before, self._live, self._change, moved)
         self._guards = replace(self._guards, declared=unheld(counted))
         yield "declared", counted
-        undone = [await self._roll_back("rollback", lease)]
+        undone = [await self._roll_back("rollback", lease, beside=ROLLBACK)]
         await self._timed("verify rollback", self._ask(self._change.verify_rollback))
         yield "back", await self._moment()
         yield "unreturned", await self._diff(self._before)
@@ -206,30 +218,39 @@ class _Course:
         if await self._timed(f"{name} by hand", self._turso.database.trials([statements])) == (None,):
             self.alone.append(name)
 
-    async def _migrate(self, beat: str, lease: Lease) -> Migrated | None:
-        """Migrate as production would; where that fails, run the script by itself."""
+    async def _migrate(self, beat: str, lease: Lease, beside: str = "") -> Migrated | None:
+        """Migrate as production would, and beside writers if a script is named; if it fails, run it by itself."""
         self._attempts += 1
         attempt = Attempt(f"rehearsal-{self._attempts}", "", "", "", "", "", await self._turso.schema())
         if self._as_in_production:
             try:
-                return await self._timed(beat, self._turso.migrate(self._change, attempt, self._guards, lease))
+                return await self._beside(
+                    beside, beat, lambda: self._turso.migrate(self._change, attempt, self._guards, lease)
+                )
             except Rejected as error:
                 self._fail(error.subject, f"{error.cause}, in the beat {beat!r}")
         await self._by_itself(beat, self._change.migrate)
         return None
 
-    async def _roll_back(self, beat: str, lease: Lease) -> Undone | None:
-        """Roll back as production would; where that fails, run the script by itself."""
+    async def _roll_back(self, beat: str, lease: Lease, beside: str = "") -> Undone | None:
+        """Roll back as production would, and beside writers if a script is named; if it fails, run it by itself."""
         marker = await self._turso.marker(f"rehearsal-{self._attempts}")
         if self._as_in_production and marker:
-            undoing = self._turso.roll_back(marker, self._change.rollback, self._change.verify_rollback, lease)
+            script = self._change.rollback, self._change.verify_rollback
             try:
-                growth, kept = await self._timed(beat, undoing), await self._turso.kept()
-                return Undone(growth, {folded(name): rows for name, rows in kept.items()})
+                undone = await self._beside(beside, beat, lambda: self._turso.roll_back(marker, *script, lease))
+                kept = await self._turso.kept()
+                return Undone(undone.growth, {folded(name): rows for name, rows in kept.items()})
             except Rejected as error:
                 self._fail(error.subject, f"{error.cause}, in the beat {beat!r}")
         await self._by_itself(beat, self._change.rollback)
         return None
+
+    async def _beside(self, script: str, beat: str, commit: Callable[[], Awaitable[Done]]) -> Done:
+        """Commit a transaction of production's; if a script is named, note what it asks of other writers."""
+        if not script:
+            return await self._timed(beat, commit())
+        return await held(self._running, script, self._allowed, lambda: self._timed(beat, commit()), self._locks.append)
 
     async def _by_itself(self, beat: str, statements: Sequence[Statement]) -> None:
         """Run a script with nothing round it but a transaction with foreign keys off."""

@@ -1,0 +1,228 @@
+"""What a transaction of a change asks of the app's own writers: how long they wait, and whether they can go on.
+
+Measured on sqld 0.24.32 with its default options, beside three writers: after the COMMIT of a transaction that wrote
+much, the server copies its write-ahead log into the database file, and a race with the writers that waited may leave
+it without ever giving out the write lock again. Reads work, every write times out, until the server is started again.
+It is the bytes that decide: of transactions that rebuild a table, 4 of 25 ended so at 45 MB and as many at 90 MB,
+2 of 60 at 27 MB, 1 of 60 at 18 MB, none of 25 at 9 MB; all took between 0.1 and 1.4 s. A transaction of 3.9 s that
+writes almost nothing never did, nor one that ends in ROLLBACK.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from heapq import nlargest
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+from steps.support.gateways.frame import STEALS
+from steps.support.gateways.turso import Cost
+from steps.support.problem import Problem
+from steps.support.proof import writers
+from steps.support.proof.engine import Running, settled
+from steps.support.proof.objection import Objection
+from steps.support.proof.writers import Writers, writing
+
+RULE = "write-lock"
+WRITERS = 3
+LOOKS = 0.02  # seconds between two looks at the log
+SHOWN = 5  # statements that are named
+SMALLEST = 0.005  # seconds: less than that is shown as nothing
+STOP_OTHERS = "stop all other writers and say so: vercel.pause_crons = true and turso.sole_writer = true"
+WAYS = (
+    "Divide the change; or back-fill beforehand in chunks, by the app or in earlier releases, so that little is left to"
+    f" write here; or {STOP_OTHERS}."
+)
+
+
+class Committed(Protocol):
+    """What comes of a transaction that was committed."""
+
+    @property
+    def costs(self) -> tuple[Cost, ...]:
+        """What each of its statements took."""
+
+
+Done = TypeVar("Done", bound=Committed)
+
+
+@dataclass(frozen=True, slots=True)
+class Allowed:
+    """What a transaction may ask of other writers: seconds with the write lock, and bytes written.
+
+    `sole_writer`: the user says that nothing else writes meanwhile, so that neither holds.
+    """
+
+    seconds: float = 1.0
+    bytes: int = 20_000_000
+    sole_writer: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What one transaction asked of other writers on the copy.
+
+    `script`: the file whose statements it ran. `seconds`: from its request to the answer to COMMIT. `bytes`: what it
+    added to the write-ahead log, None if that cannot be seen. `costs`: its largest statements. Of the writers beside
+    it: `refused`, writes that were turned away; `longest`, seconds of the slowest one; `locked_out`, none came through
+    afterwards; `stolen`, it did not end beside them, and was measured alone.
+    """
+
+    script: str
+    seconds: float
+    bytes: int | None
+    costs: tuple[Cost, ...]
+    allowed: Allowed
+    refused: int = 0
+    longest: float = 0.0
+    locked_out: bool = False
+    stolen: bool = False
+
+    def __str__(self) -> str:
+        """Say it in a few words."""
+        much = "" if self.bytes is None else f" and writes {_megabytes(self.bytes)}"
+        turned_away = f"; {self.refused} writes beside it were turned away" if self.refused else ""
+        said = "; you say that nothing else writes (turso.sole_writer)" if self.allowed.sole_writer else ""
+        return f"holds writers back for {self.seconds:.2f} s{much}{turned_away}{said}"
+
+
+async def held(
+    running: Running, script: str, allowed: Allowed, work: Callable[[], Awaitable[Done]], note: Callable[[Held], None]
+) -> Done:
+    """Run a transaction beside writers, and note what it asks of them. Raises what `work` raises.
+
+    If a writer takes the lock over, or nothing comes of it for long, the transaction runs once more with nobody beside
+    it. If no writer gets through afterwards, the engine is started again: what works on it goes on.
+    """
+    many = 0 if allowed.sole_writer or running.engine.binary is None else WRITERS
+    began = asyncio.get_running_loop().time()
+    try:
+        done, asked = await _measured(running, script, allowed, work, many)
+    except _NoAnswer:
+        await running.restart()
+    except Problem:
+        if not many or asyncio.get_running_loop().time() - began < STEALS:
+            raise
+    else:
+        note(asked)
+        return done
+    took = asyncio.get_running_loop().time() - began
+    try:
+        done, alone = await _measured(running, script, allowed, work, 0)
+    except Problem:
+        note(Held(script, took, None, (), allowed, stolen=True))
+        raise
+    note(replace(alone, stolen=True))
+    return done
+
+
+def objections(found: Held, ways: str = WAYS) -> Iterator[Objection]:
+    """Object to what other writers cannot bear. No reason accepts it: it is not its author who would be locked out."""
+    if causes := [*_too_much(found)]:
+        largest = "; ".join(map(_told, found.costs))
+        cause = f"{'; '.join(causes)}. Largest first: {largest}" if largest else "; ".join(causes)
+        yield Objection(RULE, found.script, cause, ways, final=True)
+
+
+def _told(cost: Cost) -> str:
+    return f"{cost.name}: {cost.seconds:.2f} s" + (f", {cost.rows:,} rows" if cost.rows else "")
+
+
+class _NoAnswer(Exception):  # noqa: N818 - no error: what it would have said is found out otherwise
+    """A transaction beside writers did not end."""
+
+
+def _too_much(found: Held) -> Iterator[str]:
+    allowed = found.allowed
+    if allowed.sole_writer:
+        if found.seconds > STEALS:
+            yield f"it holds the write lock for {found.seconds:.2f} s, and a writer may take it over after {STEALS:g} s"
+        return
+    if found.stolen:
+        yield f"after {STEALS:g} s a writer that waits may take the lock over, and all of it is rolled back"
+    if found.seconds > allowed.seconds:
+        yield f"it holds writers back for {found.seconds:.2f} s, and limits.lock is {allowed.seconds:g} s"
+    if (found.bytes or 0) > allowed.bytes:
+        much, most = _megabytes(found.bytes or 0), _megabytes(allowed.bytes)
+        yield f"it writes {much}, and limits.lock_bytes is {most}: a server may take no more writes after that"
+    if found.locked_out:
+        yield f"the server took no write for {writers.PATIENCE:g} s after it, and was started again"
+
+
+async def _measured(
+    running: Running, script: str, allowed: Allowed, work: Callable[[], Awaitable[Done]], many: int
+) -> tuple[Done, Held]:
+    if running.log:
+        await asyncio.to_thread(settled, running.file)  # so that the log holds nothing but what follows
+    met: Writers | None = None
+    try:
+        async with writing(running.database, many) as met, _watched(running.log) as growth:
+            began = asyncio.get_running_loop().time()
+            done = await (_answered(work()) if many else work())
+            seconds = round(asyncio.get_running_loop().time() - began, 4)
+    finally:
+        if met and met.locked_out:
+            await running.restart()
+    much = growth.bytes if running.log else None
+    costs = _largest(done.costs, seconds)
+    return done, Held(script, seconds, much, costs, allowed, met.refused, round(met.longest, 4), met.locked_out)
+
+
+async def _answered(work: Awaitable[Done]) -> Done:
+    """Wait for what a server must have ended by now, one way or the other, as long as somebody waits for its lock."""
+    try:
+        async with asyncio.timeout(2 * STEALS) as scope:
+            return await work
+    except TimeoutError:
+        if not scope.expired():
+            raise
+        raise _NoAnswer from None
+
+
+def _largest(costs: Sequence[Cost], seconds: float) -> tuple[Cost, ...]:
+    """Return the largest; what the statements do not account for went into BEGIN and COMMIT."""
+    rest = Cost("BEGIN and COMMIT", round(max(0.0, seconds - sum(each.seconds for each in costs)), 4), 0)
+    known = [each for each in (*costs, rest) if each.seconds >= SMALLEST] if any(each.seconds for each in costs) else []
+    return tuple(nlargest(SHOWN, known, key=lambda each: each.seconds))
+
+
+class _Growth:
+    """How far a log grew while it was looked at."""
+
+    def __init__(self, log: Path | None) -> None:
+        self._log = log
+        self._least = self._most = self._size()
+
+    @property
+    def bytes(self) -> int:
+        return self._most - self._least
+
+    def look(self) -> None:
+        self._most = max(self._most, self._size())
+
+    def _size(self) -> int:
+        return self._log.stat().st_size if self._log and self._log.exists() else 0
+
+
+@asynccontextmanager
+async def _watched(log: Path | None) -> AsyncIterator[_Growth]:
+    """Look at a log while the block runs: once it is committed, a server may empty it at any moment."""
+    growth = _Growth(log)
+
+    async def looking() -> None:
+        while True:
+            growth.look()
+            await asyncio.sleep(LOOKS)
+
+    task = asyncio.ensure_future(looking())
+    try:
+        yield growth
+    finally:
+        growth.look()
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+def _megabytes(count: int) -> str:
+    return f"{count / 1e6:,.1f} MB"
