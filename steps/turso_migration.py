@@ -23,6 +23,7 @@ from steps.support.retry import insist
 from steps.support.rolling_back import kept, roll_back
 from steps.support.sql_folder import MIGRATE, ROLLBACK, WRITES
 from steps.support.stage import Stage
+from steps.support.taking_writes import refuse_locked_out
 
 KEPT = ("previous_deployment", "previous_commit", "release_commit", "previous_head")  # of the code, in the marker row
 MOMENT = 2.0  # seconds
@@ -136,6 +137,7 @@ class TursoMigration(Change[Seen]):
             _refuse_accepted(marker)
             await _refuse_unfit_code(stage, seen, marker)
         await insist(lambda: roll_back(stage.turso, marker, self.release.run), patience=None)
+        await refuse_locked_out(stage.turso, self.release.run)
         waiting = await kept(stage.turso, marker)
         shown = "".join(f"; {name}: {len(rows)}" for name, rows in waiting.items())
         return Done(f"{self.release.change.name} is rolled back{shown}", {"kept": waiting})

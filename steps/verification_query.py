@@ -1,4 +1,4 @@
-"""Ask the migrated database every question of verify.sql, and show what it answers."""
+"""Ask the migrated database every question of verify.sql, show what it answers, and see that it still takes writes."""
 
 from dataclasses import dataclass
 
@@ -10,6 +10,7 @@ from steps.support.release import Release
 from steps.support.retry import insist
 from steps.support.sql_folder import VERIFY, SqlCheck
 from steps.support.stage import Stage
+from steps.support.taking_writes import refuse_locked_out
 
 SHOWN, KEPT = 2, 20  # rows of an answer: on the screen, in the report
 _UNASKED = f"not shown that the change did what it should: {VERIFY} asks nothing"
@@ -18,7 +19,7 @@ _HARMLESS = f"not shown that the change did what it should: no check of {VERIFY}
 
 @dataclass(frozen=True, slots=True)
 class VerificationQuery(Check[None]):
-    """The named checks of verify.sql, after the commit."""
+    """The named checks of verify.sql, after the commit, and a write."""
 
     release: Release
     name = "verification_query"
@@ -29,9 +30,8 @@ class VerificationQuery(Check[None]):
     def plan(self, seen: None) -> str:  # noqa: ARG002
         """Name the checks, or say that none could fail."""
         names = ", ".join(check.name for check in self.release.change.verify)
-        if not names:
-            return _UNASKED
-        return f"ask: {names}" if self._can_fail else f"ask: {names}; {_HARMLESS}"
+        asked = f"ask: {names}" if names else _UNASKED
+        return f"{asked}{f'; {_HARMLESS}' if names and not self._can_fail else ''}; then write once more"
 
     def expects(self, seen: None) -> float:  # noqa: ARG002
         """Go by the rehearsal."""
@@ -39,7 +39,7 @@ class VerificationQuery(Check[None]):
         return max(1.0, proving.in_production(proof, "verify")) if proof else 1.0
 
     async def act(self, stage: Stage, seen: None) -> Done:  # noqa: ARG002
-        """Ask each; all that fail are named."""
+        """Ask each, and name all that fail; then write."""
         answers = [(check, await _ask(stage, check)) for check in self.release.change.verify]
         if wrong := [
             f"{check.name}: {_shown(rows) or 'no rows'}"
@@ -49,10 +49,12 @@ class VerificationQuery(Check[None]):
             raise Failed(
                 "verifying", "the database", "; ".join(wrong), "Read rows like these on a copy before releasing again."
             )
+        await refuse_locked_out(stage.turso, self.release.run)
         shown = {check.name: rows for check, rows in answers if check.expects_rows is not False}
         facts = {"rows": {name: rows.records[:KEPT] for name, rows in shown.items()}}
         held = f"{len(answers)} checks hold" if self._can_fail else _HARMLESS if answers else _UNASKED
-        return Done("; ".join([held, *(f"{name}: {_shown(rows)}" for name, rows in shown.items())]), facts)
+        told = [f"{held}, writes are taken", *(f"{name}: {_shown(rows)}" for name, rows in shown.items())]
+        return Done("; ".join(told), facts)
 
     @property
     def _can_fail(self) -> bool:

@@ -1,8 +1,10 @@
-"""A release beside writers: what would lock them out is refused, what they bear is not."""
+"""A release beside writers: what would lock them out is refused, and a database that takes no writes is told as such."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import shutil
+import sqlite3
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, asynccontextmanager, closing, contextmanager
 from itertools import count
 from pathlib import Path
 
@@ -10,7 +12,8 @@ import pytest
 
 from steps.support.gateways.database import Statement
 from steps.support.problem import Problem
-from tests.release.conftest import Production
+from steps.support.standin import sqld
+from tests.release.conftest import ROOT, Event, Production
 from tests.release.test_proof import changed
 
 pytestmark = pytest.mark.anyio
@@ -29,6 +32,11 @@ UPDATE events SET length = length(text) WHERE id > 0;
 }
 FILL = """WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {})
   INSERT INTO events SELECT i, 'something that happened, number ' || i || ', and what came of it' FROM n"""
+SLOW = """
+-- check: a slow one
+-- expect: any
+WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2000000) SELECT max(i) AS most FROM n;
+"""
 ONE = "INSERT INTO app (writer, number) VALUES (?, ?)"
 
 
@@ -95,6 +103,37 @@ async def test_what_writers_bear_is_released_beside_them(production: Production,
     assert told in planned["plan"]
     assert "holds writers back for" in planned["way_back"]
     assert await production.sql("INSERT INTO app VALUES (9, 9)") == []
+
+
+@contextmanager
+def locked(production: Production) -> Iterator[None]:
+    """Hold the write lock of the server's file from outside: it answers questions and takes no writes."""
+    file = production.folder / "database" / sqld.PLACE
+    with closing(sqlite3.connect(file, isolation_level=None, timeout=5)) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        yield
+
+
+async def test_a_database_that_takes_no_writes_after_the_commit_is_told(production: Production, tmp_path: Path) -> None:
+    """Reads work and writes do not: the verification says so, and what was begun is rolled back once it can be."""
+    production.sql_folder = Path(shutil.copytree(ROOT / "sql", tmp_path / "sql"))
+    with (production.sql_folder / "verify.sql").open("a") as verify:
+        verify.write(SLOW)  # there is time to take the lock before it is wanted
+    before = await production.state()
+    with ExitStack() as stack:
+
+        async def react(event: Event) -> None:
+            if (event["event"], event.get("step")) == ("begun", "verification_query"):
+                stack.enter_context(locked(production))
+            if (event["event"], event.get("step")) == ("failed", "verification_query"):
+                stack.close()
+
+        ending = await production.release(react=react, limits="verification_query = 20")
+    assert (ending.code, ending.report["verdict"]) == (1, "rolled_back"), ending.report
+    assert ending.steps()["verification_query"] == "failed"
+    assert "it answers questions and takes no writes: none came through within" in ending.report["cause"]
+    assert "runbook.md#no-writes" in ending.report["next_action"]
+    assert await production.state() == before
 
 
 async def test_a_regret_that_would_lock_writers_out_is_refused(production: Production) -> None:

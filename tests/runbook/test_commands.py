@@ -64,10 +64,13 @@ def test_every_question_to_the_database_has_an_answer() -> None:
         database.execute("CREATE TABLE _orchestrate_kept_notes (id INTEGER, note TEXT)")
         database.execute(MARKER, (RUN,))
         database.execute("INSERT INTO _orchestrate_lock VALUES ('production', ?, 'anna', 'laptop', 1, 1, 1)", (RUN,))
-        applied, lock, kept, one, rollback = [database.execute(question).fetchall() for question in asked]
+        before = database.total_changes
+        applied, lock, kept, one, written, rollback = [database.execute(question).fetchall() for question in asked]
+        changes = database.total_changes
     assert applied[0][:3] == (RUN, "x", "applied")
     assert (lock[0][0], lock[0][-1]) == (RUN, 0)
     assert (kept, one, rollback) == ([("_orchestrate_kept_notes",)], [(1,)], [("y",)])
+    assert (written, changes) == ([], before)
 
 
 @pytest.mark.anyio

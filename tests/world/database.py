@@ -10,11 +10,12 @@ from steps.support.gateways import frame
 from steps.support.gateways.answers import Unknown
 from steps.support.gateways.database import Dump, Rows, Statement, StatementFailed
 from steps.support.gateways.sqlite_file import complaint, only_names
-from steps.support.sql_tokens import first_word
+from steps.support.sql_tokens import first_word, tokenize
 from steps.support.standin.faults import Faults, Kind
 
 ADDRESS = "memory:production"
 READS = {"SELECT", "PRAGMA", "EXPLAIN"}
+WRITES = {"INSERT", "UPDATE", "DELETE", "REPLACE"}
 LOOK = "It may have been done: look before doing it again."
 
 Clock = Callable[[], float]
@@ -77,7 +78,7 @@ class MemoryDatabase:
         """Run one statement on its own; see Database."""
         frame.admit_values(statement, ADDRESS)
         verifying = await self._met()
-        if self._store.held and first_word(statement.sql) not in READS:
+        if self._store.held and not _reads(statement.sql):
             async with self._store.written():
                 rows = self._ran(statement)
         else:
@@ -187,6 +188,13 @@ class MemoryDatabase:
         except StatementFailed as failed:
             return complaint(statement, failed.message)
         return None
+
+
+def _reads(sql: str) -> bool:
+    """Say whether a statement only reads; one that begins with WITH may do either."""
+    if first_word(sql) != "WITH":
+        return first_word(sql) in READS
+    return not any(token.kind == "word" and token.text.upper() in WRITES for token in tokenize(sql))
 
 
 def _answered(*, lost: bool) -> None:
