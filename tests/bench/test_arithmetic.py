@@ -1,7 +1,8 @@
-"""The arithmetic of what is measured: medians, the unavoidable, and how long a writer was held back."""
+"""The arithmetic of what is measured: medians, the unavoidable, how long a writer was held back, and who was locked out."""
 
 import pytest
 
+from tests.bench import beside
 from tests.bench.overhead import parts, unavoidable
 from tests.bench.repeated import Spread, between, row
 from tests.bench.writers import held
@@ -56,3 +57,14 @@ def test_a_row_names_its_command_once() -> None:
     """Rows beside the first have no command of their own."""
     assert row("this", "1 s", "live") == "| this | 1 s | `uv run python -m tests.bench.live` |"
     assert row("that", "2 s") == "| that | 2 s |  |"
+
+
+def test_writers_that_are_locked_out_are_counted() -> None:
+    """Endings are told with how often, and one server that takes no more writes is not lost among those that do."""
+    well, ill = beside.Met("released", 0, 0, 0.1, locked_out=False), beside.Met("failed", 2, 3, 0.5, locked_out=True)
+    told = beside.rows(1_000, [well, well, well], [well, ill, well])
+    assert "1,000 rows" in told[0]
+    assert "3x released; 0 writes turned away (0 to 0, 3 times)" in told[0]
+    assert "writes are taken afterwards" in told[0]
+    assert "2x released, 1x failed in 0.00 s (0.00 to 2.00, 3 times); 0 writes" in told[1]
+    assert "**no write is taken afterwards, 1 of 3 times**" in told[1]

@@ -1,8 +1,9 @@
-"""Measure how long the migration holds writers back: uv run python -m tests.bench.writers [ROWS ...] [--times N].
+"""Measure what a migration does to writers: uv run python -m tests.bench.writers [ROWS ...] [--anew ROWS ...] [--times N].
 
 A writer inserts into a child table all the time, on the real server, while the shipped change is released by the tool;
 and, on the same database, while the plan as first written runs as it was run by hand: create, copy, drop, rename, one
-statement after the other.
+statement after the other. Then three writers beside a change that makes a table of so many rows anew, with the tool and
+without it: whether it is refused beforehand, and whether the server takes writes afterwards.
 """
 
 import asyncio
@@ -27,6 +28,7 @@ from steps.support.problem import Problem
 from steps.support.sql_folder import split
 from steps.support.standin import sqld
 from steps.support.standin.trial import ROOT, Event
+from tests.bench import beside
 from tests.bench.repeated import Spread, gaps, production, row, small_database
 
 BUILD_SECONDS = 1.0
@@ -175,6 +177,7 @@ async def main(words: Sequence[str]) -> int:
     """Print the rows."""
     parser = ArgumentParser(prog="python -m tests.bench.writers", description=__doc__)
     parser.add_argument("rows", type=int, nargs="*", default=[10_000, 100_000, 1_000_000])
+    parser.add_argument("--anew", type=int, nargs="*", default=[100_000, 500_000, 1_000_000, 2_000_000])
     parser.add_argument("--times", type=int, default=3)
     options = parser.parse_args(words)
     with small_database() as sample:
@@ -182,9 +185,18 @@ async def main(words: Sequence[str]) -> int:
             with filled(sample, children) as file:
                 tool = [await by_tool(file) for _ in range(options.times)]
                 hand = [await by_hand(file) for _ in range(options.times)]
-            sys.stdout.write("\n".join(rows(children, tool, hand)) + "\n")
-            sys.stdout.flush()
+            _put(rows(children, tool, hand))
+        for many in options.anew:
+            with beside.filled(sample, many) as file:
+                met = [await beside.by_tool(file) for _ in range(options.times)]
+                alone = [await beside.by_itself(file) for _ in range(options.times)]
+            _put(beside.rows(many, met, alone))
     return 0
+
+
+def _put(lines: Sequence[str]) -> None:
+    sys.stdout.write("\n".join(lines) + "\n")
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":
