@@ -53,7 +53,7 @@ class VerificationQuery(Check[None]):
         shown = {check.name: rows for check, rows in answers if check.expects_rows is not False}
         facts = {"rows": {name: rows.records[:KEPT] for name, rows in shown.items()}}
         held = f"{len(answers)} checks hold" if self._can_fail else _HARMLESS if answers else _UNASKED
-        told = [f"{held}, writes are taken", *(f"{name}: {_shown(rows)}" for name, rows in shown.items())]
+        told = [held, *(f"{name}: {_shown(rows)}" for name, rows in shown.items()), "writes are taken"]
         return Done("; ".join(told), facts)
 
     @property

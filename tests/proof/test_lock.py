@@ -21,7 +21,7 @@ from steps.support.proof.lock import Allowed
 from steps.support.proof.proof import Proof, prove
 from steps.support.proof.workbench import Workbench
 from steps.support.sql_folder import read_change, split
-from tests.proof.proof_rig import Files, written
+from tests.proof.proof_rig import OF_ANY, Files, written
 
 pytestmark = pytest.mark.anyio
 
@@ -37,12 +37,12 @@ SMALL = {
 LARGE = {
     "migrate.sql": """-- name: large
 -- changes: t
--- allow: no-where every row is meant
+-- allow: no-where t: every row is meant
 -- allow: write-lock we know what we do
 CREATE TABLE notes (id INTEGER PRIMARY KEY);
 UPDATE t SET b = b + 1;
 """,
-    "rollback.sql": "UPDATE t SET b = b - 1;\nDROP TABLE notes;\n",
+    "rollback.sql": "-- allow: no-where t: every row is meant\nUPDATE t SET b = b - 1;\nDROP TABLE notes;\n",
 }
 AMPLE = Allowed(seconds=5.0, bytes=10**9)
 SHORT, NARROW = replace(AMPLE, seconds=0.001), replace(AMPLE, bytes=1_000_000)
@@ -66,7 +66,7 @@ def bench(tmp_path: Path, sqld_binary: Path) -> Workbench:
 
 async def proved(production: Turso, bench: Workbench, files: Files) -> Proof:
     """Prove a change that is given as files."""
-    return await prove(production, read_change(written(bench.folder.parent / "sql", files)), bench)
+    return await prove(production, read_change(written(bench.folder.parent / "sql", {**OF_ANY, **files})), bench)
 
 
 async def refused(production: Turso, bench: Workbench, files: Files) -> str:
