@@ -121,6 +121,25 @@ async def test_a_rollback_that_takes_too_long_is_refused_beforehand(production: 
     assert "- migrate.sql: it writes" not in said
 
 
+@pytest.mark.parametrize("amount", ["", " 1"], ids=["any number", "one row"])
+async def test_what_is_kept_to_count_declared_rows_is_measured_too(
+    production: Turso, bench: Workbench, amount: str
+) -> None:
+    """The copy of a declared table is part of production's transaction, so its bytes and seconds are those told."""
+    await production.database.transaction(split("DELETE FROM t WHERE id > 40000;", "fewer.sql"))
+    files = {
+        "migrate.sql": f"-- name: one\n-- changes: t{amount}\nUPDATE t SET b = b + 1 WHERE id = 1;\n",
+        "rollback.sql": "UPDATE t SET b = b - 1 WHERE id = 1;\n",
+    }
+    proof = await proved(production, bench, files)
+    migrate, rollback = proof.locks
+    assert (migrate.script, rollback.script) == ("migrate.sql", "rollback.sql")
+    assert migrate.longest > 0, "nobody wrote beside it"
+    assert migrate.bytes is not None
+    assert (migrate.bytes > 1_000_000) == bool(amount), migrate
+    assert (proof.seconds["migrate"] == proof.seconds["migrate again"]) == bool(amount), "it is not the one foretold"
+
+
 async def test_a_sole_writer_has_no_limit(production: Turso, bench: Workbench) -> None:
     """Where the user says that nothing else writes, it passes, and the plan repeats that."""
     sole = Allowed(seconds=0.001, bytes=1, sole_writer=True)
