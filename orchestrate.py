@@ -66,24 +66,24 @@ if __name__ == "__main__":
         sys.stderr.write("orchestrate: what it needs is not installed for this Python. Put `uv run` in front.\n")
         sys.exit(2)
 
-from steps import Plan, changes, plan, settled
-from steps.support.configuration import demands, for_production, health_checks, load, target_id, workbench
-from steps.support.console.rim import guarded
-from steps.support.console.session import Run, session
-from steps.support.engine import clock
-from steps.support.engine.budget import Window, preflight
-from steps.support.engine.downtime import probing
-from steps.support.engine.forecast import forecast, refuse_unfitting
-from steps.support.engine.going_back import back, overtakings
-from steps.support.engine.journal import reason
-from steps.support.engine.lock import claim, locked, refuse_if_locked
-from steps.support.engine.past import chosen, sweep, unreadable
-from steps.support.engine.recovery import accept, before, of_marker, refuse_left, refuse_open, restore, unlock
-from steps.support.engine.step import Change, Refused, Step
-from steps.support.production import production
-from steps.support.release import Release, new_run, release, release_of
-from steps.support.sql_folder import named_change, read_change
-from steps.support.stage import Stage
+from steps.orders import Plan, changes, plan, settled
+from steps.support.change.folder import read_change
+from steps.support.config.loading import for_production, load, target_id
+from steps.support.console.exit_codes import guarded
+from steps.support.core import event_loop
+from steps.support.core.errors import Refused
+from steps.support.run.budget import Window, forecast, preflight, refuse_unfitting
+from steps.support.run.downtime import probing
+from steps.support.run.journal import reason
+from steps.support.run.lock import claim, locked, refuse_if_locked
+from steps.support.run.recovery import accept, before, of_marker, refuse_left, refuse_open, restore, unlock
+from steps.support.run.release import Release, Stage, new_run, release, release_of
+from steps.support.run.rollback import back, overtakings
+from steps.support.run.run_record import chosen, sweep, unreadable
+from steps.support.run.session import Run, session
+from steps.support.run.step import Change, Step
+from steps.support.run.wiring import demands, health_checks, production, workbench
+from steps.support.sql.change import named_change
 
 Seen = Mapping[str, Any]  # what each step saw, by its name
 
@@ -247,7 +247,8 @@ def kills(options: Namespace) -> bool:
 
 async def drilled(options: Namespace) -> int:
     """Break every step in every way, or kill one; 1 where what comes of it is not what is to come of it."""
-    from steps.support.standin import drill, sqld  # noqa: PLC0415 - production needs no stand-in
+    from steps.support.proof import sqld  # noqa: PLC0415 - production needs no stand-in
+    from steps.support.standin.drill import drill  # noqa: PLC0415 - production needs no stand-in
 
     settings = load(options.config)
     if not (binary := sqld.find(settings.rehearsal.sqld)):
@@ -271,4 +272,4 @@ async def rehearse(options: Namespace, broken: str | None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(guarded(lambda: clock.run(work(OPTIONS)), OPTIONS.verbose))
+    sys.exit(guarded(lambda: event_loop.run(work(OPTIONS)), OPTIONS.verbose))

@@ -5,15 +5,15 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from steps.support import build, switch
-from steps.support.asking import asked, settled
-from steps.support.engine.step import Change, Done, Failed, Refused
+from steps.support.core.errors import Failed, Refused
+from steps.support.core.retry import bring_about, insist
 from steps.support.gateways.vercel import Vercel
-from steps.support.others import FOREIGN
-from steps.support.release import HealthCheck, Release
-from steps.support.retry import bring_about, insist
-from steps.support.stage import Stage
-from steps.support.switch import Seen
+from steps.support.operations import build, promotion
+from steps.support.operations.foreign_moves import FOREIGN
+from steps.support.operations.health import asked, settled
+from steps.support.operations.promotion import Seen
+from steps.support.run.release import HealthCheck, Release, Stage
+from steps.support.run.step import Change, Done
 
 OWN_HOST = "Set VERCEL_AUTOMATION_BYPASS_SECRET where deployments are protected, and a key that works on their hosts."
 
@@ -35,7 +35,7 @@ class Activation(Change[Seen]):
 
     async def look(self, stage: Stage) -> Seen:
         """See what is live; where we turn the switch, also that a deployment can be asked on its own host."""
-        seen = await switch.look(stage)
+        seen = await promotion.look(stage)
         if not seen.production.auto_assign:
             for check in self._smoke:
                 _, wrong = await asked(stage.site, check.before or check, None, None, seen.production.host)
@@ -53,7 +53,7 @@ class Activation(Change[Seen]):
 
     def way_back(self, seen: Seen) -> str:
         """Say what is live then."""
-        return "nothing, as it only confirms" if seen.production.auto_assign else switch.way_back(seen)
+        return "nothing, as it only confirms" if seen.production.auto_assign else promotion.way_back(seen)
 
     async def act(self, stage: Stage, seen: Seen) -> Done:
         """Promote our deployment, or confirm that it is live."""
@@ -62,38 +62,38 @@ class Activation(Change[Seen]):
             return await _confirm(stage.vercel, deployment.id)
         for check in self._smoke:
             await _refuse_unwell(stage, check, deployment.host)
-        await switch.promoted(stage.vercel, deployment.id, seen.production)
+        await promotion.promoted(stage.vercel, deployment.id, seen.production)
         await _auto_assign_off(stage.vercel)
         unpin = {"unpin": stage.vercel.unpinning} if seen.production.is_rolled_back else {}
         said = f"{deployment.id} is live; auto-assign stays off, as it was"
-        return Done(said, {**switch.facts(seen, deployment.id), **unpin})
+        return Done(said, {**promotion.facts(seen, deployment.id), **unpin})
 
     async def undo(self, stage: Stage, seen: Seen) -> Done:
         """Where the switch is ours, put the deployment of before back, and auto-assign to off."""
         if seen.production.auto_assign:
             return Done("nothing to put back: it only confirmed")
-        await switch.settle(stage.vercel, seen.production)
-        done = await switch.back(stage, seen.sha, seen.production)
+        await promotion.settle(stage.vercel, seen.production)
+        done = await promotion.back(stage, seen.sha, seen.production)
         if (await insist(stage.vercel.project)).production_id == seen.production.id:
             await _auto_assign_off(stage.vercel)
         return done
 
     async def overtaken(self, stage: Stage, seen: Seen) -> str:
         """Where the switch is ours, say what is live instead of our deployment."""
-        return "" if seen.production.auto_assign else await switch.overtaken(stage.vercel, seen.sha)
+        return "" if seen.production.auto_assign else await promotion.overtaken(stage.vercel, seen.sha)
 
     async def prove_undo(self, stage: Stage, seen: Seen) -> None:
         """See that the deployment of before can be live again."""
         if not seen.production.auto_assign:
-            await switch.prove_back(stage.vercel, seen.production)
+            await promotion.prove_back(stage.vercel, seen.production)
 
     async def recall(self, stage: Stage, marker: Mapping[str, Any]) -> Seen | None:
         """Take what was live from the marker row, and whether auto-assign was on from now."""
-        return await switch.recalled(stage.vercel, marker)
+        return await promotion.recalled(stage.vercel, marker)
 
     async def remains(self, stage: Stage, seen: Seen) -> str:
         """Compare what is live with what was."""
-        return "" if seen.production.auto_assign else await switch.standing(stage.vercel, seen.sha, seen.production)
+        return "" if seen.production.auto_assign else await promotion.standing(stage.vercel, seen.sha, seen.production)
 
     @property
     def _smoke(self) -> list[HealthCheck]:

@@ -8,16 +8,14 @@ from functools import partial
 from shlex import quote
 from typing import Any
 
-from steps.support.build import ENDED
-from steps.support.engine.step import Change, Done, Failed, Refused
-from steps.support.gateways.answers import NotSent, Rejected, Unknown
+from steps.support.core.errors import Failed, NotSent, Refused, Rejected, Unknown
+from steps.support.core.retry import bring_about, insist, looked, settled
 from steps.support.gateways.git import Commit, Git
 from steps.support.gateways.vercel import Vercel
-from steps.support.looking import looked
-from steps.support.others import foreign
-from steps.support.release import Release
-from steps.support.retry import bring_about, insist, settled
-from steps.support.stage import Stage
+from steps.support.operations.build import ENDED
+from steps.support.operations.foreign_moves import foreign
+from steps.support.run.release import Release, Stage
+from steps.support.run.step import Change, Done
 
 SHOWN = 5  # commits of others that are named
 BUILD_SHOWS = 2.0  # seconds in which the platform takes up a new commit

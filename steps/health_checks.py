@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from steps.support.asking import asked, settled, turned_away
-from steps.support.engine.step import Check, Done, Failed, Refused
+from steps.support.core.deadline import waited_for, waiting_for
+from steps.support.core.errors import Failed, Refused
+from steps.support.core.retry import insist
 from steps.support.gateways.site import Answer, Site
-from steps.support.release import HealthCheck, Release
-from steps.support.retry import insist
-from steps.support.stage import Stage
-from steps.support.waiting import waited_for, waiting_for
+from steps.support.operations.health import asked, settled, turned_away
+from steps.support.run.release import HealthCheck, Release, Stage
+from steps.support.run.step import Check, Done
 
 COLLISION = "UNIQUE constraint failed"  # how it shows that the platform's own run was met
 AFTER_COLLISION = 5.0  # seconds

@@ -3,13 +3,11 @@
 from dataclasses import dataclass
 from functools import partial
 
-from steps.support.engine.step import Change, Done, Refused
-from steps.support.gateways.answers import Rejected
+from steps.support.core.errors import Refused, Rejected
+from steps.support.core.retry import bring_about, insist, looked, settled
 from steps.support.gateways.vercel import Vercel
-from steps.support.looking import looked
-from steps.support.release import Release
-from steps.support.retry import bring_about, insist, settled
-from steps.support.stage import Stage
+from steps.support.run.release import Release, Stage
+from steps.support.run.step import Change, Done
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from steps.support import proving
-from steps.support.engine.step import Check, Done, Failed
-from steps.support.looking import looked
+from steps.support.core.errors import Failed
+from steps.support.core.retry import insist, looked
+from steps.support.operations import prove
 from steps.support.proof.proof import Proof
-from steps.support.release import Release
-from steps.support.retry import insist
-from steps.support.sql_folder import NEW_CODE, OLD_CODE, Block
-from steps.support.stage import Stage
+from steps.support.run.release import Release, Stage
+from steps.support.run.step import Check, Done
+from steps.support.sql.contract import Block
+from steps.support.sql.known_names import NEW_CODE, OLD_CODE
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +31,11 @@ class SchemaContract(Check[Seen]):
     async def look(self, stage: Stage) -> Seen:
         """Try every statement of both on a copy. Raises Refused with the one that fails."""
         schema = await looked(stage.turso.schema)
-        return Seen(schema, await proving.proved(stage.turso, self.release))
+        return Seen(schema, await prove.proved(stage.turso, self.release))
 
     def settle(self, release: Release, seen: Seen) -> Release:
         """Keep the proof."""
-        return proving.settled(release, seen.proof)
+        return prove.settled(release, seen.proof)
 
     def plan(self, seen: Seen) -> str:
         """Say what was tried, and on what."""
@@ -45,7 +45,7 @@ class SchemaContract(Check[Seen]):
 
     def facts(self, seen: Seen) -> dict[str, object]:
         """Give the proof."""
-        return proving.facts(seen.proof)
+        return prove.facts(seen.proof)
 
     async def act(self, stage: Stage, seen: Seen) -> Done:
         """See that the schema is still the one on which the new code was tried."""

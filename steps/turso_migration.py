@@ -7,23 +7,20 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from steps.support import proving
-from steps.support.engine.step import Change, Done, Failed, Refused
-from steps.support.gateways import ledger
-from steps.support.gateways.answers import NotSent, Rejected, Unknown
-from steps.support.gateways.database import Statement
-from steps.support.gateways.ledger import Attempt
+from steps.support.core.errors import Failed, NotSent, Refused, Rejected, Unknown
+from steps.support.core.retry import insist, looked
+from steps.support.gateways.marker import APPLIED, FENCED, Attempt
 from steps.support.gateways.turso import Row, Turso
-from steps.support.looking import looked
-from steps.support.others import refuse_others
+from steps.support.operations import prove
+from steps.support.operations.foreign_moves import refuse_others
+from steps.support.operations.prove import refuse_applied, refuse_unparsable
+from steps.support.operations.roll_back_schema import kept, roll_back
+from steps.support.operations.taking_writes import refuse_locked_out
 from steps.support.proof.proof import UNKNOWN, Proof
-from steps.support.proving import refuse_applied, refuse_unparsable
-from steps.support.release import Release
-from steps.support.retry import insist
-from steps.support.rolling_back import kept, roll_back
-from steps.support.sql_folder import MIGRATE, ROLLBACK, WRITES
-from steps.support.stage import Stage
-from steps.support.taking_writes import refuse_locked_out
+from steps.support.run.release import Release, Stage
+from steps.support.run.step import Change, Done
+from steps.support.sql.known_names import MIGRATE, ROLLBACK, WRITES
+from steps.support.sql.statement import Statement
 
 KEPT = ("previous_deployment", "previous_commit", "release_commit", "previous_head")  # of the code, in the marker row
 MOMENT = 2.0  # seconds
@@ -68,7 +65,7 @@ class TursoMigration(Change[Seen]):
         await looked(partial(refuse_unparsable, stage.turso, self.release.change))
         await looked(partial(refuse_applied, stage.turso, self.release.change))
         now, took = await _situation(stage), await _round_trip(stage.turso)
-        return Seen(*now, await proving.proved(stage.turso, self.release), took)
+        return Seen(*now, await prove.proved(stage.turso, self.release), took)
 
     async def recheck(self, stage: Stage, seen: Seen) -> None:
         """Look again at all but the copy."""
@@ -79,7 +76,7 @@ class TursoMigration(Change[Seen]):
 
     def settle(self, release: Release, seen: Seen) -> Release:
         """Keep the proof, and the orders that it leaves."""
-        return proving.settled(release, seen.proof)
+        return prove.settled(release, seen.proof)
 
     def plan(self, seen: Seen) -> str:
         """Say what runs, what is asserted before it commits, and what the rehearsal saw."""
@@ -98,15 +95,15 @@ class TursoMigration(Change[Seen]):
 
     def facts(self, seen: Seen) -> dict[str, object]:
         """Give the proof."""
-        return proving.facts(seen.proof)
+        return prove.facts(seen.proof)
 
     def expects(self, seen: Seen) -> float:
         """Go by the rehearsal: one transaction, and the questions round it."""
-        return max(1.0, proving.in_production(seen.proof, "migrate") + 3 * seen.round_trip)
+        return max(1.0, prove.in_production(seen.proof, "migrate") + 3 * seen.round_trip)
 
     def expects_undo(self, seen: Seen) -> float:
         """Go by the rehearsal: fence, rollback, and looking at what is left."""
-        return proving.in_production(seen.proof, "rollback") + 6 * seen.round_trip
+        return prove.in_production(seen.proof, "rollback") + 6 * seen.round_trip
 
     async def act(self, stage: Stage, seen: Seen) -> Done:
         """Commit the change. A refusal is certain to have changed nothing; a lost answer is settled by undo."""
@@ -131,9 +128,9 @@ class TursoMigration(Change[Seen]):
     async def undo(self, stage: Stage, seen: Seen) -> Done:
         """Settle whether it committed, fencing it if not; then run the rollback that the marker row keeps."""
         marker = await insist(lambda: stage.turso.fence(self.release.run, self.release.change.name))
-        if marker["state"] == ledger.FENCED:
+        if marker["state"] == FENCED:
             return Done("nothing of it is in the database, and nothing of it can come any more")
-        if marker["state"] == ledger.APPLIED:
+        if marker["state"] == APPLIED:
             _refuse_accepted(marker)
             await _refuse_unfit_code(stage, seen, marker)
         await insist(lambda: roll_back(stage.turso, marker, self.release.run), patience=None)
@@ -145,7 +142,7 @@ class TursoMigration(Change[Seen]):
     async def overtaken(self, stage: Stage, seen: Seen) -> str:  # noqa: ARG002 - the marker row tells
         """Say what the marker row is where it is not applied, or was accepted."""
         marker = await insist(lambda: stage.turso.marker(self.release.run))
-        if not marker or marker["state"] != ledger.APPLIED:
+        if not marker or marker["state"] != APPLIED:
             return f"{self.release.change.name} is {marker['state']!s}" if marker else "it is not in the database"
         accepted = marker["accepted_at"] is not None
         return f"{self.release.change.name} was accepted: what going back needs is gone" if accepted else ""
@@ -153,8 +150,8 @@ class TursoMigration(Change[Seen]):
     async def prove_undo(self, stage: Stage, seen: Seen) -> None:  # noqa: ARG002 - the marker row tells
         """Roll back on a fresh copy, by what the marker row keeps."""
         marker = await looked(partial(stage.turso.marker, self.release.run))
-        if marker and marker["state"] == ledger.APPLIED:
-            await proving.proved_back(stage.turso, self.release, marker)
+        if marker and marker["state"] == APPLIED:
+            await prove.proved_back(stage.turso, self.release, marker)
 
     async def recall(self, stage: Stage, marker: Mapping[str, Any]) -> Seen | None:  # noqa: ARG002 - it is all there
         """Take the schema of before from the marker row."""
@@ -166,9 +163,9 @@ class TursoMigration(Change[Seen]):
     async def remains(self, stage: Stage, seen: Seen) -> str:  # noqa: ARG002 - the marker row tells
         """Compare the schema with the one before, where this run has changed it."""
         marker = await insist(lambda: stage.turso.marker(self.release.run))
-        if not marker or marker["state"] == ledger.FENCED:
+        if not marker or marker["state"] == FENCED:
             return ""
-        if marker["state"] == ledger.APPLIED:
+        if marker["state"] == APPLIED:
             return f"{self.release.change.name} is applied in {stage.turso.address}"
         same = await insist(stage.turso.schema) == marker["schema_before"]
         return "" if same else f"the schema of {stage.turso.address} is not the one before"

@@ -8,16 +8,14 @@ from functools import partial
 from statistics import median
 from typing import Any
 
-from steps.support import build, switch
-from steps.support.engine.step import Change, Done, Failed, Refused
-from steps.support.gateways.answers import Rejected
+from steps.support.core.errors import Failed, Refused, Rejected
+from steps.support.core.retry import bring_about, insist, looked
 from steps.support.gateways.vercel import Vercel
 from steps.support.gateways.vercel_types import Deployment
-from steps.support.looking import looked
-from steps.support.release import Release
-from steps.support.retry import bring_about, insist
-from steps.support.stage import Stage
-from steps.support.switch import Production
+from steps.support.operations import build, promotion
+from steps.support.operations.promotion import Production
+from steps.support.run.release import Release, Stage
+from steps.support.run.step import Change, Done
 
 TAKEN_UP = 3.0  # seconds in which the platform takes up a pushed commit
 SOON = 0.5  # seconds between two looks at a build that goes live by itself: half as often as the platform's own client
@@ -26,7 +24,7 @@ ALL_AT_ONCE = "Finish or abort it on the platform: a rollback would not reach wh
 
 
 @dataclass(frozen=True, slots=True)
-class Seen(switch.Seen):
+class Seen(promotion.Seen):
     """Also whose the token is, and how many seconds the latest builds took."""
 
     user: str
@@ -46,7 +44,7 @@ class VercelDeployment(Change[Seen]):
 
     async def look(self, stage: Stage) -> Seen:
         """See what is live and how a new build becomes so. Raises Refused where anything stands in its way."""
-        user, now = await looked(stage.vercel.user), await switch.look(stage)
+        user, now = await looked(stage.vercel.user), await promotion.look(stage)
         _refuse_unstaged(self.release.demands.staged, now.production)
         await looked(partial(_refuse_rolling_release, stage.vercel))
         await looked(partial(_refuse_missing, stage.vercel, self.release.demands.required_env))
@@ -73,7 +71,9 @@ class VercelDeployment(Change[Seen]):
 
     def way_back(self, seen: Seen) -> str:
         """Say what is live then."""
-        return switch.way_back(seen) if seen.production.auto_assign else "what still builds is stopped; the rest waits"
+        return (
+            promotion.way_back(seen) if seen.production.auto_assign else "what still builds is stopped; the rest waits"
+        )
 
     def facts(self, seen: Seen) -> Mapping[str, Any]:
         """Say what is live."""
@@ -86,38 +86,38 @@ class VercelDeployment(Change[Seen]):
         look = partial(_undisturbed, stage.vercel, found.id, seen.production)
         await build.built(stage.vercel, look, every=SOON if seen.production.auto_assign else build.POLL)
         if seen.production.auto_assign:
-            await switch.live(stage.vercel, found.id, seen.production)
-            return Done(f"{found.id} is live", switch.facts(seen, found.id))
+            await promotion.live(stage.vercel, found.id, seen.production)
+            return Done(f"{found.id} is live", promotion.facts(seen, found.id))
         if await insist(stage.vercel.served) == found.id:
             cause = "it went live as soon as it was built, and nobody of this run promoted it"
             raise Failed("staging", found.id, cause, "Somebody switched auto-assign on: settle it with them.")
-        return Done(f"{found.id} is built and waits", switch.facts(seen, found.id))
+        return Done(f"{found.id} is built and waits", promotion.facts(seen, found.id))
 
     async def undo(self, stage: Stage, seen: Seen) -> Done:
         """Stop what still builds; if a build goes live by itself, put the deployment of before back."""
         built = await _stopped(stage.vercel, seen.sha, await _appeared(stage, seen))
         if seen.production.auto_assign or (await insist(stage.vercel.project)).auto_assign:
-            return await switch.back(stage, seen.sha, seen.production)
+            return await promotion.back(stage, seen.sha, seen.production)
         left = ", ".join(deployment.id for deployment in built)
         return Done(f"{left} stays on the platform, built" if left else "nothing of it is left")
 
     async def overtaken(self, stage: Stage, seen: Seen) -> str:
         """Where the switch is ours, say what is live instead of our deployment."""
-        return await switch.overtaken(stage.vercel, seen.sha) if seen.production.auto_assign else ""
+        return await promotion.overtaken(stage.vercel, seen.sha) if seen.production.auto_assign else ""
 
     async def prove_undo(self, stage: Stage, seen: Seen) -> None:
         """See that the deployment of before can be live again."""
         if seen.production.auto_assign:
-            await switch.prove_back(stage.vercel, seen.production)
+            await promotion.prove_back(stage.vercel, seen.production)
 
     async def recall(self, stage: Stage, marker: Mapping[str, Any]) -> Seen | None:
         """Take what was live from the marker row, and whether a build goes live by itself from now."""
-        now = await switch.recalled(stage.vercel, marker)
+        now = await promotion.recalled(stage.vercel, marker)
         return Seen(now.sha, now.production, "", ()) if now else None
 
     async def remains(self, stage: Stage, seen: Seen) -> str:
         """Compare what is live, or may yet go live by itself, with what was."""
-        return await switch.standing(stage.vercel, seen.sha, seen.production) if seen.production.auto_assign else ""
+        return await promotion.standing(stage.vercel, seen.sha, seen.production) if seen.production.auto_assign else ""
 
 
 def _why(production: Production) -> str:
@@ -173,7 +173,7 @@ async def _ours(vercel: Vercel, sha: str) -> list[Deployment]:
 
 async def _undisturbed(vercel: Vercel, identifier: str, before: Production) -> Deployment:
     """Read our build. Raise Failed if others have moved production meanwhile: it could go live over theirs."""
-    await switch.refuse_disturbed(vercel, identifier, before)
+    await promotion.refuse_disturbed(vercel, identifier, before)
     return await vercel.deployment(identifier)
 
 

@@ -2,15 +2,15 @@
 
 from dataclasses import dataclass
 
-from steps.support import proving
-from steps.support.engine.step import Check, Done, Failed
-from steps.support.gateways.answers import Rejected
-from steps.support.gateways.database import Rows
-from steps.support.release import Release
-from steps.support.retry import insist
-from steps.support.sql_folder import VERIFY, SqlCheck
-from steps.support.stage import Stage
-from steps.support.taking_writes import refuse_locked_out
+from steps.support.core.errors import Failed, Rejected
+from steps.support.core.retry import insist
+from steps.support.gateways.database.protocol import Rows
+from steps.support.operations import prove
+from steps.support.operations.taking_writes import refuse_locked_out
+from steps.support.run.release import Release, Stage
+from steps.support.run.step import Check, Done
+from steps.support.sql.checks import SqlCheck
+from steps.support.sql.known_names import VERIFY
 
 SHOWN, KEPT = 2, 20  # rows of an answer: on the screen, in the report
 _UNASKED = f"not shown that the change did what it should: {VERIFY} asks nothing"
@@ -36,7 +36,7 @@ class VerificationQuery(Check[None]):
     def expects(self, seen: None) -> float:  # noqa: ARG002
         """Go by the rehearsal."""
         proof = self.release.proof
-        return max(1.0, proving.in_production(proof, "verify")) if proof else 1.0
+        return max(1.0, prove.in_production(proof, "verify")) if proof else 1.0
 
     async def act(self, stage: Stage, seen: None) -> Done:  # noqa: ARG002
         """Ask each, and name all that fail; then write."""

@@ -8,7 +8,7 @@ from typing import IO
 
 import pytest
 
-from steps.support.standin import sqld
+from steps.support.proof import sqld
 
 
 @pytest.fixture(scope="session")

@@ -10,11 +10,11 @@ from rich._export_format import CONSOLE_SVG_FORMAT
 from rich.console import Console
 from rich.terminal_theme import MONOKAI
 
-from steps.support.console import ending
-from steps.support.console.course import Course, after
-from steps.support.console.paper import Paper
+from steps.support.console import summary
+from steps.support.console.printer import Paper
+from steps.support.console.progress import Course, after
 from steps.support.console.timeline import DRAWN, lines
-from steps.support.engine.past import JOURNAL, read
+from steps.support.run.run_record import JOURNAL, read
 
 WIDTH = 88
 LEFT_OUT = ("report", "unpin")  # they name places of the machine on which it ran
@@ -30,7 +30,7 @@ def drawn(folder: Path) -> str:
         console.print(line)
     paper = Paper(io.StringIO())
     paper.console = console
-    paper.put(line for line in ending.told(events[-1]) if line.head.strip() not in LEFT_OUT)
+    paper.put(line for line in summary.told(events[-1]) if line.head.strip() not in LEFT_OUT)
     template = FONTS.sub("", CONSOLE_SVG_FORMAT).replace("Fira Code, monospace", "ui-monospace, monospace")
     return console.export_svg(
         title="orchestrate.py --dry-run", theme=MONOKAI, code_format=template, unique_id="timeline"

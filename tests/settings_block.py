@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args, get_origin
 from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
-from steps.support.settings import Secrets, Settings
+from steps.support.config.settings import Secrets, Settings
 
 README = Path(__file__).parents[1] / "README.md"
 FROM = "Secrets come from the environment or a `.env` file beside the settings, never from the table:"

@@ -8,14 +8,13 @@ from typing import Any, cast
 import pytest
 
 from steps.health_checks import KEY, MEND, HealthChecks, Seen
-from steps.support import asking
-from steps.support.asking import PATIENCE, away
-from steps.support.engine.step import Done, Failed, Refused
-from steps.support.gateways.answers import NotSent, Unknown
+from steps.support.core.deadline import told, waited_for
+from steps.support.core.errors import Failed, NotSent, Refused, Unknown
 from steps.support.gateways.site import Answer, Request, Site
-from steps.support.release import Demands, HealthCheck, Release
-from steps.support.stage import Stage
-from steps.support.waiting import told, waited_for
+from steps.support.operations import health
+from steps.support.operations.health import PATIENCE, away
+from steps.support.run.release import Demands, HealthCheck, Release, Stage
+from steps.support.run.step import Done
 from tests.virtual import run
 
 JSON, HTML = "application/json", "text/html"
@@ -55,12 +54,12 @@ def _in_mid_minute(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _it_is(monkeypatch: pytest.MonkeyPatch, now: float) -> None:
-    monkeypatch.setattr(asking, "time", SimpleNamespace(time=lambda: now))
+    monkeypatch.setattr(health, "time", SimpleNamespace(time=lambda: now))
 
 
 def _asked(site: _Site, check: HealthCheck, **more: Any) -> tuple[Answer | None, str]:
     said = {"baseline": None, "committed": None, **more}
-    return run(asking.asked(cast("Site", site), check, **said))
+    return run(health.asked(cast("Site", site), check, **said))
 
 
 def _stage(site: _Site) -> Stage:

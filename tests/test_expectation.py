@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from steps.support.expectation import fresh, holds
+from steps.support.operations.health import fresh, holds
 
 AT, EARLIER, LATER = "2025-08-30T11:46:00+10:00", "2025-08-30T11:45:00+10:00", "2025-08-30T01:46:30+00:00"
 

@@ -11,15 +11,15 @@ from typing import Any, ClassVar, cast
 import pytest
 
 from orchestrate import forward_or_back
-from steps.support.console import report
-from steps.support.console.session import Run
-from steps.support.engine.budget import Budget
-from steps.support.engine.journal import Journal, reason
-from steps.support.engine.signals import Interrupts
-from steps.support.engine.step import Change, Check, Done, Failed, Refused, Step
-from steps.support.gateways.answers import Unknown
-from steps.support.redaction import Redactor
-from steps.support.stage import Stage
+from steps.support.console.report import fold
+from steps.support.core.errors import Failed, Refused, Unknown
+from steps.support.core.redaction import Redactor
+from steps.support.run.budget import Budget
+from steps.support.run.journal import Journal, reason
+from steps.support.run.release import Stage
+from steps.support.run.session import Run
+from steps.support.run.signals import Interrupts
+from steps.support.run.step import Change, Check, Done, Step
 from tests.virtual import VirtualLoop, run
 
 Deed = Callable[[], Awaitable[None]]
@@ -193,8 +193,8 @@ def _play(tmp_path: Path, *steps: Step[Any], budget: Budget = BUDGET) -> _Ending
         journal.close()
         undone = tuple(event["step"] for event in journal.events if event["event"] == "undo_done")
         return _Ending(
-            report.verdict(journal.events),
-            report.exit_code(journal.events),
+            fold.verdict(journal.events),
+            fold.exit_code(journal.events),
             undone,
             loop.time() - begun,
             journal.events,
@@ -265,7 +265,7 @@ def test_what_was_put_back_and_not_looked_at_is_named(tmp_path: Path) -> None:
 
     ending = _play(tmp_path, Slow("git_push", back=stopped_twice), _Check(deed=_failing))
     assert (ending.verdict, ending.code, ending.undone) == ("needs_human", 4, ("git_push",))
-    assert report.fold(ending.events)["remains"] == ["git_push: put back, and nobody has looked at it since"]
+    assert fold.fold(ending.events)["remains"] == ["git_push: put back, and nobody has looked at it since"]
 
 
 def test_a_run_that_overslept_goes_back_with_a_whole_reserve(tmp_path: Path) -> None:
@@ -273,7 +273,7 @@ def test_a_run_that_overslept_goes_back_with_a_whole_reserve(tmp_path: Path) -> 
     ending = _play(tmp_path, PUSH, _Change("turso_migration", _suspended, _taking(11)), MIGRATE)
     assert (ending.verdict, ending.undone) == ("rolled_back", BOTH)
     assert ending.seconds == pytest.approx(511, abs=0.1)
-    told = report.fold(ending.events)
+    told = fold.fold(ending.events)
     assert told["budget"]["used_seconds"] > told["budget"]["total"]
     assert "suspended past the budget" in told["warnings"][0]
 
@@ -289,7 +289,7 @@ def test_a_machine_that_sleeps_while_it_goes_back_gets_the_whole_reserve_again(t
 
     ending = _play(tmp_path, PUSH, _Change("turso_migration", back=sleeps_once), _Check(deed=_failing))
     assert (ending.verdict, ending.undone) == ("rolled_back", BOTH)
-    told = report.fold(ending.events)
+    told = fold.fold(ending.events)
     assert [undo["name"] for undo in told["undo"]] == list(BOTH)
     assert any("suspended while it went back" in text for text in told["warnings"]), told["warnings"]
 
@@ -318,7 +318,7 @@ def test_the_clock_may_start_once_the_build_is_done(
     ending = _play(tmp_path, *steps, budget=BUILD_FIRST)
     assert ending.verdict == verdict
     assert ending.seconds == pytest.approx(seconds, abs=0.1)
-    assert report.fold(ending.events)["budget"]["used_seconds"] == pytest.approx(used, abs=0.1)
+    assert fold.fold(ending.events)["budget"]["used_seconds"] == pytest.approx(used, abs=0.1)
 
 
 def test_undos_never_outlive_the_budget(tmp_path: Path) -> None:
@@ -346,7 +346,7 @@ def test_a_change_that_cannot_be_journalled_is_not_begun(tmp_path: Path) -> None
 
     ending = _play(tmp_path, _Change("git_push", fill), MIGRATE)
     assert (ending.verdict, ending.code, ending.undone) == ("rolled_back", 1, ("git_push",))
-    assert "No space left" in report.fold(ending.events)["cause"]
+    assert "No space left" in fold.fold(ending.events)["cause"]
 
 
 def journal_descriptor(folder: Path) -> int:

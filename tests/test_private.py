@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from steps.support.engine.journal import Journal
-from steps.support.private import make_private
-from steps.support.proof.copy_backup import becoming
-from steps.support.redaction import Redactor
+from steps.support.core.files import make_private
+from steps.support.core.redaction import Redactor
+from steps.support.proof.copy.fill import becoming
+from steps.support.run.journal import Journal
 
 
 @pytest.fixture(params=[0o000, 0o022, 0o077, 0o277], ids=oct)

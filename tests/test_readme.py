@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from orchestrate import parse
-from steps.support.console import report
+from steps.support.console.report import fold
 
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -35,7 +35,7 @@ def test_the_first_page_is_in_order() -> None:
 def test_the_exit_codes_are_the_reports() -> None:
     """Each code that a run can end with has its row."""
     rows = {int(code) for code in re.findall(r"^\| (\d+) \| ", TEXT, re.MULTILINE)}
-    assert rows == {*report.EXIT_CODES.values(), 2, report.INTERRUPTED}
+    assert rows == {*fold.EXIT_CODES.values(), 2, fold.INTERRUPTED}
 
 
 def test_the_drawing_is_of_this_tree() -> None:

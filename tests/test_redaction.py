@@ -7,7 +7,7 @@ from urllib.parse import quote, quote_plus
 
 import pytest
 
-from steps.support.redaction import Redactor
+from steps.support.core.redaction import Redactor
 
 REDACT = Redactor(["s3cr3t/with slash", "hunter22", "hunter22-longer", "abc"])
 

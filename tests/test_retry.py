@@ -6,9 +6,9 @@ from contextlib import suppress
 
 import pytest
 
-from steps.support.gateways.answers import Busy, NotSent, Rejected, Unknown
-from steps.support.retry import bring_about, insist
-from steps.support.waiting import ending, told, waited_for
+from steps.support.core.deadline import ending, told, waited_for
+from steps.support.core.errors import Busy, NotSent, Rejected, Unknown
+from steps.support.core.retry import bring_about, insist
 from tests.virtual import run
 
 LOST = Unknown("asking", "it", "the answer was lost", "Look.")

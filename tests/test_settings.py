@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from steps.support import settings
-from steps.support.configuration import Misconfigured, for_production, health_checks, load, workbench
-from steps.support.production import production
-from steps.support.proof.lock import Allowed
+from steps.support.config import settings
+from steps.support.config.loading import Misconfigured, for_production, load
+from steps.support.proof.write_lock import Allowed
+from steps.support.run.wiring import health_checks, production, workbench
 
 
 @pytest.fixture(autouse=True)

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from steps.support import settings
-from steps.support.configuration import load
+from steps.support.config import settings
+from steps.support.config.loading import load
 from tests.settings_block import README, block, written
 
 TABLES = [each for each in vars(settings).values() if isinstance(each, type) and issubclass(each, BaseModel)]

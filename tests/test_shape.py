@@ -6,19 +6,20 @@ from pathlib import Path
 
 import pytest
 
-import steps
-from steps.support.engine.step import Change, Done
-from steps.support.proof import rows_held, schema_diff
-from steps.support.sql_rules import RULES
-from steps.support.stage import Stage
+from steps.orders import CODE_FIRST, DATA_FIRST
+from steps.support.proof.rows import declared
+from steps.support.run.release import Stage
+from steps.support.run.step import Change, Done
+from steps.support.schema import diff
+from steps.support.sql.known_names import RULES
 
 ROOT = Path(__file__).parents[1]
 SOURCES = sorted([ROOT / "orchestrate.py", *(ROOT / "steps").rglob("*.py")])
 MAY_IMPORT_SETTINGS = {
-    "steps.support.configuration",
+    "steps.support.config.loading",
     "orchestrate",
-    "steps.support.production",
-    "steps.support.console.session",
+    "steps.support.run.wiring",
+    "steps.support.run.session",
     "steps.support.standin.rehearsal",
 }
 
@@ -60,14 +61,16 @@ def test_imports_go_one_way(path: Path) -> None:
 @pytest.mark.parametrize("path", SOURCES, ids=_module)
 def test_settings_are_seen_only_by_whoever_builds(path: Path) -> None:
     """No step, gateway or engine part reads the configuration."""
-    reads = any(name.startswith(("steps.support.settings", "steps.support.configuration")) for name in _imports(path))
+    reads = any(
+        name.startswith(("steps.support.config.settings", "steps.support.config.loading")) for name in _imports(path)
+    )
     assert not reads or _module(path) in MAY_IMPORT_SETTINGS
 
 
 def test_both_orders_hold_the_same_steps() -> None:
     """The two orders differ in order only."""
-    assert set(steps.CODE_FIRST) == set(steps.DATA_FIRST)
-    assert len(set(steps.CODE_FIRST)) == len(steps.CODE_FIRST) == len(steps.DATA_FIRST)
+    assert set(CODE_FIRST) == set(DATA_FIRST)
+    assert len(set(CODE_FIRST)) == len(CODE_FIRST) == len(DATA_FIRST)
 
 
 def test_a_change_cannot_be_made_without_its_undo() -> None:
@@ -97,7 +100,7 @@ def test_every_rule_is_known_by_name_and_told() -> None:
         rule for row in re.findall(r"^\| (`[^|]+`) \|", section, re.MULTILINE) for rule in re.findall(r"`([^`]+)`", row)
     }
     assert {"drop-parent", "by-hand", "written-lost"} <= used
-    assert used | {rows_held.RETYPED, *schema_diff.RULES} == RULES == told
+    assert used | {declared.RETYPED, *diff.RULES} == RULES == told
 
 
 def test_the_repository_names_no_place_of_its_making() -> None:

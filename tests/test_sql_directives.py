@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from steps.support.nearest import nearest, slip_of
-from steps.support.sql_directives import BELONGS, waiving
-from steps.support.sql_files import FILES, MIGRATE, OF_THE_APP, ROLLBACK
-from steps.support.sql_folder import BadSql, kept_checks, read_change
-from steps.support.sql_rules import RULES
+from steps.support.change.folder import read_change
+from steps.support.core.text import nearest, slip_of
+from steps.support.sql.checks import kept_checks
+from steps.support.sql.directives import BELONGS
+from steps.support.sql.findings import BadSql, waiving
+from steps.support.sql.known_names import FILES, MIGRATE, OF_THE_APP, ROLLBACK, RULES
 
 STATEMENT = {
     "migrate.sql": "UPDATE t SET v = 1 WHERE id = 1;",

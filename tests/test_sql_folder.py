@@ -9,16 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from steps.support.problem import Problem
-from steps.support.sql_directives import Waiver
-from steps.support.sql_folder import (
-    BadSql,
-    read_change,
-    read_checks,
-    read_contract,
-    read_script,
-    split,
-)
+from steps.support.change.folder import read_change, read_script
+from steps.support.core.errors import Problem
+from steps.support.sql.checks import read_checks
+from steps.support.sql.contract import read_contract
+from steps.support.sql.directives import Waiver
+from steps.support.sql.findings import BadSql
+from steps.support.sql.script import split
 
 SOUND = {
     "migrate.sql": "-- name: colours\nALTER TABLE t ADD COLUMN colour TEXT;\nUPDATE t SET colour = 'red';\n",

@@ -10,15 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from steps.support.configuration import Misconfigured, load, workbench
-from steps.support.gateways import process, surroundings
-from steps.support.gateways.answers import Rejected
+from steps.support.config.loading import Misconfigured, load
+from steps.support.core import process
+from steps.support.core.errors import Problem, Rejected
 from steps.support.gateways.git import Git
-from steps.support.problem import Problem
-from steps.support.standin import sqld
+from steps.support.proof import sqld
+from steps.support.run.wiring import workbench
 
 ROOT = Path(__file__).parents[1]
-SECRETS = {name: f"{name.lower()}-in-the-environment" for name in sorted(surroundings.WITHHELD)}
+SECRETS = {name: f"{name.lower()}-in-the-environment" for name in sorted(process.WITHHELD)}
 SETTING = {"ORCHESTRATE_HEALTH": '[{"name": "x", "path": "/", "headers": {"Cookie": "auth-token=in-a-setting"}}]'}
 IDENTITY = ("-c", "user.name=x", "-c", "user.email=x@example.invalid")
 
@@ -130,7 +130,7 @@ async def test_programs_are_not_looked_for_here(
     git = Git(checkout, "origin", "main")
     assert await git.remote_head() == await git.head()
     assert sqld.find() != Path("sqld")
-    assert (surroundings.found("git") or "").startswith("/")
+    assert (process.found("git") or "").startswith("/")
     assert not (there.parent / "sprung").exists()
 
 

@@ -10,8 +10,8 @@ import pytest
 import yaml
 
 from orchestrate import parse
-from steps.support.engine.budget import PREFLIGHT
-from steps.support.settings import BudgetSettings, RehearsalSettings, Secrets, Settings
+from steps.support.config.settings import BudgetSettings, RehearsalSettings, Secrets, Settings
+from steps.support.run.budget import PREFLIGHT
 
 FOLDER = Path(__file__).parents[1] / ".github/workflows"
 NAMES = ("ci.yml", "deploy.yml")

@@ -12,12 +12,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import monotonic
 
-from steps.support.gateways.database import Database, Statement
-from steps.support.gateways.transport import connect
-from steps.support.problem import Problem
-from steps.support.sql_folder import split
-from steps.support.standin import sqld
-from steps.support.standin.trial import ROOT
+from steps.support.core.errors import Problem
+from steps.support.gateways.database.connect import connect
+from steps.support.gateways.database.protocol import Database
+from steps.support.proof import sqld
+from steps.support.sql.script import split
+from steps.support.sql.statement import Statement
+from steps.support.standin.drill.trial import ROOT
 from tests.bench.repeated import Spread, production, row
 from tests.bench.rows import BIG, FILL, INDEX, ROW
 

@@ -11,9 +11,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import monotonic
 
-from steps.support.gateways.transport import connect
-from steps.support.proof.copy import Copy, Limits, from_server
-from steps.support.standin import sqld
+from steps.support.gateways.database.connect import connect
+from steps.support.proof import sqld
+from steps.support.proof.copy.copy import Copy, Limits, from_server
 
 LIMITS = Limits(most_seconds=600, most_bytes=10**11)
 TABLE = """CREATE TABLE readings (id INTEGER PRIMARY KEY AUTOINCREMENT, system_id INTEGER NOT NULL, at TEXT NOT NULL,

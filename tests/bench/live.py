@@ -17,21 +17,21 @@ import httpx
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from steps.support import switch
-from steps.support.engine import clock
+from steps.support.core import event_loop
 from steps.support.gateways.vercel import Vercel
-from steps.support.proof.copy import Limits
-from steps.support.proof.workbench import Workbench
-from steps.support.release import Demands, release
+from steps.support.operations import promotion
+from steps.support.proof.config import Workbench
+from steps.support.proof.copy.copy import Limits
+from steps.support.run.release import Demands, release
 from steps.support.standin.faults import Faults
 from steps.support.standin.servers import serve
-from steps.support.standin.vercel import Platform
-from steps.support.standin.vercel_api import application
+from steps.support.standin.vercel.api import application
+from steps.support.standin.vercel.platform import Platform
 from steps.vercel_deployment import Seen, VercelDeployment
 from tests.standin.projects import NEW, OLD, PLAIN, TOKEN
 
 if TYPE_CHECKING:
-    from steps.support.stage import Stage
+    from steps.support.run.release import Stage
 
 MOST_SECONDS, MOST_REQUESTS = (
     1.1,
@@ -78,7 +78,7 @@ class Figures:
 HEAD = "| going live | median, s | p95, s | max, s | requests a minute |\n|---|---|---|---|---|"
 
 Requests = list[tuple[float, str]]  # when, and by which method
-Waiting = Callable[[Vercel, switch.Production], Awaitable[object]]
+Waiting = Callable[[Vercel, promotion.Production], Awaitable[object]]
 
 
 async def by_itself(chance: random.Random) -> Wait:
@@ -86,7 +86,7 @@ async def by_itself(chance: random.Random) -> Wait:
     platform = _platform(auto_assign=True, build_seconds=chance.uniform(*BUILD), alias_seconds=chance.uniform(*ALIAS))
     step = VercelDeployment(release(SQL, (), Demands(), Workbench(Path("runs"), None, Limits(0, 0))))
 
-    async def wait(vercel: Vercel, before: switch.Production) -> None:
+    async def wait(vercel: Vercel, before: promotion.Production) -> None:
         stage = cast("Stage", SimpleNamespace(vercel=vercel))  # nobody else is asked
         await step.act(stage, Seen(NEW, before, "", ()))
 
@@ -97,7 +97,7 @@ async def promoted(chance: random.Random) -> Wait:
     """Promote a build that is done, and wait for its going live, as the step does."""
     platform = _platform(auto_assign=False, build_seconds=0.0, alias_seconds=chance.uniform(*PROMOTE))
     ours = platform.deployments[0].id
-    return await _waited(platform, lambda vercel, before: switch.promoted(vercel, ours, before))
+    return await _waited(platform, lambda vercel, before: promotion.promoted(vercel, ours, before))
 
 
 def _platform(*, auto_assign: bool, build_seconds: float, alias_seconds: float) -> Platform:
@@ -111,7 +111,7 @@ def _platform(*, auto_assign: bool, build_seconds: float, alias_seconds: float) 
 async def _waited(platform: Platform, wait: Waiting) -> Wait:
     *_, before = platform.deployments
     async with _served(platform) as (vercel, requests):
-        await wait(vercel, switch.Production(before.id, OLD, before.url, platform.auto_assign, is_rolled_back=False))
+        await wait(vercel, promotion.Production(before.id, OLD, before.url, platform.auto_assign, is_rolled_back=False))
         late = _since_live(platform, known := asyncio.get_running_loop().time())
     sent = max((at for at, method in requests if method == "POST"), default=0.0)
     return Wait(late, tuple(at for at, _ in requests if sent < at < known - late))
@@ -164,7 +164,7 @@ def main() -> int:
     parser.add_argument("--runs", type=int, default=20, help="runs of each way of going live")
     parser.add_argument("--seed", type=int, default=1, help="settles the times of builds and aliases")
     options = parser.parse_args()
-    figures = clock.run(measured(options.runs, options.seed))
+    figures = event_loop.run(measured(options.runs, options.seed))
     sys.stdout.write("\n".join([HEAD, *(each.row for each in figures)]) + "\n")
     return 0 if all(each.is_well for each in figures) else 1
 

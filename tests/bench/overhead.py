@@ -15,12 +15,12 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
-from steps.support.asking import IN_A_ROW
-from steps.support.gateways import hrana_batch
-from steps.support.gateways.hrana_batch import KNOWS_AUTOCOMMIT
-from steps.support.gateways.hrana_values import statement_json
-from steps.support.sql_folder import DatabaseChange, read_change
-from steps.support.standin.trial import ROOT, Trial
+from steps.support.change.folder import read_change
+from steps.support.gateways.database import hrana_wire
+from steps.support.gateways.database.hrana_wire import KNOWS_AUTOCOMMIT, statement_json
+from steps.support.operations.health import IN_A_ROW
+from steps.support.sql.change import DatabaseChange
+from steps.support.standin.drill.trial import ROOT, Trial
 from steps.support.standin.world import TOKEN
 from tests.bench.repeated import Spread, between, production, row, small_database
 
@@ -113,7 +113,7 @@ async def by_script(database: Path, build: float, client: str, change: DatabaseC
 
 
 def _given(trial: Trial, client: str, change: DatabaseChange) -> dict[str, str]:
-    migrate = [hrana_batch.transaction(change.migrate, KNOWS_AUTOCOMMIT)]
+    migrate = [hrana_wire.transaction(change.migrate, KNOWS_AUTOCOMMIT)]
     verify = [{"type": "execute", "stmt": statement_json(check.statement)} for check in change.verify]
     made = trial.world
     return {

@@ -20,13 +20,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import monotonic
 
-from steps.support.gateways.transport import connect
+from steps.support.change.folder import read_change
+from steps.support.gateways.database.connect import connect
 from steps.support.gateways.turso import Turso
-from steps.support.proof.copy import Limits
+from steps.support.proof import sqld
+from steps.support.proof.config import Workbench
+from steps.support.proof.copy.copy import Limits
 from steps.support.proof.proof import Proof, prove
-from steps.support.proof.workbench import Workbench
-from steps.support.sql_folder import read_change, split
-from steps.support.standin import sqld
+from steps.support.sql.script import split
 
 SQL = Path(__file__).parents[2] / "sql"
 LIMITS = Limits(most_seconds=900, most_bytes=10**11)

@@ -10,9 +10,9 @@ from statistics import median
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from steps.support.standin import sqld
+from steps.support.proof import sqld
+from steps.support.standin.drill.trial import ROOT, Event, Trial
 from steps.support.standin.faults import Faults
-from steps.support.standin.trial import ROOT, Event, Trial
 from steps.support.standin.world import world
 from tests.world.sample import samples
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from steps.support.standin.drill.trial import Event
 from steps.support.standin.faults import Faults, Kind
-from steps.support.standin.trial import Event
 from tests.bench.repeated import ALIAS_SECONDS, Spread, between, production, row, small_database
 
 MOST_SECONDS = 5.0  # from the failure to everything verified

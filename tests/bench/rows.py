@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from steps.support.proof.rows import row_diff
+from steps.support.proof.rows.diff import row_diff
 
 MOST_MEGABYTES = 100
 UNIT = 1e6 if sys.platform == "darwin" else 1e6 / 1024  # of a peak, in a megabyte

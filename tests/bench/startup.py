@@ -11,8 +11,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import monotonic
 
-from steps.support.standin.forked import TOOL
-from steps.support.standin.trial import ROOT
+from steps.support.standin.drill.forked import TOOL
+from steps.support.standin.drill.trial import ROOT
 from tests.bench.repeated import Spread, production, row, small_database
 
 MEGABYTE = 1024.0 if sys.platform != "darwin" else 1024.0**2  # of a peak

@@ -21,13 +21,14 @@ from time import monotonic
 
 import httpx
 
-from steps.support.gateways.database import Database, Statement, StatementFailed
-from steps.support.gateways.hrana_stream import Stream
-from steps.support.gateways.transport import connect
-from steps.support.problem import Problem
-from steps.support.sql_folder import split
-from steps.support.standin import sqld
-from steps.support.standin.trial import ROOT, Event
+from steps.support.core.errors import Problem
+from steps.support.gateways.database.connect import connect
+from steps.support.gateways.database.hrana_stream import Stream
+from steps.support.gateways.database.protocol import Database, StatementFailed
+from steps.support.proof import sqld
+from steps.support.sql.script import split
+from steps.support.sql.statement import Statement
+from steps.support.standin.drill.trial import ROOT, Event
 from tests.bench import beside
 from tests.bench.repeated import Spread, gaps, production, row, small_database
 

@@ -10,9 +10,10 @@ from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from random import Random
 
-from steps.support.gateways.database import Rows, Statement, StatementFailed, Value
-from steps.support.sql_folder import DatabaseChange
-from steps.support.sql_tokens import first_word
+from steps.support.gateways.database.protocol import Rows, StatementFailed
+from steps.support.sql.change import DatabaseChange
+from steps.support.sql.statement import Statement, Value
+from steps.support.sql.tokens import first_word
 from tests.world.clock import START
 from tests.world.database import READS, MemoryDatabase, MemoryStore
 

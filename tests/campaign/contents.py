@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from steps.support.gateways import migration
-from steps.support.gateways.database import Value
+from steps.support.gateways import transaction
+from steps.support.sql.statement import Value
 from tests.world.database import MemoryStore
 
 Contents = tuple[str, dict[str, list[tuple[Value, ...]]]]
@@ -14,10 +14,10 @@ SHOWN = 2  # rows of each difference
 def contents(store: MemoryStore) -> Contents:
     """Read the schema, all rows, and the sequences."""
     run = store.connection.execute
-    tables = [str(name) for (name,) in run(migration.TABLES).fetchall()]
+    tables = [str(name) for (name,) in run(transaction.TABLES).fetchall()]
     rows = {table: run(f'SELECT * FROM "{table}" ORDER BY 1').fetchall() for table in [*tables, "sqlite_sequence"]}
     own = [row for row in rows["sqlite_sequence"] if not str(row[0]).startswith("_orchestrate_")]
-    return str(run(migration.SCHEMA).fetchone()[0]), {**rows, "sqlite_sequence": sorted(own)}
+    return str(run(transaction.SCHEMA).fetchone()[0]), {**rows, "sqlite_sequence": sorted(own)}
 
 
 def differences(expected: Contents, found: Contents) -> Iterator[str]:

@@ -14,10 +14,11 @@ import httpx
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from steps.support.gateways.answers import NotSent, Rejected, Unknown
-from steps.support.gateways.database import Dump, Rows, Statement
-from steps.support.standin import ways
-from steps.support.standin.vercel_errors import refusal
+from steps.support.core.errors import NotSent, Rejected, Unknown
+from steps.support.gateways.database.protocol import Dump, Rows
+from steps.support.sql.statement import Statement
+from steps.support.standin import faults
+from steps.support.standin.vercel.state import refusal
 from tests.campaign.process import Life, later, of_the_world
 from tests.virtual import VirtualLoop
 from tests.world.database import ADDRESS, MemoryDatabase
@@ -265,8 +266,8 @@ async def _denied(_request: web.Request, _handler: Handler) -> web.StreamRespons
 
 
 WAYS: dict[str, Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]] = {
-    "refused": _no, "denied": _denied, "hanging": ways.hang, "dripping": ways.drip, "reset": ways.cut,
-    "lost": ways.lost, "garbage": ways.garbage,
+    "refused": _no, "denied": _denied, "hanging": faults.hang, "dripping": faults.drip, "reset": faults.cut,
+    "lost": faults.lost, "garbage": faults.garbage,
 }  # fmt: skip
 
 

@@ -21,14 +21,15 @@ from time import monotonic, time
 from typing import Any
 from unittest.mock import patch
 
-from steps.support.engine.past import JOURNAL, read
-from steps.support.gateways.database import Statement
-from steps.support.problem import Problem
-from steps.support.sql_folder import DatabaseChange, read_change
-from steps.support.standin import sqld
-from steps.support.standin.drill import BUILD, HEALTH, MOVE
+from steps.support.change.folder import read_change
+from steps.support.core.errors import Problem
+from steps.support.proof import sqld
+from steps.support.run.run_record import JOURNAL, read
+from steps.support.sql.change import DatabaseChange
+from steps.support.sql.statement import Statement
+from steps.support.standin.drill.drill import BUILD, HEALTH, MOVE
+from steps.support.standin.drill.trial import ROOT, Ending, Event, State, Trial
 from steps.support.standin.faults import Faults
-from steps.support.standin.trial import ROOT, Ending, Event, State, Trial
 from steps.support.standin.world import world
 from tests.campaign.app import Book, Write
 from tests.campaign.contents import Contents, contents, differences

@@ -8,8 +8,8 @@ from typing import Any
 
 import httpx
 
-from steps.support.gateways.database import Value
-from steps.support.sql_folder import DatabaseChange
+from steps.support.sql.change import DatabaseChange
+from steps.support.sql.statement import Value
 from steps.support.standin.world import TOKEN
 from tests.campaign.contents import Contents, contents, differences
 from tests.campaign.story import Run, Story

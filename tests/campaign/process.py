@@ -128,7 +128,7 @@ def locks_noticed() -> Iterator[None]:
         if life:
             life.held.append(file.close)
 
-    with patch("steps.support.engine.journal.flock", flock), patch("steps.support.engine.past.flock", flock):
+    with patch("steps.support.run.journal.flock", flock), patch("steps.support.run.run_record.flock", flock):
         yield
 
 

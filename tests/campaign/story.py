@@ -14,13 +14,13 @@ from typing import Any
 from unittest.mock import patch
 
 import orchestrate
-from steps.support.engine.journal import Event, Journal
-from steps.support.engine.signals import Interrupts
+from steps.support.core.redaction import Redactor
 from steps.support.gateways.http import client_for
 from steps.support.proof.proof import Proof
-from steps.support.redaction import Redactor
+from steps.support.run.journal import Event, Journal
+from steps.support.run.signals import Interrupts
 from steps.support.standin.site_troubles import Trouble, server_error
-from steps.support.standin.vercel_errors import ApiError
+from steps.support.standin.vercel.state import ApiError
 from tests.campaign.app import App, Book, Served, somebodys_table
 from tests.campaign.faults import BrokenDatabase, BrokenGit, BrokenNetwork, Fault, Line
 from tests.campaign.process import LIFE, Disk, Life, born, later, locks_noticed, of_the_world
@@ -118,13 +118,13 @@ class Story:
         }
         with ExitStack() as stack:
             stack.enter_context(made.in_place())
-            stack.enter_context(patch.multiple("steps.support.production", **doubles))
+            stack.enter_context(patch.multiple("steps.support.run.wiring", **doubles))
             stack.enter_context(self._watched(run))
             stack.enter_context(locks_noticed())
             stack.enter_context(patch("sys.stderr", complaints))
-            stack.enter_context(patch("steps.support.engine.downtime.EVERY", PROBES))
-            stack.enter_context(patch("steps.support.proving.proved_back", _nothing))
-            for place in ("orchestrate.new_run", "steps.support.release.new_run"):
+            stack.enter_context(patch("steps.support.run.downtime.EVERY", PROBES))
+            stack.enter_context(patch("steps.support.operations.prove.proved_back", _nothing))
+            for place in ("orchestrate.new_run", "steps.support.run.release.new_run"):
                 stack.enter_context(patch(place, self._named))
             yield complaints
 
@@ -154,8 +154,8 @@ class Story:
                         run.line.life.listens = False
 
         with (
-            patch("steps.support.console.session.Journal", Watched),
-            patch("steps.support.console.session.Interrupts", Listening),
+            patch("steps.support.run.session.Journal", Watched),
+            patch("steps.support.run.session.Interrupts", Listening),
             patch("steps.support.console.screen.Outlet", _Nowhere),
         ):
             yield

@@ -20,9 +20,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from steps.support.change.folder import read_change
+from steps.support.proof import sqld
 from steps.support.proof.proof import Proof
-from steps.support.sql_folder import DatabaseChange, read_change
-from steps.support.standin import sqld
+from steps.support.sql.change import DatabaseChange
 from tests.campaign.oracle import Oracle, facts
 from tests.campaign.scenario import RECOVERIES, drawn
 from tests.campaign.story import Run, Story, opened

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from steps.support.console.actions import Actions, summary
+from steps.support.console.actions import Actions, job_summary
 
 TITLE = "ROLLED BACK%3A schema%2C live deployment and files are those of before%2C verified"
 EVIL = "::set-env name=PATH::/evil\n::error::not ours\r\n::stop-commands::x"
@@ -75,7 +75,7 @@ def test_a_good_end_is_no_error(verdict: str, code: int) -> None:
 
 def test_the_summary_is_a_page_of_its_own() -> None:
     """Verdict, what is live, cause, next action and every step with its seconds stand in it."""
-    told = summary(_report())
+    told = job_summary(_report())
     for part in (
         "ROLLED BACK",
         "the one of before, dpl&#95;1 of aaaaaaaa",
@@ -89,7 +89,7 @@ def test_the_summary_is_a_page_of_its_own() -> None:
 
 def test_foreign_text_is_no_markup_in_the_summary() -> None:
     """Neither HTML nor a link nor a new row of the table comes of what others wrote."""
-    told = summary(_report(cause="<img src=x>\n| a | b |\n[x](http://evil) @all"))
+    told = job_summary(_report(cause="<img src=x>\n| a | b |\n[x](http://evil) @all"))
     (line,) = [line for line in told.splitlines() if line.startswith("- **cause**")]
     assert not set("<>|[]@") & set(line.removeprefix("- **cause**"))
 
@@ -104,13 +104,13 @@ def test_what_was_broken_on_purpose_is_no_error() -> None:
     """A rehearsal that came back as it should is not announced as a failure, and its summary says what it was."""
     report = _report(broken_on_purpose="health_checks:fail", mode="dry-run")
     assert _obeyed(report) == []
-    assert "broken on purpose" in summary(report)
-    assert "dry-run" in summary(report)
+    assert "broken on purpose" in job_summary(report)
+    assert "dry-run" in job_summary(report)
 
 
 def test_a_summary_can_always_be_written() -> None:
     """Neither half a character nor a change of direction nor an address that could be clicked reaches the page."""
-    told = summary(_report(cause="half \ud800, \u202eback, https://evil.example, www.evil.example"))
+    told = job_summary(_report(cause="half \ud800, \u202eback, https://evil.example, www.evil.example"))
     told.encode()
     assert "\u202e" not in told
     assert "https://" not in told

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from steps.support.console import page, plan, report
+from steps.support.console import plan
 from steps.support.console.lines import Lines
+from steps.support.console.report import fold, page
 from tests.console.runs import opened, planned
 
 OLD, NEW, VERIFY, WRITES = "contract/old.sql", "contract/new.sql", "verify.sql", "writes.sql"
@@ -104,4 +105,4 @@ def test_code_alone_with_a_contract_is_no_order_of_schemas() -> None:
 
 def _page(event: dict[str, Any]) -> str:
     events = [opened(dry_run=True), event]
-    return " ".join(page.html(report.fold(events), events).split())
+    return " ".join(page.html(fold.fold(events), events).split())

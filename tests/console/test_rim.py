@@ -2,9 +2,9 @@
 
 import pytest
 
-from steps.support.console.rim import guarded
-from steps.support.gateways.surroundings import WITHHELD
-from steps.support.problem import Problem
+from steps.support.console.exit_codes import guarded
+from steps.support.core.errors import Problem
+from steps.support.core.process import WITHHELD
 
 KEY = "v1c1_AbCdEf0123456789ghIJ"
 

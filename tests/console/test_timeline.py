@@ -9,7 +9,7 @@ from typing import Any
 import pyte
 import pytest
 
-from steps.support.console.course import Course, after
+from steps.support.console.progress import Course, after
 from steps.support.console.terminal import Terminal
 from steps.support.console.timeline import DRAWN, PLAIN, Strokes, lines
 

@@ -4,26 +4,26 @@ from pathlib import Path
 
 import pytest
 
-from steps.support.problem import Problem
-from steps.support.standin import drill
-from steps.support.standin.drill import Row
+from steps.support.core.errors import Problem
+from steps.support.standin.drill import drill
+from steps.support.standin.drill.drill import Row
 from tests.world.sample import samples
 
 pytestmark = pytest.mark.anyio
 
 ROOT = Path(__file__).parents[2]
-ROWS = drill.rows(drill.read(Path(__file__).parent))
+ROWS = drill.rows(drill.read(drill.DRILLS))
 
 
 def test_the_readme_has_the_table() -> None:
     """What is to come of each fault in each step stands in the README, as the drill holds it."""
-    assert drill.markdown(drill.read(Path(__file__).parent)) in (ROOT / "README.md").read_text()
+    assert drill.markdown(drill.read(drill.DRILLS)) in (ROOT / "README.md").read_text()
 
 
 def test_every_step_is_broken_in_every_way() -> None:
     """No drill leaves out a step that could have the fault; only changes can be undone."""
     changes = {"git_push", "vercel_deployment", "activation", "turso_migration"}
-    for each in drill.read(Path(__file__).parent):
+    for each in drill.read(drill.DRILLS):
         assert set(each.expected) == (changes if each.name.startswith("undo_") else set(drill.STEPS))
 
 

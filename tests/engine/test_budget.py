@@ -3,8 +3,8 @@
 import asyncio
 from typing import Any
 
-from steps.support.engine.budget import Budget, Window
-from steps.support.engine.step import Failed
+from steps.support.core.errors import Failed
+from steps.support.run.budget import Budget, Window
 from tests.virtual import run
 
 BUDGET = Budget(120.0, 30.0, {"one": 50.0, "two": 60.0})

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from steps.support.engine import clock
+from steps.support.core import event_loop
 
 
 def test_a_resolver_that_hangs_is_in_nobodys_way(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -34,7 +34,7 @@ def test_a_resolver_that_hangs_is_in_nobodys_way(monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr(socket, "getaddrinfo", hanging)
     try:
-        assert clock.run(scenario()) == "another thread ran"
+        assert event_loop.run(scenario()) == "another thread ran"
         assert asked
     finally:
         let_go.set()
@@ -47,4 +47,4 @@ def test_a_lookup_that_fails_says_so() -> None:
         with pytest.raises(socket.gaierror):
             await asyncio.get_running_loop().getaddrinfo("no such host.invalid", 80)
 
-    clock.run(scenario())
+    event_loop.run(scenario())

@@ -6,12 +6,11 @@ from typing import Any, cast
 
 import pytest
 
-from steps.support.engine.downtime import Probe, latency, probing, summary
-from steps.support.engine.journal import Journal
-from steps.support.engine.step import NeedsHuman
-from steps.support.gateways.answers import Unknown
+from steps.support.core.errors import NeedsHuman, Unknown
+from steps.support.core.redaction import Redactor
 from steps.support.gateways.site import Answer, Request, Site
-from steps.support.redaction import Redactor
+from steps.support.run.downtime import Probe, latency, probing, summary
+from steps.support.run.journal import Journal
 from tests.virtual import run
 
 

@@ -8,10 +8,10 @@ from typing import Any, ClassVar, cast
 
 import pytest
 
-from steps.support.engine.budget import PREFLIGHT, Budget
-from steps.support.engine.forecast import SLOW, Forecast, forecast, refuse_unfitting
-from steps.support.engine.step import Change, Check, Done, Failed, Refused, Step
-from steps.support.stage import Stage
+from steps.support.core.errors import Failed, Refused
+from steps.support.run.budget import PREFLIGHT, SLOW, Budget, Forecast, forecast, refuse_unfitting
+from steps.support.run.release import Stage
+from steps.support.run.step import Change, Check, Done, Step
 from tests.virtual import run
 
 LIMITS = {"push": 20.0, "build": 60.0, "migrate": 30.0, "switch": 25.0, "check": 40.0}

@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
-from steps.support.engine.budget import Budget
-from steps.support.engine.going_back import back
-from steps.support.engine.journal import Journal
-from steps.support.engine.step import Change, Done, Failed, NeedsHuman
-from steps.support.redaction import Redactor
+from steps.support.core.errors import Failed, NeedsHuman
+from steps.support.core.redaction import Redactor
+from steps.support.run.budget import Budget
+from steps.support.run.journal import Journal
+from steps.support.run.rollback import back
+from steps.support.run.step import Change, Done
 from tests.virtual import run
 
 NOWHERE: Any = None  # the stage, of which these changes want nothing

@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from steps.support.engine.journal import Journal
-from steps.support.engine.past import past
-from steps.support.engine.step import Done, Failed, Refused
-from steps.support.redaction import Redactor
+from steps.support.core.errors import Failed, Refused
+from steps.support.core.redaction import Redactor
+from steps.support.run.journal import Journal
+from steps.support.run.run_record import past
+from steps.support.run.step import Done
 
 pytestmark = pytest.mark.anyio
 

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from steps.support.engine.lock import locked
-from steps.support.engine.step import Refused
-from steps.support.gateways.ledger import Claim
-from steps.support.gateways.transport import connect
+from steps.support.core.errors import Refused
+from steps.support.gateways.database.connect import connect
+from steps.support.gateways.marker import Claim
 from steps.support.gateways.turso import Turso
+from steps.support.run.lock import locked
 
 pytestmark = pytest.mark.anyio
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from steps.support.engine.past import JOURNAL, alone, chosen, past, read, sweep, unreadable
-from steps.support.engine.recovery import refuse_open
-from steps.support.engine.step import Refused
+from steps.support.core.errors import Refused
+from steps.support.run.recovery import refuse_open
+from steps.support.run.run_record import JOURNAL, alone, chosen, past, read, sweep, unreadable
 
 PUSH = {"event": "begun", "step": "git_push", "begins": ["git_push"], "saw": {"git_push": {"sha": "a"}}}
 MIGRATE = {"event": "begun", "step": "turso_migration", "begins": ["turso_migration"], "saw": {"turso_migration": {}}}

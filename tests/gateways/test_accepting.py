@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from steps.support.gateways.database import Statement
+from steps.support.gateways.database.connect import connect
 from steps.support.gateways.guards import Guards
-from steps.support.gateways.transport import connect
-from steps.support.sql_folder import DatabaseChange
-from steps.support.sql_kept import named_in, needed_by
+from steps.support.sql.change import DatabaseChange
+from steps.support.sql.own_tables import named_in, needed_by
+from steps.support.sql.statement import Statement
 from tests.gateways.test_guards import Rig, changed
 
 pytestmark = pytest.mark.anyio

@@ -12,10 +12,11 @@ from pathlib import Path
 import httpx
 import pytest
 
-from steps.support.gateways.database import Database, Statement, StatementFailed, Value
-from steps.support.gateways.sqlite_file import SqliteFile
-from steps.support.gateways.transport import connect
-from steps.support.standin import sqld
+from steps.support.gateways.database.connect import connect
+from steps.support.gateways.database.protocol import Database, StatementFailed
+from steps.support.gateways.database.sqlite_file import SqliteFile
+from steps.support.proof import sqld
+from steps.support.sql.statement import Statement, Value
 from tests.world.database import MemoryDatabase, MemoryStore
 
 pytestmark = pytest.mark.anyio

@@ -11,16 +11,16 @@ import httpx
 import pytest
 from aiohttp import web
 
-from steps.support.gateways import dump as module
-from steps.support.gateways import pages as paging
-from steps.support.gateways.answers import NotSent, Rejected, Unknown
-from steps.support.gateways.database import Statement, StatementFailed
-from steps.support.gateways.dump import dump
-from steps.support.gateways.hrana_http import NoSuchPath
-from steps.support.gateways.hrana_stream import Stream, TooLarge
-from steps.support.gateways.pages import pages
-from steps.support.problem import Problem
-from steps.support.standin import sqld
+from steps.support.core.errors import NotSent, Problem, Rejected, Unknown
+from steps.support.gateways.database import dump as module
+from steps.support.gateways.database import pages as paging
+from steps.support.gateways.database.dump import dump
+from steps.support.gateways.database.hrana_stream import Stream, TooLarge
+from steps.support.gateways.database.hrana_wire import NoSuchPath
+from steps.support.gateways.database.pages import pages
+from steps.support.gateways.database.protocol import StatementFailed
+from steps.support.proof import sqld
+from steps.support.sql.statement import Statement
 from steps.support.standin.servers import serve
 
 pytestmark = pytest.mark.anyio

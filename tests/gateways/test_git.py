@@ -16,10 +16,9 @@ from pathlib import Path
 
 import pytest
 
-from steps.support.gateways.answers import NotSent, Rejected, Unknown
+from steps.support.core.errors import NotSent, Problem, Rejected, Unknown
+from steps.support.core.process import KEPT
 from steps.support.gateways.git import Commit, Git
-from steps.support.gateways.process import KEPT
-from steps.support.problem import Problem
 
 pytestmark = pytest.mark.anyio
 

@@ -9,17 +9,21 @@ from pathlib import Path
 
 import pytest
 
+from steps.support.change.folder import read_change
+from steps.support.core.errors import Rejected
 from steps.support.gateways import guards
-from steps.support.gateways.answers import Rejected
-from steps.support.gateways.database import Database, Statement, Value
+from steps.support.gateways.database.connect import connect
+from steps.support.gateways.database.protocol import Database
 from steps.support.gateways.guards import NOT_FEWER, NOT_MORE, SAME, Guards, Measure, orphans, row_changes, rows_of
-from steps.support.gateways.ledger import APPLIED, ROLLED_BACK, Attempt, Claim, Lease
-from steps.support.gateways.migration import OBJECTS
-from steps.support.gateways.transport import connect
+from steps.support.gateways.marker import APPLIED, ROLLED_BACK, Attempt, Claim, Lease
+from steps.support.gateways.transaction import OBJECTS
 from steps.support.gateways.turso import Migrated, Turso
-from steps.support.sql_folder import FILES, DatabaseChange, read_change, split
-from steps.support.sql_tokens import quoted
-from steps.support.standin import sqld
+from steps.support.proof import sqld
+from steps.support.sql.change import DatabaseChange
+from steps.support.sql.known_names import FILES
+from steps.support.sql.script import split
+from steps.support.sql.statement import Statement, Value
+from steps.support.sql.tokens import quoted
 
 pytestmark = pytest.mark.anyio
 

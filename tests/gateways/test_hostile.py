@@ -11,18 +11,18 @@ from typing import Any, get_args, get_type_hints
 import httpx
 import pytest
 
-from steps.support.asking import asked
-from steps.support.gateways import hrana_http, hrana_stream
-from steps.support.gateways.answers import Rejected, Unknown
-from steps.support.gateways.database import Statement
-from steps.support.gateways.dump import dump
-from steps.support.gateways.hrana import Hrana
+from steps.support.core.errors import Rejected, Unknown
+from steps.support.gateways.database import hrana_stream, hrana_wire
+from steps.support.gateways.database.dump import dump
+from steps.support.gateways.database.hrana import Hrana
+from steps.support.gateways.database.pages import paged
 from steps.support.gateways.http import MOST
-from steps.support.gateways.pages import paged
 from steps.support.gateways.site import Request, Site
 from steps.support.gateways.vercel import Vercel
 from steps.support.gateways.vercel_types import Deployment, Project, RollingRelease
-from steps.support.release import HealthCheck
+from steps.support.operations.health import asked
+from steps.support.run.release import HealthCheck
+from steps.support.sql.statement import Statement
 from tests.gateways.hostile_peer import (
     Pieces,
     answer,
@@ -177,7 +177,7 @@ GARBAGE: dict[str, Pieces] = {
 @pytest.fixture(autouse=True)
 def _bounds(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have the database's answers end where the others do: what is tested is that there is an end."""
-    for module in (hrana_http, hrana_stream):
+    for module in (hrana_wire, hrana_stream):
         monkeypatch.setattr(module, "MOST", MOST)
 
 

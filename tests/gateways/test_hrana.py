@@ -16,13 +16,13 @@ from aiohttp import web
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from steps.support.gateways import hrana_batch, hrana_http
-from steps.support.gateways.answers import Busy, NotSent, Rejected, Unknown
-from steps.support.gateways.database import Statement, StatementFailed
-from steps.support.gateways.hrana import Hrana
-from steps.support.gateways.transport import connect
-from steps.support.problem import Problem
-from steps.support.standin import sqld
+from steps.support.core.errors import Busy, NotSent, Problem, Rejected, Unknown
+from steps.support.gateways.database import hrana_wire
+from steps.support.gateways.database.connect import connect
+from steps.support.gateways.database.hrana import Hrana
+from steps.support.gateways.database.protocol import StatementFailed
+from steps.support.proof import sqld
+from steps.support.sql.statement import Statement
 from steps.support.standin.servers import serve
 
 pytestmark = pytest.mark.anyio
@@ -205,7 +205,7 @@ async def test_the_scope_of_the_caller_ends_a_call(peer: Peer) -> None:
 
 async def test_an_endless_answer_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
     """An answer beyond the bound is given up, and tells nothing of what was done."""
-    monkeypatch.setattr(hrana_http, "MOST", 1000)
+    monkeypatch.setattr(hrana_wire, "MOST", 1000)
     async with answering(always(200, JSON, b" " * 2000)) as database:
         with pytest.raises(Unknown, match="larger than 1000 bytes"):
             await database.transaction([INSERT])
@@ -351,9 +351,9 @@ async def test_an_open_transaction_is_asked_for_at_every_step(server: str) -> No
     script = [Statement("INSERT INTO t VALUES (1)"), Statement("COMMIT"), Statement("INSERT INTO t VALUES (2)")]
     async with opened(server) as database, httpx.AsyncClient() as client:
         await database.query(Statement("CREATE TABLE t (x)"))
-        (answer,) = await hrana_http.post(client, f"{server}/v3/pipeline", None, [hrana_batch.transaction(script, 3)])
+        (answer,) = await hrana_wire.post(client, f"{server}/v3/pipeline", None, [hrana_wire.transaction(script, 3)])
         with pytest.raises(Unknown, match="nothing failed"):
-            hrana_batch.committed(answer["response"]["result"], script, server)
+            hrana_wire.committed(answer["response"]["result"], script, server)
         assert (await database.query(Statement("SELECT group_concat(x) FROM t"))).scalar == "1"
 
 
@@ -362,8 +362,8 @@ async def test_a_batch_ends_in_one_of_two_ways(server: str, sql: str, last: str)
     """Of COMMIT and ROLLBACK exactly one is run, so that no lock outlives the batch."""
     async with opened(server) as database, httpx.AsyncClient(verify=TLS) as client:
         await database.query(Statement("CREATE TABLE t (x)"))
-        batch = hrana_batch.transaction([Statement(sql)], 3)
-        (answer,) = await hrana_http.post(client, f"{server}/v3/pipeline", None, [batch])
+        batch = hrana_wire.transaction([Statement(sql)], 3)
+        (answer,) = await hrana_wire.post(client, f"{server}/v3/pipeline", None, [batch])
     result = answer["response"]["result"]
     ran = [
         step["stmt"]["sql"] for step, done in zip(batch["batch"]["steps"], result["step_results"], strict=True) if done

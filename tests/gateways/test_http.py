@@ -7,13 +7,13 @@ import httpx
 import pytest
 from aiohttp import web
 
-from steps.support.gateways.database import Statement
-from steps.support.gateways.hrana import Hrana
-from steps.support.gateways.hrana_stream import Stream
+from steps.support.core.errors import Problem
+from steps.support.gateways.database.hrana import Hrana
+from steps.support.gateways.database.hrana_stream import Stream
 from steps.support.gateways.http import client_for
 from steps.support.gateways.site import Request, Site
 from steps.support.gateways.vercel import Vercel
-from steps.support.problem import Problem
+from steps.support.sql.statement import Statement
 from steps.support.standin.servers import serve
 
 pytestmark = pytest.mark.anyio

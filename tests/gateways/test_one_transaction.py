@@ -9,14 +9,16 @@ from typing import Any
 
 import pytest
 
-from steps.support.gateways.answers import Rejected
-from steps.support.gateways.database import Database, Statement
+from steps.support.change.folder import read_change
+from steps.support.core.errors import Rejected
+from steps.support.gateways.database.connect import connect
+from steps.support.gateways.database.protocol import Database
 from steps.support.gateways.guards import Guards, rows_of
-from steps.support.gateways.ledger import Attempt, Claim, Lease
-from steps.support.gateways.transport import connect
+from steps.support.gateways.marker import Attempt, Claim, Lease
 from steps.support.gateways.turso import Turso
-from steps.support.sql_folder import DatabaseChange, read_change
-from steps.support.standin import sqld
+from steps.support.proof import sqld
+from steps.support.sql.change import DatabaseChange
+from steps.support.sql.statement import Statement
 
 pytestmark = pytest.mark.anyio
 

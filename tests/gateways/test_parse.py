@@ -11,12 +11,12 @@ import httpx
 import pytest
 from aiohttp import web
 
-from steps.support.gateways import hrana_parse
-from steps.support.gateways.answers import Rejected, Unknown
-from steps.support.gateways.database import Statement
-from steps.support.gateways.hrana import CHUNK, Hrana
-from steps.support.gateways.transport import connect
-from steps.support.sql_tokens import quoted
+from steps.support.core.errors import Rejected, Unknown
+from steps.support.gateways.database import hrana_parse
+from steps.support.gateways.database.connect import connect
+from steps.support.gateways.database.hrana import CHUNK, Hrana
+from steps.support.sql.statement import Statement
+from steps.support.sql.tokens import quoted
 from steps.support.standin.servers import serve
 
 pytestmark = pytest.mark.anyio

@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from steps.support.gateways.retry_after import retry_after
+from steps.support.gateways.http import retry_after
 
 NOW = 1_767_225_600.0  # our clock; theirs is 240 s behind it
 THEIRS = NOW - 240

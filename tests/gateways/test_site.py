@@ -7,7 +7,7 @@ import httpx
 import pytest
 from aiohttp import web
 
-from steps.support.gateways.answers import NotSent, Unknown
+from steps.support.core.errors import NotSent, Unknown
 from steps.support.gateways.http import client_for
 from steps.support.gateways.site import BYPASS, Answer, Request, Site
 from steps.support.standin.servers import serve

@@ -12,14 +12,12 @@ import httpx
 import pytest
 from aiohttp import web
 
-from steps.support.gateways.answers import Busy, NotSent, Rejected, Unknown
+from steps.support.core.errors import Busy, NotSent, Problem, Rejected, Unknown
 from steps.support.gateways.vercel import Deferred, Vercel
 from steps.support.gateways.vercel_types import Deployment, RollingRelease
-from steps.support.problem import Problem
 from steps.support.standin.servers import serve
-from steps.support.standin.vercel_quirks import Build, Listing, Quirks
-from steps.support.standin.vercel_state import Variable
-from steps.support.standin.vercel_troubles import Answer, Trouble
+from steps.support.standin.vercel.quirks import Answer, Build, Listing, Quirks, Trouble
+from steps.support.standin.vercel.state import Variable
 from tests.standin.projects import ALIAS, BUILD, NEW, NEWER, OLD, PLAIN, TOKEN, Project, api, project
 
 pytestmark = pytest.mark.anyio

@@ -11,9 +11,9 @@ from typing import Any
 import aiohttp
 from aiohttp import web
 
-from steps.support.gateways.database import Statement
-from steps.support.gateways.transport import connect
-from steps.support.proof.copy import Copy, Limits, from_server
+from steps.support.gateways.database.connect import connect
+from steps.support.proof.copy.copy import Copy, Limits, from_server
+from steps.support.sql.statement import Statement
 from steps.support.standin.servers import serve
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable
 
-from steps.support.proof.objection import Objection, Weight
+from steps.support.sql.findings import Objection, Weight
 
 
 def refusing(objections: Iterable[Objection], allowed: Collection[str]) -> list[Objection]:

@@ -2,22 +2,26 @@
 
 from pathlib import Path
 
-from steps.support.gateways.answers import Rejected
+from steps.support.change.folder import read_change
+from steps.support.core.errors import Rejected
 from steps.support.gateways.guards import Guards
-from steps.support.gateways.ledger import Attempt, Claim, Lease
+from steps.support.gateways.marker import Attempt, Claim, Lease
 from steps.support.gateways.turso import Turso
+from steps.support.proof.config import Workbench
 from steps.support.proof.proof import Proof, prove
-from steps.support.proof.workbench import Workbench
-from steps.support.sql_folder import FILES, DatabaseChange, read_change, split
+from steps.support.sql.change import DatabaseChange
+from steps.support.sql.known_names import FILES
+from steps.support.sql.script import split
 from tests.proof.proof_rig import ENOUGH, NOTHING, OF_ANY, Files
 
 
 class Production:
     """A database with a change that was proved on a copy of it, some moments ago; `binary`: what to rehearse it on."""
 
+    _change: DatabaseChange | None = None
+
     def __init__(self, turso: Turso, binary: Path | None, folder: Path) -> None:
         self.turso, self._binary, self._folder = turso, binary, folder
-        self._change: DatabaseChange | None = None
         self._guards, self._attempts = Guards((), ()), 0
 
     async def proved(self, before: str, migrate: str, rollback: str, writes: str = NOTHING) -> Proof:

@@ -5,16 +5,18 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
 
-from steps.support.gateways.database import Database
-from steps.support.gateways.transport import connect
+from steps.support.change.folder import read_change
+from steps.support.core.errors import Problem
+from steps.support.gateways.database.connect import connect
+from steps.support.gateways.database.protocol import Database
 from steps.support.gateways.turso import Turso
-from steps.support.problem import Problem
-from steps.support.proof.copy import Limits
+from steps.support.operations.prove import refuse_unparsable
+from steps.support.proof import sqld
+from steps.support.proof.config import Workbench
+from steps.support.proof.copy.copy import Limits
 from steps.support.proof.proof import Proof, prove
-from steps.support.proof.workbench import Workbench
-from steps.support.proving import refuse_unparsable
-from steps.support.sql_folder import FILES, read_change, split
-from steps.support.standin import sqld
+from steps.support.sql.known_names import FILES
+from steps.support.sql.script import split
 from tests.proof.copy_rig import Handler, dumped, in_front_of
 
 Files = Mapping[str, str]

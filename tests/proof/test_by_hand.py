@@ -7,9 +7,9 @@ from typing import Any
 import httpx
 import pytest
 
-from steps.support.gateways.database import Statement
-from steps.support.gateways.transport import connect
-from steps.support.sql_folder import split
+from steps.support.gateways.database.connect import connect
+from steps.support.sql.script import split
+from steps.support.sql.statement import Statement
 
 pytestmark = pytest.mark.anyio
 

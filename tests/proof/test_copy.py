@@ -16,12 +16,11 @@ from types import SimpleNamespace
 import pytest
 from aiohttp import web
 
-from steps.support.gateways import dump
-from steps.support.gateways.answers import NotSent, Rejected, Unknown
-from steps.support.problem import Problem
-from steps.support.proof.copy import Copy, Limits, from_file
-from steps.support.standin import sqld
-from steps.support.waiting import told
+from steps.support.core.deadline import told
+from steps.support.core.errors import NotSent, Problem, Rejected, Unknown
+from steps.support.gateways.database import dump
+from steps.support.proof import sqld
+from steps.support.proof.copy.copy import Copy, Limits, from_file
 from tests.proof.copy_rig import (
     ENOUGH,
     ROWS,

@@ -10,9 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from steps.support.gateways.answers import Unknown
-from steps.support.problem import Problem
-from steps.support.proof.copy import Copy, Limits, from_file
+from steps.support.core.errors import Problem, Unknown
+from steps.support.proof.copy.copy import Copy, Limits, from_file
 from tests.proof.copy_rig import ENOUGH, contents, made, modes, names
 
 pytestmark = pytest.mark.anyio

@@ -12,12 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from steps.support.gateways.declared import kept
-from steps.support.gateways.transport import connect
+from steps.support.gateways.database.connect import connect
+from steps.support.gateways.guards import keep_declared
 from steps.support.gateways.turso import Turso
-from steps.support.proof import declared as module
-from steps.support.proof.rows import row_diff
-from steps.support.sql_folder import named_change
+from steps.support.proof import declared_changes as module
+from steps.support.proof.rows.diff import row_diff
+from steps.support.sql.change import named_change
 from tests.proof.production_rig import Production
 from tests.proof.test_rows_random import PARENTS, ROWS, SHAPES, STEPS, TABLES, Shape, insert, opened, take
 
@@ -175,7 +175,7 @@ def test_the_transaction_counts_what_the_comparison_counts(
         moved = row_diff(before, after)
         counted = module.declared(before, after, replace(named_change("some", ""), changes=numbers), moved)
         with closing(opened(live)) as connection:
-            for statement in kept(counted):
+            for statement in keep_declared(counted):
                 connection.execute(statement.sql)
             for step in steps:
                 take(connection, step)

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from steps.support.proof.lint import Child, Facts, facts, lint, proved_harmless
-from steps.support.proof.objection import Objection, Weight
-from steps.support.sql_refusals import refusals
-from steps.support.sql_text import scan
+from steps.support.proof.lint.lint import Child, Facts, facts, lint, proved_harmless
+from steps.support.sql.findings import Objection, Weight
+from steps.support.sql.refusals import refusals
+from steps.support.sql.script import scan
 
 ROOT = Path(__file__).parents[2]
 

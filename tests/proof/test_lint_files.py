@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from steps.support.proof.lint import lint, proved_harmless
-from steps.support.proof.objection import Weight
-from steps.support.sql_text import scan, split
+from steps.support.proof.lint.lint import lint, proved_harmless
+from steps.support.sql.findings import Weight
+from steps.support.sql.script import scan, split
 from tests.proof.test_lint import judged, known
 
 HERE, ROOT = Path(__file__).parent, Path(__file__).parents[2]

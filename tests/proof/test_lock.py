@@ -9,18 +9,20 @@ from pathlib import Path
 
 import pytest
 
-from steps.support.gateways import hrana_batch
-from steps.support.gateways.database import Rows, Statement
-from steps.support.gateways.hrana import Hrana
-from steps.support.gateways.transport import connect
+from steps.support.change.folder import read_change
+from steps.support.core.errors import Problem
+from steps.support.gateways.database import hrana_wire
+from steps.support.gateways.database.connect import connect
+from steps.support.gateways.database.hrana import Hrana
+from steps.support.gateways.database.protocol import Rows
 from steps.support.gateways.turso import Turso
-from steps.support.problem import Problem
-from steps.support.proof import engine, lock, writers
-from steps.support.proof.copy import Limits
-from steps.support.proof.lock import Allowed
+from steps.support.proof import server, write_lock
+from steps.support.proof.config import Workbench
+from steps.support.proof.copy.copy import Limits
 from steps.support.proof.proof import Proof, prove
-from steps.support.proof.workbench import Workbench
-from steps.support.sql_folder import read_change, split
+from steps.support.proof.write_lock import Allowed
+from steps.support.sql.script import split
+from steps.support.sql.statement import Statement
 from tests.proof.proof_rig import OF_ANY, Files, written
 
 pytestmark = pytest.mark.anyio
@@ -193,8 +195,8 @@ async def test_a_server_that_takes_no_more_writes_is_recognised(
     def connected(url: str, token: str | None) -> Hrana:
         return next(servers, Hrana)(url, token)
 
-    monkeypatch.setattr(engine, "connect", connected)
-    monkeypatch.setattr(writers, "PATIENCE", 0.5)
+    monkeypatch.setattr(server, "connect", connected)
+    monkeypatch.setattr(write_lock, "PATIENCE", 0.5)
     files = {**SMALL, "writes.sql": "UPDATE t SET c = 'written' WHERE id = 1;\n"}
     said = await refused(production, bench, files)
     assert "- migrate.sql: the server took no write for 0.5 s after it, and was started again" in said
@@ -211,7 +213,7 @@ async def taken_over() -> None:
     """Hear after a while that another writer has the lock, as from a server."""
     await asyncio.sleep(0.3)
     code = "TRANSACTION_TIMEOUT"
-    raise hrana_batch.failed({"message": "Transaction timed out", "code": code}, Statement("", name="x"), "it")
+    raise hrana_wire.failed({"message": "Transaction timed out", "code": code}, Statement("", name="x"), "it")
 
 
 @pytest.mark.parametrize("beside", [never, taken_over])
@@ -227,7 +229,7 @@ async def test_what_does_not_end_beside_writers_is_measured_alone(
         return await real(self, statements)
 
     monkeypatch.setattr(Hrana, "transaction", transaction)
-    monkeypatch.setattr(lock, "STEALS", 0.2)
+    monkeypatch.setattr(write_lock, "STEALS", 0.2)
     said = await refused(production, bench, LARGE)
     assert f"- migrate.sql: {STOLEN}. Largest first:" in said
     assert re.search(STATEMENT, said), said

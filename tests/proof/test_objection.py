@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 import pytest
 
-from steps.support.proof.objection import Objection, Weight
-from steps.support.proof.waiving import Weighed, weighed
-from steps.support.sql_directives import Waiver
-from steps.support.sql_files import MIGRATE, ROLLBACK
+from steps.support.proof.waivers import Weighed, weighed
+from steps.support.sql.directives import Waiver
+from steps.support.sql.findings import Objection, Weight
+from steps.support.sql.known_names import MIGRATE, ROLLBACK
 
 NAMES, ROLES = "users_name", "users_role"
 

@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from steps.support.gateways.database import Database, Statement
-from steps.support.gateways.migration import OBJECTS, TABLES
-from steps.support.gateways.transport import connect
-from steps.support.proof.rows_tables import tables
-from steps.support.proof.schema import read_schema
-from steps.support.sql_owned import is_owned
-from steps.support.sql_tokens import quoted
+from steps.support.gateways.database.connect import connect
+from steps.support.gateways.database.protocol import Database
+from steps.support.gateways.transaction import OBJECTS, TABLES
+from steps.support.proof.rows.tables import tables
+from steps.support.schema.reading import read_schema
+from steps.support.sql.own_tables import is_owned
+from steps.support.sql.statement import Statement
+from steps.support.sql.tokens import quoted
 from tests.proof.proof_rig import OF_ANY, tried
 
 pytestmark = pytest.mark.anyio

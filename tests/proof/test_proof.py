@@ -9,17 +9,18 @@ from pathlib import Path
 
 import pytest
 
-from steps.support.gateways.database import Statement
-from steps.support.gateways.ledger import Claim
-from steps.support.gateways.transport import connect
+from steps.support.change.folder import read_change
+from steps.support.core.deadline import told
+from steps.support.core.errors import Problem
+from steps.support.gateways.database.connect import connect
+from steps.support.gateways.marker import Claim
 from steps.support.gateways.turso import Turso
-from steps.support.problem import Problem
-from steps.support.proof.copy import Limits
+from steps.support.proof import sqld
+from steps.support.proof.config import Workbench
+from steps.support.proof.copy.copy import Limits
 from steps.support.proof.proof import prove
-from steps.support.proof.workbench import Workbench
-from steps.support.sql_folder import read_change, split
-from steps.support.standin import sqld
-from steps.support.waiting import told
+from steps.support.sql.script import split
+from steps.support.sql.statement import Statement
 
 pytestmark = pytest.mark.anyio
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from steps.support.gateways import guards
+from steps.support.gateways.database.connect import connect
 from steps.support.gateways.guards import NOT_FEWER, Guards, Measure
-from steps.support.gateways.transport import connect
 from steps.support.gateways.turso import Turso
-from steps.support.proof.guarding_back import none_lost
+from steps.support.proof.choose_guards import none_lost
 from steps.support.proof.rehearsal import Undone
 from tests.gateways.test_guards import changed
 from tests.proof.production_rig import Production

@@ -14,19 +14,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from steps.support.gateways.transport import connect
+from steps.support.change.folder import read_change
+from steps.support.core.errors import Problem
+from steps.support.gateways.database.connect import connect
 from steps.support.gateways.turso import Turso
-from steps.support.problem import Problem
-from steps.support.proof.copy import Limits
-from steps.support.proof.objection import Objection, Weight
+from steps.support.proof import sqld
+from steps.support.proof.config import Workbench
+from steps.support.proof.copy.copy import Limits
 from steps.support.proof.proof import prove
 from steps.support.proof.round_trip import WRITTEN_LOST, unexplained, unregained, unreturned
-from steps.support.proof.rows import row_diff
-from steps.support.proof.schema_renamed import renames
-from steps.support.proof.workbench import Workbench
-from steps.support.sql_folder import read_change, split
-from steps.support.sql_text import scan
-from steps.support.standin import sqld
+from steps.support.proof.rows.diff import row_diff
+from steps.support.schema.renames import renames
+from steps.support.sql.findings import Objection, Weight
+from steps.support.sql.script import scan, split
 from tests.gateways.test_guards import changed
 
 FOLLOWED = 10_000

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from steps.support.problem import Problem
-from steps.support.proof import rows_pages
-from steps.support.proof.rows import row_diff
-from steps.support.proof.rows_found import Dropped, Kind, TableDiff
+from steps.support.core.errors import Problem
+from steps.support.proof.rows import pages
+from steps.support.proof.rows.diff import row_diff
+from steps.support.proof.rows.result import Dropped, Kind, TableDiff
 
 Compare = Callable[[str, str], TableDiff]
 
@@ -132,7 +132,7 @@ def test_rows_are_told_apart(
     """Each way to change rows is counted for what it is, with pages to prove something and without."""
     if not by_pages:
         monkeypatch.setattr(
-            rows_pages,
+            pages,
             "_PAGES",
             "SELECT pageno, path, pagetype FROM an_engine_without_dbstat WHERE name = ? AND schema = ?",
         )

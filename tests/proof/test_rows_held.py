@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from steps.support.proof.objection import Objection
-from steps.support.proof.rows import row_diff
-from steps.support.proof.rows_cascades import cascades
-from steps.support.proof.rows_found import Dropped, TableDiff
-from steps.support.proof.rows_held import COLUMN_LOST, held
-from steps.support.sql_directives import Range, changes_of
-from steps.support.sql_folder import read_change
-from steps.support.sql_text import scan
+from steps.support.change.folder import read_change
+from steps.support.proof.rows.cascades import cascades
+from steps.support.proof.rows.declared import COLUMN_LOST, held
+from steps.support.proof.rows.diff import row_diff
+from steps.support.proof.rows.result import Dropped, TableDiff
+from steps.support.sql.directives import Range, changes_of
+from steps.support.sql.findings import Objection
+from steps.support.sql.script import scan
 from tests.proof.judging import refusing
 
 SQL = Path(__file__).parents[2] / "sql"

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from steps.support.proof.rows import row_diff
-from steps.support.proof.rows_found import Kind, Row, TableDiff
+from steps.support.proof.rows.diff import row_diff
+from steps.support.proof.rows.result import Kind, Row, TableDiff
 from tests.proof import test_rows_random as random_tables
 from tests.proof.test_rows_random import PARENTS, ROWS, SHAPES, STEPS, TABLES, Held, key_of, same
 

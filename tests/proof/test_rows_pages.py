@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from steps.support.proof import rows
-from steps.support.proof.rows_found import TableDiff
-from steps.support.proof.rows_pages import Pages, differing
-from steps.support.proof.rows_tables import tables
+from steps.support.proof.rows import diff
+from steps.support.proof.rows.pages import Pages, differing
+from steps.support.proof.rows.result import TableDiff
+from steps.support.proof.rows.tables import tables
 
 ROWS = 600
 SHAPES = {
@@ -54,7 +54,7 @@ def edited(shape: str, edits: list[tuple[str, object, object]]) -> Iterator[tupl
 
 def compared(before: Path, after: Path) -> TableDiff:
     """Compare the one table, all of its rows that differ included."""
-    found = rows.row_diff(before, after, 10_000)["t"]
+    found = diff.row_diff(before, after, 10_000)["t"]
     ordered = tuple(sorted(found.rows, key=repr))
     return replace(found, rows=ordered, samples=(), by_pages=False)
 
@@ -67,7 +67,7 @@ def test_what_is_left_out_is_the_same(shape: str, edits: list[tuple[str, object,
     with edited(shape, edits) as (before, after):
         found = compared(before, after)
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(rows, "differing", lambda *_: None)
+            patch.setattr(diff, "differing", lambda *_: None)
             assert found == compared(before, after)
 
 

@@ -12,8 +12,8 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from steps.support.proof.rows import row_diff
-from steps.support.proof.rows_found import TableDiff
+from steps.support.proof.rows.diff import row_diff
+from steps.support.proof.rows.result import TableDiff
 
 VALUES = st.sampled_from([None, 0, 1, 1.0, -0.0, 2, 2.5, "", "1", "1.0", "a", "A", "ä", "a\0b", "a\0c", b"", b"a", b"1", 2**53, 2.0**53, -(2**63), -(2.0**63), float("inf")])  # fmt: skip
 TYPES = st.sampled_from(["", "INTEGER", "TEXT", "REAL", "NUMERIC", "BLOB", "TEXT COLLATE NOCASE", "COLLATE NOCASE"])

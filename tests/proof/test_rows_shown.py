@@ -2,8 +2,8 @@
 
 import pytest
 
-from steps.support.gateways.database import Value
-from steps.support.proof.rows_shown import Shown, shown
+from steps.support.proof.rows.values import Shown, shown
+from steps.support.sql.statement import Value
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,9 @@ from contextlib import closing
 
 import pytest
 
-from steps.support.proof.schema import Schema, read_schema
-from steps.support.proof.schema_parts import Column, ForeignKey, Index, Part, Table
-from steps.support.proof.schema_text import Name, meaningful, normal
+from steps.support.schema.model import Column, ForeignKey, Index, Part, Table
+from steps.support.schema.reading import Schema, read_schema
+from steps.support.schema.text import Name, meaningful, normal
 
 
 @pytest.fixture

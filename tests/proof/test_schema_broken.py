@@ -7,10 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from steps.support.proof.objection import Weight
-from steps.support.proof.schema import read_schema
-from steps.support.proof.schema_broken import broken
-from steps.support.proof.schema_sequences import lowered, sequences
+from steps.support.schema.broken import broken, lowered, sequences
+from steps.support.schema.reading import read_schema
+from steps.support.sql.findings import Weight
 
 T = 'CREATE TABLE t (a INTEGER, "b b" TEXT, g INT AS (a * 2)); CREATE TABLE log (v);'
 SEEN = "BEGIN INSERT INTO log VALUES (new.a); END;"

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from steps.support.proof.objection import Objection, Weight
-from steps.support.proof.schema import Schema, read_schema
-from steps.support.proof.schema_broken import broken
-from steps.support.proof.schema_diff import objections, round_trip
-from steps.support.proof.schema_sequences import lowered, sequences
-from steps.support.sql_folder import read_script, split
+from steps.support.change.folder import read_script
+from steps.support.schema.broken import broken, lowered, sequences
+from steps.support.schema.diff import objections, round_trip
+from steps.support.schema.reading import Schema, read_schema
+from steps.support.sql.findings import Objection, Weight
+from steps.support.sql.script import split
 from tests.proof.judging import refusing
 from tests.sql.engines import Engine, Sqlite, libsql
 

@@ -5,9 +5,9 @@ from contextlib import closing
 
 import pytest
 
-from steps.support.proof.objection import Weight
-from steps.support.proof.schema import Schema, read_schema
-from steps.support.proof.schema_diff import RULES, objections, round_trip, schema_diff
+from steps.support.schema.diff import RULES, objections, round_trip, schema_diff
+from steps.support.schema.reading import Schema, read_schema
+from steps.support.sql.findings import Weight
 from tests.proof.judging import refusing
 
 S = "CREATE TABLE systems (id INTEGER PRIMARY KEY AUTOINCREMENT, user_id TEXT NOT NULL, number TEXT NOT NULL);"

@@ -3,8 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from steps.support.standin.vercel_quirks import Quirks
-from steps.support.standin.vercel_troubles import Answer, Trouble
+from steps.support.standin.vercel.quirks import Answer, Quirks, Trouble
 from tests.world.production import AnyProduction, Ending, Event, Reaction
 
 TOTAL = 30.0  # seconds

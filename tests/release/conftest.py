@@ -10,8 +10,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from steps.support.standin.drill.trial import Trial
 from steps.support.standin.faults import Faults
-from steps.support.standin.trial import Trial
 from steps.support.standin.world import TOKEN, world
 from tests.world.production import (
     BUILT_IN,

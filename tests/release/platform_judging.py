@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from steps.support.standin.agenda import Agenda, loop_clock
-from steps.support.standin.vercel import Platform
-from steps.support.standin.vercel_state import State
+from steps.support.standin.vercel.platform import Platform
+from steps.support.standin.vercel.state import State
 from tests.release.platform_situations import BYPASS, LIVE, Auto, Situation, Whose
 from tests.world.production import FAILING, READING, AnyProduction, Ending, Event
 from tests.world.production import State as Before

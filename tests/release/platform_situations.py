@@ -4,18 +4,19 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from steps.support.standin.vercel_quirks import (
+from steps.support.standin.vercel.quirks import (
     NEVER_ITS_TURN,
     NO_DEPLOYMENT,
     SKIPPED,
     Aliasing,
+    Answer,
     Build,
     Listing,
     Moving,
     Protection,
     Quirks,
+    Trouble,
 )
-from steps.support.standin.vercel_troubles import Answer, Trouble
 from tests.world.production import AnyProduction
 
 LIVE = "dpl_1"  # the deployment that is live before

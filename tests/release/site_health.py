@@ -3,8 +3,8 @@
 import shutil
 from pathlib import Path
 
+from steps.support.standin.faults import Way
 from steps.support.standin.site_troubles import Trouble
-from steps.support.standin.troubles import Way
 from tests.world.production import ROOT, AnyProduction, Ending, Event, Reaction
 
 COOKIE = '{ Cookie = "auth-token=$SITE_AUTH_TOKEN" }'

@@ -2,7 +2,7 @@
 
 import pytest
 
-from steps.support.standin.vercel_troubles import Answer
+from steps.support.standin.vercel.quirks import Answer
 from tests.release.api_troubles import Row, passes, stays
 from tests.release.conftest import Production
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from steps.support.standin.vercel_state import Variable
-from steps.support.standin.vercel_troubles import Answer, Trouble
+from steps.support.standin.vercel.quirks import Answer, Trouble
+from steps.support.standin.vercel.state import Variable
 from tests.release.conftest import FAILING, Event, Production
 
 pytestmark = pytest.mark.anyio

@@ -4,10 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from steps.support.standin.faults import Way, cut, drip
 from steps.support.standin.site_troubles import Trouble, server_error
-from steps.support.standin.troubles import Way
-from steps.support.standin.vercel_quirks import Quirks, Stickiness
-from steps.support.standin.ways import cut, drip
+from steps.support.standin.vercel.quirks import Quirks, Stickiness
 from tests.release.conftest import Production
 from tests.release.site_health import BUDGET, POLL, code_alone, data_goes_wrong
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from steps.support.gateways.database import Statement
-from steps.support.problem import Problem
-from steps.support.standin import sqld
+from steps.support.core.errors import Problem
+from steps.support.proof import sqld
+from steps.support.sql.statement import Statement
 from tests.release.conftest import ROOT, Event, Production
 from tests.release.test_proof import changed
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from steps.support.gateways.database import Statement
-from steps.support.sql_tokens import quoted
+from steps.support.sql.statement import Statement
+from steps.support.sql.tokens import quoted
 from tests.release.conftest import Production
 from tests.release.site_health import code_alone
 

@@ -8,7 +8,7 @@ from asyncio.subprocess import PIPE
 import pytest
 
 from steps.support.console import notify
-from steps.support.standin.forked import TOOL
+from steps.support.standin.drill.forked import TOOL
 from tests.console.receiver import hanging, receiving
 from tests.release.conftest import FAILING, Production
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from steps.support.sql_folder import split
+from steps.support.sql.script import split
 from tests.release.conftest import FAILING, ROOT, Ending, Production
 from tests.release.test_rehearsal import rehearse, reports
 

@@ -105,11 +105,11 @@ def test_a_kill(tmp_path: Path) -> None:
 
 def test_without_a_libsql_server_it_runs_on_sqlite_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine that never fetched the server can still rehearse; what that lacks, and how to get it, is said."""
-    monkeypatch.setattr("steps.support.standin.sqld.CACHE", tmp_path / "nothing")
+    monkeypatch.setattr("steps.support.proof.sqld.CACHE", tmp_path / "nothing")
     monkeypatch.setenv("PATH", os.defpath)
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     from orchestrate import parse, rehearsed
-    from steps.support.standin.sqld import FETCH
+    from steps.support.proof.sqld import FETCH
 
     (tmp_path / "orchestrate.toml").write_text(f'sql = "{ROOT / "sql"}"\n')
     assert asyncio.run(rehearsed(parse(["--dry-run", "--config", str(tmp_path / "orchestrate.toml")]))) == 0

@@ -11,11 +11,11 @@ import pytest
 from anyio import to_thread
 
 from orchestrate import parse
-from steps.support.gateways import ledger
+from steps.support.gateways import marker
 from steps.support.gateways.vercel import Vercel
-from steps.support.sql_folder import split
+from steps.support.sql.script import split
 from steps.support.standin.servers import serve
-from steps.support.standin.vercel_api import application
+from steps.support.standin.vercel.api import application
 from tests.runbook.page import ROOT, RUN, TEXT, block, blocks, commands, shell, words
 from tests.standin.projects import TOKEN, project
 from tests.world.sample import SQL
@@ -59,7 +59,7 @@ def test_every_question_to_the_database_has_an_answer() -> None:
     shown = [*commands("turso"), *re.findall(r"`(turso db shell [^`]+)`", TEXT)]
     asked = [words(call)[4].replace("$RUN", RUN) for call in shown if words(call)[2] == "shell"]
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as database:
-        for statement in (*split((SQL / "sample.sql").read_text(encoding="utf-8"), "sample.sql"), *ledger.CREATE):
+        for statement in (*split((SQL / "sample.sql").read_text(encoding="utf-8"), "sample.sql"), *marker.CREATE):
             database.execute(statement.sql)
         database.execute("CREATE TABLE _orchestrate_kept_notes (id INTEGER, note TEXT)")
         database.execute(MARKER, (RUN,))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from steps.support.sql_folder import FILES
+from steps.support.sql.known_names import FILES
 from tests.proof.proof_rig import tried
 from tests.runbook.page import ROOT, TEXT, block, shell
 from tests.world.sample import SQL

@@ -5,8 +5,8 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 
-from steps.support.console import report
-from steps.support.settings import Settings
+from steps.support.config.settings import Settings
+from steps.support.console.report import fold
 from tests.runbook.page import ROOT, TEXT, sections
 
 SOURCES = sorted([ROOT / "orchestrate.py", *(ROOT / "steps").rglob("*.py")])
@@ -37,12 +37,12 @@ def test_every_ending_has_its_row_and_its_section() -> None:
     """The first table has each verdict with its exit code, and each code that there is; each row leads to a section."""
     rows = re.findall(ROW, TEXT, re.MULTILINE)
     codes = {int(code) for told, _, _ in rows for code in re.findall(r"\d+", told)}
-    assert codes == {0, 2, report.INTERRUPTED, *report.EXIT_CODES.values()}
-    for verdict, code in report.EXIT_CODES.items():
-        own = [told for told, name, at in rows if verdict in name and at == report.anchor(verdict, code)]
+    assert codes == {0, 2, fold.INTERRUPTED, *fold.EXIT_CODES.values()}
+    for verdict, code in fold.EXIT_CODES.items():
+        own = [told for told, name, at in rows if verdict in name and at == fold.anchor(verdict, code)]
         assert [told for told in own if str(code) in told], verdict
-    signalled = report.anchor("rolled_back", report.INTERRUPTED)
-    assert [at for told, _, at in rows if told == str(report.INTERRUPTED)] == [signalled]
+    signalled = fold.anchor("rolled_back", fold.INTERRUPTED)
+    assert [at for told, _, at in rows if told == str(fold.INTERRUPTED)] == [signalled]
 
 
 def test_every_operation_that_can_fail_is_looked_up() -> None:
@@ -64,8 +64,8 @@ def test_a_refusal_leads_to_the_section_of_what_was_being_done() -> None:
     for words, section in re.findall(LOOKED_UP, TEXT, re.MULTILINE):
         (anchors,) = re.findall(rf"^(<a id=.+)\n\n### {section}$", TEXT, re.MULTILINE)
         ids = [f"on-{name}" for name in re.findall(r'id="on-([\w-]+)"', anchors)]
-        refused = report.EXIT_CODES["refused"]
-        assert ids == [report.anchor("refused", refused, word) for word in re.findall(r"`([^`]+)`", words)]
+        refused = fold.EXIT_CODES["refused"]
+        assert ids == [fold.anchor("refused", refused, word) for word in re.findall(r"`([^`]+)`", words)]
 
 
 def _kinds() -> set[str]:
@@ -102,5 +102,5 @@ def test_what_is_to_be_read_in_a_report_is_there() -> None:
     """Each part of the report that a section sends somebody to is one that every report has."""
     opened = {"event": "opened", "run": "r", "mode": "prod", "at": "", "clock": 0.0, "budget": {}, "change": {}}
     parts = {"cause", "next_action", "remains", "runbook", "undo", "kept", "unpin", "warnings", "deployment", "steps"}
-    assert parts <= report.fold([opened]).keys()
+    assert parts <= fold.fold([opened]).keys()
     assert [part for part in sorted(parts) if not re.search(rf"`{part}\b", TEXT)] == []

@@ -7,7 +7,10 @@ from typing import Any
 
 import pytest
 
-from steps.support.sql_folder import read_change, read_checks, read_contract, split
+from steps.support.change.folder import read_change
+from steps.support.sql.checks import read_checks
+from steps.support.sql.contract import read_contract
+from steps.support.sql.script import split
 from tests.sql.engines import Engine, Refusal, Sqlite, copied, libsql
 
 pytestmark = pytest.mark.anyio

@@ -11,8 +11,8 @@ import httpx
 from steps.support.standin.agenda import Agenda
 from steps.support.standin.faults import Faults
 from steps.support.standin.servers import serve
-from steps.support.standin.vercel import Platform
-from steps.support.standin.vercel_api import application
+from steps.support.standin.vercel.api import application
+from steps.support.standin.vercel.platform import Platform
 
 OLD, NEW, NEWER = "a" * 40, "b" * 40, "c" * 40
 TOKEN = "t0ken"  # noqa: S105 - a stand-in's, worth nothing

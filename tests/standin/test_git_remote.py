@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from steps.support.problem import Problem
+from steps.support.core.errors import Problem
 from steps.support.standin import git_remote
 from steps.support.standin.faults import Faults
 from steps.support.standin.git_remote import GitRemote

@@ -10,8 +10,8 @@ import httpx
 import pytest
 from aiohttp import web
 
-from steps.support.gateways.database import Statement
-from steps.support.gateways.hrana import Hrana
+from steps.support.gateways.database.hrana import Hrana
+from steps.support.sql.statement import Statement
 from steps.support.standin.faults import Faults, Kind
 from steps.support.standin.proxy import Proxy, When
 from steps.support.standin.servers import serve

@@ -9,9 +9,9 @@ from typing import Any
 import httpx
 import pytest
 
-from steps.support.gateways.database import Statement
-from steps.support.gateways.hrana import Hrana
-from steps.support.problem import Problem
+from steps.support.core.errors import Problem
+from steps.support.gateways.database.hrana import Hrana
+from steps.support.sql.statement import Statement
 from steps.support.standin.faults import Faults, Kind
 from steps.support.standin.servers import serve
 from steps.support.standin.site import CONTRACT, Site

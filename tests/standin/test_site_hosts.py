@@ -5,15 +5,15 @@ from contextlib import aclosing
 import httpx
 import pytest
 
-from steps.support.asking import asked
-from steps.support.gateways.hrana import Hrana
+from steps.support.gateways.database.hrana import Hrana
 from steps.support.gateways.site import Request, Site
-from steps.support.release import HealthCheck
+from steps.support.operations.health import asked
+from steps.support.run.release import HealthCheck
 from steps.support.standin import site as standin
 from steps.support.standin.faults import Faults
 from steps.support.standin.servers import serve
-from steps.support.standin.vercel_hosts import routed
-from steps.support.standin.vercel_quirks import Protection, Quirks
+from steps.support.standin.vercel.hosts import routed
+from steps.support.standin.vercel.quirks import Protection, Quirks
 from tests.standin.projects import BUILD, NEW, OLD, PLAIN, project
 
 pytestmark = pytest.mark.anyio

@@ -8,9 +8,9 @@ from typing import Any
 import httpx
 import pytest
 
-from steps.support.gateways.database import Statement
-from steps.support.gateways.hrana import Hrana
-from steps.support.standin.faults import Faults
+from steps.support.gateways.database.hrana import Hrana
+from steps.support.sql.statement import Statement
+from steps.support.standin.faults import Faults, Way, cut, drip, hang, lost
 from steps.support.standin.servers import serve
 from steps.support.standin.site import Site
 from steps.support.standin.site_troubles import (
@@ -24,9 +24,7 @@ from steps.support.standin.site_troubles import (
     unauthorized,
     web_page,
 )
-from steps.support.standin.troubles import Way
-from steps.support.standin.vercel_hosts import routed
-from steps.support.standin.ways import cut, drip, hang, lost
+from steps.support.standin.vercel.hosts import routed
 from tests.standin.projects import BUILD, NEW, OLD, PLAIN, project
 
 pytestmark = pytest.mark.anyio

@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from steps.support.standin.faults import Faults, Kind
-from steps.support.standin.vercel import Platform
+from steps.support.standin.vercel.platform import Platform
 from tests.standin.projects import ALIAS, BUILD, NEW, NEWER, OLD, TOKEN, api, deployment, last_move, served, target
 from tests.standin.projects import project as _project
 

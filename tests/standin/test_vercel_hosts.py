@@ -6,12 +6,12 @@ from contextlib import aclosing, asynccontextmanager
 import httpx
 import pytest
 
-from steps.support.gateways.hrana import Hrana
+from steps.support.gateways.database.hrana import Hrana
 from steps.support.standin.faults import Faults
 from steps.support.standin.servers import serve
 from steps.support.standin.site import Site
-from steps.support.standin.vercel_hosts import BYPASS, SKEW, routed
-from steps.support.standin.vercel_quirks import Protection, Quirks, Stickiness
+from steps.support.standin.vercel.hosts import BYPASS, SKEW, routed
+from steps.support.standin.vercel.quirks import Protection, Quirks, Stickiness
 from tests.standin.projects import ALIAS, BUILD, NEW, OLD, PLAIN, Project, project
 
 pytestmark = pytest.mark.anyio

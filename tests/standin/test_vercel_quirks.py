@@ -5,7 +5,7 @@ from typing import Any
 import httpx
 import pytest
 
-from steps.support.standin.vercel_quirks import (
+from steps.support.standin.vercel.quirks import (
     NEVER_ITS_TURN,
     NO_DEPLOYMENT,
     SKIPPED,
@@ -16,7 +16,7 @@ from steps.support.standin.vercel_quirks import (
     Moving,
     Quirks,
 )
-from steps.support.standin.vercel_state import Variable
+from steps.support.standin.vercel.state import Variable
 from tests.standin.projects import ALIAS, BUILD, NEW, NEWER, OLD, Project, api, deployment, last_move, project, served
 from tests.standin.projects import target as production
 

@@ -7,8 +7,7 @@ from time import time
 import httpx
 import pytest
 
-from steps.support.standin.vercel_quirks import Quirks
-from steps.support.standin.vercel_troubles import Answer, Trouble
+from steps.support.standin.vercel.quirks import Answer, Quirks, Trouble
 from tests.standin.projects import ALIAS, BUILD, NEW, Project, api, project, served
 
 pytestmark = pytest.mark.anyio

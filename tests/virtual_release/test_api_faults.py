@@ -2,9 +2,8 @@
 
 import pytest
 
-from steps.support.build import POLL
-from steps.support.standin.vercel_quirks import Aliasing, Moving, Quirks
-from steps.support.standin.vercel_troubles import Answer, Trouble
+from steps.support.operations.build import POLL
+from steps.support.standin.vercel.quirks import Aliasing, Answer, Moving, Quirks, Trouble
 from tests.release.api_troubles import (
     BUDGET,
     LONG,

@@ -6,6 +6,7 @@ import pytest
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from steps.support.standin.faults import Way, cut, drip, hang
 from steps.support.standin.site_troubles import (
     Trouble,
     failed_system,
@@ -17,8 +18,6 @@ from steps.support.standin.site_troubles import (
     unauthorized,
     web_page,
 )
-from steps.support.standin.troubles import Way
-from steps.support.standin.ways import cut, drip, hang
 from steps.support.standin.world import TOKEN
 from tests.release.site_health import BUDGET, DATA, data_goes_wrong, once_checked, put_back
 from tests.world.production import BUILT_IN, Ending, State

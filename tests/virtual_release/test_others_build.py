@@ -6,9 +6,9 @@ from dataclasses import replace
 import pytest
 
 from steps.support.gateways.vercel_types import Move, Project
-from steps.support.others import foreign
-from steps.support.standin.vercel_quirks import Quirks
-from steps.support.standin.vercel_state import Deployment, State, Substate
+from steps.support.operations.foreign_moves import foreign
+from steps.support.standin.vercel.quirks import Quirks
+from steps.support.standin.vercel.state import Deployment, State, Substate
 from tests.world.production import FAILING, Event
 from tests.world.virtual import VirtualProduction
 

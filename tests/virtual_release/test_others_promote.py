@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from steps.support.proof.proof import Proof
-from steps.support.standin.vercel_errors import ApiError
-from steps.support.standin.vercel_state import Deployment, State, Substate
+from steps.support.standin.vercel.state import ApiError, Deployment, State, Substate
 from tests.world.production import FAILING, READING, Ending, Event
 from tests.world.virtual import Shape, VirtualProduction, virtual_production
 

@@ -5,13 +5,13 @@ from collections.abc import Sequence
 
 import pytest
 
-from steps.support.gateways.answers import Rejected, Unknown
-from steps.support.gateways.database import Rows, Statement
+from steps.support.core.errors import Rejected, Unknown
+from steps.support.core.retry import insist
+from steps.support.gateways.database.protocol import Rows
 from steps.support.gateways.turso import Turso
-from steps.support.retry import insist
-from steps.support.rolling_back import roll_back
-from steps.support.standin.vercel_quirks import Quirks
-from steps.support.standin.vercel_troubles import Answer, Trouble
+from steps.support.operations.roll_back_schema import roll_back
+from steps.support.sql.statement import Statement
+from steps.support.standin.vercel.quirks import Answer, Quirks, Trouble
 from tests.world.database import MemoryDatabase
 from tests.world.production import FAILING
 from tests.world.virtual import VirtualProduction

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from steps.support.console import page
+from steps.support.console.report import page
 from steps.support.standin.world import TOKEN
 from tests.world.production import FAILING, Ending
 from tests.world.virtual import VirtualProduction

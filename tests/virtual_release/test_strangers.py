@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from steps.support.standin.site_troubles import Trouble, server_error
-from steps.support.standin.vercel_quirks import Quirks, Stickiness
+from steps.support.standin.vercel.quirks import Quirks, Stickiness
 from steps.support.standin.world import TOKEN
 from tests.release.site_health import BUDGET, POLL, code_alone
 from tests.world.virtual import VirtualProduction

@@ -11,10 +11,10 @@ START = 1_767_225_610.0  # seconds since 1970 at which every run begins: ten pas
 
 TIMES = (
     "steps.support.standin.agenda.time",
-    "steps.support.standin.vercel_troubles.time",
+    "steps.support.standin.vercel.quirks.time",
     "steps.support.standin.site_body.clock",
 )
-CLOCKS = ("steps.support.asking.time", "steps.support.gateways.vercel.time")
+CLOCKS = ("steps.support.operations.health.time", "steps.support.gateways.vercel.time")
 
 
 class Wall:

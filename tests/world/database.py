@@ -6,11 +6,12 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, closing
 from time import time
 
-from steps.support.gateways import frame
-from steps.support.gateways.answers import Unknown
-from steps.support.gateways.database import Dump, Rows, Statement, StatementFailed
-from steps.support.gateways.sqlite_file import complaint, only_names
-from steps.support.sql_tokens import first_word, tokenize
+from steps.support.core.errors import Unknown
+from steps.support.gateways.database import frame
+from steps.support.gateways.database.protocol import Dump, Rows, StatementFailed
+from steps.support.gateways.database.sqlite_file import complaint, only_names
+from steps.support.sql.statement import Statement
+from steps.support.sql.tokens import first_word, tokenize
 from steps.support.standin.faults import Faults, Kind
 
 ADDRESS = "memory:production"

@@ -5,9 +5,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha1
 
-from steps.support.gateways.answers import Rejected, Unknown
+from steps.support.core.errors import Problem, Rejected, Unknown
 from steps.support.gateways.git import Commit, Git
-from steps.support.problem import Problem
 from steps.support.standin.faults import Faults
 
 TAKES = 0.02  # seconds of an exchange with the remote

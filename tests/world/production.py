@@ -3,9 +3,9 @@
 from abc import abstractmethod
 from dataclasses import dataclass
 
-from steps.support.gateways import migration
-from steps.support.gateways.database import Value
-from steps.support.standin.trial import READING, ROOT, AnyTrial, Ending, Event, Reaction, State
+from steps.support.gateways import transaction
+from steps.support.sql.statement import Value
+from steps.support.standin.drill.trial import READING, ROOT, AnyTrial, Ending, Event, Reaction, State
 
 __all__ = [
     "BUILT_IN", "FAILING", "LOST", "READING", "ROOT", "AnyProduction", "Ending", "Event", "Reaction", "State", "contents",
@@ -27,10 +27,10 @@ class AnyProduction(AnyTrial):
 
 async def contents(production: AnyTrial) -> tuple[str, dict[str, list[tuple[Value, ...]]]]:
     """Read the schema and all rows by asking for them."""
-    tables = [str(name) for (name,) in await production.sql(migration.TABLES)]
+    tables = [str(name) for (name,) in await production.sql(transaction.TABLES)]
     rows = {table: await _rows(production, table) for table in [*tables, "sqlite_sequence"]}
     own = [row for row in rows["sqlite_sequence"] if not str(row[0]).startswith("_orchestrate_")]
-    return str((await production.sql(migration.SCHEMA))[0][0]), {**rows, "sqlite_sequence": own}
+    return str((await production.sql(transaction.SCHEMA))[0][0]), {**rows, "sqlite_sequence": own}
 
 
 async def _rows(production: AnyTrial, table: str) -> list[tuple[Value, ...]]:

@@ -6,14 +6,16 @@ from contextlib import aclosing, closing
 from dataclasses import replace
 from pathlib import Path
 
-from steps.support.engine import clock
-from steps.support.gateways.transport import connect
+from steps.support.change.folder import read_change
+from steps.support.core import event_loop
+from steps.support.gateways.database.connect import connect
 from steps.support.gateways.turso import Turso
-from steps.support.proof.copy import Limits
+from steps.support.proof import sqld
+from steps.support.proof.config import Workbench
+from steps.support.proof.copy.copy import Limits
 from steps.support.proof.proof import Proof, prove
-from steps.support.proof.workbench import Workbench
-from steps.support.sql_folder import read_change, split
-from steps.support.standin import drill, sqld
+from steps.support.sql.script import split
+from steps.support.standin.drill import drill
 from tests.world.clock import START
 from tests.world.database import MemoryStore
 from tests.world.production import ROOT
@@ -49,7 +51,7 @@ def _thinned(database: sqlite3.Connection) -> None:
 
 def proved(sample: bytes, binary: Path, folder: Path) -> Proof:
     """Prove the shipped change on the real server, on a database like this."""
-    made = clock.run(_proved(sample, binary, folder))
+    made = event_loop.run(_proved(sample, binary, folder))
     return replace(made, seconds=dict.fromkeys(made.seconds, BEAT))
 
 

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from steps.support.gateways.database import Database, Statement
-from steps.support.gateways.transport import connect
-from steps.support.problem import Problem
-from steps.support.standin import sqld
+from steps.support.core.errors import Problem
+from steps.support.gateways.database.connect import connect
+from steps.support.gateways.database.protocol import Database
+from steps.support.proof import sqld
+from steps.support.sql.statement import Statement
 from steps.support.standin.faults import Faults, Kind
 from steps.support.standin.proxy import Proxy
 from steps.support.standin.servers import serve

@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from steps.support.gateways.answers import NotSent, Rejected, Unknown
+from steps.support.core.errors import NotSent, Problem, Rejected, Unknown
 from steps.support.gateways.git import Git
-from steps.support.problem import Problem
 from steps.support.standin import app, git_remote
 from steps.support.standin.faults import Faults, Kind
 from steps.support.standin.git_remote import GitRemote

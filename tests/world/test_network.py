@@ -9,8 +9,8 @@ import httpx
 import pytest
 from aiohttp import web
 
+from steps.support.standin.faults import cut, drip, hang
 from steps.support.standin.servers import serve
-from steps.support.standin.ways import cut, drip, hang
 from tests.virtual import run
 from tests.world.network import Network
 

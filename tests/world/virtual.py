@@ -17,15 +17,17 @@ from unittest.mock import patch
 import httpx
 
 import orchestrate
-from steps.support.gateways.database import Database
+from steps.support.change.folder import read_change
+from steps.support.gateways.database.protocol import Database
 from steps.support.gateways.http import client_for
 from steps.support.proof.proof import Proof
-from steps.support.sql_folder import DatabaseChange, read_change
-from steps.support.standin import app, vercel_api
+from steps.support.sql.change import DatabaseChange
+from steps.support.standin import app
 from steps.support.standin.faults import Faults
 from steps.support.standin.site import CONTRACT, Site
-from steps.support.standin.vercel import Platform
-from steps.support.standin.vercel_hosts import routed
+from steps.support.standin.vercel import api
+from steps.support.standin.vercel.hosts import routed
+from steps.support.standin.vercel.platform import Platform
 from steps.support.standin.world import HOST, TOKEN, World
 from tests.world.clock import Wall, telling
 from tests.world.database import MemoryDatabase, MemoryStore
@@ -86,10 +88,10 @@ class VirtualProduction(AnyProduction):
             "Git": lambda here, remote, branch: MemoryGit(here, remote, branch, self.checkout, self.remote),
         }
         with (
-            patch.multiple("steps.support.production", **doubles),
-            patch("steps.support.proving.prove", self._proved),
-            patch("steps.support.proving.roll_back_on_copy", _as_proved),
-            patch("steps.support.release.read_change", _read),
+            patch.multiple("steps.support.run.wiring", **doubles),
+            patch("steps.support.operations.prove.prove", self._proved),
+            patch("steps.support.operations.prove.roll_back_on_copy", _as_proved),
+            patch("steps.support.run.release.read_change", _read),
             patch("os.fsync", lambda _: None),  # it is for a power that fails, and a good part of a run
             patch.dict(os.environ, self.environment, clear=True),
         ):
@@ -131,7 +133,7 @@ async def virtual_production(
         keys = {"auth_token": TOKEN, "cron_secret": TOKEN}
         site = Site(platform.live_sha, lambda sha: remote.show(sha, CONTRACT), database, faults, **keys)
         async with AsyncExitStack() as stack:
-            api_url = await stack.enter_async_context(network.serve(vercel_api.application(platform)))
+            api_url = await stack.enter_async_context(network.serve(api.application(platform)))
             site_url = await stack.enter_async_context(network.serve(site.application(routed(platform))))
             places = folder, folder / "remote.git"
             world = World(*places, platform, None, database, DATABASE_URL, api_url, site, site_url)

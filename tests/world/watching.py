@@ -9,8 +9,8 @@ from io import StringIO
 from pathlib import Path
 from unittest.mock import patch
 
-from steps.support.engine.journal import Journal
-from steps.support.redaction import Redactor
+from steps.support.core.redaction import Redactor
+from steps.support.run.journal import Journal
 from tests.world.production import Event, Reaction
 
 
@@ -43,5 +43,5 @@ def reacting(react: Reaction | None) -> Iterator[list[asyncio.Future[None]]]:
             journal.listen(lambda event: reactions.append(asyncio.ensure_future(react(event))))
         return journal
 
-    with patch("steps.support.console.session.Journal", opened):
+    with patch("steps.support.run.session.Journal", opened):
         yield reactions

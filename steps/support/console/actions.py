@@ -7,10 +7,10 @@ import secrets
 from collections.abc import Mapping
 from typing import Any, TextIO
 
-from steps.support.console import ending
+from steps.support.console import summary
 from steps.support.console.lines import Lines
 from steps.support.console.outlet import Outlet
-from steps.support.printable import printable
+from steps.support.core.text import printable
 
 Event = Mapping[str, Any]
 
@@ -41,7 +41,7 @@ class Actions:
         as_wanted = event.get("broken_on_purpose") and event["verdict"] == "rolled_back"
         if event["event"] == "ended" and event["verdict"] in LEVELS and event["exit_code"] and not as_wanted:
             said = " ".join(filter(None, [event["cause"], event["next_action"], event["runbook"]]))
-            self._command(LEVELS[event["verdict"]], ending.headline(event)[1], said)
+            self._command(LEVELS[event["verdict"]], summary.headline(event)[1], said)
 
     def close(self) -> None:
         """Have the runner listen to commands again: what comes after this run may give its own."""
@@ -63,14 +63,14 @@ class Actions:
         self._out.write("".join(f"{line}\n" for line in lines))
 
 
-def summary(report: Mapping[str, Any]) -> str:
+def job_summary(report: Mapping[str, Any]) -> str:
     """Give a report as the Markdown that stands under a job."""
     facts = {
         "run": f"{report['run_id']}, {report['mode']}",
         "broken on purpose": report["broken_on_purpose"],
-        "code": ending.live(report)[0],
-        "schema": ending.live(report)[1],
-        "downtime": ending.downtime(report["downtime"]),
+        "code": summary.live(report)[0],
+        "schema": summary.live(report)[1],
+        "downtime": summary.downtime(report["downtime"]),
         "cause": report["cause"],
         "next": report["next_action"],
         "see": report["runbook"],
@@ -78,7 +78,7 @@ def summary(report: Mapping[str, Any]) -> str:
     steps = [("", step) for step in report["steps"]] + [("undo ", step) for step in report["undo"]]
     rows = [[kind + step["name"], step["status"], _seconds(step), step["detail"]] for kind, step in steps]
     lines = [
-        f"### {_text(ending.headline(report)[1])}",
+        f"### {_text(summary.headline(report)[1])}",
         "",
         *(f"- **{name}**: {_text(str(said))}" for name, said in facts.items() if said),
         *(f"- **remains**: {_text(what)}" for what in report["remains"]),

@@ -3,9 +3,9 @@
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TextIO
 
-from steps.support.console import ending, plan
+from steps.support.console import plan, summary
 from steps.support.console.outlet import Outlet
-from steps.support.console.paper import SHORT, UNWRAPPED, Line, Paper, cut, named
+from steps.support.console.printer import SHORT, UNWRAPPED, Line, Paper, cut, named
 
 Event = Mapping[str, Any]
 
@@ -93,7 +93,7 @@ _BLOCKS: dict[str, Callable[[Event], list[Line]]] = {
     "opened": _opened,
     "planned": plan.told,
     "recalled": _recalled,
-    "ended": ending.told,
+    "ended": summary.told,
 }
 _LINES: dict[str, Callable[[Event], Line]] = {
     "asking": lambda event: _marked("?", "bold", "", f"{event['target']}\n{QUESTION}"),

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import Any
 
-from steps.support.console.ending import headline
-from steps.support.console.paper import cut
-from steps.support.printable import printable
+from steps.support.console.printer import cut
+from steps.support.console.summary import headline
+from steps.support.core.text import printable
 
 Event = Mapping[str, Any]
 

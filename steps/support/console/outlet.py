@@ -8,6 +8,8 @@ from contextlib import suppress
 from typing import TextIO
 
 WAITING = 10_000  # pieces of text that may wait for a slow reader; more are dropped
+
+
 LAST = 1.0  # seconds that the end waits for what is still to be read
 
 

@@ -4,8 +4,8 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import dropwhile
 from typing import Any
 
-from steps.support.console.paper import SHORT, Line, cut, named
-from steps.support.sql_folder import NEW_CODE, OLD_CODE, VERIFY, WRITES
+from steps.support.console.printer import SHORT, Line, cut, named
+from steps.support.sql.known_names import NEW_CODE, OLD_CODE, VERIFY, WRITES
 
 Event = Mapping[str, Any]
 

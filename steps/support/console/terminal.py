@@ -7,12 +7,12 @@ from rich.console import Group
 from rich.live import Live
 
 from steps.support.console import lines
-from steps.support.console.course import Course, after
 from steps.support.console.outlet import Outlet
-from steps.support.console.paper import Paper
+from steps.support.console.printer import Paper
+from steps.support.console.progress import Course, after
 from steps.support.console.timeline import DRAWN, PLAIN
 from steps.support.console.timeline import lines as drawn
-from steps.support.engine import clock
+from steps.support.core import event_loop
 
 Event = Mapping[str, Any]
 
@@ -23,7 +23,7 @@ ALSO = ("asking", "signal", "warning", "look_failed")  # what gets a line of its
 class Terminal:
     """A journal listener that draws. `now`: seconds on the run's clock."""
 
-    def __init__(self, out: Outlet | TextIO, now: Callable[[], float] = clock.now) -> None:
+    def __init__(self, out: Outlet | TextIO, now: Callable[[], float] = event_loop.now) -> None:
         self._paper = Paper(out)
         self._now = now
         self._course = Course()

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from rich.text import Text
 
-from steps.support.console.course import Course, Phase, Row, State
-from steps.support.printable import printable
+from steps.support.console.progress import Course, Phase, Row, State
+from steps.support.core.text import printable
 
 NAME, STATE, TIME = 19, 10, 13  # columns
 COLOURS = {

@@ -10,11 +10,10 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from steps.support.gateways import process, surroundings
-from steps.support.gateways.answers import NotSent, Rejected, Unknown
-from steps.support.gateways.process import KEPT, Answer
-from steps.support.printable import printable
-from steps.support.problem import Problem
+from steps.support.core import process
+from steps.support.core.errors import NotSent, Problem, Rejected, Unknown
+from steps.support.core.process import KEPT, Answer
+from steps.support.core.text import printable
 
 _ASKS_NOBODY = {"GIT_TERMINAL_PROMPT": "0", "GIT_ASKPASS": "", "SSH_ASKPASS": "", "GCM_INTERACTIVE": "never"}
 _SETTINGS = {"LC_ALL": "C", "GIT_OPTIONAL_LOCKS": "0", "GIT_NO_REPLACE_OBJECTS": "1"} | _ASKS_NOBODY
@@ -209,9 +208,9 @@ class Git:
         return {} if self._configured["ssh"] else {"GIT_SSH_COMMAND": "ssh -oBatchMode=yes"}
 
     async def _git(self, *arguments: str, **environment: str) -> "Answer":
-        if not (git := surroundings.found("git")):
+        if not (git := process.found("git")):
             raise Problem("running", "git", "it is not installed", "Install git, or put it on PATH.")
-        inherited = {name: value for name, value in surroundings.inherited().items() if name not in _ELSEWHERE}
+        inherited = {name: value for name, value in process.inherited().items() if name not in _ELSEWHERE}
         harmless = (word for setting in _HARMLESS for word in ("-c", setting))
         command = [git, "-C", str(self.repository), *harmless, *arguments]
         return await process.run(command, inherited | _SETTINGS | environment)

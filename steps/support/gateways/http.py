@@ -4,15 +4,46 @@ httpx's own timeouts only notice a dead peer; how long a call may take is the ca
 """
 
 import json
+import re
 import zlib
 from collections.abc import Callable, Iterable
 from contextlib import aclosing
+from email.utils import parsedate_to_datetime
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any
 
 import httpx
 
-from steps.support.gateways.answers import NotSent, Unknown
+from steps.support.core.errors import NotSent, Unknown
+
+
+def retry_after(response: httpx.Response, now: float) -> float:
+    """Give the seconds that an answer asks to wait, 0 where it asks for none; `now` is seconds since 1970.
+
+    `Retry-After` holds seconds or an HTTP date; Vercel's 429 also tells the moment of the reset in its body. A moment
+    is held against the answer's own Date: our clock may be another.
+    """
+    said = response.headers.get("retry-after", "")
+    if re.fullmatch(r"\d+(\.\d+)?", said):
+        return float(said)
+    until = _moment(said) or _reset(response)
+    return max(0.0, until - (_moment(response.headers.get("date", "")) or now)) if until else 0.0
+
+
+def _moment(date: str) -> float:
+    try:
+        return parsedate_to_datetime(date).timestamp()
+    except (ValueError, OverflowError):
+        return 0.0
+
+
+def _reset(response: httpx.Response) -> float:
+    try:
+        body: Any = json_of(response.content)
+        return float(body["error"]["limit"]["resetMs"]) / 1000
+    except (ValueError, KeyError, TypeError):
+        return 0.0
+
 
 LIVENESS = httpx.Timeout(30.0, connect=5.0)  # seconds without a byte
 MOST = 4 * 1024 * 1024  # bytes of a body that are read, unless told otherwise

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from steps.support.gateways.answers import NotSent
+from steps.support.core.errors import NotSent
 from steps.support.gateways.http import exchange, json_of
 
 BYPASS = "x-vercel-protection-bypass"  # opens a protected deployment to whoever sends the project's secret

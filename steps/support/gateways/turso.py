@@ -4,15 +4,16 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from steps.support.gateways import guards, ledger, migration
-from steps.support.gateways.answers import Rejected
-from steps.support.gateways.database import Database, Rows, Statement, StatementFailed, Value
+from steps.support.core.errors import Rejected
+from steps.support.gateways import guards, marker, transaction
+from steps.support.gateways.database.protocol import Database, Rows, StatementFailed
 from steps.support.gateways.guards import Guards, Measure
-from steps.support.gateways.ledger import Attempt, Claim, Lease
-from steps.support.sql_folder import DatabaseChange, SqlCheck
-from steps.support.sql_kept import named_in, needed_by
-from steps.support.sql_owned import lowered
-from steps.support.sql_tokens import quoted
+from steps.support.gateways.marker import CREATE, HOLDER, Attempt, Claim, Lease, kept_tables, needing, take_lock
+from steps.support.sql.change import DatabaseChange
+from steps.support.sql.checks import SqlCheck
+from steps.support.sql.own_tables import named_in, needed_by
+from steps.support.sql.statement import Statement, Value
+from steps.support.sql.tokens import folded, quoted
 
 Row = Mapping[str, Value]
 
@@ -98,19 +99,19 @@ class Turso:
 
     async def schema(self) -> str:
         """Give the schema's fingerprint: every object's type, name and DDL, the tool's own left out."""
-        return str((await self.read(Statement(migration.SCHEMA))).scalar)
+        return str((await self.read(Statement(transaction.SCHEMA))).scalar)
 
     async def marker(self, attempt: str) -> Row | None:
         """Give an attempt's marker row; None where there is none."""
-        return await self._own(ledger.marker_of(attempt))
+        return await self._own(marker.marker_of(attempt))
 
     async def applied(self, name: str) -> Row | None:
         """Give the marker row of a change that is applied; None where it is not."""
-        return await self._own(ledger.applied(name))
+        return await self._own(marker.applied(name))
 
     async def migrate(self, change: DatabaseChange, attempt: Attempt, what: Guards, lease: Lease) -> Migrated:
         """Commit the change whole, or not at all. Unknown when COMMIT's answer was lost."""
-        statements = migration.migrate(change, attempt, what, lease)
+        statements = transaction.migrate(change, attempt, what, lease)
         results = await self._commit(statements, what.there)
         of = dict(zip(map(id, statements), results, strict=True))
         touched = tuple(of[id(statement)].changed for statement in change.migrate)
@@ -119,20 +120,20 @@ class Turso:
 
     async def fence(self, attempt: str, name: str) -> Row:
         """Settle an attempt for good: give its marker row, or make one after which it can never commit."""
-        return (await self._database.transaction(ledger.fence(attempt, name)))[-1].records[0]
+        return (await self._database.transaction(marker.fence(attempt, name)))[-1].records[0]
 
     async def roll_back(
         self, marker: Row, statements: Sequence[Statement], checks: Sequence[SqlCheck], lease: Lease
     ) -> RolledBack:
         """Roll an applied attempt back, whole or not at all."""
         back = guards.read(str(marker["rollback_guards"]))
-        whole = migration.roll_back(statements, checks, str(marker["attempt"]), back, lease)
+        whole = transaction.roll_back(statements, checks, str(marker["attempt"]), back, lease)
         results = await self._commit(whole, back)
         return RolledBack(_growth(whole, results, back), _costs(whole, results))
 
     async def kept(self) -> dict[str, int]:
         """Count the rows of each table of ours that keeps what going back, or the next migration, would need."""
-        names = [str(name) for (name,) in (await self.read(ledger.kept())).values]
+        names = [str(name) for (name,) in (await self.read(kept_tables())).values]
         counts = [Statement(f"SELECT count(*) FROM {quoted(name)}") for name in names]
         return {name: int(str((await self.read(count)).scalar)) for name, count in zip(names, counts, strict=True)}
 
@@ -142,31 +143,31 @@ class Turso:
         What another change still needs for its rollback, or waits for, stays. Returns the tables that are gone.
         """
         attempt = str(marker["attempt"])
-        others = (await self.read(ledger.needing(attempt, str(marker["name"])))).values
+        others = (await self.read(needing(attempt, str(marker["name"])))).values
         needed = set[str]().union(*(named_in(str(text)) for (text,) in others))
         own = needed_by(str(marker["rollback_sql"])) - needed
-        kept = [str(name) for (name,) in (await self.read(ledger.kept())).values if lowered(str(name)) in own]
-        await self._commit(migration.accept(attempt, kept, lease))
+        kept = [str(name) for (name,) in (await self.read(kept_tables())).values if folded(str(name)) in own]
+        await self._commit(transaction.accept(attempt, kept, lease))
         return tuple(kept)
 
     async def lock(self, claim: Claim) -> tuple[bool, Holder | None]:
         """Take the lock if it can be had; gives whether it was, and who holds it then."""
-        wanted = (*ledger.CREATE, ledger.take_lock(claim), ledger.HOLDER)
+        wanted = (*CREATE, take_lock(claim), HOLDER)
         taken, holders = (await self._database.transaction(wanted))[-2:]
         self._token = int(str(taken.scalar)) if taken.values else None
         return bool(taken.values), _holder(next(iter(holders.records), None))
 
     async def holder(self) -> Holder | None:
         """Say who holds the lock; None where nobody does."""
-        return _holder(await self._own(ledger.HOLDER))
+        return _holder(await self._own(HOLDER))
 
     async def last_holder(self) -> Holder | None:
         """Say who held the lock last, though it was given back or its lease has ended; None where nobody ever did."""
-        return _holder(await self._own(ledger.last_lock()))
+        return _holder(await self._own(marker.last_lock()))
 
     async def lease(self, run: str) -> Lease:
         """Renew this run's hold on the lock, for a minute at least. Raises Rejected when another run has taken it."""
-        token = (await self._database.query(ledger.renew_lock(run, self._token, RENEWAL))).scalar
+        token = (await self._database.query(marker.renew_lock(run, self._token, RENEWAL))).scalar
         if token is None:
             cause = "another run has taken the lock over"
             raise Rejected("writing to", self.address, cause, "Run again to see which.")
@@ -174,18 +175,18 @@ class Turso:
 
     async def write(self, run: str) -> None:
         """Write something small and harmless on a stream of its own: a second more for this run's lease."""
-        await self._database.query(ledger.prolong_lock(run, self._token))
+        await self._database.query(marker.prolong_lock(run, self._token))
 
     async def unlock(self, run: str, who: str) -> None:
         """Give the lock back, if it is still this run's, and was taken by this one of those who may put it back."""
-        await self._database.query(ledger.give_lock_back(run, who, self._token))
+        await self._database.query(marker.give_lock_back(run, who, self._token))
 
     async def _commit(self, statements: Sequence[Statement], measures: Sequence[Measure] = ()) -> tuple[Rows, ...]:
         try:
             return await self._database.transaction(statements)
         except StatementFailed as failed:
             remedy = f"Nothing was changed in {self.address}: mend it, or what it found."
-            raise Rejected("running", *migration.told(failed, measures), remedy) from None
+            raise Rejected("running", *transaction.told(failed, measures), remedy) from None
 
     async def _own(self, statement: Statement) -> Row | None:
         """Read one row of a table of ours, which the first run has yet to create."""

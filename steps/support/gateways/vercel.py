@@ -11,12 +11,10 @@ from urllib.parse import urlencode
 
 import httpx
 
+from steps.support.core.errors import Busy, NotSent, Problem, Rejected, Unknown
 from steps.support.gateways import vercel_types
-from steps.support.gateways.answers import Busy, NotSent, Rejected, Unknown
-from steps.support.gateways.http import SHOWN, exchange, json_of
-from steps.support.gateways.retry_after import retry_after
+from steps.support.gateways.http import SHOWN, exchange, json_of, retry_after
 from steps.support.gateways.vercel_types import Deployment, Project, RollingRelease
-from steps.support.problem import Problem
 
 Result = TypeVar("Result")
 

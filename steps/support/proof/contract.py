@@ -6,10 +6,10 @@ Writes are tried too, and rolled back; foreign keys are as the app would have th
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from steps.support.gateways.database import Database
-from steps.support.proof.objection import Objection
-from steps.support.sql_contract import Block
-from steps.support.sql_folder import MIGRATE, NEW_CODE, OLD_CODE
+from steps.support.gateways.database.protocol import Database
+from steps.support.sql.contract import Block
+from steps.support.sql.findings import Objection
+from steps.support.sql.known_names import MIGRATE, NEW_CODE, OLD_CODE
 
 OLD, NEW = "old", "new"
 EXPAND = "Divide the change: first only add what both versions can bear, release, and take away in a later one."

@@ -8,26 +8,25 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
-from steps.support.gateways.database import Value
+from steps.support.core.errors import Problem
+from steps.support.core.files import make_private
 from steps.support.gateways.guards import Guards
 from steps.support.gateways.turso import Turso
-from steps.support.private import make_private
-from steps.support.problem import Problem
+from steps.support.proof import sqld
+from steps.support.proof.choose_guards import bounded, chosen, none_lost
+from steps.support.proof.config import Workbench
 from steps.support.proof.contract import Contract
-from steps.support.proof.copy import Copy, copied
-from steps.support.proof.declared import numbered
-from steps.support.proof.engine import Engine
-from steps.support.proof.guarding import bounded, chosen
-from steps.support.proof.guarding_back import none_lost
-from steps.support.proof.judgement import Judgement, judged, listed, renamed_before
-from steps.support.proof.lock import Held
-from steps.support.proof.objection import Objection, Weight
+from steps.support.proof.copy.copy import Copy, copied
+from steps.support.proof.declared_changes import numbered
 from steps.support.proof.rehearsal import ENGINE, Rehearsed, rehearsed
-from steps.support.proof.rows_found import TableDiff
-from steps.support.proof.schema_diff import schema_diff
-from steps.support.proof.workbench import Workbench
-from steps.support.sql_folder import DatabaseChange
-from steps.support.standin import sqld
+from steps.support.proof.rows.result import TableDiff
+from steps.support.proof.server import Engine
+from steps.support.proof.verdict import Judgement, judged, listed, renamed_before
+from steps.support.proof.write_lock import Held
+from steps.support.schema.diff import schema_diff
+from steps.support.sql.change import DatabaseChange
+from steps.support.sql.findings import Objection, Weight
+from steps.support.sql.statement import Value
 
 ELSEWHERE = f"It was rehearsed on SQLite; what that engine lacks, the real server may have: {sqld.FETCH}."
 WAY_OUT = "Each line says how it is mended or accepted; nothing of production was touched."

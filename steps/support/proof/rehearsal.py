@@ -12,24 +12,25 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from steps.support.gateways.answers import Rejected
-from steps.support.gateways.database import Statement, Value
-from steps.support.gateways.declared import Declared
-from steps.support.gateways.guards import Guards
-from steps.support.gateways.ledger import Attempt, Claim, Lease
+from steps.support.core.deadline import waiting_for
+from steps.support.core.errors import Rejected
+from steps.support.gateways.guards import Declared, Guards
+from steps.support.gateways.marker import Attempt, Claim, Lease
 from steps.support.gateways.turso import Migrated, Turso
 from steps.support.proof.contract import Answers, Asked, asked
-from steps.support.proof.declared import declared, declared_ranges, unheld
-from steps.support.proof.engine import Engine, Running, placed, settled
-from steps.support.proof.lock import Allowed, Done, Held, held
-from steps.support.proof.moment import Moment, moment
-from steps.support.proof.objection import Objection
-from steps.support.proof.rows import row_diff
-from steps.support.proof.rows_cascades import cascades
-from steps.support.proof.rows_found import TableDiff
-from steps.support.proof.schema_text import folded
-from steps.support.sql_folder import MIGRATE, ROLLBACK, WRITES, DatabaseChange, SqlCheck
-from steps.support.waiting import waiting_for
+from steps.support.proof.declared_changes import declared, declared_ranges, unheld
+from steps.support.proof.rows.cascades import cascades
+from steps.support.proof.rows.diff import row_diff
+from steps.support.proof.rows.result import TableDiff
+from steps.support.proof.server import Engine, Running, placed, settled
+from steps.support.proof.snapshot import Moment, moment
+from steps.support.proof.write_lock import Allowed, Done, Held, held
+from steps.support.sql.change import DatabaseChange
+from steps.support.sql.checks import SqlCheck
+from steps.support.sql.findings import Objection
+from steps.support.sql.known_names import MIGRATE, ROLLBACK, WRITES
+from steps.support.sql.statement import Statement, Value
+from steps.support.sql.tokens import folded
 
 Result = TypeVar("Result")
 Diff = Mapping[str, TableDiff]

@@ -9,11 +9,11 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from steps.support.gateways.database import Value
-from steps.support.proof.objection import Objection, Weight
-from steps.support.proof.rows_found import Key, Kind, Row, TableDiff
-from steps.support.proof.rows_shown import shown
-from steps.support.proof.schema_text import folded
+from steps.support.proof.rows.result import Key, Kind, Row, TableDiff
+from steps.support.proof.rows.values import shown
+from steps.support.sql.findings import Objection, Weight
+from steps.support.sql.statement import Value
+from steps.support.sql.tokens import folded
 
 Diff = Mapping[str, TableDiff]
 Renames = Mapping[str, Mapping[str, str]]  # by table, the old names of columns by the new ones

@@ -4,7 +4,7 @@ import asyncio
 from asyncio.subprocess import DEVNULL, PIPE
 from pathlib import Path
 
-from steps.support.problem import Problem
+from steps.support.core.errors import Problem
 from steps.support.standin.git_remote import ENVIRONMENT
 from steps.support.standin.site import CONTRACT
 

@@ -1,27 +1,66 @@
-"""What is broken right now: one step's outside world, in one way, for as long as the step runs.
+"""What is broken right now: one step's outside world, in one way, for as long as the step runs."""
 
-fail      it says no
-hang      it never answers
-drip      it answers a byte at a time, for ever
-garbage   it answers what nobody asked for
-cut       it does nothing, and resets the connection
-lost      it does what it was asked, then the connection is reset before the answer
-"""
-
-from collections.abc import Callable, Mapping
-from typing import Any, Literal, get_args
+import asyncio
+import re
+import socket
+import struct
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Any, Literal, Protocol, TypeVar, get_args
 
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
-from steps.support.standin import ways
+DRIP = 0.05  # seconds between two bytes
+
+_LINGER = struct.pack("ii", 1, 0)  # on, no seconds: closing sends a reset
+
+
+def reset(request: web.Request) -> web.StreamResponse:
+    """Reset the connection; the response returned is never sent."""
+    if transport := request.transport:
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER)
+        transport.abort()
+    return web.Response()
+
+
+async def drip(request: web.Request, _handler: Handler) -> web.StreamResponse:
+    """Send 200 and a byte now and then, for ever."""
+    response = web.StreamResponse(headers={"Content-Type": "application/json"})
+    await response.prepare(request)
+    while True:
+        await response.write(b" ")
+        await asyncio.sleep(DRIP)
+
+
+async def hang(_request: web.Request, _handler: Handler) -> web.StreamResponse:
+    """Never answer."""
+    await asyncio.Event().wait()
+    return web.Response()  # never
+
+
+async def cut(request: web.Request, _handler: Handler) -> web.StreamResponse:
+    """Reset the connection at once."""
+    return reset(request)
+
+
+async def lost(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Do what was asked, and reset the connection before the answer."""
+    await handler(request)
+    return reset(request)
+
+
+async def garbage(_request: web.Request, _handler: Handler) -> web.StreamResponse:
+    """Answer 200 with what nobody asked for."""
+    return web.Response(text="<html><body>It works!</body></html>", content_type="text/html")
+
 
 Kind = Literal["fail", "hang", "drip", "garbage", "cut", "lost"]
 Refusal = Callable[[web.Request], web.StreamResponse | None]
 Exempt = Callable[[web.Request, Kind], bool]
 
 _OVER = ("done", "failed", "undo_begun")
-_WAYS = {"hang": ways.hang, "drip": ways.drip, "garbage": ways.garbage, "cut": ways.cut, "lost": ways.lost}
+_WAYS = {"hang": hang, "drip": drip, "garbage": garbage, "cut": cut, "lost": lost}
 
 
 class Faults:
@@ -82,3 +121,34 @@ def faulty(faults: Faults, steps: tuple[str, ...], refusal: Refusal, exempt: Exe
         return await _WAYS[kind](request, handler)
 
     return misbehave
+
+
+Way = Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]
+
+
+class Concern(Protocol):
+    """Which requests: the first `times`, None: all, that have `where`, a regular expression, in "METHOD /path"."""
+
+    @property
+    def where(self) -> str: ...  # noqa: D102 - said above
+
+    @property
+    def times(self) -> int | None: ...  # noqa: D102 - said above
+
+
+Trouble = TypeVar("Trouble", bound=Concern)
+
+
+def troubled(wanted: Callable[[web.Request], Iterable[Trouble]], way: Callable[[Trouble], Way]) -> Middleware:
+    """Answer as the troubles of the moment want it; each keeps its count as long as the server runs."""
+    seen: Counter[Trouble] = Counter()
+
+    @web.middleware
+    async def answer_badly(request: web.Request, handler: Handler) -> web.StreamResponse:
+        for each in wanted(request):
+            if re.search(each.where, f"{request.method} {request.path}") and seen[each] != each.times:
+                seen[each] += 1
+                return await way(each)(request, handler)
+        return await handler(request)
+
+    return answer_badly

@@ -1,24 +1,111 @@
 """A real git remote over real HTTP: a bare repository behind git's own CGI program."""
 
+import asyncio
 import os
-from asyncio.subprocess import PIPE
+import signal
+from asyncio.subprocess import DEVNULL, PIPE, Process
 from base64 import b64decode
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from typing import cast
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from steps.support.gateways import surroundings
-from steps.support.problem import Problem
-from steps.support.standin import cgi
+from steps.support.core import process
+from steps.support.core.errors import Problem
 from steps.support.standin.faults import Faults, Kind, faulty
+
+PIECE = 64 * 1024  # bytes
+PASSED_ON = {"Accept", "Content-Encoding", "Git-Protocol", "User-Agent"}
+
+Environment = Mapping[str, str]
+
+
+async def answer(
+    request: web.Request, command: Sequence[str], environment: Environment, *, whole: bool
+) -> web.StreamResponse:
+    """Have the program answer a request; `whole`: nothing of its answer is sent before all of it is there."""
+    async with child(command, {**environment, **_variables(request)}, stdin=PIPE) as process, _fed(process, request):
+        output = cast("asyncio.StreamReader", process.stdout)
+        status, headers = await _head(output)
+        if whole:
+            return web.Response(status=status, headers=headers, body=await output.read())
+        response = web.StreamResponse(status=status, headers=headers)
+        await response.prepare(request)
+        while piece := await output.read(PIECE):
+            await response.write(piece)
+        return response
+
+
+@asynccontextmanager
+async def child(
+    command: Sequence[str], environment: Environment, *, stdin: int = DEVNULL, stderr: int = DEVNULL
+) -> AsyncIterator[Process]:
+    """Run a program in a process group of its own, to its end; cut off, whatever is left of it is terminated."""
+    process = await asyncio.create_subprocess_exec(
+        *command, stdin=stdin, stdout=PIPE, stderr=stderr, env=environment, process_group=0
+    )
+    try:
+        yield process
+        await process.wait()
+    finally:
+        if process.returncode is None:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGTERM)  # not SIGKILL: git removes its lock files
+        await process.communicate()
+
+
+@asynccontextmanager
+async def _fed(process: Process, request: web.Request) -> AsyncIterator[None]:
+    feeding = asyncio.create_task(_feed(cast("asyncio.StreamWriter", process.stdin), request))
+    try:
+        yield
+    finally:
+        feeding.cancel()
+        await asyncio.gather(feeding, return_exceptions=True)
+
+
+async def _feed(program: asyncio.StreamWriter, request: web.Request) -> None:
+    try:
+        with suppress(ConnectionError):  # it has read enough
+            async for piece in request.content.iter_chunked(PIECE):
+                program.write(piece)
+                await program.drain()
+    finally:
+        program.close()
+
+
+async def _head(output: asyncio.StreamReader) -> tuple[int, dict[str, str]]:
+    lines = (await output.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+    headers = dict(line.split(": ", 1) for line in lines if line)
+    return int(headers.pop("Status", "200").partition(" ")[0]), headers
+
+
+def _variables(request: web.Request) -> dict[str, str]:
+    """Describe a request the way RFC 3875 has it, but for the body's length.
+
+    Told a length, git 2.39 turns in circles for ever when the client leaves before it has sent so much.
+    """
+    return {
+        "REQUEST_METHOD": request.method,
+        "PATH_INFO": request.path,
+        "QUERY_STRING": request.rel_url.raw_query_string,
+        "CONTENT_TYPE": request.headers.get("Content-Type", ""),
+        "REMOTE_ADDR": "127.0.0.1",
+        **{
+            f"HTTP_{name.upper().replace('-', '_')}": request.headers[name]
+            for name in PASSED_ON & request.headers.keys()
+        },
+    }
+
 
 OnPush = Callable[[str, str, str], object]  # commit, branch, the commit's subject
 
 # Whatever the person at this machine has configured for git is none of the remote's business.
 ENVIRONMENT = {
-    "PATH": surroundings.path(),
+    "PATH": process.path(),
     "GIT_CONFIG_NOSYSTEM": "1",
     "GIT_CONFIG_GLOBAL": os.devnull,
     "LC_ALL": "C",
@@ -83,7 +170,7 @@ class GitRemote:
         # What says how a push went is short, and must not be under way before it is known whether it gets lost.
         whole = request.path.endswith("/git-receive-pack")
         try:
-            return await cgi.answer(request, (self._backend,), environment, whole=whole)
+            return await answer(request, (self._backend,), environment, whole=whole)
         finally:
             await self._announce()
 
@@ -116,7 +203,7 @@ def _not_to_be_lost(request: web.Request, kind: Kind) -> bool:
 
 
 async def _git(*arguments: str) -> bytes:
-    async with cgi.child(("git", *arguments), ENVIRONMENT, stderr=PIPE) as process:
+    async with child(("git", *arguments), ENVIRONMENT, stderr=PIPE) as process:
         output, complaint = await process.communicate()
     if process.returncode:
         raise Problem("running git", arguments[-1], complaint.decode().strip(), "Look at the remote's repository.")

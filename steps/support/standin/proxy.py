@@ -10,9 +10,8 @@ from aiohttp import ClientError, ClientSession, web
 from multidict import CIMultiDict
 from yarl import URL
 
-from steps.support.standin.faults import Faults, Kind, faulty
+from steps.support.standin.faults import Faults, Kind, faulty, reset
 from steps.support.standin.servers import Background
-from steps.support.standin.ways import reset
 
 MOST = 64 * 1024 * 1024  # bytes of a request's body
 # What concerns one connection, not the message (RFC 9110, 7.6.1), and what each side says for itself.

@@ -9,20 +9,19 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import get_args
 
-from steps.support.configuration import workbench
-from steps.support.engine.journal import Journal
-from steps.support.engine.step import Refused
+from steps.support.config.settings import Settings
+from steps.support.core.errors import Problem, Refused
+from steps.support.gateways.database.connect import connect
 from steps.support.gateways.git import Git
 from steps.support.gateways.http import LIVENESS, client_for
 from steps.support.gateways.site import Site
-from steps.support.gateways.transport import connect
 from steps.support.gateways.turso import Turso
 from steps.support.gateways.vercel import Vercel
-from steps.support.problem import Problem
-from steps.support.proof.copy import from_file
-from steps.support.settings import Settings
-from steps.support.stage import Stage
-from steps.support.standin import sqld
+from steps.support.proof import sqld
+from steps.support.proof.copy.copy import from_file
+from steps.support.run.journal import Journal
+from steps.support.run.release import Stage
+from steps.support.run.wiring import workbench
 from steps.support.standin.faults import Faults, Kind
 from steps.support.standin.world import HOST, TOKEN, World, world
 

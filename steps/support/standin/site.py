@@ -11,15 +11,15 @@ from typing import Any
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
-from steps.support.gateways.database import Database, Rows, Statement, StatementFailed, Value
-from steps.support.problem import Problem
-from steps.support.sql_contract import Block, read_contract
-from steps.support.sql_tokens import first_word
-from steps.support.standin.faults import Faults, faulty
+from steps.support.core.errors import Problem
+from steps.support.gateways.database.protocol import Database, Rows, StatementFailed
+from steps.support.sql.contract import Block, read_contract
+from steps.support.sql.statement import Statement, Value
+from steps.support.sql.tokens import first_word
+from steps.support.standin.faults import Faults, faulty, troubled
 from steps.support.standin.servers import Background
 from steps.support.standin.site_body import BROKEN, UNAUTHORIZED, InvalidTimeError, data, no_data, polled
 from steps.support.standin.site_troubles import Trouble
-from steps.support.standin.troubles import troubled
 
 CONTRACT = "contract.sql"
 ASKED = web.RequestKey("asked", str)  # the commit that answers, where it is not the one that is live

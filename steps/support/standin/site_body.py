@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from time import time as clock
 from typing import Any
 
-from steps.support.gateways.database import Value
+from steps.support.sql.statement import Value
 
 Row = Mapping[str, Value]
 

@@ -8,8 +8,8 @@ from typing import Any, cast
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from steps.support.standin.faults import Way
 from steps.support.standin.site_body import BROKEN, UNAUTHORIZED, polled
-from steps.support.standin.troubles import Way
 
 LOGIN = "https://accounts.liveone.example/sign-in?redirect_url="
 PAGE = "<!doctype html><title>LiveOne</title><p>Loading"

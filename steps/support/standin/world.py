@@ -8,16 +8,18 @@ from pathlib import Path
 
 from aiohttp.web import Application
 
-from steps.support.gateways.database import Database
-from steps.support.gateways.transport import connect
-from steps.support.sql_folder import split
-from steps.support.standin import app, git_remote, sqld, vercel_api
+from steps.support.gateways.database.connect import connect
+from steps.support.gateways.database.protocol import Database
+from steps.support.proof import sqld
+from steps.support.sql.script import split
+from steps.support.standin import app, git_remote
 from steps.support.standin.faults import Faults
 from steps.support.standin.proxy import Proxy
 from steps.support.standin.servers import serve
 from steps.support.standin.site import CONTRACT, Site
-from steps.support.standin.vercel import Platform
-from steps.support.standin.vercel_hosts import routed
+from steps.support.standin.vercel import api
+from steps.support.standin.vercel.hosts import routed
+from steps.support.standin.vercel.platform import Platform
 
 TOKEN = "standin-token"  # noqa: S105 - it opens nothing but the stand-ins
 HOST = "127.0.0.1"
@@ -64,7 +66,7 @@ async def world(  # noqa: PLR0913 - what a world is made of
             auth_token=TOKEN,
             cron_secret=TOKEN,
         )
-        api_url = await _served(stack, vercel_api.application(platform))
+        api_url = await _served(stack, api.application(platform))
         site_url = await _served(stack, site.application(routed(platform)))
         yield World(folder / "app", folder / "remote.git", platform, proxy, database, url, api_url, site, site_url)
 

@@ -9,9 +9,9 @@ import pytest
 
 from steps.support.standin.faults import Faults
 from steps.support.standin.servers import serve
-from steps.support.standin.vercel import Platform
-from steps.support.standin.vercel_api import application
-from steps.support.standin.vercel_quirks import Moving, Quirks
+from steps.support.standin.vercel.api import application
+from steps.support.standin.vercel.platform import Platform
+from steps.support.standin.vercel.quirks import Moving, Quirks
 from tests.standin.official.clients import TEAM, Ended, cli
 from tests.standin.projects import NEW, OLD, TOKEN
 

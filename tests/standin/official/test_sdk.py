@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from steps.support.standin.servers import serve
-from steps.support.standin.vercel import Platform
-from steps.support.standin.vercel_api import application
-from steps.support.standin.vercel_quirks import NEVER_ITS_TURN, SKIPPED, Aliasing, Build, Moving, Quirks
-from steps.support.standin.vercel_state import Variable
+from steps.support.standin.vercel.api import application
+from steps.support.standin.vercel.platform import Platform
+from steps.support.standin.vercel.quirks import NEVER_ITS_TURN, SKIPPED, Aliasing, Build, Moving, Quirks
+from steps.support.standin.vercel.state import Variable
 from tests.standin.official.clients import TEAM, Call, sdk
 from tests.standin.projects import ALIAS, BUILD, NEW, TOKEN, Clock, project
 

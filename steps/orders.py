@@ -1,0 +1,79 @@
+"""The steps of a release, and the two orders in which they may go."""
+
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
+
+from steps.activation import Activation
+from steps.git_push import GitPush
+from steps.health_checks import HealthChecks
+from steps.pause_crons import PauseCrons
+from steps.schema_contract import SchemaContract
+from steps.support.core.errors import Refused
+from steps.support.run.release import Release
+from steps.support.run.step import Change, Step
+from steps.turso_migration import TursoMigration
+from steps.vercel_deployment import VercelDeployment
+from steps.verification_query import VerificationQuery
+
+Order = tuple[Callable[[Release], Step[Any]], ...]
+
+EXPAND = (
+    "Divide the change: first only add what both versions can bear, release, and take away in a later one. Where "
+    "builds wait for their activation (auto-assign of production domains off), the schema may go first."
+)
+
+# The new code reads both schemas: it goes live first, and the schema follows under it.
+CODE_FIRST: Order = (
+    PauseCrons,
+    GitPush,
+    VercelDeployment,
+    Activation,
+    SchemaContract,
+    TursoMigration,
+    VerificationQuery,
+    HealthChecks,
+)
+
+# The old code reads both schemas: the schema goes first, and the new code, built and waiting, goes live on it.
+DATA_FIRST: Order = (
+    PauseCrons,
+    GitPush,
+    VercelDeployment,
+    SchemaContract,
+    TursoMigration,
+    VerificationQuery,
+    Activation,
+    HealthChecks,
+)
+
+ORDERS = {"CODE_FIRST": CODE_FIRST, "DATA_FIRST": DATA_FIRST}
+
+Plan = tuple[Step[Any], ...]
+
+
+def plan(release: Release) -> Plan:
+    """Give the steps of this release, in its order, less those that it has no use for."""
+    migrates, asks = bool(release.change.migrate), bool(release.change.old_code or release.change.new_code)
+    needed: dict[Callable[[Release], Step[Any]], bool] = {
+        PauseCrons: release.demands.pause_crons,
+        SchemaContract: asks and not migrates,
+        TursoMigration: migrates,
+        VerificationQuery: migrates,
+    }
+    return tuple(step(release) for step in ORDERS[release.order] if needed.get(step, True))
+
+
+def changes(release: Release, names: Collection[str] | None = None) -> tuple[Change[Any], ...]:
+    """Give its changes, in its order: all that there can be, or those that have these names."""
+    steps = [step(release) for step in ORDERS[release.order or "CODE_FIRST"]]
+    return tuple(step for step in steps if isinstance(step, Change) and (names is None or step.name in names))
+
+
+def settled(release: Release, steps: Plan, seen: Mapping[str, Any]) -> Release:
+    """Give the release as the looks have settled it. Raises Refused where there is no order left for it."""
+    for step in steps:
+        release = step.settle(release, seen[step.name])
+    if not release.order:
+        causes = "; ".join(f"not {order}, because {why}" for order, why in release.ruled_out.items())
+        raise Refused("ordering", release.change.name, causes, EXPAND)
+    return release

@@ -1,0 +1,149 @@
+"""The SQL folder as data: the change of the database, how it is put back, and the questions about both."""
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+from steps.support.sql import directives as said
+from steps.support.sql.change import DatabaseChange
+from steps.support.sql.checks import checks, wrong_checks
+from steps.support.sql.contract import contract_in
+from steps.support.sql.findings import BadSql, Finding, place
+from steps.support.sql.known_names import (
+    FILES,
+    MIGRATE,
+    NEW_CODE,
+    OLD_CODE,
+    ROLLBACK,
+    SAMPLE,
+    VERIFY,
+    VERIFY_ROLLBACK,
+    WRITES,
+)
+from steps.support.sql.refusals import query_refusals, refusals
+from steps.support.sql.script import Piece, Script, scan, sound
+from steps.support.sql.statement import Statement
+
+_REMEDIES = {SAMPLE: "Write a small database of the shape before the change, or bring your own with --copy FILE."}
+_EMPTY = "Make it; where there is nothing to do it holds a comment."
+
+
+def read_change(folder: Path, *, sample: bool = False) -> DatabaseChange:
+    """Read the folder; with `sample`, see that sample.sql can be read as well.
+
+    Raises BadSql with everything that is wrong with any of its files.
+    """
+    contents = {name: _content(folder / name, name) for name in (*FILES, *([SAMPLE] if sample else []))}
+    missing = [content for content in contents.values() if isinstance(content, Finding)]
+    raw = {name: content for name, content in contents.items() if isinstance(content, bytes)}
+    texts = {name: content.decode("utf-8-sig", errors="replace") for name, content in raw.items()}
+    scripts = {name: scan(text, name) for name, text in texts.items()}
+    if findings := [*missing, *_not_utf8(raw), *_wrong(scripts), *_wrong_contracts(scripts)]:
+        raise BadSql(str(folder), findings)
+    return _change(raw[MIGRATE], scripts, texts)
+
+
+def read_script(text: str, name: str) -> tuple[Statement, ...]:
+    """Divide migrate.sql or rollback.sql, the outer BEGIN and COMMIT left out. Raises BadSql where it is unfinished."""
+    return _statements(sound(scan(text, name)))
+
+
+def _change(content: bytes, scripts: Mapping[str, Script], texts: Mapping[str, str]) -> DatabaseChange:
+    digest = hashlib.sha256(content).hexdigest()
+    return DatabaseChange(
+        name=said.name_of(scripts[MIGRATE]) or digest,
+        sha256=digest,
+        migrate=_statements(scripts[MIGRATE]),
+        rollback=_statements(scripts[ROLLBACK]),
+        verify=checks(scripts[VERIFY]),
+        verify_rollback=checks(scripts[VERIFY_ROLLBACK]),
+        rollback_text=texts[ROLLBACK],
+        verify_rollback_text=texts[VERIFY_ROLLBACK],
+        changes=said.changes_of(scripts[MIGRATE]),
+        scripts=(scripts[MIGRATE], scripts[ROLLBACK]),
+        old_code=contract_in(scripts[OLD_CODE]),
+        new_code=contract_in(scripts[NEW_CODE]),
+        writes=_statements(scripts[WRITES]),
+        allowed=(*said.waivers_in(scripts[MIGRATE]), *said.waivers_in(scripts[ROLLBACK])),
+    )
+
+
+def _content(path: Path, name: str) -> bytes | Finding:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return Finding(name, "the file is missing", _REMEDIES.get(name, _EMPTY))
+    except OSError as error:
+        return Finding(name, f"it cannot be read ({error.strerror})", "Make it a readable file.")
+
+
+def _not_utf8(raw: Mapping[str, bytes]) -> Iterator[Finding]:
+    for name, content in raw.items():
+        try:
+            content.decode()
+        except UnicodeDecodeError as error:
+            line = content.count(b"\n", 0, error.start) + 1
+            yield Finding(place(name, line), "this is not UTF-8", "Save the file as UTF-8.")
+
+
+def _wrong(scripts: Mapping[str, Script]) -> Iterator[Finding]:
+    for name, script in scripts.items():
+        yield from script.findings
+        yield from JUDGES[name](script)
+    if {MIGRATE, ROLLBACK} <= scripts.keys() and _inner(scripts[MIGRATE]) and not _inner(scripts[ROLLBACK]):
+        yield Finding(ROLLBACK, "it holds no statement, although migrate.sql does", "Write what puts the change back.")
+
+
+def _wrong_script(script: Script) -> Iterator[Finding]:
+    yield from said.wrong(script)
+    yield from said.twice(script) if script.name == MIGRATE else ()
+    yield from refusals(_inner(script), script.name)
+
+
+def _wrong_questions(script: Script) -> Iterator[Finding]:
+    yield from query_refusals(script.pieces, script.name)
+    yield from wrong_checks(script)
+
+
+def _wrong_sample(_script: Script) -> Iterator[Finding]:
+    """Judge nothing: a sample may hold whatever the engine takes."""
+    return iter(())
+
+
+def _wrong_app(script: Script) -> Iterator[Finding]:
+    """Judge what the app itself runs: statements of its own, one by one."""
+    yield from said.wrong(script)
+    yield from refusals(script.pieces, script.name)
+
+
+JUDGES: Mapping[str, Callable[[Script], Iterator[Finding]]] = {
+    MIGRATE: _wrong_script,
+    ROLLBACK: _wrong_script,
+    VERIFY: _wrong_questions,
+    VERIFY_ROLLBACK: _wrong_questions,
+    OLD_CODE: _wrong_app,
+    NEW_CODE: _wrong_app,
+    WRITES: _wrong_app,
+    SAMPLE: _wrong_sample,
+}
+
+
+def _wrong_contracts(scripts: Mapping[str, Script]) -> Iterator[Finding]:
+    for name in (OLD_CODE, NEW_CODE):
+        if name not in scripts or scripts[name].findings:
+            continue
+        try:
+            contract_in(scripts[name])
+        except BadSql as bad:
+            yield from bad.findings
+
+
+def _statements(script: Script) -> tuple[Statement, ...]:
+    return tuple(piece.statement for piece in _inner(script))
+
+
+def _inner(script: Script) -> tuple[Piece, ...]:
+    """Give what is to run: all statements but one outer pair of BEGIN and COMMIT."""
+    pieces = script.pieces
+    opens = len(pieces) > 1 and pieces[0].words(1) == ("BEGIN",) and pieces[0].words(2)[1:] != ("CONCURRENT",)
+    return pieces[1:-1] if opens and pieces[-1].words(1)[0] in {"COMMIT", "END"} else pieces

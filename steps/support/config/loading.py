@@ -1,0 +1,161 @@
+"""Reading the settings, once; all gaps and mistakes are told at once."""
+
+import os
+import re
+import tomllib
+from collections.abc import Iterator
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from pydantic import (
+    SecretStr,
+    ValidationError,
+)
+from pydantic_settings import SettingsError
+
+from steps.support.config.settings import HealthSettings, Secrets, Settings
+from steps.support.core.errors import Problem
+from steps.support.core.text import printable
+
+PROJECT = Path(__file__).parents[3]
+LIST = "notify_urls"  # the one secret that may have several lines; what is wrong with it fails nothing
+
+
+class Misconfigured(Problem):
+    """One or more settings are missing or wrong; the cause lists each on a line of its own."""
+
+    def __init__(self, mistakes: list[str]) -> None:
+        super().__init__("reading", "the settings", "\n  ".join(["", *mistakes]), "README.md lists every setting.")
+
+    def __str__(self) -> str:
+        """Give one line a mistake."""
+        return f"{self.operation} {self.subject}:{self.cause}\n{self.remedy}"
+
+
+def load(config: Path | None) -> Settings:
+    """Read the settings. Raises Misconfigured with every mistake there is."""
+    path = config or PROJECT / "pyproject.toml"
+    table, base = _table(path), path.resolve().parent
+    table = table if config else table.get("tool", {}).get("orchestrate", {})
+    mistakes = [*_unknown_variables(), *(_brought_along(table, base) if config else ())]
+    try:
+        settings = Settings(**{**table, "secrets": Secrets(_env_file=base / ".env")})
+    except SettingsError as error:
+        raise Misconfigured([*mistakes, f"{error}: in the environment, lists and tables are written as JSON"]) from None
+    except ValidationError as error:
+        raise Misconfigured([*mistakes, *map(_told, error.errors(include_url=False, include_input=False))]) from None
+    if mistakes:
+        raise Misconfigured(mistakes)
+    folders = {key: base / path for key in ("repository", "sql", "runs") if (path := getattr(settings, key))}
+    sqld = settings.rehearsal.sqld and base / settings.rehearsal.sqld
+    return settings.model_copy(update={**folders, "rehearsal": settings.rehearsal.model_copy(update={"sqld": sqld})})
+
+
+def for_production(settings: Settings) -> Settings:
+    """Give the settings with what the environment adds. Raises Misconfigured with everything that production lacks."""
+    secrets = settings.secrets
+    turso = settings.turso.model_copy(update={"url": settings.turso.url or secrets.turso_database_url or ""})
+    vercel = settings.vercel.model_copy(update={"team": settings.vercel.team or secrets.vercel_team_id})
+    filled = settings.model_copy(update={"turso": turso, "vercel": vercel})
+    if mistakes := [*_missing(filled), *_unfilled_headers(filled), *_not_addresses(filled)]:
+        raise Misconfigured(mistakes)
+    return filled
+
+
+def _missing(settings: Settings) -> Iterator[str]:
+    needed = {
+        "repository": settings.repository,
+        "site": settings.site,
+        "vercel.project": settings.vercel.project,
+        "turso.url (TURSO_DATABASE_URL)": settings.turso.url,
+        "VERCEL_TOKEN": settings.secrets.vercel_token,
+    }
+    yield from (f"{name} is not set" for name, value in needed.items() if not value)
+    if settings.repository and not settings.repository.is_dir():
+        yield f"repository: there is no folder {settings.repository}"
+
+
+def _unfilled_headers(settings: Settings) -> Iterator[str]:
+    environment = settings.secrets.environment()
+    for check in settings.health:
+        for name in _names(check):
+            if not (value := environment.get(name)):
+                yield f"{name} is not set, and the health check {check.name!r} sends it"
+            elif not (value.isascii() and value.isprintable()):
+                yield f"{name}: it holds characters that no header can; copy it once more"
+
+
+def _not_addresses(settings: Settings) -> Iterator[str]:
+    for key, value in {"site": settings.site, "vercel.api": settings.vercel.api}.items():
+        if value and not _is_address(value):
+            yield f"{key}: {value!r} is not an http(s) address"
+    if settings.turso.url and not settings.turso.url.startswith(("libsql://", "https://", "http://", "file:")):
+        yield "turso.url: it must begin with libsql://, https://, http:// or file:"
+    for name, secret in settings.secrets:
+        value = secret.get_secret_value() if isinstance(secret, SecretStr) else ""
+        if name != LIST and not (value.isascii() and value.isprintable()):
+            yield f"{name.upper()}: it holds characters that no token has; copy it once more"
+
+
+def _is_address(value: str) -> bool:
+    try:
+        parts = urlsplit(value)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError:
+        return False
+
+
+def target(settings: Settings) -> str:
+    """Name what is released to: project, database and branch."""
+    return f"{settings.vercel.project} with {settings.turso.url}, branch {settings.branch}"
+
+
+def target_id(settings: Settings) -> str:
+    """Give the same as a hash, in which no secret can stand."""
+    return sha256(target(settings).encode()).hexdigest()
+
+
+def secret_values(settings: Settings) -> list[str]:
+    """Give every text that must never be shown: the secrets, and whatever headers are filled with."""
+    environment = settings.secrets.environment()
+    named = [environment.get(name, "") for check in settings.health for name in _names(check)]
+    return [*settings.secrets.values(), *named]
+
+
+def _table(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise Misconfigured([f"{path}: {error}"]) from None
+    except tomllib.TOMLDecodeError as error:
+        raise Misconfigured([f"{path} is not TOML: {error}"]) from None
+
+
+def _brought_along(table: dict[str, Any], base: Path) -> Iterator[str]:
+    """Refuse a program that lies beside the file that names it: whoever sent the one has sent the other."""
+    rehearsal = table.get("rehearsal")
+    named = rehearsal.get("sqld") if isinstance(rehearsal, dict) else None
+    if isinstance(named, str) and (base / named).resolve().is_relative_to(base):
+        remedy = "put it on PATH, or name it in ORCHESTRATE_REHEARSAL__SQLD"
+        yield f"rehearsal.sqld: a program that came with the configuration is not run; {remedy}"
+
+
+def _unknown_variables() -> Iterator[str]:
+    for name in os.environ:
+        key = name.upper().removeprefix("ORCHESTRATE_").split("__")[0].lower()
+        if name.upper().startswith("ORCHESTRATE_") and key not in Settings.model_fields:
+            yield f"{name} in the environment is no setting"
+
+
+def _told(error: Any) -> str:
+    place = printable(".".join(map(str, error["loc"])))
+    plain = {"extra_forbidden": "there is no such setting", "path_type": "it must be a path"}.get(error["type"])
+    variable = f"ORCHESTRATE_{place.upper().replace('.', '__')}"
+    return f"{place}: {plain or error['msg'].removeprefix('Value error, ')} ({variable})"
+
+
+def _names(health: HealthSettings) -> list[str]:
+    headers = [health.headers, health.before.headers if health.before else {}]
+    return [name for each in headers for value in each.values() for name in re.findall(r"\$(\w+)", value)]

@@ -1,0 +1,259 @@
+"""All configuration: every setting with its type and default, and where it comes from.
+
+Keys come from `[tool.orchestrate]` of pyproject.toml, or from the top level of the file given by --config; each can be
+set in the environment as ORCHESTRATE_<KEY>, with `__` between levels. Secrets come from the environment or a `.env`
+file beside the configuration, never from the table. Only whoever builds a stage sees any of this.
+"""
+
+import os
+import re
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+import jmespath
+from jmespath.exceptions import JMESPathError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveFloat,
+    PositiveInt,
+    SecretStr,
+    field_validator,
+    model_validator,
+)
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from steps.support.core.limits import STEALS
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class VercelSettings(_Table):
+    """The project on Vercel."""
+
+    project: str = Field("", description="name or id of the project", examples=["liveone"])
+    team: str | None = Field(None, description="slug or id of the team; or VERCEL_TEAM_ID", examples=["my-team"])
+    api: str = Field("https://api.vercel.com", description="base URL of the API")
+    required_env: tuple[str, ...] = Field((), description="variables that production must have; values are not read")
+    pause_crons: bool = Field(default=False, description="have the project's crons off during a release")
+
+
+class TursoSettings(_Table):
+    """The production database."""
+
+    url: str = Field(
+        "",
+        description="libsql://, https://, file:; or TURSO_DATABASE_URL",
+        examples=["libsql://liveone.turso.io"],
+    )
+    sole_writer: bool = Field(default=False, description="nothing else writes in a release: no limits.lock")
+
+
+class BudgetSettings(_Table):
+    """The time of a run, in seconds."""
+
+    total: PositiveFloat = Field(120, description="for everything, going back included")
+    reserve: PositiveFloat = Field(30, description="of them, kept for going back")
+    starts: Literal["push", "live"] = Field("push", description="live: once the staged build is done")
+    build: PositiveFloat = Field(600, description="what the build may take then, beside them")
+
+    @model_validator(mode="after")
+    def _reserve_fits(self) -> Self:
+        if self.reserve >= self.total:
+            raise ValueError("reserve must be smaller than total")
+        return self
+
+
+class LimitSettings(_Table):
+    """The most that each step may take, and what a change may ask of the app's own writers."""
+
+    pause_crons: PositiveFloat = Field(5, description="switching the crons off")
+    git_push: PositiveFloat = Field(10, description="pushing the commits")
+    vercel_deployment: PositiveFloat = Field(75, description="the build, and going live where it does by itself")
+    turso_migration: PositiveFloat = Field(15, description="the transaction of migrate.sql")
+    verification_query: PositiveFloat = Field(5, description="the questions of verify.sql")
+    activation: PositiveFloat = Field(15, description="asking the staged deployment, and promoting it")
+    health_checks: PositiveFloat = Field(20, description="the questions to the site")
+    lock: float = Field(1, description="seconds for which a change may hold writers back")
+    lock_bytes: PositiveInt = Field(20_000_000, description="bytes that it may write in one transaction")
+
+    @field_validator("lock")
+    @classmethod
+    def _is_kept(cls, lock: float) -> float:
+        if not 0 < lock <= STEALS:
+            why = "a server gives the write lock to another writer then"
+            raise ValueError(f"it must be above 0, and at most {STEALS:g}: {why}")
+        return lock
+
+    @property
+    def of_steps(self) -> dict[str, float]:
+        """The limit of each step, in seconds."""
+        return self.model_dump(exclude={"lock", "lock_bytes"})
+
+
+class RehearsalSettings(_Table):
+    """What rehearsals run on, and what they may take."""
+
+    sqld: Path | None = Field(None, description="else on PATH, else the project's cache", examples=["/opt/sqld"])
+    most_seconds: PositiveFloat = Field(300, description="seconds for the copy, and again for the rehearsal on it")
+    most_bytes: PositiveInt = Field(20_000_000_000, description="bytes of disk: four times the database")
+
+
+def _path(path: str) -> str:
+    if not path.startswith("/") or path.startswith("//") or not _is_plain(path) or " " in path:
+        raise ValueError("it must begin with one slash, and hold plain characters only")
+    return path
+
+
+def _headers(headers: dict[str, str]) -> dict[str, str]:
+    if not all(re.fullmatch(r"[\w!#$%&'*+.^`|~-]+", name, re.ASCII) and _is_plain(headers[name]) for name in headers):
+        raise ValueError("a header's name or value holds characters that no header can")
+    return headers
+
+
+def _ref(name: str) -> str:
+    if not re.fullmatch(r"(?![-/])(?!.*(\.\.|//|@\{|\.lock$|[/.]$))[^\s~^:?*\[\\]+", name) or not name.isprintable():
+        raise ValueError("git knows no such name")
+    return name
+
+
+def _is_plain(text: str) -> bool:
+    return text.isascii() and text.isprintable()
+
+
+Headers = Annotated[dict[str, str], AfterValidator(_headers)]
+Name = Annotated[str, AfterValidator(_ref)]
+Place = Annotated[str, AfterValidator(_path)]
+
+
+class BeforeSettings(_Table):
+    """How a question is asked before the change, where that differs."""
+
+    path: Place = Field(description="what the code of before answers", examples=["/api/data"])
+    headers: Headers = Field({}, description="what it is asked with")
+    expect: tuple[str, ...] = Field(("status == `200`",), description="what must be true of its answer")
+
+
+class HealthSettings(_Table):
+    """One question to the site; with any of these, the two built-in ones are not asked."""
+
+    name: str = Field(description="how the report calls it", examples=["data"])
+    path: Place = Field(description="on the site, and on a staged deployment", examples=["/api/data"])
+    method: Literal["GET", "POST", "HEAD"] = Field("GET", description="how it is asked")
+    headers: Headers = Field(
+        {}, description="$NAME comes from the environment", examples=[{"Cookie": "auth-token=$SITE_AUTH_TOKEN"}]
+    )
+    expect: tuple[str, ...] = Field(
+        ("status == `200`",), description="JMESPath over status, body, baseline, committed_at"
+    )
+    before: BeforeSettings | None = Field(
+        None,
+        description="path, headers and expect for the code of before",
+        examples=[{"path": "/api/data", "headers": {}}],
+    )
+    writes: bool = Field(default=False, description="asking changes something: it is asked once")
+
+    @field_validator("expect")
+    @classmethod
+    def _are_expressions(cls, expect: tuple[str, ...]) -> tuple[str, ...]:
+        for expression in expect:
+            try:
+                jmespath.compile(expression)
+            except JMESPathError as error:
+                raise ValueError(f"{expression!r} is not JMESPath: {error}") from None
+        return expect
+
+
+DEFAULT_HEALTH = (
+    HealthSettings(
+        name="cron",
+        path="/api/cron/minutely",
+        headers={"Authorization": "Bearer $CRON_SECRET"},
+        writes=True,
+        expect=(
+            "status == `200`",
+            "body.success == `true`",
+            "body.message != 'No systems to poll'",
+            "length(body.results) >= `1`",
+            "length(body.results) >= length(baseline.results)",
+            "length(body.results[?success == `false`]) == `0`",
+        ),
+    ),
+    HealthSettings(
+        name="data",
+        path="/api/data",
+        headers={"Cookie": "auth-token=$SITE_AUTH_TOKEN"},
+        expect=(
+            "status == `200`",
+            "body.error == `null`",
+            "body.latest",
+            "body.displayName == baseline.displayName || !(baseline.displayName)",
+            "is_fresh(body.polling.lastSuccessTime, baseline.polling.lastSuccessTime, committed_at)",
+            "!(baseline.historical.yesterday) || body.historical.yesterday",
+        ),
+    ),
+)
+
+
+class Secrets(BaseSettings):
+    """What only the environment or a .env file may hold."""
+
+    model_config = SettingsConfigDict(extra="ignore", frozen=True)
+
+    vercel_token: SecretStr | None = Field(None, description="token that may read, promote and roll back the project")
+    turso_database_url: str | None = Field(None, description="the database, where `turso.url` is not set")
+    turso_auth_token: SecretStr | None = Field(None, description="token of that database that may read and write")
+    cron_secret: SecretStr | None = Field(None, description="what the built-in check `cron` sends")
+    site_auth_token: SecretStr | None = Field(None, description="what the built-in check `data` sends")
+    vercel_team_id: str | None = Field(None, description="the team, where `vercel.team` is not set")
+    vercel_automation_bypass_secret: SecretStr | None = Field(
+        None, description="opens protected deployments that wait, staged, to the checks"
+    )
+    notify_urls: SecretStr | None = Field(None, description="addresses of apprise that are told of start and end")
+
+    def values(self) -> list[str]:
+        """Give every secret's text, for the redactor and for nothing else."""
+        return [value.get_secret_value() for value in dict(self).values() if isinstance(value, SecretStr)]
+
+    def environment(self) -> dict[str, str]:
+        """Give what `$NAME` in a header may stand for: the environment, and the secrets of the .env file."""
+        own = {name.upper(): value.get_secret_value() for name, value in self if isinstance(value, SecretStr)}
+        return {**os.environ, **own}
+
+
+class Settings(BaseSettings):
+    """Every setting, with its default."""
+
+    model_config = SettingsConfigDict(env_prefix="ORCHESTRATE_", env_nested_delimiter="__", extra="forbid", frozen=True)
+
+    repository: Path | None = Field(None, description="the app's checkout", examples=["../liveone"])
+    remote: Name = Field("origin", description="the remote that the platform builds from")
+    branch: Name = Field("main", description="the branch that the platform builds")
+    site: str = Field("", description="public address of the site", examples=["https://liveone.vercel.app"])
+    sql: Path = Field(Path("sql"), description="folder of the change: migrate.sql, rollback.sql and the rest")
+    runs: Path = Field(Path("runs"), description="folder of journals, reports and backups")
+    vercel: VercelSettings = Field(VercelSettings(), description="the project on Vercel")
+    turso: TursoSettings = Field(TursoSettings(), description="the production database")
+    budget: BudgetSettings = Field(BudgetSettings(), description="the time of a run, in seconds")
+    limits: LimitSettings = Field(LimitSettings(), description="what each step may take, in seconds, and a change")
+    rehearsal: RehearsalSettings = Field(RehearsalSettings(), description="what changes are proved on")
+    health: tuple[HealthSettings, ...] = Field(DEFAULT_HEALTH, description="instead of the two built-in checks")
+    secrets: Secrets = Field(
+        default_factory=Secrets, exclude=True, repr=False, description="only from the environment or a .env file"
+    )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003 - the names are the library's
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - likewise
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - likewise
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Let the environment overrule the file."""
+        return env_settings, init_settings

@@ -1,0 +1,1 @@
+"""The report of a run: a fold over its events, and the page that shows it."""

@@ -1,0 +1,189 @@
+"""The report as one page for people: it needs nothing beside itself, and whatever it shows of others stays text."""
+
+import json
+from base64 import b64encode
+from collections.abc import Collection, Mapping, Sequence
+from functools import cache
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
+
+from steps.support.console import plan, summary
+from steps.support.console.report.chart import axes, timeline
+from steps.support.core.text import printable_lines
+
+Report = Mapping[str, Any]
+Event = Mapping[str, Any]
+Fact = tuple[str, Sequence[str]]  # a label, and what is said under it
+
+HERE = Path(__file__).parent
+MOST, MOST_IN_A_ROW = 10_000, 300  # characters of one text; and in the table of the journal
+SAID = ("detail", "cause", "text", "on", "name")  # what an event has to say, where it says it in words
+TOLD_ELSEWHERE = {"event", "at", "clock", "run", "step", "saw"}
+
+MODES = {
+    ("prod", False): "Release to production",
+    ("prod", True): "Look at production; nothing is changed",
+    ("dry-run", True): "Rehearsal on local stand-ins; production is not touched",
+    ("rollback", False): "Puts back a run of before",
+    ("accept", False): "Accepts a run of before: its change stays",
+    ("unlock", False): "Releases the lock of a run of before",
+}
+RESULTS = {
+    "done": "done",
+    "failed": "failed",
+    "unknown": "its end is not known",
+    "not_begun": "not begun",
+    "left": "not tried",
+    "refused": "refused",
+}
+
+
+def html(report: Report, events: Sequence[Event]) -> str:
+    """Give the whole page for a run's report and the events it was made of, both redacted."""
+    style, told = (HERE / "page.css").read_text(encoding="utf-8"), timeline(report)
+    colour, words = summary.headline(report)
+    unasked = plan.unasked(report["rehearsal"] or {})
+    return _template().render(
+        report=report,
+        style=style,
+        style_hash=b64encode(sha256(style.encode()).digest()).decode(),
+        colour=colour.split()[-1],
+        words=words,
+        mode=MODES.get((report["mode"], bool(report["dry_run"])), report["mode"]),
+        facts=_facts(report),
+        told=told,
+        axes=axes(told) if told else [],
+        unbegun=[(prefix, row) for prefix, row in _rows(report) if row["began_seconds"] is None],
+        order=plan.order(report["order"], report["rehearsal"]) if report["order"] else "",
+        rows=_rows(report),
+        contract=_contract(report["contract"] or {}, unasked),
+        unasked=unasked,
+        journal=_journal(events),
+    )
+
+
+@cache
+def _template() -> Template:
+    environment = Environment(
+        loader=FileSystemLoader(HERE),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=_shown,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(exact=exact, counted=plan.counted, result=_result, row=_cells, utc=utc)
+    return environment.get_template("page.html.jinja")
+
+
+def exact(seconds: float | None) -> str:
+    """Write seconds as the report has them, without zeros that say nothing."""
+    return "" if seconds is None else f"{seconds:,.4f}".rstrip("0").rstrip(".")
+
+
+def utc(time: str) -> str:
+    """Write a time of the journal, which is in UTC, for people; to the second."""
+    return f"{time[:19].replace('T', ' ')} UTC"
+
+
+def _shown(value: Any) -> Any:
+    """Make foreign text harmless beyond what escaping does: no control characters, no change of direction, no end."""
+    return value if hasattr(value, "__html__") else printable_lines(_cut(str(value), MOST))
+
+
+def _cut(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[:most]}... ({len(text) - most:,} more characters)"
+
+
+def _rows(report: Report) -> list[tuple[str, Mapping[str, Any]]]:
+    return [(prefix, row) for prefix, part in (("", "steps"), ("undo ", "undo")) for row in report[part]]
+
+
+def _cells(row: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name}={value!r}" for name, value in row.items())
+
+
+def _result(status: str) -> str:
+    return RESULTS.get(status, status)
+
+
+def _facts(report: Report) -> list[Fact]:
+    """Give what is read first, in the order in which it is wanted."""
+    warnings = len(report["warnings"])
+    told: list[Fact] = [
+        ("Live at the end", _live(report)),
+        ("Put back", _put_back(report)),
+        ("Remains", _remains(report)),
+        ("Undo that failed", _not_put_back(report)),
+        ("Downtime", [summary.downtime(report["downtime"]) or "Not measured."]),
+        ("Time used", [_used(report["budget"])]),
+        ("Cause", [report["cause"]] if report["cause"] else []),
+        ("Next action", [report["next_action"]]),
+        ("To lift the pin", [report["unpin"]] if report["unpin"] else []),
+        ("Runbook", [report["runbook"]]),
+        ("Warnings", [f"{warnings}, further down"] if warnings else []),
+    ]
+    return [(label, lines) for label, lines in told if lines]
+
+
+def _live(report: Report) -> list[str]:
+    code, schema = summary.live(report)
+    return [f"Code: {code}", f"Schema: {schema}"]
+
+
+def _put_back(report: Report) -> list[str]:
+    done = [f"{row['name']}: {row['detail'] or 'done'}" for row in report["undo"] if row["status"] == "done"]
+    return done or ["Nothing." if report["undo"] else "Nothing: nothing had to be."]
+
+
+def _remains(report: Report) -> list[str]:
+    return report["remains"] or ["Nothing of what had to be put back." if report["undo"] else "Nothing."]
+
+
+def _not_put_back(report: Report) -> list[str]:
+    rows = [row for row in report["undo"] if row["status"] != "done"]
+    return [f"{row['name']}: {_result(row['status'])}{_because(row['detail'])}" for row in rows]
+
+
+def _because(told: str) -> str:
+    return f" ({told})" if told else ""
+
+
+def _used(budget: Mapping[str, Any]) -> str:
+    if not budget["clocks"]:
+        return "None: the clock never started."
+    clock, used = budget["clocks"][-1], budget["used_seconds"]
+    over = f" OVER BUDGET by {used - clock['total']:.1f} s." if used > clock["total"] else ""
+    kept = "all" if clock["reserve"] == clock["total"] else f"{clock['reserve']:g} s"
+    return f"{used:.1f} s of {clock['total']:g} s, {kept} of them kept for going back.{over}"
+
+
+def _contract(contract: Mapping[str, Sequence[str]], unasked: Collection[str]) -> dict[str, list[Sequence[str] | None]]:
+    """Give a row for each code, and in it what fails on the old and on the new schema; None where nothing was tried."""
+    tried = {place: fails for place, fails in contract.items() if plan.CODE[place.split(" ", 1)[0]] not in unasked}
+    return {
+        f"{code} code": [tried.get(f"{code} code on the {schema} schema") for schema in ("old", "new")]
+        for code in plan.CODE
+        if contract
+    }
+
+
+def _journal(events: Sequence[Event]) -> list[dict[str, str]]:
+    """Give the events as rows of a table, on the clock of the report."""
+    zero = next((event["clock"] for event in reversed(events) if event["event"] == "started"), events[0]["clock"])
+    return [{"clock": f"{event['clock'] - zero:.3f}", **_row(event)} for event in events]
+
+
+def _row(event: Event) -> dict[str, str]:
+    words = next((str(event[field]) for field in SAID if event.get(field)), None) or _fields(event)
+    seconds = f" ({exact(event['seconds'])} s)" if event.get("seconds") is not None else ""
+    said = f"{_cut(words, MOST_IN_A_ROW)}{seconds}"
+    return {"event": event["event"], "step": event.get("step", ""), "words": said}
+
+
+def _fields(event: Event) -> str:
+    rest = {key: value for key, value in event.items() if key not in TOLD_ELSEWHERE}
+    return ", ".join(f"{key} {json.dumps(value, default=str, ensure_ascii=False)}" for key, value in rest.items())

@@ -1,0 +1,57 @@
+"""Text: foreign text made safe for a terminal and for line-based files, and the known word nearest to a typed one."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+def printable(text: str) -> str:
+    """Write whatever is no plain character as its escape: control characters, line breaks, changes of direction."""
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+
+
+def printable_lines(text: str) -> str:
+    """Do the same, but leave the line breaks."""
+    return "\n".join(map(printable, text.split("\n")))
+
+
+SHORT, LONG = 4, 7  # letters: a word of four with another first letter is another word; one of seven bears two slips
+TWO = 2
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """Return the known word that is most like this one, in any case; empty if none is like it."""
+    lower = {each.lower(): each for each in sorted(known, reverse=True)}
+    return next((lower[each] for each in get_close_matches(word.lower(), lower, 1)), "")
+
+
+def slip_of(word: str, known: Iterable[str]) -> str:
+    """Return the known word that this one misspells: a letter more, less, another, or two of them swapped.
+
+    Also one with an ending of grammar: `allows`, `allowed`. Words that are only alike, such as `note` and `name`, are
+    no slips of each other.
+    """
+    return next((each for each in known if word != each and _is_slip(word, each)), "")
+
+
+def _is_slip(word: str, known: str) -> bool:
+    if word in {f"{known}s", f"{known}d", f"{known}ed"}:
+        return True
+    same_beginning = word[:1] == known[:1]
+    slips = min(_slips(word, known), _slips(word.removesuffix("s"), known))
+    if slips == 1:
+        return same_beginning or len(known) > SHORT
+    return slips == TWO and len(known) >= LONG and same_beginning and not word.startswith(known)
+
+
+def _slips(one: str, other: str) -> int:
+    """Count the fewest letters that are more, less, others or swapped."""
+    before, last = [0] * (len(other) + 1), list(range(len(other) + 1))
+    for i, letter in enumerate(one, 1):
+        row = [i]
+        for j, wanted in enumerate(other, 1):
+            fewest = min(last[j] + 1, row[-1] + 1, last[j - 1] + (letter != wanted))
+            if i > 1 < j and (letter, one[i - 2]) == (other[j - 2], wanted):
+                fewest = min(fewest, before[j - 2] + 1)
+            row.append(fewest)
+        before, last = last, row
+    return last[-1]

@@ -1,1 +1,0 @@
-"""How a run goes: step protocol, time budget, journal, lock, signals."""

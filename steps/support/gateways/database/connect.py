@@ -1,0 +1,37 @@
+"""Which transport carries a database, told by its URL."""
+
+import httpx
+
+from steps.support.core.errors import Problem
+from steps.support.gateways.database.hrana import Hrana
+from steps.support.gateways.database.protocol import Database
+from steps.support.gateways.database.sqlite_file import SqliteFile
+
+SCHEMES = ("libsql", "https", "http", "file")
+_REMEDY = f"Use {', '.join(SCHEMES[:-1])} or {SCHEMES[-1]}."
+
+
+def connect(url: str, token: str | None) -> Database:
+    """Open the database at `url`. Nothing is sent yet.
+
+    Raises Problem for a URL that no transport carries, and NotSent where a file is missing.
+    """
+    scheme = url.partition(":")[0]
+    if scheme == "file":
+        return SqliteFile(url)
+    if scheme not in SCHEMES:
+        raise Problem("connecting to", "the database", f"its URL begins with {scheme[:20]!r}", _REMEDY)
+    _refuse_secrets(url)
+    return Hrana(url, token)
+
+
+def _refuse_secrets(url: str) -> None:
+    try:
+        parts = httpx.URL(url)
+    except httpx.InvalidURL:
+        raise Problem("connecting to", "the database", "its URL cannot be read", _REMEDY) from None
+    if not parts.host:
+        raise Problem("connecting to", "the database", "its URL names no host", _REMEDY)
+    if parts.userinfo or parts.query:
+        remedy = "Give the address alone, and the token as a token."
+        raise Problem("connecting to", parts.host, "its URL holds more than an address", remedy)

@@ -1,0 +1,136 @@
+"""A libSQL server over HTTP. A transaction is one request: losing it, or its answer, cannot leave half of it behind."""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import httpx
+
+from steps.support.core.errors import Problem
+from steps.support.gateways.database import frame, hrana_parse, hrana_wire
+from steps.support.gateways.database.dump import dump
+from steps.support.gateways.database.hrana_wire import NEW, OLD, NoSuchPath, post, rows_of, statement_json
+from steps.support.gateways.database.pages import paged
+from steps.support.gateways.database.protocol import Dump, Rows
+from steps.support.gateways.http import client_for
+from steps.support.sql.statement import Statement
+
+CHUNK = 250  # statements that are parsed in one request
+
+Requests = Callable[[int], list[Any]]
+
+
+class Hrana:
+    """Implements Database over the pipeline protocol, version 3, or 2 where the server knows no other.
+
+    `url`: http, https, or libsql, which is https. A client that is given stays the giver's to close.
+    """
+
+    def __init__(self, url: str, token: str | None, client: httpx.AsyncClient | None = None) -> None:
+        self._address = _address(url)
+        self._token = _checked(token)
+        self._client = client or client_for(self._address)
+        self._owned = client is None
+        self._version = NEW
+
+    @property
+    def address(self) -> str:
+        """Where the database is: scheme, host, port and path."""
+        return self._address
+
+    async def query(self, statement: Statement) -> Rows:
+        """Run one statement on its own; foreign keys are as the server has them, on as a rule."""
+        frame.admit_values(statement, self._address)
+        (result,) = await self._ask(lambda _: [{"type": "execute", "stmt": statement_json(statement)}])
+        with hrana_wire.read(self._address):
+            return rows_of(self._response(result, statement)["result"])
+
+    async def transaction(self, statements: Sequence[Statement]) -> tuple[Rows, ...]:
+        """Run all statements as one transaction with foreign keys off, or none; see Database.
+
+        A statement that the server cannot parse is one of those that it does not tell apart.
+        """
+        frame.admit(statements, self._address)
+        (result,) = await self._ask(lambda version: [hrana_wire.transaction(statements, version)])
+        with hrana_wire.read(self._address):
+            if result["type"] == "error":
+                raise hrana_wire.refused(result["error"], _any_of(statements), self._address)
+            return hrana_wire.committed(result["response"]["result"], statements, self._address)
+
+    async def trials(self, several: Sequence[Sequence[Statement]], *, keep: bool = False) -> tuple[str | None, ...]:
+        """Run groups of statements as transactions with the engine's own settings; see Database."""
+        for statements in several:
+            frame.admit(statements, self._address)
+        requests = [hrana_wire.trial(statements, keep=keep) for statements in several]
+        results = await self._ask(lambda _: requests)
+        with hrana_wire.read(self._address):
+            return tuple(self._tried(*pair) for pair in zip(results, several, strict=True))
+
+    async def parse(self, statements: Sequence[Statement]) -> tuple[str | None, ...]:
+        """Have the server parse statements without running them; see Database."""
+        for statement in statements:
+            frame.admit_values(statement, self._address)
+        found: list[str | None] = []
+        for start in range(0, len(statements), CHUNK):
+            found += await self._parse(statements[start : start + CHUNK])
+        return tuple(found)
+
+    def dumps(self) -> tuple[Dump, ...]:
+        """Give the server's own dump, then the one that is read page by page; see Database."""
+        return partial(dump, self._address, self._token), partial(paged, self._address, self._token)
+
+    async def aclose(self) -> None:
+        """Close the connections that this object opened."""
+        if self._owned:
+            await self._client.aclose()
+
+    async def _parse(self, statements: Sequence[Statement]) -> list[str | None]:
+        requests = hrana_parse.requests(statements)
+        results = await self._ask(lambda _: requests)
+        with hrana_wire.read(self._address):
+            return hrana_parse.verdicts(results, statements, self._address)
+
+    async def _ask(self, requests: Requests) -> list[Any]:
+        """Send what `requests` builds for the version spoken; an unknown path ran nothing, so another may be tried."""
+        try:
+            return await self._post(self._version, requests)
+        except NoSuchPath:
+            if self._version == OLD:
+                raise
+        results = await self._post(OLD, requests)
+        self._version = OLD
+        return results
+
+    async def _post(self, version: int, requests: Requests) -> list[Any]:
+        return await post(self._client, f"{self._address}/v{version}/pipeline", self._token, requests(version))
+
+    def _tried(self, result: Mapping[str, Any], statements: Sequence[Statement]) -> str | None:
+        if result["type"] == "error":
+            which = _any_of(statements)
+            return f"{which.name}: {hrana_wire.refused(result['error'], which, self._address).cause}".removeprefix(": ")
+        return hrana_wire.tried(result["response"]["result"], statements)
+
+    def _response(self, result: Mapping[str, Any], statement: Statement) -> Mapping[str, Any]:
+        if result["type"] == "error":
+            raise hrana_wire.failed(result["error"], statement, self._address)
+        return dict(result["response"])
+
+
+def _any_of(statements: Sequence[Statement]) -> Statement:
+    several = Statement("", name=f"one of {len(statements)} statements (the server does not say which)")
+    return statements[0] if len(statements) == 1 else several
+
+
+def _address(url: str) -> str:
+    """Leave out of a URL whatever may be a secret: user, password and query."""
+    parts = httpx.URL(url)
+    scheme = "https" if parts.scheme == "libsql" else parts.scheme
+    port = f":{parts.port}" if parts.port else ""
+    host = f"[{parts.host}]" if ":" in parts.host else parts.host
+    return f"{scheme}://{host}{port}{parts.path}".rstrip("/")
+
+
+def _checked(token: str | None) -> str | None:
+    if token and not (token.isascii() and token.isprintable() and " " not in token):
+        raise Problem("reading", "the database token", "it holds characters that no token has", "Copy it once more.")
+    return token

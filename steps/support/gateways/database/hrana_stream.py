@@ -1,0 +1,105 @@
+"""A connection that the server keeps between requests: what is read inside its transaction is of one moment."""
+
+from http import HTTPStatus
+from typing import Any
+
+import httpx
+
+from steps.support.core.errors import Problem
+from steps.support.gateways.database import hrana_wire
+from steps.support.gateways.database.hrana_wire import (
+    MOST,
+    NEW,
+    OLD,
+    Answer,
+    NoSuchPath,
+    of,
+    results,
+    rows_of,
+    statement_json,
+)
+from steps.support.gateways.database.protocol import Rows
+from steps.support.gateways.http import LIVENESS, SHOWN, exchange
+from steps.support.sql.statement import Statement
+
+_TOO_LARGE = ("RESPONSE_TOO_LARGE", "SQLITE_TOOBIG")
+
+
+class TooLarge(Problem):
+    """The rows are more than fit into one answer; the transaction goes on."""
+
+
+class Stream:
+    """One stream of a server at `address`; the server ends it, and its transaction, after 10 s without a request."""
+
+    def __init__(self, client: httpx.AsyncClient, address: str, token: str | None) -> None:
+        self.address = address
+        self.received = 0  # bytes of the last answer
+        self._client = client
+        self._headers = {"Authorization": f"Bearer {token}"} if token else {}
+        self._base = address
+        self._version = NEW
+        self._baton: str | None = None
+
+    async def rows(self, statement: Statement) -> Rows:
+        """Run one statement. Raises TooLarge, or what every transport raises."""
+        request: dict[str, Any] = {"type": "execute", "stmt": statement_json(statement)}
+        try:
+            return await self._ask(request, statement)
+        except NoSuchPath:
+            if self._baton or self._version == OLD:
+                raise
+            self._version = OLD
+        return await self._ask(request, statement)
+
+    async def close(self) -> None:
+        """Give the connection back to the server."""
+        await self._post({"type": "close"})
+
+    async def _ask(self, request: dict[str, Any], statement: Statement) -> Rows:
+        return self._read(*await self._post(request), statement)
+
+    async def _post(self, request: dict[str, Any]) -> tuple[Answer, str]:
+        url = f"{self._base}/v{self._version}/pipeline"
+        body = {"baton": self._baton, "requests": [request]}
+        response = await exchange(
+            self._client,
+            "POST",
+            url,
+            whom="the database",
+            most=MOST,
+            json=body,
+            headers=self._headers,
+            timeout=LIVENESS,
+        )
+        return Answer(response.status_code, response.headers.get("content-type", ""), response.content), url
+
+    def _read(self, answer: Answer, url: str, statement: Statement) -> Rows:
+        if answer.status != HTTPStatus.OK:
+            results(answer, url, 1)
+        document = answer.document
+        with hrana_wire.read(self.address):
+            (result,) = document["results"]
+            self._baton = of(str, document["baton"]) if document["baton"] else None
+            self._base = self._own(of(str, document.get("base_url") or self._base))
+            self.received = len(answer.body)
+            if result["type"] == "error":
+                raise _failed(result["error"], statement, self.address)
+            return rows_of(result["response"]["result"])
+
+    def _own(self, base: str) -> str:
+        """Give where the stream goes on, if that is the server itself: the token is sent there."""
+        try:
+            there, here = httpx.URL(base), httpx.URL(self.address)
+        except httpx.InvalidURL as error:
+            raise ValueError(str(error)) from None
+        if (there.scheme, there.host, there.port) != (here.scheme, here.host, here.port):
+            raise hrana_wire.unreadable(self.address, f"it goes on elsewhere, at {there.host[:SHOWN]}")
+        return base
+
+
+def _failed(error: dict[str, Any], statement: Statement, address: str) -> Problem:
+    if error.get("code") in _TOO_LARGE:
+        cause = f"{statement.name}: more than an answer may hold ({error['code']})"
+        return TooLarge("reading", address, cause, "Where it is one row alone, shorten it on the server.")
+    return hrana_wire.failed(error, statement, address)

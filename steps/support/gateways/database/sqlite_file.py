@@ -1,0 +1,181 @@
+"""A SQLite file through libsql-client: the same promises as a server, without one.
+
+The engine is Python's own SQLite and works on the event loop's thread: while a statement runs, nothing else does, and
+no scope can end it. Fit for copies and rehearsals, not beside a production that has to be watched.
+"""
+
+import asyncio
+import sqlite3
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from time import monotonic
+from typing import TypeVar
+from urllib.parse import urlsplit
+
+from libsql_client import LibsqlError, ResultSet, Transaction, create_client  # type: ignore[import-untyped] # it ships no types
+
+from steps.support.core.errors import NotSent
+from steps.support.gateways.database import frame
+from steps.support.gateways.database.frame import bound_parameters, syntax_error
+from steps.support.gateways.database.protocol import Dump, Rows, StatementFailed
+from steps.support.sql.statement import Statement
+from steps.support.sql.tokens import first_word, tokenize
+
+PAUSE = 0.02  # seconds between two tries at a lock; the client itself does not wait for one
+
+Result = TypeVar("Result")
+
+
+class SqliteFile:
+    """Implements Database on a file that is there already; `url` is `file:PATH`. Raises NotSent where it is not.
+
+    `foreign_keys`: whether they are minded outside of transactions, as a server does; off is this engine's default.
+    """
+
+    def __init__(self, url: str, *, foreign_keys: bool = False) -> None:
+        self._address = url
+        self._foreign_keys = Statement(f"PRAGMA foreign_keys={'ON' if foreign_keys else 'OFF'}")
+        with self._opening():
+            self._client = create_client(url)
+
+    @property
+    def address(self) -> str:
+        """The URL of the file."""
+        return self._address
+
+    async def query(self, statement: Statement) -> Rows:
+        """Run one statement on its own."""
+        frame.admit_values(statement, self._address)
+        with self._opening():
+            return await self._patiently(statement, lambda: self._alone(statement))
+
+    async def transaction(self, statements: Sequence[Statement]) -> tuple[Rows, ...]:
+        """Run all statements as one transaction with foreign keys off, or none; see Database."""
+        frame.admit(statements, self._address)
+        with self._opening(), self._client.transaction() as transaction:  # closing it rolls back what is not committed
+            for statement in (frame.COMMIT, *frame.OPENING):
+                await self._run(transaction, statement)
+            results = [await self._timed(transaction, statement) for statement in statements]
+            await self._patiently(frame.COMMIT, transaction.commit)
+            return tuple(results)
+
+    async def trials(self, several: Sequence[Sequence[Statement]], *, keep: bool = False) -> tuple[str | None, ...]:
+        """Run groups of statements as transactions with the engine's own settings; see Database."""
+        return tuple([await self._tried(statements, keep=keep) for statements in several])
+
+    async def _tried(self, statements: Sequence[Statement], *, keep: bool) -> str | None:
+        frame.admit(statements, self._address)
+        statements = [*map(only_names, statements)]
+        with self._opening(), self._client.transaction() as transaction:  # closing it rolls back
+            try:
+                for statement in (frame.COMMIT, self._foreign_keys, frame.BEGIN, *statements):
+                    await self._run(transaction, statement)
+            except StatementFailed as failed:
+                return f"{failed.statement.name}: {failed.message} ({failed.code})".removeprefix(": ")
+            if keep:
+                await self._patiently(frame.COMMIT, transaction.commit)
+            return None
+
+    async def parse(self, statements: Sequence[Statement]) -> tuple[str | None, ...]:
+        """Have the engine explain statements without running them; see Database."""
+        with self._opening():
+            return tuple([await self._complaint(statement) for statement in statements])
+
+    def dumps(self) -> tuple[Dump, ...]:
+        """Give none: it is a file; see Database."""
+        return ()
+
+    async def aclose(self) -> None:
+        """Close the client; its connections end with each call."""
+        await self._client.close()
+
+    async def _timed(self, transaction: Transaction, statement: Statement) -> Rows:
+        began = monotonic()
+        rows = await self._run(transaction, statement)
+        return replace(rows, seconds=monotonic() - began)
+
+    async def _run(self, transaction: Transaction, statement: Statement) -> Rows:
+        return await self._patiently(statement, lambda: _within(transaction, statement))
+
+    async def _alone(self, statement: Statement) -> Rows:
+        # the client begins a batch with BEGIN, in which foreign keys cannot be switched
+        opening = [frame.COMMIT.sql, self._foreign_keys.sql, "BEGIN"]
+        call = (statement.sql, list(statement.args))
+        *_, result, changes = await self._client.batch([*opening, call, "SELECT changes()"])
+        counts = _rows(result).changed if first_word(statement.sql) != "WITH" else int(changes.rows[0][0])
+        return replace(_rows(result), changed=counts)
+
+    async def _complaint(self, statement: Statement) -> str | None:
+        frame.admit_values(statement, self._address)
+        sql = statement.sql if first_word(statement.sql) == "EXPLAIN" else f"EXPLAIN {statement.sql}"
+        try:
+            await self._patiently(statement, lambda: self._client.execute(sql))
+        except StatementFailed as failed:
+            return complaint(statement, failed.message)
+        return None
+
+    async def _patiently(self, statement: Statement, attempt: Callable[[], Awaitable[Result]]) -> Result:
+        """Try until nobody else holds the lock; whoever waits for the caller may end that."""
+        while True:
+            try:
+                return await attempt()
+            except LibsqlError as error:
+                if not error.code.startswith("SQLITE_BUSY"):
+                    raise StatementFailed(self._address, statement, error.explanation, error.code) from None
+            await asyncio.sleep(PAUSE)
+
+    @contextmanager
+    def _opening(self) -> Iterator[None]:
+        """Say what is wrong with the file itself; SQLite would make one that is missing."""
+        if not Path(urlsplit(self._address).path).is_file():
+            raise NotSent(
+                "opening", self._address, "there is no such file", "Check the path; no database is made here."
+            )
+        try:
+            yield
+        except (LibsqlError, sqlite3.Error) as error:
+            raise NotSent("opening", self._address, str(error), "Check the path and who may read the file.") from None
+
+
+async def _within(transaction: Transaction, statement: Statement) -> Rows:
+    call = (statement.sql, list(statement.args))
+    if first_word(statement.sql) != "WITH":
+        return _rows(await transaction.execute(*call))
+    before = (await transaction.execute("SELECT total_changes()")).rows[0][0]
+    result = await transaction.execute(*call)
+    since = "SELECT CASE WHEN total_changes() > ? THEN changes() ELSE 0 END"
+    return replace(_rows(result), changed=int((await transaction.execute(since, [before])).rows[0][0]))
+
+
+def _rows(result: ResultSet) -> Rows:
+    """Read a result; Python's driver counts no rows, and says -1, for a statement that begins with WITH."""
+    return Rows(result.columns, tuple(row.astuple() for row in result.rows), max(0, result.rows_affected))
+
+
+def only_names(statement: Statement) -> Statement:
+    """Have what stands in double quotes be a name: SQLite takes one that is not there for a text, a server does not.
+
+    Definitions are left alone, for the engine keeps their text.
+    """
+    if first_word(statement.sql) in {"CREATE", "ALTER"}:
+        return statement
+    sql, end = "", 0
+    for token in tokenize(statement.sql):
+        if token.kind == "name" and token.text[0] == '"':
+            name = token.text[1:-1].replace('""', '"').replace("`", "``")
+            sql += f"{statement.sql[end : token.start]}`{name}`"
+            end = token.start + len(token.text)
+    return replace(statement, sql=sql + statement.sql[end:])
+
+
+def complaint(statement: Statement, message: str) -> str | None:
+    """Give what SQLite has against a statement, if no schema could make it run."""
+    return bound_parameters(_parameters(statement, message)) or syntax_error(message)
+
+
+def _parameters(statement: Statement, message: str) -> list[str | None]:
+    if "number of bindings" not in message:
+        return []
+    return [token.text for token in tokenize(statement.sql) if token.kind == "parameter"]

@@ -1,0 +1,183 @@
+"""The tool's own rows in the user's database, all `_orchestrate_*`: the marker of each attempt, and the lock."""
+
+from dataclasses import dataclass
+
+from steps.support.sql.own_tables import KEPT
+from steps.support.sql.statement import Statement
+
+APPLIED, FENCED, ROLLED_BACK = "applied", "fenced", "rolled_back"
+
+CREATE = (
+    Statement(
+        """CREATE TABLE IF NOT EXISTS _orchestrate_migrations (
+  attempt TEXT PRIMARY KEY, name TEXT NOT NULL, sha256 TEXT,
+  state TEXT NOT NULL CHECK (state IN ('applied', 'fenced', 'rolled_back')),
+  at INTEGER NOT NULL DEFAULT (unixepoch()), rolled_back_at INTEGER, token INTEGER,
+  code_order TEXT, previous_deployment TEXT, previous_commit TEXT, release_commit TEXT, previous_head TEXT,
+  schema_before TEXT,
+  base TEXT, rollback_base TEXT, rollback_guards TEXT, rollback_sql TEXT, verify_rollback_sql TEXT,
+  accepted_at INTEGER)"""
+    ),
+    Statement(
+        "CREATE UNIQUE INDEX IF NOT EXISTS _orchestrate_migrations_applied"
+        " ON _orchestrate_migrations(name) WHERE state = 'applied'"
+    ),
+    Statement(
+        """CREATE TABLE IF NOT EXISTS _orchestrate_lock (name TEXT PRIMARY KEY, run TEXT NOT NULL, who TEXT NOT NULL,
+  host TEXT NOT NULL, since INTEGER NOT NULL, token INTEGER NOT NULL, expires_at INTEGER NOT NULL)"""
+    ),
+)
+
+WRITERS = (
+    Statement("CREATE TABLE IF NOT EXISTS _orchestrate_writers (writer INTEGER PRIMARY KEY, writes INTEGER NOT NULL)"),
+)  # on copies only
+
+_LOCK = """SELECT run, who, host, datetime(since, 'unixepoch') AS since, datetime(expires_at, 'unixepoch') AS expires,
+  token FROM _orchestrate_lock WHERE name = 'production' {}"""
+HOLDER = Statement(_LOCK.format("AND expires_at > unixepoch()"))
+HELD = """EXISTS (SELECT 1 FROM _orchestrate_lock
+  WHERE name = 'production' AND run = ? AND token = ? AND expires_at > unixepoch())"""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Who wants the lock, on which host, for how many seconds.
+
+    `after`: only if its token is still this one, so that of several who put the same run back one does; None: whatever
+    it is. `who` tells them apart, so that one whose answer was lost may ask again.
+    """
+
+    run: str
+    who: str
+    host: str
+    seconds: float
+    after: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The lock as a run holds it: whoever takes it over from another run makes the token higher."""
+
+    run: str
+    token: int
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """What the marker row keeps of one attempt, besides the change itself.
+
+    `previous_head`: where the branch was; what was live before may be older.
+    """
+
+    run: str
+    order: str
+    previous_deployment: str
+    previous_commit: str
+    release_commit: str
+    previous_head: str
+    schema: str
+
+
+def take_lock(claim: Claim) -> Statement:
+    """Take the lock if nobody else holds it; gives a row where it was taken. Safe to repeat.
+
+    The token becomes one higher than the last one's.
+    """
+    sql = """INSERT INTO _orchestrate_lock (name, run, who, host, since, token, expires_at)
+  VALUES ('production', ?1, ?2, ?3, unixepoch(), coalesce(?5, 0) + 1, unixepoch() + ?4)
+  ON CONFLICT (name) DO UPDATE SET run = excluded.run, who = excluded.who, host = excluded.host,
+    since = excluded.since, token = coalesce(?5, token) + 1, expires_at = excluded.expires_at
+  WHERE (expires_at <= unixepoch() OR run = excluded.run)
+    AND (?5 IS NULL OR token = ?5 OR (token = ?5 + 1 AND (run, who, host) = (?1, ?2, ?3)))
+  RETURNING token"""
+    return Statement(sql, (claim.run, claim.who, claim.host, round(claim.seconds), claim.after), "taking the lock")
+
+
+def renew_lock(run: str, token: int | None, seconds: int) -> Statement:
+    """Hold the lock for at least so many seconds more, if nobody has taken it since, lease or no lease.
+
+    Also not somebody who puts this run back, with a higher token; None: any.
+    """
+    sql = """UPDATE _orchestrate_lock SET expires_at = max(expires_at, unixepoch() + ?3)
+  WHERE name = 'production' AND run = ?1 AND token = coalesce(?2, token) RETURNING token"""
+    return Statement(sql, (run, token, seconds), "renewing the lock")
+
+
+def prolong_lock(run: str, token: int | None) -> Statement:
+    """Make a run's lease a second longer, if it still has the lock: a small write that does no harm.
+
+    One that leaves a row as it is would not do: the engine writes nothing then.
+    """
+    sql = """UPDATE _orchestrate_lock SET expires_at = expires_at + 1
+  WHERE name = 'production' AND run = ?1 AND token = coalesce(?2, token)"""
+    return Statement(sql, (run, token), "a small write")
+
+
+def take_over(run: str) -> Statement:
+    """Have a run hold the lock whoever held it: for copies, where nobody else is."""
+    sql = """UPDATE _orchestrate_lock SET run = ?, token = token + 1, expires_at = unixepoch() + 3600
+  WHERE name = 'production'"""
+    return Statement(sql, (run,), "the lock row of the copy")
+
+
+def written_by(writer: int) -> Statement:
+    """Write a small row of a copy's, as a writer of the app does of its own."""
+    sql = """INSERT INTO _orchestrate_writers (writer, writes) VALUES (?, 1)
+  ON CONFLICT (writer) DO UPDATE SET writes = writes + 1"""
+    return Statement(sql, (writer,), "a writer beside the change")
+
+
+def give_lock_back(run: str, who: str, token: int | None) -> Statement:
+    """End the lease. The row stays, so that tokens never start again."""
+    sql = """UPDATE _orchestrate_lock SET expires_at = 0
+  WHERE name = 'production' AND run = ?1 AND who = ?2 AND token = coalesce(?3, token)"""
+    return Statement(sql, (run, who, token), "giving the lock back")
+
+
+def marker_of(attempt: str) -> Statement:
+    """Read one marker row."""
+    sql = "SELECT *, unixepoch() - at AS age FROM _orchestrate_migrations WHERE attempt = ?"
+    return Statement(sql, (attempt,), "the marker row")
+
+
+def applied(name: str) -> Statement:
+    """Read the marker row of a change that is applied."""
+    sql = "SELECT * FROM _orchestrate_migrations WHERE name = ? AND state = 'applied'"
+    return Statement(sql, (name,), "the marker row")
+
+
+def kept_tables() -> Statement:
+    """Name the tables in which a change keeps what going back would need."""
+    is_kept = f"type = 'table' AND lower(name) GLOB '{KEPT}*'"
+    return Statement(f"SELECT name FROM sqlite_schema WHERE {is_kept} ORDER BY name")
+
+
+def needing(attempt: str, name: str) -> Statement:
+    """Read the rollbacks of other changes that may still need what they kept.
+
+    Some are applied, and nobody has accepted them. The others are rolled back, and what the old schema could not hold
+    waits for their next migration.
+    """
+    sql = """SELECT rollback_sql FROM _orchestrate_migrations AS m
+  WHERE attempt <> ?1 AND name <> ?2 AND rollback_sql IS NOT NULL AND CASE state WHEN 'applied' THEN accepted_at IS NULL
+    ELSE NOT EXISTS (SELECT 1 FROM _orchestrate_migrations AS a WHERE a.name = m.name AND a.state = 'applied') END"""
+    return Statement(sql, (attempt, name), "the rollbacks of other changes")
+
+
+def accepted(attempt: str) -> Statement:
+    """Note that an applied change stays."""
+    sql = """UPDATE _orchestrate_migrations SET accepted_at = coalesce(accepted_at, unixepoch())
+  WHERE attempt = ? AND state = 'applied'"""
+    return Statement(sql, (attempt,), "the marker row")
+
+
+def last_lock() -> Statement:
+    """Read who held the lock last, lease or no lease."""
+    return Statement(_LOCK.format(""), name="the lock row")
+
+
+def fence(attempt: str, name: str) -> tuple[Statement, ...]:
+    """Build the statements after which this attempt, wherever its request still is, can never commit."""
+    sql = """INSERT INTO _orchestrate_migrations (attempt, name, state) VALUES (?, ?, 'fenced')
+  ON CONFLICT (attempt) DO NOTHING"""
+    return (*CREATE, Statement(sql, (attempt, name), "the fence"), marker_of(attempt))

@@ -1,0 +1,130 @@
+"""The one transaction of a change, and the one that takes it back, as lists of statements.
+
+The frame and each of its parts were measured on sqld 0.24.32.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+
+from steps.support.gateways import guards, marker
+from steps.support.gateways.database.protocol import StatementFailed
+from steps.support.gateways.guards import Guards, Measure, assertion
+from steps.support.gateways.marker import APPLIED, CREATE, HELD, Attempt, Lease
+from steps.support.sql.change import DatabaseChange
+from steps.support.sql.checks import SqlCheck
+from steps.support.sql.own_tables import IS_USERS
+from steps.support.sql.statement import Statement, Value
+from steps.support.sql.tokens import quoted
+
+SCHEMA = f"""SELECT coalesce(group_concat(line, char(10)), '') FROM (
+  SELECT type || '|' || name || '|' || coalesce(sql, '') AS line FROM sqlite_schema
+  WHERE {IS_USERS} ORDER BY type, name)"""
+OBJECTS = f"""SELECT coalesce(group_concat(line, ', '), '') FROM (
+  SELECT type || ' ' || name AS line FROM sqlite_schema WHERE {IS_USERS} ORDER BY type, name)"""
+TABLES = f"SELECT name FROM sqlite_schema WHERE type = 'table' AND {IS_USERS} ORDER BY name"
+
+BEFORE = "SELECT schema_before FROM _orchestrate_migrations WHERE attempt = ?1"
+_OTHERWISE = f"""'it differs, letter by letter: ' || coalesce((SELECT type || ' ' || name FROM sqlite_schema
+  WHERE {IS_USERS} AND instr(({BEFORE}), type || '|' || name || '|' || coalesce(sql, '')) = 0 LIMIT 1),
+  'something is not there any more')"""
+
+
+def migrate(change: DatabaseChange, attempt: Attempt, what: Guards, lease: Lease) -> tuple[Statement, ...]:
+    """Build the change's transaction: marker, fencing token, schema as planned, the change, and all that must hold."""
+    return (
+        *CREATE,
+        _lock_held(lease),
+        _marker(change, attempt, what, lease),
+        assertion("schema as planned", f"({SCHEMA}) = ?", "'it changed since'", attempt.schema),
+        guards.kept("base", what.there, attempt.run),
+        *guards.keep_declared(what.declared),
+        *guards.reached(change.migrate, what.reaches),
+        *guards.hold_declared(what.declared),
+        *asserted(change.verify),
+        *guards.held("base", what.there, attempt.run),
+        *_objects(what),
+        _lock_held(lease),
+    )  # fmt: skip
+
+
+def roll_back(
+    statements: Iterable[Statement], checks: Iterable[SqlCheck], attempt: str, back: tuple[Measure, ...], lease: Lease
+) -> tuple[Statement, ...]:
+    """Build the transaction that takes an applied attempt back; nothing that is measured may get worse with it."""
+    flip = """UPDATE _orchestrate_migrations SET state = 'rolled_back', rolled_back_at = unixepoch()
+  WHERE attempt = ? AND state = 'applied'"""
+    return (
+        _lock_held(lease),
+        Statement(flip, (attempt,), "the marker row"),
+        assertion("the attempt is applied", "changes() = 1", "'it is not'"),
+        guards.kept("rollback_base", back, attempt),
+        *statements,
+        *asserted(checks),
+        assertion("the schema is the one of before", f"({SCHEMA}) = ({BEFORE})", _OTHERWISE, attempt),
+        *guards.held("rollback_base", back, attempt),
+        _lock_held(lease),
+    )
+
+
+def accept(attempt: str, tables: Iterable[str], lease: Lease) -> tuple[Statement, ...]:
+    """Build the transaction after which an applied change stays: what was kept for going back is gone."""
+    return (
+        _lock_held(lease),
+        marker.accepted(attempt),
+        assertion("the attempt is applied", "changes() = 1", "'it is not'"),
+        *(Statement(f"DROP TABLE IF EXISTS {quoted(table)}") for table in tables),
+        _lock_held(lease),
+    )
+
+
+def told(failed: StatementFailed, measures: Sequence[Measure] = ()) -> tuple[str, str]:
+    """Return what failed and why, in its own words where it is an assertion; `measures` are those that were held."""
+    found = re.search(r"(?:bad JSON path:|JSON path error near) '(.*)'", failed.message, re.DOTALL)
+    words = found[1].replace("''", "'") if found else f"{failed.message} ({failed.code})"
+    if failed.statement.name != guards.HOLDING:
+        return failed.subject, words
+    return guards.raised(measures, words) if found else (guards.asks_for(measures, failed.message), words)
+
+
+def asserted(checks: Iterable[SqlCheck]) -> Iterable[Statement]:
+    """Turn the checks of a verify script into assertions, those left out that expect nothing."""
+    return (_holds(check) for check in checks if check.expects_rows is not None)
+
+
+def _holds(check: SqlCheck) -> Statement:
+    query = check.statement.sql.rstrip().rstrip(";")
+    name = f"check {check.name!r} ({check.statement.name})"
+    if check.expects_rows:
+        return assertion(name, f"EXISTS (\n{query}\n)", "'no row found, and there must be some'")
+    found = f"(SELECT count(*) FROM (\n{query}\n))"
+    return assertion(name, f"NOT EXISTS (\n{query}\n)", f"{found} || ' rows found, and there must be none'")
+
+
+def _lock_held(lease: Lease) -> Statement:
+    why = "'another run took it over, or its lease ended'"
+    return assertion("this run still holds the lock", HELD, why, lease.run, lease.token)
+
+
+def _objects(what: Guards) -> Iterable[Statement]:
+    if what.objects:
+        yield assertion(
+            "tables, indexes, triggers and views as rehearsed", f"({OBJECTS}) = ?", f"({OBJECTS})", what.objects
+        )
+
+
+def _marker(change: DatabaseChange, attempt: Attempt, what: Guards, lease: Lease) -> Statement:
+    columns: dict[str, Value] = {
+        "attempt": attempt.run, "name": change.name, "sha256": change.sha256, "state": APPLIED, "token": lease.token,
+        "code_order": attempt.order, "previous_deployment": attempt.previous_deployment,
+        "previous_commit": attempt.previous_commit, "release_commit": attempt.release_commit,
+        "previous_head": attempt.previous_head,
+        "schema_before": attempt.schema,
+        "rollback_guards": guards.written(what.back),
+        "rollback_sql": change.rollback_text, "verify_rollback_sql": change.verify_rollback_text,
+    }  # fmt: skip
+    marks = ", ".join("?" * len(columns))
+    return Statement(
+        f"INSERT INTO _orchestrate_migrations ({', '.join(columns)}) VALUES ({marks})",
+        tuple(columns.values()),
+        "the marker row: applied already",
+    )

@@ -1,0 +1,77 @@
+"""The build of our commit on the platform: finding it, waiting for its end, and saying what another end means."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from steps.support.core.deadline import waiting_for
+from steps.support.core.errors import Failed
+from steps.support.core.retry import insist
+from steps.support.gateways.vercel import Vercel
+from steps.support.gateways.vercel_types import Deployment
+
+POLL = 1.0  # seconds between two looks at the platform
+NO_DEPLOYMENT = 20.0  # seconds after which a push that shows no deployment will show none
+WORKING = {"QUEUED", "INITIALIZING", "BUILDING"}
+ENDED = {"ERROR", "CANCELED", "BLOCKED", "DELETED"}  # what is none of these may go live yet, known or not
+KNOWN = {*WORKING, "READY", *ENDED}
+
+ENDS = {  # what a state means, and what to do
+    "ERROR": ("its build failed", "Mend the build and release again."),
+    "CANCELED": ("somebody cancelled it", "Ask who did, and release again."),
+    "BLOCKED": ("the platform blocked it", "See whether the commit's author may deploy the project."),
+    "DELETED": ("somebody deleted it", "Ask who did, and release again."),
+}
+SKIPPED = ("the platform skipped its build", "Look at the project's Ignored Build Step and root directory.")
+SUPERSEDED = "Settle with whoever pushed what is to be released; then release again."
+UNKNOWN = "This tool does not know that state: look at the deployment on the platform."
+NONE = "Check the project's Git connection and `git.deploymentEnabled`, and that the commit's author may deploy."
+
+
+async def ours(vercel: Vercel, sha: str) -> Deployment:
+    """Wait until the platform shows the production deployment of this commit. Raises Failed when it shows none."""
+    if found := await insist(lambda: vercel.production_deployments(sha), every=POLL):
+        return found[0]
+    try:
+        async with asyncio.timeout(NO_DEPLOYMENT):
+            return await _appearing(vercel, sha)
+    except TimeoutError:
+        newest = await insist(lambda: vercel.production_deployments(most=1))
+        instead = "".join(f"; the newest is {each.id} of {each.sha[:8]}" for each in newest)
+        cause = f"the platform shows none after {NO_DEPLOYMENT:.0f} s{instead}"
+        raise Failed("looking for", f"a deployment of {sha[:8]}", cause, NONE) from None
+
+
+async def _appearing(vercel: Vercel, sha: str) -> Deployment:
+    while not (found := await insist(lambda: vercel.production_deployments(sha), every=POLL)):
+        waiting_for(f"the platform shows no deployment of {sha[:8]} yet")
+        await asyncio.sleep(POLL)
+    return found[0]
+
+
+async def built(vercel: Vercel, look: Callable[[], Awaitable[Deployment]], every: float = POLL) -> Deployment:
+    """Wait until a build is READY; `look` reads it, every so many seconds. Raise Failed for any other end."""
+    waiting_for("the state of the build")
+    while (now := await insist(look, every=every)).state in WORKING:
+        waiting_for(f"{now.id} is {now.state}{', behind other builds' if now.is_queued else ''}")
+        await asyncio.sleep(every)
+    if now.state != "READY":
+        raise Failed("building", now.id, *await _ended(vercel, now))
+    return now
+
+
+async def _ended(vercel: Vercel, deployment: Deployment) -> tuple[str, str]:
+    """Say why a build that ended is not READY, and what to do."""
+    cause, remedy = ENDS.get(deployment.state, (f"it is {deployment.state}", UNKNOWN))
+    if deployment.is_skipped:
+        cause, remedy = SKIPPED
+    elif deployment.state == "CANCELED" and (newer := await _newer(vercel, deployment)):
+        cause, remedy = f"a later push superseded it: {newer.id} of {newer.sha[:8]} is built instead", SUPERSEDED
+    told = f"{cause}: {deployment.reason}" if deployment.reason else cause
+    log = await insist(lambda: vercel.build_errors(deployment.id)) if deployment.state == "ERROR" else ""
+    return f"{told}\n{log}".strip(), remedy
+
+
+async def _newer(vercel: Vercel, deployment: Deployment) -> Deployment | None:
+    """Give the production deployment of another commit that was made after this one, if there is one."""
+    newest = await insist(lambda: vercel.production_deployments(most=1))
+    return next((each for each in newest if each.created > deployment.created and each.sha != deployment.sha), None)

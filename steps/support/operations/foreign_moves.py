@@ -1,0 +1,86 @@
+"""What others do to production: asked before every write that could undo it, because the platform takes both."""
+
+import asyncio
+from collections.abc import Collection
+from contextlib import suppress
+from functools import partial
+
+from steps.support.core.errors import Failed, Problem
+from steps.support.core.retry import insist
+from steps.support.gateways.vercel import Vercel
+from steps.support.gateways.vercel_types import Deployment, Project
+from steps.support.operations.build import WORKING
+
+NEWEST = 10  # deployments that are read to find builds of others
+ASKED = 2.0  # seconds to find out whose a deployment is
+FOREIGN = "Somebody deployed meanwhile: settle with them what is to be live."
+NOT_OURS = "which is neither this run's nor the one before"
+
+
+def foreign(project: Project, known: Collection[str], since: int | None, ours: Collection[str] = ()) -> str | None:
+    """Return the deployment of others that production is at, moves to, or was taken from; None if there is none.
+
+    `known`: the deployments of this run and the one before it. `since`: when production was last moved before this run
+    (milliseconds on the platform's clock), None: not known. `ours`: those to which only this run moves production.
+    """
+    if project.production_id and project.production_id not in known:
+        return project.production_id
+    move = project.move
+    if move is None or move.came_to_nothing or since is None or move.requested <= since:
+        return None if project.moving_to in (None, *known) else project.moving_to
+    if move.to not in known:
+        return move.to
+    return move.source if move.to in ours and move.source and move.source not in known else None
+
+
+async def refuse_foreign(
+    vercel: Vercel, known: Collection[str], since: int | None, ours: Collection[str] = ()
+) -> Project:
+    """Return the project. Raise Failed, saying whose it is, if production is somebody else's or about to be."""
+    project = await insist(vercel.project)
+    if theirs := foreign(project, known, since, ours):
+        raise await refusal(vercel, theirs, project)
+    return project
+
+
+async def refuse_others(vercel: Vercel, known: Collection[str], *, promotes: bool = False, why: str = NOT_OURS) -> None:
+    """Raise Failed if anything but the known deployments is live, is about to be, or is a build that may yet be.
+
+    A build goes live by itself while auto-assign is on. `promotes`: a promotion is next, which switches it on. `why`
+    says what is wrong with another deployment.
+    """
+    project, served, newest = await asyncio.gather(
+        insist(vercel.project), insist(vercel.served), insist(partial(vercel.production_deployments, most=NEWEST))
+    )
+    if theirs := foreign(project, known, None) or (served if served not in known else None):
+        raise await refusal(vercel, theirs, project, why)
+    builds = [each for each in newest if each.id not in known and each.state in WORKING]
+    landing = [each for each in newest if _is_landing(each, newest, known)]
+    for each in [*(builds if promotes or project.auto_assign else []), *(landing if project.auto_assign else [])]:
+        cause = f"{each.id} of {whose(each)} is {each.state}, and would go live by itself"
+        raise Failed("reading", vercel.host, cause, FOREIGN)
+
+
+def _is_landing(each: Deployment, newest: Collection[Deployment], known: Collection[str]) -> bool:
+    """Return True if it is built and waits for its aliases; one that is older than ours was left staged."""
+    younger = each.id not in known and all(each.created > one.created for one in newest if one.id in known)
+    return younger and each.state == "READY" and not each.is_aliased
+
+
+async def refusal(vercel: Vercel, theirs: str, project: Project, why: str = NOT_OURS) -> Failed:
+    """Return the failure that says which deployment of others production is at, and whose it is."""
+    by = ""
+    with suppress(Problem, TimeoutError):
+        async with asyncio.timeout(ASKED):
+            by = f" (of {whose(await vercel.deployment(theirs))})"
+    verb = "is being moved to" if theirs == project.moving_to else "is"
+    if theirs not in (project.production_id, project.moving_to):
+        verb = "was moved by somebody to"
+    cause = f"production {verb} {theirs}{by}, {why}"
+    return Failed("reading", vercel.host, cause, FOREIGN)
+
+
+def whose(deployment: Deployment) -> str:
+    """Return a deployment's commit, and who made it if the platform tells."""
+    commit = deployment.sha[:8] or "no known commit"
+    return f"{commit}, by {deployment.creator}" if deployment.creator else commit

@@ -1,0 +1,272 @@
+"""Production's switch: who turns it in this run, and what it stands on. Shared by the steps that may own it."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from itertools import count
+from typing import Any
+
+from steps.support.core.deadline import waiting_for
+from steps.support.core.errors import Failed, Problem, Refused
+from steps.support.core.retry import bring_about, insist, looked, pauses, settled
+from steps.support.gateways.vercel import Vercel
+from steps.support.gateways.vercel_types import Project
+from steps.support.operations.build import ENDED, POLL
+from steps.support.operations.foreign_moves import NEWEST, foreign, refusal, refuse_foreign, refuse_others
+from steps.support.run.release import Stage
+from steps.support.run.step import Done
+
+MOVES = 6.0  # seconds that a promotion under way is waited for before it is put back
+LANDS = 3.0  # seconds in which a build that is ready goes live by itself
+LOOKS = 7  # at the alias, four seconds of them at first, for each one at what may keep it from moving
+PINNED = "the project is pinned: nothing goes live by itself until auto-assign is on again"
+
+
+@dataclass(frozen=True, slots=True)
+class Production:
+    """What production was before: the live deployment, its commit and host, and whether a new one goes live by itself.
+
+    `auto_assign` None: the platform does not tell, which counts as off. `is_rolled_back`: it is off because production
+    was rolled back to what is live. `moved`: when it was last promoted or rolled back (milliseconds on the platform's
+    clock, 0: never), None: not known.
+    """
+
+    id: str
+    sha: str
+    host: str
+    auto_assign: bool | None
+    is_rolled_back: bool
+    moved: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """The commit that is to go live, and what is live before it."""
+
+    sha: str
+    production: Production
+
+
+async def look(stage: Stage) -> Seen:
+    """See what is to go live and what is. Raises Refused when production does not agree with itself."""
+    return Seen(await stage.git.head(), await looked(partial(_production, stage.vercel)))
+
+
+async def _production(vercel: Vercel) -> Production:
+    project, served = await vercel.project(), await vercel.served()
+    if served is None or served != project.production_id:
+        cause = f"the production target is {project.production_id}, but {vercel.host} serves {served}"
+        raise Refused("reading", f"project {project.name}", cause, "Settle which deployment is to be live.")
+    if project.moving_to:
+        cause = f"production is being moved to {project.moving_to} right now"
+        raise Refused("reading", f"project {project.name}", cause, "Wait until it has moved; then release.")
+    deployment = await vercel.deployment(served)
+    moved = project.move.requested if project.move else 0
+    return Production(served, deployment.sha, deployment.host, project.auto_assign, project.is_rolled_back, moved)
+
+
+def way_back(seen: Seen) -> str:
+    """Say how what was live before is made so again."""
+    return f"{seen.production.id} is made live again, at once; nothing goes live by itself then"
+
+
+def facts(seen: Seen, identifier: str) -> dict[str, object]:
+    """Give what the report tells of a deployment of ours."""
+    return {"deployment": {"id": identifier, "sha": seen.sha, "previous_id": seen.production.id}}
+
+
+async def live(vercel: Vercel, identifier: str, before: Production, every: float = POLL) -> None:
+    """Wait until a deployment is live, looking every so many seconds, and sooner at first. Raises Failed if never."""
+    is_live, waits = _arrival(vercel, identifier, before), pauses(every)
+    while not await insist(is_live, every=every):
+        await asyncio.sleep(next(waits))
+
+
+async def refuse_disturbed(vercel: Vercel, identifier: str, before: Production) -> None:
+    """Raise Failed if others have moved production since the look, or if a staged build would go live by itself."""
+    project = await refuse_foreign(vercel, {identifier, before.id}, before.moved)
+    if before.auto_assign is False and project.auto_assign:
+        cause = "auto-assign was off, and somebody has switched it on: the build would go live by itself"
+        raise Failed("reading", f"project {project.name}", cause, "Settle with them whether builds are to wait.")
+
+
+async def promoted(vercel: Vercel, identifier: str, before: Production) -> None:
+    """Promote a staged deployment, and wait until it is live. Raise Failed if it will not be."""
+    known = {identifier, before.id}
+
+    async def promote() -> None:
+        await refuse_others(vercel, known, promotes=True)
+        await vercel.promote(identifier)
+
+    await bring_about(_arrival(vercel, identifier, before), promote, every=POLL)
+    await refuse_foreign(vercel, known, before.moved, {identifier})
+
+
+def _arrival(vercel: Vercel, identifier: str, before: Production) -> Callable[[], Awaitable[bool]]:
+    """Give the question whether a deployment is live by now; it raises Failed where it sees that it will not be."""
+    looks = count(1)
+
+    async def is_live() -> bool:
+        served, project = await vercel.served(), await vercel.project()
+        if theirs := foreign(project, {identifier, before.id}, before.moved):
+            raise await refusal(vercel, theirs, project)
+        if served == identifier == project.production_id:
+            return True
+        if served not in (identifier, before.id):
+            raise await refusal(vercel, str(served), project)
+        if next(looks) % LOOKS == 0:
+            await _refuse_stuck(vercel, identifier)
+        waiting_for(f"{vercel.host} serves {served}")
+        return False
+
+    return is_live
+
+
+async def _refuse_stuck(vercel: Vercel, identifier: str) -> None:
+    if error := (await vercel.deployment(identifier)).alias_error:
+        cause = f"the platform could not give it {vercel.host}: {error}"
+        raise Failed("waiting for", identifier, cause, "Look at the project's domains on the platform.")
+    move = (await vercel.project()).move
+    if move and (move.kind, move.to) == ("promote", identifier) and move.status in ("failed", "skipped"):
+        raise Failed("promoting", identifier, f"the platform says {move.status}", "Look at it on the platform.")
+
+
+async def settle(vercel: Vercel, before: Production) -> None:
+    """Wait a little while nothing moves: a promotion that was cut off may have been sent, and there is no fence."""
+
+    async def production() -> tuple[str | None, ...]:
+        project = await vercel.project()
+        return await vercel.served(), project.production_id, project.moving_to
+
+    await settled(production, (before.id, before.id, None))
+
+
+async def back(stage: Stage, sha: str, before: Production) -> Done:
+    """Make the deployment of before live again if this release's is live; wait until the public alias serves it.
+
+    What is somebody else's is left alone, and gets production back if ours went live over it.
+    """
+    vercel, sent = stage.vercel, set[str]()
+    mine, known = await _known(stage, sha, before)
+    await _landed(vercel, sha)
+    await _settled(vercel, mine)
+
+    async def is_settled() -> bool:
+        served, project = await vercel.served(), await vercel.project()
+        if {served, project.production_id} == {before.id} and project.moving_to in (None, before.id):
+            return True
+        return foreign(project, known, before.moved) is not None or served not in (None, *known)
+
+    async def roll_back() -> None:
+        sent.add(before.id)
+        await vercel.roll_back(before.id)
+
+    await _give_back(vercel, known, before, mine)
+    await bring_about(is_settled, roll_back, every=0.25)
+    await _give_back(vercel, known, before, sent)
+    return _back(vercel, before, await insist(vercel.project), moved=bool(sent))
+
+
+def _back(vercel: Vercel, before: Production, project: Project, *, moved: bool) -> Done:
+    """Say what is live now, and whether the project is pinned since."""
+    if project.production_id != before.id or project.moving_to not in (None, before.id):
+        return Done(f"production is {project.moving_to or project.production_id}, somebody else's, and is left alone")
+    said = f"{before.id} is live again" if moved else f"{before.id} is live, as before"
+    if moved and before.auto_assign is False and not before.is_rolled_back:
+        return Done(f"{said}; auto-assign stays off, as it was")
+    if moved or (before.auto_assign and project.auto_assign is False):
+        return Done(f"{said}; {PINNED}", {"unpin": vercel.unpinning})
+    return Done(said)
+
+
+async def _known(stage: Stage, sha: str, before: Production) -> tuple[set[str], set[str]]:
+    """Return the deployments of this release, and with them those of before and of the commit that restores it."""
+    mine = await insist(lambda: stage.vercel.production_deployments(sha))
+    newest = await insist(lambda: stage.vercel.production_deployments(most=NEWEST))
+    since = max((each.created for each in mine), default=0)
+    younger = [each for each in newest if each.created > since and each.sha not in (sha, before.sha)]
+    restoring = [each.id for each in younger if await _is_restoring(stage, each.sha, sha, before)]
+    ours = {each.id for each in mine}
+    return ours, {before.id, *ours, *restoring}
+
+
+async def _is_restoring(stage: Stage, its: str, sha: str, before: Production) -> bool:
+    """Return True if a commit is on top of ours and holds the files of before."""
+    with suppress(Problem):
+        return await stage.git.is_ancestor(sha, its) and await stage.git.same_files(its, before.sha)
+    return False
+
+
+async def _give_back(vercel: Vercel, known: set[str], before: Production, ours: set[str]) -> None:
+    """If one of `ours` took production from somebody's deployment, make that live again."""
+    project = await insist(vercel.project)
+    theirs = foreign(project, known, before.moved, ours)
+    if theirs and project.production_id in ours and project.moving_to is None:
+        waiting_for(f"{project.production_id} went live over {theirs}, which gets production back")
+        await bring_about(partial(vercel.is_live, theirs), partial(vercel.roll_back, theirs), every=0.25)
+
+
+async def overtaken(vercel: Vercel, sha: str) -> str:
+    """Say what is live where it is not a deployment of this commit; empty when it is."""
+    project, served = await insist(vercel.project), await insist(vercel.served)
+    mine = {deployment.id for deployment in await insist(lambda: vercel.production_deployments(sha))}
+    others = sorted({str(each) for each in (served, project.production_id, project.moving_to or served)} - mine)
+    return f"production is {', '.join(others)}, and not a deployment of {sha[:8]}" if others else ""
+
+
+async def recalled(vercel: Vercel, marker: Mapping[str, Any]) -> Seen | None:
+    """Give what was live by what the marker row keeps of it; None where it does not."""
+    sha, live, commit = (str(marker[key] or "") for key in ("release_commit", "previous_deployment", "previous_commit"))
+    if not (sha and live):
+        return None
+    project, deployment = await looked(vercel.project), await looked(partial(vercel.deployment, live))
+    by_itself = project.auto_assign if marker["code_order"] == "CODE_FIRST" else False
+    return Seen(sha, Production(live, commit, deployment.host, by_itself, project.is_rolled_back))
+
+
+async def prove_back(vercel: Vercel, before: Production) -> None:
+    """Raise Refused where the deployment of before cannot be live again."""
+    state = (await looked(partial(vercel.deployment, before.id))).state
+    if state != "READY":
+        raise Refused("looking at", before.id, f"it is {state}, and cannot be live again", "Release forward instead.")
+
+
+async def standing(vercel: Vercel, sha: str, before: Production) -> str:
+    """Say how what is live, or about to be, differs from before; empty when it does not."""
+    project, served = await insist(vercel.project), await insist(vercel.served)
+    if {project.production_id, served} != {before.id}:
+        pinned = "; auto-assign is off, and was on" if before.auto_assign and not project.auto_assign else ""
+        return f"production is {project.production_id} and {vercel.host} serves {served}, not {before.id}{pinned}"
+    if project.moving_to not in (None, before.id):
+        return f"production is being moved to {project.moving_to}"
+    if project.auto_assign and not before.auto_assign:
+        return "auto-assign is on, and was off"
+    builds, rolling = await insist(lambda: vercel.production_deployments(sha)), await insist(vercel.rolling_release)
+    coming = {project.moving_to, rolling.queued if rolling else None}
+    if project.auto_assign:
+        coming |= {each.id for each in builds if each.state not in ENDED}
+    ours_coming = [f"{each.id} ({each.state})" for each in builds if each.id in coming]
+    return f"{', '.join(ours_coming)} of this run may still go live" if ours_coming else ""
+
+
+async def _landed(vercel: Vercel, sha: str) -> None:
+    """Wait a little for a build of ours that is ready to go live by itself: it can only be put back after that."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(LANDS):
+            while (await insist(vercel.project)).auto_assign:
+                builds = await insist(lambda: vercel.production_deployments(sha))
+                if not (landing := [each.id for each in builds if each.state == "READY" and not each.is_aliased]):
+                    return
+                waiting_for(f"{landing[0]} goes live by itself")
+                await asyncio.sleep(0.25)
+
+
+async def _settled(vercel: Vercel, mine: set[str]) -> None:
+    """Wait a little for a move to a deployment of ours that is under way: it can only be put back once it is done."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(MOVES):
+            while (moving := (await insist(vercel.project)).moving_to) in mine:
+                waiting_for(f"production is being moved to {moving}")
+                await asyncio.sleep(0.25)

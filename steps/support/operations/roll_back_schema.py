@@ -1,0 +1,83 @@
+"""Taking a change back by what its marker row keeps: what was rehearsed then, not what the folder holds today."""
+
+import asyncio
+import shutil
+from contextlib import suppress
+
+from steps.support.change.folder import read_script
+from steps.support.core.errors import Failed, Problem, Rejected
+from steps.support.core.files import make_private
+from steps.support.gateways.marker import ROLLED_BACK, take_over
+from steps.support.gateways.turso import RolledBack, Row, Turso
+from steps.support.proof.config import Workbench
+from steps.support.proof.copy.copy import copied
+from steps.support.proof.rehearsal import ENGINE
+from steps.support.proof.server import Engine, placed
+from steps.support.proof.write_lock import STOP_OTHERS, Held, held, objections
+from steps.support.sql.checks import SqlCheck, kept_checks
+from steps.support.sql.known_names import ROLLBACK
+
+REHEARSAL = "rehearsal"  # the run that holds the lock on a copy
+TOLD = 2.0  # seconds for what is only told
+WAYS_BACK = f"Go forward with a new change instead; or {STOP_OTHERS}."
+
+
+async def roll_back(turso: Turso, marker: Row, run: str) -> RolledBack:
+    """Roll back once. An earlier try whose answer was lost may have done it, also while this one is under way."""
+    if await _is_rolled_back(turso, marker):
+        return RolledBack({})
+    statements = read_script(str(marker["rollback_sql"]), ROLLBACK)
+    try:
+        return await turso.roll_back(marker, statements, _checks(marker), await turso.lease(run))
+    except Rejected as error:
+        if await _is_rolled_back(turso, marker):
+            return RolledBack({})
+        cause = f"{error.subject}: {error.cause}"
+        raise Failed("rolling back", str(marker["name"]), cause, "The database is as the migration left it.") from None
+
+
+async def _is_rolled_back(turso: Turso, marker: Row) -> bool:
+    now = await turso.marker(str(marker["attempt"]))
+    return now is not None and now["state"] == ROLLED_BACK
+
+
+async def roll_back_on_copy(turso: Turso, marker: Row, bench: Workbench) -> None:
+    """Roll back on a fresh copy of the database, which stays in the bench's folder as a backup.
+
+    Raises Problem where there can be no copy, where the way back does not hold on it, or where other writers could not
+    bear it; production is only read.
+    """
+    minded = (await turso.read(ENGINE)).records[0]["foreign_keys"] == 1
+    make_private(bench.folder)
+    copy, folder, run = await copied(turso.database, bench.folder, bench.limits), bench.folder / "rehearsal", REHEARSAL
+    try:
+        await placed(copy.path, folder)
+        async with asyncio.timeout(bench.limits.most_seconds), Engine(bench.binary, minded).opened(folder) as running:
+            await running.database.query(take_over(run))
+            asked: list[Held] = []
+            await held(
+                running, ROLLBACK, bench.allowed, lambda: roll_back(Turso(running.database), marker, run), asked.append
+            )
+        if found := [str(each) for one in asked for each in objections(one, WAYS_BACK)]:
+            raise Problem("proving", str(marker["name"]), "; ".join(found), "Nothing of production was touched.")
+    except TimeoutError:
+        cause = f"going back is not done after {bench.limits.most_seconds:g} s on a copy"
+        raise Problem("rehearsing", str(marker["name"]), cause, "Allow more with rehearsal.most_seconds.") from None
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        copy.path.unlink()
+
+
+async def kept(turso: Turso, marker: Row) -> dict[str, list[Row]]:
+    """Ask what the checks only show: rows that the old schema cannot hold and that wait for the next migration."""
+    asked = [check for check in _checks(marker) if check.expects_rows is None]
+    answers: dict[str, list[Row]] = {}
+    with suppress(Problem, TimeoutError):  # only the report wants to know
+        async with asyncio.timeout(TOLD):
+            for check in asked:
+                answers[check.name] = list((await turso.read(check.statement)).records)
+    return {name: rows for name, rows in answers.items() if rows}
+
+
+def _checks(marker: Row) -> tuple[SqlCheck, ...]:
+    return kept_checks(str(marker["verify_rollback_sql"]), "verify_rollback.sql")

@@ -1,0 +1,147 @@
+"""A copy of production: everything of one moment, in a file of our own, proved to be complete, and kept as a backup."""
+
+import gzip
+import sqlite3
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import BinaryIO
+from urllib.parse import urlsplit
+
+from steps.support.core.errors import Problem
+from steps.support.gateways.database.hrana_wire import NoSuchPath
+from steps.support.gateways.database.protocol import Database
+from steps.support.proof.copy.check import INTEGRITY, State, differences, pages_of, state
+from steps.support.proof.copy.fill import becoming, by_dump, by_file, by_text
+from steps.support.proof.copy.progress import Limits, Progress
+from steps.support.proof.copy.threads import in_thread
+from steps.support.sql.statement import Statement, Value
+
+__all__ = ["Copy", "Limits", "copied", "from_file", "from_server"]
+
+Fill = Callable[[Path, Path], Awaitable[str]]
+
+COPY = "copy.db"
+OF_TEXT, OF_FILE = "backup.sql.gz", "backup.db.gz"
+
+_MAGIC = b"SQLite format 3\0"
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """A copy of a database that was found complete.
+
+    `path`: a SQLite file of so many `bytes`. `backup`: the dump, or the file that was copied, compressed with gzip;
+    `sha256` is of it. `tables`: the rows of each of the user's tables. `seconds`: what it took.
+    """
+
+    path: Path
+    backup: Path
+    sha256: str
+    bytes: int
+    tables: Mapping[str, int]
+    seconds: float
+
+
+async def copied(database: Database, folder: Path, limits: Limits) -> Copy:
+    """Copy a database, on a server or a file, into a folder that is there; see the two below."""
+    if database.dumps():
+        return await from_server(database, folder, limits)
+    return await from_file(Path(urlsplit(database.address).path), folder, limits)
+
+
+async def from_server(database: Database, folder: Path, limits: Limits) -> Copy:
+    """Copy the database of a server into a folder that is there. Only reads.
+
+    Raises Problem when it is too big, not done in time, impossible or not what the server has; NotSent, Rejected or
+    Unknown as a transport does. Nothing is left behind then.
+    """
+    progress = Progress("a copy of production", database.address, limits)
+    async with progress.bounded():
+        asked = partial(_asked, database)
+        count, page_size = await pages_of(asked)
+        progress.room(folder, count * page_size)
+        before = await state(asked)
+
+        async def check(copy: State) -> None:
+            _refuse([*differences(copy, before, await state(asked))], database.address)
+
+        served, by_pages = (partial(by_dump, dump, page_size, progress) for dump in database.dumps())
+        try:
+            return await _made(folder, OF_TEXT, served, progress, check)
+        except NoSuchPath:
+            return await _made(folder, OF_TEXT, by_pages, progress, check)
+
+
+async def from_file(source: Path, folder: Path, limits: Limits) -> Copy:
+    """Copy a SQLite file, in use or not, or load a dump (.sql, .sql.gz), into a folder that is there.
+
+    Raises Problem as `from_server` does, and where the file is neither.
+    """
+    progress = Progress(f"a copy of {source.name}", str(source), limits)
+    async with progress.bounded():
+        progress.room(folder, _bytes(source))
+        if _is_database(source):
+            return await _made(folder, OF_FILE, partial(by_file, source), progress, _unchecked)
+        with _opened(source) as text:
+            return await _made(folder, OF_TEXT, partial(by_text, text, str(source), progress), progress, _unchecked)
+
+
+async def _made(
+    folder: Path, kept: str, fill: Fill, progress: Progress, check: Callable[[State], Awaitable[None]]
+) -> Copy:
+    path, backup = folder / COPY, folder / kept
+    with becoming(path) as copy, becoming(backup) as backing:
+        sha256 = await fill(copy, backing)
+        progress.checking()
+        found = await _sound(copy, progress.subject)
+        await check(found)
+        size = copy.stat().st_size
+    tables = {name: extent.rows for name, extent in found.tables.items()}
+    return Copy(path, backup, sha256, size, tables, progress.seconds)
+
+
+async def _sound(copy: Path, source: str) -> State:
+    """Read what is in the copy. Raises Problem where its integrity is not whole."""
+    with closing(sqlite3.connect(copy, isolation_level=None, check_same_thread=False)) as connection:
+
+        async def ask(sql: str) -> Sequence[tuple[Value, ...]]:
+            return await in_thread(lambda: connection.execute(sql).fetchall(), connection.interrupt)
+
+        found = [str(line) for (line,) in await ask(INTEGRITY)]
+        _refuse([f"integrity_check says: {line}" for line in found if line != "ok"], source)
+        return await state(ask)
+
+
+async def _unchecked(_: State) -> None:
+    """Compare with nothing: a file is its own witness."""
+
+
+async def _asked(database: Database, sql: str) -> Sequence[tuple[Value, ...]]:
+    return (await database.query(Statement(sql))).values
+
+
+def _refuse(causes: Sequence[str], source: str) -> None:
+    if causes:
+        cause = f"the copy is not what is there: {'; '.join(causes)}"
+        raise Problem("copying", source, cause, "Try again; if it says the same, it needs looking into.")
+
+
+def _bytes(source: Path) -> int:
+    return source.stat().st_size
+
+
+def _is_database(source: Path) -> bool:
+    with source.open("rb") as file:
+        return file.read(len(_MAGIC)) == _MAGIC
+
+
+def _opened(source: Path) -> BinaryIO | gzip.GzipFile:
+    if source.name.endswith(".sql"):
+        return source.open("rb")
+    if source.name.endswith(".sql.gz"):
+        return gzip.open(source)
+    remedy = "Give a SQLite file, or a dump whose name ends with .sql or .sql.gz."
+    raise Problem("copying", str(source), "it is neither a SQLite file nor a dump", remedy)

@@ -1,0 +1,137 @@
+"""The ways to fill a copy of production and its backup.
+
+The backup is compressed while it arrives, readable by its owner alone, and there only once it is whole. Each way
+returns its SHA-256.
+"""
+
+import hashlib
+import os
+import sqlite3
+import threading
+import zlib
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing, closing, contextmanager
+from functools import partial
+from gzip import GzipFile
+from pathlib import Path
+from typing import BinaryIO
+from urllib.parse import quote
+
+from steps.support.gateways.database.dump import PIECE, cut_off
+from steps.support.gateways.database.protocol import Dump
+from steps.support.proof.copy.load import Loader
+from steps.support.proof.copy.progress import Progress
+from steps.support.proof.copy.threads import in_thread, pump
+
+_AT_ONCE = 4096  # pages of a SQLite file that are copied between two looks at whether to stop
+_COMMIT = b"COMMIT;"
+
+
+class Stopped(Exception):  # noqa: N818 - no error: whoever asked for it is on the way out
+    """The copying of a file was told to stop."""
+
+
+async def by_dump(dump: Dump, page_size: int, progress: Progress, copy: Path, backup: Path) -> str:
+    """Load and keep a server's dump. Raises NoSuchPath where it has none, and Unknown where it is cut off."""
+    async with dump() as pieces:
+        with closing(Loader(copy, progress.subject, page_size)) as loader:
+            sha256 = await _text(pieces, loader, progress, backup)
+            if not loader.whole or loader.last != _COMMIT:
+                raise cut_off(progress.subject, progress.bytes, "it does not end with COMMIT;")
+        return sha256
+
+
+async def by_text(file: BinaryIO | GzipFile, name: str, progress: Progress, copy: Path, backup: Path) -> str:
+    """Load and keep the SQL text in a file. Raises Unknown where it ends in the middle of something."""
+    with closing(Loader(copy, name)) as loader:
+        try:
+            sha256 = await _text(_read(file), loader, progress, backup)
+        except (EOFError, zlib.error) as error:
+            raise cut_off(name, progress.bytes, str(error)) from None
+        if not loader.whole:
+            raise cut_off(name, progress.bytes, "it ends in the middle of a statement or a transaction")
+    return sha256
+
+
+async def by_file(source: Path, copy: Path, backup: Path) -> str:
+    """Copy a SQLite file that others may be writing to, as of one moment, and keep it."""
+    stopping = threading.Event()
+    await in_thread(partial(_copied, source, copy, stopping), stopping.set)
+    return await _compressed(copy, backup)
+
+
+async def _text(pieces: AsyncGenerator[bytes, None], loader: Loader, progress: Progress, backup: Path) -> str:
+    def told(piece: bytes) -> None:
+        progress.step(loader.rows, len(piece))
+
+    with backup.open("wb") as file:
+        gzip = Gzip(file)
+        async with aclosing(pieces):
+            await pump(pieces, loader.feed, gzip.write, stop=loader.interrupt, told=told)
+        return gzip.finish()
+
+
+async def _compressed(copy: Path, backup: Path) -> str:
+    with copy.open("rb") as file, backup.open("wb") as kept:
+        gzip = Gzip(kept)
+        async with aclosing(_read(file)) as pieces:
+            await pump(pieces, gzip.write, stop=lambda: None, told=lambda _: None)
+        return gzip.finish()
+
+
+async def _read(file: BinaryIO | GzipFile) -> AsyncGenerator[bytes, None]:
+    while piece := await in_thread(partial(file.read, PIECE)):
+        yield piece
+
+
+def _copied(source: Path, copy: Path, stopping: threading.Event) -> None:
+    def look(*_: int) -> None:
+        if stopping.is_set():
+            raise Stopped
+
+    theirs = sqlite3.connect(f"file:{quote(str(source))}?mode=ro", uri=True, isolation_level=None)
+    with closing(theirs), closing(sqlite3.connect(copy, isolation_level=None)) as ours:
+        ours.execute("PRAGMA synchronous = OFF")
+        theirs.execute("BEGIN")
+        theirs.execute("SELECT 1 FROM sqlite_schema").fetchone()  # from here on it stays as it is
+        theirs.backup(ours, pages=_AT_ONCE, progress=look)
+        ours.execute("PRAGMA journal_mode = DELETE")  # one file is the whole database, whatever the source uses
+
+
+_FASTEST = 1
+_GZIP = 31  # 15 bits of window, in the gzip format
+
+
+@contextmanager
+def becoming(path: Path) -> Iterator[Path]:
+    """Give a new file, 0600, under a temporary name; it gets its own at the end of the block, or is removed."""
+    part = path.with_name(f"{path.name}.part")
+    part.unlink(missing_ok=True)
+    os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+    try:
+        yield part
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+class Gzip:
+    """Writes a gzip file, and computes its SHA-256 as it goes."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._deflate = zlib.compressobj(_FASTEST, zlib.DEFLATED, _GZIP)
+        self._sha256 = hashlib.sha256()
+
+    def write(self, piece: bytes) -> None:
+        """Take a piece of what is to be kept."""
+        self._put(self._deflate.compress(piece))
+
+    def finish(self) -> str:
+        """Write the end; gives the SHA-256 of the file."""
+        self._put(self._deflate.flush())
+        return self._sha256.hexdigest()
+
+    def _put(self, piece: bytes) -> None:
+        self._sha256.update(piece)
+        self._file.write(piece)

@@ -1,0 +1,1 @@
+"""What a script does that is dangerous whatever the rehearsal sees."""

@@ -1,0 +1,99 @@
+"""What the lint knows of the tables: their keys and who references them, before a script and after each statement."""
+
+import sqlite3
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from steps.support.sql.tokens import folded
+from steps.support.sql.verbs import Reading
+
+_KEYS = """SELECT lower(m.name), i.name FROM sqlite_schema AS m
+LEFT JOIN pragma_table_info(m.name) AS i ON i.pk > 0
+WHERE m.type = 'table' AND m.sql NOT LIKE 'create virtual%' ORDER BY m.name, i.pk"""
+_CHILDREN = """SELECT lower(f."table"), m.name, group_concat(f."from", char(10)), f.on_delete
+FROM sqlite_schema AS m, pragma_foreign_key_list(m.name) AS f
+WHERE m.type = 'table' AND m.sql NOT LIKE 'create virtual%' GROUP BY m.name, f.id ORDER BY m.name, f.id"""
+
+
+@dataclass(frozen=True, slots=True)
+class Child:
+    """A table with a foreign key: its name, the columns that reference, and what becomes of its row with the parent's.
+
+    `on_delete` is as the engine says it: CASCADE, SET NULL, SET DEFAULT, RESTRICT or NO ACTION.
+    """
+
+    table: str
+    columns: tuple[str, ...]
+    on_delete: str
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """The tables at one point of a script, by name, upper or lower case alike.
+
+    `keys`: every table that was there before the script, with the columns of its primary key.
+    `children`: by the name that they reference. `made`: the tables that the script made itself.
+    """
+
+    keys: Mapping[str, tuple[str, ...]]
+    children: Mapping[str, tuple[Child, ...]]
+    made: frozenset[str] = frozenset()
+
+    def key(self, table: str) -> tuple[str, ...]:
+        """Give the primary key of a table in lower case; nothing where it has none, or none is known."""
+        return tuple(folded(column) for column in self.keys.get(table, ()))
+
+    def after(self, reading: Reading) -> "Facts":
+        """Give what is known once this statement has run."""
+        table = reading.table
+        if reading.verb == "CREATE TABLE" and table not in self.keys:
+            return replace(self, made=self.made | {table})
+        if reading.verb == "DROP TABLE":
+            return Facts(_without(self.keys, table), self._without_child(table), self.made - {table})
+        if reading.verb == "RENAME COLUMN":
+            key = tuple(reading.renamed if column == reading.column else column for column in self.key(table))
+            return replace(self, keys={**self.keys, table: key}) if table in self.keys else self
+        return self._renamed(table, reading.renamed) if reading.verb == "RENAME TABLE" else self
+
+    def _without_child(self, table: str) -> dict[str, tuple[Child, ...]]:
+        return {
+            parent: tuple(child for child in children if folded(child.table) != table)
+            for parent, children in self.children.items()
+        }
+
+    def _renamed(self, old: str, new: str) -> "Facts":
+        def follow(name: str) -> str:
+            return new if folded(name) == old else name
+
+        children: dict[str, tuple[Child, ...]] = {}
+        for parent, those in self.children.items():
+            moved = tuple(replace(child, table=follow(child.table)) for child in those)
+            children[follow(parent)] = (*children.get(follow(parent), ()), *moved)
+        keys = {follow(name): key for name, key in self.keys.items()}
+        return Facts(keys, children, frozenset(map(follow, self.made)))
+
+
+def facts(connection: sqlite3.Connection) -> Facts:
+    """Read keys and foreign keys of every table, virtual ones left out."""
+    keys: dict[str, tuple[str, ...]] = {}
+    for table, column in connection.execute(_KEYS):
+        keys[table] = (*keys.get(table, ()), *([column] if column else []))
+    return Facts(keys, _by_parent(connection.execute(_CHILDREN)))
+
+
+def as_read(known: Facts) -> Facts:
+    """Give the same facts with the names of tables in lower case, as statements are read."""
+    keys = {folded(table): key for table, key in known.keys.items()}
+    children = {folded(parent): those for parent, those in known.children.items()}
+    return Facts(keys, children, known.made)
+
+
+def _by_parent(rows: Iterable[tuple[str, str, str, str]]) -> dict[str, tuple[Child, ...]]:
+    children: dict[str, tuple[Child, ...]] = {}
+    for parent, table, columns, on_delete in rows:
+        children[parent] = (*children.get(parent, ()), Child(table, tuple(columns.split("\n")), on_delete))
+    return children
+
+
+def _without(keys: Mapping[str, tuple[str, ...]], table: str) -> dict[str, tuple[str, ...]]:
+    return {name: key for name, key in keys.items() if name != table}

@@ -1,0 +1,44 @@
+"""The lint: what in a script is known to have lost data before, statement by statement, with file and line.
+
+It reads text and says nothing of validity: whether a statement can run is for the engine's own prepare to say. The body
+of a trigger is looked at for divisions only, because it does not run now.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+from steps.support.proof.lint import parent_rules, row_rules
+from steps.support.proof.lint.facts import Child, Facts, as_read, facts
+from steps.support.proof.lint.parent_rules import proved_harmless
+from steps.support.sql.findings import Objection
+from steps.support.sql.known_names import MIGRATE, ROLLBACK
+from steps.support.sql.script import Script
+from steps.support.sql.verbs import Reading, read
+
+__all__ = ["Child", "Facts", "facts", "lint", "proved_harmless"]
+
+Rule = Callable[[Reading, Facts], Iterator[Objection]]
+
+_RULES: tuple[Rule, ...] = (
+    parent_rules.drop_parent,
+    parent_rules.rename_parent,
+    row_rules.partial_key,
+    row_rules.no_where,
+    row_rules.on_conflict,
+    row_rules.raise_outside_trigger,
+    row_rules.integer_division,
+    row_rules.unknown,
+)
+_OF_A_CHANGE = (*_RULES, row_rules.printed_only)  # any other script may ask for the sake of the answer
+
+
+def lint(script: Script, schema: Facts) -> list[Objection]:
+    """Say what speaks against migrate.sql or rollback.sql; `schema` is what the database holds before it runs."""
+    known, objections = as_read(schema), []
+    rules = _OF_A_CHANGE if script.name in {MIGRATE, ROLLBACK} else _RULES
+    for piece in script.pieces:
+        reading = read(piece)
+        found = (objection for rule in rules for objection in rule(reading, known))
+        objections += [replace(each, object=reading.subject, file=script.name) for each in found]
+        known = known.after(reading)
+    return objections

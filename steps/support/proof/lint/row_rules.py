@@ -1,0 +1,157 @@
+"""Rules about single statements: which rows they reach, what they drop in silence, what they cut off."""
+
+import re
+from collections.abc import Iterable, Iterator
+from importlib import import_module
+from itertools import pairwise
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+from steps.support.proof.lint.facts import Facts
+from steps.support.sql.findings import Objection, Weight
+from steps.support.sql.own_tables import OURS
+from steps.support.sql.verbs import Reading, makes_trigger, unquoted
+
+if TYPE_CHECKING:
+    from steps.support.proof.lint.parser import Compared, Division
+
+_REAL = re.compile(r"\d+\.\d+")
+_CHANGES_ROWS = frozenset({"UPDATE", "DELETE"})
+_ONLY_READS = frozenset({"SELECT", "VALUES"})
+_CAN_FAIL = frozenset({"JSON_EXTRACT", "JSON", "ABS", "RAISE"})  # for some value; RAISE has a rule of its own
+_RAISES = frozenset({"IGNORE", "ABORT", "FAIL", "ROLLBACK"})
+_ZONE = re.compile(r"offset|timezone|minutes|(?:\b|_)tz")
+_MINUTES, _HOUR = re.compile(r"_min(?:_|\b)"), 60  # by another number, _min is a minimum rather than minutes
+
+_ASSERT = "assert with SELECT CASE WHEN <condition> THEN 1 ELSE json_extract('{}', '<why not>') END."
+_ASK = (
+    "Put it into verify.sql, or verify_rollback.sql, as a `-- check:` that must return no rows; or, to stop the change "
+    f"at this point, {_ASSERT}"
+)
+_REPLACES = (
+    "OR REPLACE deletes every row that is in the way, in silence: its other columns are lost, with foreign keys on its "
+    "children by CASCADE too, and total_changes() does not count it"
+)
+_IGNORES = "OR IGNORE leaves out every row that breaks a constraint, NOT NULL and CHECK among them, in silence"
+_UPSERT = (
+    "Say what is to become of it: INSERT ... ON CONFLICT (columns) DO UPDATE SET ..., or delete it by its key first."
+)
+_NAMED = "Name the one conflict that is meant, ON CONFLICT (columns) DO NOTHING, and assert the number of rows."
+_ON_CONFLICT = {
+    "REPLACE": ("or-replace", _REPLACES, _UPSERT, Weight.ERROR),
+    "IGNORE": ("or-ignore", _IGNORES, _NAMED, Weight.WARNING),
+}
+
+
+def on_conflict(reading: Reading, _: Facts) -> Iterator[Objection]:
+    """Object to OR REPLACE and OR IGNORE."""
+    if found := _ON_CONFLICT.get(reading.conflict):
+        rule, cause, remedy, weight = found
+        yield Objection(rule, reading.piece.statement.name, cause, remedy, weight)
+
+
+def no_where(reading: Reading, known: Facts) -> Iterator[Objection]:
+    """Object to UPDATE and DELETE without WHERE, unless the script made that table itself."""
+    own = reading.table in known.made or reading.table.startswith(OURS)
+    if reading.verb in _CHANGES_ROWS and not reading.where and not own:
+        cause = f"{reading.verb} without WHERE reaches every row of {reading.table}"
+        remedy = "Say which rows are meant; where it is all of them, say that: WHERE true."
+        yield Objection("no-where", reading.piece.statement.name, cause, remedy)
+
+
+def partial_key(reading: Reading, known: Facts) -> Iterator[Objection]:
+    """Object to UPDATE and DELETE that pick rows by some columns of a composite key only."""
+    key, where = known.key(reading.table), reading.piece.statement.name
+    if reading.verb not in _CHANGES_ROWS or not reading.where or not key[1:]:
+        return
+    lint_tree = _parser()
+    tree = lint_tree.parse(reading.sql)
+    if tree is None:
+        cause = f"the parser does not know this {reading.verb}: whether its WHERE names the whole key was not looked at"
+        yield _not_parsed(where, cause, f"Read it once more; the key of {reading.table} is ({', '.join(key)}).")
+        return
+    for partial in _partial(lint_tree.compared(tree), key)[:1]:
+        yield Objection(
+            "partial-key", where, f"the key of {reading.table} is ({', '.join(key)}), {partial}", _whole(key)
+        )
+
+
+def raise_outside_trigger(reading: Reading, _: Facts) -> Iterator[Objection]:
+    """Object to RAISE() where no trigger is made."""
+    words = reading.piece.words(len(reading.piece.tokens))
+    triples = zip(words, words[1:], words[2:], strict=False)
+    raises = any(word == "RAISE" and sign == "(" and how in _RAISES for word, sign, how in triples)
+    if raises and not makes_trigger(reading.piece):
+        cause = (
+            "RAISE() is allowed in a trigger only: this statement never runs, and what it was to check goes unchecked"
+        )
+        yield Objection("raise-outside-trigger", reading.piece.statement.name, cause, f"Remove it, and {_ASSERT}")
+
+
+def printed_only(reading: Reading, _: Facts) -> Iterator[Objection]:
+    """Object to a question that cannot fail, whatever the answer is."""
+    words = reading.piece.words(len(reading.piece.tokens))
+    called = {word for word, sign in pairwise(words) if sign == "("}
+    if reading.verb in _ONLY_READS and called.isdisjoint(_CAN_FAIL):
+        cause = "this only reads, and cannot fail whatever it finds: nobody reads what it prints, so it checks nothing"
+        yield Objection("printed-only", reading.piece.statement.name, cause, _ASK)
+
+
+def integer_division(reading: Reading, _: Facts) -> Iterator[Objection]:
+    """Object to a zone, or minutes, divided by a whole number."""
+    for found in _divisions(reading):
+        if _ZONE.search(found.column) or (_MINUTES.search(found.column) and found.divisor == _HOUR):
+            cause = f"{found.column} / {found.divisor} is divided as whole numbers and cut off: 570 / 60 is 9, not 9.5"
+            remedy = f"Divide by a real, {found.divisor}.0; where the whole part is meant, keep the rest with %."
+            yield Objection("integer-division", reading.piece.statement.name, cause, remedy)
+
+
+def unknown(reading: Reading, _: Facts) -> Iterator[Objection]:
+    """Warn of a statement of no kind that is known."""
+    if not reading.verb:
+        cause = f"{reading.piece.tokens[0].text} begins no statement that is known here: no rule looked at it"
+        yield _not_parsed(
+            reading.piece.statement.name, cause, "Read it once more; the rehearsal tries it on the engine."
+        )
+
+
+def _not_parsed(where: str, cause: str, remedy: str) -> Objection:
+    return Objection("not-parsed", where, cause, remedy, Weight.WARNING)
+
+
+def _partial(alternatives: "Iterable[Compared]", key: tuple[str, ...]) -> list[str]:
+    """Say of each alternative that falls short of the key what it compares and what it leaves open."""
+    found = []
+    for each in alternatives:
+        compared = " and ".join(column for column in key if column in each.equal)
+        missing = " and ".join(column for column in key if column not in each.mentioned)
+        if compared and missing:
+            found.append(f"and WHERE compares {compared} without {missing}: it reaches the rows of every {missing}")
+    return sorted(found)
+
+
+def _whole(key: tuple[str, ...]) -> str:
+    row = f"({', '.join(key)})"
+    return f"Compare the whole key: WHERE {row} IN (SELECT {row[1:-1]} FROM ...), or = for each of its columns."
+
+
+def _parser() -> ModuleType:
+    """Give what parses SQL: it takes long to import, and few scripts need it."""
+    return import_module("steps.support.proof.lint.parser")
+
+
+def _divisions(reading: Reading) -> "list[Division]":
+    """Give the divisions of a statement; where the parser does not know it, those that tokens show."""
+    tokens = reading.piece.tokens
+    if not any(sign.text == "/" and not _REAL.fullmatch(right.text) for sign, right in pairwise(tokens)):
+        return []
+    lint_tree = _parser()
+    tree = lint_tree.parse(reading.sql)
+    if tree is not None:
+        return sorted(set(lint_tree.divisions(tree)), key=str)
+    triples = zip(tokens, tokens[1:], tokens[2:], strict=False)
+    return [
+        lint_tree.Division(unquoted(left.text), int(right.text))
+        for left, sign, right in triples
+        if sign.text == "/" and right.text.isdecimal() and left.kind in {"word", "name"}
+    ]

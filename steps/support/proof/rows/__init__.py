@@ -1,0 +1,1 @@
+"""The rows of two database files compared, exactly, by type and value."""

@@ -1,0 +1,77 @@
+"""Rows compared where no primary key tells them apart: as two bags of values, each with how often it is there."""
+
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import replace
+
+from steps.support.proof.rows.pair import Pair, listed
+from steps.support.proof.rows.result import SAMPLES, Kind, Row, Sample, TableDiff, whole
+from steps.support.proof.rows.tables import put_aside, rows_of
+from steps.support.sql.tokens import folded, quoted
+
+_COUNTS = "SELECT total(max(n, 0)), total(max(-n, 0)) FROM temp.differing"
+
+
+def as_bags(connection: sqlite3.Connection, two: Pair, keep: int) -> TableDiff:
+    """Compare all rows of a table by the columns that both sides have; give up to `keep` of those that differ."""
+    removed, added = _counts(connection, two)
+    samples = (*_samples(connection, two, Kind.REMOVED), *_samples(connection, two, Kind.ADDED))
+    before, after = rows_of(connection, two.old), rows_of(connection, two.new)
+    rows = tuple(_rows(connection, two)) if removed + added <= keep else ()
+    return TableDiff(two.old.name, before, after, added, removed, samples=samples, rows=rows)
+
+
+def is_same_in_bags(connection: sqlite3.Connection, two: Pair, found: TableDiff, old: str, new: str) -> bool:
+    """Say whether no more rows differ when these two columns count as one, and any row is still there."""
+    counts = _counts(connection, replace(two, common=(*two.common, (old, new))))
+    return counts == (found.removed, found.added) and found.removed < (found.before or 0)
+
+
+def _counts(connection: sqlite3.Connection, two: Pair) -> tuple[int, int]:
+    """Put aside every value whose number is another one, and count: rows that are gone, and rows that came."""
+    put_aside(connection, _differing_values(two))
+    removed, added = connection.execute(_COUNTS).fetchone()
+    return int(removed), int(added)
+
+
+def _differing_values(two: Pair) -> str:
+    values = [f"c{n}" for n in range(len(two.common))]
+    # in a column of any type, 1 and 1.0 would be one group
+    groups = [f"{value} COLLATE BINARY, typeof({value}) = 'real'" for value in values]
+    sides = f"{_side(two, 'b')} UNION ALL {_side(two, 'a')}"
+    return f"""SELECT sum(side) AS n{listed(values)} FROM ({sides})
+GROUP BY {", ".join(groups) or "''"} HAVING sum(side) <> 0"""
+
+
+def _side(two: Pair, own: str) -> str:
+    """Ask for the rows of one side, 1 for each before and -1 for each after.
+
+    Those that are the same under the same rowid are left out on both sides: that is most of them, mostly.
+    """
+    sides = (two.old, "b", 0), (two.new, "a", 1)
+    (table, _, at), (other, far, _) = sides if own == "b" else sides[::-1]
+    values = listed(f"+{own}.{quoted(both[at])} AS c{n}" for n, both in enumerate(two.common))
+    rows = f"SELECT {(1, -1)[at]} AS side{values} FROM {table.source} AS {own}"
+    if table.rowid is None or other.rowid is None:
+        return rows
+    same, differ = f"{far}.{other.rowid} = {own}.{table.rowid}", f"{far}.{other.rowid} IS NULL OR {two.differ}"
+    return f"{rows} LEFT JOIN {other.source} AS {far} ON {same} WHERE {two.may_differ(own)} AND ({differ})"
+
+
+def _samples(connection: sqlite3.Connection, two: Pair, kind: Kind) -> Iterator[Sample]:
+    names = [old if kind is Kind.REMOVED else new for old, new in two.common]
+    values = ", ".join(f"c{n}" for n in range(len(names))) or "NULL"
+    condition = "n > 0" if kind is Kind.REMOVED else "n < 0"
+    query = f"SELECT {values} FROM temp.differing WHERE {condition} LIMIT {SAMPLES}"
+    for row in connection.execute(query).fetchall():
+        yield whole(kind, names, row[: len(names)])
+
+
+def _rows(connection: sqlite3.Connection, two: Pair) -> Iterator[Row]:
+    """Give every row that differs, as often as it does."""
+    names = [folded(old) for old, _ in two.common]
+    columns = "".join(f"c{n}, " for n in range(len(names)))
+    for *values, count in connection.execute(f"SELECT {columns}n FROM temp.differing").fetchall():
+        row = dict(zip(names, values, strict=True))
+        gone = count > 0
+        yield from [Row(Kind.REMOVED, (), old=row) if gone else Row(Kind.ADDED, (), new=row)] * abs(count)

@@ -1,0 +1,131 @@
+"""Rows that went because others went: which foreign key did it, and why."""
+
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
+from pathlib import Path
+
+from steps.support.proof.rows.declared import declaration
+from steps.support.proof.rows.result import TableDiff
+from steps.support.proof.rows.tables import AFTER, BEFORE, Table, side_by_side, tables
+from steps.support.sql.findings import Objection
+from steps.support.sql.tokens import folded, quoted
+
+_KEYS = """SELECT id, "table", "from", "to", on_delete FROM pragma_foreign_key_list(?)
+WHERE on_delete IN ('CASCADE', 'SET NULL') ORDER BY id DESC, seq"""  # it numbers them from the last one written
+_OFF = "Switch foreign keys off before BEGIN, as the orchestrator does, or edit {} in place with ALTER TABLE."
+_ELSEWHERE = "Give those rows another parent first, or declare it: `{}`."
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """A table on one end of a foreign key: before, after (None where it is gone), and what became of its rows."""
+
+    old: Table
+    new: Table | None
+    found: TableDiff
+
+    @property
+    def was_dropped(self) -> bool:
+        """Whether it was dropped, made anew under its name or not: ALTER leaves its place and its first page."""
+        return self.new is None or (self.old.entry, self.old.root) != (self.new.entry, self.new.root)
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A foreign key before the change, its columns with the parent's: `c` is a row of the child, `p` a parent."""
+
+    child: Side
+    parent: Side
+    columns: tuple[tuple[str, str], ...]
+    on_delete: str
+
+    def __str__(self) -> str:
+        """Write it as it is declared."""
+        own, to = (", ".join(names) for names in zip(*self.columns, strict=True))
+        own = f".{own}" if len(self.columns) == 1 else f"({own})"
+        return f"{self.child.old.name}{own} -> {self.parent.old.name}({to}) ON DELETE {self.on_delete}"
+
+    @property
+    def lost_parents(self) -> str:
+        """Ask for the parents that were there before and have no key like theirs after."""
+        names = [to for _, to in self.columns]
+        if self.parent.new is None or not {*map(folded, names)} <= self.parent.new.by_name.keys():
+            return self.parents
+        same = " AND ".join(f"q.{quoted(to)} = p.{quoted(to)}" for to in names)
+        return f"{self.parents} AND NOT EXISTS (SELECT 1 FROM {self.parent.new.source} AS q WHERE {same})"
+
+    @property
+    def parents(self) -> str:
+        """Ask for the parents that were there before."""
+        matches = " AND ".join(f"p.{quoted(to)} = c.{quoted(own)}" for own, to in self.columns)
+        return f"SELECT 1 FROM {self.parent.old.source} AS p WHERE {matches}"
+
+
+def cascades(before: Path, after: Path, diff: Mapping[str, TableDiff]) -> list[Objection]:
+    """Name the tables that lost exactly the rows, or the references, that a foreign key takes along with its parents.
+
+    `diff` is what row_diff gave for the same two files; the place of each objection is the name of a table. The parents
+    went where they are gone, or where their table was dropped. Raises Problem as row_diff does.
+    """
+    with side_by_side(before, after) as connection:
+        sides = _sides(connection, diff)
+        references = {name: list(_references(connection, side, sides)) for name, side in sides.items()}
+        named = (_named(connection, references[name]) for name, side in sides.items() if side.new and side.found.total)
+        return [objection for objection in named if objection]
+
+
+def _sides(connection: sqlite3.Connection, diff: Mapping[str, TableDiff]) -> dict[str, Side]:
+    old, new = tables(connection, BEFORE), tables(connection, AFTER)
+    return {name: Side(table, new.get(name), diff[name]) for name, table in old.items()}
+
+
+def _references(connection: sqlite3.Connection, child: Side, sides: Mapping[str, Side]) -> Iterator[Reference]:
+    """Read the foreign keys that take something along; one that names no columns means the parent's primary key."""
+    rows = connection.execute(_KEYS, (child.old.name,)).fetchall()
+    for (_, table, on_delete), parts in groupby(rows, itemgetter(0, 1, 4)):
+        own, named = zip(*[(own, to) for _, _, own, to, _ in parts], strict=True)
+        if parent := sides.get(folded(table)):
+            to = named if named[0] else parent.old.key_names
+            if len(to) == len(own) and {*map(folded, to)} <= parent.old.by_name.keys():
+                yield Reference(child, parent, tuple(zip(own, to, strict=True)), on_delete)
+
+
+def _named(connection: sqlite3.Connection, references: Sequence[Reference]) -> Objection | None:
+    """Give the first foreign key that explains what is gone; a dropped parent explains more than lost ones."""
+    dropped = [each for each in references if each.parent.was_dropped]
+    for reference in dropped:
+        if took := _took(connection, reference, reference.parents):
+            name = reference.parent.old.name
+            return _objection(reference, took, f"{name} was dropped with foreign keys on", _OFF.format(name))
+    for reference in references:
+        if took := _took(connection, reference, reference.lost_parents):
+            lost = reference.parent.found
+            why = f"{lost.removed:,} of {lost.before or 0:,} rows of {lost.name} are gone"
+            return _objection(reference, took, why, _ELSEWHERE.format(declaration(reference.child.found)))
+    return None
+
+
+def _took(connection: sqlite3.Connection, reference: Reference, parents: str) -> int:
+    """Count the rows that these parents took along: 0 unless it is every child of theirs, and nothing else went."""
+    child, own = reference.child, [own for own, _ in reference.columns]
+    if child.new is None or not {*map(folded, own)} <= child.new.by_name.keys():
+        return 0
+    had_parent, pointing = f"EXISTS ({parents})", " AND ".join(f"c.{quoted(name)} IS NOT NULL" for name in own)
+    took = _count(connection, child.old, had_parent)
+    is_null = reference.on_delete == "SET NULL"
+    went = _count(connection, child.old, pointing) - _count(connection, child.new, pointing)
+    is_all = took == (went if is_null else child.found.removed)
+    return took if is_all and not _count(connection, child.new, had_parent) else 0
+
+
+def _count(connection: sqlite3.Connection, table: Table, condition: str) -> int:
+    return int(connection.execute(f"SELECT count(*) FROM {table.source} AS c WHERE {condition}").fetchone()[0])
+
+
+def _objection(reference: Reference, took: int, why: str, remedy: str) -> Objection:
+    lost = "references are NULL now" if reference.on_delete == "SET NULL" else "rows are lost by cascade"
+    name = reference.child.old.name
+    return Objection("", name, f"{took:,} {lost}: {reference}, because {why}", remedy)

@@ -1,0 +1,154 @@
+"""Rows compared by primary key, in one pass over both sides; only what differs is put aside and counted."""
+
+import sqlite3
+from collections.abc import Collection, Iterator, Sequence
+from typing import Any
+
+from steps.support.proof.rows.pair import Pair, listed, plain
+from steps.support.proof.rows.result import SAMPLES, Key, Kind, Row, Sample, TableDiff, whole
+from steps.support.proof.rows.tables import Table, put_aside, rows_of
+from steps.support.proof.rows.values import Shown, shown
+from steps.support.sql.tokens import folded, quoted
+
+Values = Sequence[Any]
+
+
+def has_key(connection: sqlite3.Connection, two: Pair) -> bool:
+    """Say whether both sides have the same primary key, and it tells all rows apart: SQLite lets NULL into some."""
+    return has_same_key(two) and not any(_holds_null(connection, table) for table in (two.old, two.new))
+
+
+def has_same_key(two: Pair) -> bool:
+    """Return whether both sides have the same primary key."""
+    keys = set(two.old.key)
+    return bool(keys) and keys == set(two.new.key) and all(part.affinity for part in keys)
+
+
+def by_key(connection: sqlite3.Connection, two: Pair, keep: int) -> TableDiff:
+    """Compare all rows of a table; give up to `keep` of those that differ."""
+    before, after = rows_of(connection, two.old), rows_of(connection, two.new)
+    put_aside(connection, _differing_rows(two))
+    (removed,) = connection.execute("SELECT count(*) FROM temp.differing WHERE gone").fetchone()
+    sums = listed(f"total(f{n})" for n in range(len(two.common)))
+    changed, *columns = connection.execute(f"SELECT count(*){sums} FROM temp.differing WHERE NOT gone").fetchone()
+    added = after - (before - removed)
+    samples = (*_changed(connection, two), *_removed(connection, two), *(_added(connection, two) if added else ()))
+    counts = {name: int(count) for name, count in zip(two.names, columns, strict=True) if count}
+    rows = tuple(_rows(connection, two, added)) if added + removed + changed <= keep else ()
+    retyped = _retyped(connection, two, counts)
+    return TableDiff(two.old.name, before, after, added, removed, changed, counts, samples, retyped=retyped, rows=rows)
+
+
+def _retyped(connection: sqlite3.Connection, two: Pair, changed: Collection[str]) -> dict[str, int]:
+    """Count for each changed column the values that are of another type now."""
+    names = [both for both in two.common if both[0] in changed]
+    if not names:
+        return {}
+    others = (f"typeof(b.{quoted(old)}) <> typeof(a.{quoted(new)})" for old, new in names)
+    values = (f"b.{quoted(old)} NOT NULL AND a.{quoted(new)} NOT NULL" for old, new in names)
+    sums = ", ".join(f"total({other} AND {value})" for other, value in zip(others, values, strict=True))
+    sides = f"{_first(two, 'NOT gone', -1)} CROSS JOIN {two.new.source} AS a ON {two.by_key}"
+    counts = connection.execute(f"SELECT {sums} {sides}").fetchone()
+    return {old: int(count) for (old, _), count in zip(names, counts, strict=True) if count}
+
+
+def is_same_by_key(connection: sqlite3.Connection, two: Pair, old: str, new: str) -> bool:
+    """Say whether two columns hold the same in every row that is still there, and in one of them more than NULL."""
+    both = f"FROM {two.old.source} AS b CROSS JOIN {two.new.source} AS a ON {two.by_key}"
+    b, a = plain(f"b.{quoted(old)}"), plain(f"a.{quoted(new)}")
+    return not _any(connection, f"{both} WHERE {b} IS NOT {a}") and _any(connection, f"{both} WHERE {b} = {a}")
+
+
+def _holds_null(connection: sqlite3.Connection, table: Table) -> bool:
+    empty = [f"{quoted(part.name)} IS NULL" for part in table.key if part.is_nullable]
+    return bool(empty) and _any(connection, f"FROM {table.source} WHERE {' OR '.join(empty)}")
+
+
+def _any(connection: sqlite3.Connection, rows: str) -> bool:
+    return connection.execute(f"SELECT 1 {rows} LIMIT 1").fetchone() is not None
+
+
+def _differing_rows(two: Pair) -> str:
+    """Ask of each differing row its key, whether it is gone, and for each column whether it differs."""
+    gone = f"a.{quoted(two.new.by_name[two.old.key[0].name].name)} IS NULL"
+    keys = [f"+b.{quoted(name)} AS k{n}" for n, name in enumerate(two.old.key_names)]
+    flags = [f"{difference} AS f{n}" for n, difference in enumerate(two.differences)]
+    return f"""SELECT {", ".join(keys)}, {gone} AS gone{listed(flags)}
+FROM {two.old.source} AS b LEFT JOIN {two.new.source} AS a ON {two.by_key}
+WHERE {two.may_differ("b")} AND ({gone} OR {two.differ})"""
+
+
+def _first(two: Pair, condition: str, most: int) -> str:
+    on = " AND ".join(f"b.{quoted(name)} = d.k{n}" for n, name in enumerate(two.old.key_names))
+    first = f"SELECT * FROM temp.differing WHERE {condition} LIMIT {most}"
+    return f"FROM ({first}) AS d CROSS JOIN {two.old.source} AS b ON {on}"
+
+
+def _changed(connection: sqlite3.Connection, two: Pair) -> Iterator[Sample]:
+    for flags, old, new in _both_sides(connection, two, SAMPLES):
+        yield Sample(Kind.CHANGED, tuple(_shows(two, flags, old, new)))
+
+
+def _both_sides(connection: sqlite3.Connection, two: Pair, most: int) -> Iterator[tuple[Values, Values, Values]]:
+    """Give of changed rows which columns differ, and what they were and are."""
+    size = len(two.common)
+    flags = ", ".join(f"d.f{n}" for n in range(size))
+    sides = listed([*(f"b.{quoted(old)}" for old, _ in two.common), *(f"a.{quoted(new)}" for _, new in two.common)])
+    query = f"SELECT {flags}{sides} {_first(two, 'NOT gone', most)} CROSS JOIN {two.new.source} AS a ON {two.by_key}"
+    for row in connection.execute(query).fetchall():
+        yield row[:size], row[size : 2 * size], row[2 * size :]
+
+
+def _shows(two: Pair, flags: Values, old: Values, new: Values) -> Iterator[Shown]:
+    for name, differs, *sides in zip(two.names, flags, old, new, strict=True):
+        is_key = name in two.old.key_names
+        if differs or is_key:
+            yield Shown(name, tuple(shown(name, value, is_key=is_key) for value in sides[: 1 + bool(differs)]))
+
+
+def _removed(connection: sqlite3.Connection, two: Pair) -> Iterator[Sample]:
+    for row in _gone(connection, two, SAMPLES):
+        yield whole(Kind.REMOVED, two.old.names, row, two.old.key_names)
+
+
+def _gone(connection: sqlite3.Connection, two: Pair, most: int) -> list[Values]:
+    columns = ", ".join(f"b.{quoted(name)}" for name in two.old.names)
+    return connection.execute(f"SELECT {columns} {_first(two, 'gone', most)}").fetchall()
+
+
+def _added(connection: sqlite3.Connection, two: Pair) -> Iterator[Sample]:
+    for row in _new(connection, two, SAMPLES):
+        yield whole(Kind.ADDED, two.new.names, row, two.new.key_names)
+
+
+def _new(connection: sqlite3.Connection, two: Pair, most: int) -> list[Values]:
+    """Give added rows, the highest keys first: that is where they mostly are, and the search ends there."""
+    query = f"""SELECT {", ".join(f"a.{quoted(name)}" for name in two.new.names)} FROM {two.new.source} AS a
+WHERE {two.may_differ("a")} AND NOT EXISTS (SELECT 1 FROM {two.old.source} AS b WHERE {two.by_key})
+ORDER BY {", ".join(f"a.{quoted(key)} DESC" for key in two.new.key_names)} LIMIT {most}"""
+    return connection.execute(query).fetchall()
+
+
+def _rows(connection: sqlite3.Connection, two: Pair, added: int) -> Iterator[Row]:
+    """Give every row that differs, in full."""
+    old, new, both = ([*map(folded, names)] for names in (two.old.names, two.new.names, two.names))
+    for row in _gone(connection, two, -1):
+        yield Row(Kind.REMOVED, _key(two.old, old, row), old=_own(two.old, old, row))
+    for row in _new(connection, two, added):
+        yield Row(Kind.ADDED, _key(two.new, new, row), new=_own(two.new, new, row))
+    for flags, was, now in _both_sides(connection, two, -1):
+        changed = [name for name, differs in zip(both, flags, strict=True) if differs]
+        before, after = (dict(zip(both, side, strict=True)) for side in (was, now))
+        was_there = {name: before[name] for name in changed}
+        yield Row(Kind.CHANGED, _key(two.old, both, was), was_there, {name: after[name] for name in changed})
+
+
+def _own(table: Table, names: Sequence[str], row: Values) -> dict[str, Any]:
+    """Give a row's values but for those that the engine computes."""
+    columns = table.by_name
+    return {name: value for name, value in zip(names, row, strict=True) if not columns[name].is_generated}
+
+
+def _key(table: Table, names: Sequence[str], row: Values) -> Key:
+    values = dict(zip(names, row, strict=True))
+    return tuple(sorted((part.name, values[part.name]) for part in table.key))

@@ -1,0 +1,172 @@
+"""What the tables of a database file are made of, as far as comparing their rows goes."""
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from steps.support.core.errors import Problem
+from steps.support.sql.own_tables import is_owned, vector_shadows
+from steps.support.sql.tokens import folded, quoted
+
+_TABLES = "SELECT name, sql, rowid, rootpage FROM {}.sqlite_schema WHERE type = 'table' AND rootpage > 0 ORDER BY name"
+_COLUMNS = 'SELECT name, type, "notnull", pk, hidden FROM pragma_table_xinfo(?, ?) ORDER BY cid'
+_KEY = """SELECT x.name, x.coll FROM pragma_index_list(?1, ?2) AS i, pragma_index_xinfo(i.name, ?2) AS x
+WHERE i.origin = 'pk' AND (x.key OR x.cid = -1) ORDER BY x.seqno"""  # the rowid has no name, and the number -1
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column; a generated one holds nothing of its own."""
+
+    name: str
+    is_generated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class KeyColumn:
+    """What makes two columns of primary keys comparable: name, order of texts, and how the engine converts values."""
+
+    name: str
+    collation: str
+    affinity: str
+    is_nullable: bool = field(compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table of one of the files.
+
+    `entry` and `root` are its place in the schema and its first page: ALTER keeps both, making it anew does not.
+    `rowid` is a name by which its rowid can be read, None where it has none; `is_numbered` whether that is its primary
+    key, so that it stays with the row.
+    """
+
+    schema: str
+    name: str
+    sql: str
+    entry: int
+    root: int
+    columns: tuple[Column, ...]
+    key: tuple[KeyColumn, ...]
+    rowid: str | None
+    is_numbered: bool
+
+    @property
+    def source(self) -> str:
+        """Name it in SQL."""
+        return f"{self.schema}.{quoted(self.name)}"
+
+    @property
+    def by_name(self) -> dict[str, Column]:
+        """Give the columns by their folded names."""
+        return {folded(column.name): column for column in self.columns}
+
+    @property
+    def names(self) -> list[str]:
+        """Give the names of all columns."""
+        return [column.name for column in self.columns]
+
+    @property
+    def key_names(self) -> list[str]:
+        """Give the names of the columns of the primary key."""
+        return [self.by_name[part.name].name for part in self.key]
+
+
+def tables(connection: sqlite3.Connection, schema: str) -> dict[str, Table]:
+    """Read the tables of a file by their folded names; virtual ones hold their rows in others, which are here."""
+    found, shadows = connection.execute(_TABLES.format(schema)).fetchall(), vector_shadows(connection, schema)
+    users = (row for row in found if not is_owned(row[0]) and folded(row[0]) not in shadows)
+    return {folded(row[0]): _table(connection, schema, row) for row in users}
+
+
+def rows_of(connection: sqlite3.Connection, table: Table) -> int:
+    """Count the rows of a table."""
+    return int(connection.execute(f"SELECT count(*) FROM {table.source}").fetchone()[0])
+
+
+def _table(connection: sqlite3.Connection, schema: str, row: Sequence[Any]) -> Table:
+    name, sql, entry, root = row
+    columns = connection.execute(_COLUMNS, (name, schema)).fetchall()
+    index = connection.execute(_KEY, (name, schema)).fetchall()
+    taken = {folded(column) for column, *_ in columns}
+    has_rowid = not index or (None, "BINARY") in index
+    rowid = next((each for each in ("rowid", "_rowid_", "oid") if each not in taken), None) if has_rowid else None
+    return Table(
+        schema,
+        name,
+        sql,
+        entry,
+        root,
+        tuple(Column(column, hidden > 1) for column, *_, hidden in columns),
+        tuple(_key(columns, [part for part in index if part[0] is not None])),
+        rowid,
+        rowid is not None and not index and any(pk for *_, pk, _ in columns),
+    )
+
+
+def _key(columns: Sequence[Any], index: Sequence[tuple[str, str]]) -> Iterator[KeyColumn]:
+    """Read the primary key; without an index it is the rowid itself, which is never NULL."""
+    kinds = {name: (_affinity(kind), not notnull) for name, kind, notnull, *_ in columns}
+    for name, collation in index:
+        yield KeyColumn(folded(name), collation.upper(), *kinds[name])
+    for name in (name for name, _, _, pk, _ in columns if pk and not index):
+        yield KeyColumn(folded(name), "BINARY", "NUMERIC", is_nullable=False)
+
+
+def _affinity(declared: str) -> str:
+    """Say what becomes of a value in a column of this type: https://sqlite.org/datatype3.html, 3.1.
+
+    Nothing where that also depends on whether the table is STRICT.
+    """
+    kind = declared.upper()
+    if "INT" not in kind and any(word in kind for word in ("CHAR", "CLOB", "TEXT")):
+        return "TEXT"
+    if "INT" in kind or (kind and "BLOB" not in kind):
+        return "" if kind == "ANY" else "NUMERIC"
+    return "BLOB"
+
+
+BEFORE, AFTER = "main", "after"  # as the connection calls the two files
+CACHE = 16_000  # KiB for each file, and for what is put aside
+
+
+@contextmanager
+def side_by_side(before: Path, after: Path) -> Iterator[sqlite3.Connection]:
+    """Open two files for reading only, as `main` and `after`; they must not change meanwhile.
+
+    Raises Problem where one of them cannot be read, or is not the whole database.
+    """
+    for file in (before, after):
+        _refuse_unfinished(file)
+    try:
+        with closing(sqlite3.connect(_address(before), uri=True, isolation_level=None)) as connection:
+            connection.text_factory = lambda text: text.decode(errors="replace")
+            connection.execute("ATTACH ? AS after", (_address(after),))
+            connection.execute("PRAGMA temp_store = FILE")
+            for schema in (BEFORE, AFTER, "temp"):
+                connection.execute(f"PRAGMA {schema}.cache_size = -{CACHE}")
+            yield connection
+    except sqlite3.Error as error:
+        raise Problem(
+            "comparing", f"{before.name} and {after.name}", str(error), "Make both copies anew; nothing was changed."
+        ) from error
+
+
+def put_aside(connection: sqlite3.Connection, query: str) -> None:
+    """Keep what a query finds as `temp.differing`, in a temporary file, until the next one is kept."""
+    connection.execute("DROP TABLE IF EXISTS temp.differing")
+    connection.execute(f"CREATE TEMP TABLE differing AS {query}")
+
+
+def _refuse_unfinished(file: Path) -> None:
+    for left in (file.with_name(f"{file.name}-{end}") for end in ("wal", "journal")):
+        if left.is_file() and left.stat().st_size:
+            cause = f"{left.name} beside it is not empty, so the file alone is not the whole database"
+            raise Problem("comparing", file.name, cause, "Checkpoint a copy of the two, and compare that.")
+
+
+def _address(file: Path) -> str:
+    return f"{file.resolve().as_uri()}?mode=ro&immutable=1"

@@ -1,0 +1,98 @@
+"""What a rehearsal runs on: the target's own server on a file of ours, else SQLite told to mind foreign keys alike.
+
+A SQLite file at `dbs/default/data` under sqld's folder opens as its database; while the server has nothing to do,
+anybody may bring its log into that file, and read it (measured on sqld 0.24.32).
+"""
+
+import asyncio
+import shutil
+import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager, closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from steps.support.gateways.database.connect import connect
+from steps.support.gateways.database.protocol import Database
+from steps.support.gateways.database.sqlite_file import SqliteFile
+from steps.support.proof import sqld
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """How a rehearsal runs a database; `binary` is the server, None where there is none.
+
+    `foreign_keys` is whether the target minds them by default: the server does so by itself, SQLite is told.
+    """
+
+    binary: Path | None
+    foreign_keys: bool
+
+    @property
+    def name(self) -> str:
+        """Name it for the plan and the report. Raises Problem where the server cannot be run."""
+        minded = "on" if self.foreign_keys else "off"
+        own = f"SQLite {sqlite3.sqlite_version}, foreign keys {minded}"
+        return sqld.version(self.binary) if self.binary else own
+
+    @asynccontextmanager
+    async def opened(self, folder: Path) -> AsyncIterator["Running"]:
+        """Run on the file that `placed` put into the folder."""
+        running = Running(self, folder)
+        try:
+            await running.start()
+            yield running
+        finally:
+            await running.stop()
+
+
+class Running:
+    """An engine at work on a folder. It can be started again, on everything that was committed.
+
+    `file`: its database. `database`: the way to it since it was started last.
+    """
+
+    database: Database
+
+    def __init__(self, engine: Engine, folder: Path) -> None:
+        self.engine, self.file = engine, folder / sqld.PLACE
+        self._folder = folder
+        self._stack = AsyncExitStack()
+
+    @property
+    def log(self) -> Path | None:
+        """The write-ahead log, to which a transaction adds every page that it writes; None if there is no server."""
+        return self.file.with_name(f"{self.file.name}-wal") if self.engine.binary else None
+
+    async def start(self) -> None:
+        """Start it."""
+        if self.engine.binary is None:
+            self.database = SqliteFile(f"file:{self.file}", foreign_keys=self.engine.foreign_keys)
+        else:
+            url = await self._stack.enter_async_context(sqld.serve(self.engine.binary, self._folder))
+            self.database = connect(url, None)
+        self._stack.push_async_callback(self.database.aclose)
+
+    async def stop(self) -> None:
+        """Stop it at once, whatever it is doing."""
+        await self._stack.aclose()
+
+    async def restart(self) -> None:
+        """Stop it and start it again; what was committed is there."""
+        await self.stop()
+        await self.start()
+
+
+async def placed(file: Path, folder: Path) -> Path:
+    """Copy a database file to where `Engine.opened` looks for it; gives that place."""
+    place = folder / sqld.PLACE
+    place.parent.mkdir(parents=True)
+    await asyncio.to_thread(shutil.copyfile, file, place)
+    return place
+
+
+def settled(file: Path) -> Path:
+    """Bring into a database file whatever of it still stands in its log, so that the file alone is all of it."""
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    return file

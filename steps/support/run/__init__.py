@@ -1,0 +1,1 @@
+"""One run from beginning to end: its steps, its time, its journal, its lock, and rolling it back."""

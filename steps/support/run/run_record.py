@@ -1,0 +1,181 @@
+"""Runs of before, as their journals tell them: what was begun, what it saw, and whether it was settled since."""
+
+import json
+import shutil
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from fcntl import LOCK_EX, LOCK_NB, flock
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from pydantic import TypeAdapter, ValidationError
+
+from steps.support.core.errors import Refused
+from steps.support.core.events import SETTLED, begun
+from steps.support.run.step import Change
+
+Event = Mapping[str, Any]
+
+JOURNAL = "journal.jsonl"
+LEFTOVERS = ("rehearsal", "copy.db*", "*.part")
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What is to be known of a run in order to put it back, or to keep it.
+
+    `saw`: what each change that was begun had seen, as plain values, oldest first. `migrates`: a change of the database
+    was planned. `arrived`: it got to its end, so that putting it back is regret, and not recovery. `ended`: it said
+    itself that nothing is left to be done. `settled`: what became of it since: put back, accepted or unlocked, empty
+    for nothing. `damaged`: lines of its journal that cannot be read.
+    """
+
+    run: str
+    change: Mapping[str, str]
+    order: str
+    saw: Mapping[str, Any]
+    migrates: bool = True
+    arrived: bool = False
+    ended: bool = False
+    settled: str = ""
+    damaged: int = 0
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it was cut off or went astray, and nobody has settled it since."""
+        return bool(self.saw) and not self.ended and not self.settled
+
+
+def read(journal: Path) -> tuple[list[Event], int]:
+    """Read the events of a journal, and count the lines that cannot be read.
+
+    A line may be torn: by a power cut, or a full disk. Where it was an intent, what it announced was not begun.
+    """
+    events, damaged = list[Event](), 0
+    for line in journal.read_bytes().splitlines():
+        try:
+            event = json.loads(line)
+            events.append({"event": event["event"], **event})
+        except (ValueError, TypeError, KeyError, RecursionError):
+            damaged += bool(line)
+    return events, damaged
+
+
+def past(folder: Path, target: str = "") -> list[Past]:
+    """Give the releases to a target whose journals are in a folder, newest first; without one, to any."""
+    told = [(events, damaged) for events, damaged in map(_readable, folder.glob(f"*/{JOURNAL}")) if events]
+    told.sort(key=lambda each: (str(each[0][0].get("at", "")), each[0][0]["run"]), reverse=True)
+    settled, resumed = _settled(events for events, _ in told), _resumed(events for events, _ in told)
+    ours = [each for each in told if each[0][0].get("mode") == "prod" and not each[0][0].get("dry_run")]
+    return [
+        _past(events, damaged, settled, resumed)
+        for events, damaged in ours
+        if target in ("", events[0].get("target_id", target))
+    ]
+
+
+def unreadable(folder: Path) -> list[Path]:
+    """Return the journals that hold something else than a run: nobody can tell whether that run is settled."""
+    journals = (journal for journal in folder.glob(f"*/{JOURNAL}") if journal.stat().st_size)
+    return sorted(journal for journal in journals if not _readable(journal)[0])
+
+
+def chosen(folder: Path, named: str, target: str = "") -> Past | None:
+    """Give the run of that name, or the one that a run of that name was about.
+
+    Without a name: the newest that is open, else the newest of all, whether or not it began anything: an older one is
+    not meant by somebody who does not name it.
+    """
+    known = past(folder, target)
+    if named:
+        events, _ = _readable(folder / named / JOURNAL)
+        return next((each for each in known if each.run == (_of(events) or named)), None)
+    return next((each for each in known if each.is_open), next(iter(known), None))
+
+
+def recalled(change: Change[Any], saw: Any) -> Any:
+    """Give what a change saw from its plain values. Raises Refused where they are not what it sees."""
+    try:
+        return TypeAdapter(get_type_hints(type(change).look)["return"]).validate_python(saw)
+    except ValidationError as error:
+        cause = f"what {change.name} saw is not there: {error.errors()[0]['msg']}"
+        raise Refused("reading", "the journal", cause, "Use the version of this tool that wrote it.") from None
+
+
+@contextmanager
+def alone(folder: Path, run: str) -> Iterator[None]:
+    """Keep a run's journal locked while the block runs. Raises Refused where its process, or another, has it."""
+    with (folder / run / JOURNAL).open("rb") as file:
+        try:
+            flock(file, LOCK_EX | LOCK_NB)
+        except BlockingIOError:
+            cause = "its process is alive on this machine, or somebody is putting it back"
+            raise Refused("opening", f"run {run}", cause, "Let it end, or stop it with Ctrl-C.") from None
+        yield
+
+
+def sweep(folder: Path) -> None:
+    """Remove what a rehearsal that was cut off left in the folder of its run: copies of production. Backups stay."""
+    for left in [each for pattern in LEFTOVERS for each in folder.glob(f"*/{pattern}")]:
+        with suppress(OSError, Refused), alone(folder, left.parent.name):
+            if left.is_dir():
+                shutil.rmtree(left)
+            else:
+                left.unlink()
+
+
+def _readable(journal: Path) -> tuple[list[Event], int]:
+    with suppress(OSError, LookupError, TypeError, AttributeError):
+        events, damaged = read(journal)
+        if _is_a_run(events):
+            _past(events, damaged, {}, set())
+            return events, damaged
+    return [], 0
+
+
+def _is_a_run(events: Sequence[Event]) -> bool:
+    opened = events[0] if events else {"event": ""}
+    is_named = isinstance(opened.get("run"), str) and isinstance(opened.get("change"), dict)
+    return opened["event"] == "opened" and is_named
+
+
+def _of(events: Sequence[Event]) -> str:
+    """Name the run of before that this one is about, if it is about one."""
+    return str(events[0].get("of") or "") if events else ""
+
+
+def _settled(journals: Iterable[Sequence[Event]]) -> dict[str, str]:
+    """Return what has become of each run that later ones are about; the newest journal has the word.
+
+    A run that somebody began to put back since, and did not get to the end with, is settled by nothing before that.
+    """
+    settled: dict[str, str] = {}
+    for events in journals:
+        if not (of := _of(events)) or of in settled:
+            continue
+        if any(event["event"] == "ended" and event.get("exit_code") == 0 for event in events):
+            settled[of] = SETTLED.get(str(events[0].get("mode")), "")
+        elif any(event["event"] == "resumed" for event in events):
+            settled[of] = ""
+    return settled
+
+
+def _resumed(journals: Iterable[Sequence[Event]]) -> set[str]:
+    """Name the runs that somebody has begun to put back."""
+    return {_of(events) for events in journals if any(event["event"] == "resumed" for event in events)}
+
+
+def _past(events: Sequence[Event], damaged: int, settled: Mapping[str, str], resumed: set[str]) -> Past:
+    opened, names, happened = events[0], begun(events), {event["event"] for event in events}
+    run = str(opened["run"])
+    saw = {name: saw for event in events for name, saw in event.get("saw", {}).items() if name in names}
+    planned: Event = next((event for event in events if event["event"] == "planned"), {})
+    migrates = "turso_migration" in [step["name"] for step in planned.get("steps", [])]
+    verdict = next((str(event["verdict"]) for event in events if event["event"] == "ended"), "")
+    alone = run not in resumed  # nobody has begun to put it back since
+    arrived = "arrived" in happened and "turned_back" not in happened and alone
+    ended = verdict in ("rolled_back", "refused", "deployed") and alone
+    itself = "rolled_back" if verdict in ("rolled_back", "refused") and alone else ""
+    became = itself or settled.get(run, "")
+    return Past(run, opened["change"], planned.get("order", ""), saw, migrates, arrived, ended, became, damaged)

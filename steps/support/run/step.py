@@ -1,0 +1,111 @@
+"""The step protocol: look before the clock, act under it, undo what was seen.
+
+A step keeps nothing on itself. `look` returns a frozen dataclass of plain values; `act` and `undo` get that and nothing
+else, and read back from the world whatever they need to know beyond it.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Generic, TypeVar
+
+from steps.support.core.errors import Refused
+from steps.support.run.release import Release, Stage
+
+Seen = TypeVar("Seen")
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What a step has to say of its success: one line for the operator, and facts for the report."""
+
+    detail: str
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Step(ABC, Generic[Seen]):
+    """One line of the order: something to look at, then something to do."""
+
+    name: ClassVar[str]
+
+    @abstractmethod
+    async def look(self, stage: Stage) -> Seen:
+        """Read what the step needs to know. Changes nothing. Raises Refused with the remedy."""
+
+    @abstractmethod
+    async def act(self, stage: Stage, seen: Seen) -> Done:
+        """Do it. Returning means done; raises Failed, or Refused where certainly nothing was begun."""
+
+    @abstractmethod
+    def plan(self, seen: Seen) -> str:
+        """Say what acting will do."""
+
+    def settle(self, release: Release, seen: Seen) -> Release:  # noqa: ARG002
+        """Give the release with what this step's look has settled of it."""
+        return release
+
+    def expects(self, seen: Seen) -> float:  # noqa: ARG002
+        """Give the seconds that acting will take, as far as what was seen tells."""
+        return 1.0
+
+    def facts(self, seen: Seen) -> Mapping[str, Any]:  # noqa: ARG002
+        """Give what the report keeps of what was seen."""
+        return {}
+
+
+class Check(Step[Seen]):
+    """A step that changes nothing."""
+
+
+class Change(Step[Seen]):
+    """A step that changes the world. It cannot be made without its undo.
+
+    `triggers`: it sets off those after it that are `triggered`, which then count as begun with it.
+    `prepares`: nobody who uses the site notices it, where builds are staged.
+    `temporary`: it is put back when the release has arrived, too.
+    `writes`: what of the world it changes, for whoever reads the plan.
+    """
+
+    triggers: ClassVar[bool] = False
+    triggered: ClassVar[bool] = False
+    prepares: ClassVar[bool] = False
+    temporary: ClassVar[bool] = False
+    undo_share: ClassVar[float]  # of the time reserved for going back, that undoing this may take
+    writes: ClassVar[str]
+
+    @property
+    def foundation(self) -> bool:
+        """Say whether what was begun before may need this to be put back first; where that fails, it stays as it is."""
+        return False
+
+    @abstractmethod
+    def way_back(self, seen: Seen) -> str:
+        """Say what undoing will do."""
+
+    @abstractmethod
+    async def undo(self, stage: Stage, seen: Seen) -> Done:
+        """Put back whatever of `act` took effect. Looks first; safe to repeat. Raises Failed."""
+
+    @abstractmethod
+    async def remains(self, stage: Stage, seen: Seen) -> str:
+        """Read the world and say what of `act` is still in it; empty when all is as look saw it. Changes nothing."""
+
+    def expects_undo(self, seen: Seen) -> float:  # noqa: ARG002
+        """Give the seconds that undoing will take, as far as what was seen tells."""
+        return 1.0
+
+    @abstractmethod
+    async def overtaken(self, stage: Stage, seen: Seen) -> str:
+        """Read the world and say how it differs from what act left; empty when nobody has changed it since."""
+
+    async def prove_undo(self, stage: Stage, seen: Seen) -> None:
+        """Rehearse putting back what has been in use for a while. Raises Refused where it would not go well."""
+
+    async def recall(self, stage: Stage, marker: Mapping[str, Any]) -> Seen | None:  # noqa: ARG002
+        """Give what look saw as far as the marker row tells it, where the journal is lost; None where it does not."""
+        return None
+
+    async def recheck(self, stage: Stage, seen: Seen) -> None:
+        """Look again, once the lock is held. Raises Refused when the world is not what the plan was made for."""
+        if await self.look(stage) != seen:
+            raise Refused(self.name, "looked again", "the world changed between the plan and the lock", "Run again.")

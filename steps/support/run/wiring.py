@@ -1,0 +1,72 @@
+"""The stage of production: the real git, Vercel, Turso and site, opened before the clock and closed after it."""
+
+import re
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from urllib.parse import urlsplit
+
+from steps.support.config.settings import HealthSettings, Settings
+from steps.support.gateways.database.connect import connect
+from steps.support.gateways.git import Git
+from steps.support.gateways.http import LIVENESS, client_for
+from steps.support.gateways.site import Request, Site
+from steps.support.gateways.turso import Turso
+from steps.support.gateways.vercel import Vercel
+from steps.support.proof import sqld
+from steps.support.proof.config import Workbench
+from steps.support.proof.copy.copy import Limits
+from steps.support.proof.write_lock import Allowed
+from steps.support.run.release import Demands, HealthCheck, Stage
+
+
+@asynccontextmanager
+async def production(settings: Settings) -> AsyncIterator[Stage]:
+    """Open the four gateways on what the settings name."""
+    secrets, vercel = settings.secrets, settings.vercel
+    assert settings.repository  # noqa: S101 - for_production has seen to it
+    assert secrets.vercel_token  # noqa: S101 - likewise
+    token, bypass = secrets.turso_auth_token, secrets.vercel_automation_bypass_secret
+    async with AsyncExitStack() as stack:
+        headers = {"Authorization": f"Bearer {secrets.vercel_token.get_secret_value()}"}
+        api = client_for(vercel.api, timeout=LIVENESS, headers=headers)
+        site = client_for(settings.site, timeout=LIVENESS)
+        await stack.enter_async_context(api)
+        await stack.enter_async_context(site)
+        database = await stack.enter_async_context(
+            aclosing(connect(settings.turso.url, token.get_secret_value() if token else None))
+        )
+        yield Stage(
+            Git(settings.repository, settings.remote, settings.branch),
+            Vercel(api, vercel.project, vercel.team, urlsplit(settings.site).hostname or ""),
+            Turso(database),
+            Site(site, bypass.get_secret_value() if bypass else None),
+        )
+
+
+def demands(settings: Settings) -> Demands:
+    """Give what a release asks of the platform."""
+    staged = 'budget.starts is "live"' if settings.budget.starts == "live" else ""
+    return Demands(settings.vercel.required_env, settings.vercel.pause_crons, staged)
+
+
+def workbench(settings: Settings) -> Workbench:
+    """Return where and on what changes are proved, and what they may ask of other writers."""
+    limits = Limits(settings.rehearsal.most_seconds, settings.rehearsal.most_bytes)
+    allowed = Allowed(settings.limits.lock, settings.limits.lock_bytes, settings.turso.sole_writer)
+    return Workbench(settings.runs, sqld.find(settings.rehearsal.sqld), limits, allowed)
+
+
+def health_checks(settings: Settings, environment: dict[str, str]) -> tuple[HealthCheck, ...]:
+    """Give the questions to the site, `$NAME` in headers filled in."""
+    return tuple(_check(health, environment) for health in settings.health)
+
+
+def _check(health: HealthSettings, environment: dict[str, str]) -> HealthCheck:
+    def filled(headers: dict[str, str]) -> dict[str, str]:
+        return {key: re.sub(r"\$(\w+)", lambda match: environment[match[1]], value) for key, value in headers.items()}
+
+    request, before = Request(health.path, health.method, filled(health.headers)), None
+    if asked := health.before:
+        earlier = Request(asked.path, health.method, filled(asked.headers))
+        before = HealthCheck(health.name, earlier, asked.expect, health.writes)
+    return HealthCheck(health.name, request, health.expect, health.writes, before)

@@ -1,0 +1,114 @@
+"""Views and triggers that name what is not there: CREATE takes them, and they fail at their first use."""
+
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import takewhile
+
+from steps.support.schema.model import Trigger
+from steps.support.schema.reading import Schema
+from steps.support.schema.text import Name, identifier, meaningful, word
+from steps.support.sql.findings import Objection, Weight, waiving
+from steps.support.sql.tokens import quoted
+
+_COLUMNS = "SELECT name, hidden FROM pragma_table_xinfo(?) ORDER BY cid"
+_OF_THIS_ENGINE = ("no such function", "no such module", "no such collation", "unknown function")
+_EVENTS = ("INSERT", "UPDATE", "DELETE")
+
+
+def broken(connection: sqlite3.Connection, schema: Schema) -> list[Objection]:
+    """Give the views and triggers that cannot run: they are compiled, and nothing is run or written.
+
+    What fails only because this engine lacks a function that the server may have is a warning.
+    """
+    views = {
+        view.name: why for view in schema.views if (why := _error(connection, f"SELECT 1 FROM {quoted(view.name)}"))
+    }
+    triggers = [trigger for trigger in schema.triggers if trigger.table not in views]
+    return [
+        *(_objection("broken-view", f"view {name}", why) for name, why in views.items()),
+        *_broken_triggers(connection, triggers),
+    ]
+
+
+def _broken_triggers(connection: sqlite3.Connection, triggers: Sequence[Trigger]) -> Iterator[Objection]:
+    for trigger in triggers:
+        if gone := [name for name in _watched(trigger) if name not in _columns(connection, trigger.table)]:
+            why = f"it waits for updates of {', '.join(gone)}, which {trigger.table} does not have"
+            yield _objection("broken-trigger", f"trigger {trigger.name}", why)
+    for host, event in sorted({(trigger.table, _event(trigger)) for trigger in triggers}):
+        if why := _error(connection, _use(connection, host, event)):
+            names = [trigger.name for trigger in triggers if (trigger.table, _event(trigger)) == (host, event)]
+            yield _objection("broken-trigger", f"trigger {' or '.join(names)}", f"{event} on {host} fails: {why}")
+
+
+def _objection(rule: str, place: str, why: str) -> Objection:
+    weight = Weight.WARNING if any(lacking in why for lacking in _OF_THIS_ENGINE) else Weight.ERROR
+    kind, name = place.split(maxsplit=1)
+    lost = waiving(f"{kind}-lost", name)
+    remedy = f"Drop it in migrate.sql, or create it anew for the new schema; say why with {lost}."
+    return Objection(rule, place, why, remedy, weight, name)
+
+
+def _error(connection: sqlite3.Connection, sql: str) -> str:
+    """Compile a statement, and give the engine's complaint; nothing where there is none."""
+    try:
+        connection.execute(f"EXPLAIN {sql}").close()
+    except sqlite3.Error as error:
+        return str(error)
+    return ""
+
+
+def _use(connection: sqlite3.Connection, host: Name, event: str) -> str:
+    """Give a statement that compiles the triggers of one event."""
+    name = quoted(host)
+    settable = [quoted(column) for column, hidden in _columns(connection, host).items() if not hidden]
+    columns = ", ".join(f"{column} = {column}" for column in settable)
+    uses = {"INSERT": f"INSERT INTO {name} DEFAULT VALUES", "UPDATE": f"UPDATE {name} SET {columns}"}
+    return uses.get(event, f"DELETE FROM {name}")
+
+
+def _columns(connection: sqlite3.Connection, host: Name) -> dict[Name, int]:
+    return {Name(name): hidden for name, hidden in connection.execute(_COLUMNS, (host,))}
+
+
+def _event(trigger: Trigger) -> str:
+    return next(token.text.upper() for token in meaningful(trigger.sql) if token.text.upper() in _EVENTS)
+
+
+def _watched(trigger: Trigger) -> list[Name]:
+    """Give the columns whose updates alone set the trigger off."""
+    tokens = meaningful(trigger.sql)
+    event = next(index for index, token in enumerate(tokens) if token.text.upper() in _EVENTS)
+    if word(tokens[event + 1]) != "of":
+        return []
+    named = takewhile(lambda token: word(token) != "on", tokens[event + 2 :])
+    return [identifier(token) for token in named if token.text != ","]
+
+
+_SEQUENCES = (
+    "SELECT name, CAST(seq AS INTEGER) FROM sqlite_sequence"  # the engine makes it with the first AUTOINCREMENT table
+)
+
+
+def sequences(connection: sqlite3.Connection, schema: Schema) -> dict[str, int]:
+    """Give each AUTOINCREMENT table's highest id ever given; 0 where the engine keeps none."""
+    names = [table.name for table in schema.tables if table.autoincrement]
+    kept = {Name(name): int(highest or 0) for name, highest in (connection.execute(_SEQUENCES) if names else ())}
+    return {str(name): kept.get(name, 0) for name in names}
+
+
+def lowered(before: Mapping[str, int], after: Mapping[str, int]) -> list[Objection]:
+    """Give the tables of both that would give ids again which deleted rows once had."""
+    now = {Name(name): highest for name, highest in after.items()}
+    remedy = "Keep its row of sqlite_sequence before DROP TABLE, and write it back."
+    return [
+        Objection(
+            "sequence-lowered",
+            name,
+            f"the highest id ever given went from {highest} to {now[Name(name)]}",
+            remedy,
+            object=name,
+        )
+        for name, highest in before.items()
+        if now.get(Name(name), highest) < highest
+    ]

@@ -1,0 +1,119 @@
+"""What only the text of a definition tells, because no pragma does: read from its tokens."""
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from steps.support.schema.text import Item, Name, divided, flat, identifier, items, literal, meaningful, normal, word
+from steps.support.sql.tokens import Token, folded
+
+_OF_THE_TABLE = frozenset({"constraint", "primary", "unique", "check", "foreign"})
+_KINDS = {"unique": "UNIQUE", "key": "PRIMARY KEY", "null": "NOT NULL", "check": ""}
+_CONSTANTS = {"null": "", "true": "1", "false": "0"}
+_NO_STRINGS = frozenset({"current_time", "current_date", "current_timestamp"})
+
+
+@dataclass(frozen=True, slots=True)
+class Element:
+    """One column or constraint of a CREATE TABLE."""
+
+    parts: tuple[Item, ...]
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """Give its keywords, each where its part stands."""
+        return tuple(map(word, self.parts))
+
+    @property
+    def column(self) -> Name | None:
+        """Give the column that it defines; None for a constraint of the table."""
+        first = self.parts[0]
+        return None if self.words[0] in _OF_THE_TABLE or not isinstance(first, Token) else identifier(first)
+
+    def after(self, keyword: str) -> Iterator[Item]:
+        """Give what follows a keyword, each time that it stands there."""
+        return (following for found, following in zip(self.words, self.parts[1:], strict=False) if found == keyword)
+
+
+def elements(sql: str) -> tuple[Element, ...]:
+    """Give what a CREATE TABLE consists of."""
+    body = next((item for item in items(meaningful(sql)) if not isinstance(item, Token)), ())
+    return tuple(Element(parts) for parts in divided(body) if parts)
+
+
+def after_name(sql: str, names: Collection[Name]) -> str:
+    """Give what a CREATE VIEW, TRIGGER or VIRTUAL TABLE says behind the name."""
+    tokens = meaningful(sql)
+    kind = next(index for index, token in enumerate(tokens) if word(token) in {"view", "trigger", "table"})
+    return normal(tokens[kind + 2 :], names)
+
+
+def checks(parts: Sequence[Element], names: Collection[Name]) -> tuple[str, ...]:
+    """Give the conditions of CHECK, in the order of the alphabet."""
+    groups = (item for element in parts for item in element.after("check") if not isinstance(item, Token))
+    return tuple(sorted(normal(group, names) for group in groups))
+
+
+def collation(element: Element) -> str:
+    """Give a column's collation in capitals; nothing where it is the usual one, BINARY."""
+    named = [identifier(item).upper() for item in element.after("collate") if isinstance(item, Token)]
+    return named[-1] if named and named[-1] != "BINARY" else ""
+
+
+def computed(element: Element, names: Collection[Name]) -> str:
+    """Give the expression of a generated column."""
+    groups = (item for item in element.after("as") if not isinstance(item, Token))
+    return next((normal(group, names) for group in groups), "")
+
+
+def conflicts(parts: Sequence[Element]) -> tuple[str, ...]:
+    """Give what ON CONFLICT says of which constraint, in the order of the alphabet; ABORT is what happens anyway."""
+    return tuple(sorted(said for element in parts for said in _conflicts(element)))
+
+
+def deferred(parts: Sequence[Element]) -> tuple[bool, ...]:
+    """Tell of each REFERENCES, in order, whether it is checked at COMMIT only."""
+    return tuple(answer for element in parts for answer in _deferred(element.words))
+
+
+def default(text: str | None) -> str:
+    """Give a default by its meaning: a bare word is a string, and NULL is none."""
+    tokens = flat(items(meaningful(text or "")))
+    if len(tokens) != 1 or tokens[0].kind not in {"word", "name"} or word(tokens[0]) in _NO_STRINGS:
+        return normal(tokens, ())
+    found = identifier(tokens[0])
+    return _CONSTANTS.get(word(tokens[0]), literal(found))
+
+
+def indexed(sql: str, names: Collection[Name]) -> tuple[str, ...]:
+    """Give each column or expression of a CREATE INDEX, without collation and direction."""
+    body = next(item for item in items(meaningful(sql)) if not isinstance(item, Token))
+    return tuple(normal(flat(_without_order(parts)), names) for parts in divided(body))
+
+
+def where(sql: str, names: Collection[Name]) -> str:
+    """Give the condition of a partial index; nothing where there is none."""
+    parts = items(meaningful(sql))
+    starts = [index for index, part in enumerate(parts) if word(part) == "where"]
+    return normal(flat(parts[starts[0] + 1 :]), names) if starts else ""
+
+
+def _without_order(parts: tuple[Item, ...]) -> tuple[Item, ...]:
+    parts = parts[:-1] if word(parts[-1]) in {"asc", "desc"} else parts
+    return parts[:-2] if word(parts[-2:][0]) == "collate" else parts
+
+
+def _conflicts(element: Element) -> Iterator[str]:
+    words = element.words
+    for index in (found for found, two in enumerate(pairwise(words)) if two == ("on", "conflict")):
+        kind = max(found for found in range(index) if words[found] in _KINDS)
+        over = folded(element.column or normal(flat(element.parts[kind + 1 : kind + 2]), ()))
+        if _KINDS[words[kind]] and words[index + 2] != "abort":
+            yield f"{_KINDS[words[kind]]} ({over}) ON CONFLICT {words[index + 2].upper()}"
+
+
+def _deferred(words: Sequence[str]) -> Iterator[bool]:
+    starts = [index for index, each in enumerate(words) if each == "references"]
+    for start, end in pairwise([*starts, len(words)]):
+        said = " ".join(words[start:end])
+        yield "deferrable initially deferred" in said and "not deferrable" not in said

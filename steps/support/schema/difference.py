@@ -1,0 +1,137 @@
+"""Differences between two tables of one name, or two columns: each with its kind, its place, and words for it."""
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+
+from steps.support.schema.model import Column, Table, Trigger, View
+from steps.support.schema.text import Name
+
+_KINDS = ("table ", "index ", "trigger ", "view ")  # how a place begins that is not a table itself, or a column
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One difference. A kind that ends in `-lost` took something away."""
+
+    kind: str
+    place: str
+    words: str
+
+    @property
+    def object(self) -> str:
+        """The name of what differs, without the kind of thing that it is."""
+        kind = next((each for each in _KINDS if self.place.startswith(each)), "")
+        return self.place.removeprefix(kind)
+
+    def __str__(self) -> str:
+        """Give it as one line."""
+        return f"{self.place}: {self.words}"
+
+
+OF_A_COLUMN: Sequence[tuple[str, Callable[[Column], str]]] = (
+    ("type-changed", lambda column: f"type {column.type or '(none)'}"),
+    ("not-null-lost", lambda column: "NOT NULL" * column.not_null),
+    ("default-lost", lambda column: column.default and f"default {column.default}"),
+    ("default-lost", lambda column: column.given),
+    ("collation-lost", lambda column: column.collation and f"COLLATE {column.collation}"),
+)
+OF_A_TABLE: Sequence[tuple[str, Callable[[Table], str]]] = (
+    ("autoincrement-lost", lambda table: "AUTOINCREMENT" * table.autoincrement),
+    ("strict-lost", lambda table: "STRICT" * table.strict),
+    ("without-rowid-lost", lambda table: "WITHOUT ROWID" * table.without_rowid),
+    ("table-lost", lambda table: table.virtual),
+)
+
+
+def table_differences(before: Table, after: Table) -> Iterator[Difference]:
+    """Give the differences in columns, conditions and kind; references and keys are told by others."""
+    yield from _columns(before, after)
+    for kind, phrase in OF_A_TABLE:
+        yield from said(kind, before.name, phrase(before), phrase(after))
+    yield from _sets("check-lost", before.name, _checks(before), _checks(after))
+    yield from _sets("conflict-lost", before.name, before.conflicts, after.conflicts)
+
+
+def said(kind: str, place: str, before: str, after: str) -> Iterator[Difference]:
+    """Give the difference between two phrases, if there is one; an empty phrase says nothing."""
+    if before and not after:
+        yield Difference(kind, place, f"{before} is gone")
+    elif after and not before:
+        yield Difference(kind.replace("-lost", "-added"), place, f"{after} is new")
+    elif before != after:
+        yield Difference(kind, place, f"{before} became {after}")
+
+
+def _columns(before: Table, after: Table) -> Iterator[Difference]:
+    old, new = ({column.name: column for column in table.columns} for table in (before, after))
+    for name, column in old.items():
+        place = f"{before.name}.{name}"
+        if name not in new:
+            yield Difference("column-lost", place, f"column {column} is gone")
+            continue
+        for kind, phrase in OF_A_COLUMN:
+            yield from said(kind, place, phrase(column), phrase(new[name]))
+    for name in _moved([*old], [*new]):
+        places = (_ordinal([*columns].index(name) + 1) for columns in (old, new))
+        yield Difference("column-moved", f"{before.name}.{name}", "moved from {} to {}".format(*places))
+    for name, column in new.items():
+        if name not in old:
+            yield Difference("column-added", f"{before.name}.{name}", f"column {column} is new")
+
+
+def _moved(before: Sequence[Name], after: Sequence[Name]) -> Iterator[Name]:
+    """Give the columns of both whose order changed; as many as possible count as having stayed."""
+    old, new = [each for each in before if each in after], [each for each in after if each in before]
+    blocks = SequenceMatcher(None, old, new, autojunk=False).get_matching_blocks()
+    stayed = {name for block in blocks for name in old[block.a : block.a + block.size]}
+    return (name for name in old if name not in stayed)
+
+
+def _ordinal(number: int) -> str:
+    return f"{number}{'th' if number % 100 in {11, 12, 13} else {1: 'st', 2: 'nd', 3: 'rd'}.get(number % 10, 'th')}"
+
+
+def _checks(table: Table) -> tuple[str, ...]:
+    return tuple(f"CHECK ({condition})" for condition in table.checks)
+
+
+def _sets(kind: str, place: str, before: Collection[str], after: Collection[str]) -> Iterator[Difference]:
+    for each in before:
+        yield from said(kind, place, each, each * (each in after))
+    for each in after:
+        yield from said(kind, place, each * (each in before), each)
+
+
+def trigger_differences(
+    before: Sequence[Trigger], after: Sequence[Trigger], stayed: Collection[Name]
+) -> Iterator[Difference]:
+    """Give the differences in triggers of the tables and views that were there and still are."""
+    old, new = [[each for each in triggers if each.table in stayed] for triggers in (before, after)]
+    fresh = [trigger for trigger in new if trigger.name not in {each.name for each in old}]
+    for trigger in (each for each in old if each not in new):
+        heirs = [each for each in fresh if (each.table, each.sql) == (trigger.table, trigger.sql)]
+        fresh = [each for each in fresh if each not in heirs[:1]]
+        yield _trigger(trigger, heirs, new)
+    for trigger in fresh:
+        yield Difference("trigger-added", f"trigger {trigger.name}", f"is new on {trigger.table}")
+
+
+def view_differences(before: Sequence[View], after: Sequence[View]) -> Iterator[Difference]:
+    """Give the differences in views; one under another name is another one, because it is asked by its name."""
+    old, new = ({view.name: view for view in views} for views in (before, after))
+    for name, view in old.items():
+        if name not in new:
+            yield Difference("view-lost", f"view {name}", "is gone")
+        elif view != new[name]:
+            yield Difference("view-lost", f"view {name}", f"became {new[name].sql}")
+    for name in (name for name in new if name not in old):
+        yield Difference("view-added", f"view {name}", "is new")
+
+
+def _trigger(trigger: Trigger, heirs: Sequence[Trigger], after: Sequence[Trigger]) -> Difference:
+    place = f"trigger {trigger.name}"
+    if heirs:
+        return Difference("trigger-renamed", place, f"is called {heirs[0].name} now")
+    same = next((f"became {each.sql}" for each in after if each.name == trigger.name), f"is gone from {trigger.table}")
+    return Difference("trigger-lost", place, same)

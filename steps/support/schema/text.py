@@ -1,0 +1,121 @@
+"""SQL text by its meaning: names and keywords without case, quotes, spaces and comments; literals as they are."""
+
+import re
+from collections.abc import Collection, Iterator, Sequence
+from itertools import pairwise
+
+from steps.support.sql.tokens import Token, folded, tokenize
+
+Item = Token | tuple[Token, ...]  # a token, or what stands in a pair of parentheses
+
+_PLAIN = re.compile(r"[^\W\d][\w$]*")
+_NO_GAP_AFTER, _NO_GAP_BEFORE, _SIGNS = {"", ".", "("}, {".", ",", ")"}, set("<>=!|")
+
+
+class Name(str):
+    """An identifier as it is spelled, equal to every other spelling of it; only letters of ASCII have two cases here.
+
+    A plain str is equal to it too, but as a key it is found by a Name alone.
+    """
+
+    __slots__ = ()
+
+    def __eq__(self, other: object) -> bool:
+        """Compare without case."""
+        return isinstance(other, str) and folded(str(self)) == folded(str(other))
+
+    def __ne__(self, other: object) -> bool:
+        """Compare without case."""
+        return not self == other
+
+    def __hash__(self) -> int:
+        """Give the same number for every spelling."""
+        return hash(folded(str(self)))
+
+
+def meaningful(sql: str) -> tuple[Token, ...]:
+    """Give the tokens that the engine reads; a comment may be left open at the end of a definition."""
+    return tuple(token for token in tokenize(sql) if token.kind not in {"comment", "open"})
+
+
+def identifier(token: Token) -> Name:
+    """Give the name that a token spells, whatever its quotes."""
+    if token.kind not in {"name", "string"}:
+        return Name(token.text)
+    close = token.text[-1]
+    return Name(token.text[1:-1].replace(close * 2, close) if close != "]" else token.text[1:-1])
+
+
+def items(tokens: Sequence[Token]) -> tuple[Item, ...]:
+    """Put what stands in each outer pair of parentheses together."""
+    return tuple(_items(iter(tokens)))
+
+
+def word(item: Item) -> str:
+    """Give a keyword in lower case; nothing for a literal, a quoted name or parentheses."""
+    return folded(item.text) if isinstance(item, Token) and item.kind == "word" else ""
+
+
+def divided(tokens: Sequence[Token]) -> tuple[tuple[Item, ...], ...]:
+    """Divide a list at its outer commas."""
+    parts: list[tuple[Item, ...]] = [()]
+    for item in items(tokens):
+        comma = isinstance(item, Token) and item.text == ","
+        parts[len(parts) if comma else -1 :] = [() if comma else (*parts[-1], item)]
+    return tuple(parts)
+
+
+def flat(parts: Sequence[Item]) -> tuple[Token, ...]:
+    """Give the tokens of some items without the parentheses around the whole."""
+    if len(parts) == 1 and not isinstance(parts[0], Token):
+        return flat(items(parts[0]))
+    return tuple(token for item in parts for token in ([item] if isinstance(item, Token) else _enclosed(item)))
+
+
+def normal(tokens: Sequence[Token], names: Collection[Name]) -> str:
+    """Give the one spelling that all texts of this meaning have.
+
+    A word in double quotes is a name where there is one in `names`, else a string, as the engine takes it.
+    """
+    spelled = [_spelled(token, names) for token in flat(items(tokens))]
+    return "".join(f"{_gap(left, right)}{right}" for left, right in pairwise(["", *spelled]))
+
+
+def literal(text: str) -> str:
+    """Give text as a literal of SQL."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _items(tokens: Iterator[Token]) -> Iterator[Item]:
+    for token in tokens:
+        yield tuple(_inside(tokens)) if token.text == "(" else token
+
+
+def _inside(tokens: Iterator[Token]) -> Iterator[Token]:
+    depth = 1
+    for token in tokens:
+        depth += {"(": 1, ")": -1}.get(token.text, 0)
+        if not depth:
+            return
+        yield token
+
+
+def _enclosed(tokens: Sequence[Token]) -> tuple[Token, ...]:
+    return (Token("other", "(", 0), *tokens, Token("other", ")", 0))
+
+
+def _spelled(token: Token, names: Collection[Name]) -> str:
+    if token.kind == "string":
+        return token.text
+    if token.kind != "name":
+        return folded(token.text)
+    name = identifier(token)
+    if token.text[0] == '"' and name not in names:
+        return literal(name)
+    return folded(name if _PLAIN.fullmatch(name) else '"' + name.replace('"', '""') + '"')
+
+
+def _gap(left: str, right: str) -> str:
+    call = right == "(" and _PLAIN.fullmatch(left)
+    tight = left in _NO_GAP_AFTER or right in _NO_GAP_BEFORE or {left, right} <= _SIGNS or call
+    return "" if tight else " "

@@ -1,0 +1,85 @@
+"""A contract: the statements that a version of the app runs, with the alternatives that it tries in turn."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from steps.support.sql.findings import BadSql, Finding, place
+from steps.support.sql.script import Piece, Script, scan, sound
+from steps.support.sql.statement import Statement
+
+_MARK = re.compile(r"--\s*(either|or|end)\s*", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """What the app needs at one place: it holds when all statements of one alternative run."""
+
+    alternatives: tuple[tuple[Statement, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Mark:
+    word: str
+    start: int
+    place: str
+
+
+def read_contract(text: str, name: str) -> tuple[Block, ...]:
+    """Read a contract; a statement outside `-- either`, `-- or`, `-- end` is a block of its own.
+
+    Raises BadSql, naming file and line, when the marks do not fit together.
+    """
+    return contract_in(sound(scan(text, name)))
+
+
+def contract_in(script: Script) -> tuple[Block, ...]:
+    """Give the contract that a script is; see read_contract."""
+    items: list[Piece | _Mark] = [*script.pieces, *_marks(script)]
+    items.sort(key=lambda item: item.start)
+    return tuple(_blocks(iter(items)))
+
+
+def _marks(script: Script) -> Iterator[_Mark]:
+    for comment in script.comments:
+        if match := _MARK.fullmatch(comment.text):
+            mark = _Mark(match[1].lower(), comment.start, place(script.name, comment.line))
+            if any(piece.start < mark.start < piece.end for piece in script.pieces):
+                raise _bad(mark, "stands inside a statement", "Close the statement before it with a semicolon.")
+            yield mark
+
+
+def _blocks(items: Iterator[Piece | _Mark]) -> Iterator[Block]:
+    for item in items:
+        if isinstance(item, Piece):
+            yield Block(((item.statement,),))
+        elif item.word == "either":
+            yield Block(_alternatives(item, items))
+        else:
+            raise _bad(item, "belongs to no `-- either`", "Begin the block with `-- either`.")
+
+
+def _alternatives(opening: _Mark, items: Iterator[Piece | _Mark]) -> tuple[tuple[Statement, ...], ...]:
+    alternatives: list[tuple[Statement, ...]] = [()]
+    for item in items:
+        if isinstance(item, Piece):
+            alternatives[-1] += (item.statement,)
+        elif item.word == "either":
+            raise _bad(item, "stands inside another block", f"End the one of {opening.place} with `-- end` first.")
+        elif not alternatives[-1]:
+            raise _bad(item, "closes an alternative without a statement", "Write the statement above it.")
+        elif item.word == "or":
+            alternatives.append(())
+        else:
+            return _several(opening, alternatives)
+    raise _bad(opening, "is never closed", "End the block with `-- end`.")
+
+
+def _several(opening: _Mark, alternatives: list[tuple[Statement, ...]]) -> tuple[tuple[Statement, ...], ...]:
+    if len(alternatives) == 1:
+        raise _bad(opening, "has one alternative only", "Divide the block with `-- or`, or take the marks away.")
+    return tuple(alternatives)
+
+
+def _bad(mark: _Mark, cause: str, remedy: str) -> BadSql:
+    return BadSql("a contract", [Finding(mark.place, f"`-- {mark.word}` {cause}", remedy)])

@@ -1,0 +1,164 @@
+"""What a script may not hold, because it cannot run in the one transaction or was plainly not finished."""
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+
+from steps.support.sql.findings import Finding, place
+from steps.support.sql.script import Piece
+from steps.support.sql.tokens import TRANSACTION_CONTROL, Token
+
+Said = tuple[str, str]  # a cause and its remedy
+Rule = Callable[[Piece], Said | None]
+
+READING = frozenset({"SELECT", "WITH", "VALUES"})
+
+_ARGUMENT_ONLY_READS = re.compile(  # pragmas whose argument says what to read, not what to set
+    "TABLE_X?INFO|TABLE_LIST|INDEX_X?INFO|INDEX_LIST|FOREIGN_KEY_LIST|FOREIGN_KEY_CHECK|INTEGRITY_CHECK|QUICK_CHECK"
+)
+_ACTING_PRAGMAS = frozenset({"OPTIMIZE", "WAL_CHECKPOINT", "INCREMENTAL_VACUUM", "SHRINK_MEMORY"})
+_PLAIN = "Make a plain table and drop it in the same script."
+_NAMES_A_TABLE = frozenset({"TABLE", "EXISTS", "INTO", "UPDATE", "FROM", "JOIN", "INDEX", "VIEW", "TRIGGER"})
+_OUTSIDE = {
+    "ATTACH": "Keep to the one database.",
+    "DETACH": "Keep to the one database.",
+    "VACUUM": "Remove it: the server refuses it outside of one as well.",
+}
+_MARK = re.compile(
+    r"\{\{[^{}]*\}\}"  # {{ owner }}
+    r"|\$\{[^{}]*\}"  # ${OWNER}
+    r"|<\s*(?i:your)\b[^<>]*>"  # <your user id>
+    r"|<[A-Z][A-Z0-9]+(?:[_-][A-Z0-9]+)*>"  # <OWNER_ID>
+)
+_FILL_ME_IN = re.compile(
+    r"(?<![^\W_])(?i:(?:replace|change)[_-]?me)(?![^\W_])"  # also behind a low line: user_REPLACE_ME
+    r"|(?<![^\W_])(?:PLACEHOLDER(?![^\W_])|YOUR_\w+)"
+    r"|\b(?:TODO|FIXME)\b"
+    r"|\A(?i:your_\w+|(?:\w+[_-])?placeholder)\Z"
+    r"|\A(?i:(?:[\w-]+[_-]\d?)?x{3,})\Z"  # user_xxx, user_2xxxx
+    r"|\A\w+_(?:\.{3}|…)\Z"  # user_...
+    r"|\A<(?=[^\W\d_][^\W_]*[ _-]+\w)[\w -]+>\Z"  # <owner id>, <clerk_user_id>; not <b>
+    r"|\A<(?i:id|uuid|user|owner|email|name|value|token)>\Z"
+    r"|\A\{ *[^\W\d][\w .]*\}\Z"  # {owner}; not {}, and no GUID
+)
+_FORMAT = re.compile(r"%(?:\(\w+\))?s")  # %s, %(owner)s
+_TAKES_FORMATS = frozenset({"STRFTIME", "PRINTF", "FORMAT"})
+_FINISH = "Put the real value; one that truly reads so can be written in two parts, as 'TO' || 'DO'."
+
+
+def refusals(pieces: Sequence[Piece], name: str) -> Iterator[Finding]:
+    """Say what is wrong with each statement of a script that is to run in one transaction."""
+    return _judged(pieces, name, (_dot_command, _control, _outside, _temporary, _pragma, _parameter, _unfilled))
+
+
+def query_refusals(pieces: Sequence[Piece], name: str) -> Iterator[Finding]:
+    """Say what is wrong with each statement of a script of questions."""
+    return _judged(pieces, name, (_dot_command, _not_a_question, _temporary, _parameter, _unfilled))
+
+
+def _judged(pieces: Sequence[Piece], name: str, rules: Sequence[Rule]) -> Iterator[Finding]:
+    for piece in pieces:
+        for said in filter(None, (rule(piece) for rule in rules)):
+            yield Finding(place(name, piece.line), *said)
+
+
+def _dot_command(piece: Piece) -> Said | None:
+    if piece.tokens[0].text != ".":
+        return None
+    line = piece.statement.sql.splitlines()[0]
+    return f"{line} is a command of a shell, not SQL", "Remove it."
+
+
+def _control(piece: Piece) -> Said | None:
+    (first,) = piece.words(1)
+    if first not in TRANSACTION_CONTROL:
+        return None
+    return f"{first} inside the script", "Remove it: the whole script is one transaction, supplied from outside."
+
+
+def _outside(piece: Piece) -> Said | None:
+    first, second = (*piece.words(2), "")[:2]
+    if first == "CREATE" and second in {"TEMP", "TEMPORARY"}:
+        return f"CREATE {second} is not offered by the server", _PLAIN
+    if first == "ANALYZE":
+        return "ANALYZE is not offered by the server", "Remove it: the server plans without its statistics."
+    return (f"{first} cannot run inside a transaction", _OUTSIDE[first]) if first in _OUTSIDE else None
+
+
+def _temporary(piece: Piece) -> Said | None:
+    names = [_unquoted(token) for token in piece.tokens]
+    triples = zip(["", *names], names, names[1:], strict=False)
+    before = [word for word, *qualifier in triples if qualifier == ["TEMP", "."]]
+    an_alias = len(before) < names.count("TEMP")  # or a table of that name, whose columns it stands before
+    if not before or (an_alias and _NAMES_A_TABLE.isdisjoint(before)):
+        return None
+    return "the schema temp is not offered by the server", _PLAIN  # in quotes it is taken, and lost with its connection
+
+
+def _unquoted(token: Token) -> str:
+    return token.text.strip("\"'`[]").upper()
+
+
+def _pragma(piece: Piece) -> Said | None:
+    first, *rest = piece.words(5)
+    if first != "PRAGMA":
+        return None
+    name, sign, *_ = [*(rest[2:] if rest[1:2] == ["."] else rest), "", ""]
+    if sign == "(" and _ARGUMENT_ONLY_READS.fullmatch(name):
+        return None
+    if not sign and name not in _ACTING_PRAGMAS:
+        return None
+    return f"PRAGMA {name.lower()} sets something", "Remove it; foreign keys are switched off around the transaction."
+
+
+def _not_a_question(piece: Piece) -> Said | None:
+    (first,) = piece.words(1)
+    if first not in READING | {"."}:
+        remedy = "Ask with SELECT, WITH or VALUES; for a PRAGMA there is SELECT * FROM pragma_foreign_key_check."
+        return f"{first} is no question", remedy
+    if first == "WITH" and (verb := _writes(piece.words(len(piece.tokens)))):
+        return f"this {verb} changes rows", "A check only reads."
+    return None
+
+
+def _writes(words: Sequence[str]) -> str | None:
+    depth = 0
+    for word, following in zip(words, (*words[1:], ""), strict=True):
+        depth += {"(": 1, ")": -1}.get(word, 0)
+        replaces = (word, following) == ("REPLACE", "INTO")  # else it is a function, or a name
+        if not depth and (replaces or word in {"INSERT", "UPDATE", "DELETE"}):
+            return word
+    return None
+
+
+def _parameter(piece: Piece) -> Said | None:
+    found = [token.text for token in piece.tokens if token.kind == "parameter"]
+    return (f"the placeholder {found[0]} has no value", "Write the value.") if found else None
+
+
+def _unfilled(piece: Piece) -> Said | None:
+    found = _mark(piece) or _fill_me_in(piece) or _format(piece)
+    return (f"{found} was not filled in", _FINISH) if found else None
+
+
+def _mark(piece: Piece) -> str | None:
+    found = _MARK.search(_without_comments(piece.tokens))
+    return found.group() if found else None
+
+
+def _without_comments(tokens: Sequence[Token]) -> str:
+    ends = (0, *(token.start + len(token.text) for token in tokens))
+    return "".join(" " * (token.start > end) + token.text for token, end in zip(tokens, ends, strict=False))
+
+
+def _fill_me_in(piece: Piece) -> str | None:
+    strings = (token.text for token in piece.tokens if token.kind == "string")
+    return next((text for text in strings if _FILL_ME_IN.search(text[1:-1])), None)
+
+
+def _format(piece: Piece) -> str | None:
+    words = ("", "", *piece.words(len(piece.tokens)))
+    for token, before, called in zip(piece.tokens, words[1:], words, strict=False):
+        formats = before == "LIKE" or (before == "(" and called in _TAKES_FORMATS)
+        if token.kind == "string" and _FORMAT.fullmatch(token.text[1:-1]) and not formats:
+            return token.text
+    return None

@@ -1,0 +1,130 @@
+"""SQL text as the engine divides it: statements and comments, each with its place in the file."""
+
+import re
+import sqlite3
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from steps.support.sql.findings import BadSql, Finding, place
+from steps.support.sql.statement import Statement
+from steps.support.sql.tokens import Token, tokenize
+
+_OPENED = {"/": "comment", "'": "string", '"': "quoted name", "`": "quoted name", "[": "quoted name"}
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """One statement where it stands: its tokens without comments, and its line."""
+
+    statement: Statement
+    tokens: tuple[Token, ...]
+    line: int
+
+    @property
+    def start(self) -> int:
+        """The offset of its first word."""
+        return self.tokens[0].start
+
+    @property
+    def end(self) -> int:
+        """The offset after its last token, the closing semicolon not counted."""
+        return self.tokens[-1].start + len(self.tokens[-1].text)
+
+    def words(self, count: int) -> tuple[str, ...]:
+        """Give its first tokens in capitals."""
+        return tuple(token.text.upper() for token in self.tokens[:count])
+
+
+@dataclass(frozen=True, slots=True)
+class Comment:
+    """One comment where it stands; `alone` means that nothing but space precedes it on its line."""
+
+    text: str
+    start: int
+    line: int
+    alone: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """A file of SQL, divided; with a finding where it ends in the middle of something."""
+
+    name: str
+    pieces: tuple[Piece, ...]
+    comments: tuple[Comment, ...]
+    findings: tuple[Finding, ...]
+
+    @property
+    def statements(self) -> tuple[Statement, ...]:
+        """Give the statements alone."""
+        return tuple(piece.statement for piece in self.pieces)
+
+
+def split(text: str, name: str) -> tuple[Statement, ...]:
+    """Divide a script into statements, without their semicolons, each named after its file and line.
+
+    Raises BadSql when the text ends in the middle of a string, a comment or a trigger.
+    """
+    return sound(scan(text, name)).statements
+
+
+def sound(script: Script) -> Script:
+    """Give the script back. Raises BadSql when it could not be divided."""
+    if script.findings:
+        raise BadSql(script.name, script.findings)
+    return script
+
+
+def scan(text: str, name: str) -> Script:
+    """Divide a script. Text that ends in the middle of something is a finding, and no statement."""
+    newlines = [match.start() for match in re.finditer("\n", text)]
+
+    def line(offset: int) -> int:
+        return bisect_left(newlines, offset) + 1
+
+    if "\0" in text:
+        nul = Finding(place(name, line(text.index("\0"))), "a NUL character", "Save the file as plain UTF-8 text.")
+        return Script(name, (), (), (nul,))
+    tokens = tuple(tokenize(text))
+    groups = list(_groups(text, tokens))
+    findings = tuple(Finding(place(name, line(at)), *what) for at, what in _unfinished(text, tokens, groups))
+    whole = groups[:-1] if findings else groups
+    pieces = tuple(_piece(text, name, group, line(group[0].start)) for group in whole)
+    comments = tuple(_comment(text, token, line(token.start)) for token in tokens if token.kind == "comment")
+    return Script(name, pieces, comments, findings)
+
+
+def _groups(text: str, tokens: Sequence[Token]) -> Iterator[tuple[Token, ...]]:
+    """Give each statement's tokens; the engine says at which semicolon it ends."""
+    group: list[Token] = []
+    for token in tokens:
+        if token.kind == "comment":
+            continue
+        if token.text == ";" and (not group or sqlite3.complete_statement(text[group[0].start : token.start + 1])):
+            yield from [tuple(group)] if group else []
+            group = []
+        else:
+            group.append(token)
+    if group:
+        yield tuple(group)
+
+
+def _unfinished(
+    text: str, tokens: Sequence[Token], groups: Sequence[Sequence[Token]]
+) -> Iterator[tuple[int, tuple[str, str]]]:
+    if tokens and tokens[-1].kind == "open":
+        what = _OPENED[tokens[-1].text[0]]
+        yield tokens[-1].start, (f"a {what} begins here and does not end", "Close it.")
+    elif groups and not sqlite3.complete_statement(text[groups[-1][0].start :] + "\n;"):
+        yield groups[-1][0].start, ("a trigger begins here and does not end", "Close it with END;")
+
+
+def _piece(text: str, name: str, group: tuple[Token, ...], line: int) -> Piece:
+    end = group[-1].start + len(group[-1].text)
+    return Piece(Statement(text[group[0].start : end], name=place(name, line)), group, line)
+
+
+def _comment(text: str, token: Token, line: int) -> Comment:
+    before = text[text.rfind("\n", 0, token.start) + 1 : token.start]
+    return Comment(token.text, token.start, line, not before.strip())

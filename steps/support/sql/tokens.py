@@ -1,0 +1,72 @@
+"""SQL as tokens, near enough to the engine's own to tell code from strings and comments."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from string import ascii_lowercase, ascii_uppercase
+
+TRANSACTION_CONTROL = frozenset({"BEGIN", "COMMIT", "END", "ROLLBACK", "SAVEPOINT", "RELEASE"})
+
+_TOKEN = re.compile(
+    r"""
+      (?P<space>[ \t\n\r\f\v]+)
+    | (?P<comment>--[^\n]*|/\*.*?\*/)
+    | (?P<string>'[^']*+(?:''[^']*+)*+')
+    | (?P<name>"[^"]*+(?:""[^"]*+)*+"|`[^`]*+(?:``[^`]*+)*+`|\[[^\]]*+\])
+    | (?P<open>/\*.*|['"`\[].*)
+    | (?P<parameter>\?\d*|[:@$][\w$]+)
+    | (?P<word>[^\W\d][\w$]*)
+    | (?P<number>\d[\w.]*)
+    | (?P<other>.)
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """One token of SQL; `kind` is the name of its group in the pattern, `start` its offset in characters."""
+
+    kind: str
+    text: str
+    start: int
+
+
+def tokenize(text: str) -> Iterator[Token]:
+    """Give every token, spaces left out."""
+    for match in _TOKEN.finditer(text):
+        if match.lastgroup != "space":
+            yield Token(match.lastgroup or "", match.group(), match.start())
+
+
+def first_word(sql: str) -> str:
+    """Give the first word of a statement in capitals; nothing where there is no statement."""
+    return next((token.text.upper() for token in tokenize(sql) if token.kind != "comment"), "")
+
+
+def quoted(name: str) -> str:
+    """Quote an identifier."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def spelled(name: str) -> str:
+    """Return a name without its quotes, of any of the four kinds."""
+    quote = name[0]
+    if quote not in "\"'`[":
+        return name
+    return name[1:-1] if quote == "[" else name[1:-1].replace(quote * 2, quote)
+
+
+def literal(text: str) -> str:
+    """Write a text as SQL."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+_LOWER = str.maketrans(ascii_uppercase, ascii_lowercase)
+
+
+@lru_cache(4096)
+def folded(text: str) -> str:
+    """Give text with the letters of ASCII in lower case, as the engine compares identifiers."""
+    return text.translate(_LOWER)

@@ -1,0 +1,254 @@
+"""The drill: every step is broken in every way, on a world of its own, and held against what is to come of it.
+
+What is broken, and how, is data: a file a fault (faults/*.toml). The tool runs as a process, as an operator
+starts it; limits are short, and nothing is faked.
+"""
+
+import asyncio
+import resource
+import signal
+import sqlite3
+import tomllib
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, closing
+from dataclasses import dataclass
+from pathlib import Path
+from shutil import copyfile
+from tempfile import TemporaryDirectory
+from typing import cast
+
+from steps.support.core.errors import Problem
+from steps.support.sql.script import split
+from steps.support.standin.drill.forked import Running
+from steps.support.standin.drill.trial import READING, Ending, Event, Trial
+from steps.support.standin.faults import Faults, Kind
+from steps.support.standin.world import world
+
+DRILLS = Path(__file__).parent / "faults"
+STEPS = ("git_push", "vercel_deployment", "activation", "turso_migration", "verification_query", "health_checks")
+LIMIT = 3.0  # seconds for each step, unless the drill gives more; and all below
+BUDGET = "total = 50\nreserve = 14"
+BUILD, MOVE = 1.0, 0.1
+HEALTH = READING.replace('`200`"]', '`200`", "body.latest"]')
+ABREAST = 4
+KILLED = "killed_during"
+
+
+@dataclass(frozen=True, slots=True)
+class Deed:
+    """What is done to a run: at an event of the broken step, or of `step`, so many seconds after it.
+
+    `world`: the step's world breaks in that way; "mended" mends it. `signal`: the process gets it. `disk`: "full": what
+    it writes to its journal from then on finds no room. `operator`: another one tries to release, to the end.
+    """
+
+    at: str
+    step: str = ""
+    after: float = 0.0
+    world: str = ""
+    signal: str = ""
+    disk: str = ""
+    operator: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How it ended: the verdict, the exit codes of the run and of each that came beside or after it, and all as before.
+
+    The verdict is the last one's.
+    """
+
+    verdict: str
+    codes: tuple[int, ...]
+    identical: bool
+
+    def __str__(self) -> str:
+        """Give it as the table does."""
+        return f"{self.verdict}, {' then '.join(map(str, self.codes))}, {'as before' if self.identical else 'new'}"
+
+
+@dataclass(frozen=True, slots=True)
+class Drill:
+    """One way of breaking a step, and what is to come of it, by step.
+
+    `then`: what the operator runs in the end. `limit`: seconds that each step may take.
+    """
+
+    name: str
+    says: str
+    deeds: tuple[Deed, ...]
+    then: tuple[str, ...]
+    limit: float
+    expected: Mapping[str, Outcome]
+
+
+Row = tuple[Drill, str]
+
+
+def read(folder: Path) -> tuple[Drill, ...]:
+    """Read all drills of a folder, in the order of their names."""
+    return tuple(_drill(path) for path in sorted(folder.glob("*.toml")))
+
+
+def rows(drills: Sequence[Drill]) -> list[Row]:
+    """Give every step with every fault that it can have, step by step."""
+    return [(drill, step) for step in STEPS for drill in drills if step in drill.expected]
+
+
+def _drill(path: Path) -> Drill:
+    table = tomllib.loads(path.read_text(encoding="utf-8"))
+    deeds = tuple(Deed(**deed) for deed in table["deeds"])
+    expected = {
+        step: Outcome(said[0], tuple(said[1]), said[2] == "as before") for step, said in table["expect"].items()
+    }
+    return Drill(path.stem, table["says"], deeds, tuple(table.get("then", ())), table.get("limit", LIMIT), expected)
+
+
+@asynccontextmanager
+async def sampled(sql: Path) -> AsyncIterator[Path]:
+    """Load sample.sql once; gives a file from which every row's world gets its database."""
+    with TemporaryDirectory(prefix="orchestrate-drill-") as folder:
+        file = Path(folder) / "sample.db"
+        await asyncio.to_thread(load_sample, sql, file)
+        yield file
+
+
+def load_sample(sql: Path, file: Path) -> None:
+    """Make a database of what sample.sql says."""
+    with closing(sqlite3.connect(file, isolation_level=None)) as database:
+        database.execute("PRAGMA synchronous = OFF")
+        for statement in split((sql / "sample.sql").read_text(encoding="utf-8"), "sample.sql"):
+            database.execute(statement.sql)
+
+
+async def drilled(row: Row, sql: Path, sample: Path, binary: Path, folder: Path) -> tuple[Outcome, str]:
+    """Break the step, and tell what came of it; also in the words of whoever ended it."""
+    (drill, step), faults = row, Faults()
+    copy = await asyncio.to_thread(copyfile, sample, folder / "copy.db")
+    staged = step == "activation"
+    async with world(folder, sql, binary, faults, staged=staged, copy=copy) as made:
+        made.platform.build_seconds, made.platform.alias_seconds = BUILD, MOVE
+        trial = Trial(made, faults, folder, sql_folder=sql)
+        before = await trial.state()
+        endings = await _run(trial, drill, step)
+        if drill.then:
+            faults.disarm()
+            endings.append(await trial.release(*drill.then, react=None, **_times(drill)))
+        identical = await trial.state() == before
+    last = endings[-1] if drill.then else endings[0]
+    codes = (endings[0].code, *(_code(ending, endings[0]) for ending in endings[1:]))
+    outcome = Outcome(last.report.get("verdict", "none"), codes, identical)
+    return outcome, str(last.report.get("cause") or last.said)
+
+
+def _times(drill: Drill) -> dict[str, str]:
+    limits = "\n".join(f"{step} = {drill.limit + (BUILD if step == 'vercel_deployment' else 0)}" for step in STEPS)
+    return {"limits": limits, "budget": BUDGET, "health": HEALTH}
+
+
+def _code(ending: Ending, first: Ending) -> int:
+    """Give its exit code; -1 where it was refused and does not name the run that was there before it."""
+    refused = ending.report.get("verdict") == "refused"
+    return -1 if refused and first.events[0]["run"] not in str(ending.report["cause"]) else ending.code
+
+
+async def _run(trial: Trial, drill: Drill, step: str) -> list[Ending]:
+    """Run the tool, and do to it what the drill wants; gives how it ended, and then every other that was started."""
+    config = trial.configure(**_times(drill))
+    waiting, others, later = list(drill.deeds), list[Ending](), list[asyncio.Task[None]]()
+    async with trial.started("--prod", "--yes", "--json", "--config", str(config), paced=True) as process:
+
+        async def do(deed: Deed, event: Event) -> None:
+            await asyncio.sleep(deed.after)
+            _break(deed, trial, deed.step or step)
+            if deed.signal:
+                process.send_signal(signal.Signals[deed.signal])
+            if deed.disk:
+                _fill(trial.folder / "runs" / event["run"] / "journal.jsonl", process)
+            if deed.operator:
+                others.append(await trial.release(react=None, **_times(drill)))
+
+        async def react(event: Event) -> None:
+            about = event.get("step", "")
+            for deed in [each for each in waiting if each.at == event["event"] and about in ("", each.step or step)]:
+                waiting.remove(deed)
+                if deed.after:
+                    later.append(asyncio.ensure_future(do(deed, event)))
+                else:
+                    await do(deed, event)
+
+        first = await trial.watched(process, react)
+        for task in later:
+            task.cancel()
+        await asyncio.gather(*later, return_exceptions=True)
+    return [first, *others]
+
+
+def _break(deed: Deed, trial: Trial, step: str) -> None:
+    if deed.world == "mended":
+        trial.faults.disarm()
+    elif deed.world:
+        trial.faults.arm(step, cast("Kind", deed.world))
+
+
+def _fill(journal: Path, process: Running) -> None:
+    """Let the process's files become no longer than its journal is now, so that it is full."""
+    _, most = resource.prlimit(process.pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (journal.stat().st_size, most))
+
+
+def chosen(killed: str | None) -> list[Row]:
+    """Give every row; or, of STEP:kill, the one in which the tool is killed. Raises Problem where there is none."""
+    every = rows(read(DRILLS))
+    if not every:
+        raise Problem("reading", str(DRILLS), "there are no drills", "Use a checkout of this tool, tests and all.")
+    if not killed:
+        return every
+    step, _, _ = killed.partition(":")
+    if one := [(drill, its) for drill, its in every if (drill.name, its) == (KILLED, step)]:
+        return one
+    raise Problem("reading", f"--fail {killed}", "there is no such fault", f"STEP is one of {', '.join(STEPS)}.")
+
+
+async def run(wanted: Sequence[Row], sql: Path, binary: Path, tell: Callable[[str], object]) -> bool:
+    """Run rows, four abreast, and tell of each, in their order; gives whether all went as they are to."""
+    turns = asyncio.Semaphore(ABREAST)
+    async with sampled(sql) as sample, asyncio.TaskGroup() as group:
+        running = [(row, group.create_task(_timed(row, sql, sample, binary, turns))) for row in wanted]
+        went = [_told(row, await each, tell) for row, each in running]
+    tell(f"{len(went)} drilled, {went.count(False)} not as expected")
+    return all(went)
+
+
+async def _timed(
+    row: Row, sql: Path, sample: Path, binary: Path, turns: asyncio.Semaphore
+) -> tuple[Outcome, str, float]:
+    async with turns:
+        began = asyncio.get_running_loop().time()
+        with TemporaryDirectory(prefix="orchestrate-drill-") as folder:
+            outcome, said = await drilled(row, sql, sample, binary, Path(folder))
+        return outcome, said, asyncio.get_running_loop().time() - began
+
+
+def _told(row: Row, found: tuple[Outcome, str, float], tell: Callable[[str], object]) -> bool:
+    """Tell of one row; gives whether it went as it is to."""
+    (drill, step), (outcome, said, seconds) = row, found
+    expected = drill.expected[step]
+    tell(f"{'ok' if outcome == expected else 'WRONG':<6}{step:<19}{drill.name:<17}{seconds:5.1f} s  {outcome}")
+    if outcome != expected:
+        tell(f"      expected: {expected}; it said: {said}")
+    return outcome == expected
+
+
+def markdown(drills: Sequence[Drill]) -> str:
+    """Give what is expected as a table: a line a fault, a column a step."""
+    lines = [["fault", *(f"`{step}`" for step in STEPS)], ["---"] * (len(STEPS) + 1)]
+    for drill in drills:
+        cells = (drill.expected.get(step) for step in STEPS)
+        lines.append([drill.says, *(_cell(expected) if expected else "-" for expected in cells)])
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _cell(expected: Outcome) -> str:
+    codes = ", ".join("killed" if code < 0 else str(code) for code in expected.codes)
+    return f"{codes}: {expected.verdict}"

@@ -1,0 +1,134 @@
+"""The tool as a process of its own, forked from one that has imported it: to import it is a good part of a short run.
+
+What runs is orchestrate.py as an operator starts it, with the same words, environment and folder, and pipes of its own.
+"""
+
+import asyncio
+import multiprocessing
+import os
+import runpy
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from multiprocessing.context import ForkServerProcess
+from pathlib import Path
+from typing import Any
+
+TOOL = Path(__file__).parents[4] / "orchestrate.py"
+LONGEST = 1 << 24  # bytes of a line that it prints, at most
+
+_FORKING = multiprocessing.get_context("forkserver")
+_FORKING.set_forkserver_preload([TOOL.stem])
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """The process, and what it prints."""
+
+    process: ForkServerProcess
+    stdout: asyncio.StreamReader
+    stderr: asyncio.StreamReader
+    pace: Connection | None = None
+
+    @property
+    def pid(self) -> int:
+        """Give its id."""
+        return int(self.process.pid or 0)
+
+    def go_on(self) -> None:
+        """Let it go on, if it waits for us after each event that it tells."""
+        if self.pace:
+            with suppress(OSError):  # it has ended
+                self.pace.send_bytes(b".")
+
+    def send_signal(self, number: int) -> None:
+        """Send it a signal, if it is still there."""
+        if self.process.exitcode is None:
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, number)
+
+    async def wait(self) -> int:
+        """Wait for its end; gives the exit code, the negative number of a signal where one ended it."""
+        loop, ended = asyncio.get_running_loop(), asyncio.Event()
+        loop.add_reader(self.process.sentinel, ended.set)
+        try:
+            await ended.wait()
+        finally:
+            loop.remove_reader(self.process.sentinel)
+        self.process.join()
+        return int(self.process.exitcode or 0)
+
+
+@asynccontextmanager
+async def started(
+    words: Sequence[str], environment: Mapping[str, str], folder: Path, *, paced: bool = False
+) -> AsyncIterator[Running]:
+    """Start the tool, and make sure that it does not outlive the block.
+
+    `paced`: after each event that it tells, the tool waits for `go_on`; what is done to its world at an event is then
+    done before the tool does anything more, however slow the machine is.
+    """
+    pipes = [_FORKING.Pipe(duplex=False) for _ in range(2)]
+    waits, pace = _FORKING.Pipe(duplex=False) if paced else (None, None)
+    ends = (write for _, write in pipes)
+    process = _FORKING.Process(target=_become, args=(tuple(words), dict(environment), str(folder), waits, *ends))
+    process.start()
+    for end in (*(write for _, write in pipes), *([waits] if waits else [])):
+        end.close()
+    stdout, stderr = [await _reading(read) for read, _ in pipes]
+    running = Running(process, stdout, stderr, pace)
+    try:
+        yield running
+    finally:
+        running.send_signal(signal.SIGKILL)
+        await running.wait()
+        process.close()
+        if pace:
+            pace.close()
+
+
+async def _reading(pipe: Connection) -> asyncio.StreamReader:
+    reader = asyncio.StreamReader(limit=LONGEST)
+    file = os.fdopen(os.dup(pipe.fileno()), "rb", buffering=0)
+    pipe.close()
+    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), file)
+    return reader
+
+
+def _become(
+    words: Sequence[str], environment: Mapping[str, str], folder: str, waits: Connection | None, *pipes: Connection
+) -> None:
+    """Turn this process into the tool, which prints into the pipes: stdout and stderr."""
+    for number, pipe in enumerate(pipes, start=1):
+        os.dup2(pipe.fileno(), number)
+        pipe.close()
+    sys.stdout, sys.stderr = (os.fdopen(number, "w", closefd=False) for number in (1, 2))
+    os.environ.clear()
+    os.environ.update(environment)
+    os.chdir(folder)
+    sys.argv = [str(TOOL), *words]
+    if waits:
+        _keep_pace(waits)
+    runpy.run_path(str(TOOL), run_name="__main__")
+
+
+def _keep_pace(waits: Connection) -> None:
+    """Have the tool stop after it has told of an event, until it is let go on."""
+    from steps.support.console.screen import screen  # noqa: PLC0415 - likewise
+    from steps.support.run import session  # noqa: PLC0415 - the process is the tool only now
+
+    @contextmanager
+    def paced(*args: Any, **options: Any) -> Iterator[Callable[[Any], None]]:
+        with screen(*args, **options) as tell:
+
+            def tell_and_wait(event: Any) -> None:
+                tell(event)
+                with suppress(EOFError, OSError):  # whoever followed it is gone
+                    waits.recv_bytes()
+
+            yield tell_and_wait
+
+    vars(session)["screen"] = paced

@@ -1,0 +1,187 @@
+"""The tool as a process against a small production of our own: started, followed, and held against what was before."""
+
+import asyncio
+import json
+import os
+import sqlite3
+from abc import ABC, abstractmethod
+from asyncio.subprocess import PIPE
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from steps.support.core.errors import Problem
+from steps.support.gateways import transaction
+from steps.support.proof import sqld
+from steps.support.sql.statement import Statement, Value
+from steps.support.sql.tokens import quoted
+from steps.support.standin.drill import forked
+from steps.support.standin.drill.forked import Running
+from steps.support.standin.faults import Faults
+from steps.support.standin.world import TOKEN, World
+
+ROOT = Path(__file__).parents[4]
+READING = """[[health]]
+name = "data"
+path = "/api/data"
+headers = { Cookie = "auth-token=$SITE_AUTH_TOKEN" }
+expect = ["status == `200`"]
+"""  # one check, which writes nothing
+
+Event = Mapping[str, Any]
+Reaction = Callable[[Event], Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class Ending:
+    """What one run of the tool left: exit code, events, report (empty where it was killed), and stderr."""
+
+    code: int
+    events: list[Event]
+    report: dict[str, Any]
+    said: str
+
+    def steps(self, part: str = "steps") -> dict[str, str]:
+        """Give each step's, or undo's, status, in order."""
+        return {step["name"]: step["status"] for step in self.report[part]}
+
+
+@dataclass(frozen=True)
+class State:
+    """What must come back: schema, rows and sequences, what is live, and the files of main."""
+
+    schema: str
+    rows: dict[str, list[tuple[Value, ...]]]
+    live: str | None
+    tree: str
+
+
+@dataclass
+class AnyTrial(ABC):
+    """A small production, whatever it is made of, and how to release to it.
+
+    `settings` are added to the tool's environment.
+    """
+
+    world: World
+    faults: Faults
+    folder: Path
+    settings: dict[str, str] = field(default_factory=dict)
+    sql_folder: Path = ROOT / "sql"
+
+    @abstractmethod
+    async def release(self, *words: str, react: Reaction | None = None, **extra: str) -> Ending:
+        """Run the tool with --prod to its end; it waits after each event until `react` has dealt with it."""
+
+    @abstractmethod
+    async def head(self) -> str:
+        """Give the commit that is to be released."""
+
+    @abstractmethod
+    async def tree(self) -> str:
+        """Give the id of the files that the remote has on main."""
+
+    @abstractmethod
+    async def state(self) -> State:
+        """Read everything that must come back."""
+
+    def configure(self, **extra: str) -> Path:
+        """Write a configuration that points at the world; `extra` adds lines to a table of that name."""
+        tables = {
+            "vercel": f'project = "liveone"\napi = "{self.world.api_url}"',
+            "turso": f'url = "{self.world.database_url}"',
+            "limits": "health_checks = 5\nvercel_deployment = 20",
+            "health": READING,
+            **extra,
+        }
+        top = tables.pop("top", "")
+        path = self.folder / "orchestrate.toml"
+        top = top or f'repository = "{self.world.checkout}"'
+        text = f'{top}\nsite = "{self.world.site_url}"\nsql = "{self.sql_folder}"\n'
+        named = "".join(f"[{name}]\n{lines}\n" for name, lines in tables.items() if name != "health")
+        written = path.with_suffix(f".{uuid4().hex}")
+        written.write_text(text + named + tables["health"])
+        written.replace(path)  # at once: another operator may be reading it
+        return path
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Give the environment that the tool runs in."""
+        secrets = {"VERCEL_TOKEN": TOKEN, "CRON_SECRET": TOKEN, "SITE_AUTH_TOKEN": TOKEN}
+        return {"PATH": os.environ["PATH"], "HOME": str(self.folder), **secrets, **self.settings}
+
+    def report_of(self, events: list[Event]) -> dict[str, Any]:
+        """Read the report of the run that these events are of; empty where it left none."""
+        if not events:
+            return {}
+        path = self.folder / "runs" / events[0]["run"] / "report.json"
+        return dict(json.loads(path.read_text())) if path.exists() else {}
+
+    async def sql(self, text: str) -> list[tuple[Value, ...]]:
+        """Run one statement on the database itself."""
+        return list((await self.world.database.query(Statement(text))).values)
+
+
+@dataclass
+class Trial(AnyTrial):
+    """One of real processes, and the tool as a process."""
+
+    async def head(self) -> str:
+        """Give the commit that is to be released."""
+        return await self.git("rev-parse", "HEAD", where=self.world.checkout)
+
+    async def tree(self) -> str:
+        """Give the id of the files that the remote has on main."""
+        return await self.git("rev-parse", "main^{tree}")
+
+    def started(self, *words: str, paced: bool = False) -> AbstractAsyncContextManager[Running]:
+        """Start the tool, and make sure that it does not outlive the block; `paced`: it waits after each event."""
+        return forked.started(words, self.environment, self.folder, paced=paced)
+
+    async def release(self, *words: str, react: Reaction | None = None, **extra: str) -> Ending:
+        """Run the tool with --prod to its end; it waits after each event until `react` has dealt with it."""
+        config = self.configure(**extra)
+        command = ("--prod", "--yes", "--json", "--config", str(config), *words)
+        async with self.started(*command, paced=react is not None) as process:
+            return await self.watched(process, react)
+
+    async def watched(self, process: Running, react: Reaction | None = None) -> Ending:
+        """Follow a run that was started with --json to its end."""
+        complaints = asyncio.ensure_future(process.stderr.read())
+        events: list[Event] = []
+        async for line in process.stdout:
+            if not line.endswith(b"\n"):
+                break  # it was killed in the middle of it
+            events.append(json.loads(line))
+            if react:
+                await react(events[-1])
+            process.go_on()
+        said = (await complaints).decode()
+        return Ending(await process.wait(), events, self.report_of(events), said)
+
+    async def state(self) -> State:
+        """Read everything that must come back."""
+        schema, rows = await asyncio.to_thread(_contents, self.folder / "database" / sqld.PLACE)
+        return State(schema, rows, self.world.platform.served, await self.tree())
+
+    async def git(self, *words: str, where: Path | None = None) -> str:
+        """Ask git, in the remote unless told otherwise."""
+        process = await asyncio.create_subprocess_exec(
+            "git", "-C", str(where or self.world.remote), *words, stdout=PIPE, stderr=PIPE, env=self.environment
+        )
+        out, err = await process.communicate()
+        if process.returncode:
+            raise Problem("asking", "git", err.decode(), "Look at the repository of the stand-in.")
+        return out.decode().strip()
+
+
+def _contents(file: Path) -> tuple[str, dict[str, list[tuple[Value, ...]]]]:
+    """Read the server's own file, which anybody may while the server has nothing to do."""
+    with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as database:
+        tables = [*(name for (name,) in database.execute(transaction.TABLES)), "sqlite_sequence"]
+        rows = {table: database.execute(f"SELECT * FROM {quoted(table)} ORDER BY 1").fetchall() for table in tables}
+        own = [row for row in rows["sqlite_sequence"] if not str(row[0]).startswith("_orchestrate_")]
+        return str(database.execute(transaction.SCHEMA).fetchone()[0]), {**rows, "sqlite_sequence": own}

@@ -1,0 +1,173 @@
+"""What Vercel's answers about a project and its owner look like."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from steps.support.standin.vercel.project import Project
+from steps.support.standin.vercel.quirks import Moving
+from steps.support.standin.vercel.shapes import CRONS, REGION, TEAM, USER, Json, common, hosts, owner
+from steps.support.standin.vercel.state import AliasJob, Deployment, JobStatus, Variable
+
+RESOURCES = {"functionDefaultRegions": [REGION]}
+
+
+def user(project: Project) -> Json:
+    """Show whose the token is."""
+    own = {"id": USER["uid"], "email": USER["email"], "name": None, "username": USER["username"]}
+    return {"user": {**own, "avatar": None, "defaultTeamId": project.team, "limited": True, "version": "northstar"}}
+
+
+def team(project: Project) -> Json:
+    """Show the team, as somebody sees it who may see little."""
+    return {"id": project.team, **TEAM, "avatar": None, "createdAt": 1, "limited": True, "limitedBy": [], "saml": None}
+
+
+def project(project: Project) -> Json:
+    """Show the project."""
+    assigns = {"autoAssignCustomDomains": project.auto_assign} if project.quirks.shows_auto_assign else {}
+    return {
+        "id": project.id,
+        "name": project.name,
+        "accountId": owner(project),
+        **assigns,
+        "targets": {"production": _target(project)},
+        "lastAliasRequest": last_move(project),
+        "lastRollbackTarget": None,
+        "crons": _crons(project),
+        "link": _link(project),
+        **_demanded(),
+    }
+
+
+def _demanded() -> Json:
+    """Show what nobody here has a use for, and the official clients refuse to do without."""
+    return {
+        "nodeVersion": "22.x",
+        "directoryListing": False,
+        "live": True,
+        "paused": False,
+        "alias": [],
+        "latestDeployments": [],
+        "deploymentExpiration": {},
+        "protectionBypass": {},
+        "resourceConfig": RESOURCES,
+        "defaultResourceConfig": RESOURCES,
+    }
+
+
+def _link(project: Project) -> Json:
+    own = {"type": "github", "org": "standin", "repo": project.name, "productionBranch": "main"}
+    return {**own, "deployHooks": [], "gitCredentialId": ""}
+
+
+def _target(project: Project) -> Json | None:
+    if project.production is None:
+        return None
+    each = project.find(project.production)
+    own = {"id": each.id, "deploymentHostname": each.url.partition(".")[0], "aliasAssigned": each.aliased}
+    made = {"userId": USER["uid"], "createdIn": REGION, "plan": "pro", "private": False}
+    return {**common(project, each), **own, **made, **hosts(project, each)}
+
+
+def _crons(project: Project) -> Json:
+    began = min((each.created for each in project.deployments), default=0)
+    switched = project.crons_switched or began
+    times = {"enabledAt": switched if project.crons else began, "disabledAt": None if project.crons else switched}
+    definitions = [{"host": project.host, **cron} for cron in CRONS]
+    return {**times, "updatedAt": switched, "deploymentId": project.production, "definitions": definitions}
+
+
+def environment(project: Project) -> Json:
+    """Show the variables of every environment; values stay secret."""
+    rows = [_row(each if isinstance(each, Variable) else Variable(each)) for each in project.env]
+    return {"envs": rows, "pagination": {"count": len(rows), "next": None, "prev": None}}
+
+
+def _row(each: Variable) -> Json:
+    own = {"id": f"env_{each.key}_{'_'.join(each.target)}", "key": each.key, "type": each.type}
+    return {**own, "value": "", "target": list(each.target), "createdAt": 1, "updatedAt": 1, "securityIssues": []}
+
+
+def rolling_release(project: Project) -> Json:
+    """Show the rolling release that is active, if there is one."""
+    if not project.quirks.rolling:
+        return {"rollingRelease": None}
+    stage = {"index": 0, "targetPercentage": 10, "requireApproval": True, "duration": None, "isFinalStage": False}
+    last = {**stage, "index": 1, "targetPercentage": 100, "isFinalStage": True}
+    stages = {"activeStage": stage, "nextStage": last, "stages": [stage, last], "advancementType": "manual-approval"}
+    ends = {"currentDeployment": None, "canaryDeployment": None, "queuedDeploymentId": project.queued}
+    return {"rollingRelease": {**stages, **ends, "state": "ACTIVE", "substate": None, "startedAt": 1, "updatedAt": 1}}
+
+
+ALIAS = "als_standin"
+SKEW = 4 * 60 * 1000  # milliseconds
+COMPLETED = {JobStatus.SUCCEEDED, JobStatus.SKIPPED}  # an alias is, then; the other states are called the same
+
+
+def last_move(project: Project) -> Json | None:
+    """Show the last promote or rollback, as the project has it."""
+    job = SHOWN.get(project.quirks.moving, _as_it_is)(project)
+    if job is None:
+        return None
+    ends = {"fromDeploymentId": job.source, "toDeploymentId": job.target}
+    return {**ends, "type": job.kind, "jobStatus": job.status, "requestedAt": job.requested}
+
+
+def _as_it_is(project: Project) -> AliasJob | None:
+    return project.job
+
+
+def _none(_project: Project) -> AliasJob | None:
+    return None
+
+
+def _older(project: Project) -> AliasJob | None:
+    first = project.known[0]
+    return AliasJob("rollback", first.id, first.id, first.created, JobStatus.SUCCEEDED)
+
+
+def _skewed(project: Project) -> AliasJob | None:
+    return project.job and replace(project.job, requested=project.job.requested - SKEW)
+
+
+SHOWN: dict[Moving, Callable[[Project], AliasJob | None]] = {
+    Moving.UNRECORDED: _none,
+    Moving.STALE: _older,
+    Moving.SKEWED: _skewed,
+}
+
+
+def moved_aliases(project: Project, kind: str, *, failed_only: bool, nested: bool) -> Json:
+    """Show how far the aliases of the last move of a kind are, each flat, or nested as the official CLI has it."""
+    if project.job is None or project.job.kind != kind:
+        return {}
+    status = "completed" if project.job.status in COMPLETED else str(project.job.status)
+    alias = {"alias": project.host, "deploymentId": project.job.target} if nested else project.host
+    rows = [] if failed_only and status != "failed" else [{"alias": alias, "id": ALIAS, "status": status}]
+    return {"aliases": rows, "pagination": {"count": len(rows), "next": None, "prev": None}}
+
+
+def alias(project: Project) -> Json:
+    """Show what the public host serves."""
+    each = next((each for each in project.deployments if each.id == project.served), None)
+    return {
+        "uid": ALIAS,
+        "alias": project.host,
+        "projectId": project.id,
+        "created": _since(each),
+        "deploymentId": each and each.id,
+        "deployment": each and {"id": each.id, "url": each.url},
+    }
+
+
+def aliases(project: Project, each: Deployment) -> Json:
+    """Show which public hosts serve a deployment."""
+    rows = [{"uid": ALIAS, "alias": project.host, "created": _since(each), "redirect": None}]
+    return {"aliases": rows if each.id == project.served else []}
+
+
+def _since(each: Deployment | None) -> str:
+    aliased = each.aliased if each else None
+    since = datetime.fromtimestamp((aliased or 0) / 1000, UTC)
+    return since.isoformat(timespec="milliseconds").replace("+00:00", "Z")

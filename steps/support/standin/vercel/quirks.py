@@ -1,0 +1,188 @@
+"""Requests that the platform answers badly: said no to, cut off, or kept waiting."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from email.utils import formatdate
+from enum import StrEnum
+from math import inf
+from time import time
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from steps.support.standin.faults import Way, cut, drip, hang, lost
+from steps.support.standin.vercel.state import State, refusal
+
+TOTAL = 500  # requests a minute, as the answer to one too many has it
+PAGE = "<!doctype html><title>Vercel</title><p>We'll be right back."
+
+
+class Answer(StrEnum):
+    """The ways in which a request is answered badly."""
+
+    PAYMENT_REQUIRED = "402"
+    CONFLICT = "409"
+    GONE = "410"
+    UNPROCESSABLE = "422"
+    LIMITED = "429, Retry-After in seconds"
+    LIMITED_UNTIL = "429, Retry-After as a date"
+    ERROR = "500"
+    ERROR_IN_TEXT = "500, plain text"
+    MISSPELT = "400, `err` instead of `error`"
+    HTML = "200, a web page"
+    DRIP = "200, a byte now and then, for ever"
+    HANG = "never"
+    RESET = "reset at once"
+    LOST = "reset after the effect"
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """The first `times` requests of a kind, None: all, are answered like this.
+
+    `where` is a regular expression that is looked for in "METHOD /path"; `seconds` is what Retry-After asks for.
+    """
+
+    answer: Answer
+    where: str = ""
+    times: int | None = None
+    seconds: float = 1.0
+
+
+def way(trouble: Trouble) -> Way:
+    """Give the way in which a request is answered that meets this trouble."""
+    if whole := WHOLE.get(trouble.answer):
+        return _at_once(whole(trouble))
+    return UNFINISHED[trouble.answer]
+
+
+def _at_once(answer: web.Response) -> Way:
+    async def answered(_request: web.Request, _handler: Handler) -> web.StreamResponse:
+        return answer
+
+    return answered
+
+
+def _no(status: int, code: str, message: str) -> Callable[[Trouble], web.Response]:
+    return lambda _: refusal(status, code, message)
+
+
+def _limited(trouble: Trouble, wait: str) -> web.Response:
+    resets = time() + trouble.seconds
+    limit = {"remaining": 0, "reset": round(resets), "resetMs": round(resets * 1000), "total": TOTAL}
+    error = {"code": "rate_limited", "message": "Too many requests.", "limit": limit}
+    return web.json_response({"error": error}, status=429, headers={"Retry-After": wait})
+
+
+def _until(trouble: Trouble) -> web.Response:
+    return _limited(trouble, formatdate(time() + trouble.seconds, usegmt=True))
+
+
+MISSPELT = {"err": {"code": "bad_request", "message": "Invalid request."}}
+WHOLE: dict[Answer, Callable[[Trouble], web.Response]] = {
+    Answer.PAYMENT_REQUIRED: _no(402, "payment_required", "This is not included in your plan."),
+    Answer.CONFLICT: _no(409, "conflict", "Another promotion or rollback is in progress."),
+    Answer.GONE: _no(410, "gone", "The deployment is no longer there."),
+    Answer.UNPROCESSABLE: _no(422, "unprocessable_entity", "The deployment cannot be used for this."),
+    Answer.LIMITED: lambda trouble: _limited(trouble, f"{trouble.seconds:g}"),
+    Answer.LIMITED_UNTIL: _until,
+    Answer.ERROR: _no(500, "internal_server_error", "An unexpected internal error occurred."),
+    Answer.ERROR_IN_TEXT: lambda _: web.Response(status=500, text="A server error has occurred"),
+    Answer.MISSPELT: lambda _: web.json_response(MISSPELT, status=400),
+    Answer.HTML: lambda _: web.Response(text=PAGE, content_type="text/html"),
+}
+UNFINISHED: dict[Answer, Way] = {
+    Answer.DRIP: drip,
+    Answer.HANG: hang,
+    Answer.RESET: cut,
+    Answer.LOST: lost,
+}
+
+
+class Listing(StrEnum):
+    """What a list of deployments is like."""
+
+    HONEST = "honest"
+    UNFILTERED = "unfiltered"  # `sha`, `target`, `state` and `branch` are ignored
+    OLD_FIRST = "old first"  # ignored too, and the deployment that is live comes first
+
+
+class Moving(StrEnum):
+    """What becomes of a promote or a rollback that was answered 201, and what the project tells of it."""
+
+    DONE = "done"
+    UNRECORDED = "unrecorded"  # done, and `lastAliasRequest` is null
+    STALE = "stale"  # done, and `lastAliasRequest` is an older rollback to the first deployment, succeeded
+    SKEWED = "skewed"  # done, by a clock that is four minutes behind
+    SKIPPED = "skipped"  # nothing moves
+    FAILED = "failed"  # nothing moves, and the alias says so
+    ENDLESS = "endless"  # in progress for ever
+
+
+class Aliasing(StrEnum):
+    """What becomes of the public host's alias when a deployment is to go live."""
+
+    MOVES = "moves"
+    UNASSIGNED = "unassigned"  # a push that is READY is given no alias and does not become the production target
+    FAILS = "fails"  # the same, with an `aliasError`
+    STAYS = "stays"  # the production target moves, the alias does not
+    ASTRAY = "astray"  # the production target moves, the alias points at somebody's redeployment of the first one
+
+
+class Protection(StrEnum):
+    """How a stranger is answered on the host of one deployment; the public host is open."""
+
+    OFF = "off"
+    LOGIN = "login"  # 302 to the platform's login
+    DENIED = "denied"  # 401
+
+
+class Stickiness(StrEnum):
+    """What keeps a visitor of the public host on the deployment that answered first."""
+
+    NONE = "none"
+    COOKIE = "cookie"  # Skew Protection: the cookie `__vdpl` names the deployment
+    CONNECTION = "connection"  # a load balancer: the connection does
+
+
+@dataclass(frozen=True, slots=True)
+class Build:
+    """What becomes of one push.
+
+    `ending` is any state, None: there is no deployment at all. `queued`: seconds spent behind other builds; whoever
+    is there when a later push comes is canceled. `followed`: seconds until somebody else pushes.
+    """
+
+    ending: str | None = State.READY
+    queued: float = 0.0
+    followed: float | None = None
+    skipped: bool = False
+    reason: str | None = None
+
+
+NO_DEPLOYMENT = Build(None)
+SKIPPED = Build(State.CANCELED, skipped=True, reason="The build was skipped by the Ignored Build Step.")
+SUPERSEDED = Build(queued=inf, followed=0.0)
+NEVER_ITS_TURN = Build(queued=inf)
+
+
+@dataclass(frozen=True, slots=True)
+class Quirks:
+    """How this platform departs from the honest one; the values of an honest one are the defaults.
+
+    A platform's may be replaced at any time: what is under way already ends as it was begun.
+    `pushes`: what becomes of the first pushes, in their order; those after them are built and are READY.
+    `rolling`: a rolling release is active, and a promote is queued behind it (202). `shows_auto_assign` false:
+    the project does not tell. `promote_unpins` false: a promote leaves auto-assign as it was.
+    """
+
+    listing: Listing = Listing.HONEST
+    pushes: tuple[Build, ...] = ()
+    moving: Moving = Moving.DONE
+    aliasing: Aliasing = Aliasing.MOVES
+    protection: Protection = Protection.OFF
+    stickiness: Stickiness = Stickiness.NONE
+    troubles: tuple[Trouble, ...] = ()
+    rolling: bool = False
+    shows_auto_assign: bool = True
+    promote_unpins: bool = True

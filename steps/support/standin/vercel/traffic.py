@@ -1,0 +1,77 @@
+"""How production's traffic moves: by itself when a push is built, or by a promote or a rollback."""
+
+from functools import partial
+
+from steps.support.standin.vercel.project import Project
+from steps.support.standin.vercel.quirks import Aliasing, Moving
+from steps.support.standin.vercel.state import AliasJob, ApiError, Deployment, JobStatus, State, Substate
+
+ALIAS_ERROR = "The alias could not be assigned."
+UNMOVED = {Moving.SKIPPED: JobStatus.SKIPPED, Moving.FAILED: JobStatus.FAILED}
+
+
+def move(project: Project, kind: str, identifier: str) -> bool:
+    """Begin to promote, or to roll back to, a deployment; false: it is queued behind a rolling release.
+
+    Raises ApiError where that cannot be done.
+    """
+    now, target = project.catch_up(), project.find(identifier)
+    _refuse(project, kind, target)
+    if kind == "promote" and project.quirks.rolling:
+        project.queued = target.id
+        return False
+    job = project.job = AliasJob(kind, project.production, target.id, project.agenda.milliseconds(now))
+    project.agenda.at(now + project.alias_seconds / 2, partial(_in_progress, job))
+    if project.quirks.moving != Moving.ENDLESS:
+        project.agenda.at(now + project.alias_seconds, partial(_ended, project, job, target, project.quirks.moving))
+    return True
+
+
+def _refuse(project: Project, kind: str, target: Deployment) -> None:
+    if project.job and project.job.under_way:
+        raise ApiError(409, "conflict", f"A {project.job.kind} of this project is in progress.")
+    if target.id == project.production:
+        raise ApiError(409, "conflict", f"{target.id} is the current production deployment.")
+    target.refuse_move(kind)
+
+
+def _in_progress(job: AliasJob, _moment: float) -> None:
+    job.status = JobStatus.IN_PROGRESS
+
+
+def _ended(project: Project, job: AliasJob, target: Deployment, moving: Moving, moment: float) -> None:
+    job.status = UNMOVED.get(moving, JobStatus.SUCCEEDED)
+    if job.status != JobStatus.SUCCEEDED:
+        return
+    goes_live(project, target, moment)
+    if job.kind == "rollback" or project.quirks.promote_unpins:
+        project.auto_assign = job.kind == "promote"
+
+
+def built(project: Project, deployment: Deployment, moment: float) -> None:
+    """Have a push that is READY go live where the project wants that."""
+    deployment.substate = Substate.STAGED
+    if not project.auto_assign or project.quirks.aliasing is Aliasing.UNASSIGNED:
+        return
+    if project.quirks.aliasing is Aliasing.FAILS:
+        deployment.alias_error = ALIAS_ERROR
+        return
+    project.agenda.at(moment + project.alias_seconds, partial(goes_live, project, deployment))
+
+
+def goes_live(project: Project, deployment: Deployment, moment: float) -> None:
+    """Make this the production target, and what the public host serves."""
+    project.production = deployment.id
+    deployment.substate, deployment.aliased = Substate.PROMOTED, project.agenda.milliseconds(moment)
+    if project.quirks.aliasing is Aliasing.ASTRAY:
+        deployment = _redeployment(project, moment)
+    if project.quirks.aliasing is not Aliasing.STAYS:
+        project.served = deployment.id
+
+
+def _redeployment(project: Project, moment: float) -> Deployment:
+    first = project.known[0]
+    other = project.foreign(first, moment)
+    other.sha, other.subject, other.state, other.substate = first.sha, first.subject, State.READY, Substate.PROMOTED
+    other.building = other.ended = other.aliased = other.created
+    return other
