@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from steps.support.core.errors import Failed
 from steps.support.core.retry import insist, looked
 from steps.support.operations import prove
-from steps.support.proof.proof import Proof
+from steps.support.proof.result import Proof
 from steps.support.run.release import Release, Stage
 from steps.support.run.step import Check, Done
 from steps.support.sql.contract import Block

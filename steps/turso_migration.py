@@ -16,7 +16,7 @@ from steps.support.operations.foreign_moves import refuse_others
 from steps.support.operations.prove import refuse_applied, refuse_unparsable
 from steps.support.operations.roll_back_schema import kept, roll_back
 from steps.support.operations.taking_writes import refuse_locked_out
-from steps.support.proof.proof import UNKNOWN, Proof
+from steps.support.proof.result import UNKNOWN, Proof
 from steps.support.run.release import Release, Stage
 from steps.support.run.step import Change, Done
 from steps.support.sql.known_names import MIGRATE, ROLLBACK, WRITES

@@ -7,7 +7,7 @@ import pytest
 
 from steps.support.config import settings
 from steps.support.config.loading import Misconfigured, for_production, load
-from steps.support.proof.write_lock import Allowed
+from steps.support.proof.config import Allowed
 from steps.support.run.wiring import health_checks, production, workbench
 
 

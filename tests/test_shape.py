@@ -2,6 +2,8 @@
 
 import ast
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -36,31 +38,86 @@ def _imports(path: Path) -> set[str]:
     }
 
 
-def _forbidden(module: str, imported: str) -> bool:
-    """Say whether this import goes against the grain: orchestrate -> steps -> support, and gateways know of no run."""
-    own = imported.startswith(("steps", "orchestrate"))
-    to_support = imported.startswith("steps.support.")
-    if not own or module == "orchestrate":
-        return False
-    if module.startswith("steps.support.gateways"):
-        return (
-            imported.startswith(("steps.support.engine", "steps.support.proof", "steps.support.console"))
-            or not to_support
-        )
-    if module.startswith("steps.support"):
-        return not to_support
-    return imported.startswith("orchestrate") or (module != "steps" and not to_support)
+LAYERS = (  # a module imports what stands in a row above its own, and its own package
+    {"core"},
+    {"config", "sql"},
+    {"schema"},
+    {"gateways", "change", "console"},
+    {"proof"},
+    {"run"},
+    {"operations", "standin"},
+    {"steps"},
+    {"orchestrate"},
+)
+LEVELS = {package: level for level, packages in enumerate(LAYERS) for package in packages}
+
+
+def _package(module: str) -> str:
+    """Return the row's word for a module: a package of steps/support, `steps` for a step, or orchestrate."""
+    parts = module.split(".")
+    return parts[2] if parts[:2] == ["steps", "support"] and len(parts) > 2 else parts[0]
+
+
+def _climbs(module: str, imported: str) -> bool:
+    own, other = _package(module), _package(imported)
+    return other in LEVELS and own != other and LEVELS[other] >= LEVELS[own]
+
+
+def test_every_module_has_a_layer() -> None:
+    """No file stands loose in steps/support, and no package is missing from the table."""
+    packages = {_package(_module(path)) for path in SOURCES if path.parent.name != "support"}
+    assert packages == LEVELS.keys()
+    assert [path.name for path in (ROOT / "steps/support").glob("*.py")] == ["__init__.py"]
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=_module)
 def test_imports_go_one_way(path: Path) -> None:
-    """Orchestrate imports steps, steps import support, support imports neither; gateways know nothing of a run."""
-    assert [name for name in _imports(path) if _forbidden(_module(path), name)] == []
+    """A module imports only its own package and the layers below it."""
+    assert [name for name in _imports(path) if _climbs(_module(path), name)] == []
+
+
+def test_no_step_knows_another() -> None:
+    """Only steps/orders.py, which puts them in order, imports steps; only orchestrate.py imports the orders."""
+    for path in (ROOT / "steps").glob("*.py"):
+        others = [name for name in _imports(path) if _package(name) == "steps"]
+        assert path.name == "orders.py" or not others, path
+
+
+def test_production_needs_no_stand_in() -> None:
+    """Stand-ins are imported by stand-ins, and by orchestrate.py where it rehearses; the product reads no test."""
+    for path in SOURCES:
+        names = _imports(path)
+        assert not [name for name in names if name.startswith("tests")], path
+        if _package(_module(path)) not in {"standin", "orchestrate"}:
+            assert not [name for name in names if _package(name) == "standin"], path
+
+
+BELOW = {  # what each may load, beside the layers below it: libraries that have no business there are named
+    "steps.support.sql.tokens": ({"core", "sql"}, {"httpx", "pydantic", "sqlglot", "apsw", "aiohttp"}),
+    "steps.support.run.budget": ({"core", "run"}, {"httpx", "pydantic", "sqlglot", "apsw", "aiohttp"}),
+    "steps.support.gateways.vercel": ({"core", "gateways"}, {"pydantic", "sqlglot", "apsw", "aiohttp"}),
+    "steps.pause_crons": (
+        {"core", "sql", "config", "schema", "gateways", "change", "proof", "run", "operations", "steps"},
+        {"pydantic", "sqlglot", "apsw", "aiohttp", "jinja2"},
+    ),
+}
+
+
+@pytest.mark.parametrize(("module", "bounds"), BELOW.items(), ids=BELOW)
+def test_importing_a_leaf_loads_only_what_is_below_it(module: str, bounds: tuple[set[str], set[str]]) -> None:
+    """A tokenizer needs no network, a budget no gateway, a gateway no proof, and a step no stand-in and no screen."""
+    allowed, unwanted = bounds
+    script = f"import {module}, sys; print(*sorted(sys.modules))"
+    said = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+    loaded = said.stdout.split()
+    packages = {_package(name) for name in loaded if name.startswith(("steps.support.", "steps."))} - {"support"}
+    assert packages - {"steps"} <= allowed
+    assert not unwanted & set(loaded)
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=_module)
 def test_settings_are_seen_only_by_whoever_builds(path: Path) -> None:
-    """No step, gateway or engine part reads the configuration."""
+    """No step and no gateway reads the configuration."""
     reads = any(
         name.startswith(("steps.support.config.settings", "steps.support.config.loading")) for name in _imports(path)
     )
@@ -93,7 +150,7 @@ def test_a_change_cannot_be_made_without_its_undo() -> None:
 
 def test_every_rule_is_known_by_name_and_told() -> None:
     """Each rule by which the proof objects can be waived, and the runbook says what it finds, and tells of no other."""
-    speaking = [path for path in (ROOT / "steps/support/proof").glob("*.py") if not path.match("schema_[dkrt]*.py")]
+    speaking = [*(ROOT / "steps/support/proof").rglob("*.py"), ROOT / "steps/support/schema/broken.py"]
     used = {rule for path in speaking for rule in re.findall(r'"([a-z]+-[a-z-]+)"', path.read_text())}
     section = (ROOT / "runbook.md").read_text().partition("\n## findings\n")[2].partition("\n# During\n")[0]
     told = {

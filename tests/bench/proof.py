@@ -26,7 +26,8 @@ from steps.support.gateways.turso import Turso
 from steps.support.proof import sqld
 from steps.support.proof.config import Workbench
 from steps.support.proof.copy.copy import Limits
-from steps.support.proof.proof import Proof, prove
+from steps.support.proof.proof import prove
+from steps.support.proof.result import Proof
 from steps.support.sql.script import split
 
 SQL = Path(__file__).parents[2] / "sql"

@@ -16,7 +16,7 @@ from unittest.mock import patch
 import orchestrate
 from steps.support.core.redaction import Redactor
 from steps.support.gateways.http import client_for
-from steps.support.proof.proof import Proof
+from steps.support.proof.result import Proof
 from steps.support.run.journal import Event, Journal
 from steps.support.run.signals import Interrupts
 from steps.support.standin.site_troubles import Trouble, server_error

@@ -22,7 +22,7 @@ from typing import Any
 
 from steps.support.change.folder import read_change
 from steps.support.proof import sqld
-from steps.support.proof.proof import Proof
+from steps.support.proof.result import Proof
 from steps.support.sql.change import DatabaseChange
 from tests.campaign.oracle import Oracle, facts
 from tests.campaign.scenario import RECOVERIES, drawn

@@ -8,7 +8,8 @@ from steps.support.gateways.guards import Guards
 from steps.support.gateways.marker import Attempt, Claim, Lease
 from steps.support.gateways.turso import Turso
 from steps.support.proof.config import Workbench
-from steps.support.proof.proof import Proof, prove
+from steps.support.proof.proof import prove
+from steps.support.proof.result import Proof
 from steps.support.sql.change import DatabaseChange
 from steps.support.sql.known_names import FILES
 from steps.support.sql.script import split

@@ -14,7 +14,8 @@ from steps.support.operations.prove import refuse_unparsable
 from steps.support.proof import sqld
 from steps.support.proof.config import Workbench
 from steps.support.proof.copy.copy import Limits
-from steps.support.proof.proof import Proof, prove
+from steps.support.proof.proof import prove
+from steps.support.proof.result import Proof
 from steps.support.sql.known_names import FILES
 from steps.support.sql.script import split
 from tests.proof.copy_rig import Handler, dumped, in_front_of

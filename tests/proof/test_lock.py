@@ -17,10 +17,10 @@ from steps.support.gateways.database.hrana import Hrana
 from steps.support.gateways.database.protocol import Rows
 from steps.support.gateways.turso import Turso
 from steps.support.proof import server, write_lock
-from steps.support.proof.config import Workbench
+from steps.support.proof.config import Allowed, Workbench
 from steps.support.proof.copy.copy import Limits
-from steps.support.proof.proof import Proof, prove
-from steps.support.proof.write_lock import Allowed
+from steps.support.proof.proof import prove
+from steps.support.proof.result import Proof
 from steps.support.sql.script import split
 from steps.support.sql.statement import Statement
 from tests.proof.proof_rig import OF_ANY, Files, written

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from steps.support.proof.proof import Proof
+from steps.support.proof.result import Proof
 from tests.proof.failure_modes import ADD, ADDED, LIVEONE, Files
 from tests.proof.proof_rig import NOTHING, lacking, tried
 

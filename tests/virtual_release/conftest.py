@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from steps.support.proof.proof import Proof
+from steps.support.proof.result import Proof
 from tests.virtual import VirtualLoop
 from tests.world.sample import proved, sampled
 from tests.world.virtual import VirtualProduction, virtual_production

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from steps.support.proof.proof import Proof
+from steps.support.proof.result import Proof
 from steps.support.standin.vercel.state import ApiError, Deployment, State, Substate
 from tests.world.production import FAILING, READING, Ending, Event
 from tests.world.virtual import Shape, VirtualProduction, virtual_production

@@ -13,7 +13,8 @@ from steps.support.gateways.turso import Turso
 from steps.support.proof import sqld
 from steps.support.proof.config import Workbench
 from steps.support.proof.copy.copy import Limits
-from steps.support.proof.proof import Proof, prove
+from steps.support.proof.proof import prove
+from steps.support.proof.result import Proof
 from steps.support.sql.script import split
 from steps.support.standin.drill import drill
 from tests.world.clock import START

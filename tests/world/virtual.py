@@ -20,7 +20,7 @@ import orchestrate
 from steps.support.change.folder import read_change
 from steps.support.gateways.database.protocol import Database
 from steps.support.gateways.http import client_for
-from steps.support.proof.proof import Proof
+from steps.support.proof.result import Proof
 from steps.support.sql.change import DatabaseChange
 from steps.support.standin import app
 from steps.support.standin.faults import Faults

@@ -6,7 +6,8 @@ from steps.support.core.errors import Problem, Refused
 from steps.support.gateways.transaction import asserted
 from steps.support.gateways.turso import Row, Turso
 from steps.support.operations.roll_back_schema import roll_back_on_copy
-from steps.support.proof.proof import Proof, prove
+from steps.support.proof.proof import prove
+from steps.support.proof.result import Proof
 from steps.support.run.release import Release
 from steps.support.sql.change import DatabaseChange
 

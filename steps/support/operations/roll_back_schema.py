@@ -12,8 +12,9 @@ from steps.support.gateways.turso import RolledBack, Row, Turso
 from steps.support.proof.config import Workbench
 from steps.support.proof.copy.copy import copied
 from steps.support.proof.rehearsal import ENGINE
+from steps.support.proof.result import Held
 from steps.support.proof.server import Engine, placed
-from steps.support.proof.write_lock import STOP_OTHERS, Held, held, objections
+from steps.support.proof.write_lock import STOP_OTHERS, held, objections
 from steps.support.sql.checks import SqlCheck, kept_checks
 from steps.support.sql.known_names import ROLLBACK
 
@@ -54,7 +55,7 @@ async def roll_back_on_copy(turso: Turso, marker: Row, bench: Workbench) -> None
         await placed(copy.path, folder)
         async with asyncio.timeout(bench.limits.most_seconds), Engine(bench.binary, minded).opened(folder) as running:
             await running.database.query(take_over(run))
-            asked: list[Held] = []
+            asked = list[Held]()
             await held(
                 running, ROLLBACK, bench.allowed, lambda: roll_back(Turso(running.database), marker, run), asked.append
             )

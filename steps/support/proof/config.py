@@ -3,8 +3,25 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from steps.support.proof.copy.progress import Limits
-from steps.support.proof.write_lock import Allowed
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a copy may take: seconds for all of it, and bytes of disk together with the rehearsals on it."""
+
+    most_seconds: float
+    most_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Allowed:
+    """What a transaction may ask of other writers: seconds with the write lock, and bytes written.
+
+    `sole_writer`: the user says that nothing else writes meanwhile, so that neither holds.
+    """
+
+    seconds: float = 1.0
+    bytes: int = 20_000_000
+    sole_writer: bool = False
 
 
 @dataclass(frozen=True, slots=True)

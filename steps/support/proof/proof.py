@@ -5,7 +5,6 @@ import shutil
 import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass
 from typing import Any
 
 from steps.support.core.errors import Problem
@@ -19,10 +18,10 @@ from steps.support.proof.contract import Contract
 from steps.support.proof.copy.copy import Copy, copied
 from steps.support.proof.declared_changes import numbered
 from steps.support.proof.rehearsal import ENGINE, Rehearsed, rehearsed
+from steps.support.proof.result import Backup, Proof
 from steps.support.proof.rows.result import TableDiff
 from steps.support.proof.server import Engine
 from steps.support.proof.verdict import Judgement, judged, listed, renamed_before
-from steps.support.proof.write_lock import Held
 from steps.support.schema.diff import schema_diff
 from steps.support.sql.change import DatabaseChange
 from steps.support.sql.findings import Objection, Weight
@@ -30,56 +29,6 @@ from steps.support.sql.statement import Value
 
 ELSEWHERE = f"It was rehearsed on SQLite; what that engine lacks, the real server may have: {sqld.FETCH}."
 WAY_OUT = "Each line says how it is mended or accepted; nothing of production was touched."
-
-
-@dataclass(frozen=True, slots=True)
-class Backup:
-    """The copy that stays: where, its SHA-256, the bytes of the database, its rows, and the seconds it took."""
-
-    path: str
-    sha256: str
-    bytes: int
-    rows: int
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class Proof:
-    """What is known of a change before it is made.
-
-    `engine`: what it was rehearsed on. `seconds`: of each beat of the rehearsal. `guards`: what its transaction
-    asserts. `contract`: what each version of the code cannot run, on each schema. `ruled_out`: the orders that this
-    forbids, and why. `schema`: what changes, in lines; `rows`: numbers and samples by table. `unshown`: tables of which
-    nothing shows that going back keeps what the app writes. `unasked`: files that ask or write nothing, and so show
-    nothing. `warnings`, `notes` and `accepted`: what speaks against the change, and does not refuse it. `locks`: what
-    migration and rollback ask of other writers.
-    """
-
-    engine: str
-    backup: Backup
-    seconds: Mapping[str, float]
-    guards: Guards
-    contract: Mapping[str, tuple[str, ...]]
-    ruled_out: Mapping[str, str]
-    schema: tuple[str, ...]
-    rows: Mapping[str, Mapping[str, Any]]
-    lossless: bool
-    unshown: tuple[str, ...]
-    unasked: tuple[str, ...]
-    warnings: tuple[str, ...]
-    notes: tuple[str, ...]
-    accepted: tuple[str, ...]
-    locks: tuple[Held, ...] = ()
-
-    def lock(self, script: str) -> str:
-        """Say what the transaction of a script asks of other writers, in a few words; nothing if it is not known."""
-        return next((str(held) for held in self.locks if held.script == script), "")
-
-
-UNKNOWN = Proof(
-    engine="", backup=Backup("", "", 0, 0, 0.0), seconds={}, guards=Guards((), ()), contract={}, ruled_out={},
-    schema=(), rows={}, lossless=False, unshown=(), unasked=(), warnings=(), notes=(), accepted=(),
-)  # fmt: skip
 
 
 async def prove(turso: Turso, change: DatabaseChange, bench: Workbench) -> Proof:

@@ -17,14 +17,16 @@ from steps.support.core.errors import Rejected
 from steps.support.gateways.guards import Declared, Guards
 from steps.support.gateways.marker import Attempt, Claim, Lease
 from steps.support.gateways.turso import Migrated, Turso
+from steps.support.proof.config import Allowed
 from steps.support.proof.contract import Answers, Asked, asked
 from steps.support.proof.declared_changes import declared, declared_ranges, unheld
+from steps.support.proof.result import Held
 from steps.support.proof.rows.cascades import cascades
 from steps.support.proof.rows.diff import row_diff
 from steps.support.proof.rows.result import TableDiff
 from steps.support.proof.server import Engine, Running, placed, settled
 from steps.support.proof.snapshot import Moment, moment
-from steps.support.proof.write_lock import Allowed, Done, Held, held
+from steps.support.proof.write_lock import Done, held
 from steps.support.sql.change import DatabaseChange
 from steps.support.sql.checks import SqlCheck
 from steps.support.sql.findings import Objection

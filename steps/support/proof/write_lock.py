@@ -11,7 +11,7 @@ nothing for 3.9 s, none of 50 that ended in ROLLBACK, none of 25 of 90 MB beside
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from heapq import nlargest
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -21,6 +21,8 @@ from steps.support.core.limits import STEALS
 from steps.support.gateways import marker
 from steps.support.gateways.database.protocol import Database
 from steps.support.gateways.turso import Cost
+from steps.support.proof.config import Allowed
+from steps.support.proof.result import Held
 from steps.support.proof.server import Running, settled
 from steps.support.sql.findings import Objection
 
@@ -120,46 +122,6 @@ class Committed(Protocol):
 Done = TypeVar("Done", bound=Committed)
 
 
-@dataclass(frozen=True, slots=True)
-class Allowed:
-    """What a transaction may ask of other writers: seconds with the write lock, and bytes written.
-
-    `sole_writer`: the user says that nothing else writes meanwhile, so that neither holds.
-    """
-
-    seconds: float = 1.0
-    bytes: int = 20_000_000
-    sole_writer: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Held:
-    """What one transaction asked of other writers on the copy.
-
-    `script`: the file whose statements it ran. `seconds`: from its request to the answer to COMMIT. `bytes`: what it
-    added to the write-ahead log, None if that cannot be seen. `costs`: its largest statements. Of the writers beside
-    it: `refused`, writes that were turned away; `longest`, seconds of the slowest one; `locked_out`, none came through
-    afterwards; `stolen`, it did not end beside them, and was measured alone.
-    """
-
-    script: str
-    seconds: float
-    bytes: int | None
-    costs: tuple[Cost, ...]
-    allowed: Allowed
-    refused: int = 0
-    longest: float = 0.0
-    locked_out: bool = False
-    stolen: bool = False
-
-    def __str__(self) -> str:
-        """Say it in a few words."""
-        much = "" if self.bytes is None else f" and writes {_megabytes(self.bytes)}"
-        turned_away = f"; {self.refused} writes beside it were turned away" if self.refused else ""
-        said = "; you say that nothing else writes (turso.sole_writer)" if self.allowed.sole_writer else ""
-        return f"holds writers back for {self.seconds:.2f} s{much}{turned_away}{said}"
-
-
 async def held(
     running: Running, script: str, allowed: Allowed, work: Callable[[], Awaitable[Done]], note: Callable[[Held], None]
 ) -> Done:
@@ -217,7 +179,7 @@ def _too_much(found: Held) -> Iterator[str]:
     if found.seconds > allowed.seconds:
         yield f"it holds writers back for {found.seconds:.2f} s, and limits.lock is {allowed.seconds:g} s"
     if (found.bytes or 0) > allowed.bytes:
-        much, most = _megabytes(found.bytes or 0), _megabytes(allowed.bytes)
+        much, most = (f"{count / 1e6:,.1f} MB" for count in (found.bytes or 0, allowed.bytes))
         yield f"it writes {much}, and limits.lock_bytes is {most}: a server may take no more writes after that"
     if found.locked_out:
         yield f"the server took no write for {PATIENCE:g} s after it, and was started again"
@@ -295,7 +257,3 @@ async def _watched(log: Path | None) -> AsyncIterator[_Growth]:
         growth.look()
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
-
-
-def _megabytes(count: int) -> str:
-    return f"{count / 1e6:,.1f} MB"

@@ -16,7 +16,7 @@ from steps.support.gateways.site import Request, Site
 from steps.support.gateways.turso import Turso
 from steps.support.gateways.vercel import Vercel
 from steps.support.proof.config import Workbench
-from steps.support.proof.proof import Proof
+from steps.support.proof.result import Proof
 from steps.support.sql.change import DatabaseChange
 
 

@@ -7,10 +7,12 @@ else, and read back from the world whatever they need to know beyond it.
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from steps.support.core.errors import Refused
-from steps.support.run.release import Release, Stage
+
+if TYPE_CHECKING:  # a protocol names what it is given; whoever only keeps time needs none of that
+    from steps.support.run.release import Release, Stage
 
 Seen = TypeVar("Seen")
 
@@ -29,18 +31,18 @@ class Step(ABC, Generic[Seen]):
     name: ClassVar[str]
 
     @abstractmethod
-    async def look(self, stage: Stage) -> Seen:
+    async def look(self, stage: "Stage") -> Seen:
         """Read what the step needs to know. Changes nothing. Raises Refused with the remedy."""
 
     @abstractmethod
-    async def act(self, stage: Stage, seen: Seen) -> Done:
+    async def act(self, stage: "Stage", seen: Seen) -> Done:
         """Do it. Returning means done; raises Failed, or Refused where certainly nothing was begun."""
 
     @abstractmethod
     def plan(self, seen: Seen) -> str:
         """Say what acting will do."""
 
-    def settle(self, release: Release, seen: Seen) -> Release:  # noqa: ARG002
+    def settle(self, release: "Release", seen: Seen) -> "Release":  # noqa: ARG002
         """Give the release with what this step's look has settled of it."""
         return release
 
@@ -83,11 +85,11 @@ class Change(Step[Seen]):
         """Say what undoing will do."""
 
     @abstractmethod
-    async def undo(self, stage: Stage, seen: Seen) -> Done:
+    async def undo(self, stage: "Stage", seen: Seen) -> Done:
         """Put back whatever of `act` took effect. Looks first; safe to repeat. Raises Failed."""
 
     @abstractmethod
-    async def remains(self, stage: Stage, seen: Seen) -> str:
+    async def remains(self, stage: "Stage", seen: Seen) -> str:
         """Read the world and say what of `act` is still in it; empty when all is as look saw it. Changes nothing."""
 
     def expects_undo(self, seen: Seen) -> float:  # noqa: ARG002
@@ -95,17 +97,17 @@ class Change(Step[Seen]):
         return 1.0
 
     @abstractmethod
-    async def overtaken(self, stage: Stage, seen: Seen) -> str:
+    async def overtaken(self, stage: "Stage", seen: Seen) -> str:
         """Read the world and say how it differs from what act left; empty when nobody has changed it since."""
 
-    async def prove_undo(self, stage: Stage, seen: Seen) -> None:
+    async def prove_undo(self, stage: "Stage", seen: Seen) -> None:
         """Rehearse putting back what has been in use for a while. Raises Refused where it would not go well."""
 
-    async def recall(self, stage: Stage, marker: Mapping[str, Any]) -> Seen | None:  # noqa: ARG002
+    async def recall(self, stage: "Stage", marker: Mapping[str, Any]) -> Seen | None:  # noqa: ARG002
         """Give what look saw as far as the marker row tells it, where the journal is lost; None where it does not."""
         return None
 
-    async def recheck(self, stage: Stage, seen: Seen) -> None:
+    async def recheck(self, stage: "Stage", seen: Seen) -> None:
         """Look again, once the lock is held. Raises Refused when the world is not what the plan was made for."""
         if await self.look(stage) != seen:
             raise Refused(self.name, "looked again", "the world changed between the plan and the lock", "Run again.")

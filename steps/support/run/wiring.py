@@ -13,9 +13,8 @@ from steps.support.gateways.site import Request, Site
 from steps.support.gateways.turso import Turso
 from steps.support.gateways.vercel import Vercel
 from steps.support.proof import sqld
-from steps.support.proof.config import Workbench
+from steps.support.proof.config import Allowed, Workbench
 from steps.support.proof.copy.copy import Limits
-from steps.support.proof.write_lock import Allowed
 from steps.support.run.release import Demands, HealthCheck, Stage
 
 

@@ -13,9 +13,10 @@ from urllib.parse import urlsplit
 from steps.support.core.errors import Problem
 from steps.support.gateways.database.hrana_wire import NoSuchPath
 from steps.support.gateways.database.protocol import Database
+from steps.support.proof.config import Limits
 from steps.support.proof.copy.check import INTEGRITY, State, differences, pages_of, state
 from steps.support.proof.copy.fill import becoming, by_dump, by_file, by_text
-from steps.support.proof.copy.progress import Limits, Progress
+from steps.support.proof.copy.progress import Progress
 from steps.support.proof.copy.threads import in_thread
 from steps.support.sql.statement import Statement, Value
 

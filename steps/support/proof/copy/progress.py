@@ -5,23 +5,15 @@ import shutil
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from steps.support.core.deadline import waiting_for
 from steps.support.core.errors import Problem
+from steps.support.proof.config import Limits
 
 SPACE = 4  # times the size of the database: its copy, and the rehearsals on it
 
 _PAUSE = 0.5  # seconds between two things told
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What a copy may take: seconds for all of it, and bytes of disk together with the rehearsals on it."""
-
-    most_seconds: float
-    most_bytes: int
 
 
 class Progress:
@@ -89,10 +81,10 @@ class Progress:
         return f"{self._rows:,} rows, {megabytes(self.bytes)}, {megabytes(rate)}/s"
 
 
+def _now() -> float:
+    return asyncio.get_running_loop().time()
+
+
 def megabytes(size: float) -> str:
     """Write bytes as megabytes, with one digit after the point where they are few."""
     return f"{size / 1e6:,.0f} MB" if size >= 10e6 else f"{size / 1e6:.1f} MB"  # noqa: PLR2004 - ten of them
-
-
-def _now() -> float:
-    return asyncio.get_running_loop().time()
