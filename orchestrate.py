@@ -66,22 +66,30 @@ if __name__ == "__main__":
         sys.stderr.write("orchestrate: what it needs is not installed for this Python. Put `uv run` in front.\n")
         sys.exit(2)
 
-from steps.orders import Plan, changes, plan, settled
+from steps.orders import Steps, reversible_steps, settle_order, steps_of
 from steps.support.change.folder import read_change
 from steps.support.config.loading import for_production, load, target_id
-from steps.support.console.exit_codes import guarded
+from steps.support.console.exit_codes import exit_code_of
 from steps.support.core import event_loop
 from steps.support.core.errors import Refused
-from steps.support.run.budget import Window, forecast, preflight, refuse_unfitting
+from steps.support.run.budget import ForwardDeadline, forecast, preflight_deadline, refuse_unfitting
 from steps.support.run.downtime import probing
 from steps.support.run.journal import reason
 from steps.support.run.lock import claim, locked, refuse_if_locked
-from steps.support.run.recovery import accept, before, of_marker, refuse_left, refuse_open, restore, unlock
-from steps.support.run.release import Release, Stage, new_run, release, release_of
-from steps.support.run.rollback import back, overtakings
-from steps.support.run.run_record import chosen, sweep, unreadable
+from steps.support.run.recovery import (
+    accept_run,
+    previous_run,
+    record_of_marker,
+    refuse_abandoned_lease,
+    refuse_open,
+    roll_back_run,
+    unlock_run,
+)
+from steps.support.run.release import Gateways, Release, new_release, new_run, previous_release
+from steps.support.run.rollback import roll_back, superseded
+from steps.support.run.run_record import choose, sweep, unreadable
 from steps.support.run.session import Run, session
-from steps.support.run.step import Change, Step
+from steps.support.run.step import ReversibleStep, Step
 from steps.support.run.wiring import demands, health_checks, production, workbench
 from steps.support.sql.change import named_change
 
@@ -90,83 +98,89 @@ Seen = Mapping[str, Any]  # what each step saw, by its name
 ROLLED_BACK, NEEDS_HUMAN = 1, 4  # exit codes of a run that was put back and verified, and of one that went astray
 
 
-async def carry(stage: Stage, what: Release, run: Run) -> None:
+async def carry(gateways: Gateways, what: Release, run: Run) -> None:
     """Look at everything, show the plan, ask; then lock, look again, start the clock and go."""
-    steps, seen = await look(stage, what, run)
+    steps, observed = await look(gateways, what, run)
     await run.ask()
-    async with locked(stage.turso, claim(run.id, run.lease), run.warn):
-        async with preflight():
-            for change in (step for step in steps if isinstance(step, Change)):
-                await change.recheck(stage, seen[change.name])
-        async with probing(stage.site, run.probe, run.journal):
-            await forward_or_back(stage, steps, seen, run)
+    async with locked(gateways.turso, claim(run.id, run.lease), run.warn):
+        async with preflight_deadline():
+            for change in (step for step in steps if isinstance(step, ReversibleStep)):
+                await change.recheck(gateways, observed[change.name])
+        async with probing(gateways.site, run.probe, run.journal):
+            await forward_or_back(gateways, steps, observed, run)
 
 
-async def look(stage: Stage, what: Release, run: Run) -> tuple[Plan, Seen]:
+async def look(gateways: Gateways, what: Release, run: Run) -> tuple[Steps, Seen]:
     """Have every step look before the clock starts; what they see settles order and time. Nothing is touched."""
-    steps, seen = plan(what), {}
-    async with preflight():
-        await refuse_if_locked(stage.turso)
+    steps, observed = steps_of(what), {}
+    async with preflight_deadline():
+        await refuse_if_locked(gateways.turso)
     for step in steps:
         with run.journal.timed("look_", step.name):
-            async with preflight(run.budget.look(step.name)):
-                seen[step.name] = await step.look(stage)
-    what = settled(what, steps, seen)
-    steps = plan(what)
-    expected = forecast(steps, seen)
-    run.planned(stage.target, what, steps, seen, expected)
+            async with preflight_deadline(run.budget.look(step.name)):
+                observed[step.name] = await step.look(gateways)
+    what = settle_order(what, steps, observed)
+    steps = steps_of(what)
+    expected = forecast(steps, observed)
+    run.planned(gateways.target, what, steps, observed, expected)
     refuse_unfitting(steps, expected, run.budget)
-    return steps, seen
+    return steps, observed
 
 
-async def forward_or_back(stage: Stage, steps: Plan, seen: Seen, run: Run) -> None:
+async def forward_or_back(gateways: Gateways, steps: Steps, observed: Seen, run: Run) -> None:
     """Act in order under the clock; whatever ends it early has everything that was begun put back."""
-    window, begun = run.start(run.budget), list[Change[Any]]()
+    window, begun = run.start(run.budget), list[ReversibleStep[Any]]()
     try:
         for step in steps:
             if follows := window.budget.after(step):
                 window = run.start(follows)
-            await forward(stage, step, steps, seen, window, run, begun)
+            await forward(gateways, step, steps, observed, window, run, begun)
         run.journal.note("arrived", used=window.used)
     except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - whatever it is, what was begun goes back
-        with run.interrupts.turning_back():
+        with run.interrupts.rolling_back():
             run.journal.note("turned_back", **reason(error), used=window.used)
-            reserve = window.turn_back()
-            if reserve.overslept:
+            reserve = window.begin_rollback()
+            if reserve.suspended:
                 run.warn("the machine was suspended past the budget: going back gets its whole reserve from now")
-            await back(stage, begun, seen, reserve, run.journal)
+            await roll_back(gateways, begun, observed, reserve, run.journal)
     else:
-        with run.interrupts.turning_back():
+        with run.interrupts.rolling_back():
             if kept := [change for change in begun if change.temporary]:
-                await back(stage, kept, seen, window.turn_back(), run.journal)
-        for told in await overtakings(stage, begun, seen):
+                await roll_back(gateways, kept, observed, window.begin_rollback(), run.journal)
+        for told in await superseded(gateways, begun, observed):
             run.warn(told)
 
 
 async def forward(  # noqa: PLR0913, PLR0917 - everything that going forward is made of
-    stage: Stage, step: Step[Any], steps: Plan, seen: Seen, window: Window, run: Run, begun: list[Change[Any]]
+    gateways: Gateways,
+    step: Step[Any],
+    steps: Steps,
+    observed: Seen,
+    window: ForwardDeadline,
+    run: Run,
+    begun: list[ReversibleStep[Any]],
 ) -> None:
     """Act a step within its limit. A change counts as begun before it acts: a call cut off may still land."""
-    window.admit(step, step.expects(seen[step.name]))
+    window.admit(step, step.expected_seconds(observed[step.name]))
     before, begins = list(begun), begun_with(step, steps)
-    saw = {change.name: seen[change.name] for change in begins}  # what their undo will need
-    prepares, limit = isinstance(step, Change) and step.prepares, window.limit(step.name)
+    saw = {change.name: observed[change.name] for change in begins}  # what their undo will need
+    prepares, limit = isinstance(step, ReversibleStep) and step.prepares, window.limit(step.name)
     run.journal.intend("begun", step=step.name, begins=list(saw), saw=saw, prepares=prepares, limit=limit)
-    begun[:] = [each for each in steps if isinstance(each, Change) and each in (*before, *begins)]
+    begun[:] = [each for each in steps if isinstance(each, ReversibleStep) and each in (*before, *begins)]
     try:
         with run.journal.timed("", step.name) as said:
             async with window.scope(step.name):
-                said(await step.act(stage, seen[step.name]))
+                said(await step.apply(gateways, observed[step.name]))
     except Refused:
         begun[:] = before  # it is certain that nothing was done
         raise
 
 
-def begun_with(step: Step[Any], steps: Plan) -> list[Change[Any]]:
+def begun_with(step: Step[Any], steps: Steps) -> list[ReversibleStep[Any]]:
     """Give the changes that begin with this step: itself, and those that it sets off."""
-    if not isinstance(step, Change):
+    if not isinstance(step, ReversibleStep):
         return []
-    return [step, *(each for each in steps if isinstance(each, Change) and step.triggers and each.triggered)]
+    return [step, *(each for each in steps if isinstance(each, ReversibleStep) and step.triggers and each.triggered)]
 
 
 def work(options: Namespace) -> Coroutine[Any, Any, int]:
@@ -182,38 +196,41 @@ async def released(options: Namespace) -> int:
     settings = for_production(load(options.config))
     checks = health_checks(settings, settings.secrets.environment())
     asked = tuple(check.harmless for check in checks) if options.dry_run else checks
-    what = release(settings.sql, asked, demands(settings), workbench(settings))
-    async with session("prod", what, settings, options) as run, production(settings) as stage:
+    what = new_release(settings.sql, asked, demands(settings), workbench(settings))
+    async with session("prod", what, settings, options) as run, production(settings) as gateways:
         sweep(settings.runs)
         _warn_of(unreadable(settings.runs), run)
         refuse_open(settings.runs, target_id(settings), command(options))
-        await refuse_left(stage.turso, settings.runs, command(options))
+        await refuse_abandoned_lease(gateways.turso, settings.runs, command(options))
         if options.dry_run:
-            await look(stage, what, run)
+            await look(gateways, what, run)
         else:
-            await carry(stage, what, run)
+            await carry(gateways, what, run)
     return run.exit_code
 
 
 async def settled_before(options: Namespace) -> int:
     """Settle a run of before: put it back, accept it, or release its lock."""
-    settings, deeds = for_production(load(options.config)), {"rollback": restore, "accept": accept, "unlock": unlock}
+    settings, deeds = (
+        for_production(load(options.config)),
+        {"rollback": roll_back_run, "accept": accept_run, "unlock": unlock_run},
+    )
     mode, named = next((mode, named) for mode in deeds if (named := getattr(options, mode)) is not None)
-    old, own = chosen(settings.runs, named, target_id(settings)), new_run()
-    bench = replace(workbench(settings), folder=settings.runs / own)
+    old, own = choose(settings.runs, named, target_id(settings)), new_run()
+    proof_config = replace(workbench(settings), folder=settings.runs / own)
     change = named_change(**(old.change if old else {"name": "", "sha256": ""}))
     health = health_checks(settings, settings.secrets.environment())
-    shown = replace(release_of(own, change, "", bench), health=health)
+    shown = replace(previous_release(own, change, "", proof_config), health=health)
     async with (
         session(mode, shown, settings, options, of=old.run if old else named) as run,
-        production(settings) as stage,
+        production(settings) as gateways,
     ):
         _warn_of(unreadable(settings.runs), run)
-        known = old or await of_marker(stage.turso, named, [each.name for each in changes(shown)])
-        again = release_of(known.run, named_change(**known.change), known.order, bench)
-        async with preflight():
-            what = await before(stage, known, changes(again, known.saw), here=old is not None)
-        await deeds[mode](stage, what, run, settings.runs)
+        known = old or await record_of_marker(gateways.turso, named, [each.name for each in reversible_steps(shown)])
+        again = previous_release(known.run, named_change(**known.change), known.order, proof_config)
+        async with preflight_deadline():
+            what = await previous_run(gateways, known, reversible_steps(again, known.saw), here=old is not None)
+        await deeds[mode](gateways, what, run, settings.runs)
     return run.exit_code
 
 
@@ -263,13 +280,13 @@ async def rehearse(options: Namespace, broken: str | None) -> int:
 
     settings = load(options.config)
     checks, needs_sample = health_checks(settings, SECRETS), options.copy is None
-    what = release(settings.sql, checks, demands(settings), workbench(settings), sample=needs_sample)
-    faults = fault(broken, tuple(step.name for step in plan(what)))
+    what = new_release(settings.sql, checks, demands(settings), workbench(settings), sample=needs_sample)
+    faults = fault(broken, tuple(step.name for step in steps_of(what)))
     async with session("dry-run", what, settings, options, broken=broken) as run:
-        async with rehearsal(settings, faults, run.journal, staged=options.staged, copy=options.copy) as stage:
-            await carry(stage, what, run)
+        async with rehearsal(settings, faults, run.journal, staged=options.staged, copy=options.copy) as gateways:
+            await carry(gateways, what, run)
     return run.exit_code
 
 
 if __name__ == "__main__":
-    sys.exit(guarded(lambda: event_loop.run(work(OPTIONS)), OPTIONS.verbose))
+    sys.exit(exit_code_of(lambda: event_loop.run(work(OPTIONS)), OPTIONS.verbose))

@@ -10,90 +10,94 @@ from steps.support.core.retry import bring_about, insist
 from steps.support.gateways.vercel import Vercel
 from steps.support.operations import build, promotion
 from steps.support.operations.foreign_moves import FOREIGN
-from steps.support.operations.health import asked, settled
-from steps.support.operations.promotion import Seen
-from steps.support.run.release import HealthCheck, Release, Stage
-from steps.support.run.step import Change, Done
+from steps.support.operations.health import ask_once, ask_until_stable
+from steps.support.operations.promotion import Observed
+from steps.support.run.release import Gateways, HealthCheck, Release
+from steps.support.run.step import Done, ReversibleStep
 
 OWN_HOST = "Set VERCEL_AUTOMATION_BYPASS_SECRET where deployments are protected, and a key that works on their hosts."
 
 
 @dataclass(frozen=True, slots=True)
-class Activation(Change[Seen]):
+class Activation(ReversibleStep[Observed]):
     """The switch of production, where the build does not turn it by itself."""
 
     release: Release
     name = "activation"
-    undo_share = 10 / 30
+    rollback_share = 10 / 30
     triggered = True  # by the push, should somebody have switched auto-assign on meanwhile
     writes = "what is live, where a build waits for it"
 
     @property
-    def foundation(self) -> bool:
+    def blocks_earlier_rollbacks(self) -> bool:
         """Where the schema went first the new code may run on nothing else: it stays, as long as that code is live."""
         return self.release.order == "DATA_FIRST"
 
-    async def look(self, stage: Stage) -> Seen:
+    async def look(self, gateways: Gateways) -> Observed:
         """See what is live; where we turn the switch, also that a deployment can be asked on its own host."""
-        seen = await promotion.look(stage)
-        if not seen.production.auto_assign:
+        observed = await promotion.preflight(gateways)
+        if not observed.production.auto_assign:
             for check in self._smoke:
-                _, wrong = await asked(stage.site, check.before or check, None, None, seen.production.host)
+                _, wrong = await ask_once(gateways.site, check.before or check, None, None, observed.production.host)
                 if wrong:
-                    cause = f"on its own host, {seen.production.host}, what is live is red: {wrong}"
+                    cause = f"on its own host, {observed.production.host}, what is live is red: {wrong}"
                     raise Refused("checking", check.name, cause, OWN_HOST)
-        return seen
+        return observed
 
-    def plan(self, seen: Seen) -> str:
+    def plan(self, observed: Observed) -> str:
         """Say who turns the switch."""
-        if seen.production.auto_assign:
-            return f"confirm that {seen.sha[:8]} is live"
+        if observed.production.auto_assign:
+            return f"confirm that {observed.sha[:8]} is live"
         paths = ", ".join(check.request.path for check in self._smoke) or "nothing"
-        return f"ask the staged deployment of {seen.sha[:8]} on its own host ({paths}), then promote it"
+        return f"ask the staged deployment of {observed.sha[:8]} on its own host ({paths}), then promote it"
 
-    def way_back(self, seen: Seen) -> str:
+    def rollback_plan(self, observed: Observed) -> str:
         """Say what is live then."""
-        return "nothing, as it only confirms" if seen.production.auto_assign else promotion.way_back(seen)
+        return "nothing, as it only confirms" if observed.production.auto_assign else promotion.rollback_plan(observed)
 
-    async def act(self, stage: Stage, seen: Seen) -> Done:
+    async def apply(self, gateways: Gateways, observed: Observed) -> Done:
         """Promote our deployment, or confirm that it is live."""
-        deployment = await build.ours(stage.vercel, seen.sha)
-        if seen.production.auto_assign:
-            return await _confirm(stage.vercel, deployment.id)
+        deployment = await build.find_deployment(gateways.vercel, observed.sha)
+        if observed.production.auto_assign:
+            return await _confirm(gateways.vercel, deployment.id)
         for check in self._smoke:
-            await _refuse_unwell(stage, check, deployment.host)
-        await promotion.promoted(stage.vercel, deployment.id, seen.production)
-        await _auto_assign_off(stage.vercel)
-        unpin = {"unpin": stage.vercel.unpinning} if seen.production.is_rolled_back else {}
+            await _refuse_unwell(gateways, check, deployment.host)
+        await promotion.promote(gateways.vercel, deployment.id, observed.production)
+        await _auto_assign_off(gateways.vercel)
+        unpin = {"unpin": gateways.vercel.unpinning} if observed.production.is_rolled_back else {}
         said = f"{deployment.id} is live; auto-assign stays off, as it was"
-        return Done(said, {**promotion.facts(seen, deployment.id), **unpin})
+        return Done(said, {**promotion.facts(observed, deployment.id), **unpin})
 
-    async def undo(self, stage: Stage, seen: Seen) -> Done:
+    async def undo(self, gateways: Gateways, observed: Observed) -> Done:
         """Where the switch is ours, put the deployment of before back, and auto-assign to off."""
-        if seen.production.auto_assign:
+        if observed.production.auto_assign:
             return Done("nothing to put back: it only confirmed")
-        await promotion.settle(stage.vercel, seen.production)
-        done = await promotion.back(stage, seen.sha, seen.production)
-        if (await insist(stage.vercel.project)).production_id == seen.production.id:
-            await _auto_assign_off(stage.vercel)
+        await promotion.wait_for_late_promotion(gateways.vercel, observed.production)
+        done = await promotion.roll_back(gateways, observed.sha, observed.production)
+        if (await insist(gateways.vercel.project)).production_id == observed.production.id:
+            await _auto_assign_off(gateways.vercel)
         return done
 
-    async def overtaken(self, stage: Stage, seen: Seen) -> str:
+    async def superseded_by(self, gateways: Gateways, observed: Observed) -> str:
         """Where the switch is ours, say what is live instead of our deployment."""
-        return "" if seen.production.auto_assign else await promotion.overtaken(stage.vercel, seen.sha)
+        return "" if observed.production.auto_assign else await promotion.superseded_by(gateways.vercel, observed.sha)
 
-    async def prove_undo(self, stage: Stage, seen: Seen) -> None:
+    async def prove_rollback(self, gateways: Gateways, observed: Observed) -> None:
         """See that the deployment of before can be live again."""
-        if not seen.production.auto_assign:
-            await promotion.prove_back(stage.vercel, seen.production)
+        if not observed.production.auto_assign:
+            await promotion.prove_rollback(gateways.vercel, observed.production)
 
-    async def recall(self, stage: Stage, marker: Mapping[str, Any]) -> Seen | None:
+    async def recall(self, gateways: Gateways, marker: Mapping[str, Any]) -> Observed | None:
         """Take what was live from the marker row, and whether auto-assign was on from now."""
-        return await promotion.recalled(stage.vercel, marker)
+        return await promotion.recall(gateways.vercel, marker)
 
-    async def remains(self, stage: Stage, seen: Seen) -> str:
+    async def remains(self, gateways: Gateways, observed: Observed) -> str:
         """Compare what is live with what was."""
-        return "" if seen.production.auto_assign else await promotion.standing(stage.vercel, seen.sha, seen.production)
+        return (
+            ""
+            if observed.production.auto_assign
+            else await promotion.verify_rollback(gateways.vercel, observed.sha, observed.production)
+        )
 
     @property
     def _smoke(self) -> list[HealthCheck]:
@@ -101,8 +105,8 @@ class Activation(Change[Seen]):
         return [check for check in self.release.health if not check.writes]
 
 
-async def _refuse_unwell(stage: Stage, check: HealthCheck, host: str) -> None:
-    if wrong := await settled(stage.site, check, None, None, host):
+async def _refuse_unwell(gateways: Gateways, check: HealthCheck, host: str) -> None:
+    if wrong := await ask_until_stable(gateways.site, check, None, None, host):
         remedy = "Nobody was sent there. Find out why on the deployment's logs."
         raise Failed("asking the staged deployment on", host, wrong, remedy)
 

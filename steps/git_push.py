@@ -13,16 +13,16 @@ from steps.support.core.retry import bring_about, insist, looked, settled
 from steps.support.gateways.git import Commit, Git
 from steps.support.gateways.vercel import Vercel
 from steps.support.operations.build import ENDED
-from steps.support.operations.foreign_moves import foreign
-from steps.support.run.release import Release, Stage
-from steps.support.run.step import Change, Done
+from steps.support.operations.foreign_moves import find_foreign
+from steps.support.run.release import Gateways, Release
+from steps.support.run.step import Done, ReversibleStep
 
 SHOWN = 5  # commits of others that are named
 BUILD_SHOWS = 2.0  # seconds in which the platform takes up a new commit
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class Observed:
     """Where the branch is, here and on the remote, what the remote's files are, and the seconds that probing took.
 
     `live`: the deployment that is production, empty if it is not known.
@@ -37,93 +37,102 @@ class Seen:
 
 
 @dataclass(frozen=True, slots=True)
-class GitPush(Change[Seen]):
+class GitPush(ReversibleStep[Observed]):
     """Push exactly the commit that was looked at."""
 
     release: Release
     name = "git_push"
-    undo_share = 8 / 30
+    rollback_share = 8 / 30
     prepares = True
     triggers = True
     writes = "commits on the branch; going back adds one more, and rewrites nothing"
 
-    async def look(self, stage: Stage) -> Seen:
+    async def look(self, gateways: Gateways) -> Observed:
         """See a clean tree on the right branch, ahead of the remote's, and probe the permission to push."""
-        await _refuse_unready(stage.git)
-        sha, before = await stage.git.head(), await stage.git.fetch()
-        await _refuse_diverged(stage.git, sha, before)
-        probe = await _probed(stage.git, sha)
-        live = (await looked(stage.vercel.project)).production_id or ""
-        return Seen(sha, before, await stage.git.tree(before), await stage.git.commits(before, sha), probe, live)
+        await _refuse_unready(gateways.git)
+        sha, before = await gateways.git.head(), await gateways.git.fetch()
+        await _refuse_diverged(gateways.git, sha, before)
+        probe = await _probed(gateways.git, sha)
+        live = (await looked(gateways.vercel.project)).production_id or ""
+        return Observed(
+            sha, before, await gateways.git.tree(before), await gateways.git.commits(before, sha), probe, live
+        )
 
-    def expects(self, seen: Seen) -> float:
+    def expected_seconds(self, observed: Observed) -> float:
         """Go by the probe, which sends no commits."""
-        return max(1.0, 2 * seen.probe)
+        return max(1.0, 2 * observed.probe)
 
-    def expects_undo(self, seen: Seen) -> float:
+    def expects_rollback(self, observed: Observed) -> float:
         """Go by the probe: looking, pushing, and looking again."""
-        return max(1.0, 3 * seen.probe)
+        return max(1.0, 3 * observed.probe)
 
-    def plan(self, seen: Seen) -> str:
+    def plan(self, observed: Observed) -> str:
         """Say what goes out."""
-        return f"push {len(seen.commits)} commit(s) onto {seen.before[:8]} (permission probed, not proved)"
+        return f"push {len(observed.commits)} commit(s) onto {observed.before[:8]} (permission probed, not proved)"
 
-    def way_back(self, seen: Seen) -> str:
+    def rollback_plan(self, observed: Observed) -> str:
         """Say what is put on top."""
-        return f"a commit on top brings back the files of {seen.before[:8]}"
+        return f"a commit on top brings back the files of {observed.before[:8]}"
 
-    def facts(self, seen: Seen) -> Mapping[str, Any]:
+    def facts(self, observed: Observed) -> Mapping[str, Any]:
         """Name the commits."""
-        return {"commits": [{"sha": commit.sha, "subject": commit.subject} for commit in seen.commits]}
+        return {"commits": [{"sha": commit.sha, "subject": commit.subject} for commit in observed.commits]}
 
-    async def act(self, stage: Stage, seen: Seen) -> Done:
+    async def apply(self, gateways: Gateways, observed: Observed) -> Done:
         """Push. A refusal by the remote is certain to have changed nothing."""
         try:
-            await stage.git.push(seen.sha)
+            await gateways.git.push(observed.sha)
         except (Rejected, NotSent) as error:
-            raise Refused("pushing to", stage.git.branch, error.cause, error.remedy) from None
-        return Done(f"{stage.git.branch} is at {seen.sha[:8]}", {"pushed": {"sha": seen.sha, "before": seen.before}})
-
-    async def undo(self, stage: Stage, seen: Seen) -> Done:
-        """Put a commit with the files of before on top of ours."""
-        await stage.git.end_pushes(seen.sha)
-        now = await settled(stage.git.remote_head, seen.before)
-        if now == seen.before:
-            return Done(f"{stage.git.branch} did not move")
-        if now != seen.sha and not await self.remains(stage, seen):
-            return Done(f"the files of {seen.before[:8]} are already back")
-        await _refuse_foreign(stage.git, now, seen)
-        why = f"Run {self.release.run} did not end well; the files are those of {seen.before}."
-        message = f"Put back {seen.before[:8]}\n\n{why}"
-        restoring = await stage.git.commit_tree(seen.before_tree, seen.sha, message)
-        harmless = await _harmless(stage.vercel, seen)
-        await bring_about(
-            partial(_is_at, stage.git, restoring), partial(stage.git.push, restoring, hooks=False), patience=None
+            raise Refused("pushing to", gateways.git.branch, error.cause, error.remedy) from None
+        return Done(
+            f"{gateways.git.branch} is at {observed.sha[:8]}",
+            {"pushed": {"sha": observed.sha, "before": observed.before}},
         )
-        build = await _stop_build(stage.vercel, restoring) if harmless else f"the platform builds {restoring[:8]}"
-        here = f"git -C {quote(str(stage.git.repository))}"
-        retry = f"{here} pull --ff-only {stage.git.remote} {stage.git.branch} && {here} revert --no-edit {restoring}"
-        return Done(f"the files of {seen.before[:8]} are back as {restoring[:8]}; {build}", {"retry": retry})
 
-    async def overtaken(self, stage: Stage, seen: Seen) -> str:
+    async def undo(self, gateways: Gateways, observed: Observed) -> Done:
+        """Put a commit with the files of before on top of ours."""
+        await gateways.git.end_pushes(observed.sha)
+        now = await settled(gateways.git.remote_head, observed.before)
+        if now == observed.before:
+            return Done(f"{gateways.git.branch} did not move")
+        if now != observed.sha and not await self.remains(gateways, observed):
+            return Done(f"the files of {observed.before[:8]} are already back")
+        await _refuse_foreign(gateways.git, now, observed)
+        why = f"Run {self.release.run} did not end well; the files are those of {observed.before}."
+        message = f"Put back {observed.before[:8]}\n\n{why}"
+        restoring = await gateways.git.commit_tree(observed.before_tree, observed.sha, message)
+        harmless = await _harmless(gateways.vercel, observed)
+        await bring_about(
+            partial(_is_at, gateways.git, restoring), partial(gateways.git.push, restoring, hooks=False), patience=None
+        )
+        build = await _stop_build(gateways.vercel, restoring) if harmless else f"the platform builds {restoring[:8]}"
+        here = f"git -C {quote(str(gateways.git.repository))}"
+        retry = (
+            f"{here} pull --ff-only {gateways.git.remote} {gateways.git.branch} && {here} revert --no-edit {restoring}"
+        )
+        return Done(f"the files of {observed.before[:8]} are back as {restoring[:8]}; {build}", {"retry": retry})
+
+    async def superseded_by(self, gateways: Gateways, observed: Observed) -> str:
         """Name the commits that somebody put on top of ours."""
-        now = await insist(stage.git.fetch)
-        if now == seen.sha:
+        now = await insist(gateways.git.fetch)
+        if now == observed.sha:
             return ""
-        since = [f"{commit.sha[:8]} {commit.subject}" for commit in await stage.git.commits(seen.sha, now)]
-        return f"{stage.git.branch} is at {now[:8]}, and not at {seen.sha[:8]}: {'; '.join(since[:SHOWN])}"
+        since = [f"{commit.sha[:8]} {commit.subject}" for commit in await gateways.git.commits(observed.sha, now)]
+        return f"{gateways.git.branch} is at {now[:8]}, and not at {observed.sha[:8]}: {'; '.join(since[:SHOWN])}"
 
-    async def recall(self, stage: Stage, marker: Mapping[str, Any]) -> Seen | None:
+    async def recall(self, gateways: Gateways, marker: Mapping[str, Any]) -> Observed | None:
         """Take from the marker row where the branch was, and bring its commits here."""
-        await insist(stage.git.fetch)
+        await insist(gateways.git.fetch)
         sha, before = (str(marker[key]) for key in ("release_commit", "previous_head"))
-        return Seen(sha, before, await stage.git.tree(before), (), 0.0, str(marker["previous_deployment"] or ""))
+        return Observed(sha, before, await gateways.git.tree(before), (), 0.0, str(marker["previous_deployment"] or ""))
 
-    async def remains(self, stage: Stage, seen: Seen) -> str:
+    async def remains(self, gateways: Gateways, observed: Observed) -> str:
         """Compare the files of the remote branch with those of before."""
-        now = await insist(stage.git.fetch)
-        same = await stage.git.tree(now) == seen.before_tree
-        return "" if same else f"{stage.git.branch} is at {now[:8]}, whose files are not those of {seen.before[:8]}"
+        now = await insist(gateways.git.fetch)
+        same = await gateways.git.tree(now) == observed.before_tree
+        return (
+            "" if same else f"{gateways.git.branch} is at {now[:8]}, whose files are not those of {observed.before[:8]}"
+        )
 
 
 async def _probed(git: Git, sha: str) -> float:
@@ -162,11 +171,11 @@ async def _is_at(git: Git, sha: str) -> bool:
     return await git.remote_head() == sha
 
 
-async def _refuse_foreign(git: Git, now: str, seen: Seen) -> None:
-    if now == seen.sha:
+async def _refuse_foreign(git: Git, now: str, observed: Observed) -> None:
+    if now == observed.sha:
         return
-    if await git.is_ancestor(seen.sha, now):
-        cause = f"somebody pushed {now[:8]} after this run's {seen.sha[:8]}"
+    if await git.is_ancestor(observed.sha, now):
+        cause = f"somebody pushed {now[:8]} after this run's {observed.sha[:8]}"
         remedy = "revert this run's commits by hand"
     else:
         cause = f"somebody pushed {now[:8]}; nothing of this run is on the branch"
@@ -186,7 +195,7 @@ async def _stop_build(vercel: Vercel, restoring: str) -> str:
         return f"the platform may build {restoring[:8]}, which is the code of before"
 
 
-async def _harmless(vercel: Vercel, seen: Seen) -> bool:
+async def _harmless(vercel: Vercel, observed: Observed) -> bool:
     """Return True if no build of our commit can go live by itself any more.
 
     If one may, the build of the restoring commit is let go: it is then what brings the previous code back. Raise Failed
@@ -197,9 +206,9 @@ async def _harmless(vercel: Vercel, seen: Seen) -> bool:
             project = await insist(vercel.project)
             if not project.auto_assign:
                 return True
-            builds = await insist(lambda: vercel.production_deployments(seen.sha))
-            known = {seen.live, *(build.id for build in builds)}
-            if seen.live and (theirs := foreign(project, known, None)):
+            builds = await insist(lambda: vercel.production_deployments(observed.sha))
+            known = {observed.live, *(build.id for build in builds)}
+            if observed.live and (theirs := find_foreign(project, known, None)):
                 cause = f"{theirs} is somebody else's and live: the build of a restoring commit would replace it"
                 raise Failed("putting back", "the branch", cause, "Agree with them; then revert this run's commits.")
             return bool(builds) and all(build.state in ENDED for build in builds)

@@ -9,8 +9,8 @@ from steps.support.core.deadline import waited_for, waiting_for
 from steps.support.core.errors import Failed, Refused
 from steps.support.core.retry import insist
 from steps.support.gateways.site import Answer, Site
-from steps.support.operations.health import asked, settled, turned_away
-from steps.support.run.release import HealthCheck, Release, Stage
+from steps.support.operations.health import ask_once, ask_until_stable, turned_away
+from steps.support.run.release import Gateways, HealthCheck, Release
 from steps.support.run.step import Check, Done
 
 COLLISION = "UNIQUE constraint failed"  # how it shows that the platform's own run was met
@@ -20,7 +20,7 @@ MEND = "Mend the check or the site first."
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class Observed:
     """The body of each check's answer before the change, by the check's name."""
 
     baseline: dict[str, Any]
@@ -41,18 +41,18 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True)
-class HealthChecks(Check[Seen]):
+class HealthChecks(Check[Observed]):
     """The configured questions to the site."""
 
     release: Release
     name = "health_checks"
 
-    async def look(self, stage: Stage) -> Seen:
+    async def look(self, gateways: Gateways) -> Observed:
         """Ask each once: checks that are red before refuse the run, because they could not tell anything after."""
         baseline, red, remedies = {}, {}, list[str]()
         for check in self.release.health:
             before = check.before or check
-            answer, wrong = await asked(stage.site, before, None, None)
+            answer, wrong = await ask_once(gateways.site, before, None, None)
             baseline[check.name] = answer.body if answer else None
             if wrong:
                 red[check.name] = wrong
@@ -60,19 +60,19 @@ class HealthChecks(Check[Seen]):
         if red:
             cause = f"red before anything changed: {'; '.join(red.values())}"
             raise Refused("checking", ", ".join(red), cause, " ".join(dict.fromkeys(remedies)))
-        return Seen(baseline)
+        return Observed(baseline)
 
-    def plan(self, seen: Seen) -> str:  # noqa: ARG002
+    def plan(self, observed: Observed) -> str:  # noqa: ARG002
         """Name the questions."""
         paths = (f"{check.request.path}{' (writes)' if check.writes else ''}" for check in self.release.health)
         return f"ask {', '.join(paths)}"
 
-    async def act(self, stage: Stage, seen: Seen) -> Done:
+    async def apply(self, gateways: Gateways, observed: Observed) -> Done:
         """Ask all, in their order; each answer is told, whatever the others are."""
-        committed, verdicts = await _committed_at(stage, self.release.run), list[Verdict]()
+        committed, verdicts = await _committed_at(gateways, self.release.run), list[Verdict]()
         try:
             for check in self.release.health:
-                verdicts.append(await _verdict(stage.site, check, seen.baseline[check.name], committed))
+                verdicts.append(await _verdict(gateways.site, check, observed.baseline[check.name], committed))
         except asyncio.CancelledError:
             waiting_for("; ".join(filter(None, [*map(str, verdicts), waited_for()])))
             raise
@@ -86,26 +86,26 @@ def _remedy(check: HealthCheck, answer: Answer | None) -> str:
     return KEY if answer and turned_away(answer) and check.request.headers else MEND
 
 
-async def _committed_at(stage: Stage, run: str) -> str | None:
+async def _committed_at(gateways: Gateways, run: str) -> str | None:
     """Give the database's own time of the commit; None where this run has no migration."""
-    marker = await insist(lambda: stage.turso.marker(run))
+    marker = await insist(lambda: gateways.turso.marker(run))
     return datetime.fromtimestamp(int(str(marker["at"])), UTC).isoformat() if marker else None
 
 
 async def _verdict(site: Site, check: HealthCheck, baseline: Any, committed: str | None) -> Verdict:
     began = _now()
-    ask = _once if check.writes else settled
+    ask = _once if check.writes else ask_until_stable
     wrong = await ask(site, check, baseline, committed)
     return Verdict(check, wrong, _now() - began)
 
 
 async def _once(site: Site, check: HealthCheck, baseline: Any, committed: str | None) -> str:
     """Ask what writes once; once more where it met the platform's own run, which says nothing of either."""
-    answer, wrong = await asked(site, check, baseline, committed)
+    answer, wrong = await ask_once(site, check, baseline, committed)
     if wrong and answer and COLLISION in str(answer.body):
         waiting_for(f"{check.request.path} met the platform's own run, and is asked once more")
         await asyncio.sleep(AFTER_COLLISION)
-        _, wrong = await asked(site, check, baseline, committed)
+        _, wrong = await ask_once(site, check, baseline, committed)
     return wrong
 
 

@@ -10,7 +10,7 @@ from steps.pause_crons import PauseCrons
 from steps.schema_contract import SchemaContract
 from steps.support.core.errors import Refused
 from steps.support.run.release import Release
-from steps.support.run.step import Change, Step
+from steps.support.run.step import ReversibleStep, Step
 from steps.turso_migration import TursoMigration
 from steps.vercel_deployment import VercelDeployment
 from steps.verification_query import VerificationQuery
@@ -48,10 +48,10 @@ DATA_FIRST: Order = (
 
 ORDERS = {"CODE_FIRST": CODE_FIRST, "DATA_FIRST": DATA_FIRST}
 
-Plan = tuple[Step[Any], ...]
+Steps = tuple[Step[Any], ...]
 
 
-def plan(release: Release) -> Plan:
+def steps_of(release: Release) -> Steps:
     """Give the steps of this release, in its order, less those that it has no use for."""
     migrates, asks = bool(release.change.migrate), bool(release.change.old_code or release.change.new_code)
     needed: dict[Callable[[Release], Step[Any]], bool] = {
@@ -63,16 +63,16 @@ def plan(release: Release) -> Plan:
     return tuple(step(release) for step in ORDERS[release.order] if needed.get(step, True))
 
 
-def changes(release: Release, names: Collection[str] | None = None) -> tuple[Change[Any], ...]:
+def reversible_steps(release: Release, names: Collection[str] | None = None) -> tuple[ReversibleStep[Any], ...]:
     """Give its changes, in its order: all that there can be, or those that have these names."""
     steps = [step(release) for step in ORDERS[release.order or "CODE_FIRST"]]
-    return tuple(step for step in steps if isinstance(step, Change) and (names is None or step.name in names))
+    return tuple(step for step in steps if isinstance(step, ReversibleStep) and (names is None or step.name in names))
 
 
-def settled(release: Release, steps: Plan, seen: Mapping[str, Any]) -> Release:
+def settle_order(release: Release, steps: Steps, observed: Mapping[str, Any]) -> Release:
     """Give the release as the looks have settled it. Raises Refused where there is no order left for it."""
     for step in steps:
-        release = step.settle(release, seen[step.name])
+        release = step.settle(release, observed[step.name])
     if not release.order:
         causes = "; ".join(f"not {order}, because {why}" for order, why in release.ruled_out.items())
         raise Refused("ordering", release.change.name, causes, EXPAND)

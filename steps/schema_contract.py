@@ -7,14 +7,14 @@ from steps.support.core.errors import Failed
 from steps.support.core.retry import insist, looked
 from steps.support.operations import prove
 from steps.support.proof.result import Proof
-from steps.support.run.release import Release, Stage
+from steps.support.run.release import Gateways, Release
 from steps.support.run.step import Check, Done
 from steps.support.sql.contract import Block
 from steps.support.sql.known_names import NEW_CODE, OLD_CODE
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class Observed:
     """The schema, and the proof that was made on a copy of it."""
 
     schema: str
@@ -22,34 +22,34 @@ class Seen:
 
 
 @dataclass(frozen=True, slots=True)
-class SchemaContract(Check[Seen]):
+class SchemaContract(Check[Observed]):
     """contract/old.sql and contract/new.sql, on a copy of production."""
 
     release: Release
     name = "schema_contract"
 
-    async def look(self, stage: Stage) -> Seen:
+    async def look(self, gateways: Gateways) -> Observed:
         """Try every statement of both on a copy. Raises Refused with the one that fails."""
-        schema = await looked(stage.turso.schema)
-        return Seen(schema, await prove.proved(stage.turso, self.release))
+        schema = await looked(gateways.turso.schema)
+        return Observed(schema, await prove.prove_change(gateways.turso, self.release))
 
-    def settle(self, release: Release, seen: Seen) -> Release:
+    def settle(self, release: Release, observed: Observed) -> Release:
         """Keep the proof."""
-        return prove.settled(release, seen.proof)
+        return prove.with_proof(release, observed.proof)
 
-    def plan(self, seen: Seen) -> str:
+    def plan(self, observed: Observed) -> str:
         """Say what was tried, and on what."""
-        change, engine = self.release.change, seen.proof.engine
+        change, engine = self.release.change, observed.proof.engine
         codes = (("old", OLD_CODE, change.old_code), ("new", NEW_CODE, change.new_code))
         return "; ".join(["nothing to migrate", *(_tried(*code, engine) for code in codes)])
 
-    def facts(self, seen: Seen) -> dict[str, object]:
+    def facts(self, observed: Observed) -> dict[str, object]:
         """Give the proof."""
-        return prove.facts(seen.proof)
+        return prove.report_facts(observed.proof)
 
-    async def act(self, stage: Stage, seen: Seen) -> Done:
+    async def apply(self, gateways: Gateways, observed: Observed) -> Done:
         """See that the schema is still the one on which the new code was tried."""
-        if await insist(stage.turso.schema) != seen.schema:
+        if await insist(gateways.turso.schema) != observed.schema:
             cause = "it is not the one on which the new code was tried"
             raise Failed("reading", "the schema", cause, "Somebody changed it meanwhile: settle it with them.")
         return Done("the schema is the one that was tried")

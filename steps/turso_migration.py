@@ -14,11 +14,11 @@ from steps.support.gateways.turso import Row, Turso
 from steps.support.operations import prove
 from steps.support.operations.foreign_moves import refuse_others
 from steps.support.operations.prove import refuse_applied, refuse_unparsable
-from steps.support.operations.roll_back_schema import kept, roll_back
+from steps.support.operations.roll_back_schema import kept_rows, roll_back
 from steps.support.operations.taking_writes import refuse_locked_out
 from steps.support.proof.result import UNKNOWN, Proof
-from steps.support.run.release import Release, Stage
-from steps.support.run.step import Change, Done
+from steps.support.run.release import Gateways, Release
+from steps.support.run.step import Done, ReversibleStep
 from steps.support.sql.known_names import MIGRATE, ROLLBACK, WRITES
 from steps.support.sql.statement import Statement
 
@@ -30,7 +30,7 @@ PING = Statement("SELECT 1", name="a question")
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class Observed:
     """The schema before, what the marker row keeps of the code, and the proof of the change.
 
     `deployment` and `commit` are live before; `release` is the commit that comes with the change, `head` the one that
@@ -47,40 +47,46 @@ class Seen:
 
 
 @dataclass(frozen=True, slots=True)
-class TursoMigration(Change[Seen]):
+class TursoMigration(ReversibleStep[Observed]):
     """migrate.sql, whole or not at all. What came before rests on it: code goes back only once the schema has."""
 
     release: Release
     name = "turso_migration"
-    undo_share = 12 / 30
+    rollback_share = 12 / 30
     writes = "what migrate.sql names, and the tool's own _orchestrate_* tables"
 
     @property
-    def foundation(self) -> bool:
+    def blocks_earlier_rollbacks(self) -> bool:
         """The code that is live may not run on the schema of before."""
         return True
 
-    async def look(self, stage: Stage) -> Seen:
+    async def look(self, gateways: Gateways) -> Observed:
         """See that the change is not there yet, then prove it on a copy. Raises Refused with all that is against it."""
-        await looked(partial(refuse_unparsable, stage.turso, self.release.change))
-        await looked(partial(refuse_applied, stage.turso, self.release.change))
-        now, took = await _situation(stage), await _round_trip(stage.turso)
-        return Seen(*now, await prove.proved(stage.turso, self.release), took)
+        await looked(partial(refuse_unparsable, gateways.turso, self.release.change))
+        await looked(partial(refuse_applied, gateways.turso, self.release.change))
+        now, took = await _situation(gateways), await _round_trip(gateways.turso)
+        return Observed(*now, await prove.prove_change(gateways.turso, self.release), took)
 
-    async def recheck(self, stage: Stage, seen: Seen) -> None:
+    async def recheck(self, gateways: Gateways, observed: Observed) -> None:
         """Look again at all but the copy."""
-        await looked(partial(refuse_applied, stage.turso, self.release.change))
-        if await _situation(stage) != (seen.schema, seen.deployment, seen.commit, seen.release, seen.head):
+        await looked(partial(refuse_applied, gateways.turso, self.release.change))
+        if await _situation(gateways) != (
+            observed.schema,
+            observed.deployment,
+            observed.commit,
+            observed.release,
+            observed.head,
+        ):
             cause = "the schema, the code, or what is live, changed between the plan and the lock"
             raise Refused(self.name, "looked again", cause, "Run again.")
 
-    def settle(self, release: Release, seen: Seen) -> Release:
+    def settle(self, release: Release, observed: Observed) -> Release:
         """Keep the proof, and the orders that it leaves."""
-        return prove.settled(release, seen.proof)
+        return prove.with_proof(release, observed.proof)
 
-    def plan(self, seen: Seen) -> str:
+    def plan(self, observed: Observed) -> str:
         """Say what runs, what is asserted before it commits, and what the rehearsal saw."""
-        change, proof = self.release.change, seen.proof
+        change, proof = self.release.change, observed.proof
         checks = sum(check.can_fail for check in change.verify)
         return (
             f"{change.name} in one transaction: {len(change.migrate)} statements, {checks or 'no'} checks\n"
@@ -88,87 +94,87 @@ class TursoMigration(Change[Seen]):
             + (f"\n{words}" if (words := proof.lock(MIGRATE)) else "")
         )
 
-    def way_back(self, seen: Seen) -> str:
+    def rollback_plan(self, observed: Observed) -> str:
         """Say what runs, and what is known of it."""
-        asked = f"; {words}" if (words := seen.proof.lock(ROLLBACK)) else ""
-        return f"rollback.sql in one transaction{_keeps(seen.proof)}{asked}"
+        asked = f"; {words}" if (words := observed.proof.lock(ROLLBACK)) else ""
+        return f"rollback.sql in one transaction{_keeps(observed.proof)}{asked}"
 
-    def facts(self, seen: Seen) -> dict[str, object]:
+    def facts(self, observed: Observed) -> dict[str, object]:
         """Give the proof."""
-        return prove.facts(seen.proof)
+        return prove.report_facts(observed.proof)
 
-    def expects(self, seen: Seen) -> float:
+    def expected_seconds(self, observed: Observed) -> float:
         """Go by the rehearsal: one transaction, and the questions round it."""
-        return max(1.0, prove.in_production(seen.proof, "migrate") + 3 * seen.round_trip)
+        return max(1.0, prove.seconds_in_production(observed.proof, "migrate") + 3 * observed.round_trip)
 
-    def expects_undo(self, seen: Seen) -> float:
+    def expects_rollback(self, observed: Observed) -> float:
         """Go by the rehearsal: fence, rollback, and looking at what is left."""
-        return prove.in_production(seen.proof, "rollback") + 6 * seen.round_trip
+        return prove.seconds_in_production(observed.proof, "rollback") + 6 * observed.round_trip
 
-    async def act(self, stage: Stage, seen: Seen) -> Done:
+    async def apply(self, gateways: Gateways, observed: Observed) -> Done:
         """Commit the change. A refusal is certain to have changed nothing; a lost answer is settled by undo."""
         change, run = self.release.change, self.release.run
-        code = seen.deployment, seen.commit, seen.release, seen.head
-        attempt = Attempt(run, self.release.order, *code, seen.schema)
+        code = observed.deployment, observed.commit, observed.release, observed.head
+        attempt = Attempt(run, self.release.order, *code, observed.schema)
         try:
-            lease = await insist(lambda: stage.turso.lease(run))
-            await refuse_others(stage.vercel, await self._proved_live(stage, seen), why=UNTRIED)
-            changed = (await stage.turso.migrate(change, attempt, seen.proof.guards, lease)).rows_changed
+            lease = await insist(lambda: gateways.turso.lease(run))
+            await refuse_others(gateways.vercel, await self._proved_live(gateways, observed), why=UNTRIED)
+            changed = (await gateways.turso.migrate(change, attempt, observed.proof.guards, lease)).rows_changed
         except (Rejected, NotSent) as error:
             raise Refused(error.operation, error.subject, error.cause, error.remedy) from None
         facts = {"migration": {"name": change.name, "sha256": change.sha256, "rows_changed": changed}}
         return Done(f"{change.name} is committed, {changed} rows changed", facts)
 
-    async def _proved_live(self, stage: Stage, seen: Seen) -> set[str]:
+    async def _proved_live(self, gateways: Gateways, observed: Observed) -> set[str]:
         """Return the deployments that may be live when the schema changes: those whose code was tried on both sides."""
         if self.release.order == "DATA_FIRST":
-            return {seen.deployment}
-        return {each.id for each in await insist(lambda: stage.vercel.production_deployments(seen.release))}
+            return {observed.deployment}
+        return {each.id for each in await insist(lambda: gateways.vercel.production_deployments(observed.release))}
 
-    async def undo(self, stage: Stage, seen: Seen) -> Done:
+    async def undo(self, gateways: Gateways, observed: Observed) -> Done:
         """Settle whether it committed, fencing it if not; then run the rollback that the marker row keeps."""
-        marker = await insist(lambda: stage.turso.fence(self.release.run, self.release.change.name))
+        marker = await insist(lambda: gateways.turso.fence(self.release.run, self.release.change.name))
         if marker["state"] == FENCED:
             return Done("nothing of it is in the database, and nothing of it can come any more")
         if marker["state"] == APPLIED:
             _refuse_accepted(marker)
-            await _refuse_unfit_code(stage, seen, marker)
-        await insist(lambda: roll_back(stage.turso, marker, self.release.run), patience=None)
-        await refuse_locked_out(stage.turso, self.release.run)
-        waiting = await kept(stage.turso, marker)
+            await _refuse_unfit_code(gateways, observed, marker)
+        await insist(lambda: roll_back(gateways.turso, marker, self.release.run), patience=None)
+        await refuse_locked_out(gateways.turso, self.release.run)
+        waiting = await kept_rows(gateways.turso, marker)
         shown = "".join(f"; {name}: {len(rows)}" for name, rows in waiting.items())
         return Done(f"{self.release.change.name} is rolled back{shown}", {"kept": waiting})
 
-    async def overtaken(self, stage: Stage, seen: Seen) -> str:  # noqa: ARG002 - the marker row tells
+    async def superseded_by(self, gateways: Gateways, observed: Observed) -> str:  # noqa: ARG002 - the marker row tells
         """Say what the marker row is where it is not applied, or was accepted."""
-        marker = await insist(lambda: stage.turso.marker(self.release.run))
+        marker = await insist(lambda: gateways.turso.marker(self.release.run))
         if not marker or marker["state"] != APPLIED:
             return f"{self.release.change.name} is {marker['state']!s}" if marker else "it is not in the database"
         accepted = marker["accepted_at"] is not None
         return f"{self.release.change.name} was accepted: what going back needs is gone" if accepted else ""
 
-    async def prove_undo(self, stage: Stage, seen: Seen) -> None:  # noqa: ARG002 - the marker row tells
+    async def prove_rollback(self, gateways: Gateways, observed: Observed) -> None:  # noqa: ARG002 - the marker row tells
         """Roll back on a fresh copy, by what the marker row keeps."""
-        marker = await looked(partial(stage.turso.marker, self.release.run))
+        marker = await looked(partial(gateways.turso.marker, self.release.run))
         if marker and marker["state"] == APPLIED:
-            await prove.proved_back(stage.turso, self.release, marker)
+            await prove.prove_rollback(gateways.turso, self.release, marker)
 
-    async def recall(self, stage: Stage, marker: Mapping[str, Any]) -> Seen | None:  # noqa: ARG002 - it is all there
+    async def recall(self, gateways: Gateways, marker: Mapping[str, Any]) -> Observed | None:  # noqa: ARG002 - it is all there
         """Take the schema of before from the marker row."""
         if marker["schema_before"] is None:
             return None
         live, commit, release, head = (str(marker[key]) for key in KEPT)
-        return Seen(str(marker["schema_before"]), live, commit, release, head, UNKNOWN, 0.0)
+        return Observed(str(marker["schema_before"]), live, commit, release, head, UNKNOWN, 0.0)
 
-    async def remains(self, stage: Stage, seen: Seen) -> str:  # noqa: ARG002 - the marker row tells
+    async def remains(self, gateways: Gateways, observed: Observed) -> str:  # noqa: ARG002 - the marker row tells
         """Compare the schema with the one before, where this run has changed it."""
-        marker = await insist(lambda: stage.turso.marker(self.release.run))
+        marker = await insist(lambda: gateways.turso.marker(self.release.run))
         if not marker or marker["state"] == FENCED:
             return ""
         if marker["state"] == APPLIED:
-            return f"{self.release.change.name} is applied in {stage.turso.address}"
-        same = await insist(stage.turso.schema) == marker["schema_before"]
-        return "" if same else f"the schema of {stage.turso.address} is not the one before"
+            return f"{self.release.change.name} is applied in {gateways.turso.address}"
+        same = await insist(gateways.turso.schema) == marker["schema_before"]
+        return "" if same else f"the schema of {gateways.turso.address} is not the one before"
 
 
 def _keeps(proof: Proof) -> str:
@@ -183,38 +189,38 @@ def _refuse_accepted(marker: Row) -> None:
         raise Failed("rolling back", str(marker["name"]), "it was accepted", "What going back needs is gone.")
 
 
-async def _refuse_unfit_code(stage: Stage, seen: Seen, marker: Row) -> None:
+async def _refuse_unfit_code(gateways: Gateways, observed: Observed, marker: Row) -> None:
     """Raise Failed where code is live of which nobody has shown that it can run on the old schema.
 
     That of before can. The new code can, where it went first; where it went second, it waits for the new schema. While
     the run's lock keeps others away, a platform that does not answer is taken to have nobody else's code live.
     """
-    fit, live = {seen.commit} if marker["code_order"] == "DATA_FIRST" else {seen.commit, seen.release}, ""
+    fit, live = {observed.commit} if marker["code_order"] == "DATA_FIRST" else {observed.commit, observed.release}, ""
     with suppress(TimeoutError, NotSent, Rejected, Unknown):
         async with asyncio.timeout(MOMENT):
-            live = await stage.vercel.served() or ""
-            if live and live == seen.deployment:
+            live = await gateways.vercel.served() or ""
+            if live and live == observed.deployment:
                 return
-            sha = (await stage.vercel.deployment(live)).sha if live else ""
-            if sha and (sha in fit or await stage.git.same_files(sha, seen.commit)):
+            sha = (await gateways.vercel.deployment(live)).sha if live else ""
+            if sha and (sha in fit or await gateways.git.same_files(sha, observed.commit)):
                 return
             commit = sha[:8] or "no commit that the platform tells"
             cause = f"{live or 'nothing'} of {commit} is live, and nobody has shown that it runs on the old schema"
             raise Failed("rolling back", "the schema", cause, "Settle first what is to be live.")
-    if live not in ("", seen.deployment) or seen.release not in fit or int(str(marker["age"])) > LOCKED:
+    if live not in ("", observed.deployment) or observed.release not in fit or int(str(marker["age"])) > LOCKED:
         cause = f"the platform does not tell which code is live{f', but that it is {live}' if live else ''}"
         raise Failed("rolling back", "the schema", cause, "Try again once it answers.")
 
 
-async def _situation(stage: Stage) -> tuple[str, str, str, str, str]:
+async def _situation(gateways: Gateways) -> tuple[str, str, str, str, str]:
     """Give the schema, the live deployment, its commit, the commit that is to be released, and the branch's before."""
     schema, release, head = (
-        await looked(stage.turso.schema),
-        await stage.git.head(),
-        await looked(stage.git.remote_head),
+        await looked(gateways.turso.schema),
+        await gateways.git.head(),
+        await looked(gateways.git.remote_head),
     )
-    live = (await looked(stage.vercel.project)).production_id or ""
-    return schema, live, (await looked(partial(stage.vercel.deployment, live))).sha if live else "", release, head
+    live = (await looked(gateways.vercel.project)).production_id or ""
+    return schema, live, (await looked(partial(gateways.vercel.deployment, live))).sha if live else "", release, head
 
 
 async def _round_trip(turso: Turso) -> float:

@@ -14,8 +14,8 @@ from steps.support.gateways.vercel import Vercel
 from steps.support.gateways.vercel_types import Deployment
 from steps.support.operations import build, promotion
 from steps.support.operations.promotion import Production
-from steps.support.run.release import Release, Stage
-from steps.support.run.step import Change, Done
+from steps.support.run.release import Gateways, Release
+from steps.support.run.step import Done, ReversibleStep
 
 TAKEN_UP = 3.0  # seconds in which the platform takes up a pushed commit
 SOON = 0.5  # seconds between two looks at a build that goes live by itself: half as often as the platform's own client
@@ -24,7 +24,7 @@ ALL_AT_ONCE = "Finish or abort it on the platform: a rollback would not reach wh
 
 
 @dataclass(frozen=True, slots=True)
-class Seen(promotion.Seen):
+class Observed(promotion.Observed):
     """Also whose the token is, and how many seconds the latest builds took."""
 
     user: str
@@ -32,92 +32,104 @@ class Seen(promotion.Seen):
 
 
 @dataclass(frozen=True, slots=True)
-class VercelDeployment(Change[Seen]):
+class VercelDeployment(ReversibleStep[Observed]):
     """The build of our commit; with auto-assign on, it also turns production's switch."""
 
     release: Release
     name = "vercel_deployment"
-    undo_share = 10 / 30
+    rollback_share = 10 / 30
     prepares = True
     triggered = True  # by the push
     writes = "a production deployment, and what is live where auto-assign is on"
 
-    async def look(self, stage: Stage) -> Seen:
+    async def look(self, gateways: Gateways) -> Observed:
         """See what is live and how a new build becomes so. Raises Refused where anything stands in its way."""
-        user, now = await looked(stage.vercel.user), await promotion.look(stage)
+        user, now = await looked(gateways.vercel.user), await promotion.preflight(gateways)
         _refuse_unstaged(self.release.demands.staged, now.production)
-        await looked(partial(_refuse_rolling_release, stage.vercel))
-        await looked(partial(_refuse_missing, stage.vercel, self.release.demands.required_env))
-        recent = await looked(partial(stage.vercel.production_deployments, most=BUILDS))
-        same = await looked(partial(stage.vercel.production_deployments, now.sha))
+        await looked(partial(_refuse_rolling_release, gateways.vercel))
+        await looked(partial(_refuse_missing, gateways.vercel, self.release.demands.required_env))
+        recent = await looked(partial(gateways.vercel.production_deployments, most=BUILDS))
+        same = await looked(partial(gateways.vercel.production_deployments, now.sha))
         _refuse_building([*same, *recent], now.sha)
         times = tuple(each.build_seconds for each in recent if each.state == "READY" and each.build_seconds)
-        return Seen(now.sha, now.production, user, times)
+        return Observed(now.sha, now.production, user, times)
 
-    def settle(self, release: Release, seen: Seen) -> Release:
+    def settle(self, release: Release, observed: Observed) -> Release:
         """Where a build goes live by itself, the code cannot wait for the schema."""
         by_itself = {"DATA_FIRST": "auto-assign is on: the code goes live as soon as it is built"}
-        return release.without(by_itself if seen.production.auto_assign else {})
+        return release.without(by_itself if observed.production.auto_assign else {})
 
-    def expects(self, seen: Seen) -> float:
+    def expected_seconds(self, observed: Observed) -> float:
         """Go by the latest builds."""
-        return max(1.0, median(seen.builds)) if seen.builds else 1.0
+        return max(1.0, median(observed.builds)) if observed.builds else 1.0
 
-    def plan(self, seen: Seen) -> str:
+    def plan(self, observed: Observed) -> str:
         """Say what is waited for, and how long that took lately."""
-        took = f" (lately in {median(seen.builds):.0f} s, {max(seen.builds):.0f} s at most)" if seen.builds else ""
-        then = "goes live by itself" if seen.production.auto_assign else f"waits, staged: {_why(seen.production)}"
-        return f"the platform builds {seen.sha[:8]}{took}, which then {then}"
+        took = (
+            f" (lately in {median(observed.builds):.0f} s, {max(observed.builds):.0f} s at most)"
+            if observed.builds
+            else ""
+        )
+        then = (
+            "goes live by itself" if observed.production.auto_assign else f"waits, staged: {_why(observed.production)}"
+        )
+        return f"the platform builds {observed.sha[:8]}{took}, which then {then}"
 
-    def way_back(self, seen: Seen) -> str:
+    def rollback_plan(self, observed: Observed) -> str:
         """Say what is live then."""
         return (
-            promotion.way_back(seen) if seen.production.auto_assign else "what still builds is stopped; the rest waits"
+            promotion.rollback_plan(observed)
+            if observed.production.auto_assign
+            else "what still builds is stopped; the rest waits"
         )
 
-    def facts(self, seen: Seen) -> Mapping[str, Any]:
+    def facts(self, observed: Observed) -> Mapping[str, Any]:
         """Say what is live."""
-        now = seen.production
+        now = observed.production
         return {"production": {"id": now.id, "sha": now.sha, "host": now.host, "auto_assign": now.auto_assign}}
 
-    async def act(self, stage: Stage, seen: Seen) -> Done:
+    async def apply(self, gateways: Gateways, observed: Observed) -> Done:
         """Find the deployment of our commit, and wait until it is built and, with auto-assign on, live."""
-        found = await build.ours(stage.vercel, seen.sha)
-        look = partial(_undisturbed, stage.vercel, found.id, seen.production)
-        await build.built(stage.vercel, look, every=SOON if seen.production.auto_assign else build.POLL)
-        if seen.production.auto_assign:
-            await promotion.live(stage.vercel, found.id, seen.production)
-            return Done(f"{found.id} is live", promotion.facts(seen, found.id))
-        if await insist(stage.vercel.served) == found.id:
+        found = await build.find_deployment(gateways.vercel, observed.sha)
+        look = partial(_undisturbed, gateways.vercel, found.id, observed.production)
+        await build.wait_for_build(gateways.vercel, look, every=SOON if observed.production.auto_assign else build.POLL)
+        if observed.production.auto_assign:
+            await promotion.wait_until_live(gateways.vercel, found.id, observed.production)
+            return Done(f"{found.id} is live", promotion.facts(observed, found.id))
+        if await insist(gateways.vercel.served) == found.id:
             cause = "it went live as soon as it was built, and nobody of this run promoted it"
             raise Failed("staging", found.id, cause, "Somebody switched auto-assign on: settle it with them.")
-        return Done(f"{found.id} is built and waits", promotion.facts(seen, found.id))
+        return Done(f"{found.id} is built and waits", promotion.facts(observed, found.id))
 
-    async def undo(self, stage: Stage, seen: Seen) -> Done:
+    async def undo(self, gateways: Gateways, observed: Observed) -> Done:
         """Stop what still builds; if a build goes live by itself, put the deployment of before back."""
-        built = await _stopped(stage.vercel, seen.sha, await _appeared(stage, seen))
-        if seen.production.auto_assign or (await insist(stage.vercel.project)).auto_assign:
-            return await promotion.back(stage, seen.sha, seen.production)
+        built = await _stopped(gateways.vercel, observed.sha, await _appeared(gateways, observed))
+        if observed.production.auto_assign or (await insist(gateways.vercel.project)).auto_assign:
+            return await promotion.roll_back(gateways, observed.sha, observed.production)
         left = ", ".join(deployment.id for deployment in built)
         return Done(f"{left} stays on the platform, built" if left else "nothing of it is left")
 
-    async def overtaken(self, stage: Stage, seen: Seen) -> str:
+    async def superseded_by(self, gateways: Gateways, observed: Observed) -> str:
         """Where the switch is ours, say what is live instead of our deployment."""
-        return await promotion.overtaken(stage.vercel, seen.sha) if seen.production.auto_assign else ""
+        return await promotion.superseded_by(gateways.vercel, observed.sha) if observed.production.auto_assign else ""
 
-    async def prove_undo(self, stage: Stage, seen: Seen) -> None:
+    async def prove_rollback(self, gateways: Gateways, observed: Observed) -> None:
         """See that the deployment of before can be live again."""
-        if seen.production.auto_assign:
-            await promotion.prove_back(stage.vercel, seen.production)
+        if observed.production.auto_assign:
+            await promotion.prove_rollback(gateways.vercel, observed.production)
 
-    async def recall(self, stage: Stage, marker: Mapping[str, Any]) -> Seen | None:
+    async def recall(self, gateways: Gateways, marker: Mapping[str, Any]) -> Observed | None:
         """Take what was live from the marker row, and whether a build goes live by itself from now."""
-        now = await promotion.recalled(stage.vercel, marker)
-        return Seen(now.sha, now.production, "", ()) if now else None
+        now = await promotion.recall(gateways.vercel, marker)
+        return Observed(now.sha, now.production, "", ()) if now else None
 
-    async def remains(self, stage: Stage, seen: Seen) -> str:
+    async def remains(self, gateways: Gateways, observed: Observed) -> str:
         """Compare what is live, or may yet go live by itself, with what was."""
-        return await promotion.standing(stage.vercel, seen.sha, seen.production) if seen.production.auto_assign else ""
+        return (
+            await promotion.verify_rollback(gateways.vercel, observed.sha, observed.production)
+            if observed.production.auto_assign
+            else ""
+        )
 
 
 def _why(production: Production) -> str:
@@ -157,14 +169,17 @@ def _refuse_unstaged(why: str, production: Production) -> None:
         raise Refused("looking at", "the platform", f"auto-assign is on, but {why}", remedy)
 
 
-async def _appeared(stage: Stage, seen: Seen) -> list[Deployment]:
+async def _appeared(gateways: Gateways, observed: Observed) -> list[Deployment]:
     """Give the deployments of our commit; where it was pushed, wait a little for the platform to take it up."""
     with suppress(TimeoutError):
         async with asyncio.timeout(TAKEN_UP):
-            while not (found := await _ours(stage.vercel, seen.sha)) and await stage.git.remote_head() == seen.sha:
+            while (
+                not (found := await _ours(gateways.vercel, observed.sha))
+                and await gateways.git.remote_head() == observed.sha
+            ):
                 await asyncio.sleep(0.25)
             return found
-    return await _ours(stage.vercel, seen.sha)
+    return await _ours(gateways.vercel, observed.sha)
 
 
 async def _ours(vercel: Vercel, sha: str) -> list[Deployment]:

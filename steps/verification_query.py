@@ -7,7 +7,7 @@ from steps.support.core.retry import insist
 from steps.support.gateways.database.protocol import Rows
 from steps.support.operations import prove
 from steps.support.operations.taking_writes import refuse_locked_out
-from steps.support.run.release import Release, Stage
+from steps.support.run.release import Gateways, Release
 from steps.support.run.step import Check, Done
 from steps.support.sql.checks import SqlCheck
 from steps.support.sql.known_names import VERIFY
@@ -24,23 +24,23 @@ class VerificationQuery(Check[None]):
     release: Release
     name = "verification_query"
 
-    async def look(self, stage: Stage) -> None:
+    async def look(self, gateways: Gateways) -> None:
         """There is nothing to see before: the checks are about what is to come."""
 
-    def plan(self, seen: None) -> str:  # noqa: ARG002
+    def plan(self, observed: None) -> str:  # noqa: ARG002
         """Name the checks, or say that none could fail."""
         names = ", ".join(check.name for check in self.release.change.verify)
         asked = f"ask: {names}" if names else _UNASKED
         return f"{asked}{f'; {_HARMLESS}' if names and not self._can_fail else ''}; then write once more"
 
-    def expects(self, seen: None) -> float:  # noqa: ARG002
+    def expected_seconds(self, observed: None) -> float:  # noqa: ARG002
         """Go by the rehearsal."""
         proof = self.release.proof
-        return max(1.0, prove.in_production(proof, "verify")) if proof else 1.0
+        return max(1.0, prove.seconds_in_production(proof, "verify")) if proof else 1.0
 
-    async def act(self, stage: Stage, seen: None) -> Done:  # noqa: ARG002
+    async def apply(self, gateways: Gateways, observed: None) -> Done:  # noqa: ARG002
         """Ask each, and name all that fail; then write."""
-        answers = [(check, await _ask(stage, check)) for check in self.release.change.verify]
+        answers = [(check, await _ask(gateways, check)) for check in self.release.change.verify]
         if wrong := [
             f"{check.name}: {_shown(rows) or 'no rows'}"
             for check, rows in answers
@@ -49,7 +49,7 @@ class VerificationQuery(Check[None]):
             raise Failed(
                 "verifying", "the database", "; ".join(wrong), "Read rows like these on a copy before releasing again."
             )
-        await refuse_locked_out(stage.turso, self.release.run)
+        await refuse_locked_out(gateways.turso, self.release.run)
         shown = {check.name: rows for check, rows in answers if check.expects_rows is not False}
         facts = {"rows": {name: rows.records[:KEPT] for name, rows in shown.items()}}
         held = f"{len(answers)} checks hold" if self._can_fail else _HARMLESS if answers else _UNASKED
@@ -61,9 +61,9 @@ class VerificationQuery(Check[None]):
         return any(check.can_fail for check in self.release.change.verify)
 
 
-async def _ask(stage: Stage, check: SqlCheck) -> Rows:
+async def _ask(gateways: Gateways, check: SqlCheck) -> Rows:
     try:
-        return await insist(lambda: stage.turso.read(check.statement))
+        return await insist(lambda: gateways.turso.read(check.statement))
     except Rejected as error:
         raise Failed(error.operation, error.subject, error.cause, error.remedy) from None
 

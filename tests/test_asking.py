@@ -7,13 +7,13 @@ from typing import Any, cast
 
 import pytest
 
-from steps.health_checks import KEY, MEND, HealthChecks, Seen
-from steps.support.core.deadline import told, waited_for
+from steps.health_checks import KEY, MEND, HealthChecks, Observed
+from steps.support.core.deadline import listening, waited_for
 from steps.support.core.errors import Failed, NotSent, Refused, Unknown
 from steps.support.gateways.site import Answer, Request, Site
 from steps.support.operations import health
 from steps.support.operations.health import PATIENCE, away
-from steps.support.run.release import Demands, HealthCheck, Release, Stage
+from steps.support.run.release import Demands, Gateways, HealthCheck, Release
 from steps.support.run.step import Done
 from tests.virtual import run
 
@@ -59,30 +59,30 @@ def _it_is(monkeypatch: pytest.MonkeyPatch, now: float) -> None:
 
 def _asked(site: _Site, check: HealthCheck, **more: Any) -> tuple[Answer | None, str]:
     said = {"baseline": None, "committed": None, **more}
-    return run(health.asked(cast("Site", site), check, **said))
+    return run(health.ask_once(cast("Site", site), check, **said))
 
 
-def _stage(site: _Site) -> Stage:
+def _stage(site: _Site) -> Gateways:
     async def marker(_run: str) -> dict[str, str]:
         return {"at": "1756518360"}
 
-    return cast("Stage", SimpleNamespace(site=site, turso=SimpleNamespace(marker=marker)))
+    return cast("Gateways", SimpleNamespace(site=site, turso=SimpleNamespace(marker=marker)))
 
 
 def _checks(*checks: HealthCheck) -> HealthChecks:
     return HealthChecks(Release("r", cast("Any", None), checks, Demands(), cast("Any", None)))
 
 
-def _looked(site: _Site, *checks: HealthCheck) -> Seen:
+def _looked(site: _Site, *checks: HealthCheck) -> Observed:
     return run(_checks(*checks).look(_stage(site)))
 
 
 def _acted(site: _Site, *checks: HealthCheck, seconds: float | None = None) -> Done:
-    seen = Seen({check.name: {} for check in checks})
+    observed = Observed({check.name: {} for check in checks})
 
     async def within() -> Done:
         async with asyncio.timeout(seconds):
-            return await _checks(*checks).act(_stage(site), seen)
+            return await _checks(*checks).apply(_stage(site), observed)
 
     return run(within())
 
@@ -218,10 +218,10 @@ def _said_when_cut_off(site: _Site, *checks: HealthCheck) -> str:
     """Give what is known to whoever ended the checks after four seconds."""
 
     async def cut_off() -> str:
-        with told(lambda _: None):
+        with listening(lambda _: None):
             with pytest.raises(TimeoutError):
                 async with asyncio.timeout(4):
-                    await _checks(*checks).act(_stage(site), Seen({check.name: {} for check in checks}))
+                    await _checks(*checks).apply(_stage(site), Observed({check.name: {} for check in checks}))
             return waited_for()
 
     return run(cut_off())
@@ -250,7 +250,7 @@ def test_what_was_green_before_is_the_baseline() -> None:
     """Each check is asked once, in order, the way that the code of before is asked, and its body is kept."""
     earlier = HealthCheck("data", Request("/api/earlier"), FULL)
     site = _Site(GOOD)
-    assert _looked(site, CRON, HealthCheck("data", KEYED, FULL, before=earlier)) == Seen(
+    assert _looked(site, CRON, HealthCheck("data", KEYED, FULL, before=earlier)) == Observed(
         {"cron": GOOD.body, "data": GOOD.body}
     )
     assert [path for path, _, _ in site.asked] == ["/api/cron", "/api/earlier"]

@@ -16,10 +16,10 @@ from steps.support.core.errors import Failed, Refused, Unknown
 from steps.support.core.redaction import Redactor
 from steps.support.run.budget import Budget
 from steps.support.run.journal import Journal, reason
-from steps.support.run.release import Stage
+from steps.support.run.release import Gateways
 from steps.support.run.session import Run
 from steps.support.run.signals import Interrupts
-from steps.support.run.step import Change, Check, Done, Step
+from steps.support.run.step import Check, Done, ReversibleStep, Step
 from tests.virtual import VirtualLoop, run
 
 Deed = Callable[[], Awaitable[None]]
@@ -83,10 +83,10 @@ class _Check(Check[None]):
     name: str = "health_checks"  # type: ignore[misc]
     deed: Deed = _well
 
-    async def look(self, stage: Stage) -> None:
+    async def look(self, gateways: Gateways) -> None:
         pass
 
-    async def act(self, stage: Stage, seen: None) -> Done:
+    async def apply(self, gateways: Gateways, seen: None) -> Done:
         await self.deed()
         return Done("looked")
 
@@ -95,7 +95,7 @@ class _Check(Check[None]):
 
 
 @dataclass(frozen=True, eq=False)
-class _Change(Change[None]):
+class _Change(ReversibleStep[None]):
     name: str  # type: ignore[misc]
     deed: Deed = _well
     back: Deed = _well
@@ -103,31 +103,31 @@ class _Change(Change[None]):
     done: list[str] = field(default_factory=list)
 
     @property
-    def undo_share(self) -> float:  # type: ignore[override]
+    def rollback_share(self) -> float:  # type: ignore[override]
         return {"turso_migration": 12 / 30, "git_push": 8 / 30}.get(self.name, 10 / 30)
 
-    async def look(self, stage: Stage) -> None:
+    async def look(self, gateways: Gateways) -> None:
         pass
 
-    async def act(self, stage: Stage, seen: None) -> Done:
+    async def apply(self, gateways: Gateways, seen: None) -> Done:
         await self.deed()
         return Done("done")
 
     def plan(self, seen: None) -> str:
         return "change"
 
-    def way_back(self, seen: None) -> str:
+    def rollback_plan(self, seen: None) -> str:
         return "change back"
 
-    async def undo(self, stage: Stage, seen: None) -> Done:
+    async def undo(self, gateways: Gateways, seen: None) -> Done:
         self.done.append("undo began")
         await self.back()
         return Done("put back")
 
-    async def remains(self, stage: Stage, seen: None) -> str:
+    async def remains(self, gateways: Gateways, seen: None) -> str:
         return self.left
 
-    async def overtaken(self, stage: Stage, seen: None) -> str:
+    async def superseded_by(self, gateways: Gateways, seen: None) -> str:
         for _ in range(5):
             await asyncio.sleep(0)
         return ""
@@ -136,7 +136,7 @@ class _Change(Change[None]):
 @dataclass(frozen=True, eq=False)
 class _Foundation(_Change):
     @property
-    def foundation(self) -> bool:
+    def blocks_earlier_rollbacks(self) -> bool:
         return True
 
 
@@ -187,7 +187,7 @@ def _play(tmp_path: Path, *steps: Step[Any], budget: Budget = BUDGET) -> _Ending
         begun = loop.time()
         with interrupts.installed():
             try:
-                await forward_or_back(cast("Stage", None), steps, {step.name: None for step in steps}, played)
+                await forward_or_back(cast("Gateways", None), steps, {step.name: None for step in steps}, played)
             except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - as a session does
                 journal.note("stopped", **reason(error))
         journal.close()
@@ -259,7 +259,7 @@ def test_what_was_put_back_and_not_looked_at_is_named(tmp_path: Path) -> None:
 
     @dataclass(frozen=True, eq=False)
     class Slow(_Change):
-        async def remains(self, stage: Stage, seen: None) -> str:
+        async def remains(self, gateways: Gateways, seen: None) -> str:
             await asyncio.sleep(1)
             return ""
 

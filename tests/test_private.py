@@ -8,7 +8,7 @@ import pytest
 
 from steps.support.core.files import make_private
 from steps.support.core.redaction import Redactor
-from steps.support.proof.copy.fill import becoming
+from steps.support.proof.copy.fill import written_whole
 from steps.support.run.journal import Journal
 
 
@@ -33,7 +33,7 @@ def test_a_run_is_its_owners_alone(tmp_path: Path, before: int | None) -> None:
         runs.mkdir()
         runs.chmod(before)
     Journal(runs / "run-1" / "journal.jsonl", Redactor(), "run-1").close()
-    with becoming(runs / "run-1" / "backup.sql.gz") as part:
+    with written_whole(runs / "run-1" / "backup.sql.gz") as part:
         assert _mode(part) & 0o177 == 0
     assert (_mode(runs), _mode(runs / "run-1"), _mode(runs / "run-1" / "journal.jsonl")) == (0o700, 0o700, 0o600)
     assert _mode(runs / "run-1" / "backup.sql.gz") & 0o177 == 0

@@ -6,7 +6,7 @@ from contextlib import suppress
 
 import pytest
 
-from steps.support.core.deadline import ending, told, waited_for
+from steps.support.core.deadline import deadline_known, listening, waited_for
 from steps.support.core.errors import Busy, NotSent, Rejected, Unknown
 from steps.support.core.retry import bring_about, insist
 from tests.virtual import run
@@ -60,7 +60,7 @@ def test_what_was_heard_last_is_known() -> None:
     heard: list[str] = []
 
     async def within() -> str:
-        with told(heard.append):
+        with listening(heard.append):
             with suppress(TimeoutError):
                 async with asyncio.timeout(3):
                     await insist(_says(*[LOST] * 100))
@@ -74,7 +74,7 @@ def test_what_came_in_the_end_is_waited_for_no_more() -> None:
     """An error that passed is no reason for whatever takes long afterwards."""
 
     async def scenario() -> str:
-        with told(lambda _: None):
+        with listening(lambda _: None):
             await insist(_says(LOST, "yes"))
             return waited_for()
 
@@ -104,7 +104,7 @@ def test_a_pause_that_does_not_fit_ends_it_at_once(ask: Callable[..., Awaitable[
 
     async def scenario() -> float:
         begun = asyncio.get_running_loop().time()
-        with ending(begun + 5), pytest.raises(Busy):
+        with deadline_known(begun + 5), pytest.raises(Busy):
             await ask(_says(_limited(7)))
         return asyncio.get_running_loop().time() - begun
 

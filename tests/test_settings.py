@@ -7,7 +7,7 @@ import pytest
 
 from steps.support.config import settings
 from steps.support.config.loading import Misconfigured, for_production, load
-from steps.support.proof.config import Allowed
+from steps.support.proof.config import LockLimits
 from steps.support.run.wiring import health_checks, production, workbench
 
 
@@ -42,8 +42,8 @@ def test_what_a_change_may_ask_of_writers_reaches_the_rehearsal(
     monkeypatch.setenv("SITE_AUTH_TOKEN", "token")
     text = f'repository = "{tmp_path}"\nsite = "https://x.example"\n[vercel]\nproject = "x"\n'
     loaded = load(_config(tmp_path, text + "[turso]\nsole_writer = true\n[limits]\nlock = 0.5\nlock_bytes = 7\n"))
-    assert workbench(for_production(loaded)).allowed == Allowed(0.5, 7, sole_writer=True)
-    assert workbench(load(_config(tmp_path, ""))).allowed == Allowed(1, 20_000_000)
+    assert workbench(for_production(loaded)).allowed == LockLimits(0.5, 7, sole_writer=True)
+    assert workbench(load(_config(tmp_path, ""))).allowed == LockLimits(1, 20_000_000)
 
 
 @pytest.mark.parametrize("seconds", ["0", "-1", "5.1", "nan", "inf"])
@@ -154,9 +154,9 @@ def test_nothing_that_holds_a_key_shows_it(tmp_path: Path, monkeypatch: pytest.M
     checks = health_checks(loaded, loaded.secrets.environment())
 
     async def gateways() -> list[object]:
-        async with production(loaded) as stage:
-            database: object = stage.turso.database
-            return [stage, *(getattr(stage, name) for name in ("git", "vercel", "turso", "site")), database]
+        async with production(loaded) as gateways:
+            database: object = gateways.turso.database
+            return [gateways, *(getattr(gateways, name) for name in ("git", "vercel", "turso", "site")), database]
 
     for shown in (loaded, loaded.secrets, checks, [each.request for each in checks], *asyncio.run(gateways())):
         assert "hidden" not in repr(shown) + str(shown)

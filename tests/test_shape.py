@@ -10,8 +10,8 @@ import pytest
 
 from steps.orders import CODE_FIRST, DATA_FIRST
 from steps.support.proof.rows import declared
-from steps.support.run.release import Stage
-from steps.support.run.step import Change, Done
+from steps.support.run.release import Gateways
+from steps.support.run.step import Done, ReversibleStep
 from steps.support.schema import diff
 from steps.support.sql.known_names import RULES
 
@@ -133,12 +133,12 @@ def test_both_orders_hold_the_same_steps() -> None:
 def test_a_change_cannot_be_made_without_its_undo() -> None:
     """A change that forgets to say how it is put back is no object at all."""
 
-    class Forgetful(Change[None]):
+    class Forgetful(ReversibleStep[None]):
         name = "forgetful"
 
-        async def look(self, stage: Stage) -> None: ...
+        async def look(self, gateways: Gateways) -> None: ...
 
-        async def act(self, stage: Stage, seen: None) -> Done:
+        async def apply(self, gateways: Gateways, seen: None) -> Done:
             return Done("")
 
         def plan(self, seen: None) -> str:

@@ -9,7 +9,7 @@ from steps.support.change.folder import read_change
 from steps.support.core.text import nearest, slip_of
 from steps.support.sql.checks import kept_checks
 from steps.support.sql.directives import BELONGS
-from steps.support.sql.findings import BadSql, waiving
+from steps.support.sql.findings import BadSql, waiver_line
 from steps.support.sql.known_names import FILES, MIGRATE, OF_THE_APP, ROLLBACK, RULES
 
 STATEMENT = {
@@ -169,7 +169,7 @@ OBJECTS = ["t", "t.v", "T.V", "my table", 'a "b" c', "a.b c", "größe", "x$1", 
 @pytest.mark.parametrize("name", OBJECTS)
 def test_the_line_that_is_shown_names_the_object(tmp_path: Path, name: str) -> None:
     """The line to write is read as that object, under any name that an object may have."""
-    assert findings(tmp_path, **{MIGRATE: waiving("table-lost", name, "some: reason")}) == []
+    assert findings(tmp_path, **{MIGRATE: waiver_line("table-lost", name, "some: reason")}) == []
     (waiver,) = read_change(tmp_path).allowed
     assert (waiver.rule, waiver.object, waiver.reason, waiver.line) == ("table-lost", name, "some: reason", 1)
 

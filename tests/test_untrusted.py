@@ -130,7 +130,7 @@ async def test_programs_are_not_looked_for_here(
     git = Git(checkout, "origin", "main")
     assert await git.remote_head() == await git.head()
     assert sqld.find() != Path("sqld")
-    assert (process.found("git") or "").startswith("/")
+    assert (process.find_program("git") or "").startswith("/")
     assert not (there.parent / "sprung").exists()
 
 

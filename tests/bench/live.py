@@ -20,18 +20,18 @@ from aiohttp.typedefs import Handler
 from steps.support.core import event_loop
 from steps.support.gateways.vercel import Vercel
 from steps.support.operations import promotion
-from steps.support.proof.config import Workbench
+from steps.support.proof.config import ProofConfig
 from steps.support.proof.copy.copy import Limits
-from steps.support.run.release import Demands, release
+from steps.support.run.release import Demands, new_release
 from steps.support.standin.faults import Faults
 from steps.support.standin.servers import serve
 from steps.support.standin.vercel.api import application
 from steps.support.standin.vercel.platform import Platform
-from steps.vercel_deployment import Seen, VercelDeployment
+from steps.vercel_deployment import Observed, VercelDeployment
 from tests.standin.projects import NEW, OLD, PLAIN, TOKEN
 
 if TYPE_CHECKING:
-    from steps.support.run.release import Stage
+    from steps.support.run.release import Gateways
 
 MOST_SECONDS, MOST_REQUESTS = (
     1.1,
@@ -84,11 +84,11 @@ Waiting = Callable[[Vercel, promotion.Production], Awaitable[object]]
 async def by_itself(chance: random.Random) -> Wait:
     """Wait for a build, and for its going live by itself, as the step does."""
     platform = _platform(auto_assign=True, build_seconds=chance.uniform(*BUILD), alias_seconds=chance.uniform(*ALIAS))
-    step = VercelDeployment(release(SQL, (), Demands(), Workbench(Path("runs"), None, Limits(0, 0))))
+    step = VercelDeployment(new_release(SQL, (), Demands(), ProofConfig(Path("runs"), None, Limits(0, 0))))
 
     async def wait(vercel: Vercel, before: promotion.Production) -> None:
-        stage = cast("Stage", SimpleNamespace(vercel=vercel))  # nobody else is asked
-        await step.act(stage, Seen(NEW, before, "", ()))
+        gateways = cast("Gateways", SimpleNamespace(vercel=vercel))  # nobody else is asked
+        await step.apply(gateways, Observed(NEW, before, "", ()))
 
     return await _waited(platform, wait)
 
@@ -97,7 +97,7 @@ async def promoted(chance: random.Random) -> Wait:
     """Promote a build that is done, and wait for its going live, as the step does."""
     platform = _platform(auto_assign=False, build_seconds=0.0, alias_seconds=chance.uniform(*PROMOTE))
     ours = platform.deployments[0].id
-    return await _waited(platform, lambda vercel, before: promotion.promoted(vercel, ours, before))
+    return await _waited(platform, lambda vercel, before: promotion.promote(vercel, ours, before))
 
 
 def _platform(*, auto_assign: bool, build_seconds: float, alias_seconds: float) -> Platform:

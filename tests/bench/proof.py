@@ -24,7 +24,7 @@ from steps.support.change.folder import read_change
 from steps.support.gateways.database.connect import connect
 from steps.support.gateways.turso import Turso
 from steps.support.proof import sqld
-from steps.support.proof.config import Workbench
+from steps.support.proof.config import ProofConfig
 from steps.support.proof.copy.copy import Limits
 from steps.support.proof.proof import prove
 from steps.support.proof.result import Proof
@@ -81,7 +81,7 @@ def proved(url: str, folder: Path) -> Measured:
     async def prove_it() -> Proof:
         async with aclosing(connect(url, None)) as database:
             change = read_change(changed(folder / "sql"))
-            return await prove(Turso(database), change, Workbench(folder / "run", sqld.fetch(), LIMITS))
+            return await prove(Turso(database), change, ProofConfig(folder / "run", sqld.fetch(), LIMITS))
 
     began = monotonic()
     proof = asyncio.run(prove_it())

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from steps.support.proof import sqld
 from steps.support.standin.drill.trial import ROOT, Event, Trial
 from steps.support.standin.faults import Faults
-from steps.support.standin.world import world
+from steps.support.standin.world import local_production
 from tests.world.sample import samples
 
 if TYPE_CHECKING:
@@ -82,6 +82,6 @@ async def production(
     with TemporaryDirectory(prefix="bench-") as temporary:
         folder, faults = Path(temporary), faults or Faults()
         copy = Path(copyfile(database, folder / "copy.db"))
-        async with world(folder, ROOT / "sql", sqld.fetch(), faults, staged=staged, copy=copy) as made:
+        async with local_production(folder, ROOT / "sql", sqld.fetch(), faults, staged=staged, copy=copy) as made:
             made.platform.build_seconds, made.platform.alias_seconds = build_seconds, ALIAS_SECONDS
             yield Trial(made, faults, folder)

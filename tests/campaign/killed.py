@@ -28,9 +28,9 @@ from steps.support.run.run_record import JOURNAL, read
 from steps.support.sql.change import DatabaseChange
 from steps.support.sql.statement import Statement
 from steps.support.standin.drill.drill import BUILD, HEALTH, MOVE
-from steps.support.standin.drill.trial import ROOT, Ending, Event, State, Trial
+from steps.support.standin.drill.trial import ROOT, Event, RunResult, State, Trial
 from steps.support.standin.faults import Faults
-from steps.support.standin.world import world
+from steps.support.standin.world import local_production
 from tests.campaign.app import Book, Write
 from tests.campaign.contents import Contents, contents, differences
 from tests.campaign.scenario import ACTS, BACK, LOOKS, Moment
@@ -142,7 +142,7 @@ class Tale:
                     await self.trial.world.database.query(statement)
                     self.book.writes.append(Write(time(), is_new=False, old=(statement,), new=(statement,)))
 
-    async def run(self, death: Death | None, *words: str) -> Ending:
+    async def run(self, death: Death | None, *words: str) -> RunResult:
         """Run the tool, to its death where there is one."""
         health = UNWELL if self.outcome.plan.unwell else HEALTH
         config = self.trial.configure(limits=LIMITS, budget=BUDGET, health=health)
@@ -219,7 +219,7 @@ def _timeless(found: Contents) -> Contents:
 async def _told(plan: Plan, folder: Path, sample: Path, binary: Path) -> AsyncIterator[Tale]:
     faults, copy = Faults(), await asyncio.to_thread(copyfile, sample, folder / "copy.db")
     content = await asyncio.to_thread(sample.read_bytes)
-    async with world(folder, ROOT / "sql", binary, faults, staged=plan.staged, copy=copy) as made:
+    async with local_production(folder, ROOT / "sql", binary, faults, staged=plan.staged, copy=copy) as made:
         made.platform.build_seconds, made.platform.alias_seconds = BUILD, MOVE
         moves, move = list[str](), made.platform.move
 

@@ -123,7 +123,7 @@ class Story:
             stack.enter_context(locks_noticed())
             stack.enter_context(patch("sys.stderr", complaints))
             stack.enter_context(patch("steps.support.run.downtime.EVERY", PROBES))
-            stack.enter_context(patch("steps.support.operations.prove.proved_back", _nothing))
+            stack.enter_context(patch("steps.support.operations.prove.prove_rollback", _nothing))
             for place in ("orchestrate.new_run", "steps.support.run.release.new_run"):
                 stack.enter_context(patch(place, self._named))
             yield complaints

@@ -100,7 +100,7 @@ def test_code_alone_without_a_contract_claims_nothing() -> None:
 def test_code_alone_with_a_contract_is_no_order_of_schemas() -> None:
     """Where nothing is migrated but both codes were tried, no schema is said to follow."""
     rehearsal = {**_planned()["rehearsal"], "migrate_seconds": None, "rollback_seconds": None}
-    assert plan.order("CODE_FIRST", rehearsal) == "code alone: the schema stays as it is"
+    assert plan.order_words("CODE_FIRST", rehearsal) == "code alone: the schema stays as it is"
 
 
 def _page(event: dict[str, Any]) -> str:

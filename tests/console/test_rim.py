@@ -2,7 +2,7 @@
 
 import pytest
 
-from steps.support.console.exit_codes import guarded
+from steps.support.console.exit_codes import exit_code_of
 from steps.support.core.errors import Problem
 from steps.support.core.process import WITHHELD
 
@@ -34,7 +34,7 @@ def test_what_nobody_caught(
 ) -> None:
     """It has its exit code; neither line nor traceback shows a key of the environment, or moves the cursor."""
     monkeypatch.setenv(name, KEY)
-    assert guarded(lambda: _raising(error), verbose) == code
+    assert exit_code_of(lambda: _raising(error), verbose) == code
     said = capsys.readouterr().err
     assert KEY not in said
     assert all(char.isprintable() or char == "\n" for char in said)

@@ -9,9 +9,9 @@ from typing import Any
 import pyte
 import pytest
 
-from steps.support.console.progress import Course, after
+from steps.support.console.progress import Progress, next_progress
 from steps.support.console.terminal import Terminal
-from steps.support.console.timeline import DRAWN, PLAIN, Strokes, lines
+from steps.support.console.timeline import DRAWN, PLAIN, Glyphs, lines
 
 Event = Mapping[str, Any]
 
@@ -64,8 +64,8 @@ BACK = (
 )
 
 
-def _drawn(events: Sequence[Event], now: float, width: int = 80, strokes: Strokes = PLAIN) -> list[str]:
-    course = reduce(after, events, Course())
+def _drawn(events: Sequence[Event], now: float, width: int = 80, strokes: Glyphs = PLAIN) -> list[str]:
+    course = reduce(next_progress, events, Progress())
     return [line.plain.rstrip() for line in lines(course, now, width, strokes)]
 
 
@@ -119,10 +119,10 @@ def test_nothing_was_changed_yet() -> None:
 @pytest.mark.parametrize("strokes", [DRAWN, PLAIN])
 @pytest.mark.parametrize("width", [40, 60, 80, 200])
 @pytest.mark.parametrize("events", [FORWARD, FAILED, BACK], ids=["forward", "failed", "back"])
-def test_it_fits(events: Sequence[Event], width: int, strokes: Strokes) -> None:
+def test_it_fits(events: Sequence[Event], width: int, strokes: Glyphs) -> None:
     """No step and no bar is wider than the terminal, with words of any length and width in them."""
     wide = {"event": "waiting", "step": "turso_migration", "clock": 103.0, "on": "\u8868" * 300}
-    course = reduce(after, [*events, wide], Course())
+    course = reduce(next_progress, [*events, wide], Progress())
     assert max(line.cell_len for line in lines(course, 110.0, width, strokes)) <= width
 
 

@@ -36,7 +36,7 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("row", ROWS, ids=[f"{step}-{each.name}" for each, step in ROWS])
 async def test_a_row_of_the_drill(row: Row, sample: Path, sqld_binary: Path, tmp_path: Path) -> None:
     """What comes of this fault in this step is what the table of expectations says."""
-    outcome, said = await drill.drilled(row, ROOT / "sql", sample, sqld_binary, tmp_path)
+    outcome, said = await drill.drill_row(row, ROOT / "sql", sample, sqld_binary, tmp_path)
     assert outcome == row[0].expected[row[1]], said
 
 

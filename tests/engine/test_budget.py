@@ -4,13 +4,13 @@ import asyncio
 from typing import Any
 
 from steps.support.core.errors import Failed
-from steps.support.run.budget import Budget, Window
+from steps.support.run.budget import Budget, ForwardDeadline
 from tests.virtual import run
 
 BUDGET = Budget(120.0, 30.0, {"one": 50.0, "two": 60.0})
 
 
-async def _late(window: Window, step: str, seconds: float) -> tuple[float, str]:
+async def _late(window: ForwardDeadline, step: str, seconds: float) -> tuple[float, str]:
     """Return the seconds on the clock when a step that takes so many was ended, and what is said of it."""
     try:
         async with window.scope(step):
@@ -44,12 +44,12 @@ def test_a_rollback_ends_with_the_budget() -> None:
     """Each has its share of the reserve, and none goes on after the end of the budget."""
 
     class Undo:
-        name, undo_share = "one", 0.5
+        name, rollback_share = "one", 0.5
 
     async def scenario() -> list[tuple[float, str]]:
         window, change, ends = BUDGET.start(), Undo(), []
         await asyncio.sleep(80)
-        reserve, begun = window.turn_back(), asyncio.get_running_loop().time()
+        reserve, begun = window.begin_rollback(), asyncio.get_running_loop().time()
         for _ in range(3):
             try:
                 async with reserve.scope(_any(change)):

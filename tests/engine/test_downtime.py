@@ -120,8 +120,8 @@ def test_a_failure_lasts_until_the_next_question(probes: list[Probe], seconds: f
 )
 def test_a_failure_is_told_on_the_clock_of_the_run(events: list[Any], first: float, last: float) -> None:
     """Seconds count from the last start, below zero before it; without one, from the first question."""
-    seen = summary([Probe(1.0, "500", 0.1, well=False), Probe(2.5, "500", 0.1, well=False)], events)
-    assert (seen["first_failure"], seen["last_failure"]) == (first, last)
+    observed = summary([Probe(1.0, "500", 0.1, well=False), Probe(2.5, "500", 0.1, well=False)], events)
+    assert (observed["first_failure"], observed["last_failure"]) == (first, last)
 
 
 def test_failures_in_a_row_are_one_outage() -> None:
@@ -134,8 +134,8 @@ def test_failures_in_a_row_are_one_outage() -> None:
 def test_a_run_without_a_failure_names_none() -> None:
     """Where every visit went well, and where there was none, no time of a failure is told."""
     for probes in ([], [Probe(1.0, "200", 0.1, well=True)]):
-        seen = summary(probes, [])
-        assert (seen["first_failure"], seen["last_failure"], seen["refused"]) == (None, None, {})
+        observed = summary(probes, [])
+        assert (observed["first_failure"], observed["last_failure"], observed["refused"]) == (None, None, {})
 
 
 def _begun(clock: float, step: str, *begins: str, **fields: bool) -> dict[str, Any]:
@@ -170,8 +170,8 @@ def test_latency_is_told_by_what_was_done_to_production(
 ) -> None:
     """Neither the push nor a check is a change that visitors could notice; undoing one is, and one that never ended is."""
     probes = [Probe(float(at), "200", 0.1, well=True) for at in range(10)]
-    seen = latency(probes, events)
-    assert [phase["probes"] if phase else 0 for phase in seen.values()] == [before, during, after]
+    observed = latency(probes, events)
+    assert [phase["probes"] if phase else 0 for phase in observed.values()] == [before, during, after]
 
 
 def test_latency_is_the_median_and_the_worst() -> None:

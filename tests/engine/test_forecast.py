@@ -10,8 +10,8 @@ import pytest
 
 from steps.support.core.errors import Failed, Refused
 from steps.support.run.budget import PREFLIGHT, SLOW, Budget, Forecast, forecast, refuse_unfitting
-from steps.support.run.release import Stage
-from steps.support.run.step import Change, Check, Done, Step
+from steps.support.run.release import Gateways
+from steps.support.run.step import Check, Done, ReversibleStep, Step
 from tests.virtual import run
 
 LIMITS = {"push": 20.0, "build": 60.0, "migrate": 30.0, "switch": 25.0, "check": 40.0}
@@ -22,7 +22,7 @@ BUDGET = Budget(100.0, 30.0, LIMITS)  # 70 s forward
 class Expected:
     """What a step saw: the seconds that it and its undo will take."""
 
-    act: float = 1.0
+    apply: float = 1.0
     undo: float = 1.0
 
 
@@ -30,50 +30,50 @@ class Expected:
 class _Check(Check[Expected]):
     name: str  # type: ignore[misc]
 
-    async def look(self, stage: Stage) -> Expected:
+    async def look(self, gateways: Gateways) -> Expected:
         return Expected()
 
-    async def act(self, stage: Stage, seen: Expected) -> Done:
+    async def apply(self, gateways: Gateways, observed: Expected) -> Done:
         return Done("looked")
 
-    def plan(self, seen: Expected) -> str:
+    def plan(self, observed: Expected) -> str:
         return "check"
 
-    def expects(self, seen: Expected) -> float:
-        return seen.act
+    def expected_seconds(self, observed: Expected) -> float:
+        return observed.apply
 
 
 @dataclass(frozen=True, eq=False)
-class _Change(Change[Expected]):
+class _Change(ReversibleStep[Expected]):
     name: str  # type: ignore[misc]
-    undo_share: float = 0.5  # type: ignore[misc]
+    rollback_share: float = 0.5  # type: ignore[misc]
 
-    async def look(self, stage: Stage) -> Expected:
+    async def look(self, gateways: Gateways) -> Expected:
         return Expected()
 
-    async def act(self, stage: Stage, seen: Expected) -> Done:
+    async def apply(self, gateways: Gateways, observed: Expected) -> Done:
         return Done("done")
 
-    def plan(self, seen: Expected) -> str:
+    def plan(self, observed: Expected) -> str:
         return "change"
 
-    def way_back(self, seen: Expected) -> str:
+    def rollback_plan(self, observed: Expected) -> str:
         return "change back"
 
-    async def undo(self, stage: Stage, seen: Expected) -> Done:
+    async def undo(self, gateways: Gateways, observed: Expected) -> Done:
         return Done("put back")
 
-    async def remains(self, stage: Stage, seen: Expected) -> str:
+    async def remains(self, gateways: Gateways, observed: Expected) -> str:
         return ""
 
-    async def overtaken(self, stage: Stage, seen: Expected) -> str:
+    async def superseded_by(self, gateways: Gateways, observed: Expected) -> str:
         return ""
 
-    def expects(self, seen: Expected) -> float:
-        return seen.act
+    def expected_seconds(self, observed: Expected) -> float:
+        return observed.apply
 
-    def expects_undo(self, seen: Expected) -> float:
-        return seen.undo
+    def expects_rollback(self, observed: Expected) -> float:
+        return observed.undo
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,8 +84,8 @@ class _Preparing(_Change):
 class _Plain(_Change):
     """A change that does not say what it expects."""
 
-    expects = Step.expects
-    expects_undo = Change.expects_undo
+    expected_seconds = Step.expected_seconds
+    expects_rollback = ReversibleStep.expects_rollback
 
 
 PUSH, BUILD, MIGRATE, SWITCH, CHECK = _Change("push"), _Change("build"), _Change("migrate", 0.4), _Change("switch"), _Check("check")  # fmt: skip
@@ -134,8 +134,8 @@ def test_what_will_not_fit_is_refused(
     steps: tuple[Step[Any], ...], budget: Budget, seconds: dict[str, float], undo: dict[str, float], causes: list[str]
 ) -> None:
     """Every reason is named, with both figures; a second is expected of whatever says nothing else."""
-    seen = {step.name: Expected(seconds.get(step.name, 1.0), undo.get(step.name, 1.0)) for step in steps}
-    assert _refusal(steps, forecast(steps, seen), budget) == causes
+    observed = {step.name: Expected(seconds.get(step.name, 1.0), undo.get(step.name, 1.0)) for step in steps}
+    assert _refusal(steps, forecast(steps, observed), budget) == causes
 
 
 def test_a_refusal_says_where_more_time_is_allowed() -> None:
@@ -149,17 +149,17 @@ def test_a_refusal_says_where_more_time_is_allowed() -> None:
 def test_each_step_is_asked_with_what_it_saw() -> None:
     """Checks have no way back, and what says nothing of itself counts as a second."""
     plain = _Plain("switch")
-    seen = {"push": Expected(2.5, 3.5), "check": Expected(7.0), "switch": Expected(99.0, 99.0)}
-    found = forecast((PUSH, plain, CHECK), seen)
+    observed = {"push": Expected(2.5, 3.5), "check": Expected(7.0), "switch": Expected(99.0, 99.0)}
+    found = forecast((PUSH, plain, CHECK), observed)
     assert found.steps == {"push": 2.5, "switch": 1.0, "check": 7.0}
     assert found.undo == {"push": 3.5, "switch": 1.0}
-    assert (found.seconds, found.undo_seconds) == (10.5, 4.5)
+    assert (found.seconds, found.rollback_seconds) == (10.5, 4.5)
 
 
 def test_nothing_planned_takes_no_time() -> None:
     """A forecast of no steps is empty."""
     assert forecast((), {}) == Forecast({}, {})
-    assert (forecast((), {}).seconds, forecast((), {}).undo_seconds) == (0, 0)
+    assert (forecast((), {}).seconds, forecast((), {}).rollback_seconds) == (0, 0)
 
 
 def test_a_look_has_a_minute_unless_it_was_given_more() -> None:

@@ -11,15 +11,15 @@ from steps.support.core.errors import Failed, NeedsHuman
 from steps.support.core.redaction import Redactor
 from steps.support.run.budget import Budget
 from steps.support.run.journal import Journal
-from steps.support.run.rollback import back
-from steps.support.run.step import Change, Done
+from steps.support.run.rollback import roll_back
+from steps.support.run.step import Done, ReversibleStep
 from tests.virtual import run
 
 NOWHERE: Any = None  # the stage, of which these changes want nothing
 
 
 @dataclass
-class _Deed(Change[None]):
+class _Deed(ReversibleStep[None]):
     """A change that notes when it is undone, and fails or leaves something if it is told to."""
 
     name: str  # type: ignore[misc]
@@ -27,41 +27,41 @@ class _Deed(Change[None]):
     fails: bool = False
     left: str = ""
     is_foundation: bool = False
-    undo_share: float = field(default=0.5)  # type: ignore[misc]
+    rollback_share: float = field(default=0.5)  # type: ignore[misc]
     writes = "nothing"
 
     @property
-    def foundation(self) -> bool:
+    def blocks_earlier_rollbacks(self) -> bool:
         """As it is told."""
         return self.is_foundation
 
-    async def look(self, stage: Any) -> None:
+    async def look(self, gateways: Any) -> None:
         """See nothing."""
 
-    async def act(self, stage: Any, seen: None) -> Done:
+    async def apply(self, gateways: Any, observed: None) -> Done:
         """Do nothing."""
         return Done("")
 
-    def plan(self, seen: None) -> str:
+    def plan(self, observed: None) -> str:
         """Plan nothing."""
         return ""
 
-    def way_back(self, seen: None) -> str:
+    def rollback_plan(self, observed: None) -> str:
         """Say nothing."""
         return ""
 
-    async def undo(self, stage: Any, seen: None) -> Done:
+    async def undo(self, gateways: Any, observed: None) -> Done:
         """Note it."""
         self.undone.append(self.name)
         if self.fails:
             raise Failed("undoing", self.name, "it does not work", "Look.")
         return Done("")
 
-    async def remains(self, stage: Any, seen: None) -> str:
+    async def remains(self, gateways: Any, observed: None) -> str:
         """Tell what is left."""
         return self.left
 
-    async def overtaken(self, stage: Any, seen: None) -> str:
+    async def superseded_by(self, gateways: Any, observed: None) -> str:
         """Nobody was there."""
         return ""
 
@@ -71,9 +71,9 @@ def _gone_back(folder: Path, *changes: _Deed) -> str:
 
     async def scenario() -> None:
         journal = Journal(folder / "r" / "journal.jsonl", Redactor(), "r")
-        reserve = Budget(100.0, 40.0, {}).start().turn_back()
+        reserve = Budget(100.0, 40.0, {}).start().begin_rollback()
         try:
-            await back(NOWHERE, changes, {change.name: None for change in changes}, reserve, journal)
+            await roll_back(NOWHERE, changes, {change.name: None for change in changes}, reserve, journal)
         finally:
             journal.close()
 

@@ -11,7 +11,7 @@ import pytest
 from steps.support.core.errors import Failed, Refused
 from steps.support.core.redaction import Redactor
 from steps.support.run.journal import Journal
-from steps.support.run.run_record import past
+from steps.support.run.run_record import records
 from steps.support.run.step import Done
 
 pytestmark = pytest.mark.anyio
@@ -113,6 +113,6 @@ async def test_no_secret_can_hide_a_run_from_recovery(tmp_path: Path) -> None:
     journal.intend("opened", mode="prod", change={"name": "prod", "sha256": ""}, target_id="t")
     journal.intend("begun", step="git_push", begins=["git_push"], saw={"git_push": {"sha": "a", "note": "prod"}})
     journal.close()
-    (run,) = past(tmp_path, "t")
+    (run,) = records(tmp_path, "t")
     assert (run.run, run.is_open, run.saw) == ("2026-r", True, {"git_push": {"sha": "a", "note": "***"}})
     assert run.change["name"] == "***"

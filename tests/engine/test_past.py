@@ -9,7 +9,7 @@ import pytest
 
 from steps.support.core.errors import Refused
 from steps.support.run.recovery import refuse_open
-from steps.support.run.run_record import JOURNAL, alone, chosen, past, read, sweep, unreadable
+from steps.support.run.run_record import JOURNAL, choose, journal_lock, read, records, sweep, unreadable
 
 PUSH = {"event": "begun", "step": "git_push", "begins": ["git_push"], "saw": {"git_push": {"sha": "a"}}}
 MIGRATE = {"event": "begun", "step": "turso_migration", "begins": ["turso_migration"], "saw": {"turso_migration": {}}}
@@ -45,7 +45,7 @@ def _run(folder: Path, run: str, *events: dict[str, Any], mode: str = "prod", of
 def test_whether_a_run_is_open(tmp_path: Path, events: tuple[dict[str, Any], ...], is_open: bool) -> None:  # noqa: FBT001
     """A run is open while something that it began may still be there; then nothing else is released, and the command is said."""
     _run(tmp_path, "1", *events)
-    assert past(tmp_path)[0].is_open is is_open
+    assert records(tmp_path)[0].is_open is is_open
     if is_open:
         with pytest.raises(Refused) as refused:
             refuse_open(tmp_path, "", ("python", "orchestrate.py", "--prod"))
@@ -59,9 +59,9 @@ def test_a_run_that_was_settled(tmp_path: Path, mode: str) -> None:
     """Once it was put back, accepted or unlocked to a good end, a run is not open any more; before that end it is."""
     _run(tmp_path, "1", PUSH)
     _run(tmp_path, "2", _ended("refused", 3), mode=mode, of="1")
-    assert past(tmp_path)[0].is_open
+    assert records(tmp_path)[0].is_open
     _run(tmp_path, "3", _ended("whatever", 0), mode=mode, of="1")
-    assert not past(tmp_path)[0].is_open
+    assert not records(tmp_path)[0].is_open
 
 
 def test_only_production_counts(tmp_path: Path) -> None:
@@ -70,7 +70,7 @@ def test_only_production_counts(tmp_path: Path) -> None:
     (tmp_path / "2").mkdir()
     (tmp_path / "3").mkdir()
     (tmp_path / "3" / JOURNAL).write_bytes(b"\xff\x00 nothing")
-    assert past(tmp_path) == []
+    assert records(tmp_path) == []
 
 
 def test_which_run_is_meant(tmp_path: Path) -> None:
@@ -79,19 +79,19 @@ def test_which_run_is_meant(tmp_path: Path) -> None:
     _run(tmp_path, "2", PUSH)
     _run(tmp_path, "3", PUSH, _ended("rolled_back", 1))
     _run(tmp_path, "4", _ended("refused", 3))
-    assert [getattr(chosen(tmp_path, name), "run", None) for name in ("", "1", "4", "5")] == ["2", "1", "4", None]
+    assert [getattr(choose(tmp_path, name), "run", None) for name in ("", "1", "4", "5")] == ["2", "1", "4", None]
     _run(tmp_path, "5", _ended("rolled_back", 0), mode="rollback", of="2")
-    assert [getattr(chosen(tmp_path, name), "run", None) for name in ("", "5")] == ["4", "2"]
+    assert [getattr(choose(tmp_path, name), "run", None) for name in ("", "5")] == ["4", "2"]
 
 
 def test_a_release_that_is_being_put_back_is_open(tmp_path: Path) -> None:
     """Once somebody has begun to put a release back that had arrived, it is cut off until that comes to a good end."""
     _run(tmp_path, "1", PUSH, {"event": "arrived"}, _ended("deployed", 0))
-    assert (past(tmp_path)[0].arrived, past(tmp_path)[0].is_open) == (True, False)
+    assert (records(tmp_path)[0].arrived, records(tmp_path)[0].is_open) == (True, False)
     _run(tmp_path, "2", {"event": "resumed", "begins": ["git_push"], "saw": {}}, mode="rollback", of="1")
-    assert (past(tmp_path)[0].arrived, past(tmp_path)[0].is_open) == (False, True)
+    assert (records(tmp_path)[0].arrived, records(tmp_path)[0].is_open) == (False, True)
     _run(tmp_path, "3", _ended("rolled_back", 0), mode="rollback", of="1")
-    assert not past(tmp_path)[0].is_open
+    assert not records(tmp_path)[0].is_open
 
 
 @pytest.mark.parametrize("verdict", [_ended("needs_human", 4), _ended("rolled_back", 1)], ids=["unlocked", "put back"])
@@ -99,7 +99,7 @@ def test_a_run_that_went_half_back_later_is_open(tmp_path: Path, verdict: dict[s
     """A run whose lock was released, or that was put back, is open again once somebody began to put it back and failed."""
     _run(tmp_path, "1", PUSH, verdict)
     _run(tmp_path, "2", _ended("unlocked", 0), mode="unlock", of="1")
-    assert not past(tmp_path)[0].is_open
+    assert not records(tmp_path)[0].is_open
     _run(
         tmp_path,
         "3",
@@ -108,11 +108,11 @@ def test_a_run_that_went_half_back_later_is_open(tmp_path: Path, verdict: dict[s
         mode="rollback",
         of="1",
     )
-    assert (past(tmp_path)[0].is_open, past(tmp_path)[0].settled) == (True, "")
+    assert (records(tmp_path)[0].is_open, records(tmp_path)[0].settled) == (True, "")
     _run(tmp_path, "4", _ended("refused", 3), mode="rollback", of="1")
-    assert past(tmp_path)[0].is_open
+    assert records(tmp_path)[0].is_open
     _run(tmp_path, "5", _ended("unlocked", 0), mode="unlock", of="1")
-    assert not past(tmp_path)[0].is_open
+    assert not records(tmp_path)[0].is_open
 
 
 @pytest.mark.parametrize(
@@ -137,9 +137,9 @@ def test_a_journal_that_tells_of_no_run(tmp_path: Path, events: list[dict[str, A
     (tmp_path / "1").mkdir()
     journal = tmp_path / "1" / JOURNAL
     journal.write_text("".join(json.dumps(event) + "\n" for event in events))
-    assert [each.run for each in past(tmp_path)] == ["2"]
-    assert getattr(chosen(tmp_path, ""), "run", None) == "2"
-    assert chosen(tmp_path, "1") is None
+    assert [each.run for each in records(tmp_path)] == ["2"]
+    assert getattr(choose(tmp_path, ""), "run", None) == "2"
+    assert choose(tmp_path, "1") is None
     assert unreadable(tmp_path) == ([journal] if events else [])
 
 
@@ -147,7 +147,7 @@ def test_runs_to_another_target_are_not_meant(tmp_path: Path) -> None:
     """Two projects may keep their runs in one folder: neither settles the other's."""
     journal = _run(tmp_path, "1", PUSH)
     journal.write_text(json.dumps({**_opened("1"), "target_id": "a"}) + "\n" + json.dumps(PUSH) + "\n")
-    assert ([each.run for each in past(tmp_path, "a")], past(tmp_path, "b")) == (["1"], [])
+    assert ([each.run for each in records(tmp_path, "a")], records(tmp_path, "b")) == (["1"], [])
 
 
 def test_a_look_is_no_release(tmp_path: Path) -> None:
@@ -155,7 +155,7 @@ def test_a_look_is_no_release(tmp_path: Path) -> None:
     _run(tmp_path, "1", PUSH, _ended("deployed", 0))
     journal = _run(tmp_path, "2")
     journal.write_text(json.dumps({**_opened("2"), "dry_run": True}) + "\n")
-    assert getattr(chosen(tmp_path, ""), "run", None) == "1"
+    assert getattr(choose(tmp_path, ""), "run", None) == "1"
 
 
 @pytest.mark.parametrize(
@@ -170,7 +170,7 @@ def test_lines_that_cannot_be_read(tmp_path: Path, torn: bytes) -> None:
         file.write(torn + b"\n" + json.dumps(MIGRATE).encode() + b"\n" + torn)
     events, damaged = read(journal)
     assert ([event["event"] for event in events], damaged) == (["opened", "begun", "begun"], 2)
-    assert list(past(tmp_path)[0].saw) == ["git_push", "turso_migration"]
+    assert list(records(tmp_path)[0].saw) == ["git_push", "turso_migration"]
 
 
 def test_a_journal_that_somebody_holds(tmp_path: Path) -> None:
@@ -178,10 +178,10 @@ def test_a_journal_that_somebody_holds(tmp_path: Path) -> None:
     journal = _run(tmp_path, "1", PUSH)
     with journal.open("rb") as held:
         flock(held, LOCK_EX)
-        with pytest.raises(Refused, match="its process is alive"), alone(tmp_path, "1"):
+        with pytest.raises(Refused, match="its process is alive"), journal_lock(tmp_path, "1"):
             pass
         refuse_open(tmp_path, "", ())
-    with alone(tmp_path, "1"):
+    with journal_lock(tmp_path, "1"):
         pass
 
 

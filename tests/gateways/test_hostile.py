@@ -20,7 +20,7 @@ from steps.support.gateways.http import MOST
 from steps.support.gateways.site import Request, Site
 from steps.support.gateways.vercel import Vercel
 from steps.support.gateways.vercel_types import Deployment, Project, RollingRelease
-from steps.support.operations.health import asked
+from steps.support.operations.health import ask_once
 from steps.support.run.release import HealthCheck
 from steps.support.sql.statement import Statement
 from tests.gateways.hostile_peer import (
@@ -89,7 +89,7 @@ async def _paged(url: str) -> None:
 
 async def _visited(url: str) -> str:
     async with httpx.AsyncClient(verify=PLAIN, base_url=url) as client:
-        _, wrong = await asked(Site(client), HEALTH, {"results": []}, "2026-01-01T00:00:00Z")
+        _, wrong = await ask_once(Site(client), HEALTH, {"results": []}, "2026-01-01T00:00:00Z")
     return wrong
 
 

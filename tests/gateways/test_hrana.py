@@ -353,7 +353,7 @@ async def test_an_open_transaction_is_asked_for_at_every_step(server: str) -> No
         await database.query(Statement("CREATE TABLE t (x)"))
         (answer,) = await hrana_wire.post(client, f"{server}/v3/pipeline", None, [hrana_wire.transaction(script, 3)])
         with pytest.raises(Unknown, match="nothing failed"):
-            hrana_wire.committed(answer["response"]["result"], script, server)
+            hrana_wire.transaction_result(answer["response"]["result"], script, server)
         assert (await database.query(Statement("SELECT group_concat(x) FROM t"))).scalar == "1"
 
 

@@ -2,10 +2,10 @@
 
 from collections.abc import Collection, Iterable
 
-from steps.support.sql.findings import Objection, Weight
+from steps.support.sql.findings import Finding, Severity
 
 
-def refusing(objections: Iterable[Objection], allowed: Collection[str]) -> list[Objection]:
+def refusing(findings: Iterable[Finding], allowed: Collection[str]) -> list[Finding]:
     """Return those that are still errors when these rules are accepted wherever they found something."""
-    open_to = [each for each in objections if each.weight is Weight.ERROR]
+    open_to = [each for each in findings if each.severity is Severity.ERROR]
     return [each for each in open_to if not each.rule or each.rule not in allowed]

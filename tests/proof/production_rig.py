@@ -7,7 +7,7 @@ from steps.support.core.errors import Rejected
 from steps.support.gateways.guards import Guards
 from steps.support.gateways.marker import Attempt, Claim, Lease
 from steps.support.gateways.turso import Turso
-from steps.support.proof.config import Workbench
+from steps.support.proof.config import ProofConfig
 from steps.support.proof.proof import prove
 from steps.support.proof.result import Proof
 from steps.support.sql.change import DatabaseChange
@@ -31,7 +31,7 @@ class Production:
         self._change = read_change(
             self._written({"migrate.sql": migrate, "rollback.sql": rollback, "writes.sql": writes})
         )
-        proof = await prove(self.turso, self._change, Workbench(self._folder / "run", self._binary, ENOUGH))
+        proof = await prove(self.turso, self._change, ProofConfig(self._folder / "run", self._binary, ENOUGH))
         self._guards = proof.guards
         return proof
 

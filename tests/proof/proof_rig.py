@@ -12,7 +12,7 @@ from steps.support.gateways.database.protocol import Database
 from steps.support.gateways.turso import Turso
 from steps.support.operations.prove import refuse_unparsable
 from steps.support.proof import sqld
-from steps.support.proof.config import Workbench
+from steps.support.proof.config import ProofConfig
 from steps.support.proof.copy.copy import Limits
 from steps.support.proof.proof import prove
 from steps.support.proof.result import Proof
@@ -81,7 +81,7 @@ async def _tried(binary: Path, folder: Path, url: str, database: Database, files
     try:
         change = read_change(files if isinstance(files, Path) else written(folder / "sql", files))
         await refuse_unparsable(Turso(database), change)
-        proof, said = await prove(Turso(database), change, Workbench(run, binary, ENOUGH)), ""
+        proof, said = await prove(Turso(database), change, ProofConfig(run, binary, ENOUGH)), ""
     except Problem as problem:
         proof, said = None, str(problem)
     return Tried(proof, said, await dumped(url) == was, run)

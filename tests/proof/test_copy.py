@@ -16,7 +16,7 @@ from types import SimpleNamespace
 import pytest
 from aiohttp import web
 
-from steps.support.core.deadline import told
+from steps.support.core.deadline import listening
 from steps.support.core.errors import NotSent, Problem, Rejected, Unknown
 from steps.support.gateways.database import dump
 from steps.support.proof import sqld
@@ -359,7 +359,7 @@ async def test_progress_is_told(awkward: str, tmp_path: Path) -> None:
     opening, rest = text[:43], text[43:]
     late = streaming([opening, *[b"-- more\n" * 40_000] * 15, rest], pause=0.1)
     async with in_front_of(awkward, {"/dump": late}) as url:
-        with told(lambda what: said.append((asyncio.get_running_loop().time(), what))):
+        with listening(lambda what: said.append((asyncio.get_running_loop().time(), what))):
             await copied(url, tmp_path / "run")
     *steps, (_, last) = said
     assert steps

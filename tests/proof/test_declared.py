@@ -173,7 +173,7 @@ def test_the_transaction_counts_what_the_comparison_counts(
             for step in steps:
                 take(connection, step)
         moved = row_diff(before, after)
-        counted = module.declared(before, after, replace(named_change("some", ""), changes=numbers), moved)
+        counted = module.plan_counts(before, after, replace(named_change("some", ""), changes=numbers), moved)
         with closing(opened(live)) as connection:
             for statement in keep_declared(counted):
                 connection.execute(statement.sql)

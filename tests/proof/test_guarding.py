@@ -22,7 +22,7 @@ from steps.support.gateways.guards import (
 )
 from steps.support.gateways.transaction import OBJECTS
 from steps.support.proof import choose_guards, sqld
-from steps.support.proof.choose_guards import UNBOUNDED, bounded, chosen
+from steps.support.proof.choose_guards import UNBOUNDED, bound_row_changes, guards_for
 from steps.support.sql.change import DatabaseChange
 from steps.support.sql.script import split
 from steps.support.sql.statement import Statement
@@ -139,7 +139,7 @@ def test_what_is_measured(
     """Rows are counted where that is cheap, else a table's ends; on the way back the ends where no script writes rows."""
     monkeypatch.setattr(choose_guards, "COUNTED", counted)
     database.executescript(script)
-    what = chosen(database, rows(database), changed(tmp_path, migrate))
+    what = guards_for(database, rows(database), changed(tmp_path, migrate))
     rewritten = {each for each in what.back if each.slack == UNBOUNDED_LOSS}
     assert (names(what.there), names(tuple(each for each in what.back if each not in rewritten))) == (there, back)
     assert {each.name for each in what.there if COUNTS(each.name)} == {
@@ -163,7 +163,7 @@ def test_references_of_a_large_database_are_followed_where_rows_are_counted(
     monkeypatch.setattr(choose_guards, "COUNTED", 3)
     monkeypatch.setattr(choose_guards, "FOLLOWED", followed)
     database.executescript(FAMILY)
-    what = chosen(database, rows(database), changed(tmp_path, ANEW))
+    what = guards_for(database, rows(database), changed(tmp_path, ANEW))
     assert names(what.there) == ["rows of p", *ENDS, HAVE, *references]
 
 
@@ -176,7 +176,7 @@ def test_more_rows_are_no_loss_unless_changes_are_declared(
     """With a `-- changes:` line rows may come nowhere else; without one, none may go."""
     monkeypatch.setattr(choose_guards, "COUNTED", 3)
     database.executescript(FAMILY)
-    what = chosen(database, rows(database), changed(tmp_path, f"{declares}{ANEW}"))
+    what = guards_for(database, rows(database), changed(tmp_path, f"{declares}{ANEW}"))
     assert {each.name: each.relation for each in what.there} == {
         "rows of p": there, "lowest id of c": SAME, "highest id of c": there, HAVE: NOT_FEWER, ORPHANS: NOT_MORE,
         CHANGES: NOT_MORE,
@@ -189,7 +189,7 @@ def test_more_rows_are_no_loss_unless_changes_are_declared(
 def test_row_changes_are_bounded_by_what_was_seen(seen: int, most: int) -> None:
     """A hundred more than in the rehearsal, or one in a hundred, is what the app may have written since."""
     unbounded = Guards((rows_of("t"), row_changes(UNBOUNDED)), (rows_of("t"),), measured="rows of t counted")
-    what = bounded(unbounded, {"rows of t": 5, CHANGES: seen}, "table t")
+    what = bound_row_changes(unbounded, {"rows of t": 5, CHANGES: seen}, "table t")
     assert (what.there, what.back) == ((rows_of("t"), row_changes(most)), unbounded.back)
     assert what.objects == "table t"
     assert (
@@ -206,7 +206,7 @@ def test_it_is_told_what_is_measured(
     told = {}
     for counted in (9, 3, 0):
         monkeypatch.setattr(choose_guards, "COUNTED", counted)
-        told[counted] = chosen(database, rows(database), change).measured
+        told[counted] = guards_for(database, rows(database), change).measured
     assert told == {
         9: f"rows of c, p counted; {ORPHANS}; foreign keys off",
         3: f"rows of p counted; {'; '.join(ENDS)}; {HAVE}; {ORPHANS}; foreign keys off",
@@ -217,7 +217,7 @@ def test_it_is_told_what_is_measured(
 def test_it_is_told_that_references_are_not_followed(database: sqlite3.Connection, tmp_path: Path) -> None:
     """Where the engine cannot follow them, nobody is to think that they were."""
     database.executescript(MISMATCH)
-    told = chosen(database, rows(database), changed(tmp_path, "ALTER TABLE p ADD COLUMN n;")).measured
+    told = guards_for(database, rows(database), changed(tmp_path, "ALTER TABLE p ADD COLUMN n;")).measured
     assert told == "rows of c, p counted; references of p that lead nowhere; foreign keys off"
 
 
@@ -230,7 +230,7 @@ def test_a_parent_is_found_by_its_rowid_and_its_children_by_their_index(
         database.executescript(
             f"DROP TABLE IF EXISTS c; DROP TABLE IF EXISTS p; {FAMILY.replace('p INTEGER', f'p {kind}')}"
         )
-        what = chosen(database, rows(database), changed(tmp_path / f"of {kind}", ANEW))
+        what = guards_for(database, rows(database), changed(tmp_path / f"of {kind}", ANEW))
         (measure,) = (each for each in what.there if each.name == HAVE)
         plan = [step for *_, step in database.execute(f"EXPLAIN QUERY PLAN SELECT {measure.expression}")]
         assert any(step.startswith("SEARCH c USING COVERING INDEX i") for step in plan), plan
@@ -240,7 +240,7 @@ def test_a_parent_is_found_by_its_rowid_and_its_children_by_their_index(
 def test_every_table_is_measured_however_many_there_are(database: sqlite3.Connection, tmp_path: Path) -> None:
     """No figure is left out there or back; the plan names the first and tells how many more are held."""
     database.executescript("".join(f"CREATE TABLE t{number:04} (v);" for number in range(MANY)))
-    what = chosen(database, rows(database), changed(tmp_path, "SELECT 1;"))
+    what = guards_for(database, rows(database), changed(tmp_path, "SELECT 1;"))
     every = [f"rows of t{number:04}" for number in range(MANY)]
     assert (names(what.there), names(what.back)) == ([*every, ORPHANS], [*every, ORPHANS])
     assert what.there[-1] == row_changes(UNBOUNDED)
@@ -275,7 +275,7 @@ async def chosen_on(rig: Rig, database: sqlite3.Connection, script: str, change:
     await rig.made(script)
     for statement in split(script, "script.sql"):
         database.execute(statement.sql)
-    return chosen(database, rows(database), change)
+    return guards_for(database, rows(database), change)
 
 
 ODD_PARENT, ODD_CHILD, ODD_COLUMN = map(quoted, (ODD, "the 'child'", 'of "it"'))
@@ -309,7 +309,7 @@ async def test_a_change_that_loses_nothing_passes(
     growth = (await rig.migrated(change, what)).growth
     objects = str(await rig.scalar(OBJECTS))
     await rig.rolled_back(change)
-    await rig.migrated(change, bounded(what, growth, objects))
+    await rig.migrated(change, bound_row_changes(what, growth, objects))
     await rig.rolled_back(change)
     assert {name for name, grown in growth.items() if grown} <= {CHANGES}
 
@@ -352,7 +352,7 @@ async def test_what_is_nobodys_loss_is_not_refused(
     growth = (await rig.migrated(change, what)).growth
     objects = str(await rig.scalar(OBJECTS))
     await rig.rolled_back(change)
-    await rig.migrated(change, bounded(what, growth, objects))
+    await rig.migrated(change, bound_row_changes(what, growth, objects))
     await rig.rolled_back(change)
 
 
@@ -401,7 +401,7 @@ async def test_what_no_other_figure_tells_is_told_by_row_changes(
     objects = str(await rig.scalar(OBJECTS))
     await rig.rolled_back(honest)
     losing = changed(rig.folder / "losing", f"{ANEW} DELETE FROM c WHERE id BETWEEN 20 AND 220;")
-    found = await rig.refused(losing, bounded(what, growth, objects))
+    found = await rig.refused(losing, bound_row_changes(what, growth, objects))
     assert found.startswith("rows changed: ")
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from steps.support.proof.lint.lint import Child, Facts, facts, lint, proved_harmless
-from steps.support.sql.findings import Objection, Weight
+from steps.support.sql.findings import Finding, Severity
 from steps.support.sql.refusals import refusals
-from steps.support.sql.script import scan
+from steps.support.sql.script import read_script_text
 
 ROOT = Path(__file__).parents[2]
 
@@ -45,9 +45,9 @@ def known(schema: str) -> Facts:
         database.close()
 
 
-def judged(sql: str, schema: str = SITE, name: str = "migrate.sql") -> list[Objection]:
+def judged(sql: str, schema: str = SITE, name: str = "migrate.sql") -> list[Finding]:
     """Give what the lint says to a script: to a migrate.sql, if nothing else is said."""
-    return lint(scan(sql, name), known(schema))
+    return lint(read_script_text(sql, name), known(schema))
 
 
 FLAGGED = {
@@ -214,7 +214,7 @@ def test_a_sound_question_is_let_through(sql: str, name: str) -> None:
 def test_a_question_in_a_change_checks_nothing(sql: str, name: str) -> None:
     """In migrate.sql and rollback.sql the same question is flagged, as printed only, and where it belongs is said."""
     (found,) = judged(sql, name=name)
-    assert (found.rule, found.place, found.weight) == ("printed-only", f"{name} line 1", Weight.ERROR)
+    assert (found.rule, found.place, found.severity) == ("printed-only", f"{name} line 1", Severity.ERROR)
     assert "verify_rollback.sql, as a `-- check:` that must return no rows" in found.remedy
     assert found.object
     assert str(found).endswith(f"To accept it: -- allow: printed-only {found.object}: <reason>")
@@ -274,7 +274,9 @@ def test_facts_are_read_from_the_database() -> None:
 def test_facts_by_hand_may_be_in_capitals() -> None:
     """Names are the same in upper and lower case, whoever wrote them down."""
     by_hand = Facts({"Systems": ("Id", "Vendor")}, {"SYSTEMS": (Child("Readings", ("system_id",), "CASCADE"),)})
-    script = scan("DELETE FROM systems WHERE id = 1; DROP TABLE readings; DROP TABLE systems;", "migrate.sql")
+    script = read_script_text(
+        "DELETE FROM systems WHERE id = 1; DROP TABLE readings; DROP TABLE systems;", "migrate.sql"
+    )
     assert [each.rule for each in lint(script, by_hand)] == ["partial-key"]
 
 
@@ -301,21 +303,25 @@ def test_a_part_of_a_key_says_what_is_missing() -> None:
 def test_every_objection_names_its_rule_and_its_remedy() -> None:
     """Warnings are those that cannot lose what was there; each text is one clause and one sentence to act on."""
     warnings = {"or-ignore", "not-parsed"}
-    for each in (objection for sql in FLAGGED for objection in judged(sql)):
-        assert each.weight is (Weight.WARNING if each.rule in warnings else Weight.ERROR)
+    for each in (finding for sql in FLAGGED for finding in judged(sql)):
+        assert each.severity is (Severity.WARNING if each.rule in warnings else Severity.ERROR)
         assert not each.cause.endswith(".")
         assert each.remedy.endswith(".")
 
 
 def test_what_the_rehearsal_proved_is_a_note() -> None:
     """Only where every child is known to be unharmed does a dropped or renamed parent become a note, and nothing else."""
-    objections = judged("DROP TABLE point_info;\nALTER TABLE systems RENAME TO s;\nDELETE FROM log;")
+    findings = judged("DROP TABLE point_info;\nALTER TABLE systems RENAME TO s;\nDELETE FROM log;")
     unharmed = {"Points", "readings", "users", "invoices"}
-    weights = [Weight.NOTE, Weight.ERROR, Weight.ERROR]
-    assert [each.rule for each in objections] == ["drop-parent", "rename-parent", "no-where"]
-    assert [each.weight for each in proved_harmless(objections, unharmed)] == [Weight.NOTE, Weight.NOTE, Weight.ERROR]
-    assert [each.weight for each in proved_harmless(objections, unharmed - {"users"})] == weights
-    assert proved_harmless(objections, set()) == objections
+    weights = [Severity.NOTE, Severity.ERROR, Severity.ERROR]
+    assert [each.rule for each in findings] == ["drop-parent", "rename-parent", "no-where"]
+    assert [each.severity for each in proved_harmless(findings, unharmed)] == [
+        Severity.NOTE,
+        Severity.NOTE,
+        Severity.ERROR,
+    ]
+    assert [each.severity for each in proved_harmless(findings, unharmed - {"users"})] == weights
+    assert proved_harmless(findings, set()) == findings
 
 
 REFUSED_ALREADY = [
@@ -332,7 +338,7 @@ REFUSED_ALREADY = [
 @pytest.mark.parametrize("sql", REFUSED_ALREADY)
 def test_what_is_refused_while_reading_needs_no_lint(name: str, sql: str) -> None:
     """Commands of a shell, other databases, settings, transactions and gaps are refused with file and line; the lint adds nothing."""
-    script = scan(f"DROP INDEX i;\n\n{sql};\n", name)
+    script = read_script_text(f"DROP INDEX i;\n\n{sql};\n", name)
     assert {finding.place for finding in refusals(script.pieces, name)} == {f"{name} line 3"}
     assert [each for each in lint(script, known("CREATE TABLE t (owner)")) if each.rule != "not-parsed"] == []
 

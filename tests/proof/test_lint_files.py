@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from steps.support.proof.lint.lint import lint, proved_harmless
-from steps.support.sql.findings import Weight
-from steps.support.sql.script import scan, split
+from steps.support.sql.findings import Severity
+from steps.support.sql.script import read_script_text, split
 from tests.proof.test_lint import judged, known
 
 HERE, ROOT = Path(__file__).parent, Path(__file__).parents[2]
@@ -29,7 +29,7 @@ def schema_after(*scripts: Path) -> str:
 
 def lint_file(path: Path, *before: Path) -> list[tuple[str, str]]:
     """Give rules and places for one file, in a database that the scripts before it have run on."""
-    script = scan(path.read_text(encoding="utf-8"), path.name)
+    script = read_script_text(path.read_text(encoding="utf-8"), path.name)
     return [(each.rule, each.place) for each in lint(script, known(schema_after(*before)))]
 
 
@@ -45,9 +45,9 @@ def test_the_shipped_change_drops_a_parent_and_nothing_else(name: str) -> None:
     before = [ROOT / "sql/migrate.sql"] if name == "rollback.sql" else []
     path = ROOT / "sql" / name
     assert lint_file(path, *before) == [("drop-parent", line(path, "DROP TABLE systems"))]
-    script = scan(path.read_text(encoding="utf-8"), name)
+    script = read_script_text(path.read_text(encoding="utf-8"), name)
     lowered = proved_harmless(lint(script, known(schema_after(*before))), {"readings", "polling_status"})
-    assert [each.weight for each in lowered] == [Weight.NOTE]
+    assert [each.severity for each in lowered] == [Severity.NOTE]
 
 
 @pytest.mark.parametrize("name", ["writes.sql", "sample.sql", "verify.sql", "contract/old.sql", "contract/new.sql"])

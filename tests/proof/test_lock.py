@@ -17,7 +17,7 @@ from steps.support.gateways.database.hrana import Hrana
 from steps.support.gateways.database.protocol import Rows
 from steps.support.gateways.turso import Turso
 from steps.support.proof import server, write_lock
-from steps.support.proof.config import Allowed, Workbench
+from steps.support.proof.config import LockLimits, ProofConfig
 from steps.support.proof.copy.copy import Limits
 from steps.support.proof.proof import prove
 from steps.support.proof.result import Proof
@@ -46,7 +46,7 @@ UPDATE t SET b = b + 1;
 """,
     "rollback.sql": "-- allow: no-where t: every row is meant\nUPDATE t SET b = b - 1;\nDROP TABLE notes;\n",
 }
-AMPLE = Allowed(seconds=5.0, bytes=10**9)
+AMPLE = LockLimits(seconds=5.0, bytes=10**9)
 SHORT, NARROW = replace(AMPLE, seconds=0.001), replace(AMPLE, bytes=1_000_000)
 STOLEN = "after 0.2 s a writer that waits may take the lock over, and all of it is rolled back"
 STATEMENT = r"migrate\.sql line 6 \(UPDATE t SET b = b \+ 1;?\): \d\.\d\d s, 60,000 rows"
@@ -61,26 +61,28 @@ async def production(server: str) -> AsyncIterator[Turso]:
 
 
 @pytest.fixture
-def bench(tmp_path: Path, sqld_binary: Path) -> Workbench:
+def proof_config(tmp_path: Path, sqld_binary: Path) -> ProofConfig:
     """Give a place to work, on the real server, where other writers bear a lot."""
-    return Workbench(tmp_path / "run", sqld_binary, Limits(60, 10**9), AMPLE)
+    return ProofConfig(tmp_path / "run", sqld_binary, Limits(60, 10**9), AMPLE)
 
 
-async def proved(production: Turso, bench: Workbench, files: Files) -> Proof:
+async def proved(production: Turso, proof_config: ProofConfig, files: Files) -> Proof:
     """Prove a change that is given as files."""
-    return await prove(production, read_change(written(bench.folder.parent / "sql", {**OF_ANY, **files})), bench)
+    return await prove(
+        production, read_change(written(proof_config.folder.parent / "sql", {**OF_ANY, **files})), proof_config
+    )
 
 
-async def refused(production: Turso, bench: Workbench, files: Files) -> str:
+async def refused(production: Turso, proof_config: ProofConfig, files: Files) -> str:
     """See that a change is refused; gives what is said."""
     with pytest.raises(Problem) as caught:
-        await proved(production, bench, files)
+        await proved(production, proof_config, files)
     return str(caught.value)
 
 
-async def test_a_small_change_is_measured_beside_writers(production: Turso, bench: Workbench) -> None:
+async def test_a_small_change_is_measured_beside_writers(production: Turso, proof_config: ProofConfig) -> None:
     """Both transactions are told with seconds and bytes, and nobody who wrote beside them was turned away."""
-    proof = await proved(production, replace(bench, allowed=Allowed()), SMALL)
+    proof = await proved(production, replace(proof_config, allowed=LockLimits()), SMALL)
     migrate, rollback = proof.locks
     assert (migrate.script, rollback.script) == ("migrate.sql", "rollback.sql")
     for held in proof.locks:
@@ -100,10 +102,10 @@ async def test_a_small_change_is_measured_beside_writers(production: Turso, benc
     ids=["seconds", "bytes"],
 )
 async def test_too_much_is_refused_with_sizes_and_ways_out(
-    production: Turso, bench: Workbench, allowed: Allowed, words: str
+    production: Turso, proof_config: ProofConfig, allowed: LockLimits, words: str
 ) -> None:
     """The figure, the limit, the largest statements first, and what can be done; a reason in the file accepts nothing."""
-    said = await refused(production, replace(bench, allowed=allowed), LARGE)
+    said = await refused(production, replace(proof_config, allowed=allowed), LARGE)
     for script in (r"migrate\.sql", r"rollback\.sql"):
         assert re.search(rf"^- {script}: {words}", said, re.MULTILINE), said
     assert re.search(STATEMENT, said), said
@@ -115,17 +117,19 @@ async def test_too_much_is_refused_with_sizes_and_ways_out(
     assert "No `-- allow: write-lock` accepts it" in said
 
 
-async def test_a_rollback_that_takes_too_long_is_refused_beforehand(production: Turso, bench: Workbench) -> None:
+async def test_a_rollback_that_takes_too_long_is_refused_beforehand(
+    production: Turso, proof_config: ProofConfig
+) -> None:
     """The migration is small and its rollback is not: production would be locked while it goes back."""
     files = {**SMALL, "rollback.sql": SMALL["rollback.sql"] + 2 * "UPDATE t SET b = -b WHERE id > 0;\n"}
-    said = await refused(production, replace(bench, allowed=NARROW), files)
+    said = await refused(production, replace(proof_config, allowed=NARROW), files)
     assert re.search(r"^- rollback\.sql: it writes \d\.\d MB", said, re.MULTILINE), said
     assert "- migrate.sql: it writes" not in said
 
 
 @pytest.mark.parametrize("amount", ["", " 1"], ids=["any number", "one row"])
 async def test_what_is_kept_to_count_declared_rows_is_measured_too(
-    production: Turso, bench: Workbench, amount: str
+    production: Turso, proof_config: ProofConfig, amount: str
 ) -> None:
     """The copy of a declared table is part of production's transaction, so its bytes and seconds are those told."""
     await production.database.transaction(split("DELETE FROM t WHERE id > 40000;", "fewer.sql"))
@@ -133,7 +137,7 @@ async def test_what_is_kept_to_count_declared_rows_is_measured_too(
         "migrate.sql": f"-- name: one\n-- changes: t{amount}\nUPDATE t SET b = b + 1 WHERE id = 1;\n",
         "rollback.sql": "UPDATE t SET b = b - 1 WHERE id = 1;\n",
     }
-    proof = await proved(production, bench, files)
+    proof = await proved(production, proof_config, files)
     migrate, rollback = proof.locks
     assert (migrate.script, rollback.script) == ("migrate.sql", "rollback.sql")
     assert migrate.longest > 0, "nobody wrote beside it"
@@ -142,17 +146,17 @@ async def test_what_is_kept_to_count_declared_rows_is_measured_too(
     assert (proof.seconds["migrate"] == proof.seconds["migrate again"]) == bool(amount), "it is not the one foretold"
 
 
-async def test_a_sole_writer_has_no_limit(production: Turso, bench: Workbench) -> None:
+async def test_a_sole_writer_has_no_limit(production: Turso, proof_config: ProofConfig) -> None:
     """Where the user says that nothing else writes, it passes, and the plan repeats that."""
-    sole = Allowed(seconds=0.001, bytes=1, sole_writer=True)
-    proof = await proved(production, replace(bench, allowed=sole), LARGE)
+    sole = LockLimits(seconds=0.001, bytes=1, sole_writer=True)
+    proof = await proved(production, replace(proof_config, allowed=sole), LARGE)
     assert "you say that nothing else writes (turso.sole_writer)" in proof.lock("migrate.sql")
     assert [held.longest for held in proof.locks] == [0, 0], "somebody wrote beside it"
 
 
-async def test_without_a_server_only_the_time_is_held(production: Turso, bench: Workbench) -> None:
+async def test_without_a_server_only_the_time_is_held(production: Turso, proof_config: ProofConfig) -> None:
     """On SQLite there is nobody beside it and no log to look at; what takes too long is refused all the same."""
-    alone = replace(bench, binary=None, allowed=Allowed(seconds=0.001, bytes=1))
+    alone = replace(proof_config, binary=None, allowed=LockLimits(seconds=0.001, bytes=1))
     said = await refused(production, alone, LARGE)
     assert re.search(rf"holds writers back for \d\.\d\d s, and .+ Largest first: .*{STATEMENT}", said), said
     assert "lock_bytes" not in said
@@ -187,7 +191,7 @@ def migrates(statements: Sequence[Statement]) -> bool:
 
 
 async def test_a_server_that_takes_no_more_writes_is_recognised(
-    production: Turso, bench: Workbench, monkeypatch: pytest.MonkeyPatch
+    production: Turso, proof_config: ProofConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The rehearsal starts it again and goes on to its end: the finding is there, and so is what else is wrong."""
     servers = iter((Deaf,))
@@ -198,7 +202,7 @@ async def test_a_server_that_takes_no_more_writes_is_recognised(
     monkeypatch.setattr(server, "connect", connected)
     monkeypatch.setattr(write_lock, "PATIENCE", 0.5)
     files = {**SMALL, "writes.sql": "UPDATE t SET c = 'written' WHERE id = 1;\n"}
-    said = await refused(production, bench, files)
+    said = await refused(production, proof_config, files)
     assert "- migrate.sql: the server took no write for 0.5 s after it, and was started again" in said
     assert "rows that were written are not so after migrating again" in said
     assert "2 things speak against it" in said
@@ -218,7 +222,7 @@ async def taken_over() -> None:
 
 @pytest.mark.parametrize("beside", [never, taken_over])
 async def test_what_does_not_end_beside_writers_is_measured_alone(
-    production: Turso, bench: Workbench, monkeypatch: pytest.MonkeyPatch, beside: Callable[[], Awaitable[None]]
+    production: Turso, proof_config: ProofConfig, monkeypatch: pytest.MonkeyPatch, beside: Callable[[], Awaitable[None]]
 ) -> None:
     """Longer than until a waiting writer may take the lock is too long, and its statements are told all the same."""
     real, first = Hrana.transaction, iter((beside,))
@@ -230,7 +234,7 @@ async def test_what_does_not_end_beside_writers_is_measured_alone(
 
     monkeypatch.setattr(Hrana, "transaction", transaction)
     monkeypatch.setattr(write_lock, "STEALS", 0.2)
-    said = await refused(production, bench, LARGE)
+    said = await refused(production, proof_config, LARGE)
     assert f"- migrate.sql: {STOLEN}. Largest first:" in said
     assert re.search(STATEMENT, said), said
     assert "1 thing speaks against it" in said

@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 
 from steps.support.change.folder import read_change
-from steps.support.core.deadline import told
+from steps.support.core.deadline import listening
 from steps.support.core.errors import Problem
 from steps.support.gateways.database.connect import connect
 from steps.support.gateways.marker import Claim
 from steps.support.gateways.turso import Turso
 from steps.support.proof import sqld
-from steps.support.proof.config import Workbench
+from steps.support.proof.config import ProofConfig
 from steps.support.proof.copy.copy import Limits
 from steps.support.proof.proof import prove
 from steps.support.sql.script import split
@@ -38,9 +38,9 @@ async def production(server: str) -> AsyncIterator[Turso]:
 
 
 @pytest.fixture
-def bench(tmp_path: Path, sqld_binary: Path) -> Workbench:
+def proof_config(tmp_path: Path, sqld_binary: Path) -> ProofConfig:
     """Give a place to work, on the real server."""
-    return Workbench(tmp_path / "run", sqld_binary, Limits(60, 10**9))
+    return ProofConfig(tmp_path / "run", sqld_binary, Limits(60, 10**9))
 
 
 @pytest.fixture
@@ -49,98 +49,100 @@ def folder(tmp_path: Path) -> Path:
     return Path(shutil.copytree(SQL, tmp_path / "sql"))
 
 
-async def test_the_shipped_change_is_lossless_on_the_server(production: Turso, bench: Workbench) -> None:
+async def test_the_shipped_change_is_lossless_on_the_server(production: Turso, proof_config: ProofConfig) -> None:
     """On the target's own engine nothing is lost, nothing is warned of, and code goes first because old code must."""
-    proof = await prove(production, read_change(SQL), bench)
+    proof = await prove(production, read_change(SQL), proof_config)
     assert (proof.lossless, proof.warnings) == (True, ())
-    assert proof.engine == sqld.version(bench.binary or Path())
+    assert proof.engine == sqld.version(proof_config.binary or Path())
     assert list(proof.ruled_out) == ["DATA_FIRST"]
     assert proof.rows["systems"]["changed"] == 2
     assert proof.guards.there[-1].slack < 1000
 
 
 async def test_without_a_server_it_is_sqlite_that_is_told_to_mind_foreign_keys(
-    production: Turso, bench: Workbench
+    production: Turso, proof_config: ProofConfig
 ) -> None:
     """Where no server is there SQLite stands in, named as what it is, and with the difference in version told."""
-    proof = await prove(production, read_change(SQL), replace(bench, binary=None))
+    proof = await prove(production, read_change(SQL), replace(proof_config, binary=None))
     assert proof.lossless
     assert proof.engine.endswith("foreign keys on")
     assert [line.split(":")[0] for line in proof.warnings] == ["the target's engine"]
 
 
-async def test_what_sqlite_cannot_show_is_refused_there(production: Turso, bench: Workbench, folder: Path) -> None:
+async def test_what_sqlite_cannot_show_is_refused_there(
+    production: Turso, proof_config: ProofConfig, folder: Path
+) -> None:
     """A statement that libSQL alone knows is proved on the server, and refused on SQLite with the way to the server."""
     migrate = folder / "migrate.sql"
     migrate.write_text(migrate.read_text() + LIBSQL_ONLY)
     rollback = folder / "rollback.sql"
     rollback.write_text(rollback.read_text() + LIBSQL_ONLY.replace("DEFAULT 2", "DEFAULT 1"))
     with pytest.raises(Problem) as caught:
-        await prove(production, read_change(folder), replace(bench, binary=None))
+        await prove(production, read_change(folder), replace(proof_config, binary=None))
     assert 'near "ALTER"' in str(caught.value) or 'near "COLUMN"' in str(caught.value)
     assert sqld.FETCH in str(caught.value)
     with pytest.raises(Problem) as another:
-        await prove(production, read_change(folder), replace(bench, folder=bench.folder / "again"))
+        await prove(production, read_change(folder), replace(proof_config, folder=proof_config.folder / "again"))
     assert "syntax" not in str(another.value)
     assert "version" in str(another.value)
 
 
-async def test_only_the_backup_stays(production: Turso, bench: Workbench, folder: Path) -> None:
+async def test_only_the_backup_stays(production: Turso, proof_config: ProofConfig, folder: Path) -> None:
     """Whether the change passes or not, the run's folder holds the backup and nothing of the rehearsal."""
-    await prove(production, read_change(SQL), bench)
-    assert [path.name for path in bench.folder.iterdir()] == ["backup.sql.gz"]
+    await prove(production, read_change(SQL), proof_config)
+    assert [path.name for path in proof_config.folder.iterdir()] == ["backup.sql.gz"]
     (folder / "rollback.sql").write_text("DROP TABLE user_systems;\n")
-    again = replace(bench, folder=bench.folder / "again")
+    again = replace(proof_config, folder=proof_config.folder / "again")
     with pytest.raises(Problem):
         await prove(production, read_change(folder), again)
     assert [path.name for path in again.folder.iterdir()] == ["backup.sql.gz"]
 
 
-async def test_production_is_only_read(production: Turso, bench: Workbench) -> None:
+async def test_production_is_only_read(production: Turso, proof_config: ProofConfig) -> None:
     """The proof leaves no table of the tool, no lock and no row on the server it copies."""
     objects = Statement("SELECT group_concat(name || sql) FROM sqlite_schema")
     rows = Statement("SELECT (SELECT count(*) FROM systems), (SELECT count(*) FROM readings), total_changes()")
     before = (await production.read(objects)).scalar, (await production.read(rows)).values
-    await prove(production, read_change(SQL), bench)
+    await prove(production, read_change(SQL), proof_config)
     assert ((await production.read(objects)).scalar, (await production.read(rows)).values) == before
 
 
-async def test_a_copy_of_a_locked_database_is_rehearsed_on(production: Turso, bench: Workbench) -> None:
+async def test_a_copy_of_a_locked_database_is_rehearsed_on(production: Turso, proof_config: ProofConfig) -> None:
     """The lock that a run held when the copy was taken is no obstacle on the copy."""
     assert (await production.lock(Claim("another-run", "somebody", "elsewhere", 600)))[0]
-    assert (await prove(production, read_change(SQL), bench)).lossless
+    assert (await prove(production, read_change(SQL), proof_config)).lossless
 
 
-async def test_a_rehearsal_that_takes_too_long_ends(production: Turso, bench: Workbench, folder: Path) -> None:
+async def test_a_rehearsal_that_takes_too_long_ends(production: Turso, proof_config: ProofConfig, folder: Path) -> None:
     """A change that would run for ever ends when its time is up, with the setting that allows more."""
     forever = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT json(max(i)) FROM n;\n"
     (folder / "migrate.sql").write_text("CREATE TABLE x (a);\n" + forever)
-    slow = replace(bench, limits=Limits(2, 10**9))
+    slow = replace(proof_config, limits=Limits(2, 10**9))
     with pytest.raises(Problem, match=r"not done after 2 s.+rehearsal\.most_seconds"):
         await prove(production, read_change(folder), slow)
 
 
-async def test_cancelled_in_the_middle_only_the_backup_is_left(production: Turso, bench: Workbench) -> None:
+async def test_cancelled_in_the_middle_only_the_backup_is_left(production: Turso, proof_config: ProofConfig) -> None:
     """Whoever cancels a proof waits for a moment only, and no server stays behind."""
     reached = asyncio.Event()
 
     async def watched() -> None:
-        with told(lambda what: reached.set() if what == "rehearsal: rollback" else None):
-            await prove(production, read_change(SQL), bench)
+        with listening(lambda what: reached.set() if what == "rehearsal: rollback" else None):
+            await prove(production, read_change(SQL), proof_config)
 
     proving = asyncio.ensure_future(watched())
     await asyncio.wait_for(reached.wait(), 30)
     proving.cancel()
     with pytest.raises(asyncio.CancelledError):
         await asyncio.wait_for(proving, 5)
-    assert {path.name for path in bench.folder.iterdir()} <= {"backup.sql.gz"}
+    assert {path.name for path in proof_config.folder.iterdir()} <= {"backup.sql.gz"}
 
 
-async def test_what_is_rehearsed_is_told(production: Turso, bench: Workbench) -> None:
+async def test_what_is_rehearsed_is_told(production: Turso, proof_config: ProofConfig) -> None:
     """Whoever waits hears of the copy and of each beat."""
     heard: list[str] = []
-    with told(heard.append):
-        await prove(production, read_change(SQL), bench)
+    with listening(heard.append):
+        await prove(production, read_change(SQL), proof_config)
     assert any(what.startswith("a copy of production: ") for what in heard)
     beats = ["migrate", "rollback", "migrate again", "writes", "rollback after writes", "migrate after writes"]
     assert [what for what in heard if what.removeprefix("rehearsal: ") in beats] == [

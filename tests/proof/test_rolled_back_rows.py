@@ -11,8 +11,8 @@ from steps.support.gateways import guards
 from steps.support.gateways.database.connect import connect
 from steps.support.gateways.guards import NOT_FEWER, Guards, Measure
 from steps.support.gateways.turso import Turso
-from steps.support.proof.choose_guards import none_lost
-from steps.support.proof.rehearsal import Undone
+from steps.support.proof.choose_guards import hold_rewritten_tables
+from steps.support.proof.rehearsal import RollbackEffect
 from tests.gateways.test_guards import changed
 from tests.proof.production_rig import Production
 
@@ -119,8 +119,8 @@ def test_what_the_rehearsal_saw_says_where_rows_wait(
 ) -> None:
     """A table of ours counts for another where it held rows of it only as the other lost some; else it holds copies."""
     change = changed(tmp_path, "CREATE TABLE some (v);", rollback)
-    undone = [Undone({"rows of t": grew}, {} if kept is None else {K: kept}) for grew, kept in seen]
-    (held,) = none_lost(Guards((), (guards.losing("t"),)), change, undone).back
+    undone = [RollbackEffect({"rows of t": grew}, {} if kept is None else {K: kept}) for grew, kept in seen]
+    (held,) = hold_rewritten_tables(Guards((), (guards.rows_lost("t"),)), change, undone).back
     assert (held.relation, held.slack, K in held.expression) == (NOT_FEWER, slack, counts_kept)
     assert held.before == '(SELECT count(*) FROM "t")'
 
@@ -128,4 +128,4 @@ def test_what_the_rehearsal_saw_says_where_rows_wait(
 def test_figures_of_an_older_marker_row_are_read() -> None:
     """What was written down before figures could begin with another expression is read as it was meant."""
     old = '[{"name": "rows of t", "expression": "(SELECT count(*) FROM \\"t\\")", "relation": "=", "slack": 0}]'
-    assert guards.read(old) == (Measure("rows of t", '(SELECT count(*) FROM "t")'),)
+    assert guards.guards_of_json(old) == (Measure("rows of t", '(SELECT count(*) FROM "t")'),)

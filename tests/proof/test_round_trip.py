@@ -19,14 +19,19 @@ from steps.support.core.errors import Problem
 from steps.support.gateways.database.connect import connect
 from steps.support.gateways.turso import Turso
 from steps.support.proof import sqld
-from steps.support.proof.config import Workbench
+from steps.support.proof.config import ProofConfig
 from steps.support.proof.copy.copy import Limits
 from steps.support.proof.proof import prove
-from steps.support.proof.round_trip import WRITTEN_LOST, unexplained, unregained, unreturned
+from steps.support.proof.round_trip import (
+    WRITTEN_LOST,
+    changed_without_reason,
+    lost_by_migrating_again,
+    lost_by_rollback,
+)
 from steps.support.proof.rows.diff import row_diff
 from steps.support.schema.renames import renames
-from steps.support.sql.findings import Objection, Weight
-from steps.support.sql.script import scan, split
+from steps.support.sql.findings import Finding, Severity
+from steps.support.sql.script import read_script_text, split
 from tests.gateways.test_guards import changed
 
 FOLLOWED = 10_000
@@ -36,8 +41,8 @@ FOLLOWED = 10_000
 class Told:
     """What is said of the way back when the app wrote in between, and of the way there once more."""
 
-    unexplained: list[Objection]
-    unregained: list[Objection]
+    unexplained: list[Finding]
+    unregained: list[Finding]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +61,10 @@ class Trip:
             )
         return file
 
-    def straight(self, before: str, migrate: str, rollback: str) -> list[Objection]:
+    def straight(self, before: str, migrate: str, rollback: str) -> list[Finding]:
         """Go there and back while nobody writes."""
         start, _ = self.made("before.db", before), self.made("there.db", migrate, "before.db")
-        return [*unreturned(row_diff(start, self.made("straight.db", rollback, "there.db")))]
+        return [*lost_by_rollback(row_diff(start, self.made("straight.db", rollback, "there.db")))]
 
     def travelled(self, before: str, migrate: str, writes: str, rollback: str, keep: int = FOLLOWED) -> "Told":
         """Go there and back while the app writes, and there again."""
@@ -69,9 +74,10 @@ class Trip:
         regained = self.made("regained.db", migrate, "back.db")
         wrote = row_diff(there, written, keep)
         moved, returned = row_diff(start, there, keep), row_diff(start, back, keep)
-        named = renames(scan(migrate, "migrate.sql"))
+        named = renames(read_script_text(migrate, "migrate.sql"))
         return Told(
-            [*unexplained(moved, wrote, returned, named)], [*unregained(wrote, row_diff(there, regained, keep))]
+            [*changed_without_reason(moved, wrote, returned, named)],
+            [*lost_by_migrating_again(wrote, row_diff(there, regained, keep))],
         )
 
 
@@ -81,12 +87,12 @@ def trip(tmp_path: Path) -> Trip:
     return Trip(tmp_path)
 
 
-def told(objections: Iterable[Objection]) -> list[str]:
+def told(findings: Iterable[Finding]) -> list[str]:
     """Give each as place and cause."""
-    return [f"{each.place}: {each.cause}" for each in objections]
+    return [f"{each.place}: {each.cause}" for each in findings]
 
 
-def says(found: Sequence[Objection], *expected: str) -> bool:
+def says(found: Sequence[Finding], *expected: str) -> bool:
     """Say whether each objection says what was expected of it, and there are no others."""
     return len(found) == len(expected) and all(map(str.__contains__, told(found), expected))
 
@@ -366,7 +372,7 @@ def test_a_new_table_with_more_rows_than_are_followed_is_said_to_have_too_many(t
     """The old schema has no such table, so the way there again is the only place to say it."""
     found = trip.travelled(THREE, KEPT_LOG, "INSERT INTO log VALUES (1, 'x'), (2, 'y'), (3, 'z')", KEEP_LOG, keep=2)
     assert (found.unexplained, told(found.unregained)) == ([], ["log: writes.sql changes 3 rows"])
-    assert found.unregained[0].weight is Weight.ERROR
+    assert found.unregained[0].severity is Severity.ERROR
 
 
 ANEW_EACH_TIME = "ALTER TABLE t ADD COLUMN at; UPDATE t SET at = randomblob(8);"
@@ -375,22 +381,22 @@ ANEW_EACH_TIME = "ALTER TABLE t ADD COLUMN at; UPDATE t SET at = randomblob(8);"
 @pytest.mark.parametrize(
     ("keep", "said", "weight"),
     [
-        (2, "t: 3 rows are others after migrating again, too many to find what was written in them", Weight.WARNING),
+        (2, "t: 3 rows are others after migrating again, too many to find what was written in them", Severity.WARNING),
         (
             3,
             "t: 1 of 1 rows that were written are not so after migrating again, for example changed id 1",
-            Weight.ERROR,
+            Severity.ERROR,
         ),
     ],
     ids=["more", "as many"],
 )
 def test_where_migrating_again_makes_too_many_rows_others_it_is_a_warning(
-    trip: Trip, keep: int, said: str, weight: Weight
+    trip: Trip, keep: int, said: str, weight: Severity
 ) -> None:
     """What was written may be there; where it can be looked for and is not, it is an error."""
     found = trip.travelled(THREE, ANEW_EACH_TIME, "UPDATE t SET at = 'z' WHERE id = 1", DROP.replace(" n", " at"), keep)
     assert says(found.unregained, said), found.unregained
-    assert found.unregained[0].weight is weight
+    assert found.unregained[0].severity is weight
 
 
 def test_what_is_lost_on_the_way_back_cannot_be_accepted(trip: Trip) -> None:
@@ -399,7 +405,7 @@ def test_what_is_lost_on_the_way_back_cannot_be_accepted(trip: Trip) -> None:
     found = trip.travelled(THREE, ADD, f"{WROTE_ONE} UPDATE t SET n = 7 WHERE id = 3", rollback)
     everything = [*trip.straight(THREE, ADD, rollback), *found.unexplained, *found.unregained]
     assert [each.rule for each in everything] == ["", "", "", WRITTEN_LOST]
-    assert {each.weight for each in everything} == {Weight.ERROR}
+    assert {each.severity for each in everything} == {Severity.ERROR}
 
 
 def test_nothing_secret_is_told(trip: Trip) -> None:
@@ -433,9 +439,9 @@ async def test_an_edit_that_waits_in_a_row_that_the_change_left_alone_is_named(
         aclosing(connect(url, None)) as database,
     ):
         await database.transaction(split(THREE.replace("'a'", "' a'"), "made.sql"))
-        bench = Workbench(tmp_path / "run", sqld_binary, Limits(120, 10**10))
+        proof_config = ProofConfig(tmp_path / "run", sqld_binary, Limits(120, 10**10))
         with pytest.raises(Problem, match=r"t: 1 of 1 rows that the app wrote are not so .* changed id 2, v 'new'"):
-            await prove(Turso(database), read_change(tmp_path / "sql"), bench)
+            await prove(Turso(database), read_change(tmp_path / "sql"), proof_config)
 
 
 # --- at random
@@ -518,7 +524,9 @@ def test_any_harm_is_named_and_nothing_else(seed: int, key: str, change: tuple[s
         harmed = made("harmed.db", "", "back.db", harm)
         moved, wrote = row_diff(start, there, FOLLOWED), row_diff(there, written, FOLLOWED)
         returned, spoilt = (row_diff(start, file, FOLLOWED) for file in (back, harmed))
-        named = renames(scan(change[0], "migrate.sql"))
-        assert told(unexplained(moved, wrote, returned, named)) == []
+        named = renames(read_script_text(change[0], "migrate.sql"))
+        assert told(changed_without_reason(moved, wrote, returned, named)) == []
         is_told_apart = all(row.key for diff in (wrote, spoilt) for row in diff["t"].rows)
-        assert is_told_apart <= (bool([*unexplained(moved, wrote, spoilt, named)]) == (held(back) != held(harmed)))
+        assert is_told_apart <= (
+            bool([*changed_without_reason(moved, wrote, spoilt, named)]) == (held(back) != held(harmed))
+        )

@@ -9,12 +9,12 @@ import pytest
 
 from steps.support.change.folder import read_change
 from steps.support.proof.rows.cascades import cascades
-from steps.support.proof.rows.declared import COLUMN_LOST, held
+from steps.support.proof.rows.declared import COLUMN_LOST, check_declared
 from steps.support.proof.rows.diff import row_diff
 from steps.support.proof.rows.result import Dropped, TableDiff
 from steps.support.sql.directives import Range, changes_of
-from steps.support.sql.findings import Objection
-from steps.support.sql.script import scan
+from steps.support.sql.findings import Finding
+from steps.support.sql.script import read_script_text
 from tests.proof.judging import refusing
 
 SQL = Path(__file__).parents[2] / "sql"
@@ -53,9 +53,9 @@ def test_rows_are_held_against_what_was_declared(
     found: TableDiff, changes: Mapping[str, Range | None], cause: str | None
 ) -> None:
     """With a declaration every row counts, in any table; without one only rows that are lost."""
-    objections = held({"readings": found}, changes)
-    assert [each.cause for each in objections] == ([cause] if cause else [])
-    assert refusing(objections, ["rows-lost", "undeclared-change", COLUMN_LOST]) == objections
+    findings = check_declared({"readings": found}, changes)
+    assert [each.cause for each in findings] == ([cause] if cause else [])
+    assert refusing(findings, ["rows-lost", "undeclared-change", COLUMN_LOST]) == findings
 
 
 @pytest.mark.parametrize(
@@ -65,25 +65,25 @@ def test_rows_are_held_against_what_was_declared(
 def test_the_remedy_is_a_line_that_is_understood(name: str, line: str) -> None:
     """The line to write declares just what was found."""
     found = {name: TableDiff(name, 10, 8, removed=2)}
-    (objection,) = held(found, {})
-    assert objection.remedy == f"See that those rows stay, or declare it: `{line}`."
-    assert held(found, changes_of(scan(line, "migrate.sql"))) == []
+    (finding,) = check_declared(found, {})
+    assert finding.remedy == f"See that those rows stay, or declare it: `{line}`."
+    assert check_declared(found, changes_of(read_script_text(line, "migrate.sql"))) == []
 
 
 def test_a_declared_table_that_is_not_there_is_told() -> None:
     """A number of rows declared for a table that neither side has is not as declared."""
-    (objection,) = held({}, {"reading": (3, 3)})
-    assert (objection.place, objection.cause[:9]) == ("reading", "of 0 rows")
-    assert held({}, {"reading": None}) == []
+    (finding,) = check_declared({}, {"reading": (3, 3)})
+    assert (finding.place, finding.cause[:9]) == ("reading", "of 0 rows")
+    assert check_declared({}, {"reading": None}) == []
 
 
 def test_a_column_lost_can_be_accepted_by_its_rule() -> None:
     """Values that are gone with their column are an error; those that another column holds, or none, are not."""
     went = (Dropped("user_id", 7), Dropped("system_number", 7, "vendor_site_id"), Dropped("note", 0))
-    (objection,) = held({"systems": TableDiff("systems", 7, 7, only_before=went)}, {})
-    assert (objection.rule, objection.place) == (COLUMN_LOST, "systems.user_id")
-    assert objection.cause == "7 values are lost with the column"
-    assert refusing([objection], [COLUMN_LOST]) == []
+    (finding,) = check_declared({"systems": TableDiff("systems", 7, 7, only_before=went)}, {})
+    assert (finding.rule, finding.place) == (COLUMN_LOST, "systems.user_id")
+    assert finding.cause == "7 values are lost with the column"
+    assert refusing([finding], [COLUMN_LOST]) == []
 
 
 PARENTS = """CREATE TABLE systems (id INTEGER PRIMARY KEY, name TEXT NOT NULL);
@@ -105,10 +105,10 @@ ON_DROP = "because systems was dropped with foreign keys on"
 
 
 @pytest.fixture
-def named(tmp_path: Path) -> Callable[[str, str], list[Objection]]:
+def named(tmp_path: Path) -> Callable[[str, str], list[Finding]]:
     """Name what went along when a change is run with foreign keys on."""
 
-    def name(script: str, change: str) -> list[Objection]:
+    def name(script: str, change: str) -> list[Finding]:
         before, after = made(tmp_path, script, change)
         return cascades(before, after, row_diff(before, after))
 
@@ -129,35 +129,35 @@ def made(folder: Path, script: str, change: str) -> tuple[Path, Path]:
 @pytest.mark.parametrize("script", [CASCADE, NO_KEY, f"CREATE TABLE first (a); {CASCADE}"])
 @pytest.mark.parametrize("change", [REBUILD, SWAP, "DROP TABLE systems"])
 def test_a_dropped_parent_is_named_for_the_children_it_took(
-    named: Callable[[str, str], list[Objection]], script: str, change: str
+    named: Callable[[str, str], list[Finding]], script: str, change: str
 ) -> None:
     """Rows that went with a table made anew are told with the foreign key, the cause and the way around it."""
-    (objection,) = named(script, change)
+    (finding,) = named(script, change)
     cause = f"3 rows are lost by cascade: readings.system_id -> systems(id) ON DELETE CASCADE, {ON_DROP}"
-    assert objection == Objection("", "readings", cause, OFF)
+    assert finding == Finding("readings", cause, OFF)
 
 
-def test_lost_parents_are_named_for_the_children_they_took(named: Callable[[str, str], list[Objection]]) -> None:
+def test_lost_parents_are_named_for_the_children_they_took(named: Callable[[str, str], list[Finding]]) -> None:
     """Rows that went with single parents are told with how many parents are gone."""
-    (objection,) = named(CASCADE, "DELETE FROM systems WHERE id <> 2; UPDATE systems SET name = 'x'")
-    assert objection.cause == (
+    (finding,) = named(CASCADE, "DELETE FROM systems WHERE id <> 2; UPDATE systems SET name = 'x'")
+    assert finding.cause == (
         "2 rows are lost by cascade: readings.system_id -> systems(id) ON DELETE CASCADE,"
         " because 2 of 3 rows of systems are gone"
     )
-    assert objection.remedy == "Give those rows another parent first, or declare it: `-- changes: readings 2`."
+    assert finding.remedy == "Give those rows another parent first, or declare it: `-- changes: readings 2`."
 
 
 @pytest.mark.parametrize(
     ("change", "why"),
     [(REBUILD, ON_DROP), ("DELETE FROM systems", "because 3 of 3 rows of systems are gone")],
 )
-def test_references_made_null_are_named(named: Callable[[str, str], list[Objection]], change: str, why: str) -> None:
+def test_references_made_null_are_named(named: Callable[[str, str], list[Finding]], change: str, why: str) -> None:
     """ON DELETE SET NULL keeps the rows and loses what they belong to."""
-    (objection,) = named(SET_NULL, change)
-    assert objection.cause == f"3 references are NULL now: readings.system_id -> systems(id) ON DELETE SET NULL, {why}"
+    (finding,) = named(SET_NULL, change)
+    assert finding.cause == f"3 references are NULL now: readings.system_id -> systems(id) ON DELETE SET NULL, {why}"
 
 
-def test_a_chain_is_named_link_by_link(named: Callable[[str, str], list[Objection]]) -> None:
+def test_a_chain_is_named_link_by_link(named: Callable[[str, str], list[Finding]]) -> None:
     """Each table is told with the foreign key that took its own rows."""
     causes = {each.place: each.cause for each in named(POINTS, REBUILD)}
     assert causes == {
@@ -181,13 +181,13 @@ def test_a_chain_is_named_link_by_link(named: Callable[[str, str], list[Objectio
         "DROP TABLE readings; CREATE TABLE readings (watts); DELETE FROM systems",
     ],
 )
-def test_nothing_else_is_called_a_cascade(named: Callable[[str, str], list[Objection]], change: str) -> None:
+def test_nothing_else_is_called_a_cascade(named: Callable[[str, str], list[Finding]], change: str) -> None:
     """Rows deleted by name, or more or fewer than a foreign key takes, are not put down to one."""
     assert named(CASCADE, change) == []
 
 
 @pytest.mark.parametrize("reference", ["systems(nowhere)", "nobody", "nameless"])
-def test_a_broken_foreign_key_explains_nothing(named: Callable[[str, str], list[Objection]], reference: str) -> None:
+def test_a_broken_foreign_key_explains_nothing(named: Callable[[str, str], list[Finding]], reference: str) -> None:
     """One that names a column or a table that is not there, or no key, took nothing along."""
     script = f"""{PARENTS} CREATE TABLE nameless (id);
       CREATE TABLE readings (id INTEGER PRIMARY KEY, system_id REFERENCES {reference} ON DELETE CASCADE);
@@ -200,9 +200,9 @@ def test_a_cascade_stands_in_for_the_plain_loss(tmp_path: Path) -> None:
     before, after = made(tmp_path, CASCADE, REBUILD)
     diff = row_diff(before, after)
     went = cascades(before, after, diff)
-    assert held(diff, {}, went) == went
-    assert held(diff, {"other": None}, went) == went
-    assert held(diff, {"readings": (3, 3)}, went) == []
+    assert check_declared(diff, {}, went) == went
+    assert check_declared(diff, {"other": None}, went) == went
+    assert check_declared(diff, {"readings": (3, 3)}, went) == []
 
 
 def test_references_made_null_refuse_unless_declared(tmp_path: Path) -> None:
@@ -210,9 +210,9 @@ def test_references_made_null_refuse_unless_declared(tmp_path: Path) -> None:
     before, after = made(tmp_path, SET_NULL, REBUILD)
     diff = row_diff(before, after)
     went = cascades(before, after, diff)
-    assert held(diff, {}) == []
-    assert held(diff, {}, went) == went
-    assert held(diff, {"readings": None}, went) == []
+    assert check_declared(diff, {}) == []
+    assert check_declared(diff, {}, went) == went
+    assert check_declared(diff, {"readings": None}, went) == []
 
 
 def test_the_change_of_this_repository_is_as_it_declares(tmp_path: Path) -> None:
@@ -226,6 +226,6 @@ def test_the_change_of_this_repository_is_as_it_declares(tmp_path: Path) -> None
         "polling_status": (0, True), "readings": (0, True), "readings_agg_1d": (0, True), "readings_agg_5m": (0, True),
         "systems": (0, False), "user_systems": (0, False),
     }  # fmt: skip
-    objections = held(diff, change.changes, cascades(before, after, diff))
-    assert [each.place for each in objections] == ["systems.user_id", "systems.timezone_offset"]
+    findings = check_declared(diff, change.changes, cascades(before, after, diff))
+    assert [each.place for each in findings] == ["systems.user_id", "systems.timezone_offset"]
     assert Dropped("system_number", 6, "vendor_site_id") in diff["systems"].only_before

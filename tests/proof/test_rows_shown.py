@@ -2,7 +2,7 @@
 
 import pytest
 
-from steps.support.proof.rows.values import Shown, shown
+from steps.support.proof.rows.values import SampleValue, sample_value
 from steps.support.sql.statement import Value
 
 
@@ -26,7 +26,7 @@ from steps.support.sql.statement import Value
 )
 def test_values_are_short_and_on_one_line(column: str, value: Value, text: str) -> None:
     """A value is written as SQL writes it, cut to forty characters, control characters escaped."""
-    assert shown(column, value) == text
+    assert sample_value(column, value) == text
 
 
 @pytest.mark.parametrize(
@@ -36,13 +36,13 @@ def test_values_are_short_and_on_one_line(column: str, value: Value, text: str) 
 @pytest.mark.parametrize("value", ["x", "", 5551234, 1.5])
 def test_columns_that_sound_private_are_masked(column: str, value: Value) -> None:
     """Whatever such a column holds is not shown."""
-    assert shown(column, value) == "***"
+    assert sample_value(column, value) == "***"
 
 
 def test_what_a_private_column_does_not_give_away_is_shown() -> None:
     """That there is nothing, how long a blob is, and a number that is a primary key; a text is masked even there."""
-    assert (shown("token", None), shown("token", b"abc")) == ("NULL", "<3 bytes>")
-    assert (shown("key_id", 7, is_key=True), shown("email", "x", is_key=True)) == ("7", "***")
+    assert (sample_value("token", None), sample_value("token", b"abc")) == ("NULL", "<3 bytes>")
+    assert (sample_value("key_id", 7, is_key=True), sample_value("email", "x", is_key=True)) == ("7", "***")
 
 
 @pytest.mark.parametrize(
@@ -65,8 +65,8 @@ def test_what_a_private_column_does_not_give_away_is_shown() -> None:
 )
 def test_values_that_look_private_are_masked_in_any_column(value: str) -> None:
     """An address, a token, a key or a password is not shown, whatever its column is called."""
-    assert shown("v", value) == "***"
-    assert shown("v", f"{'plain words ' * 2}{value}") == "***"
+    assert sample_value("v", value) == "***"
+    assert sample_value("v", f"{'plain words ' * 2}{value}") == "***"
 
 
 @pytest.mark.parametrize(
@@ -83,11 +83,11 @@ def test_values_that_look_private_are_masked_in_any_column(value: str) -> None:
 )
 def test_ordinary_values_are_shown(value: str) -> None:
     """Names, times, ids and settings are what samples are for."""
-    assert shown("v", value) == f"'{value}'"
+    assert sample_value("v", value) == f"'{value}'"
 
 
 def test_a_change_shows_both_values() -> None:
     """A part of a line, even where both look the same."""
-    assert str(Shown("v", ("1", "'1'"))) == "v 1 -> '1'"
-    assert str(Shown("token", ("***", "***"))) == "token *** -> ***"
-    assert str(Shown("id", ("7",))) == "id 7"
+    assert str(SampleValue("v", ("1", "'1'"))) == "v 1 -> '1'"
+    assert str(SampleValue("token", ("***", "***"))) == "token *** -> ***"
+    assert str(SampleValue("id", ("7",))) == "id 7"

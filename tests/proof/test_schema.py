@@ -8,7 +8,7 @@ import pytest
 
 from steps.support.schema.model import Column, ForeignKey, Index, Part, Table
 from steps.support.schema.reading import Schema, read_schema
-from steps.support.schema.text import Name, meaningful, normal
+from steps.support.schema.text import Name, meaningful, normalized
 
 
 @pytest.fixture
@@ -132,5 +132,5 @@ NORMAL = {
 def test_text_has_one_spelling(text: str, expected: str) -> None:
     """Case, spaces, quotes and comments go; literals stay; spelling it again changes nothing."""
     known = names("b", "c d", "g", "e`f")
-    assert normal(meaningful(text), known) == expected
-    assert normal(meaningful(expected), known) == expected
+    assert normalized(meaningful(text), known) == expected
+    assert normalized(meaningful(expected), known) == expected

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from steps.support.schema.broken import broken, lowered, sequences
+from steps.support.schema.broken import broken_objects, lowered_sequences, sequences
 from steps.support.schema.reading import read_schema
-from steps.support.sql.findings import Weight
+from steps.support.sql.findings import Severity
 
 T = 'CREATE TABLE t (a INTEGER, "b b" TEXT, g INT AS (a * 2)); CREATE TABLE log (v);'
 SEEN = "BEGIN INSERT INTO log VALUES (new.a); END;"
@@ -37,7 +37,7 @@ def test_what_can_run_is_not_broken(database: sqlite3.Connection, script: str) -
     """Whatever compiles is left alone, and compiling it writes nothing."""
     database.executescript(T + script)
     before = database.total_changes
-    assert broken(database, read_schema(database)) == []
+    assert broken_objects(database, read_schema(database)) == []
     assert database.total_changes == before
     assert not database.in_transaction
 
@@ -89,16 +89,16 @@ BROKEN = {
 def test_what_cannot_run_is_named(database: sqlite3.Connection, script: str, expected: list[str]) -> None:
     """A view or trigger that names what is not there is an error, with the engine's own words."""
     database.executescript(T + script)
-    found = broken(database, read_schema(database))
+    found = broken_objects(database, read_schema(database))
     assert [f"{each.rule} {each.place}: {each.cause}" for each in found] == expected
-    assert {each.weight for each in found} == {Weight.ERROR}
+    assert {each.severity for each in found} == {Severity.ERROR}
 
 
 def test_a_function_that_only_the_server_has_is_a_warning(database: sqlite3.Connection) -> None:
     """What this engine cannot compile for want of a function says nothing about the schema."""
     database.executescript(T + "CREATE VIEW v AS SELECT vector_distance_cos(a, a) FROM t;")
-    assert [(each.place, each.weight) for each in broken(database, read_schema(database))] == [
-        ("view v", Weight.WARNING)
+    assert [(each.place, each.severity) for each in broken_objects(database, read_schema(database))] == [
+        ("view v", Severity.WARNING)
     ]
 
 
@@ -107,7 +107,7 @@ def test_a_file_that_may_only_be_read_is_enough(tmp_path: Path) -> None:
     with closing(sqlite3.connect(tmp_path / "db")) as database:
         database.executescript(T + "CREATE TRIGGER i AFTER INSERT ON t BEGIN INSERT INTO gone VALUES (1); END;")
     with closing(sqlite3.connect(f"file:{tmp_path / 'db'}?mode=ro", uri=True)) as database:
-        assert [each.rule for each in broken(database, read_schema(database))] == ["broken-trigger"]
+        assert [each.rule for each in broken_objects(database, read_schema(database))] == ["broken-trigger"]
 
 
 IDS = "CREATE TABLE {} (id INTEGER PRIMARY KEY AUTOINCREMENT); INSERT INTO {} VALUES (9); DELETE FROM {};"
@@ -141,7 +141,7 @@ def test_ids_that_would_be_given_again_are_found(
     database.executescript(IDS.replace("{}", "s"))
     before = sequences(database, read_schema(database))
     database.executescript(script)
-    found = lowered(before, sequences(database, read_schema(database)))
+    found = lowered_sequences(before, sequences(database, read_schema(database)))
     assert [(each.rule, each.place, each.cause) for each in found] == [
         ("sequence-lowered", "s", f"the highest id ever given went from {change}") for change in expected
     ]

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from steps.support.change.folder import read_script
-from steps.support.schema.broken import broken, lowered, sequences
-from steps.support.schema.diff import objections, round_trip
+from steps.support.schema.broken import broken_objects, lowered_sequences, sequences
+from steps.support.schema.diff import round_trip_findings, schema_findings
 from steps.support.schema.reading import Schema, read_schema
-from steps.support.sql.findings import Objection, Weight
+from steps.support.sql.findings import Finding, Severity
 from steps.support.sql.script import split
 from tests.proof.judging import refusing
 from tests.sql.engines import Engine, Sqlite, libsql
@@ -28,14 +28,16 @@ class Moment:
 
     schema: Schema
     sequences: dict[str, int]
-    broken: list[Objection]
+    broken: list[Finding]
 
 
 def moment(file: Path) -> Moment:
     """Look at a file as the rehearsal does, without a right to write."""
     with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as database:
         return Moment(
-            read_schema(database), sequences(database, read_schema(database)), broken(database, read_schema(database))
+            read_schema(database),
+            sequences(database, read_schema(database)),
+            broken_objects(database, read_schema(database)),
         )
 
 
@@ -72,20 +74,20 @@ async def rehearsed(request: pytest.FixtureRequest, sqld_binary: Path, tmp_path:
 async def test_the_change_takes_away_what_it_means_to(rehearsed: Sequence[Moment]) -> None:
     """One index goes with its columns and has to be allowed; nothing is broken, and no id is given twice."""
     before, after, _ = rehearsed
-    found = objections(before.schema, after.schema)
-    errors = [each for each in found if each.weight is Weight.ERROR]
+    found = schema_findings(before.schema, after.schema)
+    errors = [each for each in found if each.severity is Severity.ERROR]
     assert [(each.rule, each.place) for each in errors] == [("index-lost", "index user_system_idx")]
-    warnings = [each for each in found if each.weight is Weight.WARNING]
+    warnings = [each for each in found if each.severity is Severity.WARNING]
     assert [each.place for each in warnings] == ["systems.user_id", "systems.system_number", "systems.timezone_offset"]
     assert refusing(found, ["index-lost"]) == []
-    assert [*after.broken, *lowered(before.sequences, after.sequences)] == []
+    assert [*after.broken, *lowered_sequences(before.sequences, after.sequences)] == []
 
 
 async def test_the_rollback_gives_the_schema_back(rehearsed: Sequence[Moment]) -> None:
     """After rows were written in between the schema is what it was, column for column, and no id is given twice."""
     before, after, back = rehearsed
     assert before.schema.tables
-    assert round_trip(before.schema, after.schema)
-    assert round_trip(before.schema, back.schema) == []
+    assert round_trip_findings(before.schema, after.schema)
+    assert round_trip_findings(before.schema, back.schema) == []
     assert before.schema == back.schema
-    assert [*back.broken, *lowered(after.sequences, back.sequences)] == []
+    assert [*back.broken, *lowered_sequences(after.sequences, back.sequences)] == []

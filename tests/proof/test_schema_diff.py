@@ -5,9 +5,9 @@ from contextlib import closing
 
 import pytest
 
-from steps.support.schema.diff import RULES, objections, round_trip, schema_diff
+from steps.support.schema.diff import RULES, round_trip_findings, schema_diff, schema_findings
 from steps.support.schema.reading import Schema, read_schema
-from steps.support.sql.findings import Weight
+from steps.support.sql.findings import Severity
 from tests.proof.judging import refusing
 
 S = "CREATE TABLE systems (id INTEGER PRIMARY KEY AUTOINCREMENT, user_id TEXT NOT NULL, number TEXT NOT NULL);"
@@ -374,10 +374,10 @@ def test_a_difference_is_found_in_both_directions(before: str, after: str, there
     assert one != other
     assert differences(one, other) == there
     assert differences(other, one) == back
-    assert [each.rule for each in objections(one, other)] == [
+    assert [each.rule for each in schema_findings(one, other)] == [
         each.split()[0] for each in there if each.split()[0] in RULES
     ]
-    assert len(round_trip(one, other)) == len(there)
+    assert len(round_trip_findings(one, other)) == len(there)
 
 
 AROUND = S + R + BY_USER + U + "CREATE VIEW v AS SELECT user_id FROM systems;"
@@ -415,7 +415,7 @@ MIGRATIONS = {
 @pytest.mark.parametrize(("script", "expected"), MIGRATIONS.values(), ids=MIGRATIONS)
 def test_what_a_migration_loses_is_found(script: str, expected: list[str]) -> None:
     """A script's losses are objections: what went with a table, and what followed one to another name."""
-    found = objections(schema(AROUND), schema(AROUND, script))
+    found = schema_findings(schema(AROUND), schema(AROUND, script))
     assert [f"{each.rule} {each.place}" for each in found] == expected
 
 
@@ -455,20 +455,20 @@ def test_a_difference_says_what_it_is(before: str, after: str, words: str) -> No
 
 def test_what_is_accepted_refuses_no_more() -> None:
     """Errors refuse until their rule is allowed; warnings never do."""
-    found = objections(
+    found = schema_findings(
         schema(AROUND), schema(AROUND, "DROP TABLE systems;" + REBUILT.replace("user_id TEXT NOT NULL", "user_id TEXT"))
     )
     rules = ["autoincrement-lost", "unique-lost", "index-lost"]
     assert [each.rule for each in refusing(found, [])] == rules
     assert [each.rule for each in refusing(found, rules[:2])] == ["index-lost"]
     assert refusing(found, rules) == []
-    assert [each.rule for each in found if each.weight is Weight.WARNING] == ["not-null-lost"]
+    assert [each.rule for each in found if each.severity is Severity.WARNING] == ["not-null-lost"]
 
 
 def test_a_round_trip_accepts_nothing() -> None:
     """After a rollback even the order of columns must be as before, and no rule can waive it."""
-    found = round_trip(schema(T), schema("CREATE TABLE t (b TEXT, c REAL, a INTEGER);"))
-    assert [(each.rule, each.place, each.weight) for each in found] == [("", "t.a", Weight.ERROR)]
+    found = round_trip_findings(schema(T), schema("CREATE TABLE t (b TEXT, c REAL, a INTEGER);"))
+    assert [(each.rule, each.place, each.severity) for each in found] == [("", "t.a", Severity.ERROR)]
     assert "moved from 1st to 3rd after the rollback" in found[0].cause
     assert len(refusing(found, [*RULES, ""])) == 1
 
@@ -488,4 +488,4 @@ def test_a_table_of_passage_is_known_by_its_name(name: str) -> None:
 def test_a_reference_that_led_nowhere_before_is_not_this_changes_doing() -> None:
     """Drift that the change leaves as it was is no objection to it."""
     drift = R.replace("systems(", "systems_backup(") + S
-    assert objections(schema(drift), schema(drift, "ALTER TABLE systems ADD COLUMN vendor TEXT;")) == []
+    assert schema_findings(schema(drift), schema(drift, "ALTER TABLE systems ADD COLUMN vendor TEXT;")) == []

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 
 from steps.support.standin.vercel.quirks import Answer, Quirks, Trouble
-from tests.world.production import AnyProduction, Ending, Event, Reaction
+from tests.world.production import AnyProduction, Event, Reaction, RunResult
 
 TOTAL = 30.0  # seconds
 BUDGET = f"total = {TOTAL:.0f}\nreserve = 16"
@@ -44,13 +44,13 @@ def since(production: AnyProduction, step: str, quirks: Quirks) -> Reaction:
     return react
 
 
-def in_time(ending: Ending) -> None:
+def in_time(ending: RunResult) -> None:
     """Hold that a run kept within its budget, and had nothing to complain of."""
     assert ending.report["budget"]["used_seconds"] < TOTAL, ending.report
     assert ending.said == ""
 
 
-async def released(production: AnyProduction, row: Row, **extra: str) -> Ending:
+async def released(production: AnyProduction, row: Row, **extra: str) -> RunResult:
     """Release while the row's trouble lasts."""
     platform = production.world.platform
     platform.auto_assign, platform.build_seconds = not row.staged, 0.5
@@ -78,7 +78,7 @@ async def stays(production: AnyProduction, row: Row) -> None:
     assert (after.schema, after.rows) == (before.schema, before.rows)
 
 
-async def not_known(production: AnyProduction, ending: Ending, row: Row, tree: str) -> None:
+async def not_known(production: AnyProduction, ending: RunResult, row: Row, tree: str) -> None:
     """Hold a run against what it must say where nobody can ask the platform."""
     assert (ending.code, ending.report["verdict"]) == (4, "needs_human"), ending.report
     undo, owner = ending.steps("undo"), STEP[row.staged]

@@ -12,7 +12,7 @@ import pytest
 
 from steps.support.standin.drill.trial import Trial
 from steps.support.standin.faults import Faults
-from steps.support.standin.world import TOKEN, world
+from steps.support.standin.world import TOKEN, local_production
 from tests.world.production import (
     BUILT_IN,
     FAILING,
@@ -20,16 +20,16 @@ from tests.world.production import (
     READING,
     ROOT,
     AnyProduction,
-    Ending,
     Event,
     Reaction,
+    RunResult,
     State,
 )
 from tests.world.sample import samples
 
 AUTHOR = ("-c", "user.name=t", "-c", "user.email=t@example.invalid")
 
-__all__ = ["BUILT_IN", "FAILING", "LOST", "READING", "ROOT", "Ending", "Event", "Production", "Reaction", "State"]
+__all__ = ["BUILT_IN", "FAILING", "LOST", "READING", "ROOT", "Event", "Production", "Reaction", "RunResult", "State"]
 
 
 @dataclass
@@ -70,7 +70,7 @@ def sampled(tmp_path_factory: pytest.TempPathFactory) -> Path:
 async def _on(database: Path, folder: Path, binary: Path) -> AsyncIterator[Production]:
     """Make a production on a copy of a database; its builds take a moment, and one release waits in the checkout."""
     faults, copy = Faults(), Path(shutil.copy(database, folder / "copy.db"))
-    async with world(folder, ROOT / "sql", binary, faults, copy=copy) as made:
+    async with local_production(folder, ROOT / "sql", binary, faults, copy=copy) as made:
         made.platform.build_seconds, made.platform.alias_seconds = 1.5, 0.1
         yield Production(made, faults, folder)
 

@@ -9,7 +9,7 @@ from steps.support.standin.agenda import Agenda, loop_clock
 from steps.support.standin.vercel.platform import Platform
 from steps.support.standin.vercel.state import State
 from tests.release.platform_situations import BYPASS, LIVE, Auto, Situation, Whose
-from tests.world.production import FAILING, READING, AnyProduction, Ending, Event
+from tests.world.production import FAILING, READING, AnyProduction, Event, RunResult
 from tests.world.production import State as Before
 
 HOUR = 3600.0  # seconds
@@ -118,7 +118,7 @@ async def _begin(production: AnyProduction, row: Situation) -> None:
         await row.somebody(production)
 
 
-async def _released(production: AnyProduction, row: Situation) -> Ending:
+async def _released(production: AnyProduction, row: Situation) -> RunResult:
     async def react(event: Event) -> None:
         if event["event"] == "begun" and event["step"] == row.since:
             await _begin(production, row)
@@ -134,7 +134,7 @@ async def _released(production: AnyProduction, row: Situation) -> Ending:
     )
 
 
-def _is_back(before: Before, after: Before, ending: Ending) -> None:
+def _is_back(before: Before, after: Before, ending: RunResult) -> None:
     """Hold what comes back, or is said to, against what was."""
     undone = [name for name, status in ending.steps("undo").items() if status == "done"]
     if ending.report["verdict"] in ("rolled_back", "refused"):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from steps.support.standin.faults import Way
 from steps.support.standin.site_troubles import Trouble
-from tests.world.production import ROOT, AnyProduction, Ending, Event, Reaction
+from tests.world.production import ROOT, AnyProduction, Event, Reaction, RunResult
 
 COOKIE = '{ Cookie = "auth-token=$SITE_AUTH_TOKEN" }'
 EXPECT = '["status == `200`", "body.error == `null`", "body.latest"]'
@@ -37,7 +37,7 @@ def once_checked(production: AnyProduction, *troubles: Trouble) -> Reaction:
     return react
 
 
-def put_back(ending: Ending, words: list[str]) -> None:
+def put_back(ending: RunResult, words: list[str]) -> None:
     """Hold that a run was put back in time, for a cause that says these words."""
     assert (ending.code, ending.report["verdict"]) == (1, "rolled_back"), ending.report
     assert ending.steps()["health_checks"] == "failed"

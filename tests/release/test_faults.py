@@ -9,7 +9,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from steps.support.standin.site_troubles import Trouble
-from tests.release.conftest import FAILING, ROOT, Ending, Event, Production
+from tests.release.conftest import FAILING, ROOT, Event, Production, RunResult
 
 pytestmark = pytest.mark.anyio
 
@@ -26,11 +26,11 @@ def _rollback(body: bytes) -> bool:
     return b"UPDATE _orchestrate_migrations SET state = 'rolled_back'" in body
 
 
-def _restored(ending: Ending) -> None:
+def _restored(ending: RunResult) -> None:
     assert (ending.code, ending.report["verdict"]) == (1, "rolled_back"), ending.report
 
 
-async def _marker(production: Production, ending: Ending) -> str:
+async def _marker(production: Production, ending: RunResult) -> str:
     rows = await production.sql(
         f"SELECT state FROM _orchestrate_migrations WHERE attempt = '{ending.report['run_id']}'"
     )
@@ -130,7 +130,7 @@ async def _is_applied(production: Production) -> bool:
     return bool(made and await production.sql("SELECT 1 FROM _orchestrate_migrations WHERE state = 'applied'"))
 
 
-def json_of(ending: Ending, step: str) -> str:
+def json_of(ending: RunResult, step: str) -> str:
     """Give what the report says of undoing a step."""
     return next(str(row["detail"]) for row in ending.report["undo"] if row["name"] == step)
 

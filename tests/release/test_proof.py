@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from steps.support.sql.script import split
-from tests.release.conftest import FAILING, ROOT, Ending, Production
+from tests.release.conftest import FAILING, ROOT, Production, RunResult
 from tests.release.test_rehearsal import rehearse, reports
 
 pytestmark = pytest.mark.anyio
@@ -48,7 +48,7 @@ def changed(folder: Path, files: dict[str, str], needs: str = "") -> Path:
     return folder
 
 
-async def refused(production: Production, *words: str, **extra: str) -> Ending:
+async def refused(production: Production, *words: str, **extra: str) -> RunResult:
     """See a release refused with these words, and nothing touched."""
     before = await production.state()
     ending = await production.release(react=None, **extra)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.release.conftest import Ending, Event, Production
+from tests.release.conftest import Event, Production, RunResult
 
 pytestmark = pytest.mark.anyio
 
@@ -36,7 +36,7 @@ def _journal(production: Production, run: str) -> Path:
     return production.folder / "runs" / run / "journal.jsonl"
 
 
-def _undone(ending: Ending) -> dict[str, str]:
+def _undone(ending: RunResult) -> dict[str, str]:
     return ending.steps("undo")
 
 
@@ -100,7 +100,7 @@ async def test_a_torn_journal_is_enough(production: Production) -> None:
 
 async def test_a_run_that_is_alive_is_left_alone(production: Production) -> None:
     """While a run's process lives nobody puts it back: its journal is locked."""
-    refusals: list[Ending] = []
+    refusals: list[RunResult] = []
 
     async def react(event: Event) -> None:
         if (event["event"], event.get("step")) == ("begun", "vercel_deployment"):

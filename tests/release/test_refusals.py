@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.release.conftest import ROOT, Ending, Production
+from tests.release.conftest import ROOT, Production, RunResult
 
 pytestmark = pytest.mark.anyio
 
@@ -161,7 +161,7 @@ async def test_a_migration_that_is_applied_already_is_refused(production: Produc
     assert await production.state() == before
 
 
-def _is_clear(ending: Ending, code: int, words: list[str]) -> None:
+def _is_clear(ending: RunResult, code: int, words: list[str]) -> None:
     said = ending.said + (f"{ending.report['cause']} {ending.report['next_action']}" if ending.report else "")
     assert ending.code == code, said
     assert "Traceback" not in said

@@ -4,14 +4,14 @@ import signal
 
 import pytest
 
-from tests.release.conftest import Ending, Event, Production
+from tests.release.conftest import Event, Production, RunResult
 
 pytestmark = pytest.mark.anyio
 
 
-async def _signalled(production: Production, *signals: signal.Signals, at: str, step: str) -> Ending:
+async def _signalled(production: Production, *signals: signal.Signals, at: str, step: str) -> RunResult:
     """Release, and send the signals when that event of that step is printed, one after the other."""
-    ending: list[Ending] = []
+    ending: list[RunResult] = []
     config = production.configure()
     async with production.started("--prod", "--yes", "--json", "--config", str(config)) as process:
         waiting = list(signals)

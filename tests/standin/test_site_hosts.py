@@ -7,7 +7,7 @@ import pytest
 
 from steps.support.gateways.database.hrana import Hrana
 from steps.support.gateways.site import Request, Site
-from steps.support.operations.health import asked
+from steps.support.operations.health import ask_once
 from steps.support.run.release import HealthCheck
 from steps.support.standin import site as standin
 from steps.support.standin.faults import Faults
@@ -62,8 +62,8 @@ async def test_a_staged_deployment_answers_as_itself(
         async with serve(served.application(routed(made.platform))) as url:
             async with httpx.AsyncClient(verify=PLAIN, base_url=url) as client:
                 site = Site(client, bypass)
-                staged, said = await asked(site, CHECK, None, None, STAGED)
-                public, well = await asked(site, CHECK, None, None)
+                staged, said = await ask_once(site, CHECK, None, None, STAGED)
+                public, well = await ask_once(site, CHECK, None, None)
     assert public
     assert (public.body["displayName"], well) == ("old", "")
     assert staged

@@ -17,13 +17,13 @@ from tests.release.api_troubles import (
     since,
     stays,
 )
-from tests.world.production import FAILING, Ending
+from tests.world.production import FAILING, RunResult
 from tests.world.virtual import VirtualProduction
 
 pytestmark = pytest.mark.anyio
 
 
-def _seconds(ending: Ending, step: str) -> float:
+def _seconds(ending: RunResult, step: str) -> float:
     return float(next(row["seconds"] for row in ending.report["steps"] if row["name"] == step))
 
 

@@ -20,7 +20,7 @@ from steps.support.standin.site_troubles import (
 )
 from steps.support.standin.world import TOKEN
 from tests.release.site_health import BUDGET, DATA, data_goes_wrong, once_checked, put_back
-from tests.world.production import BUILT_IN, Ending, State
+from tests.world.production import BUILT_IN, RunResult, State
 from tests.world.virtual import VirtualProduction
 
 pytestmark = pytest.mark.anyio
@@ -121,7 +121,7 @@ async def test_all_that_is_not_well_before_is_told_at_once(production: VirtualPr
     _refused(ending, ["cron, data", "/api/cron/minutely answered 401", "/api/data answered 200 text/html", KEY, MEND])
 
 
-def _refused(ending: Ending, words: list[str]) -> None:
+def _refused(ending: RunResult, words: list[str]) -> None:
     assert (ending.code, ending.report["verdict"]) == (3, "refused"), ending.report
     for word in words:
         assert word in f"{ending.report['cause']} {ending.report['next_action']}"

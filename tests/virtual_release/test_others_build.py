@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from steps.support.gateways.vercel_types import Move, Project
-from steps.support.operations.foreign_moves import foreign
+from steps.support.operations.foreign_moves import find_foreign
 from steps.support.standin.vercel.quirks import Quirks
 from steps.support.standin.vercel.state import Deployment, State, Substate
 from tests.world.production import FAILING, Event
@@ -40,9 +40,9 @@ def _project(target: str, *move: object) -> Project:
 )
 async def test_whose_production_is(project: Project, theirs: str | None) -> None:
     """The target, a move under way, and a move since the look tell of others; what is older or came to nothing does not."""
-    assert foreign(project, KNOWN, SINCE, {"dpl_ours"}) == theirs
+    assert find_foreign(project, KNOWN, SINCE, {"dpl_ours"}) == theirs
     if project.production_id in KNOWN and not project.moving_to:
-        assert foreign(project, KNOWN, None, {"dpl_ours"}) is None
+        assert find_foreign(project, KNOWN, None, {"dpl_ours"}) is None
 
 
 async def _somebody_pushes(production: VirtualProduction) -> None:

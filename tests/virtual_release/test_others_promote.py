@@ -9,7 +9,7 @@ import pytest
 
 from steps.support.proof.result import Proof
 from steps.support.standin.vercel.state import ApiError, Deployment, State, Substate
-from tests.world.production import FAILING, READING, Ending, Event
+from tests.world.production import FAILING, READING, Event, RunResult
 from tests.world.virtual import Shape, VirtualProduction, virtual_production
 
 pytestmark = pytest.mark.anyio
@@ -49,7 +49,7 @@ async def _promote(production: VirtualProduction, hotfix: Deployment, seconds: f
             return
 
 
-async def _disturbed(production: VirtualProduction, at: int, health: str, *words: str) -> tuple[Ending, str]:
+async def _disturbed(production: VirtualProduction, at: int, health: str, *words: str) -> tuple[RunResult, str]:
     """Release, or put back, and have a hotfix promoted at the run's event number `at`; return the hotfix, or nothing if it came to no such event."""
     hotfix, told, moves = _hotfix(production), 0, list[asyncio.Task[None]]()
 
@@ -91,7 +91,7 @@ async def test_a_promotion_at_any_event(
     assert at > LEAST
 
 
-def _to_come(ending: Ending, at: int, *kinds: str) -> set[str]:
+def _to_come(ending: RunResult, at: int, *kinds: str) -> set[str]:
     """Return the steps that begin, or begin to go back, after an event."""
     return {event["step"] for event in ending.events[at:] if event["event"] in kinds}
 
@@ -100,7 +100,7 @@ async def _is_applied(production: VirtualProduction) -> bool:
     return ("applied",) in await production.sql("SELECT state FROM _orchestrate_migrations")
 
 
-def _wrong(production: VirtualProduction, ending: Ending, hotfix: str, at: int) -> Iterator[str]:
+def _wrong(production: VirtualProduction, ending: RunResult, hotfix: str, at: int) -> Iterator[str]:
     planned = ending.report["production"]
     if planned and planned["id"] == hotfix:
         return  # it was live when the plan was made: this release goes on top of it

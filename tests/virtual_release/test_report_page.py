@@ -6,13 +6,13 @@ import pytest
 
 from steps.support.console.report import page
 from steps.support.standin.world import TOKEN
-from tests.world.production import FAILING, Ending
+from tests.world.production import FAILING, RunResult
 from tests.world.virtual import VirtualProduction
 
 pytestmark = pytest.mark.anyio
 
 
-def _page(production: VirtualProduction, ending: Ending) -> Path:
+def _page(production: VirtualProduction, ending: RunResult) -> Path:
     return production.folder / "runs" / str(ending.report["run_id"]) / "report.html"
 
 

@@ -5,10 +5,20 @@ from dataclasses import dataclass
 
 from steps.support.gateways import transaction
 from steps.support.sql.statement import Value
-from steps.support.standin.drill.trial import READING, ROOT, AnyTrial, Ending, Event, Reaction, State
+from steps.support.standin.drill.trial import READING, ROOT, AnyTrial, Event, Reaction, RunResult, State
 
 __all__ = [
-    "BUILT_IN", "FAILING", "LOST", "READING", "ROOT", "AnyProduction", "Ending", "Event", "Reaction", "State", "contents",
+    "BUILT_IN",
+    "FAILING",
+    "LOST",
+    "READING",
+    "ROOT",
+    "AnyProduction",
+    "Event",
+    "Reaction",
+    "RunResult",
+    "State",
+    "contents",
 ]  # fmt: skip
 
 PAGE = 4000  # rows

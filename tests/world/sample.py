@@ -11,7 +11,7 @@ from steps.support.core import event_loop
 from steps.support.gateways.database.connect import connect
 from steps.support.gateways.turso import Turso
 from steps.support.proof import sqld
-from steps.support.proof.config import Workbench
+from steps.support.proof.config import ProofConfig
 from steps.support.proof.copy.copy import Limits
 from steps.support.proof.proof import prove
 from steps.support.proof.result import Proof
@@ -61,4 +61,4 @@ async def _proved(sample: bytes, binary: Path, folder: Path) -> Proof:
     place.parent.mkdir(parents=True)
     place.write_bytes(sample)
     async with sqld.serve(binary, folder / "database") as url, aclosing(connect(url, None)) as database:
-        return await prove(Turso(database), read_change(SQL), Workbench(folder / "runs", binary, Limits(60.0, 10**9)))
+        return await prove(Turso(database), read_change(SQL), ProofConfig(folder / "runs", binary, Limits(60.0, 10**9)))

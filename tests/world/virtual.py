@@ -28,12 +28,12 @@ from steps.support.standin.site import CONTRACT, Site
 from steps.support.standin.vercel import api
 from steps.support.standin.vercel.hosts import routed
 from steps.support.standin.vercel.platform import Platform
-from steps.support.standin.world import HOST, TOKEN, World
+from steps.support.standin.world import HOST, TOKEN, LocalProduction
 from tests.world.clock import Wall, telling
 from tests.world.database import MemoryDatabase, MemoryStore
 from tests.world.git import Checkout, History, MemoryGit, MemoryRemote
 from tests.world.network import Network
-from tests.world.production import ROOT, AnyProduction, Ending, Reaction, State, contents
+from tests.world.production import ROOT, AnyProduction, Reaction, RunResult, State, contents
 from tests.world.watching import listening, reacting
 
 DATABASE_URL = "http://database.example"  # what a configuration says; nobody asks there
@@ -49,13 +49,13 @@ class VirtualProduction(AnyProduction):
     remote: MemoryRemote = field(kw_only=True)
     proof: Proof = field(kw_only=True)
 
-    async def release(self, *words: str, react: Reaction | None = None, **extra: str) -> Ending:
+    async def release(self, *words: str, react: Reaction | None = None, **extra: str) -> RunResult:
         """Run the tool with --prod to its end; `react` is told of each event as it is printed."""
         options = orchestrate.parse(["--prod", "--yes", "--json", "--config", str(self.configure(**extra)), *words])
         with listening(self.folder) as heard, reacting(react) as reactions, self.in_place():
             code = await asyncio.ensure_future(orchestrate.work(options))
         await asyncio.gather(*reactions)
-        return Ending(code, heard.events, self.report_of(heard.events), heard.said)
+        return RunResult(code, heard.events, self.report_of(heard.events), heard.said)
 
     async def state(self) -> State:
         """Read everything that must come back."""
@@ -136,7 +136,7 @@ async def virtual_production(
             api_url = await stack.enter_async_context(network.serve(api.application(platform)))
             site_url = await stack.enter_async_context(network.serve(site.application(routed(platform))))
             places = folder, folder / "remote.git"
-            world = World(*places, platform, None, database, DATABASE_URL, api_url, site, site_url)
+            world = LocalProduction(*places, platform, None, database, DATABASE_URL, api_url, site, site_url)
             yield VirtualProduction(
                 world, faults, folder, network=network, store=store, checkout=checkout, remote=remote, proof=proof
             )

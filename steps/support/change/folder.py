@@ -21,7 +21,7 @@ from steps.support.sql.known_names import (
     WRITES,
 )
 from steps.support.sql.refusals import query_refusals, refusals
-from steps.support.sql.script import Piece, Script, scan, sound
+from steps.support.sql.script import Piece, Script, read_script_text, require_whole
 from steps.support.sql.statement import Statement
 
 _REMEDIES = {SAMPLE: "Write a small database of the shape before the change, or bring your own with --copy FILE."}
@@ -37,7 +37,7 @@ def read_change(folder: Path, *, sample: bool = False) -> DatabaseChange:
     missing = [content for content in contents.values() if isinstance(content, Finding)]
     raw = {name: content for name, content in contents.items() if isinstance(content, bytes)}
     texts = {name: content.decode("utf-8-sig", errors="replace") for name, content in raw.items()}
-    scripts = {name: scan(text, name) for name, text in texts.items()}
+    scripts = {name: read_script_text(text, name) for name, text in texts.items()}
     if findings := [*missing, *_not_utf8(raw), *_wrong(scripts), *_wrong_contracts(scripts)]:
         raise BadSql(str(folder), findings)
     return _change(raw[MIGRATE], scripts, texts)
@@ -45,7 +45,7 @@ def read_change(folder: Path, *, sample: bool = False) -> DatabaseChange:
 
 def read_script(text: str, name: str) -> tuple[Statement, ...]:
     """Divide migrate.sql or rollback.sql, the outer BEGIN and COMMIT left out. Raises BadSql where it is unfinished."""
-    return _statements(sound(scan(text, name)))
+    return _statements(require_whole(read_script_text(text, name)))
 
 
 def _change(content: bytes, scripts: Mapping[str, Script], texts: Mapping[str, str]) -> DatabaseChange:
@@ -95,8 +95,8 @@ def _wrong(scripts: Mapping[str, Script]) -> Iterator[Finding]:
 
 
 def _wrong_script(script: Script) -> Iterator[Finding]:
-    yield from said.wrong(script)
-    yield from said.twice(script) if script.name == MIGRATE else ()
+    yield from said.wrong_directives(script)
+    yield from said.repeated_directives(script) if script.name == MIGRATE else ()
     yield from refusals(_inner(script), script.name)
 
 
@@ -112,7 +112,7 @@ def _wrong_sample(_script: Script) -> Iterator[Finding]:
 
 def _wrong_app(script: Script) -> Iterator[Finding]:
     """Judge what the app itself runs: statements of its own, one by one."""
-    yield from said.wrong(script)
+    yield from said.wrong_directives(script)
     yield from refusals(script.pieces, script.name)
 
 

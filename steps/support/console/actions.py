@@ -68,9 +68,9 @@ def job_summary(report: Mapping[str, Any]) -> str:
     facts = {
         "run": f"{report['run_id']}, {report['mode']}",
         "broken on purpose": report["broken_on_purpose"],
-        "code": summary.live(report)[0],
-        "schema": summary.live(report)[1],
-        "downtime": summary.downtime(report["downtime"]),
+        "code": summary.live_words(report)[0],
+        "schema": summary.live_words(report)[1],
+        "downtime": summary.downtime_words(report["downtime"]),
         "cause": report["cause"],
         "next": report["next_action"],
         "see": report["runbook"],

@@ -13,7 +13,7 @@ from steps.support.core.text import printable_lines
 CONFIGURATION, DEFECT = 2, 4
 
 
-def guarded(work: Callable[[], int], verbose: bool) -> int:  # noqa: FBT001 - it is the option --verbose
+def exit_code_of(work: Callable[[], int], verbose: bool) -> int:  # noqa: FBT001 - it is the option --verbose
     """Do the work and give its exit code; a problem before any run began is a matter of configuration."""
     try:
         return work()
@@ -28,5 +28,5 @@ def guarded(work: Callable[[], int], verbose: bool) -> int:  # noqa: FBT001 - it
 def _said(text: str, code: int, verbose: bool) -> int:  # noqa: FBT001
     shown = (traceback.format_exc() if verbose else "") + f"orchestrate: {text}\n"
     with suppress(OSError, ValueError):  # whoever would read it may be gone
-        sys.stderr.write(printable_lines(Redactor(process.keys()).text(shown)))
+        sys.stderr.write(printable_lines(Redactor(process.secrets_in_environment()).text(shown)))
     return code

@@ -5,7 +5,7 @@ from typing import Any, TextIO
 
 from steps.support.console import plan, summary
 from steps.support.console.outlet import Outlet
-from steps.support.console.printer import SHORT, UNWRAPPED, Line, Paper, cut, named
+from steps.support.console.printer import SHORT, UNWRAPPED, Line, Printer, cut, named
 
 Event = Mapping[str, Any]
 
@@ -17,7 +17,7 @@ class Lines:
     """A journal listener that prints lines."""
 
     def __init__(self, out: Outlet | TextIO) -> None:
-        self._paper = Paper(out)
+        self._paper = Printer(out)
         self._started: float | None = None
         self._waited = -PATIENCE
 
@@ -91,9 +91,9 @@ def _signal(event: Event) -> Line:
 
 _BLOCKS: dict[str, Callable[[Event], list[Line]]] = {
     "opened": _opened,
-    "planned": plan.told,
+    "planned": plan.plan_lines,
     "recalled": _recalled,
-    "ended": summary.told,
+    "ended": summary.summary_lines,
 }
 _LINES: dict[str, Callable[[Event], Line]] = {
     "asking": lambda event: _marked("?", "bold", "", f"{event['target']}\n{QUESTION}"),

@@ -55,9 +55,9 @@ class Notifier:
             self._opened = event
         elif event["event"] == "started" and not self._has_started:
             self._has_started = True
-            self._tell(started(self._opened, event))
+            self._tell(started_message(self._opened, event))
         elif event["event"] == "ended":
-            self._tell(ended(self._opened, event))
+            self._tell(ended_message(self._opened, event))
 
     def close(self) -> None:
         """Let what is under way go out, but not for long; say once what did not."""
@@ -75,14 +75,14 @@ class Notifier:
             service.tell(message)
 
 
-def started(opened: Event, event: Event) -> Message:
+def started_message(opened: Event, event: Event) -> Message:
     """Tell of a clock that has started."""
     doing = "release to" if opened["mode"] == "prod" else f"{opened['mode']} of {opened['of']} in"
     body = f"run {opened['run']}: {doing} {opened['target']}, within {event['total']:g} s"
     return Message(printable(f"STARTED: {opened['change']['name']}"), printable(body), "info")
 
 
-def ended(opened: Event, event: Event) -> Message:
+def ended_message(opened: Event, event: Event) -> Message:
     """Tell of an end: verdict, run, cause, what is to be done next, and where the runbook tells of it."""
     mode, verdict = event["mode"], event["verdict"]
     _, words = headline(event)

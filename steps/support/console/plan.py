@@ -22,7 +22,7 @@ UNSHOWN = {
 INDENT = "    "
 
 
-def told(event: Event) -> list[Line]:
+def plan_lines(event: Event) -> list[Line]:
     """Give the plan's lines."""
     not_so = [cut(f"not {order}: {why}", SHORT) for order, why in event["ruled_out"].items()]
     return [
@@ -32,7 +32,7 @@ def told(event: Event) -> list[Line]:
         Line(),
         *(line for number, step in enumerate(event["steps"], 1) for line in _step(number, step)),
         Line(),
-        *named("order", order(event["order"], event.get("rehearsal")), *not_so),
+        *named("order", order_words(event["order"], event.get("rehearsal")), *not_so),
         *_changes(event),
         *_writes(event),
         *named("time", _time(event)),
@@ -40,19 +40,19 @@ def told(event: Event) -> list[Line]:
     ]
 
 
-def order(name: str, rehearsal: Mapping[str, Any] | None) -> str:
+def order_words(name: str, rehearsal: Mapping[str, Any] | None) -> str:
     """Say in which order code and schema go, and what is known of it; `rehearsal` is None where nothing was asked."""
     if rehearsal is None:
         return f"{ALONE}; not shown that the new code runs on it: {OLD_CODE} and {NEW_CODE} hold no statement"
     if rehearsal["migrate_seconds"] is None:
         return ALONE
     goes, code, so = ORDERS[name]
-    if CODE[code] in unasked(rehearsal):
+    if CODE[code] in unasked_words(rehearsal):
         return f"{goes}; not shown that the {code} code reads both schemas: {CODE[code]} holds no statement"
     return f"{goes}: the {code} code reads both schemas, {so}"
 
 
-def unasked(rehearsal: Mapping[str, Any]) -> Collection[str]:
+def unasked_words(rehearsal: Mapping[str, Any]) -> Collection[str]:
     """Name the files that asked or wrote nothing; a report of an earlier version of this tool does not tell."""
     return list(rehearsal.get("unasked", ()))
 
@@ -79,12 +79,12 @@ def _changes(event: Event) -> list[Line]:
         return []
     rehearsal, size = event["rehearsal"], f"{kept['rows']:,} rows, {kept['bytes'] / 1e6:,.1f} MB"
     took = f"{rehearsal['migrate_seconds'] or 0:.2f} s there, {rehearsal['rollback_seconds'] or 0:.2f} s back"
-    silent = unasked(rehearsal)
+    silent = unasked_words(rehearsal)
     contract = (line for place, fails in event["contract"].items() for line in _contract(place, fails, silent))
     return [
         Line(),
         *named("schema", *changes["schema"]),
-        *named("rows", *(f"{name}: {counted(counts)}" for name, counts in changes["rows"].items())),
+        *named("rows", *(f"{name}: {counts_words(counts)}" for name, counts in changes["rows"].items())),
         *named("contract", *contract),
         *named("rehearsed", f"on {rehearsal['engine']}, on a copy of all rows: {took}, {_losses(rehearsal)}"),
         *named("not shown", *(words for file, words in UNSHOWN.items() if file in silent)),
@@ -98,7 +98,7 @@ def _changes(event: Event) -> list[Line]:
 def _losses(rehearsal: Mapping[str, Any]) -> str:
     if rehearsal["lossless"]:
         return "lossless"
-    return "not shown to be lossless" if WRITES in unasked(rehearsal) else "with losses"
+    return "not shown to be lossless" if WRITES in unasked_words(rehearsal) else "with losses"
 
 
 def _contract(place: str, fails: Sequence[str], silent: Collection[str]) -> Iterator[str]:
@@ -130,7 +130,7 @@ def _time(event: Event) -> str:
     return f"{first}{there}, about {forecast['undo_seconds']:.0f} s of {budget['reserve']:g} s kept for going back"
 
 
-def counted(counts: Mapping[str, Any]) -> str:
+def counts_words(counts: Mapping[str, Any]) -> str:
     """Say how many rows of a table come, go and change."""
     said = [f"{counts[what]:,} {what}" for what in ("added", "removed", "changed") if counts[what]]
     columns = ", ".join(f"{name} {count:,}" for name, count in counts["columns"].items())

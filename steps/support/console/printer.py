@@ -28,7 +28,7 @@ class Line(NamedTuple):
     is_whole: bool = False
 
 
-class Paper:
+class Printer:
     """Where lines are put."""
 
     def __init__(self, out: Outlet | TextIO) -> None:

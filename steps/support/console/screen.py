@@ -17,7 +17,7 @@ IN_ACTIONS = "GITHUB_ACTIONS"
 
 
 @contextmanager
-def screen(stream: TextIO, environment: Mapping[str, str], *, as_json: bool) -> Iterator[Listener]:
+def screen_for(stream: TextIO, environment: Mapping[str, str], *, as_json: bool) -> Iterator[Listener]:
     """Give a journal listener that shows a run; whoever reads it may be slow, or gone."""
     with closing(Outlet(stream)) as out:
         if as_json:

@@ -37,7 +37,7 @@ def headline(report: Mapping[str, Any]) -> tuple[str, str]:
     return ENDINGS.get((mode, verdict)) or ENDINGS[verdict]
 
 
-def live(report: Mapping[str, Any]) -> tuple[str, str]:
+def live_words(report: Mapping[str, Any]) -> tuple[str, str]:
     """Say which code and which schema are live now."""
     now = report["live"]
     which = f", {now['deployment']} of {str(now['sha'])[:8]}" if now["deployment"] else ""
@@ -45,17 +45,17 @@ def live(report: Mapping[str, Any]) -> tuple[str, str]:
     return LIVE[now["code"]] + which + where, LIVE[now["schema"]] + where
 
 
-def told(event: Event) -> list[Line]:
+def summary_lines(event: Event) -> list[Line]:
     """Give the lines of an end, what remains to be settled first."""
     colour, words = headline(event)
-    code, schema = live(event)
+    code, schema = live_words(event)
     said = {
         "broken": f"on purpose: {event['broken_on_purpose']}" if event.get("broken_on_purpose") else "",
         "code": code,
         "schema": schema,
         "back": _put_back(event),
         "used": _used(event),
-        "downtime": downtime(event["downtime"]),
+        "downtime": downtime_words(event["downtime"]),
         "cause": event["cause"],
         "next": event["next_action"],
         "unpin": event["unpin"],
@@ -87,7 +87,7 @@ def _put_back(event: Event) -> str:
     return f"{', '.join(undo['name'] for undo in done)} ({seconds:.1f} s)" if done else ""
 
 
-def downtime(seen: Mapping[str, Any] | None) -> str:
+def downtime_words(seen: Mapping[str, Any] | None) -> str:
     """Say for how long visitors were refused, when, and with which answers; empty where nobody asked."""
     if not seen or not seen["probes"]:
         return ""

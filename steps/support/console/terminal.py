@@ -8,8 +8,8 @@ from rich.live import Live
 
 from steps.support.console import lines
 from steps.support.console.outlet import Outlet
-from steps.support.console.printer import Paper
-from steps.support.console.progress import Course, after
+from steps.support.console.printer import Printer
+from steps.support.console.progress import Progress, next_progress
 from steps.support.console.timeline import DRAWN, PLAIN
 from steps.support.console.timeline import lines as drawn
 from steps.support.core import event_loop
@@ -24,14 +24,14 @@ class Terminal:
     """A journal listener that draws. `now`: seconds on the run's clock."""
 
     def __init__(self, out: Outlet | TextIO, now: Callable[[], float] = event_loop.now) -> None:
-        self._paper = Paper(out)
+        self._paper = Printer(out)
         self._now = now
-        self._course = Course()
+        self._course = Progress()
         self._live: Live | None = None
 
     def __call__(self, event: Event) -> None:
         """Draw what an event has changed."""
-        self._course = after(self._course, event)
+        self._course = next_progress(self._course, event)
         if event["event"] in ("planned", "recalled", "asking", "ended"):
             self.close()
         self._paper.put(lines.block(event))

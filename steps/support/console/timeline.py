@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from rich.text import Text
 
-from steps.support.console.progress import Course, Phase, Row, State
+from steps.support.console.progress import Phase, Progress, Row, State
 from steps.support.core.text import printable
 
 NAME, STATE, TIME = 19, 10, 13  # columns
@@ -22,7 +22,7 @@ RUNNING = (State.NOW, State.GOES_BACK)
 
 
 @dataclass(frozen=True, slots=True)
-class Strokes:
+class Glyphs:
     """What the bar is drawn with: time that is used, time to go forward, the point of no return, the reserve."""
 
     used: str
@@ -32,11 +32,11 @@ class Strokes:
     more: str
 
 
-DRAWN = Strokes("\u2501", "\u2500", "\u2503", "\u2504", "\u2026")
-PLAIN = Strokes("#", "-", "|", ".", "~")
+DRAWN = Glyphs("\u2501", "\u2500", "\u2503", "\u2504", "\u2026")
+PLAIN = Glyphs("#", "-", "|", ".", "~")
 
 
-def lines(course: Course, now: float, width: int, strokes: Strokes) -> list[Text]:
+def lines(course: Progress, now: float, width: int, strokes: Glyphs) -> list[Text]:
     """Draw a course as it stands at a moment of the run's clock, in so many columns."""
     drawn = [_row(row, now, width, strokes) for row in course.rows] or [Text("looking ...", "dim")]
     if course.started is not None and course.phase is not Phase.LOOKING:
@@ -47,7 +47,7 @@ def lines(course: Course, now: float, width: int, strokes: Strokes) -> list[Text
     return drawn
 
 
-def _row(row: Row, now: float, width: int, strokes: Strokes) -> Text:
+def _row(row: Row, now: float, width: int, strokes: Glyphs) -> Text:
     line = Text.assemble(f"{row.name:<{NAME}}", (f"{row.state.value:<{STATE}}", COLOURS[row.state]))
     line.append(f"{_taken(row, now):>{TIME}}  ", "" if row.state in RUNNING else "dim")
     words = printable(" ".join(row.words.split()))
@@ -63,7 +63,7 @@ def _taken(row: Row, now: float) -> str:
     return f"{taken:.1f} s" if row.limit is None else f"{taken:.1f} of {row.limit:.0f} s"
 
 
-def _cut(words: str, room: int, strokes: Strokes) -> str:
+def _cut(words: str, room: int, strokes: Glyphs) -> str:
     text = Text(words)
     if text.cell_len <= room:
         return words
@@ -71,7 +71,7 @@ def _cut(words: str, room: int, strokes: Strokes) -> str:
     return text.plain + strokes.more if room > 0 else ""
 
 
-def _time(course: Course, now: float, used: float, width: int, strokes: Strokes) -> list[Text]:
+def _time(course: Progress, now: float, used: float, width: int, strokes: Glyphs) -> list[Text]:
     bar = _bar(course, used, width, strokes)
     if course.phase is Phase.ENDED:
         return [bar]
@@ -80,7 +80,7 @@ def _time(course: Course, now: float, used: float, width: int, strokes: Strokes)
     return [bar, _left(course, used), downtime, _outlook(course)]
 
 
-def _bar(course: Course, used: float, width: int, strokes: Strokes) -> Text:
+def _bar(course: Progress, used: float, width: int, strokes: Glyphs) -> Text:
     """Draw the time that is used, what is left for going forward, and the reserve, to scale."""
     ends = Text.assemble((f" {course.total:.0f} s", "dim"))
     room = width - ends.cell_len - 1
@@ -96,13 +96,13 @@ def _bar(course: Course, used: float, width: int, strokes: Strokes) -> Text:
     return bar + ends
 
 
-def _cell(column: int, turn: int, strokes: Strokes) -> tuple[str, bool]:
+def _cell(column: int, turn: int, strokes: Glyphs) -> tuple[str, bool]:
     if column == turn and turn:
         return strokes.turn, True
     return (strokes.forward if column < turn else strokes.reserve), False
 
 
-def _left(course: Course, used: float) -> Text:
+def _left(course: Progress, used: float) -> Text:
     forward = course.total - course.reserve
     if course.phase is Phase.FORWARD:
         return Text(
@@ -111,7 +111,7 @@ def _left(course: Course, used: float) -> Text:
     return Text(f"{used:.1f} s used, {max(0.0, course.total - used):.1f} s left to put everything back")
 
 
-def _outlook(course: Course) -> Text:
+def _outlook(course: Progress) -> Text:
     """Say what happens if it fails, or is stopped, now."""
     if course.phase is Phase.BACK:
         return Text("going back, newest first; Ctrl-C once more stops at once", "yellow")

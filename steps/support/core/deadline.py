@@ -51,7 +51,7 @@ def time_left() -> float:
 
 
 @contextmanager
-def told(tell: Tell | None = None) -> Iterator[None]:
+def listening(tell: Tell | None = None) -> Iterator[None]:
     """Have `tell` called with whatever is waited for inside the block; without it, only listen."""
     token = _ear.set(_Ear(tell, _ear.get()))
     try:
@@ -61,7 +61,7 @@ def told(tell: Tell | None = None) -> Iterator[None]:
 
 
 @contextmanager
-def ending(at: float) -> Iterator[None]:
+def deadline_known(at: float) -> Iterator[None]:
     """Let everything inside the block know when its time ends, in seconds of the loop's clock."""
     token = _end.set(min(at, _end.get()))
     try:

@@ -22,7 +22,7 @@ def now() -> float:
     return time.clock_gettime(_CLOCK)
 
 
-class BootLoop(asyncio.SelectorEventLoop):
+class BoottimeLoop(asyncio.SelectorEventLoop):
     """An event loop whose deadlines also fall due while the machine sleeps; noticed within a tick of waking."""
 
     def time(self) -> float:
@@ -54,7 +54,7 @@ def run(main: Coroutine[Any, Any, Result]) -> Result:
         return runner.run(main)
 
 
-def _started() -> BootLoop:
-    loop = BootLoop()
+def _started() -> BoottimeLoop:
+    loop = BoottimeLoop()
     loop.tick()
     return loop

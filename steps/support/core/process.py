@@ -28,24 +28,24 @@ WITHHELD = frozenset({
 _SETTINGS = "ORCHESTRATE_"
 
 
-def inherited() -> dict[str, str]:
+def child_environment() -> dict[str, str]:
     """Give our environment without our keys; programs are found on the absolute part of PATH alone."""
     passed_on = {name: value for name, value in os.environ.items() if not _is_ours(name.upper())}
-    return {**passed_on, "PATH": path()}
+    return {**passed_on, "PATH": search_path()}
 
 
-def path() -> str:
+def search_path() -> str:
     """Give PATH without its relative entries: what lies in the current directory is never what is meant."""
     entries = os.environ.get("PATH", os.defpath).split(os.pathsep)
     return os.pathsep.join(entry for entry in entries if PurePath(entry).is_absolute())
 
 
-def found(program: str) -> str | None:
+def find_program(program: str) -> str | None:
     """Give the path of a program, None where there is none."""
-    return shutil.which(program, path=path())
+    return shutil.which(program, path=search_path())
 
 
-def keys() -> list[str]:
+def secrets_in_environment() -> list[str]:
     """Give the keys that our environment holds, for whoever hides them."""
     return [os.environ[name] for name in WITHHELD - {"TURSO_DATABASE_URL"} if name in os.environ]
 
@@ -123,7 +123,7 @@ async def _spawn(command: list[str], environment: dict[str, str]) -> _Spawned:
     try:
         return await loop.subprocess_exec(
             _Child, "/bin/sh", "-c", _LEADER, "sh", *command, stdin=asyncio.subprocess.DEVNULL,
-            env=environment, start_new_session=True, preexec_fn=with_us(signal.SIGUSR1),
+            env=environment, start_new_session=True, preexec_fn=dies_with_parent(signal.SIGUSR1),
         )  # fmt: skip
     except OSError as error:
         raise Problem("running", command[0], error.strerror or repr(error), "See to this machine first.") from error
@@ -137,7 +137,7 @@ def end_all(unwanted: Callable[[list[str]], bool]) -> None:
                 os.killpg(group, signal.SIGKILL)
 
 
-def with_us(number: int) -> Callable[[], None] | None:
+def dies_with_parent(number: int) -> Callable[[], None] | None:
     """Give what a child calls between fork and exec to be sent this signal when we die, if there is such a thing."""
     return partial(_notice_death_of, os.getpid(), number) if _prctl else None
 

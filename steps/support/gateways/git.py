@@ -208,9 +208,9 @@ class Git:
         return {} if self._configured["ssh"] else {"GIT_SSH_COMMAND": "ssh -oBatchMode=yes"}
 
     async def _git(self, *arguments: str, **environment: str) -> "Answer":
-        if not (git := process.found("git")):
+        if not (git := process.find_program("git")):
             raise Problem("running", "git", "it is not installed", "Install git, or put it on PATH.")
-        inherited = {name: value for name, value in process.inherited().items() if name not in _ELSEWHERE}
+        inherited = {name: value for name, value in process.child_environment().items() if name not in _ELSEWHERE}
         harmless = (word for setting in _HARMLESS for word in ("-c", setting))
         command = [git, "-C", str(self.repository), *harmless, *arguments]
         return await process.run(command, inherited | _SETTINGS | environment)

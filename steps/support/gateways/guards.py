@@ -60,23 +60,23 @@ def keep_declared(declared: Sequence[Declared]) -> Iterator[Statement]:
 def hold_declared(declared: Sequence[Declared]) -> Iterator[Statement]:
     """Hold each table to the number of rows that was declared, and drop what was kept of it."""
     for each in declared:
-        why = f"{each.changed} || ' rows changed, and `-- changes:` allows {words(each.least, each.most)}'"
+        why = f"{each.changed} || ' rows changed, and `-- changes:` allows {count_words(each.least, each.most)}'"
         yield assertion(f"changes of {each.table}", f"{each.changed} BETWEEN {each.least} AND {each.most}", why)
         yield Statement(f"DROP TABLE {quoted(each.was)}", name=f"keeping {each.table}")
 
 
-def reached(script: Sequence[Statement], reaches: Sequence[Reach]) -> Iterator[Statement]:
+def bounded_statements(script: Sequence[Statement], reaches: Sequence[Reach]) -> Iterator[Statement]:
     """Return the script with an assertion behind each statement that is held to the rows that it may change."""
     of = {each.statement: each for each in reaches}
     for number, statement in enumerate(script):
         yield statement
         if each := of.get(number):
-            why = f"changes() || ' rows changed, and `-- changes:` allows {words(0, each.most)}'"
+            why = f"changes() || ' rows changed, and `-- changes:` allows {count_words(0, each.most)}'"
             name = f"changes of {each.table} by {statement.name}"
             yield assertion(name, f"changes() <= {each.most}", why)
 
 
-def words(least: int, most: int) -> str:
+def count_words(least: int, most: int) -> str:
     """Return a range in words."""
     if least == most:
         return f"{most:,}"
@@ -127,7 +127,7 @@ def rows_of(table: str, relation: str = SAME) -> Measure:
     return Measure(f"{ROWS_OF}{table}", f"(SELECT count(*) FROM {quoted(table)})", relation)
 
 
-def losing(table: str) -> Measure:
+def rows_lost(table: str) -> Measure:
     """Count the rows of a table that may lose some; how many is yet to be said."""
     return Measure(f"{ROWS_OF}{table}", f"(SELECT count(*) FROM {quoted(table)})", NOT_FEWER, UNBOUNDED_LOSS)
 
@@ -145,7 +145,7 @@ def row_changes(most: int) -> Measure:
     return Measure("rows changed", "total_changes()", NOT_MORE, most)
 
 
-def kept(column: str, measures: Sequence[Measure], attempt: str) -> Statement:
+def keep_measures(column: str, measures: Sequence[Measure], attempt: str) -> Statement:
     """Keep every figure as JSON in the marker row."""
     figures = ", ".join(f"({number}, {each.before or each.expression})" for number, each in enumerate(measures))
     value = f"(SELECT json_group_object(column1, column2) FROM (VALUES {figures}))" if measures else "'{}'"
@@ -153,7 +153,7 @@ def kept(column: str, measures: Sequence[Measure], attempt: str) -> Statement:
     return Statement(sql, (attempt,), "measuring what may not be lost")
 
 
-def held(column: str, measures: Sequence[Measure], attempt: str) -> Iterator[Statement]:
+def hold_measures(column: str, measures: Sequence[Measure], attempt: str) -> Iterator[Statement]:
     """Hold every figure against the one that was kept; each statement returns as JSON by how much some of them grew."""
     for start in range(0, len(measures), AT_ONCE):
         some = enumerate(measures[start : start + AT_ONCE], start)
@@ -179,13 +179,13 @@ SELECT CASE WHEN NOT EXISTS (SELECT 1 FROM both WHERE holds IS NOT TRUE)
     FROM both WHERE holds IS NOT TRUE ORDER BY n LIMIT 1)) END"""
 
 
-def grown(measures: Sequence[Measure], results: Iterable[Rows]) -> dict[str, int]:
+def growth(measures: Sequence[Measure], results: Iterable[Rows]) -> dict[str, int]:
     """Return by how much each figure grew, from what the statements of `held` returned."""
     found = (item for rows in results for item in json.loads(str(rows.scalar)).items())
     return {measures[int(number)].name: int(growth) for number, growth in found}
 
 
-def raised(measures: Sequence[Measure], words: str) -> tuple[str, str]:
+def measure_in_message(measures: Sequence[Measure], words: str) -> tuple[str, str]:
     """Return which figure it was that got worse, and what is said of it, from what a statement of `held` raised."""
     number, _, said = words.partition(" ")
     measure = measures[int(number)]
@@ -193,7 +193,7 @@ def raised(measures: Sequence[Measure], words: str) -> tuple[str, str]:
     return measure.name, said + (allowed if measure.slack and said.endswith(" after") else "")
 
 
-def asks_for(measures: Iterable[Measure], message: str) -> str:
+def is_about_measures(measures: Iterable[Measure], message: str) -> str:
     """Return the name of the first figure that asks for what is not there any more, by what the engine says is not."""
     lacking = {name: each.name for each in reversed([*measures]) for name in _named(each) if _lacks(message, name)}
     return lacking[max(lacking, key=len)] if lacking else HOLDING
@@ -209,11 +209,11 @@ def _lacks(message: str, name: str) -> bool:
     return any(f"no such {what}: {schema}{name}" in message for what in ("table", "column") for schema in ("", "main."))
 
 
-def written(measures: Iterable[Measure]) -> str:
+def guards_json(measures: Iterable[Measure]) -> str:
     """Write measures down, for the marker row."""
     return json.dumps([asdict(each) for each in measures])
 
 
-def read(text: str) -> tuple[Measure, ...]:
+def guards_of_json(text: str) -> tuple[Measure, ...]:
     """Read what was written down."""
     return tuple(Measure(**each) for each in json.loads(text))

@@ -127,7 +127,7 @@ def written_by(writer: int) -> Statement:
     return Statement(sql, (writer,), "a writer beside the change")
 
 
-def give_lock_back(run: str, who: str, token: int | None) -> Statement:
+def release_lock(run: str, who: str, token: int | None) -> Statement:
     """End the lease. The row stays, so that tokens never start again."""
     sql = """UPDATE _orchestrate_lock SET expires_at = 0
   WHERE name = 'production' AND run = ?1 AND who = ?2 AND token = coalesce(?3, token)"""
@@ -140,7 +140,7 @@ def marker_of(attempt: str) -> Statement:
     return Statement(sql, (attempt,), "the marker row")
 
 
-def applied(name: str) -> Statement:
+def applied_marker(name: str) -> Statement:
     """Read the marker row of a change that is applied."""
     sql = "SELECT * FROM _orchestrate_migrations WHERE name = ? AND state = 'applied'"
     return Statement(sql, (name,), "the marker row")
@@ -152,7 +152,7 @@ def kept_tables() -> Statement:
     return Statement(f"SELECT name FROM sqlite_schema WHERE {is_kept} ORDER BY name")
 
 
-def needing(attempt: str, name: str) -> Statement:
+def rollbacks_in_need(attempt: str, name: str) -> Statement:
     """Read the rollbacks of other changes that may still need what they kept.
 
     Some are applied, and nobody has accepted them. The others are rolled back, and what the old schema could not hold
@@ -164,7 +164,7 @@ def needing(attempt: str, name: str) -> Statement:
     return Statement(sql, (attempt, name), "the rollbacks of other changes")
 
 
-def accepted(attempt: str) -> Statement:
+def mark_accepted(attempt: str) -> Statement:
     """Note that an applied change stays."""
     sql = """UPDATE _orchestrate_migrations SET accepted_at = coalesce(accepted_at, unixepoch())
   WHERE attempt = ? AND state = 'applied'"""

@@ -36,12 +36,12 @@ def migrate(change: DatabaseChange, attempt: Attempt, what: Guards, lease: Lease
         _lock_held(lease),
         _marker(change, attempt, what, lease),
         assertion("schema as planned", f"({SCHEMA}) = ?", "'it changed since'", attempt.schema),
-        guards.kept("base", what.there, attempt.run),
+        guards.keep_measures("base", what.there, attempt.run),
         *guards.keep_declared(what.declared),
-        *guards.reached(change.migrate, what.reaches),
+        *guards.bounded_statements(change.migrate, what.reaches),
         *guards.hold_declared(what.declared),
-        *asserted(change.verify),
-        *guards.held("base", what.there, attempt.run),
+        *check_assertions(change.verify),
+        *guards.hold_measures("base", what.there, attempt.run),
         *_objects(what),
         _lock_held(lease),
     )  # fmt: skip
@@ -57,11 +57,11 @@ def roll_back(
         _lock_held(lease),
         Statement(flip, (attempt,), "the marker row"),
         assertion("the attempt is applied", "changes() = 1", "'it is not'"),
-        guards.kept("rollback_base", back, attempt),
+        guards.keep_measures("rollback_base", back, attempt),
         *statements,
-        *asserted(checks),
+        *check_assertions(checks),
         assertion("the schema is the one of before", f"({SCHEMA}) = ({BEFORE})", _OTHERWISE, attempt),
-        *guards.held("rollback_base", back, attempt),
+        *guards.hold_measures("rollback_base", back, attempt),
         _lock_held(lease),
     )
 
@@ -70,23 +70,27 @@ def accept(attempt: str, tables: Iterable[str], lease: Lease) -> tuple[Statement
     """Build the transaction after which an applied change stays: what was kept for going back is gone."""
     return (
         _lock_held(lease),
-        marker.accepted(attempt),
+        marker.mark_accepted(attempt),
         assertion("the attempt is applied", "changes() = 1", "'it is not'"),
         *(Statement(f"DROP TABLE IF EXISTS {quoted(table)}") for table in tables),
         _lock_held(lease),
     )
 
 
-def told(failed: StatementFailed, measures: Sequence[Measure] = ()) -> tuple[str, str]:
+def worded_failure(failed: StatementFailed, measures: Sequence[Measure] = ()) -> tuple[str, str]:
     """Return what failed and why, in its own words where it is an assertion; `measures` are those that were held."""
     found = re.search(r"(?:bad JSON path:|JSON path error near) '(.*)'", failed.message, re.DOTALL)
     words = found[1].replace("''", "'") if found else f"{failed.message} ({failed.code})"
     if failed.statement.name != guards.HOLDING:
         return failed.subject, words
-    return guards.raised(measures, words) if found else (guards.asks_for(measures, failed.message), words)
+    return (
+        guards.measure_in_message(measures, words)
+        if found
+        else (guards.is_about_measures(measures, failed.message), words)
+    )
 
 
-def asserted(checks: Iterable[SqlCheck]) -> Iterable[Statement]:
+def check_assertions(checks: Iterable[SqlCheck]) -> Iterable[Statement]:
     """Turn the checks of a verify script into assertions, those left out that expect nothing."""
     return (_holds(check) for check in checks if check.expects_rows is not None)
 
@@ -119,7 +123,7 @@ def _marker(change: DatabaseChange, attempt: Attempt, what: Guards, lease: Lease
         "previous_commit": attempt.previous_commit, "release_commit": attempt.release_commit,
         "previous_head": attempt.previous_head,
         "schema_before": attempt.schema,
-        "rollback_guards": guards.written(what.back),
+        "rollback_guards": guards.guards_json(what.back),
         "rollback_sql": change.rollback_text, "verify_rollback_sql": change.verify_rollback_text,
     }  # fmt: skip
     marks = ", ".join("?" * len(columns))

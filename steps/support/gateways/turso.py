@@ -8,7 +8,16 @@ from steps.support.core.errors import Rejected
 from steps.support.gateways import guards, marker, transaction
 from steps.support.gateways.database.protocol import Database, Rows, StatementFailed
 from steps.support.gateways.guards import Guards, Measure
-from steps.support.gateways.marker import CREATE, HOLDER, Attempt, Claim, Lease, kept_tables, needing, take_lock
+from steps.support.gateways.marker import (
+    CREATE,
+    HOLDER,
+    Attempt,
+    Claim,
+    Lease,
+    kept_tables,
+    rollbacks_in_need,
+    take_lock,
+)
 from steps.support.sql.change import DatabaseChange
 from steps.support.sql.checks import SqlCheck
 from steps.support.sql.own_tables import named_in, needed_by
@@ -107,7 +116,7 @@ class Turso:
 
     async def applied(self, name: str) -> Row | None:
         """Give the marker row of a change that is applied; None where it is not."""
-        return await self._own(marker.applied(name))
+        return await self._own(marker.applied_marker(name))
 
     async def migrate(self, change: DatabaseChange, attempt: Attempt, what: Guards, lease: Lease) -> Migrated:
         """Commit the change whole, or not at all. Unknown when COMMIT's answer was lost."""
@@ -126,7 +135,7 @@ class Turso:
         self, marker: Row, statements: Sequence[Statement], checks: Sequence[SqlCheck], lease: Lease
     ) -> RolledBack:
         """Roll an applied attempt back, whole or not at all."""
-        back = guards.read(str(marker["rollback_guards"]))
+        back = guards.guards_of_json(str(marker["rollback_guards"]))
         whole = transaction.roll_back(statements, checks, str(marker["attempt"]), back, lease)
         results = await self._commit(whole, back)
         return RolledBack(_growth(whole, results, back), _costs(whole, results))
@@ -143,7 +152,7 @@ class Turso:
         What another change still needs for its rollback, or waits for, stays. Returns the tables that are gone.
         """
         attempt = str(marker["attempt"])
-        others = (await self.read(needing(attempt, str(marker["name"])))).values
+        others = (await self.read(rollbacks_in_need(attempt, str(marker["name"])))).values
         needed = set[str]().union(*(named_in(str(text)) for (text,) in others))
         own = needed_by(str(marker["rollback_sql"])) - needed
         kept = [str(name) for (name,) in (await self.read(kept_tables())).values if folded(str(name)) in own]
@@ -179,14 +188,14 @@ class Turso:
 
     async def unlock(self, run: str, who: str) -> None:
         """Give the lock back, if it is still this run's, and was taken by this one of those who may put it back."""
-        await self._database.query(marker.give_lock_back(run, who, self._token))
+        await self._database.query(marker.release_lock(run, who, self._token))
 
     async def _commit(self, statements: Sequence[Statement], measures: Sequence[Measure] = ()) -> tuple[Rows, ...]:
         try:
             return await self._database.transaction(statements)
         except StatementFailed as failed:
             remedy = f"Nothing was changed in {self.address}: mend it, or what it found."
-            raise Rejected("running", *transaction.told(failed, measures), remedy) from None
+            raise Rejected("running", *transaction.worded_failure(failed, measures), remedy) from None
 
     async def _own(self, statement: Statement) -> Row | None:
         """Read one row of a table of ours, which the first run has yet to create."""
@@ -198,7 +207,7 @@ class Turso:
 
 def _growth(statements: Sequence[Statement], results: Sequence[Rows], measures: Sequence[Measure]) -> dict[str, int]:
     pairs = zip(statements, results, strict=True)
-    return guards.grown(measures, (rows for statement, rows in pairs if statement.name == guards.HOLDING))
+    return guards.growth(measures, (rows for statement, rows in pairs if statement.name == guards.HOLDING))
 
 
 def _costs(statements: Iterable[Statement], results: Iterable[Rows]) -> tuple[Cost, ...]:

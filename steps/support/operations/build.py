@@ -27,7 +27,7 @@ UNKNOWN = "This tool does not know that state: look at the deployment on the pla
 NONE = "Check the project's Git connection and `git.deploymentEnabled`, and that the commit's author may deploy."
 
 
-async def ours(vercel: Vercel, sha: str) -> Deployment:
+async def find_deployment(vercel: Vercel, sha: str) -> Deployment:
     """Wait until the platform shows the production deployment of this commit. Raises Failed when it shows none."""
     if found := await insist(lambda: vercel.production_deployments(sha), every=POLL):
         return found[0]
@@ -48,7 +48,7 @@ async def _appearing(vercel: Vercel, sha: str) -> Deployment:
     return found[0]
 
 
-async def built(vercel: Vercel, look: Callable[[], Awaitable[Deployment]], every: float = POLL) -> Deployment:
+async def wait_for_build(vercel: Vercel, look: Callable[[], Awaitable[Deployment]], every: float = POLL) -> Deployment:
     """Wait until a build is READY; `look` reads it, every so many seconds. Raise Failed for any other end."""
     waiting_for("the state of the build")
     while (now := await insist(look, every=every)).state in WORKING:

@@ -17,7 +17,7 @@ FOREIGN = "Somebody deployed meanwhile: settle with them what is to be live."
 NOT_OURS = "which is neither this run's nor the one before"
 
 
-def foreign(project: Project, known: Collection[str], since: int | None, ours: Collection[str] = ()) -> str | None:
+def find_foreign(project: Project, known: Collection[str], since: int | None, ours: Collection[str] = ()) -> str | None:
     """Return the deployment of others that production is at, moves to, or was taken from; None if there is none.
 
     `known`: the deployments of this run and the one before it. `since`: when production was last moved before this run
@@ -38,8 +38,8 @@ async def refuse_foreign(
 ) -> Project:
     """Return the project. Raise Failed, saying whose it is, if production is somebody else's or about to be."""
     project = await insist(vercel.project)
-    if theirs := foreign(project, known, since, ours):
-        raise await refusal(vercel, theirs, project)
+    if theirs := find_foreign(project, known, since, ours):
+        raise await foreign_refusal(vercel, theirs, project)
     return project
 
 
@@ -52,12 +52,12 @@ async def refuse_others(vercel: Vercel, known: Collection[str], *, promotes: boo
     project, served, newest = await asyncio.gather(
         insist(vercel.project), insist(vercel.served), insist(partial(vercel.production_deployments, most=NEWEST))
     )
-    if theirs := foreign(project, known, None) or (served if served not in known else None):
-        raise await refusal(vercel, theirs, project, why)
+    if theirs := find_foreign(project, known, None) or (served if served not in known else None):
+        raise await foreign_refusal(vercel, theirs, project, why)
     builds = [each for each in newest if each.id not in known and each.state in WORKING]
     landing = [each for each in newest if _is_landing(each, newest, known)]
     for each in [*(builds if promotes or project.auto_assign else []), *(landing if project.auto_assign else [])]:
-        cause = f"{each.id} of {whose(each)} is {each.state}, and would go live by itself"
+        cause = f"{each.id} of {owner_of(each)} is {each.state}, and would go live by itself"
         raise Failed("reading", vercel.host, cause, FOREIGN)
 
 
@@ -67,12 +67,12 @@ def _is_landing(each: Deployment, newest: Collection[Deployment], known: Collect
     return younger and each.state == "READY" and not each.is_aliased
 
 
-async def refusal(vercel: Vercel, theirs: str, project: Project, why: str = NOT_OURS) -> Failed:
+async def foreign_refusal(vercel: Vercel, theirs: str, project: Project, why: str = NOT_OURS) -> Failed:
     """Return the failure that says which deployment of others production is at, and whose it is."""
     by = ""
     with suppress(Problem, TimeoutError):
         async with asyncio.timeout(ASKED):
-            by = f" (of {whose(await vercel.deployment(theirs))})"
+            by = f" (of {owner_of(await vercel.deployment(theirs))})"
     verb = "is being moved to" if theirs == project.moving_to else "is"
     if theirs not in (project.production_id, project.moving_to):
         verb = "was moved by somebody to"
@@ -80,7 +80,7 @@ async def refusal(vercel: Vercel, theirs: str, project: Project, why: str = NOT_
     return Failed("reading", vercel.host, cause, FOREIGN)
 
 
-def whose(deployment: Deployment) -> str:
+def owner_of(deployment: Deployment) -> str:
     """Return a deployment's commit, and who made it if the platform tells."""
     commit = deployment.sha[:8] or "no known commit"
     return f"{commit}, by {deployment.creator}" if deployment.creator else commit

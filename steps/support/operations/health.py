@@ -65,7 +65,7 @@ QUOTED = 120  # characters of the site's own words
 NO_KEY = {401, 403, NOT_FOUND}
 
 
-async def asked(
+async def ask_once(
     site: Site, check: HealthCheck, baseline: Any, committed: str | None, host: str = ""
 ) -> tuple[Answer | None, str]:
     """Ask once, the deployment at `host` where there is one; give the answer and what is wrong, empty for nothing.
@@ -84,11 +84,11 @@ async def asked(
     return answer, _wrong(check, answer, answer.body if baseline is None else baseline, committed)
 
 
-async def settled(site: Site, check: HealthCheck, baseline: Any, committed: str | None, host: str = "") -> str:
+async def ask_until_stable(site: Site, check: HealthCheck, baseline: Any, committed: str | None, host: str = "") -> str:
     """Ask until enough answers in a row are good, or too many are bad; say what is wrong with the last."""
     good = bad = 0
     while True:
-        _, wrong = await asked(site, check, baseline, committed, host)
+        _, wrong = await ask_once(site, check, baseline, committed, host)
         waiting_for(wrong)
         good, bad = (0, bad + 1) if wrong else (good + 1, bad)
         if good == IN_A_ROW or bad == BAD:

@@ -14,8 +14,8 @@ from steps.support.core.retry import bring_about, insist, looked, pauses, settle
 from steps.support.gateways.vercel import Vercel
 from steps.support.gateways.vercel_types import Project
 from steps.support.operations.build import ENDED, POLL
-from steps.support.operations.foreign_moves import NEWEST, foreign, refusal, refuse_foreign, refuse_others
-from steps.support.run.release import Stage
+from steps.support.operations.foreign_moves import NEWEST, find_foreign, foreign_refusal, refuse_foreign, refuse_others
+from steps.support.run.release import Gateways
 from steps.support.run.step import Done
 
 MOVES = 6.0  # seconds that a promotion under way is waited for before it is put back
@@ -42,16 +42,16 @@ class Production:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class Observed:
     """The commit that is to go live, and what is live before it."""
 
     sha: str
     production: Production
 
 
-async def look(stage: Stage) -> Seen:
+async def preflight(gateways: Gateways) -> Observed:
     """See what is to go live and what is. Raises Refused when production does not agree with itself."""
-    return Seen(await stage.git.head(), await looked(partial(_production, stage.vercel)))
+    return Observed(await gateways.git.head(), await looked(partial(_production, gateways.vercel)))
 
 
 async def _production(vercel: Vercel) -> Production:
@@ -67,17 +67,17 @@ async def _production(vercel: Vercel) -> Production:
     return Production(served, deployment.sha, deployment.host, project.auto_assign, project.is_rolled_back, moved)
 
 
-def way_back(seen: Seen) -> str:
+def rollback_plan(observed: Observed) -> str:
     """Say how what was live before is made so again."""
-    return f"{seen.production.id} is made live again, at once; nothing goes live by itself then"
+    return f"{observed.production.id} is made live again, at once; nothing goes live by itself then"
 
 
-def facts(seen: Seen, identifier: str) -> dict[str, object]:
+def facts(observed: Observed, identifier: str) -> dict[str, object]:
     """Give what the report tells of a deployment of ours."""
-    return {"deployment": {"id": identifier, "sha": seen.sha, "previous_id": seen.production.id}}
+    return {"deployment": {"id": identifier, "sha": observed.sha, "previous_id": observed.production.id}}
 
 
-async def live(vercel: Vercel, identifier: str, before: Production, every: float = POLL) -> None:
+async def wait_until_live(vercel: Vercel, identifier: str, before: Production, every: float = POLL) -> None:
     """Wait until a deployment is live, looking every so many seconds, and sooner at first. Raises Failed if never."""
     is_live, waits = _arrival(vercel, identifier, before), pauses(every)
     while not await insist(is_live, every=every):
@@ -92,7 +92,7 @@ async def refuse_disturbed(vercel: Vercel, identifier: str, before: Production) 
         raise Failed("reading", f"project {project.name}", cause, "Settle with them whether builds are to wait.")
 
 
-async def promoted(vercel: Vercel, identifier: str, before: Production) -> None:
+async def promote(vercel: Vercel, identifier: str, before: Production) -> None:
     """Promote a staged deployment, and wait until it is live. Raise Failed if it will not be."""
     known = {identifier, before.id}
 
@@ -110,12 +110,12 @@ def _arrival(vercel: Vercel, identifier: str, before: Production) -> Callable[[]
 
     async def is_live() -> bool:
         served, project = await vercel.served(), await vercel.project()
-        if theirs := foreign(project, {identifier, before.id}, before.moved):
-            raise await refusal(vercel, theirs, project)
+        if theirs := find_foreign(project, {identifier, before.id}, before.moved):
+            raise await foreign_refusal(vercel, theirs, project)
         if served == identifier == project.production_id:
             return True
         if served not in (identifier, before.id):
-            raise await refusal(vercel, str(served), project)
+            raise await foreign_refusal(vercel, str(served), project)
         if next(looks) % LOOKS == 0:
             await _refuse_stuck(vercel, identifier)
         waiting_for(f"{vercel.host} serves {served}")
@@ -133,7 +133,7 @@ async def _refuse_stuck(vercel: Vercel, identifier: str) -> None:
         raise Failed("promoting", identifier, f"the platform says {move.status}", "Look at it on the platform.")
 
 
-async def settle(vercel: Vercel, before: Production) -> None:
+async def wait_for_late_promotion(vercel: Vercel, before: Production) -> None:
     """Wait a little while nothing moves: a promotion that was cut off may have been sent, and there is no fence."""
 
     async def production() -> tuple[str | None, ...]:
@@ -143,13 +143,13 @@ async def settle(vercel: Vercel, before: Production) -> None:
     await settled(production, (before.id, before.id, None))
 
 
-async def back(stage: Stage, sha: str, before: Production) -> Done:
+async def roll_back(gateways: Gateways, sha: str, before: Production) -> Done:
     """Make the deployment of before live again if this release's is live; wait until the public alias serves it.
 
     What is somebody else's is left alone, and gets production back if ours went live over it.
     """
-    vercel, sent = stage.vercel, set[str]()
-    mine, known = await _known(stage, sha, before)
+    vercel, sent = gateways.vercel, set[str]()
+    mine, known = await _known(gateways, sha, before)
     await _landed(vercel, sha)
     await _settled(vercel, mine)
 
@@ -157,7 +157,7 @@ async def back(stage: Stage, sha: str, before: Production) -> Done:
         served, project = await vercel.served(), await vercel.project()
         if {served, project.production_id} == {before.id} and project.moving_to in (None, before.id):
             return True
-        return foreign(project, known, before.moved) is not None or served not in (None, *known)
+        return find_foreign(project, known, before.moved) is not None or served not in (None, *known)
 
     async def roll_back() -> None:
         sent.add(before.id)
@@ -181,34 +181,34 @@ def _back(vercel: Vercel, before: Production, project: Project, *, moved: bool) 
     return Done(said)
 
 
-async def _known(stage: Stage, sha: str, before: Production) -> tuple[set[str], set[str]]:
+async def _known(gateways: Gateways, sha: str, before: Production) -> tuple[set[str], set[str]]:
     """Return the deployments of this release, and with them those of before and of the commit that restores it."""
-    mine = await insist(lambda: stage.vercel.production_deployments(sha))
-    newest = await insist(lambda: stage.vercel.production_deployments(most=NEWEST))
+    mine = await insist(lambda: gateways.vercel.production_deployments(sha))
+    newest = await insist(lambda: gateways.vercel.production_deployments(most=NEWEST))
     since = max((each.created for each in mine), default=0)
     younger = [each for each in newest if each.created > since and each.sha not in (sha, before.sha)]
-    restoring = [each.id for each in younger if await _is_restoring(stage, each.sha, sha, before)]
+    restoring = [each.id for each in younger if await _is_restoring(gateways, each.sha, sha, before)]
     ours = {each.id for each in mine}
     return ours, {before.id, *ours, *restoring}
 
 
-async def _is_restoring(stage: Stage, its: str, sha: str, before: Production) -> bool:
+async def _is_restoring(gateways: Gateways, its: str, sha: str, before: Production) -> bool:
     """Return True if a commit is on top of ours and holds the files of before."""
     with suppress(Problem):
-        return await stage.git.is_ancestor(sha, its) and await stage.git.same_files(its, before.sha)
+        return await gateways.git.is_ancestor(sha, its) and await gateways.git.same_files(its, before.sha)
     return False
 
 
 async def _give_back(vercel: Vercel, known: set[str], before: Production, ours: set[str]) -> None:
     """If one of `ours` took production from somebody's deployment, make that live again."""
     project = await insist(vercel.project)
-    theirs = foreign(project, known, before.moved, ours)
+    theirs = find_foreign(project, known, before.moved, ours)
     if theirs and project.production_id in ours and project.moving_to is None:
         waiting_for(f"{project.production_id} went live over {theirs}, which gets production back")
         await bring_about(partial(vercel.is_live, theirs), partial(vercel.roll_back, theirs), every=0.25)
 
 
-async def overtaken(vercel: Vercel, sha: str) -> str:
+async def superseded_by(vercel: Vercel, sha: str) -> str:
     """Say what is live where it is not a deployment of this commit; empty when it is."""
     project, served = await insist(vercel.project), await insist(vercel.served)
     mine = {deployment.id for deployment in await insist(lambda: vercel.production_deployments(sha))}
@@ -216,24 +216,24 @@ async def overtaken(vercel: Vercel, sha: str) -> str:
     return f"production is {', '.join(others)}, and not a deployment of {sha[:8]}" if others else ""
 
 
-async def recalled(vercel: Vercel, marker: Mapping[str, Any]) -> Seen | None:
+async def recall(vercel: Vercel, marker: Mapping[str, Any]) -> Observed | None:
     """Give what was live by what the marker row keeps of it; None where it does not."""
     sha, live, commit = (str(marker[key] or "") for key in ("release_commit", "previous_deployment", "previous_commit"))
     if not (sha and live):
         return None
     project, deployment = await looked(vercel.project), await looked(partial(vercel.deployment, live))
     by_itself = project.auto_assign if marker["code_order"] == "CODE_FIRST" else False
-    return Seen(sha, Production(live, commit, deployment.host, by_itself, project.is_rolled_back))
+    return Observed(sha, Production(live, commit, deployment.host, by_itself, project.is_rolled_back))
 
 
-async def prove_back(vercel: Vercel, before: Production) -> None:
+async def prove_rollback(vercel: Vercel, before: Production) -> None:
     """Raise Refused where the deployment of before cannot be live again."""
     state = (await looked(partial(vercel.deployment, before.id))).state
     if state != "READY":
         raise Refused("looking at", before.id, f"it is {state}, and cannot be live again", "Release forward instead.")
 
 
-async def standing(vercel: Vercel, sha: str, before: Production) -> str:
+async def verify_rollback(vercel: Vercel, sha: str, before: Production) -> str:
     """Say how what is live, or about to be, differs from before; empty when it does not."""
     project, served = await insist(vercel.project), await insist(vercel.served)
     if {project.production_id, served} != {before.id}:

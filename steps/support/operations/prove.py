@@ -3,9 +3,9 @@
 from dataclasses import asdict, replace
 
 from steps.support.core.errors import Problem, Refused
-from steps.support.gateways.transaction import asserted
+from steps.support.gateways.transaction import check_assertions
 from steps.support.gateways.turso import Row, Turso
-from steps.support.operations.roll_back_schema import roll_back_on_copy
+from steps.support.operations.roll_back_schema import rehearse_rollback
 from steps.support.proof.proof import prove
 from steps.support.proof.result import Proof
 from steps.support.run.release import Release
@@ -18,7 +18,7 @@ async def refuse_unparsable(turso: Turso, change: DatabaseChange) -> None:
     """Have the engine parse every statement. Raises Refused with those that it cannot."""
     checks = (*change.verify, *change.verify_rollback)
     shown = [check.statement for check in checks if check.expects_rows is None]
-    statements = (*change.migrate, *change.rollback, *asserted(checks), *shown)
+    statements = (*change.migrate, *change.rollback, *check_assertions(checks), *shown)
     errors = zip(statements, await turso.parse(statements), strict=True)
     if wrong := [f"{statement.name}: {error}" for statement, error in errors if error]:
         raise Refused("parsing", "the SQL folder", "; ".join(wrong), "Mend these statements; nothing was run.")
@@ -33,33 +33,33 @@ async def refuse_applied(turso: Turso, change: DatabaseChange) -> None:
         raise Refused("planning", change.name, cause, remedy)
 
 
-async def proved(turso: Turso, release: Release) -> Proof:
+async def prove_change(turso: Turso, release: Release) -> Proof:
     """Prove the change on a copy. Raises Refused with everything that speaks against it."""
     try:
-        return await prove(turso, release.change, release.bench)
+        return await prove(turso, release.change, release.proof_config)
     except Problem as problem:
         raise Refused(problem.operation, problem.subject, problem.cause, problem.remedy) from None
 
 
-async def proved_back(turso: Turso, release: Release, marker: Row) -> None:
+async def prove_rollback(turso: Turso, release: Release, marker: Row) -> None:
     """Roll an applied change back on a fresh copy. Raises Refused where that does not go well."""
     try:
-        await roll_back_on_copy(turso, marker, release.bench)
+        await rehearse_rollback(turso, marker, release.proof_config)
     except Problem as problem:
         raise Refused(problem.operation, problem.subject, problem.cause, problem.remedy) from None
 
 
-def settled(release: Release, proof: Proof) -> Release:
+def with_proof(release: Release, proof: Proof) -> Release:
     """Give the release with its proof, and without the orders that the contract forbids."""
     return replace(release.without(proof.ruled_out), proof=proof)
 
 
-def in_production(proof: Proof, *beats: str) -> float:
+def seconds_in_production(proof: Proof, *beats: str) -> float:
     """Give the seconds that beats of the rehearsal will take in production, going by what they took here."""
     return SLOWER * sum(proof.seconds.get(beat, 0.0) for beat in beats)
 
 
-def facts(proof: Proof) -> dict[str, object]:
+def report_facts(proof: Proof) -> dict[str, object]:
     """Give what the report keeps of the proof."""
     seconds = {name: proof.seconds.get(name) for name in ("migrate", "rollback")}
     rehearsal = {

@@ -9,12 +9,12 @@ from steps.support.core.errors import Failed, Problem, Rejected
 from steps.support.core.files import make_private
 from steps.support.gateways.marker import ROLLED_BACK, take_over
 from steps.support.gateways.turso import RolledBack, Row, Turso
-from steps.support.proof.config import Workbench
-from steps.support.proof.copy.copy import copied
+from steps.support.proof.config import ProofConfig
+from steps.support.proof.copy.copy import copy_database
 from steps.support.proof.rehearsal import ENGINE
-from steps.support.proof.result import Held
-from steps.support.proof.server import Engine, placed
-from steps.support.proof.write_lock import STOP_OTHERS, held, objections
+from steps.support.proof.result import LockUse
+from steps.support.proof.server import Engine, place_database
+from steps.support.proof.write_lock import STOP_OTHERS, lock_findings, measure
 from steps.support.sql.checks import SqlCheck, kept_checks
 from steps.support.sql.known_names import ROLLBACK
 
@@ -42,34 +42,45 @@ async def _is_rolled_back(turso: Turso, marker: Row) -> bool:
     return now is not None and now["state"] == ROLLED_BACK
 
 
-async def roll_back_on_copy(turso: Turso, marker: Row, bench: Workbench) -> None:
+async def rehearse_rollback(turso: Turso, marker: Row, proof_config: ProofConfig) -> None:
     """Roll back on a fresh copy of the database, which stays in the bench's folder as a backup.
 
     Raises Problem where there can be no copy, where the way back does not hold on it, or where other writers could not
     bear it; production is only read.
     """
     minded = (await turso.read(ENGINE)).records[0]["foreign_keys"] == 1
-    make_private(bench.folder)
-    copy, folder, run = await copied(turso.database, bench.folder, bench.limits), bench.folder / "rehearsal", REHEARSAL
+    make_private(proof_config.folder)
+    copy, folder, run = (
+        await copy_database(turso.database, proof_config.folder, proof_config.limits),
+        proof_config.folder / "rehearsal",
+        REHEARSAL,
+    )
     try:
-        await placed(copy.path, folder)
-        async with asyncio.timeout(bench.limits.most_seconds), Engine(bench.binary, minded).opened(folder) as running:
+        await place_database(copy.path, folder)
+        async with (
+            asyncio.timeout(proof_config.limits.most_seconds),
+            Engine(proof_config.binary, minded).opened(folder) as running,
+        ):
             await running.database.query(take_over(run))
-            asked = list[Held]()
-            await held(
-                running, ROLLBACK, bench.allowed, lambda: roll_back(Turso(running.database), marker, run), asked.append
+            asked = list[LockUse]()
+            await measure(
+                running,
+                ROLLBACK,
+                proof_config.allowed,
+                lambda: roll_back(Turso(running.database), marker, run),
+                asked.append,
             )
-        if found := [str(each) for one in asked for each in objections(one, WAYS_BACK)]:
+        if found := [str(each) for one in asked for each in lock_findings(one, WAYS_BACK)]:
             raise Problem("proving", str(marker["name"]), "; ".join(found), "Nothing of production was touched.")
     except TimeoutError:
-        cause = f"going back is not done after {bench.limits.most_seconds:g} s on a copy"
+        cause = f"going back is not done after {proof_config.limits.most_seconds:g} s on a copy"
         raise Problem("rehearsing", str(marker["name"]), cause, "Allow more with rehearsal.most_seconds.") from None
     finally:
         shutil.rmtree(folder, ignore_errors=True)
         copy.path.unlink()
 
 
-async def kept(turso: Turso, marker: Row) -> dict[str, list[Row]]:
+async def kept_rows(turso: Turso, marker: Row) -> dict[str, list[Row]]:
     """Ask what the checks only show: rows that the old schema cannot hold and that wait for the next migration."""
     asked = [check for check in _checks(marker) if check.expects_rows is None]
     answers: dict[str, list[Row]] = {}

@@ -12,13 +12,13 @@ from dataclasses import dataclass, replace
 from steps.support.gateways import guards
 from steps.support.gateways.guards import NOT_FEWER, SAME, Guards, Measure
 from steps.support.proof.lint.facts import Child, facts
-from steps.support.proof.rehearsal import Undone
+from steps.support.proof.rehearsal import RollbackEffect
 from steps.support.proof.rows.tables import Table, tables
 from steps.support.sql.change import DatabaseChange
 from steps.support.sql.own_tables import KEPT
 from steps.support.sql.script import Script
 from steps.support.sql.tokens import folded, quoted
-from steps.support.sql.verbs import Reading, read, unquoted
+from steps.support.sql.verbs import Reading, read_statement, unquoted
 
 COUNTED = 250_000  # rows of all tables that are counted, together
 FOLLOWED = 1_000_000  # rows of a database all of whose references are followed
@@ -59,20 +59,20 @@ class _Known:
         return {name: table for name, table in self.stays.items() if name not in {*self.counted, *self.declared}}
 
 
-def chosen(connection: sqlite3.Connection, rows: Mapping[str, int], change: DatabaseChange) -> Guards:
+def guards_for(connection: sqlite3.Connection, rows: Mapping[str, int], change: DatabaseChange) -> Guards:
     """Choose for a database of which so many rows are known of each table; the rows changed are not bounded yet."""
-    readings = [read(piece) for piece in change.scripts[0].pieces]
-    all_readings = [*readings, *(read(piece) for piece in change.scripts[1].pieces)]
+    readings = [read_statement(piece) for piece in change.scripts[0].pieces]
+    all_readings = [*readings, *(read_statement(piece) for piece in change.scripts[1].pieces)]
     known = _known(connection, rows, change, all_readings)
     relation = SAME if change.changes else NOT_FEWER
     ends = [each for table in known.large.values() for each in _ends(table, relation, known)]
     parents = [*_parents(connection, readings, known)]
     references = _references(connection, rows, known)
     counts = [known.stays[name].name for name in known.counted if name not in known.declared]
-    changing = [guards.losing(known.stays[name].name) for name in known.counted if name in known.declared]
+    changing = [guards.rows_lost(known.stays[name].name) for name in known.counted if name in known.declared]
     there = [*(guards.rows_of(name, relation) for name in counts), *changing, *ends]
     left_alone = (name for name in counts if folded(name) not in known.touched)
-    rewritten = (guards.losing(known.stays[name].name) for name in known.rewritten)
+    rewritten = (guards.rows_lost(known.stays[name].name) for name in known.rewritten)
     ends_back = (replace(each, relation=SAME) for each in ends if not _is_of(each, known.touched, known.large))
     # references that a change mends may lead nowhere again once it is taken back
     mended = (replace(each, slack=_figure(connection, each)) for each in references)
@@ -83,11 +83,11 @@ def chosen(connection: sqlite3.Connection, rows: Mapping[str, int], change: Data
     return Guards(all_there, (*back, *parents_back, *mended), measured=measured)
 
 
-def bounded(unbounded: Guards, growth: Mapping[str, int], objects: str) -> Guards:
+def bound_row_changes(unbounded: Guards, growth: Mapping[str, int], objects: str) -> Guards:
     """Hold the rows that are changed to what the rehearsal saw, and a little for what the app wrote since."""
     *others, changes = unbounded.there
     seen = growth[changes.name]
-    most = seen + spare(seen)
+    most = seen + allowance(seen)
     others = [_lost_at_most(each, growth[each.name]) for each in others]
     told = f"{unbounded.measured}; at most {most:,} row changes ({seen:,} rehearsed); every object by name"
     return replace(unbounded, there=(*others, replace(changes, slack=most)), objects=objects, measured=told)
@@ -97,10 +97,10 @@ def _lost_at_most(measure: Measure, grew: int) -> Measure:
     """Hold a table whose rows may change to the rows that the rehearsal saw it lose, none where it lost none."""
     if measure.slack != guards.UNBOUNDED_LOSS:
         return measure
-    return replace(measure, slack=grew - spare(-grew) if grew < 0 else 0)
+    return replace(measure, slack=grew - allowance(-grew) if grew < 0 else 0)
 
 
-def spare(seen: int) -> int:
+def allowance(seen: int) -> int:
     """Return what is allowed beyond what the rehearsal saw, for the rows that the app has written since."""
     return max(SPARE, seen // 100)
 
@@ -110,7 +110,7 @@ def _known(
 ) -> _Known:
     shadows = {folded(name) for (name,) in connection.execute(_SHADOWS)}
     there = {name: table for name, table in tables(connection, "main").items() if name not in shadows}
-    left = _left(there, [read(piece) for piece in change.scripts[0].pieces])
+    left = _left(there, [read_statement(piece) for piece in change.scripts[0].pieces])
     stays = {name: table for name, table in there.items() if name in left}
     counted = _cheap({name: rows.get(table.name, 0) for name, table in stays.items()})
     made = {each.table for each in readings if each.verb == "CREATE TABLE"}
@@ -216,7 +216,7 @@ def _few(names: Sequence[str], what: str) -> list[str]:
     return [*names] if len(names) <= NAMED else [*names[:NAMED], f"and {len(names) - NAMED:,} more {what}"]
 
 
-def none_lost(unbounded: Guards, change: DatabaseChange, undone: Sequence[Undone]) -> Guards:
+def hold_rewritten_tables(unbounded: Guards, change: DatabaseChange, undone: Sequence[RollbackEffect]) -> Guards:
     """Hold on the way back the rows of every table that a script rewrites.
 
     A row that the old schema cannot hold may wait in a table that rollback.sql keeps; no more of them may go than the
@@ -231,7 +231,7 @@ def none_lost(unbounded: Guards, change: DatabaseChange, undone: Sequence[Undone
     return replace(unbounded, back=back)
 
 
-def _kept_or_there(measure: Measure, script: Script, undone: Sequence[Undone]) -> Measure:
+def _kept_or_there(measure: Measure, script: Script, undone: Sequence[RollbackEffect]) -> Measure:
     """Count with a table the rows of it that wait elsewhere.
 
     In the rehearsal such a table held rows only where this one lost some; one that did so beside it holds copies.
@@ -244,7 +244,7 @@ def _kept_or_there(measure: Measure, script: Script, undone: Sequence[Undone]) -
     ]
     grew = min(each.growth[measure.name] + sum(each.kept[name] for name in waiting) for each in undone)
     counts = " + ".join([measure.expression, *(guards.rows_of(name).expression for name in waiting)])
-    slack = grew - spare(-grew) if grew < 0 else 0
+    slack = grew - allowance(-grew) if grew < 0 else 0
     return replace(measure, expression=f"({counts})", before=measure.expression, slack=slack)
 
 
@@ -252,7 +252,7 @@ def _kept_of(table: str, script: Script) -> list[str]:
     """Return the tables of ours that a script fills with rows of a table, by way of others or not."""
     sources: dict[str, set[str]] = {}
     for piece in script.pieces:
-        reading = read(piece)
+        reading = read_statement(piece)
         if reading.verb in {"CREATE TABLE", "INSERT"}:
             names = {unquoted(token.text) for token in piece.tokens if token.kind in {"word", "name"}}
             sources.setdefault(reading.table, set()).update(names - {reading.table})

@@ -13,7 +13,7 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
-class Allowed:
+class LockLimits:
     """What a transaction may ask of other writers: seconds with the write lock, and bytes written.
 
     `sole_writer`: the user says that nothing else writes meanwhile, so that neither holds.
@@ -25,7 +25,7 @@ class Allowed:
 
 
 @dataclass(frozen=True, slots=True)
-class Workbench:
+class ProofConfig:
     """`folder` is the run's own, where the backup stays; `binary` is the libSQL server, None where there is none.
 
     `allowed`: what the change may ask of other writers.
@@ -34,4 +34,4 @@ class Workbench:
     folder: Path
     binary: Path | None
     limits: Limits
-    allowed: Allowed = field(default_factory=Allowed)
+    allowed: LockLimits = field(default_factory=LockLimits)

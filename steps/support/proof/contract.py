@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from steps.support.gateways.database.protocol import Database
 from steps.support.sql.contract import Block
-from steps.support.sql.findings import Objection
+from steps.support.sql.findings import Finding
 from steps.support.sql.known_names import MIGRATE, NEW_CODE, OLD_CODE
 
 OLD, NEW = "old", "new"
@@ -16,14 +16,14 @@ EXPAND = "Divide the change: first only add what both versions can bear, release
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class Contracts:
     """What the old and the new code ask."""
 
     old: tuple[Block, ...]
     new: tuple[Block, ...]
 
 
-def objections(what: Asked) -> Iterator[Objection]:
+def unasked_contracts(what: Contracts) -> Iterator[Finding]:
     """Object to contracts that ask nothing: not to fail a question that nobody asked proves nothing."""
     contracts = ((OLD_CODE, OLD, what.old), (NEW_CODE, NEW, what.new))
     empty = {file: code for file, code, blocks in contracts if not blocks}
@@ -31,7 +31,7 @@ def objections(what: Asked) -> Iterator[Objection]:
         codes = " and the ".join(f"{code} code" for code in empty.values())
         cause = f"no statement there, so nothing shows that the {codes} can run on the old and the new schema"
         remedy = f"Write every statement that this code sends, or say in {MIGRATE} why there are none."
-        yield Objection("no-contract", " and ".join(empty), cause, remedy, file=MIGRATE)
+        yield Finding(" and ".join(empty), cause, remedy, rule="no-contract", file=MIGRATE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ def _told(answers: Answers, code: str) -> str:
     return "; ".join(answers.failing[code])
 
 
-async def asked(database: Database, what: Asked) -> Answers:
+async def ask_contracts(database: Database, what: Contracts) -> Answers:
     """Try everything that both versions ask."""
     return Answers({OLD: await _failing(database, what.old), NEW: await _failing(database, what.new)})
 

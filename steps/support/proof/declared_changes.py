@@ -10,7 +10,7 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
-from steps.support.gateways.guards import ROWS_OF, WAS, Declared, Guards, Reach, words
+from steps.support.gateways.guards import ROWS_OF, WAS, Declared, Guards, Reach, count_words
 from steps.support.proof.rows.keyed import has_same_key
 from steps.support.proof.rows.pair import Pair, listed, pair
 from steps.support.proof.rows.result import TableDiff
@@ -18,7 +18,7 @@ from steps.support.proof.rows.tables import Table, tables
 from steps.support.sql.change import DatabaseChange
 from steps.support.sql.directives import Range
 from steps.support.sql.tokens import folded, quoted
-from steps.support.sql.verbs import Reading, read
+from steps.support.sql.verbs import Reading, read_statement
 
 COMPARED = 50_000  # rows of all tables that are compared row by row, together
 BYTES = 16 << 20  # of those rows
@@ -28,7 +28,7 @@ ANY = 2**53  # rows
 Diff = Mapping[str, TableDiff]
 
 
-def declared(before: Path, after: Path, change: DatabaseChange, moved: Diff) -> tuple[Declared, ...]:
+def plan_counts(before: Path, after: Path, change: DatabaseChange, moved: Diff) -> tuple[Declared, ...]:
     """Return how each table with a declared number is counted; both files must stay as they are meanwhile."""
     ranges = declared_ranges(change)
     if not ranges:
@@ -49,19 +49,19 @@ def declared_ranges(change: DatabaseChange) -> dict[str, Range]:
     return {folded(table): amount for table, amount in change.changes.items() if amount}
 
 
-def unheld(counted: Sequence[Declared]) -> tuple[Declared, ...]:
+def without_bounds(counted: Sequence[Declared]) -> tuple[Declared, ...]:
     """Return the same for a rehearsal with what the app has written meanwhile: all is counted, and nothing is held."""
     return tuple(replace(each, least=0, most=ANY) for each in counted)
 
 
-def reaches(change: DatabaseChange, touched: Sequence[int], counted: Sequence[Declared]) -> tuple[Reach, ...]:
+def statement_bounds(change: DatabaseChange, touched: Sequence[int], counted: Sequence[Declared]) -> tuple[Reach, ...]:
     """Return how many rows each statement may change of a table that is not compared row by row.
 
     `touched`: the rows that each statement of migrate.sql changed in the rehearsal. What was declared beyond them is
     there for every statement; where they changed more than was declared to differ, it is what they changed.
     """
     exact = {folded(each.table) for each in counted if each.is_exact}
-    readings = {id(piece.statement): read(piece) for piece in change.scripts[0].pieces}
+    readings = {id(piece.statement): read_statement(piece) for piece in change.scripts[0].pieces}
     found: list[Reach] = []
     for table, (_, most) in declared_ranges(change).items():
         own = [n for n, each in enumerate(change.migrate) if _changes_rows_of(readings[id(each)], table)]
@@ -70,15 +70,15 @@ def reaches(change: DatabaseChange, touched: Sequence[int], counted: Sequence[De
     return tuple(found)
 
 
-def numbered(
+def hold_declared_counts(
     unbounded: Guards, change: DatabaseChange, touched: Sequence[int], counted: tuple[Declared, ...]
 ) -> Guards:
     """Hold each table with a declared number to that number, never to what was rehearsed and some more."""
     ranges = declared_ranges(change)
-    reached = reaches(change, touched, counted)
+    reached = statement_bounds(change, touched, counted)
     most = {f"{ROWS_OF}{each.table}": each.most for each in counted}
     there = (replace(each, slack=-most[each.name]) if each.name in most else each for each in unbounded.there)
-    told = [f"changes of {table}: {words(*ranges[table])}{_how(table, counted, reached)}" for table in ranges]
+    told = [f"changes of {table}: {count_words(*ranges[table])}{_how(table, counted, reached)}" for table in ranges]
     measured = "; ".join([*told, unbounded.measured])
     return replace(unbounded, there=tuple(there), measured=measured, declared=counted, reaches=reached)
 

@@ -17,19 +17,19 @@ from steps.support.core.errors import Rejected
 from steps.support.gateways.guards import Declared, Guards
 from steps.support.gateways.marker import Attempt, Claim, Lease
 from steps.support.gateways.turso import Migrated, Turso
-from steps.support.proof.config import Allowed
-from steps.support.proof.contract import Answers, Asked, asked
-from steps.support.proof.declared_changes import declared, declared_ranges, unheld
-from steps.support.proof.result import Held
+from steps.support.proof.config import LockLimits
+from steps.support.proof.contract import Answers, Contracts, ask_contracts
+from steps.support.proof.declared_changes import declared_ranges, plan_counts, without_bounds
+from steps.support.proof.result import LockUse
 from steps.support.proof.rows.cascades import cascades
 from steps.support.proof.rows.diff import row_diff
 from steps.support.proof.rows.result import TableDiff
-from steps.support.proof.server import Engine, Running, placed, settled
-from steps.support.proof.snapshot import Moment, moment
-from steps.support.proof.write_lock import Done, held
+from steps.support.proof.server import Engine, Running, checkpoint, place_database
+from steps.support.proof.snapshot import Snapshot, take_snapshot
+from steps.support.proof.write_lock import Done, measure
 from steps.support.sql.change import DatabaseChange
 from steps.support.sql.checks import SqlCheck
-from steps.support.sql.findings import Objection
+from steps.support.sql.findings import Finding
 from steps.support.sql.known_names import MIGRATE, ROLLBACK, WRITES
 from steps.support.sql.statement import Statement, Value
 from steps.support.sql.tokens import folded
@@ -48,7 +48,7 @@ MEND_WRITES = "Have the new schema take what the app writes, or mend writes.sql.
 
 
 @dataclass(frozen=True, slots=True)
-class Undone:
+class RollbackEffect:
     """What a rollback did: by how much each measured figure grew, and the rows that wait in each table of ours then."""
 
     growth: Mapping[str, int]
@@ -56,7 +56,7 @@ class Undone:
 
 
 @dataclass(frozen=True, slots=True)
-class Rehearsed:
+class Rehearsal:
     """What a rehearsal saw. What it did not come to is None; `failures` say why.
 
     `engine`: what the target was asked of itself, too. `seconds`: of each beat, by its name. Moments: `before`, then
@@ -69,43 +69,43 @@ class Rehearsed:
     """
 
     engine: Mapping[str, Value]
-    before: Moment
+    before: Snapshot
     asked_before: Answers
     asked_after: Answers
     seconds: Mapping[str, float]
-    failures: tuple[Objection, ...]
+    failures: tuple[Finding, ...]
     migrated: Migrated | None = None
     moved: Diff | None = None
-    there: Moment | None = None
+    there: Snapshot | None = None
     unreturned: Diff | None = None
-    back: Moment | None = None
-    again: Moment | None = None
+    back: Snapshot | None = None
+    again: Snapshot | None = None
     written: Diff | None = None
     returned: Diff | None = None
     regained: Diff | None = None
-    grown: Moment | None = None
-    back_grown: Moment | None = None
-    locks: tuple[Held, ...] = ()
-    by_hand: Mapping[str, Sequence[Objection]] = field(default_factory=dict)
+    grown: Snapshot | None = None
+    back_grown: Snapshot | None = None
+    locks: tuple[LockUse, ...] = ()
+    by_hand: Mapping[str, Sequence[Finding]] = field(default_factory=dict)
     declared: tuple[Declared, ...] = ()
-    undone: tuple[Undone, ...] = ()
+    undone: tuple[RollbackEffect, ...] = ()
 
 
 class _Stopped(Exception):  # noqa: N818 - no error: the rehearsal has come as far as it can
     """A beat failed in every way, so that what follows it has nothing to stand on."""
 
 
-async def rehearsed(  # noqa: PLR0913, PLR0917 - what a rehearsal is made of
-    before: Path, change: DatabaseChange, guards: Guards, engine: Engine, folder: Path, allowed: Allowed
-) -> Rehearsed:
+async def rehearse(  # noqa: PLR0913, PLR0917 - what a rehearsal is made of
+    before: Path, change: DatabaseChange, guards: Guards, engine: Engine, folder: Path, allowed: LockLimits
+) -> Rehearsal:
     """Rehearse a change on a copy of the file `before`, in a folder that is there. Raises what the engine raises."""
-    await placed(before, folder / "live")
+    await place_database(before, folder / "live")
     after = folder / "after.db"
     async with engine.opened(folder / "live") as running:
         course = _Course(running, change, guards, allowed, before, after)
         found = await course.run()
     await asyncio.to_thread(shutil.rmtree, folder / "live")
-    seen = Rehearsed(**found)
+    seen = Rehearsal(**found)
     scripts = {
         MIGRATE: (before, change.migrate, _left(seen.moved)),
         ROLLBACK: (after, change.rollback, _left(seen.unreturned)),
@@ -121,16 +121,16 @@ def _left(diff: Diff | None) -> Mapping[str, int]:
 
 async def _by_hand(
     file: Path, statements: Sequence[Statement], left: Mapping[str, int], engine: Engine, folder: Path
-) -> Sequence[Objection]:
+) -> Sequence[Finding]:
     """Run a script as it stands, the way a shell sends it, and name what foreign keys take along beyond the script.
 
     `left`: the rows that each table has where the tool runs it; references set to NULL leave as many.
     """
     waiting_for("rehearsal: what would be lost if it were run by hand")
-    live = await placed(file, folder)
+    live = await place_database(file, folder)
     async with engine.opened(folder) as running:
         await running.database.trials([statements], keep=True)
-        diff = await asyncio.to_thread(row_diff, file, settled(live))
+        diff = await asyncio.to_thread(row_diff, file, checkpoint(live))
         found = await asyncio.to_thread(cascades, file, live, diff)
     rows = {each.name: each.after or 0 for each in diff.values()}
     meant = {name for name in rows if diff[folded(name)].removed and rows[name] >= left.get(folded(name), 0)}
@@ -142,20 +142,20 @@ class _Course:
     """One rehearsal on its way; `alone` are the scripts that also run where nobody switches foreign keys off."""
 
     def __init__(  # noqa: PLR0913, PLR0917 - what a rehearsal is made of
-        self, running: Running, change: DatabaseChange, guards: Guards, allowed: Allowed, before: Path, after: Path
+        self, running: Running, change: DatabaseChange, guards: Guards, allowed: LockLimits, before: Path, after: Path
     ) -> None:
         self.alone: list[str] = []
         self._running, self._change, self._guards, self._allowed = running, change, guards, allowed
         self._before, self._live, self._after = before, running.file, after
         self._seconds: dict[str, float] = {}
-        self._locks: list[Held] = []
-        self._failures: list[Objection] = []
+        self._locks: list[LockUse] = []
+        self._failures: list[Finding] = []
         self._attempts, self._as_in_production = 0, True
 
     async def run(self) -> dict[str, Any]:
         """Give everything that came of it, by the names of what Rehearsed has."""
         found: dict[str, Any] = {"engine": (await self._turso.read(ENGINE)).records[0]}
-        found["before"] = await asyncio.to_thread(moment, self._before)
+        found["before"] = await asyncio.to_thread(take_snapshot, self._before)
         found["asked_before"] = found["asked_after"] = await self._asked()
         with suppress(_Stopped):
             async for name, value in self._beats() if self._change.migrate else _nothing():
@@ -178,8 +178,8 @@ class _Course:
         yield "there", await self._moment()
         moved = await self._diff(self._before, FOLLOWED)
         yield "moved", moved
-        counted = await asyncio.to_thread(declared, self._before, self._live, self._change, moved)
-        self._guards = replace(self._guards, declared=unheld(counted))
+        counted = await asyncio.to_thread(plan_counts, self._before, self._live, self._change, moved)
+        self._guards = replace(self._guards, declared=without_bounds(counted))
         yield "declared", counted
         undone = [await self._roll_back("rollback", lease, beside=ROLLBACK)]
         await self._timed("verify rollback", self._ask(self._change.verify_rollback))
@@ -203,14 +203,14 @@ class _Course:
 
     async def _asked(self) -> Answers:
         return await self._timed(
-            "contract", asked(self._turso.database, Asked(self._change.old_code, self._change.new_code))
+            "contract", ask_contracts(self._turso.database, Contracts(self._change.old_code, self._change.new_code))
         )
 
-    async def _moment(self) -> Moment:
-        return await asyncio.to_thread(moment, settled(self._live))
+    async def _moment(self) -> Snapshot:
+        return await asyncio.to_thread(take_snapshot, checkpoint(self._live))
 
     async def _diff(self, since: Path, keep: int = 0) -> Diff:
-        return await self._timed("comparing rows", asyncio.to_thread(row_diff, since, settled(self._live), keep))
+        return await self._timed("comparing rows", asyncio.to_thread(row_diff, since, checkpoint(self._live), keep))
 
     async def _locked(self) -> Lease:
         """Take the lock of the copy, whoever held it where the copy was taken."""
@@ -239,7 +239,7 @@ class _Course:
         await self._by_itself(beat, self._change.migrate)
         return None
 
-    async def _roll_back(self, beat: str, lease: Lease, beside: str = "") -> Undone | None:
+    async def _roll_back(self, beat: str, lease: Lease, beside: str = "") -> RollbackEffect | None:
         """Roll back as production would, and beside writers if a script is named; if it fails, run it by itself."""
         marker = await self._turso.marker(f"rehearsal-{self._attempts}")
         if self._as_in_production and marker:
@@ -247,7 +247,7 @@ class _Course:
             try:
                 undone = await self._beside(beside, beat, lambda: self._turso.roll_back(marker, *script, lease))
                 kept = await self._turso.kept()
-                return Undone(undone.growth, {folded(name): rows for name, rows in kept.items()})
+                return RollbackEffect(undone.growth, {folded(name): rows for name, rows in kept.items()})
             except Rejected as error:
                 self._fail(error.subject, f"{error.cause}, in the beat {beat!r}")
         await self._by_itself(beat, self._change.rollback)
@@ -257,7 +257,9 @@ class _Course:
         """Commit a transaction of production's; if a script is named, note what it asks of other writers."""
         if not script:
             return await self._timed(beat, commit())
-        return await held(self._running, script, self._allowed, lambda: self._timed(beat, commit()), self._locks.append)
+        return await measure(
+            self._running, script, self._allowed, lambda: self._timed(beat, commit()), self._locks.append
+        )
 
     async def _by_itself(self, beat: str, statements: Sequence[Statement]) -> None:
         """Run a script with nothing round it but a transaction with foreign keys off."""
@@ -269,7 +271,7 @@ class _Course:
     async def _write(self) -> None:
         (error,) = await self._timed("writes", self._turso.database.trials([self._change.writes], keep=True))
         if error:
-            self._failures.append(Objection("", WRITES, f"what the app writes cannot be written: {error}", MEND_WRITES))
+            self._failures.append(Finding(WRITES, f"what the app writes cannot be written: {error}", MEND_WRITES))
             raise _Stopped
 
     async def _ask(self, checks: Sequence[SqlCheck]) -> None:
@@ -277,7 +279,7 @@ class _Course:
         await self._turso.database.trials([[check.statement] for check in checks])
 
     def _fail(self, place: str, cause: str) -> None:
-        self._failures.append(Objection("", place, cause, MEND))
+        self._failures.append(Finding(place, cause, MEND))
         self._as_in_production = False
 
     async def _timed(self, beat: str, work: Awaitable[Result]) -> Result:

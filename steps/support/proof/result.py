@@ -6,11 +6,11 @@ from typing import Any
 
 from steps.support.gateways.guards import Guards
 from steps.support.gateways.turso import Cost
-from steps.support.proof.config import Allowed
+from steps.support.proof.config import LockLimits
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class LockUse:
     """What one transaction asked of other writers on the copy.
 
     `script`: the file whose statements it ran. `seconds`: from its request to the answer to COMMIT. `bytes`: what it
@@ -23,7 +23,7 @@ class Held:
     seconds: float
     bytes: int | None
     costs: tuple[Cost, ...]
-    allowed: Allowed
+    allowed: LockLimits
     refused: int = 0
     longest: float = 0.0
     locked_out: bool = False
@@ -74,7 +74,7 @@ class Proof:
     warnings: tuple[str, ...]
     notes: tuple[str, ...]
     accepted: tuple[str, ...]
-    locks: tuple[Held, ...] = ()
+    locks: tuple[LockUse, ...] = ()
 
     def lock(self, script: str) -> str:
         """Say what the transaction of a script asks of other writers, in a few words; nothing if it is not known."""

@@ -10,8 +10,8 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from steps.support.proof.rows.result import Key, Kind, Row, TableDiff
-from steps.support.proof.rows.values import shown
-from steps.support.sql.findings import Objection, Weight
+from steps.support.proof.rows.values import sample_value
+from steps.support.sql.findings import Finding, Severity
 from steps.support.sql.statement import Value
 from steps.support.sql.tokens import folded
 
@@ -27,7 +27,7 @@ _AGAIN = "Have rollback.sql keep it in an _orchestrate_kept_ table, and migrate.
 _SMALLER = "Have writes.sql touch fewer rows: it is a sample of what the app writes."
 
 
-def unreturned(back: Diff) -> Iterator[Objection]:
+def lost_by_rollback(back: Diff) -> Iterator[Finding]:
     """Name every row that is not as it was before, by column, with a sample."""
     for found in back.values():
         if found.total:
@@ -35,10 +35,10 @@ def unreturned(back: Diff) -> Iterator[Objection]:
             said = [f"{count:,} rows {what}" for what, count in counts.items() if count]
             said += [f"{column} is another in {count:,} rows" for column, count in found.columns.items()]
             sample = f", for example {found.samples[0]}" if found.samples else ""
-            yield Objection("", found.name, f"after the rollback {', '.join(said)}{sample}", _BACK)
+            yield Finding(found.name, f"after the rollback {', '.join(said)}{sample}", _BACK)
 
 
-def unexplained(moved: Diff, written: Diff, returned: Diff, renames: Renames) -> Iterator[Objection]:
+def changed_without_reason(moved: Diff, written: Diff, returned: Diff, renames: Renames) -> Iterator[Finding]:
     """Name what of the written rows is not there after the rollback, and what is not as before for no reason.
 
     All three are comparisons: before with there, there with written, before with back.
@@ -50,14 +50,14 @@ def unexplained(moved: Diff, written: Diff, returned: Diff, renames: Renames) ->
             yield _too_large_a_sample(wrote)
         elif _too_many(found):
             cause = f"after writes and rollback {found.total:,} rows are not as before; {wrote.total:,} were written"
-            yield Objection("", found.name, cause, _BACK)
+            yield Finding(found.name, cause, _BACK)
         elif _keyed_alike(found, wrote, way):
             yield from _followed(found, wrote, way)
         else:
             yield from _as_many(found, wrote, way)
 
 
-def unregained(written: Diff, regained: Diff) -> Iterator[Objection]:
+def lost_by_migrating_again(written: Diff, regained: Diff) -> Iterator[Finding]:
     """Name what of the written rows is not as written once the change is made again; both are compared with there."""
     for name, wrote in written.items():
         found = regained.get(name, TableDiff(wrote.name, None, None))
@@ -68,11 +68,11 @@ def unregained(written: Diff, regained: Diff) -> Iterator[Objection]:
             yield _too_large_a_sample(wrote)
         elif gone and _too_many(found):
             cause = f"{found.total:,} rows are others after migrating again, too many to find what was written in them"
-            yield Objection(WRITTEN_LOST, wrote.name, cause, _AGAIN, Weight.WARNING, wrote.name)
+            yield Finding(wrote.name, cause, _AGAIN, rule=WRITTEN_LOST, severity=Severity.WARNING, object=wrote.name)
         elif gone:
             cause = f"{len(gone):,} of {wrote.total:,} rows that were written are not so after migrating again"
             cause = f"{cause}, for example {_told(gone[0])}"
-            yield Objection(WRITTEN_LOST, wrote.name, cause, _AGAIN, object=wrote.name)
+            yield Finding(wrote.name, cause, _AGAIN, rule=WRITTEN_LOST, object=wrote.name)
 
 
 def _lacking(rows: Sequence[Row], lacking: Mapping[_Content, int]) -> Iterator[Row]:
@@ -84,8 +84,8 @@ def _lacking(rows: Sequence[Row], lacking: Mapping[_Content, int]) -> Iterator[R
             yield row
 
 
-def _too_large_a_sample(wrote: TableDiff) -> Objection:
-    return Objection("", wrote.name, f"writes.sql changes {wrote.total:,} rows", _SMALLER)
+def _too_large_a_sample(wrote: TableDiff) -> Finding:
+    return Finding(wrote.name, f"writes.sql changes {wrote.total:,} rows", _SMALLER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,17 +149,17 @@ def _keyed_alike(found: TableDiff, wrote: TableDiff, way: _Way) -> bool:
     return len(keys) < 2 and () not in keys  # noqa: PLR2004 - there is one kind of key, or no row at all
 
 
-def _followed(found: TableDiff, wrote: TableDiff, way: _Way) -> Iterator[Objection]:
+def _followed(found: TableDiff, wrote: TableDiff, way: _Way) -> Iterator[Finding]:
     since = {row.key: row for row in map(way.back, wrote.rows)}
     there = {row.key: row for row in found.rows}
     lost = [row for row in since.values() if not _kept(row, there.get(row.key), way)]
     if lost:
         cause = f"{len(lost):,} of {wrote.total:,} rows that the app wrote are not so after the rollback"
-        yield Objection("", found.name, f"{cause}, for example {_told(lost[0])}", _KEEP)
+        yield Finding(found.name, f"{cause}, for example {_told(lost[0])}", _KEEP)
     strange = [row for row in found.rows if not _explained(row, since.get(row.key), way)]
     if strange:
         cause = f"{len(strange):,} rows that the app did not write are not as before after the rollback"
-        yield Objection("", found.name, f"{cause}, for example {_told(strange[0])}", _BACK)
+        yield Finding(found.name, f"{cause}, for example {_told(strange[0])}", _BACK)
 
 
 def _kept(wrote: Row, there: Row | None, way: _Way) -> bool:
@@ -192,7 +192,7 @@ def _holds(row: Row | None, wrote: Row) -> bool:
     return all(name in row.new and _equal(row.new[name], value) for name, value in wrote.new.items())
 
 
-def _as_many(found: TableDiff, wrote: TableDiff, way: _Way) -> Iterator[Objection]:
+def _as_many(found: TableDiff, wrote: TableDiff, way: _Way) -> Iterator[Finding]:
     """Compare numbers where no key tells rows apart; a row that changed counts as gone and come."""
     came, wanted = found.added + found.changed, wrote.added + wrote.changed
     went, taken = found.removed + found.changed, wrote.removed + wrote.changed
@@ -203,7 +203,7 @@ def _as_many(found: TableDiff, wrote: TableDiff, way: _Way) -> Iterator[Objectio
     if came - went != wanted - taken or came > wanted or is_less or (another and _is_keyless(found, wrote)):
         by_app = f"the app added or changed {wanted:,} rows and removed or changed {taken:,}"
         cause = f"{by_app}; after the rollback it is {came:,} and {went:,}"
-        yield Objection("", found.name, cause, _KEEP)
+        yield Finding(found.name, cause, _KEEP)
 
 
 def _is_keyless(found: TableDiff, wrote: TableDiff) -> bool:
@@ -224,9 +224,9 @@ def _equal(one: Value, other: Value) -> bool:
 
 
 def _told(row: Row) -> str:
-    keys = [f"{name} {shown(name, value, is_key=True)}" for name, value in row.key]
+    keys = [f"{name} {sample_value(name, value, is_key=True)}" for name, value in row.key]
     values = row.old if row.kind is Kind.REMOVED else row.new
-    others = [f"{name} {shown(name, value)}" for name, value in _few(values, row.key)]
+    others = [f"{name} {sample_value(name, value)}" for name, value in _few(values, row.key)]
     return f"{row.kind} {', '.join([*keys, *others])}"
 
 

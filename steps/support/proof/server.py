@@ -83,7 +83,7 @@ class Running:
         await self.start()
 
 
-async def placed(file: Path, folder: Path) -> Path:
+async def place_database(file: Path, folder: Path) -> Path:
     """Copy a database file to where `Engine.opened` looks for it; gives that place."""
     place = folder / sqld.PLACE
     place.parent.mkdir(parents=True)
@@ -91,7 +91,7 @@ async def placed(file: Path, folder: Path) -> Path:
     return place
 
 
-def settled(file: Path) -> Path:
+def checkpoint(file: Path) -> Path:
     """Bring into a database file whatever of it still stands in its log, so that the file alone is all of it."""
     with closing(sqlite3.connect(file)) as connection:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")

@@ -8,13 +8,13 @@ from pathlib import Path
 
 from steps.support.gateways.transaction import OBJECTS
 from steps.support.proof.lint.facts import Facts, facts
-from steps.support.schema.broken import broken, sequences
+from steps.support.schema.broken import broken_objects, sequences
 from steps.support.schema.reading import Schema, read_schema
-from steps.support.sql.findings import Objection
+from steps.support.sql.findings import Finding
 
 
 @dataclass(frozen=True, slots=True)
-class Moment:
+class Snapshot:
     """Schema, highest ids ever given, what cannot run, keys and references, and the names of all objects.
 
     `definitions`: what makes the schema. `orphans`: by child and parent, the number of references that lead nowhere,
@@ -23,21 +23,21 @@ class Moment:
 
     schema: Schema
     sequences: Mapping[str, int]
-    broken: tuple[Objection, ...]
+    broken: tuple[Finding, ...]
     facts: Facts
     objects: str
     definitions: tuple[str, ...]
     orphans: Mapping[tuple[str, str], tuple[int, int | None]]
 
 
-def moment(file: Path) -> Moment:
+def take_snapshot(file: Path) -> Snapshot:
     """Look at a file that is all of its database; nobody may write to it meanwhile."""
     with closing(sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro&immutable=1", uri=True)) as connection:
         schema = read_schema(connection)
-        return Moment(
+        return Snapshot(
             schema,
             sequences(connection, schema),
-            tuple(broken(connection, schema)),
+            tuple(broken_objects(connection, schema)),
             facts(connection),
             str(connection.execute(OBJECTS).fetchone()[0]),
             tuple(sql for (sql,) in connection.execute(_DEFINITIONS)),

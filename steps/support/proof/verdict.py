@@ -4,24 +4,24 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from steps.support.proof import contract, write_lock
-from steps.support.proof.contract import Asked
+from steps.support.proof.contract import Contracts
 from steps.support.proof.lint.lint import lint, proved_harmless
-from steps.support.proof.rehearsal import Rehearsed
-from steps.support.proof.round_trip import unexplained, unregained, unreturned
-from steps.support.proof.rows.declared import held
+from steps.support.proof.rehearsal import Rehearsal
+from steps.support.proof.round_trip import changed_without_reason, lost_by_migrating_again, lost_by_rollback
+from steps.support.proof.rows.declared import check_declared
 from steps.support.proof.rows.result import TableDiff
-from steps.support.proof.snapshot import Moment
-from steps.support.proof.waivers import known_tables, unknown_tables, weighed
+from steps.support.proof.snapshot import Snapshot
+from steps.support.proof.waivers import apply_waivers, known_tables, unknown_tables
 from steps.support.schema import diff
-from steps.support.schema.broken import lowered
+from steps.support.schema.broken import lowered_sequences
 from steps.support.schema.model import Table
 from steps.support.schema.reading import Schema
-from steps.support.schema.renames import renamed, renames
+from steps.support.schema.renames import apply_renames, renames
 from steps.support.sql.change import DatabaseChange
-from steps.support.sql.findings import Objection, Weight, of_file
+from steps.support.sql.findings import Finding, Severity, in_file
 from steps.support.sql.known_names import MIGRATE, NEW_CODE, OLD_CODE, ROLLBACK, VERIFY, WRITES
 from steps.support.sql.tokens import folded
-from steps.support.sql.verbs import read
+from steps.support.sql.verbs import read_statement
 
 _REWRITES = frozenset({"INSERT", "UPDATE", "DELETE", "DROP TABLE"})
 _ORPHANED = "Give those rows a parent that is there, or delete them by their key in the same script."
@@ -34,7 +34,7 @@ _GUARD = (
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
+class Verdict:
     """What speaks against a change, sorted: what refuses it, what is printed, what is harmless, and what was accepted.
 
     `lossless`: whether everything came back on the way back, what the app wrote meanwhile among it. `unshown`: tables
@@ -42,94 +42,94 @@ class Judgement:
     so that nothing is shown by them.
     """
 
-    errors: tuple[Objection, ...]
-    warnings: tuple[Objection, ...]
-    notes: tuple[Objection, ...]
-    accepted: tuple[Objection, ...]
+    errors: tuple[Finding, ...]
+    warnings: tuple[Finding, ...]
+    notes: tuple[Finding, ...]
+    accepted: tuple[Finding, ...]
     lossless: bool
     unshown: tuple[str, ...]
     unasked: tuple[str, ...]
 
 
-def judged(seen: Rehearsed, change: DatabaseChange) -> Judgement:
+def judge(seen: Rehearsal, change: DatabaseChange) -> Verdict:
     """Judge a rehearsal by all rules; what is lost comes first."""
     returning = [*_returning(seen, change)]
     found = [
-        *of_file(MIGRATE, _there(seen, change)),
+        *in_file(MIGRATE, _there(seen, change)),
         *returning,
         *_scripts(seen, change),
         *_by_hand(seen),
-        *(each for held in seen.locks for each in write_lock.objections(held)),
+        *(each for held in seen.locks for each in write_lock.lock_findings(held)),
         *seen.failures,
-        *(contract.objections(Asked(change.old_code, change.new_code)) if change.migrate else ()),
+        *(contract.unasked_contracts(Contracts(change.old_code, change.new_code)) if change.migrate else ()),
     ]
-    weighing = weighed(found, change.allowed)
-    by_weight = {weight: tuple(each for each in weighing.objections if each.weight is weight) for weight in Weight}
+    weighing = apply_waivers(found, change.allowed)
+    by_weight = {weight: tuple(each for each in weighing.findings if each.severity is weight) for weight in Severity}
     ended = seen.returned is not None or not change.migrate
-    came_back = ended and not any(each.weight is Weight.ERROR for each in returning)
+    came_back = ended and not any(each.severity is Severity.ERROR for each in returning)
     errors, warnings, notes, fine = by_weight.values()
     errors = (*errors, *unknown_tables(seen, change), *weighing.refused)
     unused = weighing.unused if ended else ()  # a rehearsal that came to an end has found what there is
     unasked = tuple(_unasked(seen, change))
     lossless, unshown = came_back and WRITES not in unasked, tuple(_unshown(seen, change))
-    return Judgement(errors, (*warnings, *unused), notes, fine, lossless, unshown, unasked)
+    return Verdict(errors, (*warnings, *unused), notes, fine, lossless, unshown, unasked)
 
 
-def _there(seen: Rehearsed, change: DatabaseChange) -> Iterator[Objection]:
+def _there(seen: Rehearsal, change: DatabaseChange) -> Iterator[Finding]:
     """Object to what the migration does to schema, sequences and rows."""
     if seen.there is None or seen.moved is None:
         return
     names = known_tables(seen, change)
     declared = {table: amount for table, amount in change.changes.items() if folded(table) in names}
-    lost_values = held(seen.moved, declared)
+    lost_values = check_declared(seen.moved, declared)
     told = {each.place for each in lost_values}
     yield from lost_values
     yield from _worse(seen.before, seen.there)
-    in_schema = diff.objections(renamed_before(seen, change), seen.there.schema)
+    in_schema = diff.schema_findings(before_as_renamed(seen, change), seen.there.schema)
     yield from (each for each in in_schema if each.place not in told)
 
 
-def renamed_before(seen: Rehearsed, change: DatabaseChange) -> Schema:
+def before_as_renamed(seen: Rehearsal, change: DatabaseChange) -> Schema:
     """Give the schema of before with the column names of after, where the migration only renames."""
-    return renamed(seen.before.schema, seen.before.definitions, change.scripts[0])
+    return apply_renames(seen.before.schema, seen.before.definitions, change.scripts[0])
 
 
-def _returning(seen: Rehearsed, change: DatabaseChange) -> Iterator[Objection]:
+def _returning(seen: Rehearsal, change: DatabaseChange) -> Iterator[Finding]:
     """Object to what does not come back, or not a second time."""
-    yield from of_file(ROLLBACK, dict.fromkeys(_rolled_back(seen)))
+    yield from in_file(ROLLBACK, dict.fromkeys(_rolled_back(seen)))
     if seen.there is not None and seen.again is not None:
         yield from _again(seen.there, seen.again)
     if seen.moved is not None and seen.written is not None and seen.returned is not None:
-        yield from unexplained(seen.moved, seen.written, seen.returned, renames(change.scripts[0]))
+        yield from changed_without_reason(seen.moved, seen.written, seen.returned, renames(change.scripts[0]))
     if seen.written is not None and seen.regained is not None:
-        yield from unregained(seen.written, seen.regained)
+        yield from lost_by_migrating_again(seen.written, seen.regained)
 
 
-def _rolled_back(seen: Rehearsed) -> Iterator[Objection]:
+def _rolled_back(seen: Rehearsal) -> Iterator[Finding]:
     """Object to what is another after each of the two rollbacks than it was before the change."""
     told = set[str]()
     if seen.back is not None and seen.unreturned is not None:
-        yield from diff.round_trip(seen.before.schema, seen.back.schema)
-        yield from unreturned(seen.unreturned)
+        yield from diff.round_trip_findings(seen.before.schema, seen.back.schema)
+        yield from lost_by_rollback(seen.unreturned)
         for each in _worse(seen.before, seen.back):
             told.add(each.place)
             yield each
     if seen.grown is not None and seen.back_grown is not None:
-        yield from diff.round_trip(seen.before.schema, seen.back_grown.schema)
-        sequences = lowered(seen.grown.sequences, seen.back_grown.sequences)
+        yield from diff.round_trip_findings(seen.before.schema, seen.back_grown.schema)
+        sequences = lowered_sequences(seen.grown.sequences, seen.back_grown.sequences)
         yield from (each for each in sequences if each.place not in told)
 
 
-def _unshown(seen: Rehearsed, change: DatabaseChange) -> Iterator[str]:
+def _unshown(seen: Rehearsal, change: DatabaseChange) -> Iterator[str]:
     """Name the tables that rollback.sql rewrites, and to which writes.sql writes nothing that could be lost."""
-    rewritten = {each.table for each in map(read, change.scripts[1].pieces) if each.verb in _REWRITES}
+    rewritten = {each.table for each in map(read_statement, change.scripts[1].pieces) if each.verb in _REWRITES}
     there = {folded(table.name) for table in seen.before.schema.tables}
     for name, found in (seen.written or {}).items():
         if name in rewritten & there and not found.total:
             yield found.name
 
 
-def _unasked(seen: Rehearsed, change: DatabaseChange) -> Iterator[str]:
+def _unasked(seen: Rehearsal, change: DatabaseChange) -> Iterator[str]:
     """Name the files that asked or wrote nothing, as far as this change has a use for them."""
     asked = {OLD_CODE: bool(change.old_code), NEW_CODE: bool(change.new_code)}
     if change.migrate:
@@ -138,31 +138,31 @@ def _unasked(seen: Rehearsed, change: DatabaseChange) -> Iterator[str]:
     yield from (name for name, is_asked in asked.items() if not is_asked)
 
 
-def _worse(before: Moment, after: Moment) -> Iterator[Objection]:
+def _worse(before: Snapshot, after: Snapshot) -> Iterator[Finding]:
     yield from (each for each in after.broken if each not in before.broken)
-    yield from lowered(before.sequences, after.sequences)
+    yield from lowered_sequences(before.sequences, after.sequences)
     for (child, parent), (count, one) in after.orphans.items():
         if count > (was := before.orphans.get((child, parent), (0, None))[0]):
             cause = f"{count:,} rows reference rows of {parent} that are not there, {was:,} before"
-            yield Objection("", child, f"{cause}, for example the row with rowid {one}", _ORPHANED)
+            yield Finding(child, f"{cause}, for example the row with rowid {one}", _ORPHANED)
 
 
-def _again(there: Moment, again: Moment) -> Iterator[Objection]:
+def _again(there: Snapshot, again: Snapshot) -> Iterator[Finding]:
     for each in diff.schema_diff(there.schema, again.schema):
         cause = f"{each.words}, when the change is made again after a rollback"
-        yield Objection("", each.place, cause, "Have migrate.sql make the same of what rollback.sql leaves.")
+        yield Finding(each.place, cause, "Have migrate.sql make the same of what rollback.sql leaves.")
 
 
-def _scripts(seen: Rehearsed, change: DatabaseChange) -> Iterator[Objection]:
+def _scripts(seen: Rehearsal, change: DatabaseChange) -> Iterator[Finding]:
     """Object to what the scripts say; what the rehearsal shows to be harmless is a note."""
     migrate, rollback = change.scripts
     yield from proved_harmless(lint(migrate, seen.before.facts), _unharmed(seen.before, seen.there, seen.moved))
     if seen.there is not None:
-        objections = lint(rollback, seen.there.facts)
-        yield from proved_harmless(objections, _unharmed(seen.before, seen.back, seen.unreturned))
+        findings = lint(rollback, seen.there.facts)
+        yield from proved_harmless(findings, _unharmed(seen.before, seen.back, seen.unreturned))
 
 
-def _unharmed(before: Moment, after: Moment | None, rows: Mapping[str, TableDiff] | None) -> list[str]:
+def _unharmed(before: Snapshot, after: Snapshot | None, rows: Mapping[str, TableDiff] | None) -> list[str]:
     """Name the tables that kept their rows and their references."""
     if after is None or rows is None:
         return []
@@ -176,12 +176,14 @@ def _is_unharmed(table: Table, now: Table | None, rows: Mapping[str, TableDiff])
     return kept and now is not None and table.foreign_keys == now.foreign_keys
 
 
-def _by_hand(seen: Rehearsed) -> Iterator[Objection]:
+def _by_hand(seen: Rehearsal) -> Iterator[Finding]:
     """Warn of what each script takes along where nobody switches foreign keys off."""
     for name, losses in seen.by_hand.items():
         for each in losses:
             cause = f"run by hand, {name} loses this: {each.cause}"
-            yield Objection("by-hand", each.place, cause, _GUARD, Weight.WARNING, each.place, name)
+            yield Finding(
+                each.place, cause, _GUARD, rule="by-hand", severity=Severity.WARNING, object=each.place, file=name
+            )
 
 
 def listed(lines: Iterable[str]) -> str:

@@ -9,32 +9,32 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from steps.support.core.text import nearest
-from steps.support.proof.rehearsal import Rehearsed
+from steps.support.proof.rehearsal import Rehearsal
 from steps.support.sql.change import DatabaseChange
 from steps.support.sql.directives import Waiver, declared_in, likely_tables_in
-from steps.support.sql.findings import Objection, Weight, place, written
+from steps.support.sql.findings import Finding, Severity, place, written_name
 from steps.support.sql.known_names import MIGRATE
 from steps.support.sql.own_tables import is_owned
 from steps.support.sql.tokens import folded
-from steps.support.sql.verbs import read
+from steps.support.sql.verbs import read_statement
 
 _UNUSED = "Take the line out, or name what it is meant for."
 
 
 @dataclass(frozen=True, slots=True)
-class Weighed:
+class Waived:
     """Objections, those that are meant marked; and what speaks against the lines that say so."""
 
-    objections: tuple[Objection, ...]
-    refused: tuple[Objection, ...]
-    unused: tuple[Objection, ...]
+    findings: tuple[Finding, ...]
+    refused: tuple[Finding, ...]
+    unused: tuple[Finding, ...]
 
 
-def weighed(objections: Iterable[Objection], waivers: Sequence[Waiver]) -> Weighed:
+def apply_waivers(findings: Iterable[Finding], waivers: Sequence[Waiver]) -> Waived:
     """Mark the objections that somebody accepted; the reason is said in place of the remedy."""
-    found = [*dict.fromkeys(objections)]
+    found = [*dict.fromkeys(findings)]
     reasons: dict[int, str] = {}
-    refused: list[Objection] = []
+    refused: list[Finding] = []
     unused: list[Waiver] = []
     for lines in _alike(waivers):
         places = [number for number, each in enumerate(found) if _is_meant(lines[0], each)]
@@ -44,7 +44,7 @@ def weighed(objections: Iterable[Objection], waivers: Sequence[Waiver]) -> Weigh
             reasons |= {number: line.reason for number, line in zip(places, lines, strict=False)}
             unused += lines[len(places) :]
     marked = [_accepted(each, reasons[n]) if n in reasons else each for n, each in enumerate(found)]
-    return Weighed(tuple(marked), tuple(refused), tuple(_unused(line, marked) for line in unused))
+    return Waived(tuple(marked), tuple(refused), tuple(_unused(line, marked) for line in unused))
 
 
 def _alike(waivers: Iterable[Waiver]) -> Iterator[list[Waiver]]:
@@ -55,32 +55,32 @@ def _alike(waivers: Iterable[Waiver]) -> Iterator[list[Waiver]]:
     yield from alike.values()
 
 
-def _is_meant(waiver: Waiver, objection: Objection) -> bool:
-    is_of_it = objection.is_open and objection.rule == waiver.rule and objection.file in {"", waiver.file}
-    return is_of_it and (not waiver.object or folded(waiver.object) == folded(objection.object))
+def _is_meant(waiver: Waiver, finding: Finding) -> bool:
+    is_of_it = finding.is_open and finding.rule == waiver.rule and finding.file in {"", waiver.file}
+    return is_of_it and (not waiver.object or folded(waiver.object) == folded(finding.object))
 
 
-def _accepted(objection: Objection, reason: str) -> Objection:
-    return replace(objection, weight=Weight.ACCEPTED, remedy=f"Accepted: {reason}.")
+def _accepted(finding: Finding, reason: str) -> Finding:
+    return replace(finding, severity=Severity.ACCEPTED, remedy=f"Accepted: {reason}.")
 
 
-def _too_few(lines: Sequence[Waiver], places: Sequence[Objection]) -> Objection:
+def _too_few(lines: Sequence[Waiver], places: Sequence[Finding]) -> Finding:
     """Refuse lines that would cover more than they say, with the lines to write."""
     line = lines[0]
     found = f"{line.rule} found {len(places)} places{f' at {line.object}' if line.object else ''}"
     cause = f"{found}, and {len(lines)} has a line" if line.object else f"it names no object, and {found}"
     wanted = "".join(f"\n  {each.waiver}" for each in places)
-    return Objection("", line.place, f"`{line}`: {cause}", f"Write one line for each that is meant:{wanted}")
+    return Finding(line.place, f"`{line}`: {cause}", f"Write one line for each that is meant:{wanted}")
 
 
-def _unused(line: Waiver, marked: Sequence[Objection]) -> Objection:
+def _unused(line: Waiver, marked: Sequence[Finding]) -> Finding:
     own = [each for each in marked if each.rule == line.rule and each.file in {"", line.file}]
     what = f" at {line.object}" if line.object else " else" * bool(own)
     cause = f"`{line}` accepts nothing: {line.rule} found nothing{what} in {line.file}{_hint(line, marked)}"
-    return Objection("", line.place, cause, _UNUSED, Weight.WARNING)
+    return Finding(line.place, cause, _UNUSED, severity=Severity.WARNING)
 
 
-def _hint(line: Waiver, marked: Sequence[Objection]) -> str:
+def _hint(line: Waiver, marked: Sequence[Finding]) -> str:
     """Return what comes nearest to what a line names."""
     left = [each for each in marked if each.rule == line.rule and each.is_open]
     own = {folded(each.object): each.object for each in left if each.file in {"", line.file}}
@@ -89,26 +89,28 @@ def _hint(line: Waiver, marked: Sequence[Objection]) -> str:
     return f", but in {left[0].file}: a line holds in its own file only" if left and not own else ""
 
 
-def known_tables(seen: Rehearsed, change: DatabaseChange) -> set[str]:
+def known_tables(seen: Rehearsal, change: DatabaseChange) -> set[str]:
     """Return the tables before and after the migration, in lower case; those after by its text where it did not run."""
     moments = [seen.before] if seen.there is None else [seen.before, seen.there]
     names = {name for each in moments for name in (*each.facts.keys, *(table.name for table in each.schema.tables))}
-    readings = () if seen.there else map(read, change.scripts[0].pieces)
+    readings = () if seen.there else map(read_statement, change.scripts[0].pieces)
     made = (name for each in readings if "TABLE" in each.verb for name in (each.table, each.renamed))
     return {*map(folded, map(str, names)), *made}
 
 
-def unknown_tables(seen: Rehearsed, change: DatabaseChange) -> Iterator[Objection]:
+def unknown_tables(seen: Rehearsal, change: DatabaseChange) -> Iterator[Finding]:
     """Object to `-- changes:` lines that name no table there is, before or after."""
     names, script = known_tables(seen, change), change.scripts[0]
     for table, line in declared_in(script):
         if folded(table) not in names:
             near = nearest(table, (name for name in names if not is_owned(name)))
             hint = f", the nearest is {near}" if near else ""
-            cause = f"`changes: {written(table)}`: there is no such table, before or after{hint}"
-            yield Objection("", place(MIGRATE, line), cause, "Name a table whose rows may change.")
+            cause = f"`changes: {written_name(table)}`: there is no such table, before or after{hint}"
+            yield Finding(place(MIGRATE, line), cause, "Name a table whose rows may change.")
     for table, line in likely_tables_in(script):
         if folded(table) in names:
-            cause = f"`Changes: {written(table)}` names a table, and is prose: a directive is written in lower case"
-            remedy = f"Write `-- changes: {written(table)}`; if it is prose, word it otherwise."
-            yield Objection("", place(MIGRATE, line), cause, remedy)
+            cause = (
+                f"`Changes: {written_name(table)}` names a table, and is prose: a directive is written in lower case"
+            )
+            remedy = f"Write `-- changes: {written_name(table)}`; if it is prose, word it otherwise."
+            yield Finding(place(MIGRATE, line), cause, remedy)

@@ -21,10 +21,10 @@ from steps.support.core.limits import STEALS
 from steps.support.gateways import marker
 from steps.support.gateways.database.protocol import Database
 from steps.support.gateways.turso import Cost
-from steps.support.proof.config import Allowed
-from steps.support.proof.result import Held
-from steps.support.proof.server import Running, settled
-from steps.support.sql.findings import Objection
+from steps.support.proof.config import LockLimits
+from steps.support.proof.result import LockUse
+from steps.support.proof.server import Running, checkpoint
+from steps.support.sql.findings import Finding
 
 PAUSE = 0.02  # seconds between two writes of one writer
 PATIENCE = 4.0  # seconds: sqld 0.24.32 comes round from a stall after 5 s, and from being locked up never
@@ -122,8 +122,12 @@ class Committed(Protocol):
 Done = TypeVar("Done", bound=Committed)
 
 
-async def held(
-    running: Running, script: str, allowed: Allowed, work: Callable[[], Awaitable[Done]], note: Callable[[Held], None]
+async def measure(
+    running: Running,
+    script: str,
+    allowed: LockLimits,
+    work: Callable[[], Awaitable[Done]],
+    note: Callable[[LockUse], None],
 ) -> Done:
     """Run a transaction beside writers, and note what it asks of them. Raises what `work` raises.
 
@@ -146,18 +150,18 @@ async def held(
     try:
         done, alone = await _measured(running, script, allowed, work, 0)
     except Problem:
-        note(Held(script, took, None, (), allowed, stolen=True))
+        note(LockUse(script, took, None, (), allowed, stolen=True))
         raise
     note(replace(alone, stolen=True))
     return done
 
 
-def objections(found: Held, ways: str = WAYS) -> Iterator[Objection]:
+def lock_findings(found: LockUse, ways: str = WAYS) -> Iterator[Finding]:
     """Object to what other writers cannot bear. No reason accepts it: it is not its author who would be locked out."""
     if causes := [*_too_much(found)]:
         largest = "; ".join(map(_told, found.costs))
         cause = f"{'; '.join(causes)}. Largest first: {largest}" if largest else "; ".join(causes)
-        yield Objection(RULE, found.script, cause, ways, final=True)
+        yield Finding(found.script, cause, ways, rule=RULE, final=True)
 
 
 def _told(cost: Cost) -> str:
@@ -168,7 +172,7 @@ class _NoAnswer(Exception):  # noqa: N818 - no error: what it would have said is
     """A transaction beside writers did not end."""
 
 
-def _too_much(found: Held) -> Iterator[str]:
+def _too_much(found: LockUse) -> Iterator[str]:
     allowed = found.allowed
     if allowed.sole_writer:
         if found.seconds > STEALS:
@@ -186,10 +190,10 @@ def _too_much(found: Held) -> Iterator[str]:
 
 
 async def _measured(
-    running: Running, script: str, allowed: Allowed, work: Callable[[], Awaitable[Done]], many: int
-) -> tuple[Done, Held]:
+    running: Running, script: str, allowed: LockLimits, work: Callable[[], Awaitable[Done]], many: int
+) -> tuple[Done, LockUse]:
     if running.log:
-        await asyncio.to_thread(settled, running.file)  # so that the log holds nothing but what follows
+        await asyncio.to_thread(checkpoint, running.file)  # so that the log holds nothing but what follows
     met: Writers | None = None
     try:
         async with writing(running.database, many) as met, _watched(running.log) as growth:
@@ -201,7 +205,7 @@ async def _measured(
             await running.restart()
     much = growth.bytes if running.log else None
     costs = _largest(done.costs, seconds)
-    return done, Held(script, seconds, much, costs, allowed, met.refused, round(met.longest, 4), met.locked_out)
+    return done, LockUse(script, seconds, much, costs, allowed, met.refused, round(met.longest, 4), met.locked_out)
 
 
 async def _answered(work: Awaitable[Done]) -> Done:

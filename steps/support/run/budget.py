@@ -9,9 +9,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from steps.support.core.deadline import ending, told, waited_for
+from steps.support.core.deadline import deadline_known, listening, waited_for
 from steps.support.core.errors import Failed, Refused
-from steps.support.run.step import Change, Step
+from steps.support.run.step import ReversibleStep, Step
 
 PREFLIGHT = 60.0  # seconds for a look; the clock of the run has not started then
 OVERSLEPT = 1.0  # waking later than this after the forward time means the machine was suspended
@@ -35,13 +35,13 @@ class Budget:
         """Seconds that this step's look may take."""
         return self.looks.get(step, PREFLIGHT)
 
-    def start(self) -> "Window":
+    def start(self) -> "ForwardDeadline":
         """Start the clock."""
-        return Window(self, _now())
+        return ForwardDeadline(self, _now())
 
     def after(self, step: Step[Any]) -> "Budget | None":
         """Give the budget that takes over when this step is due: the first that does more than prepare has its own."""
-        return None if isinstance(step, Change) and step.prepares else self.then
+        return None if isinstance(step, ReversibleStep) and step.prepares else self.then
 
     @property
     def longest(self) -> float:
@@ -50,7 +50,7 @@ class Budget:
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class ForwardDeadline:
     """The running clock on the way forward."""
 
     budget: Budget
@@ -73,7 +73,7 @@ class Window:
     def admit(self, step: Step[Any], expected: float) -> None:
         """Raise Failed when a change would not end before the forward time does, going by the seconds it will take."""
         left = self.forward_end - _now()
-        if isinstance(step, Change) and left < expected:
+        if isinstance(step, ReversibleStep) and left < expected:
             cause = f"it takes {expected:.0f} s and {max(left, 0):.1f} s are left"
             raise Failed(step.name, "was not begun", cause, _LATE)
 
@@ -86,33 +86,35 @@ class Window:
         async with _until(_now() + limit, step, why):
             yield
 
-    def turn_back(self) -> "Reserve":
+    def begin_rollback(self) -> "RollbackDeadline":
         """Begin going back. The end is settled here, once."""
         now = _now()
         overslept = now > self.forward_end + OVERSLEPT
         end = now + self.budget.reserve if overslept else self.started + self.budget.total
-        return Reserve(self.budget.reserve, end, overslept)
+        return RollbackDeadline(self.budget.reserve, end, overslept)
 
 
 @dataclass(frozen=True, slots=True)
-class Reserve:
+class RollbackDeadline:
     """The time for going back: it ends at `end`; each undo has its own ceiling, a share of `seconds`."""
 
     seconds: float
     end: float
-    overslept: bool
+    suspended: bool
 
-    def woken(self) -> "Reserve | None":
+    def renewed_after_suspend(self) -> "RollbackDeadline | None":
         """Give a new one where the machine was suspended past the end of this: nothing awake gets there."""
         now = _now()
-        return Reserve(self.seconds, now + self.seconds, overslept=True) if now > self.end + OVERSLEPT else None
+        return (
+            RollbackDeadline(self.seconds, now + self.seconds, suspended=True) if now > self.end + OVERSLEPT else None
+        )
 
-    def limit(self, change: Change[Any]) -> float:
+    def limit(self, change: ReversibleStep[Any]) -> float:
         """Seconds that this undo may take if it begins now."""
-        return max(0.0, min(change.undo_share * self.seconds, self.end - _now()))
+        return max(0.0, min(change.rollback_share * self.seconds, self.end - _now()))
 
     @asynccontextmanager
-    async def scope(self, change: Change[Any]) -> AsyncIterator[None]:
+    async def scope(self, change: ReversibleStep[Any]) -> AsyncIterator[None]:
         """End the block when this undo's time is up. Raises Failed."""
         limit = self.limit(change)
         async with _until(_now() + limit, change.name, f"not put back within {limit:.1f} s"):
@@ -120,9 +122,9 @@ class Reserve:
 
 
 @asynccontextmanager
-async def preflight(seconds: float = PREFLIGHT) -> AsyncIterator[None]:
+async def preflight_deadline(seconds: float = PREFLIGHT) -> AsyncIterator[None]:
     """End the block, which looks and touches nothing, when it takes too long. Raises Refused."""
-    with told():
+    with listening():
         try:
             async with _ending(_now() + seconds) as scope:
                 yield
@@ -135,7 +137,7 @@ async def preflight(seconds: float = PREFLIGHT) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def _until(end: float, step: str, why: str) -> AsyncIterator[None]:
-    with told():
+    with listening():
         try:
             async with _ending(end) as scope:
                 yield
@@ -148,7 +150,7 @@ async def _until(end: float, step: str, why: str) -> AsyncIterator[None]:
 @asynccontextmanager
 async def _ending(at: float) -> AsyncIterator[asyncio.Timeout]:
     async with asyncio.timeout_at(at) as scope:
-        with ending(at):
+        with deadline_known(at):
             yield scope
 
 
@@ -180,16 +182,16 @@ class Forecast:
         return sum(self.steps.values())
 
     @property
-    def undo_seconds(self) -> float:
+    def rollback_seconds(self) -> float:
         """Seconds of the way back, from the last step."""
         return sum(self.undo.values())
 
 
-def forecast(steps: Sequence[Step[Any]], seen: Mapping[str, Any]) -> Forecast:
+def forecast(steps: Sequence[Step[Any]], observed: Mapping[str, Any]) -> Forecast:
     """Ask each step what it expects."""
-    changes = [step for step in steps if isinstance(step, Change)]
-    undo = {change.name: change.expects_undo(seen[change.name]) for change in changes}
-    return Forecast({step.name: step.expects(seen[step.name]) for step in steps}, undo)
+    changes = [step for step in steps if isinstance(step, ReversibleStep)]
+    undo = {change.name: change.expects_rollback(observed[change.name]) for change in changes}
+    return Forecast({step.name: step.expected_seconds(observed[step.name]) for step in steps}, undo)
 
 
 def refuse_unfitting(steps: Sequence[Step[Any]], what: Forecast, budget: Budget) -> None:
@@ -209,7 +211,9 @@ def _too_slow(steps: Sequence[Step[Any]], what: Forecast, budget: Budget) -> Ite
             yield f"{step.name} will take {what.steps[step.name]:.1f} s, and {limit:g} s are allowed"
         if together > forward >= together - what.steps[step.name]:
             yield f"up to {step.name} it will take {together:.1f} s, and {forward:g} s are there before going back"
-        if isinstance(step, Change) and what.undo[step.name] > (ceiling := step.undo_share * budget.reserve):
+        if isinstance(step, ReversibleStep) and what.undo[step.name] > (
+            ceiling := step.rollback_share * budget.reserve
+        ):
             yield f"undoing {step.name} will take {what.undo[step.name]:.1f} s, and {ceiling:g} s are kept for it"
-    if what.undo_seconds > budget.reserve:
-        yield f"going back will take {what.undo_seconds:.1f} s, and {budget.reserve:g} s are kept for it"
+    if what.rollback_seconds > budget.reserve:
+        yield f"going back will take {what.rollback_seconds:.1f} s, and {budget.reserve:g} s are kept for it"

@@ -17,7 +17,7 @@ from typing import Any
 
 import structlog
 
-from steps.support.core.deadline import told
+from steps.support.core.deadline import listening
 from steps.support.core.errors import NeedsHuman, Problem, Refused, Unknown
 from steps.support.core.files import make_private
 from steps.support.core.redaction import Redactor
@@ -66,7 +66,7 @@ class Journal:
         loop, said = asyncio.get_running_loop(), list[Done]()
         begun = loop.time()
         try:
-            with told(lambda what: self.note(f"{kind}waiting", step=step, on=what)):
+            with listening(lambda what: self.note(f"{kind}waiting", step=step, on=what)):
                 yield said.append
         except BaseException as error:
             self.note(f"{kind}failed", step=step, seconds=round(loop.time() - begun, 3), **reason(error))

@@ -10,7 +10,7 @@ from steps.support.core.errors import NeedsHuman, Problem, Refused
 from steps.support.core.retry import insist
 from steps.support.gateways.marker import Claim
 from steps.support.gateways.turso import Holder, Turso
-from steps.support.run.budget import preflight
+from steps.support.run.budget import preflight_deadline
 
 RELEASE = 2.0  # seconds that giving the lock back may take; the lease ends by itself
 
@@ -47,7 +47,7 @@ def claim(run: str, seconds: float) -> Claim:
 
 
 async def _taken(turso: Turso, claim: Claim) -> Holder:
-    async with preflight():
+    async with preflight_deadline():
         taken, holder = await insist(lambda: turso.lock(claim))
     if not taken or holder is None:
         raise refusal(holder)

@@ -18,54 +18,54 @@ from steps.support.core.errors import NeedsHuman, Refused, Rejected
 from steps.support.core.retry import insist, looked
 from steps.support.gateways.marker import APPLIED, Claim
 from steps.support.gateways.turso import Holder, Row, Turso
-from steps.support.run.budget import preflight
+from steps.support.run.budget import preflight_deadline
 from steps.support.run.downtime import probing
 from steps.support.run.lock import locked, operator, refusal
-from steps.support.run.release import Stage
-from steps.support.run.rollback import back, overtakings, remainders
-from steps.support.run.run_record import Past, alone, past, recalled
+from steps.support.run.release import Gateways
+from steps.support.run.rollback import remaining, roll_back, superseded
+from steps.support.run.run_record import RunRecord, journal_lock, observed_of, records
 from steps.support.run.session import Run
-from steps.support.run.step import Change
+from steps.support.run.step import ReversibleStep
 
-Changes = Sequence[Change[Any]]
+Changes = Sequence[ReversibleStep[Any]]
 
 ANSWER = 60.0  # seconds in which an acceptance is asked for again
 
 
 @dataclass(frozen=True, slots=True)
-class Before:
+class PreviousRun:
     """A run of before, the changes of it that are to be put back, and what each saw.
 
     `here`: its journal is on this machine; elsewhere nobody knows how it ended. `token`: of the lock as it was before
     anything was looked at.
     """
 
-    past: Past
-    changes: tuple[Change[Any], ...]
+    past: RunRecord
+    changes: tuple[ReversibleStep[Any], ...]
     saw: Mapping[str, Any]
     here: bool
     token: int
 
     @property
-    def is_regret(self) -> bool:
+    def had_arrived(self) -> bool:
         """Whether others may have built on it, so that going back has to be proved anew."""
         return self.past.arrived or not self.here or self.past.settled == "rolled_back"
 
 
 def refuse_open(runs: Path, target: str, command: Sequence[str]) -> None:
     """Raise Refused while a run is not settled, with the commands that settle it; whoever is alive has the lock."""
-    for each in past(runs, target):
+    for each in records(runs, target):
         if each.is_open and _is_dead(runs, each.run):
             cause = "it was cut off, or not everything of it was put back"
             raise Refused("releasing after", f"run {each.run}", cause, _ways_out(command, each.run))
 
 
-async def refuse_left(turso: Turso, runs: Path, command: Sequence[str]) -> None:
+async def refuse_abandoned_lease(turso: Turso, runs: Path, command: Sequence[str]) -> None:
     """Raise Refused where a run elsewhere let its lease end and did not give the lock back: it may have died midway."""
     last = await looked(turso.last_holder)
     if last is None or last.is_given_back or await looked(turso.holder) is not None:
         return
-    if any(each.run == last.run and not each.is_open for each in past(runs)):
+    if any(each.run == last.run and not each.is_open for each in records(runs)):
         return
     cause = f"{last.who} on {last.host} let its lease end at {last.expires} UTC and did not give the lock back"
     remedy = f"Settle it there, or here. {_ways_out(command, last.run)}"
@@ -77,16 +77,16 @@ def _ways_out(command: Sequence[str], run: str) -> str:
     return ";\n".join(f"{what}: {shlex.join([*command, way, run])}" for what, way in ways.items())
 
 
-async def of_marker(turso: Turso, run: str, changes: Collection[str]) -> Past:
+async def record_of_marker(turso: Turso, run: str, changes: Collection[str]) -> RunRecord:
     """Give what the database knows of a run whose journal is not here: what its marker row keeps of these changes."""
     marker = await looked(partial(turso.marker, run))
     if not marker or marker["release_commit"] is None:
-        return Past(run, {"name": "an unknown change", "sha256": ""}, "", {})
+        return RunRecord(run, {"name": "an unknown change", "sha256": ""}, "", {})
     change = {"name": str(marker["name"]), "sha256": str(marker["sha256"])}
-    return Past(run, change, str(marker["code_order"]), dict.fromkeys(changes, marker))
+    return RunRecord(run, change, str(marker["code_order"]), dict.fromkeys(changes, marker))
 
 
-async def _refuse_unknown(turso: Turso, what: Before) -> None:
+async def _refuse_unknown(turso: Turso, what: PreviousRun) -> None:
     """Raise Refused where nothing is known of a run, and say who held the lock last."""
     if what.here or what.changes:
         return
@@ -99,73 +99,75 @@ async def _refuse_unknown(turso: Turso, what: Before) -> None:
     raise Refused("looking for", f"run {what.past.run or '(none is named)'}", cause, remedy)
 
 
-async def before(stage: Stage, past: Past, changes: Changes, *, here: bool) -> Before:
+async def previous_run(gateways: Gateways, past: RunRecord, changes: Changes, *, here: bool) -> PreviousRun:
     """Give what each change saw: from the journal, or as far as the marker row tells."""
-    last = await looked(stage.turso.last_holder)
+    last = await looked(gateways.turso.last_holder)
     token = last.token if last else 0
     if here:
         kept = tuple(each for each in changes if not (each.temporary and past.ended))
-        return Before(past, kept, {each.name: recalled(each, past.saw[each.name]) for each in kept}, here, token)
-    told = {each.name: await each.recall(stage, past.saw[each.name]) for each in changes}
+        return PreviousRun(
+            past, kept, {each.name: observed_of(each, past.saw[each.name]) for each in kept}, here, token
+        )
+    told = {each.name: await each.recall(gateways, past.saw[each.name]) for each in changes}
     known = tuple(each for each in changes if told[each.name] is not None)
-    return Before(past, known, told, here, token)
+    return PreviousRun(past, known, told, here, token)
 
 
-async def restore(stage: Stage, what: Before, run: Run, runs: Path) -> None:
+async def roll_back_run(gateways: Gateways, what: PreviousRun, run: Run, runs: Path) -> None:
     """Put a run back, newest change first, and verify it; one that arrived only as nobody has built on it since."""
-    await _refuse_unknown(stage.turso, what)
+    await _refuse_unknown(gateways.turso, what)
     _tell(what, run)
-    await _refuse_accepted(stage.turso, what)
+    await _refuse_accepted(gateways.turso, what)
     if not what.changes:
         return
-    if what.past.settled == "rolled_back" and not await _is_there_again(stage, what, run):
+    if what.past.settled == "rolled_back" and not await _is_there_again(gateways, what, run):
         run.journal.note("verified", remains={})
         return
-    if what.is_regret:
-        await _refuse_overtaken(stage, what)
+    if what.had_arrived:
+        await _refuse_overtaken(gateways, what)
         for change in what.changes:
-            async with preflight(run.budget.look(change.name)):
-                await change.prove_undo(stage, what.saw[change.name])
+            async with preflight_deadline(run.budget.look(change.name)):
+                await change.prove_rollback(gateways, what.saw[change.name])
     await run.ask()
-    async with _held(stage.turso, what, run, runs):
-        await _refuse_accepted(stage.turso, what)
-        if what.is_regret:
-            await _refuse_overtaken(stage, what)
+    async with _held(gateways.turso, what, run, runs):
+        await _refuse_accepted(gateways.turso, what)
+        if what.had_arrived:
+            await _refuse_overtaken(gateways, what)
         run.journal.intend("resumed", begins=[change.name for change in what.changes], saw=what.saw)
-        with run.interrupts.turning_back():
+        with run.interrupts.rolling_back():
             window = run.start(replace(run.budget, reserve=run.budget.total, then=None))
-            async with probing(stage.site, run.probe, run.journal):
-                await back(stage, what.changes, what.saw, window.turn_back(), run.journal)
+            async with probing(gateways.site, run.probe, run.journal):
+                await roll_back(gateways, what.changes, what.saw, window.begin_rollback(), run.journal)
 
 
-async def _is_there_again(stage: Stage, what: Before, run: Run) -> bool:
+async def _is_there_again(gateways: Gateways, what: PreviousRun, run: Run) -> bool:
     """Return True if anything of a run that was put back is there as the run left it; tell what others changed."""
     again = False
-    async with preflight():
+    async with preflight_deadline():
         for change in what.changes:
-            if await looked(partial(change.remains, stage, what.saw[change.name])):
-                others = await looked(partial(change.overtaken, stage, what.saw[change.name]))
+            if await looked(partial(change.remains, gateways, what.saw[change.name])):
+                others = await looked(partial(change.superseded_by, gateways, what.saw[change.name]))
                 again = again or not others
                 if others:
                     run.warn(f"{change.name}: {others}; that is somebody else's, and is left alone")
     return again
 
 
-async def accept(stage: Stage, what: Before, run: Run, runs: Path) -> None:
+async def accept_run(gateways: Gateways, what: PreviousRun, run: Run, runs: Path) -> None:
     """Have the change of a run stay: what was kept for undoing it is dropped, and the run counts as settled."""
-    _refuse_unaccepted(what, await looked(partial(stage.turso.marker, what.past.run)))
+    _refuse_unaccepted(what, await looked(partial(gateways.turso.marker, what.past.run)))
     _tell(what, run)
     await run.ask()
-    async with _held(stage.turso, what, run, runs):
-        marker = await looked(partial(stage.turso.marker, what.past.run))
+    async with _held(gateways.turso, what, run, runs):
+        marker = await looked(partial(gateways.turso.marker, what.past.run))
         _refuse_unaccepted(what, marker)
         run.journal.intend("accepting", of=what.past.run)
-        with run.interrupts.turning_back():
+        with run.interrupts.rolling_back():
             if passing := [change for change in what.changes if change.temporary]:
-                await back(stage, passing, what.saw, run.start(run.budget).turn_back(), run.journal)
+                await roll_back(gateways, passing, what.saw, run.start(run.budget).begin_rollback(), run.journal)
             if marker:
-                run.journal.note("accepted", tables=await _accepted(stage.turso, marker))
-        for told in await overtakings(stage, what.changes, what.saw):
+                run.journal.note("accepted", tables=await _accepted(gateways.turso, marker))
+        for told in await superseded(gateways, what.changes, what.saw):
             run.warn(told)
 
 
@@ -182,32 +184,32 @@ async def _accepted(turso: Turso, marker: Row) -> list[str]:
         ) from None
 
 
-async def unlock(stage: Stage, what: Before, run: Run, runs: Path) -> None:
+async def unlock_run(gateways: Gateways, what: PreviousRun, run: Run, runs: Path) -> None:
     """Release the lock of a run that is dead. Raises Refused while its change of the database is in doubt."""
-    marker, last = await looked(partial(stage.turso.marker, what.past.run)), await looked(stage.turso.last_holder)
+    marker, last = await looked(partial(gateways.turso.marker, what.past.run)), await looked(gateways.turso.last_holder)
     if not (what.here or marker or (last and last.run == what.past.run)):
-        await _refuse_unknown(stage.turso, what)
+        await _refuse_unknown(gateways.turso, what)
     if _is_in_doubt(what, marker):
         cause = "its change is in the database, and nobody has accepted it"
         remedy = f"Put it back with --rollback {what.past.run}, or keep it with --accept {what.past.run}."
         raise Refused("unlocking", f"run {what.past.run}", cause, remedy)
     _tell(what, run)
     await run.ask()
-    async with _held(stage.turso, what, run, runs):
-        async with preflight():
-            marker = await looked(partial(stage.turso.fence, what.past.run, what.past.change["name"]))
+    async with _held(gateways.turso, what, run, runs):
+        async with preflight_deadline():
+            marker = await looked(partial(gateways.turso.fence, what.past.run, what.past.change["name"]))
         if _is_in_doubt(what, marker):
             raise NeedsHuman("unlocking", f"run {what.past.run}", "its change came in meanwhile", "Run again.")
-        for told in await remainders(stage, what.changes, what.saw):
+        for told in await remaining(gateways, what.changes, what.saw):
             run.warn(f"still there: {told}")
 
 
 @asynccontextmanager
-async def _held(turso: Turso, what: Before, run: Run, runs: Path) -> AsyncIterator[None]:
+async def _held(turso: Turso, what: PreviousRun, run: Run, runs: Path) -> AsyncIterator[None]:
     """Hold the lock as the run of before, and its journal. Raises Refused where that run may be alive."""
     with ExitStack() as files:
         if what.here:
-            files.enter_context(alone(runs, what.past.run))
+            files.enter_context(journal_lock(runs, what.past.run))
         _refuse_alive(await looked(turso.holder), what)
         who, host = operator()
         mine = Claim(what.past.run, f"{who} (in run {run.id})", host, run.lease, after=what.token)
@@ -215,7 +217,7 @@ async def _held(turso: Turso, what: Before, run: Run, runs: Path) -> AsyncIterat
             yield
 
 
-def _refuse_alive(holder: Holder | None, what: Before) -> None:
+def _refuse_alive(holder: Holder | None, what: PreviousRun) -> None:
     """Raise Refused where the lock is another run's, or this one's on a machine where nobody can tell that it died."""
     if holder and holder.run != what.past.run:
         raise refusal(holder)
@@ -225,20 +227,20 @@ def _refuse_alive(holder: Holder | None, what: Before) -> None:
         raise Refused("taking over", f"run {holder.run}", cause, remedy)
 
 
-async def _refuse_accepted(turso: Turso, what: Before) -> None:
+async def _refuse_accepted(turso: Turso, what: PreviousRun) -> None:
     marker = await looked(partial(turso.marker, what.past.run))
     if what.past.settled == "accepted" or (marker and marker["accepted_at"] is not None):
         cause = "it was accepted, and what going back would need was dropped"
         raise Refused("putting back", f"run {what.past.run}", cause, "Release the next change instead.")
 
 
-async def _refuse_overtaken(stage: Stage, what: Before) -> None:
+async def _refuse_overtaken(gateways: Gateways, what: PreviousRun) -> None:
     """Raise Refused where something is neither as the run left it nor as before: somebody else has been there."""
     since = list[str]()
-    async with preflight():
+    async with preflight_deadline():
         for change in what.changes:
-            told = await looked(partial(change.overtaken, stage, what.saw[change.name]))
-            remains = await looked(partial(change.remains, stage, what.saw[change.name]))
+            told = await looked(partial(change.superseded_by, gateways, what.saw[change.name]))
+            remains = await looked(partial(change.remains, gateways, what.saw[change.name]))
             if told and remains:
                 since.append(told)
     if since:
@@ -247,7 +249,7 @@ async def _refuse_overtaken(stage: Stage, what: Before) -> None:
         raise Refused("putting back", f"run {what.past.run}", cause, remedy)
 
 
-def _refuse_unaccepted(what: Before, marker: Row | None) -> None:
+def _refuse_unaccepted(what: PreviousRun, marker: Row | None) -> None:
     """Raise Refused where the change is not in the database, so that there is nothing that could stay."""
     if marker and marker["state"] == APPLIED:
         return
@@ -259,12 +261,12 @@ def _refuse_unaccepted(what: Before, marker: Row | None) -> None:
     raise Refused("accepting", f"run {what.past.run}", cause, remedy)
 
 
-def _is_in_doubt(what: Before, marker: Row | None) -> bool:
+def _is_in_doubt(what: PreviousRun, marker: Row | None) -> bool:
     applied = marker and marker["state"] == APPLIED and marker["accepted_at"] is None
     return bool(applied) and not what.past.arrived
 
 
-def _tell(what: Before, run: Run) -> None:
+def _tell(what: PreviousRun, run: Run) -> None:
     """Say which run it is, and what of it was begun."""
     old = what.past
     went = "arrived" if old.arrived else "cut off, or not put back" if old.saw else "it began nothing"
@@ -279,7 +281,7 @@ def _tell(what: Before, run: Run) -> None:
 
 def _is_dead(runs: Path, run: str) -> bool:
     try:
-        with alone(runs, run):
+        with journal_lock(runs, run):
             return True
     except Refused:
         return False

@@ -15,13 +15,13 @@ from steps.support.gateways.git import Git
 from steps.support.gateways.site import Request, Site
 from steps.support.gateways.turso import Turso
 from steps.support.gateways.vercel import Vercel
-from steps.support.proof.config import Workbench
+from steps.support.proof.config import ProofConfig
 from steps.support.proof.result import Proof
 from steps.support.sql.change import DatabaseChange
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
+class Gateways:
     """Everything outside that a step may look at or change."""
 
     git: Git
@@ -90,7 +90,7 @@ class Release:
     change: DatabaseChange
     health: tuple[HealthCheck, ...]
     demands: Demands
-    bench: Workbench
+    proof_config: ProofConfig
     ruled_out: Mapping[str, str] = field(default_factory=dict)
     proof: Proof | None = None
 
@@ -111,10 +111,10 @@ class Release:
         return next((check.request for check in self.health if not check.writes), None)
 
 
-def release_of(run: str, change: DatabaseChange, order: str, bench: Workbench) -> Release:
+def previous_release(run: str, change: DatabaseChange, order: str, proof_config: ProofConfig) -> Release:
     """Give a release of before, as far as putting it back has a use for it."""
     ruled_out = {each: f"it went {order}" for each in ORDERS if each != order}
-    return Release(run, change, (), Demands(), bench, ruled_out)
+    return Release(run, change, (), Demands(), proof_config, ruled_out)
 
 
 def new_run() -> str:
@@ -122,12 +122,12 @@ def new_run() -> str:
     return f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
 
 
-def release(
-    sql: Path, health: tuple[HealthCheck, ...], demands: Demands, bench: Workbench, *, sample: bool = False
+def new_release(
+    sql: Path, health: tuple[HealthCheck, ...], demands: Demands, proof_config: ProofConfig, *, sample: bool = False
 ) -> Release:
     """Make a new run of what the SQL folder holds now; `sample`: its database is made of sample.sql.
 
     The bench is given with the folder of all runs; the run has one of its own in there.
     """
     run, change = new_run(), read_change(sql, sample=sample)
-    return Release(run, change, health, demands, replace(bench, folder=bench.folder / run))
+    return Release(run, change, health, demands, replace(proof_config, folder=proof_config.folder / run))

@@ -5,35 +5,41 @@ from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any
 
 from steps.support.core.errors import NeedsHuman
-from steps.support.run.budget import Reserve
+from steps.support.run.budget import RollbackDeadline
 from steps.support.run.journal import Journal, reason
-from steps.support.run.release import Stage
-from steps.support.run.step import Change
+from steps.support.run.release import Gateways
+from steps.support.run.step import ReversibleStep
 
 MOMENT = 5.0  # seconds for what is only told
 
 
-async def back(
-    stage: Stage, begun: Sequence[Change[Any]], seen: Mapping[str, Any], reserve: Reserve, journal: Journal
+async def roll_back(
+    gateways: Gateways,
+    begun: Sequence[ReversibleStep[Any]],
+    observed: Mapping[str, Any],
+    reserve: RollbackDeadline,
+    journal: Journal,
 ) -> None:
     """Undo newest first; one that fails stops no other, unless what is older rests on it. Then look at the world.
 
     Raises NeedsHuman where something is not put back, or where it is not known whether it is.
     """
-    stuck: list[Change[Any]] = []
+    stuck: list[ReversibleStep[Any]] = []
     for change in reversed(begun):
-        if not change.temporary and (foundation := next((each.name for each in stuck if each.foundation), "")):
+        if not change.temporary and (
+            foundation := next((each.name for each in stuck if each.blocks_earlier_rollbacks), "")
+        ):
             journal.note("left", step=change.name, cause=f"it rests on {foundation}, which is not put back")
             continue
-        done = await _undone(stage, change, seen[change.name], reserve, journal)
-        if woken := reserve.woken():
+        done = await _undone(gateways, change, observed[change.name], reserve, journal)
+        if woken := reserve.renewed_after_suspend():
             journal.note("warning", text=f"the machine was suspended while it went back: {woken.seconds:g} s from now")
             reserve = woken
-            done = done or await _undone(stage, change, seen[change.name], reserve, journal)
+            done = done or await _undone(gateways, change, observed[change.name], reserve, journal)
         if not done:
             stuck.append(change)
-    reserve = reserve.woken() or reserve
-    remains = {change.name: await _remaining(stage, change, seen[change.name], reserve) for change in begun}
+    reserve = reserve.renewed_after_suspend() or reserve
+    remains = {change.name: await _remaining(gateways, change, observed[change.name], reserve) for change in begun}
     left = {name: what for name, what in remains.items() if what}
     journal.note("verified", remains=left)
     if stuck or left:
@@ -41,15 +47,19 @@ async def back(
         raise NeedsHuman("putting back", "the release", causes, "Follow the runbook.")
 
 
-async def overtakings(stage: Stage, changes: Sequence[Change[Any]], seen: Mapping[str, Any]) -> list[str]:
+async def superseded(
+    gateways: Gateways, changes: Sequence[ReversibleStep[Any]], observed: Mapping[str, Any]
+) -> list[str]:
     """Say what others have done to production since these changes arrived, as far as it can be known in a moment."""
-    told = [await _asked(change.overtaken(stage, seen[change.name])) for change in changes]
+    told = [await _asked(change.superseded_by(gateways, observed[change.name])) for change in changes]
     return list(filter(None, told))
 
 
-async def remainders(stage: Stage, changes: Sequence[Change[Any]], seen: Mapping[str, Any]) -> list[str]:
+async def remaining(
+    gateways: Gateways, changes: Sequence[ReversibleStep[Any]], observed: Mapping[str, Any]
+) -> list[str]:
     """Say what of these changes is still there, as far as it can be known in a moment."""
-    told = [await _asked(change.remains(stage, seen[change.name])) for change in changes]
+    told = [await _asked(change.remains(gateways, observed[change.name])) for change in changes]
     return list(filter(None, told))
 
 
@@ -61,22 +71,24 @@ async def _asked(question: Coroutine[Any, Any, str]) -> str:
         return f"not known: {error or 'no answer'}"
 
 
-async def _undone(stage: Stage, change: Change[Any], seen: Any, reserve: Reserve, journal: Journal) -> bool:
+async def _undone(
+    gateways: Gateways, change: ReversibleStep[Any], observed: Any, reserve: RollbackDeadline, journal: Journal
+) -> bool:
     """Undo one change within its ceiling; say whether it is put back."""
     journal.note("undo_begun", step=change.name, limit=reserve.limit(change))
     try:
         with journal.timed("undo_", change.name) as said:
             async with reserve.scope(change):
-                said(await change.undo(stage, seen))
+                said(await change.undo(gateways, observed))
     except Exception:  # noqa: BLE001 - it is journalled, and the next one must have its turn
         return False
     return True
 
 
-async def _remaining(stage: Stage, change: Change[Any], seen: Any, reserve: Reserve) -> str:
+async def _remaining(gateways: Gateways, change: ReversibleStep[Any], observed: Any, reserve: RollbackDeadline) -> str:
     """Ask the world, not our memory, what of a change is still there."""
     try:
         async with reserve.scope(change):
-            return await change.remains(stage, seen)
+            return await change.remains(gateways, observed)
     except Exception as error:  # noqa: BLE001 - not to know is not to be restored
         return f"{change.name}: not known whether it is put back ({reason(error)['cause']})"

@@ -13,7 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from steps.support.core.errors import Refused
 from steps.support.core.events import SETTLED, begun
-from steps.support.run.step import Change
+from steps.support.run.step import ReversibleStep
 
 Event = Mapping[str, Any]
 
@@ -22,7 +22,7 @@ LEFTOVERS = ("rehearsal", "copy.db*", "*.part")
 
 
 @dataclass(frozen=True, slots=True)
-class Past:
+class RunRecord:
     """What is to be known of a run in order to put it back, or to keep it.
 
     `saw`: what each change that was begun had seen, as plain values, oldest first. `migrates`: a change of the database
@@ -62,7 +62,7 @@ def read(journal: Path) -> tuple[list[Event], int]:
     return events, damaged
 
 
-def past(folder: Path, target: str = "") -> list[Past]:
+def records(folder: Path, target: str = "") -> list[RunRecord]:
     """Give the releases to a target whose journals are in a folder, newest first; without one, to any."""
     told = [(events, damaged) for events, damaged in map(_readable, folder.glob(f"*/{JOURNAL}")) if events]
     told.sort(key=lambda each: (str(each[0][0].get("at", "")), each[0][0]["run"]), reverse=True)
@@ -81,20 +81,20 @@ def unreadable(folder: Path) -> list[Path]:
     return sorted(journal for journal in journals if not _readable(journal)[0])
 
 
-def chosen(folder: Path, named: str, target: str = "") -> Past | None:
+def choose(folder: Path, named: str, target: str = "") -> RunRecord | None:
     """Give the run of that name, or the one that a run of that name was about.
 
     Without a name: the newest that is open, else the newest of all, whether or not it began anything: an older one is
     not meant by somebody who does not name it.
     """
-    known = past(folder, target)
+    known = records(folder, target)
     if named:
         events, _ = _readable(folder / named / JOURNAL)
         return next((each for each in known if each.run == (_of(events) or named)), None)
     return next((each for each in known if each.is_open), next(iter(known), None))
 
 
-def recalled(change: Change[Any], saw: Any) -> Any:
+def observed_of(change: ReversibleStep[Any], saw: Any) -> Any:
     """Give what a change saw from its plain values. Raises Refused where they are not what it sees."""
     try:
         return TypeAdapter(get_type_hints(type(change).look)["return"]).validate_python(saw)
@@ -104,7 +104,7 @@ def recalled(change: Change[Any], saw: Any) -> Any:
 
 
 @contextmanager
-def alone(folder: Path, run: str) -> Iterator[None]:
+def journal_lock(folder: Path, run: str) -> Iterator[None]:
     """Keep a run's journal locked while the block runs. Raises Refused where its process, or another, has it."""
     with (folder / run / JOURNAL).open("rb") as file:
         try:
@@ -118,7 +118,7 @@ def alone(folder: Path, run: str) -> Iterator[None]:
 def sweep(folder: Path) -> None:
     """Remove what a rehearsal that was cut off left in the folder of its run: copies of production. Backups stay."""
     for left in [each for pattern in LEFTOVERS for each in folder.glob(f"*/{pattern}")]:
-        with suppress(OSError, Refused), alone(folder, left.parent.name):
+        with suppress(OSError, Refused), journal_lock(folder, left.parent.name):
             if left.is_dir():
                 shutil.rmtree(left)
             else:
@@ -166,7 +166,7 @@ def _resumed(journals: Iterable[Sequence[Event]]) -> set[str]:
     return {_of(events) for events in journals if any(event["event"] == "resumed" for event in events)}
 
 
-def _past(events: Sequence[Event], damaged: int, settled: Mapping[str, str], resumed: set[str]) -> Past:
+def _past(events: Sequence[Event], damaged: int, settled: Mapping[str, str], resumed: set[str]) -> RunRecord:
     opened, names, happened = events[0], begun(events), {event["event"] for event in events}
     run = str(opened["run"])
     saw = {name: saw for event in events for name, saw in event.get("saw", {}).items() if name in names}
@@ -178,4 +178,4 @@ def _past(events: Sequence[Event], damaged: int, settled: Mapping[str, str], res
     ended = verdict in ("rolled_back", "refused", "deployed") and alone
     itself = "rolled_back" if verdict in ("rolled_back", "refused") and alone else ""
     became = itself or settled.get(run, "")
-    return Past(run, opened["change"], planned.get("order", ""), saw, migrates, arrived, ended, became, damaged)
+    return RunRecord(run, opened["change"], planned.get("order", ""), saw, migrates, arrived, ended, became, damaged)

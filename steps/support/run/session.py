@@ -19,16 +19,16 @@ from steps.support.config.settings import Settings
 from steps.support.console.actions import job_summary
 from steps.support.console.notify import Notifier
 from steps.support.console.report import fold
-from steps.support.console.screen import IN_ACTIONS, screen
+from steps.support.console.screen import IN_ACTIONS, screen_for
 from steps.support.core.errors import Refused
 from steps.support.core.redaction import Redactor, addresses
 from steps.support.core.text import printable_lines
 from steps.support.gateways.site import Request
-from steps.support.run.budget import PREFLIGHT, Budget, Forecast, Window
+from steps.support.run.budget import PREFLIGHT, Budget, Forecast, ForwardDeadline
 from steps.support.run.journal import Event, Journal, reason
 from steps.support.run.release import Release
 from steps.support.run.signals import Interrupts
-from steps.support.run.step import Change, Step
+from steps.support.run.step import ReversibleStep, Step
 
 LEASE_SLACK = 60.0  # seconds that the lock outlasts the longest run, going back after a suspend included
 
@@ -51,7 +51,7 @@ class Run:
         """Seconds for which the lock is taken."""
         return self.budget.longest + self.budget.reserve + LEASE_SLACK
 
-    def start(self, budget: Budget) -> Window:
+    def start(self, budget: Budget) -> ForwardDeadline:
         """Start the clock, and say so."""
         self.journal.note("started", total=budget.total, reserve=budget.reserve)
         return budget.start()
@@ -61,13 +61,13 @@ class Run:
         target: Mapping[str, str],
         what: Release,
         steps: Sequence[Step[Any]],
-        seen: Mapping[str, Any],
+        observed: Mapping[str, Any],
         expected: Forecast,
     ) -> None:
         """Say what will be done, to what, in which order, how long it will take, and how it is undone."""
-        rows = [_row(step, seen[step.name], expected, self.budget) for step in steps]
-        facts = {key: value for step in steps for key, value in step.facts(seen[step.name]).items()}
-        seconds = {"seconds": round(expected.seconds, 3), "undo_seconds": round(expected.undo_seconds, 3)}
+        rows = [_row(step, observed[step.name], expected, self.budget) for step in steps]
+        facts = {key: value for step in steps for key, value in step.facts(observed[step.name]).items()}
+        seconds = {"seconds": round(expected.seconds, 3), "undo_seconds": round(expected.rollback_seconds, 3)}
         order = {"order": what.order, "ruled_out": what.ruled_out}
         told = {"target": target, "folder": str(self.folder), "budget": self.times}
         self.journal.intend("planned", **told, **order, steps=rows, forecast=seconds, **facts)
@@ -102,7 +102,7 @@ async def session(
     asks = mode != "dry-run" and not options.yes and sys.stdin.isatty()
     ask = partial(_ask, journal, agreed["target"]) if asks else _nothing
     notifier = Notifier(_addresses(mode, settings, options))
-    shown = screen(sys.stdout, os.environ, as_json=options.json)
+    shown = screen_for(sys.stdout, os.environ, as_json=options.json)
     with shown as listener, interrupts.installed(), closing(notifier), closing(journal):
         journal.listen(listener)
         journal.listen(notifier)
@@ -121,13 +121,13 @@ async def session(
             _write(Path(under), lambda: job_summary(told), mode="a")
 
 
-def _row(step: Step[Any], seen: Any, expected: Forecast, budget: Budget) -> dict[str, Any]:
+def _row(step: Step[Any], observed: Any, expected: Forecast, budget: Budget) -> dict[str, Any]:
     seconds = {"expected_seconds": round(expected.steps[step.name], 3), "limit_seconds": budget.limits[step.name]}
-    said = {"name": step.name, "plan": step.plan(seen), **seconds}
-    if not isinstance(step, Change):
+    said = {"name": step.name, "plan": step.plan(observed), **seconds}
+    if not isinstance(step, ReversibleStep):
         return said
     undo, said = round(expected.undo[step.name], 3), {**said, "prepares": step.prepares}
-    return {**said, "way_back": step.way_back(seen), "undo_seconds": undo, "writes": step.writes}
+    return {**said, "way_back": step.rollback_plan(observed), "undo_seconds": undo, "writes": step.writes}
 
 
 def _journal(run: str, folder: Path, redact: Redactor) -> Journal:

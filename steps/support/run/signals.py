@@ -35,7 +35,7 @@ class Interrupts:
                 loop.remove_signal_handler(number)
 
     @contextmanager
-    def turning_back(self) -> Iterator[None]:
+    def rolling_back(self) -> Iterator[None]:
         """Put back in this block: a first signal changes nothing there any more, a second ends it with NeedsHuman."""
         self._forward = False
         task = asyncio.current_task()

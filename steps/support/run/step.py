@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 from steps.support.core.errors import Refused
 
 if TYPE_CHECKING:  # a protocol names what it is given; whoever only keeps time needs none of that
-    from steps.support.run.release import Release, Stage
+    from steps.support.run.release import Gateways, Release
 
-Seen = TypeVar("Seen")
+Observed = TypeVar("Observed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,41 +25,41 @@ class Done:
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
-class Step(ABC, Generic[Seen]):
+class Step(ABC, Generic[Observed]):
     """One line of the order: something to look at, then something to do."""
 
     name: ClassVar[str]
 
     @abstractmethod
-    async def look(self, stage: "Stage") -> Seen:
+    async def look(self, gateways: "Gateways") -> Observed:
         """Read what the step needs to know. Changes nothing. Raises Refused with the remedy."""
 
     @abstractmethod
-    async def act(self, stage: "Stage", seen: Seen) -> Done:
+    async def apply(self, gateways: "Gateways", observed: Observed) -> Done:
         """Do it. Returning means done; raises Failed, or Refused where certainly nothing was begun."""
 
     @abstractmethod
-    def plan(self, seen: Seen) -> str:
+    def plan(self, observed: Observed) -> str:
         """Say what acting will do."""
 
-    def settle(self, release: "Release", seen: Seen) -> "Release":  # noqa: ARG002
+    def settle(self, release: "Release", observed: Observed) -> "Release":  # noqa: ARG002
         """Give the release with what this step's look has settled of it."""
         return release
 
-    def expects(self, seen: Seen) -> float:  # noqa: ARG002
+    def expected_seconds(self, observed: Observed) -> float:  # noqa: ARG002
         """Give the seconds that acting will take, as far as what was seen tells."""
         return 1.0
 
-    def facts(self, seen: Seen) -> Mapping[str, Any]:  # noqa: ARG002
+    def facts(self, observed: Observed) -> Mapping[str, Any]:  # noqa: ARG002
         """Give what the report keeps of what was seen."""
         return {}
 
 
-class Check(Step[Seen]):
+class Check(Step[Observed]):
     """A step that changes nothing."""
 
 
-class Change(Step[Seen]):
+class ReversibleStep(Step[Observed]):
     """A step that changes the world. It cannot be made without its undo.
 
     `triggers`: it sets off those after it that are `triggered`, which then count as begun with it.
@@ -72,42 +72,42 @@ class Change(Step[Seen]):
     triggered: ClassVar[bool] = False
     prepares: ClassVar[bool] = False
     temporary: ClassVar[bool] = False
-    undo_share: ClassVar[float]  # of the time reserved for going back, that undoing this may take
+    rollback_share: ClassVar[float]  # of the time reserved for going back, that undoing this may take
     writes: ClassVar[str]
 
     @property
-    def foundation(self) -> bool:
+    def blocks_earlier_rollbacks(self) -> bool:
         """Say whether what was begun before may need this to be put back first; where that fails, it stays as it is."""
         return False
 
     @abstractmethod
-    def way_back(self, seen: Seen) -> str:
+    def rollback_plan(self, observed: Observed) -> str:
         """Say what undoing will do."""
 
     @abstractmethod
-    async def undo(self, stage: "Stage", seen: Seen) -> Done:
+    async def undo(self, gateways: "Gateways", observed: Observed) -> Done:
         """Put back whatever of `act` took effect. Looks first; safe to repeat. Raises Failed."""
 
     @abstractmethod
-    async def remains(self, stage: "Stage", seen: Seen) -> str:
+    async def remains(self, gateways: "Gateways", observed: Observed) -> str:
         """Read the world and say what of `act` is still in it; empty when all is as look saw it. Changes nothing."""
 
-    def expects_undo(self, seen: Seen) -> float:  # noqa: ARG002
+    def expects_rollback(self, observed: Observed) -> float:  # noqa: ARG002
         """Give the seconds that undoing will take, as far as what was seen tells."""
         return 1.0
 
     @abstractmethod
-    async def overtaken(self, stage: "Stage", seen: Seen) -> str:
+    async def superseded_by(self, gateways: "Gateways", observed: Observed) -> str:
         """Read the world and say how it differs from what act left; empty when nobody has changed it since."""
 
-    async def prove_undo(self, stage: "Stage", seen: Seen) -> None:
+    async def prove_rollback(self, gateways: "Gateways", observed: Observed) -> None:
         """Rehearse putting back what has been in use for a while. Raises Refused where it would not go well."""
 
-    async def recall(self, stage: "Stage", marker: Mapping[str, Any]) -> Seen | None:  # noqa: ARG002
+    async def recall(self, gateways: "Gateways", marker: Mapping[str, Any]) -> Observed | None:  # noqa: ARG002
         """Give what look saw as far as the marker row tells it, where the journal is lost; None where it does not."""
         return None
 
-    async def recheck(self, stage: "Stage", seen: Seen) -> None:
+    async def recheck(self, gateways: "Gateways", observed: Observed) -> None:
         """Look again, once the lock is held. Raises Refused when the world is not what the plan was made for."""
-        if await self.look(stage) != seen:
+        if await self.look(gateways) != observed:
             raise Refused(self.name, "looked again", "the world changed between the plan and the lock", "Run again.")

@@ -13,13 +13,13 @@ from steps.support.gateways.site import Request, Site
 from steps.support.gateways.turso import Turso
 from steps.support.gateways.vercel import Vercel
 from steps.support.proof import sqld
-from steps.support.proof.config import Allowed, Workbench
+from steps.support.proof.config import LockLimits, ProofConfig
 from steps.support.proof.copy.copy import Limits
-from steps.support.run.release import Demands, HealthCheck, Stage
+from steps.support.run.release import Demands, Gateways, HealthCheck
 
 
 @asynccontextmanager
-async def production(settings: Settings) -> AsyncIterator[Stage]:
+async def production(settings: Settings) -> AsyncIterator[Gateways]:
     """Open the four gateways on what the settings name."""
     secrets, vercel = settings.secrets, settings.vercel
     assert settings.repository  # noqa: S101 - for_production has seen to it
@@ -34,7 +34,7 @@ async def production(settings: Settings) -> AsyncIterator[Stage]:
         database = await stack.enter_async_context(
             aclosing(connect(settings.turso.url, token.get_secret_value() if token else None))
         )
-        yield Stage(
+        yield Gateways(
             Git(settings.repository, settings.remote, settings.branch),
             Vercel(api, vercel.project, vercel.team, urlsplit(settings.site).hostname or ""),
             Turso(database),
@@ -48,11 +48,11 @@ def demands(settings: Settings) -> Demands:
     return Demands(settings.vercel.required_env, settings.vercel.pause_crons, staged)
 
 
-def workbench(settings: Settings) -> Workbench:
+def workbench(settings: Settings) -> ProofConfig:
     """Return where and on what changes are proved, and what they may ask of other writers."""
     limits = Limits(settings.rehearsal.most_seconds, settings.rehearsal.most_bytes)
-    allowed = Allowed(settings.limits.lock, settings.limits.lock_bytes, settings.turso.sole_writer)
-    return Workbench(settings.runs, sqld.find(settings.rehearsal.sqld), limits, allowed)
+    allowed = LockLimits(settings.limits.lock, settings.limits.lock_bytes, settings.turso.sole_writer)
+    return ProofConfig(settings.runs, sqld.find(settings.rehearsal.sqld), limits, allowed)
 
 
 def health_checks(settings: Settings, environment: dict[str, str]) -> tuple[HealthCheck, ...]:

@@ -6,8 +6,8 @@ from itertools import takewhile
 
 from steps.support.schema.model import Trigger
 from steps.support.schema.reading import Schema
-from steps.support.schema.text import Name, identifier, meaningful, word
-from steps.support.sql.findings import Objection, Weight, waiving
+from steps.support.schema.text import Name, identifier, keyword, meaningful
+from steps.support.sql.findings import Finding, Severity, waiver_line
 from steps.support.sql.tokens import quoted
 
 _COLUMNS = "SELECT name, hidden FROM pragma_table_xinfo(?) ORDER BY cid"
@@ -15,7 +15,7 @@ _OF_THIS_ENGINE = ("no such function", "no such module", "no such collation", "u
 _EVENTS = ("INSERT", "UPDATE", "DELETE")
 
 
-def broken(connection: sqlite3.Connection, schema: Schema) -> list[Objection]:
+def broken_objects(connection: sqlite3.Connection, schema: Schema) -> list[Finding]:
     """Give the views and triggers that cannot run: they are compiled, and nothing is run or written.
 
     What fails only because this engine lacks a function that the server may have is a warning.
@@ -30,7 +30,7 @@ def broken(connection: sqlite3.Connection, schema: Schema) -> list[Objection]:
     ]
 
 
-def _broken_triggers(connection: sqlite3.Connection, triggers: Sequence[Trigger]) -> Iterator[Objection]:
+def _broken_triggers(connection: sqlite3.Connection, triggers: Sequence[Trigger]) -> Iterator[Finding]:
     for trigger in triggers:
         if gone := [name for name in _watched(trigger) if name not in _columns(connection, trigger.table)]:
             why = f"it waits for updates of {', '.join(gone)}, which {trigger.table} does not have"
@@ -41,12 +41,12 @@ def _broken_triggers(connection: sqlite3.Connection, triggers: Sequence[Trigger]
             yield _objection("broken-trigger", f"trigger {' or '.join(names)}", f"{event} on {host} fails: {why}")
 
 
-def _objection(rule: str, place: str, why: str) -> Objection:
-    weight = Weight.WARNING if any(lacking in why for lacking in _OF_THIS_ENGINE) else Weight.ERROR
+def _objection(rule: str, place: str, why: str) -> Finding:
+    weight = Severity.WARNING if any(lacking in why for lacking in _OF_THIS_ENGINE) else Severity.ERROR
     kind, name = place.split(maxsplit=1)
-    lost = waiving(f"{kind}-lost", name)
+    lost = waiver_line(f"{kind}-lost", name)
     remedy = f"Drop it in migrate.sql, or create it anew for the new schema; say why with {lost}."
-    return Objection(rule, place, why, remedy, weight, name)
+    return Finding(place, why, remedy, rule=rule, severity=weight, object=name)
 
 
 def _error(connection: sqlite3.Connection, sql: str) -> str:
@@ -79,9 +79,9 @@ def _watched(trigger: Trigger) -> list[Name]:
     """Give the columns whose updates alone set the trigger off."""
     tokens = meaningful(trigger.sql)
     event = next(index for index, token in enumerate(tokens) if token.text.upper() in _EVENTS)
-    if word(tokens[event + 1]) != "of":
+    if keyword(tokens[event + 1]) != "of":
         return []
-    named = takewhile(lambda token: word(token) != "on", tokens[event + 2 :])
+    named = takewhile(lambda token: keyword(token) != "on", tokens[event + 2 :])
     return [identifier(token) for token in named if token.text != ","]
 
 
@@ -97,16 +97,16 @@ def sequences(connection: sqlite3.Connection, schema: Schema) -> dict[str, int]:
     return {str(name): kept.get(name, 0) for name in names}
 
 
-def lowered(before: Mapping[str, int], after: Mapping[str, int]) -> list[Objection]:
+def lowered_sequences(before: Mapping[str, int], after: Mapping[str, int]) -> list[Finding]:
     """Give the tables of both that would give ids again which deleted rows once had."""
     now = {Name(name): highest for name, highest in after.items()}
     remedy = "Keep its row of sqlite_sequence before DROP TABLE, and write it back."
     return [
-        Objection(
-            "sequence-lowered",
+        Finding(
             name,
             f"the highest id ever given went from {highest} to {now[Name(name)]}",
             remedy,
+            rule="sequence-lowered",
             object=name,
         )
         for name, highest in before.items()

@@ -4,7 +4,18 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from steps.support.schema.text import Item, Name, divided, flat, identifier, items, literal, meaningful, normal, word
+from steps.support.schema.text import (
+    Item,
+    Name,
+    flat,
+    identifier,
+    items,
+    keyword,
+    literal,
+    meaningful,
+    normalized,
+    split_at_commas,
+)
 from steps.support.sql.tokens import Token, folded
 
 _OF_THE_TABLE = frozenset({"constraint", "primary", "unique", "check", "foreign"})
@@ -22,7 +33,7 @@ class Element:
     @property
     def words(self) -> tuple[str, ...]:
         """Give its keywords, each where its part stands."""
-        return tuple(map(word, self.parts))
+        return tuple(map(keyword, self.parts))
 
     @property
     def column(self) -> Name | None:
@@ -38,20 +49,20 @@ class Element:
 def elements(sql: str) -> tuple[Element, ...]:
     """Give what a CREATE TABLE consists of."""
     body = next((item for item in items(meaningful(sql)) if not isinstance(item, Token)), ())
-    return tuple(Element(parts) for parts in divided(body) if parts)
+    return tuple(Element(parts) for parts in split_at_commas(body) if parts)
 
 
 def after_name(sql: str, names: Collection[Name]) -> str:
     """Give what a CREATE VIEW, TRIGGER or VIRTUAL TABLE says behind the name."""
     tokens = meaningful(sql)
-    kind = next(index for index, token in enumerate(tokens) if word(token) in {"view", "trigger", "table"})
-    return normal(tokens[kind + 2 :], names)
+    kind = next(index for index, token in enumerate(tokens) if keyword(token) in {"view", "trigger", "table"})
+    return normalized(tokens[kind + 2 :], names)
 
 
 def checks(parts: Sequence[Element], names: Collection[Name]) -> tuple[str, ...]:
     """Give the conditions of CHECK, in the order of the alphabet."""
     groups = (item for element in parts for item in element.after("check") if not isinstance(item, Token))
-    return tuple(sorted(normal(group, names) for group in groups))
+    return tuple(sorted(normalized(group, names) for group in groups))
 
 
 def collation(element: Element) -> str:
@@ -63,7 +74,7 @@ def collation(element: Element) -> str:
 def computed(element: Element, names: Collection[Name]) -> str:
     """Give the expression of a generated column."""
     groups = (item for item in element.after("as") if not isinstance(item, Token))
-    return next((normal(group, names) for group in groups), "")
+    return next((normalized(group, names) for group in groups), "")
 
 
 def conflicts(parts: Sequence[Element]) -> tuple[str, ...]:
@@ -79,35 +90,35 @@ def deferred(parts: Sequence[Element]) -> tuple[bool, ...]:
 def default(text: str | None) -> str:
     """Give a default by its meaning: a bare word is a string, and NULL is none."""
     tokens = flat(items(meaningful(text or "")))
-    if len(tokens) != 1 or tokens[0].kind not in {"word", "name"} or word(tokens[0]) in _NO_STRINGS:
-        return normal(tokens, ())
+    if len(tokens) != 1 or tokens[0].kind not in {"word", "name"} or keyword(tokens[0]) in _NO_STRINGS:
+        return normalized(tokens, ())
     found = identifier(tokens[0])
-    return _CONSTANTS.get(word(tokens[0]), literal(found))
+    return _CONSTANTS.get(keyword(tokens[0]), literal(found))
 
 
 def indexed(sql: str, names: Collection[Name]) -> tuple[str, ...]:
     """Give each column or expression of a CREATE INDEX, without collation and direction."""
     body = next(item for item in items(meaningful(sql)) if not isinstance(item, Token))
-    return tuple(normal(flat(_without_order(parts)), names) for parts in divided(body))
+    return tuple(normalized(flat(_without_order(parts)), names) for parts in split_at_commas(body))
 
 
 def where(sql: str, names: Collection[Name]) -> str:
     """Give the condition of a partial index; nothing where there is none."""
     parts = items(meaningful(sql))
-    starts = [index for index, part in enumerate(parts) if word(part) == "where"]
-    return normal(flat(parts[starts[0] + 1 :]), names) if starts else ""
+    starts = [index for index, part in enumerate(parts) if keyword(part) == "where"]
+    return normalized(flat(parts[starts[0] + 1 :]), names) if starts else ""
 
 
 def _without_order(parts: tuple[Item, ...]) -> tuple[Item, ...]:
-    parts = parts[:-1] if word(parts[-1]) in {"asc", "desc"} else parts
-    return parts[:-2] if word(parts[-2:][0]) == "collate" else parts
+    parts = parts[:-1] if keyword(parts[-1]) in {"asc", "desc"} else parts
+    return parts[:-2] if keyword(parts[-2:][0]) == "collate" else parts
 
 
 def _conflicts(element: Element) -> Iterator[str]:
     words = element.words
     for index in (found for found, two in enumerate(pairwise(words)) if two == ("on", "conflict")):
         kind = max(found for found in range(index) if words[found] in _KINDS)
-        over = folded(element.column or normal(flat(element.parts[kind + 1 : kind + 2]), ()))
+        over = folded(element.column or normalized(flat(element.parts[kind + 1 : kind + 2]), ()))
         if _KINDS[words[kind]] and words[index + 2] != "abort":
             yield f"{_KINDS[words[kind]]} ({over}) ON CONFLICT {words[index + 2].upper()}"
 

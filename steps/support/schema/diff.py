@@ -8,31 +8,31 @@ from steps.support.schema.model import Table
 from steps.support.schema.reading import Schema
 from steps.support.schema.references import looks_left_over, new_references, reference_differences
 from steps.support.schema.text import Name
-from steps.support.sql.findings import Objection, Weight
+from steps.support.sql.findings import Finding, Severity
 
 _IN_PLACE = "Make the parent anew under its own name (DROP, then CREATE): a RENAME takes references along."
 _AGAIN = "What stands on a table goes with DROP TABLE: write it again, for the columns as they are now."
 _KEEP = "Say it in the new definition as it was said before."
 
-RULES: Mapping[str, tuple[Weight, str]] = {
-    "foreign-key-target": (Weight.ERROR, _IN_PLACE),
-    "foreign-key-lost": (Weight.ERROR, _KEEP),
-    "table-lost": (Weight.ERROR, "Leave the table until nobody needs it."),
-    "index-lost": (Weight.ERROR, _AGAIN),
-    "trigger-lost": (Weight.ERROR, _AGAIN),
-    "view-lost": (Weight.ERROR, "Create the view again, as it was."),
-    "unique-lost": (Weight.ERROR, "Make it unique again: what relied on it now lets duplicates in, or fails."),
-    "default-lost": (Weight.ERROR, _KEEP),
-    "check-lost": (Weight.ERROR, _KEEP),
-    "conflict-lost": (Weight.ERROR, _KEEP),
-    "collation-lost": (Weight.ERROR, _KEEP),
-    "autoincrement-lost": (Weight.ERROR, "Say AUTOINCREMENT: without it the ids of deleted rows are given again."),
-    "not-null-lost": (Weight.WARNING, "Say NOT NULL, if the code relies on it."),
-    "strict-lost": (Weight.WARNING, "Say STRICT, if the code relies on types."),
-    "type-changed": (Weight.WARNING, "See that the values are stored as the code reads them."),
-    "column-lost": (Weight.WARNING, "See that its values stand elsewhere."),
+RULES: Mapping[str, tuple[Severity, str]] = {
+    "foreign-key-target": (Severity.ERROR, _IN_PLACE),
+    "foreign-key-lost": (Severity.ERROR, _KEEP),
+    "table-lost": (Severity.ERROR, "Leave the table until nobody needs it."),
+    "index-lost": (Severity.ERROR, _AGAIN),
+    "trigger-lost": (Severity.ERROR, _AGAIN),
+    "view-lost": (Severity.ERROR, "Create the view again, as it was."),
+    "unique-lost": (Severity.ERROR, "Make it unique again: what relied on it now lets duplicates in, or fails."),
+    "default-lost": (Severity.ERROR, _KEEP),
+    "check-lost": (Severity.ERROR, _KEEP),
+    "conflict-lost": (Severity.ERROR, _KEEP),
+    "collation-lost": (Severity.ERROR, _KEEP),
+    "autoincrement-lost": (Severity.ERROR, "Say AUTOINCREMENT: without it the ids of deleted rows are given again."),
+    "not-null-lost": (Severity.WARNING, "Say NOT NULL, if the code relies on it."),
+    "strict-lost": (Severity.WARNING, "Say STRICT, if the code relies on types."),
+    "type-changed": (Severity.WARNING, "See that the values are stored as the code reads them."),
+    "column-lost": (Severity.WARNING, "See that its values stand elsewhere."),
     "leftover-table": (
-        Weight.WARNING,
+        Severity.WARNING,
         "Drop it in migrate.sql; what rollback.sql needs is called _orchestrate_kept_*.",
     ),
 }
@@ -46,19 +46,26 @@ def schema_diff(before: Schema, after: Schema) -> tuple[Difference, ...]:
     return tuple(_differences(before, after))
 
 
-def objections(before: Schema, after: Schema) -> list[Objection]:
+def schema_findings(before: Schema, after: Schema) -> list[Finding]:
     """Give what the change takes away, and what it leaves behind."""
     return [
-        Objection(each.kind, each.place, each.words, RULES[each.kind][1], RULES[each.kind][0], each.object)
+        Finding(
+            each.place,
+            each.words,
+            RULES[each.kind][1],
+            rule=each.kind,
+            severity=RULES[each.kind][0],
+            object=each.object,
+        )
         for each in schema_diff(before, after)
         if each.kind in RULES
     ]
 
 
-def round_trip(before: Schema, back: Schema) -> list[Objection]:
+def round_trip_findings(before: Schema, back: Schema) -> list[Finding]:
     """Give whatever is another after the rollback than it was before the change; none of it can be accepted."""
     remedy = "Have rollback.sql give back what was there before, letter by letter."
-    return [Objection("", each.place, f"{each.words} after the rollback", remedy) for each in schema_diff(before, back)]
+    return [Finding(each.place, f"{each.words} after the rollback", remedy) for each in schema_diff(before, back)]
 
 
 def _differences(before: Schema, after: Schema) -> Iterator[Difference]:

@@ -48,12 +48,12 @@ def table_differences(before: Table, after: Table) -> Iterator[Difference]:
     """Give the differences in columns, conditions and kind; references and keys are told by others."""
     yield from _columns(before, after)
     for kind, phrase in OF_A_TABLE:
-        yield from said(kind, before.name, phrase(before), phrase(after))
+        yield from worded(kind, before.name, phrase(before), phrase(after))
     yield from _sets("check-lost", before.name, _checks(before), _checks(after))
     yield from _sets("conflict-lost", before.name, before.conflicts, after.conflicts)
 
 
-def said(kind: str, place: str, before: str, after: str) -> Iterator[Difference]:
+def worded(kind: str, place: str, before: str, after: str) -> Iterator[Difference]:
     """Give the difference between two phrases, if there is one; an empty phrase says nothing."""
     if before and not after:
         yield Difference(kind, place, f"{before} is gone")
@@ -71,7 +71,7 @@ def _columns(before: Table, after: Table) -> Iterator[Difference]:
             yield Difference("column-lost", place, f"column {column} is gone")
             continue
         for kind, phrase in OF_A_COLUMN:
-            yield from said(kind, place, phrase(column), phrase(new[name]))
+            yield from worded(kind, place, phrase(column), phrase(new[name]))
     for name in _moved([*old], [*new]):
         places = (_ordinal([*columns].index(name) + 1) for columns in (old, new))
         yield Difference("column-moved", f"{before.name}.{name}", "moved from {} to {}".format(*places))
@@ -98,9 +98,9 @@ def _checks(table: Table) -> tuple[str, ...]:
 
 def _sets(kind: str, place: str, before: Collection[str], after: Collection[str]) -> Iterator[Difference]:
     for each in before:
-        yield from said(kind, place, each, each * (each in after))
+        yield from worded(kind, place, each, each * (each in after))
     for each in after:
-        yield from said(kind, place, each * (each in before), each)
+        yield from worded(kind, place, each * (each in before), each)
 
 
 def trigger_differences(

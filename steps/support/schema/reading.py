@@ -10,7 +10,7 @@ from typing import Any
 from steps.support.schema import definition
 from steps.support.schema.definition import after_name
 from steps.support.schema.model import Column, ForeignKey, Index, Part, Table, Trigger, View, listed
-from steps.support.schema.text import Name, meaningful, normal, word
+from steps.support.schema.text import Name, keyword, meaningful, normalized
 from steps.support.sql.own_tables import is_owned, vector_shadows
 from steps.support.sql.tokens import folded
 
@@ -28,7 +28,7 @@ _GENERATED = {2: "VIRTUAL", 3: "STORED"}
 
 def read_table(connection: sqlite3.Connection, name: str, sql: str, kind: Row) -> Table:
     """Read one table; `sql` is its definition, `kind` says whether it is WITHOUT ROWID, and STRICT."""
-    virtual = word(meaningful(sql)[1]) == "virtual"
+    virtual = keyword(meaningful(sql)[1]) == "virtual"
     elements = () if virtual else definition.elements(sql)
     defined = {element.column: element for element in reversed(elements)}
     rows = connection.execute(_COLUMNS, (name,)).fetchall()
@@ -56,7 +56,7 @@ def read_index(connection: sqlite3.Connection, name: str, table: str, sql: str) 
     texts = definition.indexed(sql, names)
     rows = connection.execute(_PARTS, (name,)).fetchall()
     parts = tuple(_part(row, text) for row, text in zip(rows, texts, strict=True))
-    unique = word(meaningful(sql)[1]) == "unique"
+    unique = keyword(meaningful(sql)[1]) == "unique"
     return Index(Name(name), Name(table), unique, parts, definition.where(sql, names))
 
 
@@ -80,7 +80,7 @@ def _column(row: Row, defined: definition.Element | None, names: Collection[Name
     generated = f"AS ({definition.computed(element, names)}) {_GENERATED[hidden]}" if hidden in _GENERATED else ""
     return Column(
         name=Name(name),
-        type=normal(meaningful(kind), ()).upper(),
+        type=normalized(meaningful(kind), ()).upper(),
         not_null=bool(not_null) and not numbered,
         default=definition.default(default),
         given="INTEGER PRIMARY KEY" if numbered else generated,

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Collection, Iterator
 
-from steps.support.schema.difference import Difference, said
+from steps.support.schema.difference import Difference, worded
 from steps.support.schema.model import ForeignKey, Table, listed
 from steps.support.schema.text import Name
 from steps.support.sql.own_tables import KEPT
@@ -51,8 +51,8 @@ def _changed(table: Table, old: ForeignKey, new: ForeignKey, there: Collection[N
         words = f"references {new.target}{_absence(new, there)}, no longer {old.target}"
         yield Difference("foreign-key-target", place, words)
     for event, was, now in (("UPDATE", old.on_update, new.on_update), ("DELETE", old.on_delete, new.on_delete)):
-        yield from said("foreign-key-lost", place, f"ON {event} {was}", f"ON {event} {now}")
-    yield from said("foreign-key-lost", place, "DEFERRED" * old.deferred, "DEFERRED" * new.deferred)
+        yield from worded("foreign-key-lost", place, f"ON {event} {was}", f"ON {event} {now}")
+    yield from worded("foreign-key-lost", place, "DEFERRED" * old.deferred, "DEFERRED" * new.deferred)
 
 
 def _added(table: Table, key: ForeignKey, was: Collection[Name], there: Collection[Name]) -> Difference:

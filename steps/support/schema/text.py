@@ -51,12 +51,12 @@ def items(tokens: Sequence[Token]) -> tuple[Item, ...]:
     return tuple(_items(iter(tokens)))
 
 
-def word(item: Item) -> str:
+def keyword(item: Item) -> str:
     """Give a keyword in lower case; nothing for a literal, a quoted name or parentheses."""
     return folded(item.text) if isinstance(item, Token) and item.kind == "word" else ""
 
 
-def divided(tokens: Sequence[Token]) -> tuple[tuple[Item, ...], ...]:
+def split_at_commas(tokens: Sequence[Token]) -> tuple[tuple[Item, ...], ...]:
     """Divide a list at its outer commas."""
     parts: list[tuple[Item, ...]] = [()]
     for item in items(tokens):
@@ -72,7 +72,7 @@ def flat(parts: Sequence[Item]) -> tuple[Token, ...]:
     return tuple(token for item in parts for token in ([item] if isinstance(item, Token) else _enclosed(item)))
 
 
-def normal(tokens: Sequence[Token], names: Collection[Name]) -> str:
+def normalized(tokens: Sequence[Token], names: Collection[Name]) -> str:
     """Give the one spelling that all texts of this meaning have.
 
     A word in double quotes is a name where there is one in `names`, else a string, as the engine takes it.

@@ -4,9 +4,9 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from steps.support.sql.directives import OF_A_CHECK, directives, of_piece, wrong
+from steps.support.sql.directives import OF_A_CHECK, directives, of_piece, wrong_directives
 from steps.support.sql.findings import BadSql, Finding, place
-from steps.support.sql.script import Piece, Script, scan, sound
+from steps.support.sql.script import Piece, Script, read_script_text, require_whole
 from steps.support.sql.statement import Statement
 
 EXPECTED = {"": False, "rows": True, "any": None}
@@ -31,7 +31,7 @@ class SqlCheck:
 
 def read_checks(text: str, name: str) -> tuple[SqlCheck, ...]:
     """Read the checks of verify.sql or verify_rollback.sql. Raises BadSql when they cannot be told apart."""
-    script = sound(scan(text, name))
+    script = require_whole(read_script_text(text, name))
     if findings := [*wrong_checks(script)]:
         raise BadSql(name, findings)
     return checks(script)
@@ -39,12 +39,12 @@ def read_checks(text: str, name: str) -> tuple[SqlCheck, ...]:
 
 def kept_checks(text: str, name: str) -> tuple[SqlCheck, ...]:
     """Read checks that a marker row keeps: what was fit to be released then is not judged again."""
-    return checks(sound(scan(text, name)))
+    return checks(require_whole(read_script_text(text, name)))
 
 
 def wrong_checks(script: Script) -> Iterator[Finding]:
     """Return which directives of a script of checks cannot be understood."""
-    yield from wrong(script)
+    yield from wrong_directives(script)
     end = script.pieces[-1].end if script.pieces else 0
     for found in directives(script, OF_A_CHECK):
         if found.start >= end:

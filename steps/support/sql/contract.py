@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from steps.support.sql.findings import BadSql, Finding, place
-from steps.support.sql.script import Piece, Script, scan, sound
+from steps.support.sql.script import Piece, Script, read_script_text, require_whole
 from steps.support.sql.statement import Statement
 
 _MARK = re.compile(r"--\s*(either|or|end)\s*", re.IGNORECASE)
@@ -30,7 +30,7 @@ def read_contract(text: str, name: str) -> tuple[Block, ...]:
 
     Raises BadSql, naming file and line, when the marks do not fit together.
     """
-    return contract_in(sound(scan(text, name)))
+    return contract_in(require_whole(read_script_text(text, name)))
 
 
 def contract_in(script: Script) -> tuple[Block, ...]:

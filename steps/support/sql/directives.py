@@ -9,10 +9,10 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from steps.support.core.text import nearest, slip_of
-from steps.support.sql.findings import Finding, place, written
+from steps.support.sql.findings import Finding, place, written_name
 from steps.support.sql.known_names import MIGRATE, OF_THE_APP, ROLLBACK, RULES, VERIFY, VERIFY_ROLLBACK
 from steps.support.sql.script import Piece, Script
-from steps.support.sql.tokens import spelled
+from steps.support.sql.tokens import unquoted_name
 
 Range = tuple[int, int]
 
@@ -79,7 +79,7 @@ class Waiver:
 
     def __str__(self) -> str:
         """Return it as it stands in the file, without the reason."""
-        return f"-- allow: {' '.join(filter(None, [self.rule, written(self.object)]))}"
+        return f"-- allow: {' '.join(filter(None, [self.rule, written_name(self.object)]))}"
 
 
 def directives(script: Script, keywords: Collection[str]) -> Iterator[Directive]:
@@ -89,7 +89,7 @@ def directives(script: Script, keywords: Collection[str]) -> Iterator[Directive]
             yield found
 
 
-def wrong(script: Script) -> Iterator[Finding]:
+def wrong_directives(script: Script) -> Iterator[Finding]:
     """Return which comments look like directives and are none, and which directives cannot be understood."""
     for found in _of_the_form(script):
         if told := _unknown(found, script.name) or _misplaced(found, script.name):
@@ -102,7 +102,7 @@ def wrong(script: Script) -> Iterator[Finding]:
             yield Finding(place(script.name, found.line), cause, f"{remedy}; {_PROSE}")
 
 
-def twice(script: Script) -> Iterator[Finding]:
+def repeated_directives(script: Script) -> Iterator[Finding]:
     """Return which directives of a change contradict an earlier one: a second name, a second range for a table."""
     seen: set[str] = set()
     for found in directives(script, ("name", "changes")):
@@ -204,7 +204,7 @@ def _reads_as_one(found: Directive) -> bool:
 
 
 def _spelled(names: str) -> str:
-    return ".".join(spelled(name) for name in re.findall(_NAME, names))
+    return ".".join(unquoted_name(name) for name in re.findall(_NAME, names))
 
 
 def _change(found: Directive) -> tuple[str, Range | None]:
@@ -212,4 +212,4 @@ def _change(found: Directive) -> tuple[str, Range | None]:
     if match is None:
         return found.value, None
     low, high = match["low"], match["high"]
-    return spelled(match["table"]), (int(low), int(high or low)) if low else None
+    return unquoted_name(match["table"]), (int(low), int(high or low)) if low else None

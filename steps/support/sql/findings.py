@@ -10,18 +10,66 @@ from steps.support.core.errors import Problem
 from steps.support.sql.known_names import MIGRATE, ROLLBACK
 from steps.support.sql.tokens import quoted
 
+REASON = "<reason>"
+
+
+def waiver_line(rule: str, name: str, reason: str = REASON) -> str:
+    """Return the line that accepts what a rule found at an object."""
+    return f"-- allow: {rule} {written_name(name)}: {reason}" if name else f"-- allow: {rule} {reason}"
+
+
+def written_name(name: str) -> str:
+    """Return the name of an object as it is written in a directive: in quotes where it holds more than names do."""
+    return name if not name or re.fullmatch(r"[\w$]+(\.[\w$]+)*", name) else quoted(name)
+
+
+class Severity(StrEnum):
+    """How much an objection weighs."""
+
+    ERROR = "error"  # refuses the run, unless it is accepted
+    WARNING = "warning"  # is printed
+    NOTE = "note"  # would have been worse, had the rehearsal not shown that nothing is lost
+    ACCEPTED = "accepted"  # would have been worse, had nobody said why it is meant
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing wrong with one place of a file, and what to do about it."""
+    """One thing that speaks against a change.
+
+    `rule` is the name by which an `-- allow:` line accepts it; empty where nothing can. `place` is a file and line, or
+    a table and column. `object` is what that line names: a table, a column of it, an index, a trigger or a view; empty
+    where there is none. `file` is where that line has to stand; empty where the whole change is meant, and either will
+    do. `final`: it has a name, and still no reason accepts it.
+    """
 
     place: str
     cause: str
     remedy: str
+    rule: str = ""
+    severity: Severity = Severity.ERROR
+    object: str = ""
+    file: str = ""
+    final: bool = False
+
+    @property
+    def is_open(self) -> bool:
+        """Whether somebody may say that it is meant, and has not."""
+        return bool(self.rule) and not self.final and self.severity in {Severity.ERROR, Severity.WARNING}
+
+    @property
+    def waiver(self) -> str:
+        """The line that accepts it."""
+        return waiver_line(self.rule, self.object)
 
     def __str__(self) -> str:
-        """Give it as one line."""
-        return f"{self.place}: {self.cause}. {self.remedy}"
+        """Return it as one line."""
+        said = f"{self.place}: {self.cause}. {self.remedy}"
+        if self.final:
+            return f"{said} No `-- allow: {self.rule}` accepts it."
+        if not self.is_open:
+            return said
+        where = self.file or f"{MIGRATE} or {ROLLBACK}"
+        return f"{said} To accept it: {self.waiver}{'' if self.place.startswith(where) else f' (in {where})'}"
 
 
 class BadSql(Problem):
@@ -41,71 +89,9 @@ def place(name: str, line: int) -> str:
     return f"{name} line {line}"
 
 
-REASON = "<reason>"
+AnyFinding = TypeVar("AnyFinding", bound=Finding)
 
 
-def waiving(rule: str, name: str, reason: str = REASON) -> str:
-    """Return the line that accepts what a rule found at an object."""
-    return f"-- allow: {rule} {written(name)}: {reason}" if name else f"-- allow: {rule} {reason}"
-
-
-def written(name: str) -> str:
-    """Return the name of an object as it is written in a directive: in quotes where it holds more than names do."""
-    return name if not name or re.fullmatch(r"[\w$]+(\.[\w$]+)*", name) else quoted(name)
-
-
-class Weight(StrEnum):
-    """How much an objection weighs."""
-
-    ERROR = "error"  # refuses the run, unless it is accepted
-    WARNING = "warning"  # is printed
-    NOTE = "note"  # would have been worse, had the rehearsal not shown that nothing is lost
-    ACCEPTED = "accepted"  # would have been worse, had nobody said why it is meant
-
-
-@dataclass(frozen=True, slots=True)
-class Objection:
-    """One thing that speaks against a change.
-
-    `rule` is the name by which an `-- allow:` line accepts it; empty where nothing can. `place` is a file and line, or
-    a table and column. `object` is what that line names: a table, a column of it, an index, a trigger or a view; empty
-    where there is none. `file` is where that line has to stand; empty where the whole change is meant, and either will
-    do. `final`: it has a name, and still no reason accepts it.
-    """
-
-    rule: str
-    place: str
-    cause: str
-    remedy: str
-    weight: Weight = Weight.ERROR
-    object: str = ""
-    file: str = ""
-    final: bool = False
-
-    @property
-    def is_open(self) -> bool:
-        """Whether somebody may say that it is meant, and has not."""
-        return bool(self.rule) and not self.final and self.weight in {Weight.ERROR, Weight.WARNING}
-
-    @property
-    def waiver(self) -> str:
-        """The line that accepts it."""
-        return waiving(self.rule, self.object)
-
-    def __str__(self) -> str:
-        """Return it as one line."""
-        said = f"{self.place}: {self.cause}. {self.remedy}"
-        if self.final:
-            return f"{said} No `-- allow: {self.rule}` accepts it."
-        if not self.is_open:
-            return said
-        where = self.file or f"{MIGRATE} or {ROLLBACK}"
-        return f"{said} To accept it: {self.waiver}{'' if self.place.startswith(where) else f' (in {where})'}"
-
-
-Kind = TypeVar("Kind", bound=Objection)
-
-
-def of_file(file: str, objections: Iterable[Kind]) -> Iterator[Kind]:
+def in_file(file: str, findings: Iterable[AnyFinding]) -> Iterator[AnyFinding]:
     """Return objections as those to what one file does."""
-    return (replace(each, file=file) for each in objections)
+    return (replace(each, file=file) for each in findings)

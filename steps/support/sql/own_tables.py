@@ -7,8 +7,8 @@ The tool's own keep, among others, what a rollback needs; its text says which.
 import sqlite3
 from collections.abc import Iterator
 
-from steps.support.sql.script import Piece, scan
-from steps.support.sql.tokens import folded, spelled
+from steps.support.sql.script import Piece, read_script_text
+from steps.support.sql.tokens import folded, unquoted_name
 
 OURS = "_orchestrate_"
 KEPT = f"{OURS}kept_"  # what a rollback needs, and what waits for the next migration
@@ -39,13 +39,13 @@ def vector_shadows(connection: sqlite3.Connection, schema: str = "main") -> set[
 
 def named_in(rollback: str) -> set[str]:
     """Return the tables of ours that a rollback names, in lower case; those in its comments and texts are not named."""
-    return {name for piece in scan(rollback, "rollback.sql").pieces for name in _names(piece)}
+    return {name for piece in read_script_text(rollback, "rollback.sql").pieces for name in _names(piece)}
 
 
 def needed_by(rollback: str) -> set[str]:
     """Return those that have to be there when a rollback begins: it names them, and does not make them itself."""
     needed, made = set[str](), set[str]()
-    for piece in scan(rollback, "rollback.sql").pieces:
+    for piece in read_script_text(rollback, "rollback.sql").pieces:
         names = [*_names(piece)]
         if _makes_a_table(piece) and names and names[0] not in needed:
             made.add(names[0])
@@ -54,7 +54,7 @@ def needed_by(rollback: str) -> set[str]:
 
 
 def _names(piece: Piece) -> Iterator[str]:
-    names = (folded(spelled(token.text)) for token in piece.tokens if token.kind in {"word", "name"})
+    names = (folded(unquoted_name(token.text)) for token in piece.tokens if token.kind in {"word", "name"})
     return (name for name in names if name.startswith(KEPT))
 
 

@@ -66,17 +66,17 @@ def split(text: str, name: str) -> tuple[Statement, ...]:
 
     Raises BadSql when the text ends in the middle of a string, a comment or a trigger.
     """
-    return sound(scan(text, name)).statements
+    return require_whole(read_script_text(text, name)).statements
 
 
-def sound(script: Script) -> Script:
+def require_whole(script: Script) -> Script:
     """Give the script back. Raises BadSql when it could not be divided."""
     if script.findings:
         raise BadSql(script.name, script.findings)
     return script
 
 
-def scan(text: str, name: str) -> Script:
+def read_script_text(text: str, name: str) -> Script:
     """Divide a script. Text that ends in the middle of something is a finding, and no statement."""
     newlines = [match.start() for match in re.finditer("\n", text)]
 

@@ -50,7 +50,7 @@ def quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def spelled(name: str) -> str:
+def unquoted_name(name: str) -> str:
     """Return a name without its quotes, of any of the four kinds."""
     quote = name[0]
     if quote not in "\"'`[":

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from steps.support.sql.script import Piece
-from steps.support.sql.tokens import Token, folded, spelled
+from steps.support.sql.tokens import Token, folded, unquoted_name
 
 _HEADS = {  # the longest first; behind these words stands the table
     ("CREATE", "VIRTUAL", "TABLE", "IF", "NOT", "EXISTS"): "CREATE TABLE",
@@ -52,7 +52,7 @@ class Reading:
         return self.table or _first_named(self.piece.tokens) or folded(self.piece.tokens[0].text)
 
 
-def read(piece: Piece) -> Reading:
+def read_statement(piece: Piece) -> Reading:
     """Read one statement."""
     tokens, conflict = _without_conflict(_main(piece.tokens))
     words = _words(tokens, 6)
@@ -78,7 +78,7 @@ def makes_trigger(piece: Piece) -> bool:
 
 def unquoted(name: str) -> str:
     """Give a name without its quotes, of any of the four kinds, in lower case."""
-    return folded(spelled(name))
+    return folded(unquoted_name(name))
 
 
 def _main(tokens: Sequence[Token]) -> Sequence[Token]:

@@ -105,7 +105,7 @@ OnPush = Callable[[str, str, str], object]  # commit, branch, the commit's subje
 
 # Whatever the person at this machine has configured for git is none of the remote's business.
 ENVIRONMENT = {
-    "PATH": process.path(),
+    "PATH": process.search_path(),
     "GIT_CONFIG_NOSYSTEM": "1",
     "GIT_CONFIG_GLOBAL": os.devnull,
     "LC_ALL": "C",

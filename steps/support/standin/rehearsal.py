@@ -20,10 +20,10 @@ from steps.support.gateways.vercel import Vercel
 from steps.support.proof import sqld
 from steps.support.proof.copy.copy import from_file
 from steps.support.run.journal import Journal
-from steps.support.run.release import Stage
+from steps.support.run.release import Gateways
 from steps.support.run.wiring import workbench
 from steps.support.standin.faults import Faults, Kind
-from steps.support.standin.world import HOST, TOKEN, World, world
+from steps.support.standin.world import HOST, TOKEN, LocalProduction, local_production
 
 SECRETS: dict[str, str] = defaultdict(lambda: TOKEN)  # what `$NAME` in a header stands for here
 SET_UP = 30.0  # seconds
@@ -45,7 +45,7 @@ def fault(words: str | None, steps: tuple[str, ...]) -> Faults:
 @asynccontextmanager
 async def rehearsal(
     settings: Settings, faults: Faults, journal: Journal, *, staged: bool, copy: Path | None
-) -> AsyncIterator[Stage]:
+) -> AsyncIterator[Gateways]:
     """Open the gateways on a world that is made for this run, and leaves nothing behind; `copy` is its database."""
     journal.listen(faults)
     binary = sqld.find(settings.rehearsal.sqld)
@@ -58,7 +58,7 @@ async def rehearsal(
         async with AsyncExitStack() as stack:
             own = await _copied(copy, Path(folder), settings) if copy else None
             async with asyncio.timeout(SET_UP):
-                making = world(Path(folder), settings.sql, binary, faults, staged=staged, copy=own)
+                making = local_production(Path(folder), settings.sql, binary, faults, staged=staged, copy=own)
                 made = await stack.enter_async_context(making)
             yield await _stage(made, stack)
 
@@ -69,13 +69,13 @@ async def _copied(copy: Path, folder: Path, settings: Settings) -> Path:
     return (await from_file(copy, place, workbench(settings).limits)).path
 
 
-async def _stage(made: World, stack: AsyncExitStack) -> Stage:
+async def _stage(made: LocalProduction, stack: AsyncExitStack) -> Gateways:
     api = client_for(made.api_url, timeout=LIVENESS, headers={"Authorization": f"Bearer {TOKEN}"})
     visitor = client_for(made.site_url, timeout=LIVENESS)
     database = await stack.enter_async_context(aclosing(connect(made.database_url, None)))
     await stack.enter_async_context(api)
     await stack.enter_async_context(visitor)
-    return Stage(
+    return Gateways(
         Git(made.checkout, "origin", "main"),
         Vercel(api, made.platform.name, None, HOST),
         Turso(database),

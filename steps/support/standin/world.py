@@ -26,7 +26,7 @@ HOST = "127.0.0.1"
 
 
 @dataclass(frozen=True, slots=True)
-class World:
+class LocalProduction:
     """Where everything is, and the handles by which it is looked at and broken.
 
     `database` is the way that the site goes; `database_url` the way that a run goes, past the proxy (None on a file).
@@ -44,9 +44,9 @@ class World:
 
 
 @asynccontextmanager
-async def world(  # noqa: PLR0913 - what a world is made of
+async def local_production(  # noqa: PLR0913 - what a world is made of
     folder: Path, sql: Path, binary: Path | None, faults: Faults, *, staged: bool = False, copy: Path | None = None
-) -> AsyncIterator[World]:
+) -> AsyncIterator[LocalProduction]:
     """Build it in `folder`, on the real database server where there is one, else on a SQLite file.
 
     Its database is `copy`, a SQLite file that is used up, else what sample.sql makes.
@@ -68,7 +68,9 @@ async def world(  # noqa: PLR0913 - what a world is made of
         )
         api_url = await _served(stack, api.application(platform))
         site_url = await _served(stack, site.application(routed(platform)))
-        yield World(folder / "app", folder / "remote.git", platform, proxy, database, url, api_url, site, site_url)
+        yield LocalProduction(
+            folder / "app", folder / "remote.git", platform, proxy, database, url, api_url, site, site_url
+        )
 
 
 async def _database(

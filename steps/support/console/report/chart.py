@@ -47,7 +47,7 @@ class Clock:
 
 
 @dataclass(frozen=True, slots=True)
-class Timeline:
+class Chart:
     """The bars in the order in which they began, and the clocks; there is at least one."""
 
     bars: Sequence[Bar]
@@ -93,7 +93,7 @@ class Axis:
         return [round(step * each, 3) for each in range(first, last + 1)]
 
 
-def timeline(report: Report) -> Timeline | None:
+def chart(report: Report) -> Chart | None:
     """Give the timeline of a run; None where no clock was started."""
     clocks = [_clock(**each) for each in report["budget"]["clocks"]]
     if not clocks:
@@ -101,10 +101,10 @@ def timeline(report: Report) -> Timeline | None:
     last = report["budget"]["used_seconds"]
     rows = [(kind, row) for kind, part in ((FORWARD, "steps"), (BACK, "undo")) for row in report[part]]
     bars = [_bar(kind, row, last) for kind, row in rows if row["began_seconds"] is not None]
-    return Timeline(sorted(bars, key=lambda bar: bar.began), _outages(report["downtime"]), clocks)
+    return Chart(sorted(bars, key=lambda bar: bar.began), _outages(report["downtime"]), clocks)
 
 
-def axes(told: Timeline) -> list[Axis]:
+def axes(told: Chart) -> list[Axis]:
     """Give the axes to draw: the whole budget, and what was used of it where that is little."""
     whole, busy = Axis(told.begin, told.end), told.busy - told.begin
     if not 0 < busy * LARGER < told.end - told.begin:

@@ -13,7 +13,7 @@ SCHEMA = {"turso_migration"}
 UNCHANGED, NEW, OLD, DOUBTFUL = "unchanged", "new", "old", "in doubt"
 
 
-def live(events: Sequence[Event]) -> dict[str, Any]:
+def live_state(events: Sequence[Event]) -> dict[str, Any]:
     """Give what code and schema are, and the deployment and commit that are served, where that is known.
 
     `unchanged`: as the run found it; `new`: what was released; `old`: put back to what was before, and looked at;
@@ -86,7 +86,7 @@ def fold(events: Sequence[Event]) -> dict[str, Any]:
         "order": planned.get("order"),
         "ruled_out": planned.get("ruled_out", {}),
         "budget": {**opened["budget"], "used_seconds": _used(events), "clocks": _clocks(events)},
-        "live": live(events),
+        "live": live_state(events),
         "downtime": (_last(events, "probed") or {}).get("downtime"),
         "target": planned.get("target"),
         "commits": planned.get("commits", []),

@@ -11,7 +11,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from steps.support.console import plan, summary
-from steps.support.console.report.chart import axes, timeline
+from steps.support.console.report.chart import axes, chart
 from steps.support.core.text import printable_lines
 
 Report = Mapping[str, Any]
@@ -43,9 +43,9 @@ RESULTS = {
 
 def html(report: Report, events: Sequence[Event]) -> str:
     """Give the whole page for a run's report and the events it was made of, both redacted."""
-    style, told = (HERE / "page.css").read_text(encoding="utf-8"), timeline(report)
+    style, told = (HERE / "page.css").read_text(encoding="utf-8"), chart(report)
     colour, words = summary.headline(report)
-    unasked = plan.unasked(report["rehearsal"] or {})
+    unasked = plan.unasked_words(report["rehearsal"] or {})
     return _template().render(
         report=report,
         style=style,
@@ -57,7 +57,7 @@ def html(report: Report, events: Sequence[Event]) -> str:
         told=told,
         axes=axes(told) if told else [],
         unbegun=[(prefix, row) for prefix, row in _rows(report) if row["began_seconds"] is None],
-        order=plan.order(report["order"], report["rehearsal"]) if report["order"] else "",
+        order=plan.order_words(report["order"], report["rehearsal"]) if report["order"] else "",
         rows=_rows(report),
         contract=_contract(report["contract"] or {}, unasked),
         unasked=unasked,
@@ -75,7 +75,7 @@ def _template() -> Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(exact=exact, counted=plan.counted, result=_result, row=_cells, utc=utc)
+    environment.filters.update(exact=exact, counted=plan.counts_words, result=_result, row=_cells, utc=utc)
     return environment.get_template("page.html.jinja")
 
 
@@ -118,7 +118,7 @@ def _facts(report: Report) -> list[Fact]:
         ("Put back", _put_back(report)),
         ("Remains", _remains(report)),
         ("Undo that failed", _not_put_back(report)),
-        ("Downtime", [summary.downtime(report["downtime"]) or "Not measured."]),
+        ("Downtime", [summary.downtime_words(report["downtime"]) or "Not measured."]),
         ("Time used", [_used(report["budget"])]),
         ("Cause", [report["cause"]] if report["cause"] else []),
         ("Next action", [report["next_action"]]),
@@ -130,7 +130,7 @@ def _facts(report: Report) -> list[Fact]:
 
 
 def _live(report: Report) -> list[str]:
-    code, schema = summary.live(report)
+    code, schema = summary.live_words(report)
     return [f"Code: {code}", f"Schema: {schema}"]
 
 

@@ -42,7 +42,7 @@ class Hrana:
         """Run one statement on its own; foreign keys are as the server has them, on as a rule."""
         frame.admit_values(statement, self._address)
         (result,) = await self._ask(lambda _: [{"type": "execute", "stmt": statement_json(statement)}])
-        with hrana_wire.read(self._address):
+        with hrana_wire.reading(self._address):
             return rows_of(self._response(result, statement)["result"])
 
     async def transaction(self, statements: Sequence[Statement]) -> tuple[Rows, ...]:
@@ -52,10 +52,10 @@ class Hrana:
         """
         frame.admit(statements, self._address)
         (result,) = await self._ask(lambda version: [hrana_wire.transaction(statements, version)])
-        with hrana_wire.read(self._address):
+        with hrana_wire.reading(self._address):
             if result["type"] == "error":
                 raise hrana_wire.refused(result["error"], _any_of(statements), self._address)
-            return hrana_wire.committed(result["response"]["result"], statements, self._address)
+            return hrana_wire.transaction_result(result["response"]["result"], statements, self._address)
 
     async def trials(self, several: Sequence[Sequence[Statement]], *, keep: bool = False) -> tuple[str | None, ...]:
         """Run groups of statements as transactions with the engine's own settings; see Database."""
@@ -63,7 +63,7 @@ class Hrana:
             frame.admit(statements, self._address)
         requests = [hrana_wire.trial(statements, keep=keep) for statements in several]
         results = await self._ask(lambda _: requests)
-        with hrana_wire.read(self._address):
+        with hrana_wire.reading(self._address):
             return tuple(self._tried(*pair) for pair in zip(results, several, strict=True))
 
     async def parse(self, statements: Sequence[Statement]) -> tuple[str | None, ...]:
@@ -87,7 +87,7 @@ class Hrana:
     async def _parse(self, statements: Sequence[Statement]) -> list[str | None]:
         requests = hrana_parse.requests(statements)
         results = await self._ask(lambda _: requests)
-        with hrana_wire.read(self._address):
+        with hrana_wire.reading(self._address):
             return hrana_parse.verdicts(results, statements, self._address)
 
     async def _ask(self, requests: Requests) -> list[Any]:
@@ -108,7 +108,7 @@ class Hrana:
         if result["type"] == "error":
             which = _any_of(statements)
             return f"{which.name}: {hrana_wire.refused(result['error'], which, self._address).cause}".removeprefix(": ")
-        return hrana_wire.tried(result["response"]["result"], statements)
+        return hrana_wire.trial_result(result["response"]["result"], statements)
 
     def _response(self, result: Mapping[str, Any], statement: Statement) -> Mapping[str, Any]:
         if result["type"] == "error":

@@ -13,7 +13,7 @@ from steps.support.gateways.database.hrana_wire import (
     OLD,
     Answer,
     NoSuchPath,
-    of,
+    member,
     results,
     rows_of,
     statement_json,
@@ -78,10 +78,10 @@ class Stream:
         if answer.status != HTTPStatus.OK:
             results(answer, url, 1)
         document = answer.document
-        with hrana_wire.read(self.address):
+        with hrana_wire.reading(self.address):
             (result,) = document["results"]
-            self._baton = of(str, document["baton"]) if document["baton"] else None
-            self._base = self._own(of(str, document.get("base_url") or self._base))
+            self._baton = member(str, document["baton"]) if document["baton"] else None
+            self._base = self._own(member(str, document.get("base_url") or self._base))
             self.received = len(answer.body)
             if result["type"] == "error":
                 raise _failed(result["error"], statement, self.address)

@@ -32,15 +32,15 @@ def statement_json(statement: Statement) -> dict[str, Any]:
 
 def rows_of(result: Mapping[str, Any]) -> Rows:
     """Read a statement's result. Raises KeyError, TypeError or ValueError where it is none."""
-    columns = tuple(of(str, column["name"] or "") for column in of(list, result["cols"]))
-    rows = tuple(tuple(_decoded(value) for value in row) for row in of(list, result["rows"]))
+    columns = tuple(member(str, column["name"] or "") for column in member(list, result["cols"]))
+    rows = tuple(tuple(_decoded(value) for value in row) for row in member(list, result["rows"]))
     if any(len(row) != len(columns) for row in rows):
         raise ValueError("a row of another width than its columns")
     seconds, written = _measured(result.get("query_duration_ms")) / 1000, _measured(result.get("rows_written"))
-    return Rows(columns, rows, of(int, result["affected_row_count"]), seconds, int(written))
+    return Rows(columns, rows, member(int, result["affected_row_count"]), seconds, int(written))
 
 
-def of(kind: type[Kind], value: Any) -> Kind:
+def member(kind: type[Kind], value: Any) -> Kind:
     """Give the value, where it is of this kind. Raises TypeError where it is not."""
     if not isinstance(value, kind):
         raise TypeError(f"{type(value).__name__} in place of {kind.__name__}")
@@ -71,11 +71,11 @@ def _decoded(value: Mapping[str, Any]) -> Value:
         case "null":
             return None
         case "integer":
-            return int(of(str, value["value"]))
+            return int(member(str, value["value"]))
         case "float":
             return math.inf if value["value"] is None else float(value["value"])  # of infinity the sign is not sent
         case "text":
-            return of(str, value["value"])
+            return member(str, value["value"])
         case "blob":
             return base64.b64decode(value["base64"] + "=" * (-len(value["base64"]) % 4))
         case other:
@@ -196,7 +196,7 @@ def trial(statements: Sequence[Statement], *, keep: bool) -> Json:
     return {"type": "batch", "batch": {"steps": [*steps, _step(frame.ROLLBACK, _ok(0), *unless)]}}
 
 
-def tried(result: Mapping[str, Any], statements: Sequence[Statement]) -> str | None:
+def trial_result(result: Mapping[str, Any], statements: Sequence[Statement]) -> str | None:
     """Read what came of a trial: the first error, with the statement's name; None where every statement ran."""
     *errors, _rolled_back = result["step_errors"]
     for statement, error in zip((frame.BEGIN, *statements, frame.COMMIT), errors, strict=False):
@@ -205,7 +205,7 @@ def tried(result: Mapping[str, Any], statements: Sequence[Statement]) -> str | N
     return None
 
 
-def committed(result: Mapping[str, Any], statements: Sequence[Statement], address: str) -> tuple[Rows, ...]:
+def transaction_result(result: Mapping[str, Any], statements: Sequence[Statement], address: str) -> tuple[Rows, ...]:
     """Read a batch's result: the rows of each statement, which the answer to COMMIT alone makes true.
 
     Raises StatementFailed for the first step that failed, or Unknown where the answer does not say.
@@ -223,7 +223,7 @@ def committed(result: Mapping[str, Any], statements: Sequence[Statement], addres
 
 
 @contextmanager
-def read(address: str) -> Iterator[None]:
+def reading(address: str) -> Iterator[None]:
     """Take whatever the block stumbles over for an answer that tells nothing."""
     try:
         yield

@@ -38,7 +38,7 @@ class State:
     tables: Mapping[str, Extent]
 
 
-async def pages_of(ask: Ask) -> tuple[int, int]:
+async def read_pages(ask: Ask) -> tuple[int, int]:
     """Give how many pages a server's file has, and the bytes of each; no pages where it does not say."""
     try:
         ((count, size),) = await ask(_PAGES)
@@ -47,7 +47,7 @@ async def pages_of(ask: Ask) -> tuple[int, int]:
     return int(str(count)), int(str(size))
 
 
-async def state(ask: Ask) -> State:
+async def read_state(ask: Ask) -> State:
     """Read what is compared, by a function that runs one statement and gives its rows."""
     schema = str((await ask(SCHEMA))[0][0])
     names = [str(name) for (name,) in await ask(TABLES)]

@@ -14,13 +14,13 @@ from steps.support.core.errors import Problem
 from steps.support.gateways.database.hrana_wire import NoSuchPath
 from steps.support.gateways.database.protocol import Database
 from steps.support.proof.config import Limits
-from steps.support.proof.copy.check import INTEGRITY, State, differences, pages_of, state
-from steps.support.proof.copy.fill import becoming, by_dump, by_file, by_text
+from steps.support.proof.copy.check import INTEGRITY, State, differences, read_pages, read_state
+from steps.support.proof.copy.fill import by_dump, by_file, by_text, written_whole
 from steps.support.proof.copy.progress import Progress
 from steps.support.proof.copy.threads import in_thread
 from steps.support.sql.statement import Statement, Value
 
-__all__ = ["Copy", "Limits", "copied", "from_file", "from_server"]
+__all__ = ["Copy", "Limits", "copy_database", "from_file", "from_server"]
 
 Fill = Callable[[Path, Path], Awaitable[str]]
 
@@ -46,7 +46,7 @@ class Copy:
     seconds: float
 
 
-async def copied(database: Database, folder: Path, limits: Limits) -> Copy:
+async def copy_database(database: Database, folder: Path, limits: Limits) -> Copy:
     """Copy a database, on a server or a file, into a folder that is there; see the two below."""
     if database.dumps():
         return await from_server(database, folder, limits)
@@ -62,12 +62,12 @@ async def from_server(database: Database, folder: Path, limits: Limits) -> Copy:
     progress = Progress("a copy of production", database.address, limits)
     async with progress.bounded():
         asked = partial(_asked, database)
-        count, page_size = await pages_of(asked)
+        count, page_size = await read_pages(asked)
         progress.room(folder, count * page_size)
-        before = await state(asked)
+        before = await read_state(asked)
 
         async def check(copy: State) -> None:
-            _refuse([*differences(copy, before, await state(asked))], database.address)
+            _refuse([*differences(copy, before, await read_state(asked))], database.address)
 
         served, by_pages = (partial(by_dump, dump, page_size, progress) for dump in database.dumps())
         try:
@@ -94,7 +94,7 @@ async def _made(
     folder: Path, kept: str, fill: Fill, progress: Progress, check: Callable[[State], Awaitable[None]]
 ) -> Copy:
     path, backup = folder / COPY, folder / kept
-    with becoming(path) as copy, becoming(backup) as backing:
+    with written_whole(path) as copy, written_whole(backup) as backing:
         sha256 = await fill(copy, backing)
         progress.checking()
         found = await _sound(copy, progress.subject)
@@ -113,7 +113,7 @@ async def _sound(copy: Path, source: str) -> State:
 
         found = [str(line) for (line,) in await ask(INTEGRITY)]
         _refuse([f"integrity_check says: {line}" for line in found if line != "ok"], source)
-        return await state(ask)
+        return await read_state(ask)
 
 
 async def _unchecked(_: State) -> None:

@@ -103,7 +103,7 @@ _GZIP = 31  # 15 bits of window, in the gzip format
 
 
 @contextmanager
-def becoming(path: Path) -> Iterator[Path]:
+def written_whole(path: Path) -> Iterator[Path]:
     """Give a new file, 0600, under a temporary name; it gets its own at the end of the block, or is removed."""
     part = path.with_name(f"{path.name}.part")
     part.unlink(missing_ok=True)

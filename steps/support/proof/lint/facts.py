@@ -81,7 +81,7 @@ def facts(connection: sqlite3.Connection) -> Facts:
     return Facts(keys, _by_parent(connection.execute(_CHILDREN)))
 
 
-def as_read(known: Facts) -> Facts:
+def from_schema(known: Facts) -> Facts:
     """Give the same facts with the names of tables in lower case, as statements are read."""
     keys = {folded(table): key for table, key in known.keys.items()}
     children = {folded(parent): those for parent, those in known.children.items()}

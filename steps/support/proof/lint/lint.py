@@ -8,16 +8,16 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from steps.support.proof.lint import parent_rules, row_rules
-from steps.support.proof.lint.facts import Child, Facts, as_read, facts
+from steps.support.proof.lint.facts import Child, Facts, facts, from_schema
 from steps.support.proof.lint.parent_rules import proved_harmless
-from steps.support.sql.findings import Objection
+from steps.support.sql.findings import Finding
 from steps.support.sql.known_names import MIGRATE, ROLLBACK
 from steps.support.sql.script import Script
-from steps.support.sql.verbs import Reading, read
+from steps.support.sql.verbs import Reading, read_statement
 
 __all__ = ["Child", "Facts", "facts", "lint", "proved_harmless"]
 
-Rule = Callable[[Reading, Facts], Iterator[Objection]]
+Rule = Callable[[Reading, Facts], Iterator[Finding]]
 
 _RULES: tuple[Rule, ...] = (
     parent_rules.drop_parent,
@@ -32,13 +32,13 @@ _RULES: tuple[Rule, ...] = (
 _OF_A_CHANGE = (*_RULES, row_rules.printed_only)  # any other script may ask for the sake of the answer
 
 
-def lint(script: Script, schema: Facts) -> list[Objection]:
+def lint(script: Script, schema: Facts) -> list[Finding]:
     """Say what speaks against migrate.sql or rollback.sql; `schema` is what the database holds before it runs."""
-    known, objections = as_read(schema), []
+    known, findings = from_schema(schema), []
     rules = _OF_A_CHANGE if script.name in {MIGRATE, ROLLBACK} else _RULES
     for piece in script.pieces:
-        reading = read(piece)
-        found = (objection for rule in rules for objection in rule(reading, known))
-        objections += [replace(each, object=reading.subject, file=script.name) for each in found]
+        reading = read_statement(piece)
+        found = (finding for rule in rules for finding in rule(reading, known))
+        findings += [replace(each, object=reading.subject, file=script.name) for each in found]
         known = known.after(reading)
-    return objections
+    return findings

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from steps.support.proof.lint.facts import Child, Facts
-from steps.support.sql.findings import Objection, Weight
+from steps.support.sql.findings import Finding, Severity
 from steps.support.sql.tokens import folded
 from steps.support.sql.verbs import Reading
 
@@ -22,25 +22,27 @@ _KEEP_NAME = (
 
 
 @dataclass(frozen=True, slots=True)
-class AtRisk(Objection):
+class AtRisk(Finding):
     """An objection about tables that would lose rows or references with another; their names in lower case."""
 
     tables: frozenset[str] = frozenset()
 
 
-def proved_harmless(objections: Iterable[Objection], unharmed: Iterable[str]) -> list[Objection]:
+def proved_harmless(findings: Iterable[Finding], unharmed: Iterable[str]) -> list[Finding]:
     """Make notes of those about tables that came to no harm; drop-parent and rename-parent are of that kind.
 
     `unharmed`: tables that the rehearsal, on the target's engine and settings, left with their rows and references.
     """
     safe = {folded(table) for table in unharmed}
     return [
-        replace(each, weight=Weight.NOTE, remedy=_KEPT) if isinstance(each, AtRisk) and each.tables <= safe else each
-        for each in objections
+        replace(each, severity=Severity.NOTE, remedy=_KEPT)
+        if isinstance(each, AtRisk) and each.tables <= safe
+        else each
+        for each in findings
     ]
 
 
-def drop_parent(reading: Reading, known: Facts) -> Iterator[Objection]:
+def drop_parent(reading: Reading, known: Facts) -> Iterator[Finding]:
     """Object to DROP TABLE of a table that others reference."""
     reached = _descendants(reading.table, known.children)
     if reading.verb == "DROP TABLE" and reached:
@@ -49,10 +51,10 @@ def drop_parent(reading: Reading, known: Facts) -> Iterator[Objection]:
             f"they are switched off, that reaches the tables that reference it: {', '.join(map(_effect, reached))}"
         )
         tables = frozenset(folded(child.table) for child in reached)
-        yield AtRisk("drop-parent", reading.piece.statement.name, cause, _ANEW, tables=tables)
+        yield AtRisk(reading.piece.statement.name, cause, _ANEW, rule="drop-parent", tables=tables)
 
 
-def rename_parent(reading: Reading, known: Facts) -> Iterator[Objection]:
+def rename_parent(reading: Reading, known: Facts) -> Iterator[Finding]:
     """Object to RENAME of a table that others reference; a new table may take the name of one that was dropped."""
     children = [child.table for child in _children(reading.table, known.children)]
     if reading.verb == "RENAME TABLE" and children:
@@ -62,7 +64,7 @@ def rename_parent(reading: Reading, known: Facts) -> Iterator[Objection]:
         )
         remedy = _KEEP_NAME.format(table=reading.table)
         tables = frozenset(folded(child) for child in children)
-        yield AtRisk("rename-parent", reading.piece.statement.name, cause, remedy, tables=tables)
+        yield AtRisk(reading.piece.statement.name, cause, remedy, rule="rename-parent", tables=tables)
 
 
 def _children(table: str, children: Mapping[str, tuple[Child, ...]]) -> list[Child]:

@@ -40,7 +40,7 @@ def parse(sql: str) -> exp.Expr | None:
     return None if tree.find(exp.Command) else tree
 
 
-def compared(tree: exp.Expr) -> set[Compared]:
+def comparisons(tree: exp.Expr) -> set[Compared]:
     """Give the alternatives of the WHERE of an UPDATE or DELETE, one for each way through its ORs."""
     where = tree.args.get("where")
     if where is None or not isinstance(tree, exp.Update | exp.Delete):

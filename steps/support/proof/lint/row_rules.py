@@ -8,7 +8,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from steps.support.proof.lint.facts import Facts
-from steps.support.sql.findings import Objection, Weight
+from steps.support.sql.findings import Finding, Severity
 from steps.support.sql.own_tables import OURS
 from steps.support.sql.verbs import Reading, makes_trigger, unquoted
 
@@ -38,28 +38,28 @@ _UPSERT = (
 )
 _NAMED = "Name the one conflict that is meant, ON CONFLICT (columns) DO NOTHING, and assert the number of rows."
 _ON_CONFLICT = {
-    "REPLACE": ("or-replace", _REPLACES, _UPSERT, Weight.ERROR),
-    "IGNORE": ("or-ignore", _IGNORES, _NAMED, Weight.WARNING),
+    "REPLACE": ("or-replace", _REPLACES, _UPSERT, Severity.ERROR),
+    "IGNORE": ("or-ignore", _IGNORES, _NAMED, Severity.WARNING),
 }
 
 
-def on_conflict(reading: Reading, _: Facts) -> Iterator[Objection]:
+def on_conflict(reading: Reading, _: Facts) -> Iterator[Finding]:
     """Object to OR REPLACE and OR IGNORE."""
     if found := _ON_CONFLICT.get(reading.conflict):
         rule, cause, remedy, weight = found
-        yield Objection(rule, reading.piece.statement.name, cause, remedy, weight)
+        yield Finding(reading.piece.statement.name, cause, remedy, rule=rule, severity=weight)
 
 
-def no_where(reading: Reading, known: Facts) -> Iterator[Objection]:
+def no_where(reading: Reading, known: Facts) -> Iterator[Finding]:
     """Object to UPDATE and DELETE without WHERE, unless the script made that table itself."""
     own = reading.table in known.made or reading.table.startswith(OURS)
     if reading.verb in _CHANGES_ROWS and not reading.where and not own:
         cause = f"{reading.verb} without WHERE reaches every row of {reading.table}"
         remedy = "Say which rows are meant; where it is all of them, say that: WHERE true."
-        yield Objection("no-where", reading.piece.statement.name, cause, remedy)
+        yield Finding(reading.piece.statement.name, cause, remedy, rule="no-where")
 
 
-def partial_key(reading: Reading, known: Facts) -> Iterator[Objection]:
+def partial_key(reading: Reading, known: Facts) -> Iterator[Finding]:
     """Object to UPDATE and DELETE that pick rows by some columns of a composite key only."""
     key, where = known.key(reading.table), reading.piece.statement.name
     if reading.verb not in _CHANGES_ROWS or not reading.where or not key[1:]:
@@ -71,12 +71,12 @@ def partial_key(reading: Reading, known: Facts) -> Iterator[Objection]:
         yield _not_parsed(where, cause, f"Read it once more; the key of {reading.table} is ({', '.join(key)}).")
         return
     for partial in _partial(lint_tree.compared(tree), key)[:1]:
-        yield Objection(
-            "partial-key", where, f"the key of {reading.table} is ({', '.join(key)}), {partial}", _whole(key)
+        yield Finding(
+            where, f"the key of {reading.table} is ({', '.join(key)}), {partial}", _whole(key), rule="partial-key"
         )
 
 
-def raise_outside_trigger(reading: Reading, _: Facts) -> Iterator[Objection]:
+def raise_outside_trigger(reading: Reading, _: Facts) -> Iterator[Finding]:
     """Object to RAISE() where no trigger is made."""
     words = reading.piece.words(len(reading.piece.tokens))
     triples = zip(words, words[1:], words[2:], strict=False)
@@ -85,28 +85,28 @@ def raise_outside_trigger(reading: Reading, _: Facts) -> Iterator[Objection]:
         cause = (
             "RAISE() is allowed in a trigger only: this statement never runs, and what it was to check goes unchecked"
         )
-        yield Objection("raise-outside-trigger", reading.piece.statement.name, cause, f"Remove it, and {_ASSERT}")
+        yield Finding(reading.piece.statement.name, cause, f"Remove it, and {_ASSERT}", rule="raise-outside-trigger")
 
 
-def printed_only(reading: Reading, _: Facts) -> Iterator[Objection]:
+def printed_only(reading: Reading, _: Facts) -> Iterator[Finding]:
     """Object to a question that cannot fail, whatever the answer is."""
     words = reading.piece.words(len(reading.piece.tokens))
     called = {word for word, sign in pairwise(words) if sign == "("}
     if reading.verb in _ONLY_READS and called.isdisjoint(_CAN_FAIL):
         cause = "this only reads, and cannot fail whatever it finds: nobody reads what it prints, so it checks nothing"
-        yield Objection("printed-only", reading.piece.statement.name, cause, _ASK)
+        yield Finding(reading.piece.statement.name, cause, _ASK, rule="printed-only")
 
 
-def integer_division(reading: Reading, _: Facts) -> Iterator[Objection]:
+def integer_division(reading: Reading, _: Facts) -> Iterator[Finding]:
     """Object to a zone, or minutes, divided by a whole number."""
     for found in _divisions(reading):
         if _ZONE.search(found.column) or (_MINUTES.search(found.column) and found.divisor == _HOUR):
             cause = f"{found.column} / {found.divisor} is divided as whole numbers and cut off: 570 / 60 is 9, not 9.5"
             remedy = f"Divide by a real, {found.divisor}.0; where the whole part is meant, keep the rest with %."
-            yield Objection("integer-division", reading.piece.statement.name, cause, remedy)
+            yield Finding(reading.piece.statement.name, cause, remedy, rule="integer-division")
 
 
-def unknown(reading: Reading, _: Facts) -> Iterator[Objection]:
+def unknown(reading: Reading, _: Facts) -> Iterator[Finding]:
     """Warn of a statement of no kind that is known."""
     if not reading.verb:
         cause = f"{reading.piece.tokens[0].text} begins no statement that is known here: no rule looked at it"
@@ -115,8 +115,8 @@ def unknown(reading: Reading, _: Facts) -> Iterator[Objection]:
         )
 
 
-def _not_parsed(where: str, cause: str, remedy: str) -> Objection:
-    return Objection("not-parsed", where, cause, remedy, Weight.WARNING)
+def _not_parsed(where: str, cause: str, remedy: str) -> Finding:
+    return Finding(where, cause, remedy, rule="not-parsed", severity=Severity.WARNING)
 
 
 def _partial(alternatives: "Iterable[Compared]", key: tuple[str, ...]) -> list[str]:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from steps.support.proof.rows.pair import Pair, listed
 from steps.support.proof.rows.result import SAMPLES, Kind, Row, Sample, TableDiff, whole
-from steps.support.proof.rows.tables import put_aside, rows_of
+from steps.support.proof.rows.tables import materialize, rows_of
 from steps.support.sql.tokens import folded, quoted
 
 _COUNTS = "SELECT total(max(n, 0)), total(max(-n, 0)) FROM temp.differing"
@@ -29,7 +29,7 @@ def is_same_in_bags(connection: sqlite3.Connection, two: Pair, found: TableDiff,
 
 def _counts(connection: sqlite3.Connection, two: Pair) -> tuple[int, int]:
     """Put aside every value whose number is another one, and count: rows that are gone, and rows that came."""
-    put_aside(connection, _differing_values(two))
+    materialize(connection, _differing_values(two))
     removed, added = connection.execute(_COUNTS).fetchone()
     return int(removed), int(added)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from steps.support.proof.rows.declared import declaration
 from steps.support.proof.rows.result import TableDiff
 from steps.support.proof.rows.tables import AFTER, BEFORE, Table, side_by_side, tables
-from steps.support.sql.findings import Objection
+from steps.support.sql.findings import Finding
 from steps.support.sql.tokens import folded, quoted
 
 _KEYS = """SELECT id, "table", "from", "to", on_delete FROM pragma_foreign_key_list(?)
@@ -64,7 +64,7 @@ class Reference:
         return f"SELECT 1 FROM {self.parent.old.source} AS p WHERE {matches}"
 
 
-def cascades(before: Path, after: Path, diff: Mapping[str, TableDiff]) -> list[Objection]:
+def cascades(before: Path, after: Path, diff: Mapping[str, TableDiff]) -> list[Finding]:
     """Name the tables that lost exactly the rows, or the references, that a foreign key takes along with its parents.
 
     `diff` is what row_diff gave for the same two files; the place of each objection is the name of a table. The parents
@@ -74,7 +74,7 @@ def cascades(before: Path, after: Path, diff: Mapping[str, TableDiff]) -> list[O
         sides = _sides(connection, diff)
         references = {name: list(_references(connection, side, sides)) for name, side in sides.items()}
         named = (_named(connection, references[name]) for name, side in sides.items() if side.new and side.found.total)
-        return [objection for objection in named if objection]
+        return [finding for finding in named if finding]
 
 
 def _sides(connection: sqlite3.Connection, diff: Mapping[str, TableDiff]) -> dict[str, Side]:
@@ -93,7 +93,7 @@ def _references(connection: sqlite3.Connection, child: Side, sides: Mapping[str,
                 yield Reference(child, parent, tuple(zip(own, to, strict=True)), on_delete)
 
 
-def _named(connection: sqlite3.Connection, references: Sequence[Reference]) -> Objection | None:
+def _named(connection: sqlite3.Connection, references: Sequence[Reference]) -> Finding | None:
     """Give the first foreign key that explains what is gone; a dropped parent explains more than lost ones."""
     dropped = [each for each in references if each.parent.was_dropped]
     for reference in dropped:
@@ -125,7 +125,7 @@ def _count(connection: sqlite3.Connection, table: Table, condition: str) -> int:
     return int(connection.execute(f"SELECT count(*) FROM {table.source} AS c WHERE {condition}").fetchone()[0])
 
 
-def _objection(reference: Reference, took: int, why: str, remedy: str) -> Objection:
+def _objection(reference: Reference, took: int, why: str, remedy: str) -> Finding:
     lost = "references are NULL now" if reference.on_delete == "SET NULL" else "rows are lost by cascade"
     name = reference.child.old.name
-    return Objection("", name, f"{took:,} {lost}: {reference}, because {why}", remedy)
+    return Finding(name, f"{took:,} {lost}: {reference}, because {why}", remedy)

@@ -5,15 +5,15 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from steps.support.proof.rows.result import TableDiff
 from steps.support.sql.directives import Range
-from steps.support.sql.findings import Objection
+from steps.support.sql.findings import Finding
 from steps.support.sql.tokens import folded, quoted
 
 COLUMN_LOST, RETYPED = "column-lost", "retyped"
 
 
-def held(
-    diff: Mapping[str, TableDiff], changes: Mapping[str, Range | None], cascades: Sequence[Objection] = ()
-) -> list[Objection]:
+def check_declared(
+    diff: Mapping[str, TableDiff], changes: Mapping[str, Range | None], cascades: Sequence[Finding] = ()
+) -> list[Finding]:
     """Give what is not as the `-- changes:` lines of a script say, or lost where there is none, and columns lost.
 
     `cascades` are told instead of the plain loss of the same table. Rows lost can only be declared; a column lost is
@@ -22,7 +22,7 @@ def held(
     declared = {folded(table): amount for table, amount in changes.items()}
     named = {each.place: each for each in cascades}
     there = {**{table: TableDiff(table, None, None) for table in declared}, **diff}
-    return [objection for table, found in there.items() for objection in _of_table(table, found, declared, named)]
+    return [finding for table, found in there.items() for finding in _of_table(table, found, declared, named)]
 
 
 def declaration(found: TableDiff) -> str:
@@ -32,19 +32,19 @@ def declaration(found: TableDiff) -> str:
 
 
 def _of_table(
-    table: str, found: TableDiff, declared: Mapping[str, Range | None], named: Mapping[str, Objection]
-) -> Iterator[Objection]:
+    table: str, found: TableDiff, declared: Mapping[str, Range | None], named: Mapping[str, Finding]
+) -> Iterator[Finding]:
     cause = _undeclared(table, found, declared) if declared else _lost(found)
     as_declared = bool(declared) and not cause
     if not as_declared and found.name in named:
         yield named[found.name]
     elif cause:
-        yield Objection("", found.name, cause, f"See that those rows stay, or declare it: `{declaration(found)}`.")
+        yield Finding(found.name, cause, f"See that those rows stay, or declare it: `{declaration(found)}`.")
     yield from _columns(found)
     for column, count in found.retyped.items():
         cause = f"{count:,} values are of another type than before"
         remedy = "Store them as the code reads them: an ORM takes a time of text for an invalid date."
-        yield Objection(RETYPED, place := f"{found.name}.{column}", cause, remedy, object=place)
+        yield Finding(place := f"{found.name}.{column}", cause, remedy, rule=RETYPED, object=place)
 
 
 def _undeclared(table: str, found: TableDiff, declared: Mapping[str, Range | None]) -> str | None:
@@ -65,9 +65,9 @@ def _told(found: TableDiff) -> str:
     return f"of {found.before or 0:,} rows {said}"
 
 
-def _columns(found: TableDiff) -> Iterator[Objection]:
+def _columns(found: TableDiff) -> Iterator[Finding]:
     for column in found.only_before:
         if column.values and column.became is None:
             cause = f"{column.values:,} values are lost with the column"
             remedy = "Keep them in another column, and drop this one in a later change."
-            yield Objection(COLUMN_LOST, place := f"{found.name}.{column.name}", cause, remedy, object=place)
+            yield Finding(place := f"{found.name}.{column.name}", cause, remedy, rule=COLUMN_LOST, object=place)

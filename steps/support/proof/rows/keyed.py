@@ -6,8 +6,8 @@ from typing import Any
 
 from steps.support.proof.rows.pair import Pair, listed, plain
 from steps.support.proof.rows.result import SAMPLES, Key, Kind, Row, Sample, TableDiff, whole
-from steps.support.proof.rows.tables import Table, put_aside, rows_of
-from steps.support.proof.rows.values import Shown, shown
+from steps.support.proof.rows.tables import Table, materialize, rows_of
+from steps.support.proof.rows.values import SampleValue, sample_value
 from steps.support.sql.tokens import folded, quoted
 
 Values = Sequence[Any]
@@ -27,7 +27,7 @@ def has_same_key(two: Pair) -> bool:
 def by_key(connection: sqlite3.Connection, two: Pair, keep: int) -> TableDiff:
     """Compare all rows of a table; give up to `keep` of those that differ."""
     before, after = rows_of(connection, two.old), rows_of(connection, two.new)
-    put_aside(connection, _differing_rows(two))
+    materialize(connection, _differing_rows(two))
     (removed,) = connection.execute("SELECT count(*) FROM temp.differing WHERE gone").fetchone()
     sums = listed(f"total(f{n})" for n in range(len(two.common)))
     changed, *columns = connection.execute(f"SELECT count(*){sums} FROM temp.differing WHERE NOT gone").fetchone()
@@ -99,11 +99,13 @@ def _both_sides(connection: sqlite3.Connection, two: Pair, most: int) -> Iterato
         yield row[:size], row[size : 2 * size], row[2 * size :]
 
 
-def _shows(two: Pair, flags: Values, old: Values, new: Values) -> Iterator[Shown]:
+def _shows(two: Pair, flags: Values, old: Values, new: Values) -> Iterator[SampleValue]:
     for name, differs, *sides in zip(two.names, flags, old, new, strict=True):
         is_key = name in two.old.key_names
         if differs or is_key:
-            yield Shown(name, tuple(shown(name, value, is_key=is_key) for value in sides[: 1 + bool(differs)]))
+            yield SampleValue(
+                name, tuple(sample_value(name, value, is_key=is_key) for value in sides[: 1 + bool(differs)])
+            )
 
 
 def _removed(connection: sqlite3.Connection, two: Pair) -> Iterator[Sample]:

@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from steps.support.proof.rows.values import Shown, shown
+from steps.support.proof.rows.values import SampleValue, sample_value
 from steps.support.sql.statement import Value
 
 SAMPLES = 3  # of each kind, for each table
@@ -23,7 +23,7 @@ class Sample:
     """One row: of a changed one the primary key and what differs, of another all of it."""
 
     kind: Kind
-    row: tuple[Shown, ...]
+    row: tuple[SampleValue, ...]
 
     def __str__(self) -> str:
         """Give it as one line."""
@@ -93,5 +93,5 @@ class TableDiff:
 
 def whole(kind: Kind, columns: Sequence[str], row: Sequence[Value], key: Collection[str] = ()) -> Sample:
     """Show all of a row that is there on one side only; `key` names the columns of its primary key."""
-    texts = (shown(column, value, is_key=column in key) for column, value in zip(columns, row, strict=True))
-    return Sample(kind, tuple(Shown(column, (text,)) for column, text in zip(columns, texts, strict=True)))
+    texts = (sample_value(column, value, is_key=column in key) for column, value in zip(columns, row, strict=True))
+    return Sample(kind, tuple(SampleValue(column, (text,)) for column, text in zip(columns, texts, strict=True)))

@@ -155,7 +155,7 @@ def side_by_side(before: Path, after: Path) -> Iterator[sqlite3.Connection]:
         ) from error
 
 
-def put_aside(connection: sqlite3.Connection, query: str) -> None:
+def materialize(connection: sqlite3.Connection, query: str) -> None:
     """Keep what a query finds as `temp.differing`, in a temporary file, until the next one is kept."""
     connection.execute("DROP TABLE IF EXISTS temp.differing")
     connection.execute(f"CREATE TEMP TABLE differing AS {query}")

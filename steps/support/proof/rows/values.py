@@ -24,7 +24,7 @@ _REDACTOR = Redactor()
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class SampleValue:
     """A value of a row as SQL writes it: two, before and after, where it changed, else one."""
 
     column: str
@@ -35,7 +35,7 @@ class Shown:
         return f"{self.column} {' -> '.join(self.values)}"
 
 
-def shown(column: str, value: Value, *, is_key: bool = False) -> str:
+def sample_value(column: str, value: Value, *, is_key: bool = False) -> str:
     """Give a value as SQL writes it, at most 40 characters of it; a secret, or what may be one, as `***`.
 
     A number in a primary key is shown whatever the column is called.

@@ -19,10 +19,10 @@ from typing import cast
 
 from steps.support.core.errors import Problem
 from steps.support.sql.script import split
-from steps.support.standin.drill.forked import Running
-from steps.support.standin.drill.trial import READING, Ending, Event, Trial
+from steps.support.standin.drill.forked import ToolProcess
+from steps.support.standin.drill.trial import READING, Event, RunResult, Trial
 from steps.support.standin.faults import Faults, Kind
-from steps.support.standin.world import world
+from steps.support.standin.world import local_production
 
 DRILLS = Path(__file__).parent / "faults"
 STEPS = ("git_push", "vercel_deployment", "activation", "turso_migration", "verification_query", "health_checks")
@@ -35,7 +35,7 @@ KILLED = "killed_during"
 
 
 @dataclass(frozen=True, slots=True)
-class Deed:
+class Action:
     """What is done to a run: at an event of the broken step, or of `step`, so many seconds after it.
 
     `world`: the step's world breaks in that way; "mended" mends it. `signal`: the process gets it. `disk`: "full": what
@@ -68,7 +68,7 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
-class Drill:
+class Fault:
     """One way of breaking a step, and what is to come of it, by step.
 
     `then`: what the operator runs in the end. `limit`: seconds that each step may take.
@@ -76,32 +76,32 @@ class Drill:
 
     name: str
     says: str
-    deeds: tuple[Deed, ...]
+    deeds: tuple[Action, ...]
     then: tuple[str, ...]
     limit: float
     expected: Mapping[str, Outcome]
 
 
-Row = tuple[Drill, str]
+Row = tuple[Fault, str]
 
 
-def read(folder: Path) -> tuple[Drill, ...]:
+def read(folder: Path) -> tuple[Fault, ...]:
     """Read all drills of a folder, in the order of their names."""
     return tuple(_drill(path) for path in sorted(folder.glob("*.toml")))
 
 
-def rows(drills: Sequence[Drill]) -> list[Row]:
+def rows(drills: Sequence[Fault]) -> list[Row]:
     """Give every step with every fault that it can have, step by step."""
     return [(drill, step) for step in STEPS for drill in drills if step in drill.expected]
 
 
-def _drill(path: Path) -> Drill:
+def _drill(path: Path) -> Fault:
     table = tomllib.loads(path.read_text(encoding="utf-8"))
-    deeds = tuple(Deed(**deed) for deed in table["deeds"])
+    deeds = tuple(Action(**deed) for deed in table["deeds"])
     expected = {
         step: Outcome(said[0], tuple(said[1]), said[2] == "as before") for step, said in table["expect"].items()
     }
-    return Drill(path.stem, table["says"], deeds, tuple(table.get("then", ())), table.get("limit", LIMIT), expected)
+    return Fault(path.stem, table["says"], deeds, tuple(table.get("then", ())), table.get("limit", LIMIT), expected)
 
 
 @asynccontextmanager
@@ -121,12 +121,12 @@ def load_sample(sql: Path, file: Path) -> None:
             database.execute(statement.sql)
 
 
-async def drilled(row: Row, sql: Path, sample: Path, binary: Path, folder: Path) -> tuple[Outcome, str]:
+async def drill_row(row: Row, sql: Path, sample: Path, binary: Path, folder: Path) -> tuple[Outcome, str]:
     """Break the step, and tell what came of it; also in the words of whoever ended it."""
     (drill, step), faults = row, Faults()
     copy = await asyncio.to_thread(copyfile, sample, folder / "copy.db")
     staged = step == "activation"
-    async with world(folder, sql, binary, faults, staged=staged, copy=copy) as made:
+    async with local_production(folder, sql, binary, faults, staged=staged, copy=copy) as made:
         made.platform.build_seconds, made.platform.alias_seconds = BUILD, MOVE
         trial = Trial(made, faults, folder, sql_folder=sql)
         before = await trial.state()
@@ -141,24 +141,24 @@ async def drilled(row: Row, sql: Path, sample: Path, binary: Path, folder: Path)
     return outcome, str(last.report.get("cause") or last.said)
 
 
-def _times(drill: Drill) -> dict[str, str]:
+def _times(drill: Fault) -> dict[str, str]:
     limits = "\n".join(f"{step} = {drill.limit + (BUILD if step == 'vercel_deployment' else 0)}" for step in STEPS)
     return {"limits": limits, "budget": BUDGET, "health": HEALTH}
 
 
-def _code(ending: Ending, first: Ending) -> int:
+def _code(ending: RunResult, first: RunResult) -> int:
     """Give its exit code; -1 where it was refused and does not name the run that was there before it."""
     refused = ending.report.get("verdict") == "refused"
     return -1 if refused and first.events[0]["run"] not in str(ending.report["cause"]) else ending.code
 
 
-async def _run(trial: Trial, drill: Drill, step: str) -> list[Ending]:
+async def _run(trial: Trial, drill: Fault, step: str) -> list[RunResult]:
     """Run the tool, and do to it what the drill wants; gives how it ended, and then every other that was started."""
     config = trial.configure(**_times(drill))
-    waiting, others, later = list(drill.deeds), list[Ending](), list[asyncio.Task[None]]()
+    waiting, others, later = list(drill.deeds), list[RunResult](), list[asyncio.Task[None]]()
     async with trial.started("--prod", "--yes", "--json", "--config", str(config), paced=True) as process:
 
-        async def do(deed: Deed, event: Event) -> None:
+        async def do(deed: Action, event: Event) -> None:
             await asyncio.sleep(deed.after)
             _break(deed, trial, deed.step or step)
             if deed.signal:
@@ -184,14 +184,14 @@ async def _run(trial: Trial, drill: Drill, step: str) -> list[Ending]:
     return [first, *others]
 
 
-def _break(deed: Deed, trial: Trial, step: str) -> None:
+def _break(deed: Action, trial: Trial, step: str) -> None:
     if deed.world == "mended":
         trial.faults.disarm()
     elif deed.world:
         trial.faults.arm(step, cast("Kind", deed.world))
 
 
-def _fill(journal: Path, process: Running) -> None:
+def _fill(journal: Path, process: ToolProcess) -> None:
     """Let the process's files become no longer than its journal is now, so that it is full."""
     _, most = resource.prlimit(process.pid, resource.RLIMIT_FSIZE)
     resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (journal.stat().st_size, most))
@@ -226,7 +226,7 @@ async def _timed(
     async with turns:
         began = asyncio.get_running_loop().time()
         with TemporaryDirectory(prefix="orchestrate-drill-") as folder:
-            outcome, said = await drilled(row, sql, sample, binary, Path(folder))
+            outcome, said = await drill_row(row, sql, sample, binary, Path(folder))
         return outcome, said, asyncio.get_running_loop().time() - began
 
 
@@ -240,7 +240,7 @@ def _told(row: Row, found: tuple[Outcome, str, float], tell: Callable[[str], obj
     return outcome == expected
 
 
-def markdown(drills: Sequence[Drill]) -> str:
+def markdown(drills: Sequence[Fault]) -> str:
     """Give what is expected as a table: a line a fault, a column a step."""
     lines = [["fault", *(f"`{step}`" for step in STEPS)], ["---"] * (len(STEPS) + 1)]
     for drill in drills:

@@ -25,7 +25,7 @@ _FORKING.set_forkserver_preload([TOOL.stem])
 
 
 @dataclass(frozen=True, slots=True)
-class Running:
+class ToolProcess:
     """The process, and what it prints."""
 
     process: ForkServerProcess
@@ -63,9 +63,9 @@ class Running:
 
 
 @asynccontextmanager
-async def started(
+async def start_tool(
     words: Sequence[str], environment: Mapping[str, str], folder: Path, *, paced: bool = False
-) -> AsyncIterator[Running]:
+) -> AsyncIterator[ToolProcess]:
     """Start the tool, and make sure that it does not outlive the block.
 
     `paced`: after each event that it tells, the tool waits for `go_on`; what is done to its world at an event is then
@@ -79,7 +79,7 @@ async def started(
     for end in (*(write for _, write in pipes), *([waits] if waits else [])):
         end.close()
     stdout, stderr = [await _reading(read) for read, _ in pipes]
-    running = Running(process, stdout, stderr, pace)
+    running = ToolProcess(process, stdout, stderr, pace)
     try:
         yield running
     finally:
@@ -117,12 +117,12 @@ def _become(
 
 def _keep_pace(waits: Connection) -> None:
     """Have the tool stop after it has told of an event, until it is let go on."""
-    from steps.support.console.screen import screen  # noqa: PLC0415 - likewise
+    from steps.support.console.screen import screen_for  # noqa: PLC0415 - likewise
     from steps.support.run import session  # noqa: PLC0415 - the process is the tool only now
 
     @contextmanager
     def paced(*args: Any, **options: Any) -> Iterator[Callable[[Any], None]]:
-        with screen(*args, **options) as tell:
+        with screen_for(*args, **options) as tell:
 
             def tell_and_wait(event: Any) -> None:
                 tell(event)
@@ -131,4 +131,4 @@ def _keep_pace(waits: Connection) -> None:
 
             yield tell_and_wait
 
-    vars(session)["screen"] = paced
+    vars(session)["screen_for"] = paced

@@ -19,9 +19,9 @@ from steps.support.proof import sqld
 from steps.support.sql.statement import Statement, Value
 from steps.support.sql.tokens import quoted
 from steps.support.standin.drill import forked
-from steps.support.standin.drill.forked import Running
+from steps.support.standin.drill.forked import ToolProcess
 from steps.support.standin.faults import Faults
-from steps.support.standin.world import TOKEN, World
+from steps.support.standin.world import TOKEN, LocalProduction
 
 ROOT = Path(__file__).parents[4]
 READING = """[[health]]
@@ -36,7 +36,7 @@ Reaction = Callable[[Event], Awaitable[None]]
 
 
 @dataclass(frozen=True)
-class Ending:
+class RunResult:
     """What one run of the tool left: exit code, events, report (empty where it was killed), and stderr."""
 
     code: int
@@ -66,14 +66,14 @@ class AnyTrial(ABC):
     `settings` are added to the tool's environment.
     """
 
-    world: World
+    world: LocalProduction
     faults: Faults
     folder: Path
     settings: dict[str, str] = field(default_factory=dict)
     sql_folder: Path = ROOT / "sql"
 
     @abstractmethod
-    async def release(self, *words: str, react: Reaction | None = None, **extra: str) -> Ending:
+    async def release(self, *words: str, react: Reaction | None = None, **extra: str) -> RunResult:
         """Run the tool with --prod to its end; it waits after each event until `react` has dealt with it."""
 
     @abstractmethod
@@ -137,18 +137,18 @@ class Trial(AnyTrial):
         """Give the id of the files that the remote has on main."""
         return await self.git("rev-parse", "main^{tree}")
 
-    def started(self, *words: str, paced: bool = False) -> AbstractAsyncContextManager[Running]:
+    def started(self, *words: str, paced: bool = False) -> AbstractAsyncContextManager[ToolProcess]:
         """Start the tool, and make sure that it does not outlive the block; `paced`: it waits after each event."""
-        return forked.started(words, self.environment, self.folder, paced=paced)
+        return forked.start_tool(words, self.environment, self.folder, paced=paced)
 
-    async def release(self, *words: str, react: Reaction | None = None, **extra: str) -> Ending:
+    async def release(self, *words: str, react: Reaction | None = None, **extra: str) -> RunResult:
         """Run the tool with --prod to its end; it waits after each event until `react` has dealt with it."""
         config = self.configure(**extra)
         command = ("--prod", "--yes", "--json", "--config", str(config), *words)
         async with self.started(*command, paced=react is not None) as process:
             return await self.watched(process, react)
 
-    async def watched(self, process: Running, react: Reaction | None = None) -> Ending:
+    async def watched(self, process: ToolProcess, react: Reaction | None = None) -> RunResult:
         """Follow a run that was started with --json to its end."""
         complaints = asyncio.ensure_future(process.stderr.read())
         events: list[Event] = []
@@ -160,7 +160,7 @@ class Trial(AnyTrial):
                 await react(events[-1])
             process.go_on()
         said = (await complaints).decode()
-        return Ending(await process.wait(), events, self.report_of(events), said)
+        return RunResult(await process.wait(), events, self.report_of(events), said)
 
     async def state(self) -> State:
         """Read everything that must come back."""

@@ -93,9 +93,14 @@ def rolling_release(project: Project) -> Json:
     """Show the rolling release that is active, if there is one."""
     if not project.quirks.rolling:
         return {"rollingRelease": None}
-    stage = {"index": 0, "targetPercentage": 10, "requireApproval": True, "duration": None, "isFinalStage": False}
-    last = {**stage, "index": 1, "targetPercentage": 100, "isFinalStage": True}
-    stages = {"activeStage": stage, "nextStage": last, "stages": [stage, last], "advancementType": "manual-approval"}
+    gateways = {"index": 0, "targetPercentage": 10, "requireApproval": True, "duration": None, "isFinalStage": False}
+    last = {**gateways, "index": 1, "targetPercentage": 100, "isFinalStage": True}
+    stages = {
+        "activeStage": gateways,
+        "nextStage": last,
+        "stages": [gateways, last],
+        "advancementType": "manual-approval",
+    }
     ends = {"currentDeployment": None, "canaryDeployment": None, "queuedDeploymentId": project.queued}
     return {"rollingRelease": {**stages, **ends, "state": "ACTIVE", "substate": None, "startedAt": 1, "updatedAt": 1}}
 
