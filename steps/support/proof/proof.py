@@ -17,7 +17,7 @@ from steps.support.proof.config import ProofConfig
 from steps.support.proof.contract import Contract
 from steps.support.proof.copy.copy import Copy, copy_database
 from steps.support.proof.declared_changes import hold_declared_counts
-from steps.support.proof.rehearsal import ENGINE, Rehearsal, rehearse
+from steps.support.proof.rehearsal import ENGINE, RehearsalLog, rehearse
 from steps.support.proof.result import Backup, Proof
 from steps.support.proof.rows.result import TableDiff
 from steps.support.proof.server import Engine
@@ -43,33 +43,39 @@ async def prove(turso: Turso, change: DatabaseChange, proof_config: ProofConfig)
     make_private(proof_config.folder)
     copy = await copy_database(turso.database, proof_config.folder, proof_config.limits)
     try:
-        seen, guards = await _rehearsed(copy, change, engine, proof_config)
+        log, guards = await _rehearsed(copy, change, engine, proof_config)
     finally:
         copy.path.unlink()
-    verdict, contract = judge(seen, change), Contract(seen.asked_before, seen.asked_after)
-    _refuse(verdict, contract, seen, change, engine)
+    verdict, contract = judge(log, change), Contract(log.contract_before, log.contract_after)
+    _refuse(verdict, contract, log, change, engine)
     backup = Backup(str(copy.backup), copy.sha256, copy.bytes, sum(copy.tables.values()), copy.seconds)
-    schema = tuple(map(str, schema_diff(before_as_renamed(seen, change), seen.there.schema))) if seen.there else ()
-    rows = {found.name: _rows(found) for found in (seen.moved or {}).values() if found.total or found.before is None}
-    warned = [*_unlike(target, seen.engine), *verdict.warnings]
+    schema = (
+        tuple(map(str, schema_diff(before_as_renamed(log, change), log.after_migration.schema)))
+        if log.after_migration
+        else ()
+    )
+    rows = {
+        found.name: _rows(found) for found in (log.rows_migrated or {}).values() if found.total or found.before is None
+    }
+    warned = [*_unlike(target, log.engine), *verdict.warnings]
     warnings, notes, accepted = (tuple(map(str, each)) for each in (warned, verdict.notes, verdict.accepted))
-    seconds = {beat: round(took, 4) for beat, took in seen.seconds.items()}
+    seconds = {beat: round(took, 4) for beat, took in log.seconds.items()}
     return Proof(
         name, backup, seconds, guards, contract.table, contract.ruled_out, schema, rows,
-        verdict.lossless, verdict.unshown, verdict.unasked, warnings, notes, accepted, seen.locks,
+        verdict.lossless, verdict.unshown, verdict.unasked, warnings, notes, accepted, tuple(log.lock_uses),
     )  # fmt: skip
 
 
 async def _rehearsed(
     copy: Copy, change: DatabaseChange, engine: Engine, proof_config: ProofConfig
-) -> tuple[Rehearsal, Guards]:
+) -> tuple[RehearsalLog, Guards]:
     with closing(sqlite3.connect(copy.path)) as connection:
         guards = guards_for(connection, copy.tables, change)
     folder = proof_config.folder / "rehearsal"
     folder.mkdir(mode=0o700)
     try:
         async with asyncio.timeout(proof_config.limits.most_seconds) as scope:
-            seen = await rehearse(copy.path, change, guards, engine, folder, proof_config.allowed)
+            log = await rehearse(copy.path, change, guards, engine, folder, proof_config.allowed)
     except TimeoutError:
         if not scope.expired():
             raise
@@ -77,24 +83,24 @@ async def _rehearsed(
         raise Problem("rehearsing", change.name, cause, "Allow more with rehearsal.most_seconds, in seconds.") from None
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    if seen.migrated and seen.there:
-        guards = bound_row_changes(guards, seen.migrated.growth, seen.there.objects)
+    if log.migrated and log.after_migration:
+        guards = bound_row_changes(guards, log.migrated.growth, log.after_migration.objects)
         guards = hold_declared_counts(
-            hold_rewritten_tables(guards, change, seen.undone), change, seen.migrated.touched, seen.declared
+            hold_rewritten_tables(guards, change, log.rollbacks), change, log.migrated.touched, log.counts
         )
-    return seen, guards
+    return log, guards
 
 
-def _refuse(verdict: Verdict, contract: Contract, seen: Rehearsal, change: DatabaseChange, engine: Engine) -> None:
+def _refuse(verdict: Verdict, contract: Contract, log: RehearsalLog, change: DatabaseChange, engine: Engine) -> None:
     """Raise Problem with everything that speaks against the change, what is only noted behind the rest."""
     errors = [str(each) for each in verdict.errors]
-    if (seen.there or not change.migrate) and not contract.orders:
+    if (log.after_migration or not change.migrate) and not contract.orders:
         errors.append(". ".join(contract.refusal))
     if not errors:
         return
     others = [str(each) for each in (*verdict.warnings, *verdict.notes, *verdict.accepted)]
     also = f"\nand beside that:{listed(others)}" if others else ""
-    lacking = f" {ELSEWHERE}" if engine.binary is None and seen.failures else ""
+    lacking = f" {ELSEWHERE}" if engine.binary is None and log.failures else ""
     many = f"{len(errors)} thing{'s' * (len(errors) > 1)} speak{'s' * (len(errors) == 1)} against it"
     raise Problem("proving", change.name, f"{many}:{listed(errors)}{also}", f"{WAY_OUT}{lacking}")
 

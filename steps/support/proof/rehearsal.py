@@ -1,16 +1,15 @@
-"""The whole life of a change, on a copy: there, back, there again, with the app writing in between, and back again.
+"""The whole life of a change on a copy: migrate, roll back, migrate again, let the app write, roll back, migrate.
 
-Each beat is what production would be asked, in the same transaction. Where one of them fails there, it runs once more
-by itself, so that everything else that it loses can be named too.
+Each beat runs in the transaction that production would run. If one fails there, its script runs once more by itself, so
+that everything else that it loses can be named too.
 """
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from steps.support.core.deadline import waiting_for
 from steps.support.core.errors import Rejected
@@ -41,7 +40,7 @@ ENGINE = Statement(
     "SELECT sqlite_version() AS version, (SELECT foreign_keys FROM pragma_foreign_keys) AS foreign_keys",
     name="the engine's version, and whether foreign keys are on",
 )
-FOLLOWED = 10_000  # rows of a table that writes.sql may change: each is followed there and back
+FOLLOWED = 10_000  # rows of a table that writes.sql may change: each is followed through rollback and migration
 LOCKED = 24 * 3600.0  # seconds that the lock on the copy is held
 MEND = "Mend it, or what it found, on a copy: production would have refused it too, and been left as it was."
 MEND_WRITES = "Have the new schema take what the app writes, or mend writes.sql."
@@ -55,76 +54,72 @@ class RollbackEffect:
     kept: Mapping[str, int]
 
 
-@dataclass(frozen=True, slots=True)
-class Rehearsal:
-    """What a rehearsal saw. What it did not come to is None; `failures` say why.
+@dataclass(slots=True)
+class RehearsalLog:
+    """What a rehearsal has seen. A field is None if the rehearsal did not get that far; `failures` say why.
 
-    `engine`: what the target was asked of itself, too. `seconds`: of each beat, by its name. Moments: `before`, then
-    `there`, `back` and `again`; `grown` with what writes.sql wrote, and `back_grown` with that on the old schema. Rows:
-    `moved` from before to there, `unreturned` from before to back. `written` is what writes.sql did on the new schema;
-    `returned` what became of that on the old one, compared with before; `regained` on the new one once more. `by_hand`:
-    what a script loses, by its name, where it runs as it stands, with the engine's own settings. `declared`: how the
-    numbers of `-- changes:` are counted. `undone`: what each of the two rollbacks did. `locks`: what the migration
-    and the rollback ask of other writers.
+    `engine`: the answers to ENGINE. `contract_before`, `contract_after`: what each version of the code cannot run.
+    `seconds`: of each beat, by its name. Snapshots: `before`, `after_migration`, `after_rollback`,
+    `after_second_migration`, `after_writes`, `after_second_rollback`. Rows that differ: `rows_migrated` and
+    `rows_not_restored` from before to after the migration and the rollback; `rows_written` by writes.sql on the new
+    schema; `rows_rolled_back` from before to after the second rollback; `rows_migrated_again` from before the writes to
+    after the last migration. `counts`: how the numbers of `-- changes:` are counted. `rollbacks`: what each of the two
+    did. `lock_uses`: what migration and rollback ask of other writers. `by_hand`: what a script loses, by its name, if
+    it runs as it stands with the engine's own settings.
     """
 
     engine: Mapping[str, Value]
     before: Snapshot
-    asked_before: Answers
-    asked_after: Answers
-    seconds: Mapping[str, float]
-    failures: tuple[Finding, ...]
+    contract_before: Answers
+    contract_after: Answers
+    seconds: dict[str, float]
+    failures: list[Finding] = field(default_factory=list)
     migrated: Migrated | None = None
-    moved: Diff | None = None
-    there: Snapshot | None = None
-    unreturned: Diff | None = None
-    back: Snapshot | None = None
-    again: Snapshot | None = None
-    written: Diff | None = None
-    returned: Diff | None = None
-    regained: Diff | None = None
-    grown: Snapshot | None = None
-    back_grown: Snapshot | None = None
-    locks: tuple[LockUse, ...] = ()
+    rows_migrated: Diff | None = None
+    after_migration: Snapshot | None = None
+    rows_not_restored: Diff | None = None
+    after_rollback: Snapshot | None = None
+    after_second_migration: Snapshot | None = None
+    rows_written: Diff | None = None
+    after_writes: Snapshot | None = None
+    rows_rolled_back: Diff | None = None
+    after_second_rollback: Snapshot | None = None
+    rows_migrated_again: Diff | None = None
+    counts: tuple[Declared, ...] = ()
+    rollbacks: list[RollbackEffect] = field(default_factory=list)
+    lock_uses: list[LockUse] = field(default_factory=list)
     by_hand: Mapping[str, Sequence[Finding]] = field(default_factory=dict)
-    declared: tuple[Declared, ...] = ()
-    undone: tuple[RollbackEffect, ...] = ()
-
-
-class _Stopped(Exception):  # noqa: N818 - no error: the rehearsal has come as far as it can
-    """A beat failed in every way, so that what follows it has nothing to stand on."""
 
 
 async def rehearse(  # noqa: PLR0913, PLR0917 - what a rehearsal is made of
-    before: Path, change: DatabaseChange, guards: Guards, engine: Engine, folder: Path, allowed: LockLimits
-) -> Rehearsal:
-    """Rehearse a change on a copy of the file `before`, in a folder that is there. Raises what the engine raises."""
+    before: Path, change: DatabaseChange, guards: Guards, engine: Engine, folder: Path, limits: LockLimits
+) -> RehearsalLog:
+    """Rehearse a change on a copy of the file `before`, in a folder that exists. Raise what the engine raises."""
     await place_database(before, folder / "live")
     after = folder / "after.db"
     async with engine.opened(folder / "live") as running:
-        course = _Course(running, change, guards, allowed, before, after)
-        found = await course.run()
+        rehearsal = _Rehearsal(running, change, guards, limits, before, after)
+        log = await rehearsal.run()
     await asyncio.to_thread(shutil.rmtree, folder / "live")
-    seen = Rehearsal(**found)
     scripts = {
-        MIGRATE: (before, change.migrate, _left(seen.moved)),
-        ROLLBACK: (after, change.rollback, _left(seen.unreturned)),
+        MIGRATE: (before, change.migrate, _left(log.rows_migrated)),
+        ROLLBACK: (after, change.rollback, _left(log.rows_not_restored)),
     }
-    by_hand = {name: await _by_hand(*scripts[name], engine, folder / "hand") for name in course.alone}
-    return replace(seen, by_hand=by_hand)
+    log.by_hand = {name: await _by_hand(*scripts[name], engine, folder / "hand") for name in rehearsal.run_alone}
+    return log
 
 
 def _left(diff: Diff | None) -> Mapping[str, int]:
-    """Give the rows that each table has in the end."""
+    """Return the rows that each table has in the end."""
     return {name: found.after or 0 for name, found in (diff or {}).items()}
 
 
 async def _by_hand(
     file: Path, statements: Sequence[Statement], left: Mapping[str, int], engine: Engine, folder: Path
 ) -> Sequence[Finding]:
-    """Run a script as it stands, the way a shell sends it, and name what foreign keys take along beyond the script.
+    """Run a script as it stands, the way a shell sends it, and return what foreign keys take along beyond the script.
 
-    `left`: the rows that each table has where the tool runs it; references set to NULL leave as many.
+    `left`: the rows that each table has if the tool runs it; references set to NULL leave as many.
     """
     waiting_for("rehearsal: what would be lost if it were run by hand")
     live = await place_database(file, folder)
@@ -138,82 +133,86 @@ async def _by_hand(
     return [each for each in found if each.place not in meant]
 
 
-class _Course:
-    """One rehearsal on its way; `alone` are the scripts that also run where nobody switches foreign keys off."""
+class _Rehearsal:
+    """One rehearsal. `run_alone`: the scripts that also run if nobody switches foreign keys off."""
 
     def __init__(  # noqa: PLR0913, PLR0917 - what a rehearsal is made of
-        self, running: Running, change: DatabaseChange, guards: Guards, allowed: LockLimits, before: Path, after: Path
+        self, running: Running, change: DatabaseChange, guards: Guards, limits: LockLimits, before: Path, after: Path
     ) -> None:
-        self.alone: list[str] = []
-        self._running, self._change, self._guards, self._allowed = running, change, guards, allowed
+        self.run_alone: list[str] = []
+        self._running, self._change, self._guards, self._limits = running, change, guards, limits
         self._before, self._live, self._after = before, running.file, after
         self._seconds: dict[str, float] = {}
-        self._locks: list[LockUse] = []
-        self._failures: list[Finding] = []
         self._attempts, self._as_in_production = 0, True
 
-    async def run(self) -> dict[str, Any]:
-        """Give everything that came of it, by the names of what Rehearsed has."""
-        found: dict[str, Any] = {"engine": (await self._turso.read(ENGINE)).records[0]}
-        found["before"] = await asyncio.to_thread(take_snapshot, self._before)
-        found["asked_before"] = found["asked_after"] = await self._asked()
-        with suppress(_Stopped):
-            async for name, value in self._beats() if self._change.migrate else _nothing():
-                found[name] = value  # noqa: PERF403 - what came before a stop counts
-        locks = tuple(sorted(self._locks, key=lambda each: each.script))
-        return {**found, "seconds": self._seconds, "locks": locks, "failures": tuple(self._failures)}
+    async def run(self) -> RehearsalLog:
+        """Return everything that was seen."""
+        engine = (await self._turso.read(ENGINE)).records[0]
+        before, contract = await asyncio.to_thread(take_snapshot, self._before), await self._ask_contracts()
+        log = RehearsalLog(engine, before, contract, contract, self._seconds)
+        if self._change.migrate:
+            await self._play(log)
+        log.lock_uses.sort(key=lambda each: each.script)
+        return log
 
     @property
     def _turso(self) -> Turso:
         """The database since the engine was started last."""
         return Turso(self._running.database)
 
-    async def _beats(self) -> AsyncIterator[tuple[str, Any]]:
-        lease = await self._locked()
+    async def _play(self, log: RehearsalLog) -> None:
+        """Play all beats, up to the first that leaves nothing to stand on."""
+        lease, counts = await self._take_lock(), bool(declared_ranges(self._change))
         await self._try_alone(MIGRATE, self._change.migrate)
-        counts = bool(declared_ranges(self._change))  # only the second transaction compares: what it asks is measured
-        yield "migrated", await self._migrate("migrate", lease, beside="" if counts else MIGRATE)
+        # rows are first compared in the second transaction: if any are, that is the one to be measured
+        if not await self._migrate(log, "migrate", lease, measured=not counts):
+            return
         await self._timed("verify", self._ask(self._change.verify))
-        yield "asked_after", await self._asked()
-        yield "there", await self._moment()
-        moved = await self._diff(self._before, FOLLOWED)
-        yield "moved", moved
-        counted = await asyncio.to_thread(plan_counts, self._before, self._live, self._change, moved)
-        self._guards = replace(self._guards, declared=without_bounds(counted))
-        yield "declared", counted
-        undone = [await self._roll_back("rollback", lease, beside=ROLLBACK)]
+        log.contract_after = await self._ask_contracts()
+        log.after_migration = await self._snapshot()
+        log.rows_migrated = await self._diff(self._before, FOLLOWED)
+        log.counts = await self._plan_counts(log.rows_migrated)
+        if not await self._roll_back(log, "rollback", lease, measured=True):
+            return
         await self._timed("verify rollback", self._ask(self._change.verify_rollback))
-        yield "back", await self._moment()
-        yield "unreturned", await self._diff(self._before)
-        await self._migrate("migrate again", lease, beside=MIGRATE if counts else "")
+        log.after_rollback = await self._snapshot()
+        log.rows_not_restored = await self._diff(self._before)
+        if not await self._migrate(log, "migrate again", lease, measured=counts):
+            return
         if counts:
             self._seconds["migrate"] = self._seconds["migrate again"]
-        yield "again", await self._moment()
+        log.after_second_migration = await self._snapshot()
         await asyncio.to_thread(shutil.copyfile, self._live, self._after)
         await self._try_alone(ROLLBACK, self._change.rollback)
-        await self._write()
-        yield "grown", await self._moment()
-        yield "written", await self._diff(self._after, FOLLOWED)
-        undone.append(await self._roll_back("rollback after writes", lease))
-        yield "undone", tuple(filter(None, undone))
-        yield "back_grown", await self._moment()
-        yield "returned", await self._diff(self._before, FOLLOWED)
-        await self._migrate("migrate after writes", lease)
-        yield "regained", await self._diff(self._after, FOLLOWED)
+        if not await self._write(log):
+            return
+        log.after_writes = await self._snapshot()
+        log.rows_written = await self._diff(self._after, FOLLOWED)
+        if not await self._roll_back(log, "rollback after writes", lease):
+            return
+        log.after_second_rollback = await self._snapshot()
+        log.rows_rolled_back = await self._diff(self._before, FOLLOWED)
+        if await self._migrate(log, "migrate after writes", lease):
+            log.rows_migrated_again = await self._diff(self._after, FOLLOWED)
 
-    async def _asked(self) -> Answers:
-        return await self._timed(
-            "contract", ask_contracts(self._turso.database, Contracts(self._change.old_code, self._change.new_code))
-        )
+    async def _ask_contracts(self) -> Answers:
+        contracts = Contracts(self._change.old_code, self._change.new_code)
+        return await self._timed("contract", ask_contracts(self._turso.database, contracts))
 
-    async def _moment(self) -> Snapshot:
+    async def _snapshot(self) -> Snapshot:
         return await asyncio.to_thread(take_snapshot, checkpoint(self._live))
 
     async def _diff(self, since: Path, keep: int = 0) -> Diff:
         return await self._timed("comparing rows", asyncio.to_thread(row_diff, since, checkpoint(self._live), keep))
 
-    async def _locked(self) -> Lease:
-        """Take the lock of the copy, whoever held it where the copy was taken."""
+    async def _plan_counts(self, moved: Diff) -> tuple[Declared, ...]:
+        """Plan how declared rows are counted; from here on every migration counts them."""
+        counts = await asyncio.to_thread(plan_counts, self._before, self._live, self._change, moved)
+        self._guards = replace(self._guards, declared=without_bounds(counts))
+        return counts
+
+    async def _take_lock(self) -> Lease:
+        """Take the lock of the copy, whoever held it in the database that was copied."""
         mine = Claim("rehearsal", "the rehearsal", "this machine", LOCKED)
         taken, holder = await self._turso.lock(mine)
         if holder and not taken:
@@ -223,63 +222,80 @@ class _Course:
 
     async def _try_alone(self, name: str, statements: Sequence[Statement]) -> None:
         if await self._timed(f"{name} by hand", self._turso.database.trials([statements])) == (None,):
-            self.alone.append(name)
+            self.run_alone.append(name)
 
-    async def _migrate(self, beat: str, lease: Lease, beside: str = "") -> Migrated | None:
-        """Migrate as production would, and beside writers if a script is named; if it fails, run it by itself."""
+    async def _migrate(self, log: RehearsalLog, beat: str, lease: Lease, *, measured: bool = False) -> bool:
+        """Migrate as production would, else by the script alone. Return False if neither succeeds."""
         self._attempts += 1
         attempt = Attempt(f"rehearsal-{self._attempts}", "", "", "", "", "", await self._turso.schema())
         if self._as_in_production:
             try:
-                return await self._beside(
-                    beside, beat, lambda: self._turso.migrate(self._change, attempt, self._guards, lease)
+                migrated = await self._commit(
+                    log,
+                    MIGRATE if measured else "",
+                    beat,
+                    lambda turso: turso.migrate(self._change, attempt, self._guards, lease),
                 )
             except Rejected as error:
-                self._fail(error.subject, f"{error.cause}, in the beat {beat!r}")
-        await self._by_itself(beat, self._change.migrate)
-        return None
+                self._fail(log, error.subject, f"{error.cause}, in the beat {beat!r}")
+            else:
+                log.migrated = log.migrated or migrated
+                return True
+        return await self._run_alone(beat, self._change.migrate)
 
-    async def _roll_back(self, beat: str, lease: Lease, beside: str = "") -> RollbackEffect | None:
-        """Roll back as production would, and beside writers if a script is named; if it fails, run it by itself."""
+    async def _roll_back(self, log: RehearsalLog, beat: str, lease: Lease, *, measured: bool = False) -> bool:
+        """Roll back as production would, else by the script alone. Return False if neither succeeds."""
         marker = await self._turso.marker(f"rehearsal-{self._attempts}")
         if self._as_in_production and marker:
             script = self._change.rollback, self._change.verify_rollback
             try:
-                undone = await self._beside(beside, beat, lambda: self._turso.roll_back(marker, *script, lease))
+                undone = await self._commit(
+                    log,
+                    ROLLBACK if measured else "",
+                    beat,
+                    lambda turso: turso.roll_back(marker, *script, lease),
+                )
                 kept = await self._turso.kept()
-                return RollbackEffect(undone.growth, {folded(name): rows for name, rows in kept.items()})
             except Rejected as error:
-                self._fail(error.subject, f"{error.cause}, in the beat {beat!r}")
-        await self._by_itself(beat, self._change.rollback)
-        return None
+                self._fail(log, error.subject, f"{error.cause}, in the beat {beat!r}")
+            else:
+                log.rollbacks.append(RollbackEffect(undone.growth, {folded(name): n for name, n in kept.items()}))
+                return True
+        return await self._run_alone(beat, self._change.rollback)
 
-    async def _beside(self, script: str, beat: str, commit: Callable[[], Awaitable[Done]]) -> Done:
-        """Commit a transaction of production's; if a script is named, note what it asks of other writers."""
+    async def _commit(
+        self, log: RehearsalLog, script: str, beat: str, commit: Callable[[Turso], Awaitable[Done]]
+    ) -> Done:
+        """Commit a transaction of production's; if a script is named, beside writers, and log what it asks of them."""
+
+        async def timed() -> Done:  # a measurement may start the engine again, and then commit once more
+            return await self._timed(beat, commit(self._turso))
+
         if not script:
-            return await self._timed(beat, commit())
-        return await measure(
-            self._running, script, self._allowed, lambda: self._timed(beat, commit()), self._locks.append
-        )
+            return await timed()
+        return await measure(self._running, script, self._limits, timed, log.lock_uses.append)
 
-    async def _by_itself(self, beat: str, statements: Sequence[Statement]) -> None:
-        """Run a script with nothing round it but a transaction with foreign keys off."""
+    async def _run_alone(self, beat: str, statements: Sequence[Statement]) -> bool:
+        """Run a script with nothing round it but a transaction with foreign keys off. Return whether it commits."""
         try:
             await self._timed(beat, self._turso.database.transaction(statements))
-        except Rejected as error:
-            raise _Stopped from error
+        except Rejected:
+            return False
+        return True
 
-    async def _write(self) -> None:
+    async def _write(self, log: RehearsalLog) -> bool:
+        """Write what the app writes. Return whether the new schema takes it."""
         (error,) = await self._timed("writes", self._turso.database.trials([self._change.writes], keep=True))
         if error:
-            self._failures.append(Finding(WRITES, f"what the app writes cannot be written: {error}", MEND_WRITES))
-            raise _Stopped
+            log.failures.append(Finding(WRITES, f"what the app writes cannot be written: {error}", MEND_WRITES))
+        return not error
 
     async def _ask(self, checks: Sequence[SqlCheck]) -> None:
         """Ask checks once more, as the step after the commit does; what they must say stands in the transaction."""
         await self._turso.database.trials([[check.statement] for check in checks])
 
-    def _fail(self, place: str, cause: str) -> None:
-        self._failures.append(Finding(place, cause, MEND))
+    def _fail(self, log: RehearsalLog, place: str, cause: str) -> None:
+        log.failures.append(Finding(place, cause, MEND))
         self._as_in_production = False
 
     async def _timed(self, beat: str, work: Awaitable[Result]) -> Result:
@@ -289,9 +305,3 @@ class _Course:
         took = asyncio.get_running_loop().time() - began
         self._seconds[beat] = self._seconds.get(beat, 0.0) + took
         return result
-
-
-async def _nothing() -> AsyncIterator[tuple[str, Any]]:
-    """There is nothing to migrate, so there are no beats."""
-    return
-    yield  # it is what makes this a generator

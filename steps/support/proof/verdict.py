@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from steps.support.proof import contract, write_lock
 from steps.support.proof.contract import Contracts
 from steps.support.proof.lint.lint import lint, proved_harmless
-from steps.support.proof.rehearsal import Rehearsal
+from steps.support.proof.rehearsal import RehearsalLog
 from steps.support.proof.round_trip import changed_without_reason, lost_by_migrating_again, lost_by_rollback
 from steps.support.proof.rows.declared import check_declared
 from steps.support.proof.rows.result import TableDiff
@@ -51,89 +51,91 @@ class Verdict:
     unasked: tuple[str, ...]
 
 
-def judge(seen: Rehearsal, change: DatabaseChange) -> Verdict:
+def judge(log: RehearsalLog, change: DatabaseChange) -> Verdict:
     """Judge a rehearsal by all rules; what is lost comes first."""
-    returning = [*_returning(seen, change)]
+    returning = [*_returning(log, change)]
     found = [
-        *in_file(MIGRATE, _there(seen, change)),
+        *in_file(MIGRATE, _there(log, change)),
         *returning,
-        *_scripts(seen, change),
-        *_by_hand(seen),
-        *(each for held in seen.locks for each in write_lock.lock_findings(held)),
-        *seen.failures,
+        *_scripts(log, change),
+        *_by_hand(log),
+        *(each for held in log.lock_uses for each in write_lock.lock_findings(held)),
+        *log.failures,
         *(contract.unasked_contracts(Contracts(change.old_code, change.new_code)) if change.migrate else ()),
     ]
     weighing = apply_waivers(found, change.allowed)
     by_weight = {weight: tuple(each for each in weighing.findings if each.severity is weight) for weight in Severity}
-    ended = seen.returned is not None or not change.migrate
+    ended = log.rows_rolled_back is not None or not change.migrate
     came_back = ended and not any(each.severity is Severity.ERROR for each in returning)
     errors, warnings, notes, fine = by_weight.values()
-    errors = (*errors, *unknown_tables(seen, change), *weighing.refused)
+    errors = (*errors, *unknown_tables(log, change), *weighing.refused)
     unused = weighing.unused if ended else ()  # a rehearsal that came to an end has found what there is
-    unasked = tuple(_unasked(seen, change))
-    lossless, unshown = came_back and WRITES not in unasked, tuple(_unshown(seen, change))
+    unasked = tuple(_unasked(log, change))
+    lossless, unshown = came_back and WRITES not in unasked, tuple(_unshown(log, change))
     return Verdict(errors, (*warnings, *unused), notes, fine, lossless, unshown, unasked)
 
 
-def _there(seen: Rehearsal, change: DatabaseChange) -> Iterator[Finding]:
+def _there(log: RehearsalLog, change: DatabaseChange) -> Iterator[Finding]:
     """Object to what the migration does to schema, sequences and rows."""
-    if seen.there is None or seen.moved is None:
+    if log.after_migration is None or log.rows_migrated is None:
         return
-    names = known_tables(seen, change)
+    names = known_tables(log, change)
     declared = {table: amount for table, amount in change.changes.items() if folded(table) in names}
-    lost_values = check_declared(seen.moved, declared)
+    lost_values = check_declared(log.rows_migrated, declared)
     told = {each.place for each in lost_values}
     yield from lost_values
-    yield from _worse(seen.before, seen.there)
-    in_schema = diff.schema_findings(before_as_renamed(seen, change), seen.there.schema)
+    yield from _worse(log.before, log.after_migration)
+    in_schema = diff.schema_findings(before_as_renamed(log, change), log.after_migration.schema)
     yield from (each for each in in_schema if each.place not in told)
 
 
-def before_as_renamed(seen: Rehearsal, change: DatabaseChange) -> Schema:
+def before_as_renamed(log: RehearsalLog, change: DatabaseChange) -> Schema:
     """Give the schema of before with the column names of after, where the migration only renames."""
-    return apply_renames(seen.before.schema, seen.before.definitions, change.scripts[0])
+    return apply_renames(log.before.schema, log.before.definitions, change.scripts[0])
 
 
-def _returning(seen: Rehearsal, change: DatabaseChange) -> Iterator[Finding]:
+def _returning(log: RehearsalLog, change: DatabaseChange) -> Iterator[Finding]:
     """Object to what does not come back, or not a second time."""
-    yield from in_file(ROLLBACK, dict.fromkeys(_rolled_back(seen)))
-    if seen.there is not None and seen.again is not None:
-        yield from _again(seen.there, seen.again)
-    if seen.moved is not None and seen.written is not None and seen.returned is not None:
-        yield from changed_without_reason(seen.moved, seen.written, seen.returned, renames(change.scripts[0]))
-    if seen.written is not None and seen.regained is not None:
-        yield from lost_by_migrating_again(seen.written, seen.regained)
+    yield from in_file(ROLLBACK, dict.fromkeys(_rolled_back(log)))
+    if log.after_migration is not None and log.after_second_migration is not None:
+        yield from _again(log.after_migration, log.after_second_migration)
+    if log.rows_migrated is not None and log.rows_written is not None and log.rows_rolled_back is not None:
+        yield from changed_without_reason(
+            log.rows_migrated, log.rows_written, log.rows_rolled_back, renames(change.scripts[0])
+        )
+    if log.rows_written is not None and log.rows_migrated_again is not None:
+        yield from lost_by_migrating_again(log.rows_written, log.rows_migrated_again)
 
 
-def _rolled_back(seen: Rehearsal) -> Iterator[Finding]:
+def _rolled_back(log: RehearsalLog) -> Iterator[Finding]:
     """Object to what is another after each of the two rollbacks than it was before the change."""
     told = set[str]()
-    if seen.back is not None and seen.unreturned is not None:
-        yield from diff.round_trip_findings(seen.before.schema, seen.back.schema)
-        yield from lost_by_rollback(seen.unreturned)
-        for each in _worse(seen.before, seen.back):
+    if log.after_rollback is not None and log.rows_not_restored is not None:
+        yield from diff.round_trip_findings(log.before.schema, log.after_rollback.schema)
+        yield from lost_by_rollback(log.rows_not_restored)
+        for each in _worse(log.before, log.after_rollback):
             told.add(each.place)
             yield each
-    if seen.grown is not None and seen.back_grown is not None:
-        yield from diff.round_trip_findings(seen.before.schema, seen.back_grown.schema)
-        sequences = lowered_sequences(seen.grown.sequences, seen.back_grown.sequences)
+    if log.after_writes is not None and log.after_second_rollback is not None:
+        yield from diff.round_trip_findings(log.before.schema, log.after_second_rollback.schema)
+        sequences = lowered_sequences(log.after_writes.sequences, log.after_second_rollback.sequences)
         yield from (each for each in sequences if each.place not in told)
 
 
-def _unshown(seen: Rehearsal, change: DatabaseChange) -> Iterator[str]:
+def _unshown(log: RehearsalLog, change: DatabaseChange) -> Iterator[str]:
     """Name the tables that rollback.sql rewrites, and to which writes.sql writes nothing that could be lost."""
     rewritten = {each.table for each in map(read_statement, change.scripts[1].pieces) if each.verb in _REWRITES}
-    there = {folded(table.name) for table in seen.before.schema.tables}
-    for name, found in (seen.written or {}).items():
+    there = {folded(table.name) for table in log.before.schema.tables}
+    for name, found in (log.rows_written or {}).items():
         if name in rewritten & there and not found.total:
             yield found.name
 
 
-def _unasked(seen: Rehearsal, change: DatabaseChange) -> Iterator[str]:
+def _unasked(log: RehearsalLog, change: DatabaseChange) -> Iterator[str]:
     """Name the files that asked or wrote nothing, as far as this change has a use for them."""
     asked = {OLD_CODE: bool(change.old_code), NEW_CODE: bool(change.new_code)}
     if change.migrate:
-        written = (found.total for found in (seen.written or {}).values())
+        written = (found.total for found in (log.rows_written or {}).values())
         asked |= {VERIFY: any(check.can_fail for check in change.verify), WRITES: any(written)}
     yield from (name for name, is_asked in asked.items() if not is_asked)
 
@@ -153,13 +155,15 @@ def _again(there: Snapshot, again: Snapshot) -> Iterator[Finding]:
         yield Finding(each.place, cause, "Have migrate.sql make the same of what rollback.sql leaves.")
 
 
-def _scripts(seen: Rehearsal, change: DatabaseChange) -> Iterator[Finding]:
+def _scripts(log: RehearsalLog, change: DatabaseChange) -> Iterator[Finding]:
     """Object to what the scripts say; what the rehearsal shows to be harmless is a note."""
     migrate, rollback = change.scripts
-    yield from proved_harmless(lint(migrate, seen.before.facts), _unharmed(seen.before, seen.there, seen.moved))
-    if seen.there is not None:
-        findings = lint(rollback, seen.there.facts)
-        yield from proved_harmless(findings, _unharmed(seen.before, seen.back, seen.unreturned))
+    yield from proved_harmless(
+        lint(migrate, log.before.facts), _unharmed(log.before, log.after_migration, log.rows_migrated)
+    )
+    if log.after_migration is not None:
+        findings = lint(rollback, log.after_migration.facts)
+        yield from proved_harmless(findings, _unharmed(log.before, log.after_rollback, log.rows_not_restored))
 
 
 def _unharmed(before: Snapshot, after: Snapshot | None, rows: Mapping[str, TableDiff] | None) -> list[str]:
@@ -176,9 +180,9 @@ def _is_unharmed(table: Table, now: Table | None, rows: Mapping[str, TableDiff])
     return kept and now is not None and table.foreign_keys == now.foreign_keys
 
 
-def _by_hand(seen: Rehearsal) -> Iterator[Finding]:
+def _by_hand(log: RehearsalLog) -> Iterator[Finding]:
     """Warn of what each script takes along where nobody switches foreign keys off."""
-    for name, losses in seen.by_hand.items():
+    for name, losses in log.by_hand.items():
         for each in losses:
             cause = f"run by hand, {name} loses this: {each.cause}"
             yield Finding(

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from steps.support.core.text import nearest
-from steps.support.proof.rehearsal import Rehearsal
+from steps.support.proof.rehearsal import RehearsalLog
 from steps.support.sql.change import DatabaseChange
 from steps.support.sql.directives import Waiver, declared_in, likely_tables_in
 from steps.support.sql.findings import Finding, Severity, place, written_name
@@ -89,18 +89,18 @@ def _hint(line: Waiver, marked: Sequence[Finding]) -> str:
     return f", but in {left[0].file}: a line holds in its own file only" if left and not own else ""
 
 
-def known_tables(seen: Rehearsal, change: DatabaseChange) -> set[str]:
+def known_tables(log: RehearsalLog, change: DatabaseChange) -> set[str]:
     """Return the tables before and after the migration, in lower case; those after by its text where it did not run."""
-    moments = [seen.before] if seen.there is None else [seen.before, seen.there]
+    moments = [log.before] if log.after_migration is None else [log.before, log.after_migration]
     names = {name for each in moments for name in (*each.facts.keys, *(table.name for table in each.schema.tables))}
-    readings = () if seen.there else map(read_statement, change.scripts[0].pieces)
+    readings = () if log.after_migration else map(read_statement, change.scripts[0].pieces)
     made = (name for each in readings if "TABLE" in each.verb for name in (each.table, each.renamed))
     return {*map(folded, map(str, names)), *made}
 
 
-def unknown_tables(seen: Rehearsal, change: DatabaseChange) -> Iterator[Finding]:
+def unknown_tables(log: RehearsalLog, change: DatabaseChange) -> Iterator[Finding]:
     """Object to `-- changes:` lines that name no table there is, before or after."""
-    names, script = known_tables(seen, change), change.scripts[0]
+    names, script = known_tables(log, change), change.scripts[0]
     for table, line in declared_in(script):
         if folded(table) not in names:
             near = nearest(table, (name for name in names if not is_owned(name)))

@@ -70,7 +70,7 @@ def partial_key(reading: Reading, known: Facts) -> Iterator[Finding]:
         cause = f"the parser does not know this {reading.verb}: whether its WHERE names the whole key was not looked at"
         yield _not_parsed(where, cause, f"Read it once more; the key of {reading.table} is ({', '.join(key)}).")
         return
-    for partial in _partial(lint_tree.compared(tree), key)[:1]:
+    for partial in _partial(lint_tree.comparisons(tree), key)[:1]:
         yield Finding(
             where, f"the key of {reading.table} is ({', '.join(key)}), {partial}", _whole(key), rule="partial-key"
         )
