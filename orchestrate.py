@@ -117,8 +117,8 @@ async def look(gateways: Gateways, what: Release, run: Run) -> tuple[Steps, Seen
         await refuse_if_locked(gateways.turso)
     for step in steps:
         with run.journal.timed("look_", step.name):
-            async with preflight_deadline(run.budget.look(step.name)):
-                observed[step.name] = await step.look(gateways)
+            async with preflight_deadline(run.budget.preflight_seconds(step.name)):
+                observed[step.name] = await step.preflight(gateways)
     what = settle_order(what, steps, observed)
     steps = steps_of(what)
     expected = forecast(steps, observed)

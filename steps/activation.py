@@ -33,7 +33,7 @@ class Activation(ReversibleStep[Observed]):
         """Where the schema went first the new code may run on nothing else: it stays, as long as that code is live."""
         return self.release.order == "DATA_FIRST"
 
-    async def look(self, gateways: Gateways) -> Observed:
+    async def preflight(self, gateways: Gateways) -> Observed:
         """See what is live; where we turn the switch, also that a deployment can be asked on its own host."""
         observed = await promotion.preflight(gateways)
         if not observed.production.auto_assign:
@@ -68,7 +68,7 @@ class Activation(ReversibleStep[Observed]):
         said = f"{deployment.id} is live; auto-assign stays off, as it was"
         return Done(said, {**promotion.facts(observed, deployment.id), **unpin})
 
-    async def undo(self, gateways: Gateways, observed: Observed) -> Done:
+    async def rollback(self, gateways: Gateways, observed: Observed) -> Done:
         """Where the switch is ours, put the deployment of before back, and auto-assign to off."""
         if observed.production.auto_assign:
             return Done("nothing to put back: it only confirmed")
@@ -91,7 +91,7 @@ class Activation(ReversibleStep[Observed]):
         """Take what was live from the marker row, and whether auto-assign was on from now."""
         return await promotion.recall(gateways.vercel, marker)
 
-    async def remains(self, gateways: Gateways, observed: Observed) -> str:
+    async def verify_rollback(self, gateways: Gateways, observed: Observed) -> str:
         """Compare what is live with what was."""
         return (
             ""

@@ -47,7 +47,7 @@ class GitPush(ReversibleStep[Observed]):
     triggers = True
     writes = "commits on the branch; going back adds one more, and rewrites nothing"
 
-    async def look(self, gateways: Gateways) -> Observed:
+    async def preflight(self, gateways: Gateways) -> Observed:
         """See a clean tree on the right branch, ahead of the remote's, and probe the permission to push."""
         await _refuse_unready(gateways.git)
         sha, before = await gateways.git.head(), await gateways.git.fetch()
@@ -89,13 +89,13 @@ class GitPush(ReversibleStep[Observed]):
             {"pushed": {"sha": observed.sha, "before": observed.before}},
         )
 
-    async def undo(self, gateways: Gateways, observed: Observed) -> Done:
+    async def rollback(self, gateways: Gateways, observed: Observed) -> Done:
         """Put a commit with the files of before on top of ours."""
         await gateways.git.end_pushes(observed.sha)
         now = await settled(gateways.git.remote_head, observed.before)
         if now == observed.before:
             return Done(f"{gateways.git.branch} did not move")
-        if now != observed.sha and not await self.remains(gateways, observed):
+        if now != observed.sha and not await self.verify_rollback(gateways, observed):
             return Done(f"the files of {observed.before[:8]} are already back")
         await _refuse_foreign(gateways.git, now, observed)
         why = f"Run {self.release.run} did not end well; the files are those of {observed.before}."
@@ -126,7 +126,7 @@ class GitPush(ReversibleStep[Observed]):
         sha, before = (str(marker[key]) for key in ("release_commit", "previous_head"))
         return Observed(sha, before, await gateways.git.tree(before), (), 0.0, str(marker["previous_deployment"] or ""))
 
-    async def remains(self, gateways: Gateways, observed: Observed) -> str:
+    async def verify_rollback(self, gateways: Gateways, observed: Observed) -> str:
         """Compare the files of the remote branch with those of before."""
         now = await insist(gateways.git.fetch)
         same = await gateways.git.tree(now) == observed.before_tree

@@ -47,7 +47,7 @@ class HealthChecks(Check[Observed]):
     release: Release
     name = "health_checks"
 
-    async def look(self, gateways: Gateways) -> Observed:
+    async def preflight(self, gateways: Gateways) -> Observed:
         """Ask each once: checks that are red before refuse the run, because they could not tell anything after."""
         baseline, red, remedies = {}, {}, list[str]()
         for check in self.release.health:

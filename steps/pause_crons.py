@@ -28,7 +28,7 @@ class PauseCrons(ReversibleStep[Observed]):
     temporary = True
     writes = "the project's crons: off, and on again at the end"
 
-    async def look(self, gateways: Gateways) -> Observed:
+    async def preflight(self, gateways: Gateways) -> Observed:
         """See whether the crons are on."""
         project = await looked(gateways.vercel.project)
         if project.crons is None:
@@ -52,7 +52,7 @@ class PauseCrons(ReversibleStep[Observed]):
             raise Refused(error.operation, error.subject, error.cause, error.remedy) from None
         return Done("the crons are off" if observed.on else "the crons were off")
 
-    async def undo(self, gateways: Gateways, observed: Observed) -> Done:
+    async def rollback(self, gateways: Gateways, observed: Observed) -> Done:
         """Switch them on again where they were on."""
         if not observed.on:
             return Done("the crons stay off, as they were")
@@ -64,7 +64,7 @@ class PauseCrons(ReversibleStep[Observed]):
         """They are as before when a release has ended, and nobody is to be asked who switched them since."""
         return ""
 
-    async def remains(self, gateways: Gateways, observed: Observed) -> str:
+    async def verify_rollback(self, gateways: Gateways, observed: Observed) -> str:
         """Compare the crons with before."""
         if not observed.on or (await insist(gateways.vercel.project)).crons:
             return ""

@@ -28,7 +28,7 @@ class SchemaContract(Check[Observed]):
     release: Release
     name = "schema_contract"
 
-    async def look(self, gateways: Gateways) -> Observed:
+    async def preflight(self, gateways: Gateways) -> Observed:
         """Try every statement of both on a copy. Raises Refused with the one that fails."""
         schema = await looked(gateways.turso.schema)
         return Observed(schema, await prove.prove_change(gateways.turso, self.release))

@@ -60,7 +60,7 @@ class TursoMigration(ReversibleStep[Observed]):
         """The code that is live may not run on the schema of before."""
         return True
 
-    async def look(self, gateways: Gateways) -> Observed:
+    async def preflight(self, gateways: Gateways) -> Observed:
         """See that the change is not there yet, then prove it on a copy. Raises Refused with all that is against it."""
         await looked(partial(refuse_unparsable, gateways.turso, self.release.change))
         await looked(partial(refuse_applied, gateways.turso, self.release.change))
@@ -131,7 +131,7 @@ class TursoMigration(ReversibleStep[Observed]):
             return {observed.deployment}
         return {each.id for each in await insist(lambda: gateways.vercel.production_deployments(observed.release))}
 
-    async def undo(self, gateways: Gateways, observed: Observed) -> Done:
+    async def rollback(self, gateways: Gateways, observed: Observed) -> Done:
         """Settle whether it committed, fencing it if not; then run the rollback that the marker row keeps."""
         marker = await insist(lambda: gateways.turso.fence(self.release.run, self.release.change.name))
         if marker["state"] == FENCED:
@@ -166,7 +166,7 @@ class TursoMigration(ReversibleStep[Observed]):
         live, commit, release, head = (str(marker[key]) for key in KEPT)
         return Observed(str(marker["schema_before"]), live, commit, release, head, UNKNOWN, 0.0)
 
-    async def remains(self, gateways: Gateways, observed: Observed) -> str:  # noqa: ARG002 - the marker row tells
+    async def verify_rollback(self, gateways: Gateways, observed: Observed) -> str:  # noqa: ARG002 - the marker row tells
         """Compare the schema with the one before, where this run has changed it."""
         marker = await insist(lambda: gateways.turso.marker(self.release.run))
         if not marker or marker["state"] == FENCED:

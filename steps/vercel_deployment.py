@@ -42,7 +42,7 @@ class VercelDeployment(ReversibleStep[Observed]):
     triggered = True  # by the push
     writes = "a production deployment, and what is live where auto-assign is on"
 
-    async def look(self, gateways: Gateways) -> Observed:
+    async def preflight(self, gateways: Gateways) -> Observed:
         """See what is live and how a new build becomes so. Raises Refused where anything stands in its way."""
         user, now = await looked(gateways.vercel.user), await promotion.preflight(gateways)
         _refuse_unstaged(self.release.demands.staged, now.production)
@@ -101,7 +101,7 @@ class VercelDeployment(ReversibleStep[Observed]):
             raise Failed("staging", found.id, cause, "Somebody switched auto-assign on: settle it with them.")
         return Done(f"{found.id} is built and waits", promotion.facts(observed, found.id))
 
-    async def undo(self, gateways: Gateways, observed: Observed) -> Done:
+    async def rollback(self, gateways: Gateways, observed: Observed) -> Done:
         """Stop what still builds; if a build goes live by itself, put the deployment of before back."""
         built = await _stopped(gateways.vercel, observed.sha, await _appeared(gateways, observed))
         if observed.production.auto_assign or (await insist(gateways.vercel.project)).auto_assign:
@@ -123,7 +123,7 @@ class VercelDeployment(ReversibleStep[Observed]):
         now = await promotion.recall(gateways.vercel, marker)
         return Observed(now.sha, now.production, "", ()) if now else None
 
-    async def remains(self, gateways: Gateways, observed: Observed) -> str:
+    async def verify_rollback(self, gateways: Gateways, observed: Observed) -> str:
         """Compare what is live, or may yet go live by itself, with what was."""
         return (
             await promotion.verify_rollback(gateways.vercel, observed.sha, observed.production)

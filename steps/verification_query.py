@@ -24,7 +24,7 @@ class VerificationQuery(Check[None]):
     release: Release
     name = "verification_query"
 
-    async def look(self, gateways: Gateways) -> None:
+    async def preflight(self, gateways: Gateways) -> None:
         """There is nothing to see before: the checks are about what is to come."""
 
     def plan(self, observed: None) -> str:  # noqa: ARG002

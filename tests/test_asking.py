@@ -74,7 +74,7 @@ def _checks(*checks: HealthCheck) -> HealthChecks:
 
 
 def _looked(site: _Site, *checks: HealthCheck) -> Observed:
-    return run(_checks(*checks).look(_stage(site)))
+    return run(_checks(*checks).preflight(_stage(site)))
 
 
 def _acted(site: _Site, *checks: HealthCheck, seconds: float | None = None) -> Done:

@@ -83,7 +83,7 @@ class _Check(Check[None]):
     name: str = "health_checks"  # type: ignore[misc]
     deed: Deed = _well
 
-    async def look(self, gateways: Gateways) -> None:
+    async def preflight(self, gateways: Gateways) -> None:
         pass
 
     async def apply(self, gateways: Gateways, seen: None) -> Done:
@@ -106,7 +106,7 @@ class _Change(ReversibleStep[None]):
     def rollback_share(self) -> float:  # type: ignore[override]
         return {"turso_migration": 12 / 30, "git_push": 8 / 30}.get(self.name, 10 / 30)
 
-    async def look(self, gateways: Gateways) -> None:
+    async def preflight(self, gateways: Gateways) -> None:
         pass
 
     async def apply(self, gateways: Gateways, seen: None) -> Done:
@@ -119,12 +119,12 @@ class _Change(ReversibleStep[None]):
     def rollback_plan(self, seen: None) -> str:
         return "change back"
 
-    async def undo(self, gateways: Gateways, seen: None) -> Done:
+    async def rollback(self, gateways: Gateways, seen: None) -> Done:
         self.done.append("undo began")
         await self.back()
         return Done("put back")
 
-    async def remains(self, gateways: Gateways, seen: None) -> str:
+    async def verify_rollback(self, gateways: Gateways, seen: None) -> str:
         return self.left
 
     async def superseded_by(self, gateways: Gateways, seen: None) -> str:
@@ -259,7 +259,7 @@ def test_what_was_put_back_and_not_looked_at_is_named(tmp_path: Path) -> None:
 
     @dataclass(frozen=True, eq=False)
     class Slow(_Change):
-        async def remains(self, gateways: Gateways, seen: None) -> str:
+        async def verify_rollback(self, gateways: Gateways, seen: None) -> str:
             await asyncio.sleep(1)
             return ""
 

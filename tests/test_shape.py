@@ -136,7 +136,7 @@ def test_a_change_cannot_be_made_without_its_undo() -> None:
     class Forgetful(ReversibleStep[None]):
         name = "forgetful"
 
-        async def look(self, gateways: Gateways) -> None: ...
+        async def preflight(self, gateways: Gateways) -> None: ...
 
         async def apply(self, gateways: Gateways, seen: None) -> Done:
             return Done("")
@@ -144,7 +144,7 @@ def test_a_change_cannot_be_made_without_its_undo() -> None:
         def plan(self, seen: None) -> str:
             return ""
 
-    with pytest.raises(TypeError, match="undo"):
+    with pytest.raises(TypeError, match="rollback"):
         Forgetful()  # type: ignore[abstract]
 
 

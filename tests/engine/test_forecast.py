@@ -30,7 +30,7 @@ class Expected:
 class _Check(Check[Expected]):
     name: str  # type: ignore[misc]
 
-    async def look(self, gateways: Gateways) -> Expected:
+    async def preflight(self, gateways: Gateways) -> Expected:
         return Expected()
 
     async def apply(self, gateways: Gateways, observed: Expected) -> Done:
@@ -48,7 +48,7 @@ class _Change(ReversibleStep[Expected]):
     name: str  # type: ignore[misc]
     rollback_share: float = 0.5  # type: ignore[misc]
 
-    async def look(self, gateways: Gateways) -> Expected:
+    async def preflight(self, gateways: Gateways) -> Expected:
         return Expected()
 
     async def apply(self, gateways: Gateways, observed: Expected) -> Done:
@@ -60,10 +60,10 @@ class _Change(ReversibleStep[Expected]):
     def rollback_plan(self, observed: Expected) -> str:
         return "change back"
 
-    async def undo(self, gateways: Gateways, observed: Expected) -> Done:
+    async def rollback(self, gateways: Gateways, observed: Expected) -> Done:
         return Done("put back")
 
-    async def remains(self, gateways: Gateways, observed: Expected) -> str:
+    async def verify_rollback(self, gateways: Gateways, observed: Expected) -> str:
         return ""
 
     async def superseded_by(self, gateways: Gateways, observed: Expected) -> str:
@@ -152,7 +152,7 @@ def test_each_step_is_asked_with_what_it_saw() -> None:
     observed = {"push": Expected(2.5, 3.5), "check": Expected(7.0), "switch": Expected(99.0, 99.0)}
     found = forecast((PUSH, plain, CHECK), observed)
     assert found.steps == {"push": 2.5, "switch": 1.0, "check": 7.0}
-    assert found.undo == {"push": 3.5, "switch": 1.0}
+    assert found.rollback == {"push": 3.5, "switch": 1.0}
     assert (found.seconds, found.rollback_seconds) == (10.5, 4.5)
 
 
@@ -165,8 +165,12 @@ def test_nothing_planned_takes_no_time() -> None:
 def test_a_look_has_a_minute_unless_it_was_given_more() -> None:
     """Only the steps that are named have a time of their own for looking."""
     budget = Budget(100.0, 30.0, LIMITS, looks={"migrate": 660.0})
-    assert [budget.look(name) for name in ("migrate", "push", "unheard of")] == [660.0, PREFLIGHT, PREFLIGHT]
-    assert Budget(100.0, 30.0, LIMITS).look("migrate") == PREFLIGHT == 60.0
+    assert [budget.preflight_seconds(name) for name in ("migrate", "push", "unheard of")] == [
+        660.0,
+        PREFLIGHT,
+        PREFLIGHT,
+    ]
+    assert Budget(100.0, 30.0, LIMITS).preflight_seconds("migrate") == PREFLIGHT == 60.0
 
 
 @pytest.mark.parametrize(

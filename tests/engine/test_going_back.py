@@ -35,7 +35,7 @@ class _Deed(ReversibleStep[None]):
         """As it is told."""
         return self.is_foundation
 
-    async def look(self, gateways: Any) -> None:
+    async def preflight(self, gateways: Any) -> None:
         """See nothing."""
 
     async def apply(self, gateways: Any, observed: None) -> Done:
@@ -50,14 +50,14 @@ class _Deed(ReversibleStep[None]):
         """Say nothing."""
         return ""
 
-    async def undo(self, gateways: Any, observed: None) -> Done:
+    async def rollback(self, gateways: Any, observed: None) -> Done:
         """Note it."""
         self.undone.append(self.name)
         if self.fails:
             raise Failed("undoing", self.name, "it does not work", "Look.")
         return Done("")
 
-    async def remains(self, gateways: Any, observed: None) -> str:
+    async def verify_rollback(self, gateways: Any, observed: None) -> str:
         """Tell what is left."""
         return self.left
 

@@ -31,7 +31,7 @@ class Budget:
     then: "Budget | None" = None
     looks: Mapping[str, float] = field(default_factory=dict)
 
-    def look(self, step: str) -> float:
+    def preflight_seconds(self, step: str) -> float:
         """Seconds that this step's look may take."""
         return self.looks.get(step, PREFLIGHT)
 
@@ -174,7 +174,7 @@ class Forecast:
     """Seconds that each step will take, by its name, and those that putting all of it back will take."""
 
     steps: Mapping[str, float]
-    undo: Mapping[str, float]
+    rollback: Mapping[str, float]
 
     @property
     def seconds(self) -> float:
@@ -184,7 +184,7 @@ class Forecast:
     @property
     def rollback_seconds(self) -> float:
         """Seconds of the way back, from the last step."""
-        return sum(self.undo.values())
+        return sum(self.rollback.values())
 
 
 def forecast(steps: Sequence[Step[Any]], observed: Mapping[str, Any]) -> Forecast:
@@ -211,9 +211,9 @@ def _too_slow(steps: Sequence[Step[Any]], what: Forecast, budget: Budget) -> Ite
             yield f"{step.name} will take {what.steps[step.name]:.1f} s, and {limit:g} s are allowed"
         if together > forward >= together - what.steps[step.name]:
             yield f"up to {step.name} it will take {together:.1f} s, and {forward:g} s are there before going back"
-        if isinstance(step, ReversibleStep) and what.undo[step.name] > (
+        if isinstance(step, ReversibleStep) and what.rollback[step.name] > (
             ceiling := step.rollback_share * budget.reserve
         ):
-            yield f"undoing {step.name} will take {what.undo[step.name]:.1f} s, and {ceiling:g} s are kept for it"
+            yield f"undoing {step.name} will take {what.rollback[step.name]:.1f} s, and {ceiling:g} s are kept for it"
     if what.rollback_seconds > budget.reserve:
         yield f"going back will take {what.rollback_seconds:.1f} s, and {budget.reserve:g} s are kept for it"

@@ -126,7 +126,7 @@ async def roll_back_run(gateways: Gateways, what: PreviousRun, run: Run, runs: P
     if what.had_arrived:
         await _refuse_overtaken(gateways, what)
         for change in what.changes:
-            async with preflight_deadline(run.budget.look(change.name)):
+            async with preflight_deadline(run.budget.preflight_seconds(change.name)):
                 await change.prove_rollback(gateways, what.saw[change.name])
     await run.ask()
     async with _held(gateways.turso, what, run, runs):
@@ -145,7 +145,7 @@ async def _is_there_again(gateways: Gateways, what: PreviousRun, run: Run) -> bo
     again = False
     async with preflight_deadline():
         for change in what.changes:
-            if await looked(partial(change.remains, gateways, what.saw[change.name])):
+            if await looked(partial(change.verify_rollback, gateways, what.saw[change.name])):
                 others = await looked(partial(change.superseded_by, gateways, what.saw[change.name]))
                 again = again or not others
                 if others:
@@ -240,7 +240,7 @@ async def _refuse_overtaken(gateways: Gateways, what: PreviousRun) -> None:
     async with preflight_deadline():
         for change in what.changes:
             told = await looked(partial(change.superseded_by, gateways, what.saw[change.name]))
-            remains = await looked(partial(change.remains, gateways, what.saw[change.name]))
+            remains = await looked(partial(change.verify_rollback, gateways, what.saw[change.name]))
             if told and remains:
                 since.append(told)
     if since:

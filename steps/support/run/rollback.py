@@ -59,7 +59,7 @@ async def remaining(
     gateways: Gateways, changes: Sequence[ReversibleStep[Any]], observed: Mapping[str, Any]
 ) -> list[str]:
     """Say what of these changes is still there, as far as it can be known in a moment."""
-    told = [await _asked(change.remains(gateways, observed[change.name])) for change in changes]
+    told = [await _asked(change.verify_rollback(gateways, observed[change.name])) for change in changes]
     return list(filter(None, told))
 
 
@@ -79,7 +79,7 @@ async def _undone(
     try:
         with journal.timed("undo_", change.name) as said:
             async with reserve.scope(change):
-                said(await change.undo(gateways, observed))
+                said(await change.rollback(gateways, observed))
     except Exception:  # noqa: BLE001 - it is journalled, and the next one must have its turn
         return False
     return True
@@ -89,6 +89,6 @@ async def _remaining(gateways: Gateways, change: ReversibleStep[Any], observed: 
     """Ask the world, not our memory, what of a change is still there."""
     try:
         async with reserve.scope(change):
-            return await change.remains(gateways, observed)
+            return await change.verify_rollback(gateways, observed)
     except Exception as error:  # noqa: BLE001 - not to know is not to be restored
         return f"{change.name}: not known whether it is put back ({reason(error)['cause']})"

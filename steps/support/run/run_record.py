@@ -97,7 +97,7 @@ def choose(folder: Path, named: str, target: str = "") -> RunRecord | None:
 def observed_of(change: ReversibleStep[Any], saw: Any) -> Any:
     """Give what a change saw from its plain values. Raises Refused where they are not what it sees."""
     try:
-        return TypeAdapter(get_type_hints(type(change).look)["return"]).validate_python(saw)
+        return TypeAdapter(get_type_hints(type(change).preflight)["return"]).validate_python(saw)
     except ValidationError as error:
         cause = f"what {change.name} saw is not there: {error.errors()[0]['msg']}"
         raise Refused("reading", "the journal", cause, "Use the version of this tool that wrote it.") from None

@@ -126,7 +126,7 @@ def _row(step: Step[Any], observed: Any, expected: Forecast, budget: Budget) -> 
     said = {"name": step.name, "plan": step.plan(observed), **seconds}
     if not isinstance(step, ReversibleStep):
         return said
-    undo, said = round(expected.undo[step.name], 3), {**said, "prepares": step.prepares}
+    undo, said = round(expected.rollback[step.name], 3), {**said, "prepares": step.prepares}
     return {**said, "way_back": step.rollback_plan(observed), "undo_seconds": undo, "writes": step.writes}
 
 

@@ -31,7 +31,7 @@ class Step(ABC, Generic[Observed]):
     name: ClassVar[str]
 
     @abstractmethod
-    async def look(self, gateways: "Gateways") -> Observed:
+    async def preflight(self, gateways: "Gateways") -> Observed:
         """Read what the step needs to know. Changes nothing. Raises Refused with the remedy."""
 
     @abstractmethod
@@ -85,11 +85,11 @@ class ReversibleStep(Step[Observed]):
         """Say what undoing will do."""
 
     @abstractmethod
-    async def undo(self, gateways: "Gateways", observed: Observed) -> Done:
+    async def rollback(self, gateways: "Gateways", observed: Observed) -> Done:
         """Put back whatever of `act` took effect. Looks first; safe to repeat. Raises Failed."""
 
     @abstractmethod
-    async def remains(self, gateways: "Gateways", observed: Observed) -> str:
+    async def verify_rollback(self, gateways: "Gateways", observed: Observed) -> str:
         """Read the world and say what of `act` is still in it; empty when all is as look saw it. Changes nothing."""
 
     def expects_rollback(self, observed: Observed) -> float:  # noqa: ARG002
@@ -109,5 +109,5 @@ class ReversibleStep(Step[Observed]):
 
     async def recheck(self, gateways: "Gateways", observed: Observed) -> None:
         """Look again, once the lock is held. Raises Refused when the world is not what the plan was made for."""
-        if await self.look(gateways) != observed:
+        if await self.preflight(gateways) != observed:
             raise Refused(self.name, "looked again", "the world changed between the plan and the lock", "Run again.")
