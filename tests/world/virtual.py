@@ -90,7 +90,7 @@ class VirtualProduction(AnyProduction):
         with (
             patch.multiple("steps.support.run.wiring", **doubles),
             patch("steps.support.operations.prove.prove", self._proved),
-            patch("steps.support.operations.prove.roll_back_on_copy", _as_proved),
+            patch("steps.support.operations.prove.rehearse_rollback", _as_proved),
             patch("steps.support.run.release.read_change", _read),
             patch("os.fsync", lambda _: None),  # it is for a power that fails, and a good part of a run
             patch.dict(os.environ, self.environment, clear=True),
