@@ -92,6 +92,9 @@ PROSE = [
     "-- DropIndex", "-- migrate:up", "-- +goose Up", "-- +migrate Down", "--liquibase formatted sql", "--changeset somebody:1", "--comment: some text",
     "/* Warnings:\n\n  - You are about to drop the column `name` on the `t` table.\n\n*/", "/* allow: everything */", "/* -- alow: all */",
     "-- allow nothing else here", "-- changes to t", "-- expect rows here", "-- name it well", "-- -- alow: all", "-- a.b: c", "-- alow-ed: c", "-- 1: one",
+    "-- Changes: the readings table is rebuilt", "/* Changes: the t table is rebuilt */", "/* changes:\n * t is rebuilt\n */", "-- change 3 rows", "-- changed in version 3",
+    "-- Change t 3", "-- change request 4711", "-- Change: ticket 4711", "-- changes t", "--- changes: t", "/* so it\nchanges t 3 */", "/* it would not\nexpect rows */",
+    "-- it -- changes -- nothing", "-- Expects: two of them", "-- export: rows", "-- ------- changes -------",
     "-- größe: allow", "-- changes_t: 5", "--", "-- :", "-- allow", "-- changes",
 ]  # fmt: skip
 
@@ -129,6 +132,150 @@ def test_a_directive_in_another_file_is_refused(tmp_path: Path, file: str, keywo
     assert found.startswith(
         f"{file} line 1: `{keyword}:` means nothing in this file. Write it in {BELONGS[keyword][0]}"
     )
+
+
+MISSHAPEN = [  # a file, a comment that reads as a directive but for its form, and the line to write
+    (MIGRATE, "/* changes: n 3 */", "changes: n 3"),
+    (MIGRATE, "/* changes: n 1..3. */", "changes: n 1..3"),
+    (MIGRATE, "/*changes:n 3*/", "changes: n 3"),
+    (MIGRATE, "/* Changes: n 3 */", "changes: n 3"),
+    (MIGRATE, '/* changes: "my table" 3 */', 'changes: "my table" 3'),
+    (MIGRATE, "/* some prose\n * - changes: n 3\n */", "changes: n 3"),
+    (MIGRATE, "--- changes: n 3", "changes: n 3"),
+    (MIGRATE, "-- -- changes: n 3", "changes: n 3"),
+    (MIGRATE, "-- * changes: n 3", "changes: n 3"),
+    (MIGRATE, "-- @changes: n 3", "changes: n 3"),
+    (MIGRATE, "-- 1. changes: n 3", "changes: n 3"),
+    (MIGRATE, "-- orchestrate: changes: n 3", "changes: n 3"),
+    (MIGRATE, "-- changes = n 3", "changes: n 3"),
+    (MIGRATE, "-- changes\uff1a n 3", "changes: n 3"),
+    (MIGRATE, "-- @changes n 3", "changes: n 3"),
+    (MIGRATE, "-- some prose -- changes: n 3", "changes: n 3"),
+    (MIGRATE, "-- allow: no-where n: it is meant -- changes: n 3", "changes: n 3"),
+    (MIGRATE, "-- some prose\r-- changes: n 3", "changes: n 3"),
+    (MIGRATE, f"/* changes: n {'9' * 30} */", f"changes: n {'9' * 30}"),
+    (MIGRATE, "/* allow: no-where n: it is meant */", "allow: no-where n: it is meant"),
+    (MIGRATE, "--- allow: no-where n: it is meant", "allow: no-where n: it is meant"),
+    (ROLLBACK, "/* allow: no-where n: it is meant */", "allow: no-where n: it is meant"),
+    (ROLLBACK, "-- -- alow: no-where n: it is meant", "allow: no-where n: it is meant"),
+    ("verify.sql", "/* expect: rows */", "expect: rows"),
+    ("verify.sql", "/* expects: rows */", "expect: rows"),
+    ("verify_rollback.sql", "--- expect: any", "expect: any"),
+    ("verify_rollback.sql", "-- expects any", "expect: any"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("file", "comment", "line"), MISSHAPEN)
+def test_a_directive_in_another_form_is_refused(tmp_path: Path, file: str, comment: str, line: str) -> None:
+    """A comment that reads as a directive word for word, and is none as it is written, does not pass in silence."""
+    (found,) = findings(tmp_path, **{file: comment})
+    where = comment.count("\n", 0, comment.find("change")) if "prose\n" in comment else 0
+    assert found.startswith(f"{file} line {where + 1}: `"), found
+    assert f"Write `-- {line}`" in found or f"Write `-- {line.partition(':')[0]}:`" in found
+
+
+SLIPS_BY_WHAT_THEY_SAY = [
+    ("verify.sql", "-- excepts: rows", "expect"), ("verify.sql", "-- except: any", "expect"),
+    ("verify_rollback.sql", "-- Expects: rows", "expect"), ("verify.sql", "-- EXPECTED: any", "expect"),
+    (MIGRATE, "-- Alow: no-where n: it is meant", "allow"), (MIGRATE, f"-- Changes: n {'9' * 30}", "changes"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("file", "comment", "meant"), SLIPS_BY_WHAT_THEY_SAY)
+def test_a_slip_is_known_by_what_it_says(tmp_path: Path, file: str, comment: str, meant: str) -> None:
+    """A word that may be prose is refused where what follows can be nothing but the value of a directive."""
+    (found,) = findings(tmp_path, **{file: comment})
+    assert f"the nearest is `{meant}:`" in found
+
+
+ELSEWHERE = [  # a slip of a directive that means nothing in this file, and the file where it does
+    (ROLLBACK, "-- chnages: n 3", MIGRATE), ("writes.sql", "-- change: n 3", MIGRATE), ("verify.sql", "-- alow: no-where n: x", MIGRATE),
+    (MIGRATE, "-- expects: rows", "verify.sql"), (ROLLBACK, "-- expected: any", "verify.sql"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("file", "comment", "where"), ELSEWHERE)
+def test_a_slip_in_another_file_is_sent_where_it_belongs(tmp_path: Path, file: str, comment: str, where: str) -> None:
+    """No keyword is offered that is refused in this file next."""
+    (found,) = findings(tmp_path, **{file: comment})
+    assert f"is meant, and means nothing in this file. Write it in {where}" in found
+    assert "the nearest is" not in found
+
+
+def slips_elsewhere() -> Iterator[tuple[str, str]]:
+    """Return a slip of each keyword with each file in which the keyword means nothing."""
+    for keyword, files in BELONGS.items():
+        yield from ((file, f"{keyword}s" if keyword != "changes" else "change") for file in FILES if file not in files)
+
+
+@pytest.mark.parametrize(("file", "word"), [*slips_elsewhere()])
+def test_no_keyword_of_another_file_is_offered(tmp_path: Path, file: str, word: str) -> None:
+    """A word that is like a keyword of other files only is prose, if what follows is."""
+    assert findings(tmp_path, **{file: f"-- {word}: see PR"}) == []
+
+
+NUMBERS = ["9" * 19, "9" * 5000, "1.." + "9" * 5000, "\u0663", "1..\u0663", "-1", "1,000", "1.5", "5..1", "1-5"]
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+def test_a_number_that_cannot_be_one_of_rows_is_refused(tmp_path: Path, number: str) -> None:
+    """Too many digits, or those of another script, are told in one short line, and nothing is read of them."""
+    (found,) = findings(tmp_path, **{MIGRATE: f"-- changes: t {number}"})
+    assert found.startswith(f"{MIGRATE} line 1: `changes: t ")
+    assert "cannot be read. Write `-- changes: TABLE`" in found
+    assert "at most 18 digits, 0 to 9" in found
+    assert len(found) < 300
+
+
+def test_the_largest_number_is_read(tmp_path: Path) -> None:
+    """Eighteen digits are a number of rows."""
+    most = 10**18 - 1
+    assert findings(tmp_path, **{MIGRATE: f"-- changes: t 0..{most}"}) == []
+    assert read_change(tmp_path).changes == {"t": (0, most)}
+
+
+UNREASONED = [  # what stands behind the rule, what is told, and the line to write
+    ("users_role:", "gives no reason", "users_role: reason"),
+    ("users_role :  ", "gives no reason", "users_role: reason"),
+    ("users.role:", "gives no reason", "users.role: reason"),
+    ('"my index":', "gives no reason", '"my index": reason'),
+    ("users_role: -", "gives no reason", "users_role: reason"),
+    ("users_role: <reason>", "gives no reason", "users_role: reason"),
+    ("<reason>", "gives no reason", "reason"),
+    ("...", "gives no reason", "reason"),
+    ("index users_role: nobody asks", "`index users_role`, before the colon", '"index users_role": reason'),
+    ("index users_role:nobody asks", "`index users_role`, before the colon", '"index users_role": reason'),
+    ("users-role: nobody asks", "`users-role`, before the colon", '"users-role": reason'),
+    ("my index: nobody asks", "`my index`, before the colon", '"my index": reason'),
+    ("'users_role': nobody asks", "`users_role`, before the colon", "users_role: reason"),
+    ("t (a, b): nobody asks", "`t (a, b)`, before the colon", '"t (a, b)": reason'),
+    (": nobody asks", "``, before the colon", "OBJECT: reason"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("words", "told", "line"), UNREASONED)
+@pytest.mark.parametrize("file", [MIGRATE, ROLLBACK])
+def test_a_waiver_says_what_and_why(tmp_path: Path, file: str, words: str, told: str, line: str) -> None:
+    """Without a reason, or with an object that cannot be read, it would hold for another object: it is refused."""
+    (found,) = findings(tmp_path, **{file: f"-- allow: index-lost {words}"})
+    assert found.startswith(f"{file} line 1: `allow: index-lost ")
+    assert told in found
+    assert f"`-- allow: index-lost {line}`" in found
+
+
+REASONED = [  # what stands behind the rule, the object and the reason
+    ("nobody asks", "", "nobody asks"), ("u: x", "u", "x"), ("nobody asks, see https://example.org/a:1", "", "nobody asks, see https://example.org/a:1"),
+    ("https://example.org", "", "https://example.org"), ("agreed on at 10:30 by all", "", "agreed on at 10:30 by all"), ("u: see: https://example.org", "u", "see: https://example.org"),
+    ('"a: b" : x', "a: b", "x"), ("u:x", "u", "x"), ("\u7528\u6237: \u6ca1\u4eba\u7528", "\u7528\u6237", "\u6ca1\u4eba\u7528"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("words", "name", "reason"), REASONED)
+def test_a_reason_is_read_whole(tmp_path: Path, words: str, name: str, reason: str) -> None:
+    """Addresses and times are part of a reason, and whatever follows the colon of an object."""
+    assert findings(tmp_path, **{MIGRATE: f"-- allow: index-lost {words}"}) == []
+    (waiver,) = read_change(tmp_path).allowed
+    assert (waiver.object, waiver.reason) == (name, reason)
 
 
 COLONLESS = [("migrate.sql", "changes t 5"), ("migrate.sql", "allow table-lost it is meant"), ("rollback.sql", "allow table-lost t: it is meant"), ("verify.sql", "expect rows")]  # fmt: skip

@@ -172,3 +172,22 @@ def test_what_is_final_is_accepted_by_no_reason() -> None:
     weighing = apply_waivers([found], [line])
     assert weighing.findings == (found,)
     assert str(found) == "t.v: it is lost. Keep it. No `-- allow: no-where` accepts it."
+
+
+@pytest.mark.parametrize(
+    ("reason", "is_reason"),
+    [
+        ("planned", True),
+        ("reason", True),
+        (NAMES, False),
+        ("USERS_NAME", False),
+        ("users.users_name", False),
+        (f"{NAMES} is old", True),
+    ],
+)
+def test_a_name_alone_is_no_reason(reason: str, is_reason: bool) -> None:  # noqa: FBT001 - a column of the table
+    """Without an object, a line whose only word is a name of the schema is refused: it may name what is meant."""
+    came = apply_waivers([lost(ROLES)], [Waiver("index-lost", "", reason, MIGRATE, 2)], {NAMES, ROLES})
+    assert ([] if is_reason else ["one word may be the object or the reason"]) == [
+        each.cause.split(": ", 2)[-1] for each in came.refused
+    ]

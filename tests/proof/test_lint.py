@@ -309,6 +309,28 @@ def test_every_objection_names_its_rule_and_its_remedy() -> None:
         assert each.remedy.endswith(".")
 
 
+ON_ONE_LINE = [
+    "DELETE FROM log; ", "UPDATE point_info SET name = 'x' WHERE id = 3; ", "INSERT OR REPLACE INTO log VALUES (1, 'x'); ",
+    "INSERT OR IGNORE INTO log VALUES (1, 'x'); ", "SELECT 1; ", "SELECT RAISE(ABORT, 'x') FROM log; ",
+    "UPDATE systems SET parent = timezone_offset / 60 WHERE id = 1; ", "REVOKE 1; ",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("sql", ON_ONE_LINE)
+def test_statements_on_one_line_are_told_apart(sql: str) -> None:
+    """Two statements of the same words on a line are two places, in their order; one that begins a line is as before."""
+    found = {each.place: each for each in judged(sql * 2 + "\n" + sql)}
+    assert [*found] == ["migrate.sql line 1, statement 1", "migrate.sql line 1, statement 2", "migrate.sql line 2"]
+    assert {each.object for each in found.values()} == {judged(sql)[0].object}
+
+
+@pytest.mark.parametrize("divisor", ["9" * 5000, "9" * 19, "\u0663"])
+def test_a_divisor_that_is_no_whole_number_of_the_engine_is_let_through(divisor: str) -> None:
+    """Digits too many for an integer, or of another script, are never read as one."""
+    assert judged(f"UPDATE systems SET parent = timezone_offset / {divisor} WHERE id = 1") == []
+    assert judged(f"UPDATE log SET time = nothing known (timezone_offset / {divisor}) WHERE time = 1") == []
+
+
 def test_what_the_rehearsal_proved_is_a_note() -> None:
     """Only where every child is known to be unharmed does a dropped or renamed parent become a note, and nothing else."""
     findings = judged("DROP TABLE point_info;\nALTER TABLE systems RENAME TO s;\nDELETE FROM log;")

@@ -64,6 +64,26 @@ async def test_an_index_goes_where_it_is_meant_to(
     assert came.untouched
 
 
+UNREASONED = [  # a line above migrate.sql where another index is lost, and what is told
+    ("-- allow: index-lost users_role:", "gives no reason"),
+    ("-- allow: index-lost users_role", "one word may be the object or the reason"),
+    ('-- allow: index-lost "Users_Role"', "one word may be the object or the reason"),
+    ("-- allow: index-lost users.name", "one word may be the object or the reason"),
+    ("-- allow: index-lost index users_role: nobody asks", "before the colon, is not a name that can be read"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("line", "told"), UNREASONED)
+async def test_no_line_holds_for_another_object_by_its_own_name(
+    sqld_binary: Path, tmp_path: Path, line: str, told: str
+) -> None:
+    """A line that gives no reason, or no name that can be read, does not accept the one index that is lost."""
+    files = {"migrate.sql": f"{line}\n{ANEW}{ONE}", "rollback.sql": BACK}
+    came = await tried(sqld_binary, tmp_path, USERS, {**OF_ANY, **files})
+    assert came.proof is None
+    assert told in came.said
+
+
 SYSTEMS = {1: 6, 2: 6, 3: 2, 5: 6, 6: 6, 9: 9}  # points of each: 35; the ones meant are six of the last one's
 POINTS = f"""CREATE TABLE points (system_id INTEGER NOT NULL, id INTEGER NOT NULL, vendor TEXT NOT NULL, name TEXT NOT NULL, PRIMARY KEY (system_id, id));
 INSERT INTO points VALUES {", ".join(f"({s}, {n}, '{'amber' if s == 9 else 'other'}', 'point {n}')" for s, most in SYSTEMS.items() for n in range(1, most + 1))};
@@ -97,6 +117,33 @@ async def test_one_line_does_not_cover_six_statements(
     assert came.proof is None
     assert came.said.count("the key of points is (system_id, id), and WHERE compares id without system_id") == 6
     assert "-- allow: partial-key points: <reason>" in came.said
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["-- allow: partial-key points: those of that vendor are meant", "-- allow: partial-key the points are meant"],
+)
+async def test_one_line_does_not_cover_six_statements_on_a_line(sqld_binary: Path, tmp_path: Path, line: str) -> None:
+    """The same accident on a single line of the file is six places too, and each of the six lines to write is shown."""
+    migrate = f"{line}\n{KEPT}{HALF.replace(chr(10), ' ')}\n"
+    files = {**OF_ANY, "migrate.sql": migrate, "rollback.sql": GIVEN}
+    came = await tried(sqld_binary, tmp_path, POINTS, files)
+    assert came.proof is None
+    assert came.untouched
+    found = [said for said in came.said.splitlines() if "WHERE compares id without system_id" in said]
+    assert [said.split(":")[0].removeprefix("- ") for said in found] == [
+        f"migrate.sql line 3, statement {number}" for number in range(1, 7)
+    ]
+    assert came.said.count("\n  -- allow: partial-key points: <reason>") == 6
+
+
+async def test_six_lines_cover_six_statements_on_a_line(sqld_binary: Path, tmp_path: Path) -> None:
+    """A reason for each statement accepts each, told in the order of the statements."""
+    lines = "".join(f"-- allow: partial-key points: reason {number}\n" for number in range(1, 7))
+    files = {**OF_ANY, "migrate.sql": f"{lines}{KEPT}{HALF.replace(chr(10), ' ')}\n", "rollback.sql": GIVEN}
+    came = await tried(sqld_binary, tmp_path, POINTS, files)
+    assert came.proof, came.said
+    assert [said.split(":")[0][-1] + said[-2] for said in came.proof.accepted] == [f"{n}{n}" for n in range(1, 7)]
 
 
 async def test_the_whole_key_needs_no_line(sqld_binary: Path, tmp_path: Path) -> None:
@@ -182,6 +229,18 @@ TABLES = {  # lines above migrate.sql, statements there and back, and what is sa
     "one that is there in between": ("-- changes: users_2\n", ANEW + ONE + ONE.replace("role", "name"), BACK, "migrate.sql line 1: `changes: users_2`: there is no such table, before or after, the nearest is users. "),
     "an index": ("-- changes: users_name\n", ADD, DROP, "migrate.sql line 1: `changes: users_name`: there is no such table"),
     "in quotes": ('-- changes: "my users"\n', ADD, DROP, 'migrate.sql line 1: `changes: "my users"`: there is no such table'),
+    "prose about a table": ("-- Change: users\n-- Change users\n-- changed in users 3\n-- Changes: users, 3 of them\n", ADD, DROP, ""),
+    "prose about none": ("-- change request 3\n-- Change: ticket 3\n/* changes: none */\n-- Changes column 3\n", ADD, DROP, ""),
+    "a slip without a colon": ("-- change users 3\n", ADD, DROP, "migrate.sql line 1: `change users 3` names a table, and is no directive. Write `-- changes: users 3`; "),
+    "a slip with a capital letter": ("-- Change: Users 3\n", ADD, DROP, "migrate.sql line 1: `Change: Users 3` names a table, and is no directive. Write `-- changes: Users 3`; "),
+    "a slip with more digits than there are": (f"-- Change: users {'9' * 20}\n", ADD, DROP, "names a table, and is no directive"),
+    "a lost colon": ("-- changes users\n", ADD, DROP, "migrate.sql line 1: `changes users` names a table, and is no directive. Write `-- changes: users`; "),
+    "a lost colon and a capital letter": ("-- Changes users 3\n", ADD, DROP, "migrate.sql line 1: `Changes users 3` names a table"),
+    "a block": ("/* changes: users */\n", ADD, DROP, "migrate.sql line 1: `changes: users` names a table"),
+    "a block of lines": ("/*\n * change: users\n * and others */\n", ADD, DROP, "migrate.sql line 2: `change: users` names a table"),
+    "more dashes": ("--- changes: users\n", ADD, DROP, "migrate.sql line 1: `changes: users` names a table"),
+    "taken out": ("-- -- changes: users\n", ADD, DROP, "migrate.sql line 1: `changes: users` names a table"),
+    "a list": ("-- * changes: users\n", ADD, DROP, "migrate.sql line 1: `changes: users` names a table"),
     "a capital letter": ("-- Changes: Users\n", ADD, DROP, "migrate.sql line 1: `Changes: Users` names a table, and is prose: a directive is written in lower case. "),
 }  # fmt: skip
 

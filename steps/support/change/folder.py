@@ -20,6 +20,7 @@ from steps.support.sql.known_names import (
     VERIFY_ROLLBACK,
     WRITES,
 )
+from steps.support.sql.lookalikes import twice, wrong
 from steps.support.sql.refusals import query_refusals, refusals
 from steps.support.sql.script import Piece, Script, read_script_text, require_whole
 from steps.support.sql.statement import Statement
@@ -95,8 +96,8 @@ def _wrong(scripts: Mapping[str, Script]) -> Iterator[Finding]:
 
 
 def _wrong_script(script: Script) -> Iterator[Finding]:
-    yield from said.wrong_directives(script)
-    yield from said.repeated_directives(script) if script.name == MIGRATE else ()
+    yield from wrong(script)
+    yield from twice(script) if script.name == MIGRATE else ()
     yield from refusals(_inner(script), script.name)
 
 
@@ -112,7 +113,7 @@ def _wrong_sample(_script: Script) -> Iterator[Finding]:
 
 def _wrong_app(script: Script) -> Iterator[Finding]:
     """Judge what the app itself runs: statements of its own, one by one."""
-    yield from said.wrong_directives(script)
+    yield from wrong(script)
     yield from refusals(script.pieces, script.name)
 
 

@@ -11,7 +11,7 @@ from steps.support.proof.round_trip import changed_without_reason, lost_by_migra
 from steps.support.proof.rows.declared import check_declared
 from steps.support.proof.rows.result import TableDiff
 from steps.support.proof.snapshot import Snapshot
-from steps.support.proof.waivers import apply_waivers, known_tables, unknown_tables
+from steps.support.proof.waivers import apply_waivers, known_tables, names_of, unknown_tables
 from steps.support.schema import diff
 from steps.support.schema.broken import lowered_sequences
 from steps.support.schema.model import Table
@@ -63,7 +63,7 @@ def judge(log: RehearsalLog, change: DatabaseChange) -> Verdict:
         *log.failures,
         *(contract.unasked_contracts(Contracts(change.old_code, change.new_code)) if change.migrate else ()),
     ]
-    weighing = apply_waivers(found, change.allowed)
+    weighing = apply_waivers(found, change.allowed, names_of(log))
     by_weight = {weight: tuple(each for each in weighing.findings if each.severity is weight) for weight in Severity}
     ended = log.rows_rolled_back is not None or not change.migrate
     came_back = ended and not any(each.severity is Severity.ERROR for each in returning)

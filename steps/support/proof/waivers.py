@@ -5,17 +5,19 @@ each needs a line, so that one that nobody thought of is not taken along. Withou
 found exactly one place in the file.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from steps.support.core.text import nearest
 from steps.support.proof.rehearsal import RehearsalLog
+from steps.support.schema.text import Name
 from steps.support.sql.change import DatabaseChange
-from steps.support.sql.directives import Waiver, declared_in, likely_tables_in
-from steps.support.sql.findings import Finding, Severity, place, written_name
+from steps.support.sql.directives import Waiver, declared_in
+from steps.support.sql.findings import Finding, Severity, place, waiver_line, written_name
 from steps.support.sql.known_names import MIGRATE
+from steps.support.sql.lookalikes import likely_tables_in
 from steps.support.sql.own_tables import is_owned
-from steps.support.sql.tokens import folded
+from steps.support.sql.tokens import folded, unquoted_name
 from steps.support.sql.verbs import read_statement
 
 _UNUSED = "Take the line out, or name what it is meant for."
@@ -30,11 +32,16 @@ class Waived:
     unused: tuple[Finding, ...]
 
 
-def apply_waivers(findings: Iterable[Finding], waivers: Sequence[Waiver]) -> Waived:
-    """Mark the objections that somebody accepted; the reason is said in place of the remedy."""
+def apply_waivers(
+    findings: Iterable[Finding], waivers: Sequence[Waiver], names: Collection[str] = frozenset()
+) -> Waived:
+    """Mark the findings that somebody accepted; the reason stands in place of the remedy.
+
+    `names`: what the schema has, folded. A line whose only word is one of them gives no reason.
+    """
     found = [*dict.fromkeys(findings)]
     reasons: dict[int, str] = {}
-    refused: list[Finding] = []
+    refused = [_ambiguous(each) for each in waivers if not each.object and _one_name(each.reason) in names]
     unused: list[Waiver] = []
     for lines in _alike(waivers):
         places = [number for number, each in enumerate(found) if _is_meant(lines[0], each)]
@@ -45,6 +52,18 @@ def apply_waivers(findings: Iterable[Finding], waivers: Sequence[Waiver]) -> Wai
             unused += lines[len(places) :]
     marked = [_accepted(each, reasons[n]) if n in reasons else each for n, each in enumerate(found)]
     return Waived(tuple(marked), tuple(refused), tuple(_unused(line, marked) for line in unused))
+
+
+def _one_name(reason: str) -> str:
+    """Return the name that a reason is, folded; empty if it is more than a name."""
+    names = reason.split(".")
+    return folded(unquoted_name(names[-1])) if all(names) else ""
+
+
+def _ambiguous(line: Waiver) -> Finding:
+    cause = f"`allow: {line.rule} {line.reason}`: one word may be the object or the reason"
+    remedy = f"Write `{waiver_line(line.rule, line.reason, 'reason')}`; if it is the reason, use more words."
+    return Finding(line.place, cause, remedy)
 
 
 def _alike(waivers: Iterable[Waiver]) -> Iterator[list[Waiver]]:
@@ -89,6 +108,18 @@ def _hint(line: Waiver, marked: Sequence[Finding]) -> str:
     return f", but in {left[0].file}: a line holds in its own file only" if left and not own else ""
 
 
+def names_of(log: RehearsalLog) -> set[str]:
+    """Return the names of all tables, columns, indexes, triggers and views, before and after the migration, folded."""
+    found = set[Name]()
+    for schema in (each.schema for each in (log.before, log.after_migration) if each):
+        found.update(table.name for table in schema.tables)
+        found.update(column.name for table in schema.tables for column in table.columns)
+        found.update(index.name for index in schema.indexes)
+        found.update(trigger.name for trigger in schema.triggers)
+        found.update(view.name for view in schema.views)
+    return {folded(str(name)) for name in found}
+
+
 def known_tables(log: RehearsalLog, change: DatabaseChange) -> set[str]:
     """Return the tables before and after the migration, in lower case; those after by its text where it did not run."""
     moments = [log.before] if log.after_migration is None else [log.before, log.after_migration]
@@ -107,10 +138,6 @@ def unknown_tables(log: RehearsalLog, change: DatabaseChange) -> Iterator[Findin
             hint = f", the nearest is {near}" if near else ""
             cause = f"`changes: {written_name(table)}`: there is no such table, before or after{hint}"
             yield Finding(place(MIGRATE, line), cause, "Name a table whose rows may change.")
-    for table, line in likely_tables_in(script):
+    for table, lost in likely_tables_in(script):
         if folded(table) in names:
-            cause = (
-                f"`Changes: {written_name(table)}` names a table, and is prose: a directive is written in lower case"
-            )
-            remedy = f"Write `-- changes: {written_name(table)}`; if it is prose, word it otherwise."
-            yield Finding(place(MIGRATE, line), cause, remedy)
+            yield Finding(lost.place, lost.cause, lost.remedy)

@@ -4,8 +4,9 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from steps.support.sql.directives import OF_A_CHECK, directives, of_piece, wrong_directives
+from steps.support.sql.directives import OF_A_CHECK, directives, of_piece
 from steps.support.sql.findings import BadSql, Finding, place
+from steps.support.sql.lookalikes import wrong
 from steps.support.sql.script import Piece, Script, read_script_text, require_whole
 from steps.support.sql.statement import Statement
 
@@ -44,7 +45,7 @@ def kept_checks(text: str, name: str) -> tuple[SqlCheck, ...]:
 
 def wrong_checks(script: Script) -> Iterator[Finding]:
     """Return which directives of a script of checks cannot be understood."""
-    yield from wrong_directives(script)
+    yield from wrong(script)
     end = script.pieces[-1].end if script.pieces else 0
     for found in directives(script, OF_A_CHECK):
         if found.start >= end:

@@ -4,6 +4,7 @@ It reads text and says nothing of validity: whether a statement can run is for t
 of a trigger is looked at for divisions only, because it does not run now.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
@@ -36,9 +37,18 @@ def lint(script: Script, schema: Facts) -> list[Finding]:
     """Say what speaks against migrate.sql or rollback.sql; `schema` is what the database holds before it runs."""
     known, findings = from_schema(schema), []
     rules = _OF_A_CHANGE if script.name in {MIGRATE, ROLLBACK} else _RULES
-    for piece in script.pieces:
+    for piece, where in zip(script.pieces, _places(script), strict=True):
         reading = read_statement(piece)
         found = (finding for rule in rules for finding in rule(reading, known))
-        findings += [replace(each, object=reading.subject, file=script.name) for each in found]
+        findings += [replace(each, place=where, object=reading.subject, file=script.name) for each in found]
         known = known.after(reading)
     return findings
+
+
+def _places(script: Script) -> Iterator[str]:
+    """Return the place of each statement, with its number if more than one begins on the same line."""
+    on_line, begun = Counter(piece.line for piece in script.pieces), Counter[int]()
+    for piece in script.pieces:
+        begun[piece.line] += 1
+        name = piece.statement.name
+        yield f"{name}, statement {begun[piece.line]}" if on_line[piece.line] > 1 else name

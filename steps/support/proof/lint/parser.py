@@ -11,6 +11,8 @@ from sqlglot import exp
 
 logging.getLogger("sqlglot").disabled = True  # it prints a line for every statement that it takes as a bare command
 
+WHOLE = re.compile("[0-9]{1,18}")  # the engine may read a longer one as a real number
+
 _EQUALITIES = (exp.EQ, exp.NullSafeEQ, exp.Is)
 _ARITHMETIC = (exp.Paren, exp.Neg, exp.Add, exp.Sub, exp.Mul, exp.Abs, exp.Coalesce, exp.Max, exp.Min)
 
@@ -124,4 +126,4 @@ def _within(node: exp.Expr) -> list[exp.Expr]:
 
 
 def _is_whole(node: exp.Expr) -> bool:
-    return isinstance(node, exp.Literal) and not node.is_string and re.fullmatch(r"\d+", node.name) is not None
+    return isinstance(node, exp.Literal) and not node.is_string and WHOLE.fullmatch(node.name) is not None

@@ -153,5 +153,5 @@ def _divisions(reading: Reading) -> "list[Division]":
     return [
         lint_tree.Division(unquoted(left.text), int(right.text))
         for left, sign, right in triples
-        if sign.text == "/" and right.text.isdecimal() and left.kind in {"word", "name"}
+        if sign.text == "/" and lint_tree.WHOLE.fullmatch(right.text) and left.kind in {"word", "name"}
     ]

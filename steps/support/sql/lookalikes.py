@@ -1,0 +1,199 @@
+"""What is wrong with the comments of a script: directives that cannot be read, and comments that only look like one.
+
+A slip of a keyword is refused, and so is a comment of another form that reads as a directive word for word: a number of
+rows that is lost in this way would be held nowhere. Prose stays prose; `change users 3` is told apart by whether there
+is such a table.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from steps.support.core.text import nearest, slip_of
+from steps.support.sql.directives import (
+    BELONGS,
+    FORM,
+    VALUES,
+    Directive,
+    change_in,
+    directives,
+    of_the_form,
+    reads_as,
+    shown,
+    table_in,
+    unreasoned,
+)
+from steps.support.sql.findings import Finding, place, written_name
+from steps.support.sql.known_names import OF_THE_APP, RULES
+from steps.support.sql.script import Comment, Script
+
+_DIVIDES = re.compile(r"[\r\n]|--+")
+_REMARK = re.compile(
+    r"[\W_]*(?:\d+[.)]\s*)?(?:orchestrate\W+)?(?P<word>[A-Za-z]+)(?!\w)(?P<sign>[^\w\"`\[]*)(?P<value>.*)", re.DOTALL
+)
+_BEHIND = "Give it a line of its own above the statement; if it is no directive, word it otherwise."
+_PROSE = "if it is prose, begin it with a capital letter."
+
+
+@dataclass(frozen=True, slots=True)
+class _Lookalike:
+    """A remark in a comment, of a word and what follows it. `opens`: it is the first one, behind two dashes."""
+
+    word: str
+    sign: str
+    value: str
+    line: int
+    opens: bool
+
+    @property
+    def has_colon(self) -> bool:
+        """Whether a colon stands behind its first word."""
+        return ":" in self.sign
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is written as a directive is, but for a colon or for what stands before it."""
+        return self.has_colon or (self.opens and self.word.islower())
+
+    def __str__(self) -> str:
+        """Return it as it is written."""
+        return shown(f"{self.word}{self.sign}{self.value}")
+
+
+def wrong(script: Script) -> Iterator[Finding]:
+    """Return which comments look like directives and are none, and which directives cannot be understood."""
+    for found in of_the_form(script):
+        if told := _unknown(found, script.name) or _misplaced(found, script.name):
+            yield Finding(place(script.name, found.line), *told)
+        elif script.name in BELONGS.get(found.word, ()):
+            yield from (Finding(place(script.name, found.line), *told) for told in _malformed(found))
+    for each in _lookalikes(script):
+        if each.is_plain and (meant := _clearly_meant(each, script.name)):
+            yield Finding(place(script.name, each.line), *_set_right(each, meant))
+
+
+def twice(script: Script) -> Iterator[Finding]:
+    """Return which directives of a change contradict an earlier one: a second name, a second range for a table."""
+    seen: set[str] = set()
+    for found in directives(script, ("name", "changes")):
+        key = found.keyword if found.keyword == "name" else f"changes: {change_in(found)[0].lower()}"
+        if key in seen:
+            yield Finding(place(script.name, found.line), f"`{key}` is there a second time", "Keep one of them.")
+        seen.add(key)
+
+
+def likely_tables_in(script: Script) -> Iterator[tuple[str, Finding]]:
+    """Return each remark that is prose, or, if there is a table of that name, a `-- changes:` line that was lost."""
+    for each in _lookalikes(script):
+        found = table_in(each.value)
+        if found and _meant(each.word, script.name) == "changes" and _may_be_lost(each, found[1]):
+            yield found[0], Finding(place(script.name, each.line), *_lost(each, *found))
+
+
+def _lookalikes(script: Script) -> Iterator[_Lookalike]:
+    """Return each remark of the comments, but for what has the form of a directive and is judged as one."""
+    for comment in script.comments:
+        directive = FORM.fullmatch(comment.text)
+        opens = comment.text.startswith("--")
+        for text, line in _remarks(comment):
+            match = _REMARK.fullmatch(text)
+            is_directive = opens and directive and match and directive["keyword"] == match["word"].lower()
+            if match and not is_directive:
+                yield _Lookalike(match["word"], match["sign"], match["value"].rstrip(" \t*/;,)"), line, opens)
+            opens = False
+
+
+def _remarks(comment: Comment) -> Iterator[tuple[str, int]]:
+    """Return the lines of a comment, each with its number; what stands behind further dashes counts as a line."""
+    start = 0
+    for end in (*(match.span() for match in _DIVIDES.finditer(comment.text)), (len(comment.text),) * 2):
+        if (text := comment.text[start : end[0]]).strip():
+            yield text, comment.line + comment.text.count("\n", 0, start)
+        start = end[1]
+
+
+def _unknown(found: Directive, file: str) -> tuple[str, str] | None:
+    """Return why a comment in lower case is taken for a directive that somebody meant to write."""
+    if found.word in BELONGS or not found.word.islower():
+        return None
+    meant = _meant(found.word, file)
+    if meant and (slip_of(found.word, [meant]) or reads_as(meant, found.value)):
+        cause = f"`{found.word}: {shown(found.value)}`: there is no such directive, the nearest is `{meant}:`"
+        return cause, f"Write `-- {meant}:`; {_PROSE}"
+    elsewhere = slip_of(found.word, (keyword for keyword in _known_in(file) if file not in BELONGS[keyword]))
+    if elsewhere and reads_as(elsewhere, found.value):
+        cause = f"`{found.word}: {shown(found.value)}`: `{elsewhere}:` is meant, and means nothing in this file"
+        return cause, f"Write it in {' or '.join(BELONGS[elsewhere])}; {_PROSE}"
+    return None
+
+
+def _clearly_meant(each: _Lookalike, file: str) -> str:
+    """Return the keyword of a remark that can hardly be prose; `change users 3` may be, if there is no such table."""
+    if not any(reads_as(keyword, each.value) for keyword in _own(file)):
+        return ""
+    meant = _meant(each.word, file)
+    may_be_prose = meant == "changes" != each.word.lower()
+    return meant if meant and reads_as(meant, each.value) and not may_be_prose else ""
+
+
+def _meant(word: str, file: str) -> str:
+    """Return the keyword of a file that a word is, misspells, or has the letters of; empty if there is none."""
+    own, lower = _own(file), word.lower()
+    jumbled = (each for each in own if sorted(lower.removesuffix("s")) == sorted(each))
+    return lower if lower in own else slip_of(lower, own) or next(jumbled, "")
+
+
+def _own(file: str) -> list[str]:
+    return [keyword for keyword, files in BELONGS.items() if file in files]
+
+
+def _may_be_lost(each: _Lookalike, count: str) -> bool:
+    """Return whether a remark about a table can hardly be a heading."""
+    is_exact, is_lower = each.word.lower() == "changes", each.word.islower()
+    is_headed = each.has_colon and (is_exact or is_lower)
+    return bool(count) or is_headed or (is_exact and is_lower and each.opens)
+
+
+def _lost(each: _Lookalike, table: str, count: str) -> tuple[str, str]:
+    """Return what to say of a remark that names a table."""
+    line = f"-- changes: {written_name(table)} {count}".rstrip()
+    is_prose = each.word == "Changes" and each.has_colon
+    why = "is prose: a directive is written in lower case" if is_prose else "is no directive"
+    return f"`{each}` names a table, and {why}", f"Write `{line}`; if it is prose, word it otherwise."
+
+
+def _set_right(each: _Lookalike, meant: str) -> tuple[str, str]:
+    """Return what a comment lacks to be a directive, and the line to write."""
+    line = f"-- {meant}: {shown(each.value.rstrip('.'))}"
+    if not each.has_colon:
+        return f"`{each}` lacks its colon", f"Write `{line}`; {_PROSE}"
+    if each.opens and not each.word.islower():
+        cause = f"`{each}`: a directive is written in lower case, the nearest is `{meant}:`"
+        return cause, f"Write `-- {meant}:`; {_PROSE}"
+    remedy = f"Write `{line}` on a line of its own; if it is not meant, take it out or word it otherwise."
+    return f"`{each}` reads as a directive, and is none as it is written", remedy
+
+
+def _known_in(file: str) -> list[str]:
+    """Return the keywords that somebody may mean in a file; what the app sends may have names of another tool's."""
+    return [keyword for keyword in BELONGS if not (keyword == "name" and file in OF_THE_APP)]
+
+
+def _misplaced(found: Directive, file: str) -> tuple[str, str] | None:
+    if found.word not in _known_in(file) or file in BELONGS[found.word]:
+        return None
+    where = " or ".join(BELONGS[found.word])
+    return f"`{found.word}:` means nothing in this file", f"Write it in {where}; {_PROSE}"
+
+
+def _malformed(found: Directive) -> Iterator[tuple[str, str]]:
+    if not found.well_formed:
+        yield f"`{found.keyword}: {shown(found.value)}` cannot be read", VALUES[found.keyword][1]
+    elif found.keyword == "allow" and (rule := found.value.split()[0]) not in RULES:
+        near = nearest(rule, RULES)
+        what = f", the nearest is `{near}`" if near else ""
+        yield f"`allow: {rule}`: there is no such rule{what}", "The runbook lists all rules, under `findings`."
+    elif found.keyword == "allow" and (told := unreasoned(found.value)):
+        yield told
+    if not found.alone:
+        yield f"`{found.keyword}:` stands behind SQL", _BEHIND
