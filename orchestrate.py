@@ -236,7 +236,8 @@ async def settled_before(options: Namespace) -> int:
 
 def _warn_of(journals: Sequence[Path], run: Run) -> None:
     for journal in journals:
-        run.warn(f"{journal} cannot be read: whether that run is settled is not known")
+        cause = "cannot be read, or belongs to a run of another name"
+        run.warn(f"{journal} {cause}: whether that run is settled is not known")
 
 
 def command(options: Namespace) -> tuple[str, ...]:

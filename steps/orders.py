@@ -64,9 +64,16 @@ def steps_of(release: Release) -> Steps:
 
 
 def reversible_steps(release: Release, names: Collection[str] | None = None) -> tuple[ReversibleStep[Any], ...]:
-    """Give its changes, in its order: all that there can be, or those that have these names."""
-    steps = [step(release) for step in ORDERS[release.order or "CODE_FIRST"]]
-    return tuple(step for step in steps if isinstance(step, ReversibleStep) and (names is None or step.name in names))
+    """Return its changes, in its order: all that there can be, or those that have these names.
+
+    Raises Refused if one of the names is unknown: what cannot be rolled back must not count as rolled back.
+    """
+    steps = (step(release) for step in ORDERS[release.order or "CODE_FIRST"])
+    known = {step.name: step for step in steps if isinstance(step, ReversibleStep)}
+    if unknown := [name for name in names or () if name not in known]:
+        cause = f"it began {', '.join(unknown)}, which this version does not know"
+        raise Refused("reading", "the journal", cause, "Use the version of this tool that wrote it.")
+    return tuple(step for name, step in known.items() if names is None or name in names)
 
 
 def settle_order(release: Release, steps: Steps, observed: Mapping[str, Any]) -> Release:

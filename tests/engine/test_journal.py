@@ -109,7 +109,7 @@ async def test_a_timed_block_says_how_it_ended(tmp_path: Path) -> None:
 async def test_no_secret_can_hide_a_run_from_recovery(tmp_path: Path) -> None:
     """A secret that is a word of the journal is masked where it is said, and not where recovery goes by it."""
     words = ["prod", "opened", "git_push", "begun", "2026"]
-    journal = Journal(tmp_path / "r" / "journal.jsonl", Redactor(words), "2026-r")
+    journal = Journal(tmp_path / "2026-r" / "journal.jsonl", Redactor(words), "2026-r")
     journal.intend("opened", mode="prod", change={"name": "prod", "sha256": ""}, target_id="t")
     journal.intend("begun", step="git_push", begins=["git_push"], saw={"git_push": {"sha": "a", "note": "prod"}})
     journal.close()

@@ -7,9 +7,14 @@ from typing import Any
 
 import pytest
 
+from steps.orders import reversible_steps
 from steps.support.core.errors import Refused
+from steps.support.proof.config import ProofConfig
+from steps.support.proof.copy.copy import Limits
 from steps.support.run.recovery import refuse_open
+from steps.support.run.release import previous_release
 from steps.support.run.run_record import JOURNAL, choose, journal_lock, read, records, sweep, unreadable
+from steps.support.sql.change import named_change
 
 PUSH = {"event": "begun", "step": "git_push", "begins": ["git_push"], "saw": {"git_push": {"sha": "a"}}}
 MIGRATE = {"event": "begun", "step": "turso_migration", "begins": ["turso_migration"], "saw": {"turso_migration": {}}}
@@ -121,6 +126,13 @@ def test_a_run_that_went_half_back_later_is_open(tmp_path: Path, verdict: dict[s
         [{"event": "opened"}],
         [{**_opened("1"), "run": 7}],
         [{**_opened("1"), "change": "x"}],
+        [{**_opened("1"), "change": {}}, PUSH],
+        [{**_opened("1"), "change": {"name": "x"}}, PUSH],
+        [{**_opened("1"), "change": {"name": 1, "sha256": None}}, PUSH],
+        [_opened("1-bak"), PUSH],
+        [_opened("../1"), PUSH],
+        [_opened("1\0"), PUSH],
+        [_opened("1" * 5000), PUSH],
         [_opened("1"), {"event": "failed", "step": "git_push"}],
         [_opened("1"), {"event": "begun", "step": "git_push", "begins": 7}],
         [_opened("1"), {**PUSH, "saw": ["git_push"]}],
@@ -141,6 +153,53 @@ def test_a_journal_that_tells_of_no_run(tmp_path: Path, events: list[dict[str, A
     assert getattr(choose(tmp_path, ""), "run", None) == "2"
     assert choose(tmp_path, "1") is None
     assert unreadable(tmp_path) == ([journal] if events else [])
+
+
+def test_a_folder_that_was_moved(tmp_path: Path) -> None:
+    """The run of a folder that was given another name is named, and is nobody's: no other command goes by it."""
+    journal = _run(tmp_path, "1", PUSH, _ended("deployed", 0))
+    moved = journal.parent.rename(tmp_path / "1-bak") / JOURNAL
+    _run(tmp_path, "2", PUSH, _ended("deployed", 0))
+    assert unreadable(tmp_path) == [moved]
+    assert [getattr(choose(tmp_path, name), "run", None) for name in ("", "1", "1-bak")] == ["2", None, None]
+    refuse_open(tmp_path, "", ())
+
+
+def test_a_journal_that_is_not_there_any_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A link to nothing, or a journal removed meanwhile, is named and ends no command: some versions of Python list it."""
+    (tmp_path / "1").mkdir()
+    journal = tmp_path / "1" / JOURNAL
+    journal.symlink_to(tmp_path / "nowhere")
+    monkeypatch.setattr(Path, "glob", lambda *_: iter([journal]))
+    assert (records(tmp_path), unreadable(tmp_path)) == ([], [journal])
+
+
+def test_a_later_version_may_write_more(tmp_path: Path) -> None:
+    """What a change has beyond its name and its digest is passed over, and the run is read."""
+    journal = _run(tmp_path, "1")
+    opened = {**_opened("1"), "change": {"name": "x", "sha256": "y", "source": "drizzle"}}
+    journal.write_text(json.dumps(opened) + "\n" + json.dumps(PUSH) + "\n")
+    assert (unreadable(tmp_path), records(tmp_path)[0].change) == ([], {"name": "x", "sha256": "y"})
+
+
+@pytest.mark.parametrize("begun", [{}, {"saw": {}}, {"saw": {"git_push": {"sha": "a"}}}], ids=json.dumps)
+def test_a_step_that_does_not_tell_what_it_saw_was_begun(tmp_path: Path, begun: dict[str, Any]) -> None:
+    """A run is open by what it began, whether or not what that saw is there."""
+    _run(tmp_path, "1", {"event": "begun", "step": "git_push", "begins": ["git_push"], **begun})
+    assert (records(tmp_path)[0].is_open, list(records(tmp_path)[0].saw)) == (True, ["git_push"])
+
+
+@pytest.mark.parametrize("order", ["CODE_FIRST", "DATA_FIRST", ""])
+@pytest.mark.parametrize(
+    ("names", "unknown"),
+    [(["zap"], "zap"), (["zap", "git_push", "zop"], "zap, zop"), (["health_checks"], "health_checks"), (["7"], "7")],
+)
+def test_a_step_of_another_version_is_not_passed_over(order: str, names: list[str], unknown: str) -> None:
+    """What this version does not know it cannot roll back: it is refused, with the remedy, and never left out."""
+    proof_config = ProofConfig(Path(), None, Limits(1.0, 1))
+    with pytest.raises(Refused, match="Use the version of this tool that wrote it") as refused:
+        reversible_steps(previous_release("1", named_change("x", "y"), order, proof_config), names)
+    assert f"it began {unknown}, which" in refused.value.cause
 
 
 def test_runs_to_another_target_are_not_meant(tmp_path: Path) -> None:

@@ -134,6 +134,40 @@ async def test_the_branch_is_read_where_it_is_pushed_to(gateway: Git, remote: Pa
     assert main_of(remote) != sha
 
 
+@pytest.mark.parametrize(
+    ("pushed_to", "settings"),
+    [
+        ("one/x.git", ["remote.origin.pushurl = {here}/one/x.git"]),
+        ("one/x.git", ["remote.origin.pushurl = ../one/x.git"]),
+        ("one/x.git", ["url.{here}/one/x.git.pushInsteadOf = {here}/remote.git"]),
+        ("one/x.git", ["remote.origin.pushurl = short:x.git", "url.{here}/one/.insteadOf = short:"]),
+        ("one/x.git", ["remote.origin.pushurl = {here}/x.git", "url.{here}/one/.insteadOf = {here}/"]),
+        ("one/x.git", ["remote.origin.pushurl = short:x.git", "url.{here}/one/.insteadOf = short:", "url.{here}/two/.insteadOf = {here}/one/"]),
+        ("one/x.git", ["url.{here}/one/x.git.pushInsteadOf = {here}/remote.git", "url.{here}/two/x.git.insteadOf = {here}/one/x.git"]),
+        ("one/x.git", ["remote.origin.pushurl = ci:x.git"]),
+        ("a=b/x.git", ["remote.origin.pushurl = {here}/a=b/x.git"]),
+    ],
+    ids=["pushurl", "relative", "pushInsteadOf", "insteadOf", "matches its result", "a chain", "exactly its result", "from the environment", "equals sign"],
+)  # fmt: skip
+async def test_the_branch_is_read_where_git_pushes_it(
+    gateway: Git, remote: Path, monkeypatch: pytest.MonkeyPatch, pushed_to: str, settings: list[str]
+) -> None:
+    """However git's settings rewrite the address, it is rewritten once, as it is for a push."""
+    here, work = remote.parent, gateway.repository
+    real = here / pushed_to
+    run(here, "clone", "--quiet", "--bare", str(remote), str(real))
+    monkeypatch.setenv("GIT_CONFIG_COUNT", "1")
+    monkeypatch.setenv("GIT_CONFIG_KEY_0", f"url.{here}/one/.insteadOf")
+    monkeypatch.setenv("GIT_CONFIG_VALUE_0", "ci:")
+    for setting in settings:
+        run(work, "config", "--add", *setting.replace("{here}", str(here)).split(" = "))
+    sha = commit(work, "second")
+    await Git(work, "origin", "main").push(sha)
+    assert main_of(real) == sha
+    fresh = Git(work, "origin", "main")
+    assert (await fresh.remote_head(), await fresh.fetch()) == (sha, sha)
+
+
 async def test_a_remote_with_several_addresses_is_refused(gateway: Git, remote: Path) -> None:
     """A push to two repositories may reach one of them only: there is no way back from that, so it is refused."""
     work = gateway.repository

@@ -1,7 +1,9 @@
 """Runs of before, where no process has to die for it: what is put back, what is refused, and what is left alone."""
 
 import asyncio
+import json
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -161,6 +163,59 @@ async def test_a_malformed_journal_is_named_and_ends_nothing(production: Virtual
     for ending in (released, back):
         assert ending.code == 0, ending.report
         assert any("0bad/journal.jsonl cannot be read" in text for text in ending.report["warnings"])
+
+
+STRANGE: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "another run": ({"run": "20260101T000000Z-ffff"}, {}),
+    "a path": ({"run": "../../x"}, {}),
+    "a NUL": ({"run": "a\0b"}, {}),
+    "a long name": ({"run": "a" * 5000}, {}),
+    "no change": ({"change": {}}, {}),
+    "figures for a change": ({"change": {"name": 1, "sha256": None}}, {}),
+    "more of a change": ({"change": {"name": "x", "sha256": "y", "source": "drizzle"}}, {}),
+    "an unknown step": ({}, {"step": "zap", "begins": ["zap"], "saw": {"zap": {}}}),
+    "a known and an unknown step": ({}, {"begins": ["git_push", "zap"], "saw": {"git_push": {}, "zap": {}}}),
+    "nothing seen": ({}, {"saw": {}}),
+    "something else seen": ({}, {"saw": {"git_push": [1]}}),
+    "figures for steps": ({}, {"begins": [7]}),
+}  # what the journal of a run says otherwise than this version would: when it opens, and when a step begins
+
+
+@pytest.mark.parametrize("what", STRANGE)
+async def test_a_strange_journal_settles_nothing_and_ends_nothing(production: VirtualProduction, what: str) -> None:
+    """Nothing counts as rolled back, accepted or unlocked that this version cannot read, and the refusal is no defect.
+
+    What cannot be read at all is named beside every command, and they go on.
+    """
+    opens, begins = STRANGE[what]
+    run = "20260101T000000Z-5tr4"
+    journal = production.folder / "runs" / run / "journal.jsonl"
+    journal.parent.mkdir(parents=True)
+    opened = {"event": "opened", "run": run, "mode": "prod", "change": {"name": "x", "sha256": "y"}, **opens}
+    begun = {"event": "begun", "step": "git_push", "begins": ["git_push"], "saw": {"git_push": {}}, **begins}
+    journal.write_text(f"{json.dumps(opened)}\n{json.dumps(begun)}\n")
+    state = await production.state()
+    settling = [await production.release(way, run) for way in ("--rollback", "--accept", "--unlock")]
+    assert [ending.code for ending in settling] == [3, 3, 3], [ending.report["cause"] for ending in settling]
+    look = await production.release("--dry-run")
+    assert not any("unexpected" in str(ending.report["cause"]) for ending in (*settling, look))
+    told = any(f"{journal} cannot be read" in text for text in look.report["warnings"])
+    assert (look.code, told) in {(0, True), (3, False)}, look.report
+    assert await production.state() == state
+
+
+async def test_a_release_whose_folder_was_moved(production: VirtualProduction) -> None:
+    """A release whose folder has another name is rolled back by what the database keeps, as if it were elsewhere."""
+    before = await production.state()
+    run = (await production.release()).report["run_id"]
+    folder = production.folder / "runs" / run
+    folder.rename(folder.with_name(f"{run}-bak"))
+    looked = await production.release("--dry-run")
+    assert "unexpected" not in str(looked.report["cause"])
+    ending = await production.release("--rollback", run)
+    assert (ending.code, ending.report["verdict"]) == (0, "rolled_back"), ending.report
+    assert any("-bak/journal.jsonl cannot be read" in text for text in ending.report["warnings"])
+    assert await production.state() == before
 
 
 async def test_code_without_a_commit_was_never_proved(production: VirtualProduction) -> None:

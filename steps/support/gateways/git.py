@@ -28,6 +28,8 @@ _REMEDY = {
     Unknown: "Look at the remote branch before trying again.",
 }
 
+_PUSHED_TO = "orchestrate-pushes-to:"  # stands for the address that is pushed to
+
 SUBJECT = 200  # characters of the first line of a commit's message that are kept
 
 _GIT_SPEAKS = ("fatal: ", "error: ", "send-pack: ", "Everything up-to-date")
@@ -128,16 +130,23 @@ class Git:
             raise Problem("looking up", f"remote {self.remote}", "there is no such remote", remedy)
         return found.out
 
-    async def _read_from(self) -> str:
-        """Return where the branch is read: where it is pushed to, also if git would fetch from somewhere else."""
+    async def _read_from(self) -> tuple[str, dict[str, str]]:
+        """Return where the branch is read, and the environment that needs: it is read where it is pushed to.
+
+        git rewrites each address that it is given by its `insteadOf` settings, and it has rewritten this one already.
+        So it is given a name that none of them is about, and a setting that makes this address of it.
+        """
         pushed_to = await self._address()
         if "fetch" not in self._configured:
             self._configured["fetch"] = await self._addresses()
-        return self.remote if pushed_to == self._configured["fetch"].strip() else pushed_to
+        if pushed_to == self._configured["fetch"].strip():
+            return self.remote, {}
+        return _PUSHED_TO, _with_setting(f"url.{pushed_to}.insteadOf", _PUSHED_TO)
 
     async def remote_head(self) -> str:
         """Ask the remote which commit its branch is at right now."""
-        listed = await self._exchange("asking for", "ls-remote", "--", await self._read_from(), self._ref)
+        where, environment = await self._read_from()
+        listed = await self._exchange("asking for", "ls-remote", "--", where, self._ref, **environment)
         heads = {ref: sha for sha, _, ref in (line.partition("\t") for line in listed.splitlines())}
         if self._ref not in heads:
             cause = f"{await self.url()} has no such branch"
@@ -151,8 +160,9 @@ class Git:
         """
         sha = await self.remote_head()
         quietly = ("--no-write-fetch-head", "--refmap=", "--no-tags", "--no-prune", "--no-recurse-submodules")
-        where = await self._read_from()
-        await self._exchange("fetching", "fetch", "--no-auto-maintenance", *quietly, "--", where, self._ref)
+        where, environment = await self._read_from()
+        asked = ("--no-auto-maintenance", *quietly, "--", where, self._ref)
+        await self._exchange("fetching", "fetch", *asked, **environment)
         return await self._field("%H", sha)
 
     async def push(self, sha: str, *, rehearse: bool = False, hooks: bool = True) -> None:
@@ -191,9 +201,9 @@ class Git:
         cause = _words(answer) if answer.whole else f"git answered with more than {KEPT[1]} bytes"
         raise Problem("using", f"repository {self.repository}", cause, "Check that it is the right checkout.")
 
-    async def _exchange(self, operation: str, *arguments: str) -> str:
+    async def _exchange(self, operation: str, *arguments: str, **environment: str) -> str:
         address = await self.url()
-        answer = await self._git(*arguments, **await self._ssh())
+        answer = await self._git(*arguments, **environment, **await self._ssh())
         if answer.code == 0:
             return answer.out
         kind = _kind(answer)
@@ -214,6 +224,15 @@ class Git:
         harmless = (word for setting in _HARMLESS for word in ("-c", setting))
         command = [git, "-C", str(self.repository), *harmless, *arguments]
         return await process.run(command, inherited | _SETTINGS | environment)
+
+
+def _with_setting(key: str, value: str) -> dict[str, str]:
+    """Return the environment that gives git one setting more than our own environment does.
+
+    `-c` would end the key at the first `=` of an address, and show the address in the list of processes.
+    """
+    count = int(os.environ.get("GIT_CONFIG_COUNT") or 0)
+    return {f"GIT_CONFIG_KEY_{count}": key, f"GIT_CONFIG_VALUE_{count}": value, "GIT_CONFIG_COUNT": str(count + 1)}
 
 
 def _words(answer: "Answer") -> str:

@@ -62,7 +62,7 @@ async def prove(turso: Turso, change: DatabaseChange, proof_config: ProofConfig)
     seconds = {beat: round(took, 4) for beat, took in log.seconds.items()}
     return Proof(
         name, backup, seconds, guards, contract.table, contract.ruled_out, schema, rows,
-        verdict.lossless, verdict.unshown, verdict.unasked, warnings, notes, accepted, tuple(log.lock_uses),
+        verdict.lossless, verdict.unshown, warnings, notes, accepted, verdict.unasked, tuple(log.lock_uses),
     )  # fmt: skip
 
 

@@ -70,10 +70,10 @@ class Proof:
     rows: Mapping[str, Mapping[str, Any]]
     lossless: bool
     unshown: tuple[str, ...]
-    unasked: tuple[str, ...]
     warnings: tuple[str, ...]
     notes: tuple[str, ...]
     accepted: tuple[str, ...]
+    unasked: tuple[str, ...] = ()  # this and what follows: journals of earlier versions have none
     locks: tuple[LockUse, ...] = ()
 
     def lock(self, script: str) -> str:
@@ -83,5 +83,5 @@ class Proof:
 
 UNKNOWN = Proof(
     engine="", backup=Backup("", "", 0, 0, 0.0), seconds={}, guards=Guards((), ()), contract={}, ruled_out={},
-    schema=(), rows={}, lossless=False, unshown=(), unasked=(), warnings=(), notes=(), accepted=(),
+    schema=(), rows={}, lossless=False, unshown=(), warnings=(), notes=(), accepted=(),
 )  # fmt: skip

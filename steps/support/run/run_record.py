@@ -18,6 +18,7 @@ from steps.support.run.step import ReversibleStep
 Event = Mapping[str, Any]
 
 JOURNAL = "journal.jsonl"
+CHANGE = ("name", "sha256")  # what a journal keeps of a change
 LEFTOVERS = ("rehearsal", "copy.db*", "*.part")
 
 
@@ -76,8 +77,8 @@ def records(folder: Path, target: str = "") -> list[RunRecord]:
 
 
 def unreadable(folder: Path) -> list[Path]:
-    """Return the journals that hold something else than a run: nobody can tell whether that run is settled."""
-    journals = (journal for journal in folder.glob(f"*/{JOURNAL}") if journal.stat().st_size)
+    """Return the journals that do not tell of the run their folder is named after, empty ones left out."""
+    journals = (journal for journal in folder.glob(f"*/{JOURNAL}") if not _is_empty(journal))
     return sorted(journal for journal in journals if not _readable(journal)[0])
 
 
@@ -125,19 +126,26 @@ def sweep(folder: Path) -> None:
                 left.unlink()
 
 
+def _is_empty(journal: Path) -> bool:
+    with suppress(OSError):
+        return journal.stat().st_size == 0
+    return False
+
+
 def _readable(journal: Path) -> tuple[list[Event], int]:
     with suppress(OSError, LookupError, TypeError, AttributeError):
         events, damaged = read(journal)
-        if _is_a_run(events):
+        if _is_a_run(events, journal.parent.name):
             _past(events, damaged, {}, set())
             return events, damaged
     return [], 0
 
 
-def _is_a_run(events: Sequence[Event]) -> bool:
-    opened = events[0] if events else {"event": ""}
-    is_named = isinstance(opened.get("run"), str) and isinstance(opened.get("change"), dict)
-    return opened["event"] == "opened" and is_named
+def _is_a_run(events: Sequence[Event], name: str) -> bool:
+    """Return True if a journal begins as that of the run of this name: one that was moved is another run's."""
+    if not events or events[0]["event"] != "opened" or events[0]["run"] != name:
+        return False
+    return all(isinstance(events[0]["change"][key], str) for key in CHANGE)
 
 
 def _of(events: Sequence[Event]) -> str:
@@ -167,9 +175,10 @@ def _resumed(journals: Iterable[Sequence[Event]]) -> set[str]:
 
 
 def _past(events: Sequence[Event], damaged: int, settled: Mapping[str, str], resumed: set[str]) -> RunRecord:
-    opened, names, happened = events[0], begun(events), {event["event"] for event in events}
+    opened, names, happened = events[0], list(map(str, begun(events))), {event["event"] for event in events}
     run = str(opened["run"])
-    saw = {name: saw for event in events for name, saw in event.get("saw", {}).items() if name in names}
+    told = {name: saw for event in events for name, saw in event.get("saw", {}).items() if name in names}
+    saw = {**dict.fromkeys(names), **told}  # a step that tells nothing was begun all the same
     planned: Event = next((event for event in events if event["event"] == "planned"), {})
     migrates = "turso_migration" in [step["name"] for step in planned.get("steps", [])]
     verdict = next((str(event["verdict"]) for event in events if event["event"] == "ended"), "")
@@ -178,4 +187,5 @@ def _past(events: Sequence[Event], damaged: int, settled: Mapping[str, str], res
     ended = verdict in ("rolled_back", "refused", "deployed") and alone
     itself = "rolled_back" if verdict in ("rolled_back", "refused") and alone else ""
     became = itself or settled.get(run, "")
-    return RunRecord(run, opened["change"], planned.get("order", ""), saw, migrates, arrived, ended, became, damaged)
+    change = {key: opened["change"][key] for key in CHANGE}  # a later version may write more
+    return RunRecord(run, change, str(planned.get("order") or ""), saw, migrates, arrived, ended, became, damaged)
