@@ -72,9 +72,10 @@ from steps.support.config.loading import for_production, load, target_id
 from steps.support.console.exit_codes import exit_code_of
 from steps.support.core import event_loop
 from steps.support.core.errors import Refused
+from steps.support.core.events import Arrived, StepBegun, TurnedBack
 from steps.support.run.budget import ForwardDeadline, forecast, preflight_deadline, refuse_unfitting
 from steps.support.run.downtime import probing
-from steps.support.run.journal import reason
+from steps.support.run.journal import ACT, LOOK, reason
 from steps.support.run.lock import claim, locked, refuse_if_locked
 from steps.support.run.recovery import (
     accept_run,
@@ -116,7 +117,7 @@ async def look(gateways: Gateways, what: Release, run: Run) -> tuple[Steps, Seen
     async with preflight_deadline():
         await refuse_if_locked(gateways.turso)
     for step in steps:
-        with run.journal.timed("look_", step.name):
+        with run.journal.timed(LOOK, step.name):
             async with preflight_deadline(run.budget.preflight_seconds(step.name)):
                 observed[step.name] = await step.preflight(gateways)
     what = settle_order(what, steps, observed)
@@ -135,10 +136,10 @@ async def forward_or_back(gateways: Gateways, steps: Steps, observed: Seen, run:
             if follows := window.budget.after(step):
                 window = run.start(follows)
             await forward(gateways, step, steps, observed, window, run, begun)
-        run.journal.note("arrived", used=window.used)
+        run.journal.note(Arrived(used=window.used))
     except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - whatever it is, what was begun goes back
         with run.interrupts.rolling_back():
-            run.journal.note("turned_back", **reason(error), used=window.used)
+            run.journal.note(TurnedBack(why=reason(error), used=window.used))
             reserve = window.begin_rollback()
             if reserve.suspended:
                 run.warn("the machine was suspended past the budget: going back gets its whole reserve from now")
@@ -165,10 +166,10 @@ async def forward(  # noqa: PLR0913, PLR0917 - everything that going forward is 
     before, begins = list(begun), begun_with(step, steps)
     saw = {change.name: observed[change.name] for change in begins}  # what their undo will need
     prepares, limit = isinstance(step, ReversibleStep) and step.prepares, window.limit(step.name)
-    run.journal.intend("begun", step=step.name, begins=list(saw), saw=saw, prepares=prepares, limit=limit)
+    run.journal.intend(StepBegun(step=step.name, begins=list(saw), saw=saw, prepares=prepares, limit=limit))
     begun[:] = [each for each in steps if isinstance(each, ReversibleStep) and each in (*before, *begins)]
     try:
-        with run.journal.timed("", step.name) as said:
+        with run.journal.timed(ACT, step.name) as said:
             async with window.scope(step.name):
                 said(await step.apply(gateways, observed[step.name]))
     except Refused:

@@ -3,7 +3,6 @@
 import io
 import re
 import sys
-from functools import reduce
 from pathlib import Path
 
 from rich._export_format import CONSOLE_SVG_FORMAT
@@ -12,8 +11,9 @@ from rich.terminal_theme import MONOKAI
 
 from steps.support.console import summary
 from steps.support.console.printer import Printer
-from steps.support.console.progress import Progress, next_progress
 from steps.support.console.timeline import DRAWN, lines
+from steps.support.core.events import Ended
+from steps.support.core.run_state import state_of
 from steps.support.run.run_record import JOURNAL, read
 
 WIDTH = 88
@@ -24,13 +24,14 @@ FONTS = re.compile(r"\s*@font-face \{\{.*?\}\}", re.DOTALL)  # they would be fet
 def drawn(folder: Path) -> str:
     """Draw the last sight of a run's timeline, and its end, as SVG."""
     events, _ = read(folder / JOURNAL)
-    course = reduce(next_progress, events, Progress())
     console = Console(record=True, width=WIDTH, file=io.StringIO(), highlight=False, force_terminal=True)
-    for line in lines(course, events[-1]["clock"], WIDTH, DRAWN):
+    for line in lines(state_of(events), events[-1].clock, WIDTH, DRAWN):
         console.print(line)
     paper = Printer(io.StringIO())
     paper.console = console
-    paper.put(line for line in summary.summary_lines(events[-1]) if line.head.strip() not in LEFT_OUT)
+    ended = events[-1]
+    assert isinstance(ended, Ended), f"{folder}: the run has not ended"
+    paper.put(line for line in summary.summary_lines(ended) if line.head.strip() not in LEFT_OUT)
     template = FONTS.sub("", CONSOLE_SVG_FORMAT).replace("Fira Code, monospace", "ui-monospace, monospace")
     return console.export_svg(
         title="orchestrate.py --dry-run", theme=MONOKAI, code_format=template, unique_id="timeline"

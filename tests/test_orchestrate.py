@@ -13,7 +13,9 @@ import pytest
 from orchestrate import forward_or_back
 from steps.support.console.report import fold
 from steps.support.core.errors import Failed, Refused, Unknown
+from steps.support.core.events import Opened, SignalReceived, Stopped, UndoDone
 from steps.support.core.redaction import Redactor
+from steps.support.core.run_state import state_of
 from steps.support.run.budget import Budget
 from steps.support.run.journal import Journal, reason
 from steps.support.run.release import Gateways
@@ -174,14 +176,15 @@ def _play(tmp_path: Path, *steps: Step[Any], budget: Budget = BUDGET) -> _Ending
 
     async def play() -> _Ending:
         journal = Journal(tmp_path / "journal.jsonl", Redactor(), "r")
-        journal.note(
-            "opened",
+        opened = Opened(
             mode="prod",
             budget={"total": budget.total, "reserve": budget.reserve},
-            broken=None,
             change={"name": "c", "sha256": "0"},
+            target="",
+            target_id="",
         )
-        interrupts = Interrupts(lambda name, again: journal.note("signal", name=name, again=again))
+        journal.note(opened)
+        interrupts = Interrupts(lambda name, again: journal.note(SignalReceived(name=name, again=again)))
         played = Run("r", journal, budget, interrupts, None, _well, tmp_path, {})
         loop = asyncio.get_running_loop()
         begun = loop.time()
@@ -189,12 +192,12 @@ def _play(tmp_path: Path, *steps: Step[Any], budget: Budget = BUDGET) -> _Ending
             try:
                 await forward_or_back(cast("Gateways", None), steps, {step.name: None for step in steps}, played)
             except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - as a session does
-                journal.note("stopped", **reason(error))
+                journal.note(Stopped(why=reason(error)))
         journal.close()
-        undone = tuple(event["step"] for event in journal.events if event["event"] == "undo_done")
+        undone = tuple(event.step for event in journal.events if isinstance(event, UndoDone))
         return _Ending(
-            fold.verdict(journal.events),
-            fold.exit_code(journal.events),
+            fold.verdict(journal.state),
+            fold.exit_code(journal.state),
             undone,
             loop.time() - begun,
             journal.events,
@@ -265,7 +268,7 @@ def test_what_was_put_back_and_not_looked_at_is_named(tmp_path: Path) -> None:
 
     ending = _play(tmp_path, Slow("git_push", back=stopped_twice), _Check(deed=_failing))
     assert (ending.verdict, ending.code, ending.undone) == ("needs_human", 4, ("git_push",))
-    assert fold.fold(ending.events)["remains"] == ["git_push: put back, and nobody has looked at it since"]
+    assert fold.report(state_of(ending.events))["remains"] == ["git_push: put back, and nobody has looked at it since"]
 
 
 def test_a_run_that_overslept_goes_back_with_a_whole_reserve(tmp_path: Path) -> None:
@@ -273,7 +276,7 @@ def test_a_run_that_overslept_goes_back_with_a_whole_reserve(tmp_path: Path) -> 
     ending = _play(tmp_path, PUSH, _Change("turso_migration", _suspended, _taking(11)), MIGRATE)
     assert (ending.verdict, ending.undone) == ("rolled_back", BOTH)
     assert ending.seconds == pytest.approx(511, abs=0.1)
-    told = fold.fold(ending.events)
+    told = fold.report(state_of(ending.events))
     assert told["budget"]["used_seconds"] > told["budget"]["total"]
     assert "suspended past the budget" in told["warnings"][0]
 
@@ -289,7 +292,7 @@ def test_a_machine_that_sleeps_while_it_goes_back_gets_the_whole_reserve_again(t
 
     ending = _play(tmp_path, PUSH, _Change("turso_migration", back=sleeps_once), _Check(deed=_failing))
     assert (ending.verdict, ending.undone) == ("rolled_back", BOTH)
-    told = fold.fold(ending.events)
+    told = fold.report(state_of(ending.events))
     assert [undo["name"] for undo in told["undo"]] == list(BOTH)
     assert any("suspended while it went back" in text for text in told["warnings"]), told["warnings"]
 
@@ -318,7 +321,7 @@ def test_the_clock_may_start_once_the_build_is_done(
     ending = _play(tmp_path, *steps, budget=BUILD_FIRST)
     assert ending.verdict == verdict
     assert ending.seconds == pytest.approx(seconds, abs=0.1)
-    assert fold.fold(ending.events)["budget"]["used_seconds"] == pytest.approx(used, abs=0.1)
+    assert fold.report(state_of(ending.events))["budget"]["used_seconds"] == pytest.approx(used, abs=0.1)
 
 
 def test_undos_never_outlive_the_budget(tmp_path: Path) -> None:
@@ -346,7 +349,7 @@ def test_a_change_that_cannot_be_journalled_is_not_begun(tmp_path: Path) -> None
 
     ending = _play(tmp_path, _Change("git_push", fill), MIGRATE)
     assert (ending.verdict, ending.code, ending.undone) == ("rolled_back", 1, ("git_push",))
-    assert "No space left" in fold.fold(ending.events)["cause"]
+    assert "No space left" in fold.report(state_of(ending.events))["cause"]
 
 
 def journal_descriptor(folder: Path) -> int:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from steps.support.core.events import event_of
 from steps.support.standin.drill.trial import Event
 from steps.support.standin.faults import Faults, Kind
 from tests.bench.repeated import ALIAS_SECONDS, Spread, between, production, row, small_database
@@ -43,7 +44,7 @@ async def restored(database: Path, case: Case) -> float:
     faults = Faults(case.step, case.kind)
 
     async def react(event: Event) -> None:
-        faults(event)
+        faults(event_of(event))
 
     async with production(database, build_seconds=BUILD_SECONDS, staged=case.staged, faults=faults) as trial:
         before = await trial.state()

@@ -23,6 +23,7 @@ from unittest.mock import patch
 
 from steps.support.change.folder import read_change
 from steps.support.core.errors import Problem
+from steps.support.core.events import line_of
 from steps.support.proof import sqld
 from steps.support.run.run_record import JOURNAL, read
 from steps.support.sql.change import DatabaseChange
@@ -161,7 +162,7 @@ class Tale:
     def journal(self) -> list[Event]:
         """Read the journal of the release as it is on disk, a torn line left out."""
         journals = sorted((self.trial.folder / "runs").glob(f"*/{JOURNAL}"))[:1]
-        return [event for path in journals for event in read(path)[0]]
+        return [line_of(event) for path in journals for event in read(path)[0]]
 
     async def as_before(self, what: str) -> None:
         """Hold the world against the one of before."""

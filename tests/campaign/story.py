@@ -14,15 +14,16 @@ from typing import Any
 from unittest.mock import patch
 
 import orchestrate
+from steps.support.core.events import line_of
 from steps.support.core.redaction import Redactor
 from steps.support.gateways.http import client_for
 from steps.support.proof.result import Proof
-from steps.support.run.journal import Event, Journal
+from steps.support.run.journal import Journal
 from steps.support.run.signals import Interrupts
 from steps.support.standin.site_troubles import Trouble, server_error
 from steps.support.standin.vercel.state import ApiError
 from tests.campaign.app import App, Book, Served, somebodys_table
-from tests.campaign.faults import BrokenDatabase, BrokenGit, BrokenNetwork, Fault, Line
+from tests.campaign.faults import BrokenDatabase, BrokenGit, BrokenNetwork, Event, Fault, Line
 from tests.campaign.process import LIFE, Disk, Life, born, later, locks_noticed, of_the_world
 from tests.campaign.scenario import Other, Scenario
 from tests.world.clock import Wall
@@ -141,7 +142,7 @@ class Story:
                 disk = Disk(self._sink.file, run.line.life)
                 self._sink.file = disk  # type: ignore[assignment]
                 run.line.fill = disk.fill
-                self.listen(lambda event: story.heard(event, run))
+                self.listen(lambda event, _: story.heard(line_of(event), run))
 
         class Listening(Interrupts):
             @contextmanager

@@ -1,9 +1,12 @@
 """Runs as their events tell them: one for every way in which a run can end."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-Event = dict[str, Any]
+from steps.support.core import events
+from steps.support.core.run_state import RunState, after, state_of
+
+Event = dict[str, Any]  # as the journal has it
 
 RUN, NEW, OLD = "20260301T030000Z-0a1b", "e6de54c9" * 5, "91755c71" * 5
 SERVED = {"id": "dpl_1", "sha": OLD, "host": "old.example", "auto_assign": True}
@@ -19,6 +22,24 @@ FACTS: dict[str, Event] = {
     "vercel_deployment": {"deployment": {"id": "dpl_2", "sha": NEW, "previous_id": "dpl_1"}},
     "turso_migration": {"migration": {"name": "vendor-sites", "sha256": "6b" * 32, "rows_changed": 14}},
 }
+
+
+def parsed(lines: Iterable[Mapping[str, Any]]) -> list[events.Event]:
+    """Return the events of lines."""
+    return [events.event_of(line) for line in lines]
+
+
+def state(lines: Iterable[Mapping[str, Any]]) -> RunState:
+    """Return the run after the events of lines."""
+    return state_of(parsed(lines))
+
+
+def tell(listener: Callable[[events.Event, RunState], None], *lines: Mapping[str, Any]) -> None:
+    """Tell a listener of the events of lines, as a journal does."""
+    run = RunState()
+    for each in parsed(lines):
+        run = after(run, each)
+        listener(each, run)
 
 
 def event(name: str, clock: float, **fields: Any) -> Event:

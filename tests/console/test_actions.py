@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from steps.support.console.actions import Actions, job_summary
+from tests.console.runs import tell
 
 TITLE = "ROLLED BACK%3A schema%2C live deployment and files are those of before%2C verified"
 EVIL = "::set-env name=PATH::/evil\n::error::not ours\r\n::stop-commands::x"
@@ -27,8 +28,7 @@ def _obeyed(*events: dict[str, Any], runs: int = 1) -> list[str]:
     out = io.StringIO()
     for _ in range(runs):
         listener = Actions(out)
-        for event in events:
-            listener(event)
+        tell(listener, *events)
         listener.close()
     obeyed, stopped = list[str](), ""
     for line in map(str.strip, re.split(r"[\r\n]+", out.getvalue())):

@@ -4,7 +4,7 @@ import pytest
 
 from steps.support.console.report import fold
 from steps.support.console.report.chart import Axis, axes, chart
-from tests.console.runs import RUNS
+from tests.console.runs import RUNS, state
 
 
 @pytest.mark.parametrize(
@@ -34,14 +34,14 @@ def test_ticks_are_round_and_few(begin: float, end: float, ticks: list[float]) -
 )
 def test_an_axis_is_as_long_as_it_must_be(run: str, ends: list[tuple[float, float]]) -> None:
     """It reaches from the first clock to the end of the budget, or of a run that took longer."""
-    told = chart(fold.fold(RUNS[run]))
+    told = chart(fold.report(state(RUNS[run])))
     assert told
     assert [(axis.begin, axis.end) for axis in axes(told)] == ends
 
 
 def test_what_has_no_end_is_drawn_to_the_end_of_the_run() -> None:
     """An undo that was cut off by a second signal reaches to the last thing that is known."""
-    told = chart(fold.fold(RUNS["killed by a second signal"]))
+    told = chart(fold.report(state(RUNS["killed by a second signal"])))
     assert told
     (bar,) = [bar for bar in told.bars if bar.is_open]
     assert (bar.name, bar.status, bar.began, bar.ended) == ("turso_migration", "unknown", 71, 72)
@@ -49,4 +49,4 @@ def test_what_has_no_end_is_drawn_to_the_end_of_the_run() -> None:
 
 def test_a_run_without_a_clock_has_no_timeline() -> None:
     """Where nothing was begun there is nothing to draw."""
-    assert chart(fold.fold(RUNS["refused without a plan"])) is None
+    assert chart(fold.report(state(RUNS["refused without a plan"]))) is None

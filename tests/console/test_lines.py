@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from steps.support.console.lines import Lines
+from tests.console.runs import tell
 
 LIVE = {"code": "old", "schema": "old", "deployment": "dpl_1", "sha": "a" * 40}
 ODD = "\0\x08\r\x1b\x7f\x85\x9b\u061c\u200b\u200e\u200f\u2028\u2029\u202a\u202d\u2066\u2069\ufeff\ud800\U000e0001"
@@ -14,9 +15,7 @@ ODD = "\0\x08\r\x1b\x7f\x85\x9b\u061c\u200b\u200e\u200f\u2028\u2029\u202a\u202d\
 def _shown(*events: dict[str, Any]) -> list[str]:
     """Have a screen print events; gives its lines."""
     stream = io.StringIO()
-    screen = Lines(stream)
-    for event in events:
-        screen(event)
+    tell(Lines(stream), *events)
     return stream.getvalue().splitlines()
 
 
@@ -44,7 +43,7 @@ def test_a_long_failure_is_cut_while_it_runs_and_whole_at_the_end() -> None:
         "remains": [], "unpin": None, "live": LIVE, "undo": [], "downtime": None, "folder": "runs/r", "runbook": "runbook.md#rolled-back", "budget": {"total": 120, "used_seconds": 3.0, "clocks": []},
     }  # fmt: skip
     failed, _, headline, _, _, _, whole, *_ = _shown(
-        {"event": "failed", "step": "git_push", "cause": cause, "clock": 1.0}, ended
+        {"event": "failed", "step": "git_push", "cause": cause, "refused": False, "clock": 1.0}, ended
     )
     assert len(failed) < 200
     assert headline.startswith("ROLLED BACK")
@@ -56,7 +55,7 @@ def test_a_megabyte_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "dumb")
     terminal = _Terminal()
     for mine in (terminal, io.StringIO()):
-        Lines(mine)({"event": "warning", "text": ":warning: " * 100_000, "clock": 1.0})
+        tell(Lines(mine), {"event": "warning", "text": ":warning: " * 100_000, "clock": 1.0})
         assert len(mine.getvalue()) < 20_000
         assert mine.getvalue().count(":warning:") > 900
 
@@ -129,7 +128,7 @@ def test_downtime_wraps_under_its_own_beginning(monkeypatch: pytest.MonkeyPatch)
     """A terminal of 80 columns shows all of it in two lines, the second under the words of the first."""
     monkeypatch.setenv("TERM", "dumb")  # 80 columns, no colours
     terminal = _Terminal()
-    Lines(terminal)(_end(BADLY))
+    tell(Lines(terminal), _end(BADLY))
     _, _, _, _, _, first, second, *_ = terminal.getvalue().splitlines()
     assert max(len(first), len(second)) <= 80
     assert (first[:10], second[:10]) == ("downtime  ", " " * 10)
@@ -143,7 +142,7 @@ def test_a_command_can_be_pasted(monkeypatch: pytest.MonkeyPatch) -> None:
         _Terminal(),
         f"python orchestrate.py --prod --config {'x' * 90} --rollback 20261127T153813Z-f870",
     )
-    Lines(terminal)({**_end(WELL), "next_action": f"To put it back: {command};\nTo keep it: another"})
+    tell(Lines(terminal), {**_end(WELL), "next_action": f"To put it back: {command};\nTo keep it: another"})
     assert [line.strip() for line in terminal.getvalue().splitlines() if command in line] == [
         f"next      To put it back: {command};"
     ]

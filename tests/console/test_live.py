@@ -3,7 +3,7 @@
 import pytest
 
 from steps.support.console.report import fold
-from tests.console.runs import NEW, OLD, RUNS
+from tests.console.runs import NEW, OLD, RUNS, state
 
 
 @pytest.mark.parametrize(
@@ -25,5 +25,5 @@ from tests.console.runs import NEW, OLD, RUNS
 )
 def test_what_is_live(run: str, code: str, schema: str, serves: tuple[str | None, str | None]) -> None:
     """New where it arrived and nobody touched it, old where it was put back and looked at; else it is not claimed."""
-    live = fold.fold(RUNS[run])["live"]
+    live = fold.report(state(RUNS[run]))["live"]
     assert (live["code"], live["schema"], (live["deployment"], live["sha"])) == (code, schema, serves)

@@ -11,6 +11,7 @@ from apprise import Apprise
 from steps.support.console import notify
 from steps.support.console.notify import Notifier
 from tests.console.receiver import hanging, receiving
+from tests.console.runs import tell
 
 pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated")  # a module that apprise loads
 
@@ -36,8 +37,7 @@ def _loaded() -> None:
 def _told(addresses: list[str], *events: dict[str, Any]) -> None:
     """Have a notifier tell of events, to its end."""
     notifier = Notifier(addresses)
-    for event in events:
-        notifier(event)
+    tell(notifier, *events)
     notifier.close()
 
 

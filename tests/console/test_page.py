@@ -15,7 +15,7 @@ import pytest
 
 from steps.support.console.report import fold, page
 from steps.support.core.text import printable_lines
-from tests.console.runs import RUNS, Event
+from tests.console.runs import RUNS, Event, parsed, state
 
 ROOT = Path(__file__).parents[2]
 HOSTILE = [
@@ -65,7 +65,7 @@ class Parsed(HTMLParser):
 
 def rendered(events: list[Event]) -> str:
     """Make the page of a run from its events."""
-    return page.html(fold.fold(events), events)
+    return page.html(fold.report(state(events)), parsed(events))
 
 
 def poisoned(value: Any, text: str, key: str = "") -> Any:
@@ -92,7 +92,7 @@ def leaves(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
 @pytest.mark.parametrize("events", RUNS.values(), ids=RUNS)
 def test_every_ending_has_its_page(events: list[Event]) -> None:
     """However a run ended: verdict and exit code, what is live, put back and left, the next action and the runbook."""
-    told, parsed = fold.fold(events), Parsed(rendered(events))
+    told, parsed = fold.report(state(events)), Parsed(rendered(events))
     text = " ".join(parsed.text.split())
     assert f"{told['verdict']} - run {told['run_id']}" in text
     assert f"exit code {told['exit_code']}" in text
@@ -107,7 +107,7 @@ def test_every_ending_has_its_page(events: list[Event]) -> None:
 def test_every_fact_of_the_report_is_told() -> None:
     """Whatever text and number a report holds stands on the page."""
     events = RUNS["rolled_back on purpose"]
-    told, text = fold.fold(events), " ".join(" ".join(Parsed(rendered(events)).texts).split())
+    told, text = fold.report(state(events)), " ".join(" ".join(Parsed(rendered(events)).texts).split())
     facts = [(key, value) for key, value in leaves(told) if key not in IN_OTHER_WORDS and value not in (None, "")]
     assert len(facts) > 150
     assert [(key, value) for key, value in facts if not _stands(value, text)] == []
@@ -155,7 +155,7 @@ def test_it_needs_nothing_and_runs_nothing(events: list[Event]) -> None:
 def test_the_drawing_has_the_numbers_of_the_report() -> None:
     """Each bar, limit, reserve and outage is drawn where, and as wide as, its seconds in the report say."""
     events = RUNS["rolled_back"]
-    told, parsed = fold.fold(events), Parsed(rendered(events))
+    told, parsed = fold.report(state(events)), Parsed(rendered(events))
     rows = [*told["steps"], *told["undo"]]
     drawn = [
         held for name, held in parsed.elements if name == "rect" and str(held["class"]).split()[0] in ("forward", "back") and "%" in str(held["x"])

@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, Route, sync_playw
 
 from steps.support.console.report import fold
 from steps.support.console.report import page as written
-from tests.console.runs import RUNS, Event
+from tests.console.runs import RUNS, Event, parsed, state
 from tests.console.test_page import HOSTILE, poisoned
 from tests.world import npm
 
@@ -57,7 +57,7 @@ def axe() -> str:
 def opened(chromium: Browser, folder: Path, events: list[Event], **options: Any) -> Iterator[Seen]:
     """Write a run's page, and have the browser open the file."""
     file = folder / "report.html"
-    file.write_text(written.html(fold.fold(events), events))
+    file.write_text(written.html(fold.report(state(events)), parsed(events)))
     with chromium.new_context(**options) as context:
         yield _visit(context, file.as_uri())
 
@@ -85,7 +85,7 @@ def test_it_is_shown_without_a_complaint(chromium: Browser, tmp_path: Path, run:
     """Nothing on the console, no breach of the policy, no request, nothing wider than the screen; light and dark."""
     with opened(chromium, tmp_path, RUNS[run], color_scheme=scheme, viewport={"width": 1000, "height": 800}) as seen:
         assert (seen.said, seen.asked) == ([], [])
-        assert seen.page.title() == f"{fold.verdict(RUNS[run])} - run {RUNS[run][0]['run']}"
+        assert seen.page.title() == f"{fold.verdict(state(RUNS[run]))} - run {RUNS[run][0]['run']}"
         paper = {"light": "rgb(255, 255, 255)", "dark": "rgb(20, 24, 28)"}[scheme]
         assert _style(seen.page, "body", "backgroundColor") == paper
         assert len(seen.page.screenshot(full_page=True)) > 20_000  # bytes; an empty one has less than a third of that

@@ -8,7 +8,7 @@ import pytest
 from steps.support.console import plan
 from steps.support.console.lines import Lines
 from steps.support.console.report import fold, page
-from tests.console.runs import opened, planned
+from tests.console.runs import opened, parsed, planned, state, tell
 
 OLD, NEW, VERIFY, WRITES = "contract/old.sql", "contract/new.sql", "verify.sql", "writes.sql"
 PLACES = [f"{code} code on the {schema} schema" for code in ("old", "new") for schema in ("old", "new")]
@@ -23,7 +23,7 @@ def _planned(*unasked: str, **fields: Any) -> dict[str, Any]:
 
 def _lines(event: dict[str, Any]) -> str:
     stream = io.StringIO()
-    Lines(stream)(event)
+    tell(Lines(stream), event)
     return stream.getvalue()
 
 
@@ -105,4 +105,4 @@ def test_code_alone_with_a_contract_is_no_order_of_schemas() -> None:
 
 def _page(event: dict[str, Any]) -> str:
     events = [opened(dry_run=True), event]
-    return " ".join(page.html(fold.fold(events), events).split())
+    return " ".join(page.html(fold.report(state(events)), parsed(events)).split())

@@ -2,16 +2,15 @@
 
 import io
 from collections.abc import Mapping, Sequence
-from functools import reduce
 from pathlib import Path
 from typing import Any
 
 import pyte
 import pytest
 
-from steps.support.console.progress import Progress, next_progress
 from steps.support.console.terminal import Terminal
 from steps.support.console.timeline import DRAWN, PLAIN, Glyphs, lines
+from tests.console.runs import state, tell
 
 Event = Mapping[str, Any]
 
@@ -65,8 +64,7 @@ BACK = (
 
 
 def _drawn(events: Sequence[Event], now: float, width: int = 80, strokes: Glyphs = PLAIN) -> list[str]:
-    course = reduce(next_progress, events, Progress())
-    return [line.plain.rstrip() for line in lines(course, now, width, strokes)]
+    return [line.plain.rstrip() for line in lines(state(events), now, width, strokes)]
 
 
 def test_on_the_way_forward() -> None:
@@ -122,8 +120,8 @@ def test_nothing_was_changed_yet() -> None:
 def test_it_fits(events: Sequence[Event], width: int, strokes: Glyphs) -> None:
     """No step and no bar is wider than the terminal, with words of any length and width in them."""
     wide = {"event": "waiting", "step": "turso_migration", "clock": 103.0, "on": "\u8868" * 300}
-    course = reduce(next_progress, [*events, wide], Progress())
-    assert max(line.cell_len for line in lines(course, 110.0, width, strokes)) <= width
+    run = state([*events, wide])
+    assert max(line.cell_len for line in lines(run, 110.0, width, strokes)) <= width
 
 
 @pytest.mark.parametrize("used", [0.0, 45.0, 89.9, 90.0, 119.0, 500.0])
@@ -139,8 +137,7 @@ def _seen(events: Sequence[Event], at: float, columns: int = 80) -> list[str]:
     """Show events on a real terminal's screen; gives its lines."""
     out = _Tty()
     terminal = Terminal(out, now=lambda: at)
-    for event in events:
-        terminal(event)
+    tell(terminal, *events)
     terminal.close()
     screen = pyte.Screen(columns, 100)
     pyte.Stream(screen).feed(out.getvalue().replace("\n", "\r\n"))
@@ -206,8 +203,7 @@ def test_no_colour_is_honoured(monkeypatch: pytest.MonkeyPatch) -> None:
             monkeypatch.setenv("NO_COLOR", "1")
         out = _Tty()
         terminal = Terminal(out, now=lambda: 104.0)
-        for event in FORWARD:
-            terminal(event)
+        tell(terminal, *FORWARD)
         terminal.close()
         assert any(f"\x1b[{code}m" in out.getvalue() for code in ("32", "1;32")) is wanted
 
@@ -216,8 +212,7 @@ def test_the_cursor_is_there_in_the_end() -> None:
     """Whatever was hidden while drawing is shown again."""
     out = _Tty()
     terminal = Terminal(out, now=lambda: 104.0)
-    for event in FORWARD:
-        terminal(event)
+    tell(terminal, *FORWARD)
     terminal.close()
     assert out.getvalue().rindex("\x1b[?25h") > out.getvalue().rindex("\x1b[?25l")
 

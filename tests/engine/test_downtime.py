@@ -8,9 +8,11 @@ import pytest
 
 from steps.support.core.errors import NeedsHuman, Unknown
 from steps.support.core.redaction import Redactor
+from steps.support.core.run_state import RunState
 from steps.support.gateways.site import Answer, Request, Site
 from steps.support.run.downtime import Probe, latency, probing, summary
 from steps.support.run.journal import Journal
+from tests.console.runs import state
 from tests.virtual import run
 
 
@@ -62,7 +64,7 @@ def _measured(tmp_path: Path, seconds: float, request: Request | None, site: obj
 def test_every_refused_second_is_counted(tmp_path: Path) -> None:
     """Five questions a second; errors and resets count as down until the next question, a slow answer does not."""
     *_, event = _measured(tmp_path, 10, Request("/api/data"))
-    downtime = event["downtime"]
+    downtime = event.downtime
     assert downtime["observed_seconds"] == pytest.approx(2.0, abs=0.21)
     assert downtime["failed_probes"] == 10
     assert downtime["refused"] == {"500": 5, "the connection was reset": 5}
@@ -79,17 +81,17 @@ def test_a_question_that_hangs_at_the_end_counts_once_it_is_overdue(
 ) -> None:
     """What was asked less than a second ago says nothing, what is open for longer is a failure; neither holds the end up."""
     *_, event = _measured(tmp_path, seconds, Request("/api/data"))
-    downtime = event["downtime"]
+    downtime = event.downtime
     assert downtime["refused"].get("no answer", 0) == downtime["failed_probes"] - 10 == unanswered
     assert downtime["observed_seconds"] == pytest.approx(2.0 + 1.5 * unanswered, abs=0.21)
-    assert event["clock"] == 1000 + seconds
+    assert event.clock == 1000 + seconds
 
 
 def test_the_end_does_not_wait_for_what_does_not_let_go(tmp_path: Path) -> None:
     """A question that cannot be stopped holds the end up for half a second at most, and what was seen before is told."""
     *_, event = _measured(tmp_path, 4, Request("/api/data"), _Deaf())
-    assert event["clock"] == pytest.approx(1004.5)
-    assert event["downtime"]["answers"] == {"200": 2}
+    assert event.clock == pytest.approx(1004.5)
+    assert event.downtime["answers"] == {"200": 2}
 
 
 def test_nothing_is_asked_where_there_is_no_question(tmp_path: Path) -> None:
@@ -108,7 +110,7 @@ def test_nothing_is_asked_where_there_is_no_question(tmp_path: Path) -> None:
 )
 def test_a_failure_lasts_until_the_next_question(probes: list[Probe], seconds: float) -> None:
     """What lies between a refused visit and the next one counts as down."""
-    assert summary(probes, [])["observed_seconds"] == pytest.approx(seconds)
+    assert summary(probes, RunState())["observed_seconds"] == pytest.approx(seconds)
 
 
 @pytest.mark.parametrize(
@@ -120,7 +122,7 @@ def test_a_failure_lasts_until_the_next_question(probes: list[Probe], seconds: f
 )
 def test_a_failure_is_told_on_the_clock_of_the_run(events: list[Any], first: float, last: float) -> None:
     """Seconds count from the last start, below zero before it; without one, from the first question."""
-    observed = summary([Probe(1.0, "500", 0.1, well=False), Probe(2.5, "500", 0.1, well=False)], events)
+    observed = summary([Probe(1.0, "500", 0.1, well=False), Probe(2.5, "500", 0.1, well=False)], state(events))
     assert (observed["first_failure"], observed["last_failure"]) == (first, last)
 
 
@@ -128,13 +130,13 @@ def test_failures_in_a_row_are_one_outage() -> None:
     """What was refused without a good answer in between is told as one span, in seconds from the start."""
     answers = [(1.0, False), (1.2, False), (1.4, True), (1.6, False), (1.8, True), (2.0, False), (2.0, False)]
     probes = [Probe(at, "?", 0.0, well=well) for at, well in answers]
-    assert summary(probes, [])["outages"] == [[0.0, 0.4], [0.6, 0.8], [1.0, 1.0]]
+    assert summary(probes, RunState())["outages"] == [[0.0, 0.4], [0.6, 0.8], [1.0, 1.0]]
 
 
 def test_a_run_without_a_failure_names_none() -> None:
     """Where every visit went well, and where there was none, no time of a failure is told."""
     for probes in ([], [Probe(1.0, "200", 0.1, well=True)]):
-        observed = summary(probes, [])
+        observed = summary(probes, RunState())
         assert (observed["first_failure"], observed["last_failure"], observed["refused"]) == (None, None, {})
 
 
@@ -170,7 +172,7 @@ def test_latency_is_told_by_what_was_done_to_production(
 ) -> None:
     """Neither the push nor a check is a change that visitors could notice; undoing one is, and one that never ended is."""
     probes = [Probe(float(at), "200", 0.1, well=True) for at in range(10)]
-    observed = latency(probes, events)
+    observed = latency(probes, state(events))
     assert [phase["probes"] if phase else 0 for phase in observed.values()] == [before, during, after]
 
 
@@ -178,12 +180,12 @@ def test_latency_is_the_median_and_the_worst() -> None:
     """One slow answer of three shows as the longest and does not move the middle; a phase without a visit is null."""
     probes = [Probe(float(at), "200", took, well=True) for at, took in enumerate((0.0104, 1.7, 0.0116))]
     before = {"probes": 3, "median_seconds": 0.012, "max_seconds": 1.7}
-    assert latency(probes, []) == {"before": before, "during": None, "after": None}
+    assert latency(probes, RunState()) == {"before": before, "during": None, "after": None}
 
 
 def test_whoever_watches_is_told_when_it_begins_and_ends(tmp_path: Path) -> None:
     """The first refused visit and the first that is served again are events of their own, with the answers."""
-    told = [(event["event"], event.get("answer")) for event in _measured(tmp_path, 10, Request("/api/data"))]
+    told = [(event.kind, getattr(event, "answer", None)) for event in _measured(tmp_path, 10, Request("/api/data"))]
     assert told == [("site_down", "500"), ("site_up", "200"), ("probed", None)], told
 
 

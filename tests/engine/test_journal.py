@@ -2,19 +2,34 @@
 
 import asyncio
 import json
-from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from steps.support.core.errors import Failed, Refused
+from steps.support.core.events import (
+    Event,
+    Opened,
+    Reason,
+    Started,
+    StepBegun,
+    StepDone,
+    StepFailed,
+    TurnedBack,
+    line_of,
+)
 from steps.support.core.redaction import Redactor
-from steps.support.run.journal import Journal
+from steps.support.core.run_state import RunState
+from steps.support.run.journal import ACT, UNDO, Journal
 from steps.support.run.run_record import records
 from steps.support.run.step import Done
 
 pytestmark = pytest.mark.anyio
+
+BEGUN = StepBegun(step="git_push", begins=["git_push"], saw={}, prepares=False, limit=10.0)
+DONE = StepDone(step="git_push", detail="pushed")
 
 
 def _lines(path: Path) -> list[dict[str, Any]]:
@@ -24,7 +39,7 @@ def _lines(path: Path) -> list[dict[str, Any]]:
 async def test_an_event_is_on_disk_when_it_is_written(tmp_path: Path) -> None:
     """Each event is one JSON line with wall time and clock, complete before the call returns."""
     journal = Journal(tmp_path / "runs" / "journal.jsonl", Redactor(), "r")
-    journal.intend("begun", step="git_push")
+    journal.intend(BEGUN)
     (line,) = _lines(tmp_path / "runs" / "journal.jsonl")
     journal.close()
     assert (line["event"], line["step"]) == ("begun", "git_push")
@@ -37,9 +52,9 @@ async def test_a_line_is_flushed_before_anybody_hears_of_it(tmp_path: Path, monk
     order: list[str] = []
     journal = Journal(tmp_path / "r" / "journal.jsonl", Redactor(), "r")
     monkeypatch.setattr("os.fsync", lambda _: order.append("flushed"))
-    journal.listen(lambda event: order.append(str(event["event"])))
-    journal.intend("begun")
-    journal.note("done")
+    journal.listen(lambda event, _: order.append(event.kind))
+    journal.intend(BEGUN)
+    journal.note(DONE)
     journal.close()
     assert order == ["flushed", "begun", "flushed", "done"]
 
@@ -53,25 +68,26 @@ async def test_the_journal_is_the_users_alone(tmp_path: Path) -> None:
 
 async def test_secrets_never_reach_the_disk_or_a_listener(tmp_path: Path) -> None:
     """What is written and what is told went through the redactor."""
-    told: list[Mapping[str, Any]] = []
+    told: list[Event] = []
     journal = Journal(tmp_path / "journal.jsonl", Redactor(["hunter22"]), "r")
-    journal.listen(told.append)
-    journal.note("failed", cause="the token hunter22 is bad", deep={"x": ["hunter22"]})
+    journal.listen(lambda event, _: told.append(event))
+    why = Reason(cause="the token hunter22 is bad")
+    journal.note(StepFailed(step="git_push", why=why, facts={"deep": {"x": ["hunter22"]}}))
     journal.close()
     assert "hunter22" not in (tmp_path / "journal.jsonl").read_text() + str(told) + str(journal.events)
 
 
 async def test_a_listener_cannot_fail_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """What a listener raises becomes a warning, and the next listener is told all the same."""
-    told: list[Mapping[str, Any]] = []
+    told: list[Event] = []
 
-    def broken(_event: Mapping[str, Any]) -> None:
+    def broken(_event: Event, _state: RunState) -> None:
         raise ValueError("no screen")
 
     journal = Journal(tmp_path / "journal.jsonl", Redactor(), "r")
     journal.listen(broken)
-    journal.listen(told.append)
-    journal.note("started")
+    journal.listen(lambda event, _: told.append(event))
+    journal.note(Started(total=120.0, reserve=30.0))
     journal.close()
     assert len(told) == 1
     assert "no screen" in capsys.readouterr().err
@@ -82,36 +98,36 @@ async def test_a_full_disk_stops_an_intent_and_not_a_note(tmp_path: Path, capsys
     (tmp_path / "journal.jsonl").symlink_to("/dev/full")
     journal = Journal(tmp_path / "journal.jsonl", Redactor(), "r")
     with pytest.raises(Refused, match="No space left"):
-        journal.intend("begun", step="git_push")
-    journal.note("turned_back")
+        journal.intend(BEGUN)
+    journal.note(TurnedBack(why=Reason(cause="no"), used=1.0))
     journal.close()
-    assert [event["event"] for event in journal.events] == ["turned_back"]
+    assert [event.kind for event in journal.events] == ["turned_back"]
     assert "No space left" in capsys.readouterr().err
 
 
 async def test_a_timed_block_says_how_it_ended(tmp_path: Path) -> None:
     """Success keeps what was said, failure the reason and the next action, interruption its name; all keep seconds."""
     journal = Journal(tmp_path / "journal.jsonl", Redactor(), "r")
-    with journal.timed("", "git_push") as said:
+    with journal.timed(ACT, "git_push") as said:
         said(Done("pushed", {"pushed": {"sha": "abc"}}))
-    with pytest.raises(Failed), journal.timed("undo_", "git_push"):
+    with pytest.raises(Failed), journal.timed(UNDO, "git_push"):
         raise Failed("pushing", "main", "no", "Mend it.")
-    with pytest.raises(asyncio.CancelledError), journal.timed("", "health_checks"):
+    with pytest.raises(asyncio.CancelledError), journal.timed(ACT, "health_checks"):
         raise asyncio.CancelledError
     journal.close()
-    done, failed, interrupted = journal.events
+    done, failed, interrupted = map(line_of, journal.events)
     assert (done["event"], done["detail"], done["pushed"]) == ("done", "pushed", {"sha": "abc"})
     assert (failed["event"], failed["cause"], failed["next_action"]) == ("undo_failed", "pushing main: no", "Mend it.")
     assert (interrupted["event"], interrupted["interrupted"]) == ("failed", True)
-    assert all(event["seconds"] >= 0 for event in journal.events)
+    assert all(line_of(event)["seconds"] >= 0 for event in journal.events)
 
 
 async def test_no_secret_can_hide_a_run_from_recovery(tmp_path: Path) -> None:
     """A secret that is a word of the journal is masked where it is said, and not where recovery goes by it."""
     words = ["prod", "opened", "git_push", "begun", "2026"]
     journal = Journal(tmp_path / "2026-r" / "journal.jsonl", Redactor(words), "2026-r")
-    journal.intend("opened", mode="prod", change={"name": "prod", "sha256": ""}, target_id="t")
-    journal.intend("begun", step="git_push", begins=["git_push"], saw={"git_push": {"sha": "a", "note": "prod"}})
+    journal.intend(Opened(mode="prod", change={"name": "prod", "sha256": ""}, target="", target_id="t", budget={}))
+    journal.intend(replace(BEGUN, saw={"git_push": {"sha": "a", "note": "prod"}}))
     journal.close()
     (run,) = records(tmp_path, "t")
     assert (run.run, run.is_open, run.saw) == ("2026-r", True, {"git_push": {"sha": "a", "note": "***"}})

@@ -228,7 +228,7 @@ def test_lines_that_cannot_be_read(tmp_path: Path, torn: bytes) -> None:
     with journal.open("ab") as file:
         file.write(torn + b"\n" + json.dumps(MIGRATE).encode() + b"\n" + torn)
     events, damaged = read(journal)
-    assert ([event["event"] for event in events], damaged) == (["opened", "begun", "begun"], 2)
+    assert ([event.kind for event in events], damaged) == (["opened", "begun", "begun"], 2)
     assert list(records(tmp_path)[0].saw) == ["git_push", "turso_migration"]
 
 

@@ -14,8 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from steps.orders import reversible_steps
-from steps.support.console.report.fold import fold
+from steps.support.console.report.fold import report
 from steps.support.core.errors import Refused
+from steps.support.core.events import event_of
+from steps.support.core.run_state import state_of
 from steps.support.proof.config import ProofConfig
 from steps.support.proof.copy.copy import Limits
 from steps.support.run.recovery import refuse_open
@@ -87,7 +89,7 @@ def test_the_report_of_a_run(version: str, run: str) -> None:
     """The report that this version makes of the journal has every key of the one made then, and says the same."""
     then = stored.report(version, run)
     events = [event for event in stored.journal(version, run) if event["event"] != "ended"]
-    now = json.loads(json.dumps(fold(events), default=str))
+    now = json.loads(json.dumps(report(state_of(map(event_of, events))), default=str))
     assert {key: now.get(key, "is missing") for key in then if key not in REWORDED} == {
         key: value for key, value in then.items() if key not in REWORDED
     }

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 
 from steps.support.config.settings import Settings
 from steps.support.console.report import fold
+from steps.support.core.events import event_of
+from steps.support.core.run_state import state_of
 from tests.runbook.page import ROOT, TEXT, sections
 
 SOURCES = sorted([ROOT / "orchestrate.py", *(ROOT / "steps").rglob("*.py")])
@@ -102,5 +104,5 @@ def test_what_is_to_be_read_in_a_report_is_there() -> None:
     """Each part of the report that a section sends somebody to is one that every report has."""
     opened = {"event": "opened", "run": "r", "mode": "prod", "at": "", "clock": 0.0, "budget": {}, "change": {}}
     parts = {"cause", "next_action", "remains", "runbook", "undo", "kept", "unpin", "warnings", "deployment", "steps"}
-    assert parts <= fold.fold([opened]).keys()
+    assert parts <= fold.report(state_of([event_of(opened)])).keys()
     assert [part for part in sorted(parts) if not re.search(rf"`{part}\b", TEXT)] == []

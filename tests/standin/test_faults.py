@@ -9,6 +9,7 @@ import httpx
 import pytest
 from aiohttp import web
 
+from steps.support.core.events import event_of
 from steps.support.standin.faults import Faults, Kind, faulty
 from steps.support.standin.servers import serve
 
@@ -18,7 +19,7 @@ def test_a_fault_lasts_as_long_as_its_step() -> None:
     faults = Faults("activation", "fail")
     kinds = []
     for event, step in [("begun", "git_push"), ("begun", "activation"), ("done", "activation")]:
-        faults({"event": event, "step": step})
+        faults(event_of({"event": event, "refused": False, "step": step}))
         kinds.append(faults.kind_for("git_push", "activation"))
     assert kinds == [None, "fail", None]
 
@@ -27,8 +28,8 @@ def test_a_fault_lasts_as_long_as_its_step() -> None:
 def test_whatever_ends_a_step_mends_its_world(over: str) -> None:
     """Success, failure and the beginning of an undo all disarm."""
     faults = Faults("git_push", "hang")
-    faults({"event": "begun", "step": "git_push"})
-    faults({"event": over, "step": "git_push"})
+    faults(event_of({"event": "begun", "step": "git_push"}))
+    faults(event_of({"event": over, "refused": False, "step": "git_push"}))
     assert faults.kind_for("git_push") is None
 
 
@@ -46,7 +47,7 @@ def test_what_is_ahead_is_known_until_it_is_over() -> None:
     faults = Faults("activation", "lost")
     ahead = [faults.ahead_for("activation")]
     for event in ("begun", "failed"):
-        faults({"event": event, "step": "activation"})
+        faults(event_of({"event": event, "refused": False, "step": "activation"}))
         ahead.append(faults.ahead_for("activation"))
     assert ahead == ["lost", "lost", None]
 
@@ -54,7 +55,7 @@ def test_what_is_ahead_is_known_until_it_is_over() -> None:
 def test_an_event_without_a_step_is_none_of_its_business() -> None:
     """Events of the whole run arm nothing and break nothing."""
     faults = Faults("activation", "fail")
-    faults({"event": "begun"})
+    faults(event_of({"event": "begun"}))
     assert faults.kind_for("activation") is None
 
 

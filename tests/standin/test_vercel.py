@@ -5,6 +5,7 @@ import asyncio
 import httpx
 import pytest
 
+from steps.support.core.events import event_of
 from steps.support.standin.faults import Faults, Kind
 from steps.support.standin.vercel.platform import Platform
 from tests.standin.projects import ALIAS, BUILD, NEW, NEWER, OLD, TOKEN, api, deployment, last_move, served, target
@@ -230,7 +231,7 @@ async def test_variables_are_listed_without_their_values() -> None:
 
 def _during(step: str, kind: Kind) -> Faults:
     faults = Faults(step, kind)
-    faults({"event": "begun", "step": step})
+    faults(event_of({"event": "begun", "step": step}))
     return faults
 
 
@@ -254,7 +255,7 @@ async def test_a_fault_ahead_is_not_outrun_by_a_quick_build() -> None:
     project.pass_time(BUILD)
     assert project.platform.find("dpl_2").state == "ERROR"
     for event in ("begun", "failed"):
-        faults({"event": event, "step": "vercel_deployment"})
+        faults(event_of({"event": event, "refused": False, "step": "vercel_deployment"}))
     project.platform.pushed(NEWER, "main", "another")
     project.pass_time(BUILD)
     assert project.platform.find("dpl_3").state == "READY"
@@ -266,7 +267,7 @@ async def test_hang_of_the_deployment_never_ends_the_build() -> None:
     project = _project(faults)
     project.platform.pushed(NEW, "main", "a change")
     project.pass_time(BUILD / 2)
-    faults({"event": "failed", "step": "vercel_deployment"})
+    faults(event_of({"event": "failed", "refused": False, "step": "vercel_deployment"}))
     project.pass_time(100 * BUILD)
     async with api(project) as client:
         assert (await deployment(client, "dpl_2"))["readyState"] == "BUILDING"
@@ -317,7 +318,7 @@ async def test_hang_of_the_activation_answers_nothing() -> None:
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.1):
                 await client.patch("/v9/projects/liveone", json={"autoAssignCustomDomains": False})
-        faults({"event": "failed", "step": "activation"})
+        faults(event_of({"event": "failed", "refused": False, "step": "activation"}))
         assert (await client.get("/v9/projects/liveone")).json()["autoAssignCustomDomains"] is True
 
 

@@ -9,6 +9,7 @@ from io import StringIO
 from pathlib import Path
 from unittest.mock import patch
 
+from steps.support.core.events import line_of
 from steps.support.core.redaction import Redactor
 from steps.support.run.journal import Journal
 from tests.world.production import Event, Reaction
@@ -40,7 +41,7 @@ def reacting(react: Reaction | None) -> Iterator[list[asyncio.Future[None]]]:
     def opened(path: Path, redact: Redactor, run: str) -> Journal:
         journal = Journal(path, redact, run)
         if react:
-            journal.listen(lambda event: reactions.append(asyncio.ensure_future(react(event))))
+            journal.listen(lambda event, _: reactions.append(asyncio.ensure_future(react(line_of(event)))))
         return journal
 
     with patch("steps.support.run.session.Journal", opened):

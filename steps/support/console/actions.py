@@ -10,9 +10,9 @@ from typing import Any, TextIO
 from steps.support.console import summary
 from steps.support.console.lines import Lines
 from steps.support.console.outlet import Outlet
+from steps.support.core.events import Ended, Event, Warned
+from steps.support.core.run_state import RunState
 from steps.support.core.text import printable
-
-Event = Mapping[str, Any]
 
 GROUPS = {"opened": "Looks", "planned": "Plan", "started": "Release", "recalled": "The run of before"}
 NO_LINK = "\u200b"  # of no width; what is divided by it is no address
@@ -29,19 +29,25 @@ class Actions:
         self._grouped = False
         self._say(f"::stop-commands::{self._resume}")
 
-    def __call__(self, event: Event) -> None:
+    def __call__(self, event: Event, run: RunState) -> None:
         """Print what an event has to say, in the group that it belongs to."""
-        if event["event"] in GROUPS:
-            self._group(GROUPS[event["event"]])
-        if event["event"] == "ended":
+        if event.kind in GROUPS:
+            self._group(GROUPS[event.kind])
+        if isinstance(event, Ended):
             self._group("")
-        self._lines(event)
-        if event["event"] == "warning":
-            self._command("warning", "orchestrate", event["text"])
-        as_wanted = event.get("broken_on_purpose") and event["verdict"] == "rolled_back"
-        if event["event"] == "ended" and event["verdict"] in LEVELS and event["exit_code"] and not as_wanted:
-            said = " ".join(filter(None, [event["cause"], event["next_action"], event["runbook"]]))
-            self._command(LEVELS[event["verdict"]], summary.headline(event)[1], said)
+        self._lines(event, run)
+        if isinstance(event, Warned):
+            self._command("warning", "orchestrate", event.text)
+        if isinstance(event, Ended):
+            self._judge(event.report)
+
+    def _judge(self, report: Mapping[str, Any]) -> None:
+        """Annotate the run if it did not end well."""
+        verdict = report["verdict"]
+        as_wanted = report.get("broken_on_purpose") and verdict == "rolled_back"
+        if verdict in LEVELS and report["exit_code"] and not as_wanted:
+            said = " ".join(filter(None, [report["cause"], report["next_action"], report["runbook"]]))
+            self._command(LEVELS[verdict], summary.headline(report)[1], said)
 
     def close(self) -> None:
         """Have the runner listen to commands again: what comes after this run may give its own."""

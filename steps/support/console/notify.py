@@ -7,7 +7,7 @@ import logging
 import queue
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from time import monotonic
@@ -15,9 +15,9 @@ from typing import Any
 
 from steps.support.console.printer import cut
 from steps.support.console.summary import headline
+from steps.support.core.events import Ended, Event, Opened, Started
+from steps.support.core.run_state import RunState
 from steps.support.core.text import printable
-
-Event = Mapping[str, Any]
 
 LAST = 5.0  # seconds that the end waits for what is under way
 SHOWN = 500  # characters of a cause or of what is to be done next
@@ -44,20 +44,15 @@ class Notifier:
 
     def __init__(self, addresses: Sequence[str]) -> None:
         self._services = [_Service(address) for address in addresses]
-        self._opened: Event = {}
-        self._has_started = False
 
-    def __call__(self, event: Event) -> None:
+    def __call__(self, event: Event, run: RunState) -> None:
         """Tell of the start of the clock, once, and of the end."""
         if not self._services:
             return
-        if event["event"] == "opened":
-            self._opened = event
-        elif event["event"] == "started" and not self._has_started:
-            self._has_started = True
-            self._tell(started_message(self._opened, event))
-        elif event["event"] == "ended":
-            self._tell(ended_message(self._opened, event))
+        if isinstance(event, Started) and len(run.clocks) == 1:
+            self._tell(started_message(run.opened, event))
+        elif isinstance(event, Ended):
+            self._tell(ended_message(run.opened, event))
 
     def close(self) -> None:
         """Let what is under way go out, but not for long; say once what did not."""
@@ -75,27 +70,28 @@ class Notifier:
             service.tell(message)
 
 
-def started_message(opened: Event, event: Event) -> Message:
+def started_message(opened: Opened, event: Started) -> Message:
     """Tell of a clock that has started."""
-    doing = "release to" if opened["mode"] == "prod" else f"{opened['mode']} of {opened['of']} in"
-    body = f"run {opened['run']}: {doing} {opened['target']}, within {event['total']:g} s"
-    return Message(printable(f"STARTED: {opened['change']['name']}"), printable(body), "info")
+    doing = "release to" if opened.mode == "prod" else f"{opened.mode} of {opened.of} in"
+    body = f"run {opened.run}: {doing} {opened.target}, within {event.total:g} s"
+    return Message(printable(f"STARTED: {opened.change['name']}"), printable(body), "info")
 
 
-def ended_message(opened: Event, event: Event) -> Message:
+def ended_message(opened: Opened, event: Ended) -> Message:
     """Tell of an end: verdict, run, cause, what is to be done next, and where the runbook tells of it."""
-    mode, verdict = event["mode"], event["verdict"]
-    _, words = headline(event)
+    report = event.report
+    mode, verdict = report["mode"], report["verdict"]
+    _, words = headline(report)
     told = {
-        "": f"{verdict}, run {event['run_id']}",
-        "still there: ": "; ".join(event["remains"]),
-        "cause: ": event["cause"],
-        "next: ": event["next_action"],
-        "see ": event["runbook"],
+        "": f"{verdict}, run {report['run_id']}",
+        "still there: ": "; ".join(report["remains"]),
+        "cause: ": report["cause"],
+        "next: ": report["next_action"],
+        "see ": report["runbook"],
     }
     body = " | ".join(f"{name}{_cut(str(said))}" for name, said in told.items() if said)
     kind = "success" if (mode, verdict) == ("rollback", "rolled_back") else URGENCY.get(verdict, "success")
-    return Message(printable(f"{words.partition(':')[0]}: {opened['change']['name']}"), body, kind)
+    return Message(printable(f"{words.partition(':')[0]}: {opened.change['name']}"), body, kind)
 
 
 def _cut(text: str) -> str:

@@ -5,9 +5,8 @@ from itertools import dropwhile
 from typing import Any
 
 from steps.support.console.printer import SHORT, Line, cut, named
+from steps.support.core.events import Planned
 from steps.support.sql.known_names import NEW_CODE, OLD_CODE, VERIFY, WRITES
-
-Event = Mapping[str, Any]
 
 CODE = {"old": OLD_CODE, "new": NEW_CODE}
 ORDERS = {  # what goes first, the code that has to read both schemas, and what follows from that
@@ -22,17 +21,17 @@ UNSHOWN = {
 INDENT = "    "
 
 
-def plan_lines(event: Event) -> list[Line]:
+def plan_lines(event: Planned) -> list[Line]:
     """Give the plan's lines."""
-    not_so = [cut(f"not {order}: {why}", SHORT) for order, why in event["ruled_out"].items()]
+    not_so = [cut(f"not {order}: {why}", SHORT) for order, why in event.ruled_out.items()]
     return [
         Line(),
         *_target(event),
-        *named("commits", *(f"{commit['sha'][:8]} {commit['subject']}" for commit in event.get("commits", ()))),
+        *named("commits", *(f"{commit['sha'][:8]} {commit['subject']}" for commit in event.facts.get("commits", ()))),
         Line(),
-        *(line for number, step in enumerate(event["steps"], 1) for line in _step(number, step)),
+        *(line for number, step in enumerate(event.steps, 1) for line in _step(number, step)),
         Line(),
-        *named("order", order_words(event["order"], event.get("rehearsal")), *not_so),
+        *named("order", order_words(event.order or "", event.facts.get("rehearsal")), *not_so),
         *_changes(event),
         *_writes(event),
         *named("time", _time(event)),
@@ -57,8 +56,8 @@ def unasked_words(rehearsal: Mapping[str, Any]) -> Collection[str]:
     return list(rehearsal.get("unasked", ()))
 
 
-def _target(event: Event) -> list[Line]:
-    target, now = event["target"], event.get("production")
+def _target(event: Planned) -> list[Line]:
+    target, now = event.target or {}, event.facts.get("production")
     live = f", live now {now['id']} of {now['sha'][:8]}" if now else ""
     project = f"{target['project']} at {target['site']}{live}"
     return [*named("project", project), *named("database", target["database"]), *named("branch", target["branch"])]
@@ -73,14 +72,14 @@ def _step(number: int, step: Mapping[str, Any]) -> list[Line]:
     ]
 
 
-def _changes(event: Event) -> list[Line]:
-    changes, kept = event.get("changes"), event.get("backup")
+def _changes(event: Planned) -> list[Line]:
+    changes, kept = event.facts.get("changes"), event.facts.get("backup")
     if not changes or not kept:
         return []
-    rehearsal, size = event["rehearsal"], f"{kept['rows']:,} rows, {kept['bytes'] / 1e6:,.1f} MB"
+    rehearsal, size = event.facts["rehearsal"], f"{kept['rows']:,} rows, {kept['bytes'] / 1e6:,.1f} MB"
     took = f"{rehearsal['migrate_seconds'] or 0:.2f} s there, {rehearsal['rollback_seconds'] or 0:.2f} s back"
     silent = unasked_words(rehearsal)
-    contract = (line for place, fails in event["contract"].items() for line in _contract(place, fails, silent))
+    contract = (line for place, fails in event.facts["contract"].items() for line in _contract(place, fails, silent))
     return [
         Line(),
         *named("schema", *changes["schema"]),
@@ -111,18 +110,18 @@ def _contract(place: str, fails: Sequence[str], silent: Collection[str]) -> Iter
     yield from (INDENT + cut(why, SHORT) for why in fails)
 
 
-def _writes(event: Event) -> list[Line]:
+def _writes(event: Planned) -> list[Line]:
     """Say what is written where."""
-    outside = [f"{step['name']}: {step['writes']}" for step in event["steps"] if "writes" in step]
+    outside = [f"{step['name']}: {step['writes']}" for step in event.steps if "writes" in step]
     lock = "the lock: one row in the database, for as long as the run lasts"
-    here = f"here: {event['folder']}/, for your eyes only; the backup in it is a copy of production"
+    here = f"here: {event.folder}/, for your eyes only; the backup in it is a copy of production"
     return named("writes", *outside, lock, here)
 
 
-def _time(event: Event) -> str:
-    forecast, budget = event["forecast"], event["budget"]
+def _time(event: Planned) -> str:
+    forecast, budget = event.forecast or {}, event.budget
     is_late = budget["starts"] == "live"
-    after = [*dropwhile(lambda step: step.get("prepares"), event["steps"])] if is_late else event["steps"]
+    after = [*dropwhile(lambda step: step.get("prepares"), event.steps)] if is_late else event.steps
     seconds = sum(step["expected_seconds"] for step in after)
     before = f"about {forecast['seconds'] - seconds:.0f} s of {budget['build']:g} s for the build; then "
     first = before if is_late else ""

@@ -4,14 +4,15 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from functools import partial
-from typing import Any, TextIO
+from typing import TextIO
 
 from steps.support.console.actions import Actions
 from steps.support.console.lines import Lines
 from steps.support.console.outlet import Outlet
+from steps.support.core.events import Event, line_of
+from steps.support.core.run_state import RunState
 
-Event = Mapping[str, Any]
-Listener = Callable[[Event], None]
+Listener = Callable[[Event, RunState], None]
 
 IN_ACTIONS = "GITHUB_ACTIONS"
 
@@ -34,6 +35,8 @@ def screen_for(stream: TextIO, environment: Mapping[str, str], *, as_json: bool)
             yield Lines(out)
 
 
-def _printed(out: Outlet, event: Event) -> None:
-    said = json.dumps(event, default=str).replace("##[", "\\u0023#[")  # GitHub Actions takes that for a command
+def _printed(out: Outlet, event: Event, _run: RunState) -> None:
+    said = json.dumps(line_of(event), default=str).replace(
+        "##[", "\\u0023#["
+    )  # GitHub Actions takes that for a command
     out.write(said + "\n")

@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from steps.support.console.printer import Line, named
-
-Event = Mapping[str, Any]
+from steps.support.core.events import Ended
 
 ENDINGS = {
     ("prod", "deployed"): ("green", "DEPLOYED"),
@@ -45,27 +44,28 @@ def live_words(report: Mapping[str, Any]) -> tuple[str, str]:
     return LIVE[now["code"]] + which + where, LIVE[now["schema"]] + where
 
 
-def summary_lines(event: Event) -> list[Line]:
+def summary_lines(event: Ended) -> list[Line]:
     """Give the lines of an end, what remains to be settled first."""
-    colour, words = headline(event)
-    code, schema = live_words(event)
+    report = event.report
+    colour, words = headline(report)
+    code, schema = live_words(report)
     said = {
-        "broken": f"on purpose: {event['broken_on_purpose']}" if event.get("broken_on_purpose") else "",
+        "broken": f"on purpose: {report['broken_on_purpose']}" if report.get("broken_on_purpose") else "",
         "code": code,
         "schema": schema,
-        "back": _put_back(event),
-        "used": _used(event),
-        "downtime": downtime_words(event["downtime"]),
-        "cause": event["cause"],
-        "next": event["next_action"],
-        "unpin": event["unpin"],
-        "report": f"{event['folder']}/report.html",
-        "see": event["runbook"],
+        "back": _put_back(report),
+        "used": _used(report),
+        "downtime": downtime_words(report["downtime"]),
+        "cause": report["cause"],
+        "next": report["next_action"],
+        "unpin": report["unpin"],
+        "report": f"{event.folder}/report.html",
+        "see": report["runbook"],
     }
     return [
         Line(),
         Line(words, "", colour),
-        *named("remains", *event["remains"]),
+        *named("remains", *report["remains"]),
         *(_said(line, name) for name, text in said.items() if text for line in named(name, str(text))),
     ]
 
@@ -74,15 +74,15 @@ def _said(line: Line, name: str) -> Line:
     return line._replace(is_whole=name in WITH_COMMANDS)
 
 
-def _used(event: Event) -> str:
-    clocks = event["budget"]["clocks"]
-    used, total = event["budget"]["used_seconds"], clocks[-1]["total"] if clocks else event["budget"]["total"]
-    return f"{f'{used:.1f} of {total:g} s, ' if used else ''}exit code {event['exit_code']}"
+def _used(report: Mapping[str, Any]) -> str:
+    clocks = report["budget"]["clocks"]
+    used, total = report["budget"]["used_seconds"], clocks[-1]["total"] if clocks else report["budget"]["total"]
+    return f"{f'{used:.1f} of {total:g} s, ' if used else ''}exit code {report['exit_code']}"
 
 
-def _put_back(event: Event) -> str:
+def _put_back(report: Mapping[str, Any]) -> str:
     """Say what was put back, in its order, and how long that took."""
-    done = [undo for undo in event.get("undo", ()) if undo["status"] == "done"]
+    done = [undo for undo in report.get("undo", ()) if undo["status"] == "done"]
     seconds = sum(undo["seconds"] for undo in done)
     return f"{', '.join(undo['name'] for undo in done)} ({seconds:.1f} s)" if done else ""
 

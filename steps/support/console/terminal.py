@@ -1,7 +1,7 @@
 """What the engineer sees at a terminal: the plan, then a timeline that is drawn again and again, then the end."""
 
-from collections.abc import Callable, Mapping
-from typing import Any, TextIO
+from collections.abc import Callable
+from typing import TextIO
 
 from rich.console import Group
 from rich.live import Live
@@ -9,15 +9,27 @@ from rich.live import Live
 from steps.support.console import lines
 from steps.support.console.outlet import Outlet
 from steps.support.console.printer import Printer
-from steps.support.console.progress import Progress, next_progress
 from steps.support.console.timeline import DRAWN, PLAIN
 from steps.support.console.timeline import lines as drawn
 from steps.support.core import event_loop
-
-Event = Mapping[str, Any]
+from steps.support.core.events import (
+    Asking,
+    Ended,
+    Event,
+    LookDone,
+    LookFailed,
+    LookWaiting,
+    Opened,
+    Planned,
+    Recalled,
+    SignalReceived,
+    Started,
+    Warned,
+)
+from steps.support.core.run_state import RunState
 
 REFRESHES = 4  # a second
-ALSO = ("asking", "signal", "warning", "look_failed")  # what gets a line of its own, above the timeline
+ALSO = (Asking, SignalReceived, Warned, LookFailed)  # what gets a line of its own, above the timeline
 
 
 class Terminal:
@@ -26,19 +38,19 @@ class Terminal:
     def __init__(self, out: Outlet | TextIO, now: Callable[[], float] = event_loop.now) -> None:
         self._paper = Printer(out)
         self._now = now
-        self._course = Progress()
+        self._run = RunState()
         self._live: Live | None = None
 
-    def __call__(self, event: Event) -> None:
+    def __call__(self, event: Event, run: RunState) -> None:
         """Draw what an event has changed."""
-        self._course = next_progress(self._course, event)
-        if event["event"] in ("planned", "recalled", "asking", "ended"):
+        self._run = run
+        if isinstance(event, (Planned, Recalled, Asking, Ended)):
             self.close()
         self._paper.put(lines.block(event))
-        if event["event"] in ALSO:
+        if isinstance(event, ALSO):
             self._paper.put(lines.line(event))
-        if event["event"] in ("opened", "look_waiting", "look_done", "started"):
-            self._open(transient=event["event"] != "started")
+        if isinstance(event, (Opened, LookWaiting, LookDone, Started)):
+            self._open(transient=not isinstance(event, Started))
 
     def close(self) -> None:
         """Leave what is drawn as it is, and draw no more."""
@@ -64,4 +76,4 @@ class Terminal:
     def _drawn(self) -> Group:
         console = self._paper.console
         strokes = DRAWN if console.encoding.lower().startswith("utf") else PLAIN
-        return Group(*drawn(self._course, self._now(), console.width, strokes))
+        return Group(*drawn(self._run, self._now(), console.width, strokes))

@@ -1,11 +1,28 @@
 """The timeline: a line a step, the bar of the two minutes, and what happens if it fails now."""
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from enum import Enum
 
 from rich.text import Text
 
-from steps.support.console.progress import Phase, Progress, Row, State
+from steps.support.core.events import DoneEvent, Started
+from steps.support.core.run_state import Attempt, RunState
 from steps.support.core.text import printable
+
+
+class State(Enum):
+    """The state of a step, in the word that is shown for it."""
+
+    WAITS = "waits"
+    NOW = "now"
+    DONE = "done"
+    FAILED = "FAILED"
+    GOES_BACK = "goes back"
+    PUT_BACK = "put back"
+    STUCK = "STUCK"
+    LEFT = "LEFT"
+
 
 NAME, STATE, TIME = 19, 10, 13  # columns
 COLOURS = {
@@ -19,6 +36,18 @@ COLOURS = {
     State.LEFT: "bold red",
 }
 RUNNING = (State.NOW, State.GOES_BACK)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One step: its state, since when on the run's clock, the seconds it may take and has taken, its last words."""
+
+    name: str
+    state: State = State.WAITS
+    limit: float | None = None
+    since: float = 0.0
+    seconds: float | None = None
+    words: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,15 +65,54 @@ DRAWN = Glyphs("\u2501", "\u2500", "\u2503", "\u2504", "\u2026")
 PLAIN = Glyphs("#", "-", "|", ".", "~")
 
 
-def lines(course: Progress, now: float, width: int, strokes: Glyphs) -> list[Text]:
-    """Draw a course as it stands at a moment of the run's clock, in so many columns."""
-    drawn = [_row(row, now, width, strokes) for row in course.rows] or [Text("looking ...", "dim")]
-    if course.started is not None and course.phase is not Phase.LOOKING:
-        until = course.ended if course.ended is not None else now
-        drawn += [Text(""), *_time(course, until, until - course.started, width, strokes)]
+def lines(run: RunState, now: float, width: int, strokes: Glyphs) -> list[Text]:
+    """Draw a run as it stands at a moment of its clock, in so many columns."""
+    drawn = [_row(row, now, width, strokes) for row in rows(run)] or [Text("looking ...", "dim")]
+    if run.started:
+        until = run.ended.clock if run.ended else now
+        drawn += [Text(""), *_time(run, run.started, until, width, strokes)]
     for line in drawn:
         line.truncate(width)
     return drawn
+
+
+def rows(run: RunState) -> list[Row]:
+    """Return a row for each step of the plan, or as long as there is none, for each that has looked."""
+    named = _named(run)
+    for attempt, state in _attempts(run):
+        planned = named.get(attempt.step, Row(attempt.step))
+        limit = planned.limit if attempt.limit is None else attempt.limit
+        seconds = attempt.end.seconds if attempt.end else None
+        named[attempt.step] = Row(attempt.step, state, limit, attempt.began, seconds, _words(attempt))
+    for name, why in run.left.items():
+        named[name] = replace(named.get(name, Row(name)), state=State.LEFT, words=why)
+    return list(named.values())
+
+
+def _named(run: RunState) -> dict[str, Row]:
+    """Return the rows that are known before anything of them has begun."""
+    if run.planned:
+        return {step["name"]: Row(step["name"], limit=step["limit_seconds"]) for step in run.planned.steps}
+    return {name: Row(name) for name in run.recalled.begun} if run.recalled else {}
+
+
+def _attempts(run: RunState) -> Iterator[tuple[Attempt, State]]:
+    """Yield what each step has tried, in the order of time, with the state that it leaves the step in."""
+    if not (run.planned or run.recalled):
+        yield from ((each, State.DONE) for each in run.looks if each.is_done)
+        yield from ((replace(each, end=None), State.NOW) for each in run.looks if each.waits_for and not each.is_done)
+    is_astray = run.ended and run.ended.report.get("verdict") == "needs_human"
+    for each in run.forward:
+        done = State.LEFT if is_astray and each.step in run.begun else State.DONE
+        yield each, done if each.is_done else State.FAILED if each.end else State.NOW
+    for each in run.undos:
+        yield each, State.PUT_BACK if each.is_done else State.STUCK if each.end else State.GOES_BACK
+
+
+def _words(attempt: Attempt) -> str:
+    if isinstance(attempt.end, DoneEvent):
+        return attempt.end.detail
+    return attempt.end.why.cause if attempt.end else attempt.waits_for
 
 
 def _row(row: Row, now: float, width: int, strokes: Glyphs) -> Text:
@@ -71,22 +139,22 @@ def _cut(words: str, room: int, strokes: Glyphs) -> str:
     return text.plain + strokes.more if room > 0 else ""
 
 
-def _time(course: Progress, now: float, used: float, width: int, strokes: Glyphs) -> list[Text]:
-    bar = _bar(course, used, width, strokes)
-    if course.phase is Phase.ENDED:
+def _time(run: RunState, clock: Started, now: float, width: int, strokes: Glyphs) -> list[Text]:
+    used, bar = now - clock.clock, _bar(run, clock, now - clock.clock, width, strokes)
+    if run.ended:
         return [bar]
-    colour = "bold red" if course.down_since is not None else "dim"
-    downtime = Text(f"downtime so far {course.downtime(now):.1f} s", colour)
-    return [bar, _left(course, used), downtime, _outlook(course)]
+    colour = "bold red" if run.down_since is not None else "dim"
+    downtime = Text(f"downtime so far {run.downtime(now):.1f} s", colour)
+    return [bar, _left(run, clock, used), downtime, _outlook(run)]
 
 
-def _bar(course: Progress, used: float, width: int, strokes: Glyphs) -> Text:
+def _bar(run: RunState, clock: Started, used: float, width: int, strokes: Glyphs) -> Text:
     """Draw the time that is used, what is left for going forward, and the reserve, to scale."""
-    ends = Text.assemble((f" {course.total:.0f} s", "dim"))
+    ends = Text.assemble((f" {clock.total:.0f} s", "dim"))
     room = width - ends.cell_len - 1
-    turn = round(room * (course.total - course.reserve) / course.total)
-    full = min(room, round(room * used / course.total))
-    colour = "green" if course.phase is Phase.FORWARD else "yellow"
+    turn = round(room * (clock.total - clock.reserve) / clock.total)
+    full = min(room, round(room * used / clock.total))
+    colour = "yellow" if run.is_going_back or run.ended else "green"
     cells = [_cell(column, turn, strokes) for column in range(room)]
     bar = Text()
     for column, (stroke, is_turn) in enumerate(cells):
@@ -102,21 +170,22 @@ def _cell(column: int, turn: int, strokes: Glyphs) -> tuple[str, bool]:
     return (strokes.forward if column < turn else strokes.reserve), False
 
 
-def _left(course: Progress, used: float) -> Text:
-    forward = course.total - course.reserve
-    if course.phase is Phase.FORWARD:
+def _left(run: RunState, clock: Started, used: float) -> Text:
+    forward = clock.total - clock.reserve
+    if not run.is_going_back:
         return Text(
             f"{used:.1f} s used, {max(0.0, forward - used):.1f} s left to go forward; from {forward:.0f} s on only back"
         )
-    return Text(f"{used:.1f} s used, {max(0.0, course.total - used):.1f} s left to put everything back")
+    return Text(f"{used:.1f} s used, {max(0.0, clock.total - used):.1f} s left to put everything back")
 
 
-def _outlook(course: Progress) -> Text:
+def _outlook(run: RunState) -> Text:
     """Say what happens if it fails, or is stopped, now."""
-    if course.phase is Phase.BACK:
+    if run.is_going_back:
         return Text("going back, newest first; Ctrl-C once more stops at once", "yellow")
-    if not course.begun:
+    if not run.begun:
         return Text("if it fails now: nothing has been changed", "dim")
-    seconds = sum(course.undo.get(name, 0.0) for name in course.begun)
-    newest = f"{len(course.begun)} change(s) go back, {course.begun[-1]} first"
+    steps = run.planned.steps if run.planned else ()
+    seconds = sum(step.get("undo_seconds", 0.0) for step in steps if step["name"] in run.begun)
+    newest = f"{len(run.begun)} change(s) go back, {run.begun[-1]} first"
     return Text(f"if it fails now: {newest}; about {seconds:.0f} s", "dim")

@@ -10,8 +10,10 @@ from statistics import median
 from typing import Any
 
 from steps.support.core.errors import Problem
+from steps.support.core.events import Probed, SiteDown, SiteUp
+from steps.support.core.run_state import RunState
 from steps.support.gateways.site import Request, Site
-from steps.support.run.journal import Event, Journal
+from steps.support.run.journal import Journal
 
 EVERY = 0.2  # seconds between the beginnings of two questions
 PATIENCE = 2.0  # seconds after which a visitor has given up
@@ -43,15 +45,15 @@ async def probing(site: Site, request: Request | None, journal: Journal) -> Asyn
             asking.cancel()
             with suppress(asyncio.CancelledError):  # how the run ended is settled, and no signal changes it any more
                 await asyncio.wait([asyncio.gather(asking, return_exceptions=True)], timeout=LEAVING)
-            journal.note("probed", downtime=summary(probes, journal.events))
+            journal.note(Probed(downtime=summary(probes, journal.state)))
 
 
-def summary(probes: Sequence[Probe], events: Sequence[Event]) -> dict[str, Any]:
+def summary(probes: Sequence[Probe], state: RunState) -> dict[str, Any]:
     """Add up what was seen: a failure lasts until the next question; it is dated in seconds from the run's start."""
     failed = [probe for probe in probes if not probe.well]
     ends = [*(probe.at for probe in probes[1:]), *(probe.at + probe.seconds for probe in probes[-1:])]
     lasted = [(probe.at, end) for probe, end in zip(probes, ends, strict=True) if not probe.well]
-    zero = [*(probe.at for probe in probes[:1]), *(event["clock"] for event in events if event["event"] == "started")]
+    zero = [*(probe.at for probe in probes[:1]), *(started.clock for started in state.clocks)]
     return {
         "observed_seconds": round(sum(end - at for at, end in lasted), 3),
         "probes": len(probes),
@@ -61,7 +63,7 @@ def summary(probes: Sequence[Probe], events: Sequence[Event]) -> dict[str, Any]:
         "outages": [[round(at - zero[-1], 3), round(end - zero[-1], 3)] for at, end in _joined(lasted)],
         "answers": _counted(probes),
         "refused": _counted(failed),
-        "latency": latency(probes, events),
+        "latency": latency(probes, state),
     }
 
 
@@ -74,14 +76,12 @@ def _joined(spans: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
     return joined
 
 
-def latency(probes: Sequence[Probe], events: Sequence[Event]) -> dict[str, Any]:
+def latency(probes: Sequence[Probe], state: RunState) -> dict[str, Any]:
     """Say how long answers took before production changed, until the last change was done or undone, and after that."""
-    begun = [event for event in events if event["event"] == "begun"]
-    changes = {name for event in begun for name in event["begins"]}
-    starts = (event["clock"] for event in begun if event["begins"] and not event.get("prepares", False))
-    first = next(starts, inf)
-    done = [event for event in events if event["event"] in {"done", "undo_done"} and event["step"] in changes]
-    last = max((event["clock"] for event in done if event["clock"] >= first), default=inf)
+    changes = {name for each in state.forward for name in each.begins}
+    first = next((each.began for each in state.forward if each.begins and not each.prepares), inf)
+    ends = [each.end for each in (*state.forward, *state.undos) if each.is_done and each.step in changes]
+    last = max((end.clock for end in ends if end and end.clock >= first), default=inf)
     return {
         "before": _took([probe for probe in probes if probe.at < first]),
         "during": _took([probe for probe in probes if first <= probe.at <= last]),
@@ -113,7 +113,7 @@ async def _ask_on(site: Site, request: Request, probes: list[Probe], journal: Jo
             raise
         probes.append(Probe(at, answer, loop.time() - at, well))
         if well is not was_well:
-            journal.note("site_up" if well else "site_down", answer=answer)
+            journal.note(SiteUp(answer=answer) if well else SiteDown(answer=answer))
         was_well = well
         await asyncio.sleep(max(0.0, at + EVERY - loop.time()))
 

@@ -9,7 +9,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, is_dataclass
+from dataclasses import asdict, dataclass, is_dataclass
 from datetime import UTC, datetime
 from fcntl import LOCK_EX, LOCK_NB, flock
 from pathlib import Path
@@ -19,64 +19,112 @@ import structlog
 
 from steps.support.core.deadline import listening
 from steps.support.core.errors import NeedsHuman, Problem, Refused, Unknown
+from steps.support.core.events import (
+    DoneEvent,
+    Event,
+    FailedEvent,
+    Line,
+    LookDone,
+    LookFailed,
+    LookWaiting,
+    Reason,
+    StepDone,
+    StepFailed,
+    StepWaiting,
+    UndoDone,
+    UndoFailed,
+    UndoWaiting,
+    WaitEvent,
+    event_of,
+)
 from steps.support.core.files import make_private
 from steps.support.core.redaction import Redactor
+from steps.support.core.run_state import RunState, after
 from steps.support.run.step import Done
 
-Event = Mapping[str, Any]
-Listener = Callable[[Event], None]
+Listener = Callable[[Event, RunState], None]
 
 STRUCTURE = "event at clock run mode of target_id order step begins verdict exit_code".split()  # noqa: SIM905 - a line
 DEFECT = "This is a defect of the orchestrator: keep the journal and report it."
 
 
+@dataclass(frozen=True, slots=True)
+class Timed:
+    """The events of something that takes time: it waits, it is done, it failed."""
+
+    waiting: type[WaitEvent]
+    done: type[DoneEvent]
+    failed: type[FailedEvent]
+
+
+LOOK = Timed(LookWaiting, LookDone, LookFailed)
+ACT = Timed(StepWaiting, StepDone, StepFailed)
+UNDO = Timed(UndoWaiting, UndoDone, UndoFailed)
+
+
 class Journal:
-    """One run's journal file. `intend` reaches the disk or raises; `note` never fails a run."""
+    """One run's journal file. `intend` reaches the disk or raises; `note` never fails a run.
+
+    `events`: all that were noted, as the journal has them; `state`: the run after them.
+    """
 
     def __init__(self, path: Path, redact: Redactor, run: str) -> None:
         self.events: list[Event] = []
-        self._sink = _Sink(path, [self.events.append])
+        self.state = RunState()
+        self._listeners: list[Listener] = []
+        self._sink = _Sink(path, self._tell)
         processors = [_stamp, _plain, lambda _logger, _name, event: _redacted(event, redact)]
         self._log = structlog.wrap_logger(self._sink, processors, structlog.BoundLogger, run=run)
 
     def listen(self, listener: Listener) -> None:
-        """Have a listener told of every event from now on. What it raises is its own affair."""
-        self._sink.listeners.append(listener)
+        """Tell a listener of every event from now on, with the state after it. What it raises is its own affair."""
+        self._listeners.append(listener)
 
-    def intend(self, event: str, **fields: Any) -> None:
+    def intend(self, event: Event) -> None:
         """Write an event that must be on disk before what it announces. Raises Refused when it cannot be."""
         try:
-            self._log.info(event, **fields)
+            self._log.info(event.kind, **event.said())
         except OSError as error:
             raise Refused(
                 "writing", str(self._sink.path), str(error), "Make room: nothing is begun that cannot be journalled."
             ) from None
 
-    def note(self, event: str, **fields: Any) -> None:
+    def note(self, event: Event) -> None:
         """Write an event; a full disk is no reason to stop what is under way."""
         try:
-            self._log.info(event, **fields)
+            self._log.info(event.kind, **event.said())
         except OSError as error:
             _warn(f"{self._sink.path}: {error}")
-            self._log.unwritten(event, **fields)
+            self._log.unwritten(event.kind, **event.said())
 
     @contextmanager
-    def timed(self, kind: str, step: str) -> Iterator[Callable[[Done], None]]:
-        """Note how the block ended, and its seconds: `<kind>done` with what it said, or `<kind>failed` with why."""
+    def timed(self, kind: Timed, step: str) -> Iterator[Callable[[Done], None]]:
+        """Note how the block ended, and its seconds: done with what it said, or failed with why."""
         loop, said = asyncio.get_running_loop(), list[Done]()
         begun = loop.time()
         try:
-            with listening(lambda what: self.note(f"{kind}waiting", step=step, on=what)):
+            with listening(lambda what: self.note(kind.waiting(step=step, on=what))):
                 yield said.append
         except BaseException as error:
-            self.note(f"{kind}failed", step=step, seconds=round(loop.time() - begun, 3), **reason(error))
+            self.note(kind.failed(step=step, seconds=round(loop.time() - begun, 3), why=reason(error)))
             raise
         done = said[0] if said else Done("")
-        self.note(f"{kind}done", step=step, seconds=round(loop.time() - begun, 3), detail=done.detail, **done.facts)
+        seconds = round(loop.time() - begun, 3)
+        self.note(kind.done(step=step, seconds=seconds, detail=done.detail, facts=done.facts))
 
     def close(self) -> None:
         """Close the file."""
         self._sink.file.close()
+
+    def _tell(self, line: Line) -> None:
+        event = event_of(line)
+        self.events.append(event)
+        self.state = state = after(self.state, event)
+        for listener in self._listeners:
+            try:
+                listener(event, state)
+            except Exception as error:  # noqa: BLE001 - whoever watches a run cannot fail it
+                _warn(repr(error))
 
 
 class _Sink:
@@ -85,8 +133,8 @@ class _Sink:
     The file stays locked while its run lives: whoever is to put the run back can tell that nobody is at it.
     """
 
-    def __init__(self, path: Path, listeners: list[Listener]) -> None:
-        self.path, self.listeners = path, listeners
+    def __init__(self, path: Path, tell: Callable[[Line], None]) -> None:
+        self.path, self._tell = path, tell
         make_private(path.parent)
         self.file = os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab", buffering=0)
         flock(self.file, LOCK_EX | LOCK_NB)
@@ -105,11 +153,7 @@ class _Sink:
         self.unwritten(**event)
 
     def unwritten(self, **event: Any) -> None:
-        for listener in self.listeners:
-            try:
-                listener(event)
-            except Exception as error:  # noqa: BLE001 - whoever watches a run cannot fail it
-                _warn(repr(error))
+        self._tell(event)
 
 
 def _on_disk(folder: Path) -> None:
@@ -120,16 +164,16 @@ def _on_disk(folder: Path) -> None:
         os.close(opened)
 
 
-def reason(error: BaseException) -> dict[str, Any]:
-    """Give what an operator needs to know of an error."""
+def reason(error: BaseException) -> Reason:
+    """Return what an operator needs to know of an error."""
     if isinstance(error, Problem):
         cause = f"{error.operation} {error.subject}: {error.cause}"
-        kinds = {"refused": isinstance(error, Refused), "human": isinstance(error, NeedsHuman)}
+        refused, human = isinstance(error, Refused), isinstance(error, NeedsHuman)
         remedy = "" if isinstance(error, Unknown) else error.remedy  # a run that ends has looked what came of it
-        return {"operation": error.operation, "cause": cause, "next_action": remedy, **kinds}
+        return Reason(operation=error.operation, cause=cause, next_action=remedy, refused=refused, human=human)
     if isinstance(error, asyncio.CancelledError):
-        return {"refused": False, "cause": "stopped by a signal", "next_action": "", "interrupted": True}
-    return {"refused": False, "cause": f"unexpected {type(error).__name__}: {error}", "next_action": DEFECT}
+        return Reason(cause="stopped by a signal", interrupted=True)
+    return Reason(cause=f"unexpected {type(error).__name__}: {error}", next_action=DEFECT)
 
 
 def _stamp(_logger: Any, _name: str, event: Any) -> Any:
@@ -137,11 +181,11 @@ def _stamp(_logger: Any, _name: str, event: Any) -> Any:
     return {"event": event.pop("event"), "at": at, "clock": round(clock, 3), **event}
 
 
-def _redacted(event: Event, redact: Redactor) -> Event:
+def _redacted(event: Line, redact: Redactor) -> Line:
     """Take the secrets out of what is said; what recovery goes by is the tool's own, whatever a secret is like."""
-    own = {key: event[key] for key in STRUCTURE if key in event}
+    masked = {key: value if key in STRUCTURE else redact(value) for key, value in event.items()}
     saw = {name: redact(value) for name, value in event.get("saw", {}).items()}
-    return {**redact(event), **own, **({"saw": saw} if "saw" in event else {})}
+    return {**masked, **({"saw": saw} if "saw" in event else {})}
 
 
 def _plain(_logger: Any, _name: str, event: Any) -> Any:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from steps.support.core.errors import NeedsHuman, Refused, Rejected
+from steps.support.core.events import Accepted, Accepting, Recalled, Resumed, Verified
 from steps.support.core.retry import insist, looked
 from steps.support.gateways.marker import APPLIED, Claim
 from steps.support.gateways.turso import Holder, Row, Turso
@@ -121,7 +122,7 @@ async def roll_back_run(gateways: Gateways, what: PreviousRun, run: Run, runs: P
     if not what.changes:
         return
     if what.past.settled == "rolled_back" and not await _is_there_again(gateways, what, run):
-        run.journal.note("verified", remains={})
+        run.journal.note(Verified(remains={}))
         return
     if what.had_arrived:
         await _refuse_overtaken(gateways, what)
@@ -133,7 +134,7 @@ async def roll_back_run(gateways: Gateways, what: PreviousRun, run: Run, runs: P
         await _refuse_accepted(gateways.turso, what)
         if what.had_arrived:
             await _refuse_overtaken(gateways, what)
-        run.journal.intend("resumed", begins=[change.name for change in what.changes], saw=what.saw)
+        run.journal.intend(Resumed(begins=[change.name for change in what.changes], saw=what.saw))
         with run.interrupts.rolling_back():
             window = run.start(replace(run.budget, reserve=run.budget.total, then=None))
             async with probing(gateways.site, run.probe, run.journal):
@@ -161,12 +162,12 @@ async def accept_run(gateways: Gateways, what: PreviousRun, run: Run, runs: Path
     async with _held(gateways.turso, what, run, runs):
         marker = await looked(partial(gateways.turso.marker, what.past.run))
         _refuse_unaccepted(what, marker)
-        run.journal.intend("accepting", of=what.past.run)
+        run.journal.intend(Accepting(of=what.past.run))
         with run.interrupts.rolling_back():
             if passing := [change for change in what.changes if change.temporary]:
                 await roll_back(gateways, passing, what.saw, run.start(run.budget).begin_rollback(), run.journal)
             if marker:
-                run.journal.note("accepted", tables=await _accepted(gateways.turso, marker))
+                run.journal.note(Accepted(tables=await _accepted(gateways.turso, marker)))
         for told in await superseded(gateways, what.changes, what.saw):
             run.warn(told)
 
@@ -272,7 +273,7 @@ def _tell(what: PreviousRun, run: Run) -> None:
     went = "arrived" if old.arrived else "cut off, or not put back" if old.saw else "it began nothing"
     state = old.settled or went
     names = [change.name for change in reversed(what.changes)]
-    run.journal.note("recalled", of=old.run, change=old.change, state=state, begun=names, here=what.here)
+    run.journal.note(Recalled(of=old.run, change=old.change, state=state, begun=names, here=what.here))
     if old.damaged:
         run.warn(f"{old.damaged} lines of its journal cannot be read")
     if not what.here:

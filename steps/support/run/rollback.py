@@ -5,8 +5,9 @@ from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any
 
 from steps.support.core.errors import NeedsHuman
+from steps.support.core.events import Left, UndoBegun, Verified, Warned
 from steps.support.run.budget import RollbackDeadline
-from steps.support.run.journal import Journal, reason
+from steps.support.run.journal import UNDO, Journal, reason
 from steps.support.run.release import Gateways
 from steps.support.run.step import ReversibleStep
 
@@ -29,11 +30,12 @@ async def roll_back(
         if not change.temporary and (
             foundation := next((each.name for each in stuck if each.blocks_earlier_rollbacks), "")
         ):
-            journal.note("left", step=change.name, cause=f"it rests on {foundation}, which is not put back")
+            journal.note(Left(step=change.name, cause=f"it rests on {foundation}, which is not put back"))
             continue
         done = await _undone(gateways, change, observed[change.name], reserve, journal)
         if woken := reserve.renewed_after_suspend():
-            journal.note("warning", text=f"the machine was suspended while it went back: {woken.seconds:g} s from now")
+            text = f"the machine was suspended while it went back: {woken.seconds:g} s from now"
+            journal.note(Warned(text=text))
             reserve = woken
             done = done or await _undone(gateways, change, observed[change.name], reserve, journal)
         if not done:
@@ -41,7 +43,7 @@ async def roll_back(
     reserve = reserve.renewed_after_suspend() or reserve
     remains = {change.name: await _remaining(gateways, change, observed[change.name], reserve) for change in begun}
     left = {name: what for name, what in remains.items() if what}
-    journal.note("verified", remains=left)
+    journal.note(Verified(remains=left))
     if stuck or left:
         causes = "; ".join(left.values()) or f"{', '.join(each.name for each in stuck)} failed to go back"
         raise NeedsHuman("putting back", "the release", causes, "Follow the runbook.")
@@ -75,9 +77,9 @@ async def _undone(
     gateways: Gateways, change: ReversibleStep[Any], observed: Any, reserve: RollbackDeadline, journal: Journal
 ) -> bool:
     """Undo one change within its ceiling; say whether it is put back."""
-    journal.note("undo_begun", step=change.name, limit=reserve.limit(change))
+    journal.note(UndoBegun(step=change.name, limit=reserve.limit(change)))
     try:
-        with journal.timed("undo_", change.name) as said:
+        with journal.timed(UNDO, change.name) as said:
             async with reserve.scope(change):
                 said(await change.rollback(gateways, observed))
     except Exception:  # noqa: BLE001 - it is journalled, and the next one must have its turn
@@ -91,4 +93,4 @@ async def _remaining(gateways: Gateways, change: ReversibleStep[Any], observed: 
         async with reserve.scope(change):
             return await change.verify_rollback(gateways, observed)
     except Exception as error:  # noqa: BLE001 - not to know is not to be restored
-        return f"{change.name}: not known whether it is put back ({reason(error)['cause']})"
+        return f"{change.name}: not known whether it is put back ({reason(error).cause})"

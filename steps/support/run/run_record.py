@@ -12,10 +12,9 @@ from typing import Any, get_type_hints
 from pydantic import TypeAdapter, ValidationError
 
 from steps.support.core.errors import Refused
-from steps.support.core.events import SETTLED, begun
+from steps.support.core.events import SETTLED, Event, Line, Opened, event_of
+from steps.support.core.run_state import RunState, state_of
 from steps.support.run.step import ReversibleStep
-
-Event = Mapping[str, Any]
 
 JOURNAL = "journal.jsonl"
 CHANGE = ("name", "sha256")  # what a journal keeps of a change
@@ -53,33 +52,33 @@ def read(journal: Path) -> tuple[list[Event], int]:
 
     A line may be torn: by a power cut, or a full disk. Where it was an intent, what it announced was not begun.
     """
-    events, damaged = list[Event](), 0
+    lines, damaged = list[Line](), 0
     for line in journal.read_bytes().splitlines():
         try:
             event = json.loads(line)
-            events.append({"event": event["event"], **event})
+            lines.append({"event": event["event"], **event})
         except (ValueError, TypeError, KeyError, RecursionError):
             damaged += bool(line)
-    return events, damaged
+    return [event_of(line) for line in lines], damaged
 
 
 def records(folder: Path, target: str = "") -> list[RunRecord]:
     """Give the releases to a target whose journals are in a folder, newest first; without one, to any."""
-    told = [(events, damaged) for events, damaged in map(_readable, folder.glob(f"*/{JOURNAL}")) if events]
-    told.sort(key=lambda each: (str(each[0][0].get("at", "")), each[0][0]["run"]), reverse=True)
-    settled, resumed = _settled(events for events, _ in told), _resumed(events for events, _ in told)
-    ours = [each for each in told if each[0][0].get("mode") == "prod" and not each[0][0].get("dry_run")]
+    told = list(filter(None, map(_readable, folder.glob(f"*/{JOURNAL}"))))
+    told.sort(key=lambda each: (str(each[0].opened.at), each[0].opened.run), reverse=True)
+    settled, resumed = _settled(state for state, _ in told), _resumed(state for state, _ in told)
+    ours = [each for each in told if each[0].opened.mode == "prod" and not each[0].opened.dry_run]
     return [
-        _past(events, damaged, settled, resumed)
-        for events, damaged in ours
-        if target in ("", events[0].get("target_id", target))
+        _past(state, damaged, settled, resumed)
+        for state, damaged in ours
+        if target in ("", state.opened.target_id or target)
     ]
 
 
 def unreadable(folder: Path) -> list[Path]:
     """Return the journals that do not tell of the run their folder is named after, empty ones left out."""
     journals = (journal for journal in folder.glob(f"*/{JOURNAL}") if not _is_empty(journal))
-    return sorted(journal for journal in journals if not _readable(journal)[0])
+    return sorted(journal for journal in journals if not _readable(journal))
 
 
 def choose(folder: Path, named: str, target: str = "") -> RunRecord | None:
@@ -90,8 +89,9 @@ def choose(folder: Path, named: str, target: str = "") -> RunRecord | None:
     """
     known = records(folder, target)
     if named:
-        events, _ = _readable(folder / named / JOURNAL)
-        return next((each for each in known if each.run == (_of(events) or named)), None)
+        told = _readable(folder / named / JOURNAL)
+        meant = (told and _of(told[0])) or named
+        return next((each for each in known if each.run == meant), None)
     return next((each for each in known if each.is_open), next(iter(known), None))
 
 
@@ -132,60 +132,63 @@ def _is_empty(journal: Path) -> bool:
     return False
 
 
-def _readable(journal: Path) -> tuple[list[Event], int]:
+def _readable(journal: Path) -> tuple[RunState, int] | None:
+    """Return the run that a journal tells of, and how many of its lines cannot be read; None if it tells of none."""
     with suppress(OSError, LookupError, TypeError, AttributeError):
         events, damaged = read(journal)
         if _is_a_run(events, journal.parent.name):
-            _past(events, damaged, {}, set())
-            return events, damaged
-    return [], 0
+            state = state_of(events)
+            _past(state, damaged, {}, set())
+            return state, damaged
+    return None
 
 
 def _is_a_run(events: Sequence[Event], name: str) -> bool:
     """Return True if a journal begins as that of the run of this name: one that was moved is another run's."""
-    if not events or events[0]["event"] != "opened" or events[0]["run"] != name:
+    opened = events[0] if events else None
+    if not isinstance(opened, Opened) or opened.run != name:
         return False
-    return all(isinstance(events[0]["change"][key], str) for key in CHANGE)
+    return all(isinstance(opened.change[key], str) for key in CHANGE)
 
 
-def _of(events: Sequence[Event]) -> str:
+def _of(state: RunState) -> str:
     """Name the run of before that this one is about, if it is about one."""
-    return str(events[0].get("of") or "") if events else ""
+    return str(state.opened.of or "")
 
 
-def _settled(journals: Iterable[Sequence[Event]]) -> dict[str, str]:
+def _settled(runs: Iterable[RunState]) -> dict[str, str]:
     """Return what has become of each run that later ones are about; the newest journal has the word.
 
     A run that somebody began to put back since, and did not get to the end with, is settled by nothing before that.
     """
     settled: dict[str, str] = {}
-    for events in journals:
-        if not (of := _of(events)) or of in settled:
+    for state in runs:
+        if not (of := _of(state)) or of in settled:
             continue
-        if any(event["event"] == "ended" and event.get("exit_code") == 0 for event in events):
-            settled[of] = SETTLED.get(str(events[0].get("mode")), "")
-        elif any(event["event"] == "resumed" for event in events):
+        if state.ended and state.ended.report.get("exit_code") == 0:
+            settled[of] = SETTLED.get(str(state.opened.mode), "")
+        elif state.resumed:
             settled[of] = ""
     return settled
 
 
-def _resumed(journals: Iterable[Sequence[Event]]) -> set[str]:
+def _resumed(runs: Iterable[RunState]) -> set[str]:
     """Name the runs that somebody has begun to put back."""
-    return {_of(events) for events in journals if any(event["event"] == "resumed" for event in events)}
+    return {_of(state) for state in runs if state.resumed}
 
 
-def _past(events: Sequence[Event], damaged: int, settled: Mapping[str, str], resumed: set[str]) -> RunRecord:
-    opened, names, happened = events[0], list(map(str, begun(events))), {event["event"] for event in events}
-    run = str(opened["run"])
-    told = {name: saw for event in events for name, saw in event.get("saw", {}).items() if name in names}
+def _past(state: RunState, damaged: int, settled: Mapping[str, str], resumed: set[str]) -> RunRecord:
+    opened, names, planned = state.opened, list(map(str, state.begun)), state.planned
+    run = opened.run
+    told = {name: saw for name, saw in state.saw.items() if name in names}
     saw = {**dict.fromkeys(names), **told}  # a step that tells nothing was begun all the same
-    planned: Event = next((event for event in events if event["event"] == "planned"), {})
-    migrates = "turso_migration" in [step["name"] for step in planned.get("steps", [])]
-    verdict = next((str(event["verdict"]) for event in events if event["event"] == "ended"), "")
+    order, steps = (planned.order or "", planned.steps) if planned else ("", ())
+    migrates = "turso_migration" in [step["name"] for step in steps]
+    verdict = state.ended.verdict if state.ended else ""
     alone = run not in resumed  # nobody has begun to put it back since
-    arrived = "arrived" in happened and "turned_back" not in happened and alone
+    arrived = state.arrived is not None and state.turned_back is None and alone
     ended = verdict in ("rolled_back", "refused", "deployed") and alone
     itself = "rolled_back" if verdict in ("rolled_back", "refused") and alone else ""
     became = itself or settled.get(run, "")
-    change = {key: opened["change"][key] for key in CHANGE}  # a later version may write more
-    return RunRecord(run, change, str(planned.get("order") or ""), saw, migrates, arrived, ended, became, damaged)
+    change = {key: opened.change[key] for key in CHANGE}  # a later version may write more
+    return RunRecord(run, change, str(order), saw, migrates, arrived, ended, became, damaged)

@@ -21,11 +21,22 @@ from steps.support.console.notify import Notifier
 from steps.support.console.report import fold
 from steps.support.console.screen import IN_ACTIONS, screen_for
 from steps.support.core.errors import Refused
+from steps.support.core.events import (
+    Asking,
+    Ended,
+    Event,
+    Opened,
+    Planned,
+    SignalReceived,
+    Started,
+    Stopped,
+    Warned,
+)
 from steps.support.core.redaction import Redactor, addresses
 from steps.support.core.text import printable_lines
 from steps.support.gateways.site import Request
 from steps.support.run.budget import PREFLIGHT, Budget, Forecast, ForwardDeadline
-from steps.support.run.journal import Event, Journal, reason
+from steps.support.run.journal import Journal, reason
 from steps.support.run.release import Release
 from steps.support.run.signals import Interrupts
 from steps.support.run.step import ReversibleStep, Step
@@ -53,7 +64,7 @@ class Run:
 
     def start(self, budget: Budget) -> ForwardDeadline:
         """Start the clock, and say so."""
-        self.journal.note("started", total=budget.total, reserve=budget.reserve)
+        self.journal.note(Started(total=budget.total, reserve=budget.reserve))
         return budget.start()
 
     def planned(
@@ -68,18 +79,26 @@ class Run:
         rows = [_row(step, observed[step.name], expected, self.budget) for step in steps]
         facts = {key: value for step in steps for key, value in step.facts(observed[step.name]).items()}
         seconds = {"seconds": round(expected.seconds, 3), "undo_seconds": round(expected.rollback_seconds, 3)}
-        order = {"order": what.order, "ruled_out": what.ruled_out}
-        told = {"target": target, "folder": str(self.folder), "budget": self.times}
-        self.journal.intend("planned", **told, **order, steps=rows, forecast=seconds, **facts)
+        planned = Planned(
+            target=target,
+            folder=str(self.folder),
+            budget=self.times,
+            order=what.order,
+            ruled_out=what.ruled_out,
+            steps=rows,
+            forecast=seconds,
+            facts=facts,
+        )
+        self.journal.intend(planned)
 
     @property
     def exit_code(self) -> int:
         """The process's exit code, once the run has ended."""
-        return fold.exit_code(self.journal.events)
+        return fold.exit_code(self.journal.state)
 
     def warn(self, text: str) -> None:
         """Tell the operator something that changes nothing."""
-        self.journal.note("warning", text=text)
+        self.journal.note(Warned(text=text))
 
 
 @asynccontextmanager
@@ -92,29 +111,38 @@ async def session(
 ) -> AsyncIterator[Run]:
     """Open a run, and close it with its report whatever it ends with; nothing is raised out of it.
 
-    `about`: what else its first event says: `of`, the run of before that it is about; `broken`, what is broken in it.
+    `about`: `of`, the previous run that it is about; `broken`, what is broken in a rehearsal.
     """
     folder, redact = settings.runs / release.run, Redactor(secret_values(settings))
     journal = _journal(release.run, folder, redact)
-    interrupts = Interrupts(lambda name, again: journal.note("signal", name=name, again=again))
+    interrupts = Interrupts(lambda name, again: journal.note(SignalReceived(name=name, again=again)))
     budget = _budget(settings)
-    agreed = _agreed(release, settings)
+    opened = Opened(
+        mode=mode,
+        dry_run=options.dry_run,
+        of=about.get("of"),
+        broken=about.get("broken"),
+        change={"name": release.change.name, "sha256": release.change.sha256},
+        target=target(settings),
+        target_id=target_id(settings),
+        budget=settings.budget.model_dump(),
+    )
     asks = mode != "dry-run" and not options.yes and sys.stdin.isatty()
-    ask = partial(_ask, journal, agreed["target"]) if asks else _nothing
+    ask = partial(_ask, journal, opened.target) if asks else _nothing
     notifier = Notifier(_addresses(mode, settings, options))
     shown = screen_for(sys.stdout, os.environ, as_json=options.json)
     with shown as listener, interrupts.installed(), closing(notifier), closing(journal):
         journal.listen(listener)
         journal.listen(notifier)
-        journal.intend("opened", mode=mode, dry_run=options.dry_run, **about, **agreed)
+        journal.intend(opened)
         try:
-            yield Run(release.run, journal, budget, interrupts, release.probe, ask, folder, agreed["budget"])
+            yield Run(release.run, journal, budget, interrupts, release.probe, ask, folder, opened.budget)
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - every ending ends in a report
-            journal.note("stopped", **reason(error))
+            journal.note(Stopped(why=reason(error)))
             if options.verbose:
                 _complain(printable_lines(redact.text("".join(format_exception(error)))))
-        told = fold.fold(journal.events)
-        journal.note("ended", folder=str(folder), **told)
+        told = fold.report(journal.state)
+        journal.note(Ended(folder=str(folder), facts=told))
         _write(folder / "report.json", lambda: json.dumps(told, indent=2, default=str) + "\n")
         _write(folder / "report.html", lambda: _page(told, journal.events))
         if os.environ.get(IN_ACTIONS) == "true" and (under := os.environ.get("GITHUB_STEP_SUMMARY")):
@@ -156,18 +184,12 @@ def _budget(settings: Settings) -> Budget:
     return Budget(times.build + times.reserve, times.reserve, built, whole, looks)
 
 
-def _agreed(release: Release, settings: Settings) -> dict[str, Any]:
-    change = {"name": release.change.name, "sha256": release.change.sha256}
-    times = settings.budget.model_dump()
-    return {"change": change, "target": target(settings), "target_id": target_id(settings), "budget": times}
-
-
 async def _ask(journal: Journal, target: str) -> None:
     """Wait for Enter; Ctrl-C leaves, nothing touched."""
     loop, answered = asyncio.get_running_loop(), asyncio.Event()
     with suppress(termios.error):
         termios.tcflush(sys.stdin, termios.TCIFLUSH)  # an Enter that was typed before the question answers nothing
-    journal.note("asking", target=target)
+    journal.note(Asking(target=target))
     loop.add_reader(sys.stdin, answered.set)
     try:
         await answered.wait()

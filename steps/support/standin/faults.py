@@ -5,11 +5,13 @@ import re
 import socket
 import struct
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-from typing import Any, Literal, Protocol, TypeVar, get_args
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Literal, Protocol, TypeVar, get_args
 
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
+
+from steps.support.core.events import Event, StepBegun, StepDone, StepFailed, UndoBegun
 
 DRIP = 0.05  # seconds between two bytes
 
@@ -59,7 +61,7 @@ Kind = Literal["fail", "hang", "drip", "garbage", "cut", "lost"]
 Refusal = Callable[[web.Request], web.StreamResponse | None]
 Exempt = Callable[[web.Request, Kind], bool]
 
-_OVER = ("done", "failed", "undo_begun")
+_OVER = (StepDone, StepFailed, UndoBegun)
 _WAYS = {"hang": hang, "drip": drip, "garbage": garbage, "cut": cut, "lost": lost}
 
 
@@ -78,11 +80,11 @@ class Faults:
         """Name the step that is to be broken."""
         return self._planned[0]
 
-    def __call__(self, event: Mapping[str, Any]) -> None:
+    def __call__(self, event: Event) -> None:
         """Arm when the step begins, disarm when it ends or is undone."""
-        if event["event"] == "begun" and event.get("step") == self._planned[0]:
+        if isinstance(event, StepBegun) and event.step == self._planned[0]:
             self._armed, self._to_come = self._planned, (None, None)
-        elif event["event"] in _OVER:
+        elif isinstance(event, _OVER):
             self.disarm()
 
     def arm(self, step: str, kind: Kind) -> None:

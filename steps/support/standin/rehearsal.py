@@ -11,6 +11,7 @@ from typing import get_args
 
 from steps.support.config.settings import Settings
 from steps.support.core.errors import Problem, Refused
+from steps.support.core.events import Warned
 from steps.support.gateways.database.connect import connect
 from steps.support.gateways.git import Git
 from steps.support.gateways.http import LIVENESS, client_for
@@ -47,12 +48,12 @@ async def rehearsal(
     settings: Settings, faults: Faults, journal: Journal, *, staged: bool, copy: Path | None
 ) -> AsyncIterator[Gateways]:
     """Open the gateways on a world that is made for this run, and leaves nothing behind; `copy` is its database."""
-    journal.listen(faults)
+    journal.listen(lambda event, _run: faults(event))
     binary = sqld.find(settings.rehearsal.sqld)
     if binary is None and faults.step in ("turso_migration", "verification_query"):
         raise Refused("breaking", faults.step, "only the real server can be broken", f"Fetch it: {sqld.FETCH}")
     if binary is None:
-        journal.note("warning", text=f"no sqld here, so this runs on SQLite; to fetch it: {sqld.FETCH}")
+        journal.note(Warned(text=f"no sqld here, so this runs on SQLite; to fetch it: {sqld.FETCH}"))
     os.environ["NO_PROXY"] = os.environ["no_proxy"] = HOST  # everything is on this machine
     with TemporaryDirectory(prefix="orchestrate-") as folder:
         async with AsyncExitStack() as stack:

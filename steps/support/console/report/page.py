@@ -12,10 +12,10 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from steps.support.console import plan, summary
 from steps.support.console.report.chart import axes, chart
+from steps.support.core.events import Event, Line, Started, line_of
 from steps.support.core.text import printable_lines
 
 Report = Mapping[str, Any]
-Event = Mapping[str, Any]
 Fact = tuple[str, Sequence[str]]  # a label, and what is said under it
 
 HERE = Path(__file__).parent
@@ -173,17 +173,17 @@ def _contract(contract: Mapping[str, Sequence[str]], unasked: Collection[str]) -
 
 def _journal(events: Sequence[Event]) -> list[dict[str, str]]:
     """Give the events as rows of a table, on the clock of the report."""
-    zero = next((event["clock"] for event in reversed(events) if event["event"] == "started"), events[0]["clock"])
-    return [{"clock": f"{event['clock'] - zero:.3f}", **_row(event)} for event in events]
+    zero = next((event.clock for event in reversed(events) if isinstance(event, Started)), events[0].clock)
+    return [{"clock": f"{event.clock - zero:.3f}", **_row(line_of(event))} for event in events]
 
 
-def _row(event: Event) -> dict[str, str]:
-    words = next((str(event[field]) for field in SAID if event.get(field)), None) or _fields(event)
-    seconds = f" ({exact(event['seconds'])} s)" if event.get("seconds") is not None else ""
+def _row(line: Line) -> dict[str, str]:
+    words = next((str(line[field]) for field in SAID if line.get(field)), None) or _fields(line)
+    seconds = f" ({exact(line['seconds'])} s)" if line.get("seconds") is not None else ""
     said = f"{_cut(words, MOST_IN_A_ROW)}{seconds}"
-    return {"event": event["event"], "step": event.get("step", ""), "words": said}
+    return {"event": line["event"], "step": line.get("step", ""), "words": said}
 
 
-def _fields(event: Event) -> str:
-    rest = {key: value for key, value in event.items() if key not in TOLD_ELSEWHERE}
+def _fields(line: Line) -> str:
+    rest = {key: value for key, value in line.items() if key not in TOLD_ELSEWHERE}
     return ", ".join(f"{key} {json.dumps(value, default=str, ensure_ascii=False)}" for key, value in rest.items())

@@ -121,11 +121,11 @@ def _keep_pace(waits: Connection) -> None:
     from steps.support.run import session  # noqa: PLC0415 - the process is the tool only now
 
     @contextmanager
-    def paced(*args: Any, **options: Any) -> Iterator[Callable[[Any], None]]:
+    def paced(*args: Any, **options: Any) -> Iterator[Callable[[Any, Any], None]]:
         with screen_for(*args, **options) as tell:
 
-            def tell_and_wait(event: Any) -> None:
-                tell(event)
+            def tell_and_wait(event: Any, run: Any) -> None:
+                tell(event, run)
                 with suppress(EOFError, OSError):  # whoever followed it is gone
                     waits.recv_bytes()
 

@@ -1,0 +1,150 @@
+"""The events as lines of a journal: the same bytes whichever class they went through, and read by other versions."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from steps.support.core.events import Event, Foreign, event_of, line_of
+from steps.support.core.redaction import Redactor
+from steps.support.core.run_state import state_of
+from steps.support.run.journal import Journal
+from tests.virtual import run
+
+HEAD: dict[str, Any] = {"at": "2026-11-30T15:25:37.000+00:00", "clock": 1.5, "run": "20261130T152537Z-3de2"}
+CHANGE = {"name": "vendor-sites", "sha256": "6b"}
+BUDGET = {"total": 120, "reserve": 30, "starts": "push", "build": 600}
+TO: dict[str, Any] = {"change": CHANGE, "target": "liveone, main", "target_id": "t", "budget": BUDGET}
+PROBLEM = {
+    "operation": "reading",
+    "cause": "reading x: no",
+    "next_action": "Mend it.",
+    "refused": False,
+    "human": False,
+}
+DEFECT = {"refused": False, "cause": "unexpected ValueError: x", "next_action": "Report it."}
+SIGNAL = {"refused": False, "cause": "stopped by a signal", "next_action": "", "interrupted": True}
+STEP, TOOK = {"step": "git_push"}, {"step": "git_push", "seconds": 0.25}
+FACTS = {"unpin": None, "deployment": {"id": "dpl_2", "sha": "e6", "previous_id": "dpl_1"}}
+SAW = {"git_push": {"sha": "e6", "production": {"id": "dpl_1"}}}
+FOUND = {"commits": [{"sha": "e6", "subject": "x"}], "production": {"id": "dpl_1"}, "rehearsal": None, "backup": None}
+
+LINES: list[dict[str, Any]] = [  # as this tool has always written them: names, order, and what is there or is not
+    {"event": event, **HEAD, **fields}
+    for event, fields in [
+        ("opened", {"mode": "prod", "dry_run": False, **TO}),
+        ("opened", {"mode": "dry-run", "dry_run": True, "broken": None, **TO}),
+        ("opened", {"mode": "dry-run", "dry_run": True, "broken": "health_checks:fail", **TO}),
+        ("opened", {"mode": "rollback", "dry_run": False, "of": "", **TO}),
+        ("planned", {"target": {"branch": "main"}, "folder": "runs/r", "budget": BUDGET, "order": "", "ruled_out": {}, "steps": [{"name": "git_push"}], "forecast": {"seconds": 1.0}, **FOUND}),
+        ("asking", {"target": "liveone, main"}),
+        ("recalled", {"of": "r0", "change": CHANGE, "state": "arrived", "begun": ["git_push"], "here": True}),
+        ("resumed", {"begins": ["git_push"], "saw": SAW}),
+        ("accepting", {"of": "r0"}),
+        ("accepted", {"tables": ["_orchestrate_kept_a"]}),
+        ("started", {"total": 120.0, "reserve": 30.0}),
+        ("begun", {**STEP, "begins": ["git_push"], "saw": SAW, "prepares": True, "limit": 10.0}),
+        ("arrived", {"used": 70.5}),
+        *(("turned_back", {**why, "used": 70.5}) for why in (PROBLEM, DEFECT, SIGNAL)),
+        *(("stopped", why) for why in (PROBLEM, DEFECT, SIGNAL)),
+        ("undo_begun", {**STEP, "limit": 10.0}),
+        ("left", {**STEP, "cause": "it rests on turso_migration"}),
+        ("verified", {"remains": {"git_push": "main is at e6"}}),
+        ("site_down", {"answer": "500"}),
+        ("site_up", {"answer": "200"}),
+        ("probed", {"downtime": {"probes": 350, "latency": {"before": None}}}),
+        ("signal", {"name": "SIGINT", "again": False}),
+        ("warning", {"text": "look"}),
+        ("ended", {"folder": "runs/r", "run_id": "r", "mode": "prod", "of": None, "verdict": "refused", "exit_code": 3, "cause": None}),
+        *((f"{kind}waiting", {**STEP, "on": "an answer"}) for kind in ("look_", "", "undo_")),
+        *((f"{kind}done", {**TOOK, "detail": "pushed", **facts}) for kind in ("look_", "", "undo_") for facts in ({}, FACTS)),
+        *((f"{kind}failed", {**TOOK, **why}) for kind in ("look_", "", "undo_") for why in (PROBLEM, DEFECT, SIGNAL)),
+    ]
+]  # fmt: skip
+ONE_OF_EACH = {line["event"]: line for line in LINES}
+
+
+def _kinds(of: type[Event] = Event) -> Iterator[str]:
+    for each in of.__subclasses__():
+        yield from filter(None, (each.kind, *_kinds(each)))
+
+
+@pytest.mark.parametrize("line", LINES, ids=lambda line: line["event"])
+def test_a_line_stays_as_it_is(line: dict[str, Any]) -> None:
+    """Read as its class and written again, a line has the same keys in the same order, and no other."""
+    event = event_of(line)
+    assert event.kind == line["event"]
+    assert json.dumps(line_of(event)) == json.dumps(line)
+
+
+def test_each_kind_is_written_so() -> None:
+    """No class of events is without its line in this table."""
+    assert set(_kinds()) == ONE_OF_EACH.keys()
+
+
+def test_the_journal_writes_that_line(tmp_path: Path) -> None:
+    """What it is given as an event is on the disk as that line, with its own time and run."""
+
+    async def write() -> None:
+        journal = Journal(tmp_path / "r" / "journal.jsonl", Redactor(), HEAD["run"])
+        for line in LINES:
+            journal.note(event_of(line))
+        journal.close()
+
+    run(write())
+    written = (tmp_path / "r" / "journal.jsonl").read_text().splitlines()
+    for line, text in zip(LINES, written, strict=True):
+        now = {key: json.loads(text)[key] for key in ("at", "clock")}
+        assert text == json.dumps({**line, **now})
+
+
+@pytest.mark.parametrize("line", ONE_OF_EACH.values(), ids=ONE_OF_EACH)
+def test_another_version_may_say_more_or_less(line: dict[str, Any]) -> None:
+    """A field that is not known is kept, one that is not there is empty; only what recovery depends on must be there."""
+    assert line_of(event_of({**line, "new": [1]}))["new"] == [1]
+    needed = event_of(line).essential
+    for key in line.keys() - {"event"}:
+        less = {name: value for name, value in line.items() if name != key}
+        if key in needed:
+            with pytest.raises(KeyError, match=key):
+                event_of(less)
+        else:
+            state_of([event_of(less)])
+
+
+def test_an_unknown_event_is_kept_and_changes_nothing() -> None:
+    """What a later version has to say beyond today's events is written again as it was, and the run stays as it is."""
+    line = {"event": "danced", **HEAD, "with": "whom"}
+    event = event_of(line)
+    assert isinstance(event, Foreign)
+    assert line_of(event) == line
+    assert state_of([event]).begun == []
+
+
+def test_a_secret_that_is_the_name_of_a_field_masks_no_field(tmp_path: Path) -> None:
+    """The names of fields are the tool's own: what reads the journal finds them, whatever a secret is like."""
+
+    async def write() -> None:
+        journal = Journal(tmp_path / "r" / "journal.jsonl", Redactor(["refused", "detail"]), "r")
+        for kind in ("failed", "done"):
+            journal.note(event_of(ONE_OF_EACH[kind]))
+        journal.close()
+
+    run(write())
+    failed, done = map(json.loads, (tmp_path / "r" / "journal.jsonl").read_text().splitlines())
+    assert (failed["refused"], done["detail"]) == (False, "pushed")
+
+
+def test_an_undo_that_is_tried_again_runs_again_on_the_screen_and_keeps_its_end_in_the_report() -> None:
+    """The last attempt is what happens now; an end that was written is not forgotten."""
+    begun, failed = ONE_OF_EACH["undo_begun"], ONE_OF_EACH["undo_failed"]
+    first, second = state_of(map(event_of, [begun, failed, {**begun, "clock": 9.0}])).undos
+    assert (first.end is None, second.end, second.began) == (False, None, 9.0)
+
+
+def test_an_end_whose_beginning_was_torn_is_known() -> None:
+    """Where a full disk took the line of a beginning, the end is told all the same, and nothing counts as begun."""
+    state = state_of([event_of(ONE_OF_EACH["done"])])
+    assert ([each.step for each in state.forward if each.is_done], state.begun) == (["git_push"], [])
