@@ -102,9 +102,8 @@ class GitPush(ReversibleStep[Observed]):
         message = f"Put back {observed.before[:8]}\n\n{why}"
         restoring = await gateways.git.commit_tree(observed.before_tree, observed.sha, message)
         harmless = await _harmless(gateways.vercel, observed)
-        await bring_about(
-            partial(_is_at, gateways.git, restoring), partial(gateways.git.push, restoring, hooks=False), patience=None
-        )
+        arrived = partial(_contains, gateways.git, restoring, observed.sha)
+        await bring_about(arrived, partial(gateways.git.push, restoring, hooks=False), patience=None)
         build = await _stop_build(gateways.vercel, restoring) if harmless else f"the platform builds {restoring[:8]}"
         here = f"git -C {quote(str(gateways.git.repository))}"
         retry = (
@@ -127,12 +126,11 @@ class GitPush(ReversibleStep[Observed]):
         return Observed(sha, before, await gateways.git.tree(before), (), 0.0, str(marker["previous_deployment"] or ""))
 
     async def verify_rollback(self, gateways: Gateways, observed: Observed) -> str:
-        """Compare the files of the remote branch with those of before."""
+        """Compare the files of the remote branch with the previous ones; what others pushed onto them is theirs."""
         now = await insist(gateways.git.fetch)
-        same = await gateways.git.tree(now) == observed.before_tree
-        return (
-            "" if same else f"{gateways.git.branch} is at {now[:8]}, whose files are not those of {observed.before[:8]}"
-        )
+        if await gateways.git.tree(now) == observed.before_tree or await _is_reverted(gateways.git, now, observed):
+            return ""
+        return f"{gateways.git.branch} is at {now[:8]}, whose files are not those of {observed.before[:8]}"
 
 
 async def _probed(git: Git, sha: str) -> float:
@@ -167,8 +165,17 @@ async def _refuse_diverged(git: Git, sha: str, before: str) -> None:
         )
 
 
-async def _is_at(git: Git, sha: str) -> bool:
-    return await git.remote_head() == sha
+async def _contains(git: Git, sha: str, parent: str) -> bool:
+    """Return True if a commit on top of `parent` is on the branch, also if somebody has pushed onto it since."""
+    if (now := await git.remote_head()) in (sha, parent):
+        return now == sha
+    return await git.is_ancestor(sha, await git.fetch())
+
+
+async def _is_reverted(git: Git, now: str, observed: Observed) -> bool:
+    """Return True if a commit on top of ours holds the previous files, and nobody has brought ours back since."""
+    is_ours = await git.tree(now) == await git.tree(observed.sha)
+    return not is_ours and await git.had_tree(observed.before_tree, observed.sha, now)
 
 
 async def _refuse_foreign(git: Git, now: str, observed: Observed) -> None:

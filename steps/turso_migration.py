@@ -2,16 +2,16 @@
 
 import asyncio
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from steps.support.core.errors import Failed, NotSent, Refused, Rejected, Unknown
+from steps.support.core.errors import Failed, NotSent, Refused, Rejected
 from steps.support.core.retry import insist, looked
 from steps.support.gateways.marker import APPLIED, FENCED, Attempt
 from steps.support.gateways.turso import Row, Turso
 from steps.support.operations import prove
+from steps.support.operations.fit_code import Tried, refuse_unfit
 from steps.support.operations.foreign_moves import refuse_others
 from steps.support.operations.prove import refuse_applied, refuse_unparsable
 from steps.support.operations.roll_back_schema import kept_rows, roll_back
@@ -23,7 +23,6 @@ from steps.support.sql.known_names import MIGRATE, ROLLBACK, WRITES
 from steps.support.sql.statement import Statement
 
 KEPT = ("previous_deployment", "previous_commit", "release_commit", "previous_head")  # of the code, in the marker row
-MOMENT = 2.0  # seconds
 LOCKED = 600  # seconds after a commit in which nobody else can have released
 UNTRIED = "and the schema changes only under code that was tried with it"
 PING = Statement("SELECT 1", name="a question")
@@ -138,8 +137,8 @@ class TursoMigration(ReversibleStep[Observed]):
             return Done("nothing of it is in the database, and nothing of it can come any more")
         if marker["state"] == APPLIED:
             _refuse_accepted(marker)
-            await _refuse_unfit_code(gateways, observed, marker)
-        await insist(lambda: roll_back(gateways.turso, marker, self.release.run), patience=None)
+        fit = partial(refuse_unfit, gateways, _tried(observed, marker))
+        await insist(lambda: roll_back(gateways.turso, marker, self.release.run, fit), patience=None)
         await refuse_locked_out(gateways.turso, self.release.run)
         waiting = await kept_rows(gateways.turso, marker)
         shown = "".join(f"; {name}: {len(rows)}" for name, rows in waiting.items())
@@ -189,27 +188,14 @@ def _refuse_accepted(marker: Row) -> None:
         raise Failed("rolling back", str(marker["name"]), "it was accepted", "What going back needs is gone.")
 
 
-async def _refuse_unfit_code(gateways: Gateways, observed: Observed, marker: Row) -> None:
-    """Raise Failed where code is live of which nobody has shown that it can run on the old schema.
+def _tried(observed: Observed, marker: Row) -> Tried:
+    """Return what can run on the previous schema: the previous code; the new code too, if it went first.
 
-    That of before can. The new code can, where it went first; where it went second, it waits for the new schema. While
-    the run's lock keeps others away, a platform that does not answer is taken to have nobody else's code live.
+    While the run's lock keeps others away, a platform that does not answer is taken to have nobody else's code live.
     """
-    fit, live = {observed.commit} if marker["code_order"] == "DATA_FIRST" else {observed.commit, observed.release}, ""
-    with suppress(TimeoutError, NotSent, Rejected, Unknown):
-        async with asyncio.timeout(MOMENT):
-            live = await gateways.vercel.served() or ""
-            if live and live == observed.deployment:
-                return
-            sha = (await gateways.vercel.deployment(live)).sha if live else ""
-            if sha and (sha in fit or await gateways.git.same_files(sha, observed.commit)):
-                return
-            commit = sha[:8] or "no commit that the platform tells"
-            cause = f"{live or 'nothing'} of {commit} is live, and nobody has shown that it runs on the old schema"
-            raise Failed("rolling back", "the schema", cause, "Settle first what is to be live.")
-    if live not in ("", observed.deployment) or observed.release not in fit or int(str(marker["age"])) > LOCKED:
-        cause = f"the platform does not tell which code is live{f', but that it is {live}' if live else ''}"
-        raise Failed("rolling back", "the schema", cause, "Try again once it answers.")
+    commits = (observed.commit,) if marker["code_order"] == "DATA_FIRST" else (observed.commit, observed.release)
+    alone = observed.release in commits and int(str(marker["age"])) <= LOCKED
+    return Tried(observed.deployment, tuple(filter(None, commits)), observed.release, alone)
 
 
 async def _situation(gateways: Gateways) -> tuple[str, str, str, str, str]:

@@ -324,6 +324,19 @@ async def test_ancestry(gateway: Git) -> None:
     assert [await gateway.is_ancestor(*pair) for pair in asked] == [True, True, False]
 
 
+async def test_a_tree_that_was_there(gateway: Git) -> None:
+    """A tree is found in every commit above the base, whatever came on top of it; the base itself is not looked at."""
+    base = await gateway.head()
+    (gateway.repository / "more").write_text("more")
+    run(gateway.repository, "add", "more")
+    second = commit(gateway.repository, "second")
+    back = await gateway.commit_tree(await gateway.tree(base), second, "Put back")
+    top = await gateway.commit_tree(await gateway.tree(second), back, "third")
+    tree = await gateway.tree(base)
+    asked = [(base, top), (base, back), (back, top), (base, second), (top, top)]
+    assert [await gateway.had_tree(tree, *pair) for pair in asked] == [True, True, False, False, False]
+
+
 async def test_too_much_to_read(gateway: Git, monkeypatch: pytest.MonkeyPatch) -> None:
     """An answer that was cut at its bound is a Problem, never a shorter answer."""
     monkeypatch.setitem(KEPT, 1, 40)
@@ -583,6 +596,7 @@ async def test_unknown_commit(gateway: Git) -> None:
         gateway.tree(NOWHERE),
         gateway.is_ancestor(NOWHERE, head),
         gateway.commits(NOWHERE, head),
+        gateway.had_tree(NOWHERE, head, NOWHERE),
         gateway.commit_tree(head, NOWHERE, "Put back"),
         gateway.push(NOWHERE),
     )

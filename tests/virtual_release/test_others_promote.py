@@ -2,11 +2,14 @@
 
 import asyncio
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
+from unittest.mock import patch
 
 import pytest
 
+from steps.support.gateways.turso import RolledBack, Turso
 from steps.support.proof.result import Proof
 from steps.support.standin.vercel.state import ApiError, Deployment, State, Substate
 from tests.world.production import FAILING, READING, Event, RunResult
@@ -19,7 +22,7 @@ TRIES = 100  # of a promotion that the platform puts off
 LIMITS = "vercel_deployment = 10\nactivation = 10"
 PARTS = 5  # in which the events of a run are tried, so that they can be tried abreast
 LEAST, MOST = 12, 200  # events of a run
-ALIAS = (0.1, 0.8)  # seconds in which the alias of the hotfix moves
+ALIAS = (0.1, 1.5)  # seconds in which the alias of the hotfix moves
 WAYS = {
     "auto-assign": (True, {}),
     "staged, code first": (False, {}),
@@ -49,9 +52,27 @@ async def _promote(production: VirtualProduction, hotfix: Deployment, seconds: f
             return
 
 
-async def _disturbed(production: VirtualProduction, at: int, health: str, *words: str) -> tuple[RunResult, str]:
-    """Release, or put back, and have a hotfix promoted at the run's event number `at`; return the hotfix, or nothing if it came to no such event."""
-    hotfix, told, moves = _hotfix(production), 0, list[asyncio.Task[None]]()
+@dataclass(frozen=True, slots=True)
+class _Disturbed:
+    """A run, the hotfix that somebody promoted in it, empty if it came to no such event, and when the schema went back.
+
+    `under_hotfix`: for each transaction that rolled the schema back, whether the hotfix was live or on its way.
+    """
+
+    ending: RunResult
+    hotfix: str
+    under_hotfix: list[bool]
+
+
+async def _disturbed(production: VirtualProduction, at: int, health: str, *words: str) -> _Disturbed:
+    """Release, or put back, and have a hotfix promoted at the run's event number `at`."""
+    hotfix, told, moves, under = _hotfix(production), 0, list[asyncio.Task[None]](), list[bool]()
+    roll_back, platform = Turso.roll_back, production.world.platform
+
+    async def noted(turso: Turso, *what: Any) -> RolledBack:
+        coming = platform.job.target if platform.job and platform.job.under_way else None
+        under.append(hotfix.id in (platform.served, platform.production, coming))
+        return await roll_back(turso, *what)
 
     async def react(_event: Event) -> None:
         nonlocal told
@@ -59,11 +80,12 @@ async def _disturbed(production: VirtualProduction, at: int, health: str, *words
             moves.append(asyncio.ensure_future(_promote(production, hotfix, ALIAS[at % 2])))
         told += 1
 
-    ending = await production.release(*words, react=react, health=health, limits=LIMITS)
+    with patch.object(Turso, "roll_back", noted):
+        ending = await production.release(*words, react=react, health=health, limits=LIMITS)
     await asyncio.gather(*moves)
     await asyncio.sleep(LATER)
-    production.world.platform.catch_up()
-    return ending, hotfix.id if moves else ""
+    platform.catch_up()
+    return _Disturbed(ending, hotfix.id if moves else "", under)
 
 
 @pytest.mark.parametrize("part", range(PARTS))
@@ -72,7 +94,10 @@ async def _disturbed(production: VirtualProduction, at: int, health: str, *words
 async def test_a_promotion_at_any_event(
     tmp_path: Path, sample: bytes, proof: Proof, way: str, run: str, part: int
 ) -> None:
-    """No event of a run is a moment at which a foreign promotion is overwritten; each is named, and ends the release."""
+    """No event of a run is a moment at which a foreign promotion is overwritten, or the schema changed under it.
+
+    Each is named, and ends the release.
+    """
     auto_assign, ruled_out = WAYS[way]
     proof, wrong = replace(proof, ruled_out=ruled_out), list[str]()
     for at in range(part, MOST, PARTS):
@@ -80,10 +105,11 @@ async def test_a_promotion_at_any_event(
         async with virtual_production(folder, sample, proof, Shape(auto_assign=auto_assign)) as production:
             production.world.platform.build_seconds, production.world.platform.alias_seconds = 1.5, 0.1
             words = ["--rollback"] if run == "regretted" and (await production.release()).code == 0 else []
-            ending, hotfix = await _disturbed(production, at, FAILING if run == "unwell" else READING, *words)
-            if not hotfix:
+            disturbed = await _disturbed(production, at, FAILING if run == "unwell" else READING, *words)
+            if not disturbed.hotfix:
                 break
-            event, found = ending.events[at], [*_wrong(production, ending, hotfix, at)]
+            ending, found = disturbed.ending, [*_wrong(production, disturbed, at)]
+            event = ending.events[at]
             if "turso_migration" in _to_come(ending, at, "begun") and await _is_applied(production):
                 found.append("the schema was changed under it")
             wrong += [f"event {at}, {event['event']} {event.get('step', '')}: {each}" for each in found]
@@ -100,7 +126,8 @@ async def _is_applied(production: VirtualProduction) -> bool:
     return ("applied",) in await production.sql("SELECT state FROM _orchestrate_migrations")
 
 
-def _wrong(production: VirtualProduction, ending: RunResult, hotfix: str, at: int) -> Iterator[str]:
+def _wrong(production: VirtualProduction, disturbed: _Disturbed, at: int) -> Iterator[str]:
+    ending, hotfix = disturbed.ending, disturbed.hotfix
     planned = ending.report["production"]
     if planned and planned["id"] == hotfix:
         return  # it was live when the plan was made: this release goes on top of it
@@ -109,3 +136,5 @@ def _wrong(production: VirtualProduction, ending: RunResult, hotfix: str, at: in
         yield f"{platform.served} is live"
     if hotfix not in str(ending.report) and ending.code != 3 and _to_come(ending, at, "begun", "undo_begun"):
         yield f"it is not named, and the exit code is {ending.code}"
+    if any(disturbed.under_hotfix):
+        yield "the schema was rolled back under it"

@@ -9,6 +9,7 @@ from steps.support.core.errors import Rejected, Unknown
 from steps.support.core.retry import insist
 from steps.support.gateways.database.protocol import Rows
 from steps.support.gateways.turso import Turso
+from steps.support.gateways.vercel import Vercel
 from steps.support.operations.roll_back_schema import roll_back
 from steps.support.sql.statement import Statement
 from steps.support.standin.vercel.quirks import Answer, Quirks, Trouble
@@ -68,6 +69,56 @@ async def test_a_restoring_push_that_landed_late(
     assert await production.state() == before
 
 
+@pytest.mark.parametrize("lands", [0.0, 0.3, 0.53, 0.9, 2.0], ids=lambda seconds: f"after {seconds} s")
+@pytest.mark.parametrize("files", ["none", "others"])
+async def test_a_restoring_push_that_somebody_pushed_onto(
+    production: VirtualProduction, monkeypatch: pytest.MonkeyPatch, files: str, lands: float
+) -> None:
+    """The restoring commit landed and its answer was lost: it is there also below somebody's commit, now and later."""
+    remote, take, pushes = production.remote, production.remote.take, list[str]()
+    history, before = remote.history, await production.state()
+
+    def both_land(sha: str) -> None:
+        tree = history.commits[sha].tree if files == "none" else history.stored({"theirs": "theirs"})
+        take(sha)
+        take(history.commit(tree, sha, "somebody's"))
+
+    def takes(sha: str) -> None:
+        if sha == production.checkout.head:
+            take(sha)
+            return
+        pushes.append(sha)
+        if len(pushes) == 1:
+            asyncio.get_running_loop().call_later(lands, both_land, sha)
+            raise Unknown("pushing to", "main", "the remote end hung up unexpectedly", "Look at the remote branch.")
+        raise Rejected("pushing to", "main", "remote rejected: cannot lock ref 'refs/heads/main'", "Settle it.")
+
+    monkeypatch.setattr(remote, "take", takes)
+    ending = await production.release(health=FAILING)
+    assert (ending.code, ending.steps("undo")["git_push"]) == (1, "done"), ending.report
+    assert history.commits[remote.tip].subject == "somebody's"
+    assert history.commits[history.commits[remote.tip].parent or ""].tree == before.tree
+    again = await production.release("--rollback", ending.report["run_id"])
+    assert again.code == 0, again.report
+
+
+async def test_what_was_put_back_and_brought_again_is_not_back(
+    production: VirtualProduction, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody reverts the restoring commit, and so releases our files again: they are not called put back."""
+    remote, take = production.remote, production.remote.take
+
+    def brought_again(sha: str) -> None:
+        take(sha)
+        if sha != (ours := production.checkout.head):
+            take(remote.history.commit(remote.history.commits[ours].tree, sha, "Revert the revert"))
+
+    monkeypatch.setattr(remote, "take", brought_again)
+    ending = await production.release(health=FAILING)
+    assert (ending.code, ending.steps("undo")["git_push"]) == (4, "done"), ending.report
+    assert "whose files are not those of" in str(ending.report["remains"])
+
+
 async def test_a_look_that_is_refused_after_the_crons_were_switched(
     production: VirtualProduction, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -83,5 +134,29 @@ async def test_a_look_that_is_refused_after_the_crons_were_switched(
     monkeypatch.setattr(platform, "switch_crons", then_refuses)
     vercel = f'project = "liveone"\napi = "{production.world.api_url}"\npause_crons = true'
     ending = await production.release(vercel=vercel)
+    assert (ending.code, ending.report["verdict"]) == (1, "rolled_back"), ending.report
+    assert platform.crons is True
+
+
+async def test_a_look_that_is_refused_after_a_repeated_switch_of_the_crons(
+    production: VirtualProduction, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first switch lands late, the second is refused, and so is the look after it: the crons come on again."""
+    platform, set_crons, tries = production.world.platform, Vercel.set_crons, list[bool]()
+
+    async def lands_late(vercel: Vercel, on: bool) -> None:  # noqa: FBT001 - as in Vercel
+        tries.append(on)
+        if len(tries) == 1:
+            asyncio.get_running_loop().call_later(1.0, lambda: platform.switch_crons(on=False))
+            raise Unknown("switching", "the crons", "the connection was reset", "Look.")
+        if len(tries) == 2:
+            platform.quirks = Quirks(troubles=(Trouble(Answer.GONE, "GET /v9/projects", 1),))
+            raise Rejected("switching", "the crons", "it answered 422: they are being switched", "Look.")
+        await set_crons(vercel, on)
+
+    monkeypatch.setattr(Vercel, "set_crons", lands_late)
+    vercel = f'project = "liveone"\napi = "{production.world.api_url}"\npause_crons = true'
+    ending = await production.release(vercel=vercel)
+    assert tries == [False, False, True]
     assert (ending.code, ending.report["verdict"]) == (1, "rolled_back"), ending.report
     assert platform.crons is True

@@ -138,6 +138,10 @@ class MemoryGit(Git):
         there = set(self._history.below(base))
         return tuple(Commit(sha, self._known(sha).subject) for sha in self._history.below(tip) if sha not in there)
 
+    async def had_tree(self, tree: str, base: str, tip: str) -> bool:
+        """Say whether a commit on top of `base` has this tree; see Git."""
+        return tree in {self._known(commit.sha).tree for commit in await self.commits(base, tip)}
+
     async def commit_tree(self, tree: str, parent: str, message: str) -> str:
         """Make a commit; see Git."""
         self.checkout.known.add(sha := self._history.commit(tree, parent, message))

@@ -78,6 +78,7 @@ async def test_a_push_and_the_way_back(desk: Desk) -> None:
     await git.push(restoring, hooks=False)
     assert await git.remote_head() == await git.fetch() == restoring
     assert await git.tree(restoring) == await git.tree(before) != await git.tree(head)
+    assert [await git.had_tree(await git.tree(before), base, restoring) for base in (head, restoring)] == [True, False]
     assert desk.told == [(head, MAIN, NEXT), (restoring, MAIN, "Put back")]
     assert [await desk.show(sha, CONTRACT) for sha in (before, head, restoring)] == ["old", "new", "old"]
 

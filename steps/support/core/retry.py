@@ -105,14 +105,14 @@ async def bring_about(
     is looked at before that is believed; and a look that is refused after a write says nothing of it: that is Unknown.
     """
     sent, taken, waits = False, False, pauses(every)
-    while not await (_after_a_write(is_so, every) if sent else insist(is_so, every=every)):
+    while not await (_after_a_write(insist(is_so, every=every)) if sent else insist(is_so, every=every)):
         if taken:
             await asyncio.sleep(next(waits))
             continue
         try:
             taken = await _taken(partial(_within, patience, send))
         except Rejected:
-            if sent and await settled(is_so, before=False):
+            if sent and await _after_a_write(settled(is_so, before=False)):
                 return
             raise
         sent = True
@@ -120,9 +120,10 @@ async def bring_about(
             await asyncio.sleep(every)
 
 
-async def _after_a_write(is_so: Callable[[], Awaitable[bool]], every: float) -> bool:
+async def _after_a_write(look: Awaitable[bool]) -> bool:
+    """Return what a look sees. Raise Unknown if it is refused: that says nothing of the write before it."""
     try:
-        return await insist(is_so, every=every)
+        return await look
     except Rejected as error:
         cause = f"{error.cause}, after a change was sent"
         raise Unknown(error.operation, error.subject, cause, "Look whether the change was made.") from None

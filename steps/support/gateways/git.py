@@ -96,6 +96,10 @@ class Git:
         pairs = (line.partition(" ") for line in lines if line)
         return tuple(Commit(sha, printable(subject[:SUBJECT])) for sha, _, subject in pairs)
 
+    async def had_tree(self, tree: str, base: str, tip: str) -> bool:
+        """Return True if a commit that `tip` contains and `base` does not has this tree."""
+        return tree in (await self._listed("%T", f"{base}..{tip}")).split("\n")
+
     async def commit_tree(self, tree: str, parent: str, message: str) -> str:
         """Make a commit that nothing refers to yet, and give its id.
 

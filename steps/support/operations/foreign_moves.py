@@ -54,11 +54,21 @@ async def refuse_others(vercel: Vercel, known: Collection[str], *, promotes: boo
     )
     if theirs := find_foreign(project, known, None) or (served if served not in known else None):
         raise await foreign_refusal(vercel, theirs, project, why)
-    builds = [each for each in newest if each.id not in known and each.state in WORKING]
-    landing = [each for each in newest if _is_landing(each, newest, known)]
-    for each in [*(builds if promotes or project.auto_assign else []), *(landing if project.auto_assign else [])]:
+    for each in arriving(project, newest, known, promotes=promotes):
         cause = f"{each.id} of {owner_of(each)} is {each.state}, and would go live by itself"
         raise Failed("reading", vercel.host, cause, FOREIGN)
+
+
+def arriving(
+    project: Project, newest: Collection[Deployment], known: Collection[str], *, promotes: bool = False
+) -> list[Deployment]:
+    """Return the builds, other than the known ones, that would go live by themselves.
+
+    `promotes`: a promotion is next, after which the builds under way do so as well.
+    """
+    building = [each for each in newest if each.id not in known and each.state in WORKING]
+    landing = [each for each in newest if _is_landing(each, newest, known)]
+    return [*(building if promotes or project.auto_assign else []), *(landing if project.auto_assign else [])]
 
 
 def _is_landing(each: Deployment, newest: Collection[Deployment], known: Collection[str]) -> bool:

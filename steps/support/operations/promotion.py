@@ -200,12 +200,25 @@ async def _is_restoring(gateways: Gateways, its: str, sha: str, before: Producti
 
 
 async def _give_back(vercel: Vercel, known: set[str], before: Production, ours: set[str]) -> None:
-    """If one of `ours` took production from somebody's deployment, make that live again."""
+    """If one of `ours` took production from somebody's deployment, make that live again, unless others move on."""
     project = await insist(vercel.project)
     theirs = find_foreign(project, known, before.moved, ours)
-    if theirs and project.production_id in ours and project.moving_to is None:
-        waiting_for(f"{project.production_id} went live over {theirs}, which gets production back")
-        await bring_about(partial(vercel.is_live, theirs), partial(vercel.roll_back, theirs), every=0.25)
+    if not theirs or project.production_id not in ours or project.moving_to:
+        return
+
+    def is_between(now: Project) -> bool:
+        return now.production_id in {*ours, theirs} and now.moving_to in (None, theirs)
+
+    async def is_over() -> bool:
+        served, now = await vercel.served(), await vercel.project()
+        return served == theirs == now.production_id or not is_between(now)
+
+    async def roll_back() -> None:
+        if is_between(await insist(vercel.project)):
+            await vercel.roll_back(theirs)
+
+    waiting_for(f"{project.production_id} went live over {theirs}, which gets production back")
+    await bring_about(is_over, roll_back, every=0.25)
 
 
 async def superseded_by(vercel: Vercel, sha: str) -> str:

@@ -2,6 +2,7 @@
 
 import asyncio
 import shutil
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 from steps.support.change.folder import read_script
@@ -23,13 +24,21 @@ TOLD = 2.0  # seconds for what is only told
 WAYS_BACK = f"Go forward with a new change instead; or {STOP_OTHERS}."
 
 
-async def roll_back(turso: Turso, marker: Row, run: str) -> RolledBack:
-    """Roll back once. An earlier try whose answer was lost may have done it, also while this one is under way."""
+async def roll_back(
+    turso: Turso, marker: Row, run: str, refuse: Callable[[], Awaitable[None]] | None = None
+) -> RolledBack:
+    """Roll back once. An earlier try whose answer was lost may have done it, also while this one is under way.
+
+    `refuse` is called immediately before the transaction: if it raises, the schema stays as it is.
+    """
     if await _is_rolled_back(turso, marker):
         return RolledBack({})
     statements = read_script(str(marker["rollback_sql"]), ROLLBACK)
     try:
-        return await turso.roll_back(marker, statements, _checks(marker), await turso.lease(run))
+        lease = await turso.lease(run)
+        if refuse:
+            await refuse()
+        return await turso.roll_back(marker, statements, _checks(marker), lease)
     except Rejected as error:
         if await _is_rolled_back(turso, marker):
             return RolledBack({})

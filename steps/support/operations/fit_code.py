@@ -1,0 +1,114 @@
+"""The code that is live, or on its way there, when the schema is about to be rolled back under it."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
+
+from steps.support.core.errors import Failed, NotSent, Problem, Rejected, Unknown
+from steps.support.core.retry import insist
+from steps.support.gateways.git import Git
+from steps.support.gateways.vercel_types import Deployment, Project
+from steps.support.operations.build import WORKING
+from steps.support.operations.foreign_moves import NEWEST, arriving, owner_of
+from steps.support.run.release import Gateways
+
+MOMENT = 2.0  # seconds for an answer
+AGAIN = 0.25  # seconds between two tries
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """What was shown to run on the schema that a rollback gives back.
+
+    `deployment`: the one that was live on it. `commits`: those whose code runs on it. `release`: this run's own commit,
+    whether it does or not. `alone`: a platform that does not answer is taken to have nobody else's code.
+    """
+
+    deployment: str
+    commits: tuple[str, ...]
+    release: str
+    alone: bool
+
+
+async def refuse_unfit(gateways: Gateways, tried: Tried) -> None:
+    """Raise Failed if code is live, or about to be, that nobody has shown to run on the previous schema."""
+    vercel = gateways.vercel
+    served, projects, lists, rolling = await asyncio.gather(
+        _answer(vercel.served),
+        _answer(vercel.project),
+        _answer(partial(vercel.production_deployments, most=NEWEST)),
+        _answer(vercel.rolling_release),
+    )
+    newest = {each.id: each for each in (lists[0] if lists else ())}
+    coming = dict(_moves(served, projects))
+    coming |= {each.queued: "goes live once the rolling release has ended" for each in rolling if each and each.queued}
+    coming |= _builds(projects, tuple(newest.values()), tried)
+    coming.pop(tried.deployment, None)
+    untold = [each for each, how in coming.items() if not await _is_told(gateways, tried, newest.get(each), each, how)]
+    is_silent = not served or not projects or (projects[0].auto_assign and not lists)
+    if untold or (is_silent and not tried.alone):
+        cause = f"the platform does not tell which code is live{''.join(f', but that it is {each}' for each in untold)}"
+        raise Failed("rolling back", "the schema", cause, "Try again once it answers.")
+
+
+def _moves(served: Sequence[str | None], projects: Sequence[Project]) -> Iterator[tuple[str, str]]:
+    """Yield the deployments that are live, and the one that production moves to."""
+    for project in projects:
+        if project.moving_to:
+            yield project.moving_to, "is about to be live"
+        if project.production_id:
+            yield project.production_id, "is live"
+    for each in served:
+        yield each or "", "is live"
+
+
+def _builds(projects: Sequence[Project], newest: Sequence[Deployment], tried: Tried) -> dict[str, str]:
+    """Return the builds that would go live by themselves; ours of this run has ended, and was left staged if so."""
+    ended = (each.id for each in newest if each.sha == tried.release and each.state not in WORKING)
+    known = {tried.deployment, *ended}
+    found = (each for project in projects for each in arriving(project, newest, known))
+    return {each.id: f"is {each.state}, and would go live by itself" for each in found}
+
+
+async def _is_told(gateways: Gateways, tried: Tried, found: Deployment | None, identifier: str, how: str) -> bool:
+    """Return False if the platform does not tell of a deployment. Raise Failed if its code is not fit."""
+    if identifier and not found:
+        if not (answer := await _answer(partial(gateways.vercel.deployment, identifier))):
+            return False
+        found = answer[0]
+    sha = found.sha if found else ""
+    if sha not in tried.commits and not await _is_same(gateways.git, sha, tried.commits):
+        who = f"{identifier} (of {owner_of(found)})" if found else "nothing"
+        cause = f"{who} {how}, and nobody has shown that it runs on the old schema"
+        raise Failed("rolling back", "the schema", cause, "Settle first what is to be live.")
+    return True
+
+
+async def _is_same(git: Git, sha: str, commits: Sequence[str]) -> bool:
+    """Return True if a commit has the files of one of these; if it is not known here, the branch may bring it."""
+    if not sha:
+        return False
+    if not await _is_known(git, sha):
+        with suppress(Problem, TimeoutError):
+            async with asyncio.timeout(MOMENT):
+                await git.fetch()
+    return any([await git.same_files(sha, each) for each in commits])
+
+
+async def _is_known(git: Git, sha: str) -> bool:
+    with suppress(Problem):
+        return bool(await git.tree(sha))
+    return False
+
+
+async def _answer(ask: Callable[[], Awaitable[Result]]) -> list[Result]:
+    """Return the answer; nothing if there is none in a moment."""
+    with suppress(TimeoutError, NotSent, Rejected, Unknown):
+        async with asyncio.timeout(MOMENT):
+            return [await insist(ask, every=AGAIN)]
+    return []

@@ -1,0 +1,99 @@
+"""Ours went live over somebody's deployment, which gets production back; whoever promotes meanwhile keeps it."""
+
+import asyncio
+
+import httpx
+import pytest
+
+from steps.support.gateways.site import Site
+from steps.support.gateways.turso import Turso
+from steps.support.gateways.vercel import Vercel
+from steps.support.operations import promotion
+from steps.support.operations.promotion import Production
+from steps.support.run.release import Gateways
+from steps.support.standin.vercel.quirks import Answer, Quirks, Trouble
+from steps.support.standin.vercel.state import ApiError, Deployment, State, Substate
+from steps.support.standin.world import HOST, TOKEN
+from tests.world.database import MemoryDatabase
+from tests.world.git import MAIN, MemoryGit
+from tests.world.virtual import VirtualProduction
+
+pytestmark = pytest.mark.anyio
+
+LATER = 30.0  # seconds in which everything that is under way comes
+EVERY, UNTIL = 0.1, 1.5  # seconds: when the other colleague promotes
+TROUBLES = [Answer.CONFLICT, Answer.LIMITED, Answer.ERROR, Answer.RESET, Answer.LOST]
+
+
+def _built(production: VirtualProduction, sha: str) -> Deployment:
+    """Put a deployment there that was live once."""
+    platform = production.world.platform
+    made = platform.created(sha, MAIN, "", platform.catch_up())
+    made.state, made.substate = State.READY, Substate.PROMOTED
+    made.building = made.ended = made.aliased = made.created
+    return made
+
+
+async def _moved(production: VirtualProduction, to: Deployment, seconds: float) -> None:
+    """Promote a deployment as soon as the platform takes it; the alias takes so many seconds to move."""
+    platform = production.world.platform
+    while True:
+        platform.alias_seconds = seconds
+        try:
+            platform.move("promote", to.id)
+        except ApiError:
+            await asyncio.sleep(0.01)
+        else:
+            return
+
+
+async def _gone_back(
+    production: VirtualProduction, trouble: Answer, after: float | None, seconds: float
+) -> tuple[str, str]:
+    """Go back from ours, live over theirs; return who got production, and who was to get it.
+
+    The first rollback is in trouble. `after`: seconds until another colleague promotes, None: nobody does. `seconds`:
+    what the other colleague's alias takes.
+    """
+    platform, head = production.world.platform, production.checkout.head
+    before, ours = platform.known[0], _built(production, head)
+    theirs, other = _built(production, "d" * 40), _built(production, "e" * 40)
+    for each in (theirs, ours):
+        await _moved(production, each, 0.0)
+    platform.alias_seconds, platform.quirks = 0.1, Quirks(troubles=(Trouble(trouble, f"/rollback/{theirs.id}", 1),))
+    tasks = list[asyncio.Task[None]]()
+    if after is not None:
+        asyncio.get_running_loop().call_later(
+            after, lambda: tasks.append(asyncio.ensure_future(_moved(production, other, seconds)))
+        )
+    headers, transport = {"Authorization": f"Bearer {TOKEN}"}, production.network.transport()
+    async with (
+        httpx.AsyncClient(base_url=production.world.api_url, headers=headers, transport=transport) as client,
+        production.visitor() as visitor,
+    ):
+        gateways = Gateways(
+            MemoryGit(production.folder, "origin", MAIN, production.checkout, production.remote),
+            Vercel(client, "liveone", None, HOST),
+            Turso(MemoryDatabase(production.store)),
+            Site(visitor, None),
+        )
+        was = Production(before.id, before.sha, before.url, auto_assign=True, is_rolled_back=False, moved=0)
+        async with asyncio.timeout(LATER):
+            await promotion.roll_back(gateways, head, was)
+    await asyncio.sleep(LATER)
+    platform.catch_up()
+    return str(platform.served), theirs.id if after is None else other.id
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.5], ids=["at once", "slowly"])
+@pytest.mark.parametrize("trouble", TROUBLES)
+async def test_whoever_promotes_meanwhile_keeps_production(
+    production: VirtualProduction, trouble: Answer, seconds: float
+) -> None:
+    """At no moment is another colleague's promotion undone by giving production back; without one, it is given back."""
+    found = dict[float | None, tuple[str, str]]()
+    for after in (None, *(step * EVERY for step in range(round(UNTIL / EVERY)))):
+        found[after] = await _gone_back(production, trouble, after, seconds)
+        production.world.platform.quirks, production.world.platform.alias_seconds = Quirks(), 0.0
+        await _moved(production, production.world.platform.known[0], 0.0)
+    assert {after: each for after, each in found.items() if each[0] != each[1]} == {}
