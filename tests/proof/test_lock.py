@@ -154,6 +154,17 @@ async def test_a_sole_writer_has_no_limit(production: Turso, proof_config: Proof
     assert [held.longest for held in proof.locks] == [0, 0], "somebody wrote beside it"
 
 
+async def test_a_sole_writer_may_not_hold_the_lock_until_it_is_taken_over(
+    production: Turso, proof_config: ProofConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Even if nothing else is said to write, a transaction that lasts longer than the server protects it is refused."""
+    monkeypatch.setattr(write_lock, "STEALS", 0.001)
+    sole = LockLimits(seconds=0.001, bytes=1, sole_writer=True)
+    said = await refused(production, replace(proof_config, allowed=sole), LARGE)
+    assert re.search(r"- migrate\.sql: it holds the write lock for .+ may take it over after 0\.001 s", said), said
+    assert "limits.lock" not in said
+
+
 async def test_without_a_server_only_the_time_is_held(production: Turso, proof_config: ProofConfig) -> None:
     """On SQLite there is nobody beside it and no log to look at; what takes too long is refused all the same."""
     alone = replace(proof_config, binary=None, allowed=LockLimits(seconds=0.001, bytes=1))

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from steps.support.gateways.turso import Turso
 from tests.world.production import FAILING, LOST, READING, Event, Reaction
 from tests.world.virtual import VirtualProduction
 
@@ -89,6 +90,29 @@ async def test_what_was_accepted_is_not_put_back(production: VirtualProduction) 
     assert await production.state() == after
 
 
+@pytest.mark.parametrize(
+    ("deed", "cause"), [("accepted", "it was accepted"), ("pushed", "production was changed since")]
+)
+async def test_a_rollback_looks_again_under_the_lock(
+    production: VirtualProduction, monkeypatch: pytest.MonkeyPatch, deed: str, cause: str
+) -> None:
+    """If somebody accepts the run, or builds on it, just before the rollback takes the lock, nothing is rolled back."""
+    run, real = (await production.release()).report["run_id"], Turso.lock
+
+    async def lock(self: Turso, *claim: Any) -> Any:
+        if deed == "accepted":
+            await production.sql("UPDATE _orchestrate_migrations SET accepted_at = unixepoch()")
+        else:
+            await production.overtake()
+        return await real(self, *claim)
+
+    monkeypatch.setattr(Turso, "lock", lock)
+    after = await production.state()
+    ending = await production.release("--rollback", run)
+    assert (ending.code, cause in ending.report["cause"]) == (3, True), ending.report
+    assert await production.state() == after
+
+
 async def test_an_unlocked_run_can_still_be_put_back(production: VirtualProduction) -> None:
     """To release a lock is not to settle what is there: releases are possible again, and going back is, too."""
     before = await production.state()
@@ -142,6 +166,7 @@ async def test_a_run_that_was_put_back_is_looked_at_again(production: VirtualPro
     assert (looked.code, [event["remains"] for event in looked.events if event["event"] == "verified"]) == (0, [{}])
     platform.move("promote", ours)
     await asyncio.sleep(1)
+    assert (await production.state()).live == ours
     again = await production.release("--rollback", run)
     assert (again.code, again.report["verdict"]) == (0, "rolled_back"), again.report
     assert await production.state() == before
@@ -151,6 +176,20 @@ async def test_a_run_that_was_put_back_is_looked_at_again(production: VirtualPro
     assert any("is somebody else's" in text for text in theirs.report["warnings"])
     production.faults.arm("vercel_deployment", "cut")
     assert (await production.release("--rollback", run)).code == 3
+
+
+async def test_a_run_that_was_put_back_is_not_put_back_over_others(production: VirtualProduction) -> None:
+    """If its deployment was promoted since, and somebody built on its commit, no half of it is rolled back."""
+    platform = production.world.platform
+    run = (await production.release(health=FAILING)).report["run_id"]
+    await production.overtake()
+    await asyncio.sleep(60)
+    platform.move("promote", next(each.id for each in platform.deployments if each.sha == production.checkout.head))
+    await asyncio.sleep(1)
+    after = await production.state()
+    ending = await production.release("--rollback", run)
+    assert (ending.code, "production was changed since" in ending.report["cause"]) == (3, True), ending.report
+    assert await production.state() == after
 
 
 async def test_a_malformed_journal_is_named_and_ends_nothing(production: VirtualProduction) -> None:

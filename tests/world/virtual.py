@@ -58,7 +58,8 @@ class VirtualProduction(AnyProduction):
         return RunResult(code, heard.events, self.report_of(heard.events), heard.said)
 
     async def state(self) -> State:
-        """Read everything that must come back."""
+        """Read everything that must come back, after all that is due by now has happened."""
+        self.world.platform.catch_up()
         return State(*await contents(self), self.world.platform.served, await self.tree())
 
     async def head(self) -> str:

@@ -163,7 +163,8 @@ class Trial(AnyTrial):
         return RunResult(await process.wait(), events, self.report_of(events), said)
 
     async def state(self) -> State:
-        """Read everything that must come back."""
+        """Read everything that must come back, after all that is due by now has happened."""
+        self.world.platform.catch_up()
         schema, rows = await asyncio.to_thread(_contents, self.folder / "database" / sqld.PLACE)
         return State(schema, rows, self.world.platform.served, await self.tree())
 
