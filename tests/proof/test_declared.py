@@ -18,6 +18,7 @@ from steps.support.gateways.turso import Turso
 from steps.support.proof import declared_changes as module
 from steps.support.proof.rows.diff import row_diff
 from steps.support.sql.change import named_change
+from steps.support.sql.statement import Statement
 from tests.proof.production_rig import Production
 from tests.proof.test_rows_random import PARENTS, ROWS, SHAPES, STEPS, TABLES, Shape, insert, opened, take
 
@@ -92,6 +93,50 @@ async def test_as_many_rows_as_declared_are_committed(
     await production.proved(TABLE, f"-- changes: t 1\n{KEEP}\n{migrate}", rollback)
     await production.written(FIFTY.replace("'new'", "'old'"))
     assert await production.migrated() == ""
+
+
+TWO_KINDS = "UPDATE t SET v = -v WHERE kind = 'new'; {} UPDATE t SET v = v + 100 WHERE kind = 'since';"
+ASKED = "INSERT INTO t VALUES (500, 'old', 9), (501, 'old', 9); SELECT CASE WHEN changes() = 2 AND last_insert_rowid() = 501 THEN 1 ELSE abs(-9223372036854775808) END;"
+TOGETHER = [  # what is declared, what the app adds of each kind, what stands between the statements, and what is said
+    ("1..40", 39, 39, "", "79 rows changed, and `-- changes:` allows at most 40"),
+    ("1..40", 39, 1, "", "41 rows changed, and `-- changes:` allows at most 40"),
+    ("1..40", 1, 39, "INSERT INTO t VALUES (9, 'old', 9);", "42 rows changed, and `-- changes:` allows at most 40"),
+    ("1..40", 40, 0, "", "41 rows changed, and `-- changes:` allows at most 40"),
+    ("1..40", 39, 0, "", ""),
+    ("1..40", 0, 39, "", ""),
+    ("1..40", 20, 18, "INSERT INTO t VALUES (9, 'old', 9);", ""),
+    ("1..40", 20, 17, f"{ASKED} {ASKED.replace('50', '60')}", "42 rows changed, and `-- changes:` allows at most 40"),
+    ("1..40", 20, 15, f"{ASKED} {ASKED.replace('50', '60')}", ""),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("amount", "new", "since", "between", "said"), TOGETHER, ids=[f"{each[1]} and {each[2]}" for each in TOGETHER])  # fmt: skip
+async def test_the_statements_of_a_large_table_are_held_together(
+    production: Production, monkeypatch: pytest.MonkeyPatch, amount: str, new: int, since: int, between: str, said: str,
+) -> None:  # fmt: skip
+    """What was declared is there once for all statements, whichever of them needs it; the script sees nothing of it."""
+    monkeypatch.setattr(module, "COMPARED", LARGE)
+    await production.proved(TABLE, f"-- changes: t {amount}\n{KEEP}\n{TWO_KINDS.format(between)}", GIVE)
+    kinds = [*["new"] * new, *["since"] * since]
+    rows = ", ".join(f"({number + 100}, '{kind}', {number + 1})" for number, kind in enumerate(kinds))
+    await production.written(f"INSERT INTO t VALUES {rows};")
+    found = await production.migrated()
+    assert found.startswith("changes of t by migrate.sql line ") == bool(said)
+    assert found.endswith(said) if said else found == ""
+
+
+async def test_what_statements_changed_so_far_is_gone_in_the_end(
+    production: Production, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the numbers that are kept meanwhile nothing stays, and they are no row changes."""
+    monkeypatch.setattr(module, "COMPARED", LARGE)
+    five = " ".join(f"UPDATE t SET v = v + 1 WHERE id = {number};" for number in (1, 2, 1, 2, 1))
+    proof = await production.proved(TABLE, f"-- changes: t 1..9\n{KEEP}\n{five}", GIVE)
+    assert "and by what its statements reach together; " in proof.guards.measured
+    assert proof.guards.there[-1].slack == 6 + 100  # the rows, the marker row, and what the app may have written
+    assert await production.migrated() == ""
+    left = Statement("SELECT group_concat(name) FROM sqlite_schema WHERE name GLOB '_orchestrate_changed*'")
+    assert (await production.turso.read(left)).scalar is None
 
 
 RANGES = [  # what is declared, the rows that the app adds, and what is said

@@ -44,11 +44,17 @@ class Declared:
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """The rows of a table that one statement of the script may change; `statement` is its place among them."""
+    """The most rows of a table that one statement of the script may change; `statement` is its place among them.
+
+    `earlier`: the place of the last statement before it that counts together with it. `is_last`: whether none after it
+    does.
+    """
 
     statement: int
     table: str
     most: int
+    earlier: int | None = None
+    is_last: bool = True
 
 
 def keep_declared(declared: Sequence[Declared]) -> Iterator[Statement]:
@@ -66,14 +72,31 @@ def hold_declared(declared: Sequence[Declared]) -> Iterator[Statement]:
 
 
 def bounded_statements(script: Sequence[Statement], reaches: Sequence[Reach]) -> Iterator[Statement]:
-    """Return the script with an assertion behind each statement that is held to the rows that it may change."""
+    """Return the script with assertions behind each statement that is held to the rows that it may change."""
     of = {each.statement: each for each in reaches}
     for number, statement in enumerate(script):
         yield statement
         if each := of.get(number):
-            why = f"changes() || ' rows changed, and `-- changes:` allows {count_words(0, each.most)}'"
-            name = f"changes of {each.table} by {statement.name}"
-            yield assertion(name, f"changes() <= {each.most}", why)
+            yield from _held_to(each, f"changes of {each.table} by {statement.name}")
+
+
+def _held_to(reach: Reach, name: str) -> Iterator[Statement]:
+    """Hold a statement, with those before it that count together, to the rows that may change.
+
+    What they changed so far is kept as a table, because CREATE TABLE ... AS, unlike INSERT, is no row change: what the
+    script asks of changes() is as it would be without it.
+    """
+    so_far = "changes()" if reach.earlier is None else f"(SELECT n FROM {_so_far(reach.earlier)}) + changes()"
+    why = f"({so_far}) || ' rows changed, and `-- changes:` allows {count_words(0, reach.most)}'"
+    yield assertion(name, f"{so_far} <= {reach.most}", why)
+    if not reach.is_last:
+        yield Statement(f"CREATE TABLE {_so_far(reach.statement)} AS SELECT {so_far} AS n", name=name)
+    if reach.earlier is not None:
+        yield Statement(f"DROP TABLE {_so_far(reach.earlier)}", name=name)
+
+
+def _so_far(statement: int) -> str:
+    return quoted(f"{OURS}changed_{statement}")
 
 
 def count_words(least: int, most: int) -> str:

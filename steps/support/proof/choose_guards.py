@@ -12,13 +12,11 @@ from dataclasses import dataclass, replace
 from steps.support.gateways import guards
 from steps.support.gateways.guards import NOT_FEWER, SAME, Guards, Measure
 from steps.support.proof.lint.facts import Child, facts
-from steps.support.proof.rehearsal import RollbackEffect
 from steps.support.proof.rows.tables import Table, tables
 from steps.support.sql.change import DatabaseChange
-from steps.support.sql.own_tables import KEPT
-from steps.support.sql.script import Script
+from steps.support.sql.row_flow import left
 from steps.support.sql.tokens import folded, quoted
-from steps.support.sql.verbs import Reading, read_statement, unquoted
+from steps.support.sql.verbs import Reading, read_statement
 
 COUNTED = 250_000  # rows of all tables that are counted, together
 FOLLOWED = 1_000_000  # rows of a database all of whose references are followed
@@ -105,33 +103,23 @@ def allowance(seen: int) -> int:
     return max(SPARE, seen // 100)
 
 
+def plain_tables(connection: sqlite3.Connection) -> dict[str, Table]:
+    """Read the user's tables by their folded names, without those in which virtual tables hold their rows."""
+    shadows = {folded(name) for (name,) in connection.execute(_SHADOWS)}
+    return {name: table for name, table in tables(connection, "main").items() if name not in shadows}
+
+
 def _known(
     connection: sqlite3.Connection, rows: Mapping[str, int], change: DatabaseChange, readings: Sequence[Reading]
 ) -> _Known:
-    shadows = {folded(name) for (name,) in connection.execute(_SHADOWS)}
-    there = {name: table for name, table in tables(connection, "main").items() if name not in shadows}
-    left = _left(there, [read_statement(piece) for piece in change.scripts[0].pieces])
-    stays = {name: table for name, table in there.items() if name in left}
+    there = plain_tables(connection)
+    remaining = left(there, [read_statement(piece) for piece in change.scripts[0].pieces])
+    stays = {name: table for name, table in there.items() if name in remaining}
     counted = _cheap({name: rows.get(table.name, 0) for name, table in stays.items()})
     made = {each.table for each in readings if each.verb == "CREATE TABLE"}
     made |= {each.renamed for each in readings if each.verb == "RENAME TABLE"}
     touched = {each.table for each in readings if each.verb in {"INSERT", "DELETE"}} | made
     return _Known(stays, counted, {*map(folded, change.changes)}, made & stays.keys(), touched)
-
-
-def _left(known: Iterable[str], readings: Iterable[Reading]) -> set[str]:
-    """Name the tables that are there when the script has run, as far as its text tells."""
-    there = set(known)
-    for each in readings:
-        match each.verb:
-            case "CREATE TABLE":
-                there.add(each.table)
-            case "DROP TABLE":
-                there.discard(each.table)
-            case "RENAME TABLE":
-                there.discard(each.table)
-                there.add(each.renamed)
-    return there
 
 
 def _references(connection: sqlite3.Connection, rows: Mapping[str, int], known: _Known) -> list[Measure]:
@@ -214,49 +202,3 @@ def _told(counted: Sequence[str], others: Iterable[Measure]) -> str:
 def _few(names: Sequence[str], what: str) -> list[str]:
     """Return the first names, and how many more there are: all of them are held."""
     return [*names] if len(names) <= NAMED else [*names[:NAMED], f"and {len(names) - NAMED:,} more {what}"]
-
-
-def hold_rewritten_tables(unbounded: Guards, change: DatabaseChange, undone: Sequence[RollbackEffect]) -> Guards:
-    """Hold on the way back the rows of every table that a script rewrites.
-
-    A row that the old schema cannot hold may wait in a table that rollback.sql keeps; no more of them may go than the
-    rehearsal saw go, and a little. `undone` is empty where nothing was rolled back, and the change is refused.
-    """
-    if not undone:
-        return unbounded
-    back = tuple(
-        _kept_or_there(each, change.scripts[1], undone) if each.slack == guards.UNBOUNDED_LOSS else each
-        for each in unbounded.back
-    )
-    return replace(unbounded, back=back)
-
-
-def _kept_or_there(measure: Measure, script: Script, undone: Sequence[RollbackEffect]) -> Measure:
-    """Count with a table the rows of it that wait elsewhere.
-
-    In the rehearsal such a table held rows only where this one lost some; one that did so beside it holds copies.
-    """
-    table = measure.name.removeprefix(guards.ROWS_OF)
-    waiting = [
-        name
-        for name in _kept_of(folded(table), script)
-        if all(name in each.kept and not (each.kept[name] and each.growth[measure.name] >= 0) for each in undone)
-    ]
-    grew = min(each.growth[measure.name] + sum(each.kept[name] for name in waiting) for each in undone)
-    counts = " + ".join([measure.expression, *(guards.rows_of(name).expression for name in waiting)])
-    slack = grew - allowance(-grew) if grew < 0 else 0
-    return replace(measure, expression=f"({counts})", before=measure.expression, slack=slack)
-
-
-def _kept_of(table: str, script: Script) -> list[str]:
-    """Return the tables of ours that a script fills with rows of a table, by way of others or not."""
-    sources: dict[str, set[str]] = {}
-    for piece in script.pieces:
-        reading = read_statement(piece)
-        if reading.verb in {"CREATE TABLE", "INSERT"}:
-            names = {unquoted(token.text) for token in piece.tokens if token.kind in {"word", "name"}}
-            sources.setdefault(reading.table, set()).update(names - {reading.table})
-    filled = {table}
-    while more := {name for name, others in sources.items() if others & filled} - filled:
-        filled |= more
-    return sorted(name for name in filled if name.startswith(KEPT))

@@ -55,19 +55,29 @@ def without_bounds(counted: Sequence[Declared]) -> tuple[Declared, ...]:
 
 
 def statement_bounds(change: DatabaseChange, touched: Sequence[int], counted: Sequence[Declared]) -> tuple[Reach, ...]:
-    """Return how many rows each statement may change of a table that is not compared row by row.
+    """Return how many rows the statements may change of each table that is not compared row by row.
 
-    `touched`: the rows that each statement of migrate.sql changed in the rehearsal. What was declared beyond them is
-    there for every statement; where they changed more than was declared to differ, it is what they changed.
+    `touched`: the rows that each statement of migrate.sql changed in the rehearsal. Together they may change what was
+    declared. If they changed more, because they reach the same rows, each may change as many as in the rehearsal.
     """
     exact = {folded(each.table) for each in counted if each.is_exact}
     readings = {id(piece.statement): read_statement(piece) for piece in change.scripts[0].pieces}
     found: list[Reach] = []
     for table, (_, most) in declared_ranges(change).items():
         own = [n for n, each in enumerate(change.migrate) if _changes_rows_of(readings[id(each)], table)]
-        spare = max(0, most - sum(touched[number] for number in own))
-        found += (Reach(number, table, touched[number] + spare) for number in own if table not in exact)
+        if table in exact:
+            continue
+        if sum(touched[number] for number in own) > most:
+            found += (Reach(number, table, touched[number]) for number in own)
+        else:
+            places = zip(own, [None, *own], strict=False)
+            found += (Reach(number, table, most, earlier, number == own[-1]) for number, earlier in places)
     return tuple(found)
+
+
+def unheld_reaches(found: Sequence[Reach]) -> tuple[Reach, ...]:
+    """Return the same for a rehearsal with what the app has written meanwhile."""
+    return tuple(replace(each, most=ANY) for each in found)
 
 
 def hold_declared_counts(
@@ -85,7 +95,9 @@ def hold_declared_counts(
 
 def _how(table: str, counted: Iterable[Declared], reached: Iterable[Reach]) -> str:
     ways = {folded(each.table): "row by row" if each.is_exact else "by the number of its rows" for each in counted}
-    by_statement = ["by what each statement reaches"] if table in {each.table for each in reached} else []
+    together = {each.table: each.earlier is not None or not each.is_last for each in reached}
+    what = "what its statements reach together" if together.get(table) else "what each statement reaches"
+    by_statement = [f"by {what}"] if table in together else []
     held = [*([ways[table]] if table in ways else []), *by_statement]
     return f", counted {' and '.join(held)}" if held else ", held only by the number of all row changes"
 

@@ -18,7 +18,13 @@ from steps.support.gateways.marker import Attempt, Claim, Lease
 from steps.support.gateways.turso import Migrated, Turso
 from steps.support.proof.config import LockLimits
 from steps.support.proof.contract import Answers, Contracts, ask_contracts
-from steps.support.proof.declared_changes import declared_ranges, plan_counts, without_bounds
+from steps.support.proof.declared_changes import (
+    declared_ranges,
+    plan_counts,
+    statement_bounds,
+    unheld_reaches,
+    without_bounds,
+)
 from steps.support.proof.result import LockUse
 from steps.support.proof.rows.cascades import cascades
 from steps.support.proof.rows.diff import row_diff
@@ -171,7 +177,7 @@ class _Rehearsal:
         log.contract_after = await self._ask_contracts()
         log.after_migration = await self._snapshot()
         log.rows_migrated = await self._diff(self._before, FOLLOWED)
-        log.counts = await self._plan_counts(log.rows_migrated)
+        await self._plan_counts(log)
         if not await self._roll_back(log, "rollback", lease, measured=True):
             return
         await self._timed("verify rollback", self._ask(self._change.verify_rollback))
@@ -205,11 +211,14 @@ class _Rehearsal:
     async def _diff(self, since: Path, keep: int = 0) -> Diff:
         return await self._timed("comparing rows", asyncio.to_thread(row_diff, since, checkpoint(self._live), keep))
 
-    async def _plan_counts(self, moved: Diff) -> tuple[Declared, ...]:
-        """Plan how declared rows are counted; from here on every migration counts them."""
-        counts = await asyncio.to_thread(plan_counts, self._before, self._live, self._change, moved)
-        self._guards = replace(self._guards, declared=without_bounds(counts))
-        return counts
+    async def _plan_counts(self, log: RehearsalLog) -> None:
+        """Plan how declared rows are counted; from here on every migration counts them, and holds none."""
+        log.counts = await asyncio.to_thread(
+            plan_counts, self._before, self._live, self._change, log.rows_migrated or {}
+        )
+        touched = log.migrated.touched if log.migrated else None
+        reaches = unheld_reaches(statement_bounds(self._change, touched, log.counts)) if touched else ()
+        self._guards = replace(self._guards, declared=without_bounds(log.counts), reaches=reaches)
 
     async def _take_lock(self) -> Lease:
         """Take the lock of the copy, whoever held it in the database that was copied."""
