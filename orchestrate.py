@@ -3,7 +3,7 @@
 import asyncio
 import sys
 from argparse import ArgumentParser, Namespace
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Coroutine, Sequence
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -66,7 +66,7 @@ if __name__ == "__main__":
         sys.stderr.write("orchestrate: what it needs is not installed for this Python. Put `uv run` in front.\n")
         sys.exit(2)
 
-from steps.orders import Steps, reversible_steps, settle_order, steps_of
+from steps.orders import reversible_steps, settle, steps_of
 from steps.support.change.folder import read_change
 from steps.support.config.loading import for_production, load, target_id
 from steps.support.console.exit_codes import exit_code_of
@@ -75,7 +75,7 @@ from steps.support.core.errors import Refused
 from steps.support.core.events import Arrived, StepBegun, TurnedBack
 from steps.support.run.budget import ForwardDeadline, forecast, preflight_deadline, refuse_unfitting
 from steps.support.run.downtime import probing
-from steps.support.run.journal import ACT, LOOK, reason
+from steps.support.run.journal import ACT, LOOK, Journal, reason
 from steps.support.run.lock import claim, locked, refuse_if_locked
 from steps.support.run.recovery import (
     accept_run,
@@ -90,98 +90,96 @@ from steps.support.run.release import Gateways, Release, new_release, new_run, p
 from steps.support.run.rollback import roll_back, superseded
 from steps.support.run.run_record import choose, sweep, unreadable
 from steps.support.run.session import Run, session
-from steps.support.run.step import ReversibleStep, Step
+from steps.support.run.step import Begun, Plan, PlannedStep, ReversibleStep, Step, reversible
 from steps.support.run.wiring import demands, health_checks, production, workbench
 from steps.support.sql.change import named_change
-
-Seen = Mapping[str, Any]  # what each step saw, by its name
 
 ROLLED_BACK, NEEDS_HUMAN = 1, 4  # exit codes of a run that was put back and verified, and of one that went astray
 
 
 async def carry(gateways: Gateways, what: Release, run: Run) -> None:
-    """Look at everything, show the plan, ask; then lock, look again, start the clock and go."""
-    steps, observed = await look(gateways, what, run)
+    """Preflight, show the plan, ask; then lock, check again, start the clock, and apply or roll back."""
+    plan = await preflight(gateways, what, run)
     await run.ask()
     async with locked(gateways.turso, claim(run.id, run.lease), run.warn):
         async with preflight_deadline():
-            for change in (step for step in steps if isinstance(step, ReversibleStep)):
-                await change.recheck(gateways, observed[change.name])
+            for each in reversible(plan):
+                await each.step.recheck(gateways, each.observed)
         async with probing(gateways.site, run.probe, run.journal):
-            await forward_or_back(gateways, steps, observed, run)
+            await apply_or_roll_back(gateways, plan, run)
 
 
-async def look(gateways: Gateways, what: Release, run: Run) -> tuple[Steps, Seen]:
-    """Have every step look before the clock starts; what they see settles order and time. Nothing is touched."""
-    steps, observed = steps_of(what), {}
+async def preflight(gateways: Gateways, what: Release, run: Run) -> Plan:
+    """Have every step read the world before the clock starts; order and time follow from it. Nothing is touched."""
     async with preflight_deadline():
         await refuse_if_locked(gateways.turso)
-    for step in steps:
-        with run.journal.timed(LOOK, step.name):
-            async with preflight_deadline(run.budget.preflight_seconds(step.name)):
-                observed[step.name] = await step.preflight(gateways)
-    what = settle_order(what, steps, observed)
-    steps = steps_of(what)
-    expected = forecast(steps, observed)
-    run.planned(gateways.target, what, steps, observed, expected)
-    refuse_unfitting(steps, expected, run.budget)
-    return steps, observed
+    observed = [PlannedStep(step, await observe(gateways, step, run)) for step in steps_of(what)]
+    what, plan = settle(what, observed)
+    expected = forecast(plan)
+    run.planned(gateways.target, what, plan, expected)
+    refuse_unfitting(plan, expected, run.budget)
+    return plan
 
 
-async def forward_or_back(gateways: Gateways, steps: Steps, observed: Seen, run: Run) -> None:
-    """Act in order under the clock; whatever ends it early has everything that was begun put back."""
-    window, begun = run.start(run.budget), list[ReversibleStep[Any]]()
+async def observe(gateways: Gateways, step: Step[Any], run: Run) -> Any:
+    """Return what a step's preflight observes."""
+    with run.journal.timed(LOOK, step.name):
+        async with preflight_deadline(run.budget.preflight_seconds(step.name)):
+            return await step.preflight(gateways)
+
+
+async def apply_or_roll_back(gateways: Gateways, plan: Plan, run: Run) -> None:
+    """Apply the steps in order under the clock; if anything ends it early, roll back whatever was begun."""
+    deadline, begun = run.start(run.budget), in_order(plan)
     try:
-        for step in steps:
-            if follows := window.budget.after(step):
-                window = run.start(follows)
-            await forward(gateways, step, steps, observed, window, run, begun)
-        run.journal.note(Arrived(used=window.used))
-    except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - whatever it is, what was begun goes back
+        for each in plan:
+            if follows := deadline.budget.after(each.step):
+                deadline = run.start(follows)
+            deadline.admit(each.step, each.step.expected_seconds(each.observed))
+            before, begins = begun, begun_with(each, plan)
+            begun = in_order(plan, *before, *begins)
+            try:
+                await apply(gateways, each, begins, deadline, run.journal)
+            except Refused:
+                begun = before  # it is certain that nothing was done
+                raise
+        run.journal.note(Arrived(used=deadline.used))
+    except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - whatever it is, what was begun is rolled back
         with run.interrupts.rolling_back():
-            run.journal.note(TurnedBack(why=reason(error), used=window.used))
-            reserve = window.begin_rollback()
+            run.journal.note(TurnedBack(why=reason(error), used=deadline.used))
+            reserve = deadline.begin_rollback()
             if reserve.suspended:
                 run.warn("the machine was suspended past the budget: going back gets its whole reserve from now")
-            await roll_back(gateways, begun, observed, reserve, run.journal)
+            await roll_back(gateways, begun, reserve, run.journal)
     else:
         with run.interrupts.rolling_back():
-            if kept := [change for change in begun if change.temporary]:
-                await roll_back(gateways, kept, observed, window.begin_rollback(), run.journal)
-        for told in await superseded(gateways, begun, observed):
+            if temporary := [each for each in begun if each.step.temporary]:
+                await roll_back(gateways, temporary, deadline.begin_rollback(), run.journal)
+        for told in await superseded(gateways, begun):
             run.warn(told)
 
 
-async def forward(  # noqa: PLR0913, PLR0917 - everything that going forward is made of
-    gateways: Gateways,
-    step: Step[Any],
-    steps: Steps,
-    observed: Seen,
-    window: ForwardDeadline,
-    run: Run,
-    begun: list[ReversibleStep[Any]],
+async def apply(
+    gateways: Gateways, each: PlannedStep[Step[Any]], begins: Begun, deadline: ForwardDeadline, journal: Journal
 ) -> None:
-    """Act a step within its limit. A change counts as begun before it acts: a call cut off may still land."""
-    window.admit(step, step.expected_seconds(observed[step.name]))
-    before, begins = list(begun), begun_with(step, steps)
-    saw = {change.name: observed[change.name] for change in begins}  # what their undo will need
-    prepares, limit = isinstance(step, ReversibleStep) and step.prepares, window.limit(step.name)
-    run.journal.intend(StepBegun(step=step.name, begins=list(saw), saw=saw, prepares=prepares, limit=limit))
-    begun[:] = [each for each in steps if isinstance(each, ReversibleStep) and each in (*before, *begins)]
-    try:
-        with run.journal.timed(ACT, step.name) as said:
-            async with window.scope(step.name):
-                said(await step.apply(gateways, observed[step.name]))
-    except Refused:
-        begun[:] = before  # it is certain that nothing was done
-        raise
+    """Apply a step within its limit. Its intent is on disk before: a call that is cut off may still land."""
+    step, saw = each.step, {begun.name: begun.observed for begun in begins}  # what their rollback will need
+    prepares, limit = isinstance(step, ReversibleStep) and step.prepares, deadline.limit(step.name)
+    journal.intend(StepBegun(step=step.name, begins=list(saw), saw=saw, prepares=prepares, limit=limit))
+    with journal.timed(ACT, step.name) as said:
+        async with deadline.scope(step.name):
+            said(await step.apply(gateways, each.observed))
 
 
-def begun_with(step: Step[Any], steps: Steps) -> list[ReversibleStep[Any]]:
-    """Give the changes that begin with this step: itself, and those that it sets off."""
-    if not isinstance(step, ReversibleStep):
-        return []
-    return [step, *(each for each in steps if isinstance(each, ReversibleStep) and step.triggers and each.triggered)]
+def begun_with(each: PlannedStep[Step[Any]], plan: Plan) -> Begun:
+    """Return the steps that begin with this one: itself, and those that it sets off."""
+    triggers = isinstance(each.step, ReversibleStep) and each.step.triggers
+    return [other for other in reversible(plan) if other.step is each.step or (triggers and other.step.triggered)]
+
+
+def in_order(plan: Plan, *those: PlannedStep[ReversibleStep[Any]]) -> Begun:
+    """Return these steps in the order of the plan."""
+    return [each for each in reversible(plan) if any(each.step is other.step for other in those)]
 
 
 def work(options: Namespace) -> Coroutine[Any, Any, int]:
@@ -204,7 +202,7 @@ async def released(options: Namespace) -> int:
         refuse_open(settings.runs, target_id(settings), command(options))
         await refuse_abandoned_lease(gateways.turso, settings.runs, command(options))
         if options.dry_run:
-            await look(gateways, what, run)
+            await preflight(gateways, what, run)
         else:
             await carry(gateways, what, run)
     return run.exit_code

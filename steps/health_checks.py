@@ -11,7 +11,7 @@ from steps.support.core.retry import insist
 from steps.support.gateways.site import Answer, Site
 from steps.support.operations.health import ask_once, ask_until_stable, turned_away
 from steps.support.run.release import Gateways, HealthCheck, Release
-from steps.support.run.step import Check, Done
+from steps.support.run.step import Done, Step
 
 COLLISION = "UNIQUE constraint failed"  # how it shows that the platform's own run was met
 AFTER_COLLISION = 5.0  # seconds
@@ -41,7 +41,7 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True)
-class HealthChecks(Check[Observed]):
+class HealthChecks(Step[Observed]):
     """The configured questions to the site."""
 
     release: Release

@@ -1,6 +1,6 @@
 """The steps of a release, and the two orders in which they may go."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from typing import Any
 
 from steps.activation import Activation
@@ -10,7 +10,7 @@ from steps.pause_crons import PauseCrons
 from steps.schema_contract import SchemaContract
 from steps.support.core.errors import Refused
 from steps.support.run.release import Release
-from steps.support.run.step import ReversibleStep, Step
+from steps.support.run.step import Plan, PlannedStep, ReversibleStep, Step
 from steps.turso_migration import TursoMigration
 from steps.vercel_deployment import VercelDeployment
 from steps.verification_query import VerificationQuery
@@ -48,11 +48,9 @@ DATA_FIRST: Order = (
 
 ORDERS = {"CODE_FIRST": CODE_FIRST, "DATA_FIRST": DATA_FIRST}
 
-Steps = tuple[Step[Any], ...]
 
-
-def steps_of(release: Release) -> Steps:
-    """Give the steps of this release, in its order, less those that it has no use for."""
+def steps_of(release: Release) -> tuple[Step[Any], ...]:
+    """Return the steps of this release, in its order, without those that it has no use for."""
     migrates, asks = bool(release.change.migrate), bool(release.change.old_code or release.change.new_code)
     needed: dict[Callable[[Release], Step[Any]], bool] = {
         PauseCrons: release.demands.pause_crons,
@@ -64,9 +62,9 @@ def steps_of(release: Release) -> Steps:
 
 
 def reversible_steps(release: Release, names: Collection[str] | None = None) -> tuple[ReversibleStep[Any], ...]:
-    """Return its changes, in its order: all that there can be, or those that have these names.
+    """Return the steps of this release that can be rolled back, in its order: all, or those of these names.
 
-    Raises Refused if one of the names is unknown: what cannot be rolled back must not count as rolled back.
+    Raise Refused if a name is unknown: what cannot be rolled back must not count as rolled back.
     """
     steps = (step(release) for step in ORDERS[release.order or "CODE_FIRST"])
     known = {step.name: step for step in steps if isinstance(step, ReversibleStep)}
@@ -76,11 +74,12 @@ def reversible_steps(release: Release, names: Collection[str] | None = None) -> 
     return tuple(step for name, step in known.items() if names is None or name in names)
 
 
-def settle_order(release: Release, steps: Steps, observed: Mapping[str, Any]) -> Release:
-    """Give the release as the looks have settled it. Raises Refused where there is no order left for it."""
-    for step in steps:
-        release = step.settle(release, observed[step.name])
+def settle(release: Release, plan: Plan) -> tuple[Release, Plan]:
+    """Return the release in the first order that every preflight allows, and its plan. Raise Refused without one."""
+    for each in plan:
+        release = each.step.settle(release, each.observed)
     if not release.order:
         causes = "; ".join(f"not {order}, because {why}" for order, why in release.ruled_out.items())
         raise Refused("ordering", release.change.name, causes, EXPAND)
-    return release
+    observed = {each.name: each.observed for each in plan}
+    return release, [PlannedStep(step, observed[step.name]) for step in steps_of(release)]

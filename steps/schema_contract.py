@@ -8,7 +8,7 @@ from steps.support.core.retry import insist, looked
 from steps.support.operations import prove
 from steps.support.proof.result import Proof
 from steps.support.run.release import Gateways, Release
-from steps.support.run.step import Check, Done
+from steps.support.run.step import Done, Step
 from steps.support.sql.contract import Block
 from steps.support.sql.known_names import NEW_CODE, OLD_CODE
 
@@ -22,7 +22,7 @@ class Observed:
 
 
 @dataclass(frozen=True, slots=True)
-class SchemaContract(Check[Observed]):
+class SchemaContract(Step[Observed]):
     """contract/old.sql and contract/new.sql, on a copy of production."""
 
     release: Release

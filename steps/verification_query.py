@@ -8,7 +8,7 @@ from steps.support.gateways.database.protocol import Rows
 from steps.support.operations import prove
 from steps.support.operations.taking_writes import refuse_locked_out
 from steps.support.run.release import Gateways, Release
-from steps.support.run.step import Check, Done
+from steps.support.run.step import Done, Step
 from steps.support.sql.checks import SqlCheck
 from steps.support.sql.known_names import VERIFY
 
@@ -18,7 +18,7 @@ _HARMLESS = f"not shown that the change did what it should: no check of {VERIFY}
 
 
 @dataclass(frozen=True, slots=True)
-class VerificationQuery(Check[None]):
+class VerificationQuery(Step[None]):
     """The named checks of verify.sql, after the commit, and a write."""
 
     release: Release

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, cast
 
 import pytest
 
-from orchestrate import forward_or_back
+from orchestrate import apply_or_roll_back
 from steps.support.console.report import fold
 from steps.support.core.errors import Failed, Refused, Unknown
 from steps.support.core.events import Opened, SignalReceived, Stopped, UndoDone
@@ -21,7 +21,7 @@ from steps.support.run.journal import Journal, reason
 from steps.support.run.release import Gateways
 from steps.support.run.session import Run
 from steps.support.run.signals import Interrupts
-from steps.support.run.step import Check, Done, ReversibleStep, Step
+from steps.support.run.step import Done, PlannedStep, ReversibleStep, Step
 from tests.virtual import VirtualLoop, run
 
 Deed = Callable[[], Awaitable[None]]
@@ -81,7 +81,7 @@ async def _suspended() -> None:
 
 
 @dataclass(frozen=True, eq=False)
-class _Check(Check[None]):
+class _Check(Step[None]):
     name: str = "health_checks"  # type: ignore[misc]
     deed: Deed = _well
 
@@ -190,7 +190,7 @@ def _play(tmp_path: Path, *steps: Step[Any], budget: Budget = BUDGET) -> _Ending
         begun = loop.time()
         with interrupts.installed():
             try:
-                await forward_or_back(cast("Gateways", None), steps, {step.name: None for step in steps}, played)
+                await apply_or_roll_back(cast("Gateways", None), [PlannedStep(step, None) for step in steps], played)
             except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - as a session does
                 journal.note(Stopped(why=reason(error)))
         journal.close()

@@ -1,7 +1,7 @@
 """The forecast: which releases will not fit into their time, and what may begin while the clock runs."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, ClassVar, cast
@@ -11,7 +11,7 @@ import pytest
 from steps.support.core.errors import Failed, Refused
 from steps.support.run.budget import PREFLIGHT, SLOW, Budget, Forecast, forecast, refuse_unfitting
 from steps.support.run.release import Gateways
-from steps.support.run.step import Check, Done, ReversibleStep, Step
+from steps.support.run.step import Done, Plan, PlannedStep, ReversibleStep, Step
 from tests.virtual import run
 
 LIMITS = {"push": 20.0, "build": 60.0, "migrate": 30.0, "switch": 25.0, "check": 40.0}
@@ -27,7 +27,7 @@ class Expected:
 
 
 @dataclass(frozen=True, eq=False)
-class _Check(Check[Expected]):
+class _Check(Step[Expected]):
     name: str  # type: ignore[misc]
 
     async def preflight(self, gateways: Gateways) -> Expected:
@@ -94,7 +94,11 @@ AHEAD = (_Preparing("push"), _Preparing("build"), MIGRATE, SWITCH, CHECK)
 LATE = Budget(630.0, 30.0, {**LIMITS, "build": 600.0}, BUDGET)  # what only prepares has 600 s of its own
 
 
-def _refusal(steps: Sequence[Step[Any]], what: Forecast, budget: Budget) -> list[str]:
+def _planned(steps: Sequence[Step[Any]], observed: Mapping[str, Any] | None = None) -> Plan:
+    return [PlannedStep(step, (observed or {}).get(step.name)) for step in steps]
+
+
+def _refusal(steps: Plan, what: Forecast, budget: Budget) -> list[str]:
     """Give the causes for which a release is refused; none where it fits."""
     try:
         refuse_unfitting(steps, what, budget)
@@ -135,13 +139,13 @@ def test_what_will_not_fit_is_refused(
 ) -> None:
     """Every reason is named, with both figures; a second is expected of whatever says nothing else."""
     observed = {step.name: Expected(seconds.get(step.name, 1.0), undo.get(step.name, 1.0)) for step in steps}
-    assert _refusal(steps, forecast(steps, observed), budget) == causes
+    assert _refusal(_planned(steps, observed), forecast(_planned(steps, observed)), budget) == causes
 
 
 def test_a_refusal_says_where_more_time_is_allowed() -> None:
     """It is a refusal like any other: nothing was touched, and the remedy names the settings."""
     with pytest.raises(Refused, match="forecasting the release: push will take") as refused:
-        refuse_unfitting((PUSH,), Forecast({"push": 21.0}, {"push": 1.0}), BUDGET)
+        refuse_unfitting(_planned((PUSH,)), Forecast({"push": 21.0}, {"push": 1.0}), BUDGET)
     assert refused.value.remedy == SLOW
     assert "[limits]" in SLOW
 
@@ -150,7 +154,7 @@ def test_each_step_is_asked_with_what_it_saw() -> None:
     """Checks have no way back, and what says nothing of itself counts as a second."""
     plain = _Plain("switch")
     observed = {"push": Expected(2.5, 3.5), "check": Expected(7.0), "switch": Expected(99.0, 99.0)}
-    found = forecast((PUSH, plain, CHECK), observed)
+    found = forecast(_planned((PUSH, plain, CHECK), observed))
     assert found.steps == {"push": 2.5, "switch": 1.0, "check": 7.0}
     assert found.rollback == {"push": 3.5, "switch": 1.0}
     assert (found.seconds, found.rollback_seconds) == (10.5, 4.5)
@@ -158,8 +162,8 @@ def test_each_step_is_asked_with_what_it_saw() -> None:
 
 def test_nothing_planned_takes_no_time() -> None:
     """A forecast of no steps is empty."""
-    assert forecast((), {}) == Forecast({}, {})
-    assert (forecast((), {}).seconds, forecast((), {}).rollback_seconds) == (0, 0)
+    assert forecast(()) == Forecast({}, {})
+    assert (forecast(()).seconds, forecast(()).rollback_seconds) == (0, 0)
 
 
 def test_a_look_has_a_minute_unless_it_was_given_more() -> None:

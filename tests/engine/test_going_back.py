@@ -12,7 +12,7 @@ from steps.support.core.redaction import Redactor
 from steps.support.run.budget import Budget
 from steps.support.run.journal import Journal
 from steps.support.run.rollback import roll_back
-from steps.support.run.step import Done, ReversibleStep
+from steps.support.run.step import Done, PlannedStep, ReversibleStep
 from tests.virtual import run
 
 NOWHERE: Any = None  # the stage, of which these changes want nothing
@@ -73,7 +73,7 @@ def _gone_back(folder: Path, *changes: _Deed) -> str:
         journal = Journal(folder / "r" / "journal.jsonl", Redactor(), "r")
         reserve = Budget(100.0, 40.0, {}).start().begin_rollback()
         try:
-            await roll_back(NOWHERE, changes, {change.name: None for change in changes}, reserve, journal)
+            await roll_back(NOWHERE, [PlannedStep(each, None) for each in changes], reserve, journal)
         finally:
             journal.close()
 

@@ -4,14 +4,14 @@ All figures are seconds on the event loop's clock. Nothing below the run loop kn
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 from steps.support.core.deadline import deadline_known, listening, waited_for
 from steps.support.core.errors import Failed, Refused
-from steps.support.run.step import ReversibleStep, Step
+from steps.support.run.step import Plan, ReversibleStep, Step, reversible
 
 PREFLIGHT = 60.0  # seconds for a look; the clock of the run has not started then
 OVERSLEPT = 1.0  # waking later than this after the forward time means the machine was suspended
@@ -187,22 +187,21 @@ class Forecast:
         return sum(self.rollback.values())
 
 
-def forecast(steps: Sequence[Step[Any]], observed: Mapping[str, Any]) -> Forecast:
+def forecast(plan: Plan) -> Forecast:
     """Ask each step what it expects."""
-    changes = [step for step in steps if isinstance(step, ReversibleStep)]
-    undo = {change.name: change.expects_rollback(observed[change.name]) for change in changes}
-    return Forecast({step.name: step.expected_seconds(observed[step.name]) for step in steps}, undo)
+    rollback = {each.name: each.step.expects_rollback(each.observed) for each in reversible(plan)}
+    return Forecast({each.name: each.step.expected_seconds(each.observed) for each in plan}, rollback)
 
 
-def refuse_unfitting(steps: Sequence[Step[Any]], what: Forecast, budget: Budget) -> None:
+def refuse_unfitting(plan: Plan, what: Forecast, budget: Budget) -> None:
     """Raise Refused where a step, the way forward or the way back will not fit into its time."""
-    if causes := [*_too_slow(steps, what, budget)]:
+    if causes := [*_too_slow(plan, what, budget)]:
         raise Refused("forecasting", "the release", "; ".join(causes), SLOW)
 
 
-def _too_slow(steps: Sequence[Step[Any]], what: Forecast, budget: Budget) -> Iterator[str]:
+def _too_slow(plan: Plan, what: Forecast, budget: Budget) -> Iterator[str]:
     together = 0.0
-    for step in steps:
+    for step in (each.step for each in plan):
         if follows := budget.after(step):
             budget, together = follows, 0.0
         limit, forward = budget.limits[step.name], budget.total - budget.reserve

@@ -7,7 +7,7 @@ commit, and is safe to be killed and run again.
 import asyncio
 import shlex
 import socket
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -26,24 +26,23 @@ from steps.support.run.release import Gateways
 from steps.support.run.rollback import remaining, roll_back, superseded
 from steps.support.run.run_record import RunRecord, journal_lock, observed_of, records
 from steps.support.run.session import Run
-from steps.support.run.step import ReversibleStep
+from steps.support.run.step import Begun, PlannedStep, ReversibleStep
 
-Changes = Sequence[ReversibleStep[Any]]
+Steps = Sequence[ReversibleStep[Any]]
 
 ANSWER = 60.0  # seconds in which an acceptance is asked for again
 
 
 @dataclass(frozen=True, slots=True)
 class PreviousRun:
-    """A run of before, the changes of it that are to be put back, and what each saw.
+    """A previous run, and its steps that are to be rolled back, with what each observed.
 
     `here`: its journal is on this machine; elsewhere nobody knows how it ended. `token`: of the lock as it was before
     anything was looked at.
     """
 
     past: RunRecord
-    changes: tuple[ReversibleStep[Any], ...]
-    saw: Mapping[str, Any]
+    begun: Begun
     here: bool
     token: int
 
@@ -89,7 +88,7 @@ async def record_of_marker(turso: Turso, run: str, changes: Collection[str]) -> 
 
 async def _refuse_unknown(turso: Turso, what: PreviousRun) -> None:
     """Raise Refused where nothing is known of a run, and say who held the lock last."""
-    if what.here or what.changes:
+    if what.here or what.begun:
         return
     holder = await looked(turso.last_holder)
     held = f"run {holder.run} of {holder.who} on {holder.host} since {holder.since} UTC" if holder else "nobody"
@@ -100,18 +99,17 @@ async def _refuse_unknown(turso: Turso, what: PreviousRun) -> None:
     raise Refused("looking for", f"run {what.past.run or '(none is named)'}", cause, remedy)
 
 
-async def previous_run(gateways: Gateways, past: RunRecord, changes: Changes, *, here: bool) -> PreviousRun:
+async def previous_run(gateways: Gateways, past: RunRecord, steps: Steps, *, here: bool) -> PreviousRun:
     """Give what each change saw: from the journal, or as far as the marker row tells."""
     last = await looked(gateways.turso.last_holder)
     token = last.token if last else 0
     if here:
-        kept = tuple(each for each in changes if not (each.temporary and past.ended))
-        return PreviousRun(
-            past, kept, {each.name: observed_of(each, past.saw[each.name]) for each in kept}, here, token
-        )
-    told = {each.name: await each.recall(gateways, past.saw[each.name]) for each in changes}
-    known = tuple(each for each in changes if told[each.name] is not None)
-    return PreviousRun(past, known, told, here, token)
+        kept = [each for each in steps if not (each.temporary and past.ended)]
+        begun = [PlannedStep(each, observed_of(each, past.saw[each.name])) for each in kept]
+    else:
+        recalled = [PlannedStep(each, await each.recall(gateways, past.saw[each.name])) for each in steps]
+        begun = [each for each in recalled if each.observed is not None]
+    return PreviousRun(past, begun, here, token)
 
 
 async def roll_back_run(gateways: Gateways, what: PreviousRun, run: Run, runs: Path) -> None:
@@ -119,38 +117,39 @@ async def roll_back_run(gateways: Gateways, what: PreviousRun, run: Run, runs: P
     await _refuse_unknown(gateways.turso, what)
     _tell(what, run)
     await _refuse_accepted(gateways.turso, what)
-    if not what.changes:
+    if not what.begun:
         return
     if what.past.settled == "rolled_back" and not await _is_there_again(gateways, what, run):
         run.journal.note(Verified(remains={}))
         return
     if what.had_arrived:
         await _refuse_overtaken(gateways, what)
-        for change in what.changes:
-            async with preflight_deadline(run.budget.preflight_seconds(change.name)):
-                await change.prove_rollback(gateways, what.saw[change.name])
+        for each in what.begun:
+            async with preflight_deadline(run.budget.preflight_seconds(each.name)):
+                await each.step.prove_rollback(gateways, each.observed)
     await run.ask()
     async with _held(gateways.turso, what, run, runs):
         await _refuse_accepted(gateways.turso, what)
         if what.had_arrived:
             await _refuse_overtaken(gateways, what)
-        run.journal.intend(Resumed(begins=[change.name for change in what.changes], saw=what.saw))
+        saw = {each.name: each.observed for each in what.begun}
+        run.journal.intend(Resumed(begins=[*saw], saw=saw))
         with run.interrupts.rolling_back():
-            window = run.start(replace(run.budget, reserve=run.budget.total, then=None))
+            deadline = run.start(replace(run.budget, reserve=run.budget.total, then=None))
             async with probing(gateways.site, run.probe, run.journal):
-                await roll_back(gateways, what.changes, what.saw, window.begin_rollback(), run.journal)
+                await roll_back(gateways, what.begun, deadline.begin_rollback(), run.journal)
 
 
 async def _is_there_again(gateways: Gateways, what: PreviousRun, run: Run) -> bool:
     """Return True if anything of a run that was put back is there as the run left it; tell what others changed."""
     again = False
     async with preflight_deadline():
-        for change in what.changes:
-            if await looked(partial(change.verify_rollback, gateways, what.saw[change.name])):
-                others = await looked(partial(change.superseded_by, gateways, what.saw[change.name]))
+        for each in what.begun:
+            if await looked(partial(each.step.verify_rollback, gateways, each.observed)):
+                others = await looked(partial(each.step.superseded_by, gateways, each.observed))
                 again = again or not others
                 if others:
-                    run.warn(f"{change.name}: {others}; that is somebody else's, and is left alone")
+                    run.warn(f"{each.name}: {others}; that is somebody else's, and is left alone")
     return again
 
 
@@ -164,11 +163,11 @@ async def accept_run(gateways: Gateways, what: PreviousRun, run: Run, runs: Path
         _refuse_unaccepted(what, marker)
         run.journal.intend(Accepting(of=what.past.run))
         with run.interrupts.rolling_back():
-            if passing := [change for change in what.changes if change.temporary]:
-                await roll_back(gateways, passing, what.saw, run.start(run.budget).begin_rollback(), run.journal)
+            if passing := [each for each in what.begun if each.step.temporary]:
+                await roll_back(gateways, passing, run.start(run.budget).begin_rollback(), run.journal)
             if marker:
                 run.journal.note(Accepted(tables=await _accepted(gateways.turso, marker)))
-        for told in await superseded(gateways, what.changes, what.saw):
+        for told in await superseded(gateways, what.begun):
             run.warn(told)
 
 
@@ -201,7 +200,7 @@ async def unlock_run(gateways: Gateways, what: PreviousRun, run: Run, runs: Path
             marker = await looked(partial(gateways.turso.fence, what.past.run, what.past.change["name"]))
         if _is_in_doubt(what, marker):
             raise NeedsHuman("unlocking", f"run {what.past.run}", "its change came in meanwhile", "Run again.")
-        for told in await remaining(gateways, what.changes, what.saw):
+        for told in await remaining(gateways, what.begun):
             run.warn(f"still there: {told}")
 
 
@@ -239,9 +238,9 @@ async def _refuse_overtaken(gateways: Gateways, what: PreviousRun) -> None:
     """Raise Refused where something is neither as the run left it nor as before: somebody else has been there."""
     since = list[str]()
     async with preflight_deadline():
-        for change in what.changes:
-            told = await looked(partial(change.superseded_by, gateways, what.saw[change.name]))
-            remains = await looked(partial(change.verify_rollback, gateways, what.saw[change.name]))
+        for each in what.begun:
+            told = await looked(partial(each.step.superseded_by, gateways, each.observed))
+            remains = await looked(partial(each.step.verify_rollback, gateways, each.observed))
             if told and remains:
                 since.append(told)
     if since:
@@ -272,7 +271,7 @@ def _tell(what: PreviousRun, run: Run) -> None:
     old = what.past
     went = "arrived" if old.arrived else "cut off, or not put back" if old.saw else "it began nothing"
     state = old.settled or went
-    names = [change.name for change in reversed(what.changes)]
+    names = [each.name for each in reversed(what.begun)]
     run.journal.note(Recalled(of=old.run, change=old.change, state=state, begun=names, here=what.here))
     if old.damaged:
         run.warn(f"{old.damaged} lines of its journal cannot be read")

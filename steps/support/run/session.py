@@ -39,7 +39,7 @@ from steps.support.run.budget import PREFLIGHT, Budget, Forecast, ForwardDeadlin
 from steps.support.run.journal import Journal, reason
 from steps.support.run.release import Release
 from steps.support.run.signals import Interrupts
-from steps.support.run.step import ReversibleStep, Step
+from steps.support.run.step import Plan, ReversibleStep, Step
 
 LEASE_SLACK = 60.0  # seconds that the lock outlasts the longest run, going back after a suspend included
 
@@ -71,13 +71,12 @@ class Run:
         self,
         target: Mapping[str, str],
         what: Release,
-        steps: Sequence[Step[Any]],
-        observed: Mapping[str, Any],
+        plan: Plan,
         expected: Forecast,
     ) -> None:
         """Say what will be done, to what, in which order, how long it will take, and how it is undone."""
-        rows = [_row(step, observed[step.name], expected, self.budget) for step in steps]
-        facts = {key: value for step in steps for key, value in step.facts(observed[step.name]).items()}
+        rows = [_row(each.step, each.observed, expected, self.budget) for each in plan]
+        facts = {key: value for each in plan for key, value in each.step.facts(each.observed).items()}
         seconds = {"seconds": round(expected.seconds, 3), "undo_seconds": round(expected.rollback_seconds, 3)}
         planned = Planned(
             target=target,

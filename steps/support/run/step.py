@@ -5,7 +5,7 @@ else, and read back from the world whatever they need to know beyond it.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
@@ -53,10 +53,6 @@ class Step(ABC, Generic[Observed]):
     def facts(self, observed: Observed) -> Mapping[str, Any]:  # noqa: ARG002
         """Give what the report keeps of what was seen."""
         return {}
-
-
-class Check(Step[Observed]):
-    """A step that changes nothing."""
 
 
 class ReversibleStep(Step[Observed]):
@@ -111,3 +107,28 @@ class ReversibleStep(Step[Observed]):
         """Look again, once the lock is held. Raises Refused when the world is not what the plan was made for."""
         if await self.preflight(gateways) != observed:
             raise Refused(self.name, "looked again", "the world changed between the plan and the lock", "Run again.")
+
+
+AnyStep_co = TypeVar("AnyStep_co", bound=Step[Any], covariant=True)
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedStep(Generic[AnyStep_co]):
+    """A step, and what its preflight observed."""
+
+    step: AnyStep_co
+    observed: Any
+
+    @property
+    def name(self) -> str:
+        """The step's name."""
+        return self.step.name
+
+
+Plan = Sequence[PlannedStep[Step[Any]]]
+Begun = Sequence[PlannedStep[ReversibleStep[Any]]]
+
+
+def reversible(plan: Plan) -> Begun:
+    """Return the steps that can be rolled back, in their order."""
+    return tuple(PlannedStep(each.step, each.observed) for each in plan if isinstance(each.step, ReversibleStep))
