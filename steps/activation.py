@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 from steps.support.core.errors import Failed, Refused
-from steps.support.core.retry import bring_about, insist
+from steps.support.core.retry import ensure, retry
 from steps.support.gateways.vercel import Vercel
 from steps.support.operations import build, promotion
 from steps.support.operations.foreign_moves import FOREIGN
@@ -74,7 +74,7 @@ class Activation(ReversibleStep[Observed]):
             return Done("nothing to put back: it only confirmed")
         await promotion.wait_for_late_promotion(gateways.vercel, observed.production)
         done = await promotion.roll_back(gateways, observed.sha, observed.production)
-        if (await insist(gateways.vercel.project)).production_id == observed.production.id:
+        if (await retry(gateways.vercel.project)).production_id == observed.production.id:
             await _auto_assign_off(gateways.vercel)
         return done
 
@@ -112,8 +112,8 @@ async def _refuse_unwell(gateways: Gateways, check: HealthCheck, host: str) -> N
 
 
 async def _confirm(vercel: Vercel, identifier: str) -> Done:
-    if not await insist(partial(vercel.is_live, identifier)):
-        served = await insist(vercel.served)
+    if not await retry(vercel.is_live, identifier):
+        served = await retry(vercel.served)
         raise Failed("confirming", identifier, f"{vercel.host} serves {served}", FOREIGN)
     return Done(f"{identifier} is live")
 
@@ -124,7 +124,7 @@ async def _auto_assign_off(vercel: Vercel) -> None:
     async def off() -> bool:
         return (await vercel.project()).auto_assign is False
 
-    if (await insist(vercel.project)).auto_assign is None:  # nothing to read back, and no harm in saying it again
-        await insist(partial(vercel.set_auto_assign, on=False))
+    if (await retry(vercel.project)).auto_assign is None:  # nothing to read back, and no harm in saying it again
+        await retry(partial(vercel.set_auto_assign, on=False))
     else:
-        await bring_about(off, partial(vercel.set_auto_assign, on=False))
+        await ensure(off, partial(vercel.set_auto_assign, on=False))

@@ -9,7 +9,7 @@ from shlex import quote
 from typing import Any
 
 from steps.support.core.errors import Failed, NotSent, Refused, Rejected, Unknown
-from steps.support.core.retry import bring_about, insist, looked, settled
+from steps.support.core.retry import ensure, poll_until, preflight_read, retry, wait_for_effect
 from steps.support.gateways.git import Commit, Git
 from steps.support.gateways.vercel import Vercel
 from steps.support.operations.build import ENDED
@@ -53,7 +53,7 @@ class GitPush(ReversibleStep[Observed]):
         sha, before = await gateways.git.head(), await gateways.git.fetch()
         await _refuse_diverged(gateways.git, sha, before)
         probe = await _probed(gateways.git, sha)
-        live = (await looked(gateways.vercel.project)).production_id or ""
+        live = (await preflight_read(gateways.vercel.project)).production_id or ""
         return Observed(
             sha, before, await gateways.git.tree(before), await gateways.git.commits(before, sha), probe, live
         )
@@ -92,7 +92,7 @@ class GitPush(ReversibleStep[Observed]):
     async def rollback(self, gateways: Gateways, observed: Observed) -> Done:
         """Put a commit with the files of before on top of ours."""
         await gateways.git.end_pushes(observed.sha)
-        now = await settled(gateways.git.remote_head, observed.before)
+        now = await wait_for_effect(gateways.git.remote_head, observed.before)
         if now == observed.before:
             return Done(f"{gateways.git.branch} did not move")
         if now != observed.sha and not await self.verify_rollback(gateways, observed):
@@ -103,7 +103,7 @@ class GitPush(ReversibleStep[Observed]):
         restoring = await gateways.git.commit_tree(observed.before_tree, observed.sha, message)
         harmless = await _harmless(gateways.vercel, observed)
         arrived = partial(_contains, gateways.git, restoring, observed.sha)
-        await bring_about(arrived, partial(gateways.git.push, restoring, hooks=False), patience=None)
+        await ensure(arrived, partial(gateways.git.push, restoring, hooks=False), patience=None)
         build = await _stop_build(gateways.vercel, restoring) if harmless else f"the platform builds {restoring[:8]}"
         here = f"git -C {quote(str(gateways.git.repository))}"
         retry = (
@@ -113,7 +113,7 @@ class GitPush(ReversibleStep[Observed]):
 
     async def superseded_by(self, gateways: Gateways, observed: Observed) -> str:
         """Name the commits that somebody put on top of ours."""
-        now = await insist(gateways.git.fetch)
+        now = await retry(gateways.git.fetch)
         if now == observed.sha:
             return ""
         since = [f"{commit.sha[:8]} {commit.subject}" for commit in await gateways.git.commits(observed.sha, now)]
@@ -121,13 +121,13 @@ class GitPush(ReversibleStep[Observed]):
 
     async def recall(self, gateways: Gateways, marker: Mapping[str, Any]) -> Observed | None:
         """Take from the marker row where the branch was, and bring its commits here."""
-        await insist(gateways.git.fetch)
+        await retry(gateways.git.fetch)
         sha, before = (str(marker[key]) for key in ("release_commit", "previous_head"))
         return Observed(sha, before, await gateways.git.tree(before), (), 0.0, str(marker["previous_deployment"] or ""))
 
     async def verify_rollback(self, gateways: Gateways, observed: Observed) -> str:
         """Compare the files of the remote branch with the previous ones; what others pushed onto them is theirs."""
-        now = await insist(gateways.git.fetch)
+        now = await retry(gateways.git.fetch)
         if await gateways.git.tree(now) == observed.before_tree or await _is_reverted(gateways.git, now, observed):
             return ""
         return f"{gateways.git.branch} is at {now[:8]}, whose files are not those of {observed.before[:8]}"
@@ -194,8 +194,7 @@ async def _stop_build(vercel: Vercel, restoring: str) -> str:
     """Cancel the build of the restoring commit when it shows up in time; say what came of it. Fails nothing."""
     try:
         async with asyncio.timeout(BUILD_SHOWS):
-            while not (builds := await insist(lambda: vercel.production_deployments(restoring))):
-                await asyncio.sleep(0.25)
+            builds = await poll_until(partial(vercel.production_deployments, restoring), bool, every=0.25)
             await vercel.cancel(builds[0].id)
             return f"its build {builds[0].id} is cancelled"
     except (TimeoutError, Rejected, Unknown, NotSent):
@@ -210,10 +209,10 @@ async def _harmless(vercel: Vercel, observed: Observed) -> bool:
     """
     with suppress(TimeoutError, Rejected, NotSent, Unknown):
         async with asyncio.timeout(BUILD_SHOWS):
-            project = await insist(vercel.project)
+            project = await retry(vercel.project)
             if not project.auto_assign:
                 return True
-            builds = await insist(lambda: vercel.production_deployments(observed.sha))
+            builds = await retry(vercel.production_deployments, observed.sha)
             known = {observed.live, *(build.id for build in builds)}
             if observed.live and (theirs := find_foreign(project, known, None)):
                 cause = f"{theirs} is somebody else's and live: the build of a restoring commit would replace it"

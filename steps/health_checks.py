@@ -7,7 +7,7 @@ from typing import Any
 
 from steps.support.core.deadline import waited_for, waiting_for
 from steps.support.core.errors import Failed, Refused
-from steps.support.core.retry import insist
+from steps.support.core.retry import retry
 from steps.support.gateways.site import Answer, Site
 from steps.support.operations.health import ask_once, ask_until_stable, turned_away
 from steps.support.run.release import Gateways, HealthCheck, Release
@@ -88,7 +88,7 @@ def _remedy(check: HealthCheck, answer: Answer | None) -> str:
 
 async def _committed_at(gateways: Gateways, run: str) -> str | None:
     """Give the database's own time of the commit; None where this run has no migration."""
-    marker = await insist(lambda: gateways.turso.marker(run))
+    marker = await retry(gateways.turso.marker, run)
     return datetime.fromtimestamp(int(str(marker["at"])), UTC).isoformat() if marker else None
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from steps.support.core.errors import Refused, Rejected
-from steps.support.core.retry import bring_about, insist, looked, settled
+from steps.support.core.retry import ensure, preflight_read, retry, wait_for_effect
 from steps.support.gateways.vercel import Vercel
 from steps.support.run.release import Gateways, Release
 from steps.support.run.step import Done, ReversibleStep
@@ -30,7 +30,7 @@ class PauseCrons(ReversibleStep[Observed]):
 
     async def preflight(self, gateways: Gateways) -> Observed:
         """See whether the crons are on."""
-        project = await looked(gateways.vercel.project)
+        project = await preflight_read(gateways.vercel.project)
         if project.crons is None:
             cause = "the platform does not tell whether its crons are on"
             raise Refused("reading", f"project {project.name}", cause, "Set vercel.pause_crons to false.")
@@ -49,14 +49,14 @@ class PauseCrons(ReversibleStep[Observed]):
         try:
             await _switched(gateways.vercel, on=False)
         except Rejected as error:
-            raise Refused(error.operation, error.subject, error.cause, error.remedy) from None
+            raise Refused.because(error) from None
         return Done("the crons are off" if observed.on else "the crons were off")
 
     async def rollback(self, gateways: Gateways, observed: Observed) -> Done:
         """Switch them on again where they were on."""
         if not observed.on:
             return Done("the crons stay off, as they were")
-        await settled(partial(_are_on, gateways.vercel), True)  # noqa: FBT003 - it is what it gives
+        await wait_for_effect(partial(_are_on, gateways.vercel), before=True)
         await _switched(gateways.vercel, on=True)
         return Done("the crons are on again")
 
@@ -66,7 +66,7 @@ class PauseCrons(ReversibleStep[Observed]):
 
     async def verify_rollback(self, gateways: Gateways, observed: Observed) -> str:
         """Compare the crons with before."""
-        if not observed.on or (await insist(gateways.vercel.project)).crons:
+        if not observed.on or (await retry(gateways.vercel.project)).crons:
             return ""
         return f"the crons are off; to switch them on: {gateways.vercel.resuming_crons}"
 
@@ -77,7 +77,7 @@ async def _switched(vercel: Vercel, *, on: bool) -> None:
     async def is_so() -> bool:
         return await _are_on(vercel) is on
 
-    await bring_about(is_so, partial(vercel.set_crons, on))
+    await ensure(is_so, partial(vercel.set_crons, on))
 
 
 async def _are_on(vercel: Vercel) -> bool | None:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from steps.support.core.errors import Failed
-from steps.support.core.retry import insist, looked
+from steps.support.core.retry import preflight_read, retry
 from steps.support.operations import prove
 from steps.support.proof.result import Proof
 from steps.support.run.release import Gateways, Release
@@ -30,7 +30,7 @@ class SchemaContract(Step[Observed]):
 
     async def preflight(self, gateways: Gateways) -> Observed:
         """Try every statement of both on a copy. Raises Refused with the one that fails."""
-        schema = await looked(gateways.turso.schema)
+        schema = await preflight_read(gateways.turso.schema)
         return Observed(schema, await prove.prove_change(gateways.turso, self.release))
 
     def settle(self, release: Release, observed: Observed) -> Release:
@@ -49,7 +49,7 @@ class SchemaContract(Step[Observed]):
 
     async def apply(self, gateways: Gateways, observed: Observed) -> Done:
         """See that the schema is still the one on which the new code was tried."""
-        if await insist(gateways.turso.schema) != observed.schema:
+        if await retry(gateways.turso.schema) != observed.schema:
             cause = "it is not the one on which the new code was tried"
             raise Failed("reading", "the schema", cause, "Somebody changed it meanwhile: settle it with them.")
         return Done("the schema is the one that was tried")

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from steps.support.core.errors import Failed, NotSent, Refused, Rejected
-from steps.support.core.retry import insist, looked
+from steps.support.core.retry import preflight_read, retry
 from steps.support.gateways.marker import APPLIED, FENCED, Attempt
 from steps.support.gateways.turso import Row, Turso
 from steps.support.operations import prove
@@ -61,14 +61,14 @@ class TursoMigration(ReversibleStep[Observed]):
 
     async def preflight(self, gateways: Gateways) -> Observed:
         """See that the change is not there yet, then prove it on a copy. Raises Refused with all that is against it."""
-        await looked(partial(refuse_unparsable, gateways.turso, self.release.change))
-        await looked(partial(refuse_applied, gateways.turso, self.release.change))
+        await preflight_read(refuse_unparsable, gateways.turso, self.release.change)
+        await preflight_read(refuse_applied, gateways.turso, self.release.change)
         now, took = await _situation(gateways), await _round_trip(gateways.turso)
         return Observed(*now, await prove.prove_change(gateways.turso, self.release), took)
 
     async def recheck(self, gateways: Gateways, observed: Observed) -> None:
         """Look again at all but the copy."""
-        await looked(partial(refuse_applied, gateways.turso, self.release.change))
+        await preflight_read(refuse_applied, gateways.turso, self.release.change)
         if await _situation(gateways) != (
             observed.schema,
             observed.deployment,
@@ -116,11 +116,11 @@ class TursoMigration(ReversibleStep[Observed]):
         code = observed.deployment, observed.commit, observed.release, observed.head
         attempt = Attempt(run, self.release.order, *code, observed.schema)
         try:
-            lease = await insist(lambda: gateways.turso.lease(run))
+            lease = await retry(gateways.turso.lease, run)
             await refuse_others(gateways.vercel, await self._proved_live(gateways, observed), why=UNTRIED)
             changed = (await gateways.turso.migrate(change, attempt, observed.proof.guards, lease)).rows_changed
         except (Rejected, NotSent) as error:
-            raise Refused(error.operation, error.subject, error.cause, error.remedy) from None
+            raise Refused.because(error) from None
         facts = {"migration": {"name": change.name, "sha256": change.sha256, "rows_changed": changed}}
         return Done(f"{change.name} is committed, {changed} rows changed", facts)
 
@@ -128,17 +128,17 @@ class TursoMigration(ReversibleStep[Observed]):
         """Return the deployments that may be live when the schema changes: those whose code was tried on both sides."""
         if self.release.order == "DATA_FIRST":
             return {observed.deployment}
-        return {each.id for each in await insist(lambda: gateways.vercel.production_deployments(observed.release))}
+        return {each.id for each in await retry(gateways.vercel.production_deployments, observed.release)}
 
     async def rollback(self, gateways: Gateways, observed: Observed) -> Done:
         """Settle whether it committed, fencing it if not; then run the rollback that the marker row keeps."""
-        marker = await insist(lambda: gateways.turso.fence(self.release.run, self.release.change.name))
+        marker = await retry(gateways.turso.fence, self.release.run, self.release.change.name)
         if marker["state"] == FENCED:
             return Done("nothing of it is in the database, and nothing of it can come any more")
         if marker["state"] == APPLIED:
             _refuse_accepted(marker)
         fit = partial(refuse_unfit, gateways, _tried(observed, marker))
-        await insist(lambda: roll_back(gateways.turso, marker, self.release.run, fit), patience=None)
+        await retry(roll_back, gateways.turso, marker, self.release.run, fit, patience=None)
         await refuse_locked_out(gateways.turso, self.release.run)
         waiting = await kept_rows(gateways.turso, marker)
         shown = "".join(f"; {name}: {len(rows)}" for name, rows in waiting.items())
@@ -146,7 +146,7 @@ class TursoMigration(ReversibleStep[Observed]):
 
     async def superseded_by(self, gateways: Gateways, observed: Observed) -> str:  # noqa: ARG002 - the marker row tells
         """Say what the marker row is where it is not applied, or was accepted."""
-        marker = await insist(lambda: gateways.turso.marker(self.release.run))
+        marker = await retry(gateways.turso.marker, self.release.run)
         if not marker or marker["state"] != APPLIED:
             return f"{self.release.change.name} is {marker['state']!s}" if marker else "it is not in the database"
         accepted = marker["accepted_at"] is not None
@@ -154,7 +154,7 @@ class TursoMigration(ReversibleStep[Observed]):
 
     async def prove_rollback(self, gateways: Gateways, observed: Observed) -> None:  # noqa: ARG002 - the marker row tells
         """Roll back on a fresh copy, by what the marker row keeps."""
-        marker = await looked(partial(gateways.turso.marker, self.release.run))
+        marker = await preflight_read(gateways.turso.marker, self.release.run)
         if marker and marker["state"] == APPLIED:
             await prove.prove_rollback(gateways.turso, self.release, marker)
 
@@ -167,12 +167,12 @@ class TursoMigration(ReversibleStep[Observed]):
 
     async def verify_rollback(self, gateways: Gateways, observed: Observed) -> str:  # noqa: ARG002 - the marker row tells
         """Compare the schema with the one before, where this run has changed it."""
-        marker = await insist(lambda: gateways.turso.marker(self.release.run))
+        marker = await retry(gateways.turso.marker, self.release.run)
         if not marker or marker["state"] == FENCED:
             return ""
         if marker["state"] == APPLIED:
             return f"{self.release.change.name} is applied in {gateways.turso.address}"
-        same = await insist(gateways.turso.schema) == marker["schema_before"]
+        same = await retry(gateways.turso.schema) == marker["schema_before"]
         return "" if same else f"the schema of {gateways.turso.address} is not the one before"
 
 
@@ -201,15 +201,15 @@ def _tried(observed: Observed, marker: Row) -> Tried:
 async def _situation(gateways: Gateways) -> tuple[str, str, str, str, str]:
     """Give the schema, the live deployment, its commit, the commit that is to be released, and the branch's before."""
     schema, release, head = (
-        await looked(gateways.turso.schema),
+        await preflight_read(gateways.turso.schema),
         await gateways.git.head(),
-        await looked(gateways.git.remote_head),
+        await preflight_read(gateways.git.remote_head),
     )
-    live = (await looked(gateways.vercel.project)).production_id or ""
-    return schema, live, (await looked(partial(gateways.vercel.deployment, live))).sha if live else "", release, head
+    live = (await preflight_read(gateways.vercel.project)).production_id or ""
+    return schema, live, (await preflight_read(gateways.vercel.deployment, live)).sha if live else "", release, head
 
 
 async def _round_trip(turso: Turso) -> float:
     began = asyncio.get_running_loop().time()
-    await looked(partial(turso.read, PING))
+    await preflight_read(turso.read, PING)
     return asyncio.get_running_loop().time() - began

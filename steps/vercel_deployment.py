@@ -1,15 +1,15 @@
 """Wait for the platform to build the pushed commit and, where a new build goes live by itself, for that."""
 
-import asyncio
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from operator import itemgetter
 from statistics import median
 from typing import Any
 
 from steps.support.core.errors import Failed, Refused, Rejected
-from steps.support.core.retry import bring_about, insist, looked
+from steps.support.core.retry import ensure, poll_until, preflight_read, retry
 from steps.support.gateways.vercel import Vercel
 from steps.support.gateways.vercel_types import Deployment
 from steps.support.operations import build, promotion
@@ -44,12 +44,12 @@ class VercelDeployment(ReversibleStep[Observed]):
 
     async def preflight(self, gateways: Gateways) -> Observed:
         """See what is live and how a new build becomes so. Raises Refused where anything stands in its way."""
-        user, now = await looked(gateways.vercel.user), await promotion.preflight(gateways)
+        user, now = await preflight_read(gateways.vercel.user), await promotion.preflight(gateways)
         _refuse_unstaged(self.release.demands.staged, now.production)
-        await looked(partial(_refuse_rolling_release, gateways.vercel))
-        await looked(partial(_refuse_missing, gateways.vercel, self.release.demands.required_env))
-        recent = await looked(partial(gateways.vercel.production_deployments, most=BUILDS))
-        same = await looked(partial(gateways.vercel.production_deployments, now.sha))
+        await preflight_read(_refuse_rolling_release, gateways.vercel)
+        await preflight_read(_refuse_missing, gateways.vercel, self.release.demands.required_env)
+        recent = await preflight_read(partial(gateways.vercel.production_deployments, most=BUILDS))
+        same = await preflight_read(gateways.vercel.production_deployments, now.sha)
         _refuse_building([*same, *recent], now.sha)
         times = tuple(each.build_seconds for each in recent if each.state == "READY" and each.build_seconds)
         return Observed(now.sha, now.production, user, times)
@@ -96,7 +96,7 @@ class VercelDeployment(ReversibleStep[Observed]):
         if observed.production.auto_assign:
             await promotion.wait_until_live(gateways.vercel, found.id, observed.production)
             return Done(f"{found.id} is live", promotion.facts(observed, found.id))
-        if await insist(gateways.vercel.served) == found.id:
+        if await retry(gateways.vercel.served) == found.id:
             cause = "it went live as soon as it was built, and nobody of this run promoted it"
             raise Failed("staging", found.id, cause, "Somebody switched auto-assign on: settle it with them.")
         return Done(f"{found.id} is built and waits", promotion.facts(observed, found.id))
@@ -104,7 +104,7 @@ class VercelDeployment(ReversibleStep[Observed]):
     async def rollback(self, gateways: Gateways, observed: Observed) -> Done:
         """Stop what still builds; if a build goes live by itself, put the deployment of before back."""
         built = await _stopped(gateways.vercel, observed.sha, await _appeared(gateways, observed))
-        if observed.production.auto_assign or (await insist(gateways.vercel.project)).auto_assign:
+        if observed.production.auto_assign or (await retry(gateways.vercel.project)).auto_assign:
             return await promotion.roll_back(gateways, observed.sha, observed.production)
         left = ", ".join(deployment.id for deployment in built)
         return Done(f"{left} stays on the platform, built" if left else "nothing of it is left")
@@ -170,20 +170,18 @@ def _refuse_unstaged(why: str, production: Production) -> None:
 
 
 async def _appeared(gateways: Gateways, observed: Observed) -> list[Deployment]:
-    """Give the deployments of our commit; where it was pushed, wait a little for the platform to take it up."""
-    with suppress(TimeoutError):
-        async with asyncio.timeout(TAKEN_UP):
-            while (
-                not (found := await _ours(gateways.vercel, observed.sha))
-                and await gateways.git.remote_head() == observed.sha
-            ):
-                await asyncio.sleep(0.25)
-            return found
-    return await _ours(gateways.vercel, observed.sha)
+    """Return the deployments of our commit; if it was pushed, wait a little for the platform to take it up."""
+
+    async def read() -> tuple[list[Deployment], bool]:
+        found = await _ours(gateways.vercel, observed.sha)
+        return found, bool(found) or await gateways.git.remote_head() != observed.sha
+
+    found, _ = await poll_until(read, itemgetter(1), every=0.25, within=TAKEN_UP)
+    return found
 
 
 async def _ours(vercel: Vercel, sha: str) -> list[Deployment]:
-    return await insist(lambda: vercel.production_deployments(sha))
+    return await retry(vercel.production_deployments, sha)
 
 
 async def _undisturbed(vercel: Vercel, identifier: str, before: Production) -> Deployment:
@@ -196,8 +194,8 @@ async def _stopped(vercel: Vercel, sha: str, deployments: list[Deployment]) -> l
     """Have none of them build any more; give those that were built all the same."""
     for deployment in deployments:
         if deployment.state not in build.KNOWN:
-            await insist(partial(_cancel, vercel, deployment.id))  # it may mean that it builds
-        await bring_about(partial(_ended, vercel, deployment.id), partial(_cancel, vercel, deployment.id), every=0.25)
+            await retry(_cancel, vercel, deployment.id)  # it may mean that it builds
+        await ensure(partial(_ended, vercel, deployment.id), partial(_cancel, vercel, deployment.id), every=0.25)
     return [deployment for deployment in await _ours(vercel, sha) if deployment.state == "READY"]
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from steps.support.core.errors import Failed, Rejected
-from steps.support.core.retry import insist
+from steps.support.core.retry import retry
 from steps.support.gateways.database.protocol import Rows
 from steps.support.operations import prove
 from steps.support.operations.taking_writes import refuse_locked_out
@@ -63,9 +63,9 @@ class VerificationQuery(Step[None]):
 
 async def _ask(gateways: Gateways, check: SqlCheck) -> Rows:
     try:
-        return await insist(lambda: gateways.turso.read(check.statement))
+        return await retry(gateways.turso.read, check.statement)
     except Rejected as error:
-        raise Failed(error.operation, error.subject, error.cause, error.remedy) from None
+        raise Failed.because(error) from None
 
 
 def _shown(rows: Rows) -> str:

@@ -8,7 +8,7 @@ import pytest
 
 from steps.support.core.deadline import deadline_known, listening, waited_for
 from steps.support.core.errors import Busy, NotSent, Problem, Rejected, Unknown
-from steps.support.core.retry import bring_about, insist
+from steps.support.core.retry import ensure, retry
 from tests.virtual import run
 
 LOST = Unknown("asking", "it", "the answer was lost", "Look.")
@@ -32,13 +32,13 @@ def _says(*answers: object) -> Callable[[], Awaitable[object]]:
 @pytest.mark.parametrize("passing", [LOST, BUSY, NotSent("asking", "it", "no connection", "Look.")])
 def test_what_may_pass_is_asked_again(passing: Exception) -> None:
     """A lost answer, a busy server and a refused connection are no answers."""
-    assert run(insist(_says(passing, passing, "yes"))) == "yes"
+    assert run(retry(_says(passing, passing, "yes"))) == "yes"
 
 
 def test_a_refusal_is_an_answer() -> None:
     """What the other side refuses is not asked again."""
     with pytest.raises(Rejected):
-        run(insist(_says(NO, "never asked")))
+        run(retry(_says(NO, "never asked")))
 
 
 def test_one_try_that_hangs_is_given_up() -> None:
@@ -51,7 +51,7 @@ def test_one_try_that_hangs_is_given_up() -> None:
             await asyncio.Event().wait()
         return "yes"
 
-    assert run(insist(ask, patience=2.0)) == "yes"
+    assert run(retry(ask, patience=2.0)) == "yes"
     assert asked[1] - asked[0] == pytest.approx(2.5)
 
 
@@ -63,7 +63,7 @@ def test_what_was_heard_last_is_known() -> None:
         with listening(heard.append):
             with suppress(TimeoutError):
                 async with asyncio.timeout(3):
-                    await insist(_says(*[LOST] * 100))
+                    await retry(_says(*[LOST] * 100))
             return waited_for()
 
     assert run(within()) == str(LOST)
@@ -75,7 +75,7 @@ def test_what_came_in_the_end_is_waited_for_no_more() -> None:
 
     async def scenario() -> str:
         with listening(lambda _: None):
-            await insist(_says(LOST, "yes"))
+            await retry(_says(LOST, "yes"))
             return waited_for()
 
     assert run(scenario()) == ""
@@ -92,13 +92,13 @@ def test_a_pause_that_is_asked_for_is_given() -> None:
 
     async def scenario() -> float:
         begun = asyncio.get_running_loop().time()
-        await insist(_says(_limited(7), "yes"))
+        await retry(_says(_limited(7), "yes"))
         return asyncio.get_running_loop().time() - begun
 
     assert run(scenario()) == pytest.approx(7)
 
 
-@pytest.mark.parametrize("ask", [insist, lambda send: bring_about(_never, send)], ids=["read", "write"])
+@pytest.mark.parametrize("ask", [retry, lambda send: ensure(_never, send)], ids=["read", "write"])
 def test_a_pause_that_does_not_fit_ends_it_at_once(ask: Callable[..., Awaitable[object]]) -> None:
     """Nobody waits for an answer that can only come after the end of the scope."""
 
@@ -138,7 +138,7 @@ def test_the_world_is_looked_at_before_it_is_told_again(looks: list[bool], answe
     async def is_so() -> bool:
         return looks.pop(0)
 
-    run(bring_about(is_so, send))
+    run(ensure(is_so, send))
     assert len(told) == sent
 
 
@@ -149,7 +149,7 @@ def test_a_refusal_ends_it() -> None:
         raise NO
 
     with pytest.raises(Rejected):
-        run(bring_about(_never, send))
+        run(ensure(_never, send))
 
 
 @pytest.mark.parametrize(
@@ -163,7 +163,7 @@ def test_a_refusal_of_a_repeated_write_is_looked_into(looks: list[bool], is_done
     async def is_so() -> bool:
         return looks.pop(0)
 
-    done = bring_about(is_so, _says(LOST, NO))  # type: ignore[arg-type]
+    done = ensure(is_so, _says(LOST, NO))  # type: ignore[arg-type]
     if is_done:
         run(done)
     else:
@@ -187,7 +187,7 @@ def test_a_refused_look_after_a_write_is_no_refusal_of_it(
 ) -> None:
     """Rejected says that nothing was done; once something was sent, no look that is refused can say so."""
     with pytest.raises(Problem) as raised:
-        run(bring_about(_says(*looks), _says(*answers)))  # type: ignore[arg-type]
+        run(ensure(_says(*looks), _says(*answers)))  # type: ignore[arg-type]
     assert type(raised.value) is problem
 
 
@@ -200,7 +200,7 @@ def test_what_was_just_set_off_is_looked_at_sooner_at_first() -> None:
         return len(looks) == 7
 
     async def timed() -> list[float]:
-        await bring_about(is_so, _says(None), every=1.0)  # type: ignore[arg-type]
+        await ensure(is_so, _says(None), every=1.0)  # type: ignore[arg-type]
         return [round(look - looks[0], 3) for look in looks]
 
     assert run(timed()) == [0.0, 0.0, 0.25, 0.5, 1.0, 2.0, 3.0]
@@ -214,5 +214,5 @@ def test_a_write_whose_answer_was_lost_is_not_hurried() -> None:
         looks.append(asyncio.get_running_loop().time())
         return len(looks) == 2
 
-    run(bring_about(is_so, _says(LOST), every=1.0))  # type: ignore[arg-type]
+    run(ensure(is_so, _says(LOST), every=1.0))  # type: ignore[arg-type]
     assert looks[1] - looks[0] >= 1.0

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import pytest
 
 from steps.support.core.errors import Rejected, Unknown
-from steps.support.core.retry import insist
+from steps.support.core.retry import retry
 from steps.support.gateways.database.protocol import Rows
 from steps.support.gateways.turso import Turso
 from steps.support.gateways.vercel import Vercel
@@ -41,7 +41,7 @@ async def test_a_rollback_that_was_carried_out_late(production: VirtualProductio
     turso = Turso(_Late(production.store))
     marker = await turso.marker(run)
     assert marker
-    await insist(lambda: roll_back(turso, marker, run))
+    await retry(roll_back, turso, marker, run)
     assert (await production.state()).schema == before.schema
     assert await production.sql("SELECT state FROM _orchestrate_migrations") == [("rolled_back",)]
 

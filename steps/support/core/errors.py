@@ -10,6 +10,8 @@
 A cancelled call (its time was up) is Unknown by nature, without saying so.
 """
 
+from typing import Self
+
 
 class Problem(Exception):  # noqa: N818 - a problem is what the operator reads; it need not be an error of ours
     """What stopped an operation: what was done, to what, why it failed, and what to do next."""
@@ -20,6 +22,11 @@ class Problem(Exception):  # noqa: N818 - a problem is what the operator reads; 
         self.subject = subject
         self.cause = cause
         self.remedy = remedy
+
+    @classmethod
+    def because(cls, error: "Problem") -> Self:
+        """Return the same problem as one of this kind: what stopped an operation is told once, where it was met."""
+        return cls(error.operation, error.subject, error.cause, error.remedy)
 
     def __str__(self) -> str:
         """Give the one sentence that an operator needs; the remedy has a line of its own below a cause of several."""

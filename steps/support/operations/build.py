@@ -1,11 +1,11 @@
 """The build of our commit on the platform: finding it, waiting for its end, and saying what another end means."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 from steps.support.core.deadline import waiting_for
 from steps.support.core.errors import Failed
-from steps.support.core.retry import insist
+from steps.support.core.retry import poll_until, retry
 from steps.support.gateways.vercel import Vercel
 from steps.support.gateways.vercel_types import Deployment
 
@@ -29,31 +29,31 @@ NONE = "Check the project's Git connection and `git.deploymentEnabled`, and that
 
 async def find_deployment(vercel: Vercel, sha: str) -> Deployment:
     """Wait until the platform shows the production deployment of this commit. Raises Failed when it shows none."""
-    if found := await insist(lambda: vercel.production_deployments(sha), every=POLL):
+
+    async def shown() -> list[Deployment]:
+        if not (found := await vercel.production_deployments(sha)):
+            waiting_for(f"the platform shows no deployment of {sha[:8]} yet")
+        return found
+
+    if found := await poll_until(shown, bool, every=POLL, within=NO_DEPLOYMENT):
         return found[0]
-    try:
-        async with asyncio.timeout(NO_DEPLOYMENT):
-            return await _appearing(vercel, sha)
-    except TimeoutError:
-        newest = await insist(lambda: vercel.production_deployments(most=1))
-        instead = "".join(f"; the newest is {each.id} of {each.sha[:8]}" for each in newest)
-        cause = f"the platform shows none after {NO_DEPLOYMENT:.0f} s{instead}"
-        raise Failed("looking for", f"a deployment of {sha[:8]}", cause, NONE) from None
+    newest = await retry(partial(vercel.production_deployments, most=1))
+    instead = "".join(f"; the newest is {each.id} of {each.sha[:8]}" for each in newest)
+    cause = f"the platform shows none after {NO_DEPLOYMENT:.0f} s{instead}"
+    raise Failed("looking for", f"a deployment of {sha[:8]}", cause, NONE)
 
 
-async def _appearing(vercel: Vercel, sha: str) -> Deployment:
-    while not (found := await insist(lambda: vercel.production_deployments(sha), every=POLL)):
-        waiting_for(f"the platform shows no deployment of {sha[:8]} yet")
-        await asyncio.sleep(POLL)
-    return found[0]
+async def wait_for_build(vercel: Vercel, read: Callable[[], Awaitable[Deployment]], every: float = POLL) -> Deployment:
+    """Wait until a build is READY; `read` reads it, every so many seconds. Raise Failed for any other end."""
 
+    async def state() -> Deployment:
+        now = await read()
+        if now.state in WORKING:
+            waiting_for(f"{now.id} is {now.state}{', behind other builds' if now.is_queued else ''}")
+        return now
 
-async def wait_for_build(vercel: Vercel, look: Callable[[], Awaitable[Deployment]], every: float = POLL) -> Deployment:
-    """Wait until a build is READY; `look` reads it, every so many seconds. Raise Failed for any other end."""
     waiting_for("the state of the build")
-    while (now := await insist(look, every=every)).state in WORKING:
-        waiting_for(f"{now.id} is {now.state}{', behind other builds' if now.is_queued else ''}")
-        await asyncio.sleep(every)
+    now = await poll_until(state, lambda now: now.state not in WORKING, every=every)
     if now.state != "READY":
         raise Failed("building", now.id, *await _ended(vercel, now))
     return now
@@ -67,11 +67,11 @@ async def _ended(vercel: Vercel, deployment: Deployment) -> tuple[str, str]:
     elif deployment.state == "CANCELED" and (newer := await _newer(vercel, deployment)):
         cause, remedy = f"a later push superseded it: {newer.id} of {newer.sha[:8]} is built instead", SUPERSEDED
     told = f"{cause}: {deployment.reason}" if deployment.reason else cause
-    log = await insist(lambda: vercel.build_errors(deployment.id)) if deployment.state == "ERROR" else ""
+    log = await retry(vercel.build_errors, deployment.id) if deployment.state == "ERROR" else ""
     return f"{told}\n{log}".strip(), remedy
 
 
 async def _newer(vercel: Vercel, deployment: Deployment) -> Deployment | None:
     """Give the production deployment of another commit that was made after this one, if there is one."""
-    newest = await insist(lambda: vercel.production_deployments(most=1))
+    newest = await retry(partial(vercel.production_deployments, most=1))
     return next((each for each in newest if each.created > deployment.created and each.sha != deployment.sha), None)

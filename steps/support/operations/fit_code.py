@@ -8,7 +8,7 @@ from functools import partial
 from typing import TypeVar
 
 from steps.support.core.errors import Failed, NotSent, Problem, Rejected, Unknown
-from steps.support.core.retry import insist
+from steps.support.core.retry import retry
 from steps.support.gateways.git import Git
 from steps.support.gateways.vercel_types import Deployment, Project
 from steps.support.operations.build import WORKING
@@ -110,5 +110,5 @@ async def _answer(ask: Callable[[], Awaitable[Result]]) -> list[Result]:
     """Return the answer; nothing if there is none in a moment."""
     with suppress(TimeoutError, NotSent, Rejected, Unknown):
         async with asyncio.timeout(MOMENT):
-            return [await insist(ask, every=AGAIN)]
+            return [await retry(ask, every=AGAIN)]
     return []

@@ -6,7 +6,7 @@ from contextlib import suppress
 from functools import partial
 
 from steps.support.core.errors import Failed, Problem
-from steps.support.core.retry import insist
+from steps.support.core.retry import retry
 from steps.support.gateways.vercel import Vercel
 from steps.support.gateways.vercel_types import Deployment, Project
 from steps.support.operations.build import WORKING
@@ -37,7 +37,7 @@ async def refuse_foreign(
     vercel: Vercel, known: Collection[str], since: int | None, ours: Collection[str] = ()
 ) -> Project:
     """Return the project. Raise Failed, saying whose it is, if production is somebody else's or about to be."""
-    project = await insist(vercel.project)
+    project = await retry(vercel.project)
     if theirs := find_foreign(project, known, since, ours):
         raise await foreign_refusal(vercel, theirs, project)
     return project
@@ -50,7 +50,7 @@ async def refuse_others(vercel: Vercel, known: Collection[str], *, promotes: boo
     says what is wrong with another deployment.
     """
     project, served, newest = await asyncio.gather(
-        insist(vercel.project), insist(vercel.served), insist(partial(vercel.production_deployments, most=NEWEST))
+        retry(vercel.project), retry(vercel.served), retry(partial(vercel.production_deployments, most=NEWEST))
     )
     if theirs := find_foreign(project, known, None) or (served if served not in known else None):
         raise await foreign_refusal(vercel, theirs, project, why)

@@ -6,11 +6,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import count
+from operator import not_
 from typing import Any
 
 from steps.support.core.deadline import waiting_for
 from steps.support.core.errors import Failed, Problem, Refused
-from steps.support.core.retry import bring_about, insist, looked, pauses, settled
+from steps.support.core.retry import ensure, poll_until, preflight_read, retry, wait_for_effect
 from steps.support.gateways.vercel import Vercel
 from steps.support.gateways.vercel_types import Project
 from steps.support.operations.build import ENDED, POLL
@@ -51,7 +52,7 @@ class Observed:
 
 async def preflight(gateways: Gateways) -> Observed:
     """See what is to go live and what is. Raises Refused when production does not agree with itself."""
-    return Observed(await gateways.git.head(), await looked(partial(_production, gateways.vercel)))
+    return Observed(await gateways.git.head(), await preflight_read(_production, gateways.vercel))
 
 
 async def _production(vercel: Vercel) -> Production:
@@ -79,9 +80,7 @@ def facts(observed: Observed, identifier: str) -> dict[str, object]:
 
 async def wait_until_live(vercel: Vercel, identifier: str, before: Production, every: float = POLL) -> None:
     """Wait until a deployment is live, looking every so many seconds, and sooner at first. Raises Failed if never."""
-    is_live, waits = _arrival(vercel, identifier, before), pauses(every)
-    while not await insist(is_live, every=every):
-        await asyncio.sleep(next(waits))
+    await poll_until(_arrival(vercel, identifier, before), bool, every=every, sooner=True)
 
 
 async def refuse_disturbed(vercel: Vercel, identifier: str, before: Production) -> None:
@@ -100,7 +99,7 @@ async def promote(vercel: Vercel, identifier: str, before: Production) -> None:
         await refuse_others(vercel, known, promotes=True)
         await vercel.promote(identifier)
 
-    await bring_about(_arrival(vercel, identifier, before), promote, every=POLL)
+    await ensure(_arrival(vercel, identifier, before), promote, every=POLL)
     await refuse_foreign(vercel, known, before.moved, {identifier})
 
 
@@ -140,7 +139,7 @@ async def wait_for_late_promotion(vercel: Vercel, before: Production) -> None:
         project = await vercel.project()
         return await vercel.served(), project.production_id, project.moving_to
 
-    await settled(production, (before.id, before.id, None))
+    await wait_for_effect(production, (before.id, before.id, None))
 
 
 async def roll_back(gateways: Gateways, sha: str, before: Production) -> Done:
@@ -164,9 +163,9 @@ async def roll_back(gateways: Gateways, sha: str, before: Production) -> Done:
         await vercel.roll_back(before.id)
 
     await _give_back(vercel, known, before, mine)
-    await bring_about(is_settled, roll_back, every=0.25)
+    await ensure(is_settled, roll_back, every=0.25)
     await _give_back(vercel, known, before, sent)
-    return _back(vercel, before, await insist(vercel.project), moved=bool(sent))
+    return _back(vercel, before, await retry(vercel.project), moved=bool(sent))
 
 
 def _back(vercel: Vercel, before: Production, project: Project, *, moved: bool) -> Done:
@@ -183,8 +182,8 @@ def _back(vercel: Vercel, before: Production, project: Project, *, moved: bool) 
 
 async def _known(gateways: Gateways, sha: str, before: Production) -> tuple[set[str], set[str]]:
     """Return the deployments of this release, and with them those of before and of the commit that restores it."""
-    mine = await insist(lambda: gateways.vercel.production_deployments(sha))
-    newest = await insist(lambda: gateways.vercel.production_deployments(most=NEWEST))
+    mine = await retry(gateways.vercel.production_deployments, sha)
+    newest = await retry(partial(gateways.vercel.production_deployments, most=NEWEST))
     since = max((each.created for each in mine), default=0)
     younger = [each for each in newest if each.created > since and each.sha not in (sha, before.sha)]
     restoring = [each.id for each in younger if await _is_restoring(gateways, each.sha, sha, before)]
@@ -201,7 +200,7 @@ async def _is_restoring(gateways: Gateways, its: str, sha: str, before: Producti
 
 async def _give_back(vercel: Vercel, known: set[str], before: Production, ours: set[str]) -> None:
     """If one of `ours` took production from somebody's deployment, make that live again, unless others move on."""
-    project = await insist(vercel.project)
+    project = await retry(vercel.project)
     theirs = find_foreign(project, known, before.moved, ours)
     if not theirs or project.production_id not in ours or project.moving_to:
         return
@@ -214,17 +213,17 @@ async def _give_back(vercel: Vercel, known: set[str], before: Production, ours: 
         return served == theirs == now.production_id or not is_between(now)
 
     async def roll_back() -> None:
-        if is_between(await insist(vercel.project)):
+        if is_between(await retry(vercel.project)):
             await vercel.roll_back(theirs)
 
     waiting_for(f"{project.production_id} went live over {theirs}, which gets production back")
-    await bring_about(is_over, roll_back, every=0.25)
+    await ensure(is_over, roll_back, every=0.25)
 
 
 async def superseded_by(vercel: Vercel, sha: str) -> str:
     """Say what is live where it is not a deployment of this commit; empty when it is."""
-    project, served = await insist(vercel.project), await insist(vercel.served)
-    mine = {deployment.id for deployment in await insist(lambda: vercel.production_deployments(sha))}
+    project, served = await retry(vercel.project), await retry(vercel.served)
+    mine = {deployment.id for deployment in await retry(vercel.production_deployments, sha)}
     others = sorted({str(each) for each in (served, project.production_id, project.moving_to or served)} - mine)
     return f"production is {', '.join(others)}, and not a deployment of {sha[:8]}" if others else ""
 
@@ -234,21 +233,21 @@ async def recall(vercel: Vercel, marker: Mapping[str, Any]) -> Observed | None:
     sha, live, commit = (str(marker[key] or "") for key in ("release_commit", "previous_deployment", "previous_commit"))
     if not (sha and live):
         return None
-    project, deployment = await looked(vercel.project), await looked(partial(vercel.deployment, live))
+    project, deployment = await preflight_read(vercel.project), await preflight_read(vercel.deployment, live)
     by_itself = project.auto_assign if marker["code_order"] == "CODE_FIRST" else False
     return Observed(sha, Production(live, commit, deployment.host, by_itself, project.is_rolled_back))
 
 
 async def prove_rollback(vercel: Vercel, before: Production) -> None:
     """Raise Refused where the deployment of before cannot be live again."""
-    state = (await looked(partial(vercel.deployment, before.id))).state
+    state = (await preflight_read(vercel.deployment, before.id)).state
     if state != "READY":
         raise Refused("looking at", before.id, f"it is {state}, and cannot be live again", "Release forward instead.")
 
 
 async def verify_rollback(vercel: Vercel, sha: str, before: Production) -> str:
     """Say how what is live, or about to be, differs from before; empty when it does not."""
-    project, served = await insist(vercel.project), await insist(vercel.served)
+    project, served = await retry(vercel.project), await retry(vercel.served)
     if {project.production_id, served} != {before.id}:
         pinned = "; auto-assign is off, and was on" if before.auto_assign and not project.auto_assign else ""
         return f"production is {project.production_id} and {vercel.host} serves {served}, not {before.id}{pinned}"
@@ -256,7 +255,7 @@ async def verify_rollback(vercel: Vercel, sha: str, before: Production) -> str:
         return f"production is being moved to {project.moving_to}"
     if project.auto_assign and not before.auto_assign:
         return "auto-assign is on, and was off"
-    builds, rolling = await insist(lambda: vercel.production_deployments(sha)), await insist(vercel.rolling_release)
+    builds, rolling = await retry(vercel.production_deployments, sha), await retry(vercel.rolling_release)
     coming = {project.moving_to, rolling.queued if rolling else None}
     if project.auto_assign:
         coming |= {each.id for each in builds if each.state not in ENDED}
@@ -266,20 +265,30 @@ async def verify_rollback(vercel: Vercel, sha: str, before: Production) -> str:
 
 async def _landed(vercel: Vercel, sha: str) -> None:
     """Wait a little for a build of ours that is ready to go live by itself: it can only be put back after that."""
+
+    async def landing() -> list[str]:
+        if not (await vercel.project()).auto_assign:
+            return []
+        builds = await vercel.production_deployments(sha)
+        found = [each.id for each in builds if each.state == "READY" and not each.is_aliased]
+        if found:
+            waiting_for(f"{found[0]} goes live by itself")
+        return found
+
     with suppress(TimeoutError):
         async with asyncio.timeout(LANDS):
-            while (await insist(vercel.project)).auto_assign:
-                builds = await insist(lambda: vercel.production_deployments(sha))
-                if not (landing := [each.id for each in builds if each.state == "READY" and not each.is_aliased]):
-                    return
-                waiting_for(f"{landing[0]} goes live by itself")
-                await asyncio.sleep(0.25)
+            await poll_until(landing, not_, every=0.25)
 
 
 async def _settled(vercel: Vercel, mine: set[str]) -> None:
     """Wait a little for a move to a deployment of ours that is under way: it can only be put back once it is done."""
+
+    async def moving() -> bool:
+        target = (await vercel.project()).moving_to
+        if target in mine:
+            waiting_for(f"production is being moved to {target}")
+        return target in mine
+
     with suppress(TimeoutError):
         async with asyncio.timeout(MOVES):
-            while (moving := (await insist(vercel.project)).moving_to) in mine:
-                waiting_for(f"production is being moved to {moving}")
-                await asyncio.sleep(0.25)
+            await poll_until(moving, not_, every=0.25)

@@ -38,7 +38,7 @@ async def prove_change(turso: Turso, release: Release) -> Proof:
     try:
         return await prove(turso, release.change, release.proof_config)
     except Problem as problem:
-        raise Refused(problem.operation, problem.subject, problem.cause, problem.remedy) from None
+        raise Refused.because(problem) from None
 
 
 async def prove_rollback(turso: Turso, release: Release, marker: Row) -> None:
@@ -46,7 +46,7 @@ async def prove_rollback(turso: Turso, release: Release, marker: Row) -> None:
     try:
         await rehearse_rollback(turso, marker, release.proof_config)
     except Problem as problem:
-        raise Refused(problem.operation, problem.subject, problem.cause, problem.remedy) from None
+        raise Refused.because(problem) from None
 
 
 def with_proof(release: Release, proof: Proof) -> Release:

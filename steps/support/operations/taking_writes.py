@@ -7,7 +7,7 @@ import asyncio
 
 from steps.support.core.deadline import time_left, waited_for, waiting_for
 from steps.support.core.errors import Failed, Rejected
-from steps.support.core.retry import insist
+from steps.support.core.retry import retry
 from steps.support.gateways.turso import Turso
 
 WITHIN = 6.0  # seconds for all tries together: sqld comes round from a stall after 5 s (measured on 0.24.32)
@@ -23,14 +23,14 @@ async def refuse_locked_out(turso: Turso, run: str) -> None:
     waiting_for(WRITE)
     try:
         async with asyncio.timeout(within) as scope:
-            await insist(lambda: turso.write(run), every=SPARE, patience=TRY)
+            await retry(turso.write, run, every=SPARE, patience=TRY)
     except TimeoutError:
         if not scope.expired():
             raise
         cause = f"it answers questions and takes no writes: none came through within {within:.1f} s{_last()}"
         raise Failed("writing after the commit to", turso.address, cause, RESTART) from None
     except Rejected as error:
-        raise Failed(error.operation, error.subject, error.cause, error.remedy) from None
+        raise Failed.because(error) from None
 
 
 def _last() -> str:

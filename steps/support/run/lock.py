@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 
 from steps.support.core.errors import NeedsHuman, Problem, Refused
-from steps.support.core.retry import insist
+from steps.support.core.retry import retry
 from steps.support.gateways.marker import Claim
 from steps.support.gateways.turso import Holder, Turso
 from steps.support.run.budget import preflight_deadline
@@ -48,7 +48,7 @@ def claim(run: str, seconds: float) -> Claim:
 
 async def _taken(turso: Turso, claim: Claim) -> Holder:
     async with preflight_deadline():
-        taken, holder = await insist(lambda: turso.lock(claim))
+        taken, holder = await retry(turso.lock, claim)
     if not taken or holder is None:
         raise refusal(holder)
     return holder

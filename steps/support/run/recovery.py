@@ -10,13 +10,12 @@ import socket
 from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from steps.support.core.errors import NeedsHuman, Refused, Rejected
 from steps.support.core.events import Accepted, Accepting, Recalled, Resumed, Verified
-from steps.support.core.retry import insist, looked
+from steps.support.core.retry import preflight_read, retry
 from steps.support.gateways.marker import APPLIED, Claim
 from steps.support.gateways.turso import Holder, Row, Turso
 from steps.support.run.budget import preflight_deadline
@@ -62,8 +61,8 @@ def refuse_open(runs: Path, target: str, command: Sequence[str]) -> None:
 
 async def refuse_abandoned_lease(turso: Turso, runs: Path, command: Sequence[str]) -> None:
     """Raise Refused where a run elsewhere let its lease end and did not give the lock back: it may have died midway."""
-    last = await looked(turso.last_holder)
-    if last is None or last.is_given_back or await looked(turso.holder) is not None:
+    last = await preflight_read(turso.last_holder)
+    if last is None or last.is_given_back or await preflight_read(turso.holder) is not None:
         return
     if any(each.run == last.run and not each.is_open for each in records(runs)):
         return
@@ -79,7 +78,7 @@ def _ways_out(command: Sequence[str], run: str) -> str:
 
 async def record_of_marker(turso: Turso, run: str, changes: Collection[str]) -> RunRecord:
     """Give what the database knows of a run whose journal is not here: what its marker row keeps of these changes."""
-    marker = await looked(partial(turso.marker, run))
+    marker = await preflight_read(turso.marker, run)
     if not marker or marker["release_commit"] is None:
         return RunRecord(run, {"name": "an unknown change", "sha256": ""}, "", {})
     change = {"name": str(marker["name"]), "sha256": str(marker["sha256"])}
@@ -90,7 +89,7 @@ async def _refuse_unknown(turso: Turso, what: PreviousRun) -> None:
     """Raise Refused where nothing is known of a run, and say who held the lock last."""
     if what.here or what.begun:
         return
-    holder = await looked(turso.last_holder)
+    holder = await preflight_read(turso.last_holder)
     held = f"run {holder.run} of {holder.who} on {holder.host} since {holder.since} UTC" if holder else "nobody"
     cause = f"its journal is not here, and the database holds nothing of it; the lock was last held by {held}"
     remedy = (
@@ -101,7 +100,7 @@ async def _refuse_unknown(turso: Turso, what: PreviousRun) -> None:
 
 async def previous_run(gateways: Gateways, past: RunRecord, steps: Steps, *, here: bool) -> PreviousRun:
     """Give what each change saw: from the journal, or as far as the marker row tells."""
-    last = await looked(gateways.turso.last_holder)
+    last = await preflight_read(gateways.turso.last_holder)
     token = last.token if last else 0
     if here:
         kept = [each for each in steps if not (each.temporary and past.ended)]
@@ -145,8 +144,8 @@ async def _is_there_again(gateways: Gateways, what: PreviousRun, run: Run) -> bo
     again = False
     async with preflight_deadline():
         for each in what.begun:
-            if await looked(partial(each.step.verify_rollback, gateways, each.observed)):
-                others = await looked(partial(each.step.superseded_by, gateways, each.observed))
+            if await preflight_read(each.step.verify_rollback, gateways, each.observed):
+                others = await preflight_read(each.step.superseded_by, gateways, each.observed)
                 again = again or not others
                 if others:
                     run.warn(f"{each.name}: {others}; that is somebody else's, and is left alone")
@@ -155,11 +154,11 @@ async def _is_there_again(gateways: Gateways, what: PreviousRun, run: Run) -> bo
 
 async def accept_run(gateways: Gateways, what: PreviousRun, run: Run, runs: Path) -> None:
     """Have the change of a run stay: what was kept for undoing it is dropped, and the run counts as settled."""
-    _refuse_unaccepted(what, await looked(partial(gateways.turso.marker, what.past.run)))
+    _refuse_unaccepted(what, await preflight_read(gateways.turso.marker, what.past.run))
     _tell(what, run)
     await run.ask()
     async with _held(gateways.turso, what, run, runs):
-        marker = await looked(partial(gateways.turso.marker, what.past.run))
+        marker = await preflight_read(gateways.turso.marker, what.past.run)
         _refuse_unaccepted(what, marker)
         run.journal.intend(Accepting(of=what.past.run))
         with run.interrupts.rolling_back():
@@ -175,8 +174,8 @@ async def _accepted(turso: Turso, marker: Row) -> list[str]:
     """Accept, and ask again where the answer was lost. Raises NeedsHuman where it is not known what came of it."""
     try:
         async with asyncio.timeout(ANSWER):
-            lease = await insist(partial(turso.lease, str(marker["attempt"])))
-            return list(await insist(partial(turso.accept, marker, lease), patience=None))
+            lease = await retry(turso.lease, str(marker["attempt"]))
+            return list(await retry(turso.accept, marker, lease, patience=None))
     except (Rejected, TimeoutError) as error:
         cause = str(error) or "the database does not answer"
         raise NeedsHuman(
@@ -186,7 +185,10 @@ async def _accepted(turso: Turso, marker: Row) -> list[str]:
 
 async def unlock_run(gateways: Gateways, what: PreviousRun, run: Run, runs: Path) -> None:
     """Release the lock of a run that is dead. Raises Refused while its change of the database is in doubt."""
-    marker, last = await looked(partial(gateways.turso.marker, what.past.run)), await looked(gateways.turso.last_holder)
+    marker, last = (
+        await preflight_read(gateways.turso.marker, what.past.run),
+        await preflight_read(gateways.turso.last_holder),
+    )
     if not (what.here or marker or (last and last.run == what.past.run)):
         await _refuse_unknown(gateways.turso, what)
     if _is_in_doubt(what, marker):
@@ -197,7 +199,7 @@ async def unlock_run(gateways: Gateways, what: PreviousRun, run: Run, runs: Path
     await run.ask()
     async with _held(gateways.turso, what, run, runs):
         async with preflight_deadline():
-            marker = await looked(partial(gateways.turso.fence, what.past.run, what.past.change["name"]))
+            marker = await preflight_read(gateways.turso.fence, what.past.run, what.past.change["name"])
         if _is_in_doubt(what, marker):
             raise NeedsHuman("unlocking", f"run {what.past.run}", "its change came in meanwhile", "Run again.")
         for told in await remaining(gateways, what.begun):
@@ -210,7 +212,7 @@ async def _held(turso: Turso, what: PreviousRun, run: Run, runs: Path) -> AsyncI
     with ExitStack() as files:
         if what.here:
             files.enter_context(journal_lock(runs, what.past.run))
-        _refuse_alive(await looked(turso.holder), what)
+        _refuse_alive(await preflight_read(turso.holder), what)
         who, host = operator()
         mine = Claim(what.past.run, f"{who} (in run {run.id})", host, run.lease, after=what.token)
         async with locked(turso, mine, run.warn):
@@ -228,7 +230,7 @@ def _refuse_alive(holder: Holder | None, what: PreviousRun) -> None:
 
 
 async def _refuse_accepted(turso: Turso, what: PreviousRun) -> None:
-    marker = await looked(partial(turso.marker, what.past.run))
+    marker = await preflight_read(turso.marker, what.past.run)
     if what.past.settled == "accepted" or (marker and marker["accepted_at"] is not None):
         cause = "it was accepted, and what going back would need was dropped"
         raise Refused("putting back", f"run {what.past.run}", cause, "Release the next change instead.")
@@ -239,8 +241,8 @@ async def _refuse_overtaken(gateways: Gateways, what: PreviousRun) -> None:
     since = list[str]()
     async with preflight_deadline():
         for each in what.begun:
-            told = await looked(partial(each.step.superseded_by, gateways, each.observed))
-            remains = await looked(partial(each.step.verify_rollback, gateways, each.observed))
+            told = await preflight_read(each.step.superseded_by, gateways, each.observed)
+            remains = await preflight_read(each.step.verify_rollback, gateways, each.observed)
             if told and remains:
                 since.append(told)
     if since:
