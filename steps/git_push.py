@@ -9,6 +9,7 @@ from shlex import quote
 from typing import Any
 
 from steps.support.core.errors import Failed, NotSent, Refused, Rejected, Unknown
+from steps.support.core.limits import RESTORING_BUILD_APPEARS
 from steps.support.core.retry import ensure, poll_until, preflight_read, retry, wait_for_effect
 from steps.support.gateways.git import Commit, Git
 from steps.support.gateways.vercel import Vercel
@@ -18,7 +19,6 @@ from steps.support.run.release import Gateways, Release
 from steps.support.run.step import Done, ReversibleStep
 
 SHOWN = 5  # commits of others that are named
-BUILD_SHOWS = 2.0  # seconds in which the platform takes up a new commit
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +193,7 @@ async def _refuse_foreign(git: Git, now: str, observed: Observed) -> None:
 async def _stop_build(vercel: Vercel, restoring: str) -> str:
     """Cancel the build of the restoring commit when it shows up in time; say what came of it. Fails nothing."""
     try:
-        async with asyncio.timeout(BUILD_SHOWS):
+        async with asyncio.timeout(RESTORING_BUILD_APPEARS):
             builds = await poll_until(partial(vercel.production_deployments, restoring), bool, every=0.25)
             await vercel.cancel(builds[0].id)
             return f"its build {builds[0].id} is cancelled"
@@ -208,7 +208,7 @@ async def _harmless(vercel: Vercel, observed: Observed) -> bool:
     if it would go live over a deployment of others.
     """
     with suppress(TimeoutError, Rejected, NotSent, Unknown):
-        async with asyncio.timeout(BUILD_SHOWS):
+        async with asyncio.timeout(RESTORING_BUILD_APPEARS):
             project = await retry(vercel.project)
             if not project.auto_assign:
                 return True

@@ -9,6 +9,7 @@ from statistics import median
 from typing import Any
 
 from steps.support.core.errors import Failed, Refused, Rejected
+from steps.support.core.limits import PUSH_TAKEN_UP
 from steps.support.core.retry import ensure, poll_until, preflight_read, retry
 from steps.support.gateways.vercel import Vercel
 from steps.support.gateways.vercel_types import Deployment
@@ -17,7 +18,6 @@ from steps.support.operations.promotion import Production
 from steps.support.run.release import Gateways, Release
 from steps.support.run.step import Done, ReversibleStep
 
-TAKEN_UP = 3.0  # seconds in which the platform takes up a pushed commit
 SOON = 0.5  # seconds between two looks at a build that goes live by itself: half as often as the platform's own client
 BUILDS = 10  # recent builds whose times are looked at
 ALL_AT_ONCE = "Finish or abort it on the platform: a rollback would not reach whom it serves."
@@ -176,7 +176,7 @@ async def _appeared(gateways: Gateways, observed: Observed) -> list[Deployment]:
         found = await _ours(gateways.vercel, observed.sha)
         return found, bool(found) or await gateways.git.remote_head() != observed.sha
 
-    found, _ = await poll_until(read, itemgetter(1), every=0.25, within=TAKEN_UP)
+    found, _ = await poll_until(read, itemgetter(1), every=0.25, within=PUSH_TAKEN_UP)
     return found
 
 

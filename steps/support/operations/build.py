@@ -5,12 +5,12 @@ from functools import partial
 
 from steps.support.core.deadline import waiting_for
 from steps.support.core.errors import Failed
+from steps.support.core.limits import DEPLOYMENT_APPEARS
 from steps.support.core.retry import poll_until, retry
 from steps.support.gateways.vercel import Vercel
 from steps.support.gateways.vercel_types import Deployment
 
 POLL = 1.0  # seconds between two looks at the platform
-NO_DEPLOYMENT = 20.0  # seconds after which a push that shows no deployment will show none
 WORKING = {"QUEUED", "INITIALIZING", "BUILDING"}
 ENDED = {"ERROR", "CANCELED", "BLOCKED", "DELETED"}  # what is none of these may go live yet, known or not
 KNOWN = {*WORKING, "READY", *ENDED}
@@ -35,11 +35,11 @@ async def find_deployment(vercel: Vercel, sha: str) -> Deployment:
             waiting_for(f"the platform shows no deployment of {sha[:8]} yet")
         return found
 
-    if found := await poll_until(shown, bool, every=POLL, within=NO_DEPLOYMENT):
+    if found := await poll_until(shown, bool, every=POLL, within=DEPLOYMENT_APPEARS):
         return found[0]
     newest = await retry(partial(vercel.production_deployments, most=1))
     instead = "".join(f"; the newest is {each.id} of {each.sha[:8]}" for each in newest)
-    cause = f"the platform shows none after {NO_DEPLOYMENT:.0f} s{instead}"
+    cause = f"the platform shows none after {DEPLOYMENT_APPEARS:.0f} s{instead}"
     raise Failed("looking for", f"a deployment of {sha[:8]}", cause, NONE)
 
 

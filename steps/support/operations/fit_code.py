@@ -8,6 +8,7 @@ from functools import partial
 from typing import TypeVar
 
 from steps.support.core.errors import Failed, NotSent, Problem, Rejected, Unknown
+from steps.support.core.limits import LIVE_CODE_KNOWN
 from steps.support.core.retry import retry
 from steps.support.gateways.git import Git
 from steps.support.gateways.vercel_types import Deployment, Project
@@ -15,7 +16,6 @@ from steps.support.operations.build import WORKING
 from steps.support.operations.foreign_moves import NEWEST, arriving, owner_of
 from steps.support.run.release import Gateways
 
-MOMENT = 2.0  # seconds for an answer
 AGAIN = 0.25  # seconds between two tries
 
 Result = TypeVar("Result")
@@ -95,7 +95,7 @@ async def _is_same(git: Git, sha: str, commits: Sequence[str]) -> bool:
         return False
     if not await _is_known(git, sha):
         with suppress(Problem, TimeoutError):
-            async with asyncio.timeout(MOMENT):
+            async with asyncio.timeout(LIVE_CODE_KNOWN):
                 await git.fetch()
     return any([await git.same_files(sha, each) for each in commits])
 
@@ -109,6 +109,6 @@ async def _is_known(git: Git, sha: str) -> bool:
 async def _answer(ask: Callable[[], Awaitable[Result]]) -> list[Result]:
     """Return the answer; nothing if there is none in a moment."""
     with suppress(TimeoutError, NotSent, Rejected, Unknown):
-        async with asyncio.timeout(MOMENT):
+        async with asyncio.timeout(LIVE_CODE_KNOWN):
             return [await retry(ask, every=AGAIN)]
     return []

@@ -6,13 +6,13 @@ from contextlib import suppress
 from functools import partial
 
 from steps.support.core.errors import Failed, Problem
+from steps.support.core.limits import OWNER_KNOWN
 from steps.support.core.retry import retry
 from steps.support.gateways.vercel import Vercel
 from steps.support.gateways.vercel_types import Deployment, Project
 from steps.support.operations.build import WORKING
 
 NEWEST = 10  # deployments that are read to find builds of others
-ASKED = 2.0  # seconds to find out whose a deployment is
 FOREIGN = "Somebody deployed meanwhile: settle with them what is to be live."
 NOT_OURS = "which is neither this run's nor the one before"
 
@@ -81,7 +81,7 @@ async def foreign_refusal(vercel: Vercel, theirs: str, project: Project, why: st
     """Return the failure that says which deployment of others production is at, and whose it is."""
     by = ""
     with suppress(Problem, TimeoutError):
-        async with asyncio.timeout(ASKED):
+        async with asyncio.timeout(OWNER_KNOWN):
             by = f" (of {owner_of(await vercel.deployment(theirs))})"
     verb = "is being moved to" if theirs == project.moving_to else "is"
     if theirs not in (project.production_id, project.moving_to):

@@ -11,6 +11,7 @@ from typing import Any
 
 from steps.support.core.deadline import waiting_for
 from steps.support.core.errors import Failed, Problem, Refused
+from steps.support.core.limits import BUILD_GOES_LIVE, PROMOTION_ENDS
 from steps.support.core.retry import ensure, poll_until, preflight_read, retry, wait_for_effect
 from steps.support.gateways.vercel import Vercel
 from steps.support.gateways.vercel_types import Project
@@ -19,8 +20,6 @@ from steps.support.operations.foreign_moves import NEWEST, find_foreign, foreign
 from steps.support.run.release import Gateways
 from steps.support.run.step import Done
 
-MOVES = 6.0  # seconds that a promotion under way is waited for before it is put back
-LANDS = 3.0  # seconds in which a build that is ready goes live by itself
 LOOKS = 7  # at the alias, four seconds of them at first, for each one at what may keep it from moving
 PINNED = "the project is pinned: nothing goes live by itself until auto-assign is on again"
 
@@ -276,7 +275,7 @@ async def _landed(vercel: Vercel, sha: str) -> None:
         return found
 
     with suppress(TimeoutError):
-        async with asyncio.timeout(LANDS):
+        async with asyncio.timeout(BUILD_GOES_LIVE):
             await poll_until(landing, not_, every=0.25)
 
 
@@ -290,5 +289,5 @@ async def _settled(vercel: Vercel, mine: set[str]) -> None:
         return target in mine
 
     with suppress(TimeoutError):
-        async with asyncio.timeout(MOVES):
+        async with asyncio.timeout(PROMOTION_ENDS):
             await poll_until(moving, not_, every=0.25)

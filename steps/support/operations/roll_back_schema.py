@@ -8,6 +8,7 @@ from contextlib import suppress
 from steps.support.change.folder import read_script
 from steps.support.core.errors import Failed, Problem, Rejected
 from steps.support.core.files import make_private
+from steps.support.core.limits import KEPT_ROWS_READ
 from steps.support.gateways.marker import ROLLED_BACK, take_over
 from steps.support.gateways.turso import RolledBack, Row, Turso
 from steps.support.proof.config import ProofConfig
@@ -20,7 +21,6 @@ from steps.support.sql.checks import SqlCheck, kept_checks
 from steps.support.sql.known_names import ROLLBACK
 
 REHEARSAL = "rehearsal"  # the run that holds the lock on a copy
-TOLD = 2.0  # seconds for what is only told
 WAYS_BACK = f"Go forward with a new change instead; or {STOP_OTHERS}."
 
 
@@ -94,7 +94,7 @@ async def kept_rows(turso: Turso, marker: Row) -> dict[str, list[Row]]:
     asked = [check for check in _checks(marker) if check.expects_rows is None]
     answers: dict[str, list[Row]] = {}
     with suppress(Problem, TimeoutError):  # only the report wants to know
-        async with asyncio.timeout(TOLD):
+        async with asyncio.timeout(KEPT_ROWS_READ):
             for check in asked:
                 answers[check.name] = list((await turso.read(check.statement)).records)
     return {name: rows for name, rows in answers.items() if rows}

@@ -7,12 +7,11 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 
 from steps.support.core.errors import NeedsHuman, Problem, Refused
+from steps.support.core.limits import LOCK_RELEASED
 from steps.support.core.retry import retry
 from steps.support.gateways.marker import Claim
 from steps.support.gateways.turso import Holder, Turso
 from steps.support.run.budget import preflight_deadline
-
-RELEASE = 2.0  # seconds that giving the lock back may take; the lease ends by itself
 
 
 def operator() -> tuple[str, str]:
@@ -62,7 +61,7 @@ async def refuse_if_locked(turso: Turso) -> None:
 
 async def _give_back(turso: Turso, claim: Claim, warn: Callable[[str], None]) -> None:
     try:
-        async with asyncio.timeout(RELEASE):
+        async with asyncio.timeout(LOCK_RELEASED):
             await turso.unlock(claim.run, claim.who)
     except (Problem, TimeoutError) as error:
         warn(f"the lock was not given back ({error or 'no answer'}); its lease ends by itself")

@@ -15,6 +15,7 @@ from typing import Any
 
 from steps.support.core.errors import NeedsHuman, Refused, Rejected
 from steps.support.core.events import Accepted, Accepting, Recalled, Resumed, Verified
+from steps.support.core.limits import ACCEPTANCE_ANSWERED
 from steps.support.core.retry import preflight_read, retry
 from steps.support.gateways.marker import APPLIED, Claim
 from steps.support.gateways.turso import Holder, Row, Turso
@@ -28,8 +29,6 @@ from steps.support.run.session import Run
 from steps.support.run.step import Begun, PlannedStep, ReversibleStep
 
 Steps = Sequence[ReversibleStep[Any]]
-
-ANSWER = 60.0  # seconds in which an acceptance is asked for again
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +172,7 @@ async def accept_run(gateways: Gateways, what: PreviousRun, run: Run, runs: Path
 async def _accepted(turso: Turso, marker: Row) -> list[str]:
     """Accept, and ask again where the answer was lost. Raises NeedsHuman where it is not known what came of it."""
     try:
-        async with asyncio.timeout(ANSWER):
+        async with asyncio.timeout(ACCEPTANCE_ANSWERED):
             lease = await retry(turso.lease, str(marker["attempt"]))
             return list(await retry(turso.accept, marker, lease, patience=None))
     except (Rejected, TimeoutError) as error:

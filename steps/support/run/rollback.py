@@ -6,12 +6,11 @@ from typing import Any
 
 from steps.support.core.errors import NeedsHuman
 from steps.support.core.events import Left, UndoBegun, Verified, Warned
+from steps.support.core.limits import REMARKS_READ
 from steps.support.run.budget import RollbackDeadline
 from steps.support.run.journal import UNDO, Journal, reason
 from steps.support.run.release import Gateways
 from steps.support.run.step import Begun, PlannedStep, ReversibleStep
-
-MOMENT = 5.0  # seconds for what is only told
 
 _Begun = PlannedStep[ReversibleStep[Any]]
 
@@ -57,7 +56,7 @@ async def remaining(gateways: Gateways, begun: Begun) -> list[str]:
 
 async def _asked(question: Coroutine[Any, Any, str]) -> str:
     try:
-        async with asyncio.timeout(MOMENT):
+        async with asyncio.timeout(REMARKS_READ):
             return await question
     except Exception as error:  # noqa: BLE001 - what is only told can fail nothing
         return f"not known: {error or 'no answer'}"
