@@ -107,7 +107,7 @@ async def test_what_writers_bear_is_released_beside_them(production: Production,
 
 @contextmanager
 def locked(production: Production) -> Iterator[None]:
-    """Hold the write lock of the server's file from outside: it answers questions and takes no writes."""
+    """Hold the write lock of the server's file from outside: it answers queries but takes no writes."""
     file = production.folder / "database" / sqld.PLACE
     with closing(sqlite3.connect(file, isolation_level=None, timeout=5)) as connection:
         connection.execute("BEGIN IMMEDIATE")
@@ -131,7 +131,7 @@ async def test_a_database_that_takes_no_writes_after_the_commit_is_told(producti
         ending = await production.release(react=react, limits="verification_query = 20")
     assert (ending.code, ending.report["verdict"]) == (1, "rolled_back"), ending.report
     assert ending.steps()["verification_query"] == "failed"
-    assert "it answers questions and takes no writes: none came through within" in ending.report["cause"]
+    assert "it answers queries but takes no writes: none succeeded within" in ending.report["cause"]
     assert "runbook.md#no-writes" in ending.report["next_action"]
     assert await production.state() == before
 

@@ -99,7 +99,7 @@ async def _regretted(production: VirtualProduction, deed: Deed) -> tuple[int, st
     return ending.code, undo["turso_migration"], str(state)
 
 
-SHOWN_NOT = "nobody has shown that it runs on the old schema"
+SHOWN_NOT = "has not been proved to run on the old schema"
 DEEDS: list[tuple[bool, Deed, str]] = [
     (True, _nothing, ""),
     (False, _nothing, ""),

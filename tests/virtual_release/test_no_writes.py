@@ -35,7 +35,7 @@ async def test_it_fails_the_verification_and_is_rolled_back_once_writes_are_take
         ending = await production.release(react=locked(production, stack, until="failed"))
     assert (ending.code, ending.report["verdict"]) == (1, "rolled_back"), ending.report
     cause, after = ending.report["cause"], ending.report["next_action"]
-    assert cause.startswith("writing after the commit to memory:production: it answers questions and takes no writes")
+    assert cause.startswith("writing after the commit to memory:production: it answers queries but takes no writes")
     assert "runbook.md#no-writes" in after
     assert ending.steps()["verification_query"] == "failed"
     assert await production.state() == before
@@ -73,6 +73,6 @@ async def test_a_rollback_after_which_nobody_can_write_needs_a_human(
         assert (ending.code, ending.report["verdict"]) == (4, "needs_human"), ending.report
         (undone,) = [step for step in ending.report["undo"] if step["name"] == "turso_migration"]
         assert undone["status"] == "failed"
-        assert "it answers questions and takes no writes" in undone["detail"]
+        assert "it answers queries but takes no writes" in undone["detail"]
     assert (await production.release("--rollback")).code == 0
     assert await production.state() == before

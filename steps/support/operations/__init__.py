@@ -1,1 +1,1 @@
-"""What two steps share: following a build, promoting, asking the site, proving a change, rolling the schema back."""
+"""What several steps share: following a build, promoting, health checks, proving a change, rolling the schema back."""

@@ -1,4 +1,4 @@
-"""The build of our commit on the platform: finding it, waiting for its end, and saying what another end means."""
+"""The build of our commit on the platform: find it, wait until it ends, and explain an end other than READY."""
 
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -10,25 +10,25 @@ from steps.support.core.retry import poll_until, retry
 from steps.support.gateways.vercel import Vercel
 from steps.support.gateways.vercel_types import Deployment
 
-POLL = 1.0  # seconds between two looks at the platform
+POLL = 1.0  # seconds between two readings of the platform
 WORKING = {"QUEUED", "INITIALIZING", "BUILDING"}
-ENDED = {"ERROR", "CANCELED", "BLOCKED", "DELETED"}  # what is none of these may go live yet, known or not
+ENDED = {"ERROR", "CANCELED", "BLOCKED", "DELETED"}  # a build in any other state, known or not, may still go live
 KNOWN = {*WORKING, "READY", *ENDED}
 
 ENDS = {  # what a state means, and what to do
-    "ERROR": ("its build failed", "Mend the build and release again."),
+    "ERROR": ("its build failed", "Fix the build and release again."),
     "CANCELED": ("somebody cancelled it", "Ask who did, and release again."),
-    "BLOCKED": ("the platform blocked it", "See whether the commit's author may deploy the project."),
+    "BLOCKED": ("the platform blocked it", "Check that the commit's author may deploy the project."),
     "DELETED": ("somebody deleted it", "Ask who did, and release again."),
 }
-SKIPPED = ("the platform skipped its build", "Look at the project's Ignored Build Step and root directory.")
-SUPERSEDED = "Settle with whoever pushed what is to be released; then release again."
+SKIPPED = ("the platform skipped its build", "Check the project's Ignored Build Step and root directory.")
+SUPERSEDED = "Agree with the other committer which commit to release, then release again."
 UNKNOWN = "This tool does not know that state: look at the deployment on the platform."
 NONE = "Check the project's Git connection and `git.deploymentEnabled`, and that the commit's author may deploy."
 
 
 async def find_deployment(vercel: Vercel, sha: str) -> Deployment:
-    """Wait until the platform shows the production deployment of this commit. Raises Failed when it shows none."""
+    """Wait until the platform shows the production deployment of this commit. Raise Failed if it never does."""
 
     async def shown() -> list[Deployment]:
         if not (found := await vercel.production_deployments(sha)):
@@ -44,7 +44,7 @@ async def find_deployment(vercel: Vercel, sha: str) -> Deployment:
 
 
 async def wait_for_build(vercel: Vercel, read: Callable[[], Awaitable[Deployment]], every: float = POLL) -> Deployment:
-    """Wait until a build is READY; `read` reads it, every so many seconds. Raise Failed for any other end."""
+    """Call `read` every so many seconds until the build is READY. Raise Failed if it ends in any other state."""
 
     async def state() -> Deployment:
         now = await read()
@@ -60,18 +60,19 @@ async def wait_for_build(vercel: Vercel, read: Callable[[], Awaitable[Deployment
 
 
 async def _ended(vercel: Vercel, deployment: Deployment) -> tuple[str, str]:
-    """Say why a build that ended is not READY, and what to do."""
+    """Return why a build ended in another state than READY, and what to do about it."""
     cause, remedy = ENDS.get(deployment.state, (f"it is {deployment.state}", UNKNOWN))
     if deployment.is_skipped:
         cause, remedy = SKIPPED
     elif deployment.state == "CANCELED" and (newer := await _newer(vercel, deployment)):
         cause, remedy = f"a later push superseded it: {newer.id} of {newer.sha[:8]} is built instead", SUPERSEDED
-    told = f"{cause}: {deployment.reason}" if deployment.reason else cause
+    if deployment.reason:
+        cause = f"{cause}: {deployment.reason}"
     log = await retry(vercel.build_errors, deployment.id) if deployment.state == "ERROR" else ""
-    return f"{told}\n{log}".strip(), remedy
+    return f"{cause}\n{log}".strip(), remedy
 
 
 async def _newer(vercel: Vercel, deployment: Deployment) -> Deployment | None:
-    """Give the production deployment of another commit that was made after this one, if there is one."""
+    """Return a production deployment of another commit that was created after this one, or None."""
     newest = await retry(partial(vercel.production_deployments, most=1))
     return next((each for each in newest if each.created > deployment.created and each.sha != deployment.sha), None)

@@ -1,4 +1,4 @@
-"""The code that is live, or on its way there, when the schema is about to be rolled back under it."""
+"""Check that the code that is live, or about to be, can run on the schema that a rollback restores."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -23,10 +23,11 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, slots=True)
 class Tried:
-    """What was shown to run on the schema that a rollback gives back.
+    """The code that is proved to run on the schema that a rollback restores.
 
-    `deployment`: the one that was live on it. `commits`: those whose code runs on it. `release`: this run's own commit,
-    whether it does or not. `alone`: a platform that does not answer is taken to have nobody else's code.
+    `deployment`: the one that was live on that schema. `commits`: those whose code runs on it. `release`: this run's
+    own commit, whether its code runs on it or not. `alone`: if the platform does not answer, assume that no one else's
+    code is live.
     """
 
     deployment: str
@@ -36,7 +37,7 @@ class Tried:
 
 
 async def refuse_unfit(gateways: Gateways, tried: Tried) -> None:
-    """Raise Failed if code is live, or about to be, that nobody has shown to run on the previous schema."""
+    """Raise Failed if code is live, or about to be, that has not been proved to run on the previous schema."""
     vercel = gateways.vercel
     served, projects, lists, rolling = await asyncio.gather(
         _answer(vercel.served),
@@ -49,15 +50,16 @@ async def refuse_unfit(gateways: Gateways, tried: Tried) -> None:
     coming |= {each.queued: "goes live once the rolling release has ended" for each in rolling if each and each.queued}
     coming |= _builds(projects, tuple(newest.values()), tried)
     coming.pop(tried.deployment, None)
-    untold = [each for each, how in coming.items() if not await _is_told(gateways, tried, newest.get(each), each, how)]
+    unknown = [each for each, how in coming.items() if not await _is_fit(gateways, tried, newest.get(each), each, how)]
     is_silent = not served or not projects or (projects[0].auto_assign and not lists)
-    if untold or (is_silent and not tried.alone):
-        cause = f"the platform does not tell which code is live{''.join(f', but that it is {each}' for each in untold)}"
+    if unknown or (is_silent and not tried.alone):
+        known = "".join(f", only that it is {each}" for each in unknown)
+        cause = f"the platform does not tell which code is live{known}"
         raise Failed("rolling back", "the schema", cause, "Try again once it answers.")
 
 
 def _moves(served: Sequence[str | None], projects: Sequence[Project]) -> Iterator[tuple[str, str]]:
-    """Yield the deployments that are live, and the one that production moves to."""
+    """Yield each deployment that is live or that production is being moved to, and which of the two it is."""
     for project in projects:
         if project.moving_to:
             yield project.moving_to, "is about to be live"
@@ -68,15 +70,18 @@ def _moves(served: Sequence[str | None], projects: Sequence[Project]) -> Iterato
 
 
 def _builds(projects: Sequence[Project], newest: Sequence[Deployment], tried: Tried) -> dict[str, str]:
-    """Return the builds that would go live by themselves; ours of this run has ended, and was left staged if so."""
+    """Return the builds that would go live by themselves, each with its state.
+
+    A build of this run that has ended is left out: it was left staged.
+    """
     ended = (each.id for each in newest if each.sha == tried.release and each.state not in WORKING)
     known = {tried.deployment, *ended}
     found = (each for project in projects for each in arriving(project, newest, known))
     return {each.id: f"is {each.state}, and would go live by itself" for each in found}
 
 
-async def _is_told(gateways: Gateways, tried: Tried, found: Deployment | None, identifier: str, how: str) -> bool:
-    """Return False if the platform does not tell of a deployment. Raise Failed if its code is not fit."""
+async def _is_fit(gateways: Gateways, tried: Tried, found: Deployment | None, identifier: str, how: str) -> bool:
+    """Return True if a deployment's code is fit, False if the platform does not answer. Raise Failed if it is not."""
     if identifier and not found:
         if not (answer := await _answer(partial(gateways.vercel.deployment, identifier))):
             return False
@@ -84,13 +89,13 @@ async def _is_told(gateways: Gateways, tried: Tried, found: Deployment | None, i
     sha = found.sha if found else ""
     if sha not in tried.commits and not await _is_same(gateways.git, sha, tried.commits):
         who = f"{identifier} (of {owner_of(found)})" if found else "nothing"
-        cause = f"{who} {how}, and nobody has shown that it runs on the old schema"
-        raise Failed("rolling back", "the schema", cause, "Settle first what is to be live.")
+        cause = f"{who} {how}, and has not been proved to run on the old schema"
+        raise Failed("rolling back", "the schema", cause, "First decide which deployment should be live.")
     return True
 
 
 async def _is_same(git: Git, sha: str, commits: Sequence[str]) -> bool:
-    """Return True if a commit has the files of one of these; if it is not known here, the branch may bring it."""
+    """Return True if a commit has the same files as one of these. Fetch the branch if the commit is not known here."""
     if not sha:
         return False
     if not await _is_known(git, sha):
@@ -107,7 +112,7 @@ async def _is_known(git: Git, sha: str) -> bool:
 
 
 async def _answer(ask: Callable[[], Awaitable[Result]]) -> list[Result]:
-    """Return the answer; nothing if there is none in a moment."""
+    """Return the answer in a list; an empty list if there is none within LIVE_CODE_KNOWN seconds."""
     with suppress(TimeoutError, NotSent, Rejected, Unknown):
         async with asyncio.timeout(LIVE_CODE_KNOWN):
             return [await retry(ask, every=AGAIN)]

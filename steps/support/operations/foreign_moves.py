@@ -1,4 +1,4 @@
-"""What others do to production: asked before every write that could undo it, because the platform takes both."""
+"""What others do to production: checked before every write that could overwrite it, because the platform takes both."""
 
 import asyncio
 from collections.abc import Collection
@@ -13,15 +13,15 @@ from steps.support.gateways.vercel_types import Deployment, Project
 from steps.support.operations.build import WORKING
 
 NEWEST = 10  # deployments that are read to find builds of others
-FOREIGN = "Somebody deployed meanwhile: settle with them what is to be live."
-NOT_OURS = "which is neither this run's nor the one before"
+FOREIGN = "Someone else deployed meanwhile: agree with them which deployment should be live."
+NOT_OURS = "which is neither this run's nor the previous one"
 
 
 def find_foreign(project: Project, known: Collection[str], since: int | None, ours: Collection[str] = ()) -> str | None:
-    """Return the deployment of others that production is at, moves to, or was taken from; None if there is none.
+    """Return someone else's deployment that is live, is about to be, or was replaced by ours; None if there is none.
 
-    `known`: the deployments of this run and the one before it. `since`: when production was last moved before this run
-    (milliseconds on the platform's clock), None: not known. `ours`: those to which only this run moves production.
+    `known`: the deployments of this run and the previous one. `since`: when production was last moved before this run
+    (milliseconds on the platform's clock), None if not known. `ours`: those to which only this run moves production.
     """
     if project.production_id and project.production_id not in known:
         return project.production_id
@@ -36,7 +36,7 @@ def find_foreign(project: Project, known: Collection[str], since: int | None, ou
 async def refuse_foreign(
     vercel: Vercel, known: Collection[str], since: int | None, ours: Collection[str] = ()
 ) -> Project:
-    """Return the project. Raise Failed, saying whose it is, if production is somebody else's or about to be."""
+    """Return the project. Raise Failed, naming the owner, if someone else's deployment is live or about to be."""
     project = await retry(vercel.project)
     if theirs := find_foreign(project, known, since, ours):
         raise await foreign_refusal(vercel, theirs, project)
@@ -44,10 +44,10 @@ async def refuse_foreign(
 
 
 async def refuse_others(vercel: Vercel, known: Collection[str], *, promotes: bool = False, why: str = NOT_OURS) -> None:
-    """Raise Failed if anything but the known deployments is live, is about to be, or is a build that may yet be.
+    """Raise Failed if an unknown deployment is live or about to be, or if a build of one may still go live.
 
-    A build goes live by itself while auto-assign is on. `promotes`: a promotion is next, which switches it on. `why`
-    says what is wrong with another deployment.
+    A build goes live by itself while auto-assign is on. `promotes`: a promotion is next, which switches auto-assign on.
+    `why`: what the error says is wrong with another deployment.
     """
     project, served, newest = await asyncio.gather(
         retry(vercel.project), retry(vercel.served), retry(partial(vercel.production_deployments, most=NEWEST))
@@ -62,9 +62,9 @@ async def refuse_others(vercel: Vercel, known: Collection[str], *, promotes: boo
 def arriving(
     project: Project, newest: Collection[Deployment], known: Collection[str], *, promotes: bool = False
 ) -> list[Deployment]:
-    """Return the builds, other than the known ones, that would go live by themselves.
+    """Return the unknown builds that would go live by themselves.
 
-    `promotes`: a promotion is next, after which the builds under way do so as well.
+    `promotes`: a promotion is next, after which running builds go live by themselves as well.
     """
     building = [each for each in newest if each.id not in known and each.state in WORKING]
     landing = [each for each in newest if _is_landing(each, newest, known)]
@@ -72,25 +72,25 @@ def arriving(
 
 
 def _is_landing(each: Deployment, newest: Collection[Deployment], known: Collection[str]) -> bool:
-    """Return True if it is built and waits for its aliases; one that is older than ours was left staged."""
+    """Return True if a build is ready and waits for its aliases; one older than ours was left staged."""
     younger = each.id not in known and all(each.created > one.created for one in newest if one.id in known)
     return younger and each.state == "READY" and not each.is_aliased
 
 
 async def foreign_refusal(vercel: Vercel, theirs: str, project: Project, why: str = NOT_OURS) -> Failed:
-    """Return the failure that says which deployment of others production is at, and whose it is."""
+    """Return a Failed that names the other deployment and its owner."""
     by = ""
     with suppress(Problem, TimeoutError):
         async with asyncio.timeout(OWNER_KNOWN):
             by = f" (of {owner_of(await vercel.deployment(theirs))})"
     verb = "is being moved to" if theirs == project.moving_to else "is"
     if theirs not in (project.production_id, project.moving_to):
-        verb = "was moved by somebody to"
+        verb = "was moved by someone else to"
     cause = f"production {verb} {theirs}{by}, {why}"
     return Failed("reading", vercel.host, cause, FOREIGN)
 
 
 def owner_of(deployment: Deployment) -> str:
-    """Return a deployment's commit, and who made it if the platform tells."""
+    """Return a deployment's commit, and its creator if the platform names one."""
     commit = deployment.sha[:8] or "no known commit"
     return f"{commit}, by {deployment.creator}" if deployment.creator else commit

@@ -1,6 +1,6 @@
-"""Asking the site one of the configured questions, and saying what is wrong with its answer.
+"""Run one of the configured health checks against the site, and report what is wrong with its answer.
 
-What must be true of an answer is JMESPath, with the one question about times that JMESPath itself cannot ask.
+Expectations are JMESPath expressions, extended by one function that compares times: `is_fresh`.
 """
 
 import asyncio
@@ -33,9 +33,9 @@ _OPTIONS = jmespath.Options(custom_functions=_Times())
 
 
 def fresh(time: str | None, before: str | None, committed: str | None) -> bool:
-    """Say whether a time (ISO 8601) is newer than the one before, and not older than the commit.
+    """Return True if a time (ISO 8601) is newer than the previous one, and not older than the commit.
 
-    Where nothing is committed yet, having a time at all is enough.
+    If nothing is committed yet, any time will do.
     """
     if time is None or committed is None:
         return time is not None
@@ -44,7 +44,7 @@ def fresh(time: str | None, before: str | None, committed: str | None) -> bool:
 
 
 def holds(expression: str, facts: dict[str, Any]) -> bool:
-    """Say whether an expression is true of the facts; of an answer of another shape it is not."""
+    """Return True if an expression holds for the facts; False also if they have another shape than it expects."""
     try:
         return bool(jmespath.search(expression, facts, options=_OPTIONS))
     except (JMESPathError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
@@ -55,12 +55,12 @@ def _seconds(time: str) -> float:
     return datetime.fromisoformat(time).timestamp()
 
 
-IN_A_ROW, BAD = 2, 3  # good answers that are enough, bad ones that are too many
-PAUSE = 0.5  # seconds between two questions
+IN_A_ROW, BAD = 2, 3  # good answers in a row that are enough; bad answers that are too many
+PAUSE = 0.5  # seconds between two requests
 NEAR = 3.0  # seconds before and after a full minute in which the platform calls the cron itself
-PATIENCE = 10.0  # seconds after which a question that writes nothing is given up, to be asked again
+PATIENCE = 10.0  # seconds until a request that writes nothing is given up and sent again
 REDIRECTS = range(300, 400)
-NOT_FOUND = 404  # also what a middleware that checks keys may say to strangers
+NOT_FOUND = 404  # a middleware that checks keys may also answer this to a request without one
 QUOTED = 120  # characters of the site's own words
 NO_KEY = {401, 403, NOT_FOUND}
 
@@ -68,10 +68,11 @@ NO_KEY = {401, 403, NOT_FOUND}
 async def ask_once(
     site: Site, check: HealthCheck, baseline: Any, committed: str | None, host: str = ""
 ) -> tuple[Answer | None, str]:
-    """Ask once, the deployment at `host` where there is one; give the answer and what is wrong, empty for nothing.
+    """Run a check once, against the deployment at `host` if given. Return the answer and what is wrong with it, or "".
 
-    What writes is asked away from the full minute, when the platform asks too. `baseline` is the body of the answer
-    before the change, None: this is that answer. `committed` is the time of the database's commit, None: not yet.
+    A check that writes is not run near a full minute, when the platform calls the same route. `baseline`: the body of
+    the answer before the change; None if this is that answer. `committed`: when the database committed; None if it has
+    not yet.
     """
     path = check.request.path
     if check.writes and (wait := away(time.time())):
@@ -85,7 +86,7 @@ async def ask_once(
 
 
 async def ask_until_stable(site: Site, check: HealthCheck, baseline: Any, committed: str | None, host: str = "") -> str:
-    """Ask until enough answers in a row are good, or too many are bad; say what is wrong with the last."""
+    """Run a check until enough answers in a row are good, or too many are bad. Return what is wrong with the last."""
     good = bad = 0
     while True:
         _, wrong = await ask_once(site, check, baseline, committed, host)
@@ -97,7 +98,7 @@ async def ask_until_stable(site: Site, check: HealthCheck, baseline: Any, commit
 
 
 def away(now: float) -> float:
-    """Give the seconds to wait so as not to be near a full minute; `now` is seconds since 1970."""
+    """Return the seconds to wait so as not to be near a full minute; `now` is seconds since 1970."""
     since = now % 60
     if since < NEAR:
         return NEAR - since
@@ -105,7 +106,7 @@ def away(now: float) -> float:
 
 
 def turned_away(answer: Answer) -> bool:
-    """Say whether the question was sent away: that tells of keys, routes and logins, not of health."""
+    """Return True if the request was turned away: that is about keys, routes and logins, not about health."""
     return answer.status in NO_KEY or answer.status in REDIRECTS
 
 
@@ -119,11 +120,11 @@ async def _answer(site: Site, check: HealthCheck, host: str) -> Answer:
     except TimeoutError:
         if not scope.expired():
             raise
-        raise Unknown("asking", "the site", f"none within {PATIENCE:.0f} s", "Look who is slow.") from None
+        raise Unknown("asking", "the site", f"none within {PATIENCE:.0f} s", "Check which side is slow.") from None
 
 
 def _wrong(check: HealthCheck, answer: Answer, baseline: Any, committed: str | None) -> str:
-    """Name the expectations that the answer does not meet; where the status is wrong, only that matters."""
+    """Return the expectations that the answer does not meet, or ""; if the status is wrong, only those about it."""
     facts = {"status": answer.status, "body": answer.body, "baseline": baseline, "committed_at": committed}
     unmet = [expression for expression in check.expect if not holds(expression, facts)]
     wrong_status = [expression for expression in unmet if _is_of_status(expression)]
@@ -133,20 +134,20 @@ def _wrong(check: HealthCheck, answer: Answer, baseline: Any, committed: str | N
     what = f"{what} {answer.content_type}".rstrip()
     if not wrong_status and answer.body is None and any(_names(each, "body") for each in check.expect):
         return f"{what}, which is not JSON"
-    return f"{what}, not {', not '.join(wrong_status or unmet)}{_told_by(answer.body)}" if unmet else ""
+    return f"{what}, not {', not '.join(wrong_status or unmet)}{_own_error(answer.body)}" if unmet else ""
 
 
-def _told_by(body: Any) -> str:
-    """Quote what the site itself says of an error."""
+def _own_error(body: Any) -> str:
+    """Return the error message that the site itself gives, quoted; empty if there is none."""
     error = body.get("error") if isinstance(body, dict) else None
     return f" (it says {error[:QUOTED]!r})" if isinstance(error, str) else ""
 
 
 def _why_away(request: Request, answer: Answer) -> str:
-    """Say what sends a question away with such a status."""
+    """Return the likely reasons why a request was turned away with this status."""
     if answer.status in REDIRECTS:
-        there = f" to {answer.leads_to}" if answer.leads_to else ""
-        return f"it redirects{there}: a login, a deployment protection, or another address of the site"
+        target = f" to {answer.leads_to}" if answer.leads_to else ""
+        return f"it redirects{target}: a login, a deployment protection, or another address of the site"
     key = "the site does not accept its key" if request.headers else "the site wants a key, and this check sends none"
     if answer.status == NOT_FOUND:
         return f"there is no such route, or {key}"
@@ -158,5 +159,5 @@ def _is_of_status(expression: str) -> bool:
 
 
 def _names(expression: str, fact: str) -> bool:
-    """Say whether an expression is about this fact, not about a field of that name."""
+    """Return True if an expression uses this fact, rather than a field of the same name."""
     return bool(re.search(rf"(?<![\w.'`]){fact}\b", expression))

@@ -1,4 +1,4 @@
-"""Production's switch: who turns it in this run, and what it stands on. Shared by the steps that may own it."""
+"""Which deployment is live: read it, promote ours, and roll back. Shared by the steps that may move production."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
@@ -20,17 +20,17 @@ from steps.support.operations.foreign_moves import NEWEST, find_foreign, foreign
 from steps.support.run.release import Gateways
 from steps.support.run.step import Done
 
-LOOKS = 7  # at the alias, four seconds of them at first, for each one at what may keep it from moving
+LOOKS = 7  # readings of the alias (four seconds at first) for each check of what may keep it from moving
 PINNED = "the project is pinned: nothing goes live by itself until auto-assign is on again"
 
 
 @dataclass(frozen=True, slots=True)
 class Production:
-    """What production was before: the live deployment, its commit and host, and whether a new one goes live by itself.
+    """Production before this run: the live deployment, its commit and host, and whether a new one goes live by itself.
 
-    `auto_assign` None: the platform does not tell, which counts as off. `is_rolled_back`: it is off because production
-    was rolled back to what is live. `moved`: when it was last promoted or rolled back (milliseconds on the platform's
-    clock, 0: never), None: not known.
+    `auto_assign`: None if the platform does not tell, which counts as off. `is_rolled_back`: it is off because
+    production was rolled back to the live deployment. `moved`: when production was last promoted or rolled back
+    (milliseconds on the platform's clock, 0 for never); None if not known.
     """
 
     id: str
@@ -43,14 +43,14 @@ class Production:
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """The commit that is to go live, and what is live before it."""
+    """The commit to be released, and what was live before it."""
 
     sha: str
     production: Production
 
 
 async def preflight(gateways: Gateways) -> Observed:
-    """See what is to go live and what is. Raises Refused when production does not agree with itself."""
+    """Read the commit to be released and what is live. Raise Refused if production is moving or inconsistent."""
     return Observed(await gateways.git.head(), await preflight_read(_production, gateways.vercel))
 
 
@@ -58,36 +58,38 @@ async def _production(vercel: Vercel) -> Production:
     project, served = await vercel.project(), await vercel.served()
     if served is None or served != project.production_id:
         cause = f"the production target is {project.production_id}, but {vercel.host} serves {served}"
-        raise Refused("reading", f"project {project.name}", cause, "Settle which deployment is to be live.")
+        raise Refused(
+            "reading", f"project {project.name}", cause, "Decide which deployment should be live, then promote it."
+        )
     if project.moving_to:
         cause = f"production is being moved to {project.moving_to} right now"
-        raise Refused("reading", f"project {project.name}", cause, "Wait until it has moved; then release.")
+        raise Refused("reading", f"project {project.name}", cause, "Wait until it has moved, then release.")
     deployment = await vercel.deployment(served)
     moved = project.move.requested if project.move else 0
     return Production(served, deployment.sha, deployment.host, project.auto_assign, project.is_rolled_back, moved)
 
 
 def rollback_plan(observed: Observed) -> str:
-    """Say how what was live before is made so again."""
-    return f"{observed.production.id} is made live again, at once; nothing goes live by itself then"
+    """Return how a rollback makes the previous deployment live again, in words."""
+    return f"{observed.production.id} is made live again at once; after that, nothing goes live by itself"
 
 
 def facts(observed: Observed, identifier: str) -> dict[str, object]:
-    """Give what the report tells of a deployment of ours."""
+    """Return what the report says about a deployment of ours."""
     return {"deployment": {"id": identifier, "sha": observed.sha, "previous_id": observed.production.id}}
 
 
 async def wait_until_live(vercel: Vercel, identifier: str, before: Production, every: float = POLL) -> None:
-    """Wait until a deployment is live, looking every so many seconds, and sooner at first. Raises Failed if never."""
+    """Read every so many seconds, sooner at first, until a deployment is live. Raise Failed if it will not be."""
     await poll_until(_arrival(vercel, identifier, before), bool, every=every, sooner=True)
 
 
 async def refuse_disturbed(vercel: Vercel, identifier: str, before: Production) -> None:
-    """Raise Failed if others have moved production since the look, or if a staged build would go live by itself."""
+    """Raise Failed if others moved production since the preflight, or if a staged build would go live by itself."""
     project = await refuse_foreign(vercel, {identifier, before.id}, before.moved)
     if before.auto_assign is False and project.auto_assign:
-        cause = "auto-assign was off, and somebody has switched it on: the build would go live by itself"
-        raise Failed("reading", f"project {project.name}", cause, "Settle with them whether builds are to wait.")
+        cause = "auto-assign was off, and someone has switched it on: the build would go live by itself"
+        raise Failed("reading", f"project {project.name}", cause, "Agree with them whether builds should wait.")
 
 
 async def promote(vercel: Vercel, identifier: str, before: Production) -> None:
@@ -103,7 +105,7 @@ async def promote(vercel: Vercel, identifier: str, before: Production) -> None:
 
 
 def _arrival(vercel: Vercel, identifier: str, before: Production) -> Callable[[], Awaitable[bool]]:
-    """Give the question whether a deployment is live by now; it raises Failed where it sees that it will not be."""
+    """Return a function that tells whether a deployment is live, and raises Failed once it is clear it will not be."""
     looks = count(1)
 
     async def is_live() -> bool:
@@ -125,14 +127,17 @@ def _arrival(vercel: Vercel, identifier: str, before: Production) -> Callable[[]
 async def _refuse_stuck(vercel: Vercel, identifier: str) -> None:
     if error := (await vercel.deployment(identifier)).alias_error:
         cause = f"the platform could not give it {vercel.host}: {error}"
-        raise Failed("waiting for", identifier, cause, "Look at the project's domains on the platform.")
+        raise Failed("waiting for", identifier, cause, "Check the project's domains on the platform.")
     move = (await vercel.project()).move
     if move and (move.kind, move.to) == ("promote", identifier) and move.status in ("failed", "skipped"):
         raise Failed("promoting", identifier, f"the platform says {move.status}", "Look at it on the platform.")
 
 
 async def wait_for_late_promotion(vercel: Vercel, before: Production) -> None:
-    """Wait a little while nothing moves: a promotion that was cut off may have been sent, and there is no fence."""
+    """Wait up to EFFECT seconds for production to move.
+
+    A promotion that was cut off may have been sent, and the platform has no fence.
+    """
 
     async def production() -> tuple[str | None, ...]:
         project = await vercel.project()
@@ -142,14 +147,14 @@ async def wait_for_late_promotion(vercel: Vercel, before: Production) -> None:
 
 
 async def roll_back(gateways: Gateways, sha: str, before: Production) -> Done:
-    """Make the deployment of before live again if this release's is live; wait until the public alias serves it.
+    """Make the previous deployment live again if this release's is live, and wait until the public alias serves it.
 
-    What is somebody else's is left alone, and gets production back if ours went live over it.
+    Someone else's deployment is left alone, and is made live again if ours replaced it.
     """
     vercel, sent = gateways.vercel, set[str]()
     mine, known = await _known(gateways, sha, before)
-    await _landed(vercel, sha)
-    await _settled(vercel, mine)
+    await _wait_for_build(vercel, sha)
+    await _wait_for_move(vercel, mine)
 
     async def is_settled() -> bool:
         served, project = await vercel.served(), await vercel.project()
@@ -164,23 +169,24 @@ async def roll_back(gateways: Gateways, sha: str, before: Production) -> Done:
     await _give_back(vercel, known, before, mine)
     await ensure(is_settled, roll_back, every=0.25)
     await _give_back(vercel, known, before, sent)
-    return _back(vercel, before, await retry(vercel.project), moved=bool(sent))
+    return _outcome(vercel, before, await retry(vercel.project), moved=bool(sent))
 
 
-def _back(vercel: Vercel, before: Production, project: Project, *, moved: bool) -> Done:
-    """Say what is live now, and whether the project is pinned since."""
+def _outcome(vercel: Vercel, before: Production, project: Project, *, moved: bool) -> Done:
+    """Return what is live after a rollback, and whether the project is pinned by it."""
     if project.production_id != before.id or project.moving_to not in (None, before.id):
-        return Done(f"production is {project.moving_to or project.production_id}, somebody else's, and is left alone")
-    said = f"{before.id} is live again" if moved else f"{before.id} is live, as before"
+        live = project.moving_to or project.production_id
+        return Done(f"production is {live}, which is someone else's and is left alone")
+    detail = f"{before.id} is live again" if moved else f"{before.id} is live, as before"
     if moved and before.auto_assign is False and not before.is_rolled_back:
-        return Done(f"{said}; auto-assign stays off, as it was")
+        return Done(f"{detail}; auto-assign stays off")
     if moved or (before.auto_assign and project.auto_assign is False):
-        return Done(f"{said}; {PINNED}", {"unpin": vercel.unpinning})
-    return Done(said)
+        return Done(f"{detail}; {PINNED}", {"unpin": vercel.unpinning})
+    return Done(detail)
 
 
 async def _known(gateways: Gateways, sha: str, before: Production) -> tuple[set[str], set[str]]:
-    """Return the deployments of this release, and with them those of before and of the commit that restores it."""
+    """Return this release's deployments; and those with the previous one and those of a commit that restores it."""
     mine = await retry(gateways.vercel.production_deployments, sha)
     newest = await retry(partial(gateways.vercel.production_deployments, most=NEWEST))
     since = max((each.created for each in mine), default=0)
@@ -190,15 +196,15 @@ async def _known(gateways: Gateways, sha: str, before: Production) -> tuple[set[
     return ours, {before.id, *ours, *restoring}
 
 
-async def _is_restoring(gateways: Gateways, its: str, sha: str, before: Production) -> bool:
-    """Return True if a commit is on top of ours and holds the files of before."""
+async def _is_restoring(gateways: Gateways, commit: str, sha: str, before: Production) -> bool:
+    """Return True if a commit is on top of ours and holds the previous files."""
     with suppress(Problem):
-        return await gateways.git.is_ancestor(sha, its) and await gateways.git.same_files(its, before.sha)
+        return await gateways.git.is_ancestor(sha, commit) and await gateways.git.same_files(commit, before.sha)
     return False
 
 
 async def _give_back(vercel: Vercel, known: set[str], before: Production, ours: set[str]) -> None:
-    """If one of `ours` took production from somebody's deployment, make that live again, unless others move on."""
+    """Make someone else's deployment live again if one of `ours` replaced it and no one has moved production since."""
     project = await retry(vercel.project)
     theirs = find_foreign(project, known, before.moved, ours)
     if not theirs or project.production_id not in ours or project.moving_to:
@@ -215,12 +221,12 @@ async def _give_back(vercel: Vercel, known: set[str], before: Production, ours: 
         if is_between(await retry(vercel.project)):
             await vercel.roll_back(theirs)
 
-    waiting_for(f"{project.production_id} went live over {theirs}, which gets production back")
+    waiting_for(f"{project.production_id} replaced {theirs}, which is made live again")
     await ensure(is_over, roll_back, every=0.25)
 
 
 async def superseded_by(vercel: Vercel, sha: str) -> str:
-    """Say what is live where it is not a deployment of this commit; empty when it is."""
+    """Return what is live instead of a deployment of this commit; empty if one of those is live."""
     project, served = await retry(vercel.project), await retry(vercel.served)
     mine = {deployment.id for deployment in await retry(vercel.production_deployments, sha)}
     others = sorted({str(each) for each in (served, project.production_id, project.moving_to or served)} - mine)
@@ -228,7 +234,7 @@ async def superseded_by(vercel: Vercel, sha: str) -> str:
 
 
 async def recall(vercel: Vercel, marker: Mapping[str, Any]) -> Observed | None:
-    """Give what was live by what the marker row keeps of it; None where it does not."""
+    """Return what was live before a migration, from its marker row; None if the row does not hold it."""
     sha, live, commit = (str(marker[key] or "") for key in ("release_commit", "previous_deployment", "previous_commit"))
     if not (sha and live):
         return None
@@ -238,14 +244,14 @@ async def recall(vercel: Vercel, marker: Mapping[str, Any]) -> Observed | None:
 
 
 async def prove_rollback(vercel: Vercel, before: Production) -> None:
-    """Raise Refused where the deployment of before cannot be live again."""
+    """Raise Refused if the previous deployment cannot be made live again."""
     state = (await preflight_read(vercel.deployment, before.id)).state
     if state != "READY":
         raise Refused("looking at", before.id, f"it is {state}, and cannot be live again", "Release forward instead.")
 
 
 async def verify_rollback(vercel: Vercel, sha: str, before: Production) -> str:
-    """Say how what is live, or about to be, differs from before; empty when it does not."""
+    """Return how what is live, or about to be, differs from before; empty if it does not."""
     project, served = await retry(vercel.project), await retry(vercel.served)
     if {project.production_id, served} != {before.id}:
         pinned = "; auto-assign is off, and was on" if before.auto_assign and not project.auto_assign else ""
@@ -262,8 +268,11 @@ async def verify_rollback(vercel: Vercel, sha: str, before: Production) -> str:
     return f"{', '.join(ours_coming)} of this run may still go live" if ours_coming else ""
 
 
-async def _landed(vercel: Vercel, sha: str) -> None:
-    """Wait a little for a build of ours that is ready to go live by itself: it can only be put back after that."""
+async def _wait_for_build(vercel: Vercel, sha: str) -> None:
+    """Wait up to BUILD_GOES_LIVE seconds for a ready build of ours to go live by itself.
+
+    It can be rolled back only after that.
+    """
 
     async def landing() -> list[str]:
         if not (await vercel.project()).auto_assign:
@@ -279,8 +288,11 @@ async def _landed(vercel: Vercel, sha: str) -> None:
             await poll_until(landing, not_, every=0.25)
 
 
-async def _settled(vercel: Vercel, mine: set[str]) -> None:
-    """Wait a little for a move to a deployment of ours that is under way: it can only be put back once it is done."""
+async def _wait_for_move(vercel: Vercel, mine: set[str]) -> None:
+    """Wait up to PROMOTION_ENDS seconds for a promotion of ours that is under way.
+
+    It can be rolled back only once it is done.
+    """
 
     async def moving() -> bool:
         target = (await vercel.project()).moving_to

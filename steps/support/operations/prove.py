@@ -1,4 +1,4 @@
-"""The proof of a release, as the steps that touch the database ask for it and tell it."""
+"""The proof of a release: what the steps that touch the database need of it, and report about it."""
 
 from dataclasses import asdict, replace
 
@@ -15,17 +15,17 @@ SLOWER = 7.0  # times: a back-fill of 26 s on a laptop took 3 minutes in product
 
 
 async def refuse_unparsable(turso: Turso, change: DatabaseChange) -> None:
-    """Have the engine parse every statement. Raises Refused with those that it cannot."""
+    """Let the engine parse every statement. Raise Refused, naming those that it cannot parse."""
     checks = (*change.verify, *change.verify_rollback)
     shown = [check.statement for check in checks if check.expects_rows is None]
     statements = (*change.migrate, *change.rollback, *check_assertions(checks), *shown)
     errors = zip(statements, await turso.parse(statements), strict=True)
     if wrong := [f"{statement.name}: {error}" for statement, error in errors if error]:
-        raise Refused("parsing", "the SQL folder", "; ".join(wrong), "Mend these statements; nothing was run.")
+        raise Refused("parsing", "the SQL folder", "; ".join(wrong), "Fix these statements; nothing was run.")
 
 
 async def refuse_applied(turso: Turso, change: DatabaseChange) -> None:
-    """Raise Refused where the change is in the database already."""
+    """Raise Refused if the change is already applied."""
     if marker := await turso.applied(change.name):
         edited = "" if marker["sha256"] == change.sha256 else "; migrate.sql has been edited since"
         cause = f"it is already applied, by run {marker['attempt']!s}{edited}"
@@ -34,7 +34,7 @@ async def refuse_applied(turso: Turso, change: DatabaseChange) -> None:
 
 
 async def prove_change(turso: Turso, release: Release) -> Proof:
-    """Prove the change on a copy. Raises Refused with everything that speaks against it."""
+    """Prove the change on a copy, and return the proof. Raise Refused with every finding that blocks it."""
     try:
         return await prove(turso, release.change, release.proof_config)
     except Problem as problem:
@@ -42,7 +42,7 @@ async def prove_change(turso: Turso, release: Release) -> Proof:
 
 
 async def prove_rollback(turso: Turso, release: Release, marker: Row) -> None:
-    """Roll an applied change back on a fresh copy. Raises Refused where that does not go well."""
+    """Roll an applied change back on a fresh copy. Raise Refused if that fails."""
     try:
         await rehearse_rollback(turso, marker, release.proof_config)
     except Problem as problem:
@@ -50,17 +50,17 @@ async def prove_rollback(turso: Turso, release: Release, marker: Row) -> None:
 
 
 def with_proof(release: Release, proof: Proof) -> Release:
-    """Give the release with its proof, and without the orders that the contract forbids."""
+    """Return the release with its proof, and without the orders that the contract forbids."""
     return replace(release.without(proof.ruled_out), proof=proof)
 
 
 def seconds_in_production(proof: Proof, *beats: str) -> float:
-    """Give the seconds that beats of the rehearsal will take in production, going by what they took here."""
+    """Return the seconds that parts of the rehearsal will take in production, estimated from what they took here."""
     return SLOWER * sum(proof.seconds.get(beat, 0.0) for beat in beats)
 
 
 def report_facts(proof: Proof) -> dict[str, object]:
-    """Give what the report keeps of the proof."""
+    """Return what the report says about the proof."""
     seconds = {name: proof.seconds.get(name) for name in ("migrate", "rollback")}
     rehearsal = {
         "engine": proof.engine,

@@ -1,4 +1,4 @@
-"""Taking a change back by what its marker row keeps: what was rehearsed then, not what the folder holds today."""
+"""Roll a change back from what its marker row holds: what was rehearsed then, not what the folder holds today."""
 
 import asyncio
 import shutil
@@ -27,9 +27,10 @@ WAYS_BACK = f"Go forward with a new change instead; or {STOP_OTHERS}."
 async def roll_back(
     turso: Turso, marker: Row, run: str, refuse: Callable[[], Awaitable[None]] | None = None
 ) -> RolledBack:
-    """Roll back once. An earlier try whose answer was lost may have done it, also while this one is under way.
+    """Roll the change back once. Raise Failed if the database rejects it.
 
-    `refuse` is called immediately before the transaction: if it raises, the schema stays as it is.
+    An earlier try whose answer was lost may have done it already, or may do it while this one is under way. `refuse` is
+    called immediately before the transaction: if it raises, the schema stays as it is.
     """
     if await _is_rolled_back(turso, marker):
         return RolledBack({})
@@ -52,12 +53,12 @@ async def _is_rolled_back(turso: Turso, marker: Row) -> bool:
 
 
 async def rehearse_rollback(turso: Turso, marker: Row, proof_config: ProofConfig) -> None:
-    """Roll back on a fresh copy of the database, which stays in the bench's folder as a backup.
+    """Roll the change back on a fresh copy of the database, which stays in the proof's folder as a backup.
 
-    Raises Problem where there can be no copy, where the way back does not hold on it, or where other writers could not
-    bear it; production is only read.
+    Raise Problem if no copy can be made, if the rollback fails on it, or if it would hold up other writers for too
+    long. Production is only read.
     """
-    minded = (await turso.read(ENGINE)).records[0]["foreign_keys"] == 1
+    enforces_keys = (await turso.read(ENGINE)).records[0]["foreign_keys"] == 1
     make_private(proof_config.folder)
     copy, folder, run = (
         await copy_database(turso.database, proof_config.folder, proof_config.limits),
@@ -68,21 +69,21 @@ async def rehearse_rollback(turso: Turso, marker: Row, proof_config: ProofConfig
         await place_database(copy.path, folder)
         async with (
             asyncio.timeout(proof_config.limits.most_seconds),
-            Engine(proof_config.binary, minded).opened(folder) as running,
+            Engine(proof_config.binary, enforces_keys).opened(folder) as running,
         ):
             await running.database.query(take_over(run))
-            asked = list[LockUse]()
+            measured = list[LockUse]()
             await measure(
                 running,
                 ROLLBACK,
                 proof_config.allowed,
                 lambda: roll_back(Turso(running.database), marker, run),
-                asked.append,
+                measured.append,
             )
-        if found := [str(each) for one in asked for each in lock_findings(one, WAYS_BACK)]:
+        if found := [str(each) for one in measured for each in lock_findings(one, WAYS_BACK)]:
             raise Problem("proving", str(marker["name"]), "; ".join(found), "Nothing of production was touched.")
     except TimeoutError:
-        cause = f"going back is not done after {proof_config.limits.most_seconds:g} s on a copy"
+        cause = f"the rollback is not done after {proof_config.limits.most_seconds:g} s on a copy"
         raise Problem("rehearsing", str(marker["name"]), cause, "Allow more with rehearsal.most_seconds.") from None
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -90,12 +91,15 @@ async def rehearse_rollback(turso: Turso, marker: Row, proof_config: ProofConfig
 
 
 async def kept_rows(turso: Turso, marker: Row) -> dict[str, list[Row]]:
-    """Ask what the checks only show: rows that the old schema cannot hold and that wait for the next migration."""
-    asked = [check for check in _checks(marker) if check.expects_rows is None]
+    """Return the rows that the old schema cannot hold, which are kept for the next migration, by check.
+
+    They are found by the checks that expect nothing and only show rows.
+    """
+    shown = [check for check in _checks(marker) if check.expects_rows is None]
     answers: dict[str, list[Row]] = {}
-    with suppress(Problem, TimeoutError):  # only the report wants to know
+    with suppress(Problem, TimeoutError):  # this is only for the report
         async with asyncio.timeout(KEPT_ROWS_READ):
-            for check in asked:
+            for check in shown:
                 answers[check.name] = list((await turso.read(check.statement)).records)
     return {name: rows for name, rows in answers.items() if rows}
 
