@@ -154,7 +154,7 @@ def _bar(run: RunState, clock: Started, used: float, width: int, strokes: Glyphs
     room = width - ends.cell_len - 1
     turn = round(room * (clock.total - clock.reserve) / clock.total)
     full = min(room, round(room * used / clock.total))
-    colour = "yellow" if run.is_going_back or run.ended else "green"
+    colour = "yellow" if run.is_rolling_back or run.ended else "green"
     cells = [_cell(column, turn, strokes) for column in range(room)]
     bar = Text()
     for column, (stroke, is_turn) in enumerate(cells):
@@ -172,7 +172,7 @@ def _cell(column: int, turn: int, strokes: Glyphs) -> tuple[str, bool]:
 
 def _left(run: RunState, clock: Started, used: float) -> Text:
     forward = clock.total - clock.reserve
-    if not run.is_going_back:
+    if not run.is_rolling_back:
         return Text(
             f"{used:.1f} s used, {max(0.0, forward - used):.1f} s left to go forward; from {forward:.0f} s on only back"
         )
@@ -181,7 +181,7 @@ def _left(run: RunState, clock: Started, used: float) -> Text:
 
 def _outlook(run: RunState) -> Text:
     """Say what happens if it fails, or is stopped, now."""
-    if run.is_going_back:
+    if run.is_rolling_back:
         return Text("going back, newest first; Ctrl-C once more stops at once", "yellow")
     if not run.begun:
         return Text("if it fails now: nothing has been changed", "dim")

@@ -1,1 +1,1 @@
-"""What everything else stands on: errors, text, files, child processes, time, asking again."""
+"""What everything else depends on: errors, events, text, files, child processes, time, retries."""

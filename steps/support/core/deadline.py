@@ -1,6 +1,6 @@
-"""What is waited for right now, and until when: said by whoever waits, heard by whoever drew the scope.
+"""What the running code waits for, and until when: the code that waits reports it, and the scope around it listens.
 
-Both are properties of the running task, as its deadline is; nobody passes them on, and outside any scope they are
+Both belong to the running task, as its timeout does, and are not passed as arguments. Outside any scope they are
 "nothing" and "for ever".
 """
 
@@ -13,56 +13,56 @@ from contextvars import ContextVar
 Tell = Callable[[str], None]
 
 
-class _Ear:
-    """Tells what is waited for, once until it is something else; whoever listens further out hears it too."""
+class _Listener:
+    """Reports what is waited for, each time that it changes, and passes it on to the listener around it."""
 
-    def __init__(self, tell: Tell | None, further: "_Ear | None") -> None:
-        self._tell, self._further, self._said = tell, further, ""
-        self.heard = ""
+    def __init__(self, tell: Tell | None, outer: "_Listener | None") -> None:
+        self._tell, self._outer, self._last_told = tell, outer, ""
+        self.last = ""
 
     def hear(self, what: str) -> None:
-        self.heard = what
-        if self._further:
-            self._further.hear(what)
-        if self._tell and what and what != self._said:
-            self._said = what
+        self.last = what
+        if self._outer:
+            self._outer.hear(what)
+        if self._tell and what and what != self._last_told:
+            self._last_told = what
             self._tell(what)
 
 
-_ear: ContextVar[_Ear | None] = ContextVar("ear", default=None)
+_listener: ContextVar[_Listener | None] = ContextVar("listener", default=None)
 _end: ContextVar[float] = ContextVar("end", default=math.inf)
 
 
 def waiting_for(what: str) -> None:
-    """Say what is waited for right now; an empty text: nothing any more."""
-    if ear := _ear.get():
-        ear.hear(what)
+    """Report what is waited for from now on; an empty text means nothing."""
+    if listener := _listener.get():
+        listener.hear(what)
 
 
 def waited_for() -> str:
-    """Give what was waited for last; empty where it came."""
-    ear = _ear.get()
-    return ear.heard if ear else ""
+    """Return what was reported last; empty if nothing is waited for."""
+    listener = _listener.get()
+    return listener.last if listener else ""
 
 
 def time_left() -> float:
-    """Give the seconds until the scope that we are in ends."""
+    """Return the seconds until the current scope ends; infinity outside any scope."""
     return _end.get() - asyncio.get_running_loop().time()
 
 
 @contextmanager
 def listening(tell: Tell | None = None) -> Iterator[None]:
-    """Have `tell` called with whatever is waited for inside the block; without it, only listen."""
-    token = _ear.set(_Ear(tell, _ear.get()))
+    """Call `tell` with each thing that the block waits for; without `tell`, only remember the last one."""
+    token = _listener.set(_Listener(tell, _listener.get()))
     try:
         yield
     finally:
-        _ear.reset(token)
+        _listener.reset(token)
 
 
 @contextmanager
 def deadline_known(at: float) -> Iterator[None]:
-    """Let everything inside the block know when its time ends, in seconds of the loop's clock."""
+    """Make the end of the block's time, in seconds of the loop's clock, known inside it."""
     token = _end.set(min(at, _end.get()))
     try:
         yield

@@ -1,4 +1,4 @@
-"""The one clock: seconds that count through a suspended machine, and the event loop that lives by them."""
+"""The one clock, which keeps counting while the machine is suspended, and the event loop that runs on it."""
 
 import asyncio
 import socket
@@ -11,50 +11,49 @@ from typing import Any, TypeVar
 
 Result = TypeVar("Result")
 
-_CLOCK = getattr(
-    time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC
-)  # Linux stops CLOCK_MONOTONIC while asleep, macOS does not
-_TICK = 0.25  # seconds; the kernel's own waiting does not count a suspend, so the loop looks at the clock this often
+# Linux stops CLOCK_MONOTONIC while the machine sleeps, macOS does not.
+_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+_TICK = 0.25  # seconds; the kernel's timers do not count suspended time, so the loop reads the clock this often
 
 
 def now() -> float:
-    """Give seconds since boot, suspended time included where the platform has such a clock."""
+    """Return the seconds since boot, including suspended time if the platform has such a clock."""
     return time.clock_gettime(_CLOCK)
 
 
 class BoottimeLoop(asyncio.SelectorEventLoop):
-    """An event loop whose deadlines also fall due while the machine sleeps; noticed within a tick of waking."""
+    """An event loop whose deadlines pass also while the machine sleeps; noticed within a tick after waking."""
 
     def time(self) -> float:
-        """Give seconds since boot, suspended time included where the platform has such a clock."""
+        """Return the seconds since boot, including suspended time if the platform has such a clock."""
         return now()
 
     async def getaddrinfo(self, host: Any, port: Any, **how: int) -> list[Any]:
-        """Look a name up in a thread of its own: a resolver that hangs is in nobody's way, not even of the end."""
+        """Resolve a name in a daemon thread, so that a hung resolver cannot delay shutdown."""
         found: Future[list[Any]] = Future()
 
-        def look() -> None:
-            with suppress(InvalidStateError):  # nobody waits for it any more
+        def resolve() -> None:
+            with suppress(InvalidStateError):  # the caller has stopped waiting
                 try:
                     found.set_result(socket.getaddrinfo(host, port, **how))
-                except Exception as error:  # noqa: BLE001 - it belongs to whoever asked
+                except Exception as error:  # noqa: BLE001 - the caller handles it
                     found.set_exception(error)
 
-        threading.Thread(target=look, daemon=True).start()
+        threading.Thread(target=resolve, daemon=True).start()
         return await asyncio.wrap_future(found, loop=self)
 
     def tick(self) -> None:
-        """Wake up regularly, so that a deadline that passed during a suspend is seen soon after."""
+        """Wake up regularly, so that a deadline that passed during a suspend is noticed soon after."""
         self.call_later(_TICK, self.tick)
 
 
 def run(main: Coroutine[Any, Any, Result]) -> Result:
-    """Run a coroutine to its end on such a loop."""
-    with asyncio.Runner(loop_factory=_started) as runner:
+    """Run a coroutine to its end on a BoottimeLoop."""
+    with asyncio.Runner(loop_factory=_started_loop) as runner:
         return runner.run(main)
 
 
-def _started() -> BoottimeLoop:
+def _started_loop() -> BoottimeLoop:
     loop = BoottimeLoop()
     loop.tick()
     return loop

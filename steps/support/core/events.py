@@ -1,23 +1,23 @@
-"""The events of a run, one class for each kind of line in its journal. A field has the name that it has in the line.
+"""The events of a run, one class for each kind of journal line. Fields are named as in the line.
 
-A journal is read again by other versions of this tool: a field that a line lacks is empty, one that is not known here
-is kept in `facts`, and a line of an unknown kind is a `Foreign` event.
+Other versions of this tool read a journal, too: a field that a line lacks is empty, an unknown field is kept in
+`facts`, and a line of an unknown kind becomes a `Foreign` event.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, get_origin, get_type_hints
 
-SETTLED = {"rollback": "rolled_back", "accept": "accepted", "unlock": "unlocked"}  # what becomes of a run, by mode
+SETTLED = {"rollback": "rolled_back", "accept": "accepted", "unlock": "unlocked"}  # how a mode resolves a run
 
-Line = Mapping[str, Any]  # one event as JSON has it
+Line = Mapping[str, Any]  # one event as parsed JSON
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """What every event has. The journal sets `at` (wall time), `clock` (seconds on the run's clock) and `run`.
+    """What all events have. The journal sets `at` (wall time), `clock` (seconds on the run's clock) and `run`.
 
-    `facts`: what the line says beyond the fields of its class, such as what a step found out for the report.
+    `facts`: what the line holds beyond the fields of its class, such as what a step found out for the report.
     """
 
     kind: ClassVar[str] = ""
@@ -28,16 +28,16 @@ class Event:
     run: str = ""
     facts: Mapping[str, Any] = field(default_factory=dict)
 
-    def said(self) -> dict[str, Any]:
-        """Return the fields of this class as its line has them, in their order; one that is None is left out."""
+    def line_fields(self) -> dict[str, Any]:
+        """Return the fields of this class, and `facts`, as they stand in the line; without those that are None."""
         own = [each.name for each in fields(self) if each.name not in _COMMON]
-        said: dict[str, Any] = {}
+        line: dict[str, Any] = {}
         for name, value in ((name, getattr(self, name)) for name in own):
             if isinstance(value, Reason):
-                said.update(value.said())
+                line.update(value.line_fields())
             elif value is not None:
-                said[name] = value
-        return said | dict(self.facts)
+                line[name] = value
+        return line | dict(self.facts)
 
 
 _COMMON = tuple(each.name for each in fields(Event))
@@ -45,7 +45,7 @@ _COMMON = tuple(each.name for each in fields(Event))
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reason:
-    """Why something ended: what was done (None if it was nothing of ours), why it failed, and what to do next."""
+    """Why something ended: the operation (None if it was not one of ours), why it failed, and what to do next."""
 
     cause: str
     next_action: str = ""
@@ -54,12 +54,12 @@ class Reason:
     human: bool | None = None
     interrupted: bool | None = None
 
-    def said(self) -> dict[str, Any]:
-        """Return it as a line has it; the order of the keys is as old as the journal."""
-        told = {"cause": self.cause, "next_action": self.next_action}
+    def line_fields(self) -> dict[str, Any]:
+        """Return the fields as they stand in a line; journals have always had the keys in this order."""
+        texts = {"cause": self.cause, "next_action": self.next_action}
         if self.operation is not None:
-            return {"operation": self.operation, **told, "refused": self.refused, "human": self.human}
-        return {"refused": self.refused, **told} | ({"interrupted": True} if self.interrupted else {})
+            return {"operation": self.operation, **texts, "refused": self.refused, "human": self.human}
+        return {"refused": self.refused, **texts} | ({"interrupted": True} if self.interrupted else {})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +74,7 @@ class Foreign(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opened(Event):
-    """The first event of a run. `of`: the run that it is about; `broken`: what is broken on purpose in a rehearsal."""
+    """The first event. `of`: the previous run that it is about; `broken`: the fault that a rehearsal injects."""
 
     kind: ClassVar[str] = "opened"
     essential: ClassVar[tuple[str, ...]] = ("run", "change")
@@ -88,13 +88,13 @@ class Opened(Event):
     target_id: str
     budget: Mapping[str, Any]
 
-    def said(self) -> dict[str, Any]:
-        """Return the line; a rehearsal says also that nothing is broken in it."""
+    def line_fields(self) -> dict[str, Any]:
+        """Return the fields as they stand in the line; a rehearsal has `broken` also if it is None."""
         about: dict[str, Any] = {} if self.of is None else {"of": self.of}
         if self.mode == "dry-run":
             about["broken"] = self.broken
-        to = {"change": self.change, "target": self.target, "target_id": self.target_id, "budget": self.budget}
-        return {"mode": self.mode, "dry_run": self.dry_run, **about, **to, **self.facts}
+        rest = {"change": self.change, "target": self.target, "target_id": self.target_id, "budget": self.budget}
+        return {"mode": self.mode, "dry_run": self.dry_run, **about, **rest, **self.facts}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,7 +123,7 @@ class Asking(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Started(Event):
-    """A clock starts: so many seconds in all, of which the reserve is for going back."""
+    """A clock starts: `total` seconds, of which `reserve` are kept for rolling back."""
 
     kind: ClassVar[str] = "started"
 
@@ -133,7 +133,7 @@ class Started(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arrived(Event):
-    """Every step is done, after so many seconds."""
+    """Every step is done, after `used` seconds."""
 
     kind: ClassVar[str] = "arrived"
 
@@ -142,7 +142,7 @@ class Arrived(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TurnedBack(Event):
-    """The way forward has ended early, after so many seconds."""
+    """The run has stopped going forward, after `used` seconds, before it arrived."""
 
     kind: ClassVar[str] = "turned_back"
 
@@ -152,7 +152,7 @@ class TurnedBack(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verified(Event):
-    """The world was asked what of the changes is still there: by name of the change, empty if nothing is."""
+    """The rollback was verified. `remains`: what is still there, by name of the change; empty if nothing is."""
 
     kind: ClassVar[str] = "verified"
 
@@ -170,7 +170,7 @@ class Stopped(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ended(Event):
-    """The last event of a run. Its line has the keys of the report beside the folder."""
+    """The last event of a run. Besides the folder, its line has the keys of the report."""
 
     kind: ClassVar[str] = "ended"
 
@@ -183,13 +183,13 @@ class Ended(Event):
 
     @property
     def verdict(self) -> str:
-        """How the run ended. Raises KeyError if the line does not say it."""
+        """How the run ended. Raise KeyError if the line does not have it."""
         return str(self.report["verdict"])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignalReceived(Event):
-    """A signal came; `again`: not the first."""
+    """A signal was received; `again`: it is not the first."""
 
     kind: ClassVar[str] = "signal"
 
@@ -199,7 +199,7 @@ class SignalReceived(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Warned(Event):
-    """Something that the operator should know, and that changes nothing."""
+    """Something that the operator should know and that does not change the run."""
 
     kind: ClassVar[str] = "warning"
 
@@ -224,7 +224,7 @@ class Recalled(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resumed(Event):
-    """A previous run is being rolled back: its changes, and what each had seen."""
+    """A previous run is being rolled back. `begins`: its changes; `saw`: what each of them had observed."""
 
     kind: ClassVar[str] = "resumed"
 
@@ -243,7 +243,7 @@ class Accepting(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Accepted(Event):
-    """It is accepted, and these tables, kept for rolling it back, are dropped."""
+    """The change is accepted, and these tables, which were kept for rolling it back, are dropped."""
 
     kind: ClassVar[str] = "accepted"
 
@@ -273,14 +273,14 @@ class SiteUp(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Probed(Event):
-    """What all visits came to, as the report has it."""
+    """The sum of all visits, as in the report."""
 
     kind: ClassVar[str] = "probed"
 
     downtime: Mapping[str, Any] | None = None
 
 
-# A step: it looks, goes forward, is undone
+# A step: preflight, apply, rollback
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -292,10 +292,10 @@ class StepEvent(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepBegun(StepEvent):
-    """A step is about to act, for at most `limit` seconds.
+    """A step is about to be applied, for at most `limit` seconds.
 
-    `begins`: the changes that count as begun from now on, and `saw`: what each of them had seen. `prepares`: visitors
-    do not notice it.
+    `begins`: the changes that count as begun from now on. `saw`: what each of them had observed. `prepares`: visitors
+    do not notice this step.
     """
 
     kind: ClassVar[str] = "begun"
@@ -308,7 +308,7 @@ class StepBegun(StepEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UndoBegun(StepEvent):
-    """A change is about to be undone, for at most `limit` seconds."""
+    """A change is about to be rolled back, for at most `limit` seconds."""
 
     kind: ClassVar[str] = "undo_begun"
 
@@ -317,7 +317,7 @@ class UndoBegun(StepEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Left(StepEvent):
-    """A change is not undone, because of another."""
+    """A change is not rolled back, because of another."""
 
     kind: ClassVar[str] = "left"
 
@@ -326,14 +326,14 @@ class Left(StepEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WaitEvent(StepEvent):
-    """A step waits for something."""
+    """A step is waiting for something."""
 
     on: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DoneEvent(StepEvent):
-    """A step came to a good end. `facts`: what it keeps for the report."""
+    """A step succeeded. `facts`: what it keeps for the report."""
 
     seconds: float | None = None
     detail: str
@@ -349,42 +349,42 @@ class FailedEvent(StepEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LookWaiting(WaitEvent):
-    """While it looks."""
+    """A preflight is waiting."""
 
     kind: ClassVar[str] = "look_waiting"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LookDone(DoneEvent):
-    """It has looked."""
+    """A preflight is done."""
 
     kind: ClassVar[str] = "look_done"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LookFailed(FailedEvent):
-    """It could not look, or refuses after what it saw."""
+    """A preflight failed, or refused because of what it observed."""
 
     kind: ClassVar[str] = "look_failed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepWaiting(WaitEvent):
-    """While it acts."""
+    """A step that is being applied is waiting."""
 
     kind: ClassVar[str] = "waiting"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepDone(DoneEvent):
-    """It has acted."""
+    """A step is applied."""
 
     kind: ClassVar[str] = "done"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepFailed(FailedEvent):
-    """It failed to act; if it refused, it is certain that nothing was done."""
+    """A step failed while it was applied; if it refused, it is certain that nothing was done."""
 
     kind: ClassVar[str] = "failed"
     essential: ClassVar[tuple[str, ...]] = ("step", "refused")
@@ -392,21 +392,21 @@ class StepFailed(FailedEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UndoWaiting(WaitEvent):
-    """While it is undone."""
+    """A rollback is waiting."""
 
     kind: ClassVar[str] = "undo_waiting"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UndoDone(DoneEvent):
-    """It is undone."""
+    """A change is rolled back."""
 
     kind: ClassVar[str] = "undo_done"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UndoFailed(FailedEvent):
-    """It failed to be undone."""
+    """A rollback failed."""
 
     kind: ClassVar[str] = "undo_failed"
 
@@ -423,34 +423,34 @@ _ABSTRACT = {Mapping: dict, Sequence: tuple}
 
 
 def event_of(line: Line) -> Event:
-    """Return the event of a line. Raises KeyError if it lacks what recovery depends on."""
+    """Return the event of a line. Raise KeyError if the line lacks a field that recovery depends on."""
     rest = dict(line)
     named = rest.pop("event")
     kind = _KINDS.get(named, Foreign)
     if missing := [name for name in kind.essential if name not in rest]:
         raise KeyError(*missing)
-    found = {name: _taken(rest, name, empty) for name, empty in _FIELDS[kind].items() if name != "facts"}
+    known = {name: _pop_field(rest, name, empty) for name, empty in _FIELDS[kind].items() if name != "facts"}
     if kind is Foreign:
-        found["named"] = named
-    return kind(**found, facts=rest)
+        known["named"] = named
+    return kind(**known, facts=rest)
 
 
 def line_of(event: Event) -> dict[str, Any]:
     """Return the line of an event."""
     kind = event.named if isinstance(event, Foreign) else event.kind
-    said = event.facts if isinstance(event, Foreign) else event.said()
-    return {"event": kind, "at": event.at, "clock": event.clock, "run": event.run, **said}
+    own = event.facts if isinstance(event, Foreign) else event.line_fields()
+    return {"event": kind, "at": event.at, "clock": event.clock, "run": event.run, **own}
 
 
-def _taken(rest: dict[str, Any], name: str, empty: Any) -> Any:
-    """Take a field out of a line, or a reason, which has no field of its own there."""
+def _pop_field(rest: dict[str, Any], name: str, empty: Any) -> Any:
+    """Remove a field from a line and return it; `why` is put together from the fields of a Reason."""
     if name != "why":
         return rest.pop(name, empty)
     return Reason(**{key: rest.pop(key, nothing) for key, nothing in _REASON.items()})
 
 
 def _fields(kind: type[Event | Reason]) -> dict[str, Any]:
-    """Return the names of the fields of a class, each with what stands for it if a line lacks it."""
+    """Return the names of a class's fields, each with the value to use if a line lacks it."""
     hints = get_type_hints(kind)
     return {each.name: _empty(hints[each.name]) for each in fields(kind)}
 

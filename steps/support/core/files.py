@@ -1,4 +1,4 @@
-"""Folders that are their owner's alone: what is kept of a run holds the rows of production."""
+"""Folders that only their owner can open: the files of a run contain rows of production."""
 
 import os
 import stat
@@ -8,9 +8,10 @@ OURS = stat.S_IRWXU
 
 
 def make_private(folder: Path) -> None:
-    """Make the folder of a run and the one that it is in, for us alone whatever the umask is.
+    """Create a run's folder and its parent, accessible to us alone under any umask.
 
-    One of ours that was wider is tightened; a folder of somebody else's, or one for all like /tmp, is left.
+    If one of them is ours and open to others, restrict it. A folder of another user, or a shared one like /tmp, is left
+    as it is.
     """
     for place in (folder.parent, folder):
         place.mkdir(mode=OURS, parents=True, exist_ok=True)

@@ -1,7 +1,7 @@
-"""A command in a process group of its own, which ends when its caller does, grandchildren and all; no time limit.
+"""Run a command in a process group of its own, which ends with its caller, grandchildren included; no time limit.
 
-However a call ends, by cancellation too, every process of the group has been ended within 0.4 s. A command gets enough
-of our own environment to work, and no key.
+However a call ends, even by cancellation, every process of the group is ended within 0.4 s. A command gets our
+environment without our secrets.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ import psutil
 
 from steps.support.core.errors import Problem
 
-# Whatever may hold a key; the settings, too, may have one written into a header.
+# The variables that may hold a secret. So may any setting, for example in a header.
 WITHHELD = frozenset({
     "VERCEL_TOKEN", "VERCEL_AUTOMATION_BYPASS_SECRET", "TURSO_AUTH_TOKEN", "TURSO_DATABASE_URL", "CRON_SECRET",
     "SITE_AUTH_TOKEN", "NOTIFY_URLS",
@@ -29,24 +29,24 @@ _SETTINGS = "ORCHESTRATE_"
 
 
 def child_environment() -> dict[str, str]:
-    """Give our environment without our keys; programs are found on the absolute part of PATH alone."""
+    """Return our environment without our secrets, and with the absolute entries of PATH only."""
     passed_on = {name: value for name, value in os.environ.items() if not _is_ours(name.upper())}
     return {**passed_on, "PATH": search_path()}
 
 
 def search_path() -> str:
-    """Give PATH without its relative entries: what lies in the current directory is never what is meant."""
+    """Return PATH without its relative entries, so that no program is taken from the current directory."""
     entries = os.environ.get("PATH", os.defpath).split(os.pathsep)
     return os.pathsep.join(entry for entry in entries if PurePath(entry).is_absolute())
 
 
 def find_program(program: str) -> str | None:
-    """Give the path of a program, None where there is none."""
+    """Return the path of a program, or None if it is not on PATH."""
     return shutil.which(program, path=search_path())
 
 
 def secrets_in_environment() -> list[str]:
-    """Give the keys that our environment holds, for whoever hides them."""
+    """Return the values of the secrets in our environment, for the redactor."""
     return [os.environ[name] for name in WITHHELD - {"TURSO_DATABASE_URL"} if name in os.environ]
 
 
@@ -54,9 +54,9 @@ def _is_ours(name: str) -> bool:
     return name in WITHHELD or name.startswith(_SETTINGS)
 
 
-KEPT = {1: 4 << 20, 2: 64 << 10}  # bytes of stdout and of stderr that are kept: the last ones
-GRACE = 0.2  # seconds that a group gets to end after a signal, and pipes to run dry once it has exited
-# Leads the group, as the parent of the command. SIGUSR1 says that we have died: then everybody in it ends with us.
+KEPT = {1: 4 << 20, 2: 64 << 10}  # how many of the last bytes of stdout and of stderr are kept
+GRACE = 0.2  # seconds for a group to end after a signal, and for its pipes to close once the command has exited
+# Leads the group, as the parent of the command. SIGUSR1 means that our process has died: the whole group ends with it.
 _LEADER = """trap 'trap "" TERM; kill 0; sleep 0.2; kill -9 0' USR1; "$@" & wait $!"""
 _PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 _prctl = ctypes.PyDLL(None).prctl if sys.platform == "linux" else None  # looked up here: after a fork is too late
@@ -64,7 +64,7 @@ _prctl = ctypes.PyDLL(None).prctl if sys.platform == "linux" else None  # looked
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """How a command ended: its exit code, the last of what it said, and whether stdout is whole."""
+    """How a command ended: its exit code, the end of its output, and whether `out` is all of stdout."""
 
     code: int
     out: str
@@ -73,16 +73,16 @@ class Answer:
 
 
 class _Child(asyncio.SubprocessProtocol):
-    """Keeps the last of what a child says, and knows of its exit even while others hold its pipes."""
+    """Keeps the end of a child's output, and notices its exit even while others hold its pipes open."""
 
     def __init__(self) -> None:
-        self.said = {1: bytearray(), 2: bytearray()}
+        self.output = {1: bytearray(), 2: bytearray()}
         self.exited = asyncio.Event()
         self.silent = asyncio.Event()
 
     def pipe_data_received(self, fd: int, data: bytes) -> None:
-        self.said[fd] += data
-        del self.said[fd][: -KEPT[fd]]
+        self.output[fd] += data
+        del self.output[fd][: -KEPT[fd]]
 
     def process_exited(self) -> None:
         self.exited.set()
@@ -90,29 +90,30 @@ class _Child(asyncio.SubprocessProtocol):
     def connection_lost(self, _: Exception | None) -> None:
         self.silent.set()
 
-    async def fallen_silent(self) -> None:
-        """Wait until it has exited and nobody holds its pipes, for GRACE at most."""
+    async def wait_until_silent(self) -> None:
+        """Wait until it has exited and all its pipes are closed, for GRACE seconds at most."""
         with suppress(TimeoutError):
             async with asyncio.timeout(GRACE):
                 await self.silent.wait()
 
     def answer(self, code: int | None) -> Answer:
-        out, err = (said.decode(errors="backslashreplace") for said in self.said.values())
-        return Answer(-1 if code is None else code, out, err, whole=len(self.said[1]) < KEPT[1])
+        out, err = (output.decode(errors="backslashreplace") for output in self.output.values())
+        return Answer(-1 if code is None else code, out, err, whole=len(self.output[1]) < KEPT[1])
 
 
 _Spawned = tuple[asyncio.SubprocessTransport, _Child]
 
 
 async def run(command: list[str], environment: dict[str, str]) -> Answer:
-    """Run a command to its end, or until cancelled; either way nobody of its group is left behind."""
-    spawning = asyncio.create_task(
-        _spawn(command, environment)
-    )  # a task, so that being cancelled cannot lose the child
+    """Run a command to its end, or until cancelled. Raise Problem if it cannot be started.
+
+    Either way, no process of its group is left behind.
+    """
+    spawning = asyncio.create_task(_spawn(command, environment))  # a task, so that a cancellation cannot lose the child
     try:
         transport, child = await asyncio.shield(spawning)
         await child.exited.wait()
-        await child.fallen_silent()
+        await child.wait_until_silent()
     finally:
         await _end(spawning)
     return child.answer(transport.get_returncode())
@@ -126,11 +127,11 @@ async def _spawn(command: list[str], environment: dict[str, str]) -> _Spawned:
             env=environment, start_new_session=True, preexec_fn=dies_with_parent(signal.SIGUSR1),
         )  # fmt: skip
     except OSError as error:
-        raise Problem("running", command[0], error.strerror or repr(error), "See to this machine first.") from error
+        raise Problem("running", command[0], error.strerror or repr(error), "Fix this machine first.") from error
 
 
 def end_all(unwanted: Callable[[list[str]], bool]) -> None:
-    """End the group of every process of this user's whose command line is unwanted; our own is left alone."""
+    """Kill the process group of each of this user's processes whose command line is unwanted, except our own group."""
     for each in psutil.process_iter(["cmdline"]):
         with suppress(ProcessLookupError, PermissionError):
             if unwanted(each.info["cmdline"] or []) and (group := os.getpgid(each.pid)) != os.getpgrp():
@@ -138,7 +139,10 @@ def end_all(unwanted: Callable[[list[str]], bool]) -> None:
 
 
 def dies_with_parent(number: int) -> Callable[[], None] | None:
-    """Give what a child calls between fork and exec to be sent this signal when we die, if there is such a thing."""
+    """Return a function for a child to call between fork and exec, so that it gets this signal when we die.
+
+    Return None if the platform has no such thing.
+    """
     return partial(_notice_death_of, os.getpid(), number) if _prctl else None
 
 
@@ -150,7 +154,7 @@ def _notice_death_of(parent: int, number: int) -> None:
 
 
 async def _end(spawning: asyncio.Task[_Spawned]) -> None:
-    """End the whole group: asked first, then forced. Takes 2 * GRACE at most, and no time where nobody is left.
+    """End the whole group: first SIGTERM, then SIGKILL. Takes 2 * GRACE at most, and no time if no process is left.
 
     Another cancellation only shortens the waits: each signal is sent before the wait that it may cut short.
     """
@@ -163,6 +167,6 @@ async def _end(spawning: asyncio.Task[_Spawned]) -> None:
 
 
 async def _signal(number: int, group: int, child: _Child) -> None:
-    with suppress(ProcessLookupError, PermissionError):  # macOS says EPERM where only zombies are left
+    with suppress(ProcessLookupError, PermissionError):  # macOS reports EPERM if only zombies are left
         os.killpg(group, number)
-        await child.fallen_silent()
+        await child.wait_until_silent()

@@ -1,4 +1,4 @@
-"""The one place where secrets are taken out of whatever is about to be shown or kept."""
+"""The one place where secrets are removed from everything that is about to be shown or stored."""
 
 import json
 import re
@@ -10,30 +10,29 @@ from urllib.parse import quote, quote_plus, unquote
 MASK = "***"
 _PATTERNS = (
     re.compile(r"eyJ[\w-]+\.[\w-]+\.[\w-]+"),  # a JSON Web Token, as Turso's are
-    re.compile(r"(?<=[Bb]earer )(?!\$[A-Z_]+[\"'\s])[^\s\"',;]+"),  # a command names the variable, not the token
+    re.compile(r"(?<=[Bb]earer )(?!\$[A-Z_]+[\"'\s])[^\s\"',;]+"),  # not `$NAME`, as commands for the operator have it
     re.compile(r"(?<=uthorization: [Bb]asic )[^\s\"',;]+"),
-    re.compile(r"(?<=://)[^\s\"'@]+(?=@)"),  # user and password in a URL, a slash in the password included
+    re.compile(r"(?<=://)[^\s\"'@]+(?=@)"),  # user and password in a URL, even with a slash in the password
     re.compile(r"(?<=[Tt]oken=)[^\s&\"';,]+"),
 )
 _SHORTEST = 4  # characters; masking anything shorter would mask half of every sentence
-_TOKEN, _LONG = 8, 20  # characters of a part of an address: a token where it has a digit or both cases, or anyway
-_TELLING = 12  # characters, and half of it: so much of a secret is masked where a message cut off the rest
+_TOKEN, _LONG = 8, 20  # characters from which a part of an address is a token: if it has a digit or both cases; always
+_TELLING = 12  # characters, and half of the secret: so much of it is masked if a message cut off the rest
 
 
 class Redactor:
-    """Takes known secrets, and what looks like one, out of any text or structure of texts."""
+    """Removes known secrets, and anything that looks like one, from any text or structure of texts."""
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         worth = [part for secret in secrets for part in (secret, *_parts(secret)) if len(part) >= _SHORTEST]
         known = {form for secret in worth for form in _forms(secret)}
         self._known = sorted(known, key=len, reverse=True)  # a secret that contains another goes first
-        whole = {
-            form for secret in worth if "://" not in secret for form in _forms(secret)
-        }  # half of an address is none
+        # Half of an address is not a secret.
+        whole = {form for secret in worth if "://" not in secret for form in _forms(secret)}
         self._long = sorted((form for form in whole if len(form) > _TELLING), key=len, reverse=True)
 
     def text(self, text: str) -> str:
-        """Give the text with every secret masked."""
+        """Return the text with every secret masked."""
         for secret in self._known:
             text = text.replace(secret, MASK)
         for secret in self._long:
@@ -43,7 +42,7 @@ class Redactor:
         return text
 
     def __call__(self, value: Any) -> Any:
-        """Give a copy of a JSON-like value with every text in it masked, keys included."""
+        """Return a copy of a JSON-like value with every text in it masked, keys included."""
         if isinstance(value, str):
             return self.text(value)
         if isinstance(value, Mapping):
@@ -54,12 +53,12 @@ class Redactor:
 
 
 def addresses(text: str) -> list[str]:
-    """Give the addresses of a list: divided by white space, or by a comma before the next scheme."""
+    """Return the addresses of a list that is separated by white space, or by a comma before the next scheme."""
     return [each.strip(",") for each in re.split(r"\s+|,+(?=[\w+.-]+://)", text) if each.strip(",")]
 
 
 def _parts(secret: str) -> Iterator[str]:
-    """Give what of a secret that is a list of addresses is one by itself: each, its password, and tokens in it."""
+    """Yield the parts of a list of addresses that are secrets themselves: each address, its password, its tokens."""
     for address in addresses(secret):
         _, is_address, rest = address.partition("://")
         if not is_address:
@@ -76,7 +75,7 @@ def _is_token(piece: str) -> bool:
 
 
 def _forms(secret: str) -> Iterator[str]:
-    """Give a secret as it is, and as URLs, JSON, Python and Basic authentication write it."""
+    """Yield a secret in every encoding: plain, and as URLs, JSON, Python and Basic authentication write it."""
     yield from (secret, quote(secret, safe=""), quote(secret), quote_plus(secret))
     yield from (json.dumps(secret, ensure_ascii=ascii_only)[1:-1] for ascii_only in (True, False))
     yield repr(secret)[1:-1]
@@ -85,14 +84,14 @@ def _forms(secret: str) -> Iterator[str]:
 
 
 def _coded(secret: bytes, before: int) -> Iterator[str]:
-    """Give what of a secret in base64 depends on nothing else, with so many bytes before it, in both alphabets."""
+    """Yield a secret in base64 with so many bytes before it, in both alphabets; only what no other byte affects."""
     whole = len(secret) - (len(secret) + before) % 3
     coded = b64encode(bytes(before) + secret[:whole]).decode()[-(-before * 4 // 3) :]
     yield from (coded, coded.replace("+", "-").replace("/", "_"))
 
 
 def _without_part(text: str, secret: str) -> str:
-    """Mask the beginning or the end of a secret, of which the rest was cut off."""
+    """Mask the beginning or the end of a secret if the rest was cut off."""
     size = max(_TELLING, len(secret) // 2)
     begins, ends = secret[:size], secret[-size:]
     while (at := text.find(begins)) >= 0:

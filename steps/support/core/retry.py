@@ -1,6 +1,6 @@
-"""Asking again: reads until there is an answer, reads until it is the wanted one, and writes until they are done.
+"""Retries: read until there is an answer, read until it is the wanted one, and write until the write is done.
 
-All of them end with the caller's scope; none of them owns the deadline of a step.
+All of them end with the caller's scope; none of them owns a step's deadline.
 """
 
 import asyncio
@@ -19,8 +19,8 @@ from steps.support.core.limits import EFFECT, PATIENCE, PREFLIGHT_PATIENCE, PREF
 Result = TypeVar("Result")
 
 AGAIN = (NotSent, Unknown)
-FIRST_PAUSES = (0.25, 0.25, 0.5)  # seconds between the first readings: much that was just set off takes a moment
-LATE_EVERY = 0.25  # seconds between two readings of what may still take effect
+FIRST_PAUSES = (0.25, 0.25, 0.5)  # seconds between the first readings: what was just started is often done in a moment
+LATE_EVERY = 0.25  # seconds between two readings while a request may still take effect
 
 
 async def retry(
@@ -30,12 +30,13 @@ async def retry(
     patience: float | None = PATIENCE,
     tries: float = math.inf,
 ) -> Result:
-    """Ask every so many seconds until there is an answer; only NotSent and Unknown are asked again.
+    """Call `ask` until it returns, and return its answer. Only NotSent and Unknown are tried again.
 
-    `patience`: seconds after which one try without an answer is given up. If the other side asks for a longer pause, it
-    gets it. If that pause does not fit into the caller's scope, and after so many tries, the last error is raised.
+    `every`: seconds between two tries, or more if the other side asks for a longer pause. `patience`: seconds after
+    which one try without an answer is given up. Raise the last error after `tries` tries, or if a pause does not fit
+    into the caller's scope.
     """
-    heard = ""
+    last = ""
 
     def pause(state: RetryCallState) -> float:
         return max(every, _asked_to_wait(state))
@@ -43,22 +44,22 @@ async def retry(
     def is_enough(state: RetryCallState) -> bool:
         return state.attempt_number >= tries or _asked_to_wait(state) > max(every, time_left())
 
-    def say(state: RetryCallState) -> None:
-        nonlocal heard
-        heard = str(state.outcome.exception()) if state.outcome else ""
-        waiting_for(heard)
+    def report(state: RetryCallState) -> None:
+        nonlocal last
+        last = str(state.outcome.exception()) if state.outcome else ""
+        waiting_for(last)
 
     again = AsyncRetrying(
-        retry=retry_if_exception_type(AGAIN), wait=pause, stop=is_enough, before_sleep=say, reraise=True
+        retry=retry_if_exception_type(AGAIN), wait=pause, stop=is_enough, before_sleep=report, reraise=True
     )
     answer: Result = await again(_within, patience, partial(ask, *args))
-    if heard and waited_for() == heard:
+    if last and waited_for() == last:
         waiting_for("")
     return answer
 
 
 async def preflight_read(read: Callable[..., Awaitable[Result]], *args: Any) -> Result:
-    """Read before anything begins: a few tries. Raise Refused with what the other side said last."""
+    """Read before anything begins, with a few tries. Raise Refused with the last error."""
     try:
         return await retry(read, *args, patience=PREFLIGHT_PATIENCE, tries=PREFLIGHT_TRIES)
     except (NotSent, Rejected, Unknown) as error:
@@ -73,10 +74,10 @@ async def poll_until(
     within: float | None = None,
     sooner: bool = False,
 ) -> Result:
-    """Read until it is done, and return what was read.
+    """Read until `done` returns True, and return what was read.
 
     `every`: seconds between readings; `sooner`: the first pauses are shorter. `within`: seconds after which it is read
-    once more and returned as it is; None: until the caller's scope ends.
+    a last time and returned even if it is not done; None means until the caller's scope ends.
     """
     waits = _pauses(every) if sooner else repeat(every)
     try:
@@ -91,7 +92,10 @@ async def poll_until(
 
 
 async def wait_for_effect(read: Callable[[], Awaitable[Result]], before: object) -> Result:
-    """Return what is read, waiting a moment while it is as before: what was sent and cut off may yet take effect."""
+    """Read until it differs from `before`, for EFFECT seconds at most, and return what was read.
+
+    A request that was cut off may still take effect.
+    """
     return await poll_until(read, lambda now: now != before, every=LATE_EVERY, within=EFFECT)
 
 
@@ -102,34 +106,35 @@ async def ensure(
     every: float = 0.5,
     patience: float | None = PATIENCE,
 ) -> None:
-    """Make the world as wanted: read, send if it is not so, and read on until it is.
+    """Bring about a state: read it, send the write if it is not so, and read until it is.
 
-    What was taken is not sent again. If it was not, or if the answer was lost, the world is read before it is sent once
-    more. `every`: seconds between readings; the first after it was taken come sooner. `patience`: seconds after which
-    an answer counts as lost. Ends when it is so, with Rejected, with a pause that does not fit, or with the caller's
-    scope.
+    A write that was accepted is not sent again. If it was not, or if its answer was lost, the state is read before it
+    is sent again. `every`: seconds between readings; the first ones after an accepted write come sooner. `patience`:
+    seconds after which an answer counts as lost. Raise Rejected if the write is; raise the last error if a pause does
+    not fit into the caller's scope.
 
-    Rejected means that nothing was done. A repeated write may be refused because an earlier one was done, so the world
-    is read before that is believed. A reading that is refused after a write says nothing of the write: that is Unknown.
+    Rejected means that nothing was done. A repeated write may be rejected because an earlier one was done, so the state
+    is read before a rejection is believed. A reading that is rejected after a write says nothing about the write: that
+    raises Unknown.
     """
-    sent, taken, waits = False, False, _pauses(every)
+    sent, accepted, waits = False, False, _pauses(every)
     while not await (_after_a_write(retry(is_so, every=every)) if sent else retry(is_so, every=every)):
-        if taken:
+        if accepted:
             await asyncio.sleep(next(waits))
             continue
         try:
-            taken = await _taken(partial(_within, patience, send))
+            accepted = await _try_to_send(partial(_within, patience, send))
         except Rejected:
             if sent and await _after_a_write(wait_for_effect(is_so, before=False)):
                 return
             raise
         sent = True
-        if not taken:
+        if not accepted:
             await asyncio.sleep(every)
 
 
 def _pauses(every: float) -> Iterator[float]:
-    """Return the seconds between readings of what was just set off: short ones first, then always as many as these."""
+    """Yield the seconds between readings of what was just started: short ones first, then always `every`."""
     return chain((min(pause, every) for pause in FIRST_PAUSES), repeat(every))
 
 
@@ -145,19 +150,22 @@ async def _within(patience: float | None, ask: Callable[[], Awaitable[Result]]) 
     except TimeoutError:
         if not scope.expired():
             raise
-        raise Unknown("waiting for", "an answer", f"there was none for {patience} s", "Look who is slow.") from None
+        raise Unknown(
+            "waiting for", "an answer", f"there was none for {patience} s", "Check which side is slow."
+        ) from None
 
 
 async def _after_a_write(reading: Awaitable[bool]) -> bool:
-    """Return what is read. Raise Unknown if that is refused: it says nothing of the write before it."""
+    """Return what is read. Raise Unknown if the reading is rejected: that says nothing about the write before it."""
     try:
         return await reading
     except Rejected as error:
         cause = f"{error.cause}, after a change was sent"
-        raise Unknown(error.operation, error.subject, cause, "Look whether the change was made.") from None
+        raise Unknown(error.operation, error.subject, cause, "Check whether the change was made.") from None
 
 
-async def _taken(send: Callable[[], Awaitable[None]]) -> bool:
+async def _try_to_send(send: Callable[[], Awaitable[None]]) -> bool:
+    """Return True if the write was accepted, False if it has to be checked and perhaps sent again."""
     try:
         await send()
     except AGAIN as error:

@@ -1,6 +1,6 @@
-"""The state of a run after each of its events: the one fold that screen, GitHub view, notifications and report share.
+"""The state of a run after each event: one fold, shared by the screen, the GitHub view, notifications and the report.
 
-Every state is a value: a thread that draws one draws it whole, while the run goes on to the next.
+Every state is immutable: a thread can draw one while the run goes on to the next.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -47,7 +47,7 @@ NOT_OPENED = Opened(mode="", change={}, target="", target_id="", budget={})
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """A step that looks, goes forward or is undone: since when on the run's clock, its last wait, and how it ended."""
+    """A preflight, an apply or a rollback of a step: its start on the run's clock, its last wait, and how it ended."""
 
     step: str
     began: float
@@ -60,7 +60,7 @@ class Attempt:
 
     @property
     def is_done(self) -> bool:
-        """Whether it came to a good end."""
+        """Whether it succeeded."""
         return isinstance(self.end, DoneEvent)
 
     @property
@@ -74,11 +74,11 @@ Attempts = tuple[Attempt, ...]
 
 @dataclass(frozen=True, slots=True)
 class RunState:
-    """All that the events so far say. What has not happened yet is None or empty.
+    """Everything that the events so far contain. What has not happened yet is None or empty.
 
     `clock`: the run's clock at the last event. `clocks`: every clock that was started; the last one counts.
-    `left`: why changes were not undone, by name. `facts`: what steps kept for the report. `down_since`: the run's
-    clock since when visitors are refused; `down`: the seconds before that.
+    `left`: why changes were not rolled back, by name. `facts`: what steps kept for the report. `down_since`: when on
+    the run's clock visitors began to be refused, None if they are served; `down`: the seconds of downtime before that.
     """
 
     opened: Opened = NOT_OPENED
@@ -104,17 +104,17 @@ class RunState:
 
     @property
     def started(self) -> Started | None:
-        """The clock that counts."""
+        """The clock that was started last."""
         return self.clocks[-1] if self.clocks else None
 
     @property
-    def is_going_back(self) -> bool:
-        """Whether changes are being undone, or were."""
+    def is_rolling_back(self) -> bool:
+        """Whether changes are being rolled back, or were."""
         return bool(self.turned_back or self.resumed or self.undos)
 
     @property
     def begun(self) -> list[str]:
-        """The changes that were begun, in order, less those of which it is certain that nothing was done."""
+        """The changes that were begun, in order, without those that certainly did nothing."""
         refused = {each.step for each in self.forward if each.is_refused}
         begins = [each.begins for each in self.forward if each.step not in refused]
         resumed = self.resumed.begins if self.resumed else ()
@@ -122,12 +122,12 @@ class RunState:
 
     @property
     def undone(self) -> set[str]:
-        """The changes that are undone."""
+        """The changes that are rolled back."""
         return {each.step for each in self.undos if each.is_done}
 
     @property
     def saw(self) -> dict[str, Any]:
-        """What each change had seen when it was begun."""
+        """What each change had observed when it was begun."""
         resumed = self.resumed.saw if self.resumed else {}
         return {
             name: saw for all_saw in (*(each.saw for each in self.forward), resumed) for name, saw in all_saw.items()
@@ -135,7 +135,7 @@ class RunState:
 
     @property
     def cause(self) -> Reason | None:
-        """Why the way forward ended, or what of an arrival is not undone; None if all went well."""
+        """Why the run stopped going forward, or what is not rolled back after it arrived; None if all went well."""
         if self.turned_back:
             return self.turned_back.why
         if self.stopped and not (self.arrived and not self.stopped.why.human):
@@ -143,12 +143,12 @@ class RunState:
         return None
 
     def downtime(self, now: float) -> float:
-        """Return the seconds for which visitors have been refused so far."""
+        """Return for how many seconds visitors have been refused so far."""
         return self.down + (now - self.down_since if self.down_since is not None else 0.0)
 
 
 def after(state: RunState, event: Event) -> RunState:
-    """Return the state as it is after an event."""
+    """Return the state after one more event."""
     kept: dict[str, Any] = {_KEPT[type(event)]: event} if type(event) in _KEPT else {}
     return _fold(event, replace(state, clock=event.clock, **kept))
 
@@ -170,7 +170,7 @@ _KEPT: Mapping[type[Event], str] = {  # the field that keeps the last event of a
     Probed: "probed",
     Ended: "ended",
 }
-_ATTEMPTS: Mapping[type[Event], str] = {  # the field that has the attempt that an event is about
+_ATTEMPTS: Mapping[type[Event], str] = {  # the field with the attempts of an event's kind
     LookWaiting: "looks",
     LookDone: "looks",
     LookFailed: "looks",
@@ -241,7 +241,7 @@ def _(event: Event, state: RunState) -> RunState:
 
 
 def _with_attempt(state: RunState, event: WaitEvent | DoneEvent | FailedEvent, **fields: Any) -> RunState:
-    """Change the last attempt of a step; one whose beginning was not written begins with this event."""
+    """Return the state with a step's last attempt changed; an attempt without a recorded start begins here."""
     name = _ATTEMPTS[type(event)]
     attempts: Attempts = getattr(state, name)
     last = next((each for each in reversed(attempts) if each.step == event.step), None)

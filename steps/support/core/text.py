@@ -1,34 +1,34 @@
-"""Text: foreign text made safe for a terminal and for line-based files, and the known word nearest to a typed one."""
+"""Make foreign text safe for a terminal and for line-based files, and find the known word nearest to a typed one."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
 
 
 def printable(text: str) -> str:
-    """Write whatever is no plain character as its escape: control characters, line breaks, changes of direction."""
+    """Return the text with unprintable characters escaped: control characters, line breaks, changes of direction."""
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 
 def printable_lines(text: str) -> str:
-    """Do the same, but leave the line breaks."""
+    """Return the text with unprintable characters escaped, except line breaks."""
     return "\n".join(map(printable, text.split("\n")))
 
 
-SHORT, LONG = 4, 7  # letters: a word of four with another first letter is another word; one of seven bears two slips
+SHORT, LONG = 4, 7  # letters: up to 4, another first letter makes another word; from 7, two slips are allowed
 TWO = 2
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """Return the known word that is most like this one, in any case; empty if none is like it."""
+    """Return the known word most similar to this one, ignoring case; empty if none is similar."""
     lower = {each.lower(): each for each in sorted(known, reverse=True)}
     return next((lower[each] for each in get_close_matches(word.lower(), lower, 1)), "")
 
 
 def slip_of(word: str, known: Iterable[str]) -> str:
-    """Return the known word that this one misspells: a letter more, less, another, or two of them swapped.
+    """Return the known word that this one misspells, or "": a letter added, missing, replaced, or two swapped.
 
-    Also one with an ending of grammar: `allows`, `allowed`. Words that are only alike, such as `note` and `name`, are
-    no slips of each other.
+    A grammatical ending counts as a slip, too: `allows`, `allowed`. Words that are only similar, such as `note` and
+    `name`, are no slips of each other.
     """
     return next((each for each in known if word != each and _is_slip(word, each)), "")
 
@@ -44,7 +44,7 @@ def _is_slip(word: str, known: str) -> bool:
 
 
 def _slips(one: str, other: str) -> int:
-    """Count the fewest letters that are more, less, others or swapped."""
+    """Return the edit distance: the fewest letters added, missing, replaced or swapped."""
     before, last = [0] * (len(other) + 1), list(range(len(other) + 1))
     for i, letter in enumerate(one, 1):
         row = [i]

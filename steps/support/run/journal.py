@@ -83,7 +83,7 @@ class Journal:
     def intend(self, event: Event) -> None:
         """Write an event that must be on disk before what it announces. Raises Refused when it cannot be."""
         try:
-            self._log.info(event.kind, **event.said())
+            self._log.info(event.kind, **event.line_fields())
         except OSError as error:
             raise Refused(
                 "writing", str(self._sink.path), str(error), "Make room: nothing is begun that cannot be journalled."
@@ -92,10 +92,10 @@ class Journal:
     def note(self, event: Event) -> None:
         """Write an event; a full disk is no reason to stop what is under way."""
         try:
-            self._log.info(event.kind, **event.said())
+            self._log.info(event.kind, **event.line_fields())
         except OSError as error:
             _warn(f"{self._sink.path}: {error}")
-            self._log.unwritten(event.kind, **event.said())
+            self._log.unwritten(event.kind, **event.line_fields())
 
     @contextmanager
     def timed(self, kind: Timed, step: str) -> Iterator[Callable[[Done], None]]:
