@@ -1,1 +1,1 @@
-"""The settings, and how they are read from the environment and orchestrate.toml."""
+"""The settings, and reading them from the environment and orchestrate.toml."""

@@ -1,4 +1,4 @@
-"""Reading the settings, once; all gaps and mistakes are told at once."""
+"""Read the settings, once, and report all gaps and mistakes together."""
 
 import os
 import re
@@ -20,7 +20,7 @@ from steps.support.core.errors import Problem
 from steps.support.core.text import printable
 
 PROJECT = Path(__file__).parents[3]
-LIST = "notify_urls"  # the one secret that may have several lines; what is wrong with it fails nothing
+LIST = "notify_urls"  # the one secret that may have several lines; a mistake in it stops nothing
 
 
 class Misconfigured(Problem):
@@ -30,22 +30,22 @@ class Misconfigured(Problem):
         super().__init__("reading", "the settings", "\n  ".join(["", *mistakes]), "README.md lists every setting.")
 
     def __str__(self) -> str:
-        """Give one line a mistake."""
+        """Return one line for each mistake."""
         return f"{self.operation} {self.subject}:{self.cause}\n{self.remedy}"
 
 
 def load(config: Path | None) -> Settings:
-    """Read the settings. Raises Misconfigured with every mistake there is."""
+    """Return the settings. Raise Misconfigured with every mistake in them."""
     path = config or PROJECT / "pyproject.toml"
     table, base = _table(path), path.resolve().parent
     table = table if config else table.get("tool", {}).get("orchestrate", {})
-    mistakes = [*_unknown_variables(), *(_brought_along(table, base) if config else ())]
+    mistakes = [*_unknown_variables(), *(_bundled_program(table, base) if config else ())]
     try:
         settings = Settings(**{**table, "secrets": Secrets(_env_file=base / ".env")})
     except SettingsError as error:
         raise Misconfigured([*mistakes, f"{error}: in the environment, lists and tables are written as JSON"]) from None
     except ValidationError as error:
-        raise Misconfigured([*mistakes, *map(_told, error.errors(include_url=False, include_input=False))]) from None
+        raise Misconfigured([*mistakes, *map(_mistake, error.errors(include_url=False, include_input=False))]) from None
     if mistakes:
         raise Misconfigured(mistakes)
     folders = {key: base / path for key in ("repository", "sql", "runs") if (path := getattr(settings, key))}
@@ -54,7 +54,7 @@ def load(config: Path | None) -> Settings:
 
 
 def for_production(settings: Settings) -> Settings:
-    """Give the settings with what the environment adds. Raises Misconfigured with everything that production lacks."""
+    """Return the settings, completed from the environment. Raise Misconfigured with everything production lacks."""
     secrets = settings.secrets
     turso = settings.turso.model_copy(update={"url": settings.turso.url or secrets.turso_database_url or ""})
     vercel = settings.vercel.model_copy(update={"team": settings.vercel.team or secrets.vercel_team_id})
@@ -84,7 +84,7 @@ def _unfilled_headers(settings: Settings) -> Iterator[str]:
             if not (value := environment.get(name)):
                 yield f"{name} is not set, and the health check {check.name!r} sends it"
             elif not (value.isascii() and value.isprintable()):
-                yield f"{name}: it holds characters that no header can; copy it once more"
+                yield f"{name}: it contains characters that are not allowed in a header; copy it again"
 
 
 def _not_addresses(settings: Settings) -> Iterator[str]:
@@ -96,7 +96,7 @@ def _not_addresses(settings: Settings) -> Iterator[str]:
     for name, secret in settings.secrets:
         value = secret.get_secret_value() if isinstance(secret, SecretStr) else ""
         if name != LIST and not (value.isascii() and value.isprintable()):
-            yield f"{name.upper()}: it holds characters that no token has; copy it once more"
+            yield f"{name.upper()}: it contains characters that no token has; copy it again"
 
 
 def _is_address(value: str) -> bool:
@@ -108,17 +108,17 @@ def _is_address(value: str) -> bool:
 
 
 def target(settings: Settings) -> str:
-    """Name what is released to: project, database and branch."""
+    """Return the target of a release as text: project, database and branch."""
     return f"{settings.vercel.project} with {settings.turso.url}, branch {settings.branch}"
 
 
 def target_id(settings: Settings) -> str:
-    """Give the same as a hash, in which no secret can stand."""
+    """Return the target as a hash, which cannot contain a secret."""
     return sha256(target(settings).encode()).hexdigest()
 
 
 def secret_values(settings: Settings) -> list[str]:
-    """Give every text that must never be shown: the secrets, and whatever headers are filled with."""
+    """Return every text that must never be shown: the secrets, and the environment's values in headers."""
     environment = settings.secrets.environment()
     named = [environment.get(name, "") for check in settings.health for name in _names(check)]
     return [*settings.secrets.values(), *named]
@@ -133,23 +133,23 @@ def _table(path: Path) -> dict[str, Any]:
         raise Misconfigured([f"{path} is not TOML: {error}"]) from None
 
 
-def _brought_along(table: dict[str, Any], base: Path) -> Iterator[str]:
-    """Refuse a program that lies beside the file that names it: whoever sent the one has sent the other."""
+def _bundled_program(table: dict[str, Any], base: Path) -> Iterator[str]:
+    """Yield a mistake if the file names a program in its own folder: both may come from the same stranger."""
     rehearsal = table.get("rehearsal")
     named = rehearsal.get("sqld") if isinstance(rehearsal, dict) else None
     if isinstance(named, str) and (base / named).resolve().is_relative_to(base):
         remedy = "put it on PATH, or name it in ORCHESTRATE_REHEARSAL__SQLD"
-        yield f"rehearsal.sqld: a program that came with the configuration is not run; {remedy}"
+        yield f"rehearsal.sqld: a program in the folder of the configuration is not run; {remedy}"
 
 
 def _unknown_variables() -> Iterator[str]:
     for name in os.environ:
         key = name.upper().removeprefix("ORCHESTRATE_").split("__")[0].lower()
         if name.upper().startswith("ORCHESTRATE_") and key not in Settings.model_fields:
-            yield f"{name} in the environment is no setting"
+            yield f"{name} in the environment is not a setting"
 
 
-def _told(error: Any) -> str:
+def _mistake(error: Any) -> str:
     place = printable(".".join(map(str, error["loc"])))
     plain = {"extra_forbidden": "there is no such setting", "path_type": "it must be a path"}.get(error["type"])
     variable = f"ORCHESTRATE_{place.upper().replace('.', '__')}"

@@ -2,7 +2,7 @@
 
 Keys come from `[tool.orchestrate]` of pyproject.toml, or from the top level of the file given by --config; each can be
 set in the environment as ORCHESTRATE_<KEY>, with `__` between levels. Secrets come from the environment or a `.env`
-file beside the configuration, never from the table. Only whoever builds a stage sees any of this.
+file beside the configuration, never from the table. Only the code that builds the gateways uses this module.
 """
 
 import os
@@ -39,7 +39,7 @@ class VercelSettings(_Table):
     team: str | None = Field(None, description="slug or id of the team; or VERCEL_TEAM_ID", examples=["my-team"])
     api: str = Field("https://api.vercel.com", description="base URL of the API")
     required_env: tuple[str, ...] = Field((), description="variables that production must have; values are not read")
-    pause_crons: bool = Field(default=False, description="have the project's crons off during a release")
+    pause_crons: bool = Field(default=False, description="switch the project's crons off during a release")
 
 
 class TursoSettings(_Table):
@@ -50,16 +50,16 @@ class TursoSettings(_Table):
         description="libsql://, https://, file:; or TURSO_DATABASE_URL",
         examples=["libsql://liveone.turso.io"],
     )
-    sole_writer: bool = Field(default=False, description="nothing else writes in a release: no limits.lock")
+    sole_writer: bool = Field(default=False, description="nothing else writes during a release: no limits.lock")
 
 
 class BudgetSettings(_Table):
     """The time of a run, in seconds."""
 
-    total: PositiveFloat = Field(120, description="for everything, going back included")
-    reserve: PositiveFloat = Field(30, description="of them, kept for going back")
-    starts: Literal["push", "live"] = Field("push", description="live: once the staged build is done")
-    build: PositiveFloat = Field(600, description="what the build may take then, beside them")
+    total: PositiveFloat = Field(120, description="for everything, including a rollback")
+    reserve: PositiveFloat = Field(30, description="the part of total that is kept for a rollback")
+    starts: Literal["push", "live"] = Field("push", description="when the clock starts; live: once the build is staged")
+    build: PositiveFloat = Field(600, description="with starts = live, for the build, in addition to total")
 
     @model_validator(mode="after")
     def _reserve_fits(self) -> Self:
@@ -69,23 +69,23 @@ class BudgetSettings(_Table):
 
 
 class LimitSettings(_Table):
-    """The most that each step may take, and what a change may ask of the app's own writers."""
+    """The most seconds that each step may take, and how long a change may hold up the app's own writers."""
 
     pause_crons: PositiveFloat = Field(5, description="switching the crons off")
     git_push: PositiveFloat = Field(10, description="pushing the commits")
-    vercel_deployment: PositiveFloat = Field(75, description="the build, and going live where it does by itself")
+    vercel_deployment: PositiveFloat = Field(75, description="the build, and going live if it does so by itself")
     turso_migration: PositiveFloat = Field(15, description="the transaction of migrate.sql")
-    verification_query: PositiveFloat = Field(5, description="the questions of verify.sql")
-    activation: PositiveFloat = Field(15, description="asking the staged deployment, and promoting it")
-    health_checks: PositiveFloat = Field(20, description="the questions to the site")
-    lock: float = Field(1, description="seconds for which a change may hold writers back")
-    lock_bytes: PositiveInt = Field(20_000_000, description="bytes that it may write in one transaction")
+    verification_query: PositiveFloat = Field(5, description="the queries of verify.sql")
+    activation: PositiveFloat = Field(15, description="checking the staged deployment, and promoting it")
+    health_checks: PositiveFloat = Field(20, description="the health checks of the live site")
+    lock: float = Field(1, description="seconds that a change may hold up other writers")
+    lock_bytes: PositiveInt = Field(20_000_000, description="bytes that a change may write in one transaction")
 
     @field_validator("lock")
     @classmethod
     def _is_kept(cls, lock: float) -> float:
         if not 0 < lock <= STEALS:
-            why = "a server gives the write lock to another writer then"
+            why = "after that, a server gives the write lock to another writer"
             raise ValueError(f"it must be above 0, and at most {STEALS:g}: {why}")
         return lock
 
@@ -96,28 +96,28 @@ class LimitSettings(_Table):
 
 
 class RehearsalSettings(_Table):
-    """What rehearsals run on, and what they may take."""
+    """What rehearsals run on, and how much time and disk they may take."""
 
-    sqld: Path | None = Field(None, description="else on PATH, else the project's cache", examples=["/opt/sqld"])
+    sqld: Path | None = Field(None, description="else from PATH or the project's cache", examples=["/opt/sqld"])
     most_seconds: PositiveFloat = Field(300, description="seconds for the copy, and again for the rehearsal on it")
-    most_bytes: PositiveInt = Field(20_000_000_000, description="bytes of disk: four times the database")
+    most_bytes: PositiveInt = Field(20_000_000_000, description="bytes of disk; it takes four times the database")
 
 
 def _path(path: str) -> str:
     if not path.startswith("/") or path.startswith("//") or not _is_plain(path) or " " in path:
-        raise ValueError("it must begin with one slash, and hold plain characters only")
+        raise ValueError("it must begin with one slash, and contain plain characters only")
     return path
 
 
 def _headers(headers: dict[str, str]) -> dict[str, str]:
     if not all(re.fullmatch(r"[\w!#$%&'*+.^`|~-]+", name, re.ASCII) and _is_plain(headers[name]) for name in headers):
-        raise ValueError("a header's name or value holds characters that no header can")
+        raise ValueError("a header's name or value contains characters that are not allowed in a header")
     return headers
 
 
 def _ref(name: str) -> str:
     if not re.fullmatch(r"(?![-/])(?!.*(\.\.|//|@\{|\.lock$|[/.]$))[^\s~^:?*\[\\]+", name) or not name.isprintable():
-        raise ValueError("git knows no such name")
+        raise ValueError("git does not allow this name")
     return name
 
 
@@ -131,19 +131,19 @@ Place = Annotated[str, AfterValidator(_path)]
 
 
 class BeforeSettings(_Table):
-    """How a question is asked before the change, where that differs."""
+    """How a health check asks the previous code, if that differs."""
 
-    path: Place = Field(description="what the code of before answers", examples=["/api/data"])
-    headers: Headers = Field({}, description="what it is asked with")
+    path: Place = Field(description="a path that the previous code answers", examples=["/api/data"])
+    headers: Headers = Field({}, description="the headers of that request")
     expect: tuple[str, ...] = Field(("status == `200`",), description="what must be true of its answer")
 
 
 class HealthSettings(_Table):
-    """One question to the site; with any of these, the two built-in ones are not asked."""
+    """One health check of the site; if any is configured, the two built-in ones are not used."""
 
-    name: str = Field(description="how the report calls it", examples=["data"])
+    name: str = Field(description="its name in the report", examples=["data"])
     path: Place = Field(description="on the site, and on a staged deployment", examples=["/api/data"])
-    method: Literal["GET", "POST", "HEAD"] = Field("GET", description="how it is asked")
+    method: Literal["GET", "POST", "HEAD"] = Field("GET", description="the HTTP method")
     headers: Headers = Field(
         {}, description="$NAME comes from the environment", examples=[{"Cookie": "auth-token=$SITE_AUTH_TOKEN"}]
     )
@@ -152,10 +152,10 @@ class HealthSettings(_Table):
     )
     before: BeforeSettings | None = Field(
         None,
-        description="path, headers and expect for the code of before",
+        description="path, headers and expect for the previous code",
         examples=[{"path": "/api/data", "headers": {}}],
     )
-    writes: bool = Field(default=False, description="asking changes something: it is asked once")
+    writes: bool = Field(default=False, description="the request changes something, so it is sent once")
 
     @field_validator("expect")
     @classmethod
@@ -200,27 +200,27 @@ DEFAULT_HEALTH = (
 
 
 class Secrets(BaseSettings):
-    """What only the environment or a .env file may hold."""
+    """The values that only the environment or a .env file may hold."""
 
     model_config = SettingsConfigDict(extra="ignore", frozen=True)
 
     vercel_token: SecretStr | None = Field(None, description="token that may read, promote and roll back the project")
-    turso_database_url: str | None = Field(None, description="the database, where `turso.url` is not set")
+    turso_database_url: str | None = Field(None, description="the database, if `turso.url` is not set")
     turso_auth_token: SecretStr | None = Field(None, description="token of that database that may read and write")
-    cron_secret: SecretStr | None = Field(None, description="what the built-in check `cron` sends")
-    site_auth_token: SecretStr | None = Field(None, description="what the built-in check `data` sends")
-    vercel_team_id: str | None = Field(None, description="the team, where `vercel.team` is not set")
+    cron_secret: SecretStr | None = Field(None, description="sent by the built-in check `cron`")
+    site_auth_token: SecretStr | None = Field(None, description="sent by the built-in check `data`")
+    vercel_team_id: str | None = Field(None, description="the team, if `vercel.team` is not set")
     vercel_automation_bypass_secret: SecretStr | None = Field(
-        None, description="opens protected deployments that wait, staged, to the checks"
+        None, description="lets the checks reach a staged deployment that is protected"
     )
-    notify_urls: SecretStr | None = Field(None, description="addresses of apprise that are told of start and end")
+    notify_urls: SecretStr | None = Field(None, description="apprise addresses that are notified of start and end")
 
     def values(self) -> list[str]:
-        """Give every secret's text, for the redactor and for nothing else."""
+        """Return the text of every secret; only the redactor may use this."""
         return [value.get_secret_value() for value in dict(self).values() if isinstance(value, SecretStr)]
 
     def environment(self) -> dict[str, str]:
-        """Give what `$NAME` in a header may stand for: the environment, and the secrets of the .env file."""
+        """Return the values that `$NAME` in a header may stand for: the environment, and the .env file's secrets."""
         own = {name.upper(): value.get_secret_value() for name, value in self if isinstance(value, SecretStr)}
         return {**os.environ, **own}
 
@@ -239,9 +239,9 @@ class Settings(BaseSettings):
     vercel: VercelSettings = Field(VercelSettings(), description="the project on Vercel")
     turso: TursoSettings = Field(TursoSettings(), description="the production database")
     budget: BudgetSettings = Field(BudgetSettings(), description="the time of a run, in seconds")
-    limits: LimitSettings = Field(LimitSettings(), description="what each step may take, in seconds, and a change")
-    rehearsal: RehearsalSettings = Field(RehearsalSettings(), description="what changes are proved on")
-    health: tuple[HealthSettings, ...] = Field(DEFAULT_HEALTH, description="instead of the two built-in checks")
+    limits: LimitSettings = Field(LimitSettings(), description="the most seconds for each step, and limits of a change")
+    rehearsal: RehearsalSettings = Field(RehearsalSettings(), description="where and how long a change is rehearsed")
+    health: tuple[HealthSettings, ...] = Field(DEFAULT_HEALTH, description="replaces the two built-in checks")
     secrets: Secrets = Field(
         default_factory=Secrets, exclude=True, repr=False, description="only from the environment or a .env file"
     )
@@ -255,5 +255,5 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - likewise
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - likewise
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Let the environment overrule the file."""
+        """Return the sources in their order: the environment overrides the file."""
         return env_settings, init_settings
