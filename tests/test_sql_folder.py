@@ -357,7 +357,7 @@ def test_a_missing_file_is_refused(folder: Path, name: str) -> None:
     """Each of the four files has to be there."""
     (folder / name).unlink()
     assert findings(folder) == [
-        f"{name}: the file is missing. Make it; where there is nothing to do it holds a comment."
+        f"{name}: the file is missing. Create it; if there is nothing to do, write a comment into it."
     ]
 
 

@@ -1,10 +1,10 @@
-"""The SQL folder as data: the change of the database, how it is put back, and the questions about both."""
+"""Read the SQL folder: the change of the database, its rollback, and the checks of both."""
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from steps.support.sql import directives as said
+from steps.support.sql import directives
 from steps.support.sql.change import DatabaseChange
 from steps.support.sql.checks import checks, wrong_checks
 from steps.support.sql.contract import contract_in
@@ -26,13 +26,13 @@ from steps.support.sql.script import Piece, Script, read_script_text, require_wh
 from steps.support.sql.statement import Statement
 
 _REMEDIES = {SAMPLE: "Write a small database of the shape before the change, or bring your own with --copy FILE."}
-_EMPTY = "Make it; where there is nothing to do it holds a comment."
+_EMPTY = "Create it; if there is nothing to do, write a comment into it."
 
 
 def read_change(folder: Path, *, sample: bool = False) -> DatabaseChange:
-    """Read the folder; with `sample`, see that sample.sql can be read as well.
+    """Read the folder and return its change; with `sample`, check that sample.sql can be read as well.
 
-    Raises BadSql with everything that is wrong with any of its files.
+    Raise BadSql with everything that is wrong in any of its files.
     """
     contents = {name: _content(folder / name, name) for name in (*FILES, *([SAMPLE] if sample else []))}
     missing = [content for content in contents.values() if isinstance(content, Finding)]
@@ -45,14 +45,17 @@ def read_change(folder: Path, *, sample: bool = False) -> DatabaseChange:
 
 
 def read_script(text: str, name: str) -> tuple[Statement, ...]:
-    """Divide migrate.sql or rollback.sql, the outer BEGIN and COMMIT left out. Raises BadSql where it is unfinished."""
+    """Return the statements of migrate.sql or rollback.sql, without an outer BEGIN and COMMIT.
+
+    Raise BadSql if the last statement is unfinished.
+    """
     return _statements(require_whole(read_script_text(text, name)))
 
 
 def _change(content: bytes, scripts: Mapping[str, Script], texts: Mapping[str, str]) -> DatabaseChange:
     digest = hashlib.sha256(content).hexdigest()
     return DatabaseChange(
-        name=said.name_of(scripts[MIGRATE]) or digest,
+        name=directives.name_of(scripts[MIGRATE]) or digest,
         sha256=digest,
         migrate=_statements(scripts[MIGRATE]),
         rollback=_statements(scripts[ROLLBACK]),
@@ -60,12 +63,12 @@ def _change(content: bytes, scripts: Mapping[str, Script], texts: Mapping[str, s
         verify_rollback=checks(scripts[VERIFY_ROLLBACK]),
         rollback_text=texts[ROLLBACK],
         verify_rollback_text=texts[VERIFY_ROLLBACK],
-        changes=said.changes_of(scripts[MIGRATE]),
+        changes=directives.changes_of(scripts[MIGRATE]),
         scripts=(scripts[MIGRATE], scripts[ROLLBACK]),
         old_code=contract_in(scripts[OLD_CODE]),
         new_code=contract_in(scripts[NEW_CODE]),
         writes=_statements(scripts[WRITES]),
-        allowed=(*said.waivers_in(scripts[MIGRATE]), *said.waivers_in(scripts[ROLLBACK])),
+        allowed=(*directives.waivers_in(scripts[MIGRATE]), *directives.waivers_in(scripts[ROLLBACK])),
     )
 
 
@@ -92,7 +95,9 @@ def _wrong(scripts: Mapping[str, Script]) -> Iterator[Finding]:
         yield from script.findings
         yield from JUDGES[name](script)
     if {MIGRATE, ROLLBACK} <= scripts.keys() and _inner(scripts[MIGRATE]) and not _inner(scripts[ROLLBACK]):
-        yield Finding(ROLLBACK, "it holds no statement, although migrate.sql does", "Write what puts the change back.")
+        yield Finding(
+            ROLLBACK, "it holds no statement, although migrate.sql does", "Write the statements that revert it."
+        )
 
 
 def _wrong_script(script: Script) -> Iterator[Finding]:
@@ -107,12 +112,12 @@ def _wrong_questions(script: Script) -> Iterator[Finding]:
 
 
 def _wrong_sample(_script: Script) -> Iterator[Finding]:
-    """Judge nothing: a sample may hold whatever the engine takes."""
+    """Report nothing: a sample may hold anything that the engine accepts."""
     return iter(())
 
 
 def _wrong_app(script: Script) -> Iterator[Finding]:
-    """Judge what the app itself runs: statements of its own, one by one."""
+    """Report what is wrong in a file of the app's own statements, which run one by one."""
     yield from wrong(script)
     yield from refusals(script.pieces, script.name)
 
@@ -144,7 +149,7 @@ def _statements(script: Script) -> tuple[Statement, ...]:
 
 
 def _inner(script: Script) -> tuple[Piece, ...]:
-    """Give what is to run: all statements but one outer pair of BEGIN and COMMIT."""
+    """Return the statements to run: all except an outer pair of BEGIN and COMMIT."""
     pieces = script.pieces
     opens = len(pieces) > 1 and pieces[0].words(1) == ("BEGIN",) and pieces[0].words(2)[1:] != ("CONCURRENT",)
     return pieces[1:-1] if opens and pieces[-1].words(1)[0] in {"COMMIT", "END"} else pieces
