@@ -20,7 +20,7 @@ from steps.support.operations.foreign_moves import NEWEST, find_foreign, foreign
 from steps.support.run.release import Gateways
 from steps.support.run.step import Done
 
-LOOKS = 7  # readings of the alias (four seconds at first) for each check of what may keep it from moving
+READINGS_PER_CHECK = 7  # of the alias (four seconds at first), before checking what may keep it from moving
 PINNED = "the project is pinned: nothing goes live by itself until auto-assign is on again"
 
 
@@ -106,7 +106,7 @@ async def promote(vercel: Vercel, identifier: str, before: Production) -> None:
 
 def _arrival(vercel: Vercel, identifier: str, before: Production) -> Callable[[], Awaitable[bool]]:
     """Return a function that tells whether a deployment is live, and raises Failed once it is clear it will not be."""
-    looks = count(1)
+    readings = count(1)
 
     async def is_live() -> bool:
         served, project = await vercel.served(), await vercel.project()
@@ -116,7 +116,7 @@ def _arrival(vercel: Vercel, identifier: str, before: Production) -> Callable[[]
             return True
         if served not in (identifier, before.id):
             raise await foreign_refusal(vercel, str(served), project)
-        if next(looks) % LOOKS == 0:
+        if next(readings) % READINGS_PER_CHECK == 0:
             await _refuse_stuck(vercel, identifier)
         waiting_for(f"{vercel.host} serves {served}")
         return False
