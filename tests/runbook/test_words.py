@@ -18,7 +18,7 @@ SETTING = r"`(budget|limits|rehearsal|vercel|turso)\.(\w+)"
 STEPS = set(Settings().limits.of_steps) | {"schema_contract"}
 NOT_WORDS = {  # operations that are written otherwise than as a word, and what they are
     "self.name": "a step's name", "step.name": "a step's name", "step": "a step's name",
-    "error.operation": "handed on", "problem.operation": "handed on",
+    "error.operation": "handed on",
     "operation": "what git is asked for, in the words of whoever asks",
 }  # fmt: skip
 OF_THEIR_OWN = {"Misconfigured", "BadSql", "StatementFailed"}  # problems that name their operation themselves
