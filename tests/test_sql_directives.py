@@ -7,7 +7,7 @@ import pytest
 
 from steps.support.change.folder import read_change
 from steps.support.core.text import nearest, slip_of
-from steps.support.sql.checks import kept_checks
+from steps.support.sql.checks import stored_checks
 from steps.support.sql.directives import BELONGS
 from steps.support.sql.findings import BadSql, waiver_line
 from steps.support.sql.known_names import FILES, MIGRATE, OF_THE_APP, ROLLBACK, RULES
@@ -198,7 +198,7 @@ ELSEWHERE = [  # a slip of a directive that means nothing in this file, and the 
 def test_a_slip_in_another_file_is_sent_where_it_belongs(tmp_path: Path, file: str, comment: str, where: str) -> None:
     """No keyword is offered that is refused in this file next."""
     (found,) = findings(tmp_path, **{file: comment})
-    assert f"is meant, and means nothing in this file. Write it in {where}" in found
+    assert f"was probably meant, but means nothing in this file. Write it in {where}" in found
     assert "the nearest is" not in found
 
 
@@ -323,7 +323,7 @@ def test_the_line_that_is_shown_names_the_object(tmp_path: Path, name: str) -> N
 
 def test_checks_of_an_older_marker_row_are_read_as_they_were() -> None:
     """What was released is rolled back by its own words: no comment of it is judged again, and a capital letter is none."""
-    (one, other) = kept_checks(
+    (one, other) = stored_checks(
         "-- alow: x\n-- Expect: any\nSELECT 1;\n-- chek: y\n-- check: b\n-- check: c\nSELECT 2;", "verify_rollback.sql"
     )
     assert (one.expects_rows, other.expects_rows, other.name) == (None, False, "c")

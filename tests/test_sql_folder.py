@@ -200,7 +200,7 @@ def test_a_byte_order_mark_is_no_statement(folder: Path) -> None:
 
 
 REFUSED = {
-    ".read other.sql\n;": "line 1: .read other.sql is a command of a shell",
+    ".read other.sql\n;": "line 1: .read other.sql is a shell command",
     "UPDATE t SET v = 1;\n\nCOMMIT;\nDELETE FROM t;": "line 3: COMMIT inside the script",
     "BEGIN;\nDELETE FROM t;": "line 1: BEGIN inside the script",
     "DELETE FROM t;\nCOMMIT;": "line 2: COMMIT inside the script",
@@ -211,29 +211,29 @@ REFUSED = {
     "ATTACH 'other.db' AS other;": "line 1: ATTACH cannot run",
     "DETACH other;": "line 1: DETACH cannot run",
     "\nVACUUM;": "line 2: VACUUM cannot run",
-    "CREATE TEMP TABLE x (y);": "line 1: CREATE TEMP is not offered",
-    "create temporary view x AS SELECT 1;": "line 1: CREATE TEMPORARY is not offered",
+    "CREATE TEMP TABLE x (y);": "line 1: CREATE TEMP is not supported",
+    "create temporary view x AS SELECT 1;": "line 1: CREATE TEMPORARY is not supported",
     "VACUUM INTO 'copy.db';": "line 1: VACUUM cannot run",
     "DELETE FROM t;\nBEGIN CONCURRENT;": "line 2: BEGIN inside the script",
-    "ANALYZE;": "line 1: ANALYZE is not offered",
-    "DELETE FROM t;\nanalyze main.t;": "line 2: ANALYZE is not offered",
-    "CREATE TABLE temp.x (y);": "line 1: the schema temp is not offered",
-    "CREATE TABLE temp.x (temp REAL);": "line 1: the schema temp is not offered",
-    'CREATE TABLE IF NOT EXISTS "temp".x (y);': "line 1: the schema temp is not offered",
-    "CREATE TABLE [temp] . x (y);": "line 1: the schema temp is not offered",
-    "CREATE VIEW 'temp'.x AS SELECT 1;": "line 1: the schema temp is not offered",
-    "CREATE TRIGGER `temp`.x AFTER INSERT ON t BEGIN SELECT 1; END;": "line 1: the schema temp is not offered",
-    "DROP TABLE Temp.y;": "line 1: the schema temp is not offered",
-    "drop table if exists temp.y;": "line 1: the schema temp is not offered",
-    "ALTER TABLE temp.y RENAME TO z;": "line 1: the schema temp is not offered",
-    "INSERT INTO temp.z SELECT v FROM t;": "line 1: the schema temp is not offered",
-    "UPDATE OR IGNORE temp.z SET v = 1;": "line 1: the schema temp is not offered",
-    "DELETE FROM temp.z;": "line 1: the schema temp is not offered",
-    "UPDATE t SET v = z.v FROM t AS u, temp.z;": "line 1: the schema temp is not offered",
-    "UPDATE t SET v = (SELECT temp.v FROM temp.z AS temp);": "line 1: the schema temp is not offered",
-    "PRAGMA foreign_keys = OFF;": "line 1: PRAGMA foreign_keys sets something",
-    "PRAGMA main.user_version(7);": "line 1: PRAGMA user_version sets something",
-    "PRAGMA optimize;": "line 1: PRAGMA optimize sets something",
+    "ANALYZE;": "line 1: ANALYZE is not supported",
+    "DELETE FROM t;\nanalyze main.t;": "line 2: ANALYZE is not supported",
+    "CREATE TABLE temp.x (y);": "line 1: the schema temp is not supported",
+    "CREATE TABLE temp.x (temp REAL);": "line 1: the schema temp is not supported",
+    'CREATE TABLE IF NOT EXISTS "temp".x (y);': "line 1: the schema temp is not supported",
+    "CREATE TABLE [temp] . x (y);": "line 1: the schema temp is not supported",
+    "CREATE VIEW 'temp'.x AS SELECT 1;": "line 1: the schema temp is not supported",
+    "CREATE TRIGGER `temp`.x AFTER INSERT ON t BEGIN SELECT 1; END;": "line 1: the schema temp is not supported",
+    "DROP TABLE Temp.y;": "line 1: the schema temp is not supported",
+    "drop table if exists temp.y;": "line 1: the schema temp is not supported",
+    "ALTER TABLE temp.y RENAME TO z;": "line 1: the schema temp is not supported",
+    "INSERT INTO temp.z SELECT v FROM t;": "line 1: the schema temp is not supported",
+    "UPDATE OR IGNORE temp.z SET v = 1;": "line 1: the schema temp is not supported",
+    "DELETE FROM temp.z;": "line 1: the schema temp is not supported",
+    "UPDATE t SET v = z.v FROM t AS u, temp.z;": "line 1: the schema temp is not supported",
+    "UPDATE t SET v = (SELECT temp.v FROM temp.z AS temp);": "line 1: the schema temp is not supported",
+    "PRAGMA foreign_keys = OFF;": "line 1: PRAGMA foreign_keys changes something",
+    "PRAGMA main.user_version(7);": "line 1: PRAGMA user_version changes something",
+    "PRAGMA optimize;": "line 1: PRAGMA optimize changes something",
     "UPDATE t SET v = ?;": r"line 1: the placeholder \? has no value",
     "UPDATE t SET v = ?12;": r"line 1: the placeholder \?12 has no value",
     "UPDATE t SET v = :owner;": "line 1: the placeholder :owner has no value",
@@ -277,11 +277,11 @@ REFUSED = {
     "-- changes:\nDELETE FROM t;": "line 1: `changes: ` cannot be read",
     "-- changes: t 5 rows\nDELETE FROM t;": "line 1: `changes: t 5 rows` cannot be read",
     "-- changes: t 9..5\nDELETE FROM t;": r"line 1: `changes: t 9..5` cannot be read",
-    "-- changes: t\n-- changes: T 5\nDELETE FROM t;": "line 2: `changes: t` is there a second time",
+    "-- changes: t\n-- changes: T 5\nDELETE FROM t;": "line 2: `changes: t` appears a second time",
     "-- name:\nDELETE FROM t;": "line 1: `name: ` cannot be read",
-    "-- name: a\n-- name: b\nDELETE FROM t;": "line 2: `name` is there a second time",
+    "-- name: a\n-- name: b\nDELETE FROM t;": "line 2: `name` appears a second time",
     "-- allow: drop-table\nDELETE FROM t;": "line 1: `allow: drop-table` cannot be read",
-    "DELETE FROM t; -- changes: t": "line 1: `changes:` stands behind SQL",
+    "DELETE FROM t; -- changes: t": "line 1: `changes:` follows SQL on the same line",
     "DELETE FROM t;\nSELECT 'half": "line 2: a string begins here and does not end",
 }
 OF_MIGRATE = ("-- changes", "-- name")  # directives that mean nothing in rollback.sql
@@ -406,7 +406,7 @@ def test_all_that_is_wrong_is_said_at_once(folder: Path) -> None:
     with pytest.raises(BadSql) as bad:
         read_change(folder)
     heading, *lines = str(bad.value).splitlines()
-    assert heading == f"reading {folder}: 5 to mend"
+    assert heading == f"reading {folder}: 5 problems found"
     assert [line.partition(":")[0] for line in lines] == [
         "verify_rollback.sql",
         "migrate.sql line 1",
@@ -470,7 +470,7 @@ NO_CHECKS = {
     "-- expect: row\nSELECT 1;": (1, "`expect: row` cannot be read"),
     "-- expect:\nSELECT 1;": (1, "`expect: ` cannot be read"),
     "-- check:\nSELECT 1;": (1, "`check: ` cannot be read"),
-    "SELECT 1; -- expect: rows": (1, "`expect:` stands behind SQL"),
+    "SELECT 1; -- expect: rows": (1, "`expect:` follows SQL on the same line"),
     "SELECT 1;\n-- check: nothing": (2, "`check:` has no statement"),
     "-- check: a\n-- check: b\nSELECT 1;": (2, "a second `check:` for one statement"),
     "-- check: a\nSELECT 1;\n-- check: a\nSELECT 2;": (None, "more than one check is called a"),
@@ -486,17 +486,17 @@ def test_checks_that_cannot_be_told_apart_are_refused(text: str, line: int | Non
 
 
 NO_QUESTIONS = {
-    "DELETE FROM t;": "DELETE is no question",
-    "PRAGMA foreign_key_check;": "PRAGMA is no question. Ask with SELECT.+pragma_foreign_key_check",
+    "DELETE FROM t;": "DELETE is not a query",
+    "PRAGMA foreign_key_check;": "PRAGMA is not a query. Use SELECT.+pragma_foreign_key_check",
     "\nWITH n AS (SELECT 1) INSERT INTO t SELECT * FROM n;": "this INSERT changes rows",
     "WITH n AS (SELECT 1)\nREPLACE INTO t SELECT * FROM n;": "this REPLACE changes rows",
     "SELECT v FROM t WHERE id = ?;": r"the placeholder \? has no value",
     "SELECT v FROM t WHERE v = 'CHANGE_ME';": "'CHANGE_ME' was not filled in",
-    "SELECT v FROM temp.z;": "the schema temp is not offered",
+    "SELECT v FROM temp.z;": "the schema temp is not supported",
     "SELECT v FROM t WHERE v = '<owner id>';": "'<owner id>' was not filled in",
     "SELECT v FROM t WHERE v = '%s';": "'%s' was not filled in",
-    ".tables": ".tables is a command of a shell",
-    "BEGIN; SELECT 1; COMMIT;": "BEGIN is no question",
+    ".tables": ".tables is a shell command",
+    "BEGIN; SELECT 1; COMMIT;": "BEGIN is not a query",
 }
 
 
@@ -555,14 +555,14 @@ def test_a_contract_is_read_as_blocks() -> None:
 
 
 NO_CONTRACT = {
-    "SELECT 1;\n-- or\nSELECT 2;": (2, "`-- or` belongs to no `-- either`"),
-    "SELECT 1;\n-- end": (2, "`-- end` belongs to no `-- either`"),
+    "SELECT 1;\n-- or\nSELECT 2;": (2, "`-- or` has no matching `-- either`"),
+    "SELECT 1;\n-- end": (2, "`-- end` has no matching `-- either`"),
     "-- either\nSELECT 1;\n-- or\nSELECT 2;": (1, "`-- either` is never closed"),
-    "-- either\nSELECT 1;\n-- either\nSELECT 2;\n-- end": (3, "`-- either` stands inside another block"),
+    "-- either\nSELECT 1;\n-- either\nSELECT 2;\n-- end": (3, "`-- either` is inside another block"),
     "-- either\n-- or\nSELECT 2;\n-- end": (2, "`-- or` closes an alternative without a statement"),
     "-- either\nSELECT 1;\n-- or\n-- end": (4, "`-- end` closes an alternative without a statement"),
-    "-- either\nSELECT 1;\n-- end": (1, "`-- either` has one alternative only"),
-    "-- either\nSELECT 1\n-- or\nSELECT 2;\n-- end": (3, "`-- or` stands inside a statement"),
+    "-- either\nSELECT 1;\n-- end": (1, "`-- either` has only one alternative"),
+    "-- either\nSELECT 1\n-- or\nSELECT 2;\n-- end": (3, "`-- or` is inside a statement"),
     "SELECT 'half": (1, "a string begins here"),
 }
 

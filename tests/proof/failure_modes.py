@@ -267,7 +267,7 @@ CASCADES: tuple[Mode, ...] = (
             ),
             "polling_status: run by hand, migrate.sql loses this: 3 rows are lost by cascade",
             "index user_system_idx: on systems (user_id, system_number) is gone",
-            "systems: the highest id ever given went from 9 to 4",
+            "systems: the highest id ever assigned went from 9 to 4",
         ),
         {"migrate.sql": ANEW, "rollback.sql": BACK, "writes.sql": APP_WRITES},
     ),
@@ -492,7 +492,7 @@ SCRIPTS: tuple[Mode, ...] = (
     Mode(
         "dot_commands_of_a_shell",
         {**ADDED, "migrate.sql": f".bail on\n{ADD}"},
-        ("migrate.sql line 1: .bail on is a command of a shell, not SQL",),
+        ("migrate.sql line 1: .bail on is a shell command, not SQL",),
         ADDED,
     ),
     Mode(
@@ -700,7 +700,7 @@ SCHEMAS: tuple[Mode, ...] = (
     Mode(
         "highest_id_lowered",
         {"migrate.sql": ANEW.replace(SEQUENCE, ""), "rollback.sql": BACK},
-        ("systems: the highest id ever given went from 9 to 4",),
+        ("systems: the highest id ever assigned went from 9 to 4",),
         {"migrate.sql": ANEW, "rollback.sql": BACK},
     ),
     Mode(
@@ -765,7 +765,7 @@ ROLLBACKS: tuple[Mode, ...] = (
     Mode(
         "highest_id_lowered_on_the_way_back",
         {"migrate.sql": ANEW, "rollback.sql": BACK.replace(SEQUENCE_BACK, "")},
-        ("systems: the highest id ever given went from 9 to 4",),
+        ("systems: the highest id ever assigned went from 9 to 4",),
         {"migrate.sql": ANEW, "rollback.sql": BACK},
     ),
     Mode(

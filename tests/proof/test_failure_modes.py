@@ -215,7 +215,7 @@ SEED_LOSSES = (
     "timezone_offset_min / 60 is divided as whole numbers and cut off: 570 / 60 is 9, not 9.5",
     "index user_system_idx: on systems (user_id, system_number) is gone. ",
     "index user_system_idx: on systems (user_id, system_number) is gone after the rollback",
-    "systems: the highest id ever given went from 9 to 7",
+    "systems: the highest id ever assigned went from 9 to 7",
     "systems.created_at: default unixepoch() became default current_timestamp",
     "systems.updated_at: default unixepoch() became default current_timestamp",
 )

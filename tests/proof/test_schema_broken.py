@@ -71,7 +71,7 @@ BROKEN = {
     ),
     "a trigger that waits for a column that is gone": (
         f'CREATE TRIGGER u AFTER UPDATE OF a, gone, "b b" ON t {SEEN}',
-        ["broken-trigger trigger u: it waits for updates of gone, which t does not have"],
+        ["broken-trigger trigger u: it fires on updates of gone, which t does not have"],
     ),
     "one of two triggers": (
         (f"CREATE TRIGGER i AFTER INSERT ON t {SEEN} CREATE TRIGGER j BEFORE INSERT ON t BEGIN SELECT new.gone; END;"
@@ -143,5 +143,5 @@ def test_ids_that_would_be_given_again_are_found(
     database.executescript(script)
     found = lowered_sequences(before, sequences(database, read_schema(database)))
     assert [(each.rule, each.place, each.cause) for each in found] == [
-        ("sequence-lowered", "s", f"the highest id ever given went from {change}") for change in expected
+        ("sequence-lowered", "s", f"the highest id ever assigned went from {change}") for change in expected
     ]

@@ -431,7 +431,7 @@ WORDS = {
     "another index": (S + BY_USER, S + "CREATE INDEX user_idx ON systems (user_id COLLATE NOCASE DESC) WHERE number > 5;",
                       "index user_idx: on systems (user_id, number) became on systems (user_id COLLATE NOCASE DESC) WHERE number > 5"),
     "a wider unique index": (S + U, S + U.replace("(number)", "(number, user_id)"), "index number_unique: UNIQUE on systems (number) is gone; (number, user_id) lets more rows in"),
-    "a unique constraint held by the key": ("CREATE TABLE t (a PRIMARY KEY, b, UNIQUE (a, b));", "CREATE TABLE t (a PRIMARY KEY, b);", "t: UNIQUE (a, b) is gone; it still holds by another"),
+    "a unique constraint held by the key": ("CREATE TABLE t (a PRIMARY KEY, b, UNIQUE (a, b));", "CREATE TABLE t (a PRIMARY KEY, b);", "t: UNIQUE (a, b) is gone; another key still enforces it"),
     "a parent's new name": (S + R, S + S.replace("systems", "systems_backup") + R.replace("systems(", "systems_backup("),
                             "readings.system_id: references systems_backup (id), no longer systems (id)"),
     "a parent's new name, and it is gone": (S + R, S + R.replace("systems(", "systems_backup("),
@@ -442,7 +442,7 @@ WORDS = {
     "a parent that is gone, its key unnamed": (S + "CREATE TABLE r (s REFERENCES systems);", "CREATE TABLE r (s REFERENCES systems);", "r.s: references systems, which is gone"),
     "an action": (S + R, S + R.replace("CASCADE", "SET NULL"), "readings.system_id: ON DELETE CASCADE became ON DELETE SET NULL"),
     "a trigger": (T + LOG, T, "trigger log: is gone from t"),
-    "a constraint in an index's place": ("CREATE TABLE t (a, b); CREATE UNIQUE INDEX i ON t (a);", "CREATE TABLE t (a UNIQUE, b);", "index i: is a constraint of the table now"),
+    "a constraint in an index's place": ("CREATE TABLE t (a, b); CREATE UNIQUE INDEX i ON t (a);", "CREATE TABLE t (a UNIQUE, b);", "index i: is now a table constraint"),
 }  # fmt: skip
 
 

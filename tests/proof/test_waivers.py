@@ -69,7 +69,7 @@ UNREASONED = [  # a line above migrate.sql where another index is lost, and what
     ("-- allow: index-lost users_role", "one word may be the object or the reason"),
     ('-- allow: index-lost "Users_Role"', "one word may be the object or the reason"),
     ("-- allow: index-lost users.name", "one word may be the object or the reason"),
-    ("-- allow: index-lost index users_role: nobody asks", "before the colon, is not a name that can be read"),
+    ("-- allow: index-lost index users_role: nobody asks", "before the colon, is not a valid name"),
 ]  # fmt: skip
 
 
@@ -231,17 +231,17 @@ TABLES = {  # lines above migrate.sql, statements there and back, and what is sa
     "in quotes": ('-- changes: "my users"\n', ADD, DROP, 'migrate.sql line 1: `changes: "my users"`: there is no such table'),
     "prose about a table": ("-- Change: users\n-- Change users\n-- changed in users 3\n-- Changes: users, 3 of them\n", ADD, DROP, ""),
     "prose about none": ("-- change request 3\n-- Change: ticket 3\n/* changes: none */\n-- Changes column 3\n", ADD, DROP, ""),
-    "a slip without a colon": ("-- change users 3\n", ADD, DROP, "migrate.sql line 1: `change users 3` names a table, and is no directive. Write `-- changes: users 3`; "),
-    "a slip with a capital letter": ("-- Change: Users 3\n", ADD, DROP, "migrate.sql line 1: `Change: Users 3` names a table, and is no directive. Write `-- changes: Users 3`; "),
-    "a slip with more digits than there are": (f"-- Change: users {'9' * 20}\n", ADD, DROP, "names a table, and is no directive"),
-    "a lost colon": ("-- changes users\n", ADD, DROP, "migrate.sql line 1: `changes users` names a table, and is no directive. Write `-- changes: users`; "),
+    "a slip without a colon": ("-- change users 3\n", ADD, DROP, "migrate.sql line 1: `change users 3` names a table, but is not a directive. Write `-- changes: users 3`; "),
+    "a slip with a capital letter": ("-- Change: Users 3\n", ADD, DROP, "migrate.sql line 1: `Change: Users 3` names a table, but is not a directive. Write `-- changes: Users 3`; "),
+    "a slip with more digits than there are": (f"-- Change: users {'9' * 20}\n", ADD, DROP, "names a table, but is not a directive"),
+    "a lost colon": ("-- changes users\n", ADD, DROP, "migrate.sql line 1: `changes users` names a table, but is not a directive. Write `-- changes: users`; "),
     "a lost colon and a capital letter": ("-- Changes users 3\n", ADD, DROP, "migrate.sql line 1: `Changes users 3` names a table"),
     "a block": ("/* changes: users */\n", ADD, DROP, "migrate.sql line 1: `changes: users` names a table"),
     "a block of lines": ("/*\n * change: users\n * and others */\n", ADD, DROP, "migrate.sql line 2: `change: users` names a table"),
     "more dashes": ("--- changes: users\n", ADD, DROP, "migrate.sql line 1: `changes: users` names a table"),
     "taken out": ("-- -- changes: users\n", ADD, DROP, "migrate.sql line 1: `changes: users` names a table"),
     "a list": ("-- * changes: users\n", ADD, DROP, "migrate.sql line 1: `changes: users` names a table"),
-    "a capital letter": ("-- Changes: Users\n", ADD, DROP, "migrate.sql line 1: `Changes: Users` names a table, and is prose: a directive is written in lower case. "),
+    "a capital letter": ("-- Changes: Users\n", ADD, DROP, "migrate.sql line 1: `Changes: Users` names a table, but is prose: a directive is written in lower case. "),
 }  # fmt: skip
 
 

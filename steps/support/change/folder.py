@@ -6,7 +6,7 @@ from pathlib import Path
 
 from steps.support.sql import directives
 from steps.support.sql.change import DatabaseChange
-from steps.support.sql.checks import checks, wrong_checks
+from steps.support.sql.checks import check_findings, checks
 from steps.support.sql.contract import contract_in
 from steps.support.sql.findings import BadSql, Finding, place
 from steps.support.sql.known_names import (
@@ -20,7 +20,7 @@ from steps.support.sql.known_names import (
     VERIFY_ROLLBACK,
     WRITES,
 )
-from steps.support.sql.lookalikes import twice, wrong
+from steps.support.sql.lookalikes import invalid_directives, repeated_directives
 from steps.support.sql.refusals import query_refusals, refusals
 from steps.support.sql.script import Piece, Script, read_script_text, require_whole
 from steps.support.sql.statement import Statement
@@ -101,14 +101,14 @@ def _wrong(scripts: Mapping[str, Script]) -> Iterator[Finding]:
 
 
 def _wrong_script(script: Script) -> Iterator[Finding]:
-    yield from wrong(script)
-    yield from twice(script) if script.name == MIGRATE else ()
+    yield from invalid_directives(script)
+    yield from repeated_directives(script) if script.name == MIGRATE else ()
     yield from refusals(_inner(script), script.name)
 
 
 def _wrong_questions(script: Script) -> Iterator[Finding]:
     yield from query_refusals(script.pieces, script.name)
-    yield from wrong_checks(script)
+    yield from check_findings(script)
 
 
 def _wrong_sample(_script: Script) -> Iterator[Finding]:
@@ -118,7 +118,7 @@ def _wrong_sample(_script: Script) -> Iterator[Finding]:
 
 def _wrong_app(script: Script) -> Iterator[Finding]:
     """Report what is wrong in a file of the app's own statements, which run one by one."""
-    yield from wrong(script)
+    yield from invalid_directives(script)
     yield from refusals(script.pieces, script.name)
 
 

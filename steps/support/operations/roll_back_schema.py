@@ -17,7 +17,7 @@ from steps.support.proof.rehearsal import ENGINE
 from steps.support.proof.result import LockUse
 from steps.support.proof.server import Engine, place_database
 from steps.support.proof.write_lock import STOP_OTHERS, lock_findings, measure
-from steps.support.sql.checks import SqlCheck, kept_checks
+from steps.support.sql.checks import SqlCheck, stored_checks
 from steps.support.sql.known_names import ROLLBACK
 
 REHEARSAL = "rehearsal"  # the run that holds the lock on a copy
@@ -105,4 +105,4 @@ async def kept_rows(turso: Turso, marker: Row) -> dict[str, list[Row]]:
 
 
 def _checks(marker: Row) -> tuple[SqlCheck, ...]:
-    return kept_checks(str(marker["verify_rollback_sql"]), "verify_rollback.sql")
+    return stored_checks(str(marker["verify_rollback_sql"]), "verify_rollback.sql")

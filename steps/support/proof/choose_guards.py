@@ -14,7 +14,7 @@ from steps.support.gateways.guards import NOT_FEWER, SAME, Guards, Measure
 from steps.support.proof.lint.facts import Child, facts
 from steps.support.proof.rows.tables import Table, tables
 from steps.support.sql.change import DatabaseChange
-from steps.support.sql.row_flow import left
+from steps.support.sql.row_flow import remaining_tables
 from steps.support.sql.tokens import folded, quoted
 from steps.support.sql.verbs import Reading, read_statement
 
@@ -113,7 +113,7 @@ def _known(
     connection: sqlite3.Connection, rows: Mapping[str, int], change: DatabaseChange, readings: Sequence[Reading]
 ) -> _Known:
     there = plain_tables(connection)
-    remaining = left(there, [read_statement(piece) for piece in change.scripts[0].pieces])
+    remaining = remaining_tables(there, [read_statement(piece) for piece in change.scripts[0].pieces])
     stays = {name: table for name, table in there.items() if name in remaining}
     counted = _cheap({name: rows.get(table.name, 0) for name, table in stays.items()})
     made = {each.table for each in readings if each.verb == "CREATE TABLE"}

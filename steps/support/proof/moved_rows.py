@@ -15,7 +15,7 @@ from steps.support.proof.choose_guards import COUNTED, allowance, plain_tables
 from steps.support.proof.rehearsal import RollbackEffect
 from steps.support.sql.change import DatabaseChange
 from steps.support.sql.own_tables import KEPT
-from steps.support.sql.row_flow import Flow, kept_of, left, row_flow
+from steps.support.sql.row_flow import Flow, kept_of, remaining_tables, row_flow
 from steps.support.sql.script import Script
 from steps.support.sql.tokens import folded, tokenize
 from steps.support.sql.verbs import read_statement, unquoted
@@ -35,7 +35,7 @@ def with_moved_rows(
     sizes = {name: rows.get(table.name, 0) for name, table in plain.items()}
     migrate, rollback = (row_flow(script) for script in change.scripts)
     there = [*_of_lost_tables(migrate, sizes)]
-    after = left(found, map(read_statement, change.scripts[0].pieces))
+    after = remaining_tables(found, map(read_statement, change.scripts[0].pieces))
     back = dict.fromkeys((*_of_sources(rollback, sizes, after), *_of_joined(rollback, sizes, after)))
     told = "; ".join([chosen.measured, *(each.name for each in there)])
     return replace(chosen, there=(*there, *chosen.there), back=(*chosen.back, *back), measured=told)

@@ -1,1 +1,1 @@
-"""A schema by meaning: how it is read, compared, and put into words."""
+"""Schemas by meaning: how they are read, compared, and described."""

@@ -1,4 +1,4 @@
-"""Views and triggers that name what is not there: CREATE takes them, and they fail at their first use."""
+"""Views and triggers that name missing objects: CREATE accepts them, and they fail when first used."""
 
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,16 +16,16 @@ _EVENTS = ("INSERT", "UPDATE", "DELETE")
 
 
 def broken_objects(connection: sqlite3.Connection, schema: Schema) -> list[Finding]:
-    """Give the views and triggers that cannot run: they are compiled, and nothing is run or written.
+    """Return a finding for each view or trigger that cannot run; they are only compiled, nothing is run or written.
 
-    What fails only because this engine lacks a function that the server may have is a warning.
+    A failure that is due only to a function this engine lacks, and the server may have, is a warning.
     """
     views = {
         view.name: why for view in schema.views if (why := _error(connection, f"SELECT 1 FROM {quoted(view.name)}"))
     }
     triggers = [trigger for trigger in schema.triggers if trigger.table not in views]
     return [
-        *(_objection("broken-view", f"view {name}", why) for name, why in views.items()),
+        *(_finding("broken-view", f"view {name}", why) for name, why in views.items()),
         *_broken_triggers(connection, triggers),
     ]
 
@@ -33,24 +33,24 @@ def broken_objects(connection: sqlite3.Connection, schema: Schema) -> list[Findi
 def _broken_triggers(connection: sqlite3.Connection, triggers: Sequence[Trigger]) -> Iterator[Finding]:
     for trigger in triggers:
         if gone := [name for name in _watched(trigger) if name not in _columns(connection, trigger.table)]:
-            why = f"it waits for updates of {', '.join(gone)}, which {trigger.table} does not have"
-            yield _objection("broken-trigger", f"trigger {trigger.name}", why)
+            why = f"it fires on updates of {', '.join(gone)}, which {trigger.table} does not have"
+            yield _finding("broken-trigger", f"trigger {trigger.name}", why)
     for host, event in sorted({(trigger.table, _event(trigger)) for trigger in triggers}):
         if why := _error(connection, _use(connection, host, event)):
             names = [trigger.name for trigger in triggers if (trigger.table, _event(trigger)) == (host, event)]
-            yield _objection("broken-trigger", f"trigger {' or '.join(names)}", f"{event} on {host} fails: {why}")
+            yield _finding("broken-trigger", f"trigger {' or '.join(names)}", f"{event} on {host} fails: {why}")
 
 
-def _objection(rule: str, place: str, why: str) -> Finding:
+def _finding(rule: str, place: str, why: str) -> Finding:
     weight = Severity.WARNING if any(lacking in why for lacking in _OF_THIS_ENGINE) else Severity.ERROR
     kind, name = place.split(maxsplit=1)
     lost = waiver_line(f"{kind}-lost", name)
-    remedy = f"Drop it in migrate.sql, or create it anew for the new schema; say why with {lost}."
+    remedy = f"Drop it in migrate.sql, or recreate it for the new schema; give the reason with {lost}."
     return Finding(place, why, remedy, rule=rule, severity=weight, object=name)
 
 
 def _error(connection: sqlite3.Connection, sql: str) -> str:
-    """Compile a statement, and give the engine's complaint; nothing where there is none."""
+    """Compile a statement and return the engine's error message; empty if there is none."""
     try:
         connection.execute(f"EXPLAIN {sql}").close()
     except sqlite3.Error as error:
@@ -59,7 +59,7 @@ def _error(connection: sqlite3.Connection, sql: str) -> str:
 
 
 def _use(connection: sqlite3.Connection, host: Name, event: str) -> str:
-    """Give a statement that compiles the triggers of one event."""
+    """Return a statement that compiles the triggers of one event."""
     name = quoted(host)
     settable = [quoted(column) for column, hidden in _columns(connection, host).items() if not hidden]
     columns = ", ".join(f"{column} = {column}" for column in settable)
@@ -76,7 +76,7 @@ def _event(trigger: Trigger) -> str:
 
 
 def _watched(trigger: Trigger) -> list[Name]:
-    """Give the columns whose updates alone set the trigger off."""
+    """Return the columns of the trigger's UPDATE OF clause; empty if it has none."""
     tokens = meaningful(trigger.sql)
     event = next(index for index, token in enumerate(tokens) if token.text.upper() in _EVENTS)
     if keyword(tokens[event + 1]) != "of":
@@ -86,25 +86,25 @@ def _watched(trigger: Trigger) -> list[Name]:
 
 
 _SEQUENCES = (
-    "SELECT name, CAST(seq AS INTEGER) FROM sqlite_sequence"  # the engine makes it with the first AUTOINCREMENT table
+    "SELECT name, CAST(seq AS INTEGER) FROM sqlite_sequence"  # the engine creates it with the first AUTOINCREMENT table
 )
 
 
 def sequences(connection: sqlite3.Connection, schema: Schema) -> dict[str, int]:
-    """Give each AUTOINCREMENT table's highest id ever given; 0 where the engine keeps none."""
+    """Return the highest id ever assigned in each AUTOINCREMENT table; 0 if the engine has recorded none."""
     names = [table.name for table in schema.tables if table.autoincrement]
     kept = {Name(name): int(highest or 0) for name, highest in (connection.execute(_SEQUENCES) if names else ())}
     return {str(name): kept.get(name, 0) for name in names}
 
 
 def lowered_sequences(before: Mapping[str, int], after: Mapping[str, int]) -> list[Finding]:
-    """Give the tables of both that would give ids again which deleted rows once had."""
+    """Return a finding for each table, in both mappings, that would assign the ids of deleted rows again."""
     now = {Name(name): highest for name, highest in after.items()}
-    remedy = "Keep its row of sqlite_sequence before DROP TABLE, and write it back."
+    remedy = "Save its row of sqlite_sequence before DROP TABLE, and write it back."
     return [
         Finding(
             name,
-            f"the highest id ever given went from {highest} to {now[Name(name)]}",
+            f"the highest id ever assigned went from {highest} to {now[Name(name)]}",
             remedy,
             rule="sequence-lowered",
             object=name,

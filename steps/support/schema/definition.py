@@ -1,4 +1,4 @@
-"""What only the text of a definition tells, because no pragma does: read from its tokens."""
+"""What only the text of a definition shows, because no pragma does: read from its tokens."""
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
@@ -32,63 +32,63 @@ class Element:
 
     @property
     def words(self) -> tuple[str, ...]:
-        """Give its keywords, each where its part stands."""
+        """The keyword of each part, in the same order; empty for a part that is not a keyword."""
         return tuple(map(keyword, self.parts))
 
     @property
     def column(self) -> Name | None:
-        """Give the column that it defines; None for a constraint of the table."""
+        """The column that it defines; None for a table constraint."""
         first = self.parts[0]
         return None if self.words[0] in _OF_THE_TABLE or not isinstance(first, Token) else identifier(first)
 
     def after(self, keyword: str) -> Iterator[Item]:
-        """Give what follows a keyword, each time that it stands there."""
+        """Return the part that follows each occurrence of a keyword."""
         return (following for found, following in zip(self.words, self.parts[1:], strict=False) if found == keyword)
 
 
 def elements(sql: str) -> tuple[Element, ...]:
-    """Give what a CREATE TABLE consists of."""
+    """Return the columns and constraints of a CREATE TABLE."""
     body = next((item for item in items(meaningful(sql)) if not isinstance(item, Token)), ())
     return tuple(Element(parts) for parts in split_at_commas(body) if parts)
 
 
 def after_name(sql: str, names: Collection[Name]) -> str:
-    """Give what a CREATE VIEW, TRIGGER or VIRTUAL TABLE says behind the name."""
+    """Return what follows the name in a CREATE VIEW, TRIGGER or VIRTUAL TABLE."""
     tokens = meaningful(sql)
     kind = next(index for index, token in enumerate(tokens) if keyword(token) in {"view", "trigger", "table"})
     return normalized(tokens[kind + 2 :], names)
 
 
 def checks(parts: Sequence[Element], names: Collection[Name]) -> tuple[str, ...]:
-    """Give the conditions of CHECK, in the order of the alphabet."""
+    """Return the CHECK conditions in alphabetical order."""
     groups = (item for element in parts for item in element.after("check") if not isinstance(item, Token))
     return tuple(sorted(normalized(group, names) for group in groups))
 
 
 def collation(element: Element) -> str:
-    """Give a column's collation in capitals; nothing where it is the usual one, BINARY."""
+    """Return a column's collation in upper case; empty if it is the default, BINARY."""
     named = [identifier(item).upper() for item in element.after("collate") if isinstance(item, Token)]
     return named[-1] if named and named[-1] != "BINARY" else ""
 
 
 def computed(element: Element, names: Collection[Name]) -> str:
-    """Give the expression of a generated column."""
+    """Return the expression of a generated column; empty if it is not generated."""
     groups = (item for item in element.after("as") if not isinstance(item, Token))
     return next((normalized(group, names) for group in groups), "")
 
 
 def conflicts(parts: Sequence[Element]) -> tuple[str, ...]:
-    """Give what ON CONFLICT says of which constraint, in the order of the alphabet; ABORT is what happens anyway."""
-    return tuple(sorted(said for element in parts for said in _conflicts(element)))
+    """Return each constraint's ON CONFLICT clause, in alphabetical order, without ABORT, which is the default."""
+    return tuple(sorted(clause for element in parts for clause in _conflicts(element)))
 
 
 def deferred(parts: Sequence[Element]) -> tuple[bool, ...]:
-    """Tell of each REFERENCES, in order, whether it is checked at COMMIT only."""
+    """Return for each REFERENCES, in order, whether it is checked only at COMMIT."""
     return tuple(answer for element in parts for answer in _deferred(element.words))
 
 
 def default(text: str | None) -> str:
-    """Give a default by its meaning: a bare word is a string, and NULL is none."""
+    """Return a default by its meaning: a bare word is a string, and NULL means no default."""
     tokens = flat(items(meaningful(text or "")))
     if len(tokens) != 1 or tokens[0].kind not in {"word", "name"} or keyword(tokens[0]) in _NO_STRINGS:
         return normalized(tokens, ())
@@ -97,13 +97,13 @@ def default(text: str | None) -> str:
 
 
 def indexed(sql: str, names: Collection[Name]) -> tuple[str, ...]:
-    """Give each column or expression of a CREATE INDEX, without collation and direction."""
+    """Return each column or expression of a CREATE INDEX, without collation and direction."""
     body = next(item for item in items(meaningful(sql)) if not isinstance(item, Token))
     return tuple(normalized(flat(_without_order(parts)), names) for parts in split_at_commas(body))
 
 
 def where(sql: str, names: Collection[Name]) -> str:
-    """Give the condition of a partial index; nothing where there is none."""
+    """Return the condition of a partial index; empty if there is none."""
     parts = items(meaningful(sql))
     starts = [index for index, part in enumerate(parts) if keyword(part) == "where"]
     return normalized(flat(parts[starts[0] + 1 :]), names) if starts else ""
@@ -126,5 +126,5 @@ def _conflicts(element: Element) -> Iterator[str]:
 def _deferred(words: Sequence[str]) -> Iterator[bool]:
     starts = [index for index, each in enumerate(words) if each == "references"]
     for start, end in pairwise([*starts, len(words)]):
-        said = " ".join(words[start:end])
-        yield "deferrable initially deferred" in said and "not deferrable" not in said
+        clause = " ".join(words[start:end])
+        yield "deferrable initially deferred" in clause and "not deferrable" not in clause

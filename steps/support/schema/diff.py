@@ -1,4 +1,4 @@
-"""Two schemas compared: every difference, and those that speak against a change."""
+"""Two schemas compared: all differences, and findings for those that block a change."""
 
 from collections.abc import Collection, Iterator, Mapping
 
@@ -10,44 +10,47 @@ from steps.support.schema.references import looks_left_over, new_references, ref
 from steps.support.schema.text import Name
 from steps.support.sql.findings import Finding, Severity
 
-_IN_PLACE = "Make the parent anew under its own name (DROP, then CREATE): a RENAME takes references along."
-_AGAIN = "What stands on a table goes with DROP TABLE: write it again, for the columns as they are now."
-_KEEP = "Say it in the new definition as it was said before."
+_IN_PLACE = "Recreate the parent under its own name (DROP, then CREATE): RENAME makes the references follow it."
+_AGAIN = "DROP TABLE also drops the table's indexes and triggers: create it again, for the new columns."
+_KEEP = "Repeat it in the new definition."
 
 RULES: Mapping[str, tuple[Severity, str]] = {
     "foreign-key-target": (Severity.ERROR, _IN_PLACE),
     "foreign-key-lost": (Severity.ERROR, _KEEP),
-    "table-lost": (Severity.ERROR, "Leave the table until nobody needs it."),
+    "table-lost": (Severity.ERROR, "Keep the table until no code needs it."),
     "index-lost": (Severity.ERROR, _AGAIN),
     "trigger-lost": (Severity.ERROR, _AGAIN),
-    "view-lost": (Severity.ERROR, "Create the view again, as it was."),
-    "unique-lost": (Severity.ERROR, "Make it unique again: what relied on it now lets duplicates in, or fails."),
+    "view-lost": (Severity.ERROR, "Create the view again with its previous definition."),
+    "unique-lost": (Severity.ERROR, "Make it unique again: code that relied on it now lets duplicates in, or fails."),
     "default-lost": (Severity.ERROR, _KEEP),
     "check-lost": (Severity.ERROR, _KEEP),
     "conflict-lost": (Severity.ERROR, _KEEP),
     "collation-lost": (Severity.ERROR, _KEEP),
-    "autoincrement-lost": (Severity.ERROR, "Say AUTOINCREMENT: without it the ids of deleted rows are given again."),
-    "not-null-lost": (Severity.WARNING, "Say NOT NULL, if the code relies on it."),
-    "strict-lost": (Severity.WARNING, "Say STRICT, if the code relies on types."),
-    "type-changed": (Severity.WARNING, "See that the values are stored as the code reads them."),
-    "column-lost": (Severity.WARNING, "See that its values stand elsewhere."),
+    "autoincrement-lost": (
+        Severity.ERROR,
+        "Add AUTOINCREMENT: without it, the ids of deleted rows are assigned again.",
+    ),
+    "not-null-lost": (Severity.WARNING, "Add NOT NULL if the code relies on it."),
+    "strict-lost": (Severity.WARNING, "Add STRICT if the code relies on types."),
+    "type-changed": (Severity.WARNING, "Check that the values are stored the way the code reads them."),
+    "column-lost": (Severity.WARNING, "Check that its values are stored elsewhere."),
     "leftover-table": (
         Severity.WARNING,
-        "Drop it in migrate.sql; what rollback.sql needs is called _orchestrate_kept_*.",
+        "Drop it in migrate.sql; if rollback.sql needs it, name it _orchestrate_kept_*.",
     ),
 }
 
 
 def schema_diff(before: Schema, after: Schema) -> tuple[Difference, ...]:
-    """Give every difference: tables in the order of their names, then triggers, then views.
+    """Return every difference: tables in the order of their names, then triggers, then views.
 
-    What stood on a table that is gone, or stands on a new one, is not told apart from it.
+    Indexes and triggers of a table that is gone or new are not listed separately.
     """
     return tuple(_differences(before, after))
 
 
 def schema_findings(before: Schema, after: Schema) -> list[Finding]:
-    """Give what the change takes away, and what it leaves behind."""
+    """Return findings for what the change removes, and for what it leaves behind."""
     return [
         Finding(
             each.place,
@@ -62,10 +65,12 @@ def schema_findings(before: Schema, after: Schema) -> list[Finding]:
     ]
 
 
-def round_trip_findings(before: Schema, back: Schema) -> list[Finding]:
-    """Give whatever is another after the rollback than it was before the change; none of it can be accepted."""
-    remedy = "Have rollback.sql give back what was there before, letter by letter."
-    return [Finding(each.place, f"{each.words} after the rollback", remedy) for each in schema_diff(before, back)]
+def round_trip_findings(before: Schema, after_rollback: Schema) -> list[Finding]:
+    """Return a finding for each difference between before the change and after the rollback; none can be accepted."""
+    remedy = "Make rollback.sql restore the previous schema, character by character."
+    return [
+        Finding(each.place, f"{each.words} after the rollback", remedy) for each in schema_diff(before, after_rollback)
+    ]
 
 
 def _differences(before: Schema, after: Schema) -> Iterator[Difference]:
@@ -83,12 +88,12 @@ def _differences(before: Schema, after: Schema) -> Iterator[Difference]:
     yield from view_differences(before.views, after.views)
 
 
-def _new_table(table: Table, was: Collection[Name], there: Collection[Name]) -> Iterator[Difference]:
+def _new_table(table: Table, old: Collection[Name], new: Collection[Name]) -> Iterator[Difference]:
     if looks_left_over(table.name):
         yield Difference("leftover-table", f"table {table.name}", "is left behind")
     else:
         yield Difference("table-added", f"table {table.name}", "is new")
-    yield from new_references(table, was, there)
+    yield from new_references(table, old, new)
 
 
 def _hosts(schema: Schema) -> set[Name]:

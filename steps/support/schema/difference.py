@@ -1,4 +1,4 @@
-"""Differences between two tables of one name, or two columns: each with its kind, its place, and words for it."""
+"""Differences between two tables with the same name, or two columns: each with its kind, place, and description."""
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
@@ -7,12 +7,12 @@ from difflib import SequenceMatcher
 from steps.support.schema.model import Column, Table, Trigger, View
 from steps.support.schema.text import Name
 
-_KINDS = ("table ", "index ", "trigger ", "view ")  # how a place begins that is not a table itself, or a column
+_KINDS = ("table ", "index ", "trigger ", "view ")  # how a place begins, unless it is a table or column
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One difference. A kind that ends in `-lost` took something away."""
+    """One difference. A kind that ends in `-lost` means that something was removed."""
 
     kind: str
     place: str
@@ -20,12 +20,12 @@ class Difference:
 
     @property
     def object(self) -> str:
-        """The name of what differs, without the kind of thing that it is."""
+        """The name of the object that differs, without its kind."""
         kind = next((each for each in _KINDS if self.place.startswith(each)), "")
         return self.place.removeprefix(kind)
 
     def __str__(self) -> str:
-        """Give it as one line."""
+        """Return it as one line."""
         return f"{self.place}: {self.words}"
 
 
@@ -45,7 +45,7 @@ OF_A_TABLE: Sequence[tuple[str, Callable[[Table], str]]] = (
 
 
 def table_differences(before: Table, after: Table) -> Iterator[Difference]:
-    """Give the differences in columns, conditions and kind; references and keys are told by others."""
+    """Return the differences in columns, conditions and table kind; other functions compare references and keys."""
     yield from _columns(before, after)
     for kind, phrase in OF_A_TABLE:
         yield from worded(kind, before.name, phrase(before), phrase(after))
@@ -54,7 +54,7 @@ def table_differences(before: Table, after: Table) -> Iterator[Difference]:
 
 
 def worded(kind: str, place: str, before: str, after: str) -> Iterator[Difference]:
-    """Give the difference between two phrases, if there is one; an empty phrase says nothing."""
+    """Return the difference between two phrases, if there is one; an empty phrase means absent."""
     if before and not after:
         yield Difference(kind, place, f"{before} is gone")
     elif after and not before:
@@ -81,7 +81,7 @@ def _columns(before: Table, after: Table) -> Iterator[Difference]:
 
 
 def _moved(before: Sequence[Name], after: Sequence[Name]) -> Iterator[Name]:
-    """Give the columns of both whose order changed; as many as possible count as having stayed."""
+    """Return the columns of both whose order changed; as few as possible count as moved."""
     old, new = [each for each in before if each in after], [each for each in after if each in before]
     blocks = SequenceMatcher(None, old, new, autojunk=False).get_matching_blocks()
     stayed = {name for block in blocks for name in old[block.a : block.a + block.size]}
@@ -106,19 +106,19 @@ def _sets(kind: str, place: str, before: Collection[str], after: Collection[str]
 def trigger_differences(
     before: Sequence[Trigger], after: Sequence[Trigger], stayed: Collection[Name]
 ) -> Iterator[Difference]:
-    """Give the differences in triggers of the tables and views that were there and still are."""
+    """Return the differences in triggers of the tables and views that exist before and after."""
     old, new = [[each for each in triggers if each.table in stayed] for triggers in (before, after)]
-    fresh = [trigger for trigger in new if trigger.name not in {each.name for each in old}]
+    added = [trigger for trigger in new if trigger.name not in {each.name for each in old}]
     for trigger in (each for each in old if each not in new):
-        heirs = [each for each in fresh if (each.table, each.sql) == (trigger.table, trigger.sql)]
-        fresh = [each for each in fresh if each not in heirs[:1]]
-        yield _trigger(trigger, heirs, new)
-    for trigger in fresh:
+        successors = [each for each in added if (each.table, each.sql) == (trigger.table, trigger.sql)]
+        added = [each for each in added if each not in successors[:1]]
+        yield _trigger(trigger, successors, new)
+    for trigger in added:
         yield Difference("trigger-added", f"trigger {trigger.name}", f"is new on {trigger.table}")
 
 
 def view_differences(before: Sequence[View], after: Sequence[View]) -> Iterator[Difference]:
-    """Give the differences in views; one under another name is another one, because it is asked by its name."""
+    """Return the differences in views; a view under a new name is a new view, because queries use its name."""
     old, new = ({view.name: view for view in views} for views in (before, after))
     for name, view in old.items():
         if name not in new:
@@ -129,9 +129,9 @@ def view_differences(before: Sequence[View], after: Sequence[View]) -> Iterator[
         yield Difference("view-added", f"view {name}", "is new")
 
 
-def _trigger(trigger: Trigger, heirs: Sequence[Trigger], after: Sequence[Trigger]) -> Difference:
+def _trigger(trigger: Trigger, successors: Sequence[Trigger], after: Sequence[Trigger]) -> Difference:
     place = f"trigger {trigger.name}"
-    if heirs:
-        return Difference("trigger-renamed", place, f"is called {heirs[0].name} now")
-    same = next((f"became {each.sql}" for each in after if each.name == trigger.name), f"is gone from {trigger.table}")
-    return Difference("trigger-lost", place, same)
+    if successors:
+        return Difference("trigger-renamed", place, f"is now called {successors[0].name}")
+    words = next((f"became {each.sql}" for each in after if each.name == trigger.name), f"is gone from {trigger.table}")
+    return Difference("trigger-lost", place, words)

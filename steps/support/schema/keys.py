@@ -1,4 +1,4 @@
-"""Indexes, primary keys and constraints before and after: which are kept, and whether what was unique still is."""
+"""Indexes, primary keys and constraints before and after: which remain, and whether uniqueness still holds."""
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
@@ -6,45 +6,45 @@ from dataclasses import dataclass
 from steps.support.schema.difference import Difference
 from steps.support.schema.model import Index, Part, Table, listed
 
-Key = tuple[Sequence[Part], str]  # what together is unique, and the condition under which it is
+Key = tuple[Sequence[Part], str]  # the parts that are unique together, and the condition of a partial index
 
 
 @dataclass(frozen=True, slots=True)
 class Keyed:
-    """A table with the indexes on it."""
+    """A table with its indexes."""
 
     table: Table
     indexes: Sequence[Index]
 
     @property
     def constraints(self) -> list[tuple[str, Sequence[Part]]]:
-        """Give what its definition says of uniqueness."""
+        """The primary key and unique constraints of its definition."""
         primary = [("PRIMARY KEY", self.table.primary_key)] if self.table.primary_key else []
         return [*primary, *(("UNIQUE", parts) for parts in self.table.uniques)]
 
     @property
     def unique(self) -> list[Key]:
-        """Give all that is unique."""
+        """All unique keys, from constraints and indexes."""
         constraints: list[Key] = [(parts, "") for _, parts in self.constraints]
         return [*constraints, *((index.parts, index.where) for index in self.indexes if index.unique)]
 
 
 def key_differences(before: Keyed, after: Keyed) -> Iterator[Difference]:
-    """Give the differences in constraints and indexes."""
+    """Return the differences in constraints and indexes."""
     yield from _constraints(before, after)
     for index in before.indexes:
         yield from _index(index, before, after)
-    known = {index.name for index in before.indexes} | {heir.name for heir in _heirs(before, after)}
+    known = {index.name for index in before.indexes} | {each.name for each in _successors(before, after)}
     for index in after.indexes:
         if index.name not in known:
-            yield Difference("index-added", f"index {index.name}", f"{_told(index)} is new")
+            yield Difference("index-added", f"index {index.name}", f"{_described(index)} is new")
 
 
 def _constraints(before: Keyed, after: Keyed) -> Iterator[Difference]:
     place = before.table.name
     for word, parts in before.constraints:
         if (word, parts) not in after.constraints:
-            kind, why = _lost_or_held((parts, ""), after)
+            kind, why = _lost_or_enforced((parts, ""), after)
             yield Difference(kind, place, f"{word} {listed(parts)} is gone{why}")
     for word, parts in after.constraints:
         if (word, parts) not in before.constraints:
@@ -52,44 +52,45 @@ def _constraints(before: Keyed, after: Keyed) -> Iterator[Difference]:
 
 
 def _index(index: Index, before: Keyed, after: Keyed) -> Iterator[Difference]:
-    place, heir = f"index {index.name}", _heir(index, before, after)
-    kind, why = _lost_or_held((index.parts, index.where), after)
+    place, successor = f"index {index.name}", _successor(index, before, after)
+    kind, why = _lost_or_enforced((index.parts, index.where), after)
     if index.unique and kind == "unique-lost":
-        yield Difference(kind, place, f"{_told(index)} is gone{why}")
-    elif heir:
-        yield from _changed(index, heir)
+        yield Difference(kind, place, f"{_described(index)} is gone{why}")
+    elif successor:
+        yield from _changed(index, successor)
     elif index.unique and (index.parts, "") in [(parts, index.where) for _, parts in after.constraints]:
-        yield Difference("index-renamed", place, "is a constraint of the table now")
+        yield Difference("index-renamed", place, "is now a table constraint")
     else:
-        same = next((f" became {_told(each)}" for each in after.indexes if each.name == index.name), " is gone")
-        yield Difference("index-lost", place, f"{_told(index)}{same}")
+        same_name = (each for each in after.indexes if each.name == index.name)
+        fate = next((f" became {_described(each)}" for each in same_name), " is gone")
+        yield Difference("index-lost", place, f"{_described(index)}{fate}")
 
 
-def _changed(index: Index, heir: Index) -> Iterator[Difference]:
-    if heir.name != index.name:
-        yield Difference("index-renamed", f"index {index.name}", f"is called {heir.name} now")
-    if heir.unique != index.unique:
-        now = "unique now" if heir.unique else "not unique itself any more"
-        yield Difference("index-changed", f"index {index.name}", f"is {now}")
+def _changed(index: Index, successor: Index) -> Iterator[Difference]:
+    if successor.name != index.name:
+        yield Difference("index-renamed", f"index {index.name}", f"is now called {successor.name}")
+    if successor.unique != index.unique:
+        words = "is now unique" if successor.unique else "is no longer unique itself"
+        yield Difference("index-changed", f"index {index.name}", words)
 
 
-def _heirs(before: Keyed, after: Keyed) -> Iterator[Index]:
-    return filter(None, (_heir(index, before, after) for index in before.indexes))
+def _successors(before: Keyed, after: Keyed) -> Iterator[Index]:
+    return filter(None, (_successor(index, before, after) for index in before.indexes))
 
 
-def _heir(index: Index, before: Keyed, after: Keyed) -> Index | None:
-    """Give the index that serves what this one served: itself, or one that was not there before."""
+def _successor(index: Index, before: Keyed, after: Keyed) -> Index | None:
+    """Return the index that now does what this one did: itself, or a new one."""
     others = {each.name for each in before.indexes if each.name != index.name}
-    alike = [each for each in after.indexes if (each.parts, each.where) == (index.parts, index.where)]
-    fit = [each for each in alike if each.name not in others]
-    return min(fit, key=lambda each: (each.name != index.name, each.unique != index.unique), default=None)
+    equivalent = [each for each in after.indexes if (each.parts, each.where) == (index.parts, index.where)]
+    candidates = [each for each in equivalent if each.name not in others]
+    return min(candidates, key=lambda each: (each.name != index.name, each.unique != index.unique), default=None)
 
 
-def _lost_or_held(key: Key, after: Keyed) -> tuple[str, str]:
-    """Say whether what was unique still is, and if not, what lets more through."""
+def _lost_or_enforced(key: Key, after: Keyed) -> tuple[str, str]:
+    """Return the kind of the difference: whether another key still enforces uniqueness; and a note about that key."""
     wanted, where = _columns(key[0]), key[1]
     if any(_columns(parts) <= wanted and condition in {"", where} for parts, condition in after.unique):
-        return "unique-changed", "; it still holds by another"
+        return "unique-changed", "; another key still enforces it"
     wider = [parts for parts, _ in after.unique if _columns(parts) >= wanted]
     return "unique-lost", f"; {listed(wider[0])} lets more rows in" if wider else ""
 
@@ -98,5 +99,5 @@ def _columns(parts: Collection[Part]) -> set[tuple[str, str]]:
     return {(part.what, part.collation) for part in parts}
 
 
-def _told(index: Index) -> str:
+def _described(index: Index) -> str:
     return f"{'UNIQUE ' * index.unique}on {index.table} {index.key}"

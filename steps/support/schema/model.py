@@ -1,4 +1,4 @@
-"""What a schema consists of, by meaning: two parts are equal where they mean the same to the engine."""
+"""The parts of a schema, by meaning: two parts are equal if they mean the same to the engine."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -8,9 +8,9 @@ from steps.support.schema.text import Name
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column. What it does not have is empty text: a default, a collation other than BINARY, an origin.
+    """One column. Without a default, a collation other than BINARY or a value given by the engine, the field is empty.
 
-    `given` says what the engine itself fills it with: `rowid` for an INTEGER PRIMARY KEY, or a generated value.
+    `given`: the source of a value that the engine itself fills in: INTEGER PRIMARY KEY, or a generated column's AS.
     """
 
     name: Name
@@ -21,16 +21,16 @@ class Column:
     collation: str = ""
 
     def __str__(self) -> str:
-        """Give it nearly as it is written."""
+        """Return it nearly as it is written in SQL."""
         words = (self.name, self.type, "NOT NULL" * self.not_null, self.default and f"DEFAULT {self.default}")
         return " ".join(filter(None, words))
 
 
 @dataclass(frozen=True, slots=True)
 class ForeignKey:
-    """One reference; its columns are in the order of the alphabet, those of the parent beside them.
+    """One reference; its columns are in alphabetical order, and the parent's columns in the matching order.
 
-    `parent_columns` is empty where the parent has no primary key to stand for them, or is not there.
+    `parent_columns` is empty if none are named and the parent has no primary key, or does not exist.
     """
 
     columns: tuple[Name, ...]
@@ -42,7 +42,7 @@ class ForeignKey:
 
     @property
     def target(self) -> str:
-        """Give the parent with its columns."""
+        """The parent with its columns."""
         return f"{self.parent} ({', '.join(self.parent_columns)})" if self.parent_columns else self.parent
 
 
@@ -50,19 +50,19 @@ class ForeignKey:
 class Part:
     """One column or expression of an index or key."""
 
-    what: str  # a Name, where it is a column
+    what: str  # a Name if it is a column
     collation: str = "BINARY"
     descending: bool = False
 
     def __str__(self) -> str:
-        """Give it as it is written, leaving out what is usual."""
+        """Return it as written in SQL, without defaults."""
         collation = "" if self.collation == "BINARY" else f" COLLATE {self.collation}"
         return f"{self.what}{collation}{' DESC' * self.descending}"
 
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """One index that somebody created; those of constraints stand in the table."""
+    """One index from a CREATE INDEX; the indexes of constraints belong to the Table."""
 
     name: Name
     table: Name
@@ -72,13 +72,13 @@ class Index:
 
     @property
     def key(self) -> str:
-        """Give what it covers, as it is written."""
+        """What it covers, as written in SQL."""
         return listed(self.parts) + (f" WHERE {self.where}" if self.where else "")
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """One table. `virtual` is what follows USING, empty for one that holds its rows itself."""
+    """One table. `virtual`: what follows the name of a virtual table; empty for an ordinary one."""
 
     name: Name
     columns: tuple[Column, ...]
@@ -111,5 +111,5 @@ class View:
 
 
 def listed(parts: Iterable[object]) -> str:
-    """Give a list in parentheses."""
+    """Return the parts as a list in parentheses."""
     return f"({', '.join(map(str, parts))})"

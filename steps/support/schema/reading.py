@@ -1,4 +1,4 @@
-"""One table or index, read from its pragmas and its definition."""
+"""A schema, read from pragmas and definitions."""
 
 import sqlite3
 from collections.abc import Collection, Iterator, Sequence
@@ -22,19 +22,19 @@ _CONSTRAINTS = "SELECT origin, name FROM pragma_index_list(?) WHERE origin <> 'c
 _PARTS = 'SELECT name, coll, "desc" FROM pragma_index_xinfo(?) WHERE key ORDER BY seqno'
 _REFERENCES = """SELECT id, "from", "table", coalesce("to", (SELECT name FROM pragma_table_info(f."table")
   WHERE pk = f.seq + 1)) AS "to", on_update, on_delete FROM pragma_foreign_key_list(?) AS f
-ORDER BY id DESC, seq"""  # it numbers them from the last one written
+ORDER BY id DESC, seq"""  # the engine numbers them from the last one written
 _GENERATED = {2: "VIRTUAL", 3: "STORED"}
 
 
 def read_table(connection: sqlite3.Connection, name: str, sql: str, kind: Row) -> Table:
-    """Read one table; `sql` is its definition, `kind` says whether it is WITHOUT ROWID, and STRICT."""
+    """Read one table; `sql` is its definition, `kind` whether it is WITHOUT ROWID, and whether it is STRICT."""
     virtual = keyword(meaningful(sql)[1]) == "virtual"
     elements = () if virtual else definition.elements(sql)
     defined = {element.column: element for element in reversed(elements)}
     rows = connection.execute(_COLUMNS, (name,)).fetchall()
     names = {Name(row[0]) for row in rows}
     keys = _keys(connection, name)
-    rowid = [Part(Name(row[0])) for row in rows if row[4] and "pk" not in keys]  # the one key without an index
+    rowid = [Part(Name(row[0])) for row in rows if row[4] and "pk" not in keys]  # the only kind of key without an index
     return Table(
         name=Name(name),
         columns=tuple(_column(row, defined.get(Name(row[0])), names, rowid) for row in rows),
@@ -61,7 +61,7 @@ def read_index(connection: sqlite3.Connection, name: str, table: str, sql: str) 
 
 
 def _keys(connection: sqlite3.Connection, table: str) -> dict[str, list[tuple[Part, ...]]]:
-    """Give the constraints that stand on an index of the engine's own: `pk` at most one, `u` any number."""
+    """Return the constraints that the engine enforces with its own indexes: at most one `pk`, any number of `u`."""
     indexes = groupby(connection.execute(_CONSTRAINTS, (table,)).fetchall(), itemgetter(0))
     return {
         origin: [tuple(map(_part, connection.execute(_PARTS, (name,)))) for _, name in rows] for origin, rows in indexes
@@ -106,7 +106,7 @@ _TABLES = "SELECT name, wr, strict FROM pragma_table_list WHERE schema = 'main' 
 
 @dataclass(frozen=True, slots=True)
 class Schema:
-    """Everything in a schema that is not the tool's or the engine's own, in the order of names."""
+    """Everything in a schema that does not belong to the tool or the engine, in the order of names."""
 
     tables: tuple[Table, ...]
     indexes: tuple[Index, ...]
@@ -115,13 +115,13 @@ class Schema:
 
 
 def read_schema(connection: sqlite3.Connection) -> Schema:
-    """Read the schema. Raises sqlite3.Error where the file is no database that this engine can read."""
+    """Read the schema. Raise sqlite3.Error if the file is not a database that this engine can read."""
     defined: dict[str, list[tuple[str, str, str]]] = {"table": [], "index": [], "trigger": [], "view": []}
     shadows = vector_shadows(connection)
     for kind, name, table, sql in connection.execute(_DEFINED):
         if not (is_owned(name) or is_owned(table) or folded(name) in shadows):
             defined[kind].append((name, table, sql))
-    kinds = {name: kind for name, *kind in connection.execute(_TABLES)}  # those behind a virtual table are left out
+    kinds = {name: kind for name, *kind in connection.execute(_TABLES)}  # without the shadow tables of virtual tables
     tables = [read_table(connection, name, sql, kinds[name]) for name, _, sql in defined["table"] if name in kinds]
     names = {name for table in tables for name in (table.name, *(column.name for column in table.columns))}
     return Schema(

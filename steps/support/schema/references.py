@@ -1,4 +1,4 @@
-"""Foreign keys before and after: where each points, what it does, and whether what it points at is there to stay."""
+"""Foreign keys before and after: the parent of each, its actions, and whether the parent exists and will stay."""
 
 import re
 from collections.abc import Collection, Iterator
@@ -12,30 +12,30 @@ _LEFTOVER = re.compile(r"(?:^|_)(?:new|old|backup|bak|tmp|copy|pre|orig)(?:_|\d|
 
 
 def looks_left_over(name: str) -> bool:
-    """Say whether a name reads like that of a table of passage: systems_new, __old_systems, systemsBackup, t_bak2."""
+    """Return whether a name looks like a temporary table: systems_new, __old_systems, systemsBackup, t_bak2."""
     return bool(_LEFTOVER.search(re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()))
 
 
 def reference_differences(
-    before: Table, after: Table, was: Collection[Name], there: Collection[Name]
+    before: Table, after: Table, old_tables: Collection[Name], new_tables: Collection[Name]
 ) -> Iterator[Difference]:
-    """Give the differences in what a table references; `was` and `there` are the tables before and after."""
+    """Return the differences in what a table references; the last two arguments are all tables before and after."""
     new = [key for key in after.foreign_keys if key not in before.foreign_keys]
     for key in before.foreign_keys:
         if key in after.foreign_keys:
-            yield from _dangling(before, key) if key.parent in was and key.parent not in there else ()
-        elif heirs := [each for each in new if each.columns == key.columns]:
-            new.remove(heirs[0])
-            yield from _changed(before, key, heirs[0], there)
+            yield from _dangling(before, key) if key.parent in old_tables and key.parent not in new_tables else ()
+        elif successors := [each for each in new if each.columns == key.columns]:
+            new.remove(successors[0])
+            yield from _changed(before, key, successors[0], new_tables)
         else:
-            yield Difference("foreign-key-lost", _place(before, key), f"references {key.target} no more")
+            yield Difference("foreign-key-lost", _place(before, key), f"no longer references {key.target}")
     for key in new:
-        yield _added(after, key, was, there)
+        yield _added(after, key, old_tables, new_tables)
 
 
-def new_references(table: Table, was: Collection[Name], there: Collection[Name]) -> Iterator[Difference]:
-    """Give what a table that was not there before references wrongly."""
-    differences = (_added(table, key, was, there) for key in table.foreign_keys)
+def new_references(table: Table, old_tables: Collection[Name], new_tables: Collection[Name]) -> Iterator[Difference]:
+    """Return the wrong references of a new table."""
+    differences = (_added(table, key, old_tables, new_tables) for key in table.foreign_keys)
     return (each for each in differences if each.kind == "foreign-key-target")
 
 
@@ -43,27 +43,27 @@ def _dangling(table: Table, key: ForeignKey) -> Iterator[Difference]:
     yield Difference("foreign-key-target", _place(table, key), f"references {key.parent}, which is gone")
 
 
-def _changed(table: Table, old: ForeignKey, new: ForeignKey, there: Collection[Name]) -> Iterator[Difference]:
+def _changed(table: Table, old: ForeignKey, new: ForeignKey, new_tables: Collection[Name]) -> Iterator[Difference]:
     place = _place(table, old)
-    if new.parent == old.parent and new.parent not in there:  # its columns were the parent's key, and cannot be told
+    if new.parent == old.parent and new.parent not in new_tables:  # its columns were the parent's key, now unknown
         yield from _dangling(table, old)
     elif (old.parent, old.parent_columns) != (new.parent, new.parent_columns):
-        words = f"references {new.target}{_absence(new, there)}, no longer {old.target}"
+        words = f"references {new.target}{_absence(new, new_tables)}, no longer {old.target}"
         yield Difference("foreign-key-target", place, words)
     for event, was, now in (("UPDATE", old.on_update, new.on_update), ("DELETE", old.on_delete, new.on_delete)):
         yield from worded("foreign-key-lost", place, f"ON {event} {was}", f"ON {event} {now}")
     yield from worded("foreign-key-lost", place, "DEFERRED" * old.deferred, "DEFERRED" * new.deferred)
 
 
-def _added(table: Table, key: ForeignKey, was: Collection[Name], there: Collection[Name]) -> Difference:
-    wrong = _absence(key, there) or (looks_left_over(key.parent) and key.parent not in was)
+def _added(table: Table, key: ForeignKey, old_tables: Collection[Name], new_tables: Collection[Name]) -> Difference:
+    wrong = _absence(key, new_tables) or (looks_left_over(key.parent) and key.parent not in old_tables)
     kind = "foreign-key-target" if wrong else "foreign-key-added"
-    words = _absence(key, there) or (", a table of passage by its name" if wrong else "")
+    words = _absence(key, new_tables) or (", which looks like a temporary table" if wrong else "")
     return Difference(kind, _place(table, key), f"references {key.target}{words}")
 
 
-def _absence(key: ForeignKey, there: Collection[Name]) -> str:
-    if key.parent in there:
+def _absence(key: ForeignKey, new_tables: Collection[Name]) -> str:
+    if key.parent in new_tables:
         return ""
     kept = key.parent.lower().startswith(KEPT)
     return ", which is kept only until the change is accepted" if kept else ", which does not exist"

@@ -1,4 +1,4 @@
-"""A schema as it is once columns have their new names: what follows a RENAME COLUMN by itself is not lost."""
+"""A schema with its columns renamed, so that what RENAME COLUMN updates by itself does not count as lost."""
 
 import sqlite3
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from steps.support.sql.verbs import read_statement
 
 
 def renames(script: Script) -> dict[str, dict[str, str]]:
-    """Give the old names of the columns that a script renames, by table and new name, all folded."""
+    """Return the old names of the columns that a script renames, by table and new name, all in lower case."""
     found: dict[str, dict[str, str]] = {}
     for each in map(read_statement, script.pieces):
         if each.verb == "RENAME COLUMN":
@@ -19,9 +19,9 @@ def renames(script: Script) -> dict[str, dict[str, str]]:
 
 
 def apply_renames(schema: Schema, definitions: Sequence[str], script: Script) -> Schema:
-    """Give a schema with the columns renamed that a script renames, by the engine itself.
+    """Return a schema after a script's column renames, which the engine itself applies to `definitions`.
 
-    What the engine here cannot make or rename, such as a virtual table, is left as it was.
+    Objects that the local engine cannot create or rename, such as a virtual table, stay unchanged.
     """
     renames = [piece.statement.sql for piece in script.pieces if read_statement(piece).verb == "RENAME COLUMN"]
     if not renames:
@@ -30,7 +30,9 @@ def apply_renames(schema: Schema, definitions: Sequence[str], script: Script) ->
         for sql in (*definitions, *renames):
             with suppress(sqlite3.Error):
                 connection.execute(sql)
-        made = read_schema(connection)
-    known = {table.name for table in made.tables}
+        renamed = read_schema(connection)
+    known = {table.name for table in renamed.tables}
     others = tuple(table for table in schema.tables if table.name not in known)
-    return Schema((*made.tables, *others), made.indexes, made.triggers, made.views) if others else made
+    if not others:
+        return renamed
+    return Schema((*renamed.tables, *others), renamed.indexes, renamed.triggers, renamed.views)

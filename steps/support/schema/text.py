@@ -1,4 +1,4 @@
-"""SQL text by its meaning: names and keywords without case, quotes, spaces and comments; literals as they are."""
+"""SQL text by meaning: names and keywords without case, quotes, spaces and comments; literals unchanged."""
 
 import re
 from collections.abc import Collection, Iterator, Sequence
@@ -6,16 +6,16 @@ from itertools import pairwise
 
 from steps.support.sql.tokens import Token, folded, tokenize
 
-Item = Token | tuple[Token, ...]  # a token, or what stands in a pair of parentheses
+Item = Token | tuple[Token, ...]  # a token, or the contents of a pair of parentheses
 
 _PLAIN = re.compile(r"[^\W\d][\w$]*")
 _NO_GAP_AFTER, _NO_GAP_BEFORE, _SIGNS = {"", ".", "("}, {".", ",", ")"}, set("<>=!|")
 
 
 class Name(str):
-    """An identifier as it is spelled, equal to every other spelling of it; only letters of ASCII have two cases here.
+    """An identifier as spelled, equal to every other spelling of it; only ASCII letters are compared without case.
 
-    A plain str is equal to it too, but as a key it is found by a Name alone.
+    A plain str compares equal too, but as a dictionary key only a Name finds it.
     """
 
     __slots__ = ()
@@ -29,17 +29,17 @@ class Name(str):
         return not self == other
 
     def __hash__(self) -> int:
-        """Give the same number for every spelling."""
+        """Return the same hash for every spelling."""
         return hash(folded(str(self)))
 
 
 def meaningful(sql: str) -> tuple[Token, ...]:
-    """Give the tokens that the engine reads; a comment may be left open at the end of a definition."""
+    """Return the tokens that the engine reads; a definition may end in an unclosed comment."""
     return tuple(token for token in tokenize(sql) if token.kind not in {"comment", "open"})
 
 
 def identifier(token: Token) -> Name:
-    """Give the name that a token spells, whatever its quotes."""
+    """Return the name that a token spells, without quotes of any kind."""
     if token.kind not in {"name", "string"}:
         return Name(token.text)
     close = token.text[-1]
@@ -47,17 +47,17 @@ def identifier(token: Token) -> Name:
 
 
 def items(tokens: Sequence[Token]) -> tuple[Item, ...]:
-    """Put what stands in each outer pair of parentheses together."""
+    """Return the tokens with the contents of each outer pair of parentheses grouped."""
     return tuple(_items(iter(tokens)))
 
 
 def keyword(item: Item) -> str:
-    """Give a keyword in lower case; nothing for a literal, a quoted name or parentheses."""
+    """Return a keyword in lower case; empty for a literal, a quoted name or parentheses."""
     return folded(item.text) if isinstance(item, Token) and item.kind == "word" else ""
 
 
 def split_at_commas(tokens: Sequence[Token]) -> tuple[tuple[Item, ...], ...]:
-    """Divide a list at its outer commas."""
+    """Return a list split at its outer commas."""
     parts: list[tuple[Item, ...]] = [()]
     for item in items(tokens):
         comma = isinstance(item, Token) and item.text == ","
@@ -66,23 +66,23 @@ def split_at_commas(tokens: Sequence[Token]) -> tuple[tuple[Item, ...], ...]:
 
 
 def flat(parts: Sequence[Item]) -> tuple[Token, ...]:
-    """Give the tokens of some items without the parentheses around the whole."""
+    """Return the tokens of the items, without parentheses that enclose all of them."""
     if len(parts) == 1 and not isinstance(parts[0], Token):
         return flat(items(parts[0]))
     return tuple(token for item in parts for token in ([item] if isinstance(item, Token) else _enclosed(item)))
 
 
 def normalized(tokens: Sequence[Token], names: Collection[Name]) -> str:
-    """Give the one spelling that all texts of this meaning have.
+    """Return the one spelling shared by all texts with this meaning.
 
-    A word in double quotes is a name where there is one in `names`, else a string, as the engine takes it.
+    A word in double quotes is a name if it is in `names`, otherwise a string, as the engine reads it.
     """
     spelled = [_spelled(token, names) for token in flat(items(tokens))]
     return "".join(f"{_gap(left, right)}{right}" for left, right in pairwise(["", *spelled]))
 
 
 def literal(text: str) -> str:
-    """Give text as a literal of SQL."""
+    """Return text as an SQL string literal."""
     return "'" + text.replace("'", "''") + "'"
 
 

@@ -1,1 +1,1 @@
-"""The text of SQL scripts: tokens, statements, directives, checks, and what is refused before anything runs."""
+"""SQL scripts as text: tokens, statements, directives, checks, and what is refused before anything runs."""

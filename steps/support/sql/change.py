@@ -1,22 +1,22 @@
-"""A change of the database, whatever it was read from."""
+"""A change of the database, from any source."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from steps.support.sql import directives as said
 from steps.support.sql.checks import SqlCheck
 from steps.support.sql.contract import Block
+from steps.support.sql.directives import Range, Waiver
 from steps.support.sql.script import Script
 from steps.support.sql.statement import Statement
 
 
 @dataclass(frozen=True, slots=True)
 class DatabaseChange:
-    """What the folder says. `changes`: table -> rows that may change (least, most), None for any number.
+    """The contents of a change folder. `changes`: table -> rows that may change (minimum, maximum), None for any.
 
-    `scripts`: migrate.sql and rollback.sql as they were divided. `old_code`, `new_code`: what the code that is live and
-    the code about to go live ask of the database. `writes`: what the app writes while the new schema is live.
-    `allowed`: what the scripts say is meant.
+    `scripts`: migrate.sql and rollback.sql, split into statements. `old_code`, `new_code`: the statements that the live
+    code and the code about to go live send to the database. `writes`: what the app writes while the new schema is live.
+    `allowed`: the waivers in the scripts.
     """
 
     name: str
@@ -27,8 +27,8 @@ class DatabaseChange:
     verify_rollback: tuple[SqlCheck, ...]
     rollback_text: str
     verify_rollback_text: str
-    changes: Mapping[str, said.Range | None]
-    allowed: tuple[said.Waiver, ...]
+    changes: Mapping[str, Range | None]
+    allowed: tuple[Waiver, ...]
     scripts: tuple[Script, ...]
     old_code: tuple[Block, ...]
     new_code: tuple[Block, ...]
@@ -36,5 +36,5 @@ class DatabaseChange:
 
 
 def named_change(name: str, sha256: str) -> DatabaseChange:
-    """Give a change of which nothing but the name is to be known: the marker row keeps what is needed of it."""
+    """Return a change known only by name and hash; the marker row holds the rest of what is needed."""
     return DatabaseChange(name, sha256, (), (), (), (), "", "", {}, (), (), (), (), ())

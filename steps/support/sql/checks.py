@@ -1,4 +1,4 @@
-"""verify.sql and verify_rollback.sql: questions, each with a name and the answer it expects."""
+"""verify.sql and verify_rollback.sql: queries, each with a name and the answer it expects."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from steps.support.sql.directives import OF_A_CHECK, directives, of_piece
 from steps.support.sql.findings import BadSql, Finding, place
-from steps.support.sql.lookalikes import wrong
+from steps.support.sql.lookalikes import invalid_directives
 from steps.support.sql.script import Piece, Script, read_script_text, require_whole
 from steps.support.sql.statement import Statement
 
@@ -15,9 +15,9 @@ EXPECTED = {"": False, "rows": True, "any": None}
 
 @dataclass(frozen=True, slots=True)
 class SqlCheck:
-    """One question: it passes when it returns no rows, or, with `expects_rows`, when it returns at least one.
+    """One query: it passes if it returns no rows, or, with `expects_rows`, if it returns at least one.
 
-    With None it is asked only for what it shows: it always passes, and is asserted nowhere.
+    If `expects_rows` is None, it only shows its rows: it always passes, and is never asserted.
     """
 
     name: str
@@ -26,38 +26,38 @@ class SqlCheck:
 
     @property
     def can_fail(self) -> bool:
-        """Whether any answer to it would be wrong."""
+        """Whether the check can fail."""
         return self.expects_rows is not None
 
 
 def read_checks(text: str, name: str) -> tuple[SqlCheck, ...]:
-    """Read the checks of verify.sql or verify_rollback.sql. Raises BadSql when they cannot be told apart."""
+    """Read the checks of verify.sql or verify_rollback.sql. Raise BadSql if a directive is wrong."""
     script = require_whole(read_script_text(text, name))
-    if findings := [*wrong_checks(script)]:
+    if findings := [*check_findings(script)]:
         raise BadSql(name, findings)
     return checks(script)
 
 
-def kept_checks(text: str, name: str) -> tuple[SqlCheck, ...]:
-    """Read checks that a marker row keeps: what was fit to be released then is not judged again."""
+def stored_checks(text: str, name: str) -> tuple[SqlCheck, ...]:
+    """Read the checks stored in a marker row without validating them again: that was done before the release."""
     return checks(require_whole(read_script_text(text, name)))
 
 
-def wrong_checks(script: Script) -> Iterator[Finding]:
-    """Return which directives of a script of checks cannot be understood."""
-    yield from wrong(script)
+def check_findings(script: Script) -> Iterator[Finding]:
+    """Return a finding for each wrong directive in a script of checks."""
+    yield from invalid_directives(script)
     end = script.pieces[-1].end if script.pieces else 0
     for found in directives(script, OF_A_CHECK):
         if found.start >= end:
-            yield Finding(place(script.name, found.line), f"`{found.keyword}:` has no statement", "Write it below.")
-    for keyword, line in (twice for piece in script.pieces for twice in _twice(script, piece)):
+            yield Finding(place(script.name, found.line), f"`{found.keyword}:` has no statement", "Write one below it.")
+    for keyword, line in (each for piece in script.pieces for each in _duplicates(script, piece)):
         yield Finding(place(script.name, line), f"a second `{keyword}:` for one statement", "Keep one of them.")
     for name in _repeated(check.name for check in checks(script)):
-        yield Finding(script.name, f"more than one check is called {name}", "Give each a name of its own.")
+        yield Finding(script.name, f"more than one check is called {name}", "Give each check its own name.")
 
 
 def checks(script: Script) -> tuple[SqlCheck, ...]:
-    """Give the checks of a divided script."""
+    """Return the checks of a script."""
     return tuple(_check(script, piece, number) for number, piece in enumerate(script.pieces, 1))
 
 
@@ -66,7 +66,7 @@ def _check(script: Script, piece: Piece, number: int) -> SqlCheck:
     return SqlCheck(own.get("check", f"#{number}"), piece.statement, EXPECTED.get(own.get("expect", ""), True))
 
 
-def _twice(script: Script, piece: Piece) -> Iterator[tuple[str, int]]:
+def _duplicates(script: Script, piece: Piece) -> Iterator[tuple[str, int]]:
     own = of_piece(script, piece)
     for keyword in _repeated(found.keyword for found in own):
         yield keyword, [found.line for found in own if found.keyword == keyword][1]

@@ -1,4 +1,4 @@
-"""A contract: the statements that a version of the app runs, with the alternatives that it tries in turn."""
+"""A contract: the statements that a version of the app runs, with the alternatives it tries in turn."""
 
 import re
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ _MARK = re.compile(r"--\s*(either|or|end)\s*", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """What the app needs at one place: it holds when all statements of one alternative run."""
+    """What the app needs in one place: satisfied if all statements of one alternative run."""
 
     alternatives: tuple[tuple[Statement, ...], ...]
 
@@ -26,15 +26,15 @@ class _Mark:
 
 
 def read_contract(text: str, name: str) -> tuple[Block, ...]:
-    """Read a contract; a statement outside `-- either`, `-- or`, `-- end` is a block of its own.
+    """Read a contract; a statement outside `-- either`, `-- or`, `-- end` is its own block.
 
-    Raises BadSql, naming file and line, when the marks do not fit together.
+    Raise BadSql, with file and line, if the marks do not match.
     """
     return contract_in(require_whole(read_script_text(text, name)))
 
 
 def contract_in(script: Script) -> tuple[Block, ...]:
-    """Give the contract that a script is; see read_contract."""
+    """Return the contract in a script; see read_contract."""
     items: list[Piece | _Mark] = [*script.pieces, *_marks(script)]
     items.sort(key=lambda item: item.start)
     return tuple(_blocks(iter(items)))
@@ -45,7 +45,7 @@ def _marks(script: Script) -> Iterator[_Mark]:
         if match := _MARK.fullmatch(comment.text):
             mark = _Mark(match[1].lower(), comment.start, place(script.name, comment.line))
             if any(piece.start < mark.start < piece.end for piece in script.pieces):
-                raise _bad(mark, "stands inside a statement", "Close the statement before it with a semicolon.")
+                raise _bad(mark, "is inside a statement", "End the statement before it with a semicolon.")
             yield mark
 
 
@@ -56,7 +56,7 @@ def _blocks(items: Iterator[Piece | _Mark]) -> Iterator[Block]:
         elif item.word == "either":
             yield Block(_alternatives(item, items))
         else:
-            raise _bad(item, "belongs to no `-- either`", "Begin the block with `-- either`.")
+            raise _bad(item, "has no matching `-- either`", "Begin the block with `-- either`.")
 
 
 def _alternatives(opening: _Mark, items: Iterator[Piece | _Mark]) -> tuple[tuple[Statement, ...], ...]:
@@ -65,19 +65,19 @@ def _alternatives(opening: _Mark, items: Iterator[Piece | _Mark]) -> tuple[tuple
         if isinstance(item, Piece):
             alternatives[-1] += (item.statement,)
         elif item.word == "either":
-            raise _bad(item, "stands inside another block", f"End the one of {opening.place} with `-- end` first.")
+            raise _bad(item, "is inside another block", f"End the block at {opening.place} with `-- end` first.")
         elif not alternatives[-1]:
-            raise _bad(item, "closes an alternative without a statement", "Write the statement above it.")
+            raise _bad(item, "closes an alternative without a statement", "Write a statement above it.")
         elif item.word == "or":
             alternatives.append(())
         else:
-            return _several(opening, alternatives)
+            return _require_several(opening, alternatives)
     raise _bad(opening, "is never closed", "End the block with `-- end`.")
 
 
-def _several(opening: _Mark, alternatives: list[tuple[Statement, ...]]) -> tuple[tuple[Statement, ...], ...]:
+def _require_several(opening: _Mark, alternatives: list[tuple[Statement, ...]]) -> tuple[tuple[Statement, ...], ...]:
     if len(alternatives) == 1:
-        raise _bad(opening, "has one alternative only", "Divide the block with `-- or`, or take the marks away.")
+        raise _bad(opening, "has only one alternative", "Divide the block with `-- or`, or remove the marks.")
     return tuple(alternatives)
 
 

@@ -1,4 +1,4 @@
-"""What speaks against a change, place by place: what is wrong there, why, and the safe way."""
+"""Findings against a change, each with its place, its cause, and the safe way."""
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,32 +14,32 @@ REASON = "<reason>"
 
 
 def waiver_line(rule: str, name: str, reason: str = REASON) -> str:
-    """Return the line that accepts what a rule found at an object."""
+    """Return the `-- allow:` line that accepts a rule's finding about an object."""
     return f"-- allow: {rule} {written_name(name)}: {reason}" if name else f"-- allow: {rule} {reason}"
 
 
 def written_name(name: str) -> str:
-    """Return the name of an object as it is written in a directive: in quotes where it holds more than names do."""
+    """Return an object's name as written in a directive: quoted if it contains unusual characters."""
     return name if not name or re.fullmatch(r"[\w$]+(\.[\w$]+)*", name) else quoted(name)
 
 
 class Severity(StrEnum):
-    """How much an objection weighs."""
+    """How serious a finding is."""
 
-    ERROR = "error"  # refuses the run, unless it is accepted
+    ERROR = "error"  # refuses the run unless accepted
     WARNING = "warning"  # is printed
-    NOTE = "note"  # would have been worse, had the rehearsal not shown that nothing is lost
-    ACCEPTED = "accepted"  # would have been worse, had nobody said why it is meant
+    NOTE = "note"  # downgraded: the rehearsal showed that nothing is lost
+    ACCEPTED = "accepted"  # downgraded: a waiver gives the reason
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that speaks against a change.
+    """One finding against a change.
 
-    `rule` is the name by which an `-- allow:` line accepts it; empty where nothing can. `place` is a file and line, or
-    a table and column. `object` is what that line names: a table, a column of it, an index, a trigger or a view; empty
-    where there is none. `file` is where that line has to stand; empty where the whole change is meant, and either will
-    do. `final`: it has a name, and still no reason accepts it.
+    `rule`: the name by which an `-- allow:` line accepts it; empty if it cannot be accepted. `place`: a file and line,
+    or a table and column. `object`: what that line names: a table, a column, an index, a trigger or a view; empty if
+    there is none. `file`: the file in which that line must be; empty if the finding concerns the whole change, and
+    either file will do. `final`: no reason accepts it, although it has a rule.
     """
 
     place: str
@@ -53,7 +53,7 @@ class Finding:
 
     @property
     def is_open(self) -> bool:
-        """Whether somebody may say that it is meant, and has not."""
+        """Whether a waiver could still accept it."""
         return bool(self.rule) and not self.final and self.severity in {Severity.ERROR, Severity.WARNING}
 
     @property
@@ -63,29 +63,31 @@ class Finding:
 
     def __str__(self) -> str:
         """Return it as one line."""
-        said = f"{self.place}: {self.cause}. {self.remedy}"
+        text = f"{self.place}: {self.cause}. {self.remedy}"
         if self.final:
-            return f"{said} No `-- allow: {self.rule}` accepts it."
+            return f"{text} No `-- allow: {self.rule}` accepts it."
         if not self.is_open:
-            return said
+            return text
         where = self.file or f"{MIGRATE} or {ROLLBACK}"
-        return f"{said} To accept it: {self.waiver}{'' if self.place.startswith(where) else f' (in {where})'}"
+        return f"{text} To accept it: {self.waiver}{'' if self.place.startswith(where) else f' (in {where})'}"
 
 
 class BadSql(Problem):
-    """SQL files that cannot be used: everything that is wrong with them, at once."""
+    """Unusable SQL files, with all of their problems at once."""
 
     def __init__(self, subject: str, findings: Sequence[Finding]) -> None:
         super().__init__("reading", subject, "; ".join(map(str, findings)).rstrip("."), "Nothing was run.")
         self.findings = tuple(findings)
 
     def __str__(self) -> str:
-        """Give each finding on a line of its own."""
-        return "\n".join([f"{self.operation} {self.subject}: {len(self.findings)} to mend", *map(str, self.findings)])
+        """Return a heading with the number of problems, then one line per finding."""
+        count = len(self.findings)
+        heading = f"{self.operation} {self.subject}: {count} problem{'s' * (count != 1)} found"
+        return "\n".join([heading, *map(str, self.findings)])
 
 
 def place(name: str, line: int) -> str:
-    """Say where something stands."""
+    """Return a position in a file as text."""
     return f"{name} line {line}"
 
 
@@ -93,5 +95,5 @@ AnyFinding = TypeVar("AnyFinding", bound=Finding)
 
 
 def in_file(file: str, findings: Iterable[AnyFinding]) -> Iterator[AnyFinding]:
-    """Return objections as those to what one file does."""
+    """Return the findings attributed to one file."""
     return (replace(each, file=file) for each in findings)

@@ -1,13 +1,13 @@
 """The files of a change and the rules of the proof, by the names that settings and `-- allow:` use.
 
-The runbook says what each rule finds.
+The runbook explains what each rule finds.
 """
 
 MIGRATE, ROLLBACK, VERIFY, VERIFY_ROLLBACK = "migrate.sql", "rollback.sql", "verify.sql", "verify_rollback.sql"
 OLD_CODE, NEW_CODE, WRITES = "contract/old.sql", "contract/new.sql", "writes.sql"
 FILES = (MIGRATE, ROLLBACK, VERIFY, VERIFY_ROLLBACK, OLD_CODE, NEW_CODE, WRITES)
-SAMPLE = "sample.sql"  # only a rehearsal on stand-ins needs it
-OF_THE_APP = (OLD_CODE, NEW_CODE, WRITES)  # what it sends itself
+SAMPLE = "sample.sql"  # needed only by a rehearsal on stand-ins
+OF_THE_APP = (OLD_CODE, NEW_CODE, WRITES)  # statements that the app itself sends
 
 
 OF_ROWS = ("column-lost", "retyped", "written-lost", "sequence-lowered")

@@ -1,8 +1,8 @@
-"""What is wrong with the comments of a script: directives that cannot be read, and comments that only look like one.
+"""Problems in the comments of a script: unreadable directives, and comments that only look like a directive.
 
-A slip of a keyword is refused, and so is a comment of another form that reads as a directive word for word: a number of
-rows that is lost in this way would be held nowhere. Prose stays prose; `change users 3` is told apart by whether there
-is such a table.
+A misspelled keyword is refused, and so is a comment in another form that reads like a directive: if it were ignored,
+the number of rows it declares would never be checked. Prose is left alone; `change users 3` counts as prose if there is
+no such table.
 """
 
 import re
@@ -31,13 +31,13 @@ _DIVIDES = re.compile(r"[\r\n]|--+")
 _REMARK = re.compile(
     r"[\W_]*(?:\d+[.)]\s*)?(?:orchestrate\W+)?(?P<word>[A-Za-z]+)(?!\w)(?P<sign>[^\w\"`\[]*)(?P<value>.*)", re.DOTALL
 )
-_BEHIND = "Give it a line of its own above the statement; if it is no directive, word it otherwise."
+_AFTER_SQL = "Put it on its own line above the statement; if it is not a directive, reword it."
 _PROSE = "if it is prose, begin it with a capital letter."
 
 
 @dataclass(frozen=True, slots=True)
 class _Lookalike:
-    """A remark in a comment, of a word and what follows it. `opens`: it is the first one, behind two dashes."""
+    """A remark in a comment: a word and what follows it. `opens`: it is the first remark, after two dashes."""
 
     word: str
     sign: str
@@ -47,51 +47,51 @@ class _Lookalike:
 
     @property
     def has_colon(self) -> bool:
-        """Whether a colon stands behind its first word."""
+        """Whether a colon follows its first word."""
         return ":" in self.sign
 
     @property
     def is_plain(self) -> bool:
-        """Whether it is written as a directive is, but for a colon or for what stands before it."""
+        """Whether it is written like a directive, except for the colon or for what precedes it."""
         return self.has_colon or (self.opens and self.word.islower())
 
     def __str__(self) -> str:
-        """Return it as it is written."""
+        """Return it as written."""
         return shown(f"{self.word}{self.sign}{self.value}")
 
 
-def wrong(script: Script) -> Iterator[Finding]:
-    """Return which comments look like directives and are none, and which directives cannot be understood."""
+def invalid_directives(script: Script) -> Iterator[Finding]:
+    """Return a finding for each invalid directive and each comment that only looks like a directive."""
     for found in of_the_form(script):
-        if told := _unknown(found, script.name) or _misplaced(found, script.name):
-            yield Finding(place(script.name, found.line), *told)
+        if problem := _unknown(found, script.name) or _misplaced(found, script.name):
+            yield Finding(place(script.name, found.line), *problem)
         elif script.name in BELONGS.get(found.word, ()):
-            yield from (Finding(place(script.name, found.line), *told) for told in _malformed(found))
+            yield from (Finding(place(script.name, found.line), *problem) for problem in _malformed(found))
     for each in _lookalikes(script):
         if each.is_plain and (meant := _clearly_meant(each, script.name)):
-            yield Finding(place(script.name, each.line), *_set_right(each, meant))
+            yield Finding(place(script.name, each.line), *_corrected(each, meant))
 
 
-def twice(script: Script) -> Iterator[Finding]:
-    """Return which directives of a change contradict an earlier one: a second name, a second range for a table."""
+def repeated_directives(script: Script) -> Iterator[Finding]:
+    """Return a finding for each directive that contradicts an earlier one: a second name, or a table's second range."""
     seen: set[str] = set()
     for found in directives(script, ("name", "changes")):
         key = found.keyword if found.keyword == "name" else f"changes: {change_in(found)[0].lower()}"
         if key in seen:
-            yield Finding(place(script.name, found.line), f"`{key}` is there a second time", "Keep one of them.")
+            yield Finding(place(script.name, found.line), f"`{key}` appears a second time", "Keep one of them.")
         seen.add(key)
 
 
 def likely_tables_in(script: Script) -> Iterator[tuple[str, Finding]]:
-    """Return each remark that is prose, or, if there is a table of that name, a `-- changes:` line that was lost."""
+    """Return each remark that may be an ignored `-- changes:` line, with its table; it is prose if there is none."""
     for each in _lookalikes(script):
         found = table_in(each.value)
-        if found and _meant(each.word, script.name) == "changes" and _may_be_lost(each, found[1]):
-            yield found[0], Finding(place(script.name, each.line), *_lost(each, *found))
+        if found and _meant(each.word, script.name) == "changes" and _may_be_ignored(each, found[1]):
+            yield found[0], Finding(place(script.name, each.line), *_ignored(each, *found))
 
 
 def _lookalikes(script: Script) -> Iterator[_Lookalike]:
-    """Return each remark of the comments, but for what has the form of a directive and is judged as one."""
+    """Return each remark in the comments, except those in the form of a directive, which are checked as directives."""
     for comment in script.comments:
         directive = FORM.fullmatch(comment.text)
         opens = comment.text.startswith("--")
@@ -104,7 +104,7 @@ def _lookalikes(script: Script) -> Iterator[_Lookalike]:
 
 
 def _remarks(comment: Comment) -> Iterator[tuple[str, int]]:
-    """Return the lines of a comment, each with its number; what stands behind further dashes counts as a line."""
+    """Return the lines of a comment, each with its number; text after further dashes counts as another line."""
     start = 0
     for end in (*(match.span() for match in _DIVIDES.finditer(comment.text)), (len(comment.text),) * 2):
         if (text := comment.text[start : end[0]]).strip():
@@ -113,7 +113,7 @@ def _remarks(comment: Comment) -> Iterator[tuple[str, int]]:
 
 
 def _unknown(found: Directive, file: str) -> tuple[str, str] | None:
-    """Return why a comment in lower case is taken for a directive that somebody meant to write."""
+    """Return why a comment in lower case is taken for a misspelled or misplaced directive, and the remedy."""
     if found.word in BELONGS or not found.word.islower():
         return None
     meant = _meant(found.word, file)
@@ -122,13 +122,15 @@ def _unknown(found: Directive, file: str) -> tuple[str, str] | None:
         return cause, f"Write `-- {meant}:`; {_PROSE}"
     elsewhere = slip_of(found.word, (keyword for keyword in _known_in(file) if file not in BELONGS[keyword]))
     if elsewhere and reads_as(elsewhere, found.value):
-        cause = f"`{found.word}: {shown(found.value)}`: `{elsewhere}:` is meant, and means nothing in this file"
+        cause = (
+            f"`{found.word}: {shown(found.value)}`: `{elsewhere}:` was probably meant, but means nothing in this file"
+        )
         return cause, f"Write it in {' or '.join(BELONGS[elsewhere])}; {_PROSE}"
     return None
 
 
 def _clearly_meant(each: _Lookalike, file: str) -> str:
-    """Return the keyword of a remark that can hardly be prose; `change users 3` may be, if there is no such table."""
+    """Return the keyword of a remark unlikely to be prose; `change users 3` may be prose if there is no such table."""
     if not any(reads_as(keyword, each.value) for keyword in _own(file)):
         return ""
     meant = _meant(each.word, file)
@@ -137,45 +139,45 @@ def _clearly_meant(each: _Lookalike, file: str) -> str:
 
 
 def _meant(word: str, file: str) -> str:
-    """Return the keyword of a file that a word is, misspells, or has the letters of; empty if there is none."""
+    """Return the file's keyword that a word is, misspells, or is an anagram of; empty if there is none."""
     own, lower = _own(file), word.lower()
-    jumbled = (each for each in own if sorted(lower.removesuffix("s")) == sorted(each))
-    return lower if lower in own else slip_of(lower, own) or next(jumbled, "")
+    anagrams = (each for each in own if sorted(lower.removesuffix("s")) == sorted(each))
+    return lower if lower in own else slip_of(lower, own) or next(anagrams, "")
 
 
 def _own(file: str) -> list[str]:
     return [keyword for keyword, files in BELONGS.items() if file in files]
 
 
-def _may_be_lost(each: _Lookalike, count: str) -> bool:
-    """Return whether a remark about a table can hardly be a heading."""
+def _may_be_ignored(each: _Lookalike, count: str) -> bool:
+    """Return whether a remark about a table is unlikely to be a heading."""
     is_exact, is_lower = each.word.lower() == "changes", each.word.islower()
     is_headed = each.has_colon and (is_exact or is_lower)
     return bool(count) or is_headed or (is_exact and is_lower and each.opens)
 
 
-def _lost(each: _Lookalike, table: str, count: str) -> tuple[str, str]:
-    """Return what to say of a remark that names a table."""
+def _ignored(each: _Lookalike, table: str, count: str) -> tuple[str, str]:
+    """Return the cause and the remedy for a remark that names a table."""
     line = f"-- changes: {written_name(table)} {count}".rstrip()
     is_prose = each.word == "Changes" and each.has_colon
-    why = "is prose: a directive is written in lower case" if is_prose else "is no directive"
-    return f"`{each}` names a table, and {why}", f"Write `{line}`; if it is prose, word it otherwise."
+    why = "is prose: a directive is written in lower case" if is_prose else "is not a directive"
+    return f"`{each}` names a table, but {why}", f"Write `{line}`; if it is prose, reword it."
 
 
-def _set_right(each: _Lookalike, meant: str) -> tuple[str, str]:
-    """Return what a comment lacks to be a directive, and the line to write."""
+def _corrected(each: _Lookalike, meant: str) -> tuple[str, str]:
+    """Return why a comment is not a directive, and the line to write."""
     line = f"-- {meant}: {shown(each.value.rstrip('.'))}"
     if not each.has_colon:
         return f"`{each}` lacks its colon", f"Write `{line}`; {_PROSE}"
     if each.opens and not each.word.islower():
         cause = f"`{each}`: a directive is written in lower case, the nearest is `{meant}:`"
         return cause, f"Write `-- {meant}:`; {_PROSE}"
-    remedy = f"Write `{line}` on a line of its own; if it is not meant, take it out or word it otherwise."
-    return f"`{each}` reads as a directive, and is none as it is written", remedy
+    remedy = f"Write `{line}` on its own line; if it is not a directive, remove or reword it."
+    return f"`{each}` reads like a directive, but is not written as one", remedy
 
 
 def _known_in(file: str) -> list[str]:
-    """Return the keywords that somebody may mean in a file; what the app sends may have names of another tool's."""
+    """Return the keywords that may be meant in a file; the app's own statements may use `name:` for another tool."""
     return [keyword for keyword in BELONGS if not (keyword == "name" and file in OF_THE_APP)]
 
 
@@ -193,7 +195,7 @@ def _malformed(found: Directive) -> Iterator[tuple[str, str]]:
         near = nearest(rule, RULES)
         what = f", the nearest is `{near}`" if near else ""
         yield f"`allow: {rule}`: there is no such rule{what}", "The runbook lists all rules, under `findings`."
-    elif found.keyword == "allow" and (told := unreasoned(found.value)):
-        yield told
+    elif found.keyword == "allow" and (problem := unreasoned(found.value)):
+        yield problem
     if not found.alone:
-        yield f"`{found.keyword}:` stands behind SQL", _BEHIND
+        yield f"`{found.keyword}:` follows SQL on the same line", _AFTER_SQL

@@ -1,7 +1,7 @@
-"""Names in a database that are not its user's: the engine's, libSQL's, the platform's and the tool's own.
+"""Names in a database that do not belong to its user: those of the engine, libSQL, the platform and the tool itself.
 
-No comparison looks at them, and no guard. Every other name is the user's, however it begins: libSQL reserves no prefix.
-The tool's own keep, among others, what a rollback needs; its text says which.
+Comparisons and guards ignore them. Every other name is the user's, with any prefix: libSQL reserves none. Some of the
+tool's own tables hold what a rollback needs; the text of the rollback names them.
 """
 
 import sqlite3
@@ -11,8 +11,8 @@ from steps.support.sql.script import Piece, read_script_text
 from steps.support.sql.tokens import folded, unquoted_name
 
 OURS = "_orchestrate_"
-KEPT = f"{OURS}kept_"  # what a rollback needs, and what waits for the next migration
-PREFIXES = (OURS, "sqlite_")  # the engine itself refuses to let a user take the second
+KEPT = f"{OURS}kept_"  # what a rollback needs, and what is kept for the next migration
+PREFIXES = (OURS, "sqlite_")  # the engine itself does not let users create names with the second
 NAMES = ("libsql_vector_meta_shadow", "libsql_wasm_func_table", "_litestream_seq", "_litestream_lock")
 
 _VECTORS = "SELECT name FROM {}.sqlite_schema WHERE type = 'index' AND instr(lower(sql), 'libsql_vector_idx')"
@@ -26,30 +26,30 @@ IS_USERS = " AND ".join(  # an SQL condition on the column `name`
 
 
 def is_owned(name: str) -> bool:
-    """Return whether a name is not the user's."""
+    """Return whether a name does not belong to the user."""
     lower = folded(name)
     return lower.startswith(PREFIXES) or lower in NAMES
 
 
 def vector_shadows(connection: sqlite3.Connection, schema: str = "main") -> set[str]:
-    """Return the table and the index behind each vector index, in lower case: libSQL makes, fills and drops them."""
+    """Return the table and index behind each vector index, in lower case: libSQL creates, fills and drops them."""
     indexes = [folded(str(name)) for (name,) in connection.execute(_VECTORS.format(schema))]
     return {f"{name}{end}" for name in indexes for end in ("_shadow", "_shadow_idx")}
 
 
 def named_in(rollback: str) -> set[str]:
-    """Return the tables of ours that a rollback names, in lower case; those in its comments and texts are not named."""
+    """Return our own tables that a rollback names, in lower case; names in comments and strings do not count."""
     return {name for piece in read_script_text(rollback, "rollback.sql").pieces for name in _names(piece)}
 
 
 def needed_by(rollback: str) -> set[str]:
-    """Return those that have to be there when a rollback begins: it names them, and does not make them itself."""
-    needed, made = set[str](), set[str]()
+    """Return our own tables that must exist when a rollback begins: it names them, but does not create them itself."""
+    needed, created = set[str](), set[str]()
     for piece in read_script_text(rollback, "rollback.sql").pieces:
         names = [*_names(piece)]
-        if _makes_a_table(piece) and names and names[0] not in needed:
-            made.add(names[0])
-        needed.update(name for name in names if name not in made)
+        if _creates_a_table(piece) and names and names[0] not in needed:
+            created.add(names[0])
+        needed.update(name for name in names if name not in created)
     return needed
 
 
@@ -58,6 +58,6 @@ def _names(piece: Piece) -> Iterator[str]:
     return (name for name in names if name.startswith(KEPT))
 
 
-def _makes_a_table(piece: Piece) -> bool:
+def _creates_a_table(piece: Piece) -> bool:
     words = piece.words(3)
     return words[:2] == ("CREATE", "TABLE") and words[2:] != ("IF",)

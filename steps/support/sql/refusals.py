@@ -1,4 +1,4 @@
-"""What a script may not hold, because it cannot run in the one transaction or was plainly not finished."""
+"""What a script must not contain, because it cannot run in the one transaction or is clearly unfinished."""
 
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -7,21 +7,21 @@ from steps.support.sql.findings import Finding, place
 from steps.support.sql.script import Piece
 from steps.support.sql.tokens import TRANSACTION_CONTROL, Token
 
-Said = tuple[str, str]  # a cause and its remedy
-Rule = Callable[[Piece], Said | None]
+CauseAndRemedy = tuple[str, str]  # a cause and its remedy
+Rule = Callable[[Piece], CauseAndRemedy | None]
 
 READING = frozenset({"SELECT", "WITH", "VALUES"})
 
-_ARGUMENT_ONLY_READS = re.compile(  # pragmas whose argument says what to read, not what to set
+_ARGUMENT_ONLY_READS = re.compile(  # pragmas whose argument selects what to read
     "TABLE_X?INFO|TABLE_LIST|INDEX_X?INFO|INDEX_LIST|FOREIGN_KEY_LIST|FOREIGN_KEY_CHECK|INTEGRITY_CHECK|QUICK_CHECK"
 )
 _ACTING_PRAGMAS = frozenset({"OPTIMIZE", "WAL_CHECKPOINT", "INCREMENTAL_VACUUM", "SHRINK_MEMORY"})
-_PLAIN = "Make a plain table and drop it in the same script."
+_PLAIN = "Create an ordinary table and drop it in the same script."
 _NAMES_A_TABLE = frozenset({"TABLE", "EXISTS", "INTO", "UPDATE", "FROM", "JOIN", "INDEX", "VIEW", "TRIGGER"})
 _OUTSIDE = {
-    "ATTACH": "Keep to the one database.",
-    "DETACH": "Keep to the one database.",
-    "VACUUM": "Remove it: the server refuses it outside of one as well.",
+    "ATTACH": "Use only the one database.",
+    "DETACH": "Use only the one database.",
+    "VACUUM": "Remove it: the server refuses it outside a transaction too.",
 }
 _MARK = re.compile(
     r"\{\{[^{}]*\}\}"  # {{ owner }}
@@ -30,7 +30,7 @@ _MARK = re.compile(
     r"|<[A-Z][A-Z0-9]+(?:[_-][A-Z0-9]+)*>"  # <OWNER_ID>
 )
 _FILL_ME_IN = re.compile(
-    r"(?<![^\W_])(?i:(?:replace|change)[_-]?me)(?![^\W_])"  # also behind a low line: user_REPLACE_ME
+    r"(?<![^\W_])(?i:(?:replace|change)[_-]?me)(?![^\W_])"  # also after an underscore: user_REPLACE_ME
     r"|(?<![^\W_])(?:PLACEHOLDER(?![^\W_])|YOUR_\w+)"
     r"|\b(?:TODO|FIXME)\b"
     r"|\A(?i:your_\w+|(?:\w+[_-])?placeholder)\Z"
@@ -42,63 +42,66 @@ _FILL_ME_IN = re.compile(
 )
 _FORMAT = re.compile(r"%(?:\(\w+\))?s")  # %s, %(owner)s
 _TAKES_FORMATS = frozenset({"STRFTIME", "PRINTF", "FORMAT"})
-_FINISH = "Put the real value; one that truly reads so can be written in two parts, as 'TO' || 'DO'."
+_FINISH = "Write the real value; if this text is the real value, write it in two parts, such as 'TO' || 'DO'."
 
 
 def refusals(pieces: Sequence[Piece], name: str) -> Iterator[Finding]:
-    """Say what is wrong with each statement of a script that is to run in one transaction."""
-    return _judged(pieces, name, (_dot_command, _control, _outside, _temporary, _pragma, _parameter, _unfilled))
+    """Return a finding for each statement that must not be in a script run in one transaction."""
+    return _apply_rules(pieces, name, (_dot_command, _control, _outside, _temporary, _pragma, _parameter, _unfilled))
 
 
 def query_refusals(pieces: Sequence[Piece], name: str) -> Iterator[Finding]:
-    """Say what is wrong with each statement of a script of questions."""
-    return _judged(pieces, name, (_dot_command, _not_a_question, _temporary, _parameter, _unfilled))
+    """Return a finding for each statement that must not be in a script of queries."""
+    return _apply_rules(pieces, name, (_dot_command, _not_a_query, _temporary, _parameter, _unfilled))
 
 
-def _judged(pieces: Sequence[Piece], name: str, rules: Sequence[Rule]) -> Iterator[Finding]:
+def _apply_rules(pieces: Sequence[Piece], name: str, rules: Sequence[Rule]) -> Iterator[Finding]:
     for piece in pieces:
-        for said in filter(None, (rule(piece) for rule in rules)):
-            yield Finding(place(name, piece.line), *said)
+        for problem in filter(None, (rule(piece) for rule in rules)):
+            yield Finding(place(name, piece.line), *problem)
 
 
-def _dot_command(piece: Piece) -> Said | None:
+def _dot_command(piece: Piece) -> CauseAndRemedy | None:
     if piece.tokens[0].text != ".":
         return None
     line = piece.statement.sql.splitlines()[0]
-    return f"{line} is a command of a shell, not SQL", "Remove it."
+    return f"{line} is a shell command, not SQL", "Remove it."
 
 
-def _control(piece: Piece) -> Said | None:
+def _control(piece: Piece) -> CauseAndRemedy | None:
     (first,) = piece.words(1)
     if first not in TRANSACTION_CONTROL:
         return None
-    return f"{first} inside the script", "Remove it: the whole script is one transaction, supplied from outside."
+    return f"{first} inside the script", "Remove it: the tool runs the whole script in one transaction."
 
 
-def _outside(piece: Piece) -> Said | None:
+def _outside(piece: Piece) -> CauseAndRemedy | None:
     first, second = (*piece.words(2), "")[:2]
     if first == "CREATE" and second in {"TEMP", "TEMPORARY"}:
-        return f"CREATE {second} is not offered by the server", _PLAIN
+        return f"CREATE {second} is not supported by the server", _PLAIN
     if first == "ANALYZE":
-        return "ANALYZE is not offered by the server", "Remove it: the server plans without its statistics."
+        return (
+            "ANALYZE is not supported by the server",
+            "Remove it: the server's query planner does not use its statistics.",
+        )
     return (f"{first} cannot run inside a transaction", _OUTSIDE[first]) if first in _OUTSIDE else None
 
 
-def _temporary(piece: Piece) -> Said | None:
+def _temporary(piece: Piece) -> CauseAndRemedy | None:
     names = [_unquoted(token) for token in piece.tokens]
     triples = zip(["", *names], names, names[1:], strict=False)
     before = [word for word, *qualifier in triples if qualifier == ["TEMP", "."]]
-    an_alias = len(before) < names.count("TEMP")  # or a table of that name, whose columns it stands before
+    an_alias = len(before) < names.count("TEMP")  # or a table of that name, which qualifies its columns
     if not before or (an_alias and _NAMES_A_TABLE.isdisjoint(before)):
         return None
-    return "the schema temp is not offered by the server", _PLAIN  # in quotes it is taken, and lost with its connection
+    return "the schema temp is not supported by the server", _PLAIN  # in quotes it works, until the connection closes
 
 
 def _unquoted(token: Token) -> str:
     return token.text.strip("\"'`[]").upper()
 
 
-def _pragma(piece: Piece) -> Said | None:
+def _pragma(piece: Piece) -> CauseAndRemedy | None:
     first, *rest = piece.words(5)
     if first != "PRAGMA":
         return None
@@ -107,16 +110,19 @@ def _pragma(piece: Piece) -> Said | None:
         return None
     if not sign and name not in _ACTING_PRAGMAS:
         return None
-    return f"PRAGMA {name.lower()} sets something", "Remove it; foreign keys are switched off around the transaction."
+    return (
+        f"PRAGMA {name.lower()} changes something",
+        "Remove it; the tool switches foreign keys off around the transaction.",
+    )
 
 
-def _not_a_question(piece: Piece) -> Said | None:
+def _not_a_query(piece: Piece) -> CauseAndRemedy | None:
     (first,) = piece.words(1)
     if first not in READING | {"."}:
-        remedy = "Ask with SELECT, WITH or VALUES; for a PRAGMA there is SELECT * FROM pragma_foreign_key_check."
-        return f"{first} is no question", remedy
+        remedy = "Use SELECT, WITH or VALUES; instead of a PRAGMA, SELECT * FROM pragma_foreign_key_check and the like."
+        return f"{first} is not a query", remedy
     if first == "WITH" and (verb := _writes(piece.words(len(piece.tokens)))):
-        return f"this {verb} changes rows", "A check only reads."
+        return f"this {verb} changes rows", "A check must only read."
     return None
 
 
@@ -124,18 +130,18 @@ def _writes(words: Sequence[str]) -> str | None:
     depth = 0
     for word, following in zip(words, (*words[1:], ""), strict=True):
         depth += {"(": 1, ")": -1}.get(word, 0)
-        replaces = (word, following) == ("REPLACE", "INTO")  # else it is a function, or a name
+        replaces = (word, following) == ("REPLACE", "INTO")  # otherwise a function or a name
         if not depth and (replaces or word in {"INSERT", "UPDATE", "DELETE"}):
             return word
     return None
 
 
-def _parameter(piece: Piece) -> Said | None:
+def _parameter(piece: Piece) -> CauseAndRemedy | None:
     found = [token.text for token in piece.tokens if token.kind == "parameter"]
     return (f"the placeholder {found[0]} has no value", "Write the value.") if found else None
 
 
-def _unfilled(piece: Piece) -> Said | None:
+def _unfilled(piece: Piece) -> CauseAndRemedy | None:
     found = _mark(piece) or _fill_me_in(piece) or _format(piece)
     return (f"{found} was not filled in", _FINISH) if found else None
 

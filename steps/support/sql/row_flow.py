@@ -1,7 +1,7 @@
-"""Where rows go when a script runs, as far as its text tells: out of which tables, and into which.
+"""Where rows go when a script runs, as far as its text shows: from which tables, and into which.
 
-A table that the script finds is known by the name that it had then, also where the script renames it, or drops it and
-makes another of that name. Names are in lower case.
+A table that existed before the script keeps its original name here, even if the script renames it, or drops it and
+creates another one with that name. Names are in lower case.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -24,10 +24,10 @@ _NO_ROW_LEFT_OUT = frozenset({"", "ABORT", "FAIL", "ROLLBACK"})
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """What a table holds: rows of the tables that the script found.
+    """What a table holds: rows of the tables that existed before the script.
 
-    `whole`: those that it holds every row of. `beside`: tables that were read to choose rows. `is_loose`: rows may have
-    given way to others. `is_copied`: statements moved the rows; a table that was only renamed kept them.
+    `whole`: the tables of which it holds every row. `beside`: tables read only to select rows. `is_loose`: other rows
+    may have replaced some. `is_copied`: statements moved the rows; a table that was only renamed kept them.
     """
 
     tables: frozenset[str] = frozenset()
@@ -37,7 +37,7 @@ class Contents:
     is_copied: bool = False
 
     def __or__(self, other: "Contents") -> "Contents":
-        """Return what a table holds that gets the rows of both."""
+        """Return the contents of a table that receives the rows of both."""
         return Contents(
             self.tables | other.tables,
             self.whole | other.whole,
@@ -48,15 +48,15 @@ class Contents:
 
     @property
     def reduced(self) -> "Contents":
-        """What is left once some of the rows went."""
+        """The contents after some rows were removed."""
         return replace(self, whole=frozenset(), is_loose=True)
 
 
 @dataclass(frozen=True, slots=True)
 class Flow:
-    """What a script does to rows: the contents of each table that it makes or fills and leaves there.
+    """What a script does to rows: the final contents of each table that it creates or fills.
 
-    `gone`: tables that it found, and dropped or renamed. `made`: names that it gave to new or renamed tables.
+    `gone`: earlier tables that it dropped or renamed. `made`: names that it gave to new or renamed tables.
     """
 
     contents: Mapping[str, Contents]
@@ -64,44 +64,44 @@ class Flow:
     made: frozenset[str]
 
     def found(self, table: str) -> bool:
-        """Return whether the script found a table of this name, as far as it tells."""
+        """Return whether a table with this name existed before the script, as far as its text shows."""
         return table in self.gone or table not in self.made
 
     def into(self, source: str) -> list[str]:
-        """Name the tables that hold rows of this one in the end."""
+        """Return the tables that hold rows of this one at the end, sorted."""
         return sorted(name for name, contents in self.contents.items() if source in contents.tables)
 
     def is_whole(self, source: str, into: Collection[str]) -> bool:
-        """Return whether one of these tables, or one of ours, holds every row of this one in the end."""
+        """Return whether one of these tables, or one of our own, holds every row of this one at the end."""
         holding = [name for name, contents in self.contents.items() if source in contents.whole]
         return any(name in into or name.startswith(KEPT) for name in holding)
 
 
 def row_flow(script: Script) -> Flow:
-    """Read a script statement by statement."""
-    course = _Course()
+    """Return what a script does to rows, read statement by statement."""
+    tracker = _Tracker()
     for piece in script.pieces:
-        course.take(read_statement(piece))
-    return Flow(course.contents, frozenset(course.gone), frozenset(course.made))
+        tracker.follow(read_statement(piece))
+    return Flow(tracker.contents, frozenset(tracker.gone), frozenset(tracker.made))
 
 
-def left(known: Iterable[str], readings: Iterable[Reading]) -> set[str]:
-    """Name the tables that are there when the script has run, as far as its text tells."""
-    there = set(known)
+def remaining_tables(known: Iterable[str], readings: Iterable[Reading]) -> set[str]:
+    """Return the tables that exist after the script has run, as far as its text shows."""
+    tables = set(known)
     for each in readings:
         match each.verb:
             case "CREATE TABLE":
-                there.add(each.table)
+                tables.add(each.table)
             case "DROP TABLE":
-                there.discard(each.table)
+                tables.discard(each.table)
             case "RENAME TABLE":
-                there.discard(each.table)
-                there.add(each.renamed)
-    return there
+                tables.discard(each.table)
+                tables.add(each.renamed)
+    return tables
 
 
 def kept_of(table: str, script: Script) -> list[str]:
-    """Return the tables of ours that a script fills with rows of a table, by way of others or not."""
+    """Return our own tables that a script fills with rows of a table, directly or through other tables."""
     sources: dict[str, set[str]] = {}
     for piece in script.pieces:
         reading = read_statement(piece)
@@ -115,29 +115,29 @@ def kept_of(table: str, script: Script) -> list[str]:
 
 
 @dataclass(slots=True)
-class _Course:
-    """A script on its way: what the tables that it made or filled hold so far."""
+class _Tracker:
+    """A script in progress: what the tables that it created or filled hold so far."""
 
     contents: dict[str, Contents] = field(default_factory=dict)
     gone: set[str] = field(default_factory=set)
     made: set[str] = field(default_factory=set)
 
-    def take(self, reading: Reading) -> None:
+    def follow(self, reading: Reading) -> None:
         """Follow one statement."""
         table, piece = reading.table, reading.piece
         match reading.verb:
             case _ if not table or piece.words(2) == ("CREATE", "VIRTUAL"):
-                return  # a virtual table indexes rows of others, or holds them in tables of its own
-            case "CREATE TABLE" if not self._is_there(table, piece):
+                return  # a virtual table indexes rows of other tables, or stores rows in its own
+            case "CREATE TABLE" if not self._may_exist(table, piece):
                 self.made.add(table)
                 self.contents[table] = self._taken(table, piece)
             case "INSERT":
                 both = self._held(table) | self._taken(table, piece)
-                self.contents[table] = both.reduced if _gives_way(reading) else both
+                self.contents[table] = both.reduced if _may_replace(reading) else both
             case "UPDATE" if reading.conflict not in _NO_ROW_LEFT_OUT:
                 self.contents[table] = self._held(table).reduced
             case "DELETE":
-                self.contents[table] = Contents() if _reaches_all(reading) else self._held(table).reduced
+                self.contents[table] = Contents() if _deletes_all(reading) else self._held(table).reduced
             case "DROP TABLE":
                 self._lose(table)
             case "RENAME TABLE":
@@ -152,8 +152,8 @@ class _Course:
         found = frozenset() if table in self.gone else frozenset({table})
         return Contents(found, found)
 
-    def _is_there(self, table: str, piece: Piece) -> bool:
-        """Return whether a table that is made only if there is none may be there."""
+    def _may_exist(self, table: str, piece: Piece) -> bool:
+        """Return whether the table of a CREATE TABLE IF NOT EXISTS may exist already."""
         only_if = ("IF", "NOT", "EXISTS") in zip(piece.words(6), piece.words(6)[1:], piece.words(6)[2:], strict=False)
         return only_if and (table in self.contents or table not in self.gone)
 
@@ -165,7 +165,7 @@ class _Course:
             self.gone.add(table)
 
     def _taken(self, table: str, piece: Piece) -> Contents:
-        """Return the rows that a statement takes from other tables; a table of ours keeps a row only with all of it."""
+        """Return the rows that a statement takes from other tables; our own tables must take all columns of a row."""
         found, taken = _Query.of(piece.tokens), Contents()
         is_all = _takes_all(piece.tokens, ("*",) if table.startswith(KEPT) else ())
         for name in found.rows:
@@ -175,17 +175,17 @@ class _Course:
         return replace(taken | Contents(beside=beside), is_copied=bool(found.rows))
 
 
-def _gives_way(reading: Reading) -> bool:
+def _may_replace(reading: Reading) -> bool:
     return reading.conflict not in _NO_ROW_LEFT_OUT or "CONFLICT" in _keywords(reading.piece.tokens)
 
 
-def _reaches_all(reading: Reading) -> bool:
+def _deletes_all(reading: Reading) -> bool:
     *_, where, last = _keywords(reading.piece.tokens)
     return not reading.where or (where == "WHERE" and last in _ALL)
 
 
 def _takes_all(tokens: Sequence[Token], columns: Sequence[str]) -> bool:
-    """Return whether a query is a list of columns of one table, and nothing else; if `columns` are given, of these."""
+    """Return whether a query only lists columns of one table; if `columns` is given, exactly those."""
     words = _keywords(tokens)
     start = words.index("SELECT") if "SELECT" in words else len(words)
     query = words[start:]
@@ -200,15 +200,15 @@ def _takes_all(tokens: Sequence[Token], columns: Sequence[str]) -> bool:
 
 
 def _keywords(tokens: Sequence[Token]) -> list[str]:
-    """Return tokens in capitals; a name in quotes is none of the words of the language."""
+    """Return the tokens in upper case, except quoted names and strings, which are not keywords."""
     return [token.text if token.kind in {"name", "string"} else token.text.upper() for token in tokens]
 
 
 @dataclass(slots=True)
 class _Level:
-    """One pair of parentheses: of which query it is a part, and whether the rows of its tables are that query's.
+    """One pair of parentheses: the query it belongs to, and whether that query returns the rows of its tables.
 
-    `awaits`: a table comes next, and this tells whether its rows are what the query returns.
+    `awaits`: not None if a table name comes next; True if the query returns that table's rows.
     """
 
     query: str
@@ -219,9 +219,9 @@ class _Level:
 
 @dataclass(slots=True)
 class _Query:
-    """The tables that a statement reads: by each query in it, those whose rows the query returns, and all others.
+    """The tables that a statement reads: for each of its queries, those whose rows it returns; and all others.
 
-    The statement itself is the query without a name; the others are those that WITH names.
+    The statement itself is the query without a name; WITH names the others.
     """
 
     rows_of: dict[str, list[str]] = field(default_factory=lambda: {"": []})
@@ -250,12 +250,12 @@ class _Query:
 
     @property
     def rows(self) -> list[str]:
-        """The tables whose rows the statement takes."""
+        """The tables whose rows the statement returns."""
         return [*dict.fromkeys(self._resolved("", set()))]
 
     @property
     def beside(self) -> set[str]:
-        """The tables that it reads beside them."""
+        """The other tables that it reads."""
         return self.read - self.rows_of.keys() - {*self.rows}
 
     def _opened(self, tokens: Sequence[Token], words: Sequence[str], place: int, outer: _Level) -> _Level:
@@ -274,14 +274,14 @@ class _Query:
             self.rows_of[level.query].append(name)
         level.awaits = None
 
-    def _resolved(self, query: str, passed: set[str]) -> Iterator[str]:
-        """Give the tables behind a query, those behind the queries that it takes rows from among them."""
-        passed.add(query)
+    def _resolved(self, query: str, visited: set[str]) -> Iterator[str]:
+        """Return the tables behind a query, including those behind the queries whose rows it returns."""
+        visited.add(query)
         for name in self.rows_of[query]:
             if name not in self.rows_of:
                 yield name
-            elif name not in passed:
-                yield from self._resolved(name, passed)
+            elif name not in visited:
+                yield from self._resolved(name, visited)
 
 
 def _named_by_with(tokens: Sequence[Token], words: Sequence[str], place: int) -> str:

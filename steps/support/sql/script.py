@@ -1,4 +1,4 @@
-"""SQL text as the engine divides it: statements and comments, each with its place in the file."""
+"""SQL text split the way the engine splits it: statements and comments, each with its position in the file."""
 
 import re
 import sqlite3
@@ -15,7 +15,7 @@ _OPENED = {"/": "comment", "'": "string", '"': "quoted name", "`": "quoted name"
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """One statement where it stands: its tokens without comments, and its line."""
+    """One statement and its position: its tokens without comments, and its line."""
 
     statement: Statement
     tokens: tuple[Token, ...]
@@ -23,22 +23,22 @@ class Piece:
 
     @property
     def start(self) -> int:
-        """The offset of its first word."""
+        """The offset of its first token, in characters."""
         return self.tokens[0].start
 
     @property
     def end(self) -> int:
-        """The offset after its last token, the closing semicolon not counted."""
+        """The offset after its last token, excluding the closing semicolon."""
         return self.tokens[-1].start + len(self.tokens[-1].text)
 
     def words(self, count: int) -> tuple[str, ...]:
-        """Give its first tokens in capitals."""
+        """Return its first tokens in upper case."""
         return tuple(token.text.upper() for token in self.tokens[:count])
 
 
 @dataclass(frozen=True, slots=True)
 class Comment:
-    """One comment where it stands; `alone` means that nothing but space precedes it on its line."""
+    """One comment and its position; `alone` means that only whitespace precedes it on its line."""
 
     text: str
     start: int
@@ -48,7 +48,7 @@ class Comment:
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """A file of SQL, divided; with a finding where it ends in the middle of something."""
+    """A SQL file split into statements and comments; `findings` says why it could not be split completely."""
 
     name: str
     pieces: tuple[Piece, ...]
@@ -57,27 +57,27 @@ class Script:
 
     @property
     def statements(self) -> tuple[Statement, ...]:
-        """Give the statements alone."""
+        """The statements without their positions."""
         return tuple(piece.statement for piece in self.pieces)
 
 
 def split(text: str, name: str) -> tuple[Statement, ...]:
-    """Divide a script into statements, without their semicolons, each named after its file and line.
+    """Return the statements of a script, without their semicolons, each named after its file and line.
 
-    Raises BadSql when the text ends in the middle of a string, a comment or a trigger.
+    Raise BadSql if the text ends in the middle of a string, a comment or a trigger.
     """
     return require_whole(read_script_text(text, name)).statements
 
 
 def require_whole(script: Script) -> Script:
-    """Give the script back. Raises BadSql when it could not be divided."""
+    """Return the script unchanged. Raise BadSql if it could not be split completely."""
     if script.findings:
         raise BadSql(script.name, script.findings)
     return script
 
 
 def read_script_text(text: str, name: str) -> Script:
-    """Divide a script. Text that ends in the middle of something is a finding, and no statement."""
+    """Split a script. An unfinished string, comment or trigger at its end becomes a finding, not a statement."""
     newlines = [match.start() for match in re.finditer("\n", text)]
 
     def line(offset: int) -> int:
@@ -88,7 +88,7 @@ def read_script_text(text: str, name: str) -> Script:
         return Script(name, (), (), (nul,))
     tokens = tuple(tokenize(text))
     groups = list(_groups(text, tokens))
-    findings = tuple(Finding(place(name, line(at)), *what) for at, what in _unfinished(text, tokens, groups))
+    findings = tuple(Finding(place(name, line(at)), *problem) for at, problem in _unfinished(text, tokens, groups))
     whole = groups[:-1] if findings else groups
     pieces = tuple(_piece(text, name, group, line(group[0].start)) for group in whole)
     comments = tuple(_comment(text, token, line(token.start)) for token in tokens if token.kind == "comment")
@@ -96,7 +96,7 @@ def read_script_text(text: str, name: str) -> Script:
 
 
 def _groups(text: str, tokens: Sequence[Token]) -> Iterator[tuple[Token, ...]]:
-    """Give each statement's tokens; the engine says at which semicolon it ends."""
+    """Return the tokens of each statement; the engine decides which semicolon ends it."""
     group: list[Token] = []
     for token in tokens:
         if token.kind == "comment":

@@ -1,4 +1,4 @@
-"""A statement, and the values that it takes."""
+"""A statement and its argument values."""
 
 from dataclasses import dataclass, field
 
@@ -7,7 +7,7 @@ Value = None | int | float | str | bytes
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """One SQL statement, its positional arguments, and what to call it when it fails."""
+    """One SQL statement, its positional arguments, and its name in error messages."""
 
     sql: str
     args: tuple[Value, ...] = ()

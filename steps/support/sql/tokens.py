@@ -1,4 +1,4 @@
-"""SQL as tokens, near enough to the engine's own to tell code from strings and comments."""
+"""SQL as tokens, close enough to the engine's own to tell code from strings and comments."""
 
 import re
 from collections.abc import Iterator
@@ -34,24 +34,24 @@ class Token:
 
 
 def tokenize(text: str) -> Iterator[Token]:
-    """Give every token, spaces left out."""
+    """Return every token except whitespace."""
     for match in _TOKEN.finditer(text):
         if match.lastgroup != "space":
             yield Token(match.lastgroup or "", match.group(), match.start())
 
 
 def first_word(sql: str) -> str:
-    """Give the first word of a statement in capitals; nothing where there is no statement."""
+    """Return the first word of a statement in upper case; empty if there is no statement."""
     return next((token.text.upper() for token in tokenize(sql) if token.kind != "comment"), "")
 
 
 def quoted(name: str) -> str:
-    """Quote an identifier."""
+    """Return an identifier in double quotes."""
     return '"' + name.replace('"', '""') + '"'
 
 
 def unquoted_name(name: str) -> str:
-    """Return a name without its quotes, of any of the four kinds."""
+    """Return a name without its quotes, which may be of any of the four kinds."""
     quote = name[0]
     if quote not in "\"'`[":
         return name
@@ -59,7 +59,7 @@ def unquoted_name(name: str) -> str:
 
 
 def literal(text: str) -> str:
-    """Write a text as SQL."""
+    """Return a text as an SQL string literal."""
     return "'" + text.replace("'", "''") + "'"
 
 
@@ -68,5 +68,5 @@ _LOWER = str.maketrans(ascii_uppercase, ascii_lowercase)
 
 @lru_cache(4096)
 def folded(text: str) -> str:
-    """Give text with the letters of ASCII in lower case, as the engine compares identifiers."""
+    """Return text with ASCII letters in lower case, as the engine compares identifiers."""
     return text.translate(_LOWER)

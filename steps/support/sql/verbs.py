@@ -1,4 +1,4 @@
-"""What a statement does and to which table, read from its tokens: known of every statement that the engine knows."""
+"""What a statement does and to which table, read from its tokens, for every statement that the engine knows."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from steps.support.sql.script import Piece
 from steps.support.sql.tokens import Token, folded, unquoted_name
 
-_HEADS = {  # the longest first; behind these words stands the table
+_HEADS = {  # longest first; the table follows these words
     ("CREATE", "VIRTUAL", "TABLE", "IF", "NOT", "EXISTS"): "CREATE TABLE",
     ("CREATE", "TABLE", "IF", "NOT", "EXISTS"): "CREATE TABLE",
     ("DROP", "TABLE", "IF", "EXISTS"): "DROP TABLE",
@@ -29,12 +29,12 @@ _OTHERS = _VERBS | {
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """One statement: what it does, with names in lower case and without quotes; empty where there is nothing to name.
+    """One statement: what it does, with names in lower case and without quotes; a name it does not have is empty.
 
-    `verb` is CREATE TABLE, DROP TABLE, RENAME TABLE, RENAME COLUMN, ALTER TABLE, INSERT, UPDATE, DELETE, the first word
-    of a statement that does none of this, or empty where that is not SQL. `renamed` is the new name of the table, or of
-    its `column`; `conflict` the word behind OR; `sql` the statement without that clause; `where` whether its rows are
-    limited by a WHERE of its own.
+    `verb`: CREATE TABLE, DROP TABLE, RENAME TABLE, RENAME COLUMN, ALTER TABLE, INSERT, UPDATE, DELETE, or the first
+    word of any other statement; empty if that is not SQL. `renamed`: the new name of the table, or of its `column`.
+    `conflict`: the word after OR. `sql`: the statement without that clause. `where`: whether its own WHERE limits its
+    rows.
     """
 
     piece: Piece
@@ -48,12 +48,12 @@ class Reading:
 
     @property
     def subject(self) -> str:
-        """What it is about: its table, else the first that it names, else its first word."""
+        """The object of the statement: its table, or the first object it names, or its first word."""
         return self.table or _first_named(self.piece.tokens) or folded(self.piece.tokens[0].text)
 
 
 def read_statement(piece: Piece) -> Reading:
-    """Read one statement."""
+    """Return what one statement does."""
     tokens, conflict = _without_conflict(_main(piece.tokens))
     words = _words(tokens, 6)
     head = next((head for head in _HEADS if words[: len(head)] == head and len(tokens) > len(head)), None)
@@ -68,21 +68,21 @@ def read_statement(piece: Piece) -> Reading:
             return Reading(piece, "RENAME COLUMN", table, column=old, renamed=new)
         case verb, _:
             word = conflict[1].text.upper() if conflict else "REPLACE" if head[0] == "REPLACE" else ""
-            return Reading(piece, verb, table, "", word, _blanked(piece, conflict), _limited(rest))
+            return Reading(piece, verb, table, "", word, _blanked(piece, conflict), _has_where(rest))
 
 
 def makes_trigger(piece: Piece) -> bool:
-    """Say whether the statement makes a trigger, whose body does not run now."""
+    """Return whether the statement creates a trigger, whose body does not run now."""
     return piece.words(2) == ("CREATE", "TRIGGER")
 
 
 def unquoted(name: str) -> str:
-    """Give a name without its quotes, of any of the four kinds, in lower case."""
+    """Return a name in lower case, without its quotes, which may be of any of the four kinds."""
     return folded(unquoted_name(name))
 
 
 def _main(tokens: Sequence[Token]) -> Sequence[Token]:
-    """Leave out the tables that a WITH puts before the statement proper."""
+    """Return the tokens after a leading WITH clause, if there is one."""
     if tokens[0].text.upper() != "WITH":
         return tokens
     verbs = (index for index in _outside_parentheses(tokens) if _is_verb(_words(tokens[index:], 2)))
@@ -90,7 +90,7 @@ def _main(tokens: Sequence[Token]) -> Sequence[Token]:
 
 
 def _is_verb(words: tuple[str, ...]) -> bool:
-    return words[0] in _VERBS or words == ("REPLACE", "INTO")  # else it is the name of a table
+    return words[0] in _VERBS or words == ("REPLACE", "INTO")  # otherwise the name of a table
 
 
 def _without_conflict(tokens: Sequence[Token]) -> tuple[Sequence[Token], Sequence[Token]]:
@@ -110,7 +110,7 @@ def _blanked(piece: Piece, cut: Sequence[Token]) -> str:
 
 
 def _named(tokens: Sequence[Token]) -> tuple[str, Sequence[Token]]:
-    """Give the table that is named here, its schema left out, and what follows."""
+    """Return the table named here, without its schema, and the tokens that follow."""
     match _words(tokens, 3):
         case (_, ".", _):
             return unquoted(tokens[2].text), tokens[3:]
@@ -119,7 +119,7 @@ def _named(tokens: Sequence[Token]) -> tuple[str, Sequence[Token]]:
 
 
 def _first_named(tokens: Sequence[Token]) -> str:
-    """Return the first table, index, trigger or view behind a word that names one; a subquery has one of its own."""
+    """Return the first table, index, trigger or view that a keyword introduces; a subquery names its own."""
     for place, token in enumerate(tokens, 1):
         rest = tokens[place + 3 :] if _words(tokens[place:], 3) == ("IF", "NOT", "EXISTS") else tokens[place:]
         rest = rest[2:] if _words(rest, 2) == ("IF", "EXISTS") else rest
@@ -128,7 +128,7 @@ def _first_named(tokens: Sequence[Token]) -> str:
     return ""
 
 
-def _limited(tokens: Sequence[Token]) -> bool:
+def _has_where(tokens: Sequence[Token]) -> bool:
     return any(tokens[index].text.upper() == "WHERE" for index in _outside_parentheses(tokens))
 
 
