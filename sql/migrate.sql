@@ -6,14 +6,14 @@
 -- allow: column-lost systems.system_number: it lives on in vendor_site_id
 -- allow: column-lost systems.timezone_offset: it lives on in timezone_offset_min
 --
--- A system is known by its vendor and the vendor's own id of the site, its zone is whole minutes, and who may see it
--- stands in user_systems.
+-- A system is identified by its vendor and the vendor's site id, its time zone is in whole minutes, and user_systems
+-- lists who may see it.
 --
--- systems is made anew under its own name, so its children go on referencing it. Foreign keys must be off: with them
--- on, DROP TABLE deletes every child row. No comment stands inside a CREATE, because sqlite_schema keeps that text.
+-- systems is recreated under its own name, so its children still reference it. Foreign keys must be off: with them on,
+-- DROP TABLE deletes every child row. There are no comments inside a CREATE, because sqlite_schema keeps its text.
 
 
--- Guards: what this was not written for is refused before anything is touched.
+-- Guards: refuse a database that this script was not written for, before anything is touched.
 
 SELECT CASE WHEN (SELECT foreign_keys FROM pragma_foreign_keys) = 0 THEN 1
   ELSE json_extract('{}', 'foreign keys are on: dropping systems would delete all readings') END;
@@ -35,7 +35,7 @@ SELECT CASE WHEN (
   || 'timezone_offset integer! =10, owner_clerk_user_id text' THEN 1
   ELSE json_extract('{}', 'the columns of systems are not the ones before this change') END;
 
--- What the columns do not tell and rollback.sql would not give back: constraints, collations, the kind of table.
+-- What the columns do not show and rollback.sql would not restore: constraints, collations, the kind of table.
 SELECT CASE WHEN (
   SELECT sql LIKE '%autoincrement%'
     AND sql NOT LIKE '%check%' AND sql NOT LIKE '%collate%' AND sql NOT LIKE '%references%'
@@ -58,7 +58,7 @@ SELECT CASE WHEN NOT EXISTS (
   SELECT 1 FROM sqlite_schema WHERE type IN ('trigger', 'view') AND sql LIKE '%systems%'
 ) THEN 1 ELSE json_extract('{}', 'a trigger or a view uses systems') END;
 
--- A value in hours is not exact (9 h 31 min is 9.51666...), so a whole minute is one to within a millionth.
+-- A value in hours is not exact (9 h 31 min is 9.51666...), so allow for a millionth when checking for whole minutes.
 SELECT CASE WHEN NOT EXISTS (
   SELECT 1 FROM systems
   WHERE typeof(timezone_offset) NOT IN ('integer', 'real')
@@ -74,7 +74,7 @@ SELECT CASE WHEN NOT EXISTS (SELECT 1 FROM systems GROUP BY system_number HAVING
   ELSE json_extract('{}', 'two systems have the same number') END;
 
 
--- What an earlier rollback kept because the old schema cannot express it. Empty the first time.
+-- Data that an earlier rollback kept because the old schema cannot express it. Empty the first time.
 
 CREATE TABLE IF NOT EXISTS _orchestrate_kept_systems_undone (
   id INTEGER, system_number TEXT, owner_clerk_user_id TEXT, vendor_type TEXT, vendor_site_id TEXT
@@ -86,7 +86,7 @@ CREATE TABLE IF NOT EXISTS _orchestrate_kept_user_systems (
 
 CREATE TABLE IF NOT EXISTS _orchestrate_kept_sequence (name TEXT, seq INTEGER);
 
--- A number like enphase:648 stands for a system of another vendor only as long as the rollback that wrote it is known.
+-- A number like enphase:648 means a system of another vendor only if the record of the rollback that wrote it exists.
 SELECT CASE WHEN NOT EXISTS (
   SELECT 1 FROM systems AS s
   LEFT JOIN _orchestrate_kept_systems_undone AS u ON u.id = s.id AND u.vendor_type <> 'select.live'
@@ -95,7 +95,7 @@ SELECT CASE WHEN NOT EXISTS (
   ELSE json_extract('{}', 'the number of a system of another vendor was changed, or its vendor is not known') END;
 
 
--- What rollback.sql needs of today.
+-- The current state, which rollback.sql needs.
 
 CREATE TABLE _orchestrate_kept_systems_before AS SELECT * FROM systems;
 
@@ -138,7 +138,7 @@ SELECT
 FROM _orchestrate_kept_systems_before AS b
 LEFT JOIN _orchestrate_kept_systems_undone AS u ON u.id = b.id AND u.vendor_type <> 'select.live';
 
--- The highest id ever used, not the highest that is left: the id of a deleted system is never given again.
+-- The highest id ever used, not the highest that is left: the id of a deleted system is never used again.
 DELETE FROM sqlite_sequence WHERE name = 'systems';
 
 INSERT INTO sqlite_sequence (name, seq) SELECT name, seq FROM _orchestrate_kept_sequence_before;
@@ -147,11 +147,11 @@ CREATE UNIQUE INDEX vendor_site_unique ON systems (vendor_type, vendor_site_id);
 
 CREATE INDEX owner_clerk_user_idx ON systems (owner_clerk_user_id);
 
--- Beside it as it is now, a later rollback can tell what was written since.
+-- A later rollback compares the live table with this copy to see what was written since.
 CREATE TABLE _orchestrate_kept_systems_after AS SELECT * FROM systems;
 
 
--- user_systems: who may see which system. First as an earlier rollback found it, then every owner who is new.
+-- user_systems: who may see which system. First the rows saved by an earlier rollback, then every new owner.
 
 CREATE TABLE user_systems (
   id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -176,7 +176,7 @@ DELETE FROM sqlite_sequence WHERE name = 'user_systems';
 
 INSERT INTO sqlite_sequence (name, seq) SELECT name, seq FROM _orchestrate_kept_sequence WHERE name = 'user_systems';
 
--- Who was no longer the owner in user_systems at that rollback was removed on purpose, and does not come back.
+-- An owner who was no longer in user_systems at that rollback was removed on purpose, and is not added again.
 CREATE TABLE _orchestrate_kept_ownerless AS
 SELECT s.id FROM systems AS s
 JOIN _orchestrate_kept_systems_undone AS u ON u.id = s.id AND u.owner_clerk_user_id = s.owner_clerk_user_id
@@ -197,7 +197,7 @@ ORDER BY s.id
 ON CONFLICT (clerk_user_id, system_id) DO UPDATE SET role = 'owner', updated_at = unixepoch();
 
 
--- Assertions on values. What must also hold while the app writes is asked by verify.sql.
+-- Assertions on values. verify.sql checks what must also hold while the app writes.
 
 SELECT CASE WHEN (SELECT count(*) FROM systems) = (SELECT count(*) FROM _orchestrate_kept_systems_before)
   AND NOT EXISTS (
@@ -220,7 +220,7 @@ SELECT CASE WHEN (SELECT seq FROM sqlite_sequence WHERE name = 'systems')
   ELSE json_extract('{}', 'the highest id of systems is another one') END;
 
 
--- Needed no more.
+-- No longer needed.
 
 DROP TABLE _orchestrate_kept_sequence_before;
 

@@ -1,13 +1,13 @@
--- Give back systems as it was before migrate.sql, and lose nothing that was written since.
+-- Restore systems as it was before migrate.sql, without losing anything written since.
 --
--- Three states are merged: before (what migrate.sql found), after (what it made of that) and live (now). A value that
--- is still as migrate.sql made it comes back as it was before; any other is translated. What the old schema cannot
+-- Three states are merged: before (what migrate.sql found), after (what it made of that) and live (now). A value
+-- unchanged since migrate.sql gets its previous value; any other value is translated. What the old schema cannot
 -- express, systems of other vendors and memberships, is kept for the next migrate.sql.
 --
--- The CREATE statements are, letter by letter, what sqlite_schema held before: undoing is proved by comparing it.
+-- The CREATE statements match the previous sqlite_schema character by character: comparing it proves the rollback.
 
 
--- Guards: what this was not written for is refused before anything is touched.
+-- Guards: refuse a database that this script was not written for, before anything is touched.
 
 SELECT CASE WHEN (SELECT foreign_keys FROM pragma_foreign_keys) = 0 THEN 1
   ELSE json_extract('{}', 'foreign keys are on: dropping systems would delete all readings') END;
@@ -53,7 +53,7 @@ SELECT CASE WHEN NOT EXISTS (
 ) THEN 1 ELSE json_extract('{}', 'a table references user_systems') END;
 
 
--- Systems and memberships as they are now.
+-- The current systems and memberships.
 
 CREATE TABLE _orchestrate_kept_systems_live AS SELECT * FROM systems;
 
@@ -63,7 +63,7 @@ CREATE TABLE _orchestrate_kept_sequence AS
 SELECT name, seq FROM sqlite_sequence WHERE name IN ('systems', 'user_systems');
 
 
--- systems as it was, made of before, after and live.
+-- systems with its previous schema, merged from before, after and live.
 
 DROP TABLE user_systems;
 
@@ -83,9 +83,9 @@ CREATE TABLE systems (
   updated_at INTEGER NOT NULL DEFAULT (unixepoch())
 , timezone_offset INTEGER NOT NULL DEFAULT 10, owner_clerk_user_id TEXT);
 
--- user_id: the one before, else that of another system of the same owner, else the owner's.
--- system_number: with the vendor in front where that is another one: old code must not read it as a site of its own.
--- timezone_offset: text that bad code wrote instead of minutes is handed on, because it may be why this runs.
+-- user_id: the previous one, or that of another system of the same owner, or the owner's own id.
+-- system_number: prefixed with the vendor if it is another one: old code must not take it for a site of its own vendor.
+-- timezone_offset: text that bad code wrote instead of minutes is passed on, because it may be why this runs.
 INSERT INTO systems (
   id, user_id, system_number, display_name, model, serial, ratings, solar_size, battery_size,
   created_at, updated_at, timezone_offset, owner_clerk_user_id
@@ -113,14 +113,14 @@ FROM _orchestrate_kept_systems_live AS live
 LEFT JOIN _orchestrate_kept_systems_before AS b ON b.id = live.id
 LEFT JOIN _orchestrate_kept_systems_after AS a ON a.id = live.id;
 
--- It never goes down, or the id of a system deleted since would be given again.
+-- The sequence never decreases, otherwise the id of a system deleted since would be used again.
 DELETE FROM sqlite_sequence WHERE name = 'systems';
 
 INSERT INTO sqlite_sequence (name, seq) SELECT name, seq FROM _orchestrate_kept_sequence WHERE name = 'systems';
 
 CREATE INDEX user_system_idx ON systems (user_id, system_number);
 
--- For the next migrate.sql: which vendor and site each number stands for, and who owned it.
+-- For the next migrate.sql: the vendor, site and owner behind each number.
 CREATE TABLE _orchestrate_kept_systems_undone AS
 SELECT live.id, s.system_number, live.owner_clerk_user_id, live.vendor_type, live.vendor_site_id
 FROM _orchestrate_kept_systems_live AS live JOIN systems AS s ON s.id = live.id;
@@ -133,7 +133,7 @@ SELECT CASE WHEN (SELECT count(*) FROM _orchestrate_kept_systems_undone)
   AND (SELECT count(*) FROM systems) = (SELECT count(*) FROM _orchestrate_kept_systems_live) THEN 1
   ELSE json_extract('{}', 'a system was lost') END;
 
--- A row that nobody touched since is bit for bit the row of before; typeof tells 9 from 9.0.
+-- A row not changed since is bit for bit the previous row; typeof distinguishes 9 from 9.0.
 SELECT CASE WHEN NOT EXISTS (
   SELECT b.*, typeof(b.timezone_offset), typeof(b.created_at), typeof(b.updated_at)
   FROM _orchestrate_kept_systems_before AS b
@@ -151,7 +151,7 @@ SELECT CASE WHEN (SELECT seq FROM sqlite_sequence WHERE name = 'systems')
   ELSE json_extract('{}', 'the highest id of systems is another one') END;
 
 
--- Needed no more.
+-- No longer needed.
 
 DROP TABLE _orchestrate_kept_systems_live;
 

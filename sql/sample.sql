@@ -1,4 +1,4 @@
--- A small database of the shape before the change, for rehearsals without a copy of the real one. Names, numbers and
+-- A small database with the schema before the change, for rehearsals without a copy of the real one. Names, numbers and
 -- owners are made up. Times end at the moment it is loaded, so that it looks like a site that is being polled.
 
 
@@ -16,7 +16,7 @@ CREATE TABLE systems (
   updated_at INTEGER NOT NULL DEFAULT (unixepoch())
 );
 
--- Two columns came later, as in production: they stand last in the table and in its definition.
+-- Two columns were added later, as in production: they are last in the table and in its definition.
 ALTER TABLE systems ADD COLUMN timezone_offset INTEGER NOT NULL DEFAULT 10;
 
 ALTER TABLE systems ADD COLUMN owner_clerk_user_id TEXT;
@@ -154,8 +154,8 @@ CREATE INDEX idx_readings_agg_1d_day ON readings_agg_1d (day);
 CREATE INDEX idx_readings_agg_1d_updated ON readings_agg_1d (updated_at);
 
 
--- Systems: whole, half and quarter hours on both sides of UTC, names given and not, one without an owner, two of one
--- owner, one no longer polled, a gap in the ids; the highest id is deleted further down.
+-- Systems: whole, half and quarter hours on both sides of UTC, with and without names, one without an owner, two with
+-- the same owner, one no longer polled, a gap in the ids; the system with the highest id is deleted further down.
 INSERT INTO systems (
   id, user_id, system_number, display_name, model, serial, ratings, solar_size, battery_size,
   created_at, updated_at, timezone_offset, owner_clerk_user_id
@@ -169,8 +169,8 @@ INSERT INTO systems (
   (9, 'ninth', '1009', 'Gone', NULL, NULL, NULL, NULL, NULL, 1754000600, 1755000600, 10, 'user_nine');
 
 
--- Readings, one a minute: fourteen days of system 1, six hours of the others. The sun is a triangle over local noon,
--- the battery takes what the house leaves.
+-- Readings, one a minute: fourteen days of system 1, six hours of the others. Solar power is a triangle around local
+-- noon, and the battery takes what the house does not use.
 INSERT INTO readings (
   system_id, inverter_time, received_time, delay_seconds,
   solar_w, solar_inverter_w, shunt_w, load_w, battery_w, grid_w, battery_soc,
@@ -260,7 +260,7 @@ SELECT
 FROM readings_agg_5m AS a JOIN systems AS s ON s.id = a.system_id
 GROUP BY a.system_id, day ORDER BY day, a.system_id;
 
--- Of a deleted system the tables without a foreign key keep what they have.
+-- Tables without a foreign key keep the rows of a deleted system.
 INSERT INTO readings_agg_1d (system_id, day, solar_kwh, interval_count, sample_count)
 VALUES ('9', date('now', '-20 days'), 12.5, 288, 1440);
 

@@ -1,10 +1,10 @@
--- Questions to the migrated database: asked inside the transaction, where a wrong answer stops COMMIT, and again after
--- it. The first must return rows, the others none. All hold while the app goes on reading and writing.
+-- Checks of the migrated database: run inside the transaction, where a failure prevents COMMIT, and again after it. The
+-- first must return rows, the others none. All of them hold while the app keeps reading and writing.
 --
--- _orchestrate_kept_systems_before is systems as migrate.sql found it, there until the change is put back or accepted.
+-- _orchestrate_kept_systems_before is systems as migrate.sql found it; it exists until acceptance or rollback.
 
 
--- Where there was no system before, there need be none now.
+-- If there were no systems before, there need be none now.
 -- check: systems
 -- expect: rows
 SELECT id, vendor_type, vendor_site_id, timezone_offset_min FROM systems
@@ -27,7 +27,7 @@ GROUP BY vendor_type, vendor_site_id HAVING count(*) > 1;
 SELECT id, timezone_offset_min FROM systems
 WHERE typeof(timezone_offset_min) <> 'integer' OR timezone_offset_min NOT BETWEEN -12 * 60 AND 14 * 60;
 
--- The code multiplies a time by 1000: text becomes an invalid date, and a page that fails.
+-- The code multiplies times by 1000: text becomes an invalid date, and the page fails.
 -- check: times are integers
 SELECT 'systems' AS place, id, created_at, updated_at FROM systems
 WHERE typeof(created_at) <> 'integer' OR typeof(updated_at) <> 'integer'
@@ -84,7 +84,7 @@ live (place, name, is_unique, is_partial, columns) AS (
 )
 SELECT * FROM expected EXCEPT SELECT * FROM live;
 
--- A rename would have led the children to another parent, or to none.
+-- A rename would have left the children referencing another parent, or none.
 -- check: children reference systems
 SELECT child FROM (SELECT 'readings' AS child UNION ALL SELECT 'polling_status' UNION ALL SELECT 'user_systems')
 WHERE child NOT IN (
@@ -92,7 +92,7 @@ WHERE child NOT IN (
   WHERE m.type = 'table' AND f."table" = 'systems' AND f."from" = 'system_id' AND f.on_delete = 'CASCADE'
 );
 
--- Rows that were orphans before are not this change's doing.
+-- Rows that were already orphans were not caused by this change.
 -- check: no orphan
 WITH lost AS (SELECT id FROM _orchestrate_kept_systems_before WHERE id NOT IN (SELECT id FROM systems))
 SELECT 'readings' AS child, id AS system FROM lost WHERE EXISTS (SELECT 1 FROM readings WHERE system_id = lost.id)
@@ -106,7 +106,7 @@ WHERE EXISTS (SELECT 1 FROM readings_agg_1d WHERE system_id = CAST(lost.id AS TE
 UNION ALL
 SELECT 'user_systems', system_id FROM user_systems WHERE system_id NOT IN (SELECT id FROM systems);
 
--- An owner without a row gets a 404 for a system of theirs. Who was removed on purpose before an earlier rollback stays
+-- An owner without a row gets a 404 for their own system. An owner removed on purpose before an earlier rollback stays
 -- removed.
 -- check: every owned system has its owner
 SELECT s.id FROM systems AS s

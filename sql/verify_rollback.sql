@@ -1,12 +1,12 @@
--- Questions to the database that was put back: asked inside the transaction of rollback.sql and again after it. They
--- use nothing that the tool keeps, so they also hold on a database that was never migrated. They do not judge values:
--- what bad code wrote may be why this runs, and must not stand in its way.
+-- Checks of the database after the rollback: run inside the transaction of rollback.sql and again after it. They use
+-- nothing that the tool keeps, so they also hold on a database that was never migrated. They do not check values: what
+-- bad code wrote may be the reason for the rollback, and must not block it.
 
 
 -- check: the new tables are gone
 SELECT name FROM sqlite_schema WHERE name = 'user_systems';
 
--- Where nothing was ever read, there need be no system.
+-- If there are no readings, there need be no systems.
 -- check: systems
 -- expect: rows
 SELECT id, system_number, timezone_offset FROM systems
@@ -14,7 +14,7 @@ UNION ALL
 SELECT 0, 'no system', 0 WHERE NOT EXISTS (SELECT 1 FROM systems) AND NOT EXISTS (SELECT 1 FROM readings)
 LIMIT 5;
 
--- Old code finds a system by its number: a second one would show one owner the data of another.
+-- Old code looks up a system by its number: a duplicate would show one owner the data of another.
 -- check: one system per number
 SELECT system_number, count(*) AS systems FROM systems GROUP BY system_number HAVING count(*) > 1;
 
@@ -58,7 +58,7 @@ WHERE child NOT IN (
   WHERE m.type = 'table' AND f."table" = 'systems' AND f."from" = 'system_id' AND f.on_delete = 'CASCADE'
 );
 
--- Systems that only the new schema can express: under a number that stands for them, until the next migration.
+-- Systems that only the new schema can express: represented by a number until the next migration.
 -- check: systems of other vendors, kept for the next migration
 -- expect: any
 SELECT id, vendor_type, vendor_site_id FROM _orchestrate_kept_systems_undone WHERE vendor_type <> 'select.live' ORDER BY id;

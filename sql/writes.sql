@@ -1,8 +1,8 @@
--- What the app writes while the new schema is live. Rehearsal runs this between migrate.sql and rollback.sql, and finds
--- out whether all of it is still there afterwards.
+-- What the app writes while the new schema is live. The rehearsal runs this between migrate.sql and rollback.sql, then
+-- checks that all of it is still there.
 
 
--- A reading of every system, late: its time is before the oldest one, because any other may be taken already.
+-- A late reading for every system: its time is before the oldest one, because any other time may already be in use.
 INSERT INTO readings (
   system_id, inverter_time, received_time, delay_seconds,
   solar_w, solar_inverter_w, shunt_w, load_w, battery_w, grid_w, battery_soc,
@@ -24,7 +24,7 @@ ON CONFLICT (system_id) DO UPDATE SET
   last_poll_time = excluded.last_poll_time, last_success_time = excluded.last_success_time, consecutive_errors = 0,
   total_polls = total_polls + 1, successful_polls = successful_polls + 1, updated_at = unixepoch();
 
--- Settings that owners change: a name, what a poll learns of the hardware, a zone with half an hour.
+-- Settings that change: a name, hardware details that a poll reports, a time zone with a half hour.
 UPDATE systems SET display_name = 'Named in rehearsal', updated_at = unixepoch()
 WHERE id = (SELECT min(id) FROM systems);
 
@@ -34,7 +34,7 @@ WHERE id = (SELECT id FROM systems ORDER BY id LIMIT 1 OFFSET 1);
 UPDATE systems SET timezone_offset_min = 570, updated_at = unixepoch()
 WHERE id = (SELECT id FROM systems ORDER BY id LIMIT 1 OFFSET 2);
 
--- A system of the old vendor, and one of another, with its owner, a guest and a first reading.
+-- A system of the old vendor, and one of another vendor, with owners, a guest and a first reading.
 INSERT INTO systems (owner_clerk_user_id, vendor_type, vendor_site_id, display_name, timezone_offset_min)
 VALUES ('user_rehearsal', 'select.live', 'rehearsal-1', 'New at the old vendor', 330);
 
@@ -58,7 +58,7 @@ INSERT INTO readings (
 SELECT id, unixepoch() - 60, unixepoch(), 500, 500, 0, 300, 0, -200, 90.0, 0, 0, 0 FROM systems
 WHERE owner_clerk_user_id = 'user_rehearsal';
 
--- An owner lets somebody look, and another one no more.
+-- A guest is given access to a system, and loses it again.
 INSERT INTO user_systems (clerk_user_id, system_id, role)
 SELECT 'user_rehearsal_guest', id, 'viewer' FROM systems ORDER BY id LIMIT 1;
 
