@@ -122,7 +122,7 @@ async def test_a_world_that_is_not_ready(production: Production, spoil: Spoil, c
     [
         ("migrate.sql", "CREATE TABLE a (b);\n\nSELEC 1;\n", 3, ["migrate.sql line 3", "SELEC"]),
         ("migrate.sql", "CREATE TABLE a (b", 3, ["migrate.sql line 1"]),
-        ("migrate.sql", ".bail on\nCREATE TABLE a (b);\n", 2, ["migrate.sql line 1", "command of a shell"]),
+        ("migrate.sql", ".bail on\nCREATE TABLE a (b);\n", 2, ["migrate.sql line 1", "shell command"]),
         ("migrate.sql", "CREATE TABLE a (b);\nCOMMIT;\nCREATE TABLE c (d);\n", 2, ["migrate.sql line 2", "COMMIT"]),
         (
             "migrate.sql",
