@@ -1,1 +1,1 @@
-"""The steps of a release, one file each; `orders` says which come when."""
+"""The steps of a release, one file each; `orders` says which run, and in which order."""

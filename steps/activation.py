@@ -1,4 +1,4 @@
-"""Turn production's switch to our deployment where it waits staged; else confirm that it has turned."""
+"""Promote our deployment if it waits staged; otherwise confirm that it went live by itself."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,45 +15,47 @@ from steps.support.operations.promotion import Observed
 from steps.support.run.release import Gateways, HealthCheck, Release
 from steps.support.run.step import Done, ReversibleStep
 
-OWN_HOST = "Set VERCEL_AUTOMATION_BYPASS_SECRET where deployments are protected, and a key that works on their hosts."
+OWN_HOST = "If deployments are protected, set VERCEL_AUTOMATION_BYPASS_SECRET, and a key that works on their hosts."
 
 
 @dataclass(frozen=True, slots=True)
 class Activation(ReversibleStep[Observed]):
-    """The switch of production, where the build does not turn it by itself."""
+    """Promotes the new deployment, unless the build goes live by itself."""
 
     release: Release
     name = "activation"
     rollback_share = 10 / 30
-    triggered = True  # by the push, should somebody have switched auto-assign on meanwhile
-    writes = "what is live, where a build waits for it"
+    triggered = True  # by the push, if someone has switched auto-assign on in the meantime
+    writes = "the live deployment, if builds wait for their promotion"
 
     @property
     def blocks_earlier_rollbacks(self) -> bool:
-        """Where the schema went first the new code may run on nothing else: it stays, as long as that code is live."""
+        """Return True if the schema went first: it must stay while code is live that may not run on the old one."""
         return self.release.order == "DATA_FIRST"
 
     async def preflight(self, gateways: Gateways) -> Observed:
-        """See what is live; where we turn the switch, also that a deployment can be asked on its own host."""
+        """Read what is live. Raise Refused if a deployment that we will promote cannot be checked on its own host."""
         observed = await promotion.preflight(gateways)
         if not observed.production.auto_assign:
             for check in self._smoke:
                 _, wrong = await ask_once(gateways.site, check.before or check, None, None, observed.production.host)
                 if wrong:
-                    cause = f"on its own host, {observed.production.host}, what is live is red: {wrong}"
+                    cause = f"the live deployment fails on its own host, {observed.production.host}: {wrong}"
                     raise Refused("checking", check.name, cause, OWN_HOST)
         return observed
 
     def plan(self, observed: Observed) -> str:
-        """Say who turns the switch."""
+        """Describe how the new deployment goes live."""
         if observed.production.auto_assign:
             return f"confirm that {observed.sha[:8]} is live"
         paths = ", ".join(check.request.path for check in self._smoke) or "nothing"
-        return f"ask the staged deployment of {observed.sha[:8]} on its own host ({paths}), then promote it"
+        return f"check the staged deployment of {observed.sha[:8]} on its own host ({paths}), then promote it"
 
     def rollback_plan(self, observed: Observed) -> str:
-        """Say what is live then."""
-        return "nothing, as it only confirms" if observed.production.auto_assign else promotion.rollback_plan(observed)
+        """Describe what is live after a rollback."""
+        return (
+            "nothing: the step only confirms" if observed.production.auto_assign else promotion.rollback_plan(observed)
+        )
 
     async def apply(self, gateways: Gateways, observed: Observed) -> Done:
         """Promote our deployment, or confirm that it is live."""
@@ -61,17 +63,17 @@ class Activation(ReversibleStep[Observed]):
         if observed.production.auto_assign:
             return await _confirm(gateways.vercel, deployment.id)
         for check in self._smoke:
-            await _refuse_unwell(gateways, check, deployment.host)
+            await _refuse_unhealthy(gateways, check, deployment.host)
         await promotion.promote(gateways.vercel, deployment.id, observed.production)
         await _auto_assign_off(gateways.vercel)
         unpin = {"unpin": gateways.vercel.unpinning} if observed.production.is_rolled_back else {}
-        said = f"{deployment.id} is live; auto-assign stays off, as it was"
-        return Done(said, {**promotion.facts(observed, deployment.id), **unpin})
+        detail = f"{deployment.id} is live; auto-assign stays off"
+        return Done(detail, {**promotion.facts(observed, deployment.id), **unpin})
 
     async def rollback(self, gateways: Gateways, observed: Observed) -> Done:
-        """Where the switch is ours, put the deployment of before back, and auto-assign to off."""
+        """If we promoted, make the previous deployment live again, and switch auto-assign off."""
         if observed.production.auto_assign:
-            return Done("nothing to put back: it only confirmed")
+            return Done("nothing to roll back: the step only confirmed")
         await promotion.wait_for_late_promotion(gateways.vercel, observed.production)
         done = await promotion.roll_back(gateways, observed.sha, observed.production)
         if (await retry(gateways.vercel.project)).production_id == observed.production.id:
@@ -79,20 +81,20 @@ class Activation(ReversibleStep[Observed]):
         return done
 
     async def superseded_by(self, gateways: Gateways, observed: Observed) -> str:
-        """Where the switch is ours, say what is live instead of our deployment."""
+        """If we promoted, return what is live instead of our deployment."""
         return "" if observed.production.auto_assign else await promotion.superseded_by(gateways.vercel, observed.sha)
 
     async def prove_rollback(self, gateways: Gateways, observed: Observed) -> None:
-        """See that the deployment of before can be live again."""
+        """Raise Refused if the previous deployment cannot be live again."""
         if not observed.production.auto_assign:
             await promotion.prove_rollback(gateways.vercel, observed.production)
 
     async def recall(self, gateways: Gateways, marker: Mapping[str, Any]) -> Observed | None:
-        """Take what was live from the marker row, and whether auto-assign was on from now."""
+        """Read what was live from the marker row; take the auto-assign setting as it is now."""
         return await promotion.recall(gateways.vercel, marker)
 
     async def verify_rollback(self, gateways: Gateways, observed: Observed) -> str:
-        """Compare what is live with what was."""
+        """Compare the live deployment with the previous one."""
         return (
             ""
             if observed.production.auto_assign
@@ -101,13 +103,13 @@ class Activation(ReversibleStep[Observed]):
 
     @property
     def _smoke(self) -> list[HealthCheck]:
-        """Give the questions that a deployment can be asked before anybody is sent there: those that write nothing."""
+        """Return the checks that can run before users reach a deployment: those that write nothing."""
         return [check for check in self.release.health if not check.writes]
 
 
-async def _refuse_unwell(gateways: Gateways, check: HealthCheck, host: str) -> None:
+async def _refuse_unhealthy(gateways: Gateways, check: HealthCheck, host: str) -> None:
     if wrong := await ask_until_stable(gateways.site, check, None, None, host):
-        remedy = "Nobody was sent there. Find out why on the deployment's logs."
+        remedy = "No user was sent there. The deployment's logs say why."
         raise Failed("asking the staged deployment on", host, wrong, remedy)
 
 
@@ -119,12 +121,12 @@ async def _confirm(vercel: Vercel, identifier: str) -> Done:
 
 
 async def _auto_assign_off(vercel: Vercel) -> None:
-    """Switch auto-assign off where promoting switched it on."""
+    """Switch auto-assign off if promoting switched it on."""
 
     async def off() -> bool:
         return (await vercel.project()).auto_assign is False
 
-    if (await retry(vercel.project)).auto_assign is None:  # nothing to read back, and no harm in saying it again
+    if (await retry(vercel.project)).auto_assign is None:  # it cannot be read back, and setting it again does no harm
         await retry(partial(vercel.set_auto_assign, on=False))
     else:
         await ensure(off, partial(vercel.set_auto_assign, on=False))

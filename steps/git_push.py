@@ -1,4 +1,4 @@
-"""Send the release's commits to the branch that the platform builds; going back adds a commit, and rewrites nothing."""
+"""Push the release's commits to the branch that the platform builds. A rollback adds a commit, and rewrites nothing."""
 
 import asyncio
 from collections.abc import Mapping
@@ -18,14 +18,14 @@ from steps.support.operations.foreign_moves import find_foreign
 from steps.support.run.release import Gateways, Release
 from steps.support.run.step import Done, ReversibleStep
 
-SHOWN = 5  # commits of others that are named
+SHOWN = 5  # commits of others that a message lists
 
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """Where the branch is, here and on the remote, what the remote's files are, and the seconds that probing took.
+    """The branch here (`sha`) and on the remote (`before`, `before_tree`), and the commits between the two.
 
-    `live`: the deployment that is production, empty if it is not known.
+    `probe`: seconds that a dry-run push takes. `live`: the live deployment, empty if it is not known.
     """
 
     sha: str
@@ -38,48 +38,50 @@ class Observed:
 
 @dataclass(frozen=True, slots=True)
 class GitPush(ReversibleStep[Observed]):
-    """Push exactly the commit that was looked at."""
+    """Pushes exactly the commit that preflight saw."""
 
     release: Release
     name = "git_push"
     rollback_share = 8 / 30
     prepares = True
     triggers = True
-    writes = "commits on the branch; going back adds one more, and rewrites nothing"
+    writes = "commits on the branch; a rollback adds one more and rewrites nothing"
 
     async def preflight(self, gateways: Gateways) -> Observed:
-        """See a clean tree on the right branch, ahead of the remote's, and probe the permission to push."""
+        """Raise Refused unless the tree is clean, the branch is ahead of the remote, and a dry-run push succeeds."""
         await _refuse_unready(gateways.git)
         sha, before = await gateways.git.head(), await gateways.git.fetch()
         await _refuse_diverged(gateways.git, sha, before)
-        probe = await _probed(gateways.git, sha)
+        probe = await _dry_run_seconds(gateways.git, sha)
         live = (await preflight_read(gateways.vercel.project)).production_id or ""
         return Observed(
             sha, before, await gateways.git.tree(before), await gateways.git.commits(before, sha), probe, live
         )
 
     def expected_seconds(self, observed: Observed) -> float:
-        """Go by the probe, which sends no commits."""
+        """Estimate from the dry-run push, which sends no commits."""
         return max(1.0, 2 * observed.probe)
 
     def expects_rollback(self, observed: Observed) -> float:
-        """Go by the probe: looking, pushing, and looking again."""
+        """Estimate from the dry-run push: read, push, and read again."""
         return max(1.0, 3 * observed.probe)
 
     def plan(self, observed: Observed) -> str:
-        """Say what goes out."""
-        return f"push {len(observed.commits)} commit(s) onto {observed.before[:8]} (permission probed, not proved)"
+        """Describe what is pushed."""
+        return (
+            f"push {len(observed.commits)} commit(s) onto {observed.before[:8]} (push permission tested with a dry run)"
+        )
 
     def rollback_plan(self, observed: Observed) -> str:
-        """Say what is put on top."""
-        return f"a commit on top brings back the files of {observed.before[:8]}"
+        """Describe the restoring commit."""
+        return f"a commit on top restores the files of {observed.before[:8]}"
 
     def facts(self, observed: Observed) -> Mapping[str, Any]:
-        """Name the commits."""
+        """Return the commits."""
         return {"commits": [{"sha": commit.sha, "subject": commit.subject} for commit in observed.commits]}
 
     async def apply(self, gateways: Gateways, observed: Observed) -> Done:
-        """Push. A refusal by the remote is certain to have changed nothing."""
+        """Push. Raise Refused if the remote refuses: then certainly nothing has changed."""
         try:
             await gateways.git.push(observed.sha)
         except (Rejected, NotSent) as error:
@@ -90,29 +92,29 @@ class GitPush(ReversibleStep[Observed]):
         )
 
     async def rollback(self, gateways: Gateways, observed: Observed) -> Done:
-        """Put a commit with the files of before on top of ours."""
+        """Push a commit with the previous files on top of ours."""
         await gateways.git.end_pushes(observed.sha)
         now = await wait_for_effect(gateways.git.remote_head, observed.before)
         if now == observed.before:
             return Done(f"{gateways.git.branch} did not move")
         if now != observed.sha and not await self.verify_rollback(gateways, observed):
-            return Done(f"the files of {observed.before[:8]} are already back")
+            return Done(f"the files of {observed.before[:8]} are already restored")
         await _refuse_foreign(gateways.git, now, observed)
-        why = f"Run {self.release.run} did not end well; the files are those of {observed.before}."
-        message = f"Put back {observed.before[:8]}\n\n{why}"
+        why = f"Run {self.release.run} was rolled back; these are the files of {observed.before}."
+        message = f"Roll back to {observed.before[:8]}\n\n{why}"
         restoring = await gateways.git.commit_tree(observed.before_tree, observed.sha, message)
-        harmless = await _harmless(gateways.vercel, observed)
+        can_cancel = await _can_cancel_build(gateways.vercel, observed)
         arrived = partial(_contains, gateways.git, restoring, observed.sha)
         await ensure(arrived, partial(gateways.git.push, restoring, hooks=False), patience=None)
-        build = await _stop_build(gateways.vercel, restoring) if harmless else f"the platform builds {restoring[:8]}"
+        build = await _stop_build(gateways.vercel, restoring) if can_cancel else f"the platform builds {restoring[:8]}"
         here = f"git -C {quote(str(gateways.git.repository))}"
         retry = (
             f"{here} pull --ff-only {gateways.git.remote} {gateways.git.branch} && {here} revert --no-edit {restoring}"
         )
-        return Done(f"the files of {observed.before[:8]} are back as {restoring[:8]}; {build}", {"retry": retry})
+        return Done(f"the files of {observed.before[:8]} are restored by {restoring[:8]}; {build}", {"retry": retry})
 
     async def superseded_by(self, gateways: Gateways, observed: Observed) -> str:
-        """Name the commits that somebody put on top of ours."""
+        """Return the commits that others pushed on top of ours."""
         now = await retry(gateways.git.fetch)
         if now == observed.sha:
             return ""
@@ -120,21 +122,21 @@ class GitPush(ReversibleStep[Observed]):
         return f"{gateways.git.branch} is at {now[:8]}, and not at {observed.sha[:8]}: {'; '.join(since[:SHOWN])}"
 
     async def recall(self, gateways: Gateways, marker: Mapping[str, Any]) -> Observed | None:
-        """Take from the marker row where the branch was, and bring its commits here."""
+        """Read from the marker row where the branch was, and fetch its commits."""
         await retry(gateways.git.fetch)
         sha, before = (str(marker[key]) for key in ("release_commit", "previous_head"))
         return Observed(sha, before, await gateways.git.tree(before), (), 0.0, str(marker["previous_deployment"] or ""))
 
     async def verify_rollback(self, gateways: Gateways, observed: Observed) -> str:
-        """Compare the files of the remote branch with the previous ones; what others pushed onto them is theirs."""
+        """Compare the files of the remote branch with the previous ones, ignoring later commits of others."""
         now = await retry(gateways.git.fetch)
         if await gateways.git.tree(now) == observed.before_tree or await _is_reverted(gateways.git, now, observed):
             return ""
         return f"{gateways.git.branch} is at {now[:8]}, whose files are not those of {observed.before[:8]}"
 
 
-async def _probed(git: Git, sha: str) -> float:
-    """Push without sending anything; gives the seconds that it took."""
+async def _dry_run_seconds(git: Git, sha: str) -> float:
+    """Push with --dry-run, and return the seconds that it took. Raise Refused if the remote refuses."""
     began = asyncio.get_running_loop().time()
     try:
         await git.push(sha, rehearse=True)
@@ -160,20 +162,20 @@ async def _refuse_diverged(git: Git, sha: str, before: str) -> None:
         raise Refused(
             "comparing",
             git.branch,
-            f"the remote is at {before[:8]}, which is not below {sha[:8]}",
+            f"the remote is at {before[:8]}, which is not an ancestor of {sha[:8]}",
             "Pull or rebase first.",
         )
 
 
 async def _contains(git: Git, sha: str, parent: str) -> bool:
-    """Return True if a commit on top of `parent` is on the branch, also if somebody has pushed onto it since."""
+    """Return True if a commit on top of `parent` is on the branch, even if others have pushed onto it since."""
     if (now := await git.remote_head()) in (sha, parent):
         return now == sha
     return await git.is_ancestor(sha, await git.fetch())
 
 
 async def _is_reverted(git: Git, now: str, observed: Observed) -> bool:
-    """Return True if a commit on top of ours holds the previous files, and nobody has brought ours back since."""
+    """Return True if a commit on top of ours holds the previous files, and ours have not been restored since."""
     is_ours = await git.tree(now) == await git.tree(observed.sha)
     return not is_ours and await git.had_tree(observed.before_tree, observed.sha, now)
 
@@ -186,26 +188,26 @@ async def _refuse_foreign(git: Git, now: str, observed: Observed) -> None:
         remedy = "revert this run's commits by hand"
     else:
         cause = f"somebody pushed {now[:8]}; nothing of this run is on the branch"
-        remedy = "see that the platform builds what is to be live"
+        remedy = "make sure that the platform builds what should be live"
     raise Failed("putting back", git.branch, cause, f"Agree with them; then {remedy}.")
 
 
 async def _stop_build(vercel: Vercel, restoring: str) -> str:
-    """Cancel the build of the restoring commit when it shows up in time; say what came of it. Fails nothing."""
+    """Cancel the build of the restoring commit if it appears in time, and return what happened. Never fail the run."""
     try:
         async with asyncio.timeout(RESTORING_BUILD_APPEARS):
             builds = await poll_until(partial(vercel.production_deployments, restoring), bool, every=0.25)
             await vercel.cancel(builds[0].id)
             return f"its build {builds[0].id} is cancelled"
     except (TimeoutError, Rejected, Unknown, NotSent):
-        return f"the platform may build {restoring[:8]}, which is the code of before"
+        return f"the platform may build {restoring[:8]}, which is the previous code"
 
 
-async def _harmless(vercel: Vercel, observed: Observed) -> bool:
-    """Return True if no build of our commit can go live by itself any more.
+async def _can_cancel_build(vercel: Vercel, observed: Observed) -> bool:
+    """Return True if no build of our commit can still go live by itself.
 
-    If one may, the build of the restoring commit is let go: it is then what brings the previous code back. Raise Failed
-    if it would go live over a deployment of others.
+    If one can, the build of the restoring commit must run: it then brings the previous code back. Raise Failed if it
+    would go live over a deployment of others.
     """
     with suppress(TimeoutError, Rejected, NotSent, Unknown):
         async with asyncio.timeout(RESTORING_BUILD_APPEARS):
@@ -215,7 +217,7 @@ async def _harmless(vercel: Vercel, observed: Observed) -> bool:
             builds = await retry(vercel.production_deployments, observed.sha)
             known = {observed.live, *(build.id for build in builds)}
             if observed.live and (theirs := find_foreign(project, known, None)):
-                cause = f"{theirs} is somebody else's and live: the build of a restoring commit would replace it"
+                cause = f"{theirs} is live and is not of this run: the build of a restoring commit would replace it"
                 raise Failed("putting back", "the branch", cause, "Agree with them; then revert this run's commits.")
             return bool(builds) and all(build.state in ENDED for build in builds)
     return False

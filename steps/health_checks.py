@@ -1,4 +1,4 @@
-"""Ask the site what its users and its cron will ask, and hold the answers against those of before."""
+"""Send the site the requests of its users and its cron, and compare the answers with the earlier ones."""
 
 import asyncio
 from dataclasses import dataclass
@@ -13,10 +13,10 @@ from steps.support.operations.health import ask_once, ask_until_stable, turned_a
 from steps.support.run.release import Gateways, HealthCheck, Release
 from steps.support.run.step import Done, Step
 
-COLLISION = "UNIQUE constraint failed"  # how it shows that the platform's own run was met
-AFTER_COLLISION = 5.0  # seconds
-KEY = "Set the key that this check sends; README.md, Settings, says how."
-MEND = "Mend the check or the site first."
+COLLISION = "UNIQUE constraint failed"  # what the answer says if the check ran into the platform's own cron run
+AFTER_COLLISION = 5.0  # seconds before the check is repeated
+KEY = "Set the key that this check sends: see Settings in README.md."
+FIX = "Fix the check or the site first."
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,47 +28,47 @@ class Observed:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What came of one check: what is wrong, empty for nothing, and the seconds that asking took."""
+    """The result of one check: `wrong` is empty if it passed; `seconds` is how long the request took."""
 
     check: HealthCheck
     wrong: str
     seconds: float
 
     def __str__(self) -> str:
-        """Give it in a few words."""
+        """Return the result in a few words."""
         expected = len(self.check.expect)
         return f"{self.check.name}: {self.wrong or f'{expected} of {expected} as expected, {self.seconds:.1f} s'}"
 
 
 @dataclass(frozen=True, slots=True)
 class HealthChecks(Step[Observed]):
-    """The configured questions to the site."""
+    """Runs the configured checks against the site."""
 
     release: Release
     name = "health_checks"
 
     async def preflight(self, gateways: Gateways) -> Observed:
-        """Ask each once: checks that are red before refuse the run, because they could not tell anything after."""
-        baseline, red, remedies = {}, {}, list[str]()
+        """Run each check once. Raise Refused if one fails: it could prove nothing after the change."""
+        baseline, failing, remedies = {}, {}, list[str]()
         for check in self.release.health:
             before = check.before or check
             answer, wrong = await ask_once(gateways.site, before, None, None)
             baseline[check.name] = answer.body if answer else None
             if wrong:
-                red[check.name] = wrong
+                failing[check.name] = wrong
                 remedies.append(_remedy(before, answer))
-        if red:
-            cause = f"red before anything changed: {'; '.join(red.values())}"
-            raise Refused("checking", ", ".join(red), cause, " ".join(dict.fromkeys(remedies)))
+        if failing:
+            cause = f"failed before anything changed: {'; '.join(failing.values())}"
+            raise Refused("checking", ", ".join(failing), cause, " ".join(dict.fromkeys(remedies)))
         return Observed(baseline)
 
     def plan(self, observed: Observed) -> str:  # noqa: ARG002
-        """Name the questions."""
+        """Describe the requests."""
         paths = (f"{check.request.path}{' (writes)' if check.writes else ''}" for check in self.release.health)
         return f"ask {', '.join(paths)}"
 
     async def apply(self, gateways: Gateways, observed: Observed) -> Done:
-        """Ask all, in their order; each answer is told, whatever the others are."""
+        """Run all checks in order and report each result. Raise Failed if one or more fail."""
         committed, verdicts = await _committed_at(gateways, self.release.run), list[Verdict]()
         try:
             for check in self.release.health:
@@ -76,18 +76,20 @@ class HealthChecks(Step[Observed]):
         except asyncio.CancelledError:
             waiting_for("; ".join(filter(None, [*map(str, verdicts), waited_for()])))
             raise
-        told = "; ".join(map(str, verdicts))
+        results = "; ".join(map(str, verdicts))
         if any(verdict.wrong for verdict in verdicts):
-            raise Failed("checking", "the site", told, "Find out why on the deployment's logs before releasing again.")
-        return Done(told)
+            raise Failed(
+                "checking", "the site", results, "Find the reason in the deployment's logs, then release again."
+            )
+        return Done(results)
 
 
 def _remedy(check: HealthCheck, answer: Answer | None) -> str:
-    return KEY if answer and turned_away(answer) and check.request.headers else MEND
+    return KEY if answer and turned_away(answer) and check.request.headers else FIX
 
 
 async def _committed_at(gateways: Gateways, run: str) -> str | None:
-    """Give the database's own time of the commit; None where this run has no migration."""
+    """Return the database's own time of the commit (ISO 8601, UTC), or None if this run has no migration."""
     marker = await retry(gateways.turso.marker, run)
     return datetime.fromtimestamp(int(str(marker["at"])), UTC).isoformat() if marker else None
 
@@ -100,10 +102,10 @@ async def _verdict(site: Site, check: HealthCheck, baseline: Any, committed: str
 
 
 async def _once(site: Site, check: HealthCheck, baseline: Any, committed: str | None) -> str:
-    """Ask what writes once; once more where it met the platform's own run, which says nothing of either."""
+    """Run a check that writes once; repeat it once if it collided with the platform's own run, which proves nothing."""
     answer, wrong = await ask_once(site, check, baseline, committed)
     if wrong and answer and COLLISION in str(answer.body):
-        waiting_for(f"{check.request.path} met the platform's own run, and is asked once more")
+        waiting_for(f"{check.request.path} collided with the platform's own run, and is repeated")
         await asyncio.sleep(AFTER_COLLISION)
         _, wrong = await ask_once(site, check, baseline, committed)
     return wrong

@@ -1,4 +1,4 @@
-"""The steps of a release, and the two orders in which they may go."""
+"""The steps of a release, and the two orders in which they can run."""
 
 from collections.abc import Callable, Collection
 from typing import Any
@@ -18,11 +18,11 @@ from steps.verification_query import VerificationQuery
 Order = tuple[Callable[[Release], Step[Any]], ...]
 
 EXPAND = (
-    "Divide the change: first only add what both versions can bear, release, and take away in a later one. Where "
-    "builds wait for their activation (auto-assign of production domains off), the schema may go first."
+    "Divide the change: first add only what both versions of the code tolerate, release, and remove the rest in a "
+    "later release. If builds wait for activation (auto-assign of production domains off), the schema can go first."
 )
 
-# The new code reads both schemas: it goes live first, and the schema follows under it.
+# The new code runs on both schemas: it goes live first, and the schema changes under it.
 CODE_FIRST: Order = (
     PauseCrons,
     GitPush,
@@ -34,7 +34,7 @@ CODE_FIRST: Order = (
     HealthChecks,
 )
 
-# The old code reads both schemas: the schema goes first, and the new code, built and waiting, goes live on it.
+# The old code runs on both schemas: the schema changes first, and the new code, built and waiting, goes live on it.
 DATA_FIRST: Order = (
     PauseCrons,
     GitPush,
@@ -50,11 +50,11 @@ ORDERS = {"CODE_FIRST": CODE_FIRST, "DATA_FIRST": DATA_FIRST}
 
 
 def steps_of(release: Release) -> tuple[Step[Any], ...]:
-    """Return the steps of this release, in its order, without those that it has no use for."""
-    migrates, asks = bool(release.change.migrate), bool(release.change.old_code or release.change.new_code)
+    """Return the steps of this release in its order, leaving out those that it does not need."""
+    migrates, has_contract = bool(release.change.migrate), bool(release.change.old_code or release.change.new_code)
     needed: dict[Callable[[Release], Step[Any]], bool] = {
         PauseCrons: release.demands.pause_crons,
-        SchemaContract: asks and not migrates,
+        SchemaContract: has_contract and not migrates,
         TursoMigration: migrates,
         VerificationQuery: migrates,
     }
@@ -62,9 +62,9 @@ def steps_of(release: Release) -> tuple[Step[Any], ...]:
 
 
 def reversible_steps(release: Release, names: Collection[str] | None = None) -> tuple[ReversibleStep[Any], ...]:
-    """Return the steps of this release that can be rolled back, in its order: all, or those of these names.
+    """Return the steps of this release that can be rolled back, in its order: all of them, or those named.
 
-    Raise Refused if a name is unknown: what cannot be rolled back must not count as rolled back.
+    Raise Refused if a name is unknown: a step that this version cannot roll back must not count as rolled back.
     """
     steps = (step(release) for step in ORDERS[release.order or "CODE_FIRST"])
     known = {step.name: step for step in steps if isinstance(step, ReversibleStep)}
@@ -74,8 +74,8 @@ def reversible_steps(release: Release, names: Collection[str] | None = None) -> 
     return tuple(step for name, step in known.items() if names is None or name in names)
 
 
-def settle(release: Release, plan: Plan) -> tuple[Release, Plan]:
-    """Return the release in the first order that every preflight allows, and its plan. Raise Refused without one."""
+def settle_order(release: Release, plan: Plan) -> tuple[Release, Plan]:
+    """Return the release in the first order that all preflights allow, and its plan. Raise Refused if none is left."""
     for each in plan:
         release = each.step.settle(release, each.observed)
     if not release.order:

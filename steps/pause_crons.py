@@ -1,4 +1,4 @@
-"""Keep the platform from calling the site's crons while the change is under way; off by default."""
+"""Pause the site's crons while the change is under way; off by default."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -12,14 +12,14 @@ from steps.support.run.step import Done, ReversibleStep
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """Whether the crons were on; where they were off already, nobody touches them."""
+    """Whether the crons were on; if they were off, the run leaves them alone."""
 
     on: bool
 
 
 @dataclass(frozen=True, slots=True)
 class PauseCrons(ReversibleStep[Observed]):
-    """The project's crons, off while the release goes on, and as before when it has ended, well or not."""
+    """Switches the project's crons off for the release, and on again when it ends, with or without success."""
 
     release: Release
     name = "pause_crons"
@@ -29,55 +29,55 @@ class PauseCrons(ReversibleStep[Observed]):
     writes = "the project's crons: off, and on again at the end"
 
     async def preflight(self, gateways: Gateways) -> Observed:
-        """See whether the crons are on."""
+        """Read whether the crons are on. Raise Refused if the platform does not say."""
         project = await preflight_read(gateways.vercel.project)
         if project.crons is None:
-            cause = "the platform does not tell whether its crons are on"
+            cause = "the platform does not say whether its crons are on"
             raise Refused("reading", f"project {project.name}", cause, "Set vercel.pause_crons to false.")
         return Observed(project.crons)
 
     def plan(self, observed: Observed) -> str:
-        """Say what happens to the crons."""
-        return "switch the crons off, and on again at the end" if observed.on else "the crons are off, and stay so"
+        """Describe what happens to the crons."""
+        return "switch the crons off, and on again at the end" if observed.on else "the crons are off, and stay off"
 
     def rollback_plan(self, observed: Observed) -> str:
-        """Say what becomes of the crons."""
-        return "the crons are switched on again" if observed.on else "nothing, as they were off"
+        """Describe what a rollback does to the crons."""
+        return "the crons are switched on again" if observed.on else "nothing: they were off"
 
     async def apply(self, gateways: Gateways, observed: Observed) -> Done:
-        """Switch them off. A refusal by the platform is certain to have changed nothing."""
+        """Switch the crons off. Raise Refused if the platform refuses: then certainly nothing has changed."""
         try:
-            await _switched(gateways.vercel, on=False)
+            await _switch(gateways.vercel, on=False)
         except Rejected as error:
             raise Refused.because(error) from None
         return Done("the crons are off" if observed.on else "the crons were off")
 
     async def rollback(self, gateways: Gateways, observed: Observed) -> Done:
-        """Switch them on again where they were on."""
+        """Switch the crons on again if they were on."""
         if not observed.on:
-            return Done("the crons stay off, as they were")
+            return Done("the crons were off, and stay off")
         await wait_for_effect(partial(_are_on, gateways.vercel), before=True)
-        await _switched(gateways.vercel, on=True)
+        await _switch(gateways.vercel, on=True)
         return Done("the crons are on again")
 
     async def superseded_by(self, gateways: Gateways, observed: Observed) -> str:  # noqa: ARG002
-        """They are as before when a release has ended, and nobody is to be asked who switched them since."""
+        """Return an empty string: the crons are restored when a release ends, so a later switch is not a conflict."""
         return ""
 
     async def verify_rollback(self, gateways: Gateways, observed: Observed) -> str:
-        """Compare the crons with before."""
+        """Return how to switch the crons on if they were on and are off now."""
         if not observed.on or (await retry(gateways.vercel.project)).crons:
             return ""
         return f"the crons are off; to switch them on: {gateways.vercel.resuming_crons}"
 
 
-async def _switched(vercel: Vercel, *, on: bool) -> None:
-    """Switch the crons, and read back that they are."""
+async def _switch(vercel: Vercel, *, on: bool) -> None:
+    """Switch the crons, and read back that they have changed."""
 
-    async def is_so() -> bool:
+    async def is_done() -> bool:
         return await _are_on(vercel) is on
 
-    await ensure(is_so, partial(vercel.set_crons, on))
+    await ensure(is_done, partial(vercel.set_crons, on))
 
 
 async def _are_on(vercel: Vercel) -> bool | None:

@@ -1,4 +1,4 @@
-"""Where nothing is migrated: prove that the new code can run on the schema as it is."""
+"""Prove that the new code runs on the current schema, if the release migrates nothing."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from steps.support.sql.known_names import NEW_CODE, OLD_CODE
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """The schema, and the proof that was made on a copy of it."""
+    """The schema, and the proof made on a copy of it."""
 
     schema: str
     proof: Proof
@@ -23,39 +23,44 @@ class Observed:
 
 @dataclass(frozen=True, slots=True)
 class SchemaContract(Step[Observed]):
-    """contract/old.sql and contract/new.sql, on a copy of production."""
+    """Runs contract/old.sql and contract/new.sql on a copy of production."""
 
     release: Release
     name = "schema_contract"
 
     async def preflight(self, gateways: Gateways) -> Observed:
-        """Try every statement of both on a copy. Raises Refused with the one that fails."""
+        """Run every statement of both files on a copy. Raise Refused with the one that fails."""
         schema = await preflight_read(gateways.turso.schema)
         return Observed(schema, await prove.prove_change(gateways.turso, self.release))
 
     def settle(self, release: Release, observed: Observed) -> Release:
-        """Keep the proof."""
+        """Return the release with the proof."""
         return prove.with_proof(release, observed.proof)
 
     def plan(self, observed: Observed) -> str:
-        """Say what was tried, and on what."""
+        """Describe what was run, and on what."""
         change, engine = self.release.change, observed.proof.engine
         codes = (("old", OLD_CODE, change.old_code), ("new", NEW_CODE, change.new_code))
-        return "; ".join(["nothing to migrate", *(_tried(*code, engine) for code in codes)])
+        return "; ".join(["nothing to migrate", *(_summary(*code, engine) for code in codes)])
 
     def facts(self, observed: Observed) -> dict[str, object]:
-        """Give the proof."""
+        """Return the proof."""
         return prove.report_facts(observed.proof)
 
     async def apply(self, gateways: Gateways, observed: Observed) -> Done:
-        """See that the schema is still the one on which the new code was tried."""
+        """Check that the schema is still the one on which the new code was tried. Raise Failed if not."""
         if await retry(gateways.turso.schema) != observed.schema:
             cause = "it is not the one on which the new code was tried"
-            raise Failed("reading", "the schema", cause, "Somebody changed it meanwhile: settle it with them.")
+            raise Failed(
+                "reading",
+                "the schema",
+                cause,
+                "Someone changed it in the meantime: agree with them on the schema, then release again.",
+            )
         return Done("the schema is the one that was tried")
 
 
-def _tried(code: str, file: str, blocks: Sequence[Block], engine: str) -> str:
+def _summary(code: str, file: str, blocks: Sequence[Block], engine: str) -> str:
     if not blocks:
         return f"not shown that the {code} code runs: {file} holds no statement"
     return f"{len(blocks)} statements of the {code} code run on {engine}, on a copy"

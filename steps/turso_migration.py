@@ -1,4 +1,4 @@
-"""Change the database in one transaction that holds its own proof; going back loses no row written since."""
+"""Migrate the database in one transaction that checks itself. A rollback loses no row written since."""
 
 import asyncio
 from collections.abc import Mapping
@@ -23,17 +23,17 @@ from steps.support.sql.known_names import MIGRATE, ROLLBACK, WRITES
 from steps.support.sql.statement import Statement
 
 KEPT = ("previous_deployment", "previous_commit", "release_commit", "previous_head")  # of the code, in the marker row
-LOCKED = 600  # seconds after a commit in which nobody else can have released
+LOCKED = 600  # seconds after a commit during which no one else can have released
 UNTRIED = "and the schema changes only under code that was tried with it"
-PING = Statement("SELECT 1", name="a question")
+PING = Statement("SELECT 1", name="a ping")
 
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """The schema before, what the marker row keeps of the code, and the proof of the change.
+    """The previous schema, the code that the marker row keeps, and the proof of the change.
 
-    `deployment` and `commit` are live before; `release` is the commit that comes with the change, `head` the one that
-    the branch is at before. `round_trip`: seconds that one question to the database takes.
+    `deployment` and `commit`: live before the change. `release`: the commit released with it. `head`: the previous head
+    of the branch. `round_trip`: seconds that one query takes.
     """
 
     schema: str
@@ -47,7 +47,7 @@ class Observed:
 
 @dataclass(frozen=True, slots=True)
 class TursoMigration(ReversibleStep[Observed]):
-    """migrate.sql, whole or not at all. What came before rests on it: code goes back only once the schema has."""
+    """Runs migrate.sql, whole or not at all. The code before it is rolled back only once the schema is."""
 
     release: Release
     name = "turso_migration"
@@ -56,18 +56,18 @@ class TursoMigration(ReversibleStep[Observed]):
 
     @property
     def blocks_earlier_rollbacks(self) -> bool:
-        """The code that is live may not run on the schema of before."""
+        """Return True: the previous code may not run on the new schema."""
         return True
 
     async def preflight(self, gateways: Gateways) -> Observed:
-        """See that the change is not there yet, then prove it on a copy. Raises Refused with all that is against it."""
+        """Check that the change is not applied yet, then prove it on a copy. Raise Refused with all findings."""
         await preflight_read(refuse_unparsable, gateways.turso, self.release.change)
         await preflight_read(refuse_applied, gateways.turso, self.release.change)
-        now, took = await _situation(gateways), await _round_trip(gateways.turso)
-        return Observed(*now, await prove.prove_change(gateways.turso, self.release), took)
+        now, round_trip = await _situation(gateways), await _round_trip(gateways.turso)
+        return Observed(*now, await prove.prove_change(gateways.turso, self.release), round_trip)
 
     async def recheck(self, gateways: Gateways, observed: Observed) -> None:
-        """Look again at all but the copy."""
+        """Check again everything but the proof on the copy. Raise Refused if production changed."""
         await preflight_read(refuse_applied, gateways.turso, self.release.change)
         if await _situation(gateways) != (
             observed.schema,
@@ -76,42 +76,42 @@ class TursoMigration(ReversibleStep[Observed]):
             observed.release,
             observed.head,
         ):
-            cause = "the schema, the code, or what is live, changed between the plan and the lock"
-            raise Refused(self.name, "looked again", cause, "Run again.")
+            cause = "the schema, the code or the live deployment changed between the plan and the lock"
+            raise Refused(self.name, "checked again", cause, "Run again.")
 
     def settle(self, release: Release, observed: Observed) -> Release:
-        """Keep the proof, and the orders that it leaves."""
+        """Return the release with the proof, and without the orders that it rules out."""
         return prove.with_proof(release, observed.proof)
 
     def plan(self, observed: Observed) -> str:
-        """Say what runs, what is asserted before it commits, and what the rehearsal saw."""
+        """Describe what runs, what is checked before the commit, and what the rehearsal measured."""
         change, proof = self.release.change, observed.proof
         checks = sum(check.can_fail for check in change.verify)
         return (
             f"{change.name} in one transaction: {len(change.migrate)} statements, {checks or 'no'} checks\n"
-            f"asserted before it commits: {proof.guards.measured}"
+            f"checked before it commits: {proof.guards.measured}"
             + (f"\n{words}" if (words := proof.lock(MIGRATE)) else "")
         )
 
     def rollback_plan(self, observed: Observed) -> str:
-        """Say what runs, and what is known of it."""
-        asked = f"; {words}" if (words := observed.proof.lock(ROLLBACK)) else ""
-        return f"rollback.sql in one transaction{_keeps(observed.proof)}{asked}"
+        """Describe the rollback, and what was proved about it."""
+        lock = f"; {words}" if (words := observed.proof.lock(ROLLBACK)) else ""
+        return f"rollback.sql in one transaction{_keeps(observed.proof)}{lock}"
 
     def facts(self, observed: Observed) -> dict[str, object]:
-        """Give the proof."""
+        """Return the proof."""
         return prove.report_facts(observed.proof)
 
     def expected_seconds(self, observed: Observed) -> float:
-        """Go by the rehearsal: one transaction, and the questions round it."""
+        """Estimate from the rehearsal: one transaction, and the queries around it."""
         return max(1.0, prove.seconds_in_production(observed.proof, "migrate") + 3 * observed.round_trip)
 
     def expects_rollback(self, observed: Observed) -> float:
-        """Go by the rehearsal: fence, rollback, and looking at what is left."""
+        """Estimate from the rehearsal: fence, roll back, and verify."""
         return prove.seconds_in_production(observed.proof, "rollback") + 6 * observed.round_trip
 
     async def apply(self, gateways: Gateways, observed: Observed) -> Done:
-        """Commit the change. A refusal is certain to have changed nothing; a lost answer is settled by undo."""
+        """Commit the change. Raise Refused if certainly nothing has changed; the rollback resolves a lost answer."""
         change, run = self.release.change, self.release.run
         code = observed.deployment, observed.commit, observed.release, observed.head
         attempt = Attempt(run, self.release.order, *code, observed.schema)
@@ -125,73 +125,73 @@ class TursoMigration(ReversibleStep[Observed]):
         return Done(f"{change.name} is committed, {changed} rows changed", facts)
 
     async def _proved_live(self, gateways: Gateways, observed: Observed) -> set[str]:
-        """Return the deployments that may be live when the schema changes: those whose code was tried on both sides."""
+        """Return the deployments that may be live when the schema changes: their code was tried on both schemas."""
         if self.release.order == "DATA_FIRST":
             return {observed.deployment}
         return {each.id for each in await retry(gateways.vercel.production_deployments, observed.release)}
 
     async def rollback(self, gateways: Gateways, observed: Observed) -> Done:
-        """Settle whether it committed, fencing it if not; then run the rollback that the marker row keeps."""
+        """Find out if the change committed, and fence it if not; else run the rollback text of the marker row."""
         marker = await retry(gateways.turso.fence, self.release.run, self.release.change.name)
         if marker["state"] == FENCED:
-            return Done("nothing of it is in the database, and nothing of it can come any more")
+            return Done("the change is not in the database, and can no longer arrive")
         if marker["state"] == APPLIED:
             _refuse_accepted(marker)
-        fit = partial(refuse_unfit, gateways, _tried(observed, marker))
+        fit = partial(refuse_unfit, gateways, _fit_for_old_schema(observed, marker))
         await retry(roll_back, gateways.turso, marker, self.release.run, fit, patience=None)
         await refuse_locked_out(gateways.turso, self.release.run)
-        waiting = await kept_rows(gateways.turso, marker)
-        shown = "".join(f"; {name}: {len(rows)}" for name, rows in waiting.items())
-        return Done(f"{self.release.change.name} is rolled back{shown}", {"kept": waiting})
+        kept = await kept_rows(gateways.turso, marker)
+        counts = "".join(f"; {name}: {len(rows)}" for name, rows in kept.items())
+        return Done(f"{self.release.change.name} is rolled back{counts}", {"kept": kept})
 
     async def superseded_by(self, gateways: Gateways, observed: Observed) -> str:  # noqa: ARG002 - the marker row tells
-        """Say what the marker row is where it is not applied, or was accepted."""
+        """Return the state of the marker row if the change is no longer applied, or was accepted."""
         marker = await retry(gateways.turso.marker, self.release.run)
         if not marker or marker["state"] != APPLIED:
             return f"{self.release.change.name} is {marker['state']!s}" if marker else "it is not in the database"
         accepted = marker["accepted_at"] is not None
-        return f"{self.release.change.name} was accepted: what going back needs is gone" if accepted else ""
+        return f"{self.release.change.name} was accepted: the data for a rollback was dropped" if accepted else ""
 
     async def prove_rollback(self, gateways: Gateways, observed: Observed) -> None:  # noqa: ARG002 - the marker row tells
-        """Roll back on a fresh copy, by what the marker row keeps."""
+        """Rehearse the rollback text of the marker row on a fresh copy. Raise Refused if it fails."""
         marker = await preflight_read(gateways.turso.marker, self.release.run)
         if marker and marker["state"] == APPLIED:
             await prove.prove_rollback(gateways.turso, self.release, marker)
 
     async def recall(self, gateways: Gateways, marker: Mapping[str, Any]) -> Observed | None:  # noqa: ARG002 - it is all there
-        """Take the schema of before from the marker row."""
+        """Read the previous schema from the marker row."""
         if marker["schema_before"] is None:
             return None
         live, commit, release, head = (str(marker[key]) for key in KEPT)
         return Observed(str(marker["schema_before"]), live, commit, release, head, UNKNOWN, 0.0)
 
     async def verify_rollback(self, gateways: Gateways, observed: Observed) -> str:  # noqa: ARG002 - the marker row tells
-        """Compare the schema with the one before, where this run has changed it."""
+        """Compare the schema with the previous one if this run has changed it."""
         marker = await retry(gateways.turso.marker, self.release.run)
         if not marker or marker["state"] == FENCED:
             return ""
         if marker["state"] == APPLIED:
             return f"{self.release.change.name} is applied in {gateways.turso.address}"
         same = await retry(gateways.turso.schema) == marker["schema_before"]
-        return "" if same else f"the schema of {gateways.turso.address} is not the one before"
+        return "" if same else f"the schema of {gateways.turso.address} is not the previous one"
 
 
 def _keeps(proof: Proof) -> str:
     if WRITES in proof.unasked:
         return f"; not shown that it keeps the rows written since: {WRITES} writes nothing"
-    but = f"; not shown for {', '.join(proof.unshown)}: {WRITES} writes nothing there" if proof.unshown else ""
-    return f", which loses no row written since{but}"
+    exceptions = f"; not shown for {', '.join(proof.unshown)}: {WRITES} writes nothing there" if proof.unshown else ""
+    return f", which loses no row written since{exceptions}"
 
 
 def _refuse_accepted(marker: Row) -> None:
     if marker["accepted_at"] is not None:
-        raise Failed("rolling back", str(marker["name"]), "it was accepted", "What going back needs is gone.")
+        raise Failed("rolling back", str(marker["name"]), "it was accepted", "The data for a rollback was dropped.")
 
 
-def _tried(observed: Observed, marker: Row) -> Tried:
+def _fit_for_old_schema(observed: Observed, marker: Row) -> Tried:
     """Return what can run on the previous schema: the previous code; the new code too, if it went first.
 
-    While the run's lock keeps others away, a platform that does not answer is taken to have nobody else's code live.
+    While the run's lock keeps others out, a platform that does not answer is assumed to have only this code live.
     """
     commits = (observed.commit,) if marker["code_order"] == "DATA_FIRST" else (observed.commit, observed.release)
     alone = observed.release in commits and int(str(marker["age"])) <= LOCKED
@@ -199,7 +199,7 @@ def _tried(observed: Observed, marker: Row) -> Tried:
 
 
 async def _situation(gateways: Gateways) -> tuple[str, str, str, str, str]:
-    """Give the schema, the live deployment, its commit, the commit that is to be released, and the branch's before."""
+    """Return the schema, the live deployment and its commit, the commit to release, and the remote head."""
     schema, release, head = (
         await preflight_read(gateways.turso.schema),
         await gateways.git.head(),

@@ -1,4 +1,4 @@
-"""Wait for the platform to build the pushed commit and, where a new build goes live by itself, for that."""
+"""Wait until the platform has built the pushed commit and, if new builds go live by themselves, until it is live."""
 
 from collections.abc import Mapping
 from contextlib import suppress
@@ -18,14 +18,14 @@ from steps.support.operations.promotion import Production
 from steps.support.run.release import Gateways, Release
 from steps.support.run.step import Done, ReversibleStep
 
-SOON = 0.5  # seconds between two looks at a build that goes live by itself: half as often as the platform's own client
-BUILDS = 10  # recent builds whose times are looked at
-ALL_AT_ONCE = "Finish or abort it on the platform: a rollback would not reach whom it serves."
+SOON = 0.5  # seconds between two reads of a build that goes live by itself: half as often as the platform's own client
+BUILDS = 10  # recent builds whose durations are read
+ALL_AT_ONCE = "Finish or abort it on the platform: a rollback would not reach the users it serves."
 
 
 @dataclass(frozen=True, slots=True)
 class Observed(promotion.Observed):
-    """Also whose the token is, and how many seconds the latest builds took."""
+    """Also the owner of the token, and the seconds that recent builds took."""
 
     user: str
     builds: tuple[float, ...]
@@ -33,17 +33,17 @@ class Observed(promotion.Observed):
 
 @dataclass(frozen=True, slots=True)
 class VercelDeployment(ReversibleStep[Observed]):
-    """The build of our commit; with auto-assign on, it also turns production's switch."""
+    """Waits for the build of our commit; with auto-assign on, that build also goes live."""
 
     release: Release
     name = "vercel_deployment"
     rollback_share = 10 / 30
     prepares = True
     triggered = True  # by the push
-    writes = "a production deployment, and what is live where auto-assign is on"
+    writes = "a production deployment; if auto-assign is on, also what is live"
 
     async def preflight(self, gateways: Gateways) -> Observed:
-        """See what is live and how a new build becomes so. Raises Refused where anything stands in its way."""
+        """Read what is live and how a new build goes live. Raise Refused if anything stands in the way."""
         user, now = await preflight_read(gateways.vercel.user), await promotion.preflight(gateways)
         _refuse_unstaged(self.release.demands.staged, now.production)
         await preflight_read(_refuse_rolling_release, gateways.vercel)
@@ -55,18 +55,18 @@ class VercelDeployment(ReversibleStep[Observed]):
         return Observed(now.sha, now.production, user, times)
 
     def settle(self, release: Release, observed: Observed) -> Release:
-        """Where a build goes live by itself, the code cannot wait for the schema."""
-        by_itself = {"DATA_FIRST": "auto-assign is on: the code goes live as soon as it is built"}
-        return release.without(by_itself if observed.production.auto_assign else {})
+        """Rule out DATA_FIRST if a build goes live by itself: the code cannot wait for the schema."""
+        ruled_out = {"DATA_FIRST": "auto-assign is on: the code goes live as soon as it is built"}
+        return release.without(ruled_out if observed.production.auto_assign else {})
 
     def expected_seconds(self, observed: Observed) -> float:
-        """Go by the latest builds."""
+        """Estimate from the recent builds."""
         return max(1.0, median(observed.builds)) if observed.builds else 1.0
 
     def plan(self, observed: Observed) -> str:
-        """Say what is waited for, and how long that took lately."""
+        """Describe the build, how long recent ones took, and how it goes live."""
         took = (
-            f" (lately in {median(observed.builds):.0f} s, {max(observed.builds):.0f} s at most)"
+            f" (recent builds: median {median(observed.builds):.0f} s, longest {max(observed.builds):.0f} s)"
             if observed.builds
             else ""
         )
@@ -76,55 +76,60 @@ class VercelDeployment(ReversibleStep[Observed]):
         return f"the platform builds {observed.sha[:8]}{took}, which then {then}"
 
     def rollback_plan(self, observed: Observed) -> str:
-        """Say what is live then."""
+        """Describe what is live after a rollback."""
         return (
             promotion.rollback_plan(observed)
             if observed.production.auto_assign
-            else "what still builds is stopped; the rest waits"
+            else "a running build is cancelled; a finished one stays staged"
         )
 
     def facts(self, observed: Observed) -> Mapping[str, Any]:
-        """Say what is live."""
+        """Return what is live."""
         now = observed.production
         return {"production": {"id": now.id, "sha": now.sha, "host": now.host, "auto_assign": now.auto_assign}}
 
     async def apply(self, gateways: Gateways, observed: Observed) -> Done:
         """Find the deployment of our commit, and wait until it is built and, with auto-assign on, live."""
         found = await build.find_deployment(gateways.vercel, observed.sha)
-        look = partial(_undisturbed, gateways.vercel, found.id, observed.production)
-        await build.wait_for_build(gateways.vercel, look, every=SOON if observed.production.auto_assign else build.POLL)
+        read = partial(_undisturbed, gateways.vercel, found.id, observed.production)
+        await build.wait_for_build(gateways.vercel, read, every=SOON if observed.production.auto_assign else build.POLL)
         if observed.production.auto_assign:
             await promotion.wait_until_live(gateways.vercel, found.id, observed.production)
             return Done(f"{found.id} is live", promotion.facts(observed, found.id))
         if await retry(gateways.vercel.served) == found.id:
-            cause = "it went live as soon as it was built, and nobody of this run promoted it"
-            raise Failed("staging", found.id, cause, "Somebody switched auto-assign on: settle it with them.")
-        return Done(f"{found.id} is built and waits", promotion.facts(observed, found.id))
+            cause = "it went live as soon as it was built, and this run did not promote it"
+            raise Failed(
+                "staging",
+                found.id,
+                cause,
+                "Someone switched auto-assign on: agree with them on the setting, then release again.",
+            )
+        return Done(f"{found.id} is built and staged", promotion.facts(observed, found.id))
 
     async def rollback(self, gateways: Gateways, observed: Observed) -> Done:
-        """Stop what still builds; if a build goes live by itself, put the deployment of before back."""
-        built = await _stopped(gateways.vercel, observed.sha, await _appeared(gateways, observed))
+        """Cancel running builds; if a build goes live by itself, make the previous deployment live again."""
+        built = await _cancel_builds(gateways.vercel, observed.sha, await _taken_up(gateways, observed))
         if observed.production.auto_assign or (await retry(gateways.vercel.project)).auto_assign:
             return await promotion.roll_back(gateways, observed.sha, observed.production)
-        left = ", ".join(deployment.id for deployment in built)
-        return Done(f"{left} stays on the platform, built" if left else "nothing of it is left")
+        staged = ", ".join(deployment.id for deployment in built)
+        return Done(f"{staged} stays on the platform, staged" if staged else "no build of this run is left")
 
     async def superseded_by(self, gateways: Gateways, observed: Observed) -> str:
-        """Where the switch is ours, say what is live instead of our deployment."""
+        """If our build goes live by itself, return what is live instead of it."""
         return await promotion.superseded_by(gateways.vercel, observed.sha) if observed.production.auto_assign else ""
 
     async def prove_rollback(self, gateways: Gateways, observed: Observed) -> None:
-        """See that the deployment of before can be live again."""
+        """Raise Refused if the previous deployment cannot be live again."""
         if observed.production.auto_assign:
             await promotion.prove_rollback(gateways.vercel, observed.production)
 
     async def recall(self, gateways: Gateways, marker: Mapping[str, Any]) -> Observed | None:
-        """Take what was live from the marker row, and whether a build goes live by itself from now."""
+        """Read what was live from the marker row; take the auto-assign setting as it is now."""
         now = await promotion.recall(gateways.vercel, marker)
         return Observed(now.sha, now.production, "", ()) if now else None
 
     async def verify_rollback(self, gateways: Gateways, observed: Observed) -> str:
-        """Compare what is live, or may yet go live by itself, with what was."""
+        """Compare what is live, or may still go live by itself, with the previous deployment."""
         return (
             await promotion.verify_rollback(gateways.vercel, observed.sha, observed.production)
             if observed.production.auto_assign
@@ -134,7 +139,7 @@ class VercelDeployment(ReversibleStep[Observed]):
 
 def _why(production: Production) -> str:
     if production.auto_assign is None:
-        return "the platform does not tell whether auto-assign is on"
+        return "the platform does not say whether auto-assign is on"
     since = f" since production was rolled back to {production.id}" if production.is_rolled_back else ""
     return f"auto-assign is off{since}"
 
@@ -153,14 +158,14 @@ async def _refuse_missing(vercel: Vercel, required: tuple[str, ...]) -> None:
 
 
 def _refuse_building(deployments: list[Deployment], sha: str) -> None:
-    """Refuse where somebody else's build may go live in between, or where the platform would not build ours anew."""
+    """Raise Refused if a build of others may go live in between, or if our commit would not be built again."""
     for each in deployments:
         if each.sha == sha:
-            remedy = "Make it another commit: git commit --amend --no-edit"
-            raise Refused("looking at", "the platform", f"{each.id} is a deployment of {sha[:8]} already", remedy)
+            remedy = "Make a new commit: git commit --amend --no-edit"
+            raise Refused("looking at", "the platform", f"{each.id} is already a deployment of {sha[:8]}", remedy)
         if each.state in build.WORKING:
             cause = f"{each.id} of {each.sha[:8]} is {each.state}"
-            raise Refused("looking at", "the platform", cause, "Wait until it has ended, or cancel it.")
+            raise Refused("looking at", "the platform", cause, "Wait until it has finished, or cancel it.")
 
 
 def _refuse_unstaged(why: str, production: Production) -> None:
@@ -169,8 +174,8 @@ def _refuse_unstaged(why: str, production: Production) -> None:
         raise Refused("looking at", "the platform", f"auto-assign is on, but {why}", remedy)
 
 
-async def _appeared(gateways: Gateways, observed: Observed) -> list[Deployment]:
-    """Return the deployments of our commit; if it was pushed, wait a little for the platform to take it up."""
+async def _taken_up(gateways: Gateways, observed: Observed) -> list[Deployment]:
+    """Return the deployments of our commit; if it was pushed, wait briefly for the platform to take it up."""
 
     async def read() -> tuple[list[Deployment], bool]:
         found = await _ours(gateways.vercel, observed.sha)
@@ -185,16 +190,16 @@ async def _ours(vercel: Vercel, sha: str) -> list[Deployment]:
 
 
 async def _undisturbed(vercel: Vercel, identifier: str, before: Production) -> Deployment:
-    """Read our build. Raise Failed if others have moved production meanwhile: it could go live over theirs."""
+    """Read our build. Raise Failed if others have moved production since: our build could go live over theirs."""
     await promotion.refuse_disturbed(vercel, identifier, before)
     return await vercel.deployment(identifier)
 
 
-async def _stopped(vercel: Vercel, sha: str, deployments: list[Deployment]) -> list[Deployment]:
-    """Have none of them build any more; give those that were built all the same."""
+async def _cancel_builds(vercel: Vercel, sha: str, deployments: list[Deployment]) -> list[Deployment]:
+    """Cancel these builds, and return the deployments of our commit that were built all the same."""
     for deployment in deployments:
         if deployment.state not in build.KNOWN:
-            await retry(_cancel, vercel, deployment.id)  # it may mean that it builds
+            await retry(_cancel, vercel, deployment.id)  # an unknown state may mean that it is building
         await ensure(partial(_ended, vercel, deployment.id), partial(_cancel, vercel, deployment.id), every=0.25)
     return [deployment for deployment in await _ours(vercel, sha) if deployment.state == "READY"]
 
@@ -204,5 +209,5 @@ async def _ended(vercel: Vercel, identifier: str) -> bool:
 
 
 async def _cancel(vercel: Vercel, identifier: str) -> None:
-    with suppress(Rejected):  # it has ended by itself meanwhile; what counts is what it is then
+    with suppress(Rejected):  # it has ended by itself; the next read tells how
         await vercel.cancel(identifier)

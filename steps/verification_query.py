@@ -1,4 +1,4 @@
-"""Ask the migrated database every question of verify.sql, show what it answers, and see that it still takes writes."""
+"""Run the checks of verify.sql on the migrated database, show the answers, and check that it still takes writes."""
 
 from dataclasses import dataclass
 
@@ -13,33 +13,33 @@ from steps.support.sql.checks import SqlCheck
 from steps.support.sql.known_names import VERIFY
 
 SHOWN, KEPT = 2, 20  # rows of an answer: on the screen, in the report
-_UNASKED = f"not shown that the change did what it should: {VERIFY} asks nothing"
-_HARMLESS = f"not shown that the change did what it should: no check of {VERIFY} can fail"
+_NO_CHECKS = f"not shown that the change did what it should: {VERIFY} asks nothing"
+_CANNOT_FAIL = f"not shown that the change did what it should: no check of {VERIFY} can fail"
 
 
 @dataclass(frozen=True, slots=True)
 class VerificationQuery(Step[None]):
-    """The named checks of verify.sql, after the commit, and a write."""
+    """Runs the named checks of verify.sql after the commit, and one write."""
 
     release: Release
     name = "verification_query"
 
     async def preflight(self, gateways: Gateways) -> None:
-        """There is nothing to see before: the checks are about what is to come."""
+        """Observe nothing: the checks are about the migrated database."""
 
     def plan(self, observed: None) -> str:  # noqa: ARG002
-        """Name the checks, or say that none could fail."""
+        """Describe the checks, or say that none can fail."""
         names = ", ".join(check.name for check in self.release.change.verify)
-        asked = f"ask: {names}" if names else _UNASKED
-        return f"{asked}{f'; {_HARMLESS}' if names and not self._can_fail else ''}; then write once more"
+        checks = f"run checks: {names}" if names else _NO_CHECKS
+        return f"{checks}{f'; {_CANNOT_FAIL}' if names and not self._can_fail else ''}; then write once"
 
     def expected_seconds(self, observed: None) -> float:  # noqa: ARG002
-        """Go by the rehearsal."""
+        """Estimate from the rehearsal."""
         proof = self.release.proof
         return max(1.0, prove.seconds_in_production(proof, "verify")) if proof else 1.0
 
     async def apply(self, gateways: Gateways, observed: None) -> Done:  # noqa: ARG002
-        """Ask each, and name all that fail; then write."""
+        """Run all checks, and write once. Raise Failed with every check that fails."""
         answers = [(check, await _ask(gateways, check)) for check in self.release.change.verify]
         if wrong := [
             f"{check.name}: {_shown(rows) or 'no rows'}"
@@ -47,14 +47,14 @@ class VerificationQuery(Step[None]):
             if check.expects_rows not in (None, bool(rows.values))
         ]:
             raise Failed(
-                "verifying", "the database", "; ".join(wrong), "Read rows like these on a copy before releasing again."
+                "verifying", "the database", "; ".join(wrong), "Find such rows on a copy before releasing again."
             )
         await refuse_locked_out(gateways.turso, self.release.run)
         shown = {check.name: rows for check, rows in answers if check.expects_rows is not False}
         facts = {"rows": {name: rows.records[:KEPT] for name, rows in shown.items()}}
-        held = f"{len(answers)} checks hold" if self._can_fail else _HARMLESS if answers else _UNASKED
-        told = [held, *(f"{name}: {_shown(rows)}" for name, rows in shown.items()), "writes are taken"]
-        return Done("; ".join(told), facts)
+        held = f"{len(answers)} checks hold" if self._can_fail else _CANNOT_FAIL if answers else _NO_CHECKS
+        lines = [held, *(f"{name}: {_shown(rows)}" for name, rows in shown.items()), "the database takes writes"]
+        return Done("; ".join(lines), facts)
 
     @property
     def _can_fail(self) -> bool:

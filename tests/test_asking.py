@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import pytest
 
-from steps.health_checks import KEY, MEND, HealthChecks, Observed
+from steps.health_checks import FIX, KEY, HealthChecks, Observed
 from steps.support.core.deadline import listening, waited_for
 from steps.support.core.errors import Failed, NotSent, Refused, Unknown
 from steps.support.gateways.site import Answer, Request, Site
@@ -232,7 +232,7 @@ def _said_when_cut_off(site: _Site, *checks: HealthCheck) -> str:
     [
         ([HANGS], "/api/cron has not answered"),
         ([BROKEN, HANGS], "cron: /api/cron answered 500 application/json, not status == `200` (it says 'Internal server error'); /api/data has not answered"),
-        ([COLLIDED], "/api/cron met the platform's own run, and is asked once more"),
+        ([COLLIDED], "/api/cron collided with the platform's own run, and is repeated"),
     ],
 )  # fmt: skip
 def test_being_cut_off_says_what_is_known(answers: Sequence[Answer | None], said: str) -> None:
@@ -259,12 +259,12 @@ def test_what_was_green_before_is_the_baseline() -> None:
 @pytest.mark.parametrize(
     ("answers", "subject", "words", "remedy"),
     [
-        ([BROKEN, GOOD], "cron", ["/api/cron answered 500"], MEND),
+        ([BROKEN, GOOD], "cron", ["/api/cron answered 500"], FIX),
         ([Answer(401, JSON, {}), GOOD], "cron", ["/api/cron answered 401"], KEY),
         ([GOOD, Answer(302, HTML, None, "vercel.com")], "data", ["/api/data answered 302", "vercel.com"], KEY),
         ([Answer(401, JSON, {}), Answer(404, JSON, {})], "cron, data", ["/api/cron answered 401", "/api/data answered 404"], KEY),
-        ([Answer(401, JSON, {}), Answer(200, HTML, None)], "cron, data", ["/api/cron answered 401", "which is not JSON"], f"{KEY} {MEND}"),
-        ([RESET, RESET], "cron, data", ["/api/cron gave no answer", "/api/data gave no answer"], MEND),
+        ([Answer(401, JSON, {}), Answer(200, HTML, None)], "cron, data", ["/api/cron answered 401", "which is not JSON"], f"{KEY} {FIX}"),
+        ([RESET, RESET], "cron, data", ["/api/cron gave no answer", "/api/data gave no answer"], FIX),
     ],
 )  # fmt: skip
 def test_everything_that_is_red_before_is_named_at_once(
@@ -274,7 +274,7 @@ def test_everything_that_is_red_before_is_named_at_once(
     with pytest.raises(Refused) as refused:
         _looked(_Site(*answers), CRON, DATA)
     assert (refused.value.subject, refused.value.remedy) == (subject, remedy)
-    assert refused.value.cause.startswith("red before anything changed: /api/")
+    assert refused.value.cause.startswith("failed before anything changed: /api/")
     for word in words:
         assert word in refused.value.cause
 
@@ -283,4 +283,4 @@ def test_a_missing_route_is_no_missing_key() -> None:
     """Where a check sends no key there is none to set."""
     with pytest.raises(Refused) as refused:
         _looked(_Site(Answer(404, HTML, None)), HealthCheck("data", Request("/nowhere"), FULL))
-    assert refused.value.remedy == MEND
+    assert refused.value.remedy == FIX

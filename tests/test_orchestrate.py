@@ -294,7 +294,7 @@ def test_a_machine_that_sleeps_while_it_goes_back_gets_the_whole_reserve_again(t
     assert (ending.verdict, ending.undone) == ("rolled_back", BOTH)
     told = fold.report(state_of(ending.events))
     assert [undo["name"] for undo in told["undo"]] == list(BOTH)
-    assert any("suspended while it went back" in text for text in told["warnings"]), told["warnings"]
+    assert any("suspended during the rollback" in text for text in told["warnings"]), told["warnings"]
 
 
 BUILD_FIRST = Budget(630.0, 30.0, {**LIMITS, "vercel_deployment": 600.0}, BUDGET)

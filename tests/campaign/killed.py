@@ -175,7 +175,7 @@ class Tale:
         states = [state for (state,) in await self.asked(STATES)]
         self.hold(what, [f"the marker row is {states}"] if states not in ([], ["fenced"], ["rolled_back"]) else [])
         subjects = (await self.trial.git("log", "--format=%s", "main")).splitlines()
-        restoring = [subject for subject in subjects if subject.startswith("Put back")]
+        restoring = [subject for subject in subjects if subject.startswith("Roll back to")]
         self.hold(what, [f"{len(restoring)} restoring commits"] if len(restoring) > 1 else [])
         self.hold(what, [f"rolled back {len(self.moves)} times"] if self.moves.count("rollback") > 1 else [])
 

@@ -205,7 +205,7 @@ class Story:
 
 
 async def _begun(options: Any) -> int:
-    return await orchestrate.work(options)
+    return await orchestrate.main(options)
 
 
 async def _nothing(*_: object) -> None:

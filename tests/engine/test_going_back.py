@@ -95,7 +95,7 @@ def test_one_that_fails_stops_no_other(tmp_path: Path) -> None:
     """Its failure needs a human, though the world shows nothing of it, and the others have had their turn."""
     undone: list[str] = []
     changes = [_Deed("a", undone), _Deed("b", undone, fails=True), _Deed("c", undone)]
-    assert _gone_back(tmp_path, *changes) == "b failed to go back"
+    assert _gone_back(tmp_path, *changes) == "b failed to roll back"
     assert undone == ["c", "b", "a"]
 
 

@@ -22,7 +22,7 @@ from steps.support.core.events import (
 )
 from steps.support.core.redaction import Redactor
 from steps.support.core.run_state import RunState
-from steps.support.run.journal import ACT, UNDO, Journal
+from steps.support.run.journal import APPLY_EVENTS, ROLLBACK_EVENTS, Journal
 from steps.support.run.run_record import records
 from steps.support.run.step import Done
 
@@ -108,11 +108,11 @@ async def test_a_full_disk_stops_an_intent_and_not_a_note(tmp_path: Path, capsys
 async def test_a_timed_block_says_how_it_ended(tmp_path: Path) -> None:
     """Success keeps what was said, failure the reason and the next action, interruption its name; all keep seconds."""
     journal = Journal(tmp_path / "journal.jsonl", Redactor(), "r")
-    with journal.timed(ACT, "git_push") as said:
+    with journal.timed(APPLY_EVENTS, "git_push") as said:
         said(Done("pushed", {"pushed": {"sha": "abc"}}))
-    with pytest.raises(Failed), journal.timed(UNDO, "git_push"):
+    with pytest.raises(Failed), journal.timed(ROLLBACK_EVENTS, "git_push"):
         raise Failed("pushing", "main", "no", "Mend it.")
-    with pytest.raises(asyncio.CancelledError), journal.timed(ACT, "health_checks"):
+    with pytest.raises(asyncio.CancelledError), journal.timed(APPLY_EVENTS, "health_checks"):
         raise asyncio.CancelledError
     journal.close()
     done, failed, interrupted = map(line_of, journal.events)

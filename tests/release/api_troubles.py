@@ -84,6 +84,6 @@ async def not_known(production: AnyProduction, ending: RunResult, row: Row, tree
     undo, owner = ending.steps("undo"), STEP[row.staged]
     assert (undo[owner], undo["git_push"]) == ("failed", "done"), ending.report["undo"]
     remains = ending.report["remains"]
-    assert any(f"{owner}: not known whether it is put back" in each for each in remains), remains
+    assert any(f"{owner}: not known whether it is rolled back" in each for each in remains), remains
     assert not any(each.startswith("git_push") for each in remains), remains
     assert await production.tree() == tree

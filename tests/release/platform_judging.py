@@ -52,7 +52,7 @@ class Watched:
             return Whose.OLD
         if each.sha == self.head:
             return Whose.OURS
-        return Whose.RESTORING if each.subject.startswith("Put back ") else Whose.OTHER
+        return Whose.RESTORING if each.subject.startswith("Roll back to ") else Whose.OTHER
 
     def seen(self) -> Seen:
         """See what it is now."""
@@ -184,6 +184,6 @@ SAYINGS: dict[str, Callable[..., bool]] = {  # what a report may say, and whethe
         (watched.platform.production, watched.platform.served) == ends
     ),
     r"(dpl_\d+) \(\w+\) of this run may still go live": lambda watched, _: watched.seen().coming,
-    r"(dpl_\d+) stays on the platform, built": lambda watched, each: watched.platform.find(each).state == State.READY,
+    r"(dpl_\d+) stays on the platform, staged": lambda watched, each: watched.platform.find(each).state == State.READY,
     r"its build (dpl_\d+) is cancelled": lambda watched, each: watched.platform.find(each).state == State.CANCELED,
 }

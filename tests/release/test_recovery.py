@@ -250,7 +250,7 @@ async def test_two_put_the_same_run_back_at_once(production: Production) -> None
     endings = await asyncio.gather(*(production.release("--rollback", run) for _ in range(2)))
     assert sorted(ending.code for ending in endings) == [0, 3], [ending.report for ending in endings]
     winner, other = sorted(endings, key=lambda ending: ending.code)
-    told = (f"(in run {winner.report['run_id']})", "somebody had it since this run looked")
+    told = (f"(in run {winner.report['run_id']})", "another run took it after the preflight")
     assert any(part in other.report["cause"] for part in told), other.report["cause"]
     assert await production.state() == before
 

@@ -93,7 +93,7 @@ async def _no_secrets(production: Production) -> dict[str, str]:
     [
         (_dirty, 3, ["not clean", "contract.sql", "Commit"]),
         (_untracked, 3, ["not clean", "forgotten.sql"]),
-        (_diverged, 3, ["not below", "rebase"]),
+        (_diverged, 3, ["not an ancestor", "rebase"]),
         (_nothing_new, 3, ["already has every commit"]),
         (_other_branch, 3, ["feature is checked out", "Check out main"]),
         (_no_git, 3, ["git repository"]),
@@ -102,7 +102,7 @@ async def _no_secrets(production: Production) -> dict[str, str]:
         (_bad_scheme, 2, ["turso.url", "libsql"]),
         (_bad_token, 3, ["403", "VERCEL_TOKEN"]),
         (_no_project, 3, ["404", "vercel.project"]),
-        (_red_health, 3, ["red before anything changed", "no such route"]),
+        (_red_health, 3, ["failed before anything changed", "no such route"]),
         (_wrong_expectation, 2, ["health.0", "status ==="]),
         (_no_repository, 2, ["nowhere"]),
         (_malformed, 2, ["budget.total", "limits.git_push"]),

@@ -69,7 +69,7 @@ def test_builds_that_wait_for_their_activation(tmp_path: Path) -> None:
     assert ran.returncode == 0, ran.stdout + ran.stderr
     well, back = reports(tmp_path)
     assert next(step["detail"] for step in well["steps"] if step["name"] == "vercel_deployment").endswith(
-        "is built and waits"
+        "is built and staged"
     )
     assert "is live again" in next(step["detail"] for step in back["undo"] if step["name"] == "activation")
 
@@ -108,11 +108,11 @@ def test_without_a_libsql_server_it_runs_on_sqlite_and_says_so(tmp_path: Path, m
     monkeypatch.setattr("steps.support.proof.sqld.CACHE", tmp_path / "nothing")
     monkeypatch.setenv("PATH", os.defpath)
     monkeypatch.setenv("TMPDIR", str(tmp_path))
-    from orchestrate import parse, rehearsed
+    from orchestrate import parse, rehearse
     from steps.support.proof.sqld import FETCH
 
     (tmp_path / "orchestrate.toml").write_text(f'sql = "{ROOT / "sql"}"\n')
-    assert asyncio.run(rehearsed(parse(["--dry-run", "--config", str(tmp_path / "orchestrate.toml")]))) == 0
+    assert asyncio.run(rehearse(parse(["--dry-run", "--config", str(tmp_path / "orchestrate.toml")]))) == 0
     well, back = reports(tmp_path)
     assert (well["verdict"], back["verdict"]) == ("rehearsed", "rolled_back")
     assert FETCH in well["warnings"][0]

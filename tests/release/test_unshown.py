@@ -40,9 +40,9 @@ async def test_nothing_that_was_not_asked_is_claimed(production: Production, tmp
         "rollback.sql in one transaction; not shown that it keeps the rows written since: writes.sql writes nothing; "
     )
     words = "not shown that the change did what it should: verify.sql asks nothing"
-    assert plan["verification_query"]["plan"] == f"{words}; then write once more"
+    assert plan["verification_query"]["plan"] == f"{words}; then write once"
     details = {step["name"]: step["detail"] for step in ending.report["steps"]}
-    assert details["verification_query"] == f"{words}; writes are taken"
+    assert details["verification_query"] == f"{words}; the database takes writes"
 
 
 async def test_questions_that_accept_any_answer_check_nothing(production: Production, tmp_path: Path) -> None:
@@ -54,7 +54,7 @@ async def test_questions_that_accept_any_answer_check_nothing(production: Produc
     words = "not shown that the change did what it should: no check of verify.sql can fail"
     details = {step["name"]: step["detail"] for step in ending.report["steps"]}
     assert details["verification_query"].startswith(f"{words}; systems: n=")
-    assert f"ask: systems; {words}; then write once more" in [step["plan"] for step in ending.report["plan"]]
+    assert f"run checks: systems; {words}; then write once" in [step["plan"] for step in ending.report["plan"]]
 
 
 @pytest.mark.parametrize(

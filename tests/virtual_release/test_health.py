@@ -28,7 +28,7 @@ pytestmark = pytest.mark.anyio
 # Downtime is measured by the first check, so that what goes wrong once with the second goes wrong in the check itself.
 DOOR = '[[health]]\nname = "door"\npath = "/api/cron/minutely"\nexpect = ["status == `401`"]\n'
 WRITTEN = {"readings", "readings_agg_5m", "polling_status", "sqlite_sequence"}  # by the cron, which the looks ask too
-KEY, MEND = "Set the key that this check sends", "Mend the check or the site first."
+KEY, MEND = "Set the key that this check sends", "Fix the check or the site first."
 
 
 def _but_for_polls(state: State) -> State:
@@ -110,7 +110,7 @@ async def test_a_site_that_is_not_well_before(production: VirtualProduction, way
     """What is wrong before the change is not begun with: keys are told from health, and nothing is touched."""
     before = await production.state()
     production.world.site.troubles = (Trouble(way, "/api/data"),)
-    _refused(await production.release(health=DATA), ["red before anything changed", *words])
+    _refused(await production.release(health=DATA), ["failed before anything changed", *words])
     assert await production.state() == before
 
 

@@ -53,7 +53,7 @@ class VirtualProduction(AnyProduction):
         """Run the tool with --prod to its end; `react` is told of each event as it is printed."""
         options = orchestrate.parse(["--prod", "--yes", "--json", "--config", str(self.configure(**extra)), *words])
         with listening(self.folder) as heard, reacting(react) as reactions, self.in_place():
-            code = await asyncio.ensure_future(orchestrate.work(options))
+            code = await asyncio.ensure_future(orchestrate.main(options))
         await asyncio.gather(*reactions)
         return RunResult(code, heard.events, self.report_of(heard.events), heard.said)
 

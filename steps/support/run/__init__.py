@@ -1,1 +1,1 @@
-"""One run from beginning to end: its steps, its time, its journal, its lock, and rolling it back."""
+"""One run from start to end: its steps, its time, its journal, its lock and its rollback."""

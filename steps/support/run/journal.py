@@ -49,7 +49,7 @@ DEFECT = "This is a defect of the orchestrator: keep the journal and report it."
 
 
 @dataclass(frozen=True, slots=True)
-class Timed:
+class TimedEvents:
     """The events of something that takes time: it waits, it is done, it failed."""
 
     waiting: type[WaitEvent]
@@ -57,9 +57,9 @@ class Timed:
     failed: type[FailedEvent]
 
 
-LOOK = Timed(LookWaiting, LookDone, LookFailed)
-ACT = Timed(StepWaiting, StepDone, StepFailed)
-UNDO = Timed(UndoWaiting, UndoDone, UndoFailed)
+PREFLIGHT_EVENTS = TimedEvents(LookWaiting, LookDone, LookFailed)
+APPLY_EVENTS = TimedEvents(StepWaiting, StepDone, StepFailed)
+ROLLBACK_EVENTS = TimedEvents(UndoWaiting, UndoDone, UndoFailed)
 
 
 class Journal:
@@ -98,7 +98,7 @@ class Journal:
             self._log.unwritten(event.kind, **event.line_fields())
 
     @contextmanager
-    def timed(self, kind: Timed, step: str) -> Iterator[Callable[[Done], None]]:
+    def timed(self, kind: TimedEvents, step: str) -> Iterator[Callable[[Done], None]]:
         """Note how the block ended, and its seconds: done with what it said, or failed with why."""
         loop, said = asyncio.get_running_loop(), list[Done]()
         begun = loop.time()

@@ -15,7 +15,7 @@ from steps.support.run.budget import preflight_deadline
 
 
 def operator() -> tuple[str, str]:
-    """Give who runs this, and on which host."""
+    """Return the user who runs this, and the host."""
     with suppress(OSError, KeyError):
         return getpass.getuser(), socket.gethostname()
     return "unknown", socket.gethostname()
@@ -23,29 +23,29 @@ def operator() -> tuple[str, str]:
 
 @asynccontextmanager
 async def locked(turso: Turso, claim: Claim, warn: Callable[[str], None]) -> AsyncIterator[None]:
-    """Hold the lock while the block runs, for as long as is claimed at first.
+    """Hold the lock while the block runs, for the seconds claimed at most.
 
-    Raises Refused, naming who holds it, on which host, since when and in which run. When the block ends with
-    NeedsHuman the lock is kept until its lease ends: nobody should release on top of what is not put back.
+    Raise Refused if another run holds it, naming the holder, the host, the time and the run. If the block ends with
+    NeedsHuman, keep the lock until its lease ends: no release should go on top of an incomplete rollback.
     """
     try:
-        holder = await _taken(turso, claim)
+        holder = await _take(turso, claim)
         yield
     except NeedsHuman:
-        warn(f"the lock is kept until {holder.expires} UTC or a little later, when its lease ends")
+        warn(f"the lock is kept until its lease ends, at {holder.expires} UTC or a little later")
         raise
     except BaseException:
-        await _give_back(turso, claim, warn)
+        await _release(turso, claim, warn)
         raise
-    await _give_back(turso, claim, warn)
+    await _release(turso, claim, warn)
 
 
 def claim(run: str, seconds: float) -> Claim:
-    """Claim the lock for a run of the operator's own."""
+    """Return a claim on the lock for a run of this operator, lasting `seconds`."""
     return Claim(run, *operator(), seconds)
 
 
-async def _taken(turso: Turso, claim: Claim) -> Holder:
+async def _take(turso: Turso, claim: Claim) -> Holder:
     async with preflight_deadline():
         taken, holder = await retry(turso.lock, claim)
     if not taken or holder is None:
@@ -54,22 +54,22 @@ async def _taken(turso: Turso, claim: Claim) -> Holder:
 
 
 async def refuse_if_locked(turso: Turso) -> None:
-    """Raise Refused when a run holds the lock; takes nothing."""
+    """Raise Refused if a run holds the lock. Take nothing."""
     if holder := await turso.holder():
         raise refusal(holder)
 
 
-async def _give_back(turso: Turso, claim: Claim, warn: Callable[[str], None]) -> None:
+async def _release(turso: Turso, claim: Claim, warn: Callable[[str], None]) -> None:
     try:
         async with asyncio.timeout(LOCK_RELEASED):
             await turso.unlock(claim.run, claim.who)
     except (Problem, TimeoutError) as error:
-        warn(f"the lock was not given back ({error or 'no answer'}); its lease ends by itself")
+        warn(f"the lock was not released ({error or 'no answer'}); its lease will expire")
 
 
 def refusal(holder: Holder | None) -> Refused:
-    """Say who holds the lock."""
+    """Return the refusal that names the holder of the lock."""
     if holder is None:
-        return Refused("taking", "the lock", "somebody had it since this run looked, and gave it back", "Run again.")
-    held = f"run {holder.run} of {holder.who} on {holder.host} holds it since {holder.since} UTC"
+        return Refused("taking", "the lock", "another run took it after the preflight, and released it", "Run again.")
+    held = f"run {holder.run} of {holder.who} on {holder.host} has held it since {holder.since} UTC"
     return Refused("taking", "the lock", held, f"Wait for that run, or until {holder.expires} UTC when its lease ends.")

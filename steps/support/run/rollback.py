@@ -1,4 +1,4 @@
-"""Rolling back: every step that was begun, newest first; then the world is asked whether anything of it is left."""
+"""Roll back every step that was begun, newest first, then check in production that nothing of them is left."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -8,7 +8,7 @@ from steps.support.core.errors import NeedsHuman
 from steps.support.core.events import Left, UndoBegun, Verified, Warned
 from steps.support.core.limits import REMARKS_READ
 from steps.support.run.budget import RollbackDeadline
-from steps.support.run.journal import UNDO, Journal, reason
+from steps.support.run.journal import ROLLBACK_EVENTS, Journal, reason
 from steps.support.run.release import Gateways
 from steps.support.run.step import Begun, PlannedStep, ReversibleStep
 
@@ -16,18 +16,18 @@ _Begun = PlannedStep[ReversibleStep[Any]]
 
 
 async def roll_back(gateways: Gateways, begun: Begun, deadline: RollbackDeadline, journal: Journal) -> None:
-    """Roll back the newest first; one that fails stops no other, unless an earlier one rests on it. Then verify all.
+    """Roll back the newest step first, then verify all. A failure stops only the earlier steps that depend on it.
 
-    Raise NeedsHuman if something is not rolled back, or if it is not known whether it is.
+    Raise NeedsHuman if a rollback is incomplete or unconfirmed.
     """
     stuck: list[_Begun] = []
     for each in reversed(begun):
         if not each.step.temporary and (blocking := _blocking(stuck)):
-            journal.note(Left(step=each.name, cause=f"it rests on {blocking}, which is not put back"))
+            journal.note(Left(step=each.name, cause=f"it depends on {blocking}, which is not rolled back"))
             continue
         done = await _roll_back_one(gateways, each, deadline, journal)
         if renewed := deadline.renewed_after_suspend():
-            text = f"the machine was suspended while it went back: {renewed.seconds:g} s from now"
+            text = f"the machine was suspended during the rollback, which gets {renewed.seconds:g} s from now"
             journal.note(Warned(text=text))
             deadline = renewed
             done = done or await _roll_back_one(gateways, each, deadline, journal)
@@ -38,51 +38,51 @@ async def roll_back(gateways: Gateways, begun: Begun, deadline: RollbackDeadline
     left = {name: what for name, what in remains.items() if what}
     journal.note(Verified(remains=left))
     if stuck or left:
-        causes = "; ".join(left.values()) or f"{', '.join(each.name for each in stuck)} failed to go back"
+        causes = "; ".join(left.values()) or f"{', '.join(each.name for each in stuck)} failed to roll back"
         raise NeedsHuman("putting back", "the release", causes, "Follow the runbook.")
 
 
 async def superseded(gateways: Gateways, begun: Begun) -> list[str]:
-    """Return what others have done to production since these steps arrived, as far as it can be known in a moment."""
-    told = [await _asked(each.step.superseded_by(gateways, each.observed)) for each in begun]
-    return list(filter(None, told))
+    """Return what others have done to production since these steps, as far as it can be read quickly."""
+    answers = [await _answer(each.step.superseded_by(gateways, each.observed)) for each in begun]
+    return list(filter(None, answers))
 
 
 async def remaining(gateways: Gateways, begun: Begun) -> list[str]:
-    """Return what of these steps is still there, as far as it can be known in a moment."""
-    told = [await _asked(each.step.verify_rollback(gateways, each.observed)) for each in begun]
-    return list(filter(None, told))
+    """Return what of these steps is still there, as far as it can be read quickly."""
+    answers = [await _answer(each.step.verify_rollback(gateways, each.observed)) for each in begun]
+    return list(filter(None, answers))
 
 
-async def _asked(question: Coroutine[Any, Any, str]) -> str:
+async def _answer(question: Coroutine[Any, Any, str]) -> str:
     try:
         async with asyncio.timeout(REMARKS_READ):
             return await question
-    except Exception as error:  # noqa: BLE001 - what is only told can fail nothing
+    except Exception as error:  # noqa: BLE001 - a remark must not fail the run
         return f"not known: {error or 'no answer'}"
 
 
 def _blocking(stuck: list[_Begun]) -> str:
-    """Return the name of a step that is not rolled back, and without which no earlier one may be."""
+    """Return the name of a step that is not rolled back, and that blocks the rollback of earlier ones."""
     return next((each.name for each in stuck if each.step.blocks_earlier_rollbacks), "")
 
 
 async def _roll_back_one(gateways: Gateways, each: _Begun, deadline: RollbackDeadline, journal: Journal) -> bool:
-    """Roll back one step within its share of the time. Return whether it is rolled back."""
+    """Roll back one step within its share of the time. Return True if it is rolled back."""
     journal.note(UndoBegun(step=each.name, limit=deadline.limit(each.step)))
     try:
-        with journal.timed(UNDO, each.name) as said:
+        with journal.timed(ROLLBACK_EVENTS, each.name) as report:
             async with deadline.scope(each.step):
-                said(await each.step.rollback(gateways, each.observed))
-    except Exception:  # noqa: BLE001 - it is journalled, and the next one must have its turn
+                report(await each.step.rollback(gateways, each.observed))
+    except Exception:  # noqa: BLE001 - it is journalled, and the next step must be rolled back too
         return False
     return True
 
 
 async def _verify(gateways: Gateways, each: _Begun, deadline: RollbackDeadline) -> str:
-    """Ask the world, not our memory, what of a step is still there."""
+    """Read from production what of a step is still there."""
     try:
         async with deadline.scope(each.step):
             return await each.step.verify_rollback(gateways, each.observed)
-    except Exception as error:  # noqa: BLE001 - not to know is not to be restored
-        return f"{each.name}: not known whether it is put back ({reason(error).cause})"
+    except Exception as error:  # noqa: BLE001 - not known is not rolled back
+        return f"{each.name}: not known whether it is rolled back ({reason(error).cause})"

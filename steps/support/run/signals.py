@@ -1,4 +1,4 @@
-"""SIGINT, SIGTERM and SIGHUP: the first stops the run and has it put back, the second stops at once."""
+"""SIGINT, SIGTERM and SIGHUP: the first stops the run and rolls it back, the second stops it at once."""
 
 import asyncio
 import signal
@@ -11,21 +11,21 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Interrupts:
-    """Counts signals; cancels the run's task at the first on the way forward, and at the second always.
+    """Counts signals. The first cancels the run's task unless it is rolling back; the second always does.
 
-    `told` gets the name of each, and whether it is another one.
+    `notify` gets the name of each signal, and True if it is not the first.
     """
 
-    def __init__(self, told: Callable[[str, bool], None]) -> None:
-        self._told = told
+    def __init__(self, notify: Callable[[str, bool], None]) -> None:
+        self._notify = notify
         self._count = 0
         self._forward = True
 
     @contextmanager
     def installed(self) -> Iterator[None]:
-        """Listen for the signals while the block runs, on behalf of the task that runs it."""
+        """Handle the signals while the block runs, for the task that runs it."""
         loop, task = asyncio.get_running_loop(), asyncio.current_task()
-        assert task is not None  # noqa: S101 - a coroutine runs in a task; this is for the type checker
+        assert task is not None  # noqa: S101 - for the type checker: a coroutine runs in a task
         for number in SIGNALS:
             loop.add_signal_handler(number, self._received, number, task)
         try:
@@ -36,7 +36,7 @@ class Interrupts:
 
     @contextmanager
     def rolling_back(self) -> Iterator[None]:
-        """Put back in this block: a first signal changes nothing there any more, a second ends it with NeedsHuman."""
+        """Roll back in this block: ignore a first signal, and raise NeedsHuman at a second."""
         self._forward = False
         task = asyncio.current_task()
         while task and task.cancelling():
@@ -45,7 +45,7 @@ class Interrupts:
             yield
         except asyncio.CancelledError:
             raise NeedsHuman(
-                "putting back", "the release", "stopped at once by a second signal", "Follow the runbook."
+                "putting back", "the release", "stopped by a second signal", "Follow the runbook."
             ) from None
 
     def _received(self, number: int, task: "asyncio.Task[object]") -> None:
@@ -53,4 +53,4 @@ class Interrupts:
         if self._forward or self._count > 1:
             self._forward = False
             task.cancel()
-        self._told(signal.Signals(number).name, self._count > 1)
+        self._notify(signal.Signals(number).name, self._count > 1)

@@ -1,7 +1,7 @@
-"""The step protocol: look before the clock, act under it, undo what was seen.
+"""The step protocol: preflight before the clock, apply under it, roll back from what preflight observed.
 
-A step keeps nothing on itself. `look` returns a frozen dataclass of plain values; `act` and `undo` get that and nothing
-else, and read back from the world whatever they need to know beyond it.
+A step keeps no state. `preflight` returns a frozen dataclass of plain values; `apply` and `rollback` get only that, and
+read everything else from the world.
 """
 
 from abc import ABC, abstractmethod
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from steps.support.core.errors import Refused
 
-if TYPE_CHECKING:  # a protocol names what it is given; whoever only keeps time needs none of that
+if TYPE_CHECKING:  # types only: code that just keeps time need not import the gateways
     from steps.support.run.release import Gateways, Release
 
 Observed = TypeVar("Observed")
@@ -19,94 +19,95 @@ Observed = TypeVar("Observed")
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """What a step has to say of its success: one line for the operator, and facts for the report."""
+    """The result of a step that succeeded: one line for the operator (`detail`), and facts for the report."""
 
     detail: str
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Step(ABC, Generic[Observed]):
-    """One line of the order: something to look at, then something to do."""
+    """One step of a release: first it reads, then it acts."""
 
     name: ClassVar[str]
 
     @abstractmethod
     async def preflight(self, gateways: "Gateways") -> Observed:
-        """Read what the step needs to know. Changes nothing. Raises Refused with the remedy."""
+        """Read what the step needs to know. Change nothing. Raise Refused, with the remedy, if the step cannot run."""
 
     @abstractmethod
     async def apply(self, gateways: "Gateways", observed: Observed) -> Done:
-        """Do it. Returning means done; raises Failed, or Refused where certainly nothing was begun."""
+        """Do it, and return once it is done. Raise Failed, or Refused if certainly nothing was begun."""
 
     @abstractmethod
     def plan(self, observed: Observed) -> str:
-        """Say what acting will do."""
+        """Return what applying the step will do."""
 
     def settle(self, release: "Release", observed: Observed) -> "Release":  # noqa: ARG002
-        """Give the release with what this step's look has settled of it."""
+        """Return the release with what this step's preflight decided: the proof, or an order ruled out."""
         return release
 
     def expected_seconds(self, observed: Observed) -> float:  # noqa: ARG002
-        """Give the seconds that acting will take, as far as what was seen tells."""
+        """Return the estimated seconds that applying the step will take."""
         return 1.0
 
     def facts(self, observed: Observed) -> Mapping[str, Any]:  # noqa: ARG002
-        """Give what the report keeps of what was seen."""
+        """Return what the report keeps of the observation."""
         return {}
 
 
 class ReversibleStep(Step[Observed]):
-    """A step that changes the world. It cannot be made without its undo.
+    """A step that changes the world. It cannot be written without its rollback.
 
-    `triggers`: it sets off those after it that are `triggered`, which then count as begun with it.
-    `prepares`: nobody who uses the site notices it, where builds are staged.
-    `temporary`: it is put back when the release has arrived, too.
-    `writes`: what of the world it changes, for whoever reads the plan.
+    `triggers`: it sets off the later steps that are `triggered`, which then count as begun with it.
+    `prepares`: users of the site do not notice it, if builds are staged.
+    `temporary`: it is rolled back at the end of a successful release, too.
+    `rollback_share`: the part of the reserve that its rollback may take.
+    `writes`: what it changes, in words for the plan.
     """
 
     triggers: ClassVar[bool] = False
     triggered: ClassVar[bool] = False
     prepares: ClassVar[bool] = False
     temporary: ClassVar[bool] = False
-    rollback_share: ClassVar[float]  # of the time reserved for going back, that undoing this may take
+    rollback_share: ClassVar[float]
     writes: ClassVar[str]
 
     @property
     def blocks_earlier_rollbacks(self) -> bool:
-        """Say whether what was begun before may need this to be put back first; where that fails, it stays as it is."""
+        """Return True if earlier steps may be rolled back only after this one: they stay if its rollback fails."""
         return False
 
     @abstractmethod
     def rollback_plan(self, observed: Observed) -> str:
-        """Say what undoing will do."""
+        """Return what rolling back will do."""
 
     @abstractmethod
     async def rollback(self, gateways: "Gateways", observed: Observed) -> Done:
-        """Put back whatever of `act` took effect. Looks first; safe to repeat. Raises Failed."""
+        """Roll back what `apply` did. Read the world first; be safe to repeat. Raise Failed if it cannot be done."""
 
     @abstractmethod
     async def verify_rollback(self, gateways: "Gateways", observed: Observed) -> str:
-        """Read the world and say what of `act` is still in it; empty when all is as look saw it. Changes nothing."""
+        """Return what is left of `apply`, or an empty string if all is as preflight observed. Change nothing."""
 
     def expects_rollback(self, observed: Observed) -> float:  # noqa: ARG002
-        """Give the seconds that undoing will take, as far as what was seen tells."""
+        """Return the estimated seconds that rolling back will take."""
         return 1.0
 
     @abstractmethod
     async def superseded_by(self, gateways: "Gateways", observed: Observed) -> str:
-        """Read the world and say how it differs from what act left; empty when nobody has changed it since."""
+        """Return how production has changed since `apply`, or an empty string. Change nothing."""
 
     async def prove_rollback(self, gateways: "Gateways", observed: Observed) -> None:
-        """Rehearse putting back what has been in use for a while. Raises Refused where it would not go well."""
+        """Rehearse the rollback of a step that has been in use since. Raise Refused if it would fail."""
 
     async def recall(self, gateways: "Gateways", marker: Mapping[str, Any]) -> Observed | None:  # noqa: ARG002
-        """Give what look saw as far as the marker row tells it, where the journal is lost; None where it does not."""
+        """Return the observation from the marker row if the journal is lost; None if the row does not hold it."""
         return None
 
     async def recheck(self, gateways: "Gateways", observed: Observed) -> None:
-        """Look again, once the lock is held. Raises Refused when the world is not what the plan was made for."""
+        """Repeat the preflight once the lock is held. Raise Refused if production differs from the plan."""
         if await self.preflight(gateways) != observed:
-            raise Refused(self.name, "looked again", "the world changed between the plan and the lock", "Run again.")
+            raise Refused(self.name, "checked again", "production changed between the plan and the lock", "Run again.")
 
 
 AnyStep_co = TypeVar("AnyStep_co", bound=Step[Any], covariant=True)
@@ -114,7 +115,7 @@ AnyStep_co = TypeVar("AnyStep_co", bound=Step[Any], covariant=True)
 
 @dataclass(frozen=True, slots=True)
 class PlannedStep(Generic[AnyStep_co]):
-    """A step, and what its preflight observed."""
+    """A step and what its preflight observed."""
 
     step: AnyStep_co
     observed: Any

@@ -1,4 +1,4 @@
-"""The stage of production: the real git, Vercel, Turso and site, opened before the clock and closed after it."""
+"""The gateways of production: the real git, Vercel, Turso and site, opened before the clock and closed after it."""
 
 import re
 from collections.abc import AsyncIterator
@@ -20,9 +20,9 @@ from steps.support.run.release import Demands, Gateways, HealthCheck
 
 @asynccontextmanager
 async def production(settings: Settings) -> AsyncIterator[Gateways]:
-    """Open the four gateways on what the settings name."""
+    """Open the four gateways to the production that the settings name."""
     secrets, vercel = settings.secrets, settings.vercel
-    assert settings.repository  # noqa: S101 - for_production has seen to it
+    assert settings.repository  # noqa: S101 - for_production has checked it
     assert secrets.vercel_token  # noqa: S101 - likewise
     token, bypass = secrets.turso_auth_token, secrets.vercel_automation_bypass_secret
     async with AsyncExitStack() as stack:
@@ -43,20 +43,20 @@ async def production(settings: Settings) -> AsyncIterator[Gateways]:
 
 
 def demands(settings: Settings) -> Demands:
-    """Give what a release asks of the platform."""
+    """Return what a release requires of the platform."""
     staged = 'budget.starts is "live"' if settings.budget.starts == "live" else ""
     return Demands(settings.vercel.required_env, settings.vercel.pause_crons, staged)
 
 
 def workbench(settings: Settings) -> ProofConfig:
-    """Return where and on what changes are proved, and what they may ask of other writers."""
+    """Return where and on which server changes are proved, and how long they may keep other writers waiting."""
     limits = Limits(settings.rehearsal.most_seconds, settings.rehearsal.most_bytes)
     allowed = LockLimits(settings.limits.lock, settings.limits.lock_bytes, settings.turso.sole_writer)
     return ProofConfig(settings.runs, sqld.find(settings.rehearsal.sqld), limits, allowed)
 
 
 def health_checks(settings: Settings, environment: dict[str, str]) -> tuple[HealthCheck, ...]:
-    """Give the questions to the site, `$NAME` in headers filled in."""
+    """Return the health checks, with `$NAME` in headers filled in from the environment."""
     return tuple(_check(health, environment) for health in settings.health)
 
 
@@ -65,7 +65,7 @@ def _check(health: HealthSettings, environment: dict[str, str]) -> HealthCheck:
         return {key: re.sub(r"\$(\w+)", lambda match: environment[match[1]], value) for key, value in headers.items()}
 
     request, before = Request(health.path, health.method, filled(health.headers)), None
-    if asked := health.before:
-        earlier = Request(asked.path, health.method, filled(asked.headers))
-        before = HealthCheck(health.name, earlier, asked.expect, health.writes)
+    if earlier := health.before:
+        earlier_request = Request(earlier.path, health.method, filled(earlier.headers))
+        before = HealthCheck(health.name, earlier_request, earlier.expect, health.writes)
     return HealthCheck(health.name, request, health.expect, health.writes, before)
