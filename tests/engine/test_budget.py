@@ -60,7 +60,9 @@ def test_a_rollback_ends_with_the_budget() -> None:
 
     ends = run(scenario())
     assert [round(at) for at, _ in ends] == [15, 30, 40]
-    assert [cause for _, cause in ends] == [f"not put back within {seconds} s" for seconds in ("15.0", "15.0", "10.0")]
+    assert [cause for _, cause in ends] == [
+        f"not rolled back within {seconds} s" for seconds in ("15.0", "15.0", "10.0")
+    ]
 
 
 def _any(value: object) -> Any:

@@ -91,7 +91,7 @@ async def test_what_was_accepted_is_not_put_back(production: VirtualProduction) 
 
 
 @pytest.mark.parametrize(
-    ("deed", "cause"), [("accepted", "it was accepted"), ("pushed", "production was changed since")]
+    ("deed", "cause"), [("accepted", "it was accepted"), ("pushed", "production has changed since")]
 )
 async def test_a_rollback_looks_again_under_the_lock(
     production: VirtualProduction, monkeypatch: pytest.MonkeyPatch, deed: str, cause: str
@@ -147,12 +147,12 @@ async def test_a_run_elsewhere_that_let_its_lease_end(production: VirtualProduct
     )
     ending = await production.release()
     assert ending.code == 3, ending.report
-    for part in ("run another", "rob on there let its lease end at 2026-01-01"):
+    for part in ("run another", "the lease of rob on there expired at 2026-01-01"):
         assert part in ending.report["cause"]
     for way in ("--rollback another", "--accept another", "--unlock another"):
         assert way in ending.report["next_action"]
     assert (await production.release("--unlock", "another")).code == 0
-    assert "let its lease end" not in (await production.release()).report["cause"]
+    assert "the lease of" not in (await production.release()).report["cause"]
 
 
 async def test_a_run_that_was_put_back_is_looked_at_again(production: VirtualProduction) -> None:
@@ -188,7 +188,7 @@ async def test_a_run_that_was_put_back_is_not_put_back_over_others(production: V
     await asyncio.sleep(1)
     after = await production.state()
     ending = await production.release("--rollback", run)
-    assert (ending.code, "production was changed since" in ending.report["cause"]) == (3, True), ending.report
+    assert (ending.code, "production has changed since" in ending.report["cause"]) == (3, True), ending.report
     assert await production.state() == after
 
 

@@ -1,6 +1,6 @@
-"""Time as scopes: Budget (what was agreed) -> Window (the clock runs) -> Reserve (going back).
+"""Time as scopes: Budget (what was agreed), ForwardDeadline (the clock runs), RollbackDeadline (the reserve).
 
-All figures are seconds on the event loop's clock. Nothing below the run loop knows of any of this.
+All figures are seconds on the event loop's clock. The layers below the run know nothing of these limits.
 """
 
 import asyncio
@@ -13,16 +13,16 @@ from steps.support.core.deadline import deadline_known, listening, waited_for
 from steps.support.core.errors import Failed, Refused
 from steps.support.run.step import Plan, ReversibleStep, Step, reversible
 
-PREFLIGHT = 60.0  # seconds for a look; the clock of the run has not started then
-OVERSLEPT = 1.0  # waking later than this after the forward time means the machine was suspended
+PREFLIGHT = 60.0  # seconds for one preflight, before the clock of the run starts
+SUSPENDED = 1.0  # seconds past a deadline: waking later means that the machine was suspended
 
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """What a run may take: `total` seconds, of which `reserve` are kept for going back, and a ceiling for each step.
+    """What a run may take: `total` seconds, of which `reserve` are kept for the rollback, and a limit for each step.
 
-    `then`: what it may take from the first step on that users may notice, where preparing has a budget of its own.
-    `looks`: what a step's look may take, before the clock, where that is not the usual minute.
+    `then`: the budget from the first step that users may notice, if the steps that prepare have a budget of their own.
+    `looks`: seconds for a step's preflight, if not the usual minute.
     """
 
     total: float
@@ -32,7 +32,7 @@ class Budget:
     looks: Mapping[str, float] = field(default_factory=dict)
 
     def preflight_seconds(self, step: str) -> float:
-        """Seconds that this step's look may take."""
+        """Return the seconds that this step's preflight may take."""
         return self.looks.get(step, PREFLIGHT)
 
     def start(self) -> "ForwardDeadline":
@@ -40,38 +40,38 @@ class Budget:
         return ForwardDeadline(self, _now())
 
     def after(self, step: Step[Any]) -> "Budget | None":
-        """Give the budget that takes over when this step is due: the first that does more than prepare has its own."""
+        """Return the budget that starts with this step, or None if the current one goes on."""
         return None if isinstance(step, ReversibleStep) and step.prepares else self.then
 
     @property
     def longest(self) -> float:
-        """Seconds that a run can take."""
+        """Return the seconds that a whole run can take."""
         return self.total + (self.then.longest if self.then else 0.0)
 
 
 @dataclass(frozen=True, slots=True)
 class ForwardDeadline:
-    """The running clock on the way forward."""
+    """The running clock while steps are applied."""
 
     budget: Budget
     started: float
 
     @property
     def used(self) -> float:
-        """Seconds since the clock started."""
+        """Return the seconds since the clock started."""
         return _now() - self.started
 
     @property
     def forward_end(self) -> float:
-        """When the way forward ends and only going back is left."""
+        """Return the time at which applying ends and only the rollback is left."""
         return self.started + self.budget.total - self.budget.reserve
 
     def limit(self, step: str) -> float:
-        """Seconds that this step may take if it begins now: its ceiling, cut to the forward time left."""
+        """Return the seconds that this step may take from now: its limit, cut to the forward time that is left."""
         return max(0.0, min(self.budget.limits[step], self.forward_end - _now()))
 
     def admit(self, step: Step[Any], expected: float) -> None:
-        """Raise Failed when a change would not end before the forward time does, going by the seconds it will take."""
+        """Raise Failed if a step that changes the world would end after the forward time: `expected` is in seconds."""
         left = self.forward_end - _now()
         if isinstance(step, ReversibleStep) and left < expected:
             cause = f"it takes {expected:.0f} s and {max(left, 0):.1f} s are left"
@@ -79,7 +79,7 @@ class ForwardDeadline:
 
     @asynccontextmanager
     async def scope(self, step: str) -> AsyncIterator[None]:
-        """End the block when the step's time is up. Raises Failed, saying which limit it met."""
+        """Raise Failed, naming the limit, if the block does not end within the step's time."""
         limit = self.limit(step)
         cut = limit < self.budget.limits[step]
         why = "the forward time of the whole run ended" if cut else f"not done within its {limit:g} s"
@@ -87,43 +87,43 @@ class ForwardDeadline:
             yield
 
     def begin_rollback(self) -> "RollbackDeadline":
-        """Begin going back. The end is settled here, once."""
+        """Return the deadline of the rollback: after a suspend past the forward time, the whole reserve from now."""
         now = _now()
-        overslept = now > self.forward_end + OVERSLEPT
-        end = now + self.budget.reserve if overslept else self.started + self.budget.total
-        return RollbackDeadline(self.budget.reserve, end, overslept)
+        suspended = now > self.forward_end + SUSPENDED
+        end = now + self.budget.reserve if suspended else self.started + self.budget.total
+        return RollbackDeadline(self.budget.reserve, end, suspended)
 
 
 @dataclass(frozen=True, slots=True)
 class RollbackDeadline:
-    """The time for going back: it ends at `end`; each undo has its own ceiling, a share of `seconds`."""
+    """The time for the rollback: it ends at `end`; the rollback of each step may take a share of `seconds`."""
 
     seconds: float
     end: float
     suspended: bool
 
     def renewed_after_suspend(self) -> "RollbackDeadline | None":
-        """Give a new one where the machine was suspended past the end of this: nothing awake gets there."""
+        """Return a new deadline if the machine was suspended past the end of this one: no awake run gets there."""
         now = _now()
         return (
-            RollbackDeadline(self.seconds, now + self.seconds, suspended=True) if now > self.end + OVERSLEPT else None
+            RollbackDeadline(self.seconds, now + self.seconds, suspended=True) if now > self.end + SUSPENDED else None
         )
 
     def limit(self, change: ReversibleStep[Any]) -> float:
-        """Seconds that this undo may take if it begins now."""
+        """Return the seconds that the rollback of this step may take from now."""
         return max(0.0, min(change.rollback_share * self.seconds, self.end - _now()))
 
     @asynccontextmanager
     async def scope(self, change: ReversibleStep[Any]) -> AsyncIterator[None]:
-        """End the block when this undo's time is up. Raises Failed."""
+        """Raise Failed if the block does not end within the time for rolling back this step."""
         limit = self.limit(change)
-        async with _until(_now() + limit, change.name, f"not put back within {limit:.1f} s"):
+        async with _until(_now() + limit, change.name, f"not rolled back within {limit:.1f} s"):
             yield
 
 
 @asynccontextmanager
 async def preflight_deadline(seconds: float = PREFLIGHT) -> AsyncIterator[None]:
-    """End the block, which looks and touches nothing, when it takes too long. Raises Refused."""
+    """Raise Refused if the block, which only reads, does not end within `seconds`."""
     with listening():
         try:
             async with _ending(_now() + seconds) as scope:
@@ -132,7 +132,7 @@ async def preflight_deadline(seconds: float = PREFLIGHT) -> AsyncIterator[None]:
             if not scope.expired():
                 raise
             cause = f"not done after {seconds:.0f} s{_last()}"
-            raise Refused("looking", "at production", cause, "Find out who is slow.") from None
+            raise Refused("looking", "at production", cause, "Check which side is slow.") from None
 
 
 @asynccontextmanager
@@ -155,64 +155,64 @@ async def _ending(at: float) -> AsyncIterator[asyncio.Timeout]:
 
 
 def _last() -> str:
-    """Say what was waited for when the time was up."""
-    return f"; last: {heard}" if (heard := waited_for()) else ""
+    """Return what the block was waiting for when its time was up."""
+    return f"; last: {waiting}" if (waiting := waited_for()) else ""
 
 
 def _now() -> float:
     return asyncio.get_running_loop().time()
 
 
-_LATE = "The report says how long each step took; find the slow one before trying again."
+_LATE = "The report says how long each step took: find the slow one before you release again."
 
 
-SLOW = "Make it faster, divide the change, or allow more: [budget] and [limits] in the settings."
+SLOW = "Make it faster, divide the change, or allow more time: [budget] and [limits] in the settings."
 
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """Seconds that each step will take, by its name, and those that putting all of it back will take."""
+    """The seconds that each step will take, and the seconds that its rollback will take, by the name of the step."""
 
     steps: Mapping[str, float]
     rollback: Mapping[str, float]
 
     @property
     def seconds(self) -> float:
-        """Seconds of the way forward."""
+        """Return the seconds of all steps."""
         return sum(self.steps.values())
 
     @property
     def rollback_seconds(self) -> float:
-        """Seconds of the way back, from the last step."""
+        """Return the seconds of a rollback from the last step."""
         return sum(self.rollback.values())
 
 
 def forecast(plan: Plan) -> Forecast:
-    """Ask each step what it expects."""
+    """Return what each step expects to take."""
     rollback = {each.name: each.step.expects_rollback(each.observed) for each in reversible(plan)}
     return Forecast({each.name: each.step.expected_seconds(each.observed) for each in plan}, rollback)
 
 
-def refuse_unfitting(plan: Plan, what: Forecast, budget: Budget) -> None:
-    """Raise Refused where a step, the way forward or the way back will not fit into its time."""
-    if causes := [*_too_slow(plan, what, budget)]:
+def refuse_unfitting(plan: Plan, expected: Forecast, budget: Budget) -> None:
+    """Raise Refused if a step, all steps together or the rollback will not fit into their time."""
+    if causes := [*_too_slow(plan, expected, budget)]:
         raise Refused("forecasting", "the release", "; ".join(causes), SLOW)
 
 
-def _too_slow(plan: Plan, what: Forecast, budget: Budget) -> Iterator[str]:
+def _too_slow(plan: Plan, expected: Forecast, budget: Budget) -> Iterator[str]:
     together = 0.0
     for step in (each.step for each in plan):
-        if follows := budget.after(step):
-            budget, together = follows, 0.0
+        if next_budget := budget.after(step):
+            budget, together = next_budget, 0.0
         limit, forward = budget.limits[step.name], budget.total - budget.reserve
-        together += what.steps[step.name]
-        if what.steps[step.name] > limit:
-            yield f"{step.name} will take {what.steps[step.name]:.1f} s, and {limit:g} s are allowed"
-        if together > forward >= together - what.steps[step.name]:
-            yield f"up to {step.name} it will take {together:.1f} s, and {forward:g} s are there before going back"
-        if isinstance(step, ReversibleStep) and what.rollback[step.name] > (
-            ceiling := step.rollback_share * budget.reserve
-        ):
-            yield f"undoing {step.name} will take {what.rollback[step.name]:.1f} s, and {ceiling:g} s are kept for it"
-    if what.rollback_seconds > budget.reserve:
-        yield f"going back will take {what.rollback_seconds:.1f} s, and {budget.reserve:g} s are kept for it"
+        together += expected.steps[step.name]
+        if expected.steps[step.name] > limit:
+            yield f"{step.name} will take {expected.steps[step.name]:.1f} s, and {limit:g} s are allowed"
+        if together > forward >= together - expected.steps[step.name]:
+            yield f"up to {step.name} it will take {together:.1f} s, and {forward:g} s are allowed before a rollback"
+        if isinstance(step, ReversibleStep):
+            share, seconds = step.rollback_share * budget.reserve, expected.rollback[step.name]
+            if seconds > share:
+                yield f"rolling back {step.name} will take {seconds:.1f} s, and {share:g} s are reserved for it"
+    if expected.rollback_seconds > budget.reserve:
+        yield f"the rollback will take {expected.rollback_seconds:.1f} s, and {budget.reserve:g} s are reserved for it"

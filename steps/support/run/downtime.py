@@ -1,4 +1,4 @@
-"""Downtime as a visitor would have measured it: the site is asked all the time, by a task that is in nobody's way."""
+"""Measure downtime as a visitor would: probe the site throughout the run, in a task that cannot delay it."""
 
 import asyncio
 from collections import Counter
@@ -15,17 +15,17 @@ from steps.support.core.run_state import RunState
 from steps.support.gateways.site import Request, Site
 from steps.support.run.journal import Journal
 
-EVERY = 0.2  # seconds between the beginnings of two questions
-PATIENCE = 2.0  # seconds after which a visitor has given up
-OVERDUE = 1.0  # seconds after which a question that is still open at the end counts as a failure
-LEAVING = 0.5  # seconds that the end of the run waits for the last question to let go
-REFUSED = 400  # the lowest HTTP status that a visitor takes for a failure
+EVERY = 0.2  # seconds from the start of one probe to the start of the next
+PATIENCE = 2.0  # seconds after which a visitor gives up
+OVERDUE = 1.0  # seconds after which a probe without an answer at the end of the run counts as a failure
+LEAVING = 0.5  # seconds that the end of the run waits for the last probe to be cancelled
+REFUSED = 400  # the lowest HTTP status that counts as a failure
 NO_ANSWER = "no answer"
 
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """One question: when it was asked (seconds on the run's clock), what came of it, and how many seconds it took."""
+    """One probe: its start (`at`, seconds on the run's clock), the answer, and the seconds that it took."""
 
     at: float
     answer: str
@@ -35,21 +35,21 @@ class Probe:
 
 @asynccontextmanager
 async def probing(site: Site, request: Request | None, journal: Journal) -> AsyncIterator[None]:
-    """Ask while the block runs, and note in the end what a visitor saw; asks nothing where there is no request."""
+    """Probe the site while the block runs, then note the downtime. Do nothing if there is no request."""
     probes: list[Probe] = []
-    asking = asyncio.ensure_future(_ask_on(site, request, probes, journal)) if request else None
+    task = asyncio.ensure_future(_probe_forever(site, request, probes, journal)) if request else None
     try:
         yield
     finally:
-        if asking:
-            asking.cancel()
-            with suppress(asyncio.CancelledError):  # how the run ended is settled, and no signal changes it any more
-                await asyncio.wait([asyncio.gather(asking, return_exceptions=True)], timeout=LEAVING)
+        if task:
+            task.cancel()
+            with suppress(asyncio.CancelledError):  # the outcome of the run is fixed: a signal cannot change it now
+                await asyncio.wait([asyncio.gather(task, return_exceptions=True)], timeout=LEAVING)
             journal.note(Probed(downtime=summary(probes, journal.state)))
 
 
 def summary(probes: Sequence[Probe], state: RunState) -> dict[str, Any]:
-    """Add up what was seen: a failure lasts until the next question; it is dated in seconds from the run's start."""
+    """Return the downtime, in seconds from the start of the run. A failure lasts until the next probe."""
     failed = [probe for probe in probes if not probe.well]
     ends = [*(probe.at for probe in probes[1:]), *(probe.at + probe.seconds for probe in probes[-1:])]
     lasted = [(probe.at, end) for probe, end in zip(probes, ends, strict=True) if not probe.well]
@@ -68,7 +68,7 @@ def summary(probes: Sequence[Probe], state: RunState) -> dict[str, Any]:
 
 
 def _joined(spans: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Join spans of which one begins where the one before ends."""
+    """Join adjacent spans: those that begin where the previous one ends."""
     joined: list[tuple[float, float]] = []
     for at, end in spans:
         begins = joined.pop()[0] if joined and joined[-1][1] == at else at
@@ -77,19 +77,19 @@ def _joined(spans: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
 
 
 def latency(probes: Sequence[Probe], state: RunState) -> dict[str, Any]:
-    """Say how long answers took before production changed, until the last change was done or undone, and after that."""
+    """Return how long answers took before production changed, until the last change or rollback, and after it."""
     changes = {name for each in state.forward for name in each.begins}
     first = next((each.began for each in state.forward if each.begins and not each.prepares), inf)
     ends = [each.end for each in (*state.forward, *state.undos) if each.is_done and each.step in changes]
     last = max((end.clock for end in ends if end and end.clock >= first), default=inf)
     return {
-        "before": _took([probe for probe in probes if probe.at < first]),
-        "during": _took([probe for probe in probes if first <= probe.at <= last]),
-        "after": _took([probe for probe in probes if probe.at > last]),
+        "before": _latency([probe for probe in probes if probe.at < first]),
+        "during": _latency([probe for probe in probes if first <= probe.at <= last]),
+        "after": _latency([probe for probe in probes if probe.at > last]),
     }
 
 
-def _took(probes: Sequence[Probe]) -> dict[str, Any] | None:
+def _latency(probes: Sequence[Probe]) -> dict[str, Any] | None:
     seconds = [probe.seconds for probe in probes]
     if not seconds:
         return None
@@ -97,16 +97,16 @@ def _took(probes: Sequence[Probe]) -> dict[str, Any] | None:
 
 
 def _counted(probes: Sequence[Probe]) -> dict[str, int]:
-    """Count the answers, the most frequent first."""
+    """Return how often each answer came, the most frequent first."""
     return dict(Counter(probe.answer for probe in probes).most_common())
 
 
-async def _ask_on(site: Site, request: Request, probes: list[Probe], journal: Journal) -> None:
+async def _probe_forever(site: Site, request: Request, probes: list[Probe], journal: Journal) -> None:
     loop, was_well = asyncio.get_running_loop(), True
     while True:
         at = loop.time()
         try:
-            answer, well = await _asked(site, request)
+            answer, well = await _probe(site, request)
         except asyncio.CancelledError:  # the run ends
             if loop.time() - at > OVERDUE:
                 probes.append(Probe(at, NO_ANSWER, loop.time() - at, well=False))
@@ -118,7 +118,7 @@ async def _ask_on(site: Site, request: Request, probes: list[Probe], journal: Jo
         await asyncio.sleep(max(0.0, at + EVERY - loop.time()))
 
 
-async def _asked(site: Site, request: Request) -> tuple[str, bool]:
+async def _probe(site: Site, request: Request) -> tuple[str, bool]:
     try:
         async with asyncio.timeout(PATIENCE):
             status = (await site.ask(request)).status

@@ -1,6 +1,6 @@
-"""The journal: append-only JSON lines, redacted, flushed to disk; everything else that shows a run listens to it.
+"""The journal: append-only JSON lines, redacted and flushed to disk. Everything that shows a run listens to it.
 
-Nobody reads it during a run. The report is a fold over its events; recovery starts from its file.
+It is not read during a run. The report is a fold over its events; recovery starts from the file.
 """
 
 import asyncio
@@ -50,7 +50,7 @@ DEFECT = "This is a defect of the orchestrator: keep the journal and report it."
 
 @dataclass(frozen=True, slots=True)
 class TimedEvents:
-    """The events of something that takes time: it waits, it is done, it failed."""
+    """The events of an action that takes time: it waits, it is done, it failed."""
 
     waiting: type[WaitEvent]
     done: type[DoneEvent]
@@ -63,9 +63,9 @@ ROLLBACK_EVENTS = TimedEvents(UndoWaiting, UndoDone, UndoFailed)
 
 
 class Journal:
-    """One run's journal file. `intend` reaches the disk or raises; `note` never fails a run.
+    """The journal file of one run. `intend` reaches the disk or raises; `note` never fails a run.
 
-    `events`: all that were noted, as the journal has them; `state`: the run after them.
+    `events`: all events so far, as they are in the file; `state`: the state of the run after them.
     """
 
     def __init__(self, path: Path, redact: Redactor, run: str) -> None:
@@ -77,20 +77,23 @@ class Journal:
         self._log = structlog.wrap_logger(self._sink, processors, structlog.BoundLogger, run=run)
 
     def listen(self, listener: Listener) -> None:
-        """Tell a listener of every event from now on, with the state after it. What it raises is its own affair."""
+        """Call a listener for every event from now on, with the state after it. Its exceptions do not fail the run."""
         self._listeners.append(listener)
 
     def intend(self, event: Event) -> None:
-        """Write an event that must be on disk before what it announces. Raises Refused when it cannot be."""
+        """Write an event that must be on disk before the action it announces. Raise Refused if it cannot be written."""
         try:
             self._log.info(event.kind, **event.line_fields())
         except OSError as error:
             raise Refused(
-                "writing", str(self._sink.path), str(error), "Make room: nothing is begun that cannot be journalled."
+                "writing",
+                str(self._sink.path),
+                str(error),
+                "Free disk space: the tool starts nothing that it cannot journal.",
             ) from None
 
     def note(self, event: Event) -> None:
-        """Write an event; a full disk is no reason to stop what is under way."""
+        """Write an event. A full disk does not stop the run."""
         try:
             self._log.info(event.kind, **event.line_fields())
         except OSError as error:
@@ -99,16 +102,16 @@ class Journal:
 
     @contextmanager
     def timed(self, kind: TimedEvents, step: str) -> Iterator[Callable[[Done], None]]:
-        """Note how the block ended, and its seconds: done with what it said, or failed with why."""
-        loop, said = asyncio.get_running_loop(), list[Done]()
+        """Note how the block ended and its seconds: done, with the result passed to the yielded function, or failed."""
+        loop, results = asyncio.get_running_loop(), list[Done]()
         begun = loop.time()
         try:
             with listening(lambda what: self.note(kind.waiting(step=step, on=what))):
-                yield said.append
+                yield results.append
         except BaseException as error:
             self.note(kind.failed(step=step, seconds=round(loop.time() - begun, 3), why=reason(error)))
             raise
-        done = said[0] if said else Done("")
+        done = results[0] if results else Done("")
         seconds = round(loop.time() - begun, 3)
         self.note(kind.done(step=step, seconds=seconds, detail=done.detail, facts=done.facts))
 
@@ -123,14 +126,14 @@ class Journal:
         for listener in self._listeners:
             try:
                 listener(event, state)
-            except Exception as error:  # noqa: BLE001 - whoever watches a run cannot fail it
+            except Exception as error:  # noqa: BLE001 - a listener must not fail a run
                 _warn(repr(error))
 
 
 class _Sink:
-    """Where structlog delivers an event: on disk when it returns, and then told to whoever listens.
+    """Where structlog delivers an event: it is on disk before the listeners get it.
 
-    The file stays locked while its run lives: whoever is to put the run back can tell that nobody is at it.
+    The file stays locked while its run lives, so that a rollback can tell whether the run is still alive.
     """
 
     def __init__(self, path: Path, tell: Callable[[Line], None]) -> None:
@@ -139,9 +142,9 @@ class _Sink:
         self.file = os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab", buffering=0)
         flock(self.file, LOCK_EX | LOCK_NB)
         for folder in (path.parent, path.parent.parent):
-            _on_disk(folder)  # a file whose name a power cut takes away was never written
-        os.fchmod(self.file.fileno(), 0o600)  # where it was there before, too
-        self._torn = False  # whether the last line on disk is only a part of one
+            _on_disk(folder)  # else a power cut can lose the name of the file
+        os.fchmod(self.file.fileno(), 0o600)  # also if the file existed
+        self._torn = False  # whether the last line on disk is incomplete
 
     def info(self, **event: Any) -> None:
         line = (b"\n" if self._torn else b"") + json.dumps(event, default=str).encode() + b"\n"
@@ -165,11 +168,11 @@ def _on_disk(folder: Path) -> None:
 
 
 def reason(error: BaseException) -> Reason:
-    """Return what an operator needs to know of an error."""
+    """Return what an operator needs to know about an error."""
     if isinstance(error, Problem):
         cause = f"{error.operation} {error.subject}: {error.cause}"
         refused, human = isinstance(error, Refused), isinstance(error, NeedsHuman)
-        remedy = "" if isinstance(error, Unknown) else error.remedy  # a run that ends has looked what came of it
+        remedy = "" if isinstance(error, Unknown) else error.remedy  # a run that ends has already read the outcome
         return Reason(operation=error.operation, cause=cause, next_action=remedy, refused=refused, human=human)
     if isinstance(error, asyncio.CancelledError):
         return Reason(cause="stopped by a signal", interrupted=True)
@@ -182,7 +185,7 @@ def _stamp(_logger: Any, _name: str, event: Any) -> Any:
 
 
 def _redacted(event: Line, redact: Redactor) -> Line:
-    """Take the secrets out of what is said; what recovery goes by is the tool's own, whatever a secret is like."""
+    """Mask the secrets, except in the fields that recovery needs: their values are the tool's own."""
     masked = {key: value if key in STRUCTURE else redact(value) for key, value in event.items()}
     saw = {name: redact(value) for name, value in event.get("saw", {}).items()}
     return {**masked, **({"saw": saw} if "saw" in event else {})}
@@ -193,12 +196,12 @@ def _plain(_logger: Any, _name: str, event: Any) -> Any:
 
 
 def _fields(value: Any) -> Any:
-    """Give what a step saw as plain values, also where several are together."""
+    """Return what a step observed as plain values, also inside a mapping."""
     if isinstance(value, Mapping):
         return {key: _fields(item) for key, item in value.items()}
     return asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
 
 
 def _warn(text: str) -> None:
-    with suppress(OSError, ValueError):  # whoever would read it may be gone
+    with suppress(OSError, ValueError):  # the terminal may be gone
         print(f"warning: {text}", file=sys.stderr)  # noqa: T201 - the journal or its reader is what failed

@@ -1,7 +1,7 @@
-"""What becomes of a run of before: it is put back, it is accepted, or its lock is released.
+"""Resolve an earlier run: roll it back, accept it, or release its lock.
 
-Each looks at the world first, takes the lock as that run, so that whatever of it is still under way can no longer
-commit, and is safe to be killed and run again.
+Each command reads the world first, then takes the lock as that run, so that no request of it that is still under way
+can commit. Each can be killed and run again.
 """
 
 import asyncio
@@ -33,50 +33,50 @@ Steps = Sequence[ReversibleStep[Any]]
 
 @dataclass(frozen=True, slots=True)
 class PreviousRun:
-    """A previous run, and its steps that are to be rolled back, with what each observed.
+    """An earlier run, and its steps to roll back, each with its observation.
 
-    `here`: its journal is on this machine; elsewhere nobody knows how it ended. `token`: of the lock as it was before
-    anything was looked at.
+    `here`: its journal is on this machine; without it, how the run ended is not known. `token`: the fencing token of
+    the lock before anything else was read.
     """
 
-    past: RunRecord
+    record: RunRecord
     begun: Begun
     here: bool
     token: int
 
     @property
     def had_arrived(self) -> bool:
-        """Whether others may have built on it, so that going back has to be proved anew."""
-        return self.past.arrived or not self.here or self.past.settled == "rolled_back"
+        """Return True if others may have built on the run, so that its rollback must be proved again."""
+        return self.record.arrived or not self.here or self.record.settled == "rolled_back"
 
 
 def refuse_open(runs: Path, target: str, command: Sequence[str]) -> None:
-    """Raise Refused while a run is not settled, with the commands that settle it; whoever is alive has the lock."""
+    """Raise Refused if an earlier run is unresolved, with the commands that resolve it. A live run holds the lock."""
     for each in records(runs, target):
         if each.is_open and _is_dead(runs, each.run):
-            cause = "it was cut off, or not everything of it was put back"
-            raise Refused("releasing after", f"run {each.run}", cause, _ways_out(command, each.run))
+            cause = "it was interrupted, or only partly rolled back"
+            raise Refused("releasing after", f"run {each.run}", cause, _resolutions(command, each.run))
 
 
 async def refuse_abandoned_lease(turso: Turso, runs: Path, command: Sequence[str]) -> None:
-    """Raise Refused where a run elsewhere let its lease end and did not give the lock back: it may have died midway."""
+    """Raise Refused if the lease of a run elsewhere expired before it released the lock: it may have died midway."""
     last = await preflight_read(turso.last_holder)
     if last is None or last.is_given_back or await preflight_read(turso.holder) is not None:
         return
     if any(each.run == last.run and not each.is_open for each in records(runs)):
         return
-    cause = f"{last.who} on {last.host} let its lease end at {last.expires} UTC and did not give the lock back"
-    remedy = f"Settle it there, or here. {_ways_out(command, last.run)}"
+    cause = f"the lease of {last.who} on {last.host} expired at {last.expires} UTC, and the lock was not released"
+    remedy = f"Resolve that run there, or here. {_resolutions(command, last.run)}"
     raise Refused("releasing after", f"run {last.run}", cause, remedy)
 
 
-def _ways_out(command: Sequence[str], run: str) -> str:
-    ways = {"To put it back": "--rollback", "To keep it": "--accept", "When it is settled by hand": "--unlock"}
-    return ";\n".join(f"{what}: {shlex.join([*command, way, run])}" for what, way in ways.items())
+def _resolutions(command: Sequence[str], run: str) -> str:
+    options = {"To roll it back": "--rollback", "To keep it": "--accept", "Once it is resolved by hand": "--unlock"}
+    return ";\n".join(f"{what}: {shlex.join([*command, option, run])}" for what, option in options.items())
 
 
 async def record_of_marker(turso: Turso, run: str, changes: Collection[str]) -> RunRecord:
-    """Give what the database knows of a run whose journal is not here: what its marker row keeps of these changes."""
+    """Return what the marker row holds of a run whose journal is not here, for each of these steps."""
     marker = await preflight_read(turso.marker, run)
     if not marker or marker["release_commit"] is None:
         return RunRecord(run, {"name": "an unknown change", "sha256": ""}, "", {})
@@ -84,200 +84,202 @@ async def record_of_marker(turso: Turso, run: str, changes: Collection[str]) -> 
     return RunRecord(run, change, str(marker["code_order"]), dict.fromkeys(changes, marker))
 
 
-async def _refuse_unknown(turso: Turso, what: PreviousRun) -> None:
-    """Raise Refused where nothing is known of a run, and say who held the lock last."""
-    if what.here or what.begun:
+async def _refuse_unknown(turso: Turso, previous: PreviousRun) -> None:
+    """Raise Refused if nothing is known of a run, and say who held the lock last."""
+    if previous.here or previous.begun:
         return
     holder = await preflight_read(turso.last_holder)
-    held = f"run {holder.run} of {holder.who} on {holder.host} since {holder.since} UTC" if holder else "nobody"
-    cause = f"its journal is not here, and the database holds nothing of it; the lock was last held by {held}"
+    held = f"run {holder.run} of {holder.who} on {holder.host} since {holder.since} UTC" if holder else "no run"
+    cause = f"its journal is not here, and it is not in the database; the lock was last held by {held}"
     remedy = (
-        "Run this where its journal is, or settle the branch and production by hand and release its lock: --unlock RUN."
+        "Run this where its journal is, or restore branch and production by hand, then release its lock: --unlock RUN."
     )
-    raise Refused("looking for", f"run {what.past.run or '(none is named)'}", cause, remedy)
+    raise Refused("looking for", f"run {previous.record.run or '(none is named)'}", cause, remedy)
 
 
-async def previous_run(gateways: Gateways, past: RunRecord, steps: Steps, *, here: bool) -> PreviousRun:
-    """Give what each change saw: from the journal, or as far as the marker row tells."""
+async def previous_run(gateways: Gateways, record: RunRecord, steps: Steps, *, here: bool) -> PreviousRun:
+    """Return the run with what each step observed: from the journal, or as far as the marker row holds it."""
     last = await preflight_read(gateways.turso.last_holder)
     token = last.token if last else 0
     if here:
-        kept = [each for each in steps if not (each.temporary and past.ended)]
-        begun = [PlannedStep(each, observed_of(each, past.saw[each.name])) for each in kept]
+        kept = [each for each in steps if not (each.temporary and record.ended)]
+        begun = [PlannedStep(each, observed_of(each, record.saw[each.name])) for each in kept]
     else:
-        recalled = [PlannedStep(each, await each.recall(gateways, past.saw[each.name])) for each in steps]
+        recalled = [PlannedStep(each, await each.recall(gateways, record.saw[each.name])) for each in steps]
         begun = [each for each in recalled if each.observed is not None]
-    return PreviousRun(past, begun, here, token)
+    return PreviousRun(record, begun, here, token)
 
 
-async def roll_back_run(gateways: Gateways, what: PreviousRun, run: Run, runs: Path) -> None:
-    """Put a run back, newest change first, and verify it; one that arrived only as nobody has built on it since."""
-    await _refuse_unknown(gateways.turso, what)
-    _tell(what, run)
-    await _refuse_accepted(gateways.turso, what)
-    if not what.begun:
+async def roll_back_run(gateways: Gateways, previous: PreviousRun, run: Run, runs: Path) -> None:
+    """Roll back a run, newest step first, and verify. One that arrived: only if production has not changed since."""
+    await _refuse_unknown(gateways.turso, previous)
+    _note_recalled(previous, run)
+    await _refuse_accepted(gateways.turso, previous)
+    if not previous.begun:
         return
-    if what.past.settled == "rolled_back" and not await _is_there_again(gateways, what, run):
+    if previous.record.settled == "rolled_back" and not await _is_back_in_production(gateways, previous, run):
         run.journal.note(Verified(remains={}))
         return
-    if what.had_arrived:
-        await _refuse_overtaken(gateways, what)
-        for each in what.begun:
+    if previous.had_arrived:
+        await _refuse_superseded(gateways, previous)
+        for each in previous.begun:
             async with preflight_deadline(run.budget.preflight_seconds(each.name)):
                 await each.step.prove_rollback(gateways, each.observed)
     await run.ask()
-    async with _held(gateways.turso, what, run, runs):
-        await _refuse_accepted(gateways.turso, what)
-        if what.had_arrived:
-            await _refuse_overtaken(gateways, what)
-        saw = {each.name: each.observed for each in what.begun}
+    async with _held(gateways.turso, previous, run, runs):
+        await _refuse_accepted(gateways.turso, previous)
+        if previous.had_arrived:
+            await _refuse_superseded(gateways, previous)
+        saw = {each.name: each.observed for each in previous.begun}
         run.journal.intend(Resumed(begins=[*saw], saw=saw))
         with run.interrupts.rolling_back():
             deadline = run.start(replace(run.budget, reserve=run.budget.total, then=None))
             async with probing(gateways.site, run.probe, run.journal):
-                await roll_back(gateways, what.begun, deadline.begin_rollback(), run.journal)
+                await roll_back(gateways, previous.begun, deadline.begin_rollback(), run.journal)
 
 
-async def _is_there_again(gateways: Gateways, what: PreviousRun, run: Run) -> bool:
-    """Return True if anything of a run that was put back is there as the run left it; tell what others changed."""
-    again = False
+async def _is_back_in_production(gateways: Gateways, previous: PreviousRun, run: Run) -> bool:
+    """Return True if anything of a rolled back run is in production again as it left it; warn of changes by others."""
+    is_back = False
     async with preflight_deadline():
-        for each in what.begun:
+        for each in previous.begun:
             if await preflight_read(each.step.verify_rollback, gateways, each.observed):
                 others = await preflight_read(each.step.superseded_by, gateways, each.observed)
-                again = again or not others
+                is_back = is_back or not others
                 if others:
-                    run.warn(f"{each.name}: {others}; that is somebody else's, and is left alone")
-    return again
+                    run.warn(f"{each.name}: {others}; that is not of this run, and is left alone")
+    return is_back
 
 
-async def accept_run(gateways: Gateways, what: PreviousRun, run: Run, runs: Path) -> None:
-    """Have the change of a run stay: what was kept for undoing it is dropped, and the run counts as settled."""
-    _refuse_unaccepted(what, await preflight_read(gateways.turso.marker, what.past.run))
-    _tell(what, run)
+async def accept_run(gateways: Gateways, previous: PreviousRun, run: Run, runs: Path) -> None:
+    """Keep the change of a run: drop the data kept for its rollback. The run then counts as resolved."""
+    _refuse_unaccepted(previous, await preflight_read(gateways.turso.marker, previous.record.run))
+    _note_recalled(previous, run)
     await run.ask()
-    async with _held(gateways.turso, what, run, runs):
-        marker = await preflight_read(gateways.turso.marker, what.past.run)
-        _refuse_unaccepted(what, marker)
-        run.journal.intend(Accepting(of=what.past.run))
+    async with _held(gateways.turso, previous, run, runs):
+        marker = await preflight_read(gateways.turso.marker, previous.record.run)
+        _refuse_unaccepted(previous, marker)
+        run.journal.intend(Accepting(of=previous.record.run))
         with run.interrupts.rolling_back():
-            if passing := [each for each in what.begun if each.step.temporary]:
-                await roll_back(gateways, passing, run.start(run.budget).begin_rollback(), run.journal)
+            if temporary := [each for each in previous.begun if each.step.temporary]:
+                await roll_back(gateways, temporary, run.start(run.budget).begin_rollback(), run.journal)
             if marker:
-                run.journal.note(Accepted(tables=await _accepted(gateways.turso, marker)))
-        for told in await superseded(gateways, what.begun):
-            run.warn(told)
+                run.journal.note(Accepted(tables=await _accept(gateways.turso, marker)))
+        for remark in await superseded(gateways, previous.begun):
+            run.warn(remark)
 
 
-async def _accepted(turso: Turso, marker: Row) -> list[str]:
-    """Accept, and ask again where the answer was lost. Raises NeedsHuman where it is not known what came of it."""
+async def _accept(turso: Turso, marker: Row) -> list[str]:
+    """Accept, and repeat it if the answer is lost. Raise NeedsHuman if the outcome stays unknown."""
     try:
         async with asyncio.timeout(ACCEPTANCE_ANSWERED):
             lease = await retry(turso.lease, str(marker["attempt"]))
             return list(await retry(turso.accept, marker, lease, patience=None))
     except (Rejected, TimeoutError) as error:
         cause = str(error) or "the database does not answer"
-        raise NeedsHuman(
-            "accepting", str(marker["name"]), cause, "Run --accept again: it does nothing twice."
-        ) from None
+        raise NeedsHuman("accepting", str(marker["name"]), cause, "Run --accept again: it is safe to repeat.") from None
 
 
-async def unlock_run(gateways: Gateways, what: PreviousRun, run: Run, runs: Path) -> None:
-    """Release the lock of a run that is dead. Raises Refused while its change of the database is in doubt."""
+async def unlock_run(gateways: Gateways, previous: PreviousRun, run: Run, runs: Path) -> None:
+    """Release the lock of a dead run. Raise Refused while its change of the database is in doubt."""
     marker, last = (
-        await preflight_read(gateways.turso.marker, what.past.run),
+        await preflight_read(gateways.turso.marker, previous.record.run),
         await preflight_read(gateways.turso.last_holder),
     )
-    if not (what.here or marker or (last and last.run == what.past.run)):
-        await _refuse_unknown(gateways.turso, what)
-    if _is_in_doubt(what, marker):
-        cause = "its change is in the database, and nobody has accepted it"
-        remedy = f"Put it back with --rollback {what.past.run}, or keep it with --accept {what.past.run}."
-        raise Refused("unlocking", f"run {what.past.run}", cause, remedy)
-    _tell(what, run)
+    if not (previous.here or marker or (last and last.run == previous.record.run)):
+        await _refuse_unknown(gateways.turso, previous)
+    if _is_in_doubt(previous, marker):
+        cause = "its change is in the database, and is not accepted"
+        remedy = f"Roll it back with --rollback {previous.record.run}, or keep it with --accept {previous.record.run}."
+        raise Refused("unlocking", f"run {previous.record.run}", cause, remedy)
+    _note_recalled(previous, run)
     await run.ask()
-    async with _held(gateways.turso, what, run, runs):
+    async with _held(gateways.turso, previous, run, runs):
         async with preflight_deadline():
-            marker = await preflight_read(gateways.turso.fence, what.past.run, what.past.change["name"])
-        if _is_in_doubt(what, marker):
-            raise NeedsHuman("unlocking", f"run {what.past.run}", "its change came in meanwhile", "Run again.")
-        for told in await remaining(gateways, what.begun):
-            run.warn(f"still there: {told}")
+            marker = await preflight_read(gateways.turso.fence, previous.record.run, previous.record.change["name"])
+        if _is_in_doubt(previous, marker):
+            raise NeedsHuman(
+                "unlocking", f"run {previous.record.run}", "its change was committed in the meantime", "Run again."
+            )
+        for remark in await remaining(gateways, previous.begun):
+            run.warn(f"still there: {remark}")
 
 
 @asynccontextmanager
-async def _held(turso: Turso, what: PreviousRun, run: Run, runs: Path) -> AsyncIterator[None]:
-    """Hold the lock as the run of before, and its journal. Raises Refused where that run may be alive."""
+async def _held(turso: Turso, previous: PreviousRun, run: Run, runs: Path) -> AsyncIterator[None]:
+    """Hold the lock as the earlier run, and its journal. Raise Refused if that run may be alive."""
     with ExitStack() as files:
-        if what.here:
-            files.enter_context(journal_lock(runs, what.past.run))
-        _refuse_alive(await preflight_read(turso.holder), what)
+        if previous.here:
+            files.enter_context(journal_lock(runs, previous.record.run))
+        _refuse_alive(await preflight_read(turso.holder), previous)
         who, host = operator()
-        mine = Claim(what.past.run, f"{who} (in run {run.id})", host, run.lease, after=what.token)
-        async with locked(turso, mine, run.warn):
+        claim = Claim(previous.record.run, f"{who} (in run {run.id})", host, run.lease, after=previous.token)
+        async with locked(turso, claim, run.warn):
             yield
 
 
-def _refuse_alive(holder: Holder | None, what: PreviousRun) -> None:
-    """Raise Refused where the lock is another run's, or this one's on a machine where nobody can tell that it died."""
-    if holder and holder.run != what.past.run:
+def _refuse_alive(holder: Holder | None, previous: PreviousRun) -> None:
+    """Raise Refused if another run holds the lock, or if this one may still be alive on another machine."""
+    if holder and holder.run != previous.record.run:
         raise refusal(holder)
-    if holder and not (what.here and holder.host == socket.gethostname()):
+    if holder and not (previous.here and holder.host == socket.gethostname()):
         cause = f"{holder.who} holds it until {holder.expires} UTC, and it may be alive on {holder.host}"
         remedy = "Wait until then, or run this on that machine, with its journal."
         raise Refused("taking over", f"run {holder.run}", cause, remedy)
 
 
-async def _refuse_accepted(turso: Turso, what: PreviousRun) -> None:
-    marker = await preflight_read(turso.marker, what.past.run)
-    if what.past.settled == "accepted" or (marker and marker["accepted_at"] is not None):
-        cause = "it was accepted, and what going back would need was dropped"
-        raise Refused("putting back", f"run {what.past.run}", cause, "Release the next change instead.")
+async def _refuse_accepted(turso: Turso, previous: PreviousRun) -> None:
+    marker = await preflight_read(turso.marker, previous.record.run)
+    if previous.record.settled == "accepted" or (marker and marker["accepted_at"] is not None):
+        cause = "it was accepted, and the data for a rollback was dropped"
+        raise Refused("putting back", f"run {previous.record.run}", cause, "Release the next change instead.")
 
 
-async def _refuse_overtaken(gateways: Gateways, what: PreviousRun) -> None:
-    """Raise Refused where something is neither as the run left it nor as before: somebody else has been there."""
+async def _refuse_superseded(gateways: Gateways, previous: PreviousRun) -> None:
+    """Raise Refused if anything is neither as the run left it nor as before it: others have changed production."""
     since = list[str]()
     async with preflight_deadline():
-        for each in what.begun:
-            told = await preflight_read(each.step.superseded_by, gateways, each.observed)
+        for each in previous.begun:
+            others = await preflight_read(each.step.superseded_by, gateways, each.observed)
             remains = await preflight_read(each.step.verify_rollback, gateways, each.observed)
-            if told and remains:
-                since.append(told)
+            if others and remains:
+                since.append(others)
     if since:
-        remedy = "It can only be put back by hand now: agree with whoever did that, or release the next change."
-        cause = f"production was changed since: {'; '.join(since)}"
-        raise Refused("putting back", f"run {what.past.run}", cause, remedy)
+        remedy = "It can now be rolled back only by hand: agree with those who did that, or release the next change."
+        cause = f"production has changed since: {'; '.join(since)}"
+        raise Refused("putting back", f"run {previous.record.run}", cause, remedy)
 
 
-def _refuse_unaccepted(what: PreviousRun, marker: Row | None) -> None:
-    """Raise Refused where the change is not in the database, so that there is nothing that could stay."""
+def _refuse_unaccepted(previous: PreviousRun, marker: Row | None) -> None:
+    """Raise Refused if the change is not in the database: there is nothing to keep."""
     if marker and marker["state"] == APPLIED:
         return
-    if marker is None and what.here and not what.past.migrates:
+    if marker is None and previous.here and not previous.record.migrates:
         return
     state = str(marker["state"]) if marker else "not in the database"
-    cause = f"{what.past.change['name']} is {state}"
-    remedy = f"There is nothing to keep; to put back what is left of it: --rollback {what.past.run}."
-    raise Refused("accepting", f"run {what.past.run}", cause, remedy)
+    cause = f"{previous.record.change['name']} is {state}"
+    remedy = f"There is nothing to keep. To roll back what is left of the run: --rollback {previous.record.run}."
+    raise Refused("accepting", f"run {previous.record.run}", cause, remedy)
 
 
-def _is_in_doubt(what: PreviousRun, marker: Row | None) -> bool:
+def _is_in_doubt(previous: PreviousRun, marker: Row | None) -> bool:
     applied = marker and marker["state"] == APPLIED and marker["accepted_at"] is None
-    return bool(applied) and not what.past.arrived
+    return bool(applied) and not previous.record.arrived
 
 
-def _tell(what: PreviousRun, run: Run) -> None:
-    """Say which run it is, and what of it was begun."""
-    old = what.past
-    went = "arrived" if old.arrived else "cut off, or not put back" if old.saw else "it began nothing"
-    state = old.settled or went
-    names = [each.name for each in reversed(what.begun)]
-    run.journal.note(Recalled(of=old.run, change=old.change, state=state, begun=names, here=what.here))
+def _note_recalled(previous: PreviousRun, run: Run) -> None:
+    """Note which run it is, how it ended and what of it was begun; warn of what is missing."""
+    old = previous.record
+    ending = "arrived" if old.arrived else "interrupted or not rolled back" if old.saw else "it began nothing"
+    state = old.settled or ending
+    names = [each.name for each in reversed(previous.begun)]
+    run.journal.note(Recalled(of=old.run, change=old.change, state=state, begun=names, here=previous.here))
     if old.damaged:
         run.warn(f"{old.damaged} lines of its journal cannot be read")
-    if not what.here:
-        run.warn("its journal is not here: whether auto-assign was on is taken from now; see whether the crons are on")
+    if not previous.here:
+        run.warn(
+            "its journal is not here: the auto-assign setting is taken as it is now; check whether the crons are on"
+        )
 
 
 def _is_dead(runs: Path, run: str) -> bool:

@@ -1,7 +1,7 @@
-"""What is released, and the four open gateways that it is released through.
+"""The release, and the four open gateways through which it reaches production.
 
-Preflight settles the release's order and its proof; after that nothing of it changes. A plan cannot tell which gateways
-it is given.
+Preflight decides the order and the proof of a release; after that it does not change. Steps cannot tell whether their
+gateways lead to production or to stand-ins.
 """
 
 import secrets
@@ -22,7 +22,7 @@ from steps.support.sql.change import DatabaseChange
 
 @dataclass(frozen=True, slots=True)
 class Gateways:
-    """Everything outside that a step may look at or change."""
+    """Everything outside the tool that a step may read or change."""
 
     git: Git
     vercel: Vercel
@@ -31,7 +31,7 @@ class Gateways:
 
     @property
     def target(self) -> dict[str, str]:
-        """Name what is released to."""
+        """Return the branch, project, database and site that are released to."""
         return {
             "branch": f"{self.git.remote}/{self.git.branch}",
             "project": self.vercel.name,
@@ -40,16 +40,16 @@ class Gateways:
         }
 
 
-ORDERS = ("CODE_FIRST", "DATA_FIRST")  # the user's own first
+ORDERS = ("CODE_FIRST", "DATA_FIRST")  # in order of preference: the user's own first
 TURNED_AWAY = "status == `401` || status == `403` || status == `404`"
 
 
 @dataclass(frozen=True, slots=True)
 class HealthCheck:
-    """A question to the site, and what must be true of the answer.
+    """A request to the site, and what must be true of the answer.
 
-    `expect`: JMESPath expressions over {status, body, baseline, committed_at}. `writes`: asking it changes data.
-    `before`: the same question as it is asked before the change, where the code that is live then is asked otherwise.
+    `expect`: JMESPath expressions over {status, body, baseline, committed_at}. `writes`: the request changes data.
+    `before`: the check to run before the change, if the previous code needs a different request.
     """
 
     name: str
@@ -60,7 +60,7 @@ class HealthCheck:
 
     @property
     def harmless(self) -> "HealthCheck":
-        """Give a check that writes nothing in place of one that does: without a key, the site must turn it away."""
+        """Return a check that writes nothing: if this one writes, send it without keys, and expect 401, 403 or 404."""
         if not self.writes:
             return self
         return HealthCheck(self.name, Request(self.request.path, self.request.method), (TURNED_AWAY,))
@@ -68,10 +68,10 @@ class HealthCheck:
 
 @dataclass(frozen=True, slots=True)
 class Demands:
-    """What a release asks of the platform.
+    """What a release requires of the platform.
 
-    `required_env`: variables that production must have. `pause_crons`: no cron is called meanwhile. `staged`: why its
-    build has to wait for its activation; empty where it need not.
+    `required_env`: variables that production must have. `pause_crons`: crons are paused during the release. `staged`:
+    why the build must wait for its activation; empty if it need not.
     """
 
     required_env: tuple[str, ...] = ()
@@ -81,9 +81,9 @@ class Demands:
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """One run's identity, the change of the database it carries, and the questions that tell whether it is well.
+    """The id of a run, the change of the database that it carries, and the health checks.
 
-    `ruled_out`: the orders in which it cannot go, and why. `proof`: None until it is proved.
+    `ruled_out`: the orders in which it cannot run, and why. `proof`: None until the change is proved.
     """
 
     run: str
@@ -96,38 +96,38 @@ class Release:
 
     @property
     def order(self) -> str:
-        """Give the order in which it goes: the first that nothing rules out; empty where there is none."""
+        """Return the first order that is not ruled out, or an empty string if none is left."""
         return next((order for order in ORDERS if order not in self.ruled_out), "")
 
     def without(self, ruled_out: Mapping[str, str]) -> "Release":
-        """Give the release with more orders ruled out."""
+        """Return the release with more orders ruled out."""
         reasons = {order: [self.ruled_out.get(order, ""), ruled_out.get(order, "")] for order in ORDERS}
-        said = {order: "; ".join(filter(None, why)) for order, why in reasons.items() if any(why)}
-        return replace(self, ruled_out=said)
+        joined = {order: "; ".join(filter(None, why)) for order, why in reasons.items() if any(why)}
+        return replace(self, ruled_out=joined)
 
     @property
     def probe(self) -> Request | None:
-        """Give the question by which downtime is measured: the first that writes nothing."""
+        """Return the request that measures downtime: that of the first check that writes nothing."""
         return next((check.request for check in self.health if not check.writes), None)
 
 
 def previous_release(run: str, change: DatabaseChange, order: str, proof_config: ProofConfig) -> Release:
-    """Give a release of before, as far as putting it back has a use for it."""
-    ruled_out = {each: f"it went {order}" for each in ORDERS if each != order}
+    """Return a previous release, with as much of it as a rollback needs."""
+    ruled_out = {each: f"the run went {order}" for each in ORDERS if each != order}
     return Release(run, change, (), Demands(), proof_config, ruled_out)
 
 
 def new_run() -> str:
-    """Name a new run; names sort by time: UTC stamp first."""
+    """Return a new run id. Ids sort by time, as they begin with a UTC timestamp."""
     return f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
 
 
 def new_release(
     sql: Path, health: tuple[HealthCheck, ...], demands: Demands, proof_config: ProofConfig, *, sample: bool = False
 ) -> Release:
-    """Make a new run of what the SQL folder holds now; `sample`: its database is made of sample.sql.
+    """Return a release of what the SQL folder holds now; with `sample`, its database is made from sample.sql.
 
-    The bench is given with the folder of all runs; the run has one of its own in there.
+    The folder of `proof_config` is that of all runs; the new run gets its own folder in it.
     """
     run, change = new_run(), read_change(sql, sample=sample)
     return Release(run, change, health, demands, replace(proof_config, folder=proof_config.folder / run))

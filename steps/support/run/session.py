@@ -1,4 +1,4 @@
-"""One run from its first event to its report: journal, signals, screen, and whatever it may end with."""
+"""One run from its first event to its report: journal, signals, screen, and every way to end."""
 
 import asyncio
 import json
@@ -41,12 +41,12 @@ from steps.support.run.release import Release
 from steps.support.run.signals import Interrupts
 from steps.support.run.step import Plan, ReversibleStep, Step
 
-LEASE_SLACK = 60.0  # seconds that the lock outlasts the longest run, going back after a suspend included
+LEASE_SLACK = 60.0  # seconds that the lock outlasts the longest run, including a rollback after a suspend
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What the policy needs of a run: its name, its time, where it writes, and who may interrupt it."""
+    """A run as orchestrate.py uses it: its id, journal, budget and signals, and the question to the operator."""
 
     id: str
     journal: Journal
@@ -55,26 +55,26 @@ class Run:
     probe: Request | None
     ask: Callable[[], Any]
     folder: Path
-    times: Mapping[str, Any]  # the budget as it is set
+    times: Mapping[str, Any]  # the budget as configured, in seconds
 
     @property
     def lease(self) -> float:
-        """Seconds for which the lock is taken."""
+        """Return the seconds for which the lock is taken."""
         return self.budget.longest + self.budget.reserve + LEASE_SLACK
 
     def start(self, budget: Budget) -> ForwardDeadline:
-        """Start the clock, and say so."""
+        """Start the clock, and note it."""
         self.journal.note(Started(total=budget.total, reserve=budget.reserve))
         return budget.start()
 
     def planned(
         self,
         target: Mapping[str, str],
-        what: Release,
+        release: Release,
         plan: Plan,
         expected: Forecast,
     ) -> None:
-        """Say what will be done, to what, in which order, how long it will take, and how it is undone."""
+        """Journal the plan: the target, the steps in order, their seconds, and how they are rolled back."""
         rows = [_row(each.step, each.observed, expected, self.budget) for each in plan]
         facts = {key: value for each in plan for key, value in each.step.facts(each.observed).items()}
         seconds = {"seconds": round(expected.seconds, 3), "undo_seconds": round(expected.rollback_seconds, 3)}
@@ -82,8 +82,8 @@ class Run:
             target=target,
             folder=str(self.folder),
             budget=self.times,
-            order=what.order,
-            ruled_out=what.ruled_out,
+            order=release.order,
+            ruled_out=release.ruled_out,
             steps=rows,
             forecast=seconds,
             facts=facts,
@@ -92,11 +92,11 @@ class Run:
 
     @property
     def exit_code(self) -> int:
-        """The process's exit code, once the run has ended."""
+        """Return the exit code of the process. The run must have ended."""
         return fold.exit_code(self.journal.state)
 
     def warn(self, text: str) -> None:
-        """Tell the operator something that changes nothing."""
+        """Warn the operator; the run goes on."""
         self.journal.note(Warned(text=text))
 
 
@@ -108,9 +108,9 @@ async def session(
     options: Namespace,
     **about: str | None,
 ) -> AsyncIterator[Run]:
-    """Open a run, and close it with its report whatever it ends with; nothing is raised out of it.
+    """Open a run, and close it with its report. No exception leaves the block: it is journalled and reported.
 
-    `about`: `of`, the previous run that it is about; `broken`, what is broken in a rehearsal.
+    `about`: `of`, the earlier run that this one is about; `broken`, the fault of a rehearsal.
     """
     folder, redact = settings.runs / release.run, Redactor(secret_values(settings))
     journal = _journal(release.run, folder, redact)
@@ -139,22 +139,22 @@ async def session(
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - every ending ends in a report
             journal.note(Stopped(why=reason(error)))
             if options.verbose:
-                _complain(printable_lines(redact.text("".join(format_exception(error)))))
-        told = fold.report(journal.state)
-        journal.note(Ended(folder=str(folder), facts=told))
-        _write(folder / "report.json", lambda: json.dumps(told, indent=2, default=str) + "\n")
-        _write(folder / "report.html", lambda: _page(told, journal.events))
-        if os.environ.get(IN_ACTIONS) == "true" and (under := os.environ.get("GITHUB_STEP_SUMMARY")):
-            _write(Path(under), lambda: job_summary(told), mode="a")
+                _write_error(printable_lines(redact.text("".join(format_exception(error)))))
+        report = fold.report(journal.state)
+        journal.note(Ended(folder=str(folder), facts=report))
+        _write(folder / "report.json", lambda: json.dumps(report, indent=2, default=str) + "\n")
+        _write(folder / "report.html", lambda: _page(report, journal.events))
+        if os.environ.get(IN_ACTIONS) == "true" and (summary := os.environ.get("GITHUB_STEP_SUMMARY")):
+            _write(Path(summary), lambda: job_summary(report), mode="a")
 
 
 def _row(step: Step[Any], observed: Any, expected: Forecast, budget: Budget) -> dict[str, Any]:
     seconds = {"expected_seconds": round(expected.steps[step.name], 3), "limit_seconds": budget.limits[step.name]}
-    said = {"name": step.name, "plan": step.plan(observed), **seconds}
+    row = {"name": step.name, "plan": step.plan(observed), **seconds}
     if not isinstance(step, ReversibleStep):
-        return said
-    undo, said = round(expected.rollback[step.name], 3), {**said, "prepares": step.prepares}
-    return {**said, "way_back": step.rollback_plan(observed), "undo_seconds": undo, "writes": step.writes}
+        return row
+    undo, row = round(expected.rollback[step.name], 3), {**row, "prepares": step.prepares}
+    return {**row, "way_back": step.rollback_plan(observed), "undo_seconds": undo, "writes": step.writes}
 
 
 def _journal(run: str, folder: Path, redact: Redactor) -> Journal:
@@ -166,51 +166,51 @@ def _journal(run: str, folder: Path, redact: Redactor) -> Journal:
 
 
 def _addresses(mode: str, settings: Settings, options: Namespace) -> list[str]:
-    """Give whom to notify: of what only looks or rehearses, nobody."""
+    """Return the addresses to notify: none for a rehearsal or a run that only reads."""
     secret = settings.secrets.notify_urls
     return [] if secret is None or mode == "dry-run" or options.dry_run else addresses(secret.get_secret_value())
 
 
 def _budget(settings: Settings) -> Budget:
-    """Give the time of a run; where it starts with what is live, the build before has its own."""
+    """Return the budget of a run. If its clock starts with the live change, the build has a budget of its own."""
     times, limits = settings.budget, {**settings.limits.of_steps, "schema_contract": PREFLIGHT}
-    proving = PREFLIGHT + 2 * settings.rehearsal.most_seconds
-    looks = {"turso_migration": proving, "schema_contract": proving}
+    proof_seconds = PREFLIGHT + 2 * settings.rehearsal.most_seconds
+    looks = {"turso_migration": proof_seconds, "schema_contract": proof_seconds}
     whole = Budget(times.total, times.reserve, limits, looks=looks)
     if times.starts == "push":
         return whole
-    built = {**limits, "vercel_deployment": times.build}
-    return Budget(times.build + times.reserve, times.reserve, built, whole, looks)
+    build_limits = {**limits, "vercel_deployment": times.build}
+    return Budget(times.build + times.reserve, times.reserve, build_limits, whole, looks)
 
 
 async def _ask(journal: Journal, target: str) -> None:
-    """Wait for Enter; Ctrl-C leaves, nothing touched."""
+    """Wait for Enter. Ctrl-C ends the run with nothing touched. Raise Refused at any other answer."""
     loop, answered = asyncio.get_running_loop(), asyncio.Event()
     with suppress(termios.error):
-        termios.tcflush(sys.stdin, termios.TCIFLUSH)  # an Enter that was typed before the question answers nothing
+        termios.tcflush(sys.stdin, termios.TCIFLUSH)  # ignore an Enter that was typed before the question
     journal.note(Asking(target=target))
     loop.add_reader(sys.stdin, answered.set)
     try:
         await answered.wait()
     finally:
         loop.remove_reader(sys.stdin)
-    if sys.stdin.readline() != "\n":  # the end of input is no answer
-        raise Refused("asking", "the operator", "the answer was not a bare Enter", "Run again to release.")
+    if sys.stdin.readline() != "\n":  # the end of the input is not an answer
+        raise Refused("asking", "the operator", "you typed something other than Enter", "Run again to release.")
 
 
 async def _nothing() -> None:
-    """Ask nothing."""
+    """Ask no question."""
 
 
-def _complain(text: str) -> None:
-    with suppress(OSError, ValueError):  # whoever would read it may be gone
+def _write_error(text: str) -> None:
+    with suppress(OSError, ValueError):  # the terminal may be gone
         sys.stderr.write(text)
 
 
-def _page(told: Mapping[str, Any], events: Sequence[Event]) -> str:
-    from steps.support.console.report import page  # noqa: PLC0415 - a template engine takes a while, and only the end needs it
+def _page(report: Mapping[str, Any], events: Sequence[Event]) -> str:
+    from steps.support.console.report import page  # noqa: PLC0415 - the template engine is slow to import
 
-    return page.html(told, events)
+    return page.html(report, events)
 
 
 def _write(path: Path, text: Callable[[], str], mode: Literal["w", "a"] = "w") -> None:
@@ -219,5 +219,5 @@ def _write(path: Path, text: Callable[[], str], mode: Literal["w", "a"] = "w") -
         path.touch(mode=0o600)
         with path.open(mode, encoding="utf-8") as file:
             file.write(content)
-    except Exception as error:  # noqa: BLE001 - a report that cannot be made or written changes nothing of the run
-        _complain(printable_lines(f"warning: {path} is not written: {error}\n"))
+    except Exception as error:  # noqa: BLE001 - a report that cannot be written must not fail the run
+        _write_error(printable_lines(f"warning: {path} is not written: {error}\n"))
