@@ -66,7 +66,7 @@ class Activation(ReversibleStep[Observed]):
             await _refuse_unhealthy(gateways, check, deployment.host)
         await promotion.promote(gateways.vercel, deployment.id, observed.production)
         await _auto_assign_off(gateways.vercel)
-        unpin = {"unpin": gateways.vercel.unpinning} if observed.production.is_rolled_back else {}
+        unpin = {"unpin": gateways.vercel.unpin_command} if observed.production.is_rolled_back else {}
         detail = f"{deployment.id} is live; auto-assign stays off"
         return Done(detail, {**promotion.facts(observed, deployment.id), **unpin})
 

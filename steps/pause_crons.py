@@ -68,7 +68,7 @@ class PauseCrons(ReversibleStep[Observed]):
         """Return how to switch the crons on if they were on and are off now."""
         if not observed.on or (await retry(gateways.vercel.project)).crons:
             return ""
-        return f"the crons are off; to switch them on: {gateways.vercel.resuming_crons}"
+        return f"the crons are off; to switch them on: {gateways.vercel.resume_crons_command}"
 
 
 async def _switch(vercel: Vercel, *, on: bool) -> None:

@@ -156,7 +156,7 @@ REASONS: dict[str, tuple[type[NotSent | Rejected | Unknown], str]] = {
     "denied": (Rejected, "it said no"),
     "reset": (Unknown, "the connection was reset"),
     "unreachable": (NotSent, "no connection"),
-    "garbage": (Unknown, "its answer is of no known form"),
+    "garbage": (Unknown, "its answer has an unknown format"),
 }
 
 

@@ -156,8 +156,8 @@ async def damaged(_: web.Request) -> web.StreamResponse:
 
 ANSWERS: dict[str, tuple[Handler, type[Problem], str]] = {
     "404": (absent, NoSuchPath, "route not found"),
-    "redirect": (elsewhere, Rejected, "sends elsewhere"),
-    "a web page": (page, Unknown, "the answer is no dump"),
+    "redirect": (elsewhere, Rejected, "redirects to another address"),
+    "a web page": (page, Unknown, "the answer is not a dump"),
     "502": (broken, Unknown, "HTTP 502: a web page"),
     "cut": (cut, Unknown, r"the dump is cut off after \d+ bytes"),
     "damaged": (damaged, Unknown, "the dump is cut off after 0 bytes"),

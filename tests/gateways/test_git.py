@@ -175,7 +175,7 @@ async def test_a_remote_with_several_addresses_is_refused(gateway: Git, remote: 
         run(work, "config", "--add", "remote.origin.pushurl", str(remote.parent / name))
     several = Git(work, "origin", "main")
     for ask in (several.remote_head(), several.fetch(), several.push(await several.head())):
-        with pytest.raises(Problem, match="pushed to 2 addresses"):
+        with pytest.raises(Problem, match="pushes to 2 addresses"):
             await ask
 
 

@@ -305,7 +305,7 @@ async def test_a_stream_does_not_go_on_elsewhere() -> None:
     async with peer(document({"baton": None, "base_url": None, "results": [result]})) as elsewhere:
         named = {"baton": "b", "base_url": elsewhere.url, "results": [result]}
         async with peer(document(named)) as there:
-            with pytest.raises(Unknown, match="goes on elsewhere"):
+            with pytest.raises(Unknown, match="continues on another host"):
                 await _paged(there.url)
         assert not elsewhere.heads
 

@@ -83,13 +83,13 @@ ANSWERS = {
         JSON,
         b'{"baton":null,"results":[{"type":"ok","resp',
         Unknown,
-        "no answer of a libSQL server",
+        "not the answer of a libSQL server",
     ),
     "200 empty": (200, JSON, b"", Unknown, "no text"),
-    "200 not an object": (200, JSON, b"[]", Unknown, "no answer of a libSQL server"),
-    "200 no results": (200, JSON, document(results=[]), Unknown, "no answer of a libSQL server"),
-    "200 strange results": (200, JSON, document(results=[7, 8, 9, 10]), Unknown, "its form is not known"),
-    "400 text": (400, "text/plain", b"Cannot deserialize", Rejected, "defect of the tool"),
+    "200 not an object": (200, JSON, b"[]", Unknown, "not the answer of a libSQL server"),
+    "200 no results": (200, JSON, document(results=[]), Unknown, "not the answer of a libSQL server"),
+    "200 strange results": (200, JSON, document(results=[7, 8, 9, 10]), Unknown, "its format is unknown"),
+    "400 text": (400, "text/plain", b"Cannot deserialize", Rejected, "bug in the tool"),
     "400 message and code": (400, JSON, CLOUD, Unknown, "database is on fire"),
     "400 not parsed": (400, JSON, document(message="near SELEC", code="SQL_PARSE_ERROR"), Rejected, "near SELEC"),
     "401": (401, JSON, document(error="Unauthorized: expired"), Rejected, "token is missing, expired.+Unauthorized"),
@@ -97,7 +97,7 @@ ANSWERS = {
     "404 JSON": (404, JSON, document(error='route not found: ["v3"]'), Rejected, "no libSQL server.+route not found"),
     "404 web page": (404, "text/html", HTML, Rejected, "no libSQL server at this address"),
     "408": (408, "text/plain", b"timed out", Unknown, "HTTP 408"),
-    "413": (413, "text/plain", b"too large", Rejected, "larger than the server takes"),
+    "413": (413, "text/plain", b"too large", Rejected, "larger than the server accepts"),
     "429": (429, "text/plain", b"slow down", Busy, "refuses more requests"),
     "500 text": (500, "text/plain", b"oh no", Unknown, "HTTP 500: oh no"),
     "500 JSON": (500, JSON, document(error="invalid utf-8 sequence"), Unknown, "invalid utf-8 sequence"),
@@ -134,7 +134,7 @@ async def test_a_redirect_is_not_followed() -> None:
         return web.Response(status=307, headers={"Location": "/elsewhere"})
 
     async with answering(redirect) as database:
-        with pytest.raises(Rejected, match="sends elsewhere"):
+        with pytest.raises(Rejected, match="redirects to another address"):
             await database.query(SELECT)
     assert seen == ["/v3/pipeline"]
 

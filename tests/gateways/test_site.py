@@ -131,7 +131,7 @@ async def test_keys_are_sent_to_plain_names_only(host: str) -> None:
     """What is not the name of a host is asked nothing, wherever the site is, and the message says why."""
     async with _far_away() as (site, sent), _on_loopback() as near:
         for each in (site, near):
-            with pytest.raises(NotSent, match="not the name of a host"):
+            with pytest.raises(NotSent, match="not a host name"):
                 await each.ask(ASKED, host)
     assert sent == []
 

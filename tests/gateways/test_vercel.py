@@ -163,7 +163,7 @@ async def test_a_web_page_is_no_answer(ask: Ask) -> None:
 async def test_an_answer_of_no_known_form_is_no_answer(answer: Any) -> None:
     """JSON that is not a project is not taken for one."""
     async with _told(answer) as (vercel, _):
-        with pytest.raises(Unknown, match="no known form"):
+        with pytest.raises(Unknown, match="unknown format"):
             await vercel.project()
 
 
@@ -450,7 +450,7 @@ async def test_the_commands_for_the_operator_work(name: str, team: str | None) -
     made = project(team=team, auto_assign=False, crons=False)
     async with _client(made, name, team) as vercel:
         await vercel.project()
-        for command in (vercel.unpinning, vercel.resuming_crons):
+        for command in (vercel.unpin_command, vercel.resume_crons_command):
             assert TOKEN not in command
             assert await _shell(command, VERCEL_TOKEN="another")  # noqa: S106 - that is what is tried
             assert (made.platform.auto_assign, made.platform.crons) != (True, True)
@@ -458,7 +458,9 @@ async def test_the_commands_for_the_operator_work(name: str, team: str | None) -
     assert (made.platform.auto_assign, made.platform.crons) == (True, True)
 
 
-@pytest.mark.parametrize(("command", "state"), [("unpinning", (True, False)), ("resuming_crons", (False, True))])
+@pytest.mark.parametrize(
+    ("command", "state"), [("unpin_command", (True, False)), ("resume_crons_command", (False, True))]
+)
 async def test_each_command_does_one_thing(command: str, state: tuple[bool, bool]) -> None:
     """The one leaves the crons, the other the pin, as they are."""
     made = project(auto_assign=False, crons=False)

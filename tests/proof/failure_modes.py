@@ -758,7 +758,7 @@ ROLLBACKS: tuple[Mode, ...] = (
         {"migrate.sql": ANEW, "rollback.sql": BACK.replace(INDEX, "")},
         (
             "index user_system_idx: on systems (user_id, system_number) is gone after the rollback",
-            "the schema is the one of before: it differs, letter by letter: something is not there any more, in the beat 'rollback'",
+            "the schema is as before the change: it differs, letter by letter: something is not there any more, in the beat 'rollback'",
         ),
         {"migrate.sql": ANEW, "rollback.sql": BACK},
     ),

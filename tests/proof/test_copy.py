@@ -182,7 +182,7 @@ async def test_a_dump_that_is_cut_off_is_no_copy(
 
 async def test_what_is_no_dump_is_not_loaded(awkward: str, tmp_path: Path) -> None:
     """A web page in place of a dump, and no bytes at all, are named for what they are."""
-    for text, words in ((b"<html>Sign in</html>", "the answer is no dump"), (b"", "cut off after 0 bytes")):
+    for text, words in ((b"<html>Sign in</html>", "the answer is not a dump"), (b"", "cut off after 0 bytes")):
         async with in_front_of(awkward, {"/dump": streaming([text] if text else [])}) as url:
             await nothing_left(tmp_path / "run", Unknown, words, url)
 
@@ -194,7 +194,7 @@ async def test_a_server_that_refuses_says_why(awkward: str, tmp_path: Path) -> N
         return web.json_response({"error": "Unauthorized: expired"}, status=401)
 
     async with in_front_of(awkward, {"/dump": refuse}) as url:
-        await nothing_left(tmp_path / "run", Rejected, "expired or of another database.+Unauthorized: expired", url)
+        await nothing_left(tmp_path / "run", Rejected, "expired or for another database.+Unauthorized: expired", url)
     await nothing_left(tmp_path / "run", NotSent, "reaching", f"http://127.0.0.1:{sqld.free_port()}")
 
 

@@ -156,7 +156,7 @@ Arriving = Callable[[bytes], Handler]
 BACKUPS: dict[str, tuple[Arriving, str]] = {
     "cut_off": (lambda text: streaming([text[: len(text) // 2]], whole=False), "cut off after"),
     "without_its_end": (lambda text: streaming([text.removesuffix(b"COMMIT;\n")]), "cut off after"),
-    "a_message_instead": (lambda _: streaming([b"Error: database is being exported\n"]), "the answer is no dump"),
+    "a_message_instead": (lambda _: streaming([b"Error: database is being exported\n"]), "the answer is not a dump"),
     "without_a_row": (
         lambda text: streaming([text.replace(b"INSERT INTO readings VALUES(6,4,60,60);\n", b"")]),
         "the copy is not what is there: table readings has 5 rows, the server 6",

@@ -87,7 +87,7 @@ async def test_every_question_to_the_platform_is_one() -> None:
             env["PROJECT_ID"] = before.id
             said = [await to_thread.run_sync(partial(shell, call, ROOT, no_proxy="127.0.0.1", **env)) for call in ours]
             after = await vercel.project()
-            own = [vercel.unpinning, vercel.resuming_crons]
+            own = [vercel.unpin_command, vercel.resume_crons_command]
     changing = [_expanded(call, env) for call in ours if "PATCH" in call]
     assert changing == [_expanded(call, env) for call in own]
     assert (before.auto_assign, before.crons, after.auto_assign, after.crons) == (False, False, True, True)

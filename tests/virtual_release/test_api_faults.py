@@ -153,7 +153,7 @@ async def test_a_look_that_meets_trouble_once_goes_on(production: VirtualProduct
     [
         (Trouble(Answer.RESET), "the connection was reset"),
         (Trouble(Answer.ERROR), "it answered 500: internal_server_error"),
-        (Trouble(Answer.HTML, "/v9/projects/"), "its answer is of no known form"),
+        (Trouble(Answer.HTML, "/v9/projects/"), "its answer has an unknown format"),
         (Trouble(Answer.LIMITED, "/v4/aliases/", seconds=600.0), "it asks to wait 600 s"),
     ],
 )

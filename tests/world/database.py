@@ -9,7 +9,7 @@ from time import time
 from steps.support.core.errors import Unknown
 from steps.support.gateways.database import frame
 from steps.support.gateways.database.protocol import Dump, Rows, StatementFailed
-from steps.support.gateways.database.sqlite_file import complaint, only_names
+from steps.support.gateways.database.sqlite_file import only_names, parse_error
 from steps.support.sql.statement import Statement
 from steps.support.sql.tokens import first_word, tokenize
 from steps.support.standin.faults import Faults, Kind
@@ -17,7 +17,7 @@ from steps.support.standin.faults import Faults, Kind
 ADDRESS = "memory:production"
 READS = {"SELECT", "PRAGMA", "EXPLAIN"}
 WRITES = {"INSERT", "UPDATE", "DELETE", "REPLACE"}
-LOOK = "It may have been done: look before doing it again."
+LOOK = "It may have been done: check before repeating it."
 
 Clock = Callable[[], float]
 
@@ -132,7 +132,7 @@ class MemoryDatabase:
         if kind == "hang":
             await asyncio.Event().wait()
         if kind == "fail":
-            cause = "it is no answer of a libSQL server (HTTP 500: internal error)"
+            cause = "it is not the answer of a libSQL server (HTTP 500: internal error)"
             raise Unknown("reading the answer of", ADDRESS, cause, LOOK)
         return self._kind("verification_query") == "lost"
 
@@ -187,7 +187,7 @@ class MemoryDatabase:
         try:
             self._ran(Statement(sql))
         except StatementFailed as failed:
-            return complaint(statement, failed.message)
+            return parse_error(statement, failed.message)
         return None
 
 

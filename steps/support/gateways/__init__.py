@@ -1,1 +1,1 @@
-"""The outside world: git, Vercel, Turso and the site, one class each, free of policy, retries and time limits."""
+"""The outside world: git, Vercel, Turso and the site, one class each, without policy, retries or time limits."""

@@ -1,7 +1,8 @@
-"""What a transaction may not worsen: figures measured inside it, kept in the marker row, and held against the end.
+"""What a transaction must not make worse: figures measured at its start, kept in the marker row, checked at its end.
 
-A table with a declared number of row changes is counted, and no other number commits: a small one is kept beside itself
-until the end of the transaction, and compared row by row; a large one is held by the statements that reach it.
+For a table with a declared number of row changes, the changes are counted, and no other number commits. A small table
+is copied until the end of the transaction and compared row by row; for a large one, each statement that changes it is
+checked.
 """
 
 import json
@@ -16,21 +17,21 @@ from steps.support.sql.tokens import literal, quoted, tokenize
 
 def assertion(name: str, condition: str, otherwise: str, *args: str | int, gives: str = "1") -> Statement:
     """Build a statement that fails unless `condition` holds; `otherwise` is an SQL expression that says why."""
-    # a text that is NULL, or begins with a dollar sign, would be no error, and the assertion would pass
+    # a text that is NULL or begins with a dollar sign would raise no error, and the assertion would pass
     failure = f"json_extract('{{}}', coalesce({otherwise}, 'it cannot be told'))"
     return Statement(f"SELECT CASE WHEN {condition} THEN {gives} ELSE {failure} END", args, name)
 
 
-WAS = f"{OURS}was_"  # what a table held before; it is gone before COMMIT
+WAS = f"{OURS}was_"  # prefix of the copies of tables from before the change; they are dropped before COMMIT
 
 
 @dataclass(frozen=True, slots=True)
 class Declared:
-    """The rows that may change in one table, from `least` to `most`.
+    """The number of rows that may change in one table, from `least` to `most`.
 
-    `before`: a query for what has to be known of it before the change, kept as the table `was`. `changed`: the SQL
-    expression that counts the rows that changed, in the end. `is_exact`: whether it counts all of them; else it is how
-    many more or fewer rows there are.
+    `before`: the query, run before the change, for what must be known of the table; its result is kept as table `was`.
+    `changed`: the SQL expression that counts the changed rows at the end. `is_exact`: it counts all of them; otherwise
+    it gives only the difference in the number of rows.
     """
 
     table: str
@@ -44,10 +45,10 @@ class Declared:
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """The most rows of a table that one statement of the script may change; `statement` is its place among them.
+    """The most rows of a table that one statement of the script may change; `statement` is its index in the script.
 
-    `earlier`: the place of the last statement before it that counts together with it. `is_last`: whether none after it
-    does.
+    `earlier`: the index of the previous statement whose rows count towards the same bound. `is_last`: no later
+    statement counts towards it.
     """
 
     statement: int
@@ -58,13 +59,13 @@ class Reach:
 
 
 def keep_declared(declared: Sequence[Declared]) -> Iterator[Statement]:
-    """Keep what each table held before."""
+    """Return the statements that keep what each table held before the change."""
     for each in declared:
         yield Statement(f"CREATE TABLE {quoted(each.was)} AS {each.before}", name=f"keeping {each.table}")
 
 
 def hold_declared(declared: Sequence[Declared]) -> Iterator[Statement]:
-    """Hold each table to the number of rows that was declared, and drop what was kept of it."""
+    """Return the statements that assert the declared number of changed rows of each table, and drop what was kept."""
     for each in declared:
         why = f"{each.changed} || ' rows changed, and `-- changes:` allows {count_words(each.least, each.most)}'"
         yield assertion(f"changes of {each.table}", f"{each.changed} BETWEEN {each.least} AND {each.most}", why)
@@ -72,19 +73,19 @@ def hold_declared(declared: Sequence[Declared]) -> Iterator[Statement]:
 
 
 def bounded_statements(script: Sequence[Statement], reaches: Sequence[Reach]) -> Iterator[Statement]:
-    """Return the script with assertions behind each statement that is held to the rows that it may change."""
-    of = {each.statement: each for each in reaches}
-    for number, statement in enumerate(script):
+    """Return the script with assertions after each statement whose changed rows are bounded."""
+    by_index = {each.statement: each for each in reaches}
+    for index, statement in enumerate(script):
         yield statement
-        if each := of.get(number):
-            yield from _held_to(each, f"changes of {each.table} by {statement.name}")
+        if reach := by_index.get(index):
+            yield from _bound(reach, f"changes of {reach.table} by {statement.name}")
 
 
-def _held_to(reach: Reach, name: str) -> Iterator[Statement]:
-    """Hold a statement, with those before it that count together, to the rows that may change.
+def _bound(reach: Reach, name: str) -> Iterator[Statement]:
+    """Assert that a statement, with the earlier ones that count towards the same bound, changed no more rows.
 
-    What they changed so far is kept as a table, because CREATE TABLE ... AS, unlike INSERT, is no row change: what the
-    script asks of changes() is as it would be without it.
+    The number changed so far is kept as a table, because CREATE TABLE ... AS, unlike INSERT, is not a row change: the
+    script gets the same values from changes() as it would without these statements.
     """
     so_far = "changes()" if reach.earlier is None else f"(SELECT n FROM {_so_far(reach.earlier)}) + changes()"
     why = f"({so_far}) || ' rows changed, and `-- changes:` allows {count_words(0, reach.most)}'"
@@ -111,15 +112,15 @@ UNBOUNDED_LOSS = -(2**53)
 ORPHANS = "(SELECT count(*) FROM pragma_foreign_key_check)"
 ROWS_OF = "rows of "
 HOLDING = "what may not be lost"
-AT_ONCE = 500  # measures that one statement holds: 1,000 take 0.04 s there and back, one a statement took 0.2 s
+AT_ONCE = 500  # measures per statement: 1,000 take 0.04 s to migrate and roll back; one per statement took 0.2 s
 
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """One figure: what it is of, the SQL expression that gives it, and how it may be after compared with before.
+    """One figure: what it measures, its SQL expression, and the relation that must hold between after and before.
 
-    `slack` is added to what it was before. `before`: the expression that gives what it was, where that is another one.
-    Neither is ever NULL.
+    `slack` is added to the figure from before. `before`: the expression that measures it before, if that one differs.
+    Neither expression is ever NULL.
     """
 
     name: str
@@ -131,10 +132,10 @@ class Measure:
 
 @dataclass(frozen=True, slots=True)
 class Guards:
-    """All that is held: figures on the way there and on the way back, and the names of every object there is after.
+    """Everything asserted: figures for the migration and for the rollback, and the names of all objects afterwards.
 
-    `objects` empty: not asked. `measured` says in words what is asserted. `declared` and `reaches`: what holds the
-    numbers of `-- changes:`.
+    `objects`: empty if they are not checked. `measured`: what is asserted, in words. `declared` and `reaches`: what
+    enforces the numbers of `-- changes:`.
     """
 
     there: tuple[Measure, ...]
@@ -146,17 +147,17 @@ class Guards:
 
 
 def rows_of(table: str, relation: str = SAME) -> Measure:
-    """Count the rows of a table."""
+    """Return the measure that counts the rows of a table."""
     return Measure(f"{ROWS_OF}{table}", f"(SELECT count(*) FROM {quoted(table)})", relation)
 
 
 def rows_lost(table: str) -> Measure:
-    """Count the rows of a table that may lose some; how many is yet to be said."""
+    """Return the measure that counts the rows of a table that may lose rows; the caller sets how many."""
     return Measure(f"{ROWS_OF}{table}", f"(SELECT count(*) FROM {quoted(table)})", NOT_FEWER, UNBOUNDED_LOSS)
 
 
 def orphans(table: str = "") -> Measure:
-    """Count the references that lead nowhere, in one table or in all; those of before are nobody's doing."""
+    """Return the measure that counts orphaned references, in one table or in all; only new ones count."""
     if not table:
         return Measure("references that lead nowhere", ORPHANS, NOT_MORE)
     found = f"(SELECT count(*) FROM pragma_foreign_key_check({literal(table)}))"
@@ -164,12 +165,12 @@ def orphans(table: str = "") -> Measure:
 
 
 def row_changes(most: int) -> Measure:
-    """Count the rows changed since the transaction began, triggers' and cascades' among them."""
+    """Return the measure that counts the rows changed since BEGIN, including those of triggers and cascades."""
     return Measure("rows changed", "total_changes()", NOT_MORE, most)
 
 
 def keep_measures(column: str, measures: Sequence[Measure], attempt: str) -> Statement:
-    """Keep every figure as JSON in the marker row."""
+    """Return the statement that keeps every figure as JSON in the marker row."""
     figures = ", ".join(f"({number}, {each.before or each.expression})" for number, each in enumerate(measures))
     value = f"(SELECT json_group_object(column1, column2) FROM (VALUES {figures}))" if measures else "'{}'"
     sql = f"UPDATE _orchestrate_migrations SET {column} = {value} WHERE attempt = ?"
@@ -177,14 +178,14 @@ def keep_measures(column: str, measures: Sequence[Measure], attempt: str) -> Sta
 
 
 def hold_measures(column: str, measures: Sequence[Measure], attempt: str) -> Iterator[Statement]:
-    """Hold every figure against the one that was kept; each statement returns as JSON by how much some of them grew."""
+    """Return the statements that compare each figure with the kept one; each returns the growth of some, as JSON."""
     for start in range(0, len(measures), AT_ONCE):
-        some = enumerate(measures[start : start + AT_ONCE], start)
-        figures = ", ".join(f"({n}, {each.expression}, '{each.relation}', {each.slack})" for n, each in some)
-        yield Statement(_HELD.format(column=column, figures=figures), (attempt,), HOLDING)
+        batch = enumerate(measures[start : start + AT_ONCE], start)
+        figures = ", ".join(f"({n}, {each.expression}, '{each.relation}', {each.slack})" for n, each in batch)
+        yield Statement(_COMPARISON.format(column=column, figures=figures), (attempt,), HOLDING)
 
 
-_HELD = """WITH now AS MATERIALIZED (
+_COMPARISON = """WITH now AS MATERIALIZED (
   SELECT column1 AS n, column2 AS figure, column3 AS relation, column4 AS slack FROM (VALUES {figures})),
 was AS MATERIALIZED (
   SELECT CAST(key AS INTEGER) AS n, value AS figure
@@ -203,40 +204,42 @@ SELECT CASE WHEN NOT EXISTS (SELECT 1 FROM both WHERE holds IS NOT TRUE)
 
 
 def growth(measures: Sequence[Measure], results: Iterable[Rows]) -> dict[str, int]:
-    """Return by how much each figure grew, from what the statements of `held` returned."""
+    """Return how much each figure grew, from the results of the statements of `hold_measures`."""
     found = (item for rows in results for item in json.loads(str(rows.scalar)).items())
     return {measures[int(number)].name: int(growth) for number, growth in found}
 
 
 def measure_in_message(measures: Sequence[Measure], words: str) -> tuple[str, str]:
-    """Return which figure it was that got worse, and what is said of it, from what a statement of `held` raised."""
-    number, _, said = words.partition(" ")
+    """Return the name of the figure that got worse, and the reason, from the error of a `hold_measures` statement."""
+    number, _, reason = words.partition(" ")
     measure = measures[int(number)]
     allowed = f", and {abs(measure.slack):,} {'more' if measure.slack > 0 else 'fewer'} are allowed"
-    return measure.name, said + (allowed if measure.slack and said.endswith(" after") else "")
+    return measure.name, reason + (allowed if measure.slack and reason.endswith(" after") else "")
 
 
 def is_about_measures(measures: Iterable[Measure], message: str) -> str:
-    """Return the name of the first figure that asks for what is not there any more, by what the engine says is not."""
-    lacking = {name: each.name for each in reversed([*measures]) for name in _named(each) if _lacks(message, name)}
-    return lacking[max(lacking, key=len)] if lacking else HOLDING
+    """Return the name of the first figure whose expression uses the table or column that the engine reports missing."""
+    missing = {
+        name: each.name for each in reversed([*measures]) for name in _names_in(each) if _is_missing(message, name)
+    }
+    return missing[max(missing, key=len)] if missing else HOLDING
 
 
-def _named(measure: Measure) -> set[str]:
-    """Return the names of tables and columns in an expression."""
+def _names_in(measure: Measure) -> set[str]:
+    """Return the names of the tables and columns in an expression."""
     tokens = (token for token in tokenize(measure.expression) if token.kind in {"word", "name"})
     return {token.text[1:-1].replace('""', '"') if token.kind == "name" else token.text for token in tokens}
 
 
-def _lacks(message: str, name: str) -> bool:
-    return any(f"no such {what}: {schema}{name}" in message for what in ("table", "column") for schema in ("", "main."))
+def _is_missing(message: str, name: str) -> bool:
+    return any(f"no such {kind}: {schema}{name}" in message for kind in ("table", "column") for schema in ("", "main."))
 
 
 def guards_json(measures: Iterable[Measure]) -> str:
-    """Write measures down, for the marker row."""
+    """Return measures as JSON, for the marker row."""
     return json.dumps([asdict(each) for each in measures])
 
 
 def guards_of_json(text: str) -> tuple[Measure, ...]:
-    """Read what was written down."""
+    """Return the measures in the JSON of a marker row."""
     return tuple(Measure(**each) for each in json.loads(text))

@@ -1,6 +1,6 @@
-"""One HTTP exchange, said in the answers that the tool knows.
+"""One HTTP exchange, whose failures are the tool's own errors.
 
-httpx's own timeouts only notice a dead peer; how long a call may take is the caller's scope.
+httpx's timeouts only detect a dead peer; the caller's scope limits how long a call may take.
 """
 
 import json
@@ -18,19 +18,19 @@ from steps.support.core.errors import NotSent, Unknown
 
 
 def retry_after(response: httpx.Response, now: float) -> float:
-    """Give the seconds that an answer asks to wait, 0 where it asks for none; `now` is seconds since 1970.
+    """Return the seconds that a response asks to wait, or 0; `now` is seconds since 1970.
 
-    `Retry-After` holds seconds or an HTTP date; Vercel's 429 also tells the moment of the reset in its body. A moment
-    is held against the answer's own Date: our clock may be another.
+    `Retry-After` holds seconds or an HTTP date; Vercel's 429 also gives the time of the reset in its body. A time is
+    compared with the response's own Date, because our clock may differ.
     """
-    said = response.headers.get("retry-after", "")
-    if re.fullmatch(r"\d+(\.\d+)?", said):
-        return float(said)
-    until = _moment(said) or _reset(response)
-    return max(0.0, until - (_moment(response.headers.get("date", "")) or now)) if until else 0.0
+    value = response.headers.get("retry-after", "")
+    if re.fullmatch(r"\d+(\.\d+)?", value):
+        return float(value)
+    until = _timestamp(value) or _reset(response)
+    return max(0.0, until - (_timestamp(response.headers.get("date", "")) or now)) if until else 0.0
 
 
-def _moment(date: str) -> float:
+def _timestamp(date: str) -> float:
     try:
         return parsedate_to_datetime(date).timestamp()
     except (ValueError, OverflowError):
@@ -46,9 +46,9 @@ def _reset(response: httpx.Response) -> float:
 
 
 LIVENESS = httpx.Timeout(30.0, connect=5.0)  # seconds without a byte
-MOST = 4 * 1024 * 1024  # bytes of a body that are read, unless told otherwise
-DEEPEST = 100  # lists and objects inside each other that are read
-SHOWN = 300  # characters of the other side's own words that a message repeats
+MOST = 4 * 1024 * 1024  # bytes of a body that are read by default
+DEEPEST = 100  # levels of nested lists and objects that are read
+SHOWN = 300  # characters of the peer's own text that a message repeats
 _GZIP = 31  # 15 bits of window, in the gzip format
 
 _UNSENT = (
@@ -58,61 +58,65 @@ _UNSENT = (
     httpx.UnsupportedProtocol,
     httpx.LocalProtocolError,
 )
-_LOOK = "It may have been done: look before doing it again."
-_TOO_DEEP = f"it is nested more than {DEEPEST} deep"
+_CHECK_FIRST = "It may have been done: check before repeating it."
+_TOO_DEEP = f"it is nested more than {DEEPEST} levels deep"
 
 
 def client_for(address: str, **options: Any) -> httpx.AsyncClient:
-    """Open a client that takes no cookies and sends none of its own.
+    """Open a client that accepts no cookies and sends none of its own.
 
-    It reads the world's certificates, which takes a while, only where they are needed.
+    It loads the root certificates, which takes a while, only if the address is not plain http.
     """
-    forgetful = CookieJar(DefaultCookiePolicy(allowed_domains=()))  # httpx keeps whatever its jar accepts
-    return httpx.AsyncClient(base_url=address, verify=not address.startswith("http:"), cookies=forgetful, **options)
+    no_cookies = CookieJar(DefaultCookiePolicy(allowed_domains=()))  # httpx keeps every cookie that its jar accepts
+    return httpx.AsyncClient(base_url=address, verify=not address.startswith("http:"), cookies=no_cookies, **options)
 
 
 async def exchange(
-    client: httpx.AsyncClient, method: str, url: str, *, whom: str, most: int = MOST, **options: Any
+    client: httpx.AsyncClient, method: str, url: str, *, peer: str, most: int = MOST, **options: Any
 ) -> httpx.Response:
-    """Send `whom` one request and read the whole answer, at most `most` bytes; redirects are answers, not directions.
+    """Send one request to `peer` and return the whole response, at most `most` bytes; redirects are not followed.
 
-    Raises NotSent, or Unknown when no whole answer came.
+    Raise NotSent, or Unknown if the response was not received whole.
     """
-    what = f"{whom} ({method} {_shown(client.base_url, url)})"
+    what = f"{peer} ({method} {_public_address(client.base_url, url)})"
     headers = {**(options.pop("headers", None) or {}), "Accept-Encoding": "gzip"}
     try:
         request = client.build_request(method, url, headers=headers, **options)
     except (httpx.InvalidURL, UnicodeError) as error:
-        raise NotSent("writing to", what, _of(error), "Check what is asked in the settings.") from None
+        raise NotSent(
+            "writing to", what, _describe(error), "Check the address and the headers in the settings."
+        ) from None
     try:
         async with aclosing(await client.send(request, stream=True, follow_redirects=False)) as response:
             return await _read(response, what, most)
     except _UNSENT as error:
-        raise NotSent("reaching", what, _of(error), "Check its address in the settings, and the network.") from None
-    except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:  # a redirect, too, has an address
-        raise Unknown("reading the answer of", what, _of(error), _LOOK) from None
+        raise NotSent(
+            "reaching", what, _describe(error), "Check its address in the settings, and the network."
+        ) from None
+    except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:  # the URL of a redirect may be invalid
+        raise Unknown("reading the answer of", what, _describe(error), _CHECK_FIRST) from None
 
 
 def json_of(content: bytes) -> Any:
-    """Read JSON. Raises ValueError where it is none, or nested more deeply than anything that is meant to be read."""
+    """Return the parsed JSON. Raise ValueError if it is not JSON, or nested more than DEEPEST levels deep."""
     try:
         document = json.loads(content)
     except RecursionError:
         raise ValueError(_TOO_DEEP) from None
     level = [document]
     for _ in range(DEEPEST):
-        level = [item for each in level for item in _inside(each)]
+        level = [item for each in level for item in _children(each)]
     if level:
         raise ValueError(_TOO_DEEP)
     return document
 
 
-def _inside(value: Any) -> Iterable[Any]:
+def _children(value: Any) -> Iterable[Any]:
     return value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
 
 
-def _shown(base: httpx.URL, url: str) -> str:
-    """Give the address that is asked, without whatever in it may be a secret."""
+def _public_address(base: httpx.URL, url: str) -> str:
+    """Return the requested address without the parts that may be secret."""
     try:
         return str(base.join(url).copy_with(query=None, username=None, password=None))
     except (httpx.InvalidURL, UnicodeError):
@@ -120,35 +124,37 @@ def _shown(base: httpx.URL, url: str) -> str:
 
 
 async def _read(response: httpx.Response, what: str, most: int) -> httpx.Response:
-    body, unpack = bytearray(), _unpacking(response, what)
+    body, decompress = bytearray(), _decompressor(response, what)
     async for piece in response.aiter_raw():
-        body += unpack(piece, most + 1 - len(body))
+        body += decompress(piece, most + 1 - len(body))
         if len(body) > most:
-            raise Unknown("reading the answer of", what, f"it is larger than {most} bytes", _LOOK)
+            raise Unknown("reading the answer of", what, f"it is larger than {most} bytes", _CHECK_FIRST)
     plain = [(name, value) for name, value in response.headers.raw if name.lower() != b"content-encoding"]
     return httpx.Response(response.status_code, headers=plain, content=bytes(body), request=response.request)
 
 
-def _unpacking(response: httpx.Response, what: str) -> Callable[[bytes, int], bytes]:
-    """Give what unpacks a piece of the body, to so many bytes at the most: a kilobyte may hold a gigabyte."""
-    packing = response.headers.get("content-encoding", "").strip().lower()
-    if packing in ("", "identity"):
+def _decompressor(response: httpx.Response, what: str) -> Callable[[bytes, int], bytes]:
+    """Return the function that decompresses a piece of the body, to a maximum of bytes: 1 kB may hold 1 GB."""
+    encoding = response.headers.get("content-encoding", "").strip().lower()
+    if encoding in ("", "identity"):
         return lambda piece, _most: piece
-    if packing != "gzip":
-        raise Unknown("reading the answer of", what, f"it is packed as {packing[:SHOWN]!r}, unasked", _LOOK)
-    unpacker = zlib.decompressobj(_GZIP)
+    if encoding != "gzip":
+        cause = f"it is compressed as {encoding[:SHOWN]!r}, which was not requested"
+        raise Unknown("reading the answer of", what, cause, _CHECK_FIRST)
+    decompressor = zlib.decompressobj(_GZIP)
 
-    def unpacked(piece: bytes, most: int) -> bytes:
+    def decompressed(piece: bytes, most: int) -> bytes:
         try:
-            return unpacker.decompress(piece, most)
+            return decompressor.decompress(piece, most)
         except zlib.error as error:
-            raise Unknown("reading the answer of", what, f"it cannot be unpacked ({error})", _LOOK) from None
+            cause = f"it cannot be decompressed ({error})"
+            raise Unknown("reading the answer of", what, cause, _CHECK_FIRST) from None
 
-    return unpacked
+    return decompressed
 
 
-def _of(error: Exception) -> str:
-    # what is wrong with a header is not repeated: it may be the token
-    said = "" if isinstance(error, httpx.LocalProtocolError | UnicodeError) else str(error)
+def _describe(error: Exception) -> str:
+    # the text of an error about a header is not repeated: it may hold the token
+    text = "" if isinstance(error, httpx.LocalProtocolError | UnicodeError) else str(error)
     plain = {"ReadError": "the connection was reset", "ConnectError": "no connection"}.get(type(error).__name__, "")
-    return f"{plain} ({type(error).__name__}: {said}".rstrip(": ").lstrip() + ")"
+    return f"{plain} ({type(error).__name__}: {text}".rstrip(": ").lstrip() + ")"

@@ -1,4 +1,4 @@
-"""The tool's own rows in the user's database, all `_orchestrate_*`: the marker of each attempt, and the lock."""
+"""The tool's own rows in the user's database, in tables `_orchestrate_*`: each attempt's marker row, and the lock."""
 
 from dataclasses import dataclass
 
@@ -41,10 +41,10 @@ HELD = """EXISTS (SELECT 1 FROM _orchestrate_lock
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """Who wants the lock, on which host, for how many seconds.
+    """A process's claim to the lock: its run, who it is, its host, and for how many seconds.
 
-    `after`: only if its token is still this one, so that of several who put the same run back one does; None: whatever
-    it is. `who` tells them apart, so that one whose answer was lost may ask again.
+    `after`: take the lock only if its token is still this one, so that only one of several processes rolls back a run;
+    None: take it at any token. `who` distinguishes these processes, so that one may ask again after a lost answer.
     """
 
     run: str
@@ -56,7 +56,7 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """The lock as a run holds it: whoever takes it over from another run makes the token higher."""
+    """The lock as one run holds it; the token grows when another run takes it over."""
 
     run: str
     token: int
@@ -66,7 +66,7 @@ class Lease:
 class Attempt:
     """What the marker row keeps of one attempt, besides the change itself.
 
-    `previous_head`: where the branch was; what was live before may be older.
+    `previous_head`: the commit that the branch was at; the deployment that was live may be older.
     """
 
     run: str
@@ -79,9 +79,9 @@ class Attempt:
 
 
 def take_lock(claim: Claim) -> Statement:
-    """Take the lock if nobody else holds it; gives a row where it was taken. Safe to repeat.
+    """Build the statement that takes the lock if it is free; it returns a row if the lock was taken. Safe to repeat.
 
-    The token becomes one higher than the last one's.
+    The new token is one higher than the previous one.
     """
     sql = """INSERT INTO _orchestrate_lock (name, run, who, host, since, token, expires_at)
   VALUES ('production', ?1, ?2, ?3, unixepoch(), coalesce(?5, 0) + 1, unixepoch() + ?4)
@@ -94,9 +94,10 @@ def take_lock(claim: Claim) -> Statement:
 
 
 def renew_lock(run: str, token: int | None, seconds: int) -> Statement:
-    """Hold the lock for at least so many seconds more, if nobody has taken it since, lease or no lease.
+    """Build the statement that keeps the lock for at least `seconds` more, even if the lease has ended.
 
-    Also not somebody who puts this run back, with a higher token; None: any.
+    It returns no row if another run has taken the lock, or a rollback of this run with a higher token. `token` None:
+    renew at any token.
     """
     sql = """UPDATE _orchestrate_lock SET expires_at = max(expires_at, unixepoch() + ?3)
   WHERE name = 'production' AND run = ?1 AND token = coalesce(?2, token) RETURNING token"""
@@ -104,9 +105,9 @@ def renew_lock(run: str, token: int | None, seconds: int) -> Statement:
 
 
 def prolong_lock(run: str, token: int | None) -> Statement:
-    """Make a run's lease a second longer, if it still has the lock: a small write that does no harm.
+    """Build a small, harmless write: it extends a run's lease by one second, if the run still has the lock.
 
-    One that leaves a row as it is would not do: the engine writes nothing then.
+    A write that leaves the row unchanged would not do, because the engine then writes nothing.
     """
     sql = """UPDATE _orchestrate_lock SET expires_at = expires_at + 1
   WHERE name = 'production' AND run = ?1 AND token = coalesce(?2, token)"""
@@ -114,49 +115,49 @@ def prolong_lock(run: str, token: int | None) -> Statement:
 
 
 def take_over(run: str) -> Statement:
-    """Have a run hold the lock whoever held it: for copies, where nobody else is."""
+    """Build the statement that gives a run the lock unconditionally; for copies only, which have no other users."""
     sql = """UPDATE _orchestrate_lock SET run = ?, token = token + 1, expires_at = unixepoch() + 3600
   WHERE name = 'production'"""
     return Statement(sql, (run,), "the lock row of the copy")
 
 
 def written_by(writer: int) -> Statement:
-    """Write a small row of a copy's, as a writer of the app does of its own."""
+    """Build a small write to a copy, in place of a write by the app."""
     sql = """INSERT INTO _orchestrate_writers (writer, writes) VALUES (?, 1)
   ON CONFLICT (writer) DO UPDATE SET writes = writes + 1"""
     return Statement(sql, (writer,), "a writer beside the change")
 
 
 def release_lock(run: str, who: str, token: int | None) -> Statement:
-    """End the lease. The row stays, so that tokens never start again."""
+    """Build the statement that ends the lease. The row stays, so that tokens never start again from 1."""
     sql = """UPDATE _orchestrate_lock SET expires_at = 0
   WHERE name = 'production' AND run = ?1 AND who = ?2 AND token = coalesce(?3, token)"""
-    return Statement(sql, (run, who, token), "giving the lock back")
+    return Statement(sql, (run, who, token), "releasing the lock")
 
 
 def marker_of(attempt: str) -> Statement:
-    """Read one marker row."""
+    """Build the query for one attempt's marker row."""
     sql = "SELECT *, unixepoch() - at AS age FROM _orchestrate_migrations WHERE attempt = ?"
     return Statement(sql, (attempt,), "the marker row")
 
 
 def applied_marker(name: str) -> Statement:
-    """Read the marker row of a change that is applied."""
+    """Build the query for the marker row of an applied change."""
     sql = "SELECT * FROM _orchestrate_migrations WHERE name = ? AND state = 'applied'"
     return Statement(sql, (name,), "the marker row")
 
 
 def kept_tables() -> Statement:
-    """Name the tables in which a change keeps what going back would need."""
+    """Build the query for the tables in which changes keep the data that a rollback would need."""
     is_kept = f"type = 'table' AND lower(name) GLOB '{KEPT}*'"
     return Statement(f"SELECT name FROM sqlite_schema WHERE {is_kept} ORDER BY name")
 
 
 def rollbacks_in_need(attempt: str, name: str) -> Statement:
-    """Read the rollbacks of other changes that may still need what they kept.
+    """Build the query for the rollback scripts of other changes that may still need the data they kept.
 
-    Some are applied, and nobody has accepted them. The others are rolled back, and what the old schema could not hold
-    waits for their next migration.
+    Some of these changes are applied but not accepted. The others are rolled back, and the data that the old schema
+    could not hold waits for their next migration.
     """
     sql = """SELECT rollback_sql FROM _orchestrate_migrations AS m
   WHERE attempt <> ?1 AND name <> ?2 AND rollback_sql IS NOT NULL AND CASE state WHEN 'applied' THEN accepted_at IS NULL
@@ -165,19 +166,19 @@ def rollbacks_in_need(attempt: str, name: str) -> Statement:
 
 
 def mark_accepted(attempt: str) -> Statement:
-    """Note that an applied change stays."""
+    """Build the statement that marks an applied change as accepted."""
     sql = """UPDATE _orchestrate_migrations SET accepted_at = coalesce(accepted_at, unixepoch())
   WHERE attempt = ? AND state = 'applied'"""
     return Statement(sql, (attempt,), "the marker row")
 
 
 def last_lock() -> Statement:
-    """Read who held the lock last, lease or no lease."""
+    """Build the query for the last holder of the lock, even if its lease has ended."""
     return Statement(_LOCK.format(""), name="the lock row")
 
 
 def fence(attempt: str, name: str) -> tuple[Statement, ...]:
-    """Build the statements after which this attempt, wherever its request still is, can never commit."""
+    """Build the statements after which this attempt can never commit, even if its request is still under way."""
     sql = """INSERT INTO _orchestrate_migrations (attempt, name, state) VALUES (?, ?, 'fenced')
   ON CONFLICT (attempt) DO NOTHING"""
     return (*CREATE, Statement(sql, (attempt, name), "the fence"), marker_of(attempt))

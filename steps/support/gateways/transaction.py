@@ -1,4 +1,4 @@
-"""The one transaction of a change, and the one that takes it back, as lists of statements.
+"""The transactions that apply, roll back and accept a change, as lists of statements.
 
 The frame and each of its parts were measured on sqld 0.24.32.
 """
@@ -30,7 +30,7 @@ _OTHERWISE = f"""'it differs, letter by letter: ' || coalesce((SELECT type || ' 
 
 
 def migrate(change: DatabaseChange, attempt: Attempt, what: Guards, lease: Lease) -> tuple[Statement, ...]:
-    """Build the change's transaction: marker, fencing token, schema as planned, the change, and all that must hold."""
+    """Build a change's transaction: lock check, marker row, schema as planned, the change, and all assertions."""
     return (
         *CREATE,
         _lock_held(lease),
@@ -50,7 +50,7 @@ def migrate(change: DatabaseChange, attempt: Attempt, what: Guards, lease: Lease
 def roll_back(
     statements: Iterable[Statement], checks: Iterable[SqlCheck], attempt: str, back: tuple[Measure, ...], lease: Lease
 ) -> tuple[Statement, ...]:
-    """Build the transaction that takes an applied attempt back; nothing that is measured may get worse with it."""
+    """Build the transaction that rolls back an applied attempt; it fails if any figure in `back` gets worse."""
     flip = """UPDATE _orchestrate_migrations SET state = 'rolled_back', rolled_back_at = unixepoch()
   WHERE attempt = ? AND state = 'applied'"""
     return (
@@ -60,14 +60,14 @@ def roll_back(
         guards.keep_measures("rollback_base", back, attempt),
         *statements,
         *check_assertions(checks),
-        assertion("the schema is the one of before", f"({SCHEMA}) = ({BEFORE})", _OTHERWISE, attempt),
+        assertion("the schema is as before the change", f"({SCHEMA}) = ({BEFORE})", _OTHERWISE, attempt),
         *guards.hold_measures("rollback_base", back, attempt),
         _lock_held(lease),
     )
 
 
 def accept(attempt: str, tables: Iterable[str], lease: Lease) -> tuple[Statement, ...]:
-    """Build the transaction after which an applied change stays: what was kept for going back is gone."""
+    """Build the transaction that accepts an applied change: it drops the data kept for a rollback."""
     return (
         _lock_held(lease),
         marker.mark_accepted(attempt),
@@ -78,30 +78,28 @@ def accept(attempt: str, tables: Iterable[str], lease: Lease) -> tuple[Statement
 
 
 def worded_failure(failed: StatementFailed, measures: Sequence[Measure] = ()) -> tuple[str, str]:
-    """Return what failed and why, in its own words where it is an assertion; `measures` are those that were held."""
-    found = re.search(r"(?:bad JSON path:|JSON path error near) '(.*)'", failed.message, re.DOTALL)
-    words = found[1].replace("''", "'") if found else f"{failed.message} ({failed.code})"
+    """Return what failed and why, in the assertion's own words if it is one; `measures` are those that were checked."""
+    assertion_error = re.search(r"(?:bad JSON path:|JSON path error near) '(.*)'", failed.message, re.DOTALL)
+    words = assertion_error[1].replace("''", "'") if assertion_error else f"{failed.message} ({failed.code})"
     if failed.statement.name != guards.HOLDING:
         return failed.subject, words
-    return (
-        guards.measure_in_message(measures, words)
-        if found
-        else (guards.is_about_measures(measures, failed.message), words)
-    )
+    if assertion_error:
+        return guards.measure_in_message(measures, words)
+    return guards.is_about_measures(measures, failed.message), words
 
 
 def check_assertions(checks: Iterable[SqlCheck]) -> Iterable[Statement]:
-    """Turn the checks of a verify script into assertions, those left out that expect nothing."""
-    return (_holds(check) for check in checks if check.expects_rows is not None)
+    """Return the checks of a verify script as assertions, except those that expect nothing."""
+    return (_check_assertion(check) for check in checks if check.expects_rows is not None)
 
 
-def _holds(check: SqlCheck) -> Statement:
+def _check_assertion(check: SqlCheck) -> Statement:
     query = check.statement.sql.rstrip().rstrip(";")
     name = f"check {check.name!r} ({check.statement.name})"
     if check.expects_rows:
         return assertion(name, f"EXISTS (\n{query}\n)", "'no row found, and there must be some'")
-    found = f"(SELECT count(*) FROM (\n{query}\n))"
-    return assertion(name, f"NOT EXISTS (\n{query}\n)", f"{found} || ' rows found, and there must be none'")
+    count = f"(SELECT count(*) FROM (\n{query}\n))"
+    return assertion(name, f"NOT EXISTS (\n{query}\n)", f"{count} || ' rows found, and there must be none'")
 
 
 def _lock_held(lease: Lease) -> Statement:

@@ -1,4 +1,4 @@
-"""The production database, in the tool's own words, on whatever transport carries it."""
+"""The production database, as the tool's own operations; any transport can carry them."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -33,7 +33,7 @@ IN_A_FILE = re.compile(r"\.sql line \d+$")
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """Who holds the lock; times are UTC as the database tells them."""
+    """The holder of the lock; times are UTC by the database's clock."""
 
     run: str
     who: str
@@ -43,14 +43,14 @@ class Holder:
     token: int
 
     @property
-    def is_given_back(self) -> bool:
-        """Whether the run ended its lease itself."""
+    def is_released(self) -> bool:
+        """True if the run ended its lease itself."""
         return self.expires.startswith("1970-01-01")
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What one statement of a committed transaction took: seconds at the server, and rows that it changed or wrote."""
+    """The cost of one statement in a committed transaction: seconds at the server, and rows changed or written."""
 
     name: str
     seconds: float
@@ -59,9 +59,10 @@ class Cost:
 
 @dataclass(frozen=True, slots=True)
 class Migrated:
-    """What a committed change did: the rows that its statements changed, and by how much each measured figure grew.
+    """The result of a committed change: the rows that its statements changed, and the growth of each measured figure.
 
-    `touched`: the rows of each statement of the script. `costs`: of every statement of the transaction, in order.
+    `touched`: rows changed by each statement of the script. `costs`: one for each statement of the transaction, in
+    order.
     """
 
     rows_changed: int
@@ -72,9 +73,9 @@ class Migrated:
 
 @dataclass(frozen=True, slots=True)
 class RolledBack:
-    """What a committed rollback did: by how much each measured figure grew.
+    """The result of a committed rollback: the growth of each measured figure.
 
-    `costs`: of every statement of the transaction, in order.
+    `costs`: one for each statement of the transaction, in order.
     """
 
     growth: Mapping[str, int]
@@ -82,74 +83,74 @@ class RolledBack:
 
 
 class Turso:
-    """What a run asks of the database. Nothing here retries or decides; errors are the transport's."""
+    """The database operations of a run. They do not retry or decide; errors are those of the transport."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._token: int | None = None  # of the lock that was taken through this, for whoever renews it
+        self._token: int | None = None  # of the lock taken through this object; needed to renew it
 
     @property
     def address(self) -> str:
-        """Where the database is, without any secret."""
+        """The database's address, without any secret."""
         return self._database.address
 
     @property
     def database(self) -> Database:
-        """The transport itself, for whoever copies all of it."""
+        """The transport itself, for copying the whole database."""
         return self._database
 
     async def read(self, statement: Statement) -> Rows:
-        """Run one reading statement."""
+        """Run one statement that reads, and return its rows."""
         return await self._database.query(statement)
 
     async def parse(self, statements: Sequence[Statement]) -> tuple[str | None, ...]:
-        """Have the engine parse statements; each one's syntax error, or None."""
+        """Return each statement's syntax error, or None; the engine parses them and runs nothing."""
         return await self._database.parse(statements)
 
     async def schema(self) -> str:
-        """Give the schema's fingerprint: every object's type, name and DDL, the tool's own left out."""
+        """Return the schema's fingerprint: every object's type, name and DDL, except the tool's own."""
         return str((await self.read(Statement(transaction.SCHEMA))).scalar)
 
     async def marker(self, attempt: str) -> Row | None:
-        """Give an attempt's marker row; None where there is none."""
-        return await self._own(marker.marker_of(attempt))
+        """Return an attempt's marker row, or None if there is none."""
+        return await self._own_row(marker.marker_of(attempt))
 
     async def applied(self, name: str) -> Row | None:
-        """Give the marker row of a change that is applied; None where it is not."""
-        return await self._own(marker.applied_marker(name))
+        """Return the marker row of an applied change, or None if it is not applied."""
+        return await self._own_row(marker.applied_marker(name))
 
     async def migrate(self, change: DatabaseChange, attempt: Attempt, what: Guards, lease: Lease) -> Migrated:
-        """Commit the change whole, or not at all. Unknown when COMMIT's answer was lost."""
+        """Commit the whole change, or nothing. Raise Rejected if it fails, Unknown if COMMIT's answer was lost."""
         statements = transaction.migrate(change, attempt, what, lease)
         results = await self._commit(statements, what.there)
-        of = dict(zip(map(id, statements), results, strict=True))
-        touched = tuple(of[id(statement)].changed for statement in change.migrate)
+        by_statement = dict(zip(map(id, statements), results, strict=True))
+        touched = tuple(by_statement[id(statement)].changed for statement in change.migrate)
         growth = _growth(statements, results, what.there)
         return Migrated(sum(touched), growth, touched, _costs(statements, results))
 
     async def fence(self, attempt: str, name: str) -> Row:
-        """Settle an attempt for good: give its marker row, or make one after which it can never commit."""
+        """Decide an attempt for good: return its marker row, or write one that keeps it from ever committing."""
         return (await self._database.transaction(marker.fence(attempt, name)))[-1].records[0]
 
     async def roll_back(
         self, marker: Row, statements: Sequence[Statement], checks: Sequence[SqlCheck], lease: Lease
     ) -> RolledBack:
-        """Roll an applied attempt back, whole or not at all."""
-        back = guards.guards_of_json(str(marker["rollback_guards"]))
-        whole = transaction.roll_back(statements, checks, str(marker["attempt"]), back, lease)
-        results = await self._commit(whole, back)
-        return RolledBack(_growth(whole, results, back), _costs(whole, results))
+        """Roll back an applied attempt in one transaction. Raise Rejected if it fails."""
+        measures = guards.guards_of_json(str(marker["rollback_guards"]))
+        whole = transaction.roll_back(statements, checks, str(marker["attempt"]), measures, lease)
+        results = await self._commit(whole, measures)
+        return RolledBack(_growth(whole, results, measures), _costs(whole, results))
 
     async def kept(self) -> dict[str, int]:
-        """Count the rows of each table of ours that keeps what going back, or the next migration, would need."""
+        """Return the row count of each of our tables that keep data for a rollback or the next migration."""
         names = [str(name) for (name,) in (await self.read(kept_tables())).values]
         counts = [Statement(f"SELECT count(*) FROM {quoted(name)}") for name in names]
         return {name: int(str((await self.read(count)).scalar)) for name, count in zip(names, counts, strict=True)}
 
     async def accept(self, marker: Row, lease: Lease) -> tuple[str, ...]:
-        """Have an applied change stay: drop what it kept for rolling it back, and say so in its row.
+        """Accept an applied change: drop the data kept for its rollback, and mark its row. Return the dropped tables.
 
-        What another change still needs for its rollback, or waits for, stays. Returns the tables that are gone.
+        Tables that another change still needs, for its rollback or its next migration, stay.
         """
         attempt = str(marker["attempt"])
         others = (await self.read(rollbacks_in_need(attempt, str(marker["name"])))).values
@@ -160,45 +161,45 @@ class Turso:
         return tuple(kept)
 
     async def lock(self, claim: Claim) -> tuple[bool, Holder | None]:
-        """Take the lock if it can be had; gives whether it was, and who holds it then."""
+        """Try to take the lock; return whether that succeeded, and who holds the lock now."""
         wanted = (*CREATE, take_lock(claim), HOLDER)
         taken, holders = (await self._database.transaction(wanted))[-2:]
         self._token = int(str(taken.scalar)) if taken.values else None
         return bool(taken.values), _holder(next(iter(holders.records), None))
 
     async def holder(self) -> Holder | None:
-        """Say who holds the lock; None where nobody does."""
-        return _holder(await self._own(HOLDER))
+        """Return the holder of the lock, or None if the lock is free."""
+        return _holder(await self._own_row(HOLDER))
 
     async def last_holder(self) -> Holder | None:
-        """Say who held the lock last, though it was given back or its lease has ended; None where nobody ever did."""
-        return _holder(await self._own(marker.last_lock()))
+        """Return the last holder of the lock, even if its lease has ended; None if the lock was never held."""
+        return _holder(await self._own_row(marker.last_lock()))
 
     async def lease(self, run: str) -> Lease:
-        """Renew this run's hold on the lock, for a minute at least. Raises Rejected when another run has taken it."""
+        """Renew this run's lease for at least 60 seconds. Raise Rejected if another run has taken the lock."""
         token = (await self._database.query(marker.renew_lock(run, self._token, RENEWAL))).scalar
         if token is None:
-            cause = "another run has taken the lock over"
-            raise Rejected("writing to", self.address, cause, "Run again to see which.")
+            cause = "another run has taken over the lock"
+            raise Rejected("writing to", self.address, cause, "Run again to see which one.")
         return Lease(run, int(str(token)))
 
     async def write(self, run: str) -> None:
-        """Write something small and harmless on a stream of its own: a second more for this run's lease."""
+        """Do a small, harmless write on its own stream: extend this run's lease by one second."""
         await self._database.query(marker.prolong_lock(run, self._token))
 
     async def unlock(self, run: str, who: str) -> None:
-        """Give the lock back, if it is still this run's, and was taken by this one of those who may put it back."""
+        """Release the lock if this run still holds it, and it was taken by `who`."""
         await self._database.query(marker.release_lock(run, who, self._token))
 
     async def _commit(self, statements: Sequence[Statement], measures: Sequence[Measure] = ()) -> tuple[Rows, ...]:
         try:
             return await self._database.transaction(statements)
         except StatementFailed as failed:
-            remedy = f"Nothing was changed in {self.address}: mend it, or what it found."
+            remedy = f"Nothing was changed in {self.address}. Fix the statement, or the data that it found."
             raise Rejected("running", *transaction.worded_failure(failed, measures), remedy) from None
 
-    async def _own(self, statement: Statement) -> Row | None:
-        """Read one row of a table of ours, which the first run has yet to create."""
+    async def _own_row(self, statement: Statement) -> Row | None:
+        """Return one row of a table of ours, or None; before the first run the table does not exist."""
         exists = Statement("SELECT 1 FROM sqlite_schema WHERE name = '_orchestrate_migrations'")
         if (await self.read(exists)).scalar is None:
             return None
@@ -213,15 +214,15 @@ def _growth(statements: Sequence[Statement], results: Sequence[Rows], measures: 
 def _costs(statements: Iterable[Statement], results: Iterable[Rows]) -> tuple[Cost, ...]:
     pairs = zip(statements, results, strict=True)
     return tuple(
-        Cost(_shown(statement), round(rows.seconds, 4), rows.changed or rows.written) for statement, rows in pairs
+        Cost(_report_name(statement), round(rows.seconds, 4), rows.changed or rows.written) for statement, rows in pairs
     )
 
 
-def _shown(statement: Statement) -> str:
-    """Name a statement: where it stands in its file, and how it begins."""
+def _report_name(statement: Statement) -> str:
+    """Return a statement's name for the report: its place in its file, and its first characters."""
     sql = " ".join(statement.sql.split())
-    begins = sql if len(sql) <= SHOWN else f"{sql[:SHOWN].rstrip()} ..."
-    return f"{statement.name} ({begins})" if IN_A_FILE.search(statement.name) else statement.name or begins
+    start = sql if len(sql) <= SHOWN else f"{sql[:SHOWN].rstrip()} ..."
+    return f"{statement.name} ({start})" if IN_A_FILE.search(statement.name) else statement.name or start
 
 
 def _holder(row: Row | None) -> Holder | None:

@@ -1,6 +1,6 @@
-"""The Vercel REST API, as far as one project's production deployments need it.
+"""The part of the Vercel REST API that one project's production deployments need.
 
-Every row that comes back is checked again for what was asked: the platform may ignore a filter.
+Every returned row is checked again against the query, because the platform may ignore a filter.
 """
 
 import time
@@ -18,21 +18,21 @@ from steps.support.gateways.vercel_types import Deployment, Project, RollingRele
 
 Result = TypeVar("Result")
 
-PAGES = 20  # of a list, at the most
+PAGES = 20  # at most, of a list
 REFUSALS = {
     401: "The token is not accepted: set VERCEL_TOKEN.",
     403: "The token may not do this: set VERCEL_TOKEN, and vercel.team for a team's project.",
     404: "Check vercel.project and vercel.team.",
 }
-STATUS_PAGE = "Look at the platform's status page."
+STATUS_PAGE = "Check the platform's status page."
 
 
 class Deferred(Problem):
-    """The platform took a request, and will do it when something else has ended."""
+    """The platform accepted a request, and will carry it out when another operation has ended."""
 
 
 class Vercel:
-    """One project on the platform. Writes are sent once; whoever sent one reads back what came of it."""
+    """One project on the platform. Writes are sent once; the caller reads back their effect."""
 
     def __init__(self, client: httpx.AsyncClient, project: str, team: str | None, host: str) -> None:
         self._client = client
@@ -43,21 +43,21 @@ class Vercel:
 
     @property
     def name(self) -> str:
-        """The project, as it was named."""
+        """The project's name or id, as configured."""
         return self._project
 
     async def user(self) -> str:
-        """Give the name of whoever the token is for."""
+        """Return the name of the token's user."""
         return await self._get("/v2/user", lambda body: str(body["user"]["username"]))
 
     async def project(self) -> Project:
-        """Read the project."""
+        """Return the project."""
         project = await self._get(f"/v9/projects/{self._project}", Project.of, rollbackInfo="true")
         self._id = project.id
         return project
 
     async def rolling_release(self) -> RollingRelease | None:
-        """Give the rolling release that is active, if there is one; a plan that has none answers no."""
+        """Return the active rolling release, or None; also None if the plan has no rolling releases."""
         try:
             path = f"/v1/projects/{await self._identifier()}/rolling-release"
             return await self._get(path, vercel_types.rolling_release, state="ACTIVE")
@@ -65,7 +65,7 @@ class Vercel:
             return None
 
     async def production_variables(self) -> set[str]:
-        """Give the names of the environment variables that production gets; their values are not read."""
+        """Return the names of production's environment variables; their values are not read."""
         path, names, until = f"/v10/projects/{await self._identifier()}/env", set[str](), dict[str, str]()
         for _ in range(PAGES):
             page, following = await self._get(path, _variables_and_next, target="production", **until)
@@ -76,39 +76,39 @@ class Vercel:
         return names
 
     async def deployment(self, identifier: str) -> Deployment:
-        """Read one deployment."""
+        """Return one deployment."""
         return await self._get(f"/v13/deployments/{identifier}", Deployment.of)
 
     async def production_deployments(self, sha: str = "", most: int = 20) -> list[Deployment]:
-        """List the production deployments, newest first; with `sha`, those of exactly this commit."""
+        """Return the production deployments, newest first; with `sha`, only those of exactly this commit."""
         project = await self._identifier()
-        asked = {"projectId": project, "target": "production", "limit": str(most)}
+        query = {"projectId": project, "target": "production", "limit": str(most)}
         wanted = {"sha": sha} if sha else {}
-        rows = await self._get("/v6/deployments", vercel_types.deployments, **asked, **wanted)
+        rows = await self._get("/v6/deployments", vercel_types.deployments, **query, **wanted)
         ours = [row for row in rows if row.target == "production" and row.project in (None, project)]
         found = [row for row in ours if sha in ("", row.sha)]
         return sorted(found, key=lambda row: row.created, reverse=True)
 
     async def is_live(self, identifier: str) -> bool:
-        """Say whether a deployment is live: the public host's alias and the production target both say so."""
+        """Return True if a deployment is live by both the public host's alias and the production target."""
         return await self.served() == identifier == (await self.project()).production_id
 
     async def served(self) -> str | None:
-        """Give the id of the deployment that the public host serves."""
+        """Return the id of the deployment that the public host serves."""
         return await self._get(f"/v4/aliases/{self.host}", vercel_types.served_by)
 
     async def build_errors(self, identifier: str, lines: int = 5) -> str:
-        """Give the last lines of a build's log."""
-        asked = {"direction": "forward", "follow": "0", "limit": "-1", "builds": "1"}
-        texts = await self._get(f"/v3/deployments/{identifier}/events", vercel_types.log_lines, **asked)
+        """Return the last `lines` lines of a build's log."""
+        query = {"direction": "forward", "follow": "0", "limit": "-1", "builds": "1"}
+        texts = await self._get(f"/v3/deployments/{identifier}/events", vercel_types.log_lines, **query)
         return "\n".join(texts[-lines:])
 
     async def promote(self, identifier: str) -> None:
-        """Ask for a staged deployment to go live. Answered before it is done. Raises Deferred where it is queued."""
+        """Ask to promote a staged deployment; returns before it is live. Raise Deferred if the promotion is queued."""
         await self._send("POST", f"/v10/projects/{await self._identifier()}/promote/{identifier}")
 
     async def roll_back(self, identifier: str) -> None:
-        """Ask for a former production deployment to be live again; pins the project. Answered before it is done."""
+        """Ask to roll back to an earlier production deployment, which pins the project; returns before it is live."""
         await self._send("POST", f"/v1/projects/{await self._identifier()}/rollback/{identifier}")
 
     async def cancel(self, identifier: str) -> None:
@@ -120,40 +120,40 @@ class Vercel:
         await self._send("PATCH", f"/v9/projects/{self._project}", json={"autoAssignCustomDomains": on})
 
     async def set_crons(self, on: bool) -> None:  # noqa: FBT001 - likewise
-        """Switch the project's crons on or off. The path is the one that Vercel's Terraform provider uses."""
+        """Switch the project's crons on or off, by the path that Vercel's Terraform provider uses."""
         await self._send("PATCH", f"/v1/projects/{await self._identifier()}/crons", json={"enabled": on})
 
     async def _identifier(self) -> str:
-        """Give the project's id, which not every path takes the name for; it never changes."""
+        """Return the project's id, which never changes; some paths do not accept the name instead."""
         return self._id or (await self.project()).id
 
     def _command(self, path: str, body: str) -> str:
-        """Give the shell command that changes the project by hand, the token left to the environment."""
+        """Return the shell command that changes the project by hand; it takes the token from the environment."""
         address = f"{str(self._client.base_url).rstrip('/')}{path}"
         query = f"?{urlencode(self._team)}" if self._team else ""
         headers = '-H "Authorization: Bearer $VERCEL_TOKEN" -H "Content-Type: application/json"'
         return f"curl -fsS -X PATCH {quote(f'{address}{query}')} {headers} -d '{body}'"
 
     @property
-    def unpinning(self) -> str:
-        """Give the command that has new deployments go live by themselves again."""
+    def unpin_command(self) -> str:
+        """The command after which new deployments go live by themselves again."""
         return self._command(f"/v9/projects/{self._project}", '{"autoAssignCustomDomains":true}')
 
     @property
-    def resuming_crons(self) -> str:
-        """Give the command that switches the crons on."""
+    def resume_crons_command(self) -> str:
+        """The command that switches the crons on."""
         return self._command(f"/v1/projects/{self._id}/crons", '{"enabled":true}')
 
     async def _get(self, path: str, read: Callable[[Any], Result], **query: str) -> Result:
-        response = await exchange(self._client, "GET", path, whom="Vercel", params={**query, **self._team})
+        response = await exchange(self._client, "GET", path, peer="Vercel", params={**query, **self._team})
         try:
             return read(json_of(_accepted(response, path).content))
         except (ValueError, ArithmeticError, LookupError, TypeError, AttributeError) as error:
-            cause = f"its answer is of no known form ({type(error).__name__}: {error})"
+            cause = f"its answer has an unknown format ({type(error).__name__}: {error})"
             raise Unknown("reading Vercel's", path, cause, f"Check vercel.api. {STATUS_PAGE}") from None
 
     async def _send(self, method: str, path: str, json: Any = None) -> None:
-        response = await exchange(self._client, method, path, whom="Vercel", params=self._team, json=json or {})
+        response = await exchange(self._client, method, path, peer="Vercel", params=self._team, json=json or {})
         if "html" in _accepted(response, path).headers.get("content-type", ""):
             cause = "its answer is a web page"
             raise Unknown("reading Vercel's", path, cause, f"Check vercel.api. {STATUS_PAGE}")
@@ -165,26 +165,26 @@ class Vercel:
 def _accepted(response: httpx.Response, path: str) -> httpx.Response:
     if response.is_success:
         return response
-    status, error = response.status_code, _refused(response)
+    status, error = response.status_code, _error_text(response)
     wait = retry_after(response, time.time())
     pause = f"; it asks to wait {wait:.0f} s" if wait else ""
-    kind, remedy = _meaning(status)
+    kind, remedy = _problem_of_status(status)
     problem = kind("asking Vercel for", path, f"it answered {status}: {error}{pause}", remedy)
     if isinstance(problem, NotSent | Unknown):
         problem.after = wait
     raise problem
 
 
-def _meaning(status: int) -> tuple[type[Problem], str]:
+def _problem_of_status(status: int) -> tuple[type[Problem], str]:
     if status >= httpx.codes.INTERNAL_SERVER_ERROR:
         return Unknown, STATUS_PAGE
     if status in (httpx.codes.CONFLICT, httpx.codes.TOO_MANY_REQUESTS):
         return Busy, "Try again in a moment."
-    return Rejected, REFUSALS.get(status, "Look at the project on the platform.")
+    return Rejected, REFUSALS.get(status, "Check the project on the platform.")
 
 
-def _refused(response: httpx.Response) -> str:
-    """Give the reason that an answer tells, in either of the two forms that errors come in."""
+def _error_text(response: httpx.Response) -> str:
+    """Return the reason that an error response gives, in either of its two formats."""
     try:
         body = json_of(response.content)
         error = body.get("error") or body.get("err") or body

@@ -1,4 +1,4 @@
-"""What Vercel's answers mean, read from whichever of their forms comes; what is not known is ignored."""
+"""Vercel's responses as values, read from each of their formats; unknown fields are ignored."""
 
 import math
 import re
@@ -10,9 +10,9 @@ _ID = re.compile(r"[\w-][\w.-]*", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """The last promote or rollback that the project tells of; a hint, never a proof: it may be old, or missing.
+    """The last promotion or rollback that the project reports; a hint, never a proof: it may be old, or missing.
 
-    `source` is the deployment that was live before. `requested`: milliseconds since 1970 on the platform's clock.
+    `source`: the deployment that was live before. `requested`: milliseconds since 1970 on the platform's clock.
     """
 
     kind: str
@@ -23,17 +23,17 @@ class Move:
 
     @property
     def is_under_way(self) -> bool:
-        """Say whether it has yet to end."""
+        """True if it has not ended."""
         return self.status in ("pending", "in-progress")
 
     @property
-    def came_to_nothing(self) -> bool:
-        """Return True if it ended without moving anything."""
+    def had_no_effect(self) -> bool:
+        """True if it ended without effect."""
         return self.status in ("failed", "skipped")
 
     @classmethod
     def of(cls, body: dict[str, Any]) -> Self | None:
-        """Read what the project calls its last alias request."""
+        """Return the move in a project's last alias request, or None if there is none."""
         kind, status = (_text(body.get(key)) for key in ("type", "jobStatus"))
         to, source = (_id_or_none(body.get(f"{end}DeploymentId")) for end in ("to", "from"))
         return cls(kind, to, status, source, _number(body.get("requestedAt"))) if to else None
@@ -41,7 +41,7 @@ class Move:
 
 @dataclass(frozen=True, slots=True)
 class Project:
-    """What the project says of itself. `auto_assign` None: it does not tell, which counts as off; `crons` likewise."""
+    """A project's state. `auto_assign` and `crons` are None if not reported, which counts as off."""
 
     id: str
     name: str
@@ -52,7 +52,7 @@ class Project:
 
     @classmethod
     def of(cls, body: dict[str, Any]) -> Self:
-        """Read a project."""
+        """Return the project in a response body."""
         production = (body.get("targets") or {}).get("production") or {}
         on, move = body.get("autoAssignCustomDomains"), Move.of(body.get("lastAliasRequest") or {})
         on = on if isinstance(on, bool) else None
@@ -61,12 +61,12 @@ class Project:
 
     @property
     def moving_to(self) -> str | None:
-        """Give the deployment to which a promote or rollback under way moves production."""
+        """The deployment to which a promotion or rollback is moving production, or None."""
         return self.move.to if self.move and self.move.is_under_way else None
 
     @property
     def is_rolled_back(self) -> bool:
-        """Say whether auto-assign is off because production was rolled back to what is live."""
+        """True if auto-assign is off because production was rolled back to the live deployment."""
         move = self.move
         done = move is not None and (move.kind, move.to) == ("rollback", self.production_id)
         return done and not self.auto_assign
@@ -74,10 +74,10 @@ class Project:
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """One deployment; `sha` is the full commit id, empty where the platform does not tell.
+    """One deployment; `sha` is the full commit id, empty if the platform does not report it.
 
-    `host` is its own. `created` is milliseconds since 1970, `build_seconds` what its build took. `is_queued`: it waits
-    behind other builds. `is_aliased`: it has been given its aliases. `creator`: who made it, empty if it is not told.
+    `host`: its own host. `created`: milliseconds since 1970. `build_seconds`: the length of its build. `is_queued`: it
+    waits behind other builds. `is_aliased`: it has its aliases. `creator`: a user name, empty if it is not reported.
     """
 
     id: str
@@ -97,7 +97,7 @@ class Deployment:
 
     @classmethod
     def of(cls, row: dict[str, Any]) -> Self:
-        """Read a list item or a single deployment: they spell the same things differently."""
+        """Return the deployment in a list item or a single response, which name the same fields differently."""
         meta, source = row.get("meta") or {}, row.get("gitSource") or {}
         return cls(
             _id(row.get("uid") or row["id"]),
@@ -118,16 +118,16 @@ class Deployment:
 
 
 def _text(value: Any) -> str:
-    """Read a text; none is an empty one. Raises TypeError for anything else."""
+    """Return a text, empty for None. Raise TypeError for anything else."""
     if not isinstance(value, str | None):
-        raise TypeError(f"{type(value).__name__} in place of a text")
+        raise TypeError(f"{type(value).__name__} instead of text")
     return value or ""
 
 
 def _id(value: Any) -> str:
-    """Read what paths and commands are made of. Raises ValueError for what would change their meaning."""
+    """Return an id that is safe in paths and commands. Raise ValueError if it could change their meaning."""
     if not _ID.fullmatch(text := _text(value)):
-        raise ValueError(f"{text[:40]!r} in place of an id")
+        raise ValueError(f"{text[:40]!r} instead of an id")
     return text
 
 
@@ -136,11 +136,11 @@ def _id_or_none(value: Any) -> str | None:
 
 
 def _number(value: Any) -> int:
-    """Read a number, whole or not; none is 0. Raises TypeError for anything else, ValueError for one without end."""
+    """Return a number as an integer, 0 for None. Raise TypeError for another type, ValueError for infinity or NaN."""
     if not isinstance(value, int | float | None) or isinstance(value, bool):
-        raise TypeError(f"{type(value).__name__} in place of a number")
+        raise TypeError(f"{type(value).__name__} instead of a number")
     if not math.isfinite(value or 0):
-        raise ValueError(f"{value} in place of a number")
+        raise ValueError(f"{value} instead of a number")
     return int(value or 0)
 
 
@@ -150,13 +150,13 @@ def _seconds(begun: int, ended: int) -> float | None:
 
 @dataclass(frozen=True, slots=True)
 class RollingRelease:
-    """A rolling release that is active; `queued` is the deployment that goes live once it has ended."""
+    """An active rolling release; `queued` is the deployment that goes live when it has ended."""
 
     queued: str | None
 
 
 def rolling_release(body: Any) -> RollingRelease | None:
-    """Read what the platform says of rolling releases; one that has ended is none."""
+    """Return the active rolling release in a response body, or None."""
     row = body["rollingRelease"]
     if not row or row.get("state") != "ACTIVE":
         return None
@@ -164,29 +164,29 @@ def rolling_release(body: Any) -> RollingRelease | None:
 
 
 def deployments(body: Any) -> list[Deployment]:
-    """Read a page of a list."""
+    """Return the deployments on one page of a list."""
     return [Deployment.of(row) for row in body["deployments"]]
 
 
 def served_by(body: Any) -> str | None:
-    """Read which deployment an alias serves: the two published descriptions of the answer disagree."""
+    """Return the id of the deployment that an alias serves, in either of the two documented response formats."""
     row = body[0] if isinstance(body, list) else body
     return _id_or_none(row["deploymentId"])
 
 
 def log_lines(events: Any) -> list[str]:
-    """Read a build's log; an event comes flat, or with its fields under `payload`."""
+    """Return the lines of a build's log; an event is flat, or has its fields under `payload`."""
     texts = [event.get("text") or (event.get("payload") or {}).get("text") for event in events]
     return [_text(text) for text in texts if text]
 
 
 def production_variables(body: Any) -> set[str]:
-    """Read the names of the variables that production gets; what they hold is not looked at."""
+    """Return the names of production's environment variables; their values are not read."""
     return {_text(row["key"]) for row in body["envs"] if "production" in _targets(row)}
 
 
 def next_page(body: Any) -> int | None:
-    """Read where the next page begins; None on the last."""
+    """Return where the next page begins, or None on the last page."""
     return _number((body.get("pagination") or {}).get("next")) or None
 
 

@@ -26,7 +26,7 @@ def find_foreign(project: Project, known: Collection[str], since: int | None, ou
     if project.production_id and project.production_id not in known:
         return project.production_id
     move = project.move
-    if move is None or move.came_to_nothing or since is None or move.requested <= since:
+    if move is None or move.had_no_effect or since is None or move.requested <= since:
         return None if project.moving_to in (None, *known) else project.moving_to
     if move.to not in known:
         return move.to

@@ -181,7 +181,7 @@ def _outcome(vercel: Vercel, before: Production, project: Project, *, moved: boo
     if moved and before.auto_assign is False and not before.is_rolled_back:
         return Done(f"{detail}; auto-assign stays off")
     if moved or (before.auto_assign and project.auto_assign is False):
-        return Done(f"{detail}; {PINNED}", {"unpin": vercel.unpinning})
+        return Done(f"{detail}; {PINNED}", {"unpin": vercel.unpin_command})
     return Done(detail)
 
 

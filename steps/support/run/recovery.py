@@ -61,7 +61,7 @@ def refuse_open(runs: Path, target: str, command: Sequence[str]) -> None:
 async def refuse_abandoned_lease(turso: Turso, runs: Path, command: Sequence[str]) -> None:
     """Raise Refused if the lease of a run elsewhere expired before it released the lock: it may have died midway."""
     last = await preflight_read(turso.last_holder)
-    if last is None or last.is_given_back or await preflight_read(turso.holder) is not None:
+    if last is None or last.is_released or await preflight_read(turso.holder) is not None:
         return
     if any(each.run == last.run and not each.is_open for each in records(runs)):
         return

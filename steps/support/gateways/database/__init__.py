@@ -1,1 +1,1 @@
-"""One narrow interface to a SQLite-like database, and the transports that carry it: a file, and Hrana over HTTP."""
+"""One narrow interface to a SQLite-like database, and its transports: a file, and Hrana over HTTP."""

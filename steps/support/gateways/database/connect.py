@@ -1,4 +1,4 @@
-"""Which transport carries a database, told by its URL."""
+"""The choice of a database's transport by its URL."""
 
 import httpx
 
@@ -12,9 +12,9 @@ _REMEDY = f"Use {', '.join(SCHEMES[:-1])} or {SCHEMES[-1]}."
 
 
 def connect(url: str, token: str | None) -> Database:
-    """Open the database at `url`. Nothing is sent yet.
+    """Return the transport for the database at `url`. Nothing is sent yet.
 
-    Raises Problem for a URL that no transport carries, and NotSent where a file is missing.
+    Raise Problem if no transport fits the URL, and NotSent if a file is missing.
     """
     scheme = url.partition(":")[0]
     if scheme == "file":
@@ -33,5 +33,5 @@ def _refuse_secrets(url: str) -> None:
     if not parts.host:
         raise Problem("connecting to", "the database", "its URL names no host", _REMEDY)
     if parts.userinfo or parts.query:
-        remedy = "Give the address alone, and the token as a token."
-        raise Problem("connecting to", parts.host, "its URL holds more than an address", remedy)
+        remedy = "Put only the address in the URL, and the token in its own setting."
+        raise Problem("connecting to", parts.host, "its URL contains more than an address", remedy)

@@ -1,7 +1,7 @@
-"""The server's own dump: the whole database as SQL, of one moment.
+"""The server's own dump: the whole database as SQL, at one moment.
 
-It is read with aiohttp. sqld sends each row in an HTTP chunk of its own; for a million rows the parser of httpx took
-3 to 17 s of processor time, this one took 1 to 2 s (measured on sqld 0.24.32).
+It is read with aiohttp. sqld sends each row in its own HTTP chunk; for a million rows the parser of httpx took 3 to
+17 s of processor time, that of aiohttp 1 to 2 s (measured on sqld 0.24.32).
 """
 
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -15,19 +15,19 @@ import httpx
 from steps.support.core.errors import NotSent, Unknown
 from steps.support.gateways.database.hrana_wire import Answer, results
 
-PIECE = 1 << 20  # bytes that are handed on at once, about
+PIECE = 1 << 20  # bytes of one piece, about
 
-_LIVENESS = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=30)  # seconds; the second without a byte
+_LIVENESS = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=30)  # seconds; sock_read: without a byte
 _OPENING = b"PRAGMA foreign_keys=OFF;"
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 @asynccontextmanager
 async def dump(address: str, token: str | None) -> AsyncIterator[AsyncGenerator[bytes, None]]:
-    """Open the dump of the database at `address`, an http or https URL; any token that may read will do.
+    """Open the dump of the database at `address`, an http or https URL; a read-only token is enough.
 
-    Gives the text in pieces; it is whole only if its last statement is `COMMIT;`. Raises NoSuchPath where the server
-    has no dumps, NotSent, Rejected, or Unknown where it ends before its end.
+    Yield the text in pieces; it is whole only if its last statement is `COMMIT;`. Raise NoSuchPath if the server has
+    no dumps, NotSent, Rejected, or Unknown if the dump is cut off.
     """
     try:
         async with aiohttp.ClientSession(timeout=_LIVENESS, trust_env=True) as session, aclosing(
@@ -39,19 +39,21 @@ async def dump(address: str, token: str | None) -> AsyncIterator[AsyncGenerator[
 
 
 def cut_off(address: str, size: int, cause: str) -> Unknown:
-    """Say that a dump ended before its end, after so many bytes."""
+    """Return the error for a dump that was cut off after `size` bytes."""
     return Unknown("reading the dump of", address, f"the dump is cut off after {size:,} bytes ({cause})", "Try again.")
 
 
 async def _pieces(session: aiohttp.ClientSession, address: str, token: str | None) -> AsyncGenerator[bytes, None]:
     url, size = f"{address}/dump", 0
     try:
-        async with session.get(url, middlewares=(_only(token),), **_asked(address)) as response:
+        async with session.get(url, middlewares=(_token_only(token),), **_options(address)) as response:
             if response.status != HTTPStatus.OK:
                 results(Answer(response.status, response.content_type, await response.content.read(PIECE)), url, 1)
-            async for piece in _gathered(response.content):
+            async for piece in _in_pieces(response.content):
                 if not size and not piece.startswith(_OPENING):
-                    raise Unknown("reading the dump of", address, "the answer is no dump", "Check the database's URL.")
+                    raise Unknown(
+                        "reading the dump of", address, "the answer is not a dump", "Check the database's URL."
+                    )
                 size += len(piece)
                 yield piece
     except aiohttp.ClientConnectorError:
@@ -60,8 +62,8 @@ async def _pieces(session: aiohttp.ClientSession, address: str, token: str | Non
         raise cut_off(address, size, type(error).__name__) from None
 
 
-def _only(token: str | None) -> aiohttp.ClientMiddlewareType:
-    """Send the token and no other key: beside proxies, trust_env also takes a password from the operator's netrc."""
+def _token_only(token: str | None) -> aiohttp.ClientMiddlewareType:
+    """Return middleware that sends the token and no other secret: trust_env also reads passwords from netrc."""
 
     async def send(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
         request.headers.pop("Authorization", None)
@@ -72,20 +74,20 @@ def _only(token: str | None) -> aiohttp.ClientMiddlewareType:
     return send
 
 
-def _asked(address: str) -> dict[str, Any]:
-    """Ask for gzip where the way is long: it costs the server as much time as the dump itself."""
-    near = httpx.URL(address).host in _LOOPBACK
-    headers = {"Accept-Encoding": "identity" if near else "gzip"}
+def _options(address: str) -> dict[str, Any]:
+    """Return the request's options; gzip only over a network: it costs the server as much time as the dump itself."""
+    is_local = httpx.URL(address).host in _LOOPBACK
+    headers = {"Accept-Encoding": "identity" if is_local else "gzip"}
     secure = httpx.create_ssl_context() if address.startswith("https:") else True
     return {"headers": headers, "allow_redirects": False, "ssl": secure}
 
 
-async def _gathered(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
-    gathered = bytearray()
-    async for some in content.iter_any():
-        gathered += some
-        if len(gathered) >= PIECE:
-            yield bytes(gathered)
-            gathered.clear()
-    if gathered:
-        yield bytes(gathered)
+async def _in_pieces(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
+    piece = bytearray()
+    async for chunk in content.iter_any():
+        piece += chunk
+        if len(piece) >= PIECE:
+            yield bytes(piece)
+            piece.clear()
+    if piece:
+        yield bytes(piece)

@@ -1,4 +1,4 @@
-"""The frame round every write transaction, and what no transport may be given to carry inside it."""
+"""The statements around every write transaction, and the checks of the statements inside it."""
 
 import math
 import re
@@ -8,7 +8,7 @@ from steps.support.gateways.database.protocol import StatementFailed
 from steps.support.sql.statement import Statement, Value
 from steps.support.sql.tokens import TRANSACTION_CONTROL, first_word
 
-_WHATEVER_THE_SCHEMA = re.compile(
+_INDEPENDENT_OF_SCHEMA = re.compile(
     r"syntax error|incomplete input|unrecognized token|only execute one statement|null character"
     r"|RAISE\(\) may only|same number of terms|parameters (are not allowed|prohibited)"
     r"|no such function|wrong number of arguments"
@@ -16,12 +16,12 @@ _WHATEVER_THE_SCHEMA = re.compile(
 
 
 def syntax_error(message: str) -> str | None:
-    """Give the message back if no schema could make the statement run; None where an earlier statement may."""
-    return message if _WHATEVER_THE_SCHEMA.search(message) else None
+    """Return the message if the statement fails on any schema; None if an earlier statement may make it run."""
+    return message if _INDEPENDENT_OF_SCHEMA.search(message) else None
 
 
 def bound_parameters(names: Sequence[str | None]) -> str | None:
-    """Say that a statement asks for values that nobody gives."""
+    """Return the error for a statement with bound parameters, or None if it has none."""
     return f"bound parameters without a value: {', '.join(name or '?' for name in names)}" if names else None
 
 
@@ -38,28 +38,28 @@ ROLLBACK = Statement("ROLLBACK", name="rolling back")
 
 
 def admit(statements: Iterable[Statement], subject: str) -> None:
-    """Raise StatementFailed for a statement that would end the transaction half way, or that cannot be sent."""
+    """Raise StatementFailed if a statement would end the transaction early, or cannot be sent."""
     for statement in statements:
         admit_values(statement, subject)
         if (word := first_word(statement.sql)) in TRANSACTION_CONTROL:
-            message = f"{word} inside a transaction that is committed as one"
+            message = f"{word} is not allowed inside the transaction"
             raise StatementFailed(subject, statement, message, "TRANSACTION_CONTROL")
 
 
 def admit_values(statement: Statement, subject: str) -> None:
-    """Raise StatementFailed for text or a value that SQL cannot hold."""
+    """Raise StatementFailed if SQL cannot represent the statement's text or one of its values."""
     for value in (statement.sql, *statement.args):
-        if message := _unfit(value):
+        if message := _value_error(value):
             raise StatementFailed(subject, statement, message, "ARGS_INVALID")
     if "\0" in statement.sql:
-        raise StatementFailed(subject, statement, "the text holds a NUL character", "ARGS_INVALID")
+        raise StatementFailed(subject, statement, "the text contains a NUL character", "ARGS_INVALID")
 
 
-def _unfit(value: Value) -> str:
+def _value_error(value: Value) -> str:
     if isinstance(value, float) and not math.isfinite(value):
-        return f"{value} is no value that can be sent"
+        return f"{value} cannot be sent as a value"
     if isinstance(value, int) and not -(2**63) <= value < 2**63:
         return "an integer of more than 64 bits"
     if isinstance(value, str) and not value.isascii() and any("\ud800" <= char <= "\udfff" for char in value):
-        return "text that is not Unicode"
+        return "text that is not valid Unicode"
     return ""

@@ -1,4 +1,4 @@
-"""A libSQL server over HTTP. A transaction is one request: losing it, or its answer, cannot leave half of it behind."""
+"""A libSQL server over HTTP. A transaction is one request, so a lost request or answer cannot leave it half done."""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -15,31 +15,31 @@ from steps.support.gateways.database.protocol import Dump, Rows
 from steps.support.gateways.http import client_for
 from steps.support.sql.statement import Statement
 
-CHUNK = 250  # statements that are parsed in one request
+CHUNK = 250  # statements parsed per request
 
 Requests = Callable[[int], list[Any]]
 
 
 class Hrana:
-    """Implements Database over the pipeline protocol, version 3, or 2 where the server knows no other.
+    """Database over the pipeline protocol, version 3, or 2 if the server does not know 3.
 
-    `url`: http, https, or libsql, which is https. A client that is given stays the giver's to close.
+    `url`: http, https, or libsql, which means https. If a client is passed in, the caller closes it.
     """
 
     def __init__(self, url: str, token: str | None, client: httpx.AsyncClient | None = None) -> None:
         self._address = _address(url)
-        self._token = _checked(token)
+        self._token = _checked_token(token)
         self._client = client or client_for(self._address)
         self._owned = client is None
         self._version = NEW
 
     @property
     def address(self) -> str:
-        """Where the database is: scheme, host, port and path."""
+        """The database's address: scheme, host, port and path."""
         return self._address
 
     async def query(self, statement: Statement) -> Rows:
-        """Run one statement on its own; foreign keys are as the server has them, on as a rule."""
+        """Run one statement on its own; foreign keys are as set on the server, usually on."""
         frame.admit_values(statement, self._address)
         (result,) = await self._ask(lambda _: [{"type": "execute", "stmt": statement_json(statement)}])
         with hrana_wire.reading(self._address):
@@ -48,7 +48,7 @@ class Hrana:
     async def transaction(self, statements: Sequence[Statement]) -> tuple[Rows, ...]:
         """Run all statements as one transaction with foreign keys off, or none; see Database.
 
-        A statement that the server cannot parse is one of those that it does not tell apart.
+        If the server cannot parse a statement, it does not report which one.
         """
         frame.admit(statements, self._address)
         (result,) = await self._ask(lambda version: [hrana_wire.transaction(statements, version)])
@@ -64,19 +64,19 @@ class Hrana:
         requests = [hrana_wire.trial(statements, keep=keep) for statements in several]
         results = await self._ask(lambda _: requests)
         with hrana_wire.reading(self._address):
-            return tuple(self._tried(*pair) for pair in zip(results, several, strict=True))
+            return tuple(self._trial_error(*pair) for pair in zip(results, several, strict=True))
 
     async def parse(self, statements: Sequence[Statement]) -> tuple[str | None, ...]:
-        """Have the server parse statements without running them; see Database."""
+        """Return each statement's syntax error, or None, without running it; see Database."""
         for statement in statements:
             frame.admit_values(statement, self._address)
-        found: list[str | None] = []
+        errors: list[str | None] = []
         for start in range(0, len(statements), CHUNK):
-            found += await self._parse(statements[start : start + CHUNK])
-        return tuple(found)
+            errors += await self._parse(statements[start : start + CHUNK])
+        return tuple(errors)
 
     def dumps(self) -> tuple[Dump, ...]:
-        """Give the server's own dump, then the one that is read page by page; see Database."""
+        """Return the server's own dump, then the one read page by page; see Database."""
         return partial(dump, self._address, self._token), partial(paged, self._address, self._token)
 
     async def aclose(self) -> None:
@@ -91,7 +91,7 @@ class Hrana:
             return hrana_parse.verdicts(results, statements, self._address)
 
     async def _ask(self, requests: Requests) -> list[Any]:
-        """Send what `requests` builds for the version spoken; an unknown path ran nothing, so another may be tried."""
+        """Send what `requests` builds for the server's version; an unknown path ran nothing, so try the older one."""
         try:
             return await self._post(self._version, requests)
         except NoSuchPath:
@@ -104,10 +104,11 @@ class Hrana:
     async def _post(self, version: int, requests: Requests) -> list[Any]:
         return await post(self._client, f"{self._address}/v{version}/pipeline", self._token, requests(version))
 
-    def _tried(self, result: Mapping[str, Any], statements: Sequence[Statement]) -> str | None:
+    def _trial_error(self, result: Mapping[str, Any], statements: Sequence[Statement]) -> str | None:
         if result["type"] == "error":
-            which = _any_of(statements)
-            return f"{which.name}: {hrana_wire.refused(result['error'], which, self._address).cause}".removeprefix(": ")
+            failed = _any_of(statements)
+            cause = hrana_wire.refused(result["error"], failed, self._address).cause
+            return f"{failed.name}: {cause}".removeprefix(": ")
         return hrana_wire.trial_result(result["response"]["result"], statements)
 
     def _response(self, result: Mapping[str, Any], statement: Statement) -> Mapping[str, Any]:
@@ -122,7 +123,7 @@ def _any_of(statements: Sequence[Statement]) -> Statement:
 
 
 def _address(url: str) -> str:
-    """Leave out of a URL whatever may be a secret: user, password and query."""
+    """Return a URL without the parts that may be secret: user, password and query."""
     parts = httpx.URL(url)
     scheme = "https" if parts.scheme == "libsql" else parts.scheme
     port = f":{parts.port}" if parts.port else ""
@@ -130,7 +131,7 @@ def _address(url: str) -> str:
     return f"{scheme}://{host}{port}{parts.path}".rstrip("/")
 
 
-def _checked(token: str | None) -> str | None:
+def _checked_token(token: str | None) -> str | None:
     if token and not (token.isascii() and token.isprintable() and " " not in token):
-        raise Problem("reading", "the database token", "it holds characters that no token has", "Copy it once more.")
+        raise Problem("reading", "the database token", "it contains characters that no token has", "Copy it again.")
     return token

@@ -1,9 +1,10 @@
-"""Statements that a server parses and must not run: nothing of it stays, and nobody waits for it.
+"""Statements that a server parses and must not run: parsing leaves no trace, and no writer waits for it.
 
-To describe a statement is not only to read it. While libSQL describes a CREATE INDEX of a vector index it makes the
-index's tables, and while it describes the DROP of the index or of its table it drops them, as statements of their own
-(measured on sqld 0.24.32). So everything is described inside a transaction that the same request rolls back. What is
-known to write is not described at all: it takes the write lock, and takes it from a writer who holds it for 5 seconds.
+Describing a statement does more than read it. When libSQL describes a CREATE INDEX of a vector index, it creates the
+index's tables, and when it describes the DROP of the index or of its table, it drops them, in separate statements
+(measured on sqld 0.24.32). So everything is described inside a transaction that the same request rolls back.
+Statements that are known to write are not described at all: the description would take the write lock, even from a
+writer that has held it for 5 seconds.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,36 +21,36 @@ Json = dict[str, Any]
 
 BEGIN = Statement("BEGIN", name="beginning a transaction for parsing")
 ROLLBACK = Statement("ROLLBACK", name="rolling it back")
-_VECTOR = frozenset({"LIBSQL_VECTOR_IDX", "USING"})  # what makes an index of vectors, now and in older servers
+_VECTOR = frozenset({"LIBSQL_VECTOR_IDX", "USING"})  # words of a vector index, in current and older servers
 _ENDED = "the transaction in which statements are parsed ended before its ROLLBACK"
 
 
 def requests(statements: Sequence[Statement]) -> list[Json]:
-    """Write what has a server parse statements: a step that never runs for each, and a description where it is safe."""
+    """Build the requests that parse statements: for each a step that never runs, and a description if that is safe."""
     described = [{"type": "describe", "sql": each.sql} for each in statements if is_described(each.sql)]
-    return [_run(BEGIN), *map(_never, statements), *described, _run(ROLLBACK)]
+    return [_execute(BEGIN), *map(_parse_only, statements), *described, _execute(ROLLBACK)]
 
 
 def verdicts(results: Sequence[Mapping[str, Any]], statements: Sequence[Statement], address: str) -> list[str | None]:
-    """Read what the server has against each statement, None for nothing.
+    """Return the server's error for each statement, or None.
 
-    Raises what the failure of BEGIN means, or Unknown where the transaction did not last until its ROLLBACK.
+    Raise the error of a failed BEGIN, or Unknown if the transaction ended before its ROLLBACK.
     """
-    begun, *found, rolled_back = results
+    begun, *parsed_or_described, rolled_back = results
     if begun["type"] == "error":
         raise hrana_wire.failed(begun["error"], BEGIN, address)
     if rolled_back["type"] == "error":
         cause = f"{_ENDED} ({rolled_back['error']['message']})"
-        raise Unknown("parsing", address, cause, "Compare its schema with the one you know before you go on.")
-    descriptions = iter(found[len(statements) :])
+        raise Unknown("parsing", address, cause, "Compare its schema with the one you know, then run again.")
+    descriptions = iter(parsed_or_described[len(statements) :])
     return [
         _verdict(parsed, next(descriptions) if is_described(each.sql) else None)
-        for each, parsed in zip(statements, found, strict=False)
+        for each, parsed in zip(statements, parsed_or_described, strict=False)
     ]
 
 
 def is_described(sql: str) -> bool:
-    """Say whether a server can describe a statement without writing."""
+    """Return True if a server can describe a statement without writing."""
     words = [token.text.strip("\"'`[]").upper() for token in tokenize(sql) if token.kind != "comment"]
     if words[:1] == ["EXPLAIN"]:
         words = words[3:] if words[1:3] == ["QUERY", "PLAN"] else words[1:]
@@ -57,12 +58,12 @@ def is_described(sql: str) -> bool:
     return words[:1] != ["DROP"] and not (makes_an_index and not _VECTOR.isdisjoint(words))
 
 
-def _run(statement: Statement) -> Json:
+def _execute(statement: Statement) -> Json:
     return {"type": "execute", "stmt": statement_json(statement)}
 
 
-def _never(statement: Statement) -> Json:
-    """Write a batch whose one step never runs: the server parses it, and that is all."""
+def _parse_only(statement: Statement) -> Json:
+    """Build a batch whose only step never runs: the server just parses it."""
     step = {"stmt": {"sql": statement.sql}, "condition": {"type": "or", "conds": []}}
     return {"type": "batch", "batch": {"steps": [step]}}
 

@@ -1,4 +1,4 @@
-"""A connection that the server keeps between requests: what is read inside its transaction is of one moment."""
+"""A connection that the server keeps between requests: all reads inside its transaction see one moment."""
 
 from http import HTTPStatus
 from typing import Any
@@ -26,11 +26,11 @@ _TOO_LARGE = ("RESPONSE_TOO_LARGE", "SQLITE_TOOBIG")
 
 
 class TooLarge(Problem):
-    """The rows are more than fit into one answer; the transaction goes on."""
+    """The rows do not fit into one answer; the transaction continues."""
 
 
 class Stream:
-    """One stream of a server at `address`; the server ends it, and its transaction, after 10 s without a request."""
+    """One stream of the server at `address`; after 10 s without a request the server ends it and its transaction."""
 
     def __init__(self, client: httpx.AsyncClient, address: str, token: str | None) -> None:
         self.address = address
@@ -42,7 +42,7 @@ class Stream:
         self._baton: str | None = None
 
     async def rows(self, statement: Statement) -> Rows:
-        """Run one statement. Raises TooLarge, or what every transport raises."""
+        """Run one statement and return its rows. Raise TooLarge, or the errors of every transport."""
         request: dict[str, Any] = {"type": "execute", "stmt": statement_json(statement)}
         try:
             return await self._ask(request, statement)
@@ -53,7 +53,7 @@ class Stream:
         return await self._ask(request, statement)
 
     async def close(self) -> None:
-        """Give the connection back to the server."""
+        """End the stream on the server."""
         await self._post({"type": "close"})
 
     async def _ask(self, request: dict[str, Any], statement: Statement) -> Rows:
@@ -66,7 +66,7 @@ class Stream:
             self._client,
             "POST",
             url,
-            whom="the database",
+            peer="the database",
             most=MOST,
             json=body,
             headers=self._headers,
@@ -81,25 +81,25 @@ class Stream:
         with hrana_wire.reading(self.address):
             (result,) = document["results"]
             self._baton = member(str, document["baton"]) if document["baton"] else None
-            self._base = self._own(member(str, document.get("base_url") or self._base))
+            self._base = self._same_host(member(str, document.get("base_url") or self._base))
             self.received = len(answer.body)
             if result["type"] == "error":
                 raise _failed(result["error"], statement, self.address)
             return rows_of(result["response"]["result"])
 
-    def _own(self, base: str) -> str:
-        """Give where the stream goes on, if that is the server itself: the token is sent there."""
+    def _same_host(self, base: str) -> str:
+        """Return the stream's next base URL. Raise Unknown if it is on another host: the token would be sent there."""
         try:
-            there, here = httpx.URL(base), httpx.URL(self.address)
+            following, own = httpx.URL(base), httpx.URL(self.address)
         except httpx.InvalidURL as error:
             raise ValueError(str(error)) from None
-        if (there.scheme, there.host, there.port) != (here.scheme, here.host, here.port):
-            raise hrana_wire.unreadable(self.address, f"it goes on elsewhere, at {there.host[:SHOWN]}")
+        if (following.scheme, following.host, following.port) != (own.scheme, own.host, own.port):
+            raise hrana_wire.unreadable(self.address, f"it continues on another host, {following.host[:SHOWN]}")
         return base
 
 
 def _failed(error: dict[str, Any], statement: Statement, address: str) -> Problem:
     if error.get("code") in _TOO_LARGE:
         cause = f"{statement.name}: more than an answer may hold ({error['code']})"
-        return TooLarge("reading", address, cause, "Where it is one row alone, shorten it on the server.")
+        return TooLarge("reading", address, cause, "If a single row is too large, shorten it on the server.")
     return hrana_wire.failed(error, statement, address)

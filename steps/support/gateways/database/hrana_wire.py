@@ -1,7 +1,7 @@
-"""Hrana over HTTP: values, one pipeline, a transaction as a batch, and what each way of not answering means.
+"""Hrana over HTTP: values, one pipeline, a transaction as a batch, and the meaning of each kind of failure.
 
-A request that reached the server may have been carried out whatever happens to its answer, so only an answer that can
-be nothing but a refusal counts as one.
+A request that reached the server may have been carried out even if its answer is lost or strange, so an answer counts
+as a refusal only if it can mean nothing else.
 """
 
 import base64
@@ -22,33 +22,33 @@ from steps.support.sql.statement import Statement, Value
 
 Kind = TypeVar("Kind")
 
-_MOST = 1e15  # of a figure that is shown
+_MOST = 1e15  # largest figure that is shown
 
 
 def statement_json(statement: Statement) -> dict[str, Any]:
-    """Write a statement with its positional arguments."""
+    """Return a statement and its positional arguments as JSON."""
     return {"sql": statement.sql, "args": [_encoded(value) for value in statement.args]}
 
 
 def rows_of(result: Mapping[str, Any]) -> Rows:
-    """Read a statement's result. Raises KeyError, TypeError or ValueError where it is none."""
+    """Return the rows of a statement's result. Raise KeyError, TypeError or ValueError if it is not a result."""
     columns = tuple(member(str, column["name"] or "") for column in member(list, result["cols"]))
     rows = tuple(tuple(_decoded(value) for value in row) for row in member(list, result["rows"]))
     if any(len(row) != len(columns) for row in rows):
-        raise ValueError("a row of another width than its columns")
+        raise ValueError("a row with more or fewer values than columns")
     seconds, written = _measured(result.get("query_duration_ms")) / 1000, _measured(result.get("rows_written"))
     return Rows(columns, rows, member(int, result["affected_row_count"]), seconds, int(written))
 
 
 def member(kind: type[Kind], value: Any) -> Kind:
-    """Give the value, where it is of this kind. Raises TypeError where it is not."""
+    """Return the value. Raise TypeError if it is not of this kind."""
     if not isinstance(value, kind):
-        raise TypeError(f"{type(value).__name__} in place of {kind.__name__}")
+        raise TypeError(f"{type(value).__name__} instead of {kind.__name__}")
     return value
 
 
 def _measured(value: Any) -> float:
-    """Return a figure that is only shown, 0 if it is none: a strange one must not make an answer unreadable."""
+    """Return a figure that is only shown, or 0 if it is invalid: it must not make an answer unreadable."""
     return value if isinstance(value, int | float) and 0 <= value < _MOST else 0
 
 
@@ -73,7 +73,7 @@ def _decoded(value: Mapping[str, Any]) -> Value:
         case "integer":
             return int(member(str, value["value"]))
         case "float":
-            return math.inf if value["value"] is None else float(value["value"])  # of infinity the sign is not sent
+            return math.inf if value["value"] is None else float(value["value"])  # the sign of infinity is not sent
         case "text":
             return member(str, value["value"])
         case "blob":
@@ -83,26 +83,26 @@ def _decoded(value: Mapping[str, Any]) -> Value:
 
 
 NEW, OLD = 3, 2  # versions of the protocol
-MOST = 64 * 1024 * 1024  # bytes of an answer that are read; the server itself stops at 32 MB
+MOST = 64 * 1024 * 1024  # bytes of an answer that are read; the server's own limit is 32 MB
 
-_LOOK = "It may have been done: look before doing it again."
+_CHECK_FIRST = "It may have been done: check before repeating it."
 NOT_RUN = frozenset({"SQL_PARSE_ERROR", "SQL_NO_STATEMENT", "SQL_MANY_STATEMENTS", "ARGS_INVALID"})
 _REFUSALS = {
-    401: ("the token is missing, expired or of another database", "Give the database's current token."),
-    403: ("the token does not permit this; it may be read-only", "Give a token that may read and write."),
+    401: ("the token is missing, expired or for another database", "Set the database's current token."),
+    403: ("the token does not permit this; it may be read-only", "Set a token that may read and write."),
     404: ("there is no libSQL server at this address", "Check the database's URL."),
     405: ("there is no libSQL server at this address", "Check the database's URL."),
-    413: ("the request is larger than the server takes", "Divide the change, or shorten its longest statement."),
+    413: ("the request is larger than the server accepts", "Split the change, or shorten its longest statement."),
 }
 
 
 class NoSuchPath(Rejected):
-    """The server does not know this version of the protocol; nothing was run."""
+    """The server does not know this path, or this version of the protocol; nothing was run."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An HTTP answer, read whole."""
+    """A whole HTTP response."""
 
     status: int
     content_type: str
@@ -110,7 +110,7 @@ class Answer:
 
     @property
     def document(self) -> dict[str, Any]:
-        """The JSON object in the body; empty where there is none."""
+        """The JSON object in the body; empty if there is none."""
         try:
             document = json_of(self.body)
         except ValueError:
@@ -119,39 +119,36 @@ class Answer:
 
     @property
     def words(self) -> str:
-        """What the answer says of itself, short enough for one line: its message and code, else its text."""
+        """The status and the response's message and code, else its text, short enough for one line."""
         document = self.document
-        said = [str(document[key]) for key in ("message", "error", "code") if document.get(key)]
+        message = ", ".join(str(document[key]) for key in ("message", "error", "code") if document.get(key))
         text = " ".join(self.body[:2000].decode(errors="replace").split())
-        return (
-            f"HTTP {self.status}: "
-            + (", ".join(said) or ("a web page" if "<" in text[:1] else text) or "no text")[:SHOWN]
-        )
+        return f"HTTP {self.status}: " + (message or ("a web page" if "<" in text[:1] else text) or "no text")[:SHOWN]
 
 
 async def post(client: httpx.AsyncClient, url: str, token: str | None, requests: Sequence[Any]) -> list[Any]:
-    """Send requests as one pipeline that closes its stream; gives each one's result.
+    """Send requests as one pipeline that closes its stream, and return each one's result.
 
-    Raises NotSent, Rejected (NoSuchPath where the path is not known) or Unknown.
+    Raise NotSent, Rejected (NoSuchPath if the server does not know the path) or Unknown.
     """
     pipeline = {"baton": None, "requests": [*requests, {"type": "close"}]}
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     response = await exchange(
-        client, "POST", url, whom="the database", most=MOST, json=pipeline, headers=headers, timeout=LIVENESS
+        client, "POST", url, peer="the database", most=MOST, json=pipeline, headers=headers, timeout=LIVENESS
     )
     answer = Answer(response.status_code, response.headers.get("content-type", ""), response.content)
     return results(answer, url, len(requests))
 
 
 def results(answer: Answer, url: str, count: int) -> list[Any]:
-    """Give the results in an answer. Raises what an answer without them means."""
-    found = answer.document.get("results")
-    if answer.status == HTTPStatus.OK and isinstance(found, list) and len(found) >= count:
-        return found[:count]
-    raise _meaning(answer, url)
+    """Return the first `count` results in an answer. Raise the error that an answer without them stands for."""
+    listed = answer.document.get("results")
+    if answer.status == HTTPStatus.OK and isinstance(listed, list) and len(listed) >= count:
+        return listed[:count]
+    raise _problem(answer, url)
 
 
-def _meaning(answer: Answer, url: str) -> Problem:  # noqa: PLR0911 - one line for each way of saying no
+def _problem(answer: Answer, url: str) -> Problem:  # noqa: PLR0911 - one line for each way of saying no
     if answer.status == HTTPStatus.NOT_FOUND:
         return NoSuchPath("asking", url, f"{_REFUSALS[404][0]} ({answer.words})", _REFUSALS[404][1])
     if answer.status == HTTPStatus.TOO_MANY_REQUESTS:
@@ -160,25 +157,25 @@ def _meaning(answer: Answer, url: str) -> Problem:  # noqa: PLR0911 - one line f
         cause, remedy = _REFUSALS[answer.status]
         return Rejected("asking", url, f"{cause} ({answer.words})", remedy)
     if httpx.codes.is_redirect(answer.status):
-        return Rejected(
-            "asking", url, f"it sends elsewhere ({answer.words})", "Give the URL where the database itself is."
-        )
+        cause = f"it redirects to another address ({answer.words})"
+        return Rejected("asking", url, cause, "Set the URL of the database itself.")
     if answer.document.get("code") in NOT_RUN:
-        return Rejected("asking", url, answer.words, "Nothing was run; mend the statement.")
+        return Rejected("asking", url, answer.words, "Nothing was run. Fix the statement.")
     if answer.status == HTTPStatus.BAD_REQUEST and answer.content_type.startswith("text/plain"):
-        return Rejected("asking", url, answer.words, "This is a defect of the tool: report it. Nothing was run.")
-    return Unknown("reading the answer of", url, f"it is no answer of a libSQL server ({answer.words})", _LOOK)
+        return Rejected("asking", url, answer.words, "Nothing was run. This is a bug in the tool: report it.")
+    cause = f"it is not the answer of a libSQL server ({answer.words})"
+    return Unknown("reading the answer of", url, cause, _CHECK_FIRST)
 
 
 Json = dict[str, Any]
 
-KNOWS_AUTOCOMMIT = 3  # the version of the protocol in which a condition can ask whether the transaction is open
+KNOWS_AUTOCOMMIT = 3  # the first protocol version whose conditions can test whether the transaction is open
 _BEGIN = 1  # the index of its step
 _STOLEN = "the write lock was held for more than 5 seconds and another writer, waiting, took it"
 
 
 def transaction(statements: Sequence[Statement], version: int) -> Json:
-    """Write the batch: each step only if the one before is ok and, where the server can tell, the transaction open."""
+    """Build the batch: each step runs only if the previous one did and, if testable, the transaction is still open."""
     still_open = [_not({"type": "is_autocommit"})] if version >= KNOWS_AUTOCOMMIT else []
     steps = [_step(frame.FOREIGN_KEYS_OFF), _step(frame.BEGIN, _ok(0))]
     for statement in (frame.FOREIGN_KEYS_ARE_OFF, *statements, frame.COMMIT):
@@ -188,16 +185,16 @@ def transaction(statements: Sequence[Statement], version: int) -> Json:
 
 
 def trial(statements: Sequence[Statement], *, keep: bool) -> Json:
-    """Write a batch that ends in ROLLBACK unless it is to be kept; foreign keys are as the server has them."""
+    """Build a batch that ends in COMMIT with `keep`, else in ROLLBACK; foreign keys are as set on the server."""
     steps = [_step(frame.BEGIN)]
     for statement in (*statements, *([frame.COMMIT] if keep else [])):
         steps.append(_step(statement, _ok(len(steps) - 1)))
-    unless = [_not(_ok(len(steps) - 1))] if keep else []
-    return {"type": "batch", "batch": {"steps": [*steps, _step(frame.ROLLBACK, _ok(0), *unless)]}}
+    not_committed = [_not(_ok(len(steps) - 1))] if keep else []
+    return {"type": "batch", "batch": {"steps": [*steps, _step(frame.ROLLBACK, _ok(0), *not_committed)]}}
 
 
 def trial_result(result: Mapping[str, Any], statements: Sequence[Statement]) -> str | None:
-    """Read what came of a trial: the first error, with the statement's name; None where every statement ran."""
+    """Return the first error of a trial, with the statement's name, or None if every statement ran."""
     *errors, _rolled_back = result["step_errors"]
     for statement, error in zip((frame.BEGIN, *statements, frame.COMMIT), errors, strict=False):
         if error:
@@ -206,14 +203,14 @@ def trial_result(result: Mapping[str, Any], statements: Sequence[Statement]) -> 
 
 
 def transaction_result(result: Mapping[str, Any], statements: Sequence[Statement], address: str) -> tuple[Rows, ...]:
-    """Read a batch's result: the rows of each statement, which the answer to COMMIT alone makes true.
+    """Return the rows of each statement in a batch's result; they count only if COMMIT succeeded.
 
-    Raises StatementFailed for the first step that failed, or Unknown where the answer does not say.
+    Raise StatementFailed for the first step that failed, or Unknown if the result does not show what happened.
     """
     ours = (*frame.OPENING, *statements, frame.COMMIT)
     done, errors = result["step_results"], result["step_errors"]
     if len(done) != len(ours) + 1 or len(errors) != len(done):
-        raise unreadable(address, "it does not tell of every step")
+        raise unreadable(address, "it does not report every step")
     if done[len(ours) - 1] is not None:
         return tuple(rows_of(rows) for rows in done[len(frame.OPENING) : len(ours) - 1])
     for statement, error in zip(ours, errors, strict=False):
@@ -224,25 +221,25 @@ def transaction_result(result: Mapping[str, Any], statements: Sequence[Statement
 
 @contextmanager
 def reading(address: str) -> Iterator[None]:
-    """Take whatever the block stumbles over for an answer that tells nothing."""
+    """Raise Unknown if the block finds that an answer is malformed."""
     try:
         yield
     except (ValueError, ArithmeticError, LookupError, TypeError, AttributeError) as error:
-        cause = f"its form is not known ({type(error).__name__}: {error})"
+        cause = f"its format is unknown ({type(error).__name__}: {error})"
         raise unreadable(address, cause[:SHOWN]) from None
 
 
 def refused(error: Mapping[str, Any], statement: Statement, address: str) -> Problem:
-    """Say what an error instead of a batch's result means: only the codes that stand for "nothing was run" say so."""
+    """Return the problem for an error in place of a batch's result: Unknown unless its code means nothing was run."""
     if error.get("code") in NOT_RUN:
         return failed(error, statement, address)
     return unreadable(address, f"{error.get('message')} ({error.get('code')})"[:SHOWN])
 
 
 def failed(error: Mapping[str, Any], statement: Statement, address: str) -> Problem:
-    """Say what a statement's error means: that nothing was done, but for one code that hides what was."""
+    """Return the problem for a statement's error: nothing was done, except for one code, which leaves that open."""
     message, code = (str(error.get(key))[:SHOWN] for key in ("message", "code"))
-    if code == "RESPONSE_TOO_LARGE":  # sqld says so even of an INSERT ... RETURNING that it has committed
+    if code == "RESPONSE_TOO_LARGE":  # sqld also returns it for an INSERT ... RETURNING that it has committed
         return unreadable(address, f"{message} ({code})")
     if code.startswith("SQLITE_BUSY"):
         return Busy("writing to", address, f"{message} ({code})", "Try again in a moment.")
@@ -251,8 +248,8 @@ def failed(error: Mapping[str, Any], statement: Statement, address: str) -> Prob
 
 
 def unreadable(address: str, cause: str) -> Unknown:
-    """Say that an answer came which does not tell whether it was done."""
-    return Unknown("reading the answer of", address, cause, "It may have been done: look before doing it again.")
+    """Return the problem for an answer that does not show whether the request was carried out."""
+    return Unknown("reading the answer of", address, cause, _CHECK_FIRST)
 
 
 def _step(statement: Statement, *conditions: Json) -> Json:

@@ -1,4 +1,4 @@
-"""A dump written page by page inside one transaction, for servers that have none: the same text, of one moment."""
+"""A dump read page by page inside one transaction, for servers without dumps: the same text, at one moment."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator
 from contextlib import aclosing, asynccontextmanager
@@ -13,8 +13,8 @@ from steps.support.gateways.http import client_for
 from steps.support.sql.statement import Statement
 from steps.support.sql.tokens import literal, quoted
 
-MOST_ROWS = 20_000  # of one page
-AIM = 3 << 20  # bytes of an answer; a value may have 5 MB, an answer 10 MB
+MOST_ROWS = 20_000  # per page
+AIM = 3 << 20  # bytes of one answer, aimed for; the limits are 5 MB for a value and 10 MB for an answer
 
 _OBJECTS = """SELECT type, name, sql FROM sqlite_schema
   WHERE sql NOT NULL AND name NOT GLOB 'sqlite_*' ORDER BY type <> 'table', rowid"""
@@ -23,12 +23,12 @@ _COLUMNS = """SELECT m.name, l.wr, c.name, c.pk
   WHERE m.type = 'table' AND l.schema = 'main' AND c.hidden = 0
   AND m.name NOT GLOB 'sqlite_stat*' AND m.sql NOT LIKE 'CREATE VIRTUAL TABLE%' ORDER BY m.rowid, c.cid"""
 _SEQUENCE = "sqlite_sequence"
-_TERMS = 100  # columns that are joined at once; an expression may be 1000 deep
+_TERMS = 100  # columns joined in one expression, which may be nested 1000 levels deep
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table: its columns but for the computed ones, and the columns by which its rows are in order."""
+    """A table: its columns, except computed ones, and the columns by which its rows are ordered."""
 
     name: str
     columns: tuple[str, ...]
@@ -36,14 +36,14 @@ class Table:
 
     @property
     def insert(self) -> str:
-        """What each row begins with."""
+        """The beginning of each row's INSERT."""
         return f"INSERT INTO {quoted(self.name)} VALUES("
 
     def page(self, after: str, most: int) -> Statement:
-        """Ask for the rows that follow the key `after`, as text, for their number, and for the key of the last."""
+        """Build the query for at most `most` rows after the key `after`: their text, their count, and the last key."""
         order = ", ".join(map(quoted, self.key))
         where = f" WHERE ({order}) > ({after})" if after else ""
-        sql = f"""WITH page AS MATERIALIZED (SELECT {_text(self.columns)} AS row, {_text(self.key)} AS key
+        sql = f"""WITH page AS MATERIALIZED (SELECT {_row_sql(self.columns)} AS row, {_row_sql(self.key)} AS key
   FROM {quoted(self.name)}{where} ORDER BY {order} LIMIT ?)
 SELECT group_concat(row, ?), count(*), (SELECT key FROM page LIMIT 1 OFFSET (SELECT count(*) FROM page) - 1)
 FROM page"""
@@ -52,23 +52,23 @@ FROM page"""
 
 @asynccontextmanager
 async def paged(address: str, token: str | None) -> AsyncIterator[AsyncGenerator[bytes, None]]:
-    """Open the pages of the database at `address`; any token that may read will do."""
+    """Open the dump by pages of the database at `address`; a read-only token is enough."""
     async with client_for(address) as client, aclosing(pages(Stream(client, address, token))) as pieces:
         yield pieces
 
 
 async def pages(stream: Stream) -> AsyncGenerator[bytes, None]:
-    """Give the text of a dump, in pieces; it is whole only with its last statement. Raises what the transport raises.
+    """Yield the text of a dump in pieces; it is whole only if it ends with `COMMIT;`. Raise the transport's errors.
 
-    A NUL in a text and an infinity, which the servers' own dumps cannot hold, are in it.
+    It preserves a NUL in text, and infinity, which the servers' own dumps cannot represent.
     """
     await stream.rows(Statement("BEGIN"))
-    objects = await _asked(stream, Statement(_OBJECTS), str, str, str)
-    columns = await _asked(stream, Statement(_COLUMNS), str, int, str, int)
+    objects = await _typed_rows(stream, Statement(_OBJECTS), str, str, str)
+    columns = await _typed_rows(stream, Statement(_COLUMNS), str, int, str, int)
     tables = {table.name: table for table in _tables(columns)}
     yield b"PRAGMA foreign_keys=OFF;\nBEGIN TRANSACTION;\n"
     for _, name, sql in (each for each in objects if each[0] == "table"):
-        yield _defined(name, sql, virtual=name not in tables)
+        yield _definition(name, sql, virtual=name not in tables)
         if name in tables:
             async for piece in _rows(stream, tables[name]):
                 yield piece
@@ -76,9 +76,9 @@ async def pages(stream: Stream) -> AsyncGenerator[bytes, None]:
         yield b"DELETE FROM sqlite_sequence;\n"
         async for piece in _rows(stream, tables[_SEQUENCE]):
             yield piece
-    await stream.close()  # now: it would not outlast the making of an index; where this is not reached, the server does
+    await stream.close()  # now, as it would expire while an index is built; after an error the server closes it
     for _, name, sql in (each for each in objects if each[0] != "table"):
-        yield _defined(name, sql, virtual=False)
+        yield _definition(name, sql, virtual=False)
     yield b"PRAGMA writable_schema=OFF;\nCOMMIT;\n"
 
 
@@ -86,7 +86,7 @@ async def _rows(stream: Stream, table: Table) -> AsyncGenerator[bytes, None]:
     after, most = "", MOST_ROWS
     while True:
         try:
-            ((rows, count, last),) = await _asked(stream, table.page(after, most), str | None, int, str | None)
+            ((rows, count, last),) = await _typed_rows(stream, table.page(after, most), str | None, int, str | None)
         except TooLarge:
             if most == 1:
                 raise
@@ -99,18 +99,18 @@ async def _rows(stream: Stream, table: Table) -> AsyncGenerator[bytes, None]:
         after, most = last, min(MOST_ROWS, max(1, AIM * most // stream.received))
 
 
-async def _asked(stream: Stream, statement: Statement, *kinds: Any) -> list[tuple[Any, ...]]:
-    """Give the rows of a statement. Raises Unknown where they do not hold values of these kinds."""
+async def _typed_rows(stream: Stream, statement: Statement, *kinds: Any) -> list[tuple[Any, ...]]:
+    """Return the rows of a statement. Raise Unknown if their values are not of these kinds."""
     rows = (await stream.rows(statement)).values
     for row in rows:
         if len(row) != len(kinds) or not all(map(isinstance, row, kinds)):
-            raise unreadable(stream.address, "its rows are not what was asked for")
+            raise unreadable(stream.address, "its rows do not match the query")
     return list(rows)
 
 
-def _defined(name: str, sql: str, *, virtual: bool) -> bytes:
+def _definition(name: str, sql: str, *, virtual: bool) -> bytes:
     if not virtual:
-        comment = "--" in sql[sql.rfind("\n") + 1 :]  # it would swallow the semicolon
+        comment = "--" in sql[sql.rfind("\n") + 1 :]  # it would hide the semicolon
         return (sql + ("\n;\n" if comment else ";\n")).encode()
     row = f"'table',{literal(name)},{literal(name)},0,{literal(sql)}"
     insert = f"INSERT INTO sqlite_schema(type,name,tbl_name,rootpage,sql) VALUES({row});"
@@ -119,27 +119,27 @@ def _defined(name: str, sql: str, *, virtual: bool) -> bytes:
 
 def _tables(columns: Iterable[tuple[Any, ...]]) -> Iterator[Table]:
     for (name, without_rowid), group in groupby(columns, lambda row: row[:2]):
-        described = [(column, place) for _, _, column, place in group]
-        names = tuple(column for column, _ in described)
-        primary = tuple(column for column, place in sorted(described, key=itemgetter(1)) if place)
+        positions = [(column, position) for _, _, column, position in group]
+        names = tuple(column for column, _ in positions)
+        primary = tuple(column for column, position in sorted(positions, key=itemgetter(1)) if position)
         yield Table(name, names, primary if without_rowid else (_rowid(names),))
 
 
 def _rowid(columns: Iterable[str]) -> str:
-    """Give the name by which the rowid can be asked for: one that no column has taken."""
+    """Return a name of the rowid that is not also the name of a column."""
     taken = {column.lower() for column in columns}
     return next((name for name in ("rowid", "_rowid_", "oid") if name not in taken), "rowid")
 
 
-def _text(columns: tuple[str, ...]) -> str:
-    """Write the expression that gives the values of columns as SQL, separated by commas."""
-    values = [_value(quoted(column)) for column in columns]
+def _row_sql(columns: tuple[str, ...]) -> str:
+    """Build the expression that returns the values of columns as SQL literals, separated by commas."""
+    values = [_value_sql(quoted(column)) for column in columns]
     groups = (" || ',' || ".join(values[start : start + _TERMS]) for start in range(0, len(values), _TERMS))
     return " || ',' || ".join(f"({group})" for group in groups)
 
 
-def _value(column: str) -> str:
-    """Write the expression that gives one value as SQL; `quote` ends a text at a NUL, and writes an infinity as Inf."""
+def _value_sql(column: str) -> str:
+    """Build the expression for one value as an SQL literal; `quote` cuts text at a NUL and writes infinity as Inf."""
     whole = f"'CAST(' || quote(CAST({column} AS BLOB)) || ' AS TEXT)'"
     text = f"iif(instr({column}, char(0)), {whole}, quote({column}))"
     real = f"replace(quote({column}), 'Inf', '9e999')"

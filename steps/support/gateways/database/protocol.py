@@ -1,4 +1,4 @@
-"""The one narrow interface to a SQLite-like database, whatever carries it."""
+"""The one narrow interface to a SQLite-like database, the same for every transport."""
 
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -13,10 +13,10 @@ Dump = Callable[[], AbstractAsyncContextManager[AsyncGenerator[bytes, None]]]
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """What one statement returned, and how many rows it changed.
+    """The rows that one statement returned, and the number of rows that it changed.
 
-    `seconds`: what it took at the engine. `written`: rows written, those of the schema and of indexes too. Both are 0
-    if the transport does not know.
+    `seconds`: its time in the engine. `written`: rows written, including those of the schema and of indexes. Both are
+    0 if the transport does not know them.
     """
 
     columns: tuple[str, ...] = ()
@@ -27,12 +27,12 @@ class Rows:
 
     @property
     def records(self) -> list[dict[str, Value]]:
-        """Give each row as column name -> value."""
+        """The rows, each as column name -> value."""
         return [dict(zip(self.columns, row, strict=True)) for row in self.values]
 
     @property
     def scalar(self) -> Value:
-        """Give the first value of the first row, or None where there is no row."""
+        """The first value of the first row, or None if there is no row."""
         return self.values[0][0] if self.values else None
 
 
@@ -48,45 +48,45 @@ class StatementFailed(Rejected):
 
 
 class Database(Protocol):
-    """What a transport offers. It never retries and never limits time; its errors are NotSent, Rejected, Unknown."""
+    """What a transport provides, without retries or time limits; its errors are NotSent, Rejected and Unknown."""
 
     @property
     def address(self) -> str:
-        """Where the database is, without any secret."""
+        """The database's address, without any secret."""
 
     async def query(self, statement: Statement) -> Rows:
-        """Run one statement on its own, with the engine's default settings.
+        """Run one statement on its own, with the engine's default settings, and return its rows.
 
-        Raises StatementFailed when the engine refuses it.
+        Raise StatementFailed if the engine refuses it.
         """
 
     async def transaction(self, statements: Sequence[Statement]) -> tuple[Rows, ...]:
         """Run all statements as one write transaction with foreign keys off, or none of them.
 
-        Foreign keys are switched off before BEGIN IMMEDIATE and read back inside; each statement runs only if the one
-        before succeeded and the transaction is still open; then COMMIT, else ROLLBACK. Returns each statement's rows.
-        Raises StatementFailed (naming the first statement that failed: nothing was committed), or Unknown when the
-        answer to COMMIT was not read.
+        Foreign keys are switched off before BEGIN IMMEDIATE and read back inside. Each statement runs only if the
+        previous one succeeded and the transaction is still open; then comes COMMIT, else ROLLBACK. Return each
+        statement's rows. Raise StatementFailed, which names the first statement that failed, if nothing was committed,
+        or Unknown if the answer to COMMIT was not read.
         """
 
     async def trials(self, several: Sequence[Sequence[Statement]], *, keep: bool = False) -> tuple[str | None, ...]:
-        """Run each group of statements as one transaction with the engine's own settings, as app and shell would.
+        """Run each group of statements as one transaction with the engine's own settings, as an app or a shell would.
 
-        Gives for each the error of the first statement that failed, None where all ran. They are rolled back whatever
-        comes of them; with `keep` a transaction is committed where all of it ran. Each holds the write lock meanwhile.
+        Return for each group the error of the first statement that failed, or None if all ran. Every transaction is
+        rolled back; with `keep`, it is committed if all of it ran. Each holds the write lock while it runs.
         """
 
     async def parse(self, statements: Sequence[Statement]) -> tuple[str | None, ...]:
-        """Have the engine parse statements without running them: each one's syntax error, or None.
+        """Return each statement's syntax error, or None; the engine parses the statements without running them.
 
-        Nothing of it stays in the database, and no writer waits for it. A missing table or column is no syntax error.
-        Bound parameters and statements that the server refuses are.
+        Parsing leaves no trace in the database, and no writer waits for it. A missing table or column is not a syntax
+        error; bound parameters and statements that the server refuses are.
         """
 
     def dumps(self) -> tuple[Dump, ...]:
-        """Give the ways to read all of it as SQL text of one moment, best first; none where it is a file.
+        """Return the ways to read the whole database as SQL text at one moment, best first; none for a file.
 
-        Opening one raises NoSuchPath where the server does not know it.
+        Opening one raises NoSuchPath if the server does not support it.
         """
 
     async def aclose(self) -> None:

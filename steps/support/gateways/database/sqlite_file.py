@@ -1,7 +1,7 @@
-"""A SQLite file through libsql-client: the same promises as a server, without one.
+"""A SQLite file through libsql-client, with the same guarantees as a server.
 
-The engine is Python's own SQLite and works on the event loop's thread: while a statement runs, nothing else does, and
-no scope can end it. Fit for copies and rehearsals, not beside a production that has to be watched.
+The engine is Python's own SQLite and runs on the event loop's thread: while a statement runs, nothing else does, and no
+scope can end it. It is suitable for copies and rehearsals, not while production has to be watched.
 """
 
 import asyncio
@@ -23,21 +23,21 @@ from steps.support.gateways.database.protocol import Dump, Rows, StatementFailed
 from steps.support.sql.statement import Statement
 from steps.support.sql.tokens import first_word, tokenize
 
-PAUSE = 0.02  # seconds between two tries at a lock; the client itself does not wait for one
+PAUSE = 0.02  # seconds between attempts to get a lock; the client itself does not wait for one
 
 Result = TypeVar("Result")
 
 
 class SqliteFile:
-    """Implements Database on a file that is there already; `url` is `file:PATH`. Raises NotSent where it is not.
+    """Database on an existing file; `url` is `file:PATH`. Raise NotSent if the file does not exist.
 
-    `foreign_keys`: whether they are minded outside of transactions, as a server does; off is this engine's default.
+    `foreign_keys`: enforce them outside of `transaction`, as a server does; the engine's default is off.
     """
 
     def __init__(self, url: str, *, foreign_keys: bool = False) -> None:
         self._address = url
         self._foreign_keys = Statement(f"PRAGMA foreign_keys={'ON' if foreign_keys else 'OFF'}")
-        with self._opening():
+        with self._open():
             self._client = create_client(url)
 
     @property
@@ -48,43 +48,43 @@ class SqliteFile:
     async def query(self, statement: Statement) -> Rows:
         """Run one statement on its own."""
         frame.admit_values(statement, self._address)
-        with self._opening():
-            return await self._patiently(statement, lambda: self._alone(statement))
+        with self._open():
+            return await self._retry_while_locked(statement, lambda: self._query_alone(statement))
 
     async def transaction(self, statements: Sequence[Statement]) -> tuple[Rows, ...]:
         """Run all statements as one transaction with foreign keys off, or none; see Database."""
         frame.admit(statements, self._address)
-        with self._opening(), self._client.transaction() as transaction:  # closing it rolls back what is not committed
+        with self._open(), self._client.transaction() as transaction:  # closing it rolls back if it is not committed
             for statement in (frame.COMMIT, *frame.OPENING):
                 await self._run(transaction, statement)
             results = [await self._timed(transaction, statement) for statement in statements]
-            await self._patiently(frame.COMMIT, transaction.commit)
+            await self._retry_while_locked(frame.COMMIT, transaction.commit)
             return tuple(results)
 
     async def trials(self, several: Sequence[Sequence[Statement]], *, keep: bool = False) -> tuple[str | None, ...]:
         """Run groups of statements as transactions with the engine's own settings; see Database."""
-        return tuple([await self._tried(statements, keep=keep) for statements in several])
+        return tuple([await self._trial(statements, keep=keep) for statements in several])
 
-    async def _tried(self, statements: Sequence[Statement], *, keep: bool) -> str | None:
+    async def _trial(self, statements: Sequence[Statement], *, keep: bool) -> str | None:
         frame.admit(statements, self._address)
         statements = [*map(only_names, statements)]
-        with self._opening(), self._client.transaction() as transaction:  # closing it rolls back
+        with self._open(), self._client.transaction() as transaction:  # closing it rolls back
             try:
                 for statement in (frame.COMMIT, self._foreign_keys, frame.BEGIN, *statements):
                     await self._run(transaction, statement)
             except StatementFailed as failed:
                 return f"{failed.statement.name}: {failed.message} ({failed.code})".removeprefix(": ")
             if keep:
-                await self._patiently(frame.COMMIT, transaction.commit)
+                await self._retry_while_locked(frame.COMMIT, transaction.commit)
             return None
 
     async def parse(self, statements: Sequence[Statement]) -> tuple[str | None, ...]:
-        """Have the engine explain statements without running them; see Database."""
-        with self._opening():
-            return tuple([await self._complaint(statement) for statement in statements])
+        """Return each statement's syntax error, or None, by EXPLAIN, without running it; see Database."""
+        with self._open():
+            return tuple([await self._syntax_error(statement) for statement in statements])
 
     def dumps(self) -> tuple[Dump, ...]:
-        """Give none: it is a file; see Database."""
+        """Return no dumps, as this is a file; see Database."""
         return ()
 
     async def aclose(self) -> None:
@@ -97,9 +97,9 @@ class SqliteFile:
         return replace(rows, seconds=monotonic() - began)
 
     async def _run(self, transaction: Transaction, statement: Statement) -> Rows:
-        return await self._patiently(statement, lambda: _within(transaction, statement))
+        return await self._retry_while_locked(statement, lambda: _execute_in(transaction, statement))
 
-    async def _alone(self, statement: Statement) -> Rows:
+    async def _query_alone(self, statement: Statement) -> Rows:
         # the client begins a batch with BEGIN, in which foreign keys cannot be switched
         opening = [frame.COMMIT.sql, self._foreign_keys.sql, "BEGIN"]
         call = (statement.sql, list(statement.args))
@@ -107,17 +107,17 @@ class SqliteFile:
         counts = _rows(result).changed if first_word(statement.sql) != "WITH" else int(changes.rows[0][0])
         return replace(_rows(result), changed=counts)
 
-    async def _complaint(self, statement: Statement) -> str | None:
+    async def _syntax_error(self, statement: Statement) -> str | None:
         frame.admit_values(statement, self._address)
         sql = statement.sql if first_word(statement.sql) == "EXPLAIN" else f"EXPLAIN {statement.sql}"
         try:
-            await self._patiently(statement, lambda: self._client.execute(sql))
+            await self._retry_while_locked(statement, lambda: self._client.execute(sql))
         except StatementFailed as failed:
-            return complaint(statement, failed.message)
+            return parse_error(statement, failed.message)
         return None
 
-    async def _patiently(self, statement: Statement, attempt: Callable[[], Awaitable[Result]]) -> Result:
-        """Try until nobody else holds the lock; whoever waits for the caller may end that."""
+    async def _retry_while_locked(self, statement: Statement, attempt: Callable[[], Awaitable[Result]]) -> Result:
+        """Repeat the attempt while another connection holds the lock, without limit: the caller sets the time limit."""
         while True:
             try:
                 return await attempt()
@@ -127,19 +127,18 @@ class SqliteFile:
             await asyncio.sleep(PAUSE)
 
     @contextmanager
-    def _opening(self) -> Iterator[None]:
-        """Say what is wrong with the file itself; SQLite would make one that is missing."""
+    def _open(self) -> Iterator[None]:
+        """Raise NotSent if the file is missing, which SQLite would create, or cannot be used as a database."""
         if not Path(urlsplit(self._address).path).is_file():
-            raise NotSent(
-                "opening", self._address, "there is no such file", "Check the path; no database is made here."
-            )
+            remedy = "Check the path; the tool does not create databases."
+            raise NotSent("opening", self._address, "there is no such file", remedy)
         try:
             yield
         except (LibsqlError, sqlite3.Error) as error:
-            raise NotSent("opening", self._address, str(error), "Check the path and who may read the file.") from None
+            raise NotSent("opening", self._address, str(error), "Check the path and the file's permissions.") from None
 
 
-async def _within(transaction: Transaction, statement: Statement) -> Rows:
+async def _execute_in(transaction: Transaction, statement: Statement) -> Rows:
     call = (statement.sql, list(statement.args))
     if first_word(statement.sql) != "WITH":
         return _rows(await transaction.execute(*call))
@@ -150,14 +149,15 @@ async def _within(transaction: Transaction, statement: Statement) -> Rows:
 
 
 def _rows(result: ResultSet) -> Rows:
-    """Read a result; Python's driver counts no rows, and says -1, for a statement that begins with WITH."""
+    """Return a result's rows; for a statement that begins with WITH, Python's driver reports -1 changed rows."""
     return Rows(result.columns, tuple(row.astuple() for row in result.rows), max(0, result.rows_affected))
 
 
 def only_names(statement: Statement) -> Statement:
-    """Have what stands in double quotes be a name: SQLite takes one that is not there for a text, a server does not.
+    """Return the statement with double-quoted names in backticks, so that an unknown name fails, as on a server.
 
-    Definitions are left alone, for the engine keeps their text.
+    SQLite reads an unknown name in double quotes as text. CREATE and ALTER stay as they are, because the engine keeps
+    their text.
     """
     if first_word(statement.sql) in {"CREATE", "ALTER"}:
         return statement
@@ -170,8 +170,8 @@ def only_names(statement: Statement) -> Statement:
     return replace(statement, sql=sql + statement.sql[end:])
 
 
-def complaint(statement: Statement, message: str) -> str | None:
-    """Give what SQLite has against a statement, if no schema could make it run."""
+def parse_error(statement: Statement, message: str) -> str | None:
+    """Return SQLite's error for a statement if it would fail on any schema, else None."""
     return bound_parameters(_parameters(statement, message)) or syntax_error(message)
 
 
