@@ -290,7 +290,7 @@ CASCADES: tuple[Mode, ...] = (
             "DELETE FROM systems WHERE id = 4;\n",
             "rollback.sql": "INSERT INTO systems SELECT * FROM _orchestrate_kept_farm;\nDROP TABLE _orchestrate_kept_farm;\n",
         },
-        ("references that lead nowhere: 0 before, 3 after, in the beat 'migrate'",),
+        ("references that lead nowhere: 0 before, 3 after, during 'migrate'",),
         {
             "migrate.sql": "-- changes: systems 1\n-- changes: readings 1\n-- changes: polling_status 1\n"
             "-- changes: point_info 1\n-- allow: partial-key all points of that system are meant\n"
@@ -316,7 +316,7 @@ CASCADES: tuple[Mode, ...] = (
             **ADDED,
             "migrate.sql": ADD + "DELETE FROM readings WHERE system_id NOT IN (SELECT default_system_id FROM users);\n",
         },
-        ("readings: of 6 rows 1 removed, and nothing was declared to be lost", "rows of readings: 6 before, 5 after"),
+        ("readings: of 6 rows 1 removed, and no loss was declared", "rows of readings: 6 before, 5 after"),
         {**ADDED, "migrate.sql": ADD + "DELETE FROM readings WHERE system_id NOT IN (SELECT id FROM systems);\n"},
     ),
     Mode(
@@ -354,7 +354,7 @@ CASCADES: tuple[Mode, ...] = (
     Mode(
         "leftover_table_blocks_the_run",
         {"migrate.sql": ANEW, "rollback.sql": BACK},
-        ("migrate.sql line 3: SQL input error: table systems_new already exists", "in the beat 'migrate'"),
+        ("migrate.sql line 3: SQL input error: table systems_new already exists", "during 'migrate'"),
         {"migrate.sql": ZONES, "rollback.sql": ZONES_BACK},
         f"{LIVEONE}CREATE TABLE systems_new (id INTEGER PRIMARY KEY);\n",
     ),
@@ -371,8 +371,8 @@ ROWS_LOST: tuple[Mode, ...] = (
             "verify.sql": "-- expect: rows\nSELECT id, system_id, grid_w FROM readings LIMIT 1;\n",
         },
         (
-            "readings: of 6 rows 1 removed, and nothing was declared to be lost",
-            "rows of readings: 6 before, 5 after, in the beat 'migrate'",
+            "readings: of 6 rows 1 removed, and no loss was declared",
+            "rows of readings: 6 before, 5 after, during 'migrate'",
             "readings: after the rollback 1 rows removed",
         ),
         {
@@ -389,8 +389,8 @@ ROWS_LOST: tuple[Mode, ...] = (
             "rollback.sql": BACK,
         },
         (
-            "systems: of 3 rows 1 removed, and nothing was declared to be lost",
-            "migrate.sql line 12: OR IGNORE leaves out every row that breaks a constraint, NOT NULL and CHECK among them",
+            "systems: of 3 rows 1 removed, and no loss was declared",
+            "migrate.sql line 12: OR IGNORE silently skips every row that breaks a constraint, NOT NULL and CHECK among them",
         ),
         NAMED,
     ),
@@ -440,7 +440,7 @@ ROWS_LOST: tuple[Mode, ...] = (
         },
         (
             "systems.display_name: 2 values are lost with the column",
-            "systems: after the rollback display_name is another in 2 rows",
+            "systems: after the rollback display_name differs in 2 rows",
         ),
         {
             "migrate.sql": "ALTER TABLE systems RENAME COLUMN display_name TO label;\n",
@@ -455,14 +455,14 @@ SCRIPTS: tuple[Mode, ...] = (
         {"migrate.sql": NAMED_ANEW, "rollback.sql": BACK},
         (
             "migrate.sql line 12: SQLite error: NOT NULL constraint failed: systems_new.display_name",
-            "in the beat 'migrate'",
+            "during 'migrate'",
         ),
         NAMED,
     ),
     Mode(
         "no_transaction_in_the_file",
         {**ADDED, "migrate.sql": f"{ADD}CREATE UNIQUE INDEX one_each ON systems (user_id);\n"},
-        ("migrate.sql line 2: SQLite error: UNIQUE constraint failed: systems.user_id", "in the beat 'migrate'"),
+        ("migrate.sql line 2: SQLite error: UNIQUE constraint failed: systems.user_id", "during 'migrate'"),
         {
             "migrate.sql": f"{ADD}CREATE UNIQUE INDEX one_each ON systems (user_id, system_number);\n",
             "rollback.sql": "DROP INDEX one_each;\nALTER TABLE systems DROP COLUMN vendor_type;\n",
@@ -523,7 +523,7 @@ SCRIPTS: tuple[Mode, ...] = (
     Mode(
         "hard_coded_owner_that_is_nobody",
         {**SHARED, "migrate.sql": (USER_SYSTEMS + SEEN).replace("user_two", "user_31xcrIbiSrjjTIKlXShEPilRow7")},
-        ("references that lead nowhere: 0 before, 1 after, in the beat 'migrate'", "user_systems"),
+        ("references that lead nowhere: 0 before, 1 after, during 'migrate'", "user_systems"),
         SHARED,
     ),
 )
@@ -534,7 +534,7 @@ CONTRACTS: tuple[Mode, ...] = (
         {**ADDED, "contract/new.sql": "SELECT id, clerk_user_id, system_id FROM user_systems;\n"},
         (
             "the new code cannot run on the new schema: contract/new.sql line 1: SQLite error: no such table: user_systems",
-            "Have migrate.sql make what the new code needs",
+            "Create what the new code needs in migrate.sql",
         ),
         {
             "migrate.sql": USER_SYSTEMS,
@@ -578,7 +578,7 @@ CONTRACTS: tuple[Mode, ...] = (
         (
             "the new code cannot run on the old schema: contract/new.sql line 1: SQL input error: no such column: vendor_site_id",
             "nor the old code on the new one: contract/old.sql line 1: SQL input error: no such column: system_number",
-            "Divide the change: first only add what both versions can bear",
+            "Divide the change: first only add what both versions can run on",
         ),
         {
             "migrate.sql": "ALTER TABLE systems ADD COLUMN vendor_site_id TEXT;\n"
@@ -592,7 +592,7 @@ CONTRACTS: tuple[Mode, ...] = (
         "contract_of_the_live_code_is_not_what_it_asks",
         {**ADDED, "contract/old.sql": "SELECT id, owner FROM systems;\n"},
         (
-            "the code that is live cannot run on its own schema: contract/old.sql line 1: SQL input error: no such column: owner",
+            "the live code cannot run on its own schema: contract/old.sql line 1: SQL input error: no such column: owner",
             "Mend contract/old.sql",
         ),
         {**ADDED, "contract/old.sql": OLD_CODE},
@@ -601,7 +601,7 @@ CONTRACTS: tuple[Mode, ...] = (
         "what_the_app_writes_is_refused",
         {"migrate.sql": ZONES.replace(" DEFAULT 600", ""), "rollback.sql": ZONES_BACK, "writes.sql": APP_WRITES},
         (
-            "what the app writes cannot be written: ",
+            "the new schema rejects what the app writes: ",
             "writes.sql line 1",
             "NOT NULL constraint failed: systems.timezone_offset_min",
         ),
@@ -632,9 +632,7 @@ SCHEMAS: tuple[Mode, ...] = (
             "rollback.sql": "UPDATE systems SET created_at = unixepoch(created_at) WHERE true;\nALTER TABLE systems DROP COLUMN vendor_type;\n",
             "verify.sql": "-- check: times are integers\nSELECT id FROM systems WHERE typeof(created_at) <> 'integer';\n",
         },
-        (
-            "check 'times are integers' (verify.sql line 2): 3 rows found, and there must be none, in the beat 'migrate'",
-        ),
+        ("check 'times are integers' (verify.sql line 2): 3 rows found, and there must be none, during 'migrate'",),
         {
             **ADDED,
             "verify.sql": "-- check: times are integers\nSELECT id FROM systems WHERE typeof(created_at) <> 'integer';\n",
@@ -646,7 +644,7 @@ SCHEMAS: tuple[Mode, ...] = (
             "migrate.sql": f"{ADD}UPDATE systems SET created_at = datetime(created_at, 'unixepoch') WHERE true;\n",
             "rollback.sql": "UPDATE systems SET created_at = unixepoch(created_at) WHERE true;\nALTER TABLE systems DROP COLUMN vendor_type;\n",
         },
-        ("systems.created_at: 3 values are of another type than before", "-- allow: retyped"),
+        ("systems.created_at: 3 values have a different type than before", "-- allow: retyped"),
         {
             "migrate.sql": f"{ADD}UPDATE systems SET created_at = created_at + 1 WHERE true;\n",
             "rollback.sql": "UPDATE systems SET created_at = created_at - 1 WHERE true;\nALTER TABLE systems DROP COLUMN vendor_type;\n",
@@ -737,7 +735,7 @@ ROLLBACKS: tuple[Mode, ...] = (
         "half_hours_lost_on_the_way_back",
         {"migrate.sql": ZONES, "rollback.sql": ZONES_BACK.replace("/ 60.0", "/ 60")},
         (
-            "systems: after the rollback timezone_offset is another in 2 rows, for example changed id 2, timezone_offset 9.5 -> 9",
+            "systems: after the rollback timezone_offset differs in 2 rows, for example changed id 2, timezone_offset 9.5 -> 9",
             "timezone_offset_min / 60 is divided as whole numbers and cut off",
         ),
         {"migrate.sql": ZONES, "rollback.sql": ZONES_BACK, "writes.sql": APP_WRITES},
@@ -747,7 +745,7 @@ ROLLBACKS: tuple[Mode, ...] = (
         {"migrate.sql": NAMES, "rollback.sql": "DROP TABLE _orchestrate_kept_nameless;\n"},
         (
             (
-                "systems: after the rollback display_name is another in 1 rows, "
+                "systems: after the rollback display_name differs in 1 rows, "
                 "for example changed id 1, display_name NULL -> 'System 1001'"
             ),
         ),
@@ -758,7 +756,7 @@ ROLLBACKS: tuple[Mode, ...] = (
         {"migrate.sql": ANEW, "rollback.sql": BACK.replace(INDEX, "")},
         (
             "index user_system_idx: on systems (user_id, system_number) is gone after the rollback",
-            "the schema is as before the change: it differs, letter by letter: something is not there any more, in the beat 'rollback'",
+            "the schema is as before the change: it differs, letter by letter: something is not there any more, during 'rollback'",
         ),
         {"migrate.sql": ANEW, "rollback.sql": BACK},
     ),
@@ -785,7 +783,7 @@ ROLLBACKS: tuple[Mode, ...] = (
         {"migrate.sql": NAMES, "rollback.sql": NAMES_BACK.replace("DROP TABLE _orchestrate_kept_nameless;\n", "")},
         (
             "migrate.sql line 1: SQL input error: table _orchestrate_kept_nameless already exists",
-            "in the beat 'migrate again'",
+            "during 'migrate again'",
         ),
         {"migrate.sql": NAMES, "rollback.sql": NAMES_BACK},
     ),
@@ -797,7 +795,7 @@ ROLLBACKS: tuple[Mode, ...] = (
             "INSERT INTO systems SELECT * FROM _orchestrate_kept_systems;\nDROP TABLE _orchestrate_kept_systems;\n",
             "writes.sql": APP_WRITES,
         },
-        ("systems: 3 of 3 rows that the app wrote are not so after the rollback",),
+        ("systems: 3 of 3 rows that the app wrote are lost or changed after the rollback",),
         {
             "migrate.sql": f"CREATE TABLE _orchestrate_kept_systems AS SELECT * FROM systems;\n{ADD}",
             "rollback.sql": "ALTER TABLE systems DROP COLUMN vendor_type;\nDROP TABLE _orchestrate_kept_systems;\n",
@@ -808,7 +806,7 @@ ROLLBACKS: tuple[Mode, ...] = (
         "rows_of_a_new_table_lost_by_the_rollback",
         {"migrate.sql": USER_SYSTEMS, "rollback.sql": "DROP TABLE user_systems;\n", "writes.sql": SEEN},
         (
-            "user_systems: 1 of 1 rows that were written are not so after migrating again",
+            "user_systems: 1 of 1 rows written by the app are lost or changed after migrating again",
             "To accept it: -- allow: written-lost user_systems: <reason>",
         ),
         {"migrate.sql": SEEN_AGAIN, "rollback.sql": SEEN_KEPT, "writes.sql": SEEN},

@@ -293,10 +293,10 @@ async def test_too_big_is_said_before_anything_is_read(
     limits = Limits(60, 100_000)
     async with in_front_of(awkward, {"/dump": streaming([], whole=False)}) as url:
         await nothing_left(
-            tmp_path / "run", Problem, r"takes 4 times that.+rehearsal.most_bytes allows 100,000", url, limits
+            tmp_path / "run", Problem, r"needs 4 times that.+rehearsal.most_bytes allows 100,000", url, limits
         )
         monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=100_000))
-        await nothing_left(tmp_path / "run", Problem, r"takes 4 times that.+0\.1 MB are free.+Make room", url)
+        await nothing_left(tmp_path / "run", Problem, r"needs 4 times that.+0\.1 MB free.+Free disk space", url)
 
 
 def _endless() -> list[bytes]:
@@ -311,14 +311,16 @@ async def test_too_big_is_noticed_on_the_way(awkward: str, tmp_path: Path) -> No
     """Where more comes than the server said it has, the copy ends at what is allowed."""
     async with in_front_of(awkward, {"/dump": streaming(_endless())}) as url:
         await nothing_left(
-            tmp_path / "run", Problem, r"have come so far; rehearsal.most_bytes", url, Limits(60, 4_000_000)
+            tmp_path / "run", Problem, r"received so far; rehearsal.most_bytes", url, Limits(60, 4_000_000)
         )
 
 
 async def test_too_slow_ends_when_its_time_is_up(awkward: str, tmp_path: Path) -> None:
     """A copy that is not done in its time says how far it came, how fast it was, and which setting allows more."""
     async with in_front_of(awkward, {"/dump": streaming(_endless(), pause=0.001)}) as url:
-        words = r"not done after 1.5 s: 39,900 rows, [\d.]+ MB, [\d.]+ MB/s. Allow more with rehearsal.most_seconds"
+        words = (
+            r"did not finish within 1.5 s: 39,900 rows, [\d.]+ MB, [\d.]+ MB/s. Allow more with rehearsal.most_seconds"
+        )
         await nothing_left(tmp_path / "run", Problem, words, url, Limits(1.5, 10**9))
 
 

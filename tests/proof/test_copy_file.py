@@ -88,7 +88,7 @@ BAD: dict[str, tuple[str, bytes, type[Problem], str]] = {
     "another file": ("a.sql", b"ATTACH 'other.db' AS o;", Problem, "too many attached"),
     "a duplicate": ("a.sql", b"CREATE TABLE t (a UNIQUE);\nINSERT INTO t VALUES(1);\nINSERT INTO t VALUES(1);\n", Problem, "table t: UNIQUE constraint failed"),
     "a secret": ("a.sql", b"CREATE TABLE t (a);\nINSERT INTO t VALUES(1 'hush');\n", Problem, r"table t: near \.\.\.: syntax error"),
-    "neither": ("a.csv", b"a,b\n1,2\n", Problem, "neither a SQLite file nor a dump. Give a SQLite file, or a dump whose name"),
+    "neither": ("a.csv", b"a,b\n1,2\n", Problem, "neither a SQLite file nor a dump. Pass a SQLite file, or a dump whose name"),
     "damaged": ("a.db", b"SQLite format 3\0" + b"x" * 5000, Problem, "file is not a database"),
 }  # fmt: skip
 

@@ -159,13 +159,13 @@ BACKUPS: dict[str, tuple[Arriving, str]] = {
     "a_message_instead": (lambda _: streaming([b"Error: database is being exported\n"]), "the answer is not a dump"),
     "without_a_row": (
         lambda text: streaming([text.replace(b"INSERT INTO readings VALUES(6,4,60,60);\n", b"")]),
-        "the copy is not what is there: table readings has 5 rows, the server 6",
+        "the copy differs from its source: table readings has 5 rows, the server 6",
     ),
     "without_an_index": (
         lambda text: streaming(
             [text.replace(b"CREATE INDEX user_system_idx ON systems (user_id, system_number);\n", b"")]
         ),
-        "the copy is not what is there: its schema differs from the server's",
+        "the copy differs from its source: its schema differs from the server's",
     ),
 }
 
@@ -209,10 +209,10 @@ SEED_LOSSES = (
     "readings: run by hand, rollback.sql loses this: 720 rows are lost by cascade",
     "systems.user_id: 6 values are lost with the column",
     (
-        "after the rollback user_id is another in 6 rows, display_name is another in 2 rows, timezone_offset is another in 4 "
+        "after the rollback user_id differs in 6 rows, display_name differs in 2 rows, timezone_offset differs in 4 "
         "rows, for example changed id 1, user_id 'first' -> NULL, display_name NULL -> 'System 1001'"
     ),
-    "timezone_offset_min / 60 is divided as whole numbers and cut off: 570 / 60 is 9, not 9.5",
+    "timezone_offset_min / 60 divides whole numbers and truncates: 570 / 60 is 9, not 9.5",
     "index user_system_idx: on systems (user_id, system_number) is gone. ",
     "index user_system_idx: on systems (user_id, system_number) is gone after the rollback",
     "systems: the highest id ever assigned went from 9 to 7",

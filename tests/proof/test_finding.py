@@ -145,7 +145,7 @@ UNUSED = [
 def test_a_line_that_accepts_nothing_is_told(found: list[Finding], lines: Waiver, said: str) -> None:
     """Where it stands, what it names, and what comes nearest to that."""
     (unused,) = apply_waivers(found, [lines]).unused
-    assert str(unused) == f"migrate.sql line 2: {said}. Take the line out, or name what it is meant for."
+    assert str(unused) == f"migrate.sql line 2: {said}. Remove the line, or name the object that it is for."
 
 
 def test_the_reason_is_said_in_place_of_the_remedy() -> None:

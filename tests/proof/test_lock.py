@@ -48,7 +48,7 @@ UPDATE t SET b = b + 1;
 }
 AMPLE = LockLimits(seconds=5.0, bytes=10**9)
 SHORT, NARROW = replace(AMPLE, seconds=0.001), replace(AMPLE, bytes=1_000_000)
-STOLEN = "after 0.2 s a writer that waits may take the lock over, and all of it is rolled back"
+STOLEN = "after 0.2 s a waiting writer may take over the lock, and the transaction is rolled back"
 STATEMENT = r"migrate\.sql line 6 \(UPDATE t SET b = b \+ 1;?\): \d\.\d\d s, 60,000 rows"
 
 
@@ -150,7 +150,7 @@ async def test_a_sole_writer_has_no_limit(production: Turso, proof_config: Proof
     """Where the user says that nothing else writes, it passes, and the plan repeats that."""
     sole = LockLimits(seconds=0.001, bytes=1, sole_writer=True)
     proof = await proved(production, replace(proof_config, allowed=sole), LARGE)
-    assert "you say that nothing else writes (turso.sole_writer)" in proof.lock("migrate.sql")
+    assert "turso.sole_writer says that nothing else writes" in proof.lock("migrate.sql")
     assert [held.longest for held in proof.locks] == [0, 0], "somebody wrote beside it"
 
 
@@ -214,9 +214,9 @@ async def test_a_server_that_takes_no_more_writes_is_recognised(
     monkeypatch.setattr(write_lock, "PATIENCE", 0.5)
     files = {**SMALL, "writes.sql": "UPDATE t SET c = 'written' WHERE id = 1;\n"}
     said = await refused(production, proof_config, files)
-    assert "- migrate.sql: the server took no write for 0.5 s after it, and was started again" in said
-    assert "rows that were written are not so after migrating again" in said
-    assert "2 things speak against it" in said
+    assert "- migrate.sql: the server accepted no write for 0.5 s after it, and had to be restarted" in said
+    assert "rows written by the app are lost or changed after migrating again" in said
+    assert "2 findings block this change" in said
 
 
 async def never() -> None:
@@ -248,4 +248,4 @@ async def test_what_does_not_end_beside_writers_is_measured_alone(
     said = await refused(production, proof_config, LARGE)
     assert f"- migrate.sql: {STOLEN}. Largest first:" in said
     assert re.search(STATEMENT, said), said
-    assert "1 thing speaks against it" in said
+    assert "1 finding blocks this change" in said

@@ -79,7 +79,7 @@ async def test_a_users_table_called_libsql_is_compared(sqld_binary: Path, tmp_pa
     kept = {"migrate.sql": KEEPING + LOSING, "rollback.sql": "DROP TABLE _orchestrate_kept_orders;\n"}
     came = await tried(sqld_binary, tmp_path, ORDERS, {**OF_ANY, **kept})
     assert came.proof is None
-    assert "libsql_orders: of 2 rows 1 removed, and nothing was declared to be lost" in came.said
+    assert "libsql_orders: of 2 rows 1 removed, and no loss was declared" in came.said
     assert "libsql_orders: after the rollback 1 rows removed" in came.said
 
 

@@ -118,7 +118,7 @@ async def test_a_rehearsal_that_takes_too_long_ends(production: Turso, proof_con
     forever = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT json(max(i)) FROM n;\n"
     (folder / "migrate.sql").write_text("CREATE TABLE x (a);\n" + forever)
     slow = replace(proof_config, limits=Limits(2, 10**9))
-    with pytest.raises(Problem, match=r"not done after 2 s.+rehearsal\.most_seconds"):
+    with pytest.raises(Problem, match=r"did not finish within 2 s.+rehearsal\.most_seconds"):
         await prove(production, read_change(folder), slow)
 
 

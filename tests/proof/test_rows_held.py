@@ -34,9 +34,9 @@ ALL = TableDiff("readings", 10, 10, added=1, removed=1, changed=2)
         (ADDED, {}, None),
         (CHANGED, {}, None),
         (EMPTY, {}, None),
-        (LOST, {}, "of 10 rows 2 removed, and nothing was declared to be lost"),
-        (GONE, {}, "of 10 rows 10 removed, and nothing was declared to be lost"),
-        (ALL, {}, "of 10 rows 1 added, 1 removed, 2 changed, and nothing was declared to be lost"),
+        (LOST, {}, "of 10 rows 2 removed, and no loss was declared"),
+        (GONE, {}, "of 10 rows 10 removed, and no loss was declared"),
+        (ALL, {}, "of 10 rows 1 added, 1 removed, 2 changed, and no loss was declared"),
         (SAME, {"other": None}, None),
         (ADDED, {"other": None}, "of 10 rows 3 added, and no `-- changes:` line names it"),
         (CHANGED, {"other": None}, "of 10 rows 3 changed, and no `-- changes:` line names it"),
@@ -66,7 +66,7 @@ def test_the_remedy_is_a_line_that_is_understood(name: str, line: str) -> None:
     """The line to write declares just what was found."""
     found = {name: TableDiff(name, 10, 8, removed=2)}
     (finding,) = check_declared(found, {})
-    assert finding.remedy == f"See that those rows stay, or declare it: `{line}`."
+    assert finding.remedy == f"Keep those rows, or declare the change: `{line}`."
     assert check_declared(found, changes_of(read_script_text(line, "migrate.sql"))) == []
 
 

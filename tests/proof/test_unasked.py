@@ -32,7 +32,7 @@ async def test_an_empty_contract_refuses_a_change(
     came = await tried(sqld_binary, tmp_path, LIVEONE, {**CHANGE, **dict.fromkeys(empty, nothing)})
     assert came.proof is None
     codes = " and the ".join(f"{name[9:12]} code" for name in empty)
-    words = [f"{' and '.join(empty)}: no statement there, so nothing shows that the {codes} can run"]
+    words = [f"{' and '.join(empty)}: no statements, so nothing shows that the {codes} can run"]
     more = ["Write every statement that this code sends", "To accept it: -- allow: no-contract <reason>"]
     assert lacking(came.said, [*words, *more]) == [], came.said
     assert came.said.count("no-contract") == 1

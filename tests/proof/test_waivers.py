@@ -209,7 +209,7 @@ async def test_a_line_that_accepts_nothing_is_a_warning(sqld_binary: Path, tmp_p
     files = {"migrate.sql": lines + ANEW + ONE, "rollback.sql": f"-- allow: table-lost users: it comes back\n{BACK}"}
     came = await tried(sqld_binary, tmp_path, USERS, {**OF_ANY, **files})
     assert came.proof, came.said
-    assert [each.partition(".sql. Take")[0] for each in came.proof.warnings] == [
+    assert [each.partition(".sql. Remove")[0] for each in came.proof.warnings] == [
         "migrate.sql line 2: `-- allow: index-lost users_rol` accepts nothing: index-lost found nothing at users_rol in migrate",
         "migrate.sql line 3: `-- allow: no-where` accepts nothing: no-where found nothing in migrate",
         "rollback.sql line 1: `-- allow: table-lost users` accepts nothing: table-lost found nothing at users in rollback",

@@ -24,7 +24,7 @@ def _without(folder: Path, *files: str) -> Path:
 async def test_a_change_without_a_contract_is_refused(production: Production, tmp_path: Path) -> None:
     """Before anything is touched, naming both files and what accepts it."""
     production.sql_folder = _without(changed(tmp_path / "sql", EXPANDING), OLD, NEW)
-    await refused(production, f"{OLD} and {NEW}: no statement there", "-- allow: no-contract")
+    await refused(production, f"{OLD} and {NEW}: no statements", "-- allow: no-contract")
 
 
 async def test_nothing_that_was_not_asked_is_claimed(production: Production, tmp_path: Path) -> None:

@@ -1,8 +1,8 @@
-"""Which figures a migration holds on to inside its transaction: all rows are counted where that is cheap.
+"""Choose the figures that a migration asserts inside its transaction: all rows are counted if that is cheap.
 
-Counting a million rows that are not in memory took 0.4 s, and a lock that is held for 5 s is lost; the lowest and the
-highest id of as many took 2 ms (measured on sqld 0.24.32). What such a table may lose without its ends moving is told
-by the number of changed rows, which costs nothing and is held to what the rehearsal saw.
+Counting a million rows that are not in memory took 0.4 s, and a lock that is held for 5 s is lost; reading the lowest
+and the highest id of a million rows took 2 ms (measured on sqld 0.24.32). Losses in the middle of such a table do not
+move its ends, but they show in the number of changed rows, which costs nothing and is bounded by the rehearsal.
 """
 
 import sqlite3
@@ -18,11 +18,11 @@ from steps.support.sql.row_flow import remaining_tables
 from steps.support.sql.tokens import folded, quoted
 from steps.support.sql.verbs import Reading, read_statement
 
-COUNTED = 250_000  # rows of all tables that are counted, together
-FOLLOWED = 1_000_000  # rows of a database all of whose references are followed
+COUNTED = 250_000  # rows: the most that are counted, all tables together
+FOLLOWED = 1_000_000  # rows: in a larger database, references are checked only in the counted tables
 UNBOUNDED = 2**53
 SPARE = 100  # rows
-NAMED = 12  # tables or figures that the plan names; of the others it tells how many they are
+NAMED = 12  # tables or figures that the plan names; it gives only the number of the others
 
 _LEADS = """SELECT 1 FROM pragma_index_list(?) AS i, pragma_index_info(i.name) AS p
 WHERE NOT i.partial AND p.seqno = 0 AND p.name = ? COLLATE NOCASE"""
@@ -34,10 +34,10 @@ _SHADOWS = "SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """What is known of the tables before: all that will still be there after, and what the scripts do to them.
+    """The tables that exist before and after the migration, and what the scripts do to them.
 
-    `counted` are few enough rows to count, `large` are the others. `anew` are made again under their name, `touched`
-    get or lose rows by a statement of a script.
+    `counted`: few enough rows to count; `large`: the others. `anew`: recreated under the same name. `touched`: a
+    statement of a script adds or removes their rows.
     """
 
     stays: Mapping[str, Table]
@@ -48,7 +48,7 @@ class _Known:
 
     @property
     def rewritten(self) -> list[str]:
-        """The tables to whose rows a script does something, and whose rows can be counted."""
+        """Return the countable tables whose rows a script changes."""
         countable = {*self.counted, *self.anew}
         return sorted(name for name in countable & self.stays.keys() if name in {*self.touched, *self.declared})
 
@@ -58,7 +58,7 @@ class _Known:
 
 
 def guards_for(connection: sqlite3.Connection, rows: Mapping[str, int], change: DatabaseChange) -> Guards:
-    """Choose for a database of which so many rows are known of each table; the rows changed are not bounded yet."""
+    """Choose guards from known row counts; the bound on changed rows is added later."""
     readings = [read_statement(piece) for piece in change.scripts[0].pieces]
     all_readings = [*readings, *(read_statement(piece) for piece in change.scripts[1].pieces)]
     known = _known(connection, rows, change, all_readings)
@@ -72,39 +72,39 @@ def guards_for(connection: sqlite3.Connection, rows: Mapping[str, int], change: 
     left_alone = (name for name in counts if folded(name) not in known.touched)
     rewritten = (guards.rows_lost(known.stays[name].name) for name in known.rewritten)
     ends_back = (replace(each, relation=SAME) for each in ends if not _is_of(each, known.touched, known.large))
-    # references that a change mends may lead nowhere again once it is taken back
+    # references that a change repairs may lead nowhere again after its rollback
     mended = (replace(each, slack=_figure(connection, each)) for each in references)
     parents_back = (each for each in parents if known.anew or not known.touched)
     back = [*map(guards.rows_of, left_alone), *ends_back, *rewritten]
-    measured = _told(counts, [*ends, *parents, *references])
+    measured = _summary(counts, [*ends, *parents, *references])
     all_there = (*there, *parents, *references, guards.row_changes(UNBOUNDED))
     return Guards(all_there, (*back, *parents_back, *mended), measured=measured)
 
 
 def bound_row_changes(unbounded: Guards, growth: Mapping[str, int], objects: str) -> Guards:
-    """Hold the rows that are changed to what the rehearsal saw, and a little for what the app wrote since."""
+    """Bound the changed rows by what the rehearsal saw, plus an allowance for what the app wrote since."""
     *others, changes = unbounded.there
     seen = growth[changes.name]
     most = seen + allowance(seen)
     others = [_lost_at_most(each, growth[each.name]) for each in others]
-    told = f"{unbounded.measured}; at most {most:,} row changes ({seen:,} rehearsed); every object by name"
-    return replace(unbounded, there=(*others, replace(changes, slack=most)), objects=objects, measured=told)
+    measured = f"{unbounded.measured}; at most {most:,} row changes ({seen:,} rehearsed); every object by name"
+    return replace(unbounded, there=(*others, replace(changes, slack=most)), objects=objects, measured=measured)
 
 
 def _lost_at_most(measure: Measure, grew: int) -> Measure:
-    """Hold a table whose rows may change to the rows that the rehearsal saw it lose, none where it lost none."""
+    """Bound the rows that a table may lose by what the rehearsal saw it lose: none if it lost none."""
     if measure.slack != guards.UNBOUNDED_LOSS:
         return measure
     return replace(measure, slack=grew - allowance(-grew) if grew < 0 else 0)
 
 
 def allowance(seen: int) -> int:
-    """Return what is allowed beyond what the rehearsal saw, for the rows that the app has written since."""
+    """Return how many rows are allowed beyond the rehearsed number, for what the app has written since."""
     return max(SPARE, seen // 100)
 
 
 def plain_tables(connection: sqlite3.Connection) -> dict[str, Table]:
-    """Read the user's tables by their folded names, without those in which virtual tables hold their rows."""
+    """Read the user's tables by their folded names, without the shadow tables of virtual tables."""
     shadows = {folded(name) for (name,) in connection.execute(_SHADOWS)}
     return {name: table for name, table in tables(connection, "main").items() if name not in shadows}
 
@@ -112,9 +112,9 @@ def plain_tables(connection: sqlite3.Connection) -> dict[str, Table]:
 def _known(
     connection: sqlite3.Connection, rows: Mapping[str, int], change: DatabaseChange, readings: Sequence[Reading]
 ) -> _Known:
-    there = plain_tables(connection)
-    remaining = remaining_tables(there, [read_statement(piece) for piece in change.scripts[0].pieces])
-    stays = {name: table for name, table in there.items() if name in remaining}
+    current = plain_tables(connection)
+    remaining = remaining_tables(current, [read_statement(piece) for piece in change.scripts[0].pieces])
+    stays = {name: table for name, table in current.items() if name in remaining}
     counted = _cheap({name: rows.get(table.name, 0) for name, table in stays.items()})
     made = {each.table for each in readings if each.verb == "CREATE TABLE"}
     made |= {each.renamed for each in readings if each.verb == "RENAME TABLE"}
@@ -123,7 +123,7 @@ def _known(
 
 
 def _references(connection: sqlite3.Connection, rows: Mapping[str, int], known: _Known) -> list[Measure]:
-    """Measure the references that lead nowhere; a table whose references the engine cannot follow is left out."""
+    """Return measures of the references that lead nowhere; skip tables whose references the engine cannot follow."""
     is_small = sum(rows.values()) <= FOLLOWED
     if is_small and _figure(connection, guards.orphans()) >= 0:
         return [guards.orphans()]
@@ -132,7 +132,7 @@ def _references(connection: sqlite3.Connection, rows: Mapping[str, int], known: 
 
 
 def _figure(connection: sqlite3.Connection, measure: Measure) -> int:
-    """Take a measure before anything happens; -1 where the engine cannot."""
+    """Return a measure's value before the change, or -1 if the engine cannot compute it."""
     try:
         return int(connection.execute(f"SELECT {measure.expression}").fetchone()[0])
     except sqlite3.OperationalError:  # a foreign key mismatch
@@ -140,7 +140,7 @@ def _figure(connection: sqlite3.Connection, measure: Measure) -> int:
 
 
 def _cheap(rows: Mapping[str, int]) -> list[str]:
-    """Name the smallest tables that together have few enough rows to be counted."""
+    """Return the names of the smallest tables that together have few enough rows to count."""
     cheap, together = [], 0
     for name, count in sorted(rows.items(), key=lambda each: each[1]):
         together += count
@@ -150,7 +150,7 @@ def _cheap(rows: Mapping[str, int]) -> list[str]:
 
 
 def _ends(table: Table, relation: str, known: _Known) -> Iterator[Measure]:
-    """Measure a large table: all rows where it is made anew, which takes as long anyway, else where its ids end."""
+    """Yield measures of a large table: all rows if it is recreated, which takes as long anyway, else its end ids."""
     if folded(table.name) in known.anew:
         yield guards.rows_of(table.name, relation)
     elif table.is_numbered:
@@ -162,13 +162,13 @@ def _ends(table: Table, relation: str, known: _Known) -> Iterator[Measure]:
 
 
 def _is_of(measure: Measure, touched: Collection[str], large: Mapping[str, Table]) -> bool:
-    """Say whether a measure is of a table that a script itself gives rows to, or takes rows from."""
+    """Return True if a measure is of a large table to which a script adds rows, or from which it removes rows."""
     names = {large[name].name for name in touched if name in large}
     return measure.name in {f"{what} of {name}" for name in names for what in ("rows", "lowest id", "highest id")}
 
 
 def _parents(connection: sqlite3.Connection, readings: Iterable[Reading], known: _Known) -> Iterator[Measure]:
-    """Count the parents that have rows in a large child: of those tables that the script drops or deletes from."""
+    """Yield counts of parents with rows in a large child, for each table that the script drops or deletes from."""
     children, renames = facts(connection).children, {each.table for each in readings if each.verb == "RENAME COLUMN"}
     for parent in dict.fromkeys(each.table for each in readings if each.verb in {"DROP TABLE", "DELETE"}):
         for child in children.get(parent, ()) if parent in known.counted else ():
@@ -179,7 +179,7 @@ def _parents(connection: sqlite3.Connection, readings: Iterable[Reading], known:
 
 
 def _is_quick(connection: sqlite3.Connection, child: Child, parent: Table) -> bool:
-    """Say whether a child's rows are found by an index, and their parents by the rowid, whatever it is called."""
+    """Return True if an index finds the child's rows, and the rowid, under any name, finds their parents."""
     if len(child.columns) > 1 or not parent.is_numbered:
         return False
     target = connection.execute(_TARGET, (child.table, child.columns[0], parent.name)).fetchone()
@@ -188,17 +188,17 @@ def _is_quick(connection: sqlite3.Connection, child: Child, parent: Table) -> bo
 
 
 def _with_rows(parent: Table, child: Child) -> Measure:
-    # the + keeps the engine from converting each value of the child, which no index could help with then
+    # without the +, the engine would convert each value of the child, and could not use an index
     own = f"SELECT 1 FROM {quoted(child.table)} AS c WHERE c.{quoted(child.columns[0])} = +p.{parent.rowid}"
     found = f"(SELECT count(*) FROM {quoted(parent.name)} AS p WHERE EXISTS ({own}))"
     return Measure(f"rows of {parent.name} that have rows in {child.table}.{child.columns[0]}", found, NOT_FEWER)
 
 
-def _told(counted: Sequence[str], others: Iterable[Measure]) -> str:
+def _summary(counted: Sequence[str], others: Iterable[Measure]) -> str:
     rows = [f"rows of {', '.join(_few(counted, 'tables'))} counted"] if counted else []
     return "; ".join([*rows, *_few([each.name for each in others], "figures"), "foreign keys off"])
 
 
 def _few(names: Sequence[str], what: str) -> list[str]:
-    """Return the first names, and how many more there are: all of them are held."""
+    """Return the first names, and how many more there are; all of them are asserted."""
     return [*names] if len(names) <= NAMED else [*names[:NAMED], f"and {len(names) - NAMED:,} more {what}"]

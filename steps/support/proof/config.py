@@ -1,4 +1,4 @@
-"""Where a change is proved before it is made, on what, and what that may cost."""
+"""Settings of the proof: where it runs, on which engine, and what it may cost."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a copy may take: seconds for all of it, and bytes of disk together with the rehearsals on it."""
+    """What a copy may take: seconds in all, and bytes of disk, rehearsals included."""
 
     most_seconds: float
     most_bytes: int
@@ -14,9 +14,9 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class LockLimits:
-    """What a transaction may ask of other writers: seconds with the write lock, and bytes written.
+    """What a transaction may demand of other writers: seconds with the write lock, and bytes written.
 
-    `sole_writer`: the user says that nothing else writes meanwhile, so that neither holds.
+    `sole_writer`: the user says that nothing else writes meanwhile, so neither limit applies.
     """
 
     seconds: float = 1.0
@@ -26,9 +26,10 @@ class LockLimits:
 
 @dataclass(frozen=True, slots=True)
 class ProofConfig:
-    """`folder` is the run's own, where the backup stays; `binary` is the libSQL server, None where there is none.
+    """Hold the settings of one proof.
 
-    `allowed`: what the change may ask of other writers.
+    `folder`: the run's own, where the backup stays. `binary`: the libSQL server, None if there is none. `allowed`: what
+    the change may demand of other writers.
     """
 
     folder: Path

@@ -1,4 +1,4 @@
-"""How the numbers of `-- changes:` are counted inside the transaction: row by row where the table is small enough.
+"""Count the numbers of `-- changes:` inside the transaction: row by row if the table is small enough.
 
 A row counts once, added, removed or changed, as in the comparison of the copy. Comparing 50,000 rows of ten columns
 took 0.11 s of the transaction, 100,000 took 0.29 s (measured on sqld 0.24.32).
@@ -20,16 +20,16 @@ from steps.support.sql.directives import Range
 from steps.support.sql.tokens import folded, quoted
 from steps.support.sql.verbs import Reading, read_statement
 
-COMPARED = 50_000  # rows of all tables that are compared row by row, together
+COMPARED = 50_000  # rows: the most that are compared row by row, all tables together
 BYTES = 16 << 20  # of those rows
-COUNTED = 250_000  # rows of one table whose number alone is compared
+COUNTED = 250_000  # rows: in a table that is only counted
 ANY = 2**53  # rows
 
 Diff = Mapping[str, TableDiff]
 
 
 def plan_counts(before: Path, after: Path, change: DatabaseChange, moved: Diff) -> tuple[Declared, ...]:
-    """Return how each table with a declared number is counted; both files must stay as they are meanwhile."""
+    """Return how each table with a declared number is counted; both files must not change meanwhile."""
     ranges = declared_ranges(change)
     if not ranges:
         return ()
@@ -45,19 +45,19 @@ def plan_counts(before: Path, after: Path, change: DatabaseChange, moved: Diff) 
 
 
 def declared_ranges(change: DatabaseChange) -> dict[str, Range]:
-    """Return the tables with a declared number, in lower case, and the number."""
+    """Return the tables with a declared number, in lower case, and the range that was declared."""
     return {folded(table): amount for table, amount in change.changes.items() if amount}
 
 
 def without_bounds(counted: Sequence[Declared]) -> tuple[Declared, ...]:
-    """Return the same for a rehearsal with what the app has written meanwhile: all is counted, and nothing is held."""
+    """Return the same without bounds, for rehearsals with writes by the app: all is counted, nothing asserted."""
     return tuple(replace(each, least=0, most=ANY) for each in counted)
 
 
 def statement_bounds(change: DatabaseChange, touched: Sequence[int], counted: Sequence[Declared]) -> tuple[Reach, ...]:
     """Return how many rows the statements may change of each table that is not compared row by row.
 
-    `touched`: the rows that each statement of migrate.sql changed in the rehearsal. Together they may change what was
+    `touched`: the rows that each statement of migrate.sql changed in the rehearsal. Together they may change as many as
     declared. If they changed more, because they reach the same rows, each may change as many as in the rehearsal.
     """
     exact = {folded(each.table) for each in counted if each.is_exact}
@@ -76,20 +76,20 @@ def statement_bounds(change: DatabaseChange, touched: Sequence[int], counted: Se
 
 
 def unheld_reaches(found: Sequence[Reach]) -> tuple[Reach, ...]:
-    """Return the same for a rehearsal with what the app has written meanwhile."""
+    """Return the same without bounds, for rehearsals with writes by the app."""
     return tuple(replace(each, most=ANY) for each in found)
 
 
 def hold_declared_counts(
     unbounded: Guards, change: DatabaseChange, touched: Sequence[int], counted: tuple[Declared, ...]
 ) -> Guards:
-    """Hold each table with a declared number to that number, never to what was rehearsed and some more."""
+    """Bound each table with a declared number by that number, never by the rehearsed number plus an allowance."""
     ranges = declared_ranges(change)
     reached = statement_bounds(change, touched, counted)
     most = {f"{ROWS_OF}{each.table}": each.most for each in counted}
     there = (replace(each, slack=-most[each.name]) if each.name in most else each for each in unbounded.there)
-    told = [f"changes of {table}: {count_words(*ranges[table])}{_how(table, counted, reached)}" for table in ranges]
-    measured = "; ".join([*told, unbounded.measured])
+    words = [f"changes of {table}: {count_words(*ranges[table])}{_how(table, counted, reached)}" for table in ranges]
+    measured = "; ".join([*words, unbounded.measured])
     return replace(unbounded, there=tuple(there), measured=measured, declared=counted, reaches=reached)
 
 
@@ -111,7 +111,7 @@ def _opened(file: Path) -> closing[sqlite3.Connection]:
 
 
 def _small(connection: sqlite3.Connection, those: Sequence[Table], moved: Diff) -> set[str]:
-    """Name the tables that are small enough together to be compared row by row."""
+    """Return the names of the tables that are small enough, together, to be compared row by row."""
     small, rows, size = set[str](), 0, 0
     for table in sorted(those, key=lambda each: moved[folded(each.name)].before or 0):
         rows += moved[folded(table.name)].before or 0
@@ -131,7 +131,7 @@ def _bytes(connection: sqlite3.Connection, table: Table) -> int:
 def _counted(  # noqa: PLR0913 - what is known of a table
     old: Table | None, new: Table | None, kept: str, amount: Range, moved: TableDiff | None, *, is_small: bool
 ) -> Declared | None:
-    """Return how one table is counted; None where only its statements can be held, or where there is no such table."""
+    """Return how one table is counted; None if only its statements can be bounded, or if there is no such table."""
     was, least, most = quoted(kept), *amount
     if old is None:
         return Declared(new.name, least, most, kept, "SELECT 0 AS n", _rows(new), is_exact=True) if new else None
@@ -154,16 +154,15 @@ def _rows(table: Table) -> str:
 
 
 def _all_of(two: Pair) -> str:
-    """Ask for all rows as they are before; the + keeps the engine from giving the columns types, and the values too."""
+    """Build the query of all rows before; the + keeps the engine from giving types to the columns and their values."""
     columns = [f"+{quoted(old)} AS c{n}" for n, (old, _) in enumerate(two.common)]
     return f"SELECT {', '.join(['1 AS side', *columns])} FROM {quoted(two.old.name)}"
 
 
-def _differing(two: Pair, was: str, is_keyed: bool) -> str:  # noqa: FBT001 - how rows are told apart
-    """Build the expression that counts the rows that are not the same before and after.
+def _differing(two: Pair, was: str, is_keyed: bool) -> str:  # noqa: FBT001 - how rows are words apart
+    """Build the expression that counts the rows that differ before and after.
 
-    All rows of both sides are put into one heap, in which equal ones cancel out. What is left counts once for each key,
-    or, without one, once for each row.
+    Equal rows of the two sides cancel out. What remains counts once for each key, or, without a key, once for each row.
     """
     values = [f"c{n}" for n in range(len(two.common))]
     after = listed(f"+{quoted(new)}" for _, new in two.common)

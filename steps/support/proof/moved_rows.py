@@ -1,8 +1,8 @@
-"""Guards of rows that change tables, on the way there and on the way back.
+"""Guards of rows that move between tables, in the migration and in the rollback.
 
-A table that a script drops or renames is gone under its name, so its rows are counted before the script, and after it
-the rows of the tables that took them over. Rows that the old schema cannot hold may wait in a table that rollback.sql
-keeps. No more rows may go than the rehearsal saw go, and a little.
+If a script drops or renames a table, its rows are counted before the script, and after it the rows of the tables that
+took them over. Rows that the old schema cannot hold may wait in a table that rollback.sql keeps. The rows lost may
+exceed those lost in the rehearsal by a small allowance only.
 """
 
 import sqlite3
@@ -26,7 +26,7 @@ _TABLES = "SELECT name FROM sqlite_schema WHERE type = 'table'"
 def with_moved_rows(
     chosen: Guards, connection: sqlite3.Connection, rows: Mapping[str, int], change: DatabaseChange
 ) -> Guards:
-    """Add the rows of tables that a script takes away under their name; how many of them may go is not bounded yet.
+    """Add guards for the rows of tables that a script drops or renames; the bound on lost rows is added later.
 
     `connection`: the database before the change. `rows`: how many each of its tables has.
     """
@@ -37,12 +37,12 @@ def with_moved_rows(
     there = [*_of_lost_tables(migrate, sizes)]
     after = remaining_tables(found, map(read_statement, change.scripts[0].pieces))
     back = dict.fromkeys((*_of_sources(rollback, sizes, after), *_of_joined(rollback, sizes, after)))
-    told = "; ".join([chosen.measured, *(each.name for each in there)])
-    return replace(chosen, there=(*there, *chosen.there), back=(*chosen.back, *back), measured=told)
+    words = "; ".join([chosen.measured, *(each.name for each in there)])
+    return replace(chosen, there=(*there, *chosen.there), back=(*chosen.back, *back), measured=words)
 
 
 def hold_rewritten_tables(unbounded: Guards, change: DatabaseChange, undone: Sequence[RollbackEffect]) -> Guards:
-    """Hold the rows on the way back to what the rehearsal saw.
+    """Bound the rows lost by the rollback by what the rehearsal saw.
 
     `undone` is empty if nothing was rolled back, and the change is refused.
     """
@@ -50,15 +50,18 @@ def hold_rewritten_tables(unbounded: Guards, change: DatabaseChange, undone: Seq
         return unbounded
     script = change.scripts[1]
     flow = row_flow(script)
-    back = (_held(each, flow, script, undone) if each.slack == UNBOUNDED_LOSS else each for each in unbounded.back)
+    back = (
+        _bounded_by_rehearsal(each, flow, script, undone) if each.slack == UNBOUNDED_LOSS else each
+        for each in unbounded.back
+    )
     return replace(unbounded, back=tuple(filter(None, back)))
 
 
 def _of_lost_tables(flow: Flow, sizes: Mapping[str, int]) -> Iterator[Measure]:
-    """Count the rows of each table that migrate.sql takes away, in the tables that they go into."""
+    """Yield guards of each table that migrate.sql removes: its rows, counted in the tables that take them over."""
     for source in sorted(flow.gone & sizes.keys()):
         into = [name for name in flow.into(source) if name in {*sizes, *flow.made} or name.startswith(KEPT)]
-        is_known = into or not sizes[source]  # else a view or a trigger moves its rows
+        is_known = into or not sizes[source]  # if not, a view or a trigger moves its rows
         is_small = sizes[source] <= COUNTED or any(flow.contents[name].is_copied for name in into)
         is_held = source in into or flow.is_whole(source, into)
         if is_known and is_small and not is_held and _is_cheap(into, flow, sizes):
@@ -66,7 +69,7 @@ def _of_lost_tables(flow: Flow, sizes: Mapping[str, int]) -> Iterator[Measure]:
 
 
 def _of_sources(flow: Flow, sizes: Mapping[str, int], found: set[str]) -> Iterator[Measure]:
-    """Count the rows of each table that rollback.sql takes away, in the tables of before that get them back."""
+    """Yield guards of each table that rollback.sql removes: its rows, counted in the previous tables that get them."""
     for source in sorted(flow.gone & found):
         into = [name for name in flow.into(source) if name in sizes]
         if into and not flow.is_whole(source, into) and _is_cheap(into, flow, sizes):
@@ -74,7 +77,7 @@ def _of_sources(flow: Flow, sizes: Mapping[str, int], found: set[str]) -> Iterat
 
 
 def _of_joined(flow: Flow, sizes: Mapping[str, int], found: set[str]) -> Iterator[Measure]:
-    """Count the rows of several tables that become one, together and of each."""
+    """Yield guards of the rows of several tables that become one: of each table, and of all together."""
     for table, contents in sorted(flow.contents.items()):
         sources = sorted(contents.tables)
         taken = {each for each in sources if each in flow.gone and not flow.is_whole(each, [table])}
@@ -85,7 +88,7 @@ def _of_joined(flow: Flow, sizes: Mapping[str, int], found: set[str]) -> Iterato
 
 
 def _is_cheap(tables: Sequence[str], flow: Flow, sizes: Mapping[str, int]) -> bool:
-    """Return whether tables have few enough rows to count; copying rows takes longer than counting them."""
+    """Return True if the tables have few enough rows to count, or are copied, which takes longer than counting."""
     return all(
         sizes.get(name, 0) <= COUNTED or (name in flow.made and flow.contents[name].is_copied) for name in tables
     )
@@ -100,12 +103,14 @@ def _rows(tables: Sequence[str]) -> str:
     return f"({' + '.join(guards.rows_of(name).expression for name in tables) or '0'})"
 
 
-def _held(measure: Measure, flow: Flow, script: Script, undone: Sequence[RollbackEffect]) -> Measure | None:
-    """Hold a figure to what the rehearsal saw; None if it says nothing of rows that are lost."""
+def _bounded_by_rehearsal(
+    measure: Measure, flow: Flow, script: Script, undone: Sequence[RollbackEffect]
+) -> Measure | None:
+    """Return a measure bounded by what the rehearsal saw; None if it says nothing about lost rows."""
     sources, into = _named(measure.before or measure.expression), _named(measure.expression)
     if not measure.before:
         return _bounded(measure, _waiting(measure, script, undone), undone, spared=0)
-    if sources == into:  # it is held under its own name
+    if sources == into:  # the guard of its own name covers it
         return None
     contents = [flow.contents[name] for name in into]
     is_alone = all(each.tables == {*sources} for each in contents) and not sources[1:]
@@ -123,7 +128,7 @@ def _held(measure: Measure, flow: Flow, script: Script, undone: Sequence[Rollbac
 
 
 def _is_all_there_was(flow: Flow, into: Sequence[str]) -> bool:
-    """Return whether tables come back from what was kept alone, of which the app can have removed nothing since."""
+    """Return True if tables are restored from kept rows alone, which the app cannot have removed since."""
     contents = [flow.contents[name] for name in into]
     live = {
         name for each in contents for name in (each.tables | (each.beside & flow.gone)) if not name.startswith(KEPT)
@@ -134,9 +139,9 @@ def _is_all_there_was(flow: Flow, into: Sequence[str]) -> bool:
 def _stayed_apart(
     total: Measure, table: str, sources: Sequence[str], waiting: Sequence[str], undone: Sequence[RollbackEffect]
 ) -> bool:
-    """Return whether the rehearsal had rows of each source, and each of them was one row of the table in the end.
+    """Return True if the rehearsal had rows of each source, and each of them became one row of the table.
 
-    Then each source counts as many rows less than the table as the others have.
+    Then the table has more rows than one source, by as many as the others have.
     """
     others = [_moved([source], [table]).name for source in sources]
     exact = all(_grew(total.name, waiting, each) == 0 for each in undone)
@@ -145,10 +150,10 @@ def _stayed_apart(
 
 
 def _waiting(measure: Measure, script: Script, undone: Sequence[RollbackEffect], *, is_alone: bool = True) -> list[str]:
-    """Name the tables of ours in which rows wait.
+    """Return the names of the tool's own tables in which rows wait.
 
-    In the rehearsal such a table held rows only where others went; one that did so beside them holds copies. That
-    cannot be told where rows of other tables came as well.
+    In the rehearsal, such a table held rows only if others were lost; if none were lost, it holds copies. This cannot
+    be decided if rows of other tables arrived as well.
     """
     sources = _named(measure.before or measure.expression)
     names = dict.fromkeys(name for source in sources for name in kept_of(source, script) if name not in sources)
@@ -167,7 +172,7 @@ def _grew(name: str, waiting: Sequence[str], undone: RollbackEffect) -> int:
 
 
 def _bounded(measure: Measure, waiting: Sequence[str], undone: Sequence[RollbackEffect], spared: int) -> Measure:
-    """Count with a figure the rows that wait elsewhere, and hold it to the most that the rehearsal saw go."""
+    """Return a measure that also counts the rows waiting elsewhere, bounded by the largest loss of the rehearsal."""
     grew = min(_grew(measure.name, waiting, each) for each in undone)
     counts = " + ".join([measure.expression, *(guards.rows_of(name).expression for name in waiting)])
     before = measure.before or measure.expression
@@ -176,5 +181,5 @@ def _bounded(measure: Measure, waiting: Sequence[str], undone: Sequence[Rollback
 
 
 def _named(expression: str) -> list[str]:
-    """Name the tables that an expression counts, in lower case."""
+    """Return the names of the tables that an expression counts, in lower case."""
     return [unquoted(token.text) for token in tokenize(expression) if token.kind == "name"]

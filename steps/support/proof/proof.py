@@ -1,4 +1,4 @@
-"""The proof of a change, before production is touched: a copy of production, a rehearsal on it, a judgement."""
+"""Prove a change before production is touched: copy production, rehearse on the copy, reach a verdict."""
 
 import asyncio
 import shutil
@@ -28,15 +28,17 @@ from steps.support.sql.change import DatabaseChange
 from steps.support.sql.findings import Finding, Severity
 from steps.support.sql.statement import Value
 
-ELSEWHERE = f"It was rehearsed on SQLite; what that engine lacks, the real server may have: {sqld.FETCH}."
-WAY_OUT = "Each line says how it is mended or accepted; nothing of production was touched."
+ELSEWHERE = (
+    f"It was rehearsed on SQLite, which lacks some features of the real server. To get the server: {sqld.FETCH}."
+)
+WAY_OUT = "Each finding says how to fix or accept it; production was not touched."
 
 
 async def prove(turso: Turso, change: DatabaseChange, proof_config: ProofConfig) -> Proof:
-    """Copy a database, rehearse the change on the copy, and judge what was seen; production is only read.
+    """Copy a database, rehearse the change on the copy, and return the proof; production is only read.
 
-    Raises Problem, which names everything that speaks against the change; also where there can be no copy or no
-    rehearsal. What stays in the bench's folder is the backup.
+    Raise Problem with all findings that block the change, or if the copy or the rehearsal is impossible. The backup
+    stays in the folder of `proof_config`.
     """
     target = (await turso.read(ENGINE)).records[0]
     engine = Engine(proof_config.binary, foreign_keys=target["foreign_keys"] == 1)
@@ -80,7 +82,7 @@ async def _rehearsed(
     except TimeoutError:
         if not scope.expired():
             raise
-        cause = f"it is not done after {proof_config.limits.most_seconds:g} s"
+        cause = f"it did not finish within {proof_config.limits.most_seconds:g} s"
         raise Problem("rehearsing", change.name, cause, "Allow more with rehearsal.most_seconds, in seconds.") from None
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -93,24 +95,24 @@ async def _rehearsed(
 
 
 def _refuse(verdict: Verdict, contract: Contract, log: RehearsalLog, change: DatabaseChange, engine: Engine) -> None:
-    """Raise Problem with everything that speaks against the change, what is only noted behind the rest."""
+    """Raise Problem if there are errors; list them first, then warnings, notes and accepted findings."""
     errors = [str(each) for each in verdict.errors]
     if (log.after_migration or not change.migrate) and not contract.orders:
         errors.append(". ".join(contract.refusal))
     if not errors:
         return
     others = [str(each) for each in (*verdict.warnings, *verdict.notes, *verdict.accepted)]
-    also = f"\nand beside that:{listed(others)}" if others else ""
+    also = f"\nalso found:{listed(others)}" if others else ""
     lacking = f" {ELSEWHERE}" if engine.binary is None and log.failures else ""
-    many = f"{len(errors)} thing{'s' * (len(errors) > 1)} speak{'s' * (len(errors) == 1)} against it"
-    raise Problem("proving", change.name, f"{many}:{listed(errors)}{also}", f"{WAY_OUT}{lacking}")
+    count = f"{len(errors)} finding{'s' * (len(errors) > 1)} block{'s' * (len(errors) == 1)} this change"
+    raise Problem("proving", change.name, f"{count}:{listed(errors)}{also}", f"{WAY_OUT}{lacking}")
 
 
 def _unlike(target: Mapping[str, Value], engine: Mapping[str, Value]) -> Iterator[Finding]:
-    """Warn where the rehearsal's engine is not as the target's."""
-    for what, there in target.items():
-        if engine[what] != there:
-            cause = f"{what} is {there!s} there, and was {engine[what]!s} in the rehearsal"
+    """Yield a warning for each way in which the rehearsal's engine differs from the target's."""
+    for what, expected in target.items():
+        if engine[what] != expected:
+            cause = f"{what} is {expected!s} on the target, and was {engine[what]!s} in the rehearsal"
             yield Finding(
                 "the target's engine", cause, "Rehearse on the engine of the target.", severity=Severity.WARNING
             )

@@ -1,7 +1,7 @@
-"""The whole life of a change on a copy: migrate, roll back, migrate again, let the app write, roll back, migrate.
+"""Rehearse the whole life of a change on a copy: migrate, roll back, migrate again, write, roll back, migrate.
 
-Each beat runs in the transaction that production would run. If one fails there, its script runs once more by itself, so
-that everything else that it loses can be named too.
+Each phase runs in the transaction that production would run. If one fails, its script runs once more by itself, to find
+everything else that it loses.
 """
 
 import asyncio
@@ -46,15 +46,15 @@ ENGINE = Statement(
     "SELECT sqlite_version() AS version, (SELECT foreign_keys FROM pragma_foreign_keys) AS foreign_keys",
     name="the engine's version, and whether foreign keys are on",
 )
-FOLLOWED = 10_000  # rows of a table that writes.sql may change: each is followed through rollback and migration
+FOLLOWED = 10_000  # rows that writes.sql may change in a table; each is followed through rollback and migration
 LOCKED = 24 * 3600.0  # seconds that the lock on the copy is held
-MEND = "Mend it, or what it found, on a copy: production would have refused it too, and been left as it was."
-MEND_WRITES = "Have the new schema take what the app writes, or mend writes.sql."
+FIX = "Fix the script, or the data it found, on a copy: production would have refused it too, and stayed unchanged."
+FIX_WRITES = "Make the new schema accept what the app writes, or fix writes.sql."
 
 
 @dataclass(frozen=True, slots=True)
 class RollbackEffect:
-    """What a rollback did: by how much each measured figure grew, and the rows that wait in each table of ours then."""
+    """What a rollback did: the growth of each measured figure, and the rows waiting in the tool's own tables."""
 
     growth: Mapping[str, int]
     kept: Mapping[str, int]
@@ -62,16 +62,16 @@ class RollbackEffect:
 
 @dataclass(slots=True)
 class RehearsalLog:
-    """What a rehearsal has seen. A field is None if the rehearsal did not get that far; `failures` say why.
+    """What a rehearsal observed. A field is None if the rehearsal did not get that far; `failures` say why.
 
     `engine`: the answers to ENGINE. `contract_before`, `contract_after`: what each version of the code cannot run.
-    `seconds`: of each beat, by its name. Snapshots: `before`, `after_migration`, `after_rollback`,
+    `seconds`: of each phase, by its name. Snapshots: `before`, `after_migration`, `after_rollback`,
     `after_second_migration`, `after_writes`, `after_second_rollback`. Rows that differ: `rows_migrated` and
     `rows_not_restored` from before to after the migration and the rollback; `rows_written` by writes.sql on the new
     schema; `rows_rolled_back` from before to after the second rollback; `rows_migrated_again` from before the writes to
     after the last migration. `counts`: how the numbers of `-- changes:` are counted. `rollbacks`: what each of the two
-    did. `lock_uses`: what migration and rollback ask of other writers. `by_hand`: what a script loses, by its name, if
-    it runs as it stands with the engine's own settings.
+    did. `lock_uses`: what migration and rollback demand of other writers. `by_hand`: what a script loses, by its name,
+    if it runs as it stands with the engine's own settings.
     """
 
     engine: Mapping[str, Value]
@@ -100,7 +100,7 @@ class RehearsalLog:
 async def rehearse(  # noqa: PLR0913, PLR0917 - what a rehearsal is made of
     before: Path, change: DatabaseChange, guards: Guards, engine: Engine, folder: Path, limits: LockLimits
 ) -> RehearsalLog:
-    """Rehearse a change on a copy of the file `before`, in a folder that exists. Raise what the engine raises."""
+    """Rehearse a change on a copy of the file `before`, in an existing folder. Raise what the engine raises."""
     await place_database(before, folder / "live")
     after = folder / "after.db"
     async with engine.opened(folder / "live") as running:
@@ -116,16 +116,16 @@ async def rehearse(  # noqa: PLR0913, PLR0917 - what a rehearsal is made of
 
 
 def _left(diff: Diff | None) -> Mapping[str, int]:
-    """Return the rows that each table has in the end."""
+    """Return the number of rows that each table has in the end."""
     return {name: found.after or 0 for name, found in (diff or {}).items()}
 
 
 async def _by_hand(
     file: Path, statements: Sequence[Statement], left: Mapping[str, int], engine: Engine, folder: Path
 ) -> Sequence[Finding]:
-    """Run a script as it stands, the way a shell sends it, and return what foreign keys take along beyond the script.
+    """Run a script as it stands, the way a shell sends it, and return what foreign keys delete beyond the script.
 
-    `left`: the rows that each table has if the tool runs it; references set to NULL leave as many.
+    `left`: the rows that each table has if the tool runs it; references set to NULL do not change that number.
     """
     waiting_for("rehearsal: what would be lost if it were run by hand")
     live = await place_database(file, folder)
@@ -140,7 +140,7 @@ async def _by_hand(
 
 
 class _Rehearsal:
-    """One rehearsal. `run_alone`: the scripts that also run if nobody switches foreign keys off."""
+    """One rehearsal. `run_alone`: the scripts that also run with foreign keys left on."""
 
     def __init__(  # noqa: PLR0913, PLR0917 - what a rehearsal is made of
         self, running: Running, change: DatabaseChange, guards: Guards, limits: LockLimits, before: Path, after: Path
@@ -152,25 +152,25 @@ class _Rehearsal:
         self._attempts, self._as_in_production = 0, True
 
     async def run(self) -> RehearsalLog:
-        """Return everything that was seen."""
+        """Run the rehearsal and return its log."""
         engine = (await self._turso.read(ENGINE)).records[0]
         before, contract = await asyncio.to_thread(take_snapshot, self._before), await self._ask_contracts()
         log = RehearsalLog(engine, before, contract, contract, self._seconds)
         if self._change.migrate:
-            await self._play(log)
+            await self._run_phases(log)
         log.lock_uses.sort(key=lambda each: each.script)
         return log
 
     @property
     def _turso(self) -> Turso:
-        """The database since the engine was started last."""
+        """Return the database, over the connection of the engine's last start."""
         return Turso(self._running.database)
 
-    async def _play(self, log: RehearsalLog) -> None:
-        """Play all beats, up to the first that leaves nothing to stand on."""
+    async def _run_phases(self, log: RehearsalLog) -> None:
+        """Run all phases, up to the first whose failure makes the next one impossible."""
         lease, counts = await self._take_lock(), bool(declared_ranges(self._change))
         await self._try_alone(MIGRATE, self._change.migrate)
-        # rows are first compared in the second transaction: if any are, that is the one to be measured
+        # declared rows are first compared in the second transaction: if there are any, that one is measured
         if not await self._migrate(log, "migrate", lease, measured=not counts):
             return
         await self._timed("verify", self._ask(self._change.verify))
@@ -212,7 +212,7 @@ class _Rehearsal:
         return await self._timed("comparing rows", asyncio.to_thread(row_diff, since, checkpoint(self._live), keep))
 
     async def _plan_counts(self, log: RehearsalLog) -> None:
-        """Plan how declared rows are counted; from here on every migration counts them, and holds none."""
+        """Plan how declared rows are counted; from here on every migration counts them, without asserting any."""
         log.counts = await asyncio.to_thread(
             plan_counts, self._before, self._live, self._change, log.rows_migrated or {}
         )
@@ -221,7 +221,7 @@ class _Rehearsal:
         self._guards = replace(self._guards, declared=without_bounds(log.counts), reaches=reaches)
 
     async def _take_lock(self) -> Lease:
-        """Take the lock of the copy, whoever held it in the database that was copied."""
+        """Take the lock of the copy, even if a run held it in the database that was copied."""
         mine = Claim("rehearsal", "the rehearsal", "this machine", LOCKED)
         taken, holder = await self._turso.lock(mine)
         if holder and not taken:
@@ -233,8 +233,8 @@ class _Rehearsal:
         if await self._timed(f"{name} by hand", self._turso.database.trials([statements])) == (None,):
             self.run_alone.append(name)
 
-    async def _migrate(self, log: RehearsalLog, beat: str, lease: Lease, *, measured: bool = False) -> bool:
-        """Migrate as production would, else by the script alone. Return False if neither succeeds."""
+    async def _migrate(self, log: RehearsalLog, phase: str, lease: Lease, *, measured: bool = False) -> bool:
+        """Migrate as production would, or by the script alone. Return False if neither succeeds."""
         self._attempts += 1
         attempt = Attempt(f"rehearsal-{self._attempts}", "", "", "", "", "", await self._turso.schema())
         if self._as_in_production:
@@ -242,75 +242,75 @@ class _Rehearsal:
                 migrated = await self._commit(
                     log,
                     MIGRATE if measured else "",
-                    beat,
+                    phase,
                     lambda turso: turso.migrate(self._change, attempt, self._guards, lease),
                 )
             except Rejected as error:
-                self._fail(log, error.subject, f"{error.cause}, in the beat {beat!r}")
+                self._fail(log, error.subject, f"{error.cause}, during {phase!r}")
             else:
                 log.migrated = log.migrated or migrated
                 return True
-        return await self._run_alone(beat, self._change.migrate)
+        return await self._run_alone(phase, self._change.migrate)
 
-    async def _roll_back(self, log: RehearsalLog, beat: str, lease: Lease, *, measured: bool = False) -> bool:
-        """Roll back as production would, else by the script alone. Return False if neither succeeds."""
+    async def _roll_back(self, log: RehearsalLog, phase: str, lease: Lease, *, measured: bool = False) -> bool:
+        """Roll back as production would, or by the script alone. Return False if neither succeeds."""
         marker = await self._turso.marker(f"rehearsal-{self._attempts}")
         if self._as_in_production and marker:
             script = self._change.rollback, self._change.verify_rollback
             try:
-                undone = await self._commit(
+                rolled_back = await self._commit(
                     log,
                     ROLLBACK if measured else "",
-                    beat,
+                    phase,
                     lambda turso: turso.roll_back(marker, *script, lease),
                 )
                 kept = await self._turso.kept()
             except Rejected as error:
-                self._fail(log, error.subject, f"{error.cause}, in the beat {beat!r}")
+                self._fail(log, error.subject, f"{error.cause}, during {phase!r}")
             else:
-                log.rollbacks.append(RollbackEffect(undone.growth, {folded(name): n for name, n in kept.items()}))
+                log.rollbacks.append(RollbackEffect(rolled_back.growth, {folded(name): n for name, n in kept.items()}))
                 return True
-        return await self._run_alone(beat, self._change.rollback)
+        return await self._run_alone(phase, self._change.rollback)
 
     async def _commit(
-        self, log: RehearsalLog, script: str, beat: str, commit: Callable[[Turso], Awaitable[Done]]
+        self, log: RehearsalLog, script: str, phase: str, commit: Callable[[Turso], Awaitable[Done]]
     ) -> Done:
-        """Commit a transaction of production's; if a script is named, beside writers, and log what it asks of them."""
+        """Commit as production would; if a script is named, do it beside writers and log what it demands of them."""
 
-        async def timed() -> Done:  # a measurement may start the engine again, and then commit once more
-            return await self._timed(beat, commit(self._turso))
+        async def timed() -> Done:  # a measurement may restart the engine, and then commit once more
+            return await self._timed(phase, commit(self._turso))
 
         if not script:
             return await timed()
         return await measure(self._running, script, self._limits, timed, log.lock_uses.append)
 
-    async def _run_alone(self, beat: str, statements: Sequence[Statement]) -> bool:
-        """Run a script with nothing round it but a transaction with foreign keys off. Return whether it commits."""
+    async def _run_alone(self, phase: str, statements: Sequence[Statement]) -> bool:
+        """Run a script in a plain transaction with foreign keys off. Return True if it commits."""
         try:
-            await self._timed(beat, self._turso.database.transaction(statements))
+            await self._timed(phase, self._turso.database.transaction(statements))
         except Rejected:
             return False
         return True
 
     async def _write(self, log: RehearsalLog) -> bool:
-        """Write what the app writes. Return whether the new schema takes it."""
+        """Write what the app writes. Return True if the new schema accepts it."""
         (error,) = await self._timed("writes", self._turso.database.trials([self._change.writes], keep=True))
         if error:
-            log.failures.append(Finding(WRITES, f"what the app writes cannot be written: {error}", MEND_WRITES))
+            log.failures.append(Finding(WRITES, f"the new schema rejects what the app writes: {error}", FIX_WRITES))
         return not error
 
     async def _ask(self, checks: Sequence[SqlCheck]) -> None:
-        """Ask checks once more, as the step after the commit does; what they must say stands in the transaction."""
+        """Run checks once more, as the step after the commit does; the transaction has asserted their results."""
         await self._turso.database.trials([[check.statement] for check in checks])
 
     def _fail(self, log: RehearsalLog, place: str, cause: str) -> None:
-        log.failures.append(Finding(place, cause, MEND))
+        log.failures.append(Finding(place, cause, FIX))
         self._as_in_production = False
 
-    async def _timed(self, beat: str, work: Awaitable[Result]) -> Result:
-        waiting_for(f"rehearsal: {beat}")
+    async def _timed(self, phase: str, work: Awaitable[Result]) -> Result:
+        waiting_for(f"rehearsal: {phase}")
         began = asyncio.get_running_loop().time()
         result = await work
         took = asyncio.get_running_loop().time() - began
-        self._seconds[beat] = self._seconds.get(beat, 0.0) + took
+        self._seconds[phase] = self._seconds.get(phase, 0.0) + took
         return result

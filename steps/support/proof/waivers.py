@@ -1,8 +1,8 @@
-"""Which objections somebody said are meant, and which `-- allow:` lines hold for nothing.
+"""Apply waivers, the `-- allow:` lines, to findings, and report lines that accept nothing.
 
-A line holds in its own file, for one place at the object that it names. Two statements on one table are two places:
-each needs a line, so that one that nobody thought of is not taken along. Without an object a line holds where its rule
-found exactly one place in the file.
+A line applies in its own file, to one place at the object that it names. Two statements on one table are two places:
+each needs a line, so that an unintended one is not accepted with the other. A line without an object applies if its
+rule found exactly one place in the file.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -20,12 +20,12 @@ from steps.support.sql.own_tables import is_owned
 from steps.support.sql.tokens import folded, unquoted_name
 from steps.support.sql.verbs import read_statement
 
-_UNUSED = "Take the line out, or name what it is meant for."
+_UNUSED = "Remove the line, or name the object that it is for."
 
 
 @dataclass(frozen=True, slots=True)
 class Waived:
-    """Objections, those that are meant marked; and what speaks against the lines that say so."""
+    """All findings, the accepted ones marked; and findings about the waivers: `refused` and `unused` ones."""
 
     findings: tuple[Finding, ...]
     refused: tuple[Finding, ...]
@@ -35,9 +35,9 @@ class Waived:
 def apply_waivers(
     findings: Iterable[Finding], waivers: Sequence[Waiver], names: Collection[str] = frozenset()
 ) -> Waived:
-    """Mark the findings that somebody accepted; the reason stands in place of the remedy.
+    """Mark the findings that a waiver accepts; its reason replaces the remedy.
 
-    `names`: what the schema has, folded. A line whose only word is one of them gives no reason.
+    `names`: all names of the schema, folded. A line whose only word is one of them gives no reason.
     """
     found = [*dict.fromkeys(findings)]
     reasons: dict[int, str] = {}
@@ -55,7 +55,7 @@ def apply_waivers(
 
 
 def _one_name(reason: str) -> str:
-    """Return the name that a reason is, folded; empty if it is more than a name."""
+    """Return the reason, folded, if it is nothing but a name; empty if it is more."""
     names = reason.split(".")
     return folded(unquoted_name(names[-1])) if all(names) else ""
 
@@ -67,7 +67,7 @@ def _ambiguous(line: Waiver) -> Finding:
 
 
 def _alike(waivers: Iterable[Waiver]) -> Iterator[list[Waiver]]:
-    """Put the lines together that name the same rule and object in one file."""
+    """Group the lines that name the same rule and object in one file."""
     alike: dict[tuple[str, str, str], list[Waiver]] = {}
     for each in waivers:
         alike.setdefault((each.file, each.rule, folded(each.object)), []).append(each)
@@ -84,7 +84,7 @@ def _accepted(finding: Finding, reason: str) -> Finding:
 
 
 def _too_few(lines: Sequence[Waiver], places: Sequence[Finding]) -> Finding:
-    """Refuse lines that would cover more than they say, with the lines to write."""
+    """Return a finding about lines that would accept more than they say, with the lines to write."""
     line = lines[0]
     found = f"{line.rule} found {len(places)} places{f' at {line.object}' if line.object else ''}"
     cause = f"{found}, and {len(lines)} has a line" if line.object else f"it names no object, and {found}"
@@ -100,7 +100,7 @@ def _unused(line: Waiver, marked: Sequence[Finding]) -> Finding:
 
 
 def _hint(line: Waiver, marked: Sequence[Finding]) -> str:
-    """Return what comes nearest to what a line names."""
+    """Return the nearest match to what a line names, or the file in which the finding is."""
     left = [each for each in marked if each.rule == line.rule and each.is_open]
     own = {folded(each.object): each.object for each in left if each.file in {"", line.file}}
     if near := nearest(folded(line.object), own):
@@ -121,16 +121,16 @@ def names_of(log: RehearsalLog) -> set[str]:
 
 
 def known_tables(log: RehearsalLog, change: DatabaseChange) -> set[str]:
-    """Return the tables before and after the migration, in lower case; those after by its text where it did not run."""
-    moments = [log.before] if log.after_migration is None else [log.before, log.after_migration]
-    names = {name for each in moments for name in (*each.facts.keys, *(table.name for table in each.schema.tables))}
+    """Return the tables before and after the migration, in lower case; if it did not run, those after by its text."""
+    snapshots = [log.before] if log.after_migration is None else [log.before, log.after_migration]
+    names = {name for each in snapshots for name in (*each.facts.keys, *(table.name for table in each.schema.tables))}
     readings = () if log.after_migration else map(read_statement, change.scripts[0].pieces)
     made = (name for each in readings if "TABLE" in each.verb for name in (each.table, each.renamed))
     return {*map(folded, map(str, names)), *made}
 
 
 def unknown_tables(log: RehearsalLog, change: DatabaseChange) -> Iterator[Finding]:
-    """Object to `-- changes:` lines that name no table there is, before or after."""
+    """Yield findings about `-- changes:` lines that name no table that exists before or after."""
     names, script = known_tables(log, change), change.scripts[0]
     for table, line in declared_in(script):
         if folded(table) not in names:

@@ -1,11 +1,11 @@
-"""What a transaction of a change asks of the app's own writers: how long they wait, and whether they can go on.
+"""Measure what a transaction demands of the app's own writers: how long they wait, and whether they can go on.
 
 Measured on sqld 0.24.32 with its default options, beside three writers: after the COMMIT of a transaction that wrote
-much, the server copies its write-ahead log into the database file, and a race with the writers that waited may leave
-it without ever giving out the write lock again. Reads work, every write times out, until the server is started again.
-Bytes decide, more than time: of transactions that made a table anew, 21 of 65 ended so at 90 MB, half of them in less
-than a second; 5 of 65 at 45 MB, 3 of 100 at 27 MB, 1 of 100 at 18 MB, none of 65 at 9 MB. None did that wrote almost
-nothing for 3.9 s, none of 50 that ended in ROLLBACK, none of 25 of 90 MB beside a single writer.
+much, the server copies its write-ahead log into the database file, and a race with the waiting writers may leave it
+unable to give out the write lock ever again. Reads work, but every write times out until the server is restarted.
+Bytes matter more than time: of transactions that recreated a table, 21 of 65 ended this way at 90 MB, half of them in
+less than a second; 5 of 65 at 45 MB, 3 of 100 at 27 MB, 1 of 100 at 18 MB, none of 65 at 9 MB. None did that wrote
+almost nothing for 3.9 s, none of 50 that ended in ROLLBACK, and none of 25 of 90 MB beside a single writer.
 """
 
 import asyncio
@@ -27,15 +27,15 @@ from steps.support.proof.server import Running, checkpoint
 from steps.support.sql.findings import Finding
 
 PAUSE = 0.02  # seconds between two writes of one writer
-PATIENCE = 4.0  # seconds: sqld 0.24.32 comes round from a stall after 5 s, and from being locked up never
-MOMENT = 1.0  # seconds for writes that are under way when they are to end
+PATIENCE = 4.0  # seconds: sqld 0.24.32 recovers from a stall after 5 s, from a lost write lock never
+MOMENT = 1.0  # seconds for writes that are under way when the writers are stopped
 TICK = 0.005  # seconds
 
 
 class Writers:
-    """What writers met: `refused` writes, the seconds of the `longest`, and whether they are `locked_out` afterwards.
+    """Writers beside a transaction: `refused` writes, seconds of the `longest`, and whether they end up `locked_out`.
 
-    They write into a table of the tool's own, so that no comparison and no assertion of a change sees them.
+    They write into a table of the tool's own, which no comparison and no assertion of a change reads.
     """
 
     def __init__(self, database: Database, many: int) -> None:
@@ -45,14 +45,14 @@ class Writers:
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
-        """Have all of them at work."""
+        """Start all writers, and wait until each has written once."""
         if self._through:
             await self._database.transaction(marker.WRITERS)
         self._tasks = [asyncio.ensure_future(self._writing(number)) for number in range(len(self._through))]
         await self.get_through()
 
     async def get_through(self) -> None:
-        """Wait until each has written once more; note it if they cannot."""
+        """Wait until each has written once more; set `locked_out` if they cannot within PATIENCE seconds."""
         since = asyncio.get_running_loop().time()
         try:
             async with asyncio.timeout(PATIENCE):
@@ -62,7 +62,7 @@ class Writers:
             self.locked_out = True
 
     async def stop(self) -> None:
-        """Let each end the write that it is at, unless nothing will come of it."""
+        """Let each writer finish its current write, unless they are locked out, then cancel them."""
         self._ended = True
         if self._tasks and not self.locked_out:
             await asyncio.wait(self._tasks, timeout=MOMENT)
@@ -84,7 +84,7 @@ class Writers:
 
 @asynccontextmanager
 async def writing(database: Database, many: int) -> AsyncIterator[Writers]:
-    """Have so many writers at work while the block runs, and see that each gets through after it."""
+    """Run writers beside the block, and check that each gets through after it."""
     writers, failed = Writers(database, many), None
     try:
         await writers.start()
@@ -101,8 +101,8 @@ async def writing(database: Database, many: int) -> AsyncIterator[Writers]:
 
 RULE = "write-lock"
 WRITERS = 3
-LOOKS = 0.02  # seconds between two looks at the log
-SHOWN = 5  # statements that are named
+LOOKS = 0.02  # seconds between two readings of the log's size
+SHOWN = 5  # statements: the most that are named
 SMALLEST = 0.005  # seconds: less than that is shown as nothing
 STOP_OTHERS = "stop all other writers and say so: vercel.pause_crons = true and turso.sole_writer = true"
 WAYS = (
@@ -112,11 +112,11 @@ WAYS = (
 
 
 class Committed(Protocol):
-    """What comes of a transaction that was committed."""
+    """The result of a committed transaction."""
 
     @property
     def costs(self) -> tuple[Cost, ...]:
-        """What each of its statements took."""
+        """Return the seconds and rows of each statement."""
 
 
 Done = TypeVar("Done", bound=Committed)
@@ -129,10 +129,10 @@ async def measure(
     work: Callable[[], Awaitable[Done]],
     note: Callable[[LockUse], None],
 ) -> Done:
-    """Run a transaction beside writers, and note what it asks of them. Raises what `work` raises.
+    """Run a transaction beside writers, and note what it demands of them. Raise what `work` raises.
 
-    If a writer takes the lock over, or nothing comes of it for long, the transaction runs once more with nobody beside
-    it. If no writer gets through afterwards, the engine is started again: what works on it goes on.
+    If a writer takes over the lock, or the transaction does not end, it runs once more without writers. If no writer
+    gets through afterwards, the engine is restarted, and the rehearsal goes on.
     """
     many = 0 if allowed.sole_writer or running.engine.binary is None else WRITERS
     began = asyncio.get_running_loop().time()
@@ -157,18 +157,18 @@ async def measure(
 
 
 def lock_findings(found: LockUse, ways: str = WAYS) -> Iterator[Finding]:
-    """Object to what other writers cannot bear. No reason accepts it: it is not its author who would be locked out."""
+    """Yield a finding if other writers would be blocked too long. No waiver accepts it, because others would suffer."""
     if causes := [*_too_much(found)]:
-        largest = "; ".join(map(_told, found.costs))
+        largest = "; ".join(map(_in_words, found.costs))
         cause = f"{'; '.join(causes)}. Largest first: {largest}" if largest else "; ".join(causes)
         yield Finding(found.script, cause, ways, rule=RULE, final=True)
 
 
-def _told(cost: Cost) -> str:
+def _in_words(cost: Cost) -> str:
     return f"{cost.name}: {cost.seconds:.2f} s" + (f", {cost.rows:,} rows" if cost.rows else "")
 
 
-class _NoAnswer(Exception):  # noqa: N818 - no error: what it would have said is found out otherwise
+class _NoAnswer(Exception):  # noqa: N818 - not an error: its result is found out in another way
     """A transaction beside writers did not end."""
 
 
@@ -179,21 +179,21 @@ def _too_much(found: LockUse) -> Iterator[str]:
             yield f"it holds the write lock for {found.seconds:.2f} s, and a writer may take it over after {STEALS:g} s"
         return
     if found.stolen:
-        yield f"after {STEALS:g} s a writer that waits may take the lock over, and all of it is rolled back"
+        yield f"after {STEALS:g} s a waiting writer may take over the lock, and the transaction is rolled back"
     if found.seconds > allowed.seconds:
         yield f"it holds writers back for {found.seconds:.2f} s, and limits.lock is {allowed.seconds:g} s"
     if (found.bytes or 0) > allowed.bytes:
-        much, most = (f"{count / 1e6:,.1f} MB" for count in (found.bytes or 0, allowed.bytes))
-        yield f"it writes {much}, and limits.lock_bytes is {most}: a server may take no more writes after that"
+        written, most = (f"{count / 1e6:,.1f} MB" for count in (found.bytes or 0, allowed.bytes))
+        yield f"it writes {written}, and limits.lock_bytes is {most}: a server may accept no more writes after that"
     if found.locked_out:
-        yield f"the server took no write for {PATIENCE:g} s after it, and was started again"
+        yield f"the server accepted no write for {PATIENCE:g} s after it, and had to be restarted"
 
 
 async def _measured(
     running: Running, script: str, allowed: LockLimits, work: Callable[[], Awaitable[Done]], many: int
 ) -> tuple[Done, LockUse]:
     if running.log:
-        await asyncio.to_thread(checkpoint, running.file)  # so that the log holds nothing but what follows
+        await asyncio.to_thread(checkpoint, running.file)  # so that the log holds only what follows
     met: Writers | None = None
     try:
         async with writing(running.database, many) as met, _watched(running.log) as growth:
@@ -203,13 +203,13 @@ async def _measured(
     finally:
         if met and met.locked_out:
             await running.restart()
-    much = growth.bytes if running.log else None
+    written = growth.bytes if running.log else None
     costs = _largest(done.costs, seconds)
-    return done, LockUse(script, seconds, much, costs, allowed, met.refused, round(met.longest, 4), met.locked_out)
+    return done, LockUse(script, seconds, written, costs, allowed, met.refused, round(met.longest, 4), met.locked_out)
 
 
 async def _answered(work: Awaitable[Done]) -> Done:
-    """Wait for what a server must have ended by now, one way or the other, as long as somebody waits for its lock."""
+    """Wait for a transaction. Raise _NoAnswer after 2 * STEALS seconds, by when the server must have ended it."""
     try:
         async with asyncio.timeout(2 * STEALS) as scope:
             return await work
@@ -220,14 +220,14 @@ async def _answered(work: Awaitable[Done]) -> Done:
 
 
 def _largest(costs: Sequence[Cost], seconds: float) -> tuple[Cost, ...]:
-    """Return the largest; what the statements do not account for went into BEGIN and COMMIT."""
+    """Return the largest costs; time that the statements do not account for went into BEGIN and COMMIT."""
     rest = Cost("BEGIN and COMMIT", round(max(0.0, seconds - sum(each.seconds for each in costs)), 4), 0)
     known = [each for each in (*costs, rest) if each.seconds >= SMALLEST] if any(each.seconds for each in costs) else []
     return tuple(nlargest(SHOWN, known, key=lambda each: each.seconds))
 
 
 class _Growth:
-    """How far a log grew while it was looked at."""
+    """The growth of a log while it is watched."""
 
     def __init__(self, log: Path | None) -> None:
         self._log = log
@@ -237,7 +237,7 @@ class _Growth:
     def bytes(self) -> int:
         return self._most - self._least
 
-    def look(self) -> None:
+    def read_size(self) -> None:
         self._most = max(self._most, self._size())
 
     def _size(self) -> int:
@@ -246,18 +246,18 @@ class _Growth:
 
 @asynccontextmanager
 async def _watched(log: Path | None) -> AsyncIterator[_Growth]:
-    """Look at a log while the block runs: once it is committed, a server may empty it at any moment."""
+    """Watch a log's size while the block runs: after the commit, a server may empty it at any moment."""
     growth = _Growth(log)
 
-    async def looking() -> None:
+    async def watch() -> None:
         while True:
-            growth.look()
+            growth.read_size()
             await asyncio.sleep(LOOKS)
 
-    task = asyncio.ensure_future(looking())
+    task = asyncio.ensure_future(watch())
     try:
         yield growth
     finally:
-        growth.look()
+        growth.read_size()
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)

@@ -1,1 +1,1 @@
-"""The copy of production, and the backup that is made on the way."""
+"""Copy production, and keep the copy as a backup."""

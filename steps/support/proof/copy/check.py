@@ -1,4 +1,4 @@
-"""Whether a copy is one: its integrity, and its schema, row counts and newest rows held against the server's."""
+"""Check a copy: its integrity, and its schema, row counts and newest rows compared with the server's."""
 
 import math
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
@@ -16,7 +16,7 @@ INTEGRITY = "PRAGMA integrity_check(5)"
 _PAGES = "SELECT page_count, page_size FROM pragma_page_count(), pragma_page_size()"
 _USUAL = 4096  # bytes of a page
 _AT_ONCE = 100  # tables that one statement asks about; the engine takes 500 terms
-# An INTEGER PRIMARY KEY stays what it is; other rowids are given anew when a dump is loaded.
+# An INTEGER PRIMARY KEY keeps its values; other rowids are assigned anew when a dump is loaded.
 _NUMBERED = """SELECT m.name, c.name FROM sqlite_schema m, pragma_table_info(m.name) c
   WHERE m.type = 'table' AND c.pk = 1 AND upper(c.type) = 'INTEGER'
   AND NOT EXISTS (SELECT 1 FROM pragma_index_list(m.name) WHERE origin = 'pk')"""
@@ -24,7 +24,7 @@ _NUMBERED = """SELECT m.name, c.name FROM sqlite_schema m, pragma_table_info(m.n
 
 @dataclass(frozen=True, slots=True)
 class Extent:
-    """How many rows a table has, and the number of the newest, where its rows are numbered."""
+    """The number of rows of a table, and the id of the newest, if its rows have an INTEGER PRIMARY KEY."""
 
     rows: int
     newest: float = -math.inf
@@ -32,14 +32,14 @@ class Extent:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What is compared of a database: the text of its schema, and each table's extent."""
+    """The parts of a database that are compared: the text of its schema, and each table's extent."""
 
     schema: str
     tables: Mapping[str, Extent]
 
 
 async def read_pages(ask: Ask) -> tuple[int, int]:
-    """Give how many pages a server's file has, and the bytes of each; no pages where it does not say."""
+    """Return the number of pages of a server's file, 0 if it does not say, and the bytes of a page."""
     try:
         ((count, size),) = await ask(_PAGES)
     except (Rejected, Unknown):
@@ -48,7 +48,7 @@ async def read_pages(ask: Ask) -> tuple[int, int]:
 
 
 async def read_state(ask: Ask) -> State:
-    """Read what is compared, by a function that runs one statement and gives its rows."""
+    """Read the state through `ask`, which runs one statement and returns its rows."""
     schema = str((await ask(SCHEMA))[0][0])
     names = [str(name) for (name,) in await ask(TABLES)]
     numbered = {str(table): str(column) for table, column in await ask(_NUMBERED)}
@@ -63,7 +63,7 @@ async def read_state(ask: Ask) -> State:
 
 
 def differences(copy: State, before: State, after: State) -> Iterator[str]:
-    """Say in what the copy is not the server as it was at a moment between `before` and `after`."""
+    """Yield how the copy differs from every state the server can have had between `before` and `after`."""
     if before.schema != after.schema:
         yield "the server's schema has changed meanwhile"
     elif copy.schema != before.schema:

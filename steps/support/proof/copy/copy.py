@@ -1,4 +1,4 @@
-"""A copy of production: everything of one moment, in a file of our own, proved to be complete, and kept as a backup."""
+"""Copy production as of one moment into a local file, check that the copy is complete, and keep it as a backup."""
 
 import gzip
 import sqlite3
@@ -32,10 +32,10 @@ _MAGIC = b"SQLite format 3\0"
 
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """A copy of a database that was found complete.
+    """A copy of a database that was checked and is complete.
 
-    `path`: a SQLite file of so many `bytes`. `backup`: the dump, or the file that was copied, compressed with gzip;
-    `sha256` is of it. `tables`: the rows of each of the user's tables. `seconds`: what it took.
+    `path`: a SQLite file of `bytes` bytes. `backup`: the dump, or the copied file, compressed with gzip; `sha256`: its
+    digest. `tables`: the number of rows of each of the user's tables. `seconds`: how long the copy took.
     """
 
     path: Path
@@ -47,17 +47,17 @@ class Copy:
 
 
 async def copy_database(database: Database, folder: Path, limits: Limits) -> Copy:
-    """Copy a database, on a server or a file, into a folder that is there; see the two below."""
+    """Copy a database, on a server or a file, into an existing folder; see the two functions below."""
     if database.dumps():
         return await from_server(database, folder, limits)
     return await from_file(Path(urlsplit(database.address).path), folder, limits)
 
 
 async def from_server(database: Database, folder: Path, limits: Limits) -> Copy:
-    """Copy the database of a server into a folder that is there. Only reads.
+    """Copy the database of a server into an existing folder; the server is only read.
 
-    Raises Problem when it is too big, not done in time, impossible or not what the server has; NotSent, Rejected or
-    Unknown as a transport does. Nothing is left behind then.
+    Raise Problem if the copy is too big, too slow, impossible or differs from the server; NotSent, Rejected or Unknown
+    as a transport does. After an error nothing is left in the folder.
     """
     progress = Progress("a copy of production", database.address, limits)
     async with progress.bounded():
@@ -77,9 +77,9 @@ async def from_server(database: Database, folder: Path, limits: Limits) -> Copy:
 
 
 async def from_file(source: Path, folder: Path, limits: Limits) -> Copy:
-    """Copy a SQLite file, in use or not, or load a dump (.sql, .sql.gz), into a folder that is there.
+    """Copy a SQLite file, in use or not, or load a dump (.sql, .sql.gz), into an existing folder.
 
-    Raises Problem as `from_server` does, and where the file is neither.
+    Raise Problem as `from_server` does, and if the file is neither.
     """
     progress = Progress(f"a copy of {source.name}", str(source), limits)
     async with progress.bounded():
@@ -105,7 +105,7 @@ async def _made(
 
 
 async def _sound(copy: Path, source: str) -> State:
-    """Read what is in the copy. Raises Problem where its integrity is not whole."""
+    """Read the state of the copy. Raise Problem if its integrity check fails."""
     with closing(sqlite3.connect(copy, isolation_level=None, check_same_thread=False)) as connection:
 
         async def ask(sql: str) -> Sequence[tuple[Value, ...]]:
@@ -117,7 +117,7 @@ async def _sound(copy: Path, source: str) -> State:
 
 
 async def _unchecked(_: State) -> None:
-    """Compare with nothing: a file is its own witness."""
+    """Compare with nothing: a copied file has no server to compare with."""
 
 
 async def _asked(database: Database, sql: str) -> Sequence[tuple[Value, ...]]:
@@ -126,8 +126,8 @@ async def _asked(database: Database, sql: str) -> Sequence[tuple[Value, ...]]:
 
 def _refuse(causes: Sequence[str], source: str) -> None:
     if causes:
-        cause = f"the copy is not what is there: {'; '.join(causes)}"
-        raise Problem("copying", source, cause, "Try again; if it says the same, it needs looking into.")
+        cause = f"the copy differs from its source: {'; '.join(causes)}"
+        raise Problem("copying", source, cause, "Try again; if the message is the same, investigate.")
 
 
 def _bytes(source: Path) -> int:
@@ -144,5 +144,5 @@ def _opened(source: Path) -> BinaryIO | gzip.GzipFile:
         return source.open("rb")
     if source.name.endswith(".sql.gz"):
         return gzip.open(source)
-    remedy = "Give a SQLite file, or a dump whose name ends with .sql or .sql.gz."
+    remedy = "Pass a SQLite file, or a dump whose name ends with .sql or .sql.gz."
     raise Problem("copying", str(source), "it is neither a SQLite file nor a dump", remedy)

@@ -1,7 +1,7 @@
-"""The ways to fill a copy of production and its backup.
+"""Fill a copy of production and its backup, from a dump, from SQL text or from a file.
 
-The backup is compressed while it arrives, readable by its owner alone, and there only once it is whole. Each way
-returns its SHA-256.
+The backup is compressed while it arrives, readable by its owner only, and gets its name only when it is complete. Each
+function returns its SHA-256.
 """
 
 import hashlib
@@ -23,16 +23,16 @@ from steps.support.proof.copy.load import Loader
 from steps.support.proof.copy.progress import Progress
 from steps.support.proof.copy.threads import in_thread, pump
 
-_AT_ONCE = 4096  # pages of a SQLite file that are copied between two looks at whether to stop
+_AT_ONCE = 4096  # pages of a SQLite file that are copied between two checks whether to stop
 _COMMIT = b"COMMIT;"
 
 
-class Stopped(Exception):  # noqa: N818 - no error: whoever asked for it is on the way out
+class Stopped(Exception):  # noqa: N818 - not an error: the caller asked for it
     """The copying of a file was told to stop."""
 
 
 async def by_dump(dump: Dump, page_size: int, progress: Progress, copy: Path, backup: Path) -> str:
-    """Load and keep a server's dump. Raises NoSuchPath where it has none, and Unknown where it is cut off."""
+    """Load and keep a server's dump. Raise NoSuchPath if the server offers none, and Unknown if it is cut off."""
     async with dump() as pieces:
         with closing(Loader(copy, progress.subject, page_size)) as loader:
             sha256 = await _text(pieces, loader, progress, backup)
@@ -42,7 +42,7 @@ async def by_dump(dump: Dump, page_size: int, progress: Progress, copy: Path, ba
 
 
 async def by_text(file: BinaryIO | GzipFile, name: str, progress: Progress, copy: Path, backup: Path) -> str:
-    """Load and keep the SQL text in a file. Raises Unknown where it ends in the middle of something."""
+    """Load and keep the SQL text of a file. Raise Unknown if it ends inside a statement or a transaction."""
     with closing(Loader(copy, name)) as loader:
         try:
             sha256 = await _text(_read(file), loader, progress, backup)
@@ -54,20 +54,20 @@ async def by_text(file: BinaryIO | GzipFile, name: str, progress: Progress, copy
 
 
 async def by_file(source: Path, copy: Path, backup: Path) -> str:
-    """Copy a SQLite file that others may be writing to, as of one moment, and keep it."""
+    """Copy a SQLite file as of one moment, even while others write to it, and keep it."""
     stopping = threading.Event()
     await in_thread(partial(_copied, source, copy, stopping), stopping.set)
     return await _compressed(copy, backup)
 
 
 async def _text(pieces: AsyncGenerator[bytes, None], loader: Loader, progress: Progress, backup: Path) -> str:
-    def told(piece: bytes) -> None:
+    def report(piece: bytes) -> None:
         progress.step(loader.rows, len(piece))
 
     with backup.open("wb") as file:
         gzip = Gzip(file)
         async with aclosing(pieces):
-            await pump(pieces, loader.feed, gzip.write, stop=loader.interrupt, told=told)
+            await pump(pieces, loader.feed, gzip.write, stop=loader.interrupt, report=report)
         return gzip.finish()
 
 
@@ -75,7 +75,7 @@ async def _compressed(copy: Path, backup: Path) -> str:
     with copy.open("rb") as file, backup.open("wb") as kept:
         gzip = Gzip(kept)
         async with aclosing(_read(file)) as pieces:
-            await pump(pieces, gzip.write, stop=lambda: None, told=lambda _: None)
+            await pump(pieces, gzip.write, stop=lambda: None, report=lambda _: None)
         return gzip.finish()
 
 
@@ -85,7 +85,7 @@ async def _read(file: BinaryIO | GzipFile) -> AsyncGenerator[bytes, None]:
 
 
 def _copied(source: Path, copy: Path, stopping: threading.Event) -> None:
-    def look(*_: int) -> None:
+    def check_stop(*_: int) -> None:
         if stopping.is_set():
             raise Stopped
 
@@ -93,9 +93,9 @@ def _copied(source: Path, copy: Path, stopping: threading.Event) -> None:
     with closing(theirs), closing(sqlite3.connect(copy, isolation_level=None)) as ours:
         ours.execute("PRAGMA synchronous = OFF")
         theirs.execute("BEGIN")
-        theirs.execute("SELECT 1 FROM sqlite_schema").fetchone()  # from here on it stays as it is
-        theirs.backup(ours, pages=_AT_ONCE, progress=look)
-        ours.execute("PRAGMA journal_mode = DELETE")  # one file is the whole database, whatever the source uses
+        theirs.execute("SELECT 1 FROM sqlite_schema").fetchone()  # from here on the transaction sees one state
+        theirs.backup(ours, pages=_AT_ONCE, progress=check_stop)
+        ours.execute("PRAGMA journal_mode = DELETE")  # one file holds the whole database, even if the source uses a log
 
 
 _FASTEST = 1
@@ -104,7 +104,7 @@ _GZIP = 31  # 15 bits of window, in the gzip format
 
 @contextmanager
 def written_whole(path: Path) -> Iterator[Path]:
-    """Give a new file, 0600, under a temporary name; it gets its own at the end of the block, or is removed."""
+    """Create a file, mode 0600, under a temporary name; the block's end renames it to `path`, an error removes it."""
     part = path.with_name(f"{path.name}.part")
     part.unlink(missing_ok=True)
     os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
@@ -116,7 +116,7 @@ def written_whole(path: Path) -> Iterator[Path]:
 
 
 class Gzip:
-    """Writes a gzip file, and computes its SHA-256 as it goes."""
+    """A gzip file to write, whose SHA-256 is computed on the way."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
@@ -124,11 +124,11 @@ class Gzip:
         self._sha256 = hashlib.sha256()
 
     def write(self, piece: bytes) -> None:
-        """Take a piece of what is to be kept."""
+        """Compress and write one chunk."""
         self._put(self._deflate.compress(piece))
 
     def finish(self) -> str:
-        """Write the end; gives the SHA-256 of the file."""
+        """Write the end of the file, and return its SHA-256."""
         self._put(self._deflate.flush())
         return self._sha256.hexdigest()
 

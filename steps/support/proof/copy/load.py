@@ -1,7 +1,7 @@
-"""The copy, made from statements: a SQLite file that nobody else reads before it is whole.
+"""Build the copy by running the statements of a dump on a new SQLite file.
 
-It is written by APSW's SQLite, which is as new as the package: a million joined rows of ten columns took it 2.9 s of
-processor time, the one of Debian 12 6.4 s (3.54.1 and 3.40.1, measured). It knows FTS5 and R*Tree anywhere, too.
+APSW's SQLite writes it, which is as new as the package: a million joined rows of ten columns took it 2.9 s of processor
+time, and the SQLite of Debian 12 6.4 s (3.54.1 and 3.40.1, measured). It also has FTS5 and R*Tree on every machine.
 """
 
 import re
@@ -15,11 +15,11 @@ from steps.support.proof.copy.split import Sql, Statements
 _SETTINGS = ("page_size = {page_size}", "journal_mode = OFF", "synchronous = OFF", "locking_mode = EXCLUSIVE",
              "foreign_keys = OFF", "cache_size = -16000")  # fmt: skip
 _VALUES = re.compile(r"""(["'`])(?:(?!\1).)*\1?""", re.DOTALL)
-_MEND = "Mend it on the server, then try again."
+_FIX = "Fix it on the server, then try again."
 
 
 class Loader:
-    """Runs what a copy is made of on a new file; for one thread at a time. `source` is what errors name."""
+    """A new SQLite file, filled by statements, by one thread at a time. Errors name `source`."""
 
     def __init__(self, path: Path, source: str, page_size: int = 4096) -> None:
         self._connection = apsw.Connection(str(path), statementcachesize=0)
@@ -32,7 +32,7 @@ class Loader:
         self._statements = Statements()
 
     def feed(self, piece: bytes) -> None:
-        """Run the statements that end in this piece. Raises Problem where one cannot be run."""
+        """Run the statements that end in this piece. Raise Problem if one cannot be run."""
         try:
             for sql in self._statements.feed(piece):
                 self._run(sql)
@@ -41,17 +41,17 @@ class Loader:
 
     @property
     def whole(self) -> bool:
-        """Whether the text has ended where a statement ends, outside any transaction, with nothing rolled back."""
-        self.feed(b"\n")  # the end of a comment, too, is the end of a line
+        """Return True if the text ended after a statement, outside any transaction, with nothing rolled back."""
+        self.feed(b"\n")  # a comment on the last line needs its line break
         rolled_back = self.last[:8].upper() == b"ROLLBACK"
         return not (self._statements.rest or self._connection.in_transaction or rolled_back)
 
     def interrupt(self) -> None:
-        """End the statement that another thread is running."""
+        """Interrupt the statement that another thread is running."""
         self._connection.interrupt()
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._connection.close()
 
     def _run(self, sql: Sql) -> None:
@@ -62,18 +62,18 @@ class Loader:
         self.rows += sql.rows
         self.last = sql.text
 
-    def _impossible(self, cause: str, remedy: str = _MEND) -> Problem:
+    def _impossible(self, cause: str, remedy: str = _FIX) -> Problem:
         return Problem("copying", self._source, f"a copy is impossible: {cause}", remedy)
 
 
 def _cause(sql: Sql, message: str) -> tuple[str, str]:
-    """Say what is wrong with a statement, and what to do; values out of rows are not repeated."""
+    """Return what is wrong with a statement, and the remedy; values of rows are left out."""
     if b"\0" in sql.text:
         remedy = "Find it with instr(column, char(0)) on the server, and replace it."
         return f"{_place(sql)} holds a text with a NUL character", remedy
     if sql.table and message.lower() == "no such column: inf":
-        return f"{_place(sql)} holds an infinite number", "Replace it on the server by a number or NULL."
-    return f"{_place(sql)}: {_VALUES.sub('...', message) if sql.table else message}", _MEND
+        return f"{_place(sql)} holds an infinite number", "Replace it on the server with a number or NULL."
+    return f"{_place(sql)}: {_VALUES.sub('...', message) if sql.table else message}", _FIX
 
 
 def _place(sql: Sql) -> str:

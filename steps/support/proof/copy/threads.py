@@ -1,4 +1,4 @@
-"""Work for other threads that ends when its caller is cancelled."""
+"""Run work in other threads, and end it when its caller is cancelled."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -8,13 +8,13 @@ from typing import TypeVar
 Result = TypeVar("Result")
 Piece = TypeVar("Piece")
 
-_AGAIN = 0.02  # seconds between two tries at stopping
+_AGAIN = 0.02  # seconds between two attempts to stop
 
 
 async def in_thread(work: Callable[[], Result], stop: Callable[[], object] = lambda: None) -> Result:
-    """Do the work in a thread. When cancelled, call `stop` until the thread has ended, so that nothing is left at work.
+    """Run the work in a thread. When cancelled, call `stop` until the thread has ended, so that none is left running.
 
-    `stop` has to end what the thread does at that moment; where the work is short it may do nothing.
+    `stop` must interrupt what the thread is doing; if the work is short, it may do nothing.
     """
     thread = asyncio.ensure_future(asyncio.to_thread(work))
     try:
@@ -23,7 +23,7 @@ async def in_thread(work: Callable[[], Result], stop: Callable[[], object] = lam
         while not thread.done():
             stop()
             await asyncio.wait([thread], timeout=_AGAIN)
-        thread.exception()  # what it says about being stopped is no news
+        thread.exception()  # retrieved and dropped: it only says that it was stopped
         raise
 
 
@@ -31,17 +31,17 @@ async def pump(
     pieces: AsyncIterator[Piece],
     *sinks: Callable[[Piece], None],
     stop: Callable[[], object],
-    told: Callable[[Piece], None],
+    report: Callable[[Piece], None],
 ) -> None:
-    """Hand each piece to every sink, each in a thread, while the next one is read; then call `told` with it.
+    """Pass each piece to every sink, each in a thread, while the next one is read; then call `report` with it.
 
-    So at most two pieces are in memory. Raises what the first of them raises.
+    At most two pieces are in memory. Raise the first exception of the read or of a sink.
     """
     piece = await _next(pieces)
     while piece is not None:
-        coming = await _all(piece, sinks, pieces, stop)
-        told(piece)
-        piece = coming
+        following = await _all(piece, sinks, pieces, stop)
+        report(piece)
+        piece = following
 
 
 async def _all(
@@ -49,12 +49,12 @@ async def _all(
 ) -> Piece | None:
     try:
         async with asyncio.TaskGroup() as group:
-            coming = group.create_task(_next(pieces))
+            following = group.create_task(_next(pieces))
             for sink in sinks:
                 group.create_task(in_thread(partial(sink, piece), stop))
     except BaseExceptionGroup as several:
         raise several.exceptions[0] from None
-    return coming.result()
+    return following.result()
 
 
 async def _next(pieces: AsyncIterator[Piece]) -> Piece | None:

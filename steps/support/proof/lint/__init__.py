@@ -1,1 +1,1 @@
-"""What a script does that is dangerous whatever the rehearsal sees."""
+"""Find what is dangerous in a script even if the rehearsal shows no damage."""

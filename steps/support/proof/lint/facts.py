@@ -1,4 +1,4 @@
-"""What the lint knows of the tables: their keys and who references them, before a script and after each statement."""
+"""The tables as the lint sees them: keys and references, before a script and after each of its statements."""
 
 import sqlite3
 from collections.abc import Iterable, Mapping
@@ -17,9 +17,9 @@ WHERE m.type = 'table' AND m.sql NOT LIKE 'create virtual%' GROUP BY m.name, f.i
 
 @dataclass(frozen=True, slots=True)
 class Child:
-    """A table with a foreign key: its name, the columns that reference, and what becomes of its row with the parent's.
+    """A table with a foreign key: its name, the referencing columns, and what deleting the parent does to its row.
 
-    `on_delete` is as the engine says it: CASCADE, SET NULL, SET DEFAULT, RESTRICT or NO ACTION.
+    `on_delete`: in the engine's words, CASCADE, SET NULL, SET DEFAULT, RESTRICT or NO ACTION.
     """
 
     table: str
@@ -29,10 +29,10 @@ class Child:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """The tables at one point of a script, by name, upper or lower case alike.
+    """The tables at one point of a script, by name, in upper or lower case.
 
-    `keys`: every table that was there before the script, with the columns of its primary key.
-    `children`: by the name that they reference. `made`: the tables that the script made itself.
+    `keys`: every table that existed before the script, with the columns of its primary key.
+    `children`: by the name of the table that they reference. `made`: the tables that the script created.
     """
 
     keys: Mapping[str, tuple[str, ...]]
@@ -40,11 +40,11 @@ class Facts:
     made: frozenset[str] = frozenset()
 
     def key(self, table: str) -> tuple[str, ...]:
-        """Give the primary key of a table in lower case; nothing where it has none, or none is known."""
+        """Return the primary key of a table in lower case; empty if it has none, or none is known."""
         return tuple(folded(column) for column in self.keys.get(table, ()))
 
     def after(self, reading: Reading) -> "Facts":
-        """Give what is known once this statement has run."""
+        """Return the facts after this statement has run."""
         table = reading.table
         if reading.verb == "CREATE TABLE" and table not in self.keys:
             return replace(self, made=self.made | {table})
@@ -74,7 +74,7 @@ class Facts:
 
 
 def facts(connection: sqlite3.Connection) -> Facts:
-    """Read keys and foreign keys of every table, virtual ones left out."""
+    """Read the keys and foreign keys of every table, except virtual ones."""
     keys: dict[str, tuple[str, ...]] = {}
     for table, column in connection.execute(_KEYS):
         keys[table] = (*keys.get(table, ()), *([column] if column else []))
@@ -82,7 +82,7 @@ def facts(connection: sqlite3.Connection) -> Facts:
 
 
 def from_schema(known: Facts) -> Facts:
-    """Give the same facts with the names of tables in lower case, as statements are read."""
+    """Return the same facts with table names in lower case, the form that statements are read in."""
     keys = {folded(table): key for table, key in known.keys.items()}
     children = {folded(parent): those for parent, those in known.children.items()}
     return Facts(keys, children, known.made)

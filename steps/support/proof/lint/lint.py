@@ -1,7 +1,7 @@
-"""The lint: what in a script is known to have lost data before, statement by statement, with file and line.
+"""Lint a script: find patterns that are known to lose data, statement by statement, with file and line.
 
-It reads text and says nothing of validity: whether a statement can run is for the engine's own prepare to say. The body
-of a trigger is looked at for divisions only, because it does not run now.
+It reads text and does not judge validity: the engine's own prepare decides whether a statement can run. In the body of
+a trigger it checks divisions only, because that body does not run now.
 """
 
 from collections import Counter
@@ -30,11 +30,11 @@ _RULES: tuple[Rule, ...] = (
     row_rules.integer_division,
     row_rules.unknown,
 )
-_OF_A_CHANGE = (*_RULES, row_rules.printed_only)  # any other script may ask for the sake of the answer
+_OF_A_CHANGE = (*_RULES, row_rules.printed_only)  # other scripts may read just to print
 
 
 def lint(script: Script, schema: Facts) -> list[Finding]:
-    """Say what speaks against migrate.sql or rollback.sql; `schema` is what the database holds before it runs."""
+    """Return the findings about a script; `schema` describes the database before it runs."""
     known, findings = from_schema(schema), []
     rules = _OF_A_CHANGE if script.name in {MIGRATE, ROLLBACK} else _RULES
     for piece, where in zip(script.pieces, _places(script), strict=True):

@@ -1,4 +1,4 @@
-"""Rules about tables that others reference: dropping one empties its children, renaming one takes them along."""
+"""Rules about tables that others reference: dropping one empties its children, renaming one redirects them."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -12,26 +12,26 @@ _KEPT = "In the rehearsal, with foreign keys off as in the release, they kept th
 _EFFECTS = {"CASCADE": "loses rows", "SET NULL": "is set to NULL", "SET DEFAULT": "is set to its default"}
 _BLOCKS = "makes it fail"
 _ANEW = (
-    "Change the table in place (ADD, RENAME or DROP COLUMN), or make it anew with foreign keys off before BEGIN, and "
-    "let the rehearsal show that its children keep their rows; a child that is to go too is dropped first."
+    "Change the table in place (ADD, RENAME or DROP COLUMN), or recreate it with foreign keys off before BEGIN, and "
+    "let the rehearsal show that its children keep their rows; if a child must go too, drop it first."
 )
 _KEEP_NAME = (
-    "Leave {table} its name: keep its old rows with CREATE TABLE ... AS SELECT, or CREATE a new table, copy the rows, "
+    "Keep the name {table}: save its old rows with CREATE TABLE ... AS SELECT, or CREATE a new table, copy the rows, "
     "DROP {table}, and only then RENAME the new one to {table}."
 )
 
 
 @dataclass(frozen=True, slots=True)
 class AtRisk(Finding):
-    """An objection about tables that would lose rows or references with another; their names in lower case."""
+    """A finding about `tables`, in lower case, that would lose rows or references together with another table."""
 
     tables: frozenset[str] = frozenset()
 
 
 def proved_harmless(findings: Iterable[Finding], unharmed: Iterable[str]) -> list[Finding]:
-    """Make notes of those about tables that came to no harm; drop-parent and rename-parent are of that kind.
+    """Return the findings, with those of drop-parent and rename-parent about unharmed tables reduced to notes.
 
-    `unharmed`: tables that the rehearsal, on the target's engine and settings, left with their rows and references.
+    `unharmed`: tables that kept their rows and references in the rehearsal, on the target's engine and settings.
     """
     safe = {folded(table) for table in unharmed}
     return [
@@ -43,7 +43,7 @@ def proved_harmless(findings: Iterable[Finding], unharmed: Iterable[str]) -> lis
 
 
 def drop_parent(reading: Reading, known: Facts) -> Iterator[Finding]:
-    """Object to DROP TABLE of a table that others reference."""
+    """Yield a finding for DROP TABLE of a table that others reference."""
     reached = _descendants(reading.table, known.children)
     if reading.verb == "DROP TABLE" and reached:
         cause = (
@@ -55,7 +55,7 @@ def drop_parent(reading: Reading, known: Facts) -> Iterator[Finding]:
 
 
 def rename_parent(reading: Reading, known: Facts) -> Iterator[Finding]:
-    """Object to RENAME of a table that others reference; a new table may take the name of one that was dropped."""
+    """Yield a finding for RENAME of a table that others reference; a new table may take a dropped one's name."""
     children = [child.table for child in _children(reading.table, known.children)]
     if reading.verb == "RENAME TABLE" and children:
         cause = (
@@ -72,7 +72,7 @@ def _children(table: str, children: Mapping[str, tuple[Child, ...]]) -> list[Chi
 
 
 def _descendants(table: str, children: Mapping[str, tuple[Child, ...]]) -> list[Child]:
-    """Give all that a deletion in this table reaches: its children, and theirs where it cascades."""
+    """Return all tables that a deletion in this one reaches: its children, and their children if it cascades."""
     found: list[Child] = []
     waiting = _children(table, children)
     while waiting:

@@ -1,4 +1,4 @@
-"""What only a parser of SQL can tell: which key columns a WHERE compares, and what is divided by what."""
+"""Find what only an SQL parser can see: the key columns that a WHERE compares, and what is divided by what."""
 
 import logging
 import re
@@ -9,7 +9,7 @@ from functools import reduce
 import sqlglot
 from sqlglot import exp
 
-logging.getLogger("sqlglot").disabled = True  # it prints a line for every statement that it takes as a bare command
+logging.getLogger("sqlglot").disabled = True  # it logs a line for every statement that it parses as a bare command
 
 WHOLE = re.compile("[0-9]{1,18}")  # the engine may read a longer one as a real number
 
@@ -19,7 +19,7 @@ _ARITHMETIC = (exp.Paren, exp.Neg, exp.Add, exp.Sub, exp.Mul, exp.Abs, exp.Coale
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """Columns of the changed table in one alternative of a WHERE: those held equal to something, and all."""
+    """Columns of the changed table in one alternative of a WHERE: those compared for equality, and all mentioned."""
 
     equal: frozenset[str]
     mentioned: frozenset[str]
@@ -27,14 +27,14 @@ class Compared:
 
 @dataclass(frozen=True, slots=True)
 class Division:
-    """A column divided by a whole number, with nothing in between that makes it a real."""
+    """A column divided by a whole number, with nothing that makes it a real number first."""
 
     column: str
     divisor: int
 
 
 def parse(sql: str) -> exp.Expr | None:
-    """Parse one statement of SQLite's dialect; nothing where the parser does not know it."""
+    """Parse one statement of SQLite's dialect; return None if the parser does not know it."""
     try:
         tree = sqlglot.parse_one(sql, dialect="sqlite")
     except Exception:  # noqa: BLE001 - it fails in many ways, the recursion limit among them; none may stop a release
@@ -43,7 +43,7 @@ def parse(sql: str) -> exp.Expr | None:
 
 
 def comparisons(tree: exp.Expr) -> set[Compared]:
-    """Give the alternatives of the WHERE of an UPDATE or DELETE, one for each way through its ORs."""
+    """Return the alternatives in the WHERE of an UPDATE or DELETE, one for each way through its ORs."""
     where = tree.args.get("where")
     if where is None or not isinstance(tree, exp.Update | exp.Delete):
         return set()
@@ -51,7 +51,7 @@ def comparisons(tree: exp.Expr) -> set[Compared]:
 
 
 def divisions(tree: exp.Expr) -> Iterator[Division]:
-    """Give every division of columns by a whole number whose remainder the statement does not look at."""
+    """Yield every division of a column by a whole number whose remainder the statement does not also use."""
     remainders = {found for node in tree.find_all(exp.Mod) for found in _divided(node)}
     for node in tree.find_all(exp.Div):
         yield from (found for found in _divided(node) if found not in remainders)
@@ -73,7 +73,7 @@ def _both(left: Iterable[Compared], right: Iterable[Compared]) -> set[Compared]:
 
 
 def _equated(node: exp.Expr) -> Iterator[exp.Column]:
-    """Give the columns that stand alone, or in a row value, on a side of = or IS, or before IN."""
+    """Yield the columns that stand alone, or in a row value, on a side of = or IS, or before IN."""
     sides = [side for found in node.find_all(*_EQUALITIES) for side in (found.this, found.expression)]
     sides += [found.this for found in node.find_all(exp.In)]
     for side in (side.unnest() for side in sides):
@@ -82,7 +82,7 @@ def _equated(node: exp.Expr) -> Iterator[exp.Column]:
 
 
 def _is_own(column: exp.Column, condition: exp.Expr, own: str) -> bool:
-    """Say whether a column is one of the changed table: in a subquery only where its name says so, and means it."""
+    """Return True if a column belongs to the changed table; in a subquery it must be qualified, and not shadowed."""
     name, selects = column.table.lower(), list(_selects(column, condition))
     return name in ({own} if selects else {own, ""}) and not any(own in _sources(select) for select in selects)
 
@@ -107,7 +107,7 @@ def _divided(node: exp.Div | exp.Mod) -> set[Division]:
 
 
 def _parts(node: exp.Expr) -> Iterator[exp.Expr]:
-    """Give what an expression is reckoned of, looking through what leaves a whole number whole."""
+    """Yield the operands of an expression, looking through operations that keep whole numbers whole."""
     waiting = [node]
     while waiting:
         node = waiting.pop()

@@ -1,4 +1,4 @@
-"""Rules about single statements: which rows they reach, what they drop in silence, what they cut off."""
+"""Rules about single statements: which rows they reach, what they drop silently, what they truncate."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -21,7 +21,7 @@ _ONLY_READS = frozenset({"SELECT", "VALUES"})
 _CAN_FAIL = frozenset({"JSON_EXTRACT", "JSON", "ABS", "RAISE"})  # for some value; RAISE has a rule of its own
 _RAISES = frozenset({"IGNORE", "ABORT", "FAIL", "ROLLBACK"})
 _ZONE = re.compile(r"offset|timezone|minutes|(?:\b|_)tz")
-_MINUTES, _HOUR = re.compile(r"_min(?:_|\b)"), 60  # by another number, _min is a minimum rather than minutes
+_MINUTES, _HOUR = re.compile(r"_min(?:_|\b)"), 60  # divided by another number, _min means a minimum rather than minutes
 
 _ASSERT = "assert with SELECT CASE WHEN <condition> THEN 1 ELSE json_extract('{}', '<why not>') END."
 _ASK = (
@@ -29,13 +29,11 @@ _ASK = (
     f"at this point, {_ASSERT}"
 )
 _REPLACES = (
-    "OR REPLACE deletes every row that is in the way, in silence: its other columns are lost, with foreign keys on its "
+    "OR REPLACE silently deletes every row in the way: its other columns are lost, with foreign keys on its "
     "children by CASCADE too, and total_changes() does not count it"
 )
-_IGNORES = "OR IGNORE leaves out every row that breaks a constraint, NOT NULL and CHECK among them, in silence"
-_UPSERT = (
-    "Say what is to become of it: INSERT ... ON CONFLICT (columns) DO UPDATE SET ..., or delete it by its key first."
-)
+_IGNORES = "OR IGNORE silently skips every row that breaks a constraint, NOT NULL and CHECK among them"
+_UPSERT = "Write what should happen: INSERT ... ON CONFLICT (columns) DO UPDATE SET ..., or delete it by its key first."
 _NAMED = "Name the one conflict that is meant, ON CONFLICT (columns) DO NOTHING, and assert the number of rows."
 _ON_CONFLICT = {
     "REPLACE": ("or-replace", _REPLACES, _UPSERT, Severity.ERROR),
@@ -44,31 +42,31 @@ _ON_CONFLICT = {
 
 
 def on_conflict(reading: Reading, _: Facts) -> Iterator[Finding]:
-    """Object to OR REPLACE and OR IGNORE."""
+    """Yield a finding for OR REPLACE and OR IGNORE."""
     if found := _ON_CONFLICT.get(reading.conflict):
         rule, cause, remedy, weight = found
         yield Finding(reading.piece.statement.name, cause, remedy, rule=rule, severity=weight)
 
 
 def no_where(reading: Reading, known: Facts) -> Iterator[Finding]:
-    """Object to UPDATE and DELETE without WHERE, unless the script made that table itself."""
+    """Yield a finding for UPDATE and DELETE without WHERE, unless the script created that table."""
     own = reading.table in known.made or reading.table.startswith(OURS)
     if reading.verb in _CHANGES_ROWS and not reading.where and not own:
         cause = f"{reading.verb} without WHERE reaches every row of {reading.table}"
-        remedy = "Say which rows are meant; where it is all of them, say that: WHERE true."
+        remedy = "Say which rows are meant; if all of them are, write WHERE true."
         yield Finding(reading.piece.statement.name, cause, remedy, rule="no-where")
 
 
 def partial_key(reading: Reading, known: Facts) -> Iterator[Finding]:
-    """Object to UPDATE and DELETE that pick rows by some columns of a composite key only."""
+    """Yield a finding for UPDATE and DELETE that select rows by only some columns of a composite key."""
     key, where = known.key(reading.table), reading.piece.statement.name
     if reading.verb not in _CHANGES_ROWS or not reading.where or not key[1:]:
         return
     lint_tree = _parser()
     tree = lint_tree.parse(reading.sql)
     if tree is None:
-        cause = f"the parser does not know this {reading.verb}: whether its WHERE names the whole key was not looked at"
-        yield _not_parsed(where, cause, f"Read it once more; the key of {reading.table} is ({', '.join(key)}).")
+        cause = f"the parser does not know this {reading.verb}: if its WHERE names the whole key was not checked"
+        yield _not_parsed(where, cause, f"Check it by eye; the key of {reading.table} is ({', '.join(key)}).")
         return
     for partial in _partial(lint_tree.comparisons(tree), key)[:1]:
         yield Finding(
@@ -77,42 +75,38 @@ def partial_key(reading: Reading, known: Facts) -> Iterator[Finding]:
 
 
 def raise_outside_trigger(reading: Reading, _: Facts) -> Iterator[Finding]:
-    """Object to RAISE() where no trigger is made."""
+    """Yield a finding for RAISE() outside a trigger."""
     words = reading.piece.words(len(reading.piece.tokens))
     triples = zip(words, words[1:], words[2:], strict=False)
     raises = any(word == "RAISE" and sign == "(" and how in _RAISES for word, sign, how in triples)
     if raises and not makes_trigger(reading.piece):
-        cause = (
-            "RAISE() is allowed in a trigger only: this statement never runs, and what it was to check goes unchecked"
-        )
+        cause = "RAISE() is allowed in a trigger only: this statement never runs, so its check never happens"
         yield Finding(reading.piece.statement.name, cause, f"Remove it, and {_ASSERT}", rule="raise-outside-trigger")
 
 
 def printed_only(reading: Reading, _: Facts) -> Iterator[Finding]:
-    """Object to a question that cannot fail, whatever the answer is."""
+    """Yield a finding for a SELECT that cannot fail, so that its answer has no effect."""
     words = reading.piece.words(len(reading.piece.tokens))
     called = {word for word, sign in pairwise(words) if sign == "("}
     if reading.verb in _ONLY_READS and called.isdisjoint(_CAN_FAIL):
-        cause = "this only reads, and cannot fail whatever it finds: nobody reads what it prints, so it checks nothing"
+        cause = f"this {reading.verb} cannot fail, and its output is discarded, so it checks nothing"
         yield Finding(reading.piece.statement.name, cause, _ASK, rule="printed-only")
 
 
 def integer_division(reading: Reading, _: Facts) -> Iterator[Finding]:
-    """Object to a zone, or minutes, divided by a whole number."""
+    """Yield a finding for a time zone offset, or minutes, divided by a whole number."""
     for found in _divisions(reading):
         if _ZONE.search(found.column) or (_MINUTES.search(found.column) and found.divisor == _HOUR):
-            cause = f"{found.column} / {found.divisor} is divided as whole numbers and cut off: 570 / 60 is 9, not 9.5"
-            remedy = f"Divide by a real, {found.divisor}.0; where the whole part is meant, keep the rest with %."
+            cause = f"{found.column} / {found.divisor} divides whole numbers and truncates: 570 / 60 is 9, not 9.5"
+            remedy = f"Divide by a real, {found.divisor}.0; if the whole part is meant, keep the remainder with %."
             yield Finding(reading.piece.statement.name, cause, remedy, rule="integer-division")
 
 
 def unknown(reading: Reading, _: Facts) -> Iterator[Finding]:
-    """Warn of a statement of no kind that is known."""
+    """Yield a warning for a statement of an unknown kind."""
     if not reading.verb:
-        cause = f"{reading.piece.tokens[0].text} begins no statement that is known here: no rule looked at it"
-        yield _not_parsed(
-            reading.piece.statement.name, cause, "Read it once more; the rehearsal tries it on the engine."
-        )
+        cause = f"{reading.piece.tokens[0].text} begins no statement that is known here: no rule checked it"
+        yield _not_parsed(reading.piece.statement.name, cause, "Check it by eye; the rehearsal tries it on the engine.")
 
 
 def _not_parsed(where: str, cause: str, remedy: str) -> Finding:
@@ -120,7 +114,7 @@ def _not_parsed(where: str, cause: str, remedy: str) -> Finding:
 
 
 def _partial(alternatives: "Iterable[Compared]", key: tuple[str, ...]) -> list[str]:
-    """Say of each alternative that falls short of the key what it compares and what it leaves open."""
+    """Return, for each alternative that does not cover the key, what it compares and what it leaves out."""
     found = []
     for each in alternatives:
         compared = " and ".join(column for column in key if column in each.equal)
@@ -136,12 +130,12 @@ def _whole(key: tuple[str, ...]) -> str:
 
 
 def _parser() -> ModuleType:
-    """Give what parses SQL: it takes long to import, and few scripts need it."""
+    """Return the parser module; it is imported late, because that is slow and few scripts need it."""
     return import_module("steps.support.proof.lint.parser")
 
 
 def _divisions(reading: Reading) -> "list[Division]":
-    """Give the divisions of a statement; where the parser does not know it, those that tokens show."""
+    """Return the divisions in a statement; if the parser does not know it, those that its tokens show."""
     tokens = reading.piece.tokens
     if not any(sign.text == "/" and not _REAL.fullmatch(right.text) for sign, right in pairwise(tokens)):
         return []

@@ -1,1 +1,1 @@
-"""The rows of two database files compared, exactly, by type and value."""
+"""Compare the rows of two database files exactly, by type and value."""

@@ -1,4 +1,4 @@
-"""Rows compared where no primary key tells them apart: as two bags of values, each with how often it is there."""
+"""Compare rows without a primary key: as two bags, each row of values with its number of occurrences."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ _COUNTS = "SELECT total(max(n, 0)), total(max(-n, 0)) FROM temp.differing"
 
 
 def as_bags(connection: sqlite3.Connection, two: Pair, keep: int) -> TableDiff:
-    """Compare all rows of a table by the columns that both sides have; give up to `keep` of those that differ."""
+    """Compare all rows of a table by the columns of both sides; if at most `keep` rows differ, return those too."""
     removed, added = _counts(connection, two)
     samples = (*_samples(connection, two, Kind.REMOVED), *_samples(connection, two, Kind.ADDED))
     before, after = rows_of(connection, two.old), rows_of(connection, two.new)
@@ -22,13 +22,13 @@ def as_bags(connection: sqlite3.Connection, two: Pair, keep: int) -> TableDiff:
 
 
 def is_same_in_bags(connection: sqlite3.Connection, two: Pair, found: TableDiff, old: str, new: str) -> bool:
-    """Say whether no more rows differ when these two columns count as one, and any row is still there."""
+    """Return True if no more rows differ when the two columns count as one, and at least one row is unchanged."""
     counts = _counts(connection, replace(two, common=(*two.common, (old, new))))
     return counts == (found.removed, found.added) and found.removed < (found.before or 0)
 
 
 def _counts(connection: sqlite3.Connection, two: Pair) -> tuple[int, int]:
-    """Put aside every value whose number is another one, and count: rows that are gone, and rows that came."""
+    """Keep the rows whose number of occurrences differs, and return how many are gone and how many were added."""
     materialize(connection, _differing_values(two))
     removed, added = connection.execute(_COUNTS).fetchone()
     return int(removed), int(added)
@@ -44,9 +44,9 @@ GROUP BY {", ".join(groups) or "''"} HAVING sum(side) <> 0"""
 
 
 def _side(two: Pair, own: str) -> str:
-    """Ask for the rows of one side, 1 for each before and -1 for each after.
+    """Build the query of one side's rows, with 1 for each row before and -1 for each after.
 
-    Those that are the same under the same rowid are left out on both sides: that is most of them, mostly.
+    Rows that are the same under the same rowid are left out on both sides; usually that is most of them.
     """
     sides = (two.old, "b", 0), (two.new, "a", 1)
     (table, _, at), (other, far, _) = sides if own == "b" else sides[::-1]
@@ -68,7 +68,7 @@ def _samples(connection: sqlite3.Connection, two: Pair, kind: Kind) -> Iterator[
 
 
 def _rows(connection: sqlite3.Connection, two: Pair) -> Iterator[Row]:
-    """Give every row that differs, as often as it does."""
+    """Yield every row that differs, once for each occurrence."""
     names = [folded(old) for old, _ in two.common]
     columns = "".join(f"c{n}, " for n in range(len(names)))
     for *values, count in connection.execute(f"SELECT {columns}n FROM temp.differing").fetchall():

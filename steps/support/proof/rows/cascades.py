@@ -1,4 +1,4 @@
-"""Rows that went because others went: which foreign key did it, and why."""
+"""Find rows that were lost because others were: which foreign key removed them, and why."""
 
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,7 +21,7 @@ _ELSEWHERE = "Give those rows another parent first, or declare it: `{}`."
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """A table on one end of a foreign key: before, after (None where it is gone), and what became of its rows."""
+    """A table at one end of a foreign key: before, after (None if it is gone), and what became of its rows."""
 
     old: Table
     new: Table | None
@@ -29,13 +29,13 @@ class Side:
 
     @property
     def was_dropped(self) -> bool:
-        """Whether it was dropped, made anew under its name or not: ALTER leaves its place and its first page."""
+        """Return True if it was dropped, even if it was recreated: ALTER keeps its schema entry and its root page."""
         return self.new is None or (self.old.entry, self.old.root) != (self.new.entry, self.new.root)
 
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """A foreign key before the change, its columns with the parent's: `c` is a row of the child, `p` a parent."""
+    """A foreign key before the change, its columns paired with the parent's. In SQL `c` is a child, `p` a parent."""
 
     child: Side
     parent: Side
@@ -43,14 +43,14 @@ class Reference:
     on_delete: str
 
     def __str__(self) -> str:
-        """Write it as it is declared."""
+        """Return it the way it is declared."""
         own, to = (", ".join(names) for names in zip(*self.columns, strict=True))
         own = f".{own}" if len(self.columns) == 1 else f"({own})"
         return f"{self.child.old.name}{own} -> {self.parent.old.name}({to}) ON DELETE {self.on_delete}"
 
     @property
     def lost_parents(self) -> str:
-        """Ask for the parents that were there before and have no key like theirs after."""
+        """Build the query of the parents before the change whose key no parent has after."""
         names = [to for _, to in self.columns]
         if self.parent.new is None or not {*map(folded, names)} <= self.parent.new.by_name.keys():
             return self.parents
@@ -59,16 +59,16 @@ class Reference:
 
     @property
     def parents(self) -> str:
-        """Ask for the parents that were there before."""
+        """Build the query of the parents before."""
         matches = " AND ".join(f"p.{quoted(to)} = c.{quoted(own)}" for own, to in self.columns)
         return f"SELECT 1 FROM {self.parent.old.source} AS p WHERE {matches}"
 
 
 def cascades(before: Path, after: Path, diff: Mapping[str, TableDiff]) -> list[Finding]:
-    """Name the tables that lost exactly the rows, or the references, that a foreign key takes along with its parents.
+    """Return a finding for each table that lost exactly the rows, or references, that a foreign key removes.
 
-    `diff` is what row_diff gave for the same two files; the place of each objection is the name of a table. The parents
-    went where they are gone, or where their table was dropped. Raises Problem as row_diff does.
+    `diff`: the result of row_diff for the same two files. The place of each finding is the name of a table. Parents are
+    lost if they are gone, or if their table was dropped. Raise Problem as row_diff does.
     """
     with side_by_side(before, after) as connection:
         sides = _sides(connection, diff)
@@ -83,7 +83,7 @@ def _sides(connection: sqlite3.Connection, diff: Mapping[str, TableDiff]) -> dic
 
 
 def _references(connection: sqlite3.Connection, child: Side, sides: Mapping[str, Side]) -> Iterator[Reference]:
-    """Read the foreign keys that take something along; one that names no columns means the parent's primary key."""
+    """Yield the foreign keys that CASCADE or SET NULL; one without columns references the parent's primary key."""
     rows = connection.execute(_KEYS, (child.old.name,)).fetchall()
     for (_, table, on_delete), parts in groupby(rows, itemgetter(0, 1, 4)):
         own, named = zip(*[(own, to) for _, _, own, to, _ in parts], strict=True)
@@ -94,38 +94,38 @@ def _references(connection: sqlite3.Connection, child: Side, sides: Mapping[str,
 
 
 def _named(connection: sqlite3.Connection, references: Sequence[Reference]) -> Finding | None:
-    """Give the first foreign key that explains what is gone; a dropped parent explains more than lost ones."""
+    """Return a finding for the first foreign key that explains the loss; dropped parents are tried before lost ones."""
     dropped = [each for each in references if each.parent.was_dropped]
     for reference in dropped:
-        if took := _took(connection, reference, reference.parents):
+        if lost := _lost(connection, reference, reference.parents):
             name = reference.parent.old.name
-            return _objection(reference, took, f"{name} was dropped with foreign keys on", _OFF.format(name))
+            return _finding(reference, lost, f"{name} was dropped with foreign keys on", _OFF.format(name))
     for reference in references:
-        if took := _took(connection, reference, reference.lost_parents):
-            lost = reference.parent.found
-            why = f"{lost.removed:,} of {lost.before or 0:,} rows of {lost.name} are gone"
-            return _objection(reference, took, why, _ELSEWHERE.format(declaration(reference.child.found)))
+        if lost := _lost(connection, reference, reference.lost_parents):
+            parent = reference.parent.found
+            why = f"{parent.removed:,} of {parent.before or 0:,} rows of {parent.name} are gone"
+            return _finding(reference, lost, why, _ELSEWHERE.format(declaration(reference.child.found)))
     return None
 
 
-def _took(connection: sqlite3.Connection, reference: Reference, parents: str) -> int:
-    """Count the rows that these parents took along: 0 unless it is every child of theirs, and nothing else went."""
+def _lost(connection: sqlite3.Connection, reference: Reference, parents: str) -> int:
+    """Count the rows lost with these parents: 0 unless they are all their children, and nothing else is lost."""
     child, own = reference.child, [own for own, _ in reference.columns]
     if child.new is None or not {*map(folded, own)} <= child.new.by_name.keys():
         return 0
     had_parent, pointing = f"EXISTS ({parents})", " AND ".join(f"c.{quoted(name)} IS NOT NULL" for name in own)
-    took = _count(connection, child.old, had_parent)
+    lost = _count(connection, child.old, had_parent)
     is_null = reference.on_delete == "SET NULL"
-    went = _count(connection, child.old, pointing) - _count(connection, child.new, pointing)
-    is_all = took == (went if is_null else child.found.removed)
-    return took if is_all and not _count(connection, child.new, had_parent) else 0
+    missing = _count(connection, child.old, pointing) - _count(connection, child.new, pointing)
+    is_all = lost == (missing if is_null else child.found.removed)
+    return lost if is_all and not _count(connection, child.new, had_parent) else 0
 
 
 def _count(connection: sqlite3.Connection, table: Table, condition: str) -> int:
     return int(connection.execute(f"SELECT count(*) FROM {table.source} AS c WHERE {condition}").fetchone()[0])
 
 
-def _objection(reference: Reference, took: int, why: str, remedy: str) -> Finding:
-    lost = "references are NULL now" if reference.on_delete == "SET NULL" else "rows are lost by cascade"
+def _finding(reference: Reference, count: int, why: str, remedy: str) -> Finding:
+    what = "references are NULL now" if reference.on_delete == "SET NULL" else "rows are lost by cascade"
     name = reference.child.old.name
-    return Finding(name, f"{took:,} {lost}: {reference}, because {why}", remedy)
+    return Finding(name, f"{count:,} {what}: {reference}, because {why}", remedy)

@@ -1,4 +1,4 @@
-"""What became of the rows, held against what the change says will become of them."""
+"""Compare what became of the rows with what the change declares."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,19 +14,19 @@ COLUMN_LOST, RETYPED = "column-lost", "retyped"
 def check_declared(
     diff: Mapping[str, TableDiff], changes: Mapping[str, Range | None], cascades: Sequence[Finding] = ()
 ) -> list[Finding]:
-    """Give what is not as the `-- changes:` lines of a script say, or lost where there is none, and columns lost.
+    """Return findings for rows that differ from the `-- changes:` lines, or are lost without one, and lost columns.
 
-    `cascades` are told instead of the plain loss of the same table. Rows lost can only be declared; a column lost is
+    `cascades` replace the plain finding about the same table. Lost rows can only be declared; a lost column can be
     accepted as `column-lost`.
     """
     declared = {folded(table): amount for table, amount in changes.items()}
     named = {each.place: each for each in cascades}
-    there = {**{table: TableDiff(table, None, None) for table in declared}, **diff}
-    return [finding for table, found in there.items() for finding in _of_table(table, found, declared, named)]
+    both = {**{table: TableDiff(table, None, None) for table in declared}, **diff}
+    return [finding for table, found in both.items() for finding in _of_table(table, found, declared, named)]
 
 
 def declaration(found: TableDiff) -> str:
-    """Give the line that declares what became of a table's rows."""
+    """Return the line that declares what became of a table's rows."""
     name = found.name if re.fullmatch(r"[\w$]+", found.name) else quoted(found.name)
     return f"-- changes: {name} {found.total}"
 
@@ -39,16 +39,16 @@ def _of_table(
     if not as_declared and found.name in named:
         yield named[found.name]
     elif cause:
-        yield Finding(found.name, cause, f"See that those rows stay, or declare it: `{declaration(found)}`.")
+        yield Finding(found.name, cause, f"Keep those rows, or declare the change: `{declaration(found)}`.")
     yield from _columns(found)
     for column, count in found.retyped.items():
-        cause = f"{count:,} values are of another type than before"
-        remedy = "Store them as the code reads them: an ORM takes a time of text for an invalid date."
+        cause = f"{count:,} values have a different type than before"
+        remedy = "Store them as the code reads them: an ORM reads a time stored as text as an invalid date."
         yield Finding(place := f"{found.name}.{column}", cause, remedy, rule=RETYPED, object=place)
 
 
 def _undeclared(table: str, found: TableDiff, declared: Mapping[str, Range | None]) -> str | None:
-    what = _told(found)
+    what = _counts(found)
     if table not in declared:
         return f"{what}, and no `-- changes:` line names it" if found.total else None
     low, high = declared[table] or (found.total, found.total)
@@ -56,13 +56,15 @@ def _undeclared(table: str, found: TableDiff, declared: Mapping[str, Range | Non
 
 
 def _lost(found: TableDiff) -> str | None:
-    return f"{_told(found)}, and nothing was declared to be lost" if found.removed else None
+    return f"{_counts(found)}, and no loss was declared" if found.removed else None
 
 
-def _told(found: TableDiff) -> str:
+def _counts(found: TableDiff) -> str:
     counts = {"added": found.added, "removed": found.removed, "changed": found.changed}
-    said = ", ".join(f"{count:,} {what}" for what, count in counts.items() if count) or "none added, removed or changed"
-    return f"of {found.before or 0:,} rows {said}"
+    words = (
+        ", ".join(f"{count:,} {what}" for what, count in counts.items() if count) or "none added, removed or changed"
+    )
+    return f"of {found.before or 0:,} rows {words}"
 
 
 def _columns(found: TableDiff) -> Iterator[Finding]:

@@ -1,9 +1,8 @@
-"""The rows of two database files compared, table by table: exactly, and fast enough for millions of them.
+"""Compare the rows of two database files, table by table: exactly, and fast enough for millions of rows.
 
-A table whose pages are the same is not read, and of any other no rows on pages that are. The rest is compared by the
-engine, values and their types: one pass over both sides where a primary key tells rows apart, as bags of values where
-none does. Measured beside sqldiff by
-`python -m tests.bench.rows`.
+Skip tables, and row ranges, whose pages are identical. The engine compares the rest, values and their types: in one
+pass over both sides if a primary key identifies rows, else as bags of values. `python -m tests.bench.rows` measures it
+beside sqldiff.
 """
 
 import sqlite3
@@ -22,12 +21,11 @@ from steps.support.sql.tokens import quoted
 
 
 def row_diff(before: Path, after: Path, keep: int = 0) -> dict[str, TableDiff]:
-    """Compare every table of two files but the tool's and the engine's own, by name in lower case.
+    """Compare every table of two files except the tool's and the engine's own; return the diffs by lower-case name.
 
-    `keep`: of a table with no more rows than these that are not as they were, all of them are given. Blocks, for
-    seconds where tables are large. Both files must be checkpointed and stay as they are meanwhile; values that differ
-    are put aside in the engine's temporary files. Raises Problem where a file is not a whole database, or a log that is
-    not empty lies beside it.
+    `keep`: if at most this many rows of a table differ, its diff contains all of them. The call blocks, for seconds if
+    tables are large. Both files must be checkpointed and must not change meanwhile; differing values are kept in the
+    engine's temporary files. Raise Problem if a file is not a complete database, or has a non-empty log beside it.
     """
     with side_by_side(before, after) as connection:
         old, new = tables(connection, BEFORE), tables(connection, AFTER)
@@ -65,14 +63,14 @@ def _both(connection: sqlite3.Connection, old: Table, new: Table, pages: Pages, 
     else:
         found = as_bags(connection, two, keep)
         dropped = _dropped(connection, two, partial(is_same_in_bags, connection, two, found))
-    came = tuple(column.name for column in only_in(new, old))
-    return replace(found, only_before=tuple(dropped), only_after=came)
+    new_columns = tuple(column.name for column in only_in(new, old))
+    return replace(found, only_before=tuple(dropped), only_after=new_columns)
 
 
 def _dropped(connection: sqlite3.Connection, two: Pair, is_same: Callable[[str, str], bool]) -> Iterator[Dropped]:
-    came = [column.name for column in only_in(two.new, two.old)]
+    new_columns = [column.name for column in only_in(two.new, two.old)]
     for name, is_generated in ((column.name, column.is_generated) for column in only_in(two.old, two.new)):
         (values,) = connection.execute(f"SELECT count({quoted(name)}) FROM {two.old.source}").fetchone()
         holds = values and not is_generated
-        became = next((new for new in came if is_same(name, new)), None) if holds else None
+        became = next((new for new in new_columns if is_same(name, new)), None) if holds else None
         yield Dropped(name, values if holds else 0, became)

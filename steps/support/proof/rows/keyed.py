@@ -1,4 +1,4 @@
-"""Rows compared by primary key, in one pass over both sides; only what differs is put aside and counted."""
+"""Compare rows by primary key, in one pass over both sides; only differing rows are kept and counted."""
 
 import sqlite3
 from collections.abc import Collection, Iterator, Sequence
@@ -14,18 +14,18 @@ Values = Sequence[Any]
 
 
 def has_key(connection: sqlite3.Connection, two: Pair) -> bool:
-    """Say whether both sides have the same primary key, and it tells all rows apart: SQLite lets NULL into some."""
+    """Return True if both sides have the same primary key, without NULL, which SQLite lets into some keys."""
     return has_same_key(two) and not any(_holds_null(connection, table) for table in (two.old, two.new))
 
 
 def has_same_key(two: Pair) -> bool:
-    """Return whether both sides have the same primary key."""
+    """Return True if both sides have the same primary key."""
     keys = set(two.old.key)
     return bool(keys) and keys == set(two.new.key) and all(part.affinity for part in keys)
 
 
 def by_key(connection: sqlite3.Connection, two: Pair, keep: int) -> TableDiff:
-    """Compare all rows of a table; give up to `keep` of those that differ."""
+    """Compare all rows of a table; if at most `keep` rows differ, return those too."""
     before, after = rows_of(connection, two.old), rows_of(connection, two.new)
     materialize(connection, _differing_rows(two))
     (removed,) = connection.execute("SELECT count(*) FROM temp.differing WHERE gone").fetchone()
@@ -40,7 +40,7 @@ def by_key(connection: sqlite3.Connection, two: Pair, keep: int) -> TableDiff:
 
 
 def _retyped(connection: sqlite3.Connection, two: Pair, changed: Collection[str]) -> dict[str, int]:
-    """Count for each changed column the values that are of another type now."""
+    """Count, for each changed column, the values that now have another type."""
     names = [both for both in two.common if both[0] in changed]
     if not names:
         return {}
@@ -53,7 +53,7 @@ def _retyped(connection: sqlite3.Connection, two: Pair, changed: Collection[str]
 
 
 def is_same_by_key(connection: sqlite3.Connection, two: Pair, old: str, new: str) -> bool:
-    """Say whether two columns hold the same in every row that is still there, and in one of them more than NULL."""
+    """Return True if two columns hold the same values in every remaining row, and not only NULL."""
     both = f"FROM {two.old.source} AS b CROSS JOIN {two.new.source} AS a ON {two.by_key}"
     b, a = plain(f"b.{quoted(old)}"), plain(f"a.{quoted(new)}")
     return not _any(connection, f"{both} WHERE {b} IS NOT {a}") and _any(connection, f"{both} WHERE {b} = {a}")
@@ -69,7 +69,7 @@ def _any(connection: sqlite3.Connection, rows: str) -> bool:
 
 
 def _differing_rows(two: Pair) -> str:
-    """Ask of each differing row its key, whether it is gone, and for each column whether it differs."""
+    """Build the query of differing rows: their key, whether they are gone, and whether each column differs."""
     gone = f"a.{quoted(two.new.by_name[two.old.key[0].name].name)} IS NULL"
     keys = [f"+b.{quoted(name)} AS k{n}" for n, name in enumerate(two.old.key_names)]
     flags = [f"{difference} AS f{n}" for n, difference in enumerate(two.differences)]
@@ -90,7 +90,7 @@ def _changed(connection: sqlite3.Connection, two: Pair) -> Iterator[Sample]:
 
 
 def _both_sides(connection: sqlite3.Connection, two: Pair, most: int) -> Iterator[tuple[Values, Values, Values]]:
-    """Give of changed rows which columns differ, and what they were and are."""
+    """Yield, for each changed row, which columns differ, its values before and its values after."""
     size = len(two.common)
     flags = ", ".join(f"d.f{n}" for n in range(size))
     sides = listed([*(f"b.{quoted(old)}" for old, _ in two.common), *(f"a.{quoted(new)}" for _, new in two.common)])
@@ -124,7 +124,7 @@ def _added(connection: sqlite3.Connection, two: Pair) -> Iterator[Sample]:
 
 
 def _new(connection: sqlite3.Connection, two: Pair, most: int) -> list[Values]:
-    """Give added rows, the highest keys first: that is where they mostly are, and the search ends there."""
+    """Return added rows, highest keys first, where most of them are, so that the search ends early."""
     query = f"""SELECT {", ".join(f"a.{quoted(name)}" for name in two.new.names)} FROM {two.new.source} AS a
 WHERE {two.may_differ("a")} AND NOT EXISTS (SELECT 1 FROM {two.old.source} AS b WHERE {two.by_key})
 ORDER BY {", ".join(f"a.{quoted(key)} DESC" for key in two.new.key_names)} LIMIT {most}"""
@@ -132,7 +132,7 @@ ORDER BY {", ".join(f"a.{quoted(key)} DESC" for key in two.new.key_names)} LIMIT
 
 
 def _rows(connection: sqlite3.Connection, two: Pair, added: int) -> Iterator[Row]:
-    """Give every row that differs, in full."""
+    """Yield every row that differs, in full."""
     old, new, both = ([*map(folded, names)] for names in (two.old.names, two.new.names, two.names))
     for row in _gone(connection, two, -1):
         yield Row(Kind.REMOVED, _key(two.old, old, row), old=_own(two.old, old, row))
@@ -141,12 +141,12 @@ def _rows(connection: sqlite3.Connection, two: Pair, added: int) -> Iterator[Row
     for flags, was, now in _both_sides(connection, two, -1):
         changed = [name for name, differs in zip(both, flags, strict=True) if differs]
         before, after = (dict(zip(both, side, strict=True)) for side in (was, now))
-        was_there = {name: before[name] for name in changed}
-        yield Row(Kind.CHANGED, _key(two.old, both, was), was_there, {name: after[name] for name in changed})
+        old_values = {name: before[name] for name in changed}
+        yield Row(Kind.CHANGED, _key(two.old, both, was), old_values, {name: after[name] for name in changed})
 
 
 def _own(table: Table, names: Sequence[str], row: Values) -> dict[str, Any]:
-    """Give a row's values but for those that the engine computes."""
+    """Return a row's values without generated columns."""
     columns = table.by_name
     return {name: value for name, value in zip(names, row, strict=True) if not columns[name].is_generated}
 

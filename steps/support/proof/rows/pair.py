@@ -1,4 +1,4 @@
-"""One table before and after as SQL puts the two together: `b` is a row before, `a` one after."""
+"""One table before and after, joined in SQL: `b` is a row before, `a` a row after."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -9,9 +9,9 @@ from steps.support.sql.tokens import quoted
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """A table before and after; `common` are the columns to compare, each with what it is called after.
+    """A table before and after; `common`: the columns to compare, each with its names before and after.
 
-    `ranges`: the rowids between which rows may differ, where that is known.
+    `ranges`: the rowid ranges in which rows may differ, if they are known.
     """
 
     old: Table
@@ -20,7 +20,7 @@ class Pair:
     ranges: tuple[tuple[int, int], ...] | None = None
 
     def may_differ(self, side: str) -> str:
-        """Build the condition that a row, `b` or `a`, is one of those that may not be the same before and after."""
+        """Build the condition that a row of `side`, `b` or `a`, is in a range in which rows may differ."""
         if self.ranges is None:
             return "1"
         rowid = f"{side}.{(self.old if side == 'b' else self.new).rowid}"
@@ -28,12 +28,12 @@ class Pair:
 
     @property
     def names(self) -> list[str]:
-        """Give what the compared columns were called before."""
+        """Return the names of the compared columns before the change."""
         return [old for old, _ in self.common]
 
     @property
     def differ(self) -> str:
-        """Build the condition that a row is not the same before and after."""
+        """Build the condition that a row differs before and after."""
         if not self.common:
             return "0"
         old, new = (", ".join([*map(plain, side), *map(kind, side)]) for side in self._sides())
@@ -41,7 +41,7 @@ class Pair:
 
     @property
     def differences(self) -> Iterator[str]:
-        """Build that condition for each compared column."""
+        """Build the same condition for each compared column."""
         for old, new in zip(*self._sides(), strict=True):
             yield f"({plain(old)}, {kind(old)}) IS NOT ({plain(new)}, {kind(new)})"
 
@@ -56,28 +56,28 @@ class Pair:
 
 
 def plain(column: str) -> str:
-    """Build a value as it is stored: no other column's type converts it, no collation takes two texts for one."""
+    """Build a value as it is stored: no other column's type converts it, and no collation makes two texts equal."""
     return f"+{column} COLLATE BINARY"
 
 
 def kind(column: str) -> str:
-    """Build what tells 1 from 1.0."""
+    """Build the expression that distinguishes 1 from 1.0."""
     return f"typeof({column})"
 
 
 def pair(old: Table, new: Table, ranges: tuple[tuple[int, int], ...] | None = None) -> Pair:
-    """Put a table's two sides together; what is computed on both is not compared, for it follows from the rest."""
+    """Pair a table's two sides; columns generated on both are not compared, because they follow from the rest."""
     after = new.by_name
     both = ((column, after[name]) for name, column in old.by_name.items() if name in after)
     return Pair(old, new, tuple((b.name, a.name) for b, a in both if not (b.is_generated and a.is_generated)), ranges)
 
 
 def only_in(one: Table, other: Table) -> list[Column]:
-    """Give the columns that one side has alone."""
+    """Return the columns that only `one` has."""
     names = other.by_name
     return [column for name, column in one.by_name.items() if name not in names]
 
 
 def listed(expressions: Iterable[str]) -> str:
-    """Build a list that goes on after something: each expression behind a comma."""
+    """Build the continuation of a list: each expression after a comma."""
     return "".join(f", {expression}" for expression in expressions)

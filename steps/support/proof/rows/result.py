@@ -1,4 +1,4 @@
-"""What a comparison of rows finds, table by table."""
+"""The result of comparing rows, table by table."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,13 +20,13 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One row: of a changed one the primary key and what differs, of another all of it."""
+    """One row to show: the primary key and the differing columns of a changed row, or all of any other."""
 
     kind: Kind
     row: tuple[SampleValue, ...]
 
     def __str__(self) -> str:
-        """Give it as one line."""
+        """Return it as one line."""
         return f"{self.kind} " + ", ".join(map(str, self.row))
 
 
@@ -35,10 +35,10 @@ Key = tuple[tuple[str, Value], ...]
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row that is not as it was, in full: of a changed one the columns that differ, of another all of them.
+    """One row that differs: the differing columns of a changed row, or all columns of any other.
 
-    `key`: the columns of the primary key and their values, in the order of their names; none where there is no key.
-    `old` and `new`: values by the names of columns, in lower case.
+    `key`: the columns of the primary key and their values, ordered by name; empty if there is no key. `old` and `new`:
+    values by the names of columns, in lower case.
     """
 
     kind: Kind
@@ -49,9 +49,9 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Dropped:
-    """A column that only the table before has: how many values other than NULL it held.
+    """A column that only the table before has; `values`: how many values other than NULL it held.
 
-    `became` is a column of the table after that holds the same values in every row that is still there.
+    `became`: a column of the table after that holds the same values in every remaining row, if there is one.
     """
 
     name: str
@@ -61,13 +61,13 @@ class Dropped:
 
 @dataclass(frozen=True, slots=True)
 class TableDiff:
-    """What became of the rows of a table; `before` and `after` are their numbers, None where there is no such table.
+    """What became of the rows of a table; `before` and `after` are their numbers, None if there is no such table.
 
-    `columns`: how many rows changed in that column, if any did. Without a primary key that both sides have, rows are
-    told apart by all their values, and one that was changed counts as removed and as added. `by_pages`: whether equal
-    pages proved that nothing changed, so that no row had to be read. `by_key`: whether a primary key told rows apart.
-    `retyped`: of the rows that changed in a column, how many hold a value of another type there, NULL not counted.
-    `rows`: every row that is not as it was, where they were asked for and are no more than that.
+    `columns`: how many rows changed in that column, if any did. Without a primary key on both sides, rows are
+    identified by all their values, and a changed row counts as removed and as added. `by_pages`: equal pages proved
+    that nothing changed, and no row was read. `by_key`: a primary key identified the rows. `retyped`: of the rows that
+    changed in a column, how many have a value of another type there, without NULL. `rows`: every row that differs, if
+    they were requested and are not more than requested.
     """
 
     name: str
@@ -87,11 +87,11 @@ class TableDiff:
 
     @property
     def total(self) -> int:
-        """Count all rows that are not as they were."""
+        """Return the number of all rows that differ."""
         return self.added + self.removed + self.changed
 
 
 def whole(kind: Kind, columns: Sequence[str], row: Sequence[Value], key: Collection[str] = ()) -> Sample:
-    """Show all of a row that is there on one side only; `key` names the columns of its primary key."""
+    """Return a sample with all of a row that only one side has; `key` names the columns of its primary key."""
     texts = (sample_value(column, value, is_key=column in key) for column, value in zip(columns, row, strict=True))
     return Sample(kind, tuple(SampleValue(column, (text,)) for column, text in zip(columns, texts, strict=True)))

@@ -1,4 +1,4 @@
-"""What the tables of a database file are made of, as far as comparing their rows goes."""
+"""Read the tables of a database file, as far as is needed to compare their rows."""
 
 import sqlite3
 from collections.abc import Iterator, Sequence
@@ -19,7 +19,7 @@ WHERE i.origin = 'pk' AND (x.key OR x.cid = -1) ORDER BY x.seqno"""  # the rowid
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column; a generated one holds nothing of its own."""
+    """A column; a generated one stores no values of its own."""
 
     name: str
     is_generated: bool
@@ -27,7 +27,7 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class KeyColumn:
-    """What makes two columns of primary keys comparable: name, order of texts, and how the engine converts values."""
+    """A column of a primary key. Two are comparable if name, collation and affinity are equal."""
 
     name: str
     collation: str
@@ -39,9 +39,9 @@ class KeyColumn:
 class Table:
     """A table of one of the files.
 
-    `entry` and `root` are its place in the schema and its first page: ALTER keeps both, making it anew does not.
-    `rowid` is a name by which its rowid can be read, None where it has none; `is_numbered` whether that is its primary
-    key, so that it stays with the row.
+    `entry` and `root`: its place in the schema and its first page; ALTER keeps both, recreating the table does not.
+    `rowid`: a name by which its rowid can be read, None if it has none. `is_numbered`: the rowid is its primary key, so
+    that it stays with the row.
     """
 
     schema: str
@@ -56,27 +56,27 @@ class Table:
 
     @property
     def source(self) -> str:
-        """Name it in SQL."""
+        """Return its name in SQL."""
         return f"{self.schema}.{quoted(self.name)}"
 
     @property
     def by_name(self) -> dict[str, Column]:
-        """Give the columns by their folded names."""
+        """Return the columns by their folded names."""
         return {folded(column.name): column for column in self.columns}
 
     @property
     def names(self) -> list[str]:
-        """Give the names of all columns."""
+        """Return the names of all columns."""
         return [column.name for column in self.columns]
 
     @property
     def key_names(self) -> list[str]:
-        """Give the names of the columns of the primary key."""
+        """Return the names of the columns of the primary key."""
         return [self.by_name[part.name].name for part in self.key]
 
 
 def tables(connection: sqlite3.Connection, schema: str) -> dict[str, Table]:
-    """Read the tables of a file by their folded names; virtual ones hold their rows in others, which are here."""
+    """Read the tables of a file by their folded names; virtual ones store their rows in others, which are included."""
     found, shadows = connection.execute(_TABLES.format(schema)).fetchall(), vector_shadows(connection, schema)
     users = (row for row in found if not is_owned(row[0]) and folded(row[0]) not in shadows)
     return {folded(row[0]): _table(connection, schema, row) for row in users}
@@ -108,7 +108,7 @@ def _table(connection: sqlite3.Connection, schema: str, row: Sequence[Any]) -> T
 
 
 def _key(columns: Sequence[Any], index: Sequence[tuple[str, str]]) -> Iterator[KeyColumn]:
-    """Read the primary key; without an index it is the rowid itself, which is never NULL."""
+    """Yield the columns of the primary key; without an index it is the rowid itself, which is never NULL."""
     kinds = {name: (_affinity(kind), not notnull) for name, kind, notnull, *_ in columns}
     for name, collation in index:
         yield KeyColumn(folded(name), collation.upper(), *kinds[name])
@@ -117,9 +117,9 @@ def _key(columns: Sequence[Any], index: Sequence[tuple[str, str]]) -> Iterator[K
 
 
 def _affinity(declared: str) -> str:
-    """Say what becomes of a value in a column of this type: https://sqlite.org/datatype3.html, 3.1.
+    """Return the affinity of a column of this type: https://sqlite.org/datatype3.html, 3.1.
 
-    Nothing where that also depends on whether the table is STRICT.
+    Empty if it also depends on whether the table is STRICT.
     """
     kind = declared.upper()
     if "INT" not in kind and any(word in kind for word in ("CHAR", "CLOB", "TEXT")):
@@ -129,15 +129,15 @@ def _affinity(declared: str) -> str:
     return "BLOB"
 
 
-BEFORE, AFTER = "main", "after"  # as the connection calls the two files
-CACHE = 16_000  # KiB for each file, and for what is put aside
+BEFORE, AFTER = "main", "after"  # the schema names of the two files in the connection
+CACHE = 16_000  # KiB for each file, and for the temporary one
 
 
 @contextmanager
 def side_by_side(before: Path, after: Path) -> Iterator[sqlite3.Connection]:
     """Open two files for reading only, as `main` and `after`; they must not change meanwhile.
 
-    Raises Problem where one of them cannot be read, or is not the whole database.
+    Raise Problem if one of them cannot be read, or is not a complete database.
     """
     for file in (before, after):
         _refuse_unfinished(file)
@@ -151,12 +151,12 @@ def side_by_side(before: Path, after: Path) -> Iterator[sqlite3.Connection]:
             yield connection
     except sqlite3.Error as error:
         raise Problem(
-            "comparing", f"{before.name} and {after.name}", str(error), "Make both copies anew; nothing was changed."
+            "comparing", f"{before.name} and {after.name}", str(error), "Make both copies again; nothing was changed."
         ) from error
 
 
 def materialize(connection: sqlite3.Connection, query: str) -> None:
-    """Keep what a query finds as `temp.differing`, in a temporary file, until the next one is kept."""
+    """Keep the result of a query as `temp.differing`, in a temporary file, and drop the previous one."""
     connection.execute("DROP TABLE IF EXISTS temp.differing")
     connection.execute(f"CREATE TEMP TABLE differing AS {query}")
 

@@ -1,4 +1,4 @@
-"""Values as a report may show them: short, on one line, and nothing secret or personal."""
+"""Format values for a report: short, on one line, without anything secret or personal."""
 
 import re
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from steps.support.core.redaction import MASK, Redactor
 from steps.support.sql.statement import Value
 
 LONGEST = 40  # characters of a text
-_LOOKED_AT = 400  # characters; what lies further back is never shown
+_SEARCHED = 400  # characters; later ones are never shown
 _PRIVATE = re.compile(
     r"token|secret|passw|pwd|credential|mail|address|phone|contact|cookie|session_id|iban"
     r"|auth(?!or)|(?:^|_|api)key(?:_|s?$)|(?:^|_)(?:pw|otp|pin)(?:_|$)",
@@ -25,31 +25,31 @@ _REDACTOR = Redactor()
 
 @dataclass(frozen=True, slots=True)
 class SampleValue:
-    """A value of a row as SQL writes it: two, before and after, where it changed, else one."""
+    """A value of a row as SQL writes it: one, or two, before and after, if it changed."""
 
     column: str
     values: tuple[str, ...]
 
     def __str__(self) -> str:
-        """Give it as a part of a line."""
+        """Return it as a part of a line."""
         return f"{self.column} {' -> '.join(self.values)}"
 
 
 def sample_value(column: str, value: Value, *, is_key: bool = False) -> str:
-    """Give a value as SQL writes it, at most 40 characters of it; a secret, or what may be one, as `***`.
+    """Return a value as SQL writes it, at most 40 characters of it; a secret, or what may be one, as `***`.
 
-    A number in a primary key is shown whatever the column is called.
+    A number in a primary key is shown under any column name.
     """
     if value is None:
         return "NULL"
     if isinstance(value, bytes):
         return f"<{len(value):,} bytes>"
     if isinstance(value, str):
-        return MASK if _PRIVATE.search(column) or _tells(value[:_LOOKED_AT]) else f"'{_short(value)}'"
+        return MASK if _PRIVATE.search(column) or _is_telling(value[:_SEARCHED]) else f"'{_short(value)}'"
     return MASK if _PRIVATE.search(column) and not is_key else repr(value)
 
 
-def _tells(text: str) -> bool:
+def _is_telling(text: str) -> bool:
     return _TELLING.search(text) is not None or _REDACTOR.text(text) != text
 
 
