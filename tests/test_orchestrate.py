@@ -268,7 +268,7 @@ def test_what_was_put_back_and_not_looked_at_is_named(tmp_path: Path) -> None:
 
     ending = _play(tmp_path, Slow("git_push", back=stopped_twice), _Check(deed=_failing))
     assert (ending.verdict, ending.code, ending.undone) == ("needs_human", 4, ("git_push",))
-    assert fold.report(state_of(ending.events))["remains"] == ["git_push: put back, and nobody has looked at it since"]
+    assert fold.report(state_of(ending.events))["remains"] == ["git_push: rolled back, but not verified"]
 
 
 def test_a_run_that_overslept_goes_back_with_a_whole_reserve(tmp_path: Path) -> None:

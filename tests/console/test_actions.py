@@ -9,7 +9,7 @@ import pytest
 from steps.support.console.actions import Actions, job_summary
 from tests.console.runs import tell
 
-TITLE = "ROLLED BACK%3A schema%2C live deployment and files are those of before%2C verified"
+TITLE = "ROLLED BACK%3A schema%2C live deployment and files are as before%2C verified"
 EVIL = "::set-env name=PATH::/evil\n::error::not ours\r\n::stop-commands::x"
 
 
@@ -42,11 +42,11 @@ def _obeyed(*events: dict[str, Any], runs: int = 1) -> list[str]:
 
 
 def test_groups_and_an_annotation() -> None:
-    """Looks, plan and release are groups that end before the next; the end is an error with cause and next action."""
+    """Preflight, plan and release are groups that end before the next; the end is an error with cause and next action."""
     opened = {"event": "opened", "clock": 0.0, "mode": "prod", "run": "r", "change": {"name": "c"}}
     started = {"event": "started", "clock": 1.0}
     assert _obeyed(opened, started, _report()) == [
-        "::group::Looks",
+        "::group::Preflight",
         "::endgroup::",
         "::group::Release",
         "::endgroup::",
@@ -78,7 +78,7 @@ def test_the_summary_is_a_page_of_its_own() -> None:
     told = job_summary(_report())
     for part in (
         "ROLLED BACK",
-        "the one of before, dpl&#95;1 of aaaaaaaa",
+        "the previous one, dpl&#95;1 of aaaaaaaa",
         "it failed: 50 %",
         "Mend it.",
         "| git&#95;push | done | 1.0 s | pushed |",

@@ -57,7 +57,7 @@ def _told(addresses: list[str], *events: dict[str, Any]) -> None:
         ([OPENED, {**ENDED, "verdict": "refused"}], [("warning", "REFUSED: vendor-sites", "refused, run r1 | next: Nothing. | see runbook.md#deployed")]),
         (
             [BACK, {**ENDED, "mode": "rollback", "verdict": "rolled_back", "undo": ["git_push"]}],
-            [("success", "PUT BACK: vendor-sites", "rolled_back, run r1 | next: Nothing. | see runbook.md#deployed")],
+            [("success", "ROLLED BACK: vendor-sites", "rolled_back, run r1 | next: Nothing. | see runbook.md#deployed")],
         ),
     ],
 )  # fmt: skip

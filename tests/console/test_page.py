@@ -96,7 +96,7 @@ def test_every_ending_has_its_page(events: list[Event]) -> None:
     text = " ".join(parsed.text.split())
     assert f"{told['verdict']} - run {told['run_id']}" in text
     assert f"exit code {told['exit_code']}" in text
-    labels = ("Live at the end", "Put back", "Remains", "Downtime", "Time used", "Next action", "Runbook")
+    labels = ("Live at the end", "Rolled back", "Remains", "Downtime", "Time used", "Next action", "Runbook")
     places = [text.index(label) for label in labels]
     assert places == sorted(places)
     for said in (told["next_action"], told["runbook"], *told["remains"], *told["warnings"]):

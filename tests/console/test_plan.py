@@ -49,7 +49,7 @@ def test_what_was_shown_is_told_as_before() -> None:
     """Where all was asked the plan says what runs, that it is lossless, and why the code goes first."""
     text = _lines(_planned())
     assert len(_of(text, "schema: runs")) == 4
-    assert _of(text, "s back, lossless")
+    assert _of(text, " s, lossless")
     assert _of(text, "order     code first, then schema: the new code reads both schemas, so it goes live first")
     assert "not shown" not in text
 
@@ -58,7 +58,7 @@ def test_what_was_shown_is_told_as_before() -> None:
     ("file", "words"),
     [
         (VERIFY, "not shown that the change did what it should: verify.sql checks nothing"),
-        (WRITES, "not shown that going back keeps what the app writes meanwhile: writes.sql writes nothing"),
+        (WRITES, "not shown that a rollback keeps what the app writes meanwhile: writes.sql writes nothing"),
     ],
 )
 def test_checks_and_writes_that_show_nothing_are_told(file: str, words: str) -> None:
@@ -69,8 +69,8 @@ def test_checks_and_writes_that_show_nothing_are_told(file: str, words: str) -> 
 def test_an_app_that_wrote_nothing_makes_nothing_lossless() -> None:
     """Neither screen nor page claims that going back loses nothing where nothing was written that could be lost."""
     text = _lines(_planned(WRITES))
-    assert _of(text, "s back, not shown to be lossless")
-    assert "s back, lossless" not in text
+    assert _of(text, " s, not shown to be lossless")
+    assert " s, lossless" not in text
     shown = _page(_planned(WRITES))
     assert "loses nothing" not in shown
     assert "not shown to be" in shown
@@ -91,7 +91,7 @@ def test_code_alone_without_a_contract_claims_nothing() -> None:
     event = planned(ruled_out={}, folder="runs/r", budget=opened()["budget"], **nothing)
     text = _lines(event)
     assert _of(
-        text, "code alone: the schema stays as it is; not shown that the new code runs on it: contract/old.sql and"
+        text, "code only: the schema does not change; not shown that the new code runs on it: contract/old.sql and"
     )
     assert "reads both schemas" not in text + _page(event)
     assert "runs" not in text.replace("runs/r", "").replace("code runs on it", "")
@@ -100,7 +100,7 @@ def test_code_alone_without_a_contract_claims_nothing() -> None:
 def test_code_alone_with_a_contract_is_no_order_of_schemas() -> None:
     """Where nothing is migrated but both codes were tried, no schema is said to follow."""
     rehearsal = {**_planned()["rehearsal"], "migrate_seconds": None, "rollback_seconds": None}
-    assert plan.order_words("CODE_FIRST", rehearsal) == "code alone: the schema stays as it is"
+    assert plan.order_words("CODE_FIRST", rehearsal) == "code only: the schema does not change"
 
 
 def _page(event: dict[str, Any]) -> str:

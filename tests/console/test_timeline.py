@@ -70,14 +70,14 @@ def _drawn(events: Sequence[Event], now: float, width: int = 80, strokes: Glyphs
 def test_on_the_way_forward() -> None:
     """Each step has its state and its seconds of its limit; time left and what a failure would cost are told."""
     assert _drawn(FORWARD, 104.5) == [
-        "git_push           done        1.0 of 10 s  it is so",
-        "turso_migration    now         3.5 of 10 s",
-        "health_checks      waits           of 20 s",
+        "git_push           done           1.0 of 10 s  it is so",
+        "turso_migration    running        3.5 of 10 s",
+        "health_checks      waiting            of 20 s",
         "",
         "###----------------------------------------------------|................. 120 s",
-        "4.5 s used, 85.5 s left to go forward; from 90 s on only back",
+        "4.5 s used, 85.5 s left to go forward; from 90 s on only rollback",
         "downtime so far 0.0 s",
-        "if it fails now: 2 change(s) go back, turso_migration first; about 3 s",
+        "if it fails now: 2 change(s) to roll back, turso_migration first; about 3 s",
     ]
 
 
@@ -85,22 +85,22 @@ def test_on_the_way_back() -> None:
     """What failed stays in sight, what goes back is marked, and downtime goes on counting while visitors are refused."""
     drawn = _drawn(FAILED, 110.5)
     assert drawn[:3] == [
-        "git_push           done        1.0 of 10 s  it is so",
-        "turso_migration    goes back   0.5 of 12 s",
-        "health_checks      FAILED      1.0 of 10 s  it answered 500",
+        "git_push           done           1.0 of 10 s  it is so",
+        "turso_migration    rolling back   0.5 of 12 s",
+        "health_checks      FAILED         1.0 of 10 s  it answered 500",
     ]
     assert drawn[5:] == [
-        "10.5 s used, 109.5 s left to put everything back",
+        "10.5 s used, 109.5 s left to roll everything back",
         "downtime so far 7.5 s",
-        "going back, newest first; Ctrl-C once more stops at once",
+        "rolling back, newest first; another Ctrl-C stops immediately",
     ]
 
 
 def test_what_is_stuck_is_seen() -> None:
     """An undo that failed is not drawn as done, and downtime that is over stands still."""
     drawn = _drawn(BACK, 125.0)
-    assert drawn[0] == "git_push           STUCK        1.0 of 8 s  somebody pushed"
-    assert drawn[1] == "turso_migration    put back    1.0 of 12 s  it is so"
+    assert drawn[0] == "git_push           STUCK           1.0 of 8 s  somebody pushed"
+    assert drawn[1] == "turso_migration    rolled back    1.0 of 12 s  it is so"
     assert drawn[6] == "downtime so far 8.5 s"
 
 
@@ -165,11 +165,11 @@ def test_the_plan_comes_first_and_the_timeline_stays() -> None:
         "project   liveone at liveone.example, live now dpl_1 of bbbbbbbb",
         "commits   aaaaaaaa The change",
         "1 git_push            about 1 s, at most 10 s",
-        "    back: a commit (about 1 s)",
+        "    rollback: a commit (about 1 s)",
         "          not DATA_FIRST: it cannot",
         "writes    git_push: the branch",
-        "time      about 3 s of 90 s to go forward, about 3 s of 30 s kept for going back",
-        "turso_migration    now         3.0 of 10 s",
+        "time      about 3 s of 90 s to go forward, about 3 s of 30 s kept to roll back",
+        "turso_migration    running        3.0 of 10 s",
     ):
         assert shown.count(line) == 1, line
 
@@ -185,7 +185,7 @@ def test_warnings_stand_above_it() -> None:
     """A warning is a line of its own, and the timeline goes on below it."""
     shown = _seen([*FORWARD, {"event": "warning", "clock": 102.0, "text": "somebody pushed"}], 104.0)
     warned = next(number for number, line in enumerate(shown) if line == "!     somebody pushed")
-    drawn = next(number for number, line in enumerate(shown) if line.startswith("turso_migration    now"))
+    drawn = next(number for number, line in enumerate(shown) if line.startswith("turso_migration    running"))
     assert warned < drawn
 
 
@@ -237,4 +237,4 @@ def test_what_nobody_put_back_is_not_drawn_as_done() -> None:
     """Where a second signal stopped going back, what was begun and is still there is not shown in green."""
     stopped = {"event": "ended", "clock": 111.0, "verdict": "needs_human"}
     drawn = _drawn([*FAILED, stopped], 111.0)
-    assert [line.split()[1] for line in drawn[:2]] == ["LEFT", "goes"]
+    assert [line.split()[1] for line in drawn[:2]] == ["LEFT", "rolling"]

@@ -70,7 +70,7 @@ class _Terminal:
 async def test_enter_releases(production: Production) -> None:
     """The plan is shown, one bare Enter is asked for, and then it goes."""
     async with _at_a_terminal(production) as (process, terminal):
-        assert "4 turso_migration     about 1 s, at most 15 s" in await terminal.until("Enter goes ahead")
+        assert "4 turso_migration     about 1 s, at most 15 s" in await terminal.until("Press Enter to go ahead")
         terminal.type(b"\n")
         shown = await terminal.until("see       runbook.md#deployed")
         assert [line.split()[:2] for line in shown if line.startswith("health_checks")] == [["health_checks", "done"]]
@@ -86,7 +86,7 @@ async def test_anything_else_leaves_everything_as_it_is(production: Production, 
     """Only a bare Enter is a yes."""
     before = await production.state()
     async with _at_a_terminal(production) as (process, terminal):
-        await terminal.until("Enter goes ahead")
+        await terminal.until("Press Enter to go ahead")
         terminal.type(typed)
         await terminal.until("REFUSED")
         assert await process.wait() == code
@@ -98,9 +98,9 @@ async def test_a_terminal_that_goes_away_has_everything_put_back(production: Pro
     """A lost connection in the middle of a release: nobody can read what is said, and everything goes back all the same."""
     before = await production.state()
     async with _at_a_terminal(production, health=FAILING, limits="vercel_deployment = 20") as (process, terminal):
-        await terminal.until("Enter goes ahead")
+        await terminal.until("Press Enter to go ahead")
         terminal.type(b"\n")
-        await terminal.until("vercel_deployment  now")
+        await terminal.until("vercel_deployment  running")
         terminal.close()
         assert await process.wait() == 130
     (report,) = (production.folder / "runs").glob("*/report.json")
@@ -113,7 +113,7 @@ async def test_an_enter_before_the_question_is_no_answer(production: Production)
     before = await production.state()
     async with _at_a_terminal(production) as (process, terminal):
         terminal.type(b"\n\n")
-        await terminal.until("Enter goes ahead")
+        await terminal.until("Press Enter to go ahead")
         await asyncio.sleep(1)
         assert process.returncode is None
         terminal.type(b"\x04")

@@ -1,1 +1,1 @@
-"""What the engineer sees and keeps: command line, plan, progress, report."""
+"""What the engineer sees and keeps: the plan, the progress, the end of a run, and its report."""

@@ -1,6 +1,6 @@
-"""What the engineer sees in GitHub Actions: lines in groups, annotations, and a summary of the step.
+"""Print a run for GitHub Actions: lines in groups, annotations, and a job summary.
 
-Foreign text cannot give the runner commands: they are off but for the moment of one of ours.
+Text from outside cannot give the runner commands: commands are off, except while one of ours is printed.
 """
 
 import secrets
@@ -14,23 +14,23 @@ from steps.support.core.events import Ended, Event, Warned
 from steps.support.core.run_state import RunState
 from steps.support.core.text import printable
 
-GROUPS = {"opened": "Looks", "planned": "Plan", "started": "Release", "recalled": "The run of before"}
-NO_LINK = "\u200b"  # of no width; what is divided by it is no address
+GROUPS = {"opened": "Preflight", "planned": "Plan", "started": "Release", "recalled": "The earlier run"}
+NO_LINK = "\u200b"  # zero-width space: a URL with it inside is not turned into a link
 LEVELS = {"refused": "error", "rolled_back": "error", "needs_human": "error"}
 
 
 class Actions:
-    """A journal listener that prints what the runner of GitHub Actions understands."""
+    """A journal listener that prints in the format of the GitHub Actions runner."""
 
     def __init__(self, out: Outlet | TextIO) -> None:
         self._out = out
         self._lines = Lines(out)
         self._resume = secrets.token_hex(16)
         self._grouped = False
-        self._say(f"::stop-commands::{self._resume}")
+        self._write(f"::stop-commands::{self._resume}")
 
     def __call__(self, event: Event, run: RunState) -> None:
-        """Print what an event has to say, in the group that it belongs to."""
+        """Print an event in its group."""
         if event.kind in GROUPS:
             self._group(GROUPS[event.kind])
         if isinstance(event, Ended):
@@ -39,38 +39,38 @@ class Actions:
         if isinstance(event, Warned):
             self._command("warning", "orchestrate", event.text)
         if isinstance(event, Ended):
-            self._judge(event.report)
+            self._annotate(event.report)
 
-    def _judge(self, report: Mapping[str, Any]) -> None:
-        """Annotate the run if it did not end well."""
+    def _annotate(self, report: Mapping[str, Any]) -> None:
+        """Print an error annotation if the run failed. A failure that was injected and rolled back is not an error."""
         verdict = report["verdict"]
-        as_wanted = report.get("broken_on_purpose") and verdict == "rolled_back"
-        if verdict in LEVELS and report["exit_code"] and not as_wanted:
-            said = " ".join(filter(None, [report["cause"], report["next_action"], report["runbook"]]))
-            self._command(LEVELS[verdict], summary.headline(report)[1], said)
+        is_expected = report.get("broken_on_purpose") and verdict == "rolled_back"
+        if verdict in LEVELS and report["exit_code"] and not is_expected:
+            text = " ".join(filter(None, [report["cause"], report["next_action"], report["runbook"]]))
+            self._command(LEVELS[verdict], summary.headline(report)[1], text)
 
     def close(self) -> None:
-        """Have the runner listen to commands again: what comes after this run may give its own."""
-        self._say(f"::{self._resume}::")
+        """Turn the runner's commands on again for whatever runs after this in the same job step."""
+        self._write(f"::{self._resume}::")
 
     def _group(self, name: str) -> None:
-        """End the group that is open, and begin one of that name."""
+        """End the open group, if any, and begin one with this name, unless it is empty."""
         if self._grouped:
             self._command("endgroup")
         if name:
-            self._command("group", said=name)
+            self._command("group", text=name)
         self._grouped = bool(name)
 
-    def _command(self, name: str, title: str = "", said: str = "") -> None:
-        titled = f" title={_property(title)}" if title else ""
-        self._say(f"::{self._resume}::", f"::{name}{titled}::{_data(said)}", f"::stop-commands::{self._resume}")
+    def _command(self, name: str, title: str = "", text: str = "") -> None:
+        attributes = f" title={_property(title)}" if title else ""
+        self._write(f"::{self._resume}::", f"::{name}{attributes}::{_data(text)}", f"::stop-commands::{self._resume}")
 
-    def _say(self, *lines: str) -> None:
+    def _write(self, *lines: str) -> None:
         self._out.write("".join(f"{line}\n" for line in lines))
 
 
 def job_summary(report: Mapping[str, Any]) -> str:
-    """Give a report as the Markdown that stands under a job."""
+    """Return a report as Markdown for the job summary."""
     facts = {
         "run": f"{report['run_id']}, {report['mode']}",
         "broken on purpose": report["broken_on_purpose"],
@@ -86,10 +86,13 @@ def job_summary(report: Mapping[str, Any]) -> str:
     lines = [
         f"### {_text(summary.headline(report)[1])}",
         "",
-        *(f"- **{name}**: {_text(str(said))}" for name, said in facts.items() if said),
+        *(f"- **{name}**: {_text(str(fact))}" for name, fact in facts.items() if fact),
         *(f"- **remains**: {_text(what)}" for what in report["remains"]),
         "",
-        *(f"| {' | '.join(map(_text, row))} |" for row in [["step", "status", "seconds", "words"], ["---"] * 4, *rows]),
+        *(
+            f"| {' | '.join(map(_text, row))} |"
+            for row in [["step", "status", "seconds", "detail"], ["---"] * 4, *rows]
+        ),
     ]
     return "\n".join(lines) + "\n"
 
@@ -107,7 +110,7 @@ def _property(text: str) -> str:
 
 
 def _text(text: str) -> str:
-    """Give foreign text as plain words of Markdown: neither markup nor a link comes of it."""
+    """Escape text from outside, so that Markdown shows it as plain words, without markup or links."""
     words = printable(" ".join(text.split()))
     plain = "".join(f"&#{ord(char)};" if char in "&<>|`*_[]()!#~@\\" else char for char in words)
     return plain.replace("://", f":{NO_LINK}//").replace("www.", f"www{NO_LINK}.")

@@ -1,4 +1,4 @@
-"""The outermost edge: what no run could catch becomes one line and an exit code."""
+"""The exit code of the process: an error that no run caught becomes one line on stderr and an exit code."""
 
 import sys
 import traceback
@@ -14,19 +14,19 @@ CONFIGURATION, DEFECT = 2, 4
 
 
 def exit_code_of(work: Callable[[], int], verbose: bool) -> int:  # noqa: FBT001 - it is the option --verbose
-    """Do the work and give its exit code; a problem before any run began is a matter of configuration."""
+    """Run the work and return its exit code. A Problem here came before any run began: it is wrong usage, code 2."""
     try:
         return work()
     except Problem as problem:
-        return _said(str(problem), CONFIGURATION, verbose)
+        return _report(str(problem), CONFIGURATION, verbose)
     except KeyboardInterrupt:
-        return _said("interrupted before anything began", 130, verbose)
-    except Exception as error:  # noqa: BLE001 - an operator gets a sentence, --verbose the traceback
-        return _said(f"a defect of the orchestrator: {error!r}; see --verbose", DEFECT, verbose)
+        return _report("interrupted before anything began", 130, verbose)
+    except Exception as error:  # noqa: BLE001 - an operator gets one sentence; --verbose adds the traceback
+        return _report(f"a defect of the orchestrator: {error!r}; see --verbose", DEFECT, verbose)
 
 
-def _said(text: str, code: int, verbose: bool) -> int:  # noqa: FBT001
+def _report(text: str, code: int, verbose: bool) -> int:  # noqa: FBT001
     shown = (traceback.format_exc() if verbose else "") + f"orchestrate: {text}\n"
-    with suppress(OSError, ValueError):  # whoever would read it may be gone
+    with suppress(OSError, ValueError):  # the reader of stderr may be gone
         sys.stderr.write(printable_lines(Redactor(process.secrets_in_environment()).text(shown)))
     return code

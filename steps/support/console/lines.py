@@ -1,4 +1,4 @@
-"""What the engineer sees without a terminal: a plain line for every event that matters."""
+"""Print a run without a terminal: one plain line for each event that matters."""
 
 from collections.abc import Iterable
 from functools import singledispatch
@@ -33,41 +33,41 @@ from steps.support.core.events import (
 )
 from steps.support.core.run_state import RunState
 
-QUESTION = "Enter goes ahead, Ctrl-C leaves everything as it is"
-PATIENCE = 2.0  # seconds without a line while something is looked at
+QUESTION = "Press Enter to go ahead, Ctrl-C to leave everything as it is"
+PATIENCE = 2.0  # seconds between two lines about something that the preflight waits for
 
 
 class Lines:
     """A journal listener that prints lines."""
 
     def __init__(self, out: Outlet | TextIO) -> None:
-        self._paper = Printer(out)
-        self._waited = -PATIENCE
+        self._printer = Printer(out)
+        self._printed_at = -PATIENCE
 
     def __call__(self, event: Event, run: RunState) -> None:
-        """Print what an event has to say, if anything."""
-        if isinstance(event, LookWaiting) and event.clock < self._waited + PATIENCE:
+        """Print the lines of an event, if it has any."""
+        if isinstance(event, LookWaiting) and event.clock < self._printed_at + PATIENCE:
             return
         if isinstance(event, (LookWaiting, LookDone, LookFailed)):
-            self._waited = event.clock
-        self._paper.put(block(event))
-        self._paper.put(line(event), f"{event.clock - run.started.clock:6.1f} s  " if run.started else "")
+            self._printed_at = event.clock
+        self._printer.put(block(event))
+        self._printer.put(line(event), f"{event.clock - run.started.clock:6.1f} s  " if run.started else "")
 
 
 @singledispatch
 def block(_event: Event) -> Iterable[Line]:
-    """Give the lines of what is told at length."""
+    """Return the lines of an event that needs several."""
     return []
 
 
 @block.register
 def _(event: Opened) -> Iterable[Line]:
-    told = {
+    facts = {
         event.mode: f"run {event.run}",
         "change": event.change["name"],
         "broken": f"on purpose: {event.broken}" if event.broken else "",
     }
-    return [Line(), *(line for name, words in told.items() if words for line in named(name, words))]
+    return [Line(), *(line for name, words in facts.items() if words for line in named(name, words))]
 
 
 @block.register
@@ -78,8 +78,8 @@ def _(event: Planned) -> Iterable[Line]:
 @block.register
 def _(event: Recalled) -> Iterable[Line]:
     names = ", ".join(event.begun) or "nothing"
-    told = {"of": f"run {event.of}, {event.change['name']}: {event.state}", "begun": f"{names} (newest first)"}
-    return [Line(), *(line for name, words in told.items() for line in named(name, words)), Line()]
+    facts = {"earlier": f"run {event.of}, {event.change['name']}: {event.state}", "begun": f"{names} (newest first)"}
+    return [Line(), *(line for name, words in facts.items() for line in named(name, words)), Line()]
 
 
 @block.register
@@ -88,9 +88,9 @@ def _(event: Ended) -> Iterable[Line]:
 
 
 def line(event: Event) -> Iterable[Line]:
-    """Give the line of what happened at a moment."""
-    told = _line(event)
-    return [told] if told else []
+    """Return the line of an event that needs only one."""
+    only = _line(event)
+    return [only] if only else []
 
 
 @singledispatch
@@ -98,7 +98,7 @@ def _line(_event: Event) -> Line | None:
     return None
 
 
-_MARKS: dict[type[Event], tuple[str, str]] = {  # what stands before a line, and its colour
+_MARKS: dict[type[Event], tuple[str, str]] = {  # the mark before a line, and its colour
     LookFailed: ("no", "yellow"),
     StepBegun: ("...", "dim"),
     StepDone: ("ok", "green"),
@@ -143,18 +143,18 @@ def _(event: Left) -> Line:
 
 @_line.register
 def _(event: SiteDown) -> Line:
-    return _marked("!", "red", "the site", f"refuses visitors: {cut(event.answer, SHORT)}")
+    return _marked("!", "red", "the site", f"is down: {cut(event.answer, SHORT)}")
 
 
 @_line.register
 def _(event: SiteUp) -> Line:
-    return _marked("!", "green", "the site", f"is there again: {cut(event.answer, SHORT)}")
+    return _marked("!", "green", "the site", f"is up again: {cut(event.answer, SHORT)}")
 
 
 @_line.register
 def _(event: SignalReceived) -> Line:
-    first = "putting back what was begun; once more stops at once"
-    return _marked("!", "yellow", event.name, "stopping at once" if event.again else first)
+    first = "rolling back what was begun; a second signal stops immediately"
+    return _marked("!", "yellow", event.name, "stopping immediately" if event.again else first)
 
 
 @_line.register
@@ -163,7 +163,7 @@ def _(event: Warned) -> Line:
 
 
 def _first(text: str, most: int = UNWRAPPED) -> str:
-    """Return the first line of a text, no longer than that."""
+    """Return the first line of a text, cut to `most` characters."""
     return cut(text.split("\n", maxsplit=1)[0], most)
 
 

@@ -1,6 +1,6 @@
-"""Notifications through apprise: people elsewhere are told when the clock starts and how the run ended; nobody waits.
+"""Notify people through apprise when the clock starts and when the run ends. The run does not wait for it.
 
-apprise is imported only where there is an address, and in the thread that sends. Whatever goes wrong is one warning.
+apprise is imported only if there is an address, and in the thread that sends. Any failure becomes one warning.
 """
 
 import logging
@@ -19,10 +19,10 @@ from steps.support.core.events import Ended, Event, Opened, Started
 from steps.support.core.run_state import RunState
 from steps.support.core.text import printable
 
-LAST = 5.0  # seconds that the end waits for what is under way
-SHOWN = 500  # characters of a cause or of what is to be done next
-SPEAKING = ("apprise", "requests", "urllib3", "requests_oauthlib")  # loggers that may name an address
-URGENCY = {"needs_human": "failure", "rolled_back": "warning", "refused": "warning"}  # else all is well
+LAST = 5.0  # seconds that the end of a run waits for messages under way
+SHOWN = 500  # characters of a cause or a next action
+SPEAKING = ("apprise", "requests", "urllib3", "requests_oauthlib")  # loggers whose lines may hold an address
+URGENCY = {"needs_human": "failure", "rolled_back": "warning", "refused": "warning"}  # any other verdict is a success
 
 REFUSED = "not every message was taken"
 UNKNOWN = "apprise knows no such address"
@@ -32,7 +32,7 @@ SILENT = f"no answer within {LAST:g} s"
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What is told, on one line; `kind` is apprise's: info, success, warning or failure, which is urgent."""
+    """A message of one line. `kind` is apprise's: info, success, warning or failure (urgent)."""
 
     title: str
     body: str
@@ -40,56 +40,56 @@ class Message:
 
 
 class Notifier:
-    """A journal listener that notifies every address; each has a thread of its own, so that none waits for another."""
+    """A journal listener that notifies every address; each has its own thread, so that none waits for another."""
 
     def __init__(self, addresses: Sequence[str]) -> None:
         self._services = [_Service(address) for address in addresses]
 
     def __call__(self, event: Event, run: RunState) -> None:
-        """Tell of the start of the clock, once, and of the end."""
+        """Notify of the first start of the clock, and of the end."""
         if not self._services:
             return
         if isinstance(event, Started) and len(run.clocks) == 1:
-            self._tell(started_message(run.opened, event))
+            self._send(started_message(run.opened, event))
         elif isinstance(event, Ended):
-            self._tell(ended_message(run.opened, event))
+            self._send(ended_message(run.opened, event))
 
     def close(self) -> None:
-        """Let what is under way go out, but not for long; say once what did not."""
+        """Wait at most LAST seconds for messages under way; write one warning about those that failed."""
         for service in self._services:
             service.finish()
         end = monotonic() + LAST
         troubles = [service.trouble(max(0.0, end - monotonic())) for service in self._services]
-        told = [f"{number} of {len(troubles)}: {trouble}" for number, trouble in enumerate(troubles, 1) if trouble]
-        if told:
-            with suppress(OSError, ValueError):  # whoever would read it may be gone
-                sys.stderr.write(f"warning: notifying, address {'; '.join(told)}\n")
+        failures = [f"{number} of {len(troubles)}: {trouble}" for number, trouble in enumerate(troubles, 1) if trouble]
+        if failures:
+            with suppress(OSError, ValueError):  # the reader of stderr may be gone
+                sys.stderr.write(f"warning: notifying, address {'; '.join(failures)}\n")
 
-    def _tell(self, message: Message) -> None:
+    def _send(self, message: Message) -> None:
         for service in self._services:
-            service.tell(message)
+            service.queue(message)
 
 
 def started_message(opened: Opened, event: Started) -> Message:
-    """Tell of a clock that has started."""
+    """Return the message that the clock has started."""
     doing = "release to" if opened.mode == "prod" else f"{opened.mode} of {opened.of} in"
     body = f"run {opened.run}: {doing} {opened.target}, within {event.total:g} s"
     return Message(printable(f"STARTED: {opened.change['name']}"), printable(body), "info")
 
 
 def ended_message(opened: Opened, event: Ended) -> Message:
-    """Tell of an end: verdict, run, cause, what is to be done next, and where the runbook tells of it."""
+    """Return the message of an end: verdict, run, cause, next action, and the section of the runbook."""
     report = event.report
     mode, verdict = report["mode"], report["verdict"]
     _, words = headline(report)
-    told = {
+    facts = {
         "": f"{verdict}, run {report['run_id']}",
         "still there: ": "; ".join(report["remains"]),
         "cause: ": report["cause"],
         "next: ": report["next_action"],
         "see ": report["runbook"],
     }
-    body = " | ".join(f"{name}{_cut(str(said))}" for name, said in told.items() if said)
+    body = " | ".join(f"{name}{_cut(str(fact))}" for name, fact in facts.items() if fact)
     kind = "success" if (mode, verdict) == ("rollback", "rolled_back") else URGENCY.get(verdict, "success")
     return Message(printable(f"{words.partition(':')[0]}: {opened.change['name']}"), body, kind)
 
@@ -99,7 +99,7 @@ def _cut(text: str) -> str:
 
 
 class _Service:
-    """One address, and the thread that sends to it, one message after the other. No text of it shows the address."""
+    """One address and the thread that sends to it, message by message. None of its texts shows the address."""
 
     def __init__(self, address: str) -> None:
         self._address = address
@@ -108,22 +108,22 @@ class _Service:
         self._thread = threading.Thread(target=self._send, daemon=True)  # the process ends without it
         self._thread.start()
 
-    def tell(self, message: Message) -> None:
-        """Have a message sent."""
+    def queue(self, message: Message) -> None:
+        """Queue a message for sending."""
         self._messages.put(message)
 
     def finish(self) -> None:
-        """There will be no more."""
+        """Mark the end: no more messages follow."""
         self._messages.put(None)
 
     def trouble(self, seconds: float) -> str:
-        """Wait at most so many seconds until everything is sent; gives what went wrong, empty for nothing."""
+        """Wait at most so many seconds until everything is sent. Return what went wrong, or an empty text."""
         self._thread.join(seconds)
         return SILENT if self._thread.is_alive() else self._trouble
 
     def _send(self) -> None:
         try:
-            service = _opened(self._address)
+            service = _open(self._address)
             if not len(service):
                 self._trouble = UNKNOWN
                 return
@@ -132,20 +132,20 @@ class _Service:
                 self._trouble = self._trouble if sent else REFUSED
         except ImportError:
             self._trouble = MISSING
-        except BaseException as error:  # noqa: BLE001 - of a thread, a traceback would show what must not be shown
+        except BaseException as error:  # noqa: BLE001 - a thread's traceback could show the address
             self._trouble = type(error).__name__
 
 
-def _opened(address: str) -> Any:
-    """Give apprise with this one address. It sends in the calling thread: one of its own would hold up our exit."""
+def _open(address: str) -> Any:
+    """Return apprise with this one address. It sends in the calling thread: a further thread would delay our exit."""
     for name in SPEAKING:
         logger = logging.getLogger(name)
         logger.propagate = False
         logger.addHandler(logging.NullHandler())
     from apprise import Apprise, AppriseAsset  # noqa: PLC0415 - an extra, and slow
 
-    opened = Apprise(asset=AppriseAsset(app_id="orchestrate", async_mode=False, service_timeout=0))
-    opened.add([address])
-    for service in opened:
-        service.request_rate_per_sec = 0  # the second of two messages need not wait until the run is over
-    return opened
+    apprise = Apprise(asset=AppriseAsset(app_id="orchestrate", async_mode=False, service_timeout=0))
+    apprise.add([address])
+    for service in apprise:
+        service.request_rate_per_sec = 0  # apprise would delay the second message, perhaps beyond the end of the run
+    return apprise

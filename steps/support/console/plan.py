@@ -1,4 +1,4 @@
-"""The plan, as it is shown before the clock starts: what goes where, in which order, and how each part comes back."""
+"""Print the plan before the clock starts: what goes where, in which order, and how each step is rolled back."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import dropwhile
@@ -9,21 +9,21 @@ from steps.support.core.events import Planned
 from steps.support.sql.known_names import NEW_CODE, OLD_CODE, VERIFY, WRITES
 
 CODE = {"old": OLD_CODE, "new": NEW_CODE}
-ORDERS = {  # what goes first, the code that has to read both schemas, and what follows from that
+ORDERS = {  # the order, the code that must run on both schemas, and what follows from that
     "CODE_FIRST": ("code first, then schema", "new", "so it goes live first"),
     "DATA_FIRST": ("schema first, then code", "old", "so the schema changes first"),
 }
-ALONE = "code alone: the schema stays as it is"
+ALONE = "code only: the schema does not change"
 UNSHOWN = {
     VERIFY: f"that the change did what it should: {VERIFY} checks nothing",
-    WRITES: f"that going back keeps what the app writes meanwhile: {WRITES} writes nothing",
+    WRITES: f"that a rollback keeps what the app writes meanwhile: {WRITES} writes nothing",
 }
 INDENT = "    "
 
 
 def plan_lines(event: Planned) -> list[Line]:
-    """Give the plan's lines."""
-    not_so = [cut(f"not {order}: {why}", SHORT) for order, why in event.ruled_out.items()]
+    """Return the plan's lines."""
+    ruled_out = [cut(f"not {order}: {why}", SHORT) for order, why in event.ruled_out.items()]
     return [
         Line(),
         *_target(event),
@@ -31,7 +31,7 @@ def plan_lines(event: Planned) -> list[Line]:
         Line(),
         *(line for number, step in enumerate(event.steps, 1) for line in _step(number, step)),
         Line(),
-        *named("order", order_words(event.order or "", event.facts.get("rehearsal")), *not_so),
+        *named("order", order_words(event.order or "", event.facts.get("rehearsal")), *ruled_out),
         *_changes(event),
         *_writes(event),
         *named("time", _time(event)),
@@ -40,19 +40,19 @@ def plan_lines(event: Planned) -> list[Line]:
 
 
 def order_words(name: str, rehearsal: Mapping[str, Any] | None) -> str:
-    """Say in which order code and schema go, and what is known of it; `rehearsal` is None where nothing was asked."""
+    """Return in which order code and schema go, and why; `rehearsal` is None if the contract holds no statement."""
     if rehearsal is None:
         return f"{ALONE}; not shown that the new code runs on it: {OLD_CODE} and {NEW_CODE} hold no statement"
     if rehearsal["migrate_seconds"] is None:
         return ALONE
-    goes, code, so = ORDERS[name]
+    order, code, so = ORDERS[name]
     if CODE[code] in unasked_words(rehearsal):
-        return f"{goes}; not shown that the {code} code reads both schemas: {CODE[code]} holds no statement"
-    return f"{goes}: the {code} code reads both schemas, {so}"
+        return f"{order}; not shown that the {code} code reads both schemas: {CODE[code]} holds no statement"
+    return f"{order}: the {code} code reads both schemas, {so}"
 
 
 def unasked_words(rehearsal: Mapping[str, Any]) -> Collection[str]:
-    """Name the files that asked or wrote nothing; a report of an earlier version of this tool does not tell."""
+    """Return the files that asked or wrote nothing; a report of an earlier version of this tool does not have them."""
     return list(rehearsal.get("unasked", ()))
 
 
@@ -65,10 +65,10 @@ def _target(event: Planned) -> list[Line]:
 
 def _step(number: int, step: Mapping[str, Any]) -> list[Line]:
     seconds = f"about {step['expected_seconds']:.0f} s, at most {step['limit_seconds']:g} s"
-    back = f"back: {step['way_back']} (about {step['undo_seconds']:.0f} s)" if "way_back" in step else ""
+    rollback = f"rollback: {step['way_back']} (about {step['undo_seconds']:.0f} s)" if "way_back" in step else ""
     return [
         Line(f"{number} {step['name']:<20}", seconds, "bold"),
-        *(Line(INDENT, words) for words in (step["plan"], back) if words),
+        *(Line(INDENT, words) for words in (step["plan"], rollback) if words),
     ]
 
 
@@ -77,7 +77,7 @@ def _changes(event: Planned) -> list[Line]:
     if not changes or not kept:
         return []
     rehearsal, size = event.facts["rehearsal"], f"{kept['rows']:,} rows, {kept['bytes'] / 1e6:,.1f} MB"
-    took = f"{rehearsal['migrate_seconds'] or 0:.2f} s there, {rehearsal['rollback_seconds'] or 0:.2f} s back"
+    took = f"migration {rehearsal['migrate_seconds'] or 0:.2f} s, rollback {rehearsal['rollback_seconds'] or 0:.2f} s"
     silent = unasked_words(rehearsal)
     contract = (line for place, fails in event.facts["contract"].items() for line in _contract(place, fails, silent))
     return [
@@ -101,7 +101,7 @@ def _losses(rehearsal: Mapping[str, Any]) -> str:
 
 
 def _contract(place: str, fails: Sequence[str], silent: Collection[str]) -> Iterator[str]:
-    """Say what of a code runs on a schema, and name what does not."""
+    """Yield whether a version of the code runs on a schema, then each statement that fails."""
     file = CODE[place.split(" ", 1)[0]]
     if file in silent:
         yield f"{place}: not shown: {file} holds no statement"
@@ -111,11 +111,11 @@ def _contract(place: str, fails: Sequence[str], silent: Collection[str]) -> Iter
 
 
 def _writes(event: Planned) -> list[Line]:
-    """Say what is written where."""
+    """Return the lines that say what is written, and where."""
     outside = [f"{step['name']}: {step['writes']}" for step in event.steps if "writes" in step]
-    lock = "the lock: one row in the database, for as long as the run lasts"
-    here = f"here: {event.folder}/, for your eyes only; the backup in it is a copy of production"
-    return named("writes", *outside, lock, here)
+    lock = "the lock: one row in the database, while the run lasts"
+    local = f"locally: {event.folder}/, readable by you alone; the backup in it is a copy of production"
+    return named("writes", *outside, lock, local)
 
 
 def _time(event: Planned) -> str:
@@ -123,14 +123,14 @@ def _time(event: Planned) -> str:
     is_late = budget["starts"] == "live"
     after = [*dropwhile(lambda step: step.get("prepares"), event.steps)] if is_late else event.steps
     seconds = sum(step["expected_seconds"] for step in after)
-    before = f"about {forecast['seconds'] - seconds:.0f} s of {budget['build']:g} s for the build; then "
-    first = before if is_late else ""
-    there = f"about {seconds:.0f} s of {budget['total'] - budget['reserve']:g} s to go forward"
-    return f"{first}{there}, about {forecast['undo_seconds']:.0f} s of {budget['reserve']:g} s kept for going back"
+    build = f"about {forecast['seconds'] - seconds:.0f} s of {budget['build']:g} s for the build; then "
+    first = build if is_late else ""
+    forward = f"about {seconds:.0f} s of {budget['total'] - budget['reserve']:g} s to go forward"
+    return f"{first}{forward}, about {forecast['undo_seconds']:.0f} s of {budget['reserve']:g} s kept to roll back"
 
 
 def counts_words(counts: Mapping[str, Any]) -> str:
-    """Say how many rows of a table come, go and change."""
-    said = [f"{counts[what]:,} {what}" for what in ("added", "removed", "changed") if counts[what]]
+    """Return how many rows of a table are added, removed and changed."""
+    rows = [f"{counts[what]:,} {what}" for what in ("added", "removed", "changed") if counts[what]]
     columns = ", ".join(f"{name} {count:,}" for name, count in counts["columns"].items())
-    return f"{', '.join(said) or 'none'} of {counts['before'] or 0:,}" + (f" ({columns})" if columns else "")
+    return f"{', '.join(rows) or 'none'} of {counts['before'] or 0:,}" + (f" ({columns})" if columns else "")

@@ -1,4 +1,4 @@
-"""Lines on a screen: wrapped under their own beginning at a terminal, whole elsewhere; foreign text stays text."""
+"""Print lines: wrapped and indented at a terminal, whole elsewhere; text from outside stays text."""
 
 from collections.abc import Iterable
 from textwrap import wrap
@@ -10,16 +10,16 @@ from rich.text import Text
 from steps.support.console.outlet import Outlet
 from steps.support.core.text import printable_lines
 
-UNWRAPPED = 10_000  # columns, where no terminal tells how many it has; also the most that is shown of one text
-NARROWEST = 20  # columns that words get at the least
-NAME = 10  # columns of what lines are about
-SHORT = 160  # characters of what is told in full elsewhere
+UNWRAPPED = 10_000  # columns without a terminal; also the most characters that are shown of one text
+NARROWEST = 20  # columns that the words get at least
+NAME = 10  # columns of the name before lines
+SHORT = 160  # characters of a text that is printed in full elsewhere
 
 
 class Line(NamedTuple):
-    """One line: what stands before it, in which colour, and what it says.
+    """One line: its head, the colour of the head, and its words.
 
-    `is_whole`: it holds commands, of which a break would make others: the terminal may wrap it, we do not.
+    `is_whole`: it holds commands, and a line break would change them. The terminal may wrap it; we do not.
     """
 
     head: str = ""
@@ -29,7 +29,7 @@ class Line(NamedTuple):
 
 
 class Printer:
-    """Where lines are put."""
+    """Prints lines through rich, without markup, emoji or highlighting."""
 
     def __init__(self, out: Outlet | TextIO) -> None:
         width = None if out.isatty() else UNWRAPPED
@@ -38,7 +38,7 @@ class Printer:
         )
 
     def put(self, lines: Iterable[Line], clock: str = "") -> None:
-        """Print lines, each one's words beside its head."""
+        """Print lines: the words beside the head."""
         for line in lines:
             self._put(Text.assemble((clock, "dim"), (line.head, line.colour)), line.words, is_whole=line.is_whole)
 
@@ -47,19 +47,19 @@ class Printer:
             self.console.print(head, soft_wrap=False)
             return
         room = UNWRAPPED if is_whole else max(NARROWEST, self.console.width - head.cell_len)
-        said = printable_lines(cut(words, UNWRAPPED)).split("\n")
-        first, *rest = [part for text in said for part in wrap(text, room)] or [""]
+        texts = printable_lines(cut(words, UNWRAPPED)).split("\n")
+        first, *rest = [part for text in texts for part in wrap(text, room)] or [""]
         self.console.print(Text.assemble(head, first))
         for part in rest:
             self.console.print(" " * head.cell_len + part)
 
 
 def cut(text: str, most: int) -> str:
-    """Give no more than so many characters, and show that there are more."""
+    """Return at most so many characters, with dots if there are more."""
     return text if len(text) <= most else f"{text[:most]}..."
 
 
 def named(name: str, *words: str) -> list[Line]:
-    """Give lines, the first of which begins with what they are about."""
+    """Return lines; the first begins with their name, the others with as many spaces."""
     heads = [name, *([""] * len(words))]
-    return [Line(f"{head:<{NAME}}", said) for head, said in zip(heads, words, strict=False)]
+    return [Line(f"{head:<{NAME}}", text) for head, text in zip(heads, words, strict=False)]

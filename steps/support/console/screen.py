@@ -1,4 +1,4 @@
-"""Which screen a run gets: a timeline at a terminal, plain lines elsewhere, groups in GitHub Actions, or JSON."""
+"""Choose the screen of a run: a timeline at a terminal, plain lines elsewhere, groups in GitHub Actions, or JSON."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping
@@ -19,15 +19,15 @@ IN_ACTIONS = "GITHUB_ACTIONS"
 
 @contextmanager
 def screen_for(stream: TextIO, environment: Mapping[str, str], *, as_json: bool) -> Iterator[Listener]:
-    """Give a journal listener that shows a run; whoever reads it may be slow, or gone."""
+    """Yield a journal listener that shows a run; its reader may be slow, or gone."""
     with closing(Outlet(stream)) as out:
         if as_json:
-            yield partial(_printed, out)
+            yield partial(_print_json, out)
         elif environment.get(IN_ACTIONS) == "true":
             with closing(Actions(out)) as actions:
                 yield actions
         elif out.isatty() and environment.get("TERM", "dumb") not in ("dumb", "unknown"):
-            from steps.support.console.terminal import Terminal  # noqa: PLC0415 - nobody else needs what it draws with
+            from steps.support.console.terminal import Terminal  # noqa: PLC0415 - slow to import, and only this branch needs it
 
             with closing(Terminal(out)) as terminal:
                 yield terminal
@@ -35,8 +35,7 @@ def screen_for(stream: TextIO, environment: Mapping[str, str], *, as_json: bool)
             yield Lines(out)
 
 
-def _printed(out: Outlet, event: Event, _run: RunState) -> None:
-    said = json.dumps(line_of(event), default=str).replace(
-        "##[", "\\u0023#["
-    )  # GitHub Actions takes that for a command
-    out.write(said + "\n")
+def _print_json(out: Outlet, event: Event, _run: RunState) -> None:
+    # GitHub Actions takes `##[` for a command
+    text = json.dumps(line_of(event), default=str).replace("##[", "\\u0023#[")
+    out.write(text + "\n")

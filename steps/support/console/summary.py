@@ -1,4 +1,4 @@
-"""The end of a run, as an operator reads it: what is so now, and what to do next."""
+"""Print the end of a run: what is live now, and what to do next."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,36 +8,34 @@ from steps.support.core.events import Ended
 
 ENDINGS = {
     ("prod", "deployed"): ("green", "DEPLOYED"),
-    ("prod", "rehearsed"): ("green", "LOOKED: production is ready, nothing was touched"),
-    "rehearsed": ("green", "REHEARSED: it went well"),
-    "accepted": ("green", "ACCEPTED: the change stays, what was kept for undoing it is dropped"),
+    ("prod", "rehearsed"): ("green", "CHECKED: production is ready, nothing was touched"),
+    "rehearsed": ("green", "REHEARSED: it succeeded"),
+    "accepted": ("green", "ACCEPTED: the change stays, the data kept for its rollback is dropped"),
     "unlocked": ("yellow", "UNLOCKED: nothing else was touched"),
-    ("rollback", "rolled_back"): ("green", "PUT BACK: schema, live deployment and files are those of before, verified"),
-    "rolled_back": ("yellow", "ROLLED BACK: schema, live deployment and files are those of before, verified"),
+    ("rollback", "rolled_back"): ("green", "ROLLED BACK: schema, live deployment and files are as before, verified"),
+    "rolled_back": ("yellow", "ROLLED BACK: schema, live deployment and files are as before, verified"),
     "refused": ("yellow", "REFUSED: nothing was touched"),
-    "needs_human": ("bold red", "NEEDS A HUMAN: not everything is put back, or it is not known"),
+    "needs_human": ("bold red", "NEEDS A HUMAN: the rollback is incomplete or unconfirmed"),
 }
-
-
 WITH_COMMANDS = ("next", "unpin", "report")
 LIVE = {
     "new": "the new one",
-    "old": "the one of before",
-    "unchanged": "as this run found it",
-    "in doubt": "not known for certain",
+    "old": "the previous one",
+    "unchanged": "unchanged",
+    "in doubt": "unknown",
 }
 
 
 def headline(report: Mapping[str, Any]) -> tuple[str, str]:
-    """Give the colour and the words of how a run ended."""
+    """Return the colour and the words for the end of a run."""
     mode, verdict = report["mode"], report["verdict"]
     if (mode, verdict) == ("rollback", "rolled_back") and not report["undo"]:
-        return "green", "NOTHING TO PUT BACK"
+        return "green", "NOTHING TO ROLL BACK"
     return ENDINGS.get((mode, verdict)) or ENDINGS[verdict]
 
 
 def live_words(report: Mapping[str, Any]) -> tuple[str, str]:
-    """Say which code and which schema are live now."""
+    """Return which code and which schema are live now."""
     now = report["live"]
     which = f", {now['deployment']} of {str(now['sha'])[:8]}" if now["deployment"] else ""
     where = " (of the stand-ins)" if report["mode"] == "dry-run" else ""
@@ -45,15 +43,15 @@ def live_words(report: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def summary_lines(event: Ended) -> list[Line]:
-    """Give the lines of an end, what remains to be settled first."""
+    """Return the lines for the end of a run; what still has to be settled comes first."""
     report = event.report
     colour, words = headline(report)
     code, schema = live_words(report)
-    said = {
+    facts = {
         "broken": f"on purpose: {report['broken_on_purpose']}" if report.get("broken_on_purpose") else "",
         "code": code,
         "schema": schema,
-        "back": _put_back(report),
+        "rollback": _rolled_back(report),
         "used": _used(report),
         "downtime": downtime_words(report["downtime"]),
         "cause": report["cause"],
@@ -66,11 +64,11 @@ def summary_lines(event: Ended) -> list[Line]:
         Line(),
         Line(words, "", colour),
         *named("remains", *report["remains"]),
-        *(_said(line, name) for name, text in said.items() if text for line in named(name, str(text))),
+        *(_line(line, name) for name, text in facts.items() if text for line in named(name, str(text))),
     ]
 
 
-def _said(line: Line, name: str) -> Line:
+def _line(line: Line, name: str) -> Line:
     return line._replace(is_whole=name in WITH_COMMANDS)
 
 
@@ -80,19 +78,20 @@ def _used(report: Mapping[str, Any]) -> str:
     return f"{f'{used:.1f} of {total:g} s, ' if used else ''}exit code {report['exit_code']}"
 
 
-def _put_back(report: Mapping[str, Any]) -> str:
-    """Say what was put back, in its order, and how long that took."""
+def _rolled_back(report: Mapping[str, Any]) -> str:
+    """Return what was rolled back, in order, and how long that took."""
     done = [undo for undo in report.get("undo", ()) if undo["status"] == "done"]
     seconds = sum(undo["seconds"] for undo in done)
     return f"{', '.join(undo['name'] for undo in done)} ({seconds:.1f} s)" if done else ""
 
 
-def downtime_words(seen: Mapping[str, Any] | None) -> str:
-    """Say for how long visitors were refused, when, and with which answers; empty where nobody asked."""
-    if not seen or not seen["probes"]:
+def downtime_words(downtime: Mapping[str, Any] | None) -> str:
+    """Return how long the site refused visits, when, and with which answers; empty if it was not measured."""
+    if not downtime or not downtime["probes"]:
         return ""
-    failed, kinds = seen["failed_probes"], ", ".join(f"{answer}: {count}" for answer, count in seen["refused"].items())
-    when = f", from {seen['first_failure']:.1f} s to {seen['last_failure']:.1f} s ({kinds})" if failed else ""
-    phases = ((name, phase["median_seconds"]) for name, phase in seen["latency"].items() if phase)
-    took = ", ".join(f"{seconds * 1000:.0f} ms {name}" for name, seconds in phases)
-    return f"{seen['observed_seconds']:.1f} s: {failed} of {seen['probes']} visits refused{when}; answers took {took}"
+    failed, probes, seconds = downtime["failed_probes"], downtime["probes"], downtime["observed_seconds"]
+    kinds = ", ".join(f"{answer}: {count}" for answer, count in downtime["refused"].items())
+    when = f", from {downtime['first_failure']:.1f} s to {downtime['last_failure']:.1f} s ({kinds})" if failed else ""
+    phases = ((name, phase["median_seconds"]) for name, phase in downtime["latency"].items() if phase)
+    took = ", ".join(f"{median * 1000:.0f} ms {name}" for name, median in phases)
+    return f"{seconds:.1f} s: {failed} of {probes} visits refused{when}; answers took {took}"

@@ -1,4 +1,4 @@
-"""What the engineer sees at a terminal: the plan, then a timeline that is drawn again and again, then the end."""
+"""Draw a run at a terminal: the plan, then a timeline that is redrawn in place, then the end."""
 
 from collections.abc import Callable
 from typing import TextIO
@@ -10,7 +10,7 @@ from steps.support.console import lines
 from steps.support.console.outlet import Outlet
 from steps.support.console.printer import Printer
 from steps.support.console.timeline import DRAWN, PLAIN
-from steps.support.console.timeline import lines as drawn
+from steps.support.console.timeline import lines as timeline_lines
 from steps.support.core import event_loop
 from steps.support.core.events import (
     Asking,
@@ -29,31 +29,31 @@ from steps.support.core.events import (
 from steps.support.core.run_state import RunState
 
 REFRESHES = 4  # a second
-ALSO = (Asking, SignalReceived, Warned, LookFailed)  # what gets a line of its own, above the timeline
+ALSO = (Asking, SignalReceived, Warned, LookFailed)  # events that get their own line above the timeline
 
 
 class Terminal:
-    """A journal listener that draws. `now`: seconds on the run's clock."""
+    """A journal listener that draws the timeline. `now` returns the seconds on the run's clock."""
 
     def __init__(self, out: Outlet | TextIO, now: Callable[[], float] = event_loop.now) -> None:
-        self._paper = Printer(out)
+        self._printer = Printer(out)
         self._now = now
         self._run = RunState()
         self._live: Live | None = None
 
     def __call__(self, event: Event, run: RunState) -> None:
-        """Draw what an event has changed."""
+        """Draw the run again after an event."""
         self._run = run
         if isinstance(event, (Planned, Recalled, Asking, Ended)):
             self.close()
-        self._paper.put(lines.block(event))
+        self._printer.put(lines.block(event))
         if isinstance(event, ALSO):
-            self._paper.put(lines.line(event))
+            self._printer.put(lines.line(event))
         if isinstance(event, (Opened, LookWaiting, LookDone, Started)):
             self._open(transient=not isinstance(event, Started))
 
     def close(self) -> None:
-        """Leave what is drawn as it is, and draw no more."""
+        """Stop drawing, and leave the last drawing on the screen."""
         if self._live:
             self._live.stop()
             self._live = None
@@ -63,8 +63,8 @@ class Terminal:
             return
         self.close()
         self._live = Live(
-            get_renderable=self._drawn,
-            console=self._paper.console,
+            get_renderable=self._draw,
+            console=self._printer.console,
             refresh_per_second=REFRESHES,
             transient=transient,
             redirect_stdout=False,
@@ -73,7 +73,7 @@ class Terminal:
         )
         self._live.start()
 
-    def _drawn(self) -> Group:
-        console = self._paper.console
+    def _draw(self) -> Group:
+        console = self._printer.console
         strokes = DRAWN if console.encoding.lower().startswith("utf") else PLAIN
-        return Group(*drawn(self._run, self._now(), console.width, strokes))
+        return Group(*timeline_lines(self._run, self._now(), console.width, strokes))

@@ -1,4 +1,4 @@
-"""The timeline: a line a step, the bar of the two minutes, and what happens if it fails now."""
+"""Draw the timeline: one line for each step, the bar of the budget, and what happens if the run fails now."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -12,38 +12,38 @@ from steps.support.core.text import printable
 
 
 class State(Enum):
-    """The state of a step, in the word that is shown for it."""
+    """The state of a step; the value is the word on the screen."""
 
-    WAITS = "waits"
-    NOW = "now"
+    WAITING = "waiting"
+    RUNNING = "running"
     DONE = "done"
     FAILED = "FAILED"
-    GOES_BACK = "goes back"
-    PUT_BACK = "put back"
+    ROLLING_BACK = "rolling back"
+    ROLLED_BACK = "rolled back"
     STUCK = "STUCK"
     LEFT = "LEFT"
 
 
-NAME, STATE, TIME = 19, 10, 13  # columns
+NAME, STATE, TIME = 19, 13, 13  # columns
 COLOURS = {
-    State.WAITS: "dim",
-    State.NOW: "bold",
+    State.WAITING: "dim",
+    State.RUNNING: "bold",
     State.DONE: "green",
     State.FAILED: "bold red",
-    State.GOES_BACK: "bold yellow",
-    State.PUT_BACK: "yellow",
+    State.ROLLING_BACK: "bold yellow",
+    State.ROLLED_BACK: "yellow",
     State.STUCK: "bold red",
     State.LEFT: "bold red",
 }
-RUNNING = (State.NOW, State.GOES_BACK)
+UNDER_WAY = (State.RUNNING, State.ROLLING_BACK)
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One step: its state, since when on the run's clock, the seconds it may take and has taken, its last words."""
+    """One step: its state, its limit, when it began on the run's clock, its duration in seconds, its last words."""
 
     name: str
-    state: State = State.WAITS
+    state: State = State.WAITING
     limit: float | None = None
     since: float = 0.0
     seconds: float | None = None
@@ -52,7 +52,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Glyphs:
-    """What the bar is drawn with: time that is used, time to go forward, the point of no return, the reserve."""
+    """The characters of the bar: time used, time to go forward, the point of no return, the reserve; and of a cut."""
 
     used: str
     forward: str
@@ -66,8 +66,8 @@ PLAIN = Glyphs("#", "-", "|", ".", "~")
 
 
 def lines(run: RunState, now: float, width: int, strokes: Glyphs) -> list[Text]:
-    """Draw a run as it stands at a moment of its clock, in so many columns."""
-    drawn = [_row(row, now, width, strokes) for row in rows(run)] or [Text("looking ...", "dim")]
+    """Return the lines that draw a run at a moment of its clock, in so many columns."""
+    drawn = [_row(row, now, width, strokes) for row in rows(run)] or [Text("preflight ...", "dim")]
     if run.started:
         until = run.ended.clock if run.ended else now
         drawn += [Text(""), *_time(run, run.started, until, width, strokes)]
@@ -77,36 +77,38 @@ def lines(run: RunState, now: float, width: int, strokes: Glyphs) -> list[Text]:
 
 
 def rows(run: RunState) -> list[Row]:
-    """Return a row for each step of the plan, or as long as there is none, for each that has looked."""
-    named = _named(run)
+    """Return a row for each step of the plan; before there is one, for each step whose preflight has begun."""
+    by_name = _named(run)
     for attempt, state in _attempts(run):
-        planned = named.get(attempt.step, Row(attempt.step))
+        planned = by_name.get(attempt.step, Row(attempt.step))
         limit = planned.limit if attempt.limit is None else attempt.limit
         seconds = attempt.end.seconds if attempt.end else None
-        named[attempt.step] = Row(attempt.step, state, limit, attempt.began, seconds, _words(attempt))
+        by_name[attempt.step] = Row(attempt.step, state, limit, attempt.began, seconds, _words(attempt))
     for name, why in run.left.items():
-        named[name] = replace(named.get(name, Row(name)), state=State.LEFT, words=why)
-    return list(named.values())
+        by_name[name] = replace(by_name.get(name, Row(name)), state=State.LEFT, words=why)
+    return list(by_name.values())
 
 
 def _named(run: RunState) -> dict[str, Row]:
-    """Return the rows that are known before anything of them has begun."""
+    """Return the rows that are known before any step has begun."""
     if run.planned:
         return {step["name"]: Row(step["name"], limit=step["limit_seconds"]) for step in run.planned.steps}
     return {name: Row(name) for name in run.recalled.begun} if run.recalled else {}
 
 
 def _attempts(run: RunState) -> Iterator[tuple[Attempt, State]]:
-    """Yield what each step has tried, in the order of time, with the state that it leaves the step in."""
+    """Yield each attempt of each step in order of time, with the state that it leaves the step in."""
     if not (run.planned or run.recalled):
         yield from ((each, State.DONE) for each in run.looks if each.is_done)
-        yield from ((replace(each, end=None), State.NOW) for each in run.looks if each.waits_for and not each.is_done)
-    is_astray = run.ended and run.ended.report.get("verdict") == "needs_human"
+        yield from (
+            (replace(each, end=None), State.RUNNING) for each in run.looks if each.waits_for and not each.is_done
+        )
+    is_unsettled = run.ended and run.ended.report.get("verdict") == "needs_human"
     for each in run.forward:
-        done = State.LEFT if is_astray and each.step in run.begun else State.DONE
-        yield each, done if each.is_done else State.FAILED if each.end else State.NOW
+        done = State.LEFT if is_unsettled and each.step in run.begun else State.DONE
+        yield each, done if each.is_done else State.FAILED if each.end else State.RUNNING
     for each in run.undos:
-        yield each, State.PUT_BACK if each.is_done else State.STUCK if each.end else State.GOES_BACK
+        yield each, State.ROLLED_BACK if each.is_done else State.STUCK if each.end else State.ROLLING_BACK
 
 
 def _words(attempt: Attempt) -> str:
@@ -117,15 +119,15 @@ def _words(attempt: Attempt) -> str:
 
 def _row(row: Row, now: float, width: int, strokes: Glyphs) -> Text:
     line = Text.assemble(f"{row.name:<{NAME}}", (f"{row.state.value:<{STATE}}", COLOURS[row.state]))
-    line.append(f"{_taken(row, now):>{TIME}}  ", "" if row.state in RUNNING else "dim")
+    line.append(f"{_taken(row, now):>{TIME}}  ", "" if row.state in UNDER_WAY else "dim")
     words = printable(" ".join(row.words.split()))
-    line.append(_cut(words, width - line.cell_len, strokes), "" if row.state in RUNNING else "dim")
+    line.append(_cut(words, width - line.cell_len, strokes), "" if row.state in UNDER_WAY else "dim")
     return line
 
 
 def _taken(row: Row, now: float) -> str:
-    """Say how many seconds a step has taken, and of how many."""
-    taken = max(0.0, now - row.since) if row.state in RUNNING else row.seconds
+    """Return how many seconds a step has taken, and its limit."""
+    taken = max(0.0, now - row.since) if row.state in UNDER_WAY else row.seconds
     if taken is None:
         return "" if row.limit is None else f"of {row.limit:.0f} s"
     return f"{taken:.1f} s" if row.limit is None else f"{taken:.1f} of {row.limit:.0f} s"
@@ -149,7 +151,7 @@ def _time(run: RunState, clock: Started, now: float, width: int, strokes: Glyphs
 
 
 def _bar(run: RunState, clock: Started, used: float, width: int, strokes: Glyphs) -> Text:
-    """Draw the time that is used, what is left for going forward, and the reserve, to scale."""
+    """Draw to scale the time used, the time left to go forward, and the reserve."""
     ends = Text.assemble((f" {clock.total:.0f} s", "dim"))
     room = width - ends.cell_len - 1
     turn = round(room * (clock.total - clock.reserve) / clock.total)
@@ -173,19 +175,18 @@ def _cell(column: int, turn: int, strokes: Glyphs) -> tuple[str, bool]:
 def _left(run: RunState, clock: Started, used: float) -> Text:
     forward = clock.total - clock.reserve
     if not run.is_rolling_back:
-        return Text(
-            f"{used:.1f} s used, {max(0.0, forward - used):.1f} s left to go forward; from {forward:.0f} s on only back"
-        )
-    return Text(f"{used:.1f} s used, {max(0.0, clock.total - used):.1f} s left to put everything back")
+        left = f"{max(0.0, forward - used):.1f} s left to go forward"
+        return Text(f"{used:.1f} s used, {left}; from {forward:.0f} s on only rollback")
+    return Text(f"{used:.1f} s used, {max(0.0, clock.total - used):.1f} s left to roll everything back")
 
 
 def _outlook(run: RunState) -> Text:
-    """Say what happens if it fails, or is stopped, now."""
+    """Return what happens if the run fails, or is stopped, now."""
     if run.is_rolling_back:
-        return Text("going back, newest first; Ctrl-C once more stops at once", "yellow")
+        return Text("rolling back, newest first; another Ctrl-C stops immediately", "yellow")
     if not run.begun:
         return Text("if it fails now: nothing has been changed", "dim")
     steps = run.planned.steps if run.planned else ()
     seconds = sum(step.get("undo_seconds", 0.0) for step in steps if step["name"] in run.begun)
-    newest = f"{len(run.begun)} change(s) go back, {run.begun[-1]} first"
-    return Text(f"if it fails now: {newest}; about {seconds:.0f} s", "dim")
+    changes = f"{len(run.begun)} change(s) to roll back, {run.begun[-1]} first"
+    return Text(f"if it fails now: {changes}; about {seconds:.0f} s", "dim")

@@ -1,7 +1,6 @@
-"""The chart of a run: from its report, what happened when; and the axis of seconds on which it is drawn.
+"""The chart of a run, made from its report: what happened when, and the axis of seconds on which it is drawn.
 
-All seconds count from the report's `started_at`. Places on the axis are percents of its width, so that a drawing fits
-whatever it is shown on.
+All seconds count from the report's `started_at`. Positions are percentages of the axis, so the drawing fits any width.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,14 +13,14 @@ Report = Mapping[str, Any]
 
 FORWARD, BACK, DOWN = "forward", "back", "down"
 MOST_TICKS = 7
-LARGER = 4  # a run that took less than a quarter of its axis is drawn once more, on a shorter one
-NARROWEST = 0.4  # percent of the width that a bar has at the least
+LARGER = 4  # a run that took less than a quarter of its axis is drawn a second time, on a shorter one
+NARROWEST = 0.4  # least width of a bar, in percent of the axis
 STEPS_OF_AXIS = (1, 2, 5)
 
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """Something that took time: when it began and ended, and its limit; `is_open` where nobody has written its end."""
+    """A span of time: when it began and ended, and its limit. `is_open` if the journal has no end for it."""
 
     name: str
     kind: str
@@ -33,13 +32,13 @@ class Bar:
 
     @property
     def is_open(self) -> bool:
-        """Whether it has no end of its own, and is drawn to the end of the run."""
+        """Return True if the end is not known; the bar is then drawn to the end of the run."""
         return self.seconds is None
 
 
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """A clock that was started: its budget's end, and where the part begins that is kept for going back."""
+    """A clock that was started: where the reserve for rolling back begins, and where the budget ends."""
 
     started: float
     reserve: float
@@ -48,7 +47,7 @@ class Clock:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """The bars in the order in which they began, and the clocks; there is at least one."""
+    """The bars in the order in which they began, the outages, and the clocks, at least one."""
 
     bars: Sequence[Bar]
     outages: Sequence[Bar]
@@ -56,17 +55,17 @@ class Chart:
 
     @property
     def begin(self) -> float:
-        """Where the axis begins."""
+        """Return the second at which the axis begins."""
         return min([self.clocks[0].started, *(bar.began for bar in self.outages)])
 
     @property
     def busy(self) -> float:
-        """When the last of what happened ended."""
+        """Return the second at which the last bar ends."""
         return max([0.0, *(bar.ended for bar in (*self.bars, *self.outages))])
 
     @property
     def end(self) -> float:
-        """Where the axis ends: with the budget, or with a run that took longer."""
+        """Return the second at which the axis ends: the end of the budget, or of a run that took longer."""
         return max(self.clocks[-1].end, self.busy)
 
 
@@ -78,23 +77,23 @@ class Axis:
     end: float
 
     def at(self, seconds: float) -> float:
-        """Give the place of a moment."""
+        """Return the position of a moment, in percent."""
         return round(100 * (seconds - self.begin) / (self.end - self.begin), 3)
 
     def width(self, seconds: float) -> float:
-        """Give the width of a span."""
+        """Return the width of a span in seconds, in percent."""
         return round(max(NARROWEST, 100 * seconds / (self.end - self.begin)), 3)
 
     @property
     def ticks(self) -> list[float]:
-        """Give round numbers of seconds on it, seven at most."""
+        """Return round numbers of seconds on the axis, at most seven."""
         step = _step(self.end - self.begin)
         first, last = ceil(round(self.begin / step, 6)), floor(round(self.end / step, 6))
         return [round(step * each, 3) for each in range(first, last + 1)]
 
 
 def chart(report: Report) -> Chart | None:
-    """Give the timeline of a run; None where no clock was started."""
+    """Return the chart of a run, or None if no clock was started."""
     clocks = [_clock(**each) for each in report["budget"]["clocks"]]
     if not clocks:
         return None
@@ -104,13 +103,13 @@ def chart(report: Report) -> Chart | None:
     return Chart(sorted(bars, key=lambda bar: bar.began), _outages(report["downtime"]), clocks)
 
 
-def axes(told: Chart) -> list[Axis]:
-    """Give the axes to draw: the whole budget, and what was used of it where that is little."""
-    whole, busy = Axis(told.begin, told.end), told.busy - told.begin
-    if not 0 < busy * LARGER < told.end - told.begin:
+def axes(chart_of_run: Chart) -> list[Axis]:
+    """Return the axes to draw: the whole budget and, if only a small part was used, that part."""
+    whole, busy = Axis(chart_of_run.begin, chart_of_run.end), chart_of_run.busy - chart_of_run.begin
+    if not 0 < busy * LARGER < chart_of_run.end - chart_of_run.begin:
         return [whole]
     step = _step(busy)
-    return [whole, Axis(told.begin, round(step * ceil(told.busy / step), 3))]
+    return [whole, Axis(chart_of_run.begin, round(step * ceil(chart_of_run.busy / step), 3))]
 
 
 def _clock(started_seconds: float, total: float, reserve: float) -> Clock:
@@ -130,6 +129,6 @@ def _outages(downtime: Mapping[str, Any] | None) -> list[Bar]:
 
 
 def _step(span: float) -> float:
-    """Give the smallest round number of seconds that divides a span into few enough parts."""
+    """Return the smallest round number of seconds that divides a span into fewer than MOST_TICKS parts."""
     sizes = (size * 10.0**power for power in count(-2) for size in STEPS_OF_AXIS)
     return next(size for size in sizes if span / size < MOST_TICKS)

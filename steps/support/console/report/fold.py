@@ -1,4 +1,4 @@
-"""The report of a run: what its state says, under the keys that its readers know."""
+"""Fold the state of a run into its report. The keys are read by people and tools: they do not change."""
 
 import re
 from collections.abc import Mapping
@@ -15,14 +15,14 @@ EXIT_CODES = {
     "deployed": 0, "rehearsed": 0, "accepted": 0, "unlocked": 0, "rolled_back": 1, "refused": 3, "needs_human": 4,
 }  # fmt: skip
 INTERRUPTED = 130
-ON_PURPOSE = "Nothing: it was broken on purpose, and came back."
-NOTHING = "Nothing: it began nothing, or all of it was put back before."
+ON_PURPOSE = "Nothing: the failure was on purpose, and it was rolled back."
+NOTHING = "Nothing: that run changed nothing, or was already rolled back."
 NEXT = {
-    "deployed": "Nothing. Leave the _orchestrate_ tables alone: going back needs them.",
+    "deployed": "Nothing. Leave the _orchestrate_ tables alone: a rollback needs them.",
     "rehearsed": "Release with --prod, without --dry-run.",
     "rolled_back": "Find out why before releasing again.",
-    "accepted": "Nothing. The change stays, and cannot be put back by this tool any more.",
-    "unlocked": "See under `warnings` what of that run is still there, then release again.",
+    "accepted": "Nothing. The change stays; this tool can no longer roll it back.",
+    "unlocked": "Read in `warnings` what that run left behind, then release again.",
     "refused": "Run again.",
     "needs_human": "Do not release and do not push. Follow the runbook, now.",
 }
@@ -31,11 +31,11 @@ NEXT = {
 def report(run: RunState) -> dict[str, Any]:
     """Return the whole report of a run, redacted as its events are.
 
-    What has a place in time is dated in seconds from `started_at`. Where preparing had a budget of its own, that is
-    when the second clock started, and what came before is negative.
+    Times are in seconds from `started_at`. If the build had its own budget, `started_at` is the start of the second
+    clock, and times before it are negative.
     """
     opened, ending, code, planned = run.opened, verdict(run), exit_code(run), run.planned
-    told = planned.facts if planned else {}
+    facts = planned.facts if planned else {}
     return {
         "run_id": opened.run,
         "mode": opened.mode,
@@ -51,14 +51,14 @@ def report(run: RunState) -> dict[str, Any]:
         "live": live_state(run),
         "downtime": run.probed.downtime if run.probed else None,
         "target": planned.target if planned else None,
-        "commits": told.get("commits", []),
-        "production": told.get("production"),
+        "commits": facts.get("commits", []),
+        "production": facts.get("production"),
         "plan": _planned(run),
         "forecast": planned.forecast if planned else None,
-        "rehearsal": told.get("rehearsal"),
-        "backup": told.get("backup"),
-        "contract": told.get("contract"),
-        "changes": told.get("changes"),
+        "rehearsal": facts.get("rehearsal"),
+        "backup": facts.get("backup"),
+        "contract": facts.get("contract"),
+        "changes": facts.get("changes"),
         "steps": [*(_row(run, each, each.end) for each in run.forward), *_not_begun(run)],
         "undo": [*_undos(run), *_left(run)],
         "remains": _remains(run),
@@ -74,10 +74,10 @@ def report(run: RunState) -> dict[str, Any]:
 
 
 def live_state(run: RunState) -> dict[str, Any]:
-    """Return what code and schema are, and the deployment and commit that are served, where that is known.
+    """Return which code and schema are live, and the deployment and commit that are served, if known.
 
-    `unchanged`: as the run found it; `new`: what was released; `old`: put back to what was before, and looked at;
-    `in doubt`: what remains says more.
+    `unchanged`: as the run found it; `new`: what was released; `old`: rolled back and verified;
+    `in doubt`: see `remains`.
     """
     code, schema = (_live(run, changes.intersection(run.begun)) for changes in (SWITCH, SCHEMA))
     serves = {NEW: run.facts.get("deployment") or {}, DOUBTFUL: {}}.get(code, _before(run))
@@ -94,24 +94,24 @@ def _live(run: RunState, involved: set[str]) -> str:
 
 
 def _before(run: RunState) -> Mapping[str, Any]:
-    """Return what was live before: from the plan, or from what a change saw."""
+    """Return what was live before the run: from the plan, or from what a step observed."""
     planned = run.planned.facts.get("production") if run.planned else None
-    seen = (saw.get("production") for saw in run.saw.values() if saw)
-    return next(filter(None, (planned, *seen)), {})
+    observed = (saw.get("production") for saw in run.saw.values() if saw)
+    return next(filter(None, (planned, *observed)), {})
 
 
 def verdict(run: RunState) -> str:
-    """Say how the run ended, from what was begun and what is known to be put back."""
+    """Return how the run ended, from what was begun and what is known to be rolled back."""
     mode = run.opened.mode
     if not run.cause:
         return SETTLED.get(mode) or ("deployed" if run.arrived and mode == "prod" else "rehearsed")
     if run.begun:
-        return _put_back(run)
+        return _rollback_verdict(run)
     return "needs_human" if run.cause.human else "refused"
 
 
-def _put_back(run: RunState) -> str:
-    """Say whether everything that was begun is known to be as before."""
+def _rollback_verdict(run: RunState) -> str:
+    """Return `rolled_back` if everything that was begun is known to be as before, else `needs_human`."""
     is_clean = run.verified and not run.verified.remains
     return "rolled_back" if is_clean and run.undone.issuperset(run.begun) else "needs_human"
 
@@ -126,24 +126,24 @@ def exit_code(run: RunState) -> int:
 
 
 def anchor(ending: str, code: int, operation: str = "") -> str:
-    """Name the runbook's section for this ending; of a refusal, the one for what was being done."""
+    """Return the anchor of the runbook's section for this ending; for a refusal, the section of the operation."""
     if code == EXIT_CODES["refused"] and operation:
         return f"on-{re.sub('[^a-z0-9]+', '-', operation.lower()).strip('-')}"
     return "interrupted" if code == INTERRUPTED else ending.replace("_", "-")
 
 
 def _remains(run: RunState) -> list[str]:
-    """Say what is still there that was to be put back, or of which it is not known."""
+    """Return what was to be rolled back and is still there, or is not known to be gone."""
     if verdict(run) != "needs_human":
         return []
     known = run.verified.remains if run.verified else {}
     undos = _undos(run)
-    unsettled = [step["name"] for step in (*undos, *_left(run)) if step["status"] != "done"]
-    unseen = [] if run.verified else [step["name"] for step in undos if step["status"] == "done"]
+    unconfirmed = [step["name"] for step in (*undos, *_left(run)) if step["status"] != "done"]
+    unverified = [] if run.verified else [step["name"] for step in undos if step["status"] == "done"]
     return [
         *known.values(),
-        *(f"{name}: not known to be put back" for name in unsettled if name not in known),
-        *(f"{name}: put back, and nobody has looked at it since" for name in unseen),
+        *(f"{name}: rollback not confirmed" for name in unconfirmed if name not in known),
+        *(f"{name}: rolled back, but not verified" for name in unverified),
     ]
 
 
@@ -152,32 +152,35 @@ def _planned(run: RunState) -> list[Mapping[str, Any]]:
 
 
 def _undos(run: RunState) -> list[dict[str, Any]]:
-    """Return a row for each change that somebody tried to put back; one that was tried again ended as it did last."""
+    """Return a row for each change whose rollback was tried; after several attempts the last result counts."""
     last = {each.step: each for each in run.undos}
     ends = {each.step: each.end for each in run.undos if each.end}
     return [_row(run, each, ends.get(name)) for name, each in last.items()]
 
 
-def _row(run: RunState, tried: Attempt, end: DoneEvent | FailedEvent | None) -> dict[str, Any]:
+def _row(run: RunState, attempt: Attempt, end: DoneEvent | FailedEvent | None) -> dict[str, Any]:
     status = "unknown" if end is None else "done" if isinstance(end, DoneEvent) else "failed"
     detail = "" if end is None else end.detail if isinstance(end, DoneEvent) else end.why.cause
-    line = _line(tried.step, status, end.seconds if end else None, round(tried.limit or 0.0, 3), detail)
-    return {**line, "began_seconds": _since_start(run, tried.began)}
+    line = _line(attempt.step, status, end.seconds if end else None, round(attempt.limit or 0.0, 3), detail)
+    return {**line, "began_seconds": _since_start(run, attempt.began)}
 
 
 def _not_begun(run: RunState) -> list[dict[str, Any]]:
-    """Return the steps of the plan that the way forward never reached."""
+    """Return the steps of the plan that were never reached."""
     reached = {each.step for each in run.forward}
     return [_line(step["name"], "not_begun", None, None, "") for step in _planned(run) if step["name"] not in reached]
 
 
 def _left(run: RunState) -> list[dict[str, Any]]:
-    """Return the changes that were begun and that nobody tried to put back."""
+    """Return the changes that were begun and whose rollback was never tried."""
     if not (run.turned_back or run.resumed):
         return []
     tried = {each.step for each in run.undos}
     names = [name for name in reversed(run.begun) if name not in tried]
-    return [_line(name, "left", None, None, run.left.get(name, "stopped before its turn came")) for name in names]
+    return [
+        _line(name, "left", None, None, run.left.get(name, "the run stopped before its rollback began"))
+        for name in names
+    ]
 
 
 def _line(name: str, status: str, seconds: float | None, limit: float | None, detail: str) -> dict[str, Any]:
@@ -186,15 +189,15 @@ def _line(name: str, status: str, seconds: float | None, limit: float | None, de
 
 
 def _deployment(run: RunState) -> dict[str, Any] | None:
-    """Return what was live before, from what a change saw, where no deployment of ours came to be."""
-    seen = [saw for each in run.forward for saw in each.saw.values()]
-    saw = next((each for each in seen if each and "production" in each), None)
+    """Return what was live before, from what a step observed, if the run made no deployment of its own."""
+    observed = [saw for each in run.forward for saw in each.saw.values()]
+    saw = next((each for each in observed if each and "production" in each), None)
     return {"id": None, "sha": saw["sha"], "previous_id": saw["production"]["id"]} if saw else None
 
 
 def _next_action(run: RunState, ending: str) -> str:
     if ending == "needs_human":
-        return f"{NEXT[ending]} What tries again: --prod --rollback {run.opened.of or run.opened.run}"
+        return f"{NEXT[ending]} To try again: --prod --rollback {run.opened.of or run.opened.run}"
     if (run.opened.mode, ending) == ("rollback", "rolled_back") and not run.undos:
         return NOTHING
     if run.opened.broken and ending == "rolled_back":
@@ -204,9 +207,9 @@ def _next_action(run: RunState, ending: str) -> str:
     return _with_retry(run, (run.cause and run.cause.next_action) or NEXT[ending])
 
 
-def _with_retry(run: RunState, mend: str) -> str:
+def _with_retry(run: RunState, action: str) -> str:
     retry = run.facts.get("retry") if run.opened.mode != "dry-run" else None
-    return f"{mend} To release again:\n{retry}".strip() if retry else mend
+    return f"{action} To release again:\n{retry}".strip() if retry else action
 
 
 def _used(run: RunState) -> float | None:
@@ -215,7 +218,7 @@ def _used(run: RunState) -> float | None:
 
 
 def _clocks(run: RunState) -> list[dict[str, Any]]:
-    """Return each clock that was started, with its budget; only where a build has its own are there two."""
+    """Return each clock that was started, with its budget; there are two only if the build had its own."""
     return [
         {"started_seconds": _since_start(run, each.clock), "total": each.total, "reserve": each.reserve}
         for each in run.clocks
@@ -223,5 +226,5 @@ def _clocks(run: RunState) -> list[dict[str, Any]]:
 
 
 def _since_start(run: RunState, clock: float) -> float | None:
-    """Return the seconds from the start of the clock that counts to a moment; None where none was started."""
+    """Return the seconds from `started_at` to a moment, or None if no clock was started."""
     return round(clock - run.started.clock, 3) if run.started else None

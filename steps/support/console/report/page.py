@@ -1,4 +1,4 @@
-"""The report as one page for people: it needs nothing beside itself, and whatever it shows of others stays text."""
+"""Write the report as one HTML page. The page loads nothing else, and text from outside stays text."""
 
 import json
 from base64 import b64encode
@@ -16,34 +16,34 @@ from steps.support.core.events import Event, Line, Started, line_of
 from steps.support.core.text import printable_lines
 
 Report = Mapping[str, Any]
-Fact = tuple[str, Sequence[str]]  # a label, and what is said under it
+Fact = tuple[str, Sequence[str]]  # a label, and the texts under it
 
 HERE = Path(__file__).parent
-MOST, MOST_IN_A_ROW = 10_000, 300  # characters of one text; and in the table of the journal
-SAID = ("detail", "cause", "text", "on", "name")  # what an event has to say, where it says it in words
+MOST, MOST_IN_A_ROW = 10_000, 300  # characters of one text; of one text in the table of the journal
+WORDS = ("detail", "cause", "text", "on", "name")  # the fields of an event that hold words
 TOLD_ELSEWHERE = {"event", "at", "clock", "run", "step", "saw"}
 
 MODES = {
     ("prod", False): "Release to production",
-    ("prod", True): "Look at production; nothing is changed",
+    ("prod", True): "Check of production; nothing is changed",
     ("dry-run", True): "Rehearsal on local stand-ins; production is not touched",
-    ("rollback", False): "Puts back a run of before",
-    ("accept", False): "Accepts a run of before: its change stays",
-    ("unlock", False): "Releases the lock of a run of before",
+    ("rollback", False): "Rollback of an earlier run",
+    ("accept", False): "Acceptance of an earlier run, whose change stays",
+    ("unlock", False): "Release of the lock of an earlier run",
 }
 RESULTS = {
     "done": "done",
     "failed": "failed",
-    "unknown": "its end is not known",
-    "not_begun": "not begun",
+    "unknown": "outcome unknown",
+    "not_begun": "not started",
     "left": "not tried",
     "refused": "refused",
 }
 
 
 def html(report: Report, events: Sequence[Event]) -> str:
-    """Give the whole page for a run's report and the events it was made of, both redacted."""
-    style, told = (HERE / "page.css").read_text(encoding="utf-8"), chart(report)
+    """Return the whole page for a run's report and its events, both already redacted."""
+    style, drawing = (HERE / "page.css").read_text(encoding="utf-8"), chart(report)
     colour, words = summary.headline(report)
     unasked = plan.unasked_words(report["rehearsal"] or {})
     return _template().render(
@@ -54,9 +54,9 @@ def html(report: Report, events: Sequence[Event]) -> str:
         words=words,
         mode=MODES.get((report["mode"], bool(report["dry_run"])), report["mode"]),
         facts=_facts(report),
-        told=told,
-        axes=axes(told) if told else [],
-        unbegun=[(prefix, row) for prefix, row in _rows(report) if row["began_seconds"] is None],
+        drawing=drawing,
+        axes=axes(drawing) if drawing else [],
+        not_begun=[(prefix, row) for prefix, row in _rows(report) if row["began_seconds"] is None],
         order=plan.order_words(report["order"], report["rehearsal"]) if report["order"] else "",
         rows=_rows(report),
         contract=_contract(report["contract"] or {}, unasked),
@@ -71,7 +71,7 @@ def _template() -> Template:
         loader=FileSystemLoader(HERE),
         autoescape=True,
         undefined=StrictUndefined,
-        finalize=_shown,
+        finalize=_harmless,
         trim_blocks=True,
         lstrip_blocks=True,
     )
@@ -80,17 +80,17 @@ def _template() -> Template:
 
 
 def exact(seconds: float | None) -> str:
-    """Write seconds as the report has them, without zeros that say nothing."""
+    """Return seconds as the report has them, without trailing zeros."""
     return "" if seconds is None else f"{seconds:,.4f}".rstrip("0").rstrip(".")
 
 
 def utc(time: str) -> str:
-    """Write a time of the journal, which is in UTC, for people; to the second."""
+    """Return a time of the journal, which is in UTC, in a form for people, to the second."""
     return f"{time[:19].replace('T', ' ')} UTC"
 
 
-def _shown(value: Any) -> Any:
-    """Make foreign text harmless beyond what escaping does: no control characters, no change of direction, no end."""
+def _harmless(value: Any) -> Any:
+    """Make text from outside harmless where escaping does not: control characters, changes of direction, length."""
     return value if hasattr(value, "__html__") else printable_lines(_cut(str(value), MOST))
 
 
@@ -111,22 +111,22 @@ def _result(status: str) -> str:
 
 
 def _facts(report: Report) -> list[Fact]:
-    """Give what is read first, in the order in which it is wanted."""
+    """Return the facts at the top of the page, in the order in which a reader wants them."""
     warnings = len(report["warnings"])
-    told: list[Fact] = [
+    facts: list[Fact] = [
         ("Live at the end", _live(report)),
-        ("Put back", _put_back(report)),
+        ("Rolled back", _rolled_back(report)),
         ("Remains", _remains(report)),
-        ("Undo that failed", _not_put_back(report)),
+        ("Failed rollbacks", _not_rolled_back(report)),
         ("Downtime", [summary.downtime_words(report["downtime"]) or "Not measured."]),
         ("Time used", [_used(report["budget"])]),
         ("Cause", [report["cause"]] if report["cause"] else []),
         ("Next action", [report["next_action"]]),
-        ("To lift the pin", [report["unpin"]] if report["unpin"] else []),
+        ("To unpin", [report["unpin"]] if report["unpin"] else []),
         ("Runbook", [report["runbook"]]),
         ("Warnings", [f"{warnings}, further down"] if warnings else []),
     ]
-    return [(label, lines) for label, lines in told if lines]
+    return [(label, lines) for label, lines in facts if lines]
 
 
 def _live(report: Report) -> list[str]:
@@ -134,22 +134,22 @@ def _live(report: Report) -> list[str]:
     return [f"Code: {code}", f"Schema: {schema}"]
 
 
-def _put_back(report: Report) -> list[str]:
+def _rolled_back(report: Report) -> list[str]:
     done = [f"{row['name']}: {row['detail'] or 'done'}" for row in report["undo"] if row["status"] == "done"]
-    return done or ["Nothing." if report["undo"] else "Nothing: nothing had to be."]
+    return done or ["Nothing." if report["undo"] else "Nothing needed to be."]
 
 
 def _remains(report: Report) -> list[str]:
-    return report["remains"] or ["Nothing of what had to be put back." if report["undo"] else "Nothing."]
+    return report["remains"] or ["Nothing that had to be rolled back." if report["undo"] else "Nothing."]
 
 
-def _not_put_back(report: Report) -> list[str]:
+def _not_rolled_back(report: Report) -> list[str]:
     rows = [row for row in report["undo"] if row["status"] != "done"]
     return [f"{row['name']}: {_result(row['status'])}{_because(row['detail'])}" for row in rows]
 
 
-def _because(told: str) -> str:
-    return f" ({told})" if told else ""
+def _because(detail: str) -> str:
+    return f" ({detail})" if detail else ""
 
 
 def _used(budget: Mapping[str, Any]) -> str:
@@ -158,11 +158,11 @@ def _used(budget: Mapping[str, Any]) -> str:
     clock, used = budget["clocks"][-1], budget["used_seconds"]
     over = f" OVER BUDGET by {used - clock['total']:.1f} s." if used > clock["total"] else ""
     kept = "all" if clock["reserve"] == clock["total"] else f"{clock['reserve']:g} s"
-    return f"{used:.1f} s of {clock['total']:g} s, {kept} of them kept for going back.{over}"
+    return f"{used:.1f} s of {clock['total']:g} s, {kept} of them kept to roll back.{over}"
 
 
 def _contract(contract: Mapping[str, Sequence[str]], unasked: Collection[str]) -> dict[str, list[Sequence[str] | None]]:
-    """Give a row for each code, and in it what fails on the old and on the new schema; None where nothing was tried."""
+    """Return for each version of the code what fails on the old and on the new schema; None if nothing was tried."""
     tried = {place: fails for place, fails in contract.items() if plan.CODE[place.split(" ", 1)[0]] not in unasked}
     return {
         f"{code} code": [tried.get(f"{code} code on the {schema} schema") for schema in ("old", "new")]
@@ -172,16 +172,16 @@ def _contract(contract: Mapping[str, Sequence[str]], unasked: Collection[str]) -
 
 
 def _journal(events: Sequence[Event]) -> list[dict[str, str]]:
-    """Give the events as rows of a table, on the clock of the report."""
+    """Return the events as rows of a table, on the clock of the report."""
     zero = next((event.clock for event in reversed(events) if isinstance(event, Started)), events[0].clock)
     return [{"clock": f"{event.clock - zero:.3f}", **_row(line_of(event))} for event in events]
 
 
 def _row(line: Line) -> dict[str, str]:
-    words = next((str(line[field]) for field in SAID if line.get(field)), None) or _fields(line)
+    words = next((str(line[field]) for field in WORDS if line.get(field)), None) or _fields(line)
     seconds = f" ({exact(line['seconds'])} s)" if line.get("seconds") is not None else ""
-    said = f"{_cut(words, MOST_IN_A_ROW)}{seconds}"
-    return {"event": line["event"], "step": line.get("step", ""), "words": said}
+    shown = f"{_cut(words, MOST_IN_A_ROW)}{seconds}"
+    return {"event": line["event"], "step": line.get("step", ""), "words": shown}
 
 
 def _fields(line: Line) -> str:
