@@ -1,1 +1,1 @@
-"""Local stand-ins for what needs an account, served over HTTP on loopback."""
+"""Local fakes of the services that need an account, served over HTTP on loopback."""

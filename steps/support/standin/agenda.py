@@ -1,4 +1,4 @@
-"""What is due when; done when somebody looks: no timers, nothing to clean up."""
+"""A schedule without timers: due actions run the next time the stand-in is asked, so nothing needs cleaning up."""
 
 import asyncio
 from collections.abc import Callable
@@ -12,12 +12,12 @@ Clock = Callable[[], float]
 
 
 def loop_clock() -> float:
-    """Give the seconds of the running event loop's clock."""
+    """Return the seconds of the running event loop's clock."""
     return asyncio.get_running_loop().time()
 
 
 class Agenda:
-    """Actions in the order in which they are due; each is told its own moment, in seconds of the clock."""
+    """Scheduled actions, run in the order they are due; each is called with its due time in seconds of the clock."""
 
     def __init__(self, clock: Clock = loop_clock) -> None:
         self._clock = clock
@@ -25,11 +25,11 @@ class Agenda:
         self._serial = count()
 
     def at(self, moment: float, action: Action) -> None:
-        """Put an action down for a moment."""
+        """Schedule an action for a moment."""
         heappush(self._due, (moment, next(self._serial), action))
 
     def catch_up(self) -> float:
-        """Do everything that was due until now, as if it had been done in time; give now."""
+        """Run every action due by now, as if each had run on time; return now."""
         now = self._clock()
         while self._due and self._due[0][0] <= now:
             moment, _, action = heappop(self._due)
@@ -37,10 +37,10 @@ class Agenda:
         return now
 
     def milliseconds(self, moment: float) -> int:
-        """Give the wall clock's milliseconds since 1970 at a moment of the clock."""
+        """Return the wall clock's milliseconds since 1970 at a moment of the clock."""
         return round((self._epoch + moment) * 1000)
 
     @cached_property
     def _epoch(self) -> float:
-        """Give the wall clock's time at the clock's zero, settled at the first look."""
+        """Return the wall clock's time at the clock's zero, fixed when first read."""
         return time() - self._clock()

@@ -1,4 +1,4 @@
-"""A small app with a real history: what is live is pushed, and one commit waits to be released."""
+"""A small app with a real history: the live code is pushed, and one commit waits to be released."""
 
 import asyncio
 from asyncio.subprocess import DEVNULL, PIPE
@@ -13,9 +13,9 @@ IDENTITY = ("-c", "user.name=rehearsal", "-c", "user.email=rehearsal@example.inv
 
 
 async def create(checkout: Path, remote: Path, old: str, new: str) -> str:
-    """Make a checkout whose code has the contract `old` on the remote, and `new` one commit ahead.
+    """Create a checkout with contract `old` on the remote and `new` one commit ahead.
 
-    Gives the commit that the remote has.
+    Return the commit that the remote has.
     """
     await _git("init", "--quiet", "--initial-branch=main", str(checkout))
     live = await _commit(checkout, old, LIVE)
@@ -25,7 +25,7 @@ async def create(checkout: Path, remote: Path, old: str, new: str) -> str:
 
 
 async def point(checkout: Path, url: str) -> None:
-    """Name the remote."""
+    """Add the remote to the checkout as origin."""
     await _git("-C", str(checkout), "remote", "add", "origin", url)
 
 

@@ -1,4 +1,4 @@
-"""What is broken right now: one step's outside world, in one way, for as long as the step runs."""
+"""The fault in force now: it breaks one step's outside world, in one way, for as long as the step runs."""
 
 import asyncio
 import re
@@ -27,7 +27,7 @@ def reset(request: web.Request) -> web.StreamResponse:
 
 
 async def drip(request: web.Request, _handler: Handler) -> web.StreamResponse:
-    """Send 200 and a byte now and then, for ever."""
+    """Send 200 and then one byte at a time, forever."""
     response = web.StreamResponse(headers={"Content-Type": "application/json"})
     await response.prepare(request)
     while True:
@@ -38,7 +38,7 @@ async def drip(request: web.Request, _handler: Handler) -> web.StreamResponse:
 async def hang(_request: web.Request, _handler: Handler) -> web.StreamResponse:
     """Never answer."""
     await asyncio.Event().wait()
-    return web.Response()  # never
+    return web.Response()  # not reached
 
 
 async def cut(request: web.Request, _handler: Handler) -> web.StreamResponse:
@@ -47,13 +47,13 @@ async def cut(request: web.Request, _handler: Handler) -> web.StreamResponse:
 
 
 async def lost(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Do what was asked, and reset the connection before the answer."""
+    """Carry out the request, then reset the connection before the answer."""
     await handler(request)
     return reset(request)
 
 
 async def garbage(_request: web.Request, _handler: Handler) -> web.StreamResponse:
-    """Answer 200 with what nobody asked for."""
+    """Answer 200 with unrelated HTML."""
     return web.Response(text="<html><body>It works!</body></html>", content_type="text/html")
 
 
@@ -66,7 +66,7 @@ _WAYS = {"hang": hang, "drip": drip, "garbage": garbage, "cut": cut, "lost": los
 
 
 class Faults:
-    """Breaks `step` in the way `kind` while that step runs; a listener of the journal tells it when."""
+    """Breaks the world of `step` in the way `kind` while that step runs; as a journal listener it learns when."""
 
     def __init__(self, step: str | None = None, kind: Kind | None = None) -> None:
         if kind not in (None, *get_args(Kind)):
@@ -77,11 +77,11 @@ class Faults:
 
     @property
     def step(self) -> str | None:
-        """Name the step that is to be broken."""
+        """Return the step to break."""
         return self._planned[0]
 
     def __call__(self, event: Event) -> None:
-        """Arm when the step begins, disarm when it ends or is undone."""
+        """Arm when the step begins; disarm when it ends or its rollback begins."""
         if isinstance(event, StepBegun) and event.step == self._planned[0]:
             self._armed, self._to_come = self._planned, (None, None)
         elif isinstance(event, _OVER):
@@ -92,25 +92,25 @@ class Faults:
         self._armed = (step, kind)
 
     def disarm(self) -> None:
-        """Mend it."""
+        """Stop breaking anything."""
         self._armed = (None, None)
 
     def kind_for(self, *steps: str) -> Kind | None:
-        """Say how a stand-in that serves these steps must misbehave now; None: not at all."""
+        """Return how a stand-in that serves these steps must misbehave now, or None if it must not."""
         step, kind = self._armed
         return kind if step in steps else None
 
     def ahead_for(self, step: str) -> Kind | None:
-        """Say how this step's world is broken now, or will be once the step begins."""
+        """Return how this step's world is broken now, or will be once the step begins."""
         planned, kind = self._to_come
         return kind if planned == step else self.kind_for(step)
 
 
 def faulty(faults: Faults, steps: tuple[str, ...], refusal: Refusal, exempt: Exempt = lambda *_: False) -> Middleware:
-    """Break the requests that a stand-in gets during these steps.
+    """Return middleware that breaks the requests a stand-in gets during these steps.
 
-    `refusal` gives the answer for "fail"; None: answer this request honestly. `exempt` says which
-    requests a kind of fault does not concern.
+    `refusal` returns the answer for "fail", or None to answer this request honestly. `exempt` returns True for
+    requests that a kind of fault does not affect.
     """
 
     @web.middleware
@@ -129,27 +129,27 @@ Way = Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]
 
 
 class Concern(Protocol):
-    """Which requests: the first `times`, None: all, that have `where`, a regular expression, in "METHOD /path"."""
+    """Which requests to answer badly: the first `times` (None: all) whose "METHOD /path" matches the regex `where`."""
 
     @property
-    def where(self) -> str: ...  # noqa: D102 - said above
+    def where(self) -> str: ...  # noqa: D102 - see the class
 
     @property
-    def times(self) -> int | None: ...  # noqa: D102 - said above
+    def times(self) -> int | None: ...  # noqa: D102 - see the class
 
 
 Trouble = TypeVar("Trouble", bound=Concern)
 
 
 def troubled(wanted: Callable[[web.Request], Iterable[Trouble]], way: Callable[[Trouble], Way]) -> Middleware:
-    """Answer as the troubles of the moment want it; each keeps its count as long as the server runs."""
-    seen: Counter[Trouble] = Counter()
+    """Return middleware that answers badly while a trouble matches; each keeps its count as long as the server runs."""
+    answered: Counter[Trouble] = Counter()
 
     @web.middleware
     async def answer_badly(request: web.Request, handler: Handler) -> web.StreamResponse:
         for each in wanted(request):
-            if re.search(each.where, f"{request.method} {request.path}") and seen[each] != each.times:
-                seen[each] += 1
+            if re.search(each.where, f"{request.method} {request.path}") and answered[each] != each.times:
+                answered[each] += 1
                 return await way(each)(request, handler)
         return await handler(request)
 

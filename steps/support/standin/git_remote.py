@@ -26,8 +26,11 @@ Environment = Mapping[str, str]
 async def answer(
     request: web.Request, command: Sequence[str], environment: Environment, *, whole: bool
 ) -> web.StreamResponse:
-    """Have the program answer a request; `whole`: nothing of its answer is sent before all of it is there."""
-    async with child(command, {**environment, **_variables(request)}, stdin=PIPE) as process, _fed(process, request):
+    """Let the program answer a request; if `whole`, buffer the answer and send nothing until it is complete."""
+    async with (
+        child(command, {**environment, **_variables(request)}, stdin=PIPE) as process,
+        _feeding(process, request),
+    ):
         output = cast("asyncio.StreamReader", process.stdout)
         status, headers = await _head(output)
         if whole:
@@ -43,7 +46,7 @@ async def answer(
 async def child(
     command: Sequence[str], environment: Environment, *, stdin: int = DEVNULL, stderr: int = DEVNULL
 ) -> AsyncIterator[Process]:
-    """Run a program in a process group of its own, to its end; cut off, whatever is left of it is terminated."""
+    """Run a program in its own process group until it ends; terminate the group if the block ends early."""
     process = await asyncio.create_subprocess_exec(
         *command, stdin=stdin, stdout=PIPE, stderr=stderr, env=environment, process_group=0
     )
@@ -58,7 +61,7 @@ async def child(
 
 
 @asynccontextmanager
-async def _fed(process: Process, request: web.Request) -> AsyncIterator[None]:
+async def _feeding(process: Process, request: web.Request) -> AsyncIterator[None]:
     feeding = asyncio.create_task(_feed(cast("asyncio.StreamWriter", process.stdin), request))
     try:
         yield
@@ -69,7 +72,7 @@ async def _fed(process: Process, request: web.Request) -> AsyncIterator[None]:
 
 async def _feed(program: asyncio.StreamWriter, request: web.Request) -> None:
     try:
-        with suppress(ConnectionError):  # it has read enough
+        with suppress(ConnectionError):  # the program has read enough and closed its input
             async for piece in request.content.iter_chunked(PIECE):
                 program.write(piece)
                 await program.drain()
@@ -84,9 +87,9 @@ async def _head(output: asyncio.StreamReader) -> tuple[int, dict[str, str]]:
 
 
 def _variables(request: web.Request) -> dict[str, str]:
-    """Describe a request the way RFC 3875 has it, but for the body's length.
+    """Return the request's variables of RFC 3875, except for the length of the body.
 
-    Told a length, git 2.39 turns in circles for ever when the client leaves before it has sent so much.
+    Given a length, git 2.39 loops forever when the client disconnects before it has sent that many bytes.
     """
     return {
         "REQUEST_METHOD": request.method,
@@ -103,7 +106,7 @@ def _variables(request: web.Request) -> dict[str, str]:
 
 OnPush = Callable[[str, str, str], object]  # commit, branch, the commit's subject
 
-# Whatever the person at this machine has configured for git is none of the remote's business.
+# Isolates the remote from the git configuration of this machine.
 ENVIRONMENT = {
     "PATH": process.search_path(),
     "GIT_CONFIG_NOSYSTEM": "1",
@@ -113,7 +116,7 @@ ENVIRONMENT = {
 
 
 async def create(repository: Path, branch: str = "main") -> Path:
-    """Make an empty bare repository that takes pushes over HTTP; gives its path. Raises Problem."""
+    """Create an empty bare repository that takes pushes over HTTP; return its path. Raise Problem if git fails."""
     await _git("init", "--bare", "--quiet", f"--initial-branch={branch}", str(repository))
     await _git("--git-dir", str(repository), "config", "http.receivepack", "true")
     return repository
@@ -122,8 +125,8 @@ async def create(repository: Path, branch: str = "main") -> Path:
 class GitRemote:
     """Serves one bare repository at /<its folder's name>.
 
-    `on_push` is told whenever the branch has moved, before the client who moved it gets an answer. With a token,
-    requests need it: as a bearer, or as the password of any user.
+    `on_push` is called when the branch has moved, before the client who moved it gets an answer. If a token is set,
+    requests need it, as a bearer token or as any user's password.
     """
 
     def __init__(
@@ -139,16 +142,16 @@ class GitRemote:
         self._files: dict[tuple[str, str], str] = {}
 
     async def application(self) -> web.Application:
-        """Make the remote's HTTP side. What is on the branch already was not pushed: nobody is told of it."""
+        """Build the remote's HTTP application. Commits already on the branch are not reported to `on_push`."""
         self._head, _ = await self._tip()
         self._backend = f"{(await _git('--exec-path')).decode().strip()}/git-http-backend"
-        broken = faulty(self._faults, ("git_push",), _forbidden, _not_to_be_lost)
+        broken = faulty(self._faults, ("git_push",), _forbidden, _keeps_answer)
         app = web.Application(middlewares=[broken, self._admitted])
         app.router.add_route("*", f"/{self._repository.name}/{{rest:.*}}", self._serve)
         return app
 
     async def show(self, sha: str, path: str) -> str:
-        """Read a file of a commit. Raises Problem when there is none."""
+        """Return the text of a file in a commit. Raise Problem if there is no such file."""
         if (sha, path) not in self._files:
             blob = await _git("--git-dir", str(self._repository), "cat-file", "blob", f"{sha}:{path}")
             self._files[sha, path] = blob.decode()
@@ -167,7 +170,7 @@ class GitRemote:
             "GIT_HTTP_EXPORT_ALL": "1",
             "REMOTE_USER": "standin",
         }
-        # What says how a push went is short, and must not be under way before it is known whether it gets lost.
+        # A push's result is short. Buffer it, so that nothing has been sent yet if a fault loses the answer.
         whole = request.path.endswith("/git-receive-pack")
         try:
             return await answer(request, (self._backend,), environment, whole=whole)
@@ -197,8 +200,8 @@ def _forbidden(_request: web.Request) -> web.Response:
     return web.Response(status=403, text="Permission denied.\n")
 
 
-def _not_to_be_lost(request: web.Request, kind: Kind) -> bool:
-    """Exempt whatever changes nothing from losing its answer."""
+def _keeps_answer(request: web.Request, kind: Kind) -> bool:
+    """Return True for requests that change nothing: their answers are never lost."""
     return kind == "lost" and not request.path.endswith("/git-receive-pack")
 
 

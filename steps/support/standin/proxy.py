@@ -1,4 +1,4 @@
-"""A reverse proxy in front of the real database server: nothing is changed on the way, but much can be lost."""
+"""A reverse proxy in front of the real database server: it changes nothing, but can lose requests and answers."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -14,7 +14,7 @@ from steps.support.standin.faults import Faults, Kind, faulty, reset
 from steps.support.standin.servers import Background
 
 MOST = 64 * 1024 * 1024  # bytes of a request's body
-# What concerns one connection, not the message (RFC 9110, 7.6.1), and what each side says for itself.
+# Headers that concern one connection, not the message (RFC 9110, 7.6.1), or that each side sets for itself.
 OWN = {"connection", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade", "content-length", "host"}
 UNASKED = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")  # what aiohttp would add
 
@@ -23,7 +23,7 @@ When = Literal["before", "after", "late"]
 
 @dataclass(frozen=True, slots=True)
 class Drop:
-    """A connection to lose: of the next request whose body matches."""
+    """A connection to reset: the one of the next request whose body matches."""
 
     matches: Callable[[bytes], bool]
     when: When
@@ -31,7 +31,7 @@ class Drop:
 
 
 class Proxy:
-    """Passes requests on to the server at `upstream`, each to its end, even when its client leaves."""
+    """Forwards requests to the server at `upstream`, each to completion even if its client disconnects."""
 
     def __init__(self, upstream: str, faults: Faults) -> None:
         self._upstream = URL(upstream)
@@ -41,7 +41,7 @@ class Proxy:
         self._session: ClientSession
 
     def application(self) -> web.Application:
-        """Make the proxy's HTTP side."""
+        """Build the proxy's HTTP application."""
         migrating = faulty(self._faults, ("turso_migration",), _broken, _lost_later)
         verifying = faulty(self._faults, ("verification_query",), _broken)
         middlewares = [migrating, verifying, self._background.carried_out]
@@ -51,15 +51,15 @@ class Proxy:
         return app
 
     def drop(self, matches: Callable[[bytes], bool], when: When, delay: float = 0.0) -> None:
-        """Reset the connection of the next request whose body matches, and of no other.
+        """Reset the connection of the next request whose body matches, and no other.
 
-        before: nothing is forwarded. after: forwarded and answered, the answer is lost. late: reset at once, forwarded
-        after `delay` seconds.
+        before: do not forward. after: forward, then lose the answer. late: reset at once, forward after `delay`
+        seconds.
         """
         self._drop = Drop(matches, when, delay)
 
     async def settled(self) -> None:
-        """Wait until nothing is being forwarded any more."""
+        """Wait until no request is being forwarded."""
         await self._background.settled()
 
     async def _connected(self, _app: web.Application) -> AsyncIterator[None]:
@@ -79,7 +79,7 @@ class Proxy:
         return reset(request)
 
     def _to_lose(self) -> Drop | None:
-        """Lose the answer to what writes: where only a read is lost, nothing is at stake."""
+        """Return a drop for the answer to a write, if the fault is "lost"; a lost read risks nothing."""
         lost = self._faults.kind_for("turso_migration") == "lost"
         return Drop(lambda body: b"BEGIN IMMEDIATE" in body, "after", 0.0) if lost else None
 

@@ -1,4 +1,4 @@
-"""The stage of a rehearsal: the same four gateways, on a small production of this machine's own."""
+"""The gateways of a rehearsal: the same four, connected to a small production on this machine."""
 
 import asyncio
 import os
@@ -32,11 +32,11 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
 def fault(words: str | None, steps: tuple[str, ...]) -> Faults:
-    """Read STEP[:KIND]; nothing is broken where there are no words. Raises Problem, naming what there is."""
+    """Parse STEP[:KIND] into faults; no words break nothing. Raise Problem with the valid choices if it is neither."""
     if not words:
         return Faults()
-    step, _, said = words.partition(":")
-    kind = next((each for each in KINDS if each == (said or "fail")), None)
+    step, _, given = words.partition(":")
+    kind = next((each for each in KINDS if each == (given or "fail")), None)
     if step not in steps or kind is None:
         remedy = f"STEP is one of {', '.join(steps)}; KIND one of {', '.join(KINDS)}, kill."
         raise Problem("reading", f"--fail {words}", "there is no such fault", remedy)
@@ -47,13 +47,13 @@ def fault(words: str | None, steps: tuple[str, ...]) -> Faults:
 async def rehearsal(
     settings: Settings, faults: Faults, journal: Journal, *, staged: bool, copy: Path | None
 ) -> AsyncIterator[Gateways]:
-    """Open the gateways on a world that is made for this run, and leaves nothing behind; `copy` is its database."""
+    """Open the gateways on a local production made for this run and removed afterwards; `copy` is its database."""
     journal.listen(lambda event, _run: faults(event))
     binary = sqld.find(settings.rehearsal.sqld)
     if binary is None and faults.step in ("turso_migration", "verification_query"):
         raise Refused("breaking", faults.step, "only the real server can be broken", f"Fetch it: {sqld.FETCH}")
     if binary is None:
-        journal.note(Warned(text=f"no sqld here, so this runs on SQLite; to fetch it: {sqld.FETCH}"))
+        journal.note(Warned(text=f"sqld is not installed, so this runs on SQLite; fetch it with: {sqld.FETCH}"))
     os.environ["NO_PROXY"] = os.environ["no_proxy"] = HOST  # everything is on this machine
     with TemporaryDirectory(prefix="orchestrate-") as folder:
         async with AsyncExitStack() as stack:
@@ -61,16 +61,16 @@ async def rehearsal(
             async with asyncio.timeout(SET_UP):
                 making = local_production(Path(folder), settings.sql, binary, faults, staged=staged, copy=own)
                 made = await stack.enter_async_context(making)
-            yield await _stage(made, stack)
+            yield await _gateways(made, stack)
 
 
 async def _copied(copy: Path, folder: Path, settings: Settings) -> Path:
-    """Copy the operator's own file, or load a dump. Raises Problem where it is neither."""
+    """Copy the operator's own file, or load a dump. Raise Problem if it is neither."""
     (place := folder / "copy").mkdir()
     return (await from_file(copy, place, workbench(settings).limits)).path
 
 
-async def _stage(made: LocalProduction, stack: AsyncExitStack) -> Gateways:
+async def _gateways(made: LocalProduction, stack: AsyncExitStack) -> Gateways:
     api = client_for(made.api_url, timeout=LIVENESS, headers={"Authorization": f"Bearer {TOKEN}"})
     visitor = client_for(made.site_url, timeout=LIVENESS)
     database = await stack.enter_async_context(aclosing(connect(made.database_url, None)))

@@ -1,4 +1,4 @@
-"""A stand-in's way onto a port of loopback, and off it again in no time."""
+"""Start stand-ins on a loopback port, and stop them quickly."""
 
 import asyncio
 from collections.abc import AsyncIterator, Coroutine
@@ -10,14 +10,14 @@ from aiohttp.typedefs import Handler
 
 Result = TypeVar("Result")
 
-SHUTDOWN = 0.1  # seconds that handlers get to end by themselves
+SHUTDOWN = 0.1  # seconds that handlers get to finish
 
 
 def runner_of(app: web.Application) -> web.AppRunner:
-    """Make what runs a stand-in.
+    """Return a runner for a stand-in.
 
-    Bodies reach the handlers as they were sent, still compressed. A handler is cancelled when its client goes
-    away, and when the runner is cleaned up, whatever it is doing.
+    Bodies reach the handlers as they were sent, still compressed. A handler is cancelled if its client disconnects
+    or the runner is cleaned up, even in the middle of its work.
     """
     return web.AppRunner(
         app, shutdown_timeout=SHUTDOWN, handler_cancellation=True, auto_decompress=False, access_log=None
@@ -26,7 +26,7 @@ def runner_of(app: web.Application) -> web.AppRunner:
 
 @asynccontextmanager
 async def serve(app: web.Application) -> AsyncIterator[str]:
-    """Serve `app` on a free port of 127.0.0.1 and give its base URL, without a slash at the end."""
+    """Serve `app` on a free port of 127.0.0.1; yield its base URL, without a trailing slash."""
     runner = runner_of(app)
     await runner.setup()
     try:
@@ -37,24 +37,24 @@ async def serve(app: web.Application) -> AsyncIterator[str]:
 
 
 class Background:
-    """What a server goes on doing when the client has gone; it ends with the server."""
+    """Work that a server continues after the client has disconnected; it ends with the server."""
 
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[Any]] = set()
 
     def start(self, work: Coroutine[Any, Any, Result]) -> asyncio.Task[Result]:
-        """Begin some work; await the task shielded to see it through with a client who may leave."""
+        """Start some work; await the task shielded so that it completes even if the client disconnects."""
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
 
     async def settled(self) -> None:
-        """Wait until nothing is under way."""
+        """Wait until no work is left."""
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def running(self, _app: web.Application) -> AsyncIterator[None]:
-        """End what is under way with the application; a cleanup context of aiohttp."""
+        """Cancel the remaining work when the application shuts down; a cleanup context of aiohttp."""
         yield
         for task in self._tasks:
             task.cancel()
@@ -62,7 +62,7 @@ class Background:
 
     @web.middleware
     async def carried_out(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """See a request through once it was received, even when the client has gone."""
+        """Complete a request once it has been received, even if the client has disconnected."""
         return await asyncio.shield(self.start(_answer(handler, request)))
 
 

@@ -1,6 +1,6 @@
-"""The app's two endpoints, as the code that is live would answer them: by its contract with the database.
+"""The app's two endpoints, answered as the live code would, by its contract with the database.
 
-What the code of a commit asks of the database is the file `contract.sql` in that commit.
+The queries that a commit's code runs are in the file `contract.sql` of that commit.
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -22,8 +22,8 @@ from steps.support.standin.site_body import BROKEN, UNAUTHORIZED, InvalidTimeErr
 from steps.support.standin.site_troubles import Trouble
 
 CONTRACT = "contract.sql"
-ASKED = web.RequestKey("asked", str)  # the commit that answers, where it is not the one that is live
-SITE = {"vendor_site_id", "system_number"}  # whoever reads one of these reads systems
+ASKED = web.RequestKey("asked", str)  # the commit that answers, if it is not the live one
+SITE = {"vendor_site_id", "system_number"}  # a row with one of these columns comes from the table systems
 COLLISION = "UNIQUE constraint failed: readings."
 
 Wanted = Callable[[Statement], bool]
@@ -32,11 +32,11 @@ Wanted = Callable[[Statement], bool]
 class Site:
     """Serves /api/data and /api/cron/minutely.
 
-    `live` gives the commit that the public host serves, `code` the text of a commit's contract. The database is asked
-    directly. `troubles` says what goes wrong at the moment; it may be replaced at any time.
+    `live` returns the commit that the public host serves, `code` the text of a commit's contract. Queries go
+    directly to the database. `troubles` lists the current faults; it may be replaced at any time.
     """
 
-    def __init__(  # noqa: PLR0913 - what the site's code would find in its surroundings
+    def __init__(  # noqa: PLR0913 - what the site's code would find in its environment
         self,
         live: Callable[[], str | None],
         code: Callable[[str], Awaitable[str]],
@@ -55,7 +55,7 @@ class Site:
         self.troubles: tuple[Trouble, ...] = ()
 
     def application(self, *outer: Middleware) -> web.Application:
-        """Make the site's HTTP side, behind what else decides who is answered, and as which commit (ASKED)."""
+        """Build the site's HTTP application; `outer` decides first who is answered, and as which commit (ASKED)."""
         background = Background()
         broken = faulty(self._faults, ("health_checks",), _broken)
         troubles = troubled(self._troubles_of, lambda trouble: trouble.way)
@@ -69,7 +69,7 @@ class Site:
             return web.json_response(UNAUTHORIZED, status=401)
         first_rows: dict[str, Value] = {}
         for block in await self._contract(request):
-            for rows in await self._held(block, _reads):
+            for rows in await self._run_block(block, _reads):
                 first_rows.update(rows.records[0] if rows.values else {})
         if first_rows.get("inverter_time") is None:
             return web.json_response(no_data(first_rows), status=503)
@@ -82,7 +82,7 @@ class Site:
         outcome: Mapping[str, Any] = {"success": True}
         try:
             for block in await self._contract(request):
-                results += await self._held(block, _anything)
+                results += await self._run_block(block, _anything)
         except _CollisionError as collision:
             outcome = {"success": False, "error": str(collision)}
         return web.json_response(polled(_systems(results), outcome))
@@ -99,19 +99,19 @@ class Site:
             raise web.HTTPNotFound(text="DEPLOYMENT_NOT_FOUND\n")
         return _blocks(await self._code(sha))
 
-    async def _held(self, block: Block, wanted: Wanted) -> list[Rows]:
-        """Run the first alternative that can be run, as code does that catches its own error.
+    async def _run_block(self, block: Block, wanted: Wanted) -> list[Rows]:
+        """Run the first alternative that succeeds, as code does that catches its own error.
 
-        The first is tried once more in the end: the schema may change between two of them.
+        The first one is tried again at the end, because the schema may change between two attempts.
         """
         tries = block.alternatives if len(block.alternatives) == 1 else (*block.alternatives, block.alternatives[0])
         *others, last = ([each for each in alternative if wanted(each)] for alternative in tries)
         for alternative in others:
             with suppress(StatementFailed):
-                return [await self._asked(statement) for statement in alternative]
-        return [await self._asked(statement) for statement in last]
+                return [await self._query(statement) for statement in alternative]
+        return [await self._query(statement) for statement in last]
 
-    async def _asked(self, statement: Statement) -> Rows:
+    async def _query(self, statement: Statement) -> Rows:
         try:
             return await self._database.query(statement)
         except StatementFailed as failed:
@@ -121,12 +121,12 @@ class Site:
 
 
 class _CollisionError(Exception):
-    """A reading of this minute was there already."""
+    """A reading of this minute existed already."""
 
 
 @lru_cache(maxsize=16)
 def _blocks(text: str) -> tuple[Block, ...]:
-    """Read a contract; the same code answers many requests."""
+    """Parse a contract; cached, because the same code answers many requests."""
     return read_contract(text, CONTRACT)
 
 
@@ -139,7 +139,7 @@ def _anything(_statement: Statement) -> bool:
 
 
 def _systems(results: Iterable[Rows]) -> list[Value]:
-    """Give the ids of the systems that were listed, each once."""
+    """Return the ids of the systems that were listed, each once."""
     listed = (record for rows in results if not SITE.isdisjoint(rows.columns) for record in rows.records)
     return list(dict.fromkeys(record.get("id") for record in listed))
 

@@ -1,4 +1,4 @@
-"""What the endpoints say, made of the columns that the code of the day has read."""
+"""The bodies of the endpoints' answers, built from the columns that the live code has read."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -28,11 +28,11 @@ UNAUTHORIZED = {"success": False, "error": "Unauthorized"}
 
 
 class InvalidTimeError(ValueError):
-    """A column of time holds something else; the code that serves it breaks on that."""
+    """A time column holds something that is not a time; the code that serves it fails on that."""
 
 
 def data(row: Row) -> dict[str, Any]:
-    """Answer with the latest reading of a system."""
+    """Return the answer with a system's latest reading."""
     return {
         "success": True,
         "latest": _latest(row),
@@ -48,13 +48,13 @@ def data(row: Row) -> dict[str, Any]:
 
 
 def no_data(row: Row) -> dict[str, Any]:
-    """Answer where there is no reading."""
+    """Return the answer if there is no reading."""
     error = row.get("last_error") or "No data available yet."
     return {"success": False, "error": error, "polling": _polling(row)}
 
 
 def polled(systems: Sequence[Value], outcome: Mapping[str, Any]) -> dict[str, Any]:
-    """Answer a run of the cron, which went the same way for every system."""
+    """Return the answer of a cron run that had the same outcome for every system."""
     if not systems:
         return {"success": True, "message": "No systems to poll", "count": 0}
     results = [{"system": system, **outcome} for system in systems]
@@ -62,7 +62,7 @@ def polled(systems: Sequence[Value], outcome: Mapping[str, Any]) -> dict[str, An
 
 
 def time(value: Value) -> str | None:
-    """Write seconds since 1970 the way the app does. Raises InvalidTimeError."""
+    """Format seconds since 1970 the way the app does. Raise InvalidTimeError if the value is not a time."""
     if value is None:
         return None
     if not isinstance(value, int | float):

@@ -1,4 +1,4 @@
-"""The ways in which the app answers badly, or what stands in front of it: each is one switch."""
+"""Switches that make the app, or the proxy in front of it, answer badly."""
 
 import json
 from collections.abc import Callable
@@ -18,9 +18,9 @@ OFFLINE = {"success": False, "error": "The vendor does not answer"}
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """The first `times` requests of a kind, None: all, are answered in this way.
+    """One way to answer the first `times` requests (None: all) badly.
 
-    `where` is a regular expression that is looked for in "METHOD /path". `code`: only where this commit answers.
+    `where` is a regular expression searched for in "METHOD /path". `code`: only if this commit answers.
     """
 
     way: Way
@@ -30,42 +30,42 @@ class Trouble:
 
 
 async def server_error(_request: web.Request, _handler: Handler) -> web.StreamResponse:
-    """Break: 500."""
+    """Answer 500."""
     return web.json_response(BROKEN, status=500)
 
 
 async def web_page(_request: web.Request, _handler: Handler) -> web.StreamResponse:
-    """Answer 200 with a page for people."""
+    """Answer 200 with an HTML page."""
     return web.Response(text=PAGE, content_type="text/html")
 
 
 async def login(request: web.Request, _handler: Handler) -> web.StreamResponse:
-    """Redirect to a login that is somewhere else."""
+    """Redirect to a login on another host."""
     return web.Response(status=307, headers={"Location": f"{LOGIN}https://{request.host}{request.path}"})
 
 
 async def unauthorized(_request: web.Request, _handler: Handler) -> web.StreamResponse:
-    """Turn the right key away: 401."""
+    """Reject a valid key with 401."""
     return web.json_response(UNAUTHORIZED, status=401)
 
 
 async def not_found(_request: web.Request, _handler: Handler) -> web.StreamResponse:
-    """Turn the right key away as the app's middleware does: 404."""
+    """Reject a valid key with 404, as the app's middleware does."""
     return web.Response(status=404, text=PAGE, content_type="text/html")
 
 
 async def no_latest(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Answer /api/data as an app that finds no reading: 200, and nothing in it."""
+    """Answer /api/data like an app that finds no reading: 200, with empty data."""
     return await _changed(request, handler, lambda body: {**body, "latest": None, "historical": None})
 
 
 async def no_systems(_request: web.Request, _handler: Handler) -> web.StreamResponse:
-    """Answer the cron as an app that finds no system: 200, and nothing polled."""
+    """Answer the cron like an app that finds no system: 200, with nothing polled."""
     return web.json_response(polled([], {}))
 
 
 async def failed_system(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Answer the cron 200 although the first system could not be polled."""
+    """Answer the cron with 200 although the first system could not be polled."""
 
     def change(body: dict[str, Any]) -> dict[str, Any]:
         first, *others = body["results"]

@@ -1,4 +1,4 @@
-"""A small production of our own on loopback: database, git remote, platform and site, and a checkout with a release."""
+"""A small production on loopback: database, git remote, platform, site, and a checkout with a commit to release."""
 
 import shutil
 from collections.abc import AsyncIterator
@@ -27,9 +27,9 @@ HOST = "127.0.0.1"
 
 @dataclass(frozen=True, slots=True)
 class LocalProduction:
-    """Where everything is, and the handles by which it is looked at and broken.
+    """The addresses of a local production, and the handles to inspect and break it.
 
-    `database` is the way that the site goes; `database_url` the way that a run goes, past the proxy (None on a file).
+    The site uses `database`; a run uses `database_url`, which bypasses the proxy (None on a SQLite file).
     """
 
     checkout: Path
@@ -44,12 +44,12 @@ class LocalProduction:
 
 
 @asynccontextmanager
-async def local_production(  # noqa: PLR0913 - what a world is made of
+async def local_production(  # noqa: PLR0913 - the parts of the local production
     folder: Path, sql: Path, binary: Path | None, faults: Faults, *, staged: bool = False, copy: Path | None = None
 ) -> AsyncIterator[LocalProduction]:
-    """Build it in `folder`, on the real database server where there is one, else on a SQLite file.
+    """Build it in `folder`, on the real database server if `binary` is given, otherwise on a SQLite file.
 
-    Its database is `copy`, a SQLite file that is used up, else what sample.sql makes.
+    Its database is `copy`, a SQLite file that this consumes, or otherwise what sample.sql creates.
     """
     async with AsyncExitStack() as stack:
         direct, url, proxy = await _database(stack, folder, binary, faults, copy)
@@ -76,7 +76,7 @@ async def local_production(  # noqa: PLR0913 - what a world is made of
 async def _database(
     stack: AsyncExitStack, folder: Path, binary: Path | None, faults: Faults, copy: Path | None
 ) -> tuple[str, str, Proxy | None]:
-    """Give the database's own address, the address at which a run reaches it, and what stands between the two."""
+    """Return the database's own address, the address that a run uses, and the proxy between the two."""
     place = folder / "database" / sqld.PLACE if binary else folder / "database.db"
     if copy:
         place.parent.mkdir(parents=True, exist_ok=True)
@@ -92,7 +92,7 @@ async def _database(
 async def _history(
     stack: AsyncExitStack, folder: Path, sql: Path, faults: Faults, platform: Platform
 ) -> git_remote.GitRemote:
-    """Make the app's commits; the older one is live, the newer one waits to be released."""
+    """Create the app's commits: the older one is live, the newer one waits to be released."""
     bare = await git_remote.create(folder / "remote.git")
     old, new = ((sql / "contract" / name).read_text(encoding="utf-8") for name in ("old.sql", "new.sql"))
     platform.deployed(await app.create(folder / "app", bare, old, new), "main", app.LIVE)

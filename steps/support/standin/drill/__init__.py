@@ -1,1 +1,1 @@
-"""The drill: every step broken in every way, in a process of its own, and what must come of it."""
+"""The drill: break every step in every way, each in its own process, and check the outcome."""

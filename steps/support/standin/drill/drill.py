@@ -1,7 +1,7 @@
-"""The drill: every step is broken in every way, on a world of its own, and held against what is to come of it.
+"""The drill: break every step in every way, on its own local production, and compare the outcome with the expected one.
 
-What is broken, and how, is data: a file a fault (faults/*.toml). The tool runs as a process, as an operator
-starts it; limits are short, and nothing is faked.
+The faults are data, one file each (faults/*.toml). The tool runs as a process, as an operator starts it; limits are
+short, and nothing inside the tool is faked.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ from steps.support.standin.world import local_production
 
 DRILLS = Path(__file__).parent / "faults"
 STEPS = ("git_push", "vercel_deployment", "activation", "turso_migration", "verification_query", "health_checks")
-LIMIT = 3.0  # seconds for each step, unless the drill gives more; and all below
+LIMIT = 3.0  # seconds for each step, unless the drill sets its own; all limits below are seconds too
 BUDGET = "total = 50\nreserve = 14"
 BUILD, MOVE = 1.0, 0.1
 HEALTH = READING.replace('`200`"]', '`200`", "body.latest"]')
@@ -36,10 +36,10 @@ KILLED = "killed_during"
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """What is done to a run: at an event of the broken step, or of `step`, so many seconds after it.
+    """What is done to a run at an event of the broken step, or of `step`, and `after` so many seconds.
 
-    `world`: the step's world breaks in that way; "mended" mends it. `signal`: the process gets it. `disk`: "full": what
-    it writes to its journal from then on finds no room. `operator`: another one tries to release, to the end.
+    `world`: how to break the step's world; "mended" repairs it. `signal`: sent to the process. `disk`: "full" leaves no
+    room for further journal lines. `operator`: another operator tries to release, to completion.
     """
 
     at: str
@@ -53,9 +53,9 @@ class Action:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How it ended: the verdict, the exit codes of the run and of each that came beside or after it, and all as before.
+    """How a case ended: the last run's verdict, the exit codes of all runs, and whether production is as before.
 
-    The verdict is the last one's.
+    The exit codes are of the first run, and then of each run beside or after it.
     """
 
     verdict: str
@@ -63,15 +63,15 @@ class Outcome:
     identical: bool
 
     def __str__(self) -> str:
-        """Give it as the table does."""
+        """Return the outcome in one line."""
         return f"{self.verdict}, {' then '.join(map(str, self.codes))}, {'as before' if self.identical else 'new'}"
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One way of breaking a step, and what is to come of it, by step.
+    """One way of breaking a step, and the expected outcome by step.
 
-    `then`: what the operator runs in the end. `limit`: seconds that each step may take.
+    `then`: what the operator runs at the end. `limit`: seconds that each step may take.
     """
 
     name: str
@@ -86,27 +86,25 @@ Row = tuple[Fault, str]
 
 
 def read(folder: Path) -> tuple[Fault, ...]:
-    """Read all drills of a folder, in the order of their names."""
+    """Read all faults of a folder, sorted by file name."""
     return tuple(_drill(path) for path in sorted(folder.glob("*.toml")))
 
 
 def rows(drills: Sequence[Fault]) -> list[Row]:
-    """Give every step with every fault that it can have, step by step."""
+    """Return every pair of a fault and a step it can affect, step by step."""
     return [(drill, step) for step in STEPS for drill in drills if step in drill.expected]
 
 
 def _drill(path: Path) -> Fault:
     table = tomllib.loads(path.read_text(encoding="utf-8"))
     deeds = tuple(Action(**deed) for deed in table["deeds"])
-    expected = {
-        step: Outcome(said[0], tuple(said[1]), said[2] == "as before") for step, said in table["expect"].items()
-    }
+    expected = {step: Outcome(row[0], tuple(row[1]), row[2] == "as before") for step, row in table["expect"].items()}
     return Fault(path.stem, table["says"], deeds, tuple(table.get("then", ())), table.get("limit", LIMIT), expected)
 
 
 @asynccontextmanager
 async def sampled(sql: Path) -> AsyncIterator[Path]:
-    """Load sample.sql once; gives a file from which every row's world gets its database."""
+    """Load sample.sql once; yield a file that is copied as the database of every case."""
     with TemporaryDirectory(prefix="orchestrate-drill-") as folder:
         file = Path(folder) / "sample.db"
         await asyncio.to_thread(load_sample, sql, file)
@@ -114,7 +112,7 @@ async def sampled(sql: Path) -> AsyncIterator[Path]:
 
 
 def load_sample(sql: Path, file: Path) -> None:
-    """Make a database of what sample.sql says."""
+    """Create a database from sample.sql."""
     with closing(sqlite3.connect(file, isolation_level=None)) as database:
         database.execute("PRAGMA synchronous = OFF")
         for statement in split((sql / "sample.sql").read_text(encoding="utf-8"), "sample.sql"):
@@ -122,21 +120,21 @@ def load_sample(sql: Path, file: Path) -> None:
 
 
 async def drill_row(row: Row, sql: Path, sample: Path, binary: Path, folder: Path) -> tuple[Outcome, str]:
-    """Break the step, and tell what came of it; also in the words of whoever ended it."""
+    """Break the step; return the outcome, and the cause as reported by the run that ended it."""
     (drill, step), faults = row, Faults()
     copy = await asyncio.to_thread(copyfile, sample, folder / "copy.db")
     staged = step == "activation"
-    async with local_production(folder, sql, binary, faults, staged=staged, copy=copy) as made:
-        made.platform.build_seconds, made.platform.alias_seconds = BUILD, MOVE
-        trial = Trial(made, faults, folder, sql_folder=sql)
+    async with local_production(folder, sql, binary, faults, staged=staged, copy=copy) as production:
+        production.platform.build_seconds, production.platform.alias_seconds = BUILD, MOVE
+        trial = Trial(production, faults, folder, sql_folder=sql)
         before = await trial.state()
-        endings = await _run(trial, drill, step)
+        results = await _run(trial, drill, step)
         if drill.then:
             faults.disarm()
-            endings.append(await trial.release(*drill.then, react=None, **_times(drill)))
+            results.append(await trial.release(*drill.then, react=None, **_times(drill)))
         identical = await trial.state() == before
-    last = endings[-1] if drill.then else endings[0]
-    codes = (endings[0].code, *(_code(ending, endings[0]) for ending in endings[1:]))
+    last = results[-1] if drill.then else results[0]
+    codes = (results[0].code, *(_code(result, results[0]) for result in results[1:]))
     outcome = Outcome(last.report.get("verdict", "none"), codes, identical)
     return outcome, str(last.report.get("cause") or last.said)
 
@@ -146,14 +144,14 @@ def _times(drill: Fault) -> dict[str, str]:
     return {"limits": limits, "budget": BUDGET, "health": HEALTH}
 
 
-def _code(ending: RunResult, first: RunResult) -> int:
-    """Give its exit code; -1 where it was refused and does not name the run that was there before it."""
-    refused = ending.report.get("verdict") == "refused"
-    return -1 if refused and first.events[0]["run"] not in str(ending.report["cause"]) else ending.code
+def _code(result: RunResult, first: RunResult) -> int:
+    """Return the exit code, or -1 if the run was refused without naming the earlier run that blocks it."""
+    refused = result.report.get("verdict") == "refused"
+    return -1 if refused and first.events[0]["run"] not in str(result.report["cause"]) else result.code
 
 
 async def _run(trial: Trial, drill: Fault, step: str) -> list[RunResult]:
-    """Run the tool, and do to it what the drill wants; gives how it ended, and then every other that was started."""
+    """Run the tool with the drill's actions; return its result, then those of the other runs started meanwhile."""
     config = trial.configure(**_times(drill))
     waiting, others, later = list(drill.deeds), list[RunResult](), list[asyncio.Task[None]]()
     async with trial.started("--prod", "--yes", "--json", "--config", str(config), paced=True) as process:
@@ -192,13 +190,13 @@ def _break(deed: Action, trial: Trial, step: str) -> None:
 
 
 def _fill(journal: Path, process: ToolProcess) -> None:
-    """Let the process's files become no longer than its journal is now, so that it is full."""
+    """Limit the process's files to the present size of its journal, so that the disk is full for it."""
     _, most = resource.prlimit(process.pid, resource.RLIMIT_FSIZE)
     resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (journal.stat().st_size, most))
 
 
 def chosen(killed: str | None) -> list[Row]:
-    """Give every row; or, of STEP:kill, the one in which the tool is killed. Raises Problem where there is none."""
+    """Return all cases, or the kill case for STEP:kill. Raise Problem if there is none."""
     every = rows(read(DRILLS))
     if not every:
         raise Problem("reading", str(DRILLS), "there are no drills", "Use a checkout of this tool, tests and all.")
@@ -211,13 +209,13 @@ def chosen(killed: str | None) -> list[Row]:
 
 
 async def run(wanted: Sequence[Row], sql: Path, binary: Path, tell: Callable[[str], object]) -> bool:
-    """Run rows, four abreast, and tell of each, in their order; gives whether all went as they are to."""
+    """Run the cases, four at a time, and report each in order; return True if every outcome matches."""
     turns = asyncio.Semaphore(ABREAST)
     async with sampled(sql) as sample, asyncio.TaskGroup() as group:
         running = [(row, group.create_task(_timed(row, sql, sample, binary, turns))) for row in wanted]
-        went = [_told(row, await each, tell) for row, each in running]
-    tell(f"{len(went)} drilled, {went.count(False)} not as expected")
-    return all(went)
+        matches = [_report(row, await each, tell) for row, each in running]
+    tell(f"{len(matches)} drilled, {matches.count(False)} not as expected")
+    return all(matches)
 
 
 async def _timed(
@@ -226,22 +224,22 @@ async def _timed(
     async with turns:
         began = asyncio.get_running_loop().time()
         with TemporaryDirectory(prefix="orchestrate-drill-") as folder:
-            outcome, said = await drill_row(row, sql, sample, binary, Path(folder))
-        return outcome, said, asyncio.get_running_loop().time() - began
+            outcome, cause = await drill_row(row, sql, sample, binary, Path(folder))
+        return outcome, cause, asyncio.get_running_loop().time() - began
 
 
-def _told(row: Row, found: tuple[Outcome, str, float], tell: Callable[[str], object]) -> bool:
-    """Tell of one row; gives whether it went as it is to."""
-    (drill, step), (outcome, said, seconds) = row, found
+def _report(row: Row, found: tuple[Outcome, str, float], tell: Callable[[str], object]) -> bool:
+    """Report one case; return True if the outcome matches."""
+    (drill, step), (outcome, cause, seconds) = row, found
     expected = drill.expected[step]
     tell(f"{'ok' if outcome == expected else 'WRONG':<6}{step:<19}{drill.name:<17}{seconds:5.1f} s  {outcome}")
     if outcome != expected:
-        tell(f"      expected: {expected}; it said: {said}")
+        tell(f"      expected: {expected}; reported cause: {cause}")
     return outcome == expected
 
 
 def markdown(drills: Sequence[Fault]) -> str:
-    """Give what is expected as a table: a line a fault, a column a step."""
+    """Return the expected outcomes as a table: one line per fault, one column per step."""
     lines = [["fault", *(f"`{step}`" for step in STEPS)], ["---"] * (len(STEPS) + 1)]
     for drill in drills:
         cells = (drill.expected.get(step) for step in STEPS)

@@ -1,6 +1,6 @@
-"""The tool as a process of its own, forked from one that has imported it: to import it is a good part of a short run.
+"""Run the tool as its own process, forked from one that has imported it: importing takes a large part of a short run.
 
-What runs is orchestrate.py as an operator starts it, with the same words, environment and folder, and pipes of its own.
+It runs orchestrate.py as an operator starts it, with the same arguments, environment and folder, and its own pipes.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 TOOL = Path(__file__).parents[4] / "orchestrate.py"
-LONGEST = 1 << 24  # bytes of a line that it prints, at most
+LONGEST = 1 << 24  # bytes of one line that the tool prints, at most
 
 _FORKING = multiprocessing.get_context("forkserver")
 _FORKING.set_forkserver_preload([TOOL.stem])
@@ -26,7 +26,7 @@ _FORKING.set_forkserver_preload([TOOL.stem])
 
 @dataclass(frozen=True, slots=True)
 class ToolProcess:
-    """The process, and what it prints."""
+    """The process and its output."""
 
     process: ForkServerProcess
     stdout: asyncio.StreamReader
@@ -35,23 +35,23 @@ class ToolProcess:
 
     @property
     def pid(self) -> int:
-        """Give its id."""
+        """Return the process id."""
         return int(self.process.pid or 0)
 
     def go_on(self) -> None:
-        """Let it go on, if it waits for us after each event that it tells."""
+        """Let the tool continue, if it waits after each event."""
         if self.pace:
             with suppress(OSError):  # it has ended
                 self.pace.send_bytes(b".")
 
     def send_signal(self, number: int) -> None:
-        """Send it a signal, if it is still there."""
+        """Send a signal, if the process is still running."""
         if self.process.exitcode is None:
             with suppress(ProcessLookupError):
                 os.kill(self.pid, number)
 
     async def wait(self) -> int:
-        """Wait for its end; gives the exit code, the negative number of a signal where one ended it."""
+        """Wait for the end; return the exit code, or the negative number of the signal that ended it."""
         loop, ended = asyncio.get_running_loop(), asyncio.Event()
         loop.add_reader(self.process.sentinel, ended.set)
         try:
@@ -66,10 +66,10 @@ class ToolProcess:
 async def start_tool(
     words: Sequence[str], environment: Mapping[str, str], folder: Path, *, paced: bool = False
 ) -> AsyncIterator[ToolProcess]:
-    """Start the tool, and make sure that it does not outlive the block.
+    """Start the tool; kill it if it is still running when the block ends.
 
-    `paced`: after each event that it tells, the tool waits for `go_on`; what is done to its world at an event is then
-    done before the tool does anything more, however slow the machine is.
+    If `paced`, the tool waits for `go_on` after each event that it reports. What is then done to its world at an event
+    happens before the tool does anything more, even on a slow machine.
     """
     pipes = [_FORKING.Pipe(duplex=False) for _ in range(2)]
     waits, pace = _FORKING.Pipe(duplex=False) if paced else (None, None)
@@ -101,7 +101,7 @@ async def _reading(pipe: Connection) -> asyncio.StreamReader:
 def _become(
     words: Sequence[str], environment: Mapping[str, str], folder: str, waits: Connection | None, *pipes: Connection
 ) -> None:
-    """Turn this process into the tool, which prints into the pipes: stdout and stderr."""
+    """Turn this process into the tool, printing into the pipes: stdout and stderr."""
     for number, pipe in enumerate(pipes, start=1):
         os.dup2(pipe.fileno(), number)
         pipe.close()
@@ -116,8 +116,8 @@ def _become(
 
 
 def _keep_pace(waits: Connection) -> None:
-    """Have the tool stop after it has told of an event, until it is let go on."""
-    from steps.support.console.screen import screen_for  # noqa: PLC0415 - likewise
+    """Make the tool wait after each event that it reports, until the other end lets it continue."""
+    from steps.support.console.screen import screen_for  # noqa: PLC0415 - as below
     from steps.support.run import session  # noqa: PLC0415 - the process is the tool only now
 
     @contextmanager
@@ -126,7 +126,7 @@ def _keep_pace(waits: Connection) -> None:
 
             def tell_and_wait(event: Any, run: Any) -> None:
                 tell(event, run)
-                with suppress(EOFError, OSError):  # whoever followed it is gone
+                with suppress(EOFError, OSError):  # the process that followed it is gone
                     waits.recv_bytes()
 
             yield tell_and_wait

@@ -1,4 +1,4 @@
-"""The tool as a process against a small production of our own: started, followed, and held against what was before."""
+"""Run the tool as a process against a small production, follow it, and read the state to compare before and after."""
 
 import asyncio
 import json
@@ -29,7 +29,7 @@ name = "data"
 path = "/api/data"
 headers = { Cookie = "auth-token=$SITE_AUTH_TOKEN" }
 expect = ["status == `200`"]
-"""  # one check, which writes nothing
+"""  # a single check, which writes nothing
 
 Event = Mapping[str, Any]
 Reaction = Callable[[Event], Awaitable[None]]
@@ -37,7 +37,7 @@ Reaction = Callable[[Event], Awaitable[None]]
 
 @dataclass(frozen=True)
 class RunResult:
-    """What one run of the tool left: exit code, events, report (empty where it was killed), and stderr."""
+    """The result of one run of the tool: exit code, events, report (empty if it was killed), and stderr."""
 
     code: int
     events: list[Event]
@@ -45,13 +45,13 @@ class RunResult:
     said: str
 
     def steps(self, part: str = "steps") -> dict[str, str]:
-        """Give each step's, or undo's, status, in order."""
+        """Return the status of each step, or of each rollback, in order."""
         return {step["name"]: step["status"] for step in self.report[part]}
 
 
 @dataclass(frozen=True)
 class State:
-    """What must come back: schema, rows and sequences, what is live, and the files of main."""
+    """What a rollback must restore: schema, rows and sequences, the live deployment, and the files of main."""
 
     schema: str
     rows: dict[str, list[tuple[Value, ...]]]
@@ -61,7 +61,7 @@ class State:
 
 @dataclass
 class AnyTrial(ABC):
-    """A small production, whatever it is made of, and how to release to it.
+    """A small production of any kind, and how to release to it.
 
     `settings` are added to the tool's environment.
     """
@@ -74,22 +74,22 @@ class AnyTrial(ABC):
 
     @abstractmethod
     async def release(self, *words: str, react: Reaction | None = None, **extra: str) -> RunResult:
-        """Run the tool with --prod to its end; it waits after each event until `react` has dealt with it."""
+        """Run the tool with --prod until it ends; after each event it waits until `react` has returned."""
 
     @abstractmethod
     async def head(self) -> str:
-        """Give the commit that is to be released."""
+        """Return the commit to release."""
 
     @abstractmethod
     async def tree(self) -> str:
-        """Give the id of the files that the remote has on main."""
+        """Return the id of the tree on the remote's main."""
 
     @abstractmethod
     async def state(self) -> State:
-        """Read everything that must come back."""
+        """Read everything that a rollback must restore."""
 
     def configure(self, **extra: str) -> Path:
-        """Write a configuration that points at the world; `extra` adds lines to a table of that name."""
+        """Write a configuration that points at the local production; `extra` adds lines to the table of that name."""
         tables = {
             "vercel": f'project = "liveone"\napi = "{self.world.api_url}"',
             "turso": f'url = "{self.world.database_url}"',
@@ -104,17 +104,17 @@ class AnyTrial(ABC):
         named = "".join(f"[{name}]\n{lines}\n" for name, lines in tables.items() if name != "health")
         written = path.with_suffix(f".{uuid4().hex}")
         written.write_text(text + named + tables["health"])
-        written.replace(path)  # at once: another operator may be reading it
+        written.replace(path)  # atomic: another operator may be reading it
         return path
 
     @property
     def environment(self) -> dict[str, str]:
-        """Give the environment that the tool runs in."""
+        """Return the environment for the tool."""
         secrets = {"VERCEL_TOKEN": TOKEN, "CRON_SECRET": TOKEN, "SITE_AUTH_TOKEN": TOKEN}
         return {"PATH": os.environ["PATH"], "HOME": str(self.folder), **secrets, **self.settings}
 
     def report_of(self, events: list[Event]) -> dict[str, Any]:
-        """Read the report of the run that these events are of; empty where it left none."""
+        """Read the report of the run with these events; return an empty one if it wrote none."""
         if not events:
             return {}
         path = self.folder / "runs" / events[0]["run"] / "report.json"
@@ -127,34 +127,34 @@ class AnyTrial(ABC):
 
 @dataclass
 class Trial(AnyTrial):
-    """One of real processes, and the tool as a process."""
+    """A trial with real processes, in which the tool is a process too."""
 
     async def head(self) -> str:
-        """Give the commit that is to be released."""
+        """Return the commit to release."""
         return await self.git("rev-parse", "HEAD", where=self.world.checkout)
 
     async def tree(self) -> str:
-        """Give the id of the files that the remote has on main."""
+        """Return the id of the tree on the remote's main."""
         return await self.git("rev-parse", "main^{tree}")
 
     def started(self, *words: str, paced: bool = False) -> AbstractAsyncContextManager[ToolProcess]:
-        """Start the tool, and make sure that it does not outlive the block; `paced`: it waits after each event."""
+        """Start the tool; kill it if it outlives the block. If `paced`, it waits after each event."""
         return forked.start_tool(words, self.environment, self.folder, paced=paced)
 
     async def release(self, *words: str, react: Reaction | None = None, **extra: str) -> RunResult:
-        """Run the tool with --prod to its end; it waits after each event until `react` has dealt with it."""
+        """Run the tool with --prod until it ends; after each event it waits until `react` has returned."""
         config = self.configure(**extra)
         command = ("--prod", "--yes", "--json", "--config", str(config), *words)
         async with self.started(*command, paced=react is not None) as process:
             return await self.watched(process, react)
 
     async def watched(self, process: ToolProcess, react: Reaction | None = None) -> RunResult:
-        """Follow a run that was started with --json to its end."""
+        """Follow a run that was started with --json until it ends."""
         complaints = asyncio.ensure_future(process.stderr.read())
         events: list[Event] = []
         async for line in process.stdout:
             if not line.endswith(b"\n"):
-                break  # it was killed in the middle of it
+                break  # it was killed while writing this line
             events.append(json.loads(line))
             if react:
                 await react(events[-1])
@@ -163,13 +163,13 @@ class Trial(AnyTrial):
         return RunResult(await process.wait(), events, self.report_of(events), said)
 
     async def state(self) -> State:
-        """Read everything that must come back, after all that is due by now has happened."""
+        """Read everything that a rollback must restore, once everything due by now has happened."""
         self.world.platform.catch_up()
         schema, rows = await asyncio.to_thread(_contents, self.folder / "database" / sqld.PLACE)
         return State(schema, rows, self.world.platform.served, await self.tree())
 
     async def git(self, *words: str, where: Path | None = None) -> str:
-        """Ask git, in the remote unless told otherwise."""
+        """Run git, in the remote unless `where` is given."""
         process = await asyncio.create_subprocess_exec(
             "git", "-C", str(where or self.world.remote), *words, stdout=PIPE, stderr=PIPE, env=self.environment
         )
@@ -180,7 +180,7 @@ class Trial(AnyTrial):
 
 
 def _contents(file: Path) -> tuple[str, dict[str, list[tuple[Value, ...]]]]:
-    """Read the server's own file, which anybody may while the server has nothing to do."""
+    """Read the server's own file, which is safe while the server is idle."""
     with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as database:
         tables = [*(name for (name,) in database.execute(transaction.TABLES)), "sqlite_sequence"]
         rows = {table: database.execute(f"SELECT * FROM {quoted(table)} ORDER BY 1").fetchall() for table in tables}

@@ -1,1 +1,1 @@
-"""Vercel, as far as the tool asks it: a local fake with the real payloads, served over HTTP."""
+"""The part of Vercel that the tool uses: a local fake with the real payloads, served over HTTP."""

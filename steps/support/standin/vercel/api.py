@@ -1,4 +1,4 @@
-"""Vercel's REST API over the stand-in project: who is let in, and what goes wrong before anybody is answered."""
+"""Vercel's REST API for the stand-in's project: authentication, and faults that precede every answer."""
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
@@ -12,10 +12,10 @@ from steps.support.standin.vercel.state import ApiError, in_words, refusal
 
 
 def application(platform: Platform) -> web.Application:
-    """Make the API of a project."""
+    """Build the API of a project."""
     door = _Door(platform)
-    activation = faulty(platform.faults, ("activation",), door.refused)
-    building = faulty(platform.faults, ("vercel_deployment",), door.refused, _concerns_builds)
+    activation = faulty(platform.faults, ("activation",), door.refuse_activation)
+    building = faulty(platform.faults, ("vercel_deployment",), door.refuse_activation, _concerns_builds)
     troubles = troubled(lambda _: platform.quirks.troubles, way)
     app = web.Application(middlewares=[activation, building, troubles, in_words, door.admitted])
     app.add_routes([*ProjectsApi(platform).routes(), *DeploymentsApi(platform).routes()])
@@ -23,7 +23,7 @@ def application(platform: Platform) -> web.Application:
 
 
 def _concerns_builds(_request: web.Request, kind: Kind) -> bool:
-    """Exempt requests from what shows in how builds end instead."""
+    """Return True for faults that show in how builds end, not in the answers to requests."""
     return kind in ("fail", "hang")
 
 
@@ -40,8 +40,8 @@ class _Door:
             raise ApiError(401, "forbidden", "The request is missing an authentication token.")
         if token != self._platform.token:
             raise ApiError(403, "forbidden", "Not authorized: the token is not valid.")
-        asked = request.match_info.get("project", request.query.get("projectId", self._platform.id))
-        if request.path != "/v2/user" and not (self._in_scope(request) and self._is_ours(asked)):
+        wanted = request.match_info.get("project", request.query.get("projectId", self._platform.id))
+        if request.path != "/v2/user" and not (self._in_scope(request) and self._is_ours(wanted)):
             raise ApiError(404, "not_found", "Project not found.")
         return await handler(request)
 
@@ -52,8 +52,8 @@ class _Door:
     def _is_ours(self, project: str) -> bool:
         return project in (self._platform.id, self._platform.name)
 
-    def refused(self, request: web.Request) -> web.StreamResponse | None:
-        """Fail an activation: no move begins; where none is needed, nobody learns what is live."""
+    def refuse_activation(self, request: web.Request) -> web.StreamResponse | None:
+        """Fail an activation: refuse any move; if none is needed, hide which deployment is live."""
         if request.method == "POST":
             return refusal(409, "conflict", "A rolling release or another promotion is in progress.")
         if request.path.startswith("/v4/aliases/") and self._platform.auto_assign:

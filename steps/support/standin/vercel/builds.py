@@ -1,4 +1,4 @@
-"""What becomes of a push, from the queue to READY or to another end."""
+"""What happens to a push, from the queue to READY or another final state."""
 
 from functools import partial
 
@@ -17,16 +17,16 @@ LAST_LINES: dict[str, tuple[tuple[str, str], ...]] = {
 
 
 def planned(project: Project) -> Build:
-    """Say what is to become of the push that comes now."""
+    """Return the build planned for the push that arrives now."""
     rest = project.quirks.pushes[project.pushes :]
     project.pushes += 1
     return rest[0] if rest else Build()
 
 
 def start(project: Project, deployment: Deployment, build: Build, moment: float) -> None:
-    """Begin with the build of a deployment that is in the queue."""
+    """Start the build of a deployment in the queue."""
     _overtake(project, deployment, moment)
-    # Settled now: a build may be over before the step that waits for it begins.
+    # Decided now: a build may be over before the step that waits for it begins.
     fault = project.faults.ahead_for("vercel_deployment")
     turn = moment + build.queued
     deployment.waiting = turn > moment
@@ -37,7 +37,7 @@ def start(project: Project, deployment: Deployment, build: Build, moment: float)
 
 
 def cancel(project: Project, deployment: Deployment) -> None:
-    """Cancel a build. Raises ApiError where it has ended."""
+    """Cancel a build. Raise ApiError if it has ended."""
     if not deployment.underway:
         raise ApiError(400, "bad_request", f"A deployment that is {deployment.state} can't be canceled.")
     _canceled(project, deployment, project.catch_up())

@@ -1,4 +1,4 @@
-"""The part of Vercel's REST API that is about deployments: lists of them, one of them, its build and its aliases."""
+"""The deployments part of Vercel's REST API: lists, single deployments, their builds and aliases."""
 
 from aiohttp import web
 
@@ -7,17 +7,17 @@ from steps.support.standin.vercel.platform import Platform
 from steps.support.standin.vercel.quirks import Listing
 from steps.support.standin.vercel.state import ApiError, Deployment
 
-ROWS = 20  # of a list, where no limit is asked for
+ROWS = 20  # of a list, if no limit is requested
 
 
 class DeploymentsApi:
-    """Answers for the deployments of one project."""
+    """Answers requests about the deployments of one project."""
 
     def __init__(self, platform: Platform) -> None:
         self._platform = platform
 
     def routes(self) -> list[web.RouteDef]:
-        """Give what is answered here."""
+        """Return the routes served here."""
         return [
             web.get("/{version:v6|v7}/deployments", self.listed),
             web.get("/v13/deployments/{deployment}", self.deployment),
@@ -28,7 +28,7 @@ class DeploymentsApi:
         ]
 
     async def listed(self, request: web.Request) -> web.Response:
-        """Show a page of the list."""
+        """Return one page of the list."""
         limit, until = _number(request, "limit", ROWS), _number(request, "until", 0)
         rows = [each for each in self._rows(request) if not until or each.created < until]
         return web.json_response(shapes.page(self._platform, rows[:limit], more=len(rows) > limit))
@@ -43,19 +43,19 @@ class DeploymentsApi:
         return each.id != self._platform.production
 
     async def deployment(self, request: web.Request) -> web.Response:
-        """Show one deployment."""
+        """Return one deployment."""
         return web.json_response(shapes.single(self._platform, self._found(request)))
 
     async def events(self, request: web.Request) -> web.Response:
-        """Show a build's log."""
+        """Return a build's log."""
         return web.json_response(shapes.events(self._found(request)))
 
     async def builds(self, request: web.Request) -> web.Response:
-        """Show what a deployment is built of."""
+        """Return the builds of a deployment."""
         return web.json_response(shapes.builds(self._platform, self._found(request)))
 
     async def aliases(self, request: web.Request) -> web.Response:
-        """Show which public hosts serve a deployment."""
+        """Return the public hosts that serve a deployment."""
         return web.json_response(project_shapes.aliases(self._platform, self._found(request)))
 
     async def cancel(self, request: web.Request) -> web.Response:
@@ -68,7 +68,7 @@ class DeploymentsApi:
 
 
 def _asked_for(each: Deployment, platform: Platform, request: web.Request) -> bool:
-    """Apply the filters of a list."""
+    """Return True if a deployment passes the filters of the request."""
     target, sha, branch, states, candidate = (
         request.query.get(name) for name in ("target", "sha", "branch", "state", "rollbackCandidate")
     )

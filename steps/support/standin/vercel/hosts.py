@@ -1,4 +1,4 @@
-"""Which deployment answers: the public host is as it is live, a deployment's own host serves that deployment."""
+"""Choose the deployment that answers: the public host serves the live one, a deployment's own host that deployment."""
 
 from collections.abc import MutableMapping
 from hmac import compare_digest
@@ -16,11 +16,11 @@ BYPASS = "x-vercel-protection-bypass"  # a header, or a query parameter
 LOGIN = "https://vercel.com/sso-api?url="
 SKEW = "__vdpl"  # the cookie of Skew Protection
 
-Kept = MutableMapping[object, str]  # connection -> id of the deployment that it stays with
+Kept = MutableMapping[object, str]  # connection -> id of the deployment that it sticks to
 
 
 def routed(project: Project) -> Middleware:
-    """Answer by the Host header: the public host as it is live, a deployment's own host as that deployment."""
+    """Return middleware that routes by the Host header: to the live deployment, or to a deployment by its own host."""
     kept: Kept = WeakKeyDictionary()
 
     @web.middleware
@@ -38,7 +38,7 @@ def routed(project: Project) -> Middleware:
 
 
 async def _public(project: Project, kept: Kept, request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Answer as the deployment that is live, or as the one that the visitor is kept on."""
+    """Answer with the live deployment, or with the one that the visitor sticks to."""
     stickiness = project.quirks.stickiness
     ready = {each.id: each for each in project.deployments if each.state == State.READY}
     live = str(project.served)
@@ -70,9 +70,9 @@ def _refused(project: Project, deployment: Deployment, request: web.Request) -> 
 
 
 def _may_see(project: Project, request: web.Request) -> bool:
-    said = request.headers.get(BYPASS, request.query.get(BYPASS, ""))
-    opened = bool(project.bypass) and compare_digest(said.encode(), project.bypass.encode())
-    return opened or project.quirks.protection is Protection.OFF
+    secret = request.headers.get(BYPASS, request.query.get(BYPASS, ""))
+    bypassed = bool(project.bypass) and compare_digest(secret.encode(), project.bypass.encode())
+    return bypassed or project.quirks.protection is Protection.OFF
 
 
 def _stopped(protection: Protection, request: web.Request) -> web.Response:

@@ -1,7 +1,7 @@
-"""Vercel in memory: what can happen to the one project that it has.
+"""Vercel in memory, with a single project and the events that can happen to it.
 
-Only what happens lives here and below; `vercel_api` serves it, `vercel_shapes` says what the answers look like,
-`vercel_quirks` how it may misbehave.
+This module and those it imports hold the events only; `api` serves them, `shapes` builds the answers, `quirks` lists
+the ways to misbehave.
 """
 
 from steps.support.standin.vercel import builds, traffic
@@ -10,10 +10,10 @@ from steps.support.standin.vercel.state import Deployment, State
 
 
 class Platform(Project):
-    """The project, and what is done to it from outside."""
+    """The project, and the actions on it from outside."""
 
     def deployed(self, sha: str, ref: str, subject: str) -> Deployment:
-        """Put a deployment there that has been live ever since."""
+        """Add a deployment that is already live."""
         now = self.catch_up()
         deployment = self.created(sha, ref, subject, now)
         deployment.state = State.READY
@@ -22,7 +22,7 @@ class Platform(Project):
         return deployment
 
     def pushed(self, sha: str, ref: str, subject: str) -> Deployment | None:
-        """Take up a commit of the production branch, as the git integration does."""
+        """Pick up a commit of the production branch, as the git integration does."""
         now, build = self.catch_up(), builds.planned(self)
         if self.builds.get(sha, build.ending) is None:
             return None
@@ -31,13 +31,13 @@ class Platform(Project):
         return deployment
 
     def cancel(self, identifier: str) -> Deployment:
-        """Cancel a build that has not ended. Raises ApiError."""
+        """Cancel a build that has not ended. Raise ApiError if it has."""
         deployment = self.find(identifier)
         builds.cancel(self, deployment)
         return deployment
 
     def move(self, kind: str, identifier: str) -> bool:
-        """Begin to promote, or to roll back to, a deployment; false: queued. Raises ApiError."""
+        """Start to promote, or roll back to, a deployment; return False if it is queued. Raise ApiError if refused."""
         return traffic.move(self, kind, identifier)
 
     def switch_crons(self, *, on: bool) -> None:

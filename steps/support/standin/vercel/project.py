@@ -1,4 +1,4 @@
-"""One project in memory: its settings, its deployments, and where its production and its public host are."""
+"""One project in memory: its settings, its deployments, its production target and its public host."""
 
 from dataclasses import dataclass, field
 from hashlib import sha1
@@ -11,11 +11,11 @@ from steps.support.standin.vercel.state import AliasJob, ApiError, Deployment, V
 
 @dataclass
 class Project:
-    """The project as the outside sees it. Whatever is due happens before anybody is answered.
+    """The project as seen from outside. Everything due happens before any request is answered.
 
-    `host` is the public host, any port. `builds` says how a commit's build ends, before what `quirks` say of pushes:
-    None: the push makes no deployment at all. `alias_seconds` is the time that the alias takes to move. `bypass` is
-    the secret that opens protected hosts of deployments. `crons`: whether they are switched on.
+    `host` is the public host, with any port. `builds` maps a commit to the state in which its build ends, and overrides
+    `quirks.pushes`; None: the push creates no deployment at all. `alias_seconds` is the time that the alias takes to
+    move. `bypass` is the secret that opens the protected hosts of deployments. `crons`: whether they are switched on.
     """
 
     host: str
@@ -42,30 +42,30 @@ class Project:
     _deployments: list[Deployment] = field(default_factory=list, init=False)
 
     def catch_up(self) -> float:
-        """Have everything happen that was due until now; give now, in seconds of the agenda's clock."""
+        """Apply everything due by now; return now, in seconds of the agenda's clock."""
         return self.agenda.catch_up()
 
     @property
     def deployments(self) -> list[Deployment]:
-        """Give every deployment, newest first."""
+        """Return every deployment, newest first."""
         self.catch_up()
         return self.known[::-1]
 
     @property
     def known(self) -> list[Deployment]:
-        """Give every deployment as it is by now, oldest first, and let nothing happen."""
+        """Return every deployment in its present state, oldest first, without applying what is due."""
         return list(self._deployments)
 
     def is_public(self, host: str) -> bool:
-        """Say whether this is the public host, whatever its port."""
+        """Return True if this is the public host; the port does not matter."""
         return host.partition(":")[0] == self.host.partition(":")[0]
 
     def live_sha(self) -> str | None:
-        """Give the commit whose code the public host serves."""
+        """Return the commit whose code the public host serves."""
         return next((each.code for each in self.deployments if each.id == self.served), None)
 
     def find(self, identifier: str) -> Deployment:
-        """Give a deployment by its id, by the host of its own, or by the public host."""
+        """Return a deployment by its id, by its own host, or by the public host. Raise ApiError if there is none."""
         deployments = self.deployments
         wanted = self.served if self.is_public(identifier) else identifier
         for each in deployments:
@@ -74,17 +74,17 @@ class Project:
         raise ApiError(404, "not_found", f"The deployment {identifier} can't be found.")
 
     def created(self, sha: str, ref: str, subject: str, moment: float) -> Deployment:
-        """Put a deployment into the queue."""
+        """Add a deployment to the queue."""
         return self._added(sha, ref, subject, sha, moment)
 
     def foreign(self, like: Deployment, moment: float) -> Deployment:
-        """Put a deployment into the queue that somebody else made, on top of the code of another one."""
+        """Add another person's deployment to the queue, based on the code of `like`."""
         sha = sha1(f"somebody's, after {like.id}".encode(), usedforsecurity=False).hexdigest()
         return self._added(sha, like.ref, "Somebody else's commit", like.code, moment)
 
     def _added(self, sha: str, ref: str, subject: str, code: str, moment: float) -> Deployment:
         number = len(self._deployments) + 1
-        # Lists are paged by this time: no two deployments share it.
+        # Lists are paged by this time, so no two deployments may share it.
         created = max([self.agenda.milliseconds(moment), *(each.created + 1 for each in self._deployments[-1:])])
         url = f"{self.name}-{number}-standin.vercel.app"
         deployment = Deployment(f"dpl_{number}", url, sha, ref, subject, created, code)

@@ -1,4 +1,4 @@
-"""What Vercel's answers about a project and its owner look like."""
+"""The JSON of Vercel's answers about a project and its owner."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,18 +13,18 @@ RESOURCES = {"functionDefaultRegions": [REGION]}
 
 
 def user(project: Project) -> Json:
-    """Show whose the token is."""
+    """Return the user that the token belongs to."""
     own = {"id": USER["uid"], "email": USER["email"], "name": None, "username": USER["username"]}
     return {"user": {**own, "avatar": None, "defaultTeamId": project.team, "limited": True, "version": "northstar"}}
 
 
 def team(project: Project) -> Json:
-    """Show the team, as somebody sees it who may see little."""
+    """Return the team, as a member with few permissions sees it."""
     return {"id": project.team, **TEAM, "avatar": None, "createdAt": 1, "limited": True, "limitedBy": [], "saml": None}
 
 
 def project(project: Project) -> Json:
-    """Show the project."""
+    """Return the project."""
     assigns = {"autoAssignCustomDomains": project.auto_assign} if project.quirks.shows_auto_assign else {}
     return {
         "id": project.id,
@@ -41,7 +41,7 @@ def project(project: Project) -> Json:
 
 
 def _demanded() -> Json:
-    """Show what nobody here has a use for, and the official clients refuse to do without."""
+    """Return the keys that the tool does not use but the official clients require."""
     return {
         "nodeVersion": "22.x",
         "directoryListing": False,
@@ -79,7 +79,7 @@ def _crons(project: Project) -> Json:
 
 
 def environment(project: Project) -> Json:
-    """Show the variables of every environment; values stay secret."""
+    """Return the variables of every environment, without the secret values."""
     rows = [_row(each if isinstance(each, Variable) else Variable(each)) for each in project.env]
     return {"envs": rows, "pagination": {"count": len(rows), "next": None, "prev": None}}
 
@@ -90,7 +90,7 @@ def _row(each: Variable) -> Json:
 
 
 def rolling_release(project: Project) -> Json:
-    """Show the rolling release that is active, if there is one."""
+    """Return the active rolling release, if there is one."""
     if not project.quirks.rolling:
         return {"rollingRelease": None}
     gateways = {"index": 0, "targetPercentage": 10, "requireApproval": True, "duration": None, "isFinalStage": False}
@@ -107,11 +107,14 @@ def rolling_release(project: Project) -> Json:
 
 ALIAS = "als_standin"
 SKEW = 4 * 60 * 1000  # milliseconds
-COMPLETED = {JobStatus.SUCCEEDED, JobStatus.SKIPPED}  # an alias is, then; the other states are called the same
+COMPLETED = {
+    JobStatus.SUCCEEDED,
+    JobStatus.SKIPPED,
+}  # the state of an alias; its other states have the same names as those of the job
 
 
 def last_move(project: Project) -> Json | None:
-    """Show the last promote or rollback, as the project has it."""
+    """Return the last promote or rollback, as the project records it."""
     job = SHOWN.get(project.quirks.moving, _as_it_is)(project)
     if job is None:
         return None
@@ -144,7 +147,7 @@ SHOWN: dict[Moving, Callable[[Project], AliasJob | None]] = {
 
 
 def moved_aliases(project: Project, kind: str, *, failed_only: bool, nested: bool) -> Json:
-    """Show how far the aliases of the last move of a kind are, each flat, or nested as the official CLI has it."""
+    """Return the progress of the aliases of the last move of a kind: flat, or nested as the official CLI reads it."""
     if project.job is None or project.job.kind != kind:
         return {}
     status = "completed" if project.job.status in COMPLETED else str(project.job.status)
@@ -154,7 +157,7 @@ def moved_aliases(project: Project, kind: str, *, failed_only: bool, nested: boo
 
 
 def alias(project: Project) -> Json:
-    """Show what the public host serves."""
+    """Return what the public host serves."""
     each = next((each for each in project.deployments if each.id == project.served), None)
     return {
         "uid": ALIAS,
@@ -167,7 +170,7 @@ def alias(project: Project) -> Json:
 
 
 def aliases(project: Project, each: Deployment) -> Json:
-    """Show which public hosts serve a deployment."""
+    """Return the public hosts that serve a deployment."""
     rows = [{"uid": ALIAS, "alias": project.host, "created": _since(each), "redirect": None}]
     return {"aliases": rows if each.id == project.served else []}
 

@@ -1,4 +1,4 @@
-"""The part of Vercel's REST API that is about a project, its owner, its public host, and what that serves."""
+"""The project part of Vercel's REST API: the project, its owner, its public host, and what that host serves."""
 
 from aiohttp import web
 
@@ -8,13 +8,13 @@ from steps.support.standin.vercel.state import ApiError
 
 
 class ProjectsApi:
-    """Answers for one project."""
+    """Answers requests about one project."""
 
     def __init__(self, platform: Platform) -> None:
         self._platform = platform
 
     def routes(self) -> list[web.RouteDef]:
-        """Give what is answered here; more than one version where the official clients do not agree on it."""
+        """Return the routes served here, in several versions if the official clients use different ones."""
         project = "/{version:v1|v9}/projects/{project}"
         return [
             web.get("/v2/user", self.user),
@@ -32,17 +32,17 @@ class ProjectsApi:
         ]
 
     async def user(self, _request: web.Request) -> web.Response:
-        """Show whose the token is."""
+        """Return the user that the token belongs to."""
         return web.json_response(project_shapes.user(self._platform))
 
     async def team(self, _request: web.Request) -> web.Response:
-        """Show the team, where the project is a team's."""
+        """Return the team, if the project belongs to one."""
         if self._platform.team is None:
             raise ApiError(404, "not_found", "Team not found.")
         return web.json_response(project_shapes.team(self._platform))
 
     async def project(self, _request: web.Request) -> web.Response:
-        """Show the project."""
+        """Return the project."""
         return web.json_response(project_shapes.project(self._platform))
 
     async def change_project(self, request: web.Request) -> web.Response:
@@ -62,27 +62,27 @@ class ProjectsApi:
         raise ApiError(400, "bad_request", "Invalid request: `enabled` should be a boolean.")
 
     async def environment(self, _request: web.Request) -> web.Response:
-        """Show every variable, whatever environment was asked for."""
+        """Return every variable; the requested environment is ignored."""
         return web.json_response(project_shapes.environment(self._platform))
 
     async def rolling_release(self, _request: web.Request) -> web.Response:
-        """Show the rolling release that is active."""
+        """Return the active rolling release."""
         return web.json_response(project_shapes.rolling_release(self._platform))
 
     async def move(self, request: web.Request) -> web.Response:
-        """Promote or roll back: 201 means begun, 202 queued."""
+        """Promote or roll back; 201 means started, 202 queued."""
         begun = self._platform.move(request.match_info["move"], request.match_info["deployment"])
         return web.Response(status=201 if begun else 202)
 
     async def moved_aliases(self, request: web.Request) -> web.Response:
-        """Show how far the aliases are; in v9 as the official CLI reads it."""
+        """Return the progress of the aliases; in v9 as the official CLI reads it."""
         failed_only, nested = request.query.get("failedOnly") == "true", request.match_info["version"] == "v9"
         kind = request.match_info["move"]
         shown = project_shapes.moved_aliases(self._platform, kind, failed_only=failed_only, nested=nested)
         return web.json_response(shown)
 
     async def alias(self, request: web.Request) -> web.Response:
-        """Show what the public host serves."""
+        """Return what the public host serves."""
         if request.match_info["host"] != project_shapes.ALIAS and not self._is_public(request):
             raise ApiError(404, "not_found", "The alias can't be found.")
         return web.json_response(project_shapes.alias(self._platform))

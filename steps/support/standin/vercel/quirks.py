@@ -1,4 +1,4 @@
-"""Requests that the platform answers badly: said no to, cut off, or kept waiting."""
+"""Ways for the platform to misbehave: bad answers to requests, and unusual builds, moves, lists and hosts."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,12 +13,12 @@ from aiohttp.typedefs import Handler
 from steps.support.standin.faults import Way, cut, drip, hang, lost
 from steps.support.standin.vercel.state import State, refusal
 
-TOTAL = 500  # requests a minute, as the answer to one too many has it
+TOTAL = 500  # requests a minute, as the answer to one too many states it
 PAGE = "<!doctype html><title>Vercel</title><p>We'll be right back."
 
 
 class Answer(StrEnum):
-    """The ways in which a request is answered badly."""
+    """The ways of answering a request badly."""
 
     PAYMENT_REQUIRED = "402"
     CONFLICT = "409"
@@ -38,9 +38,9 @@ class Answer(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """The first `times` requests of a kind, None: all, are answered like this.
+    """One bad answer to the first `times` requests (None: all) of a kind.
 
-    `where` is a regular expression that is looked for in "METHOD /path"; `seconds` is what Retry-After asks for.
+    `where` is a regular expression searched for in "METHOD /path"; `seconds` is what Retry-After asks for.
     """
 
     answer: Answer
@@ -50,7 +50,7 @@ class Trouble:
 
 
 def way(trouble: Trouble) -> Way:
-    """Give the way in which a request is answered that meets this trouble."""
+    """Return the handler that answers a request with this trouble."""
     if whole := WHOLE.get(trouble.answer):
         return _at_once(whole(trouble))
     return UNFINISHED[trouble.answer]
@@ -100,15 +100,15 @@ UNFINISHED: dict[Answer, Way] = {
 
 
 class Listing(StrEnum):
-    """What a list of deployments is like."""
+    """How the list of deployments is filtered and sorted."""
 
     HONEST = "honest"
     UNFILTERED = "unfiltered"  # `sha`, `target`, `state` and `branch` are ignored
-    OLD_FIRST = "old first"  # ignored too, and the deployment that is live comes first
+    OLD_FIRST = "old first"  # also ignored, and the live deployment comes first
 
 
 class Moving(StrEnum):
-    """What becomes of a promote or a rollback that was answered 201, and what the project tells of it."""
+    """What happens to a promote or rollback that was answered 201, and what the project says about it."""
 
     DONE = "done"
     UNRECORDED = "unrecorded"  # done, and `lastAliasRequest` is null
@@ -116,21 +116,21 @@ class Moving(StrEnum):
     SKEWED = "skewed"  # done, by a clock that is four minutes behind
     SKIPPED = "skipped"  # nothing moves
     FAILED = "failed"  # nothing moves, and the alias says so
-    ENDLESS = "endless"  # in progress for ever
+    ENDLESS = "endless"  # in progress forever
 
 
 class Aliasing(StrEnum):
-    """What becomes of the public host's alias when a deployment is to go live."""
+    """What happens to the public host's alias when a deployment should go live."""
 
     MOVES = "moves"
-    UNASSIGNED = "unassigned"  # a push that is READY is given no alias and does not become the production target
+    UNASSIGNED = "unassigned"  # a push that is READY gets no alias and does not become the production target
     FAILS = "fails"  # the same, with an `aliasError`
-    STAYS = "stays"  # the production target moves, the alias does not
-    ASTRAY = "astray"  # the production target moves, the alias points at somebody's redeployment of the first one
+    STAYS = "stays"  # the production target moves, but not the alias
+    ASTRAY = "astray"  # the production target moves; the alias points at another person's redeployment of the first one
 
 
 class Protection(StrEnum):
-    """How a stranger is answered on the host of one deployment; the public host is open."""
+    """The answer to a stranger on the host of one deployment; the public host is open."""
 
     OFF = "off"
     LOGIN = "login"  # 302 to the platform's login
@@ -147,10 +147,10 @@ class Stickiness(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Build:
-    """What becomes of one push.
+    """What happens to one push.
 
-    `ending` is any state, None: there is no deployment at all. `queued`: seconds spent behind other builds; whoever
-    is there when a later push comes is canceled. `followed`: seconds until somebody else pushes.
+    `ending` is any state; None: no deployment is created. `queued`: seconds spent behind other builds; a deployment
+    still waiting when a later push arrives is canceled. `followed`: seconds until another person pushes.
     """
 
     ending: str | None = State.READY
@@ -168,12 +168,12 @@ NEVER_ITS_TURN = Build(queued=inf)
 
 @dataclass(frozen=True, slots=True)
 class Quirks:
-    """How this platform departs from the honest one; the values of an honest one are the defaults.
+    """How this platform departs from an honest one; the defaults are those of an honest one.
 
-    A platform's may be replaced at any time: what is under way already ends as it was begun.
-    `pushes`: what becomes of the first pushes, in their order; those after them are built and are READY.
-    `rolling`: a rolling release is active, and a promote is queued behind it (202). `shows_auto_assign` false:
-    the project does not tell. `promote_unpins` false: a promote leaves auto-assign as it was.
+    A platform's quirks may be replaced at any time; what is under way ends as it was started.
+    `pushes`: what happens to the first pushes, in order; later ones are built and become READY.
+    `rolling`: a rolling release is active, and a promote is queued behind it (202). `shows_auto_assign` False:
+    the project does not show it. `promote_unpins` False: a promote leaves auto-assign unchanged.
     """
 
     listing: Listing = Listing.HONEST

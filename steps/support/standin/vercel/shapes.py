@@ -1,4 +1,4 @@
-"""What Vercel's answers about deployments look like; every key that its official clients demand is there."""
+"""The JSON of Vercel's answers about deployments, with every key that its official clients require."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ Json = dict[str, Any]
 
 
 def page(project: Project, rows: list[Deployment], *, more: bool) -> Json:
-    """Show one page of the list, newest first; the next page is asked for with `until`."""
+    """Return one page of the list, newest first; `until` requests the next page."""
     following = rows[-1].created if more else None
     pagination = {"count": len(rows), "next": following, "prev": rows[0].created if rows else None}
     return {"deployments": [_listed(project, each) for each in rows], "pagination": pagination}
@@ -32,12 +32,12 @@ def _listed(project: Project, each: Deployment) -> Json:
 
 
 def is_rollback_candidate(project: Project, each: Deployment) -> bool:
-    """Say whether this was in production, and is no longer."""
+    """Return True if this deployment was in production and no longer is."""
     return each.aliased is not None and each.id != project.production
 
 
 def single(project: Project, each: Deployment) -> Json:
-    """Show a deployment by itself."""
+    """Return a single deployment."""
     own: Json = {"id": each.id, "status": each.state, "ownerId": owner(project), "projectSettings": {}}
     source = {"type": "github", "repoId": 1, "ref": each.ref, "sha": each.sha}
     assigned = {"aliasAssigned": each.aliased is not None, "aliasAssignedAt": each.aliased}
@@ -71,7 +71,7 @@ def _built(each: Deployment) -> Json:
 
 
 def common(project: Project, each: Deployment) -> Json:
-    """Show what every form of a deployment has."""
+    """Return the keys common to every form of a deployment."""
     return {
         "name": project.name,
         "projectId": project.id,
@@ -104,17 +104,17 @@ def _ending(each: Deployment) -> Json:
 
 
 def hosts(project: Project, each: Deployment) -> Json:
-    """Show which public hosts serve a deployment."""
+    """Return the public hosts that serve a deployment."""
     return {"alias": [project.host] if each.id == project.served else []}
 
 
 def owner(project: Project) -> str:
-    """Give whose the project is: the team's, else the user's."""
+    """Return the id of the project's owner: the team, or else the user."""
     return project.team or USER["uid"]
 
 
 def builds(project: Project, each: Deployment) -> Json:
-    """Show what a deployment is built of."""
+    """Return the builds of a deployment."""
     times = {"createdAt": each.created, "scheduledAt": each.created, "readyStateAt": each.ended}
     own = {"id": f"bld_{each.id}", "deploymentId": each.id, "entrypoint": ".", "createdIn": REGION}
     states = {"readyState": each.state, "use": "@vercel/next", "output": [], "projectId": project.id}
@@ -122,7 +122,7 @@ def builds(project: Project, each: Deployment) -> Json:
 
 
 def events(each: Deployment) -> list[Json]:
-    """Show a build's log."""
+    """Return a build's log."""
     own = {"deploymentId": each.id, "info": {"type": "build", "name": "bld_standin", "entrypoint": "."}}
     return [
         {

@@ -1,4 +1,4 @@
-"""How Vercel's API says no."""
+"""The errors of Vercel's API, and the state of deployments and alias jobs."""
 
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -9,7 +9,7 @@ from aiohttp.typedefs import Handler
 
 
 class ApiError(Exception):
-    """The API says no: HTTP status, the error's code, and a sentence."""
+    """An error answer of the API: HTTP status, error code, and message."""
 
     def __init__(self, status: int, code: str, message: str) -> None:
         super().__init__(message)
@@ -18,13 +18,13 @@ class ApiError(Exception):
 
 
 def refusal(status: int, code: str, message: str) -> web.Response:
-    """Answer with an error, in the documented shape."""
+    """Return an error answer, in the documented shape."""
     return web.json_response({"error": {"code": code, "message": message}}, status=status)
 
 
 @web.middleware
 async def in_words(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Answer with an error where a handler raised one, or where there is none."""
+    """Turn exceptions of handlers, and unknown routes, into error answers."""
     try:
         return await handler(request)
     except ApiError as error:
@@ -38,7 +38,7 @@ async def in_words(request: web.Request, handler: Handler) -> web.StreamResponse
 
 
 class State(StrEnum):
-    """The states of a deployment that a build goes through here; a test may have it end in any other."""
+    """The states that a build goes through here; a test may let it end in any other."""
 
     QUEUED = "QUEUED"
     BUILDING = "BUILDING"
@@ -55,7 +55,7 @@ class Substate(StrEnum):
 
 
 class JobStatus(StrEnum):
-    """How far a promote or a rollback is."""
+    """The progress of a promote or a rollback."""
 
     PENDING = "pending"
     IN_PROGRESS = "in-progress"
@@ -66,7 +66,7 @@ class JobStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Variable:
-    """An environment variable: its name, and the environments that get it."""
+    """An environment variable: its name, and the environments it applies to."""
 
     key: str
     target: tuple[str, ...] = ("production",)
@@ -77,7 +77,7 @@ class Variable:
 class Deployment:
     """One production deployment; times are milliseconds since 1970.
 
-    `code` is the commit whose code it serves. `waiting`: what keeps it in the queue is other builds.
+    `code` is the commit whose code it serves. `waiting`: other builds keep it in the queue.
     """
 
     id: str
@@ -100,11 +100,11 @@ class Deployment:
 
     @property
     def underway(self) -> bool:
-        """Say whether the build has yet to end."""
+        """Return True if the build has not ended yet."""
         return self.state in (State.QUEUED, State.BUILDING)
 
     def refuse_move(self, kind: str) -> None:
-        """Raise ApiError when production's traffic cannot be moved here in this way."""
+        """Raise ApiError if production's traffic cannot be moved here in this way."""
         if self.state != State.READY:
             raise ApiError(400, "bad_request", f"{self.id} is {self.state}, not READY.")
         if kind == "rollback" and self.substate != Substate.PROMOTED:
@@ -123,5 +123,5 @@ class AliasJob:
 
     @property
     def under_way(self) -> bool:
-        """Say whether the job has yet to end."""
+        """Return True if the job has not ended yet."""
         return self.status in (JobStatus.PENDING, JobStatus.IN_PROGRESS)

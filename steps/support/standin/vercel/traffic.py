@@ -1,4 +1,4 @@
-"""How production's traffic moves: by itself when a push is built, or by a promote or a rollback."""
+"""How production's traffic moves: by itself once a push is built, or by a promote or a rollback."""
 
 from functools import partial
 
@@ -11,9 +11,9 @@ UNMOVED = {Moving.SKIPPED: JobStatus.SKIPPED, Moving.FAILED: JobStatus.FAILED}
 
 
 def move(project: Project, kind: str, identifier: str) -> bool:
-    """Begin to promote, or to roll back to, a deployment; false: it is queued behind a rolling release.
+    """Start to promote, or roll back to, a deployment; return False if it is queued behind a rolling release.
 
-    Raises ApiError where that cannot be done.
+    Raise ApiError if that is not possible.
     """
     now, target = project.catch_up(), project.find(identifier)
     _refuse(project, kind, target)
@@ -49,7 +49,7 @@ def _ended(project: Project, job: AliasJob, target: Deployment, moving: Moving, 
 
 
 def built(project: Project, deployment: Deployment, moment: float) -> None:
-    """Have a push that is READY go live where the project wants that."""
+    """Let a READY push go live, if the project assigns domains automatically."""
     deployment.substate = Substate.STAGED
     if not project.auto_assign or project.quirks.aliasing is Aliasing.UNASSIGNED:
         return
