@@ -1,4 +1,4 @@
-"""Three writers beside a change that makes a large table anew: what the tool does, and what happens without it."""
+"""Measure three writers during the rebuild of a large table: by the tool, and by the same transaction without it."""
 
 import asyncio
 import shutil
@@ -24,8 +24,8 @@ from tests.bench.rows import BIG, FILL, INDEX, ROW
 
 WRITERS = 3
 PAUSE = 0.02  # seconds between two writes of one writer
-PATIENCE = 8.0  # seconds after which a write counts as never answered
-AROUND = 1.0  # seconds of writing before and after the transaction by itself
+PATIENCE = 8.0  # seconds after which a write counts as unanswered
+AROUND = 1.0  # seconds of writing before and after the transaction without the tool
 BUILD_SECONDS = 1.0
 ANEW, RENAMED = BIG.replace("TABLE big", "TABLE big_anew"), BIG.replace("TABLE big", 'TABLE "big"')
 COLUMNS = "id, system_id, at, solar_w, load_w, battery_w, soc, kwh, name, note"
@@ -50,9 +50,9 @@ VERDICTS = {"deployed": "released", "refused": "refused beforehand"}
 
 @dataclass(frozen=True, slots=True)
 class Met:
-    """What came of it, and what writers met: writes turned away, seconds of the slowest, whether they are locked out.
+    """The outcome, and what writers met: writes turned away, seconds of the slowest one, and whether they are locked out.
 
-    `seconds`: of the transaction, 0 where it is not the only thing that was done.
+    `seconds`: of the transaction; 0 if more than the transaction was done.
     """
 
     ended: str
@@ -64,7 +64,7 @@ class Met:
 
 @dataclass
 class App:
-    """Three writers, each on streams of its own, until they are stopped."""
+    """Three writers, each on its own streams, until they are stopped."""
 
     database: Database
     turned_away: int = 0
@@ -72,13 +72,13 @@ class App:
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
     async def writing(self, writer: int) -> None:
-        """Write on and on."""
+        """Write until cancelled."""
         for number in count():
             await self.write(writer, number)
             await asyncio.sleep(PAUSE)
 
     async def write(self, writer: int, number: int) -> bool:
-        """Write one row; says whether it was taken."""
+        """Write one row; return True if it was accepted."""
         began = monotonic()
         try:
             async with asyncio.timeout(PATIENCE):
@@ -91,7 +91,7 @@ class App:
         return True
 
     async def met(self, ended: str, seconds: float = 0.0) -> Met:
-        """Stop, and see whether a write is taken afterwards."""
+        """Stop the writers, and try whether a write is accepted afterwards."""
         for task in self.tasks:
             task.cancel()
         await asyncio.gather(*self.tasks, return_exceptions=True)
@@ -101,7 +101,7 @@ class App:
 
 @asynccontextmanager
 async def busy(database: Database) -> AsyncIterator[App]:
-    """Have three writers at work meanwhile."""
+    """Run three writers during the block."""
     app = App(database)
     app.tasks += [asyncio.ensure_future(app.writing(number)) for number in range(WRITERS)]
     try:
@@ -112,16 +112,16 @@ async def busy(database: Database) -> AsyncIterator[App]:
 
 
 async def by_tool(file: Path) -> Met:
-    """Release the change beside writers."""
+    """Release the change while the writers write."""
     async with production(file, build_seconds=BUILD_SECONDS) as trial:
         trial.sql_folder = _folder(trial.folder / "sql")
         async with busy(trial.world.database) as app:
-            ending = await trial.release()
-            return await app.met(VERDICTS.get(ending.report["verdict"], ending.report["verdict"]))
+            result = await trial.release()
+            return await app.met(VERDICTS.get(result.report["verdict"], result.report["verdict"]))
 
 
 async def by_itself(file: Path) -> Met:
-    """Run the same statements as one transaction beside writers, as a script would."""
+    """Run the same statements as one transaction while the writers write, as a script would."""
     with TemporaryDirectory(prefix="bench-") as temporary:
         place = Path(temporary) / "database" / sqld.PLACE
         place.parent.mkdir(parents=True)
@@ -143,7 +143,7 @@ async def by_itself(file: Path) -> Met:
 
 
 def _folder(folder: Path) -> Path:
-    """Make a SQL folder of the change; what the code asks of the database is as in the shipped one."""
+    """Create a SQL folder of the change, with the contract of the shipped one."""
     shutil.copytree(ROOT / "sql", folder)
     files = {"migrate.sql": MIGRATE, "rollback.sql": BACK, **dict.fromkeys(EMPTY, "-- nothing\n")}
     for name, text in files.items():
@@ -154,7 +154,7 @@ def _folder(folder: Path) -> Path:
 
 @contextmanager
 def filled(sample: Path, rows: int) -> Iterator[Path]:
-    """Give a copy of the sample with a table of so many rows, and one for the writers."""
+    """Yield a copy of the sample with a table of so many rows, and a table for the writers."""
     with TemporaryDirectory(prefix="bench-") as folder:
         file = Path(shutil.copyfile(sample, Path(folder) / "filled.db"))
         with closing(sqlite3.connect(file, isolation_level=None)) as database:
@@ -164,20 +164,24 @@ def filled(sample: Path, rows: int) -> Iterator[Path]:
 
 
 def rows(many: int, tool: Sequence[Met], alone: Sequence[Met]) -> list[str]:
-    """Give the rows of the table for a table of so many rows."""
-    what = f"three writers beside {many:,} rows of ten columns made anew: the release"
+    """Return the README's rows for a table of so many rows."""
+    what = f"three writers during the rebuild of {many:,} rows of ten columns: the release"
     return [
-        row(what, _told(tool), "writers"),
-        row("beside it: the same transaction without the tool", _told(alone)),
+        row(what, _summary(tool), "writers"),
+        row("for comparison: the same transaction without the tool", _summary(alone)),
     ]
 
 
-def _told(several: Sequence[Met]) -> str:
+def _summary(several: Sequence[Met]) -> str:
     ended = ", ".join(f"{times}x {each}" for each, times in Counter(each.ended for each in several).items())
     seconds = Spread([each.seconds for each in several])
     took = f" in {seconds.seconds}" if any(seconds.values) else ""
-    away = Spread([float(each.turned_away) for each in several]).told("writes turned away", 0)
+    away = Spread([float(each.turned_away) for each in several]).summary("writes turned away", 0)
     longest = Spread([each.longest for each in several]).seconds
     out = sum(each.locked_out for each in several)
-    after = f"**no write is taken afterwards, {out} of {len(several)} times**" if out else "writes are taken afterwards"
+    after = (
+        f"**no write is accepted afterwards, {out} of {len(several)} times**"
+        if out
+        else "writes are accepted afterwards"
+    )
     return f"{ended}{took}; {away}; longest write {longest}; {after}"

@@ -1,4 +1,4 @@
-"""Measure a copy of a real server beside curl and sqlite3: uv run --no-sync python -m tests.bench.copy_bench [rows]."""
+"""Measure a copy of a real server against curl and sqlite3: uv run --no-sync python -m tests.bench.copy_bench [rows]."""
 
 import asyncio
 import os
@@ -25,7 +25,7 @@ INDEX = "CREATE INDEX readings_of_system ON readings (system_id, at)"
 
 
 def fill(path: Path, rows: int) -> None:
-    """Make a database of so many rows of ten columns, where a server will find it."""
+    """Create a database of so many rows of ten columns, in the place where a server expects it."""
     path.parent.mkdir(parents=True)
     with closing(sqlite3.connect(path, isolation_level=None)) as database:
         database.execute("PRAGMA journal_mode = OFF")
@@ -37,25 +37,25 @@ def fill(path: Path, rows: int) -> None:
 
 
 async def ours(url: str, folder: Path) -> Copy:
-    """Copy by the tool."""
+    """Copy with the tool."""
     async with aclosing(connect(url, None)) as database:
         return await from_server(database, folder, LIMITS)
 
 
 def theirs(url: str, folder: Path) -> float:
-    """Load by the two programs, nothing kept and nothing proved; gives the seconds."""
+    """Load with the two programs, without a backup or a check; return the seconds."""
     began = monotonic()
-    subprocess.run(["sh", "-c", 'curl -s "$1/dump" | sqlite3 "$2"', "-", url, folder / "theirs.db"], check=True)  # noqa: S607 - whichever they are
+    subprocess.run(["sh", "-c", 'curl -s "$1/dump" | sqlite3 "$2"', "-", url, folder / "theirs.db"], check=True)  # noqa: S607 - the installed programs are what is measured
     return monotonic() - began
 
 
 def line(what: str, seconds: float, size: int) -> str:
-    """Write one measurement."""
-    return f"{what:<24}{seconds:8.1f} s {size / seconds / 1e6:8.1f} MB/s of the file   load {os.getloadavg()[0]:.1f}"
+    """Format one measurement."""
+    return f"{what:<24}{seconds:8.1f} s {size / seconds / 1e6:8.1f} MB/s   load {os.getloadavg()[0]:.1f}"
 
 
 async def measure(rows: int) -> None:
-    """Fill a server, copy it both ways and print what each took."""
+    """Fill a server, copy it both ways and print the duration of each."""
     with TemporaryDirectory() as temporary:
         folder = Path(temporary)
         fill(folder / "sqld" / "dbs" / "default" / "data", rows)
@@ -64,13 +64,13 @@ async def measure(rows: int) -> None:
             peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
             copy = await ours(url, folder)
         most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        told = (
+        lines = (
             f"{rows:,} rows of ten columns, {copy.bytes / 1e6:,.0f} MB, on {os.cpu_count()} processors",
             line("curl | sqlite3", seconds, copy.bytes),
             line("copy, backup, proof", copy.seconds, copy.bytes),
-            f"resident at most {most:.0f} MB, before the copy {peak:.0f} MB",
+            f"peak memory {most:.0f} MB, before the copy {peak:.0f} MB",
         )
-        sys.stdout.write("\n".join(told) + "\n")
+        sys.stdout.write("\n".join(lines) + "\n")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Measure how soon after a deployment is live the tool knows it, and how often it asks: uv run python -m tests.bench.live."""
+"""Measure how soon the tool knows that a deployment is live, and how often it asks: uv run python -m tests.bench.live."""
 
 import asyncio
 import math
@@ -33,10 +33,8 @@ from tests.standin.projects import NEW, OLD, PLAIN, TOKEN
 if TYPE_CHECKING:
     from steps.support.run.release import Gateways
 
-MOST_SECONDS, MOST_REQUESTS = (
-    1.1,
-    150,
-)  # until it is known; in a minute of waiting, of 240 that the platform's client has
+MOST_SECONDS = 1.1  # until it is known
+MOST_REQUESTS = 150  # in a minute of waiting, of the 240 that the platform's client allows
 HOST = "127.0.0.1"
 BUILD, ALIAS, PROMOTE = (1.0, 12.0), (0.2, 6.0), (0.2, 18.0)  # seconds, at least and at most
 SQL = Path(__file__).parents[2] / "sql"
@@ -44,9 +42,9 @@ SQL = Path(__file__).parents[2] / "sql"
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """One wait: seconds from the platform's moment of going live to our knowing, and when the server was asked before.
+    """One wait: seconds from the moment the platform went live until the tool knew, and when it had asked before.
 
-    `asked`: from the first look that only waits to the last one before it was live, in seconds of the loop's clock.
+    `asked`: from the first request that only waits to the last one before it was live, in seconds of the loop's clock.
     """
 
     late: float
@@ -55,7 +53,7 @@ class Wait:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What came of all the waits of a way of going live."""
+    """The result of all waits for one way of going live."""
 
     way: str
     median: float
@@ -65,36 +63,36 @@ class Figures:
 
     @property
     def row(self) -> str:
-        """Give a row of the table."""
+        """The README's row."""
         seconds = " | ".join(f"{each:.3f}" for each in (self.median, self.p95, self.longest))
         return f"| {self.way} | {seconds} | {self.a_minute:.1f} |"
 
     @property
     def is_well(self) -> bool:
-        """Say whether both bounds are kept."""
+        """Return True if both bounds are kept."""
         return self.longest < MOST_SECONDS and self.a_minute <= MOST_REQUESTS
 
 
 HEAD = "| going live | median, s | p95, s | max, s | requests a minute |\n|---|---|---|---|---|"
 
-Requests = list[tuple[float, str]]  # when, and by which method
+Requests = list[tuple[float, str]]  # time and method
 Waiting = Callable[[Vercel, promotion.Production], Awaitable[object]]
 
 
 async def by_itself(chance: random.Random) -> Wait:
-    """Wait for a build, and for its going live by itself, as the step does."""
+    """Wait for a build, and until it goes live by itself, as the step does."""
     platform = _platform(auto_assign=True, build_seconds=chance.uniform(*BUILD), alias_seconds=chance.uniform(*ALIAS))
     step = VercelDeployment(new_release(SQL, (), Demands(), ProofConfig(Path("runs"), None, Limits(0, 0))))
 
     async def wait(vercel: Vercel, before: promotion.Production) -> None:
-        gateways = cast("Gateways", SimpleNamespace(vercel=vercel))  # nobody else is asked
+        gateways = cast("Gateways", SimpleNamespace(vercel=vercel))  # the step uses no other gateway
         await step.apply(gateways, Observed(NEW, before, "", ()))
 
     return await _waited(platform, wait)
 
 
 async def promoted(chance: random.Random) -> Wait:
-    """Promote a build that is done, and wait for its going live, as the step does."""
+    """Promote a finished build, and wait until it goes live, as the step does."""
     platform = _platform(auto_assign=False, build_seconds=0.0, alias_seconds=chance.uniform(*PROMOTE))
     ours = platform.deployments[0].id
     return await _waited(platform, lambda vercel, before: promotion.promote(vercel, ours, before))
@@ -103,7 +101,7 @@ async def promoted(chance: random.Random) -> Wait:
 def _platform(*, auto_assign: bool, build_seconds: float, alias_seconds: float) -> Platform:
     platform = Platform(HOST, Faults(), TOKEN, auto_assign=auto_assign)
     platform.build_seconds, platform.alias_seconds = build_seconds, alias_seconds
-    platform.deployed(OLD, "main", "as it was")
+    platform.deployed(OLD, "main", "the live code")
     platform.pushed(NEW, "main", "a change")
     return platform
 
@@ -118,7 +116,7 @@ async def _waited(platform: Platform, wait: Waiting) -> Wait:
 
 
 def _since_live(platform: Platform, known: float) -> float:
-    """Give the seconds since the moment for which going live was due, to a millisecond."""
+    """Return the seconds since the deployment was due to go live, to a millisecond."""
     ours = platform.find(HOST)
     assert (ours.sha, ours.id) == (NEW, platform.production)
     assert ours.aliased
@@ -127,7 +125,7 @@ def _since_live(platform: Platform, known: float) -> float:
 
 @asynccontextmanager
 async def _served(platform: Platform) -> AsyncIterator[tuple[Vercel, Requests]]:
-    """Serve a platform on a port of its own; give a client, and what the server is asked."""
+    """Serve a platform on its own port; yield a client, and the list of requests received."""
     requests: Requests = []
 
     @web.middleware
@@ -150,19 +148,19 @@ def _figures(way: str, waits: Sequence[Wait]) -> Figures:
 
 
 async def measured(runs: int, seed: int) -> list[Figures]:
-    """Have so many runs of each way at once, with times that the seed settles."""
-    chance = random.Random(seed)  # noqa: S311 - it is to be the same every time
+    """Run each way so many times concurrently, with times drawn from the seed."""
+    chance = random.Random(seed)  # noqa: S311 - the times must be the same in every run
     ways = {"by itself": by_itself, "promoted": promoted}
-    waits = [way(random.Random(chance.random())) for way in ways.values() for _ in range(runs)]  # noqa: S311 - likewise
+    waits = [way(random.Random(chance.random())) for way in ways.values() for _ in range(runs)]  # noqa: S311 - as above
     done = await asyncio.gather(*waits)
     return [_figures(way, done[first : first + runs]) for way, first in zip(ways, (0, runs), strict=True)]
 
 
 def main() -> int:
-    """Measure, print a table, and give 1 where a bound is not kept."""
+    """Measure and print a table; return 1 if a bound is exceeded."""
     parser = ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=20, help="runs of each way of going live")
-    parser.add_argument("--seed", type=int, default=1, help="settles the times of builds and aliases")
+    parser.add_argument("--seed", type=int, default=1, help="determines the times of builds and aliases")
     options = parser.parse_args()
     figures = event_loop.run(measured(options.runs, options.seed))
     sys.stdout.write("\n".join([HEAD, *(each.row for each in figures)]) + "\n")

@@ -1,8 +1,8 @@
-"""Measure what the tool adds to the waiting that nobody can avoid: uv run python -m tests.bench.overhead [--times N].
+"""Measure what the tool adds to the unavoidable waiting: uv run python -m tests.bench.overhead [--times N].
 
-Beside it, on the same stand-ins in the same run, the same plan as a shell script (release.sh) with git, curl and the
-pauses of the platform's own client. Each time the build takes another fraction of a second, so that no pause happens to
-fit it.
+For comparison, on the same stand-ins in the same run: the same plan as a shell script (release.sh) with git, curl and
+the pauses of the platform's own client. Each build takes a different fraction of a second, so that no pause happens to
+match it.
 """
 
 import asyncio
@@ -26,17 +26,17 @@ from tests.bench.repeated import Spread, between, production, row, small_databas
 
 MOST_SECONDS = 1.0  # that the tool may add, in a run of about twenty seconds
 BUILD_SECONDS = 15.0  # and a fraction
-LONGEST = 60.0  # seconds after which the script will not end
+LONGEST = 60.0  # seconds after which the script counts as hung
 SCRIPT = Path(__file__).with_name("release.sh")
 CLIENTS = {"deploy": "as `vercel deploy` pauses", "inspect": "as `vercel inspect --wait` pauses"}
 
 
 @dataclass(frozen=True, slots=True)
 class Unavoidable:
-    """What a release waits for whoever carries it through, in seconds.
+    """What every way of releasing must wait for, in seconds.
 
-    `build`: from push to READY; `alias`: from there to live; `change` and `checks`: their SQL, as the rehearsal found it;
-    `health`: the answers that the plan asks the site for.
+    `build`: from push to READY; `alias`: from there to live; `change` and `checks`: their SQL, as the rehearsal measured it;
+    `health`: the site's answers that the plan requires.
     """
 
     build: float
@@ -47,12 +47,12 @@ class Unavoidable:
 
     @property
     def seconds(self) -> float:
-        """All of it."""
+        """The total."""
         return self.build + self.alias + self.change + self.checks + self.health
 
     @property
     def by_step(self) -> dict[str, float]:
-        """What each step cannot avoid."""
+        """The unavoidable part of each step."""
         return {
             "vercel_deployment": self.build + self.alias,
             "turso_migration": self.change,
@@ -63,12 +63,12 @@ class Unavoidable:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """One release, in seconds: looks before the clock, the tool on the clock, each script, and the unavoidable.
+    """One release, in seconds: preflight, the tool on the clock, each script, and the unavoidable.
 
-    `parts`: what is the tool's own of each step, by its name; what is left of `tool` is between the steps.
+    `parts`: what the tool adds in each step, by the step's name; the rest of `tool` passes between the steps.
     """
 
-    looks: float
+    preflight: float
     tool: float
     scripts: Mapping[str, float]
     unavoidable: Unavoidable
@@ -76,43 +76,43 @@ class Figures:
 
 
 def unavoidable(created: int, ended: int, aliased: int, report: Mapping[str, Any]) -> Unavoidable:
-    """Take the waiting apart: the platform's three moments, in milliseconds, and the report of the run."""
-    beats, phases = report["rehearsal"]["seconds"], report["downtime"]["latency"]
+    """Split the waiting, from the platform's three timestamps in milliseconds and the report of the run."""
+    stages, phases = report["rehearsal"]["seconds"], report["downtime"]["latency"]
     answer = next(phase["median_seconds"] for phase in (phases["after"], phases["during"], phases["before"]) if phase)
     build, alias = (ended - created) / 1000, (aliased - ended) / 1000
-    return Unavoidable(build, alias, beats["migrate"], beats["verify"], IN_A_ROW * answer)
+    return Unavoidable(build, alias, stages["migrate"], stages["verify"], IN_A_ROW * answer)
 
 
 def parts(report: Mapping[str, Any], waited: Unavoidable) -> dict[str, float]:
-    """Give what is the tool's own of each step."""
+    """Return what the tool adds in each step."""
     return {step["name"]: step["seconds"] - waited.by_step.get(step["name"], 0.0) for step in report["steps"]}
 
 
 async def by_tool(database: Path, build: float) -> Figures:
-    """Release by the tool."""
+    """Release with the tool."""
     async with production(database, build_seconds=build) as trial:
-        ending = await trial.release()
-        assert ending.code == 0, ending.said or ending.report["cause"]
+        result = await trial.release()
+        assert result.code == 0, result.said or result.report["cause"]
         ours = trial.world.platform.find("127.0.0.1")
         assert ours.ended
         assert ours.aliased
-        waited = unavoidable(ours.created, ours.ended, ours.aliased, ending.report)
-        looks, clock = between(ending.events, "opened", "planned"), between(ending.events, "started", "arrived")
-        return Figures(looks, clock, {}, waited, parts(ending.report, waited))
+        waited = unavoidable(ours.created, ours.ended, ours.aliased, result.report)
+        preflight, clock = between(result.events, "opened", "planned"), between(result.events, "started", "arrived")
+        return Figures(preflight, clock, {}, waited, parts(result.report, waited))
 
 
 async def by_script(database: Path, build: float, client: str, change: DatabaseChange) -> float:
-    """Release by the script; gives its seconds."""
+    """Release with the script; return the seconds."""
     async with production(database, build_seconds=build) as trial:
-        surroundings = {**trial.environment, **_given(trial, client, change)}
+        environment = {**trial.environment, **_settings(trial, client, change)}
         began = monotonic()
-        process = await asyncio.create_subprocess_exec("sh", SCRIPT, env=surroundings)
+        process = await asyncio.create_subprocess_exec("sh", SCRIPT, env=environment)
         async with asyncio.timeout(LONGEST):
             assert await process.wait() == 0
         return monotonic() - began
 
 
-def _given(trial: Trial, client: str, change: DatabaseChange) -> dict[str, str]:
+def _settings(trial: Trial, client: str, change: DatabaseChange) -> dict[str, str]:
     migrate = [hrana_wire.transaction(change.migrate, KNOWS_AUTOCOMMIT)]
     verify = [{"type": "execute", "stmt": statement_json(check.statement)} for check in change.verify]
     made = trial.world
@@ -134,13 +134,13 @@ def _body(path: Path, requests: Sequence[Any]) -> str:
 
 
 async def measured(database: Path, build: float, change: DatabaseChange) -> Figures:
-    """Release once by each."""
+    """Release once each way."""
     tool = await by_tool(database, build)
     return replace(tool, scripts={client: await by_script(database, build, client, change) for client in CLIENTS})
 
 
 def rows(figures: Sequence[Figures]) -> list[str]:
-    """Give the rows of the table: each one's wall time, what is its own of it, and how it compares with the tool's."""
+    """Return the README's rows: the wall time of each, what it adds, and the ratio to the tool."""
     own = Spread([each.tool - each.unavoidable.seconds for each in figures])
     wall, waited = (
         Spread([each.tool for each in figures]).median,
@@ -151,10 +151,11 @@ def rows(figures: Sequence[Figures]) -> list[str]:
         f"{own.seconds}; {wall:.1f} s in all",
         "overhead",
     )
-    looks = row(
-        "before the clock: all looks, with the proof on a copy", Spread([each.looks for each in figures]).seconds
+    preflight = row(
+        "before the clock starts: preflight, with the proof on a copy",
+        Spread([each.preflight for each in figures]).seconds,
     )
-    return [first, _apart(figures), *(_beside(figures, client, own) for client in CLIENTS), looks]
+    return [first, _apart(figures), *(_beside(figures, client, own) for client in CLIENTS), preflight]
 
 
 def _apart(figures: Sequence[Figures]) -> str:
@@ -164,12 +165,12 @@ def _apart(figures: Sequence[Figures]) -> str:
 
 def _beside(figures: Sequence[Figures], client: str, own: Spread) -> str:
     theirs = Spread([each.scripts[client] - each.unavoidable.seconds for each in figures])
-    what = f"beside it: the same plan as a shell script that proves nothing, {CLIENTS[client]}"
+    what = f"for comparison: the same plan as a shell script that proves nothing, {CLIENTS[client]}"
     return row(what, f"{theirs.seconds}: {theirs.median / own.median:.1f} times the tool's")
 
 
 async def main(words: Sequence[str]) -> int:
-    """Print the rows; 1 where the bound is not kept."""
+    """Print the rows; return 1 if the bound is exceeded."""
     parser = ArgumentParser(prog="python -m tests.bench.overhead", description=__doc__)
     parser.add_argument("--times", type=int, default=5)
     times, change = parser.parse_args(words).times, read_change(ROOT / "sql")

@@ -1,7 +1,7 @@
 """Measure the proof of the shipped change on a large database: uv run --no-sync python -m tests.bench.proof [ROWS].
 
-Beside it, on the same data in the same run: `sqlite3 .dump | sqlite3` for the copy, and sqldiff, where it is installed,
-for the comparison of one pair of files. The proof compares four.
+For comparison, on the same data in the same run: `sqlite3 .dump | sqlite3` for the copy, and sqldiff, if installed, for
+one pair of files. The proof compares four.
 """
 
 import asyncio
@@ -45,7 +45,7 @@ WRITE = "\nINSERT INTO history (system_id, at, soc) SELECT id, unixepoch(), 50 F
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """The proof, how long it took in seconds, and the most memory that tool and server had, in megabytes."""
+    """The proof, its duration in seconds, and the peak memory of tool and server, in megabytes."""
 
     proof: Proof
     seconds: float
@@ -54,7 +54,7 @@ class Measured:
 
 
 def fill(path: Path, rows: int) -> None:
-    """Make the sample, and a table of so many rows of ten columns that references it, where a server will find it."""
+    """Create the sample with a table of so many rows of ten columns that references it, where a server expects it."""
     path.parent.mkdir(parents=True)
     with closing(sqlite3.connect(path, isolation_level=None)) as database:
         for setting in ("journal_mode = OFF", "synchronous = OFF"):
@@ -68,7 +68,7 @@ def fill(path: Path, rows: int) -> None:
 
 
 def changed(folder: Path) -> Path:
-    """Give the shipped change, with an app that writes to the large table, too."""
+    """Return the shipped change, with an app that also writes to the large table."""
     shutil.copytree(SQL, folder)
     writes = folder / "writes.sql"
     writes.write_text(writes.read_text(encoding="utf-8") + WRITE, encoding="utf-8")
@@ -91,7 +91,7 @@ def proved(url: str, folder: Path) -> Measured:
 
 
 def timed(*words: str | Path) -> float | None:
-    """Give the seconds that a command takes, None where there is no such program."""
+    """Return the seconds that a command takes, or None if the program is not installed."""
     if shutil.which(str(words[0])) is None:
         return None
     began = monotonic()
@@ -100,7 +100,7 @@ def timed(*words: str | Path) -> float | None:
 
 
 def others(file: Path, folder: Path) -> dict[str, float | None]:
-    """Measure the two programs on the same data, nothing proved."""
+    """Measure the two programs on the same data; they prove nothing."""
     dump = timed("sh", "-c", 'sqlite3 "$1" .dump | sqlite3 "$2"', "-", file, folder / "theirs.db")
     return {
         "sqlite3 .dump | sqlite3": dump,
@@ -117,7 +117,7 @@ async def measured(folder: Path) -> Measured:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Print the figures; 1 where a bound is not kept. The bounds are for 5 million rows or fewer."""
+    """Print the figures; return 1 if a bound is exceeded. The bounds are for 5 million rows or fewer."""
     parser = ArgumentParser(prog="python -m tests.bench.proof", description=__doc__)
     parser.add_argument("rows", type=int, nargs="?", default=1_000_000)
     rows = parser.parse_args(arguments).rows
@@ -131,10 +131,10 @@ def main(arguments: Sequence[str]) -> int:
         shutil.copyfile(file, place)
         sys.stdout.write(f"{rows:,} rows of ten columns, {file.stat().st_size / 1e6:,.0f} MB\n")
         found = asyncio.run(measured(folder))
-        beats = {"copy, backup, check": found.proof.backup.seconds, **found.proof.seconds}
-        for name, seconds in {**beats, "all of the proof": found.seconds, **others(file, folder)}.items():
+        stages = {"copy, backup, check": found.proof.backup.seconds, **found.proof.seconds}
+        for name, seconds in {**stages, "all of the proof": found.seconds, **others(file, folder)}.items():
             sys.stdout.write(f"{name:<30}{'not installed' if seconds is None else f'{seconds:8.2f} s'}\n")
-        sys.stdout.write(f"resident at most: tool {found.tool:.0f} MB, server {found.server:.0f} MB\n")
+        sys.stdout.write(f"peak memory: tool {found.tool:.0f} MB, server {found.server:.0f} MB\n")
         assert found.proof.lossless
     return int(found.seconds > MOST_SECONDS or found.tool + found.server > MOST_MEGABYTES)
 

@@ -1,4 +1,4 @@
-"""What the commands here share: the same thing measured several times, on a small production that is fresh each time."""
+"""What the benchmarks share: repeated measurements, each on a fresh small production."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
@@ -24,38 +24,38 @@ ALIAS_SECONDS = 0.5  # that the alias takes to move
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """Figures of one thing, measured several times."""
+    """Repeated measurements of one thing."""
 
     values: Sequence[float]
 
     @property
     def median(self) -> float:
-        """Give the middle one."""
+        """The median."""
         return median(self.values)
 
-    def told(self, unit: str, digits: int) -> str:
-        """Give the median, and between which two all of them are."""
+    def summary(self, unit: str, digits: int) -> str:
+        """Format the median and the range."""
         least, middle, most = (f"{each:.{digits}f}" for each in (min(self.values), self.median, max(self.values)))
         return f"{middle} {unit} ({least} to {most}, {len(self.values)} times)"
 
     @property
     def seconds(self) -> str:
-        """Give it in seconds."""
-        return self.told("s", 2)
+        """The median and the range, in seconds."""
+        return self.summary("s", 2)
 
     @property
     def milliseconds(self) -> str:
-        """Give it, measured in seconds, in milliseconds."""
-        return Spread([1000 * each for each in self.values]).told("ms", 0)
+        """The median and the range of values in seconds, shown in milliseconds."""
+        return Spread([1000 * each for each in self.values]).summary("ms", 0)
 
 
 def row(what: str, measured: str, command: str = "") -> str:
-    """Give a row of the README's table."""
+    """Format a row of the README's table."""
     return f"| {what} | {measured} | {f'`uv run python -m tests.bench.{command}`' if command else ''} |"
 
 
 def between(events: Sequence[Event], first: str, last: str) -> float:
-    """Give the seconds from the first event of one kind to the last one of another."""
+    """Return the seconds from the first event of one kind to the last one of another."""
     (begins, *_), (*_, ends) = (
         [float(each["clock"]) for each in events if each["event"] == kind] for kind in (first, last)
     )
@@ -63,13 +63,13 @@ def between(events: Sequence[Event], first: str, last: str) -> float:
 
 
 def gaps(moments: Sequence[float]) -> list[float]:
-    """Give the seconds between each moment and the next."""
+    """Return the seconds between each moment and the next."""
     return [after - before for before, after in pairwise(moments)]
 
 
 @contextmanager
 def small_database() -> "Iterator[Path]":
-    """Give the sample with few readings, as a file that productions are made from."""
+    """Yield the sample with few readings, as a file to create productions from."""
     with TemporaryDirectory(prefix="bench-") as folder:
         yield samples(Path(folder)) / "small.db"
 
@@ -78,7 +78,7 @@ def small_database() -> "Iterator[Path]":
 async def production(
     database: Path, *, build_seconds: float, staged: bool = False, faults: Faults | None = None
 ) -> AsyncIterator[Trial]:
-    """Make a production on a copy of a database, with the real server and real git; `faults` break it when told."""
+    """Create a production on a copy of a database, with the real server and real git; `faults` break it when armed."""
     with TemporaryDirectory(prefix="bench-") as temporary:
         folder, faults = Path(temporary), faults or Faults()
         copy = Path(copyfile(database, folder / "copy.db"))

@@ -1,4 +1,4 @@
-"""Measure the row diff on a large table, beside sqldiff where there is one: uv run python -m tests.bench.rows [ROWS]."""
+"""Measure the row diff on a large table, against sqldiff if installed: uv run python -m tests.bench.rows [ROWS]."""
 
 import multiprocessing
 import os
@@ -35,7 +35,7 @@ SMALL = "CREATE TABLE small (id INTEGER PRIMARY KEY, v); INSERT INTO small VALUE
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A change, what the row diff has to say of the big table after it, and how long it may take 5 million rows."""
+    """A change, the expected row diff of the big table after it, and the most seconds it may take for 5 million rows."""
 
     name: str
     change: str
@@ -47,39 +47,39 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """How long something took, in seconds by the clock and of the processor, and its peak in megabytes."""
+    """The duration, as wall time and processor time in seconds, and the peak in megabytes."""
 
     seconds: float
     processor: float
     peak: float
 
     def __str__(self) -> str:
-        """Give three cells of a table."""
+        """Return three cells of a table."""
         return f"{self.seconds:.2f} | {self.processor:.2f} | {self.peak:.0f}"
 
 
 def cases(rows: int) -> tuple[Case, ...]:
-    """Give the changes for a table of so many rows."""
+    """Return the changes for a table of so many rows."""
     thousand, gap = min(1000, rows // 4), max(4, rows // 1000)
     in_place = f"""UPDATE big SET load_w = -1 WHERE id % 1000 = 0; DELETE FROM big WHERE id % {gap} = 1;
       {FILL.format(rows + 1, rows + thousand, ROW)}"""
     anew = f"CREATE TABLE kept AS SELECT * FROM big; DROP TABLE big; {BIG}; INSERT INTO big SELECT * FROM kept; DROP TABLE kept; {INDEX}"
     return (
         Case("a: another table changed", "UPDATE small SET v = 7", 0, 0, 0, 1.0),
-        Case("b: one in 1000 changed, 1000 added, 1000 gone", in_place, thousand, thousand, rows // 1000, 15.0),
-        Case("c: made anew with the same rows", anew, 0, 0, 0, 15.0),
+        Case("b: one in 1000 changed, 1000 added, 1000 removed", in_place, thousand, thousand, rows // 1000, 15.0),
+        Case("c: rebuilt with the same rows", anew, 0, 0, 0, 15.0),
         Case("d: 1000 rows appended", FILL.format(rows + 1, rows + 1000, ROW), 1000, 0, 0, 2.0),
     )
 
 
 def made(file: Path, script: str) -> None:
-    """Run a script on a file, as fast as it goes."""
+    """Run a script on a file as fast as possible."""
     with closing(sqlite3.connect(file, isolation_level=None)) as connection:
         connection.executescript(f"PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; BEGIN; {script}; COMMIT")
 
 
 def ours(before: Path, after: Path, case: Case) -> Figures:
-    """Compare in this process, which has done nothing else; what it says must be right."""
+    """Compare in this process, which has done nothing else; check the result."""
     began, worked = time.perf_counter(), time.process_time()
     found = row_diff(before, after)["big"]
     seconds, processor = time.perf_counter() - began, time.process_time() - worked
@@ -89,7 +89,7 @@ def ours(before: Path, after: Path, case: Case) -> Figures:
 
 
 def theirs(sqldiff: str, before: Path, after: Path) -> Figures:
-    """Have sqldiff count the differing rows of the same two files."""
+    """Let sqldiff count the differing rows of the same two files."""
     began = time.perf_counter()
     process = subprocess.Popen([sqldiff, "--summary", before, after], stdout=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)
@@ -99,7 +99,7 @@ def theirs(sqldiff: str, before: Path, after: Path) -> Figures:
 
 
 def measured(before: Path, after: Path, case: Case) -> tuple[Figures, Figures | None]:
-    """Measure both on one change, each in a process of its own."""
+    """Measure both on one change, each in its own process."""
     shutil.copyfile(before, after)
     made(after, case.change)
     spawned = multiprocessing.get_context("spawn")
@@ -110,7 +110,7 @@ def measured(before: Path, after: Path, case: Case) -> tuple[Figures, Figures | 
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Print a table; 1 where a bound is not kept. The bounds are for 5 million rows or fewer."""
+    """Print a table; return 1 if a bound is exceeded. The bounds are for 5 million rows or fewer."""
     parser = ArgumentParser(prog="python -m tests.bench.rows", description=__doc__)
     parser.add_argument("rows", type=int, nargs="?", default=1_000_000)
     rows = parser.parse_args(arguments).rows

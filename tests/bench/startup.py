@@ -1,4 +1,4 @@
-"""Measure how soon the tool is there, and the most memory it takes: uv run python -m tests.bench.startup [--times N]."""
+"""Measure how soon the tool starts, and its peak memory: uv run python -m tests.bench.startup [--times N]."""
 
 import asyncio
 import os
@@ -28,7 +28,7 @@ class Start:
 
 
 def started(folder: Path, environment: Mapping[str, str], *words: str) -> Start:
-    """Run the tool to its end, as a process that nobody prepared."""
+    """Run the tool until it ends, as a new process."""
     began = monotonic()
     process = subprocess.Popen(
         [sys.executable, TOOL, *words], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=folder, env=environment
@@ -45,14 +45,14 @@ def started(folder: Path, environment: Mapping[str, str], *words: str) -> Start:
 
 
 async def before_a_release(database: Path) -> Start:
-    """Look at a small production as `--prod --dry-run` does: its first line is written as it begins to look."""
+    """Run `--prod --dry-run` on a small production: its first line appears as the preflight begins."""
     async with production(database, build_seconds=1.0) as trial:
         words = ("--prod", "--dry-run", "--json", "--config", str(trial.configure()))
         return await asyncio.to_thread(started, trial.folder, trial.environment, *words)
 
 
 def rehearsed() -> Start:
-    """Run a whole `--dry-run`, both rehearsals, in a folder of its own."""
+    """Run a whole `--dry-run`, both rehearsals, in its own folder."""
     with TemporaryDirectory(prefix="bench-") as folder:
         config = Path(folder) / "orchestrate.toml"
         config.write_text(f'sql = "{ROOT / "sql"}"\n', encoding="utf-8")
@@ -72,9 +72,9 @@ def main(words: Sequence[str]) -> int:
     rows = (
         row("from the command to the help text of `--help`", help_.seconds, "startup"),
         row("to the first line of `--dry-run`", Spread([each.first for each in whole]).seconds),
-        row("to the first look of `--prod`", prod.seconds),
+        row("to the first line of `--prod`, as the preflight begins", prod.seconds),
         row("a whole `--dry-run`, both rehearsals", Spread([each.whole for each in whole]).seconds),
-        row("its largest process, resident", peak.told("MB", 0)),
+        row("peak memory of its largest process", peak.summary("MB", 0)),
     )
     sys.stdout.write("\n".join(rows) + "\n")
     return 0

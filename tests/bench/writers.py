@@ -1,9 +1,9 @@
 """Measure what a migration does to writers: uv run python -m tests.bench.writers [ROWS ...] [--anew ROWS ...] [--times N].
 
-A writer inserts into a child table all the time, on the real server, while the shipped change is released by the tool;
-and, on the same database, while the plan as first written runs as it was run by hand: create, copy, drop, rename, one
-statement after the other. Then three writers beside a change that makes a table of so many rows anew, with the tool and
-without it: whether it is refused beforehand, and whether the server takes writes afterwards.
+A writer inserts into a child table continuously, on the real server, while the tool releases the shipped change; and,
+on the same database, while the plan as first written runs as it was run by hand: create, copy, drop, rename, one
+statement after the other. Then three writers during a change that rebuilds a table of so many rows, with the tool and
+without it: is it refused beforehand, and does the server accept writes afterwards?
 """
 
 import asyncio
@@ -34,7 +34,7 @@ from tests.bench.repeated import Spread, gaps, production, row, small_database
 
 BUILD_SECONDS = 1.0
 AROUND = 0.5  # seconds of writing before and after the plan as first written
-FIRST = 100_000_000  # the writer's ids, and the times of its readings, begin here: no other row has them
+FIRST = 100_000_000  # the writer's ids and the times of its readings begin here, above those of all other rows
 SEED = ROOT / "tests" / "proof" / "seed_migrate.sql"
 READING = """INSERT INTO readings (id, system_id, inverter_time, received_time, solar_w, solar_inverter_w, shunt_w, load_w,
   battery_w, grid_w, battery_soc, fault_code, fault_timestamp, generator_status, created_at)"""
@@ -46,9 +46,9 @@ COUNT = Statement("SELECT count(*) FROM readings")
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """How long a writer was held back, in seconds: at most, and beyond its usual pace in all.
+    """How long a writer was blocked, in seconds: the longest pause, and the total beyond its usual pauses.
 
-    `lost`: rows that are gone. `failed`: what the migration ended with, empty where it went through.
+    `lost`: rows that are gone. `failed`: the error code of the migration, empty if it succeeded.
     """
 
     longest: float
@@ -59,13 +59,13 @@ class Held:
 
 @dataclass
 class Writer:
-    """Inserts one row after the other; tries on where it is turned away."""
+    """Inserts one row after the other; continues after a rejected one."""
 
     database: Database
     moments: list[float] = field(default_factory=list)  # at which an insert was done
 
     async def writing(self) -> None:
-        """Write on and on."""
+        """Write until cancelled."""
         for number in count(FIRST):
             with suppress(Problem):
                 await self.database.query(Statement(ONE, (number,)))
@@ -73,7 +73,7 @@ class Writer:
 
 
 def held(moments: Sequence[float], begun: float, done: float) -> tuple[float, float]:
-    """Give the longest pause of a writer while something ran, and what all of them took beyond the usual pause."""
+    """Return a writer's longest pause while something ran, and the total of what all pauses took beyond the usual one."""
     pauses = gaps(moments)
     usual = Spread(pauses).median
     during = [pause for pause, after in zip(pauses, moments[1:], strict=True) if after > begun and after - pause < done]
@@ -82,7 +82,7 @@ def held(moments: Sequence[float], begun: float, done: float) -> tuple[float, fl
 
 @asynccontextmanager
 async def written(database: Database) -> AsyncIterator[Writer]:
-    """Have a writer at work meanwhile."""
+    """Run a writer during the block."""
     writer = Writer(database)
     working = asyncio.ensure_future(writer.writing())
     try:
@@ -103,8 +103,8 @@ async def by_tool(file: Path) -> Held:
     async with production(file, build_seconds=BUILD_SECONDS) as trial:
         before = (await trial.world.database.query(COUNT)).scalar
         async with written(trial.world.database) as writer:
-            ending = await trial.release(react=react)
-        assert ending.code == 0, ending.report.get("cause") or ending.said
+            result = await trial.release(react=react)
+        assert result.code == 0, result.report.get("cause") or result.said
         return await _held(trial.world.database, writer, before, times["begun"], times["done"], "")
 
 
@@ -135,7 +135,7 @@ async def _held(database: Database, writer: Writer, before: object, begun: float
 
 
 async def _seeded(url: str) -> str:
-    async with httpx.AsyncClient(timeout=None) as client:  # noqa: S113 - it takes what it takes
+    async with httpx.AsyncClient(timeout=None) as client:  # noqa: S113 - a long statement must not time out
         stream = Stream(client, url, None)
         try:
             for statement in split(SEED.read_text(encoding="utf-8"), SEED.name):
@@ -148,7 +148,7 @@ async def _seeded(url: str) -> str:
 
 @contextmanager
 def filled(sample: Path, rows: int) -> Iterator[Path]:
-    """Give a copy of the sample with so many child rows more."""
+    """Yield a copy of the sample with so many additional child rows."""
     with TemporaryDirectory(prefix="bench-") as folder:
         file = Path(copyfile(sample, Path(folder) / "filled.db"))
         with closing(sqlite3.connect(file, isolation_level=None)) as database:
@@ -158,15 +158,17 @@ def filled(sample: Path, rows: int) -> Iterator[Path]:
 
 
 def rows(children: int, tool: Sequence[Held], hand: Sequence[Held]) -> list[str]:
-    """Give the rows of the table for so many child rows."""
-    what = f"writers held back by the migration, {children:,} child rows: longest pause, and all beyond the usual"
+    """Return the README's rows for so many child rows."""
+    what = (
+        f"writers blocked by the migration, {children:,} child rows: longest pause, and total beyond the usual pauses"
+    )
     return [
-        row(what, _told(tool), "writers"),
-        row("beside it: the change as first written, statement by statement", _told(hand)),
+        row(what, _summary(tool), "writers"),
+        row("for comparison: the change as first written, statement by statement", _summary(hand)),
     ]
 
 
-def _told(several: Sequence[Held]) -> str:
+def _summary(several: Sequence[Held]) -> str:
     longest, beyond = Spread([each.longest for each in several]), Spread([each.beyond for each in several])
     failed = [each.failed for each in several if each.failed]
     ended = f"; {len(failed)} of {len(several)} times ended with {failed[0]}" if failed else ""
