@@ -1,7 +1,6 @@
-"""The app, as it writes while releases come and go; and the book in which each write stands for both schemas.
+"""The app that writes during releases, and a book that records each write as both schemas would hold it.
 
-What was written while the new schema was there stands in the book as the old one would hold it, too: that is what going
-back has to make of it.
+A write made on the new schema is recorded in the form of the old one too: that is what a rollback must turn it into.
 """
 
 import asyncio
@@ -46,7 +45,7 @@ Shown = dict[str, list[tuple[Value, ...]]]
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """What was written when, as the old schema and as the new one would have it; `new`: the new one was there."""
+    """A write at a time, in the form of the old schema and of the new one; `is_new`: the new schema was in place."""
 
     at: float
     is_new: bool
@@ -63,57 +62,57 @@ class Book:
     writes: list[Write] = field(default_factory=list)
 
     def write(self, old: Iterable[Statement], new: Iterable[Statement]) -> None:
-        """Write for the schema that is there, and put it down where it was taken."""
+        """Write in the form of the present schema, and record the write if it succeeded."""
         write = Write(self.clock(), self.is_new, tuple(old), tuple(new))
-        _written(self.store, write.new if write.is_new else write.old)
+        _execute(self.store, write.new if write.is_new else write.old)
         self.writes.append(write)
 
     def note(self, before: Shown) -> None:
-        """Put down the rows that the cron has written, which mean the same to both schemas."""
-        found = [statement for table in CRON for statement in _effects(before, shown(self.store), table)]
-        self.writes.append(Write(self.clock(), self.is_new, tuple(found), tuple(found)))
+        """Record the rows that the cron has written; they mean the same in both schemas."""
+        statements = [statement for table in CRON for statement in _inserts(before, shown(self.store), table)]
+        self.writes.append(Write(self.clock(), self.is_new, tuple(statements), tuple(statements)))
 
     @property
     def is_new(self) -> bool:
-        """Say which schema is there."""
+        """Return True if the new schema is in place."""
         return bool(self.store.connection.execute(NEW).fetchone()[0])
 
     def as_old(self, sample: bytes) -> MemoryStore:
-        """Make the database that there is to be on the old schema."""
+        """Build the database expected on the old schema."""
         clock = Clock()
         store = MemoryStore(clock)
         store.restore(sample)
         for write in self.writes:
             clock.now = write.at
-            _written(store, write.old)
+            _execute(store, write.old)
         return store
 
     def as_new(self, sample: bytes, change: DatabaseChange, committed: float) -> MemoryStore:
-        """Make the database that there is to be on the new schema, which came at that time."""
+        """Build the database expected on the new schema, which was committed at that time."""
         clock = Clock()
         store = MemoryStore(clock)
         store.restore(sample)
         for write in (each for each in self.writes if not each.is_new):
             clock.now = write.at
-            _written(store, write.old)
+            _execute(store, write.old)
         clock.now = committed
         store.connection.execute("PRAGMA foreign_keys=OFF")
-        _written(store, change.migrate)
+        _execute(store, change.migrate)
         store.connection.execute("PRAGMA foreign_keys=ON")
         for write in (each for each in self.writes if each.is_new):
             clock.now = write.at
-            _written(store, write.new)
+            _execute(store, write.new)
         return store
 
 
 def shown(store: MemoryStore) -> Shown:
-    """Read what the cron writes to."""
+    """Return the rows of the tables that the cron writes to."""
     tables = (*CRON, "sqlite_sequence")
     return {table: store.connection.execute(f"SELECT * FROM {table}").fetchall() for table in tables}
 
 
-def _effects(before: Shown, after: Shown, table: str) -> list[Statement]:
-    """Give what makes the rows of after: which of them came first is the engine's affair, and not the same twice."""
+def _inserts(before: Shown, after: Shown, table: str) -> list[Statement]:
+    """Return statements that write the new rows themselves: rerunning the cron's SQL could choose other ids."""
     known = set(before[table])
     rows = [row for row in after[table] if row not in known]
     marks = ", ".join("?" * len(after[table][0])) if after[table] else ""
@@ -131,11 +130,11 @@ class Clock:
     now: float = START
 
     def __call__(self) -> float:
-        """Give the time."""
+        """Return the time."""
         return self.now
 
 
-def _written(store: MemoryStore, statements: Iterable[Statement]) -> None:
+def _execute(store: MemoryStore, statements: Iterable[Statement]) -> None:
     with closing(store.connection.cursor()) as cursor:
         for statement in statements:
             cursor.execute(statement.sql, statement.args)
@@ -143,44 +142,44 @@ def _written(store: MemoryStore, statements: Iterable[Statement]) -> None:
 
 
 class Served(MemoryDatabase):
-    """The database as the site asks it: what its cron writes is put down."""
+    """The database as the site reaches it; writes of the site's cron are recorded."""
 
     def __init__(self, store: MemoryStore) -> None:
         super().__init__(store)
         self.book: Book | None = None
 
     async def query(self, statement: Statement) -> Rows:
-        """See Database."""
+        """Run one statement on its own, and record it if it writes; see Database."""
         if self.book is None or first_word(statement.sql) in READS:
             return await super().query(statement)
         await asyncio.sleep(0)
         before = shown(self._store)
-        rows = self._ran(statement)
+        rows = self._run(statement)
         self.book.note(before)
         return rows
 
 
 class App:
-    """Writes now and then."""
+    """An app that writes at random intervals."""
 
     def __init__(self, book: Book, rng: Random, pace: float) -> None:
         self._book, self._rng, self._pace = book, rng, pace
         self._serial = 0
 
     async def writing(self) -> None:
-        """Write on and on."""
+        """Write until cancelled."""
         while True:
             await asyncio.sleep(self._rng.expovariate(1 / self._pace))
             self.write()
 
     def write(self) -> None:
-        """Write something."""
+        """Write once, at random."""
         self._serial += 1
         ids = [number for (number,) in self._book.store.connection.execute("SELECT id FROM systems ORDER BY id")]
-        old, new = self._drawn(self._rng.choice(ids), self._serial)
+        old, new = self._draw(self._rng.choice(ids), self._serial)
         self._book.write(old, new)
 
-    def _drawn(self, system: Value, serial: int) -> tuple[list[Statement], list[Statement]]:
+    def _draw(self, system: Value, serial: int) -> tuple[list[Statement], list[Statement]]:
         kind = self._rng.choice(
             ("reading", "reading", "reading", "poll", "name", "model", "zone", "system", "guest", "gone")
         )
@@ -204,8 +203,8 @@ class App:
         return [plain[kind]], [plain[kind]]
 
 
-def somebodys_table(book: Book) -> None:
-    """Have somebody make a table of their own."""
+def create_table_of_others(book: Book) -> None:
+    """Create another person's table."""
     with suppress(StatementFailed):
         made = [Statement(SOMEBODY)]
         book.write(made, made)

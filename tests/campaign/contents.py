@@ -1,4 +1,4 @@
-"""A database's schema and rows, and how they differ from what there is to be."""
+"""A database's schema and rows, and how they differ from the expected ones."""
 
 from collections.abc import Iterator
 
@@ -21,13 +21,13 @@ def contents(store: MemoryStore) -> Contents:
 
 
 def differences(expected: Contents, found: Contents) -> Iterator[str]:
-    """Say how what was found is not what was expected."""
+    """Yield the differences between the expected contents and those found."""
     if expected[0] != found[0]:
         yield f"the schema is {found[0]!r}, not {expected[0]!r}"
         return
     for table, left in expected[1].items():
         right = found[1].get(table, [])
-        if repr(left) != repr(right):  # which tells 9 from 9.0
+        if repr(left) != repr(right):  # repr tells 9 from 9.0
             missing = [row for row in left if row not in right][:SHOWN]
             extra = [row for row in right if row not in left][:SHOWN]
             yield f"{table}: missing {missing}, unexpected {extra}"

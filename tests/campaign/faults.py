@@ -1,4 +1,4 @@
-"""What goes wrong on the way between the tool and the world, and where: at a call of a gateway, or at an event."""
+"""Faults between the tool and the world: at a call of a gateway, or at an event of the journal."""
 
 import asyncio
 import signal
@@ -19,7 +19,7 @@ from steps.support.gateways.database.protocol import Dump, Rows
 from steps.support.sql.statement import Statement
 from steps.support.standin import faults
 from steps.support.standin.vercel.state import refusal
-from tests.campaign.process import Life, later, of_the_world
+from tests.campaign.process import Life, call_later, outlasting
 from tests.virtual import VirtualLoop
 from tests.world.database import ADDRESS, MemoryDatabase
 from tests.world.git import ADDRESS as REMOTE
@@ -40,10 +40,10 @@ LOOK = "Look."
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One thing that goes wrong from an event of the journal on.
+    """One fault, which starts at an event of the journal.
 
-    With a gateway: `times` of its calls, after `skip` of them, `writes`: only those that change something; else at that
-    event itself, or `seconds` after it. `seconds` is also what a delay takes, and a suspend.
+    With a gateway, it breaks `times` of its calls, after `skip` of them (`writes`: only calls that change something);
+    without one, it strikes at the event itself, or `seconds` after it. `seconds` is also the length of a delay or a suspend.
     """
 
     kind: str
@@ -56,7 +56,7 @@ class Fault:
     writes: bool = False
 
     def __str__(self) -> str:
-        """Give it in a few words."""
+        """Return a short description."""
         when = f"{self.event} {self.step}".strip()
         if not self.gateway:
             return f"{self.kind} {self.seconds:g} s after {when}" if self.seconds else f"{self.kind} at {when}"
@@ -67,24 +67,24 @@ class Fault:
 
 @dataclass
 class Line:
-    """What stands between one process of the tool and the world."""
+    """The connection between one process of the tool and the world."""
 
     life: Life
     planned: list[Fault]
     fill: Callable[[], None] = lambda: None
     armed: list[list[Any]] = field(default_factory=list)  # fault, calls to skip, calls to break
     struck: Counter[str] = field(default_factory=Counter)
-    slept: float = 0.0
+    suspended_seconds: float = 0.0
     filled: bool = False
 
-    def heard(self, event: Event) -> None:
-        """Hear an event of the journal; what is planned for it begins."""
+    def note(self, event: Event) -> None:
+        """Note an event of the journal; start the faults planned for it."""
         for fault in [each for each in self.planned if self._is_due(each, event)]:
             self.planned.remove(fault)
             if fault.gateway:
                 self.armed.append([fault, fault.skip, fault.times])
             elif fault.seconds and fault.kind != "suspended":
-                later(fault.seconds, partial(self._strike, fault))
+                call_later(fault.seconds, partial(self._strike, fault))
             else:
                 self._strike(fault)
 
@@ -99,7 +99,7 @@ class Line:
         if fault.kind == "killed":
             self.life.die()
         elif fault.kind == "suspended" and isinstance(loop, VirtualLoop):
-            self.slept += fault.seconds
+            self.suspended_seconds += fault.seconds
             loop.sleep_through(fault.seconds)
         elif fault.kind == "disk full":
             self.filled = True
@@ -107,8 +107,8 @@ class Line:
         elif self.life.listens:
             signal.raise_signal(signal.SIGINT)
 
-    def met(self, gateway: str, *, writes: bool) -> Fault | None:
-        """Count a call; give what is to go wrong with it."""
+    def next_fault(self, gateway: str, *, writes: bool) -> Fault | None:
+        """Count a call; return the fault that breaks it, or None."""
         hit = None
         for each in self.armed:
             fault, skip, _ = each
@@ -126,9 +126,9 @@ class Line:
     async def through(
         self, gateway: str, subject: str, call: Callable[[], Coroutine[Any, Any, Result]], *, writes: bool = False
     ) -> Result:
-        """Carry a call that is no HTTP."""
-        await self.life.lives()
-        fault = self.met(gateway, writes=writes)
+        """Carry out a call that does not use HTTP."""
+        await self.life.wait_if_dead()
+        fault = self.next_fault(gateway, writes=writes)
         kind = fault.kind if fault else ""
         if fault is None:
             return await call()
@@ -136,16 +136,16 @@ class Line:
             await asyncio.Event().wait()
         if kind == "killed before":
             self.life.die()
-            await self.life.lives()
+            await self.life.wait_if_dead()
         if kind in REASONS:
             raise REASONS[kind][0]("asking", subject, REASONS[kind][1], LOOK)
-        done = of_the_world(_after(fault.seconds if kind in ("delayed", "killed amid") else 0.0, call))
+        done = outlasting(_after(fault.seconds if kind in ("delayed", "killed amid") else 0.0, call))
         if kind == "killed amid":
             self.life.die()
         answer = await asyncio.shield(done)
         if kind == "killed after":
             self.life.die()
-        await self.life.lives()
+        await self.life.wait_if_dead()
         if kind == "lost":
             raise Unknown("reading the answer of", subject, "the connection was reset", LOOK)
         return answer
@@ -153,7 +153,7 @@ class Line:
 
 REASONS: dict[str, tuple[type[NotSent | Rejected | Unknown], str]] = {
     "refused": (Unknown, "it answered 500"),
-    "denied": (Rejected, "it said no"),
+    "denied": (Rejected, "it refused"),
     "reset": (Unknown, "the connection was reset"),
     "unreachable": (NotSent, "no connection"),
     "garbage": (Unknown, "its answer has an unknown format"),
@@ -173,23 +173,23 @@ class BrokenDatabase:
         self.address = ADDRESS
 
     async def query(self, statement: Statement) -> Rows:
-        """See Database."""
+        """Run one statement, subject to faults; see Database."""
         return await self._line.through("database", ADDRESS, lambda: self._inner.query(statement))
 
     async def transaction(self, statements: Sequence[Statement]) -> tuple[Rows, ...]:
-        """See Database."""
+        """Run a transaction, subject to faults; see Database."""
         return await self._line.through("database", ADDRESS, lambda: self._inner.transaction(statements), writes=True)
 
     async def trials(self, several: Sequence[Sequence[Statement]], *, keep: bool = False) -> tuple[str | None, ...]:
-        """See Database."""
+        """Run groups of statements, subject to faults; see Database."""
         return await self._line.through("database", ADDRESS, lambda: self._inner.trials(several, keep=keep))
 
     async def parse(self, statements: Sequence[Statement]) -> tuple[str | None, ...]:
-        """See Database."""
+        """Have statements explained, subject to faults; see Database."""
         return await self._line.through("database", ADDRESS, lambda: self._inner.parse(statements))
 
     def dumps(self) -> tuple[Dump, ...]:
-        """Give none."""
+        """Return no dumps."""
         return ()
 
     async def aclose(self) -> None:
@@ -203,21 +203,21 @@ class BrokenGit(MemoryGit):
     line: Line
 
     async def remote_head(self) -> str:
-        """See Git."""
+        """Return the tip of the remote branch, subject to faults; see Git."""
         return await self.line.through("git", REMOTE, lambda: MemoryGit.remote_head(self))
 
     async def fetch(self) -> str:
-        """See Git."""
+        """Fetch the branch's commits, subject to faults; see Git."""
         return await self.line.through("git", REMOTE, lambda: MemoryGit.fetch(self))
 
     async def push(self, sha: str, *, rehearse: bool = False, hooks: bool = True) -> None:
-        """See Git."""
+        """Move the remote branch, subject to faults; see Git."""
         pushed = partial(MemoryGit.push, self, sha, rehearse=rehearse, hooks=hooks)
         await self.line.through("git", REMOTE, pushed, writes=not rehearse)
 
 
 class BrokenNetwork(Network):
-    """HTTP as the tool reaches it: it is decided when a request is sent what is to become of it at the other end."""
+    """HTTP as the tool reaches it: each request carries its fault, which is chosen when it is sent."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -226,13 +226,13 @@ class BrokenNetwork(Network):
 
     @asynccontextmanager
     async def serve(self, app: web.Application) -> Any:
-        """Serve what may misbehave."""
+        """Serve an application that may misbehave."""
         app.middlewares.insert(0, self._misbehave)
         async with super().serve(app) as url:
             yield url
 
     def way(self, gateway: str, line: Line) -> "Way":
-        """Give what a client of a process sends its requests by."""
+        """Return the transport of one gateway's client in one process."""
         return Way(self, gateway, line)
 
     @web.middleware
@@ -244,7 +244,7 @@ class BrokenNetwork(Network):
             return await WAYS[fault.kind](request, handler)
         await request.read()
         late = fault.seconds if fault.kind in ("delayed", "killed amid") else 0.0
-        done = of_the_world(_after(late, lambda: _handled(request, handler)))
+        done = outlasting(_after(late, lambda: _handled(request, handler)))
         if fault.kind == "killed amid":
             line.life.die()
         response = await asyncio.shield(done)
@@ -272,7 +272,7 @@ WAYS: dict[str, Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]]
 
 
 class Way(httpx.AsyncBaseTransport):
-    """How requests of one process go to one server."""
+    """The transport of one process's requests to one server."""
 
     def __init__(self, network: BrokenNetwork, gateway: str, line: Line) -> None:
         self._network, self._gateway, self._line = network, gateway, line
@@ -280,13 +280,13 @@ class Way(httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request, unless its sender is dead."""
-        await self._line.life.lives()
-        fault = self._line.met(self._gateway, writes=request.method != "GET")
+        await self._line.life.wait_if_dead()
+        fault = self._line.next_fault(self._gateway, writes=request.method != "GET")
         if fault and fault.kind == "unreachable":
             raise httpx.ConnectError("All connection attempts failed", request=request)
         if fault and fault.kind == "killed before":
             self._line.life.die()
-            await self._line.life.lives()
+            await self._line.life.wait_if_dead()
         if fault:
             request.headers["x-fault"] = mark = f"{fault.kind} {next(self._network.marks)}"
             self._network.faults[mark] = fault, self._line
@@ -298,14 +298,14 @@ class Way(httpx.AsyncBaseTransport):
 
 
 class _Wired(Network):
-    """A network whose connections are known to a process."""
+    """A network whose connections belong to a process, which hangs them up when it dies."""
 
     def __init__(self, network: Network, life: Life) -> None:
         super().__init__()
         self._network, self._life = network, life
 
     def connect(self, host: str, port: int) -> Wire:
-        """Open a connection, and remember whose it is."""
+        """Open a connection, and register it with the process."""
         wire = self._network.connect(host, port)
         self._life.held.append(wire.hang_up)
         return wire

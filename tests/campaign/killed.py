@@ -1,8 +1,8 @@
 """Real deaths: `python -m tests.campaign.killed [RUNS] [--seed N]`.
 
-The tool as a process, on the real database server and real git, gets a real SIGKILL at a random moment while the app
-writes; then --rollback, which gets one as well every third time, has to give back exactly what was there before, and
-what was written since.
+The tool runs as a process, on the real database server and real git, and gets a real SIGKILL at a random moment while
+the app writes. Then --rollback (also killed in every third case) must restore exactly the earlier state, plus all
+writes since.
 """
 
 import asyncio
@@ -40,11 +40,11 @@ from tests.world.production import LOST
 from tests.world.sample import sampled
 
 RUNS, ABREAST = 200, 2
-SETTLED = 2.5  # seconds in which a push that was cut off may still land, and a build end
+SETTLED = 2.5  # seconds within which an interrupted push may still arrive, and a build end
 FIRST_ID = 10_000_000  # of the app's readings
 BUDGET, LIMITS = "total = 60\nreserve = 20", "vercel_deployment = 20"
 UNWELL = HEALTH.replace('"body.latest"]', f'"{LOST}"]')
-ZONELESS = "user_systems"  # its times are those of the commit, to a second or so
+ZONELESS = "user_systems"  # its times are those of the commit, accurate to about a second
 READ = """INSERT INTO readings (id, system_id, inverter_time, received_time, solar_w, solar_inverter_w, shunt_w, load_w,
   battery_w, grid_w, battery_soc, fault_code, fault_timestamp, generator_status, created_at)
 VALUES (?1, 1, ?2, ?2, 500, 500, 0, 300, 0, -200, 90.0, 0, 0, 0, ?2)"""
@@ -56,24 +56,24 @@ EXISTS = "SELECT count(*) FROM sqlite_schema WHERE name = '_orchestrate_migratio
 
 @dataclass(frozen=True, slots=True)
 class Death:
-    """A SIGKILL: at an event of the journal, and so many seconds after it."""
+    """A SIGKILL, `seconds` after an event of the journal."""
 
     event: str
     step: str
     seconds: float
 
     def __str__(self) -> str:
-        """Give it in a few words."""
+        """Return a short description."""
         return f"killed {self.seconds * 1000:.0f} ms after {self.event} {self.step}".strip()
 
     def is_due(self, event: Event) -> bool:
-        """Say whether this is the event."""
+        """Return True if this is the event."""
         return (self.event, self.step) == (event["event"], event.get("step", ""))
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is drawn for a seed. `again`: going back is killed, too."""
+    """The plan drawn for a seed. `again`: the rollback is killed too."""
 
     seed: int
     staged: bool
@@ -83,15 +83,15 @@ class Plan:
     pace: float
 
     def __str__(self) -> str:
-        """Give it in one line."""
+        """Return it in one line."""
         kind = f"{'staged' if self.staged else 'auto-assign'}{', unwell' if self.unwell else ''}"
-        back = f", and going back {self.again}" if self.again else ""
+        back = f", and its rollback {self.again}" if self.again else ""
         return f"seed {self.seed}: {kind}, a write every {self.pace:g} s, {self.first}{back}"
 
 
 def drawn(seed: int) -> Plan:
     """Draw a plan."""
-    rng = Random(seed)  # noqa: S311 - it is to be drawn again
+    rng = Random(seed)  # noqa: S311 - a seed must give the same plan every time
     staged, unwell, again = rng.random() < 0.5, rng.random() < 0.4, rng.random() < 1 / 3
     moments = (*LOOKS[-2:], *ACTS, *(BACK if unwell else ()))
     first, second = _death(rng, moments), _death(rng, BACK)
@@ -105,7 +105,7 @@ def _death(rng: Random, moments: Sequence[Moment]) -> Death:
 
 @dataclass
 class Outcome:
-    """What came of a seed."""
+    """The outcome of a seed."""
 
     plan: Plan
     endings: list[str] = field(default_factory=list)
@@ -113,14 +113,14 @@ class Outcome:
     seconds: float = 0.0
 
     def __str__(self) -> str:
-        """Give the seed, what was drawn, how its runs ended, and what is wrong."""
+        """Return the seed, its plan, how its runs ended, and the errors found."""
         wrongs = "".join(f"\n    {each}" for each in self.wrong)
         return f"{self.plan}\n  {' -> '.join(self.endings)}{wrongs}"
 
 
 @dataclass
 class Tale:
-    """One seed, told: the production, what the app wrote, and how often the platform was rolled back."""
+    """One seed under way: the production, the app's writes, and the moves of the platform's traffic."""
 
     outcome: Outcome
     trial: Trial
@@ -128,10 +128,10 @@ class Tale:
     sample: bytes
     book: Book
     moves: list[str]
-    pen: asyncio.Lock = field(default_factory=asyncio.Lock)  # whoever has it writes, or looks while nobody does
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)  # held to write, or to inspect while no one writes
 
     async def writing(self) -> None:
-        """Write on and on, as an app does that tries again where the database is busy."""
+        """Write until cancelled, as an app does that carries on when the database is busy."""
         for number in range(FIRST_ID, 2 * FIRST_ID):
             await asyncio.sleep(self.outcome.plan.pace)
             now = int(time())
@@ -139,12 +139,12 @@ class Tale:
             if number % 5 == 0:
                 statement = Statement(NAMED, (f"Name {number}", now))
             with suppress(Problem):
-                async with self.pen:
+                async with self.lock:
                     await self.trial.world.database.query(statement)
                     self.book.writes.append(Write(time(), is_new=False, old=(statement,), new=(statement,)))
 
     async def run(self, death: Death | None, *words: str) -> RunResult:
-        """Run the tool, to its death where there is one."""
+        """Run the tool until it ends or dies."""
         health = UNWELL if self.outcome.plan.unwell else HEALTH
         config = self.trial.configure(limits=LIMITS, budget=BUDGET, health=health)
         async with self.trial.started("--prod", "--yes", "--json", "--config", str(config), *words) as process:
@@ -154,56 +154,56 @@ class Tale:
                     await asyncio.sleep(death.seconds)
                     process.send_signal(signal.SIGKILL)
 
-            ending = await self.trial.watched(process, react)
-        mode = "back" if words else "prod"
-        self.outcome.endings.append(f"{mode} {ending.code if ending.code >= 0 else 'killed'}")
-        return ending
+            result = await self.trial.watched(process, react)
+        mode = "rollback" if words else "prod"
+        self.outcome.endings.append(f"{mode} {result.code if result.code >= 0 else 'killed'}")
+        return result
 
     def journal(self) -> list[Event]:
-        """Read the journal of the release as it is on disk, a torn line left out."""
+        """Read the release's journal from disk, without a torn last line."""
         journals = sorted((self.trial.folder / "runs").glob(f"*/{JOURNAL}"))[:1]
         return [line_of(event) for path in journals for event in read(path)[0]]
 
     async def as_before(self, what: str) -> None:
-        """Hold the world against the one of before."""
-        async with self.pen:
+        """Compare the world with the state before the release."""
+        async with self.lock:
             now, expected = await self.trial.state(), self.book.as_old(self.sample)
         with closing(expected) as store:
-            self.hold(what, list(differences(contents(store), (now.schema, _sorted(now.rows)))))
-        self.hold(what, [f"{now.live} is live"] if now.live != self.before.live else [])
-        self.hold(what, ["the branch has other files"] if now.tree != self.before.tree else [])
-        states = [state for (state,) in await self.asked(STATES)]
-        self.hold(what, [f"the marker row is {states}"] if states not in ([], ["fenced"], ["rolled_back"]) else [])
+            self.record(what, list(differences(contents(store), (now.schema, _sorted(now.rows)))))
+        self.record(what, [f"{now.live} is live"] if now.live != self.before.live else [])
+        self.record(what, ["the branch has other files"] if now.tree != self.before.tree else [])
+        states = [state for (state,) in await self.marker_rows(STATES)]
+        self.record(what, [f"the marker row is {states}"] if states not in ([], ["fenced"], ["rolled_back"]) else [])
         subjects = (await self.trial.git("log", "--format=%s", "main")).splitlines()
         restoring = [subject for subject in subjects if subject.startswith("Roll back to")]
-        self.hold(what, [f"{len(restoring)} restoring commits"] if len(restoring) > 1 else [])
-        self.hold(what, [f"rolled back {len(self.moves)} times"] if self.moves.count("rollback") > 1 else [])
+        self.record(what, [f"{len(restoring)} restoring commits"] if len(restoring) > 1 else [])
+        self.record(what, [f"rolled back {len(self.moves)} times"] if self.moves.count("rollback") > 1 else [])
 
     async def as_new(self, what: str, change: DatabaseChange) -> None:
-        """Hold the world against the one of the release."""
-        await self.pen.acquire()  # for good
+        """Compare the world with the released state."""
+        await self.lock.acquire()  # never released
         now = await self.trial.state()
-        committed = [at for (at,) in await self.asked(COMMITTED)]
+        committed = [at for (at,) in await self.marker_rows(COMMITTED)]
         if not committed:
-            self.hold(what, ["the change is not in the database"])
+            self.record(what, ["the change is not in the database"])
             return
         at = float(str(committed[0]))
         self.book.writes = [Write(each.at, each.at > at, each.old, each.new) for each in self.book.writes]
         with closing(self.book.as_new(self.sample, change, at)) as store:
             expected = contents(store)
         found: Contents = (now.schema, _sorted(now.rows))
-        self.hold(what, list(differences(_timeless(expected), _timeless(found))))
+        self.record(what, list(differences(_timeless(expected), _timeless(found))))
         head = await self.trial.head()
-        self.hold(what, ["the branch is elsewhere"] if await self.trial.git("rev-parse", "main") != head else [])
+        self.record(what, ["the branch is elsewhere"] if await self.trial.git("rev-parse", "main") != head else [])
         live = self.trial.world.platform.live_sha()
-        self.hold(what, [f"{live} is live"] if live != head else [])
+        self.record(what, [f"{live} is live"] if live != head else [])
 
-    async def asked(self, question: str) -> list[Any]:
-        """Ask the tool's own table, if it is there."""
-        return await self.trial.sql(question) if (await self.trial.sql(EXISTS))[0][0] else []
+    async def marker_rows(self, sql: str) -> list[Any]:
+        """Query the tool's own table, if it exists."""
+        return await self.trial.sql(sql) if (await self.trial.sql(EXISTS))[0][0] else []
 
-    def hold(self, what: str, wrong: Sequence[str]) -> None:
-        """Keep what is wrong."""
+    def record(self, what: str, wrong: Sequence[str]) -> None:
+        """Record errors."""
         self.outcome.wrong += [f"{what}: {each}" for each in wrong]
 
 
@@ -217,7 +217,7 @@ def _timeless(found: Contents) -> Contents:
 
 
 @asynccontextmanager
-async def _told(plan: Plan, folder: Path, sample: Path, binary: Path) -> AsyncIterator[Tale]:
+async def _tale(plan: Plan, folder: Path, sample: Path, binary: Path) -> AsyncIterator[Tale]:
     faults, copy = Faults(), await asyncio.to_thread(copyfile, sample, folder / "copy.db")
     content = await asyncio.to_thread(sample.read_bytes)
     async with local_production(folder, ROOT / "sql", binary, faults, staged=plan.staged, copy=copy) as made:
@@ -240,47 +240,49 @@ async def _told(plan: Plan, folder: Path, sample: Path, binary: Path) -> AsyncIt
 
 
 def small(folder: Path) -> Path:
-    """Write the database that every run begins with to a file."""
+    """Write the database that every run starts with to a file."""
     (file := folder / "sample.db").write_bytes(sampled())
     return file
 
 
-async def played(seed: int, sample: Path, binary: Path) -> Outcome:
+async def play(seed: int, sample: Path, binary: Path) -> Outcome:
     """Play a seed from beginning to end."""
     plan, began = drawn(seed), monotonic()
     with TemporaryDirectory(prefix="killed-") as folder:
-        async with _told(plan, Path(folder), sample, binary) as tale:
-            await _played(tale, plan)
+        async with _tale(plan, Path(folder), sample, binary) as tale:
+            await _play(tale, plan)
             tale.outcome.seconds = monotonic() - began
             return tale.outcome
 
 
-async def _played(tale: Tale, plan: Plan) -> None:
+async def _play(tale: Tale, plan: Plan) -> None:
     first = await tale.run(plan.first)
     journal = tale.journal()
     ended = journal[-1] if journal and journal[-1]["event"] == "ended" else {}
     if ended.get("verdict") == "deployed":
-        tale.hold("deployed", [f"exit code {first.code}"] if first.code > 0 else [])
+        tale.record("deployed", [f"exit code {first.code}"] if first.code > 0 else [])
         await asyncio.sleep(SETTLED)
         await tale.as_new("deployed", read_change(ROOT / "sql"))
         return
     if ended:
-        await tale.as_before("put back by itself")
-    expected = {0} if journal else {3}  # of a run that left no journal nothing is known; one that began nothing is done
+        await tale.as_before("rolled back by itself")
+    # A run without a journal is unknown, so --rollback refuses; one that began nothing needs no rollback.
+    expected = {0} if journal else {3}
+    # a run without a journal is unknown, so --rollback refuses; one that began nothing needs no rollback
     if plan.again:
         again = await tale.run(plan.again, "--rollback")
-        tale.hold(
-            "the first going back", [] if again.code in {*expected, -9} else [f"exit code {again.code}: {again.said}"]
+        tale.record(
+            "the first --rollback", [] if again.code in {*expected, -9} else [f"exit code {again.code}: {again.said}"]
         )
     back = await tale.run(None, "--rollback")
-    tale.hold("going back", [] if back.code in expected else [f"exit code {back.code}: {back.report.get('cause')}"])
-    await tale.as_before("put back")
+    tale.record("--rollback", [] if back.code in expected else [f"exit code {back.code}: {back.report.get('cause')}"])
+    await tale.as_before("rolled back")
     once_more = await tale.run(None, "--rollback")
     done = [event["event"] for event in once_more.events if event["event"] in ("undo_begun", "resumed")]
-    tale.hold("once more", [f"it went back again: {done}"] if done else [])
-    tale.hold("once more", [] if once_more.code in expected else [f"exit code {once_more.code}"])
+    tale.record("the last --rollback", [f"it rolled back again: {done}"] if done else [])
+    tale.record("the last --rollback", [] if once_more.code in expected else [f"exit code {once_more.code}"])
     await asyncio.sleep(SETTLED)
-    await tale.as_before("in the end")
+    await tale.as_before("at the end")
 
 
 async def _campaign(seeds: Sequence[int]) -> int:
@@ -296,7 +298,7 @@ async def _campaign(seeds: Sequence[int]) -> int:
 
         async def turn(seed: int) -> Outcome:
             async with turns:
-                return await played(seed, sample, binary)
+                return await play(seed, sample, binary)
 
         for done in asyncio.as_completed([asyncio.ensure_future(turn(seed)) for seed in seeds]):
             outcome = await done
@@ -305,10 +307,12 @@ async def _campaign(seeds: Sequence[int]) -> int:
                 sys.stdout.write(f"{outcome}\n")
             failed += [outcome.plan.seed] if outcome.wrong else []
             sys.stdout.flush()
-    told = ", ".join(f"{ending}: {number}" for ending, number in sorted(endings.items()))
+    counts = ", ".join(f"{ending}: {number}" for ending, number in sorted(endings.items()))
     deaths = sum(number for ending, number in endings.items() if "killed" in ending)
     seconds = monotonic() - began
-    sys.stdout.write(f"{len(seeds)} runs, {deaths} deaths, {told}, {seconds:.0f} s, {len(failed)} failures: {failed}\n")
+    sys.stdout.write(
+        f"{len(seeds)} runs, {deaths} deaths, {counts}, {seconds:.0f} s, {len(failed)} failures: {failed}\n"
+    )
     return 1 if failed else 0
 
 

@@ -1,4 +1,4 @@
-"""What must be true of the world and of what the tool said, after every run of it."""
+"""What must be true of the world and of the tool's report, after every run."""
 
 import json
 from collections.abc import Iterator
@@ -24,12 +24,12 @@ NAMES = {
     "schema": {"turso_migration"},
     "crons": {"pause_crons"},
 }
-TOLERATED = 0.5  # seconds: an undo is cut off when its time is up, and gets a moment to end what it began
+TOLERATED = 0.5  # seconds: a rollback step is cancelled when its time is up, and gets a moment to finish what it began
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """The world at a moment. `state`: of the newest marker row."""
+    """The world at a moment. `markers`: attempt, state and time of each marker row."""
 
     tip: str
     tree: str
@@ -44,12 +44,12 @@ class Facts:
 
     @property
     def is_applied(self) -> bool:
-        """Say whether the change is in the database."""
+        """Return True if the change is in the database."""
         return any(state == "applied" for _, state, _ in self.markers)
 
 
 def facts(story: Story) -> Facts:
-    """Look at the world."""
+    """Inspect the world."""
     made = story.production
     platform, remote = made.world.platform, made.remote
     live = platform.live_sha()
@@ -68,23 +68,23 @@ def _markers(store: MemoryStore) -> tuple[tuple[Value, ...], ...]:
 
 @dataclass
 class Oracle:
-    """Holds each run against the world before the first of them."""
+    """Compares each run with the world before the first of them."""
 
     story: Story
     change: DatabaseChange
     first: Facts
 
     async def after(self, run: Run, before: Facts) -> list[str]:
-        """Say what is not as it must be, the run having just ended or died."""
+        """Return the errors found right after the run has ended or died."""
         now = facts(self.story)
         wrong = [*self._database(now), *(await self._serves(now))]
         if run.line.life.dead:
             return wrong
-        wrong += [*self._told(run), *self._journalled(run), *self._in_time(run)]
-        return [*wrong, *self._true(run, before, now)]
+        wrong += [*self._consistent(run), *self._journalled(run), *self._in_time(run)]
+        return [*wrong, *self._truthful(run, before, now)]
 
-    async def in_the_end(self, run: Run) -> list[str]:
-        """Say what is not as it must be, all that was under way having come."""
+    async def at_the_end(self, run: Run) -> list[str]:
+        """Return the errors found once everything under way has finished."""
         now = facts(self.story)
         wrong = [*self._database(now), *(await self._serves(now))]
         if run.code in (0, 1, 130, 3) and not self.story.done_by_others and not run.line.life.dead:
@@ -92,15 +92,15 @@ class Oracle:
             tree = self._tree(now.live)
             right = self._released_tree if new else self.first.tree
             if tree != right:
-                wrong.append(f"in the end {now.live} is live, which is not the {'new' if new else 'old'} code")
+                wrong.append(f"at the end {now.live} is live, not the {'new' if new else 'old'} code")
             if now.tree != right:
-                wrong.append(f"in the end the branch is at {now.tip[:8]}")
+                wrong.append(f"at the end the branch is at {now.tip[:8]}")
             if now.is_applied != new:
-                wrong.append(f"in the end the schema is {'old' if new else 'new'}")
+                wrong.append(f"at the end the schema is {'old' if new else 'new'}")
         return wrong
 
     def _database(self, now: Facts) -> Iterator[str]:
-        """Hold the database against what there is to be: all of before or all of the change, and each row written."""
+        """Compare the database with the expected one: all of the old or all of the new, plus every row written."""
         book, sample = self.story.book, self.story.sample
         if now.is_applied:
             committed = next(at for _, state, at in now.markers if state == "applied")
@@ -113,7 +113,7 @@ class Oracle:
             yield from self._kept()
 
     def _kept(self) -> Iterator[str]:
-        """Hold what the old schema cannot hold against what waits for the next migration."""
+        """Check that rows the old schema cannot hold are kept for the next migration."""
         run = self.story.production.store.connection.execute
         exists = run("SELECT count(*) FROM sqlite_schema WHERE name = '_orchestrate_kept_user_systems'").fetchone()[0]
         if not exists:
@@ -122,16 +122,16 @@ class Oracle:
         gone = {each.args[0] for each in self._written("DELETE FROM systems")}
         guests = {each.args[1] for each in self._written("SELECT ?2, id, 'viewer'") if each.args[0] not in gone}
         if lost := guests - waiting:
-            yield f"memberships of {lost} do not wait in _orchestrate_kept_user_systems"
+            yield f"memberships of {lost} are not kept in _orchestrate_kept_user_systems"
 
     def _written(self, text: str) -> list[Any]:
         news = [each for write in self.story.book.writes if write.is_new for each in write.new]
         return [each for each in news if text in each.sql]
 
     async def _serves(self, now: Facts) -> list[str]:
-        """Ask the site what its users ask: the code that is live runs on the schema that is there.
+        """Request what the site's users request: the live code must work on the present schema.
 
-        Where somebody else put the old code back on the new schema, that is theirs to answer for.
+        If another person activated the old code on the new schema, the tool is not to blame.
         """
         if "return" in self.story.done_by_others and now.live == self.first.live and now.is_applied:
             return []
@@ -142,20 +142,20 @@ class Oracle:
         schema = "new" if now.is_applied else "old"
         return [] if status == httpx.codes.OK else [f"{now.live} answers {status} on the {schema} schema"]
 
-    def _told(self, run: Run) -> Iterator[str]:
-        """Hold verdict, exit code and report against each other."""
+    def _consistent(self, run: Run) -> Iterator[str]:
+        """Compare verdict, exit code and report with each other."""
         if not run.report:
             yield f"there is no report; {run.said!r}"
             return
         if run.code != run.report["exit_code"] or run.code not in VERDICTS.get(run.report["verdict"], set()):
             yield f"exit code {run.code}, but the report says {run.report['verdict']}, {run.report['exit_code']}"
         if run.code == 130 and not run.line.struck["interrupted"]:
-            yield "exit code 130, and nobody interrupted it"
+            yield "exit code 130, but no one interrupted it"
         if "Traceback" in run.said or "defect" in f"{run.report['next_action']} {run.report['cause']}":
             yield f"a defect: {run.report['cause']}"
 
     def _journalled(self, run: Run) -> Iterator[str]:
-        """Hold the journal on disk against what was heard: each line whole, each end begun, each begun undone."""
+        """Compare the journal on disk with the events received: lines whole, ends begun, begun steps rolled back."""
         lines = (self.story.production.folder / "runs" / run.id / "journal.jsonl").read_bytes().splitlines()
         torn = [line for line in lines if not _is_event(line)]
         if torn and not run.line.filled:
@@ -163,11 +163,11 @@ class Oracle:
         if len(lines) - len(torn) < len(run.events) and not run.line.filled:
             yield f"{len(lines)} lines of the journal for {len(run.events)} events"
         yield from self._unbegun(run)
-        turned = [each["event"] for each in run.events if each["event"] in ("turned_back", "resumed")]
+        turned_back = [each["event"] for each in run.events if each["event"] in ("turned_back", "resumed")]
         undone = {each["step"] for each in run.events if each["event"] == "undo_done"}
         left = [name for name in _begun(run) if name not in undone]
-        if turned and left and run.code != 4:
-            yield f"{', '.join(left)} begun and not undone, and exit code {run.code}"
+        if turned_back and left and run.code != 4:
+            yield f"{', '.join(left)} begun and not rolled back, but exit code {run.code}"
 
     def _unbegun(self, run: Run) -> Iterator[str]:
         for kind in ("", "undo_"):
@@ -183,27 +183,27 @@ class Oracle:
                 yield f"{kind}begun of {', '.join(sorted(open_now))} has no end"
 
     def _in_time(self, run: Run) -> Iterator[str]:
-        """Hold the run against its budget; after a suspend there is a whole reserve more."""
+        """Compare the run with its budget; after a suspend it gets one more reserve."""
         budget = run.report.get("budget", {})
-        used, slept = budget.get("used_seconds"), run.line.slept
-        most = budget.get("total", 0.0) + (slept + budget.get("reserve", 0.0) if slept else 0.0)
+        used, suspended = budget.get("used_seconds"), run.line.suspended_seconds
+        most = budget.get("total", 0.0) + (suspended + budget.get("reserve", 0.0) if suspended else 0.0)
         if used is not None and used > most + TOLERATED:
-            yield f"it used {used} s of {most:g}"
+            yield f"it used {used} s; the limit is {most:g} s"
 
-    def _true(self, run: Run, before: Facts, now: Facts) -> Iterator[str]:
-        """Hold what the exit code says against the world."""
+    def _truthful(self, run: Run, before: Facts, now: Facts) -> Iterator[str]:
+        """Compare the exit code's claim with the world."""
         verdict, differing = run.report.get("verdict"), self._differing(now)
         if verdict == "deployed":
             yield from self._new(run, now)
         elif verdict == "refused":
-            yield from self._untouched(before, now)
+            yield from self._unchanged(before, now)
         elif verdict == "rolled_back" and (wrong := differing - self._theirs()):
-            yield f"said to be put back, and {', '.join(sorted(wrong))} differs"
+            yield f"reported as rolled back, but {', '.join(sorted(wrong))} differs"
         elif verdict == "needs_human":
             yield from self._remains(run, differing)
         pinned = now.auto_assign != self.first.auto_assign and "switch" not in self.story.done_by_others
         if verdict == "rolled_back" and pinned and not self._unpin():
-            yield f"auto-assign is {now.auto_assign}, and nobody is told"
+            yield f"auto-assign is {now.auto_assign}, but the report does not say how to unpin"
 
     def _unpin(self) -> bool:
         return any("curl" in str(event.get("unpin")) for run in self.story.runs for event in run.events)
@@ -214,33 +214,33 @@ class Oracle:
     def _new(self, run: Run, now: Facts) -> Iterator[str]:
         others = set(self.story.done_by_others)
         head = self.story.production.checkout.head
-        if head not in set(self.story.production.remote.history.below(now.tip)):
-            yield f"deployed, and the branch is at {now.tip[:8]}"
+        if head not in set(self.story.production.remote.history.ancestry(now.tip)):
+            yield f"deployed, but the branch is at {now.tip[:8]}"
         if now.live != head and not (others and run.report["warnings"]):
-            yield f"deployed, and {now.live} is live"
+            yield f"deployed, but {now.live} is live"
         if not now.is_applied:
-            yield "deployed, and the schema is the old one"
+            yield "deployed, but the schema is the old one"
         if now.crons != self.first.crons:
-            yield f"deployed, and the crons are {'on' if now.crons else 'off'}"
+            yield f"deployed, but the crons are {'on' if now.crons else 'off'}"
         if now.auto_assign != self.first.auto_assign and not others:
-            yield f"deployed, and auto-assign is {now.auto_assign}"
+            yield f"deployed, but auto-assign is {now.auto_assign}"
 
-    def _untouched(self, before: Facts, now: Facts) -> Iterator[str]:
+    def _unchanged(self, before: Facts, now: Facts) -> Iterator[str]:
         if self.story.done_by_others:
             return
         for name in ("tip", "production", "served", "auto_assign", "crons", "deployments", "markers"):
             if getattr(before, name) != getattr(now, name):
-                yield f"refused, and {name} was {getattr(before, name)} and is {getattr(now, name)}"
+                yield f"refused, but {name} was {getattr(before, name)} and is {getattr(now, name)}"
 
     def _remains(self, run: Run, differing: set[str]) -> Iterator[str]:
         verified = [event["remains"] for event in run.events if event["event"] == "verified"]
         undone = {event["step"] for event in run.events if event["event"] == "undo_done"}
         named = {*(verified[-1] if verified else {}), *(name for name in _begun(run) if name not in undone)}
         if not run.report["remains"]:
-            yield f"needs a human, and nothing remains: {run.report['cause']}"
+            yield f"needs a human, but nothing remains: {run.report['cause']}"
         unnamed = {aspect for aspect in differing if not NAMES[aspect] & named}
         if unnamed - self._theirs():
-            yield f"{', '.join(sorted(unnamed))} differs, and only {', '.join(sorted(named))} is named"
+            yield f"{', '.join(sorted(unnamed))} differs, but only {', '.join(sorted(named))} is named"
 
     def _differing(self, now: Facts) -> set[str]:
         first = self.first

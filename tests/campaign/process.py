@@ -1,7 +1,7 @@
-"""A process of the tool within this one, which can be killed: from then on nothing of it runs, not even to clean up.
+"""A process of the tool within this one, which can be killed: none of its code runs afterwards, not even cleanup.
 
-What was begun in its context is stepped only while it lives; its files are closed and its connections hung up, as a
-kernel does. What has reached the world goes on there.
+Tasks started in its context advance only while it lives; its files are closed and its connections hung up, as a kernel
+does. Effects that have reached the world continue there.
 """
 
 import asyncio
@@ -19,18 +19,18 @@ _IMMORTAL = ctypes.pythonapi.Py_IncRef
 
 
 class Life:
-    """One process: alive, and then not."""
+    """One process: alive, then dead."""
 
     def __init__(self) -> None:
         self.dead = self.gone = False
-        self.listens = False  # to signals
+        self.listens = False  # for signals
         self.death = asyncio.Event()
-        self.held: list[Callable[[], object]] = []  # files and connections: how each is let go of
+        self.held: list[Callable[[], object]] = []  # callbacks that close its files and connections
         self.coroutines: list[Mortal] = []
         self.tasks: list[asyncio.Task[Any]] = []
 
     def die(self) -> None:
-        """Stop running, and let go of everything."""
+        """Stop running, and close everything it holds."""
         if self.dead:
             return
         self.dead, self.listens = True, False
@@ -38,26 +38,26 @@ class Life:
             let_go()
         self.death.set()
 
-    async def lives(self) -> None:
-        """Go on where it is alive; else never."""
+    async def wait_if_dead(self) -> None:
+        """Continue if the process is alive; otherwise wait forever."""
         if self.dead:
             await asyncio.Event().wait()
 
-    def never(self) -> Any:
-        """Give a task what it waits for in vain; the end, where all of it is thrown away."""
+    def endless(self) -> Any:
+        """Return a future that is never done, for a task to wait on; raise CancelledError if the process is being discarded."""
         if self.gone:
             raise asyncio.CancelledError
         future = asyncio.get_running_loop().create_future()
-        future._asyncio_future_blocking = True  # noqa: SLF001 - what a task waits for says so
+        future._asyncio_future_blocking = True  # noqa: SLF001 - a task waits only on futures marked like this
         return future
 
-    async def thrown_away(self) -> None:
-        """End the tasks of the dead, once all has been looked at; what they were at is never resumed, nor cleaned up."""
+    async def discard(self) -> None:
+        """Cancel the tasks of a dead process, after all checks; their coroutines are neither resumed nor cleaned up."""
         if not self.dead:
             return
         self.gone = True
         for each in self.coroutines:
-            _IMMORTAL(ctypes.py_object(each.inner))  # to forget it would run whatever it has under `finally`
+            _IMMORTAL(ctypes.py_object(each.inner))  # destroying it would run its `finally` blocks
         for task in self.tasks:
             task.cancel()
         await asyncio.gather(*self.tasks, return_exceptions=True)
@@ -67,36 +67,38 @@ LIFE: ContextVar[Life | None] = ContextVar("life", default=None)
 
 
 class Mortal(Coroutine[Any, Any, Any]):
-    """A coroutine of a process: when that is dead, every step of it waits for something that never comes."""
+    """A coroutine of a process: once that is dead, each step waits forever."""
 
     def __init__(self, inner: Coroutine[Any, Any, Any], life: Life) -> None:
         self.inner, self._life = inner, life
         life.coroutines.append(self)
 
     def send(self, value: Any) -> Any:
-        """Go on."""
-        return self._life.never() if self._life.dead else self.inner.send(value)
+        """Resume, if the process is alive."""
+        return self._life.endless() if self._life.dead else self.inner.send(value)
 
     def throw(self, *error: Any) -> Any:
-        """Go on with an error."""
-        return self._life.never() if self._life.dead else self.inner.throw(*error)
+        """Resume with an error, if the process is alive."""
+        return self._life.endless() if self._life.dead else self.inner.throw(*error)
 
     def close(self) -> None:
-        """End, if it may."""
+        """Close, if the process is alive."""
         if not self._life.dead:
             self.inner.close()
 
     def __await__(self) -> Any:
-        """Be awaited as what it stands for."""
+        """Return the iterator of the inner coroutine."""
         return self.inner.__await__()
 
     def __getattr__(self, name: str) -> Any:
-        """Look like what it stands for."""
+        """Return an attribute of the inner coroutine."""
         return getattr(self.inner, name)
 
 
-def born(loop: asyncio.AbstractEventLoop, coroutine: Any, context: Context | None = None) -> "asyncio.Task[Any]":
-    """Make a task; a task factory of asyncio."""
+def task_factory(
+    loop: asyncio.AbstractEventLoop, coroutine: Any, context: Context | None = None
+) -> "asyncio.Task[Any]":
+    """Create a task that belongs to the current process; a task factory of asyncio."""
     life = context.get(LIFE) if context is not None else LIFE.get()
     if life is None:
         return asyncio.Task(coroutine, loop=loop, context=context)
@@ -105,25 +107,25 @@ def born(loop: asyncio.AbstractEventLoop, coroutine: Any, context: Context | Non
     return task
 
 
-def of_the_world(work: Coroutine[Any, Any, Result]) -> "asyncio.Task[Result]":
-    """Begin something that nobody's death ends; nobody need be there to hear what came of it."""
+def outlasting(work: Coroutine[Any, Any, Result]) -> "asyncio.Task[Result]":
+    """Start work that survives the death of any process; its exception is ignored if the result is not awaited."""
     task = asyncio.get_running_loop().create_task(work, context=Context())
     task.add_done_callback(lambda done: done.cancelled() or done.exception())
     return task
 
 
-def later(seconds: float, deed: Callable[[], object]) -> None:
-    """Do something in a while, whoever has died by then."""
-    asyncio.get_running_loop().call_later(seconds, deed, context=Context())
+def call_later(seconds: float, action: Callable[[], object]) -> None:
+    """Call a function after some seconds, even if the process has died by then."""
+    asyncio.get_running_loop().call_later(seconds, action, context=Context())
 
 
 @contextmanager
-def locks_noticed() -> Iterator[None]:
-    """Have a process's locked files known, so that its death unlocks them."""
+def locks_registered() -> Iterator[None]:
+    """Patch flock to register a process's locked files, so that its death unlocks them."""
 
     def flock(file: Any, operation: int) -> None:
         life = LIFE.get()
-        if life is None or not life.dead:  # what comes between a death and the next await was never run
+        if life is None or not life.dead:  # code between a death and the next await would never have run
             fcntl.flock(file, operation)
         if life:
             life.held.append(file.close)
@@ -133,7 +135,7 @@ def locks_noticed() -> Iterator[None]:
 
 
 class Disk:
-    """The file of a journal, on a disk that may become full; what a dead process writes is not written."""
+    """The file of a journal, on a disk that can become full; writes of a dead process are dropped."""
 
     def __init__(self, file: Any, life: Life) -> None:
         self._file, self._life = file, life
@@ -141,11 +143,11 @@ class Disk:
         self._some = True  # whether a few bytes still fit
 
     def fill(self) -> None:
-        """Have it full from now on."""
+        """Make the disk full from now on."""
         self.full = True
 
     def write(self, data: bytes) -> int:
-        """Write, as far as there is room. Raises OSError where there is none."""
+        """Write the data, half of the first write on a full disk. Raise OSError for every later one."""
         if self._life.dead:
             return len(data)
         if not self.full:
@@ -156,7 +158,7 @@ class Disk:
         raise OSError(28, "No space left on device")
 
     def fileno(self) -> int:
-        """Give nothing that anybody could use: nobody syncs here."""
+        """Return no usable descriptor, as nothing is synced here."""
         return -1
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""What is drawn for a seed: the production, what the app writes, who else is at it, and what goes wrong."""
+"""What a seed draws: the production, the app's writes, other people's actions, and the faults."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,31 +12,31 @@ STEPS = (
 CHANGES = ("git_push", "vercel_deployment", "activation", "turso_migration")
 WRITES_TO = dict(zip(CHANGES, ("git", "vercel", "vercel", "database"), strict=True))
 SOON = (0.01, 0.1, 0.5, 1.0, 1.6)  # seconds
-RECOVERIES = 3  # times that going back may be disturbed
+RECOVERIES = 3  # rollbacks that may be disturbed
 OTHERS = ("push", "schema", "switch", "return")
 
 
 @dataclass(frozen=True, slots=True)
 class Other:
-    """What somebody else does, so many seconds after an event."""
+    """What another person does, `seconds` after an event."""
 
-    deed: str
+    action: str
     event: str
     step: str
     seconds: float
 
     def __str__(self) -> str:
-        """Give it in a few words."""
-        return f"{self.deed} {self.seconds:g} s after {self.event} {self.step}".strip()
+        """Return a short description."""
+        return f"{self.action} {self.seconds:g} s after {self.event} {self.step}".strip()
 
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """All of it.
+    """Everything drawn for a seed.
 
-    `failing`: the site is unwell once the health checks begin. `built_in`: the site is asked by the built-in checks,
-    whose cron writes. `pace`: seconds between two writes of the app, on average. `recoveries`: what goes wrong with each
-    going back. `regret`: an arrival is put back, too.
+    `failing`: the site is unwell once the health checks begin. `built_in`: the site gets the built-in checks, whose cron
+    writes. `pace`: mean seconds between two writes of the app. `recoveries`: the faults of each rollback. `regret`: a
+    completed release is rolled back too.
     """
 
     seed: int
@@ -55,22 +55,22 @@ class Scenario:
     regret: bool
 
     def __str__(self) -> str:
-        """Give it in one line."""
+        """Return it in one line."""
         order = "DATA_FIRST" if self.data_first else "CODE_FIRST"
-        said = [f"seed {self.seed}: {'staged' if self.staged else 'auto-assign'}, {order}, build {self.build:g} s"]
-        said += [f"alias {self.alias:g} s, a write every {self.pace:g} s"]
+        parts = [f"seed {self.seed}: {'staged' if self.staged else 'auto-assign'}, {order}, build {self.build:g} s"]
+        parts += [f"alias {self.alias:g} s, a write every {self.pace:g} s"]
         switches = {"crons off": self.crons_off, "crons paused": self.pause_crons, "unwell": self.failing}
-        switches |= {"built-in checks": self.built_in, "regretted": self.regret}
-        said += [name for name, on in switches.items() if on]
-        said += [f"somebody else: {self.other}"] if self.other else []
-        said += [f"[{'; '.join(map(str, self.faults))}]"]
-        said += [f"then [{'; '.join(map(str, each))}]" for each in self.recoveries if each]
-        return ", ".join(said)
+        switches |= {"built-in checks": self.built_in, "rolled back later": self.regret}
+        parts += [name for name, on in switches.items() if on]
+        parts += [f"others: {self.other}"] if self.other else []
+        parts += [f"[{'; '.join(map(str, self.faults))}]"]
+        parts += [f"then [{'; '.join(map(str, each))}]" for each in self.recoveries if each]
+        return ", ".join(parts)
 
 
 def drawn(seed: int) -> Scenario:
     """Draw a scenario."""
-    rng = Random(seed)  # noqa: S311 - it is to be drawn again
+    rng = Random(seed)  # noqa: S311 - a seed must give the same scenario every time
     staged = rng.random() < 0.5
     return Scenario(
         seed=seed,
@@ -125,7 +125,7 @@ def _fault(rng: Random, event: str, step: str) -> Fault:
 
 
 def _pair(rng: Random) -> tuple[Fault, ...]:
-    """Have a change's own write be slow, or its answer lost, and the run stopped meanwhile or soon after."""
+    """Make a change's own write slow or lose its answer, and stop the run meanwhile or soon after."""
     event, step = rng.choice(("begun", "begun", "undo_begun")), rng.choice(CHANGES)
     gateway = WRITES_TO[step]
     slow = rng.choice((0.4, 1.2, 8.0) if gateway == "database" else (0.4, 1.2))

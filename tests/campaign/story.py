@@ -1,4 +1,4 @@
-"""One seed, played: the release, its interruptions and recoveries, with what is true of the world after each."""
+"""One seed, played: the release with its interruptions and recoveries."""
 
 import asyncio
 import json
@@ -22,9 +22,9 @@ from steps.support.run.journal import Journal
 from steps.support.run.signals import Interrupts
 from steps.support.standin.site_troubles import Trouble, server_error
 from steps.support.standin.vercel.state import ApiError
-from tests.campaign.app import App, Book, Served, somebodys_table
+from tests.campaign.app import App, Book, Served, create_table_of_others
 from tests.campaign.faults import BrokenDatabase, BrokenGit, BrokenNetwork, Event, Fault, Line
-from tests.campaign.process import LIFE, Disk, Life, born, later, locks_noticed, of_the_world
+from tests.campaign.process import LIFE, Disk, Life, call_later, locks_registered, outlasting, task_factory
 from tests.campaign.scenario import Other, Scenario
 from tests.world.clock import Wall
 from tests.world.database import MemoryDatabase
@@ -34,13 +34,13 @@ from tests.world.virtual import Shape, VirtualProduction, virtual_production
 __all__ = ["Run", "Story", "opened"]
 
 CONTRACTS = ROOT / "sql" / "contract"
-PROBES = 4.0  # seconds between two of the questions by which downtime is measured
+PROBES = 4.0  # seconds between two of the probes that measure downtime
 HEALTH = READING.replace('`200`"]', '`200`", "body.latest"]')
 
 
 @dataclass
 class Run:
-    """One process of the tool: how it ended (None: it was killed), and what it wrote."""
+    """One process of the tool: its exit code (None: it was killed), and its output."""
 
     words: tuple[str, ...]
     code: int | None
@@ -51,7 +51,7 @@ class Run:
 
     @property
     def id(self) -> str:
-        """Give its name; empty where it came to none."""
+        """Return its run id; empty if it got none."""
         return str(self.events[0]["run"]) if self.events else ""
 
 
@@ -72,14 +72,14 @@ class Story:
     writing: asyncio.Task[None] | None = None
 
     async def tool(self, faults: tuple[Fault, ...], *words: str) -> Run:
-        """Run the tool to its end, or its death."""
+        """Run the tool until it ends or dies."""
         life = Life()
         line = Line(life, list(faults))
         run = Run(words, None, [], line, "", {})
         options = orchestrate.parse(["--prod", "--yes", "--json", "--config", str(self._configured()), *words])
         with self._in_place(run) as complaints:
             token = LIFE.set(life)
-            task = asyncio.ensure_future(_begun(options))
+            task = asyncio.ensure_future(_work(options))
             LIFE.reset(token)
             dying = asyncio.ensure_future(life.death.wait())
             await asyncio.wait({task, dying}, return_when=asyncio.FIRST_COMPLETED)
@@ -121,15 +121,15 @@ class Story:
             stack.enter_context(made.in_place())
             stack.enter_context(patch.multiple("steps.support.run.wiring", **doubles))
             stack.enter_context(self._watched(run))
-            stack.enter_context(locks_noticed())
+            stack.enter_context(locks_registered())
             stack.enter_context(patch("sys.stderr", complaints))
             stack.enter_context(patch("steps.support.run.downtime.EVERY", PROBES))
-            stack.enter_context(patch("steps.support.operations.prove.prove_rollback", _nothing))
+            stack.enter_context(patch("steps.support.operations.prove.prove_rollback", _accepted))
             for place in ("orchestrate.new_run", "steps.support.run.release.new_run"):
-                stack.enter_context(patch(place, self._named))
+                stack.enter_context(patch(place, self._run_id))
             yield complaints
 
-    def _named(self) -> str:
+    def _run_id(self) -> str:
         return f"20260101T{next(self.names):06d}Z-0000"
 
     @contextmanager
@@ -157,12 +157,12 @@ class Story:
         with (
             patch("steps.support.run.session.Journal", Watched),
             patch("steps.support.run.session.Interrupts", Listening),
-            patch("steps.support.console.screen.Outlet", _Nowhere),
+            patch("steps.support.console.screen.Outlet", _Discarding),
         ):
             yield
 
     def heard(self, event: Event, run: Run) -> None:
-        """Have everybody react to an event of the journal."""
+        """Let everyone react to an event of the journal."""
         if run.line.life.dead:
             return
         run.events.append(event)
@@ -174,18 +174,18 @@ class Story:
             self.production.world.site.troubles = ()
         for other in [each for each in self.others if (each.event, each.step) == (name, step)]:
             self.others.remove(other)
-            later(other.seconds, partial(self._somebody, other.deed))
-        run.line.heard(event)
+            call_later(other.seconds, partial(self._act_for_others, other.action))
+        run.line.note(event)
 
-    def _somebody(self, deed: str) -> None:
+    def _act_for_others(self, action: str) -> None:
         made, platform = self.production, self.production.world.platform
-        self.done_by_others.append(deed)
-        if deed == "push":
+        self.done_by_others.append(action)
+        if action == "push":
             history, tip = made.remote.history, made.remote.tip
-            made.remote.take(history.commit(history.commits[tip].tree, tip, "Somebody else's"))
-        elif deed == "schema":
-            somebodys_table(self.book)
-        elif deed == "switch":
+            made.remote.advance(history.commit(history.commits[tip].tree, tip, "Somebody else's"))
+        elif action == "schema":
+            create_table_of_others(self.book)
+        elif action == "switch":
             platform.catch_up()
             platform.auto_assign = not platform.auto_assign
         else:
@@ -193,27 +193,27 @@ class Story:
                 platform.move("rollback", platform.known[0].id)
 
     async def quiet(self, seconds: float) -> None:
-        """Have the app write no more, and all that is under way come."""
+        """Stop the app's writes, and wait until everything under way has finished."""
         if self.writing:
             self.writing.cancel()
         await asyncio.sleep(seconds)
 
-    async def thrown_away(self) -> None:
-        """Throw the dead away."""
+    async def discard(self) -> None:
+        """Discard the dead processes."""
         for run in self.runs:
-            await run.line.life.thrown_away()
+            await run.line.life.discard()
 
 
-async def _begun(options: Any) -> int:
+async def _work(options: Any) -> int:
     return await orchestrate.main(options)
 
 
-async def _nothing(*_: object) -> None:
-    """Prove nothing."""
+async def _accepted(*_: object) -> None:
+    """Accept the rollback as proved."""
 
 
-class _Nowhere:
-    """An outlet that leads nowhere."""
+class _Discarding:
+    """A substitute for Outlet that discards the output."""
 
     encoding = "utf-8"
 
@@ -232,35 +232,35 @@ class _Nowhere:
 
 @asynccontextmanager
 async def opened(scenario: Scenario, folder: Path, sample: bytes, proof: Proof) -> AsyncIterator[Story]:
-    """Make a production for a scenario, with an app that writes to it."""
-    asyncio.get_running_loop().set_task_factory(born)
+    """Create a production for a scenario, with an app that writes to it."""
+    asyncio.get_running_loop().set_task_factory(task_factory)
     network = BrokenNetwork()
     shape = Shape(network, not scenario.staged, _contracts(data_first=scenario.data_first), Served)
-    async with virtual_production(folder, sample, _ordered(proof, data_first=scenario.data_first), shape) as made:
+    async with virtual_production(folder, sample, _for_order(proof, data_first=scenario.data_first), shape) as made:
         platform, served = made.world.platform, made.world.database
         platform.build_seconds, platform.alias_seconds = scenario.build, scenario.alias
         platform.crons = not scenario.crons_off
         book = Book(made.store, Wall())
         served.book = book  # type: ignore[attr-defined]
-        app = App(book, Random(f"{scenario.seed} app"), scenario.pace)  # noqa: S311 - it is to be drawn again
+        app = App(book, Random(f"{scenario.seed} app"), scenario.pace)  # noqa: S311 - a seed must give the same writes every time
         story = Story(scenario, made, network, book, app, sample)
         story.others = [scenario.other] if scenario.other else []
-        story.writing = of_the_world(app.writing())
+        story.writing = outlasting(app.writing())
         try:
             yield story
         finally:
             story.writing.cancel()
-            await story.thrown_away()
+            await story.discard()
 
 
-def _ordered(proof: Proof, *, data_first: bool) -> Proof:
+def _for_order(proof: Proof, *, data_first: bool) -> Proof:
     ruled_out = {"CODE_FIRST": "the new code only runs on the new schema"} if data_first else proof.ruled_out
     return replace(proof, ruled_out=ruled_out)
 
 
 @lru_cache
 def _contracts(*, data_first: bool) -> tuple[str, str]:
-    """Give the app's contracts; where the data goes first, the code of before reads both schemas, the new one only one."""
+    """Return the app's contracts; with the data first, the old code reads both schemas, and the new code only one."""
     old, new = ((CONTRACTS / name).read_text(encoding="utf-8") for name in ("old.sql", "new.sql"))
     return (new, _first_only(new)) if data_first else (old, new)
 

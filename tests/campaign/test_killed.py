@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.campaign.killed import played, small
+from tests.campaign.killed import play, small
 
 pytestmark = pytest.mark.anyio
 
@@ -16,7 +16,7 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("seed", range(20))
-async def test_a_killed_run_is_put_back(seed: int, sample: Path, sqld_binary: Path) -> None:
-    """What was there before is there again, with every row written since, and nothing is undone twice."""
-    outcome = await played(seed, sample, sqld_binary)
+async def test_a_killed_run_is_rolled_back(seed: int, sample: Path, sqld_binary: Path) -> None:
+    """The earlier state is restored, with every row written since, and no step is rolled back twice."""
+    outcome = await play(seed, sample, sqld_binary)
     assert not outcome.wrong, str(outcome)

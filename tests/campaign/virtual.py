@@ -1,7 +1,7 @@
 """Random faults in virtual time: `python -m tests.campaign.virtual [RUNS] [--seed N]`.
 
-Each seed is a production of its own in memory, a release to it that is disturbed, and going back that is disturbed,
-too; after each run the world is held against what the tool said of it. A seed that fails is printed, and replays.
+Each seed is its own production in memory, with a disturbed release and disturbed rollbacks; after each run the world is
+compared with the tool's report. A seed that fails is printed, and can be replayed.
 """
 
 import asyncio
@@ -31,12 +31,12 @@ from tests.virtual import VirtualLoop
 from tests.world.sample import SQL, proved, sampled
 
 RUNS, BATCH = 10_000, 25
-PAUSE, QUIET = 3.0, 90.0  # seconds between two runs of the tool, and until all that was under way has come
+PAUSE, QUIET = 3.0, 90.0  # seconds between two runs of the tool, and until everything under way has finished
 
 
 @dataclass(frozen=True, slots=True)
 class Material:
-    """What all runs share: the database that each begins with, and the proof of the change."""
+    """What all runs share: the database that each starts with, and the proof of the change."""
 
     sample: bytes
     proof: Proof
@@ -44,7 +44,7 @@ class Material:
 
 @dataclass
 class Outcome:
-    """What came of a seed: the endings of its runs, in order, the faults that struck, and what is wrong."""
+    """The outcome of a seed: the endings of its runs, in order, the faults that struck, and the errors found."""
 
     seed: int
     said: str
@@ -55,13 +55,13 @@ class Outcome:
     used: float = 0.0
 
     def __str__(self) -> str:
-        """Give the seed, the scenario, how its runs ended, and what is wrong."""
+        """Return the seed, the scenario, how its runs ended, and the errors found."""
         wrongs = "".join(f"\n    {each}" for each in self.wrong)
         return f"{self.said}\n  {' -> '.join(self.endings)}{wrongs}"
 
 
 def material(folder: Path) -> Material:
-    """Make what all runs share."""
+    """Create what all runs share."""
     sample = sampled()
     return Material(sample, proved(sample, sqld.fetch(), folder))
 
@@ -70,18 +70,18 @@ def play(seed: int, shared: Material) -> Outcome:
     """Play a seed from beginning to end."""
     began, scenario = time.process_time(), drawn(seed)
     outcome = Outcome(seed, str(scenario))
-    gc.disable()  # it would be a good part of a run
+    gc.disable()  # collecting would take a large part of a run
     try:
         with TemporaryDirectory(prefix="campaign-") as folder:
-            _to_the_end(_played(outcome, Path(folder), shared))
+            _run_to_completion(_played(outcome, Path(folder), shared))
     finally:
         gc.enable()
     outcome.used = time.process_time() - began
     return outcome
 
 
-def _to_the_end(main: Coroutine[Any, Any, None]) -> None:
-    """Run it; what the dead have left in the loop is not tidied up."""
+def _run_to_completion(main: Coroutine[Any, Any, None]) -> None:
+    """Run it to completion; leave what dead processes left in the loop."""
     loop = VirtualLoop()
     try:
         loop.run_until_complete(main)
@@ -103,9 +103,9 @@ async def _played(outcome: Outcome, folder: Path, shared: Material) -> None:
                 faults = scenario.recoveries[turn] if turn < RECOVERIES else ()
                 last = await _run(story, oracle, outcome, faults, "--rollback")
             if _is_open(last, regret=False) and not story.done_by_others:
-                outcome.wrong.append("never put back")
+                outcome.wrong.append("never rolled back")
             await story.quiet(QUIET)
-            outcome.wrong += await oracle.in_the_end(last)
+            outcome.wrong += await oracle.at_the_end(last)
         finally:
             outcome.journals = [[dict(event) for event in run.events] for run in story.runs]
 
@@ -113,7 +113,7 @@ async def _played(outcome: Outcome, folder: Path, shared: Material) -> None:
 async def _run(story: Story, oracle: Oracle, outcome: Outcome, faults: tuple[object, ...], *words: str) -> Run:
     before = facts(story)
     run = await story.tool(faults, *words)  # type: ignore[arg-type]
-    mode = "back" if words else "prod"
+    mode = "rollback" if words else "prod"
     outcome.endings.append(f"{mode} {'killed' if run.line.life.dead else run.code} {run.report.get('verdict', '')}")
     outcome.struck += run.line.struck
     outcome.wrong += [f"after {len(story.runs)}. {mode}: {each}" for each in await oracle.after(run, before)]
@@ -121,10 +121,10 @@ async def _run(story: Story, oracle: Oracle, outcome: Outcome, faults: tuple[obj
 
 
 def _is_open(run: Run, *, regret: bool) -> bool:
-    """Say whether this run leaves something that is to be put back."""
+    """Return True if this run leaves something to roll back."""
     if run.line.life.dead or run.code == 4:
         return True
-    if run.words:  # going back was refused, or stopped before it began
+    if run.words:  # the rollback was refused, or stopped before it began
         return run.code in (3, 130) and any(event["event"] == "recalled" for event in run.events)
     return regret and run.code == 0
 
@@ -136,7 +136,7 @@ def _change() -> DatabaseChange:
 
 @dataclass
 class Tally:
-    """What came of many seeds."""
+    """The outcome of many seeds."""
 
     runs: int = 0
     endings: Counter[str] = field(default_factory=Counter)
@@ -145,7 +145,7 @@ class Tally:
     cpu: float = 0.0
 
     def add(self, outcome: Outcome) -> None:
-        """Count one."""
+        """Count one outcome."""
         self.runs += 1
         self.endings.update(outcome.endings)
         self.struck += outcome.struck
@@ -154,9 +154,9 @@ class Tally:
             self.failed.append(outcome.seed)
 
     def __str__(self) -> str:
-        """Give it in a few lines."""
+        """Return a summary of a few lines."""
         deaths = sum(number for ending, number in self.endings.items() if "killed" in ending)
-        recoveries = sum(number for ending, number in self.endings.items() if ending.startswith("back"))
+        recoveries = sum(number for ending, number in self.endings.items() if ending.startswith("rollback"))
         endings = ", ".join(f"{name.strip()}: {number}" for name, number in sorted(self.endings.items()))
         struck = ", ".join(f"{name}: {number}" for name, number in sorted(self.struck.items()))
         return (
@@ -178,7 +178,7 @@ def _batch(seeds: range) -> list[Outcome]:
 def _guarded(seed: int) -> Outcome:
     try:
         return play(seed, _shared[0])
-    except BaseException as error:  # noqa: BLE001 - it is a failure of this seed, whatever it is
+    except BaseException as error:  # noqa: BLE001 - any exception is a failure of this seed
         return Outcome(seed, str(drawn(seed)), wrong=[f"the campaign itself failed: {error!r}"])
 
 
@@ -199,7 +199,7 @@ def main(words: list[str]) -> int:
     with TemporaryDirectory(prefix="campaign-") as folder:
         _shared.append(material(Path(folder)))
     if options.seed is not None:
-        return _replayed(options.seed)
+        return _replay(options.seed)
     tally, began = Tally(), time.monotonic()
     for outcome in _outcomes(options.first, options.runs):
         tally.add(outcome)
@@ -211,12 +211,14 @@ def main(words: list[str]) -> int:
     return 1 if tally.failed else 0
 
 
-def _replayed(seed: int) -> int:
+def _replay(seed: int) -> int:
     outcome = play(seed, _shared[0])
     for journal in outcome.journals:
         for event in journal:
-            told = {name: value for name, value in event.items() if name not in ("at", "run", "event", "saw", "clock")}
-            _say(f"{event['clock']:>9} {event['event']} {str(told)[:400]}")
+            fields = {
+                name: value for name, value in event.items() if name not in ("at", "run", "event", "saw", "clock")
+            }
+            _say(f"{event['clock']:>9} {event['event']} {str(fields)[:400]}")
         _say("")
     _say(str(outcome))
     return 1 if outcome.wrong else 0

@@ -79,7 +79,7 @@ async def _connected(
 @asynccontextmanager
 async def _in_memory() -> AsyncIterator[Rig]:
     with closing(MemoryStore()) as store:
-        yield Rig(MemoryDatabase(store), 1, store.written)
+        yield Rig(MemoryDatabase(store), 1, store.write_locked)
 
 
 async def _empty(database: Database) -> None:

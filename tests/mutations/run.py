@@ -1,8 +1,8 @@
-"""Break the lines that keep production safe, one at a time, and show that a named test notices each.
+"""Break the lines that keep production safe, one at a time, and check that a named test notices each.
 
     python -m tests.mutations.run [WORDS]   # all, or those whose name has these words; ends with 1 if one survives
 
-A mutation is a piece of text in one file and what it is replaced by (mutations.toml). Everything runs on copies.
+A mutation is a piece of text in one file and its replacement (mutations.toml). Everything runs on copies.
 """
 
 import asyncio
@@ -17,15 +17,15 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 LIST = Path(__file__).with_name("mutations.toml")
-ABREAST = 2  # copies that are worked on at the same time
+ABREAST = 2  # copies in use at the same time
 PYTEST = ("-m", "pytest", "-q", "-x", "-n", "0", "-p", "no:cacheprovider")
 PASSED, FAILED = 0, 1  # exit codes of pytest
-LONGEST, HUNG = 180.0, -1  # seconds that a test may take, and what counts as its exit code if it takes longer
+LONGEST, HUNG = 180.0, -1  # seconds that a test may take, and its exit code if it takes longer
 
 
 @dataclass(frozen=True, slots=True)
 class Mutation:
-    """One line broken: its name, the file, the text that is replaced, its replacement, and the test that notices."""
+    """One line to break: its name, the file, the text to replace, its replacement, and the test that notices."""
 
     name: str
     file: str
@@ -34,7 +34,7 @@ class Mutation:
     test: str
 
     def broken(self, text: str) -> str:
-        """Return the file's text with the line broken. Raise ValueError if it does not stand there exactly once."""
+        """Return the file's text with the line broken. Raise ValueError if the text is not in it exactly once."""
         if text.count(self.find) != 1:
             raise ValueError(f"{self.name}: {self.file} has its text {text.count(self.find)} times, not once")
         return text.replace(self.find, self.replace)
@@ -59,16 +59,16 @@ async def _try_all(chosen: Sequence[Mutation]) -> int:
         for copy in _copies(Path(folder)):
             copies.put_nowait(copy)
         if broken := await _failing({each.test for each in chosen}, copies):
-            _tell(f"these tests fail before anything is broken: {', '.join(broken)}")
+            _print(f"these tests fail before anything is broken: {', '.join(broken)}")
             return 2
-        ends = await asyncio.gather(*(_tried(each, copies) for each in chosen))
+        ends = await asyncio.gather(*(_try(each, copies) for each in chosen))
     survivors = [each.name for each, killed in zip(chosen, ends, strict=True) if not killed]
-    _tell(f"{len(chosen)} mutations, {len(survivors)} survivors{': ' if survivors else ''}{'; '.join(survivors)}")
+    _print(f"{len(chosen)} mutations, {len(survivors)} survivors{': ' if survivors else ''}{'; '.join(survivors)}")
     return int(bool(survivors))
 
 
 def _copies(folder: Path) -> Iterator[Path]:
-    """Copy what git knows of the project, and what is new, as often as there is work abreast."""
+    """Copy the files that git tracks, and the new ones, once per concurrent worker."""
     listed = ["git", "-C", str(ROOT), "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     names = subprocess.run(listed, check=True, capture_output=True, text=True).stdout.split("\0")
     for number in range(ABREAST):
@@ -83,11 +83,11 @@ async def _failing(tests: set[str], copies: "asyncio.Queue[Path]") -> list[str]:
     return [test for test, code in zip(sorted(tests), ends, strict=True) if code != PASSED]
 
 
-async def _tried(mutation: Mutation, copies: "asyncio.Queue[Path]") -> bool:
-    """Return True if the named test notices; tell what came of it."""
+async def _try(mutation: Mutation, copies: "asyncio.Queue[Path]") -> bool:
+    """Return True if the named test notices; print the outcome."""
     code = await _run(mutation.test, copies, mutation)
-    told = {PASSED: "SURVIVED", FAILED: "killed"}.get(code, f"pytest ended with {code}")
-    _tell(f"{told:9} {mutation.name}: {mutation.test}")
+    outcome = {PASSED: "SURVIVED", FAILED: "killed"}.get(code, f"pytest ended with {code}")
+    _print(f"{outcome:9} {mutation.name}: {mutation.test}")
     return code == FAILED
 
 
@@ -112,7 +112,7 @@ async def _run(test: str, copies: "asyncio.Queue[Path]", mutation: Mutation | No
         copies.put_nowait(copy)
 
 
-def _tell(line: str) -> None:
+def _print(line: str) -> None:
     sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
 

@@ -73,8 +73,8 @@ async def _our_commit_is_built_again(production: VirtualProduction) -> None:
 async def _other_files_are_pushed_and_built(production: VirtualProduction) -> None:
     production.world.platform.build_seconds = SLOW
     history = production.remote.history
-    tree = history.stored({"theirs": "theirs"})
-    production.remote.take(history.commit(tree, production.checkout.head, "other"))
+    tree = history.store({"theirs": "theirs"})
+    production.remote.advance(history.commit(tree, production.checkout.head, "other"))
 
 
 async def _the_target_alone_is_theirs(production: VirtualProduction) -> None:

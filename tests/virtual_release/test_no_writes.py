@@ -19,7 +19,7 @@ def locked(production: VirtualProduction, stack: AsyncExitStack, *, until: str) 
 
     async def react(event: Event) -> None:
         if (event["event"], event.get("step")) == ("done", "turso_migration"):
-            await stack.enter_async_context(production.store.written())
+            await stack.enter_async_context(production.store.write_locked())
         if (event["event"], event.get("step")) == (until, "verification_query"):
             await stack.aclose()
 
@@ -65,7 +65,7 @@ async def test_a_rollback_after_which_nobody_can_write_needs_a_human(
 
         async def roll_back(self: Turso, *what: Any) -> RolledBack:
             done = await real(self, *what)
-            await stack.enter_async_context(production.store.written())
+            await stack.enter_async_context(production.store.write_locked())
             return done
 
         monkeypatch.setattr(Turso, "roll_back", roll_back)

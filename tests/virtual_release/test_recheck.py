@@ -14,7 +14,7 @@ Deed = Callable[[VirtualProduction], None]
 
 def _somebody_pushes(production: VirtualProduction) -> None:
     history, head = production.remote.history, production.remote.tip
-    production.remote.take(history.commit(history.commits[head].tree, head, "other"))
+    production.remote.advance(history.commit(history.commits[head].tree, head, "other"))
 
 
 def _somebody_deploys(production: VirtualProduction) -> None:

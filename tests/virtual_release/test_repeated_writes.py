@@ -50,19 +50,19 @@ async def test_a_restoring_push_that_landed_late(
     production: VirtualProduction, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A push whose answer was lost moves the branch while it is pushed again: "cannot lock ref" is looked into."""
-    before, take, pushes = await production.state(), production.remote.take, list[str]()
+    before, advance, pushes = await production.state(), production.remote.advance, list[str]()
 
     def lands_late(sha: str) -> None:
         if sha == production.checkout.head:
-            take(sha)
+            advance(sha)
             return
         pushes.append(sha)
         if len(pushes) > 1:
             raise Rejected("pushing to", "main", "remote rejected: cannot lock ref 'refs/heads/main'", "Settle it.")
-        asyncio.get_running_loop().call_later(0.9, take, sha)
+        asyncio.get_running_loop().call_later(0.9, advance, sha)
         raise Unknown("pushing to", "main", "the remote end hung up unexpectedly", "Look at the remote branch.")
 
-    monkeypatch.setattr(production.remote, "take", lands_late)
+    monkeypatch.setattr(production.remote, "advance", lands_late)
     ending = await production.release(health=FAILING)
     assert len(pushes) == 2
     assert (ending.code, ending.steps("undo")["git_push"]) == (1, "done"), ending.report
@@ -75,17 +75,17 @@ async def test_a_restoring_push_that_somebody_pushed_onto(
     production: VirtualProduction, monkeypatch: pytest.MonkeyPatch, files: str, lands: float
 ) -> None:
     """The restoring commit landed and its answer was lost: it is there also below somebody's commit, now and later."""
-    remote, take, pushes = production.remote, production.remote.take, list[str]()
+    remote, advance, pushes = production.remote, production.remote.advance, list[str]()
     history, before = remote.history, await production.state()
 
     def both_land(sha: str) -> None:
-        tree = history.commits[sha].tree if files == "none" else history.stored({"theirs": "theirs"})
-        take(sha)
-        take(history.commit(tree, sha, "somebody's"))
+        tree = history.commits[sha].tree if files == "none" else history.store({"theirs": "theirs"})
+        advance(sha)
+        advance(history.commit(tree, sha, "somebody's"))
 
     def takes(sha: str) -> None:
         if sha == production.checkout.head:
-            take(sha)
+            advance(sha)
             return
         pushes.append(sha)
         if len(pushes) == 1:
@@ -93,7 +93,7 @@ async def test_a_restoring_push_that_somebody_pushed_onto(
             raise Unknown("pushing to", "main", "the remote end hung up unexpectedly", "Look at the remote branch.")
         raise Rejected("pushing to", "main", "remote rejected: cannot lock ref 'refs/heads/main'", "Settle it.")
 
-    monkeypatch.setattr(remote, "take", takes)
+    monkeypatch.setattr(remote, "advance", takes)
     ending = await production.release(health=FAILING)
     assert (ending.code, ending.steps("undo")["git_push"]) == (1, "done"), ending.report
     assert history.commits[remote.tip].subject == "somebody's"
@@ -106,14 +106,14 @@ async def test_what_was_put_back_and_brought_again_is_not_back(
     production: VirtualProduction, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Somebody reverts the restoring commit, and so releases our files again: they are not called put back."""
-    remote, take = production.remote, production.remote.take
+    remote, advance = production.remote, production.remote.advance
 
     def brought_again(sha: str) -> None:
-        take(sha)
+        advance(sha)
         if sha != (ours := production.checkout.head):
-            take(remote.history.commit(remote.history.commits[ours].tree, sha, "Revert the revert"))
+            advance(remote.history.commit(remote.history.commits[ours].tree, sha, "Revert the revert"))
 
-    monkeypatch.setattr(remote, "take", brought_again)
+    monkeypatch.setattr(remote, "advance", brought_again)
     ending = await production.release(health=FAILING)
     assert (ending.code, ending.steps("undo")["git_push"]) == (4, "done"), ending.report
     assert "whose files are not those of" in str(ending.report["remains"])

@@ -1,4 +1,4 @@
-"""The time of day in a virtual world: it goes with the loop's clock, and everybody is told it."""
+"""The time of day in a virtual world: it advances with the loop's clock, and all modules read it."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -18,19 +18,19 @@ CLOCKS = ("steps.support.operations.health.time", "steps.support.gateways.vercel
 
 
 class Wall:
-    """The time of day in a virtual world: it goes with the loop's clock."""
+    """The time of day in a virtual world: it advances with the loop's clock."""
 
     def __init__(self) -> None:
         self._zero = loop_clock()
 
     def __call__(self) -> float:
-        """Give the seconds since 1970."""
+        """Return the seconds since 1970."""
         return START + loop_clock() - self._zero
 
 
 @contextmanager
-def telling(wall: Wall) -> Iterator[None]:
-    """Have everybody ask this clock for the time of day."""
+def patched_time(wall: Wall) -> Iterator[None]:
+    """Patch every module that reads the time of day to use this clock."""
     with ExitStack() as stack:
         for place in TIMES:
             stack.enter_context(patch(place, wall))

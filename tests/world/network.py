@@ -1,6 +1,6 @@
-"""HTTP without sockets: httpx on one side, aiohttp on the other, and the bytes between them handed over in memory.
+"""HTTP without sockets: httpx on one side, aiohttp on the other, and the bytes between them passed on in memory.
 
-Both sides are the real ones, down to the protocol; only the wire is not. It takes no time, so that it works on a clock
+Both sides are the real libraries, down to the protocol; only the wire is not. It takes no time, so it works on a clock
 that jumps.
 """
 
@@ -21,12 +21,12 @@ from aiohttp import web
 from steps.support.standin.servers import runner_of
 from steps.support.standin.world import HOST
 
-if find_spec("sniffio") is None:  # httpcore looks for it with every request, in every folder where it might be
+if find_spec("sniffio") is None:  # httpcore searches every import folder for it at each request
     sys.modules["sniffio"] = None  # type: ignore[assignment]
 
 
 class Network:
-    """Applications that are served, each on a port of its own; clients reach them through `transport`."""
+    """Served applications, each on its own port; clients reach them through `transport`."""
 
     def __init__(self) -> None:
         self._ports = count(1)
@@ -34,7 +34,7 @@ class Network:
 
     @asynccontextmanager
     async def serve(self, app: web.Application) -> AsyncIterator[str]:
-        """Serve `app` as the stand-ins are served on loopback, and give its base URL."""
+        """Serve `app` as the stand-ins are served on loopback; yield its base URL."""
         runner, place = runner_of(app), (HOST, next(self._ports))
         await runner.setup()
         assert runner.server
@@ -46,11 +46,11 @@ class Network:
             await runner.cleanup()
 
     def transport(self) -> httpx.AsyncHTTPTransport:
-        """Give what a client of httpx sends its requests by."""
+        """Return a transport for httpx clients."""
         return _Transport(self)
 
     def connect(self, host: str, port: int) -> "Wire":
-        """Open a connection. Raises httpcore.ConnectError where nobody listens."""
+        """Open a connection. Raise httpcore.ConnectError if no application is served there."""
         if server := self._servers.get((host, port)):
             return Wire(server())
         raise httpcore.ConnectError("All connection attempts failed")
@@ -88,14 +88,14 @@ class _Stream(httpcore.AsyncNetworkStream):
     def __init__(self, wire: "Wire") -> None:
         self._wire = wire
 
-    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109 - likewise
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109 - as above
         try:
             async with asyncio.timeout(timeout):
                 return await self._wire.received(max_bytes)
         except TimeoutError:
             raise httpcore.ReadTimeout from None
 
-    async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109 - likewise
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109 - as above
         self._wire.send(buffer)
 
     async def aclose(self) -> None:
@@ -106,7 +106,7 @@ class _Stream(httpcore.AsyncNetworkStream):
 
 
 class _Socket:
-    """What the server's end has in place of a socket: it remembers whether closing is to send a reset."""
+    """The server's substitute for a socket: it records whether closing should send a reset."""
 
     family = socket.AF_UNIX
 
@@ -118,7 +118,7 @@ class _Socket:
 
 
 class Wire(asyncio.Transport):
-    """One connection: a transport for the server's protocol, and what a client may do at the other end."""
+    """One connection: a transport for the server's protocol, with the client's operations at the other end."""
 
     def __init__(self, protocol: asyncio.Protocol) -> None:
         self._socket = _Socket()
@@ -128,35 +128,35 @@ class Wire(asyncio.Transport):
         self._sent = bytearray()  # by the server, and not yet read
         self._news = asyncio.Event()
         self._closing = False
-        self._context = Context()  # the server knows nothing of whoever connects
+        self._context = Context()  # the server must not inherit the client's context variables
         self._context.run(protocol.connection_made, self)
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
-        """Send something to the client."""
+        """Send data to the client."""
         if not self._closing:
             self._sent += data
             self._news.set()
 
     def close(self) -> None:
-        """Close it in good order: the client reads what was sent, and then its end."""
+        """Close in good order: the client reads what was sent, and then the end."""
         self._socket.resets = False
         self._lose()
 
     def abort(self) -> None:
-        """Close it at once; the client sees a reset where the socket was told so."""
+        """Close at once; the client sees a reset if the socket was set to send one."""
         self._lose()
 
     def is_closing(self) -> bool:
-        """Say whether it is closed, or about to be."""
+        """Return True if it is closed, or about to be."""
         return self._closing
 
     def send(self, data: bytes) -> None:
-        """Send something to the server; what is sent to one who has left is lost."""
+        """Send data to the server; data sent after the connection has closed is lost."""
         if not self._closing:
             self._context.run(self._protocol.data_received, data)
 
     async def received(self, most: int) -> bytes:
-        """Give what the server sent, empty at the end. Raises httpcore.ReadError after a reset."""
+        """Return data from the server, at most so many bytes; empty at the end. Raise httpcore.ReadError after a reset."""
         while not self.readable:
             self._news.clear()
             await self._news.wait()
@@ -170,11 +170,11 @@ class Wire(asyncio.Transport):
 
     @property
     def readable(self) -> bool:
-        """Say whether there is something to read, the end included."""
+        """Return True if there is something to read, including the end."""
         return bool(self._sent) or self._closing
 
     def hang_up(self) -> None:
-        """Leave, as a client."""
+        """Close the client's end."""
         self._lose()
 
     def _lose(self) -> None:

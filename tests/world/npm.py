@@ -1,4 +1,4 @@
-"""Packages from the npm registry, installed into the project's cache, and nothing of them run by that."""
+"""Install packages from the npm registry into the project's cache, without running their scripts."""
 
 import fcntl
 import json
@@ -11,7 +11,7 @@ OPTIONS = ["--ignore-scripts", "--omit=optional", "--no-save", "--no-package-loc
 
 
 def install(name: str, packages: Mapping[str, str]) -> Path:
-    """Give the folder of the installed packages; whoever comes second waits for the first and finds them there."""
+    """Return the folder of the installed packages; a second caller waits for the first and finds them installed."""
     folder = CACHE / name
     done = folder / "installed.json"
     folder.mkdir(parents=True, exist_ok=True)
@@ -19,14 +19,14 @@ def install(name: str, packages: Mapping[str, str]) -> Path:
         fcntl.flock(lock, fcntl.LOCK_EX)  # several workers want it at once
         if not done.exists() or json.loads(done.read_text()) != packages:
             _install(folder, packages)
-            done.write_text(json.dumps(packages))  # last: an installation that was cut off is begun again
+            done.write_text(json.dumps(packages))  # last: an interrupted installation starts again
     return folder / "node_modules"
 
 
 def _install(folder: Path, packages: Mapping[str, str]) -> None:
     wanted = [f"{name}@{version}" for name, version in packages.items()]
     subprocess.run(
-        ["npm", "install", *OPTIONS, "--prefix", str(folder), *wanted],  # noqa: S607 - the npm that the user has
+        ["npm", "install", *OPTIONS, "--prefix", str(folder), *wanted],  # noqa: S607 - the user's own npm
         check=True,
         capture_output=True,
     )

@@ -1,4 +1,4 @@
-"""A small production, whatever it is made of, as tests want it."""
+"""A small production of any kind, with what tests add to it."""
 
 from abc import abstractmethod
 from dataclasses import dataclass
@@ -28,15 +28,15 @@ FAILING, BUILT_IN = READING.replace('`200`"]', f'`200`", "{LOST}"]'), ""
 
 @dataclass
 class AnyProduction(AnyTrial):
-    """What others may do to it, too."""
+    """A production on which other people act too."""
 
     @abstractmethod
     async def overtake(self) -> None:
-        """Have somebody push an empty commit on top of what is to be released."""
+        """Push another person's empty commit on top of the commit to release."""
 
 
 async def contents(production: AnyTrial) -> tuple[str, dict[str, list[tuple[Value, ...]]]]:
-    """Read the schema and all rows by asking for them."""
+    """Read the schema and all rows with queries."""
     tables = [str(name) for (name,) in await production.sql(transaction.TABLES)]
     rows = {table: await _rows(production, table) for table in [*tables, "sqlite_sequence"]}
     own = [row for row in rows["sqlite_sequence"] if not str(row[0]).startswith("_orchestrate_")]

@@ -1,4 +1,4 @@
-"""The sample as databases, whole and with few readings, and the proof of the shipped change on the latter."""
+"""The sample as databases, whole and with few readings, and the proof of the shipped change on the small one."""
 
 import shutil
 import sqlite3
@@ -22,36 +22,36 @@ from tests.world.database import MemoryStore
 from tests.world.production import ROOT
 
 SQL = ROOT / "sql"
-BEAT = 0.1  # seconds of each beat of the rehearsal, as if it had been measured
+BEAT = 0.1  # seconds of each stage of the rehearsal, in place of the measured ones
 
 
 def samples(folder: Path) -> Path:
-    """Load sample.sql into large.db, and leave few of its readings in small.db; gives the folder."""
+    """Load sample.sql into large.db, and keep few of its readings in small.db; return the folder."""
     drill.load_sample(SQL, folder / "large.db")
     shutil.copyfile(folder / "large.db", folder / "small.db")
     with closing(sqlite3.connect(folder / "small.db", isolation_level=None)) as database:
-        _thinned(database)
+        _thin(database)
     return folder
 
 
 def sampled() -> bytes:
-    """Load sample.sql, as of the moment at which every run in virtual time begins, and leave few of its readings."""
+    """Load sample.sql, as of the time at which every run in virtual time begins, and keep few of its readings."""
     with closing(MemoryStore(lambda: START)) as store:
         for statement in split((SQL / "sample.sql").read_text(encoding="utf-8"), "sample.sql"):
             store.connection.execute(statement.sql)
-        _thinned(store.connection)
+        _thin(store.connection)
         return store.snapshot()
 
 
-def _thinned(database: sqlite3.Connection) -> None:
-    """Leave a hundredth of the readings: what is not about how many there are need not compare them all."""
+def _thin(database: sqlite3.Connection) -> None:
+    """Keep a hundredth of the readings: tests that do not depend on their number need not compare them all."""
     for table in ("readings", "readings_agg_5m"):
         database.execute(f"DELETE FROM {table} WHERE id % 100 > 0")
     database.execute("VACUUM")
 
 
 def proved(sample: bytes, binary: Path, folder: Path) -> Proof:
-    """Prove the shipped change on the real server, on a database like this."""
+    """Prove the shipped change on the real server, on such a database."""
     made = event_loop.run(_proved(sample, binary, folder))
     return replace(made, seconds=dict.fromkeys(made.seconds, BEAT))
 

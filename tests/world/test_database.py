@@ -1,4 +1,4 @@
-"""The database in memory: how it breaks, held against a real server behind its proxy, and how it is put back."""
+"""The database in memory: its faults, compared with a real server behind its proxy, and its snapshots."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable
@@ -26,7 +26,7 @@ COUNT = Statement("SELECT count(*) FROM t")
 
 @dataclass(frozen=True)
 class Ways:
-    """The way that a run goes, which can be broken, and the one that is always well."""
+    """A database as a run reaches it, which can be broken, and as the site reaches it, which never is."""
 
     run: Database
     site: Database
@@ -50,16 +50,16 @@ async def _to_memory(*_: Path) -> AsyncIterator[Ways]:
 
 @pytest.fixture(params=[_to_server, _to_memory], ids=["server", "memory"])
 async def ways(request: pytest.FixtureRequest, sqld_binary: Path, tmp_path: Path) -> AsyncIterator[Ways]:
-    """Give the ways to each, with an empty table there."""
+    """Yield the two ways to each kind of database, with an empty table in it."""
     async with request.param(sqld_binary, tmp_path) as made:
         await made.site.query(Statement("CREATE TABLE t (v)"))
         yield made
 
 
-async def _met(deed: Awaitable[object]) -> str:
+async def _outcome(action: Awaitable[object]) -> str:
     try:
         async with asyncio.timeout(0.5):
-            await deed
+            await action
     except (Problem, TimeoutError) as error:
         return type(error).__name__
     return "done"
@@ -77,19 +77,21 @@ async def _met(deed: Awaitable[object]) -> str:
         ("git_push", "fail", "done", "done", 1),
     ],
 )
-async def test_a_way_that_is_broken(ways: Ways, step: str, kind: Kind, read: str, written: str, changed: int) -> None:
-    """A run's way says no, never answers, or loses answers; the site's is well all the while, and sees what was done."""
+async def test_faults_break_the_run_and_not_the_site(
+    ways: Ways, step: str, kind: Kind, read: str, written: str, changed: int
+) -> None:
+    """The run's requests are refused, never answered, or lose answers; the site's always work, and see what was done."""
     ways.faults.arm(step, kind)
-    assert await _met(ways.run.query(COUNT)) == read
-    assert await _met(ways.run.parse([COUNT])) == read
-    assert await _met(ways.run.transaction([INSERT])) == written
+    assert await _outcome(ways.run.query(COUNT)) == read
+    assert await _outcome(ways.run.parse([COUNT])) == read
+    assert await _outcome(ways.run.transaction([INSERT])) == written
     assert (await ways.site.query(COUNT)).scalar == changed
     ways.faults.disarm()
     assert (await ways.run.query(COUNT)).scalar == changed
 
 
-async def test_all_of_it_is_put_back() -> None:
-    """What was taken down comes back as it was, and foreign keys are minded as before."""
+async def test_a_snapshot_is_restored() -> None:
+    """The snapshot is restored unchanged, and foreign keys are still enforced."""
     with closing(MemoryStore()) as store:
         database = MemoryDatabase(store)
         await database.query(Statement("CREATE TABLE t (v)"))
@@ -101,8 +103,8 @@ async def test_all_of_it_is_put_back() -> None:
         assert (await database.query(Statement("SELECT foreign_keys FROM pragma_foreign_keys"))).scalar == 1
 
 
-async def test_it_tells_the_time_that_it_is_told() -> None:
-    """Its own clock is whatever the store was made with, in defaults of columns, too."""
+async def test_its_clock_is_the_one_given() -> None:
+    """Its own clock is the one given to the store, also in column defaults."""
     with closing(MemoryStore(lambda: 1234.9)) as store:
         database = MemoryDatabase(store)
         await database.query(Statement("CREATE TABLE t (v, at INTEGER DEFAULT (unixepoch()))"))

@@ -1,4 +1,4 @@
-"""Git in memory, held against real git and a real remote over HTTP: whatever a run does, it meets the same on both."""
+"""Git in memory, compared with real git and a real remote over HTTP: a run observes the same on both."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -24,43 +24,43 @@ NEXT = "The code that is to be released"
 
 @dataclass(frozen=True)
 class Desk:
-    """A checkout that is one commit ahead of its remote, and what the remote told of pushes."""
+    """A checkout that is one commit ahead of its remote, and the pushes that the remote reported."""
 
     git: Git
     faults: Faults
-    told: list[tuple[str, str, str]]
+    pushes: list[tuple[str, str, str]]
     show: Callable[[str, str], Awaitable[str]]
 
 
 @asynccontextmanager
 async def _of_git(folder: Path) -> AsyncIterator[Desk]:
-    faults, told = Faults(), list[tuple[str, str, str]]()
+    faults, pushes = Faults(), list[tuple[str, str, str]]()
     bare = await git_remote.create(folder / "remote.git")
     await app.create(folder / "app", bare, "old", "new")
-    remote = GitRemote(bare, faults, lambda *push: told.append(push))
+    remote = GitRemote(bare, faults, lambda *push: pushes.append(push))
     async with serve(await remote.application()) as url:
         await app.point(folder / "app", f"{url}/remote.git")
-        yield Desk(Git(folder / "app", "origin", MAIN), faults, told, remote.show)
+        yield Desk(Git(folder / "app", "origin", MAIN), faults, pushes, remote.show)
 
 
 @asynccontextmanager
 async def _of_memory(folder: Path) -> AsyncIterator[Desk]:
-    faults, told, history = Faults(), list[tuple[str, str, str]](), History()
-    live = history.commit(history.stored({CONTRACT: "old"}), None, app.LIVE)
-    head = history.commit(history.stored({CONTRACT: "new"}), live, NEXT)
-    remote = MemoryRemote(history, live, faults, lambda *push: told.append(push))
-    yield Desk(MemoryGit(folder, "origin", MAIN, Checkout(head, {live, head}), remote), faults, told, remote.show)
+    faults, pushes, history = Faults(), list[tuple[str, str, str]](), History()
+    live = history.commit(history.store({CONTRACT: "old"}), None, app.LIVE)
+    head = history.commit(history.store({CONTRACT: "new"}), live, NEXT)
+    remote = MemoryRemote(history, live, faults, lambda *push: pushes.append(push))
+    yield Desk(MemoryGit(folder, "origin", MAIN, Checkout(head, {live, head}), remote), faults, pushes, remote.show)
 
 
 @pytest.fixture(params=[_of_git, _of_memory], ids=["git", "memory"])
 async def desk(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Desk]:
-    """Give each in turn."""
+    """Yield a desk of each kind in turn."""
     async with request.param(tmp_path) as made:
         yield made
 
 
-async def test_a_push_and_the_way_back(desk: Desk) -> None:
-    """What is ahead is seen, arrives and is told of once; the commit that puts the files back follows it."""
+async def test_a_push_and_its_rollback(desk: Desk) -> None:
+    """The commit ahead is listed, arrives and is reported once; the commit that restores the files follows it."""
     git = desk.git
     head, before = await git.head(), await git.fetch()
     assert (await git.branch_checked_out(), await git.uncommitted()) == (MAIN, ())
@@ -71,7 +71,7 @@ async def test_a_push_and_the_way_back(desk: Desk) -> None:
         True,
     ]
     await git.push(head, rehearse=True)
-    assert (await git.remote_head(), desk.told) == (before, [])
+    assert (await git.remote_head(), desk.pushes) == (before, [])
     await git.push(head)
     await git.push(head)
     restoring = await git.commit_tree(await git.tree(before), head, "Put back\n\nIt did not end well.")
@@ -79,32 +79,32 @@ async def test_a_push_and_the_way_back(desk: Desk) -> None:
     assert await git.remote_head() == await git.fetch() == restoring
     assert await git.tree(restoring) == await git.tree(before) != await git.tree(head)
     assert [await git.had_tree(await git.tree(before), base, restoring) for base in (head, restoring)] == [True, False]
-    assert desk.told == [(head, MAIN, NEXT), (restoring, MAIN, "Put back")]
+    assert desk.pushes == [(head, MAIN, NEXT), (restoring, MAIN, "Put back")]
     assert [await desk.show(sha, CONTRACT) for sha in (before, head, restoring)] == ["old", "new", "old"]
 
 
-async def test_nothing_is_forced(desk: Desk) -> None:
-    """Who would move the branch back is refused, in rehearsal too, and nobody is told."""
+async def test_no_push_is_forced(desk: Desk) -> None:
+    """A push that would move the branch back is refused, also as a rehearsal, and is not reported."""
     head, before = await desk.git.head(), await desk.git.fetch()
     beside = await desk.git.commit_tree(await desk.git.tree(head), before, "beside")
     await desk.git.push(head)
     for rehearse in (True, False):
         with pytest.raises(Rejected):
             await desk.git.push(beside, rehearse=rehearse)
-    assert (await desk.git.remote_head(), len(desk.told)) == (head, 1)
+    assert (await desk.git.remote_head(), len(desk.pushes)) == (head, 1)
 
 
-async def test_what_is_not_here_is_not_known(desk: Desk) -> None:
-    """A commit that was never fetched is trouble on this side."""
+async def test_an_unfetched_commit_is_unknown(desk: Desk) -> None:
+    """A commit that was never fetched is a local problem."""
     with pytest.raises(Problem) as trouble:
         await desk.git.tree("f" * 40)
     assert not isinstance(trouble.value, Rejected | NotSent | Unknown)
 
 
-async def _met(deed: Awaitable[object]) -> str:
+async def _outcome(action: Awaitable[object]) -> str:
     try:
         async with asyncio.timeout(1):
-            await deed
+            await action
     except (Problem, TimeoutError) as error:
         return type(error).__name__
     return "done"
@@ -118,7 +118,7 @@ async def _met(deed: Awaitable[object]) -> str:
         ("lost", "done", "done", "Unknown", True),
     ],
 )
-async def test_a_remote_that_is_broken(
+async def test_a_broken_remote(
     desk: Desk,
     kind: Kind,
     asked: str,
@@ -126,12 +126,12 @@ async def test_a_remote_that_is_broken(
     pushed: str,
     moved: bool,  # noqa: FBT001 - a column
 ) -> None:
-    """A remote says no, never answers, or loses the answer to what it did; then it is well again."""
+    """A remote refuses, never answers, or loses the answer to a completed push; then it works again."""
     head, before = await desk.git.head(), await desk.git.fetch()
     desk.faults.arm("git_push", kind)
-    assert await _met(desk.git.remote_head()) == await _met(desk.git.fetch()) == asked
-    assert await _met(desk.git.push(head, rehearse=True)) == rehearsed
-    assert await _met(desk.git.push(head)) == pushed
+    assert await _outcome(desk.git.remote_head()) == await _outcome(desk.git.fetch()) == asked
+    assert await _outcome(desk.git.push(head, rehearse=True)) == rehearsed
+    assert await _outcome(desk.git.push(head)) == pushed
     desk.faults.disarm()
     assert await desk.git.remote_head() == (head if moved else before)
-    assert bool(desk.told) == moved
+    assert bool(desk.pushes) == moved

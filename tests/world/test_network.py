@@ -1,4 +1,4 @@
-"""The wire in memory, held against loopback: whatever an application does, a client meets the same on both."""
+"""The wire in memory, compared with loopback: a client observes the same on both."""
 
 import asyncio
 import gzip
@@ -102,15 +102,15 @@ async def _reached(app: web.Application, *, memory: bool) -> AsyncIterator[httpx
             yield client
 
 
-async def _met(handler: Handler, *, memory: bool) -> list[object]:
-    """Ask twice, by one client; give what came of each, but for what says when and where."""
+async def _outcome(handler: Handler, *, memory: bool) -> list[object]:
+    """Ask twice, by one client; return both results, without the parts that depend on time or place."""
     app = web.Application()
     app.router.add_route("*", "/", handler)
     async with _reached(app, memory=memory) as client:
-        return [await _asked(client), await _asked(client)]
+        return [await _ask(client), await _ask(client)]
 
 
-async def _asked(client: httpx.AsyncClient) -> object:
+async def _ask(client: httpx.AsyncClient) -> object:
     try:
         answer = await client.post("/", content="asked", headers={"Host": "some.host"})
     except httpx.TransportError as error:
@@ -120,12 +120,12 @@ async def _asked(client: httpx.AsyncClient) -> object:
 
 
 @pytest.mark.parametrize("handler", HANDLERS)
-async def test_a_client_meets_the_same(handler: Handler) -> None:
-    """Answers, ends and errors are those of a real connection, the second time too."""
-    assert await _met(handler, memory=True) == await _met(handler, memory=False)
+async def test_a_client_observes_the_same(handler: Handler) -> None:
+    """Answers, ends and errors are those of a real connection, also the second time."""
+    assert await _outcome(handler, memory=True) == await _outcome(handler, memory=False)
 
 
-async def _dripped(*, memory: bool) -> int:
+async def _read_drips(*, memory: bool) -> int:
     app = web.Application()
     app.router.add_get("/", _dripping)
     pieces = 0
@@ -138,13 +138,13 @@ async def _dripped(*, memory: bool) -> int:
 
 
 async def test_bytes_come_as_they_are_sent() -> None:
-    """What drips is read drop by drop, on either; and never long enough apart to be given up."""
-    assert await _dripped(memory=True) == await _dripped(memory=False) == 10
+    """Dripped bytes are read one by one, on both wires, and never far enough apart to time out."""
+    assert await _read_drips(memory=True) == await _read_drips(memory=False) == 10
 
 
 @pytest.mark.parametrize("memory", [True, False], ids=["memory", "loopback"])
 async def test_a_client_that_leaves_ends_the_handler(memory: bool) -> None:  # noqa: FBT001 - a column
-    """Nobody goes on answering somebody who has left."""
+    """A handler ends if its client disconnects."""
     begun, ended = asyncio.Event(), asyncio.Event()
 
     async def waiting(request: web.Request) -> web.StreamResponse:
@@ -164,8 +164,8 @@ async def test_a_client_that_leaves_ends_the_handler(memory: bool) -> None:  # n
             await ended.wait()
 
 
-async def test_nobody_is_there() -> None:
-    """A port where nobody listens, or where nobody listens any more, refuses."""
+async def test_an_unserved_port_refuses_connections() -> None:
+    """A port refuses connections if no server listens, or no longer listens."""
     async with _reached(web.Application(), memory=True) as client:
         with pytest.raises(httpx.ConnectError):
             await client.get("http://127.0.0.1:99")
@@ -177,8 +177,8 @@ async def test_nobody_is_there() -> None:
             await client.get(url)
 
 
-def test_a_wait_takes_no_time() -> None:
-    """On a clock that jumps, a server that never answers is given up after the very seconds that were said."""
+def test_a_timeout_takes_no_real_time() -> None:
+    """On a clock that jumps, a request to a server that never answers times out after exactly the given seconds."""
 
     async def asked() -> float:
         loop = asyncio.get_running_loop()

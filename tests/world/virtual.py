@@ -1,7 +1,7 @@
-"""A whole small production in one process and on a clock that jumps, and the tool run in it as a coroutine.
+"""A whole small production in one process on a clock that jumps, in which the tool runs as a coroutine.
 
-The tool, the stand-ins of platform and site, and HTTP between them are the real ones. In place of git, the database
-and the sockets there is memory; the proof of the change is made beforehand, once.
+The tool, the stand-ins of platform and site, and HTTP between them are the real ones. Git, the database and the
+sockets are replaced by memory; the proof of the change is made once, beforehand.
 """
 
 import asyncio
@@ -29,19 +29,19 @@ from steps.support.standin.vercel import api
 from steps.support.standin.vercel.hosts import routed
 from steps.support.standin.vercel.platform import Platform
 from steps.support.standin.world import HOST, TOKEN, LocalProduction
-from tests.world.clock import Wall, telling
+from tests.world.clock import Wall, patched_time
 from tests.world.database import MemoryDatabase, MemoryStore
 from tests.world.git import Checkout, History, MemoryGit, MemoryRemote
 from tests.world.network import Network
 from tests.world.production import ROOT, AnyProduction, Reaction, RunResult, State, contents
 from tests.world.watching import listening, reacting
 
-DATABASE_URL = "http://database.example"  # what a configuration says; nobody asks there
+DATABASE_URL = "http://database.example"  # in the configuration only; no request goes there
 
 
 @dataclass
 class VirtualProduction(AnyProduction):
-    """One of memory, and the tool as a coroutine."""
+    """A production in memory, with the tool as a coroutine."""
 
     network: Network = field(kw_only=True)
     store: MemoryStore = field(kw_only=True)
@@ -50,38 +50,38 @@ class VirtualProduction(AnyProduction):
     proof: Proof = field(kw_only=True)
 
     async def release(self, *words: str, react: Reaction | None = None, **extra: str) -> RunResult:
-        """Run the tool with --prod to its end; `react` is told of each event as it is printed."""
+        """Run the tool with --prod until it ends; call `react` with each event as it is printed."""
         options = orchestrate.parse(["--prod", "--yes", "--json", "--config", str(self.configure(**extra)), *words])
-        with listening(self.folder) as heard, reacting(react) as reactions, self.in_place():
+        with listening(self.folder) as output, reacting(react) as reactions, self.in_place():
             code = await asyncio.ensure_future(orchestrate.main(options))
         await asyncio.gather(*reactions)
-        return RunResult(code, heard.events, self.report_of(heard.events), heard.said)
+        return RunResult(code, output.events, self.report_of(output.events), output.said)
 
     async def state(self) -> State:
-        """Read everything that must come back, after all that is due by now has happened."""
+        """Read everything that a rollback must restore, once everything due by now has happened."""
         self.world.platform.catch_up()
         return State(*await contents(self), self.world.platform.served, await self.tree())
 
     async def head(self) -> str:
-        """Give the commit that is to be released."""
+        """Return the commit to release."""
         return self.checkout.head
 
     async def tree(self) -> str:
-        """Give the id of the files that the remote has on main."""
+        """Return the id of the tree on the remote's main."""
         return self.remote.history.commits[self.remote.tip].tree
 
     async def overtake(self) -> None:
-        """Have somebody push an empty commit on top of what is to be released."""
+        """Push another person's empty commit on top of the commit to release."""
         history, head = self.remote.history, self.checkout.head
-        self.remote.take(history.commit(history.commits[head].tree, head, "other"))
+        self.remote.advance(history.commit(history.commits[head].tree, head, "other"))
 
     def visitor(self, **headers: str) -> httpx.AsyncClient:
-        """Open a client that asks the site as a visitor does."""
+        """Return a client that requests the site as a visitor does."""
         return httpx.AsyncClient(base_url=self.world.site_url, headers=headers, transport=self.network.transport())
 
     @contextmanager
     def in_place(self) -> Iterator[None]:
-        """Have the tool find this production in the block where it looks for the real one."""
+        """Patch the tool so that within the block it finds this production in place of the real one."""
         database = MemoryDatabase(self.store, self.faults)
         doubles: dict[str, Any] = {
             "client_for": lambda address, **how: client_for(address, transport=self.network.transport(), **how),
@@ -93,7 +93,7 @@ class VirtualProduction(AnyProduction):
             patch("steps.support.operations.prove.prove", self._proved),
             patch("steps.support.operations.prove.rehearse_rollback", _as_proved),
             patch("steps.support.run.release.read_change", _read),
-            patch("os.fsync", lambda _: None),  # it is for a power that fails, and a good part of a run
+            patch("os.fsync", lambda _: None),  # it protects against power failures, and takes a large part of a run
             patch.dict(os.environ, self.environment, clear=True),
         ):
             yield
@@ -103,15 +103,15 @@ class VirtualProduction(AnyProduction):
 
 
 async def _as_proved(*_: object) -> None:
-    """Take it that going back holds on a copy: there is no server to copy from."""
+    """Accept the rollback as proved: there is no server to copy from."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """What a production is made of, where it is not the usual one.
+    """The parts of a production that differ from the usual ones.
 
-    `contracts`: what the code that is live, and the code that is to be released, ask of the database. `serves`: gives the
-    database as the site asks it.
+    `contracts`: the contracts of the live code and of the code to release. `serves` returns the database as the site
+    reaches it.
     """
 
     network: Network = field(default_factory=Network)
@@ -124,10 +124,10 @@ class Shape:
 async def virtual_production(
     folder: Path, sample: bytes, proof: Proof, shape: Shape | None = None
 ) -> AsyncIterator[VirtualProduction]:
-    """Make a production in memory on a snapshot of its database; one release waits in the checkout."""
+    """Create a production in memory on a snapshot of its database; one release waits in the checkout."""
     shape, faults, wall = shape or Shape(), Faults(), Wall()
     network = shape.network
-    with telling(wall), closing(MemoryStore(wall)) as store:
+    with patched_time(wall), closing(MemoryStore(wall)) as store:
         store.restore(sample)
         database, platform = shape.serves(store), Platform(HOST, faults, TOKEN, auto_assign=shape.auto_assign)
         checkout, remote = _history(faults, platform, shape.contracts or _contracts())
@@ -144,7 +144,7 @@ async def virtual_production(
 
 
 def _read(folder: Path, *, sample: bool) -> DatabaseChange:
-    """Read the SQL folder, which many runs share; again where one of its files is not what it was."""
+    """Read the SQL folder; cached for many runs, until one of its files changes."""
     return _read_as_of(folder, sample, tuple(path.stat().st_mtime_ns for path in sorted(folder.rglob("*.sql"))))
 
 
@@ -154,15 +154,15 @@ def _read_as_of(folder: Path, sample: bool, _times: tuple[int, ...]) -> Database
 
 
 def _contracts() -> tuple[str, str]:
-    """Give what the code of the app asks of the database, before the release and with it."""
+    """Return the app's contracts with the database, before the release and with it."""
     old, new = ((ROOT / "sql" / "contract" / name).read_text(encoding="utf-8") for name in ("old.sql", "new.sql"))
     return old, new
 
 
 def _history(faults: Faults, platform: Platform, contracts: tuple[str, str]) -> tuple[Checkout, MemoryRemote]:
-    """Make the app's commits; the older one is live, the newer one waits to be released."""
+    """Create the app's commits: the older one is live, the newer one waits to be released."""
     history = History()
-    old, new = (history.stored({CONTRACT: text}) for text in contracts)
+    old, new = (history.store({CONTRACT: text}) for text in contracts)
     live = history.commit(old, None, app.LIVE)
     head = history.commit(new, live, "The code that is to be released")
     platform.deployed(live, "main", app.LIVE)

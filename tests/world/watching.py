@@ -1,4 +1,4 @@
-"""What a run in this process says, and whoever reacts to it."""
+"""Capture the output of a run in this process, and react to its events."""
 
 import asyncio
 import json
@@ -16,26 +16,26 @@ from tests.world.production import Event, Reaction
 
 
 @dataclass
-class Heard:
-    """What the tool said, once it has ended."""
+class Output:
+    """The tool's output, once it has ended."""
 
     events: list[Event] = field(default_factory=list)
     said: str = ""
 
 
 @contextmanager
-def listening(folder: Path) -> Iterator[Heard]:
-    """Listen to stdout and stderr."""
-    heard, complaints, path = Heard(), StringIO(), folder / "stdout"
+def listening(folder: Path) -> Iterator[Output]:
+    """Capture stdout and stderr."""
+    output, complaints, path = Output(), StringIO(), folder / "stdout"
     with path.open("w", encoding="utf-8") as out, redirect_stdout(out), redirect_stderr(complaints):
-        yield heard
-    heard.events = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    heard.said = complaints.getvalue()
+        yield output
+    output.events = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    output.said = complaints.getvalue()
 
 
 @contextmanager
 def reacting(react: Reaction | None) -> Iterator[list[asyncio.Future[None]]]:
-    """Have `react` told of each event of the run in this block, beside the run; gives what it is doing."""
+    """Call `react` with each event of the run in this block, concurrently with it; yield the started reactions."""
     reactions: list[asyncio.Future[None]] = []
 
     def opened(path: Path, redact: Redactor, run: str) -> Journal:
