@@ -1,4 +1,4 @@
-"""Fixtures that every test may use: the real libSQL server, on a fresh folder; and whose the machine is meanwhile."""
+"""Fixtures for every test: the real libSQL server, on a fresh folder; and shared or exclusive use of the machine."""
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack
@@ -19,15 +19,15 @@ def anyio_backend() -> str:
 
 @pytest.fixture(scope="session")
 def sqld_binary() -> Path:
-    """Give the real server, fetched into the project's cache where it is missing; no test is skipped for want of it."""
+    """Return the real server, fetched into the project's cache if missing; no test is skipped for lack of it."""
     return sqld.fetch()
 
 
 @pytest.fixture(autouse=True)
 def _machine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Share the machine with the tests of other workers, or have it alone where the mark `alone` asks for that.
+    """Share the machine with other workers' tests, or have it exclusively if the mark `alone` asks for that.
 
-    Whoever waits to be alone keeps the gate, so that no more of the others come in.
+    A test that waits to be alone holds the gate, so that no more of the others start.
     """
     folder = tmp_path_factory.getbasetemp().parent
     with ExitStack() as locks:
@@ -46,6 +46,6 @@ def _locked(locks: ExitStack, path: Path, kind: int) -> IO[str]:
 
 @pytest.fixture
 async def server(sqld_binary: Path, tmp_path: Path) -> AsyncIterator[str]:
-    """Give the URL of a real server on an empty database of this test's own."""
+    """Return the URL of a real server on an empty database for this test alone."""
     async with sqld.serve(sqld_binary, tmp_path / "sqld") as url:
         yield url

@@ -17,12 +17,12 @@ from steps.support.core.run_state import state_of
 from steps.support.run.run_record import JOURNAL, read
 
 WIDTH = 88
-LEFT_OUT = ("report", "unpin")  # they name places of the machine on which it ran
-FONTS = re.compile(r"\s*@font-face \{\{.*?\}\}", re.DOTALL)  # they would be fetched from elsewhere
+LEFT_OUT = ("report", "unpin")  # they name paths of the machine on which it ran
+FONTS = re.compile(r"\s*@font-face \{\{.*?\}\}", re.DOTALL)  # they would be fetched from another host
 
 
 def drawn(folder: Path) -> str:
-    """Draw the last sight of a run's timeline, and its end, as SVG."""
+    """Draw the last state of a run's timeline, and its end, as SVG."""
     events, _ = read(folder / JOURNAL)
     console = Console(record=True, width=WIDTH, file=io.StringIO(), highlight=False, force_terminal=True)
     for line in lines(state_of(events), events[-1].clock, WIDTH, DRAWN):

@@ -1,4 +1,4 @@
-"""README's list of settings, made of the models that read them. To write it anew: uv run python -m tests.settings_block."""
+"""README's list of settings, made from their models. To rewrite it: uv run python -m tests.settings_block."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -21,18 +21,18 @@ Fields = Mapping[str, FieldInfo]
 
 
 def block() -> str:
-    """Give the settings as TOML with a comment for each, then the secrets as a list."""
+    """Return the settings as TOML with a comment for each, then the secrets as a list."""
     lines = (f"    {line}".rstrip() for line in _toml(Settings.model_fields))
     return "\n".join([BEGIN, "", *lines, "", FROM, "", *_secrets(), "", END])
 
 
 def written(text: str) -> str:
-    """Give a text with the block that stands in it replaced."""
+    """Return a text with its settings block replaced."""
     return re.sub(f"{re.escape(BEGIN)}.*{re.escape(END)}", lambda _: block(), text, flags=re.DOTALL)
 
 
 def value(field: FieldInfo) -> str:
-    """Give a setting's default as TOML, or an example of it where there is none."""
+    """Return a setting's default as TOML, or an example if it has none."""
     return _literal(field.examples[0] if field.examples else field.default)
 
 
@@ -62,7 +62,7 @@ def _commented(text: str, comment: str) -> str:
 
 
 def _table(field: FieldInfo) -> type[BaseModel] | None:
-    """Give the model of a table of its own, or of an array of them; a table within a line is none."""
+    """Return the model of a separate table, or of an array of tables; an inline table has none."""
     kinds = [field.annotation, *(get_args(field.annotation) if get_origin(field.annotation) is tuple else ())]
     return next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)), None)
 

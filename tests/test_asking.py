@@ -1,4 +1,4 @@
-"""Asking one question and judging its answer; and how many answers make a verdict, in virtual time."""
+"""Asking one health question and judging its answer; and how many answers make a verdict, in virtual time."""
 
 import asyncio
 from collections.abc import Sequence
@@ -31,7 +31,7 @@ HANGS = None
 
 
 class _Site:
-    """A site that gives these answers, one after the other and the last for ever; a problem is raised."""
+    """A site that gives these answers in turn and the last one forever; a problem is raised."""
 
     def __init__(self, *answers: Answer | Exception | None) -> None:
         self._answers = list(answers)
@@ -90,14 +90,14 @@ def _acted(site: _Site, *checks: HealthCheck, seconds: float | None = None) -> D
 @pytest.mark.parametrize(
     ("now", "wait"), [(0, 3), (2.5, 0.5), (3, 0), (30, 0), (57, 0), (58, 5), (59.5, 3.5), (120, 3)]
 )
-def test_a_cron_is_asked_away_from_the_full_minute(now: float, wait: float) -> None:
-    """Within three seconds of the platform's own call the tool waits until it is over."""
+def test_cron_is_asked_away_from_the_full_minute(now: float, wait: float) -> None:
+    """Within three seconds of the platform's own call the tool waits until that is over."""
     assert away(now) == pytest.approx(wait)
 
 
 @pytest.mark.parametrize(("check", "waits"), [(CRON, 5.0), (DATA, 0.0)])
-def test_only_what_writes_waits(monkeypatch: pytest.MonkeyPatch, check: HealthCheck, waits: float) -> None:
-    """Two seconds before the full minute what writes is asked five seconds later, and what does not at once."""
+def test_only_writing_checks_wait(monkeypatch: pytest.MonkeyPatch, check: HealthCheck, waits: float) -> None:
+    """Two seconds before the full minute a writing check is asked five seconds later, any other at once."""
     _it_is(monkeypatch, 58.0)
     site = _Site(GOOD)
     assert _asked(site, check, host="dpl.example") == (GOOD, "")
@@ -132,20 +132,20 @@ def test_only_what_writes_waits(monkeypatch: pytest.MonkeyPatch, check: HealthCh
         (NotSent("reaching", "the site", "no connection", "Check."), FULL, "gave no answer: no connection"),
     ],
 )  # fmt: skip
-def test_what_is_said_to_be_wrong(answer: Answer | Exception, expect: tuple[str, ...], wrong: str) -> None:
-    """Keys and routes are told from health, a wrong status hides the rest, and else every unmet expectation is named."""
+def test_complaints_of_a_check(answer: Answer | Exception, expect: tuple[str, ...], wrong: str) -> None:
+    """Wrong keys and routes differ from bad health, a wrong status hides the rest, else all unmet expectations count."""
     said = f"/api/data {wrong}" if wrong else ""
     given = None if isinstance(answer, Exception) else answer
     assert _asked(_Site(answer), HealthCheck("data", KEYED, expect)) == (given, said)
 
 
-def test_a_check_that_sends_no_key_is_not_told_of_one() -> None:
-    """Where there is nothing to accept, a key is what is missing."""
+def test_check_without_a_key_is_told_that_one_is_missing() -> None:
+    """If the check sends no key, the complaint is a missing key, not a rejected one."""
     _, wrong = _asked(_Site(Answer(404, HTML, None)), HealthCheck("data", Request("/api/data"), FULL))
     assert wrong == "/api/data answered 404: there is no such route, or the site wants a key, and this check sends none"
 
 
-def test_an_answer_is_held_against_the_one_of_before() -> None:
+def test_answer_is_compared_with_the_baseline() -> None:
     """Expectations see the baseline and the time of the commit; the first answer is its own baseline."""
     check = HealthCheck("data", KEYED, ("body.latest == baseline.latest", "committed_at == 'then'"))
     assert _asked(_Site(GOOD), check, committed="then")[1] == ""
@@ -154,8 +154,8 @@ def test_an_answer_is_held_against_the_one_of_before() -> None:
     assert "not committed_at" in _asked(_Site(GOOD), check)[1]
 
 
-def test_what_writes_nothing_is_given_up_to_be_asked_again() -> None:
-    """A question that hangs is an answer that did not come; what writes is waited for as long as its scope allows."""
+def test_hanging_reading_check_is_asked_again() -> None:
+    """A hanging read counts as a missing answer; a writing check is waited for as long as its scope allows."""
     assert _asked(_Site(HANGS), DATA) == (None, f"/api/data gave no answer: none within {PATIENCE:.0f} s")
     with pytest.raises(TimeoutError):
         _acted(_Site(HANGS), CRON, seconds=3 * PATIENCE)
@@ -175,8 +175,8 @@ def test_what_writes_nothing_is_given_up_to_be_asked_again() -> None:
         ([BROKEN, GOOD, BROKEN, GOOD, BROKEN], 5, False),
     ],
 )
-def test_two_good_in_a_row_or_three_bad(answers: Sequence[Answer | Exception | None], count: int, well: bool) -> None:  # noqa: FBT001 - a column of the table
-    """One bad answer is not a bad site, and one good answer is not a good one."""
+def test_two_good_or_three_bad_decide(answers: Sequence[Answer | Exception | None], count: int, well: bool) -> None:  # noqa: FBT001 - a column of the table
+    """One bad answer does not make a bad site, and one good answer not a good one."""
     site = _Site(*answers)
     if well:
         _acted(site, DATA)
@@ -189,8 +189,8 @@ def test_two_good_in_a_row_or_three_bad(answers: Sequence[Answer | Exception | N
 @pytest.mark.parametrize(
     ("answers", "times"), [([GOOD], [0.0]), ([BROKEN], [0.0]), ([RESET], [0.0]), ([COLLIDED, GOOD], [0.0, 5.0]), ([COLLIDED], [0.0, 5.0])]
 )  # fmt: skip
-def test_what_writes_is_asked_once(answers: Sequence[Answer | Exception | None], times: list[float]) -> None:
-    """Only an answer that tells of meeting the platform's own run is followed by one more, five seconds later."""
+def test_writing_check_is_asked_once(answers: Sequence[Answer | Exception | None], times: list[float]) -> None:
+    """Only a collision with the platform's own run is followed by one more request, five seconds later."""
     site = _Site(*answers)
     if answers[-1] is GOOD:
         _acted(site, CRON)
@@ -201,12 +201,12 @@ def test_what_writes_is_asked_once(answers: Sequence[Answer | Exception | None],
 
 
 def test_success_names_each_check() -> None:
-    """How many expectations held, and the seconds that it took."""
+    """It reports how many expectations held, and the seconds it took."""
     assert _acted(_Site(GOOD), CRON, DATA).detail == "cron: 3 of 3 as expected, 0.0 s; data: 3 of 3 as expected, 0.5 s"
 
 
-def test_every_check_is_told_although_the_first_failed() -> None:
-    """What failed and what did not stand side by side."""
+def test_every_check_is_reported_if_the_first_fails() -> None:
+    """Failed and successful checks are reported together."""
     with pytest.raises(Failed) as failed:
         _acted(_Site(BROKEN, GOOD), CRON, DATA)
     assert failed.value.cause == (
@@ -214,8 +214,8 @@ def test_every_check_is_told_although_the_first_failed() -> None:
     )
 
 
-def _said_when_cut_off(site: _Site, *checks: HealthCheck) -> str:
-    """Give what is known to whoever ended the checks after four seconds."""
+def _reported_when_cut_off(site: _Site, *checks: HealthCheck) -> str:
+    """Return what is reported if the checks are ended after four seconds."""
 
     async def cut_off() -> str:
         with listening(lambda _: None):
@@ -235,19 +235,19 @@ def _said_when_cut_off(site: _Site, *checks: HealthCheck) -> str:
         ([COLLIDED], "/api/cron collided with the platform's own run, and is repeated"),
     ],
 )  # fmt: skip
-def test_being_cut_off_says_what_is_known(answers: Sequence[Answer | None], said: str) -> None:
-    """Whoever ended it hears which question was open, and what came of those before it."""
-    assert _said_when_cut_off(_Site(*answers), CRON, DATA) == said
+def test_interrupted_checks_report_what_is_known(answers: Sequence[Answer | None], said: str) -> None:
+    """The report names the open question, and the results of those before it."""
+    assert _reported_when_cut_off(_Site(*answers), CRON, DATA) == said
 
 
-def test_being_cut_off_before_the_cron_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Waiting for the full minute to be over is said, too."""
+def test_interruption_before_the_cron_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Waiting for the full minute to pass is reported, too."""
     _it_is(monkeypatch, 58.0)
-    assert _said_when_cut_off(_Site(GOOD), CRON) == "/api/cron is asked once the full minute is over"
+    assert _reported_when_cut_off(_Site(GOOD), CRON) == "/api/cron is asked once the full minute is over"
 
 
-def test_what_was_green_before_is_the_baseline() -> None:
-    """Each check is asked once, in order, the way that the code of before is asked, and its body is kept."""
+def test_baseline_is_taken_in_order() -> None:
+    """Each check is asked once, in order, the way the old code is asked, and its body is kept."""
     earlier = HealthCheck("data", Request("/api/earlier"), FULL)
     site = _Site(GOOD)
     assert _looked(site, CRON, HealthCheck("data", KEYED, FULL, before=earlier)) == Observed(
@@ -267,10 +267,10 @@ def test_what_was_green_before_is_the_baseline() -> None:
         ([RESET, RESET], "cron, data", ["/api/cron gave no answer", "/api/data gave no answer"], FIX),
     ],
 )  # fmt: skip
-def test_everything_that_is_red_before_is_named_at_once(
+def test_every_failing_check_before_is_named_at_once(
     answers: Sequence[Answer | Exception], subject: str, words: list[str], remedy: str
 ) -> None:
-    """One refusal tells of all of them, and of keys only where a key was not taken."""
+    """One refusal names all of them, and mentions keys only if a key was rejected."""
     with pytest.raises(Refused) as refused:
         _looked(_Site(*answers), CRON, DATA)
     assert (refused.value.subject, refused.value.remedy) == (subject, remedy)
@@ -279,8 +279,8 @@ def test_everything_that_is_red_before_is_named_at_once(
         assert word in refused.value.cause
 
 
-def test_a_missing_route_is_no_missing_key() -> None:
-    """Where a check sends no key there is none to set."""
+def test_missing_route_is_not_a_missing_key() -> None:
+    """If a check sends no key there is none to set."""
     with pytest.raises(Refused) as refused:
         _looked(_Site(Answer(404, HTML, None)), HealthCheck("data", Request("/nowhere"), FULL))
     assert refused.value.remedy == FIX

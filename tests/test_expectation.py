@@ -1,4 +1,4 @@
-"""What must be true of an answer."""
+"""Expectations about an answer."""
 
 from typing import Any
 
@@ -24,7 +24,7 @@ AT, EARLIER, LATER = "2025-08-30T11:46:00+10:00", "2025-08-30T11:45:00+10:00", "
     ],
 )
 def test_fresh(time: str | None, before: str | None, committed: str | None, is_fresh: bool) -> None:  # noqa: FBT001 - a column of the table
-    """Fresh is newer than the baseline, and not before the commit by more than two seconds, whatever the offsets."""
+    """Fresh means newer than the baseline, and at most two seconds older than the commit, in any time zone."""
     assert fresh(time, before, committed) is is_fresh
 
 
@@ -47,8 +47,8 @@ def test_fresh(time: str | None, before: str | None, committed: str | None, is_f
         ),
     ],
 )
-def test_an_answer_of_another_shape_is_no_error(expression: str, facts: dict[str, Any], true: bool) -> None:  # noqa: FBT001 - a column of the table
-    """What cannot be asked of an answer is not true of it."""
+def test_answer_of_another_shape_is_not_an_error(expression: str, facts: dict[str, Any], true: bool) -> None:  # noqa: FBT001 - a column of the table
+    """An expectation that does not apply to an answer is not met."""
     assert holds(expression, facts) is true
 
 
@@ -78,7 +78,7 @@ def test_an_answer_of_another_shape_is_no_error(expression: str, facts: dict[str
         "abs(body) > `1`",
     ],
 )
-def test_an_odd_answer_is_no_error(expression: str, odd: object) -> None:
-    """Whatever the site puts where a time or a number belongs, the expectation holds or it does not."""
+def test_odd_values_are_not_an_error(expression: str, odd: object) -> None:
+    """Whatever the site puts in place of a time or a number, the expectation is met or not."""
     facts = {"body": odd, "baseline": "2026-01-01T00:00:00Z", "committed_at": "2026-01-01T00:00:00Z"}
     assert holds(expression, facts) in (True, False)

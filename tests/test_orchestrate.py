@@ -1,4 +1,4 @@
-"""The policy, on steps that do nothing but succeed, fail or wait, in virtual time."""
+"""The policy, on steps that only succeed, fail or wait, in virtual time."""
 
 import asyncio
 import os
@@ -172,7 +172,7 @@ BUDGET = Budget(120.0, 30.0, LIMITS)
 
 
 def _play(tmp_path: Path, *steps: Step[Any], budget: Budget = BUDGET) -> _Ending:
-    """Run steps in virtual time, and tell how it ended."""
+    """Run steps in virtual time, and return how it ended."""
 
     async def play() -> _Ending:
         journal = Journal(tmp_path / "journal.jsonl", Redactor(), "r")
@@ -243,17 +243,17 @@ BOTH = ("turso_migration", "git_push")
         pytest.param((_Change("git_push", back=_interrupted), _Check(deed=_failing)), "rolled_back", 1, ("git_push",), 1, id="a first signal while putting back"),
     ],
 )  # fmt: skip
-def test_how_a_run_ends(
+def test_end_of_a_run(
     tmp_path: Path, steps: tuple[Step[Any], ...], verdict: str, code: int, undone: tuple[str, ...], seconds: float
 ) -> None:
-    """However a step behaves, the run ends on time, undoes newest first, and its verdict and exit code are true."""
+    """For any behaviour of a step, the run ends on time, newest rolled back first, verdict and exit code true."""
     ending = _play(tmp_path, *steps)
     assert (ending.verdict, ending.code, ending.undone) == (verdict, code, undone)
     assert ending.seconds == pytest.approx(seconds, abs=0.01)
 
 
-def test_what_was_put_back_and_not_looked_at_is_named(tmp_path: Path) -> None:
-    """Where a second signal stops going back between the last undo and the look, the report says what nobody has seen."""
+def test_unverified_rollback_is_named(tmp_path: Path) -> None:
+    """If a second signal stops the run between rollback and verification, the report names what is unverified."""
 
     async def stopped_twice() -> None:
         loop = asyncio.get_running_loop()
@@ -271,8 +271,8 @@ def test_what_was_put_back_and_not_looked_at_is_named(tmp_path: Path) -> None:
     assert fold.report(state_of(ending.events))["remains"] == ["git_push: rolled back, but not verified"]
 
 
-def test_a_run_that_overslept_goes_back_with_a_whole_reserve(tmp_path: Path) -> None:
-    """After a suspend past the deadline nothing goes forward, and going back gets the reserve counted from waking."""
+def test_run_suspended_past_its_deadline_has_a_whole_reserve(tmp_path: Path) -> None:
+    """Nothing continues forward after such a suspend, and the reserve counts from waking."""
     ending = _play(tmp_path, PUSH, _Change("turso_migration", _suspended, _taking(11)), MIGRATE)
     assert (ending.verdict, ending.undone) == ("rolled_back", BOTH)
     assert ending.seconds == pytest.approx(511, abs=0.1)
@@ -281,8 +281,8 @@ def test_a_run_that_overslept_goes_back_with_a_whole_reserve(tmp_path: Path) -> 
     assert "suspended past the budget" in told["warnings"][0]
 
 
-def test_a_machine_that_sleeps_while_it_goes_back_gets_the_whole_reserve_again(tmp_path: Path) -> None:
-    """The undo that the suspend cut off is tried once more, those after it have their turn, and it is said."""
+def test_suspend_during_the_rollback_renews_the_reserve(tmp_path: Path) -> None:
+    """The interrupted rollback is retried once, later ones have their turn, and this is reported."""
     slept: list[int] = []
 
     async def sleeps_once() -> None:
@@ -314,18 +314,18 @@ class _Build(_Triggered):
         pytest.param((_Build("vercel_deployment", _taking(180)), _Foundation("turso_migration", _taking(14)), _Change("activation", _taking(14)), *[_Check(deed=_hanging)] * 5), "rolled_back", 228, 48, id="the clock after it is its own"),
     ],
 )  # fmt: skip
-def test_the_clock_may_start_once_the_build_is_done(
+def test_clock_can_start_after_the_build(
     tmp_path: Path, steps: tuple[Step[Any], ...], verdict: str, seconds: float, used: float
 ) -> None:
-    """What only prepares costs nothing of the budget, has an end of its own, and is put back within the reserve."""
+    """Preparing steps cost no budget, have their own limit, and are rolled back within the reserve."""
     ending = _play(tmp_path, *steps, budget=BUILD_FIRST)
     assert ending.verdict == verdict
     assert ending.seconds == pytest.approx(seconds, abs=0.1)
     assert fold.report(state_of(ending.events))["budget"]["used_seconds"] == pytest.approx(used, abs=0.1)
 
 
-def test_undos_never_outlive_the_budget(tmp_path: Path) -> None:
-    """When forward time was used up, undos that would each fit their ceiling still end with the whole run."""
+def test_rollbacks_never_outlive_the_budget(tmp_path: Path) -> None:
+    """After all forward time is used, rollbacks that each fit their limit still end with the whole run."""
     slow = [_Change(name, back=_hanging) for name in ("git_push", "vercel_deployment", "turso_migration")]
     ending = _play(
         tmp_path,
@@ -340,8 +340,8 @@ def test_undos_never_outlive_the_budget(tmp_path: Path) -> None:
     assert ending.seconds <= 120.01
 
 
-def test_a_change_that_cannot_be_journalled_is_not_begun(tmp_path: Path) -> None:
-    """A full disk stops the way forward before the next change, and what was begun is put back all the same."""
+def test_change_that_cannot_be_journalled_is_not_begun(tmp_path: Path) -> None:
+    """A full disk stops the run before the next change, and what was begun is still rolled back."""
 
     async def fill() -> None:
         os.set_inheritable(journal_descriptor(tmp_path), False)

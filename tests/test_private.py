@@ -1,4 +1,4 @@
-"""What is kept of a run is its owner's alone, whatever the umask is and whatever was there before."""
+"""A run's files are private to their owner, whatever the umask is and whatever was there before."""
 
 import os
 from collections.abc import Iterator
@@ -25,8 +25,8 @@ def _mode(path: Path) -> int:
 
 @pytest.mark.usefixtures("_umask")
 @pytest.mark.parametrize("before", [None, 0o700, 0o755, 0o777, 0o500], ids=str)
-def test_a_run_is_its_owners_alone(tmp_path: Path, before: int | None) -> None:
-    """`runs`, the run's folder, its journal and its backup are closed to others, also where `runs` was open to them."""
+def test_run_is_readable_by_its_owner_only(tmp_path: Path, before: int | None) -> None:
+    """`runs`, the run's folder, journal and backup are closed to others, also if `runs` was open to them."""
     tmp_path.chmod(0o755)
     runs = tmp_path / "runs"
     if before is not None:
@@ -41,8 +41,8 @@ def test_a_run_is_its_owners_alone(tmp_path: Path, before: int | None) -> None:
 
 
 @pytest.mark.parametrize("before", [0o644, 0o666])
-def test_a_journal_that_was_open_is_closed(tmp_path: Path, before: int) -> None:
-    """A journal that is written on has its rights tightened first."""
+def test_open_journal_is_made_private(tmp_path: Path, before: int) -> None:
+    """A journal that is appended to has its permissions tightened first."""
     path = tmp_path / "runs" / "run-1" / "journal.jsonl"
     make_private(path.parent)
     path.touch()
@@ -51,8 +51,8 @@ def test_a_journal_that_was_open_is_closed(tmp_path: Path, before: int) -> None:
     assert _mode(path) == 0o600
 
 
-def test_a_folder_for_everybody_is_left(tmp_path: Path) -> None:
-    """Where `runs` is a place like /tmp, only the run's own folder is closed."""
+def test_shared_folder_keeps_its_permissions(tmp_path: Path) -> None:
+    """If `runs` is a place like /tmp, only the run's own folder is closed."""
     tmp_path.chmod(0o1777)
     make_private(tmp_path / "run-1")
     assert (_mode(tmp_path), _mode(tmp_path / "run-1")) == (0o1777, 0o700)

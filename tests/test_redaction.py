@@ -1,4 +1,4 @@
-"""The one place that takes secrets out."""
+"""The one place that removes secrets."""
 
 import json
 from base64 import b64encode, urlsafe_b64encode
@@ -30,7 +30,7 @@ REDACT = Redactor(["s3cr3t/with slash", "hunter22", "hunter22-longer", "abc"])
     ],
 )
 def test_secrets_are_masked(shown: object, kept: object) -> None:
-    """Known secrets, as they are and as a URL spells them, and whatever looks like one, are masked everywhere."""
+    """Known secrets, plain or URL-encoded, and everything that looks like one, are masked everywhere."""
     assert REDACT(shown) == kept
 
 
@@ -60,7 +60,7 @@ WRITTEN: dict[str, Callable[[str], str]] = {
 @pytest.mark.parametrize("written", WRITTEN.values(), ids=WRITTEN)
 @pytest.mark.parametrize("secret", [LONG, "v1c1_AbCdEf0123456789ghIJ", "0123456789abcdef-0123456789abcdef"])
 def test_every_spelling_is_masked(written: Callable[[str], str], secret: str) -> None:
-    """However a secret is written on its way, no more of it is left than the characters that neighbours share."""
+    """In any encoding of a secret, only the characters that it shares with its neighbours remain."""
     shown = Redactor([secret]).text(f"it said: {written(secret)} and no more")
     left = shown.removeprefix("it said: ").removesuffix(" and no more")
     assert len(left) < len("***") + 13
@@ -68,8 +68,8 @@ def test_every_spelling_is_masked(written: Callable[[str], str], secret: str) ->
 
 
 @pytest.mark.parametrize("cut", range(1, 60, 7))
-def test_a_secret_that_is_cut_off_is_masked(cut: int) -> None:
-    """Of a message that ends, or begins, in the middle of a secret less than half of that is left."""
+def test_truncated_secret_is_masked(cut: int) -> None:
+    """If a message ends or begins in the middle of a secret, less than half of the secret remains."""
     secret = "".join(f"{number:02x}" for number in range(40, 70))
     redact = Redactor([secret])
     for shown in (redact.text(f"said {secret[:-cut]}... next"), redact.text(f"...{secret[cut:]}, he said")):
@@ -78,7 +78,7 @@ def test_a_secret_that_is_cut_off_is_masked(cut: int) -> None:
         assert longest <= max(12, len(secret) // 2)
 
 
-def test_words_that_begin_like_a_secret_are_left() -> None:
+def test_words_that_begin_like_a_secret_are_kept() -> None:
     """A sentence is not masked because a secret happens to begin with one of its words."""
     assert Redactor(["production-2024-secret"]).text("production is ready") == "production is ready"
 
@@ -96,8 +96,8 @@ def test_words_that_begin_like_a_secret_are_left() -> None:
         "{'-token': 'xoxb99zz'}",
     ],
 )
-def test_what_is_secret_of_an_address_is_masked_by_itself(shown: str) -> None:
-    """A token may stand anywhere in an address: whole, and in its parts, none of the list is shown."""
+def test_redaction_masks_each_secret_part_of_a_url(shown: str) -> None:
+    """A token may stand anywhere in a URL: none of these is shown, neither whole nor in its parts."""
     urls = "tgram://123456789:AAbbCCdd99/@channel, slack://T1JJ3T3L2/A1BRTD4JD/#alerts\njsons://me:pa%40ss@hook.example.org:8443/in?-token=xoxb99zz"
     secrets = {"123456789", "AAbbCCdd99", "T1JJ3T3L2", "A1BRTD4JD", "pa@ss", "pa%40ss", "xoxb99zz"}
     assert not any(secret in Redactor([urls]).text(shown) for secret in secrets)
@@ -106,6 +106,6 @@ def test_what_is_secret_of_an_address_is_masked_by_itself(shown: str) -> None:
 @pytest.mark.parametrize(
     "shown", ["hook.example.org:8443", "https://hook.example.org", "alerts", "json", "127.0.0.1:8080"]
 )
-def test_what_is_not_secret_of_an_address_is_shown(shown: str) -> None:
-    """A host's name and plain words are those of other things, too."""
+def test_redaction_keeps_the_public_part_of_a_url(shown: str) -> None:
+    """Host names and plain words also name other things, so they are shown."""
     assert Redactor(["json://hook.example.org:8443/alerts json://127.0.0.1:8080"]).text(shown) == shown

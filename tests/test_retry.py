@@ -1,4 +1,4 @@
-"""Asking again and bringing about, in virtual time."""
+"""Retrying a read, and retrying a change until it is done, in virtual time."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -16,8 +16,8 @@ BUSY = Busy("asking", "it", "not now", "Again.")
 NO = Rejected("asking", "it", "no", "Stop.")
 
 
-def _says(*answers: object) -> Callable[[], Awaitable[object]]:
-    """Give a question that is answered so, one answer after the other."""
+def _answering(*answers: object) -> Callable[[], Awaitable[object]]:
+    """Return a question that gets these answers, one after the other."""
     left = list(answers)
 
     async def ask() -> object:
@@ -30,19 +30,19 @@ def _says(*answers: object) -> Callable[[], Awaitable[object]]:
 
 
 @pytest.mark.parametrize("passing", [LOST, BUSY, NotSent("asking", "it", "no connection", "Look.")])
-def test_what_may_pass_is_asked_again(passing: Exception) -> None:
-    """A lost answer, a busy server and a refused connection are no answers."""
-    assert run(retry(_says(passing, passing, "yes"))) == "yes"
+def test_passing_failures_are_retried(passing: Exception) -> None:
+    """A lost answer, a busy server and a refused connection are not answers."""
+    assert run(retry(_answering(passing, passing, "yes"))) == "yes"
 
 
-def test_a_refusal_is_an_answer() -> None:
-    """What the other side refuses is not asked again."""
+def test_refusal_is_not_retried() -> None:
+    """A refusal is an answer, and the question is not repeated."""
     with pytest.raises(Rejected):
-        run(retry(_says(NO, "never asked")))
+        run(retry(_answering(NO, "never asked")))
 
 
-def test_one_try_that_hangs_is_given_up() -> None:
-    """A single hung request does not eat the whole time: it is sent again."""
+def test_hanging_try_is_abandoned() -> None:
+    """A single hung request does not use up the whole time: it is sent again."""
     asked: list[float] = []
 
     async def ask() -> str:
@@ -55,27 +55,27 @@ def test_one_try_that_hangs_is_given_up() -> None:
     assert asked[1] - asked[0] == pytest.approx(2.5)
 
 
-def test_what_was_heard_last_is_known() -> None:
-    """When the scope ends the asking, whoever drew the scope can say what it was that did not come."""
+def test_last_failure_is_known_when_the_scope_ends() -> None:
+    """When the scope ends the retries, its owner can name the answer that was missing."""
     heard: list[str] = []
 
     async def within() -> str:
         with listening(heard.append):
             with suppress(TimeoutError):
                 async with asyncio.timeout(3):
-                    await retry(_says(*[LOST] * 100))
+                    await retry(_answering(*[LOST] * 100))
             return waited_for()
 
     assert run(within()) == str(LOST)
     assert heard == [str(LOST)]
 
 
-def test_what_came_in_the_end_is_waited_for_no_more() -> None:
-    """An error that passed is no reason for whatever takes long afterwards."""
+def test_passed_failure_does_not_explain_a_later_timeout() -> None:
+    """An error that passed is not given as the reason for a later delay."""
 
     async def scenario() -> str:
         with listening(lambda _: None):
-            await retry(_says(LOST, "yes"))
+            await retry(_answering(LOST, "yes"))
             return waited_for()
 
     assert run(scenario()) == ""
@@ -87,25 +87,25 @@ def _limited(after: float) -> Busy:
     return error
 
 
-def test_a_pause_that_is_asked_for_is_given() -> None:
-    """Where the other side says how long it wants to be left alone, it is asked no sooner."""
+def test_requested_pause_is_respected() -> None:
+    """If the peer says how long to wait, the next request does not come sooner."""
 
     async def scenario() -> float:
         begun = asyncio.get_running_loop().time()
-        await retry(_says(_limited(7), "yes"))
+        await retry(_answering(_limited(7), "yes"))
         return asyncio.get_running_loop().time() - begun
 
     assert run(scenario()) == pytest.approx(7)
 
 
 @pytest.mark.parametrize("ask", [retry, lambda send: ensure(_never, send)], ids=["read", "write"])
-def test_a_pause_that_does_not_fit_ends_it_at_once(ask: Callable[..., Awaitable[object]]) -> None:
-    """Nobody waits for an answer that can only come after the end of the scope."""
+def test_pause_that_does_not_fit_ends_the_step_at_once(ask: Callable[..., Awaitable[object]]) -> None:
+    """There is no waiting for an answer that can only come after the end of the scope."""
 
     async def scenario() -> float:
         begun = asyncio.get_running_loop().time()
         with deadline_known(begun + 5), pytest.raises(Busy):
-            await ask(_says(_limited(7)))
+            await ask(_answering(_limited(7)))
         return asyncio.get_running_loop().time() - begun
 
     assert run(scenario()) == 0
@@ -126,10 +126,10 @@ async def _never() -> bool:
         ([False, False, True], [BUSY, None], 2),
     ],
 )
-def test_the_world_is_looked_at_before_it_is_told_again(looks: list[bool], answers: list[object], sent: int) -> None:
-    """What was taken is told once; what was lost or put off is told again only while the world is not yet so."""
+def test_state_is_read_before_a_write_is_repeated(looks: list[bool], answers: list[object], sent: int) -> None:
+    """An accepted write is sent once; a lost or delayed one is repeated only while the state has not changed."""
     told: list[object] = []
-    tell = _says(*answers)
+    tell = _answering(*answers)
 
     async def send() -> None:
         told.append(None)
@@ -142,8 +142,8 @@ def test_the_world_is_looked_at_before_it_is_told_again(looks: list[bool], answe
     assert len(told) == sent
 
 
-def test_a_refusal_ends_it() -> None:
-    """Where the other side says no for good, nobody goes on."""
+def test_final_refusal_ends_the_retries() -> None:
+    """After a final refusal there is no further try."""
 
     async def send() -> None:
         raise NO
@@ -157,13 +157,13 @@ def test_a_refusal_ends_it() -> None:
     [([False, False, True], True), ([False, False, False, True], True), ([False] * 99, False)],
     ids=["it was done", "it was done a moment later", "it was not done"],
 )
-def test_a_refusal_of_a_repeated_write_is_looked_into(looks: list[bool], is_done: bool) -> None:  # noqa: FBT001
-    """A write whose answer was lost may be refused the second time because it was done: the world decides."""
+def test_refusal_of_a_repeated_write_is_checked(looks: list[bool], is_done: bool) -> None:  # noqa: FBT001
+    """A write whose answer was lost may be refused the second time because it was done: the state decides."""
 
     async def is_so() -> bool:
         return looks.pop(0)
 
-    done = ensure(is_so, _says(LOST, NO))  # type: ignore[arg-type]
+    done = ensure(is_so, _answering(LOST, NO))  # type: ignore[arg-type]
     if is_done:
         run(done)
     else:
@@ -182,17 +182,17 @@ def test_a_refusal_of_a_repeated_write_is_looked_into(looks: list[bool], is_done
         ([False, False, False, NO], [LOST, NO], Unknown),
     ],
 )
-def test_a_refused_look_after_a_write_is_no_refusal_of_it(
+def test_refused_read_after_a_write_is_not_its_refusal(
     looks: list[object], answers: list[object], problem: type[Problem]
 ) -> None:
-    """Rejected says that nothing was done; once something was sent, no look that is refused can say so."""
+    """Rejected says that nothing was done; after a write was sent, no refused read can say so."""
     with pytest.raises(Problem) as raised:
-        run(ensure(_says(*looks), _says(*answers)))  # type: ignore[arg-type]
+        run(ensure(_answering(*looks), _answering(*answers)))  # type: ignore[arg-type]
     assert type(raised.value) is problem
 
 
-def test_what_was_just_set_off_is_looked_at_sooner_at_first() -> None:
-    """A move of a moment is known in a moment; one that takes long is not asked after more often than agreed."""
+def test_first_polls_after_a_write_are_closer_together() -> None:
+    """A quick move is noticed quickly; a slow one is not polled more often than agreed."""
     looks: list[float] = []
 
     async def is_so() -> bool:
@@ -200,19 +200,19 @@ def test_what_was_just_set_off_is_looked_at_sooner_at_first() -> None:
         return len(looks) == 7
 
     async def timed() -> list[float]:
-        await ensure(is_so, _says(None), every=1.0)  # type: ignore[arg-type]
+        await ensure(is_so, _answering(None), every=1.0)  # type: ignore[arg-type]
         return [round(look - looks[0], 3) for look in looks]
 
     assert run(timed()) == [0.0, 0.0, 0.25, 0.5, 1.0, 2.0, 3.0]
 
 
-def test_a_write_whose_answer_was_lost_is_not_hurried() -> None:
-    """Where it may yet land, the next look comes after the whole pause: sent sooner, it might be sent twice."""
+def test_lost_write_is_polled_after_the_whole_pause() -> None:
+    """If it may still land, the next read comes after the whole pause: sent sooner, it might be sent twice."""
     looks: list[float] = []
 
     async def is_so() -> bool:
         looks.append(asyncio.get_running_loop().time())
         return len(looks) == 2
 
-    run(ensure(is_so, _says(LOST), every=1.0))  # type: ignore[arg-type]
+    run(ensure(is_so, _answering(LOST), every=1.0))  # type: ignore[arg-type]
     assert looks[1] - looks[0] >= 1.0

@@ -1,4 +1,4 @@
-"""Configuration: every gap and mistake at once, each with the name to mend it by."""
+"""Configuration: every gap and mistake is reported at once, each with the name to fix it by."""
 
 import asyncio
 from pathlib import Path
@@ -23,7 +23,7 @@ def _config(folder: Path, text: str) -> Path:
     return path
 
 
-def test_defaults_are_the_designs(tmp_path: Path) -> None:
+def test_defaults_are_as_documented(tmp_path: Path) -> None:
     """An empty table gives the documented defaults, and relative folders are beside the file."""
     loaded = load(_config(tmp_path, ""))
     assert (loaded.remote, loaded.branch, loaded.budget.total, loaded.budget.reserve) == ("origin", "main", 120, 30)
@@ -32,10 +32,8 @@ def test_defaults_are_the_designs(tmp_path: Path) -> None:
     assert (loaded.limits.lock, loaded.limits.lock_bytes, loaded.turso.sole_writer) == (1, 20_000_000, False)
 
 
-def test_what_a_change_may_ask_of_writers_reaches_the_rehearsal(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Limits and the user's word that nothing else writes are the workbench's, wherever the database's URL comes from."""
+def test_writer_limits_reach_the_rehearsal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Limits, and the user's word that nothing else writes, reach the proof, from file or environment."""
     monkeypatch.setenv("TURSO_DATABASE_URL", "libsql://db.example")
     monkeypatch.setenv("VERCEL_TOKEN", "token")
     monkeypatch.setenv("CRON_SECRET", "token")
@@ -47,13 +45,13 @@ def test_what_a_change_may_ask_of_writers_reaches_the_rehearsal(
 
 
 @pytest.mark.parametrize("seconds", ["0", "-1", "5.1", "nan", "inf"])
-def test_no_lock_is_held_for_longer_than_a_server_leaves_it(tmp_path: Path, seconds: str) -> None:
-    """Whatever is beyond what a server gives is one clear message, with the variable to set."""
+def test_lock_limit_is_bounded_by_the_server(tmp_path: Path, seconds: str) -> None:
+    """A limit beyond what a server allows is one clear message, with the variable to set."""
     with pytest.raises(Misconfigured, match=r"limits\.lock: it must be above 0, and at most 5: .+LIMITS__LOCK"):
         load(_config(tmp_path, f"[limits]\nlock = {seconds}\n"))
 
 
-def test_the_environment_overrules_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_environment_overrides_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every key can be set as ORCHESTRATE_<KEY>, with two underscores between levels."""
     monkeypatch.setenv("ORCHESTRATE_BRANCH", "release")
     monkeypatch.setenv("ORCHESTRATE_BUDGET__TOTAL", "60")
@@ -61,8 +59,8 @@ def test_the_environment_overrules_the_file(tmp_path: Path, monkeypatch: pytest.
     assert (loaded.branch, loaded.budget.total, loaded.budget.reserve) == ("release", 60, 20)
 
 
-def test_all_mistakes_are_told_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Unknown keys, wrong types, wrong ranges and unknown variables come in one message, with the variable to set."""
+def test_all_mistakes_are_reported_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Unknown keys, wrong types, wrong ranges and unknown variables are in one message, with the variable to set."""
     monkeypatch.setenv("ORCHESTRATE_BRNACH", "x")
     with pytest.raises(Misconfigured) as caught:
         load(
@@ -82,22 +80,22 @@ def test_all_mistakes_are_told_at_once(tmp_path: Path, monkeypatch: pytest.Monke
         assert expected in text
 
 
-def test_a_reserve_larger_than_the_budget_is_refused(tmp_path: Path) -> None:
-    """Time for going back is part of the whole."""
+def test_reserve_larger_than_the_budget_is_refused(tmp_path: Path) -> None:
+    """Time for the rollback is part of the whole."""
     with pytest.raises(Misconfigured, match="reserve must be smaller than total"):
         load(_config(tmp_path, "[budget]\ntotal = 20\nreserve = 30\n"))
 
 
 @pytest.mark.parametrize(("text", "words"), [("branch = ", "is not TOML"), (None, "No such file")])
-def test_an_unreadable_file_is_named(tmp_path: Path, text: str | None, words: str) -> None:
-    """A file that is missing or no TOML is one clear message."""
+def test_unreadable_file_is_named(tmp_path: Path, text: str | None, words: str) -> None:
+    """A file that is missing or not TOML is one clear message."""
     path = tmp_path / "missing.toml" if text is None else _config(tmp_path, text)
     with pytest.raises(Misconfigured, match=words):
         load(path)
 
 
-def test_production_names_everything_that_is_missing(tmp_path: Path) -> None:
-    """What only production needs is asked for in one message, secrets of the health checks included."""
+def test_production_names_every_missing_setting(tmp_path: Path) -> None:
+    """Settings needed only for production are requested in one message, including the health checks' secrets."""
     with pytest.raises(Misconfigured) as caught:
         for_production(load(_config(tmp_path, 'site = "liveone.example"\nrepository = "nowhere"')))
     text = str(caught.value)
@@ -113,10 +111,8 @@ def test_production_names_everything_that_is_missing(tmp_path: Path) -> None:
         assert expected in text
 
 
-def test_secrets_come_from_the_environment_or_a_dotenv_file_beside_the_settings(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A .env file is read, the environment overrules it, the health checks' headers are filled, and printing shows none."""
+def test_secrets_come_from_the_environment_or_a_dotenv_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A .env file is read, the environment overrides it, check headers are filled in, and printing shows none."""
     (tmp_path / ".env").write_text("VERCEL_TOKEN=from-file\nCRON_SECRET=cron-from-file\nUNRELATED=x\n")
     monkeypatch.setenv("VERCEL_TOKEN", "from-environment")
     monkeypatch.setenv("SITE_AUTH_TOKEN", "visitor")
@@ -132,20 +128,20 @@ def test_secrets_come_from_the_environment_or_a_dotenv_file_beside_the_settings(
 
 
 def test_secrets_in_the_table_are_refused(tmp_path: Path) -> None:
-    """A token has no place in a file that is committed."""
+    """A token does not belong in a file that is committed."""
     with pytest.raises(Misconfigured, match="vercel_token"):
         load(_config(tmp_path, 'vercel_token = "x"'))
 
 
-def test_a_name_that_forges_lines_is_one_line(tmp_path: Path) -> None:
-    """A key of a configuration that comes from elsewhere is shown, and makes neither lines nor colours of its own."""
+def test_key_with_control_characters_is_one_line(tmp_path: Path) -> None:
+    """A key of a foreign configuration is shown, and produces neither lines nor colours."""
     with pytest.raises(Misconfigured) as caught:
         load(_config(tmp_path, '"\\n  all is well\\u001b[2J" = 1\n'))
     assert "\\n  all is well\\x1b[2J: there is no such setting" in str(caught.value)
 
 
-def test_nothing_that_holds_a_key_shows_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Settings, secrets, checks and gateways can be printed by anybody: no key is in their text."""
+def test_objects_with_a_key_do_not_show_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Settings, secrets, checks and gateways can be printed: no key is in their text."""
     monkeypatch.setenv("SITE_AUTH_TOKEN", "hidden-visitor")
     for name in ("VERCEL_TOKEN", "TURSO_AUTH_TOKEN", "CRON_SECRET", "VERCEL_AUTOMATION_BYPASS_SECRET"):
         monkeypatch.setenv(name, f"hidden-{name}")
@@ -183,8 +179,8 @@ def test_nothing_that_holds_a_key_shows_it(tmp_path: Path, monkeypatch: pytest.M
         ('[[health]]\nname = "x"\npath = "/a"\nheaders = { Cookie = "ü" }', "not allowed in a header"),
     ],
 )
-def test_what_would_mean_something_else_is_refused(tmp_path: Path, line: str, words: str) -> None:
-    """Names that are options or addresses, paths to other hosts and headers with lines in them stop before anything."""
+def test_ambiguous_values_are_refused(tmp_path: Path, line: str, words: str) -> None:
+    """Option-like or address-like names, paths to other hosts and multiline headers stop before anything."""
     with pytest.raises(Misconfigured) as caught:
         load(_config(tmp_path, line))
     assert words in str(caught.value)
@@ -192,15 +188,13 @@ def test_what_would_mean_something_else_is_refused(tmp_path: Path, line: str, wo
 
 
 @pytest.mark.parametrize("name", ["main", "release/2024-10", "feature_x.y", "ünïcode", "a@b"])
-def test_plain_names_are_taken(tmp_path: Path, name: str) -> None:
-    """Any name that a branch usually has is one."""
+def test_plain_branch_names_are_accepted(tmp_path: Path, name: str) -> None:
+    """Every usual branch name is accepted."""
     assert load(_config(tmp_path, f'branch = "{name}"')).branch == name
 
 
 @pytest.mark.parametrize("value", ["a\nb", "a\x00b".replace("\0", "\x07"), "tökén"])
-def test_a_key_that_cannot_be_sent_is_told_and_not_shown(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: str
-) -> None:
+def test_unsendable_key_is_reported_but_not_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: str) -> None:
     """A key with a line break or a strange character is a mistake of the settings, named and not repeated."""
     for name in ("VERCEL_TOKEN", "CRON_SECRET", "MY_KEY"):
         monkeypatch.setenv(name, value)
@@ -212,8 +206,8 @@ def test_a_key_that_cannot_be_sent_is_told_and_not_shown(
     assert value not in text
 
 
-def test_whom_to_notify_is_a_secret_of_several_lines_that_refuses_nothing(tmp_path: Path) -> None:
-    """Addresses stand in the .env file, a line each; what is wrong with one is no mistake of the settings, and none shows."""
+def test_notify_urls_accepts_several_lines_and_is_secret(tmp_path: Path) -> None:
+    """The .env file has one address per line; a wrong one is no mistake of the settings, and none is shown."""
     (tmp_path / ".env").write_text('NOTIFY_URLS="json://me:s3cret@hook.example\nnönsense"\n')
     with pytest.raises(Misconfigured) as caught:
         for_production(load(_config(tmp_path, "")))

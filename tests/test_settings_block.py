@@ -1,4 +1,4 @@
-"""The README's list of settings is the models' own."""
+"""The README's list of settings matches the models."""
 
 import re
 import tomllib
@@ -34,15 +34,15 @@ def _fields(model: type[BaseModel]) -> Iterator[str]:
             yield name
 
 
-def test_the_readme_lists_the_settings_as_they_are() -> None:
-    """Keys, kinds, defaults and words are those of the models; python -m tests.settings_block writes them anew."""
+def test_readme_lists_the_settings_of_the_models() -> None:
+    """Keys, types, defaults and texts are those of the models; python -m tests.settings_block rewrites them."""
     text = README.read_text()
     assert block() in text
     assert written(text) == text
 
 
 def test_every_setting_and_every_secret_is_described() -> None:
-    """No field of any table is without its words, and none of those is left out of the list."""
+    """Every field of every table has a description, and all are in the list."""
     fields = [(table, name, field) for table in TABLES for name, field in table.model_fields.items()]
     assert [(table, name) for table, name, field in fields if not field.description] == []
     secret = re.findall(r"^- `(\w+)`", block(), re.MULTILINE)
@@ -51,8 +51,8 @@ def test_every_setting_and_every_secret_is_described() -> None:
     assert sorted(_keys()) == sorted(wanted)
 
 
-def test_the_list_is_a_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Copied as it stands, it is read without a complaint, and what has a default is that."""
+def test_list_is_a_valid_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Copied unchanged, it is accepted without a complaint, and fields with a default have it."""
     for name in settings.Secrets.model_fields:
         monkeypatch.delenv(name.upper(), raising=False)
     (tmp_path / "all.toml").write_text(_block_as_toml())

@@ -1,4 +1,4 @@
-"""Rules of the tree that no single module can keep."""
+"""Rules of the tree that no single module can enforce."""
 
 import ast
 import re
@@ -38,7 +38,7 @@ def _imports(path: Path) -> set[str]:
     }
 
 
-LAYERS = (  # a module imports what stands in a row above its own, and its own package
+LAYERS = (  # a module imports from rows above its own, and from its own package
     {"core"},
     {"config", "sql"},
     {"schema"},
@@ -53,7 +53,7 @@ LEVELS = {package: level for level, packages in enumerate(LAYERS) for package in
 
 
 def _package(module: str) -> str:
-    """Return the row's word for a module: a package of steps/support, `steps` for a step, or orchestrate."""
+    """Return the table's word for a module: a package of steps/support, `steps` for a step, or orchestrate."""
     parts = module.split(".")
     return parts[2] if parts[:2] == ["steps", "support"] and len(parts) > 2 else parts[0]
 
@@ -64,7 +64,7 @@ def _climbs(module: str, imported: str) -> bool:
 
 
 def test_every_module_has_a_layer() -> None:
-    """No file stands loose in steps/support, and no package is missing from the table."""
+    """No file lies directly in steps/support, and no package is missing from the table."""
     packages = {_package(_module(path)) for path in SOURCES if path.parent.name != "support"}
     assert packages == LEVELS.keys()
     assert [path.name for path in (ROOT / "steps/support").glob("*.py")] == ["__init__.py"]
@@ -76,7 +76,7 @@ def test_imports_go_one_way(path: Path) -> None:
     assert [name for name in _imports(path) if _climbs(_module(path), name)] == []
 
 
-def test_no_step_knows_another() -> None:
+def test_no_step_imports_another() -> None:
     """Only steps/orders.py, which puts them in order, imports steps; only orchestrate.py imports the orders."""
     for path in (ROOT / "steps").glob("*.py"):
         others = [name for name in _imports(path) if _package(name) == "steps"]
@@ -84,7 +84,7 @@ def test_no_step_knows_another() -> None:
 
 
 def test_production_needs_no_stand_in() -> None:
-    """Stand-ins are imported by stand-ins, and by orchestrate.py where it rehearses; the product reads no test."""
+    """Stand-ins are imported by stand-ins, and by orchestrate.py for a rehearsal; the product reads no test."""
     for path in SOURCES:
         names = _imports(path)
         assert not [name for name in names if name.startswith("tests")], path
@@ -92,7 +92,7 @@ def test_production_needs_no_stand_in() -> None:
             assert not [name for name in names if _package(name) == "standin"], path
 
 
-BELOW = {  # what each may load, beside the layers below it: libraries that have no business there are named
+BELOW = {  # the packages that each may load, and the libraries that it must not load
     "steps.support.sql.tokens": ({"core", "sql"}, {"httpx", "pydantic", "sqlglot", "apsw", "aiohttp"}),
     "steps.support.run.budget": ({"core", "run"}, {"httpx", "pydantic", "sqlglot", "apsw", "aiohttp"}),
     "steps.support.gateways.vercel": ({"core", "gateways"}, {"pydantic", "sqlglot", "apsw", "aiohttp"}),
@@ -104,8 +104,8 @@ BELOW = {  # what each may load, beside the layers below it: libraries that have
 
 
 @pytest.mark.parametrize(("module", "bounds"), BELOW.items(), ids=BELOW)
-def test_importing_a_leaf_loads_only_what_is_below_it(module: str, bounds: tuple[set[str], set[str]]) -> None:
-    """A tokenizer needs no network, a budget no gateway, a gateway no proof, and a step no stand-in and no screen."""
+def test_importing_a_module_loads_only_lower_layers(module: str, bounds: tuple[set[str], set[str]]) -> None:
+    """A tokenizer needs no network, a budget no gateway, a gateway no proof, a step no stand-in and no screen."""
     allowed, unwanted = bounds
     script = f"import {module}, sys; print(*sorted(sys.modules))"
     said = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
@@ -116,7 +116,7 @@ def test_importing_a_leaf_loads_only_what_is_below_it(module: str, bounds: tuple
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=_module)
-def test_settings_are_seen_only_by_whoever_builds(path: Path) -> None:
+def test_steps_and_gateways_do_not_import_settings(path: Path) -> None:
     """No step and no gateway reads the configuration."""
     reads = any(
         name.startswith(("steps.support.config.settings", "steps.support.config.loading")) for name in _imports(path)
@@ -124,14 +124,14 @@ def test_settings_are_seen_only_by_whoever_builds(path: Path) -> None:
     assert not reads or _module(path) in MAY_IMPORT_SETTINGS
 
 
-def test_both_orders_hold_the_same_steps() -> None:
+def test_both_orders_have_the_same_steps() -> None:
     """The two orders differ in order only."""
     assert set(CODE_FIRST) == set(DATA_FIRST)
     assert len(set(CODE_FIRST)) == len(CODE_FIRST) == len(DATA_FIRST)
 
 
-def test_a_change_cannot_be_made_without_its_undo() -> None:
-    """A change that forgets to say how it is put back is no object at all."""
+def test_reversible_step_requires_a_rollback() -> None:
+    """A change without a rollback cannot be instantiated."""
 
     class Forgetful(ReversibleStep[None]):
         name = "forgetful"
@@ -148,8 +148,8 @@ def test_a_change_cannot_be_made_without_its_undo() -> None:
         Forgetful()  # type: ignore[abstract]
 
 
-def test_every_rule_is_known_by_name_and_told() -> None:
-    """Each rule by which the proof objects can be waived, and the runbook says what it finds, and tells of no other."""
+def test_every_rule_can_be_waived_and_is_documented() -> None:
+    """Each rule of the proof can be waived; the runbook says what it finds, and documents no others."""
     speaking = [*(ROOT / "steps/support/proof").rglob("*.py"), ROOT / "steps/support/schema/broken.py"]
     used = {rule for path in speaking for rule in re.findall(r'"([a-z]+-[a-z-]+)"', path.read_text())}
     section = (ROOT / "runbook.md").read_text().partition("\n## findings\n")[2].partition("\n# During\n")[0]
@@ -160,7 +160,7 @@ def test_every_rule_is_known_by_name_and_told() -> None:
     assert used | {declared.RETYPED, *diff.RULES} == RULES == told
 
 
-def test_the_repository_names_no_place_of_its_making() -> None:
+def test_repository_names_no_package_registry() -> None:
     """No file names a package registry's host."""
     hosts = re.compile(r"https?://[\w.]*(?:pypi|pythonhosted|npmjs)")
     texts = [path for pattern in ("*.md", "*.toml", "steps/**/*.py", "sql/**/*.sql") for path in ROOT.glob(pattern)]
@@ -168,6 +168,6 @@ def test_the_repository_names_no_place_of_its_making() -> None:
 
 
 def test_no_asynchronous_fixture_outlives_its_module() -> None:
-    """One that did would keep its event loop, and tests in virtual time would run on that one, in real time."""
+    """A longer-lived one keeps its event loop, and tests in virtual time would run on it, in real time."""
     for path in (ROOT / "tests").rglob("*.py"):
         assert not re.search(r'scope="(session|package)"[^\n]*\)\nasync def', path.read_text()), path

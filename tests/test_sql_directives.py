@@ -1,4 +1,4 @@
-"""Comments that mean something, and comments that are prose: what looks like a directive and is none is refused."""
+"""Comments that are directives, and comments that are prose: a near miss of a directive is refused."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,7 +20,7 @@ HERE = {file: next((keyword for keyword in BELONGS if file in BELONGS[keyword]),
 
 
 def findings(folder: Path, **texts: str) -> list[str]:
-    """Return what is wrong with a folder in which these lines stand above the statement of a file."""
+    """Return the findings of a folder in which these lines stand above the statement of a file."""
     for name in FILES:
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -73,8 +73,8 @@ SLIPS_OF_A_CHECK = [
     [*(("migrate.sql", *slip) for slip in SLIPS), *(("verify.sql", *slip) for slip in SLIPS_OF_A_CHECK),
      ("rollback.sql", "-- alow: table-lost it is meant", "allow"), ("verify_rollback.sql", "-- chek: well", "check")],
 )  # fmt: skip
-def test_a_slip_is_refused_with_what_was_meant(tmp_path: Path, file: str, comment: str, meant: str) -> None:
-    """What was meant as a directive and would pass in silence names the line, the nearest keyword, and the way out."""
+def test_misspelt_directive_is_refused_with_a_suggestion(tmp_path: Path, file: str, comment: str, meant: str) -> None:
+    """A misspelt directive names the line, the nearest keyword, and the remedy, instead of passing silently."""
     (found,) = findings(tmp_path, **{file: f"-- first\n{comment}"})
     assert found.startswith(f"{file} line 2: `")
     assert f"the nearest is `{meant}:`" in found
@@ -101,16 +101,16 @@ PROSE = [
 
 @pytest.mark.parametrize("comment", PROSE)
 @pytest.mark.parametrize("file", ["migrate.sql", "rollback.sql", "verify.sql", "contract/new.sql", "writes.sql"])
-def test_prose_is_prose(tmp_path: Path, file: str, comment: str) -> None:
-    """What people, ORMs and migration tools write in comments is nobody's business, and means nothing."""
+def test_prose_is_ignored(tmp_path: Path, file: str, comment: str) -> None:
+    """Comments of people, ORMs and migration tools are not examined, and mean nothing."""
     assert findings(tmp_path, **{file: comment}) == []
     change = read_change(tmp_path)
     assert (change.name, change.changes, change.allowed) == (change.sha256, {}, ())
 
 
 @pytest.mark.parametrize("file", ["contract/old.sql", "contract/new.sql", "writes.sql"])
-def test_the_apps_queries_may_have_names(tmp_path: Path, file: str) -> None:
-    """Files of queries name each for another tool, and may be copied as they are."""
+def test_query_names_of_other_tools_are_ignored(tmp_path: Path, file: str) -> None:
+    """Query files name each query for another tool, and may be copied unchanged."""
     assert findings(tmp_path, **{file: "-- name: GetUser :one\n-- name:"}) == []
 
 
@@ -118,7 +118,7 @@ VALUES = {"name": "x", "changes": "t", "allow": "table-lost it is meant", "check
 
 
 def misplaced() -> Iterator[tuple[str, str]]:
-    """Return each directive with each file in which it means nothing."""
+    """Return each directive with each file in which it has no meaning."""
     for keyword, files in BELONGS.items():
         yield from (
             (file, keyword) for file in FILES if file not in files and (keyword != "name" or file not in OF_THE_APP)
@@ -126,8 +126,8 @@ def misplaced() -> Iterator[tuple[str, str]]:
 
 
 @pytest.mark.parametrize(("file", "keyword"), [*misplaced()])
-def test_a_directive_in_another_file_is_refused(tmp_path: Path, file: str, keyword: str) -> None:
-    """It would mean nothing there: the files in which it does are named."""
+def test_misplaced_directive_is_refused(tmp_path: Path, file: str, keyword: str) -> None:
+    """It would have no effect there: the files in which it has are named."""
     (found,) = findings(tmp_path, **{file: f"-- {keyword}: {VALUES[keyword]}"})
     assert found.startswith(
         f"{file} line 1: `{keyword}:` means nothing in this file. Write it in {BELONGS[keyword][0]}"
@@ -166,8 +166,8 @@ MISSHAPEN = [  # a file, a comment that reads as a directive but for its form, a
 
 
 @pytest.mark.parametrize(("file", "comment", "line"), MISSHAPEN)
-def test_a_directive_in_another_form_is_refused(tmp_path: Path, file: str, comment: str, line: str) -> None:
-    """A comment that reads as a directive word for word, and is none as it is written, does not pass in silence."""
+def test_malformed_directive_is_refused(tmp_path: Path, file: str, comment: str, line: str) -> None:
+    """A comment with the words of a directive, but in the wrong form, does not pass silently."""
     (found,) = findings(tmp_path, **{file: comment})
     where = comment.count("\n", 0, comment.find("change")) if "prose\n" in comment else 0
     assert found.startswith(f"{file} line {where + 1}: `"), found
@@ -182,8 +182,8 @@ SLIPS_BY_WHAT_THEY_SAY = [
 
 
 @pytest.mark.parametrize(("file", "comment", "meant"), SLIPS_BY_WHAT_THEY_SAY)
-def test_a_slip_is_known_by_what_it_says(tmp_path: Path, file: str, comment: str, meant: str) -> None:
-    """A word that may be prose is refused where what follows can be nothing but the value of a directive."""
+def test_misspelling_is_recognised_by_its_value(tmp_path: Path, file: str, comment: str, meant: str) -> None:
+    """A word that may be prose is refused if what follows can only be a directive's value."""
     (found,) = findings(tmp_path, **{file: comment})
     assert f"the nearest is `{meant}:`" in found
 
@@ -195,22 +195,22 @@ ELSEWHERE = [  # a slip of a directive that means nothing in this file, and the 
 
 
 @pytest.mark.parametrize(("file", "comment", "where"), ELSEWHERE)
-def test_a_slip_in_another_file_is_sent_where_it_belongs(tmp_path: Path, file: str, comment: str, where: str) -> None:
-    """No keyword is offered that is refused in this file next."""
+def test_misspelt_and_misplaced_directive_names_its_file(tmp_path: Path, file: str, comment: str, where: str) -> None:
+    """No keyword is suggested that would be refused in this file next."""
     (found,) = findings(tmp_path, **{file: comment})
     assert f"was probably meant, but means nothing in this file. Write it in {where}" in found
     assert "the nearest is" not in found
 
 
 def slips_elsewhere() -> Iterator[tuple[str, str]]:
-    """Return a slip of each keyword with each file in which the keyword means nothing."""
+    """Return a misspelling of each keyword with each file in which the keyword has no meaning."""
     for keyword, files in BELONGS.items():
         yield from ((file, f"{keyword}s" if keyword != "changes" else "change") for file in FILES if file not in files)
 
 
 @pytest.mark.parametrize(("file", "word"), [*slips_elsewhere()])
-def test_no_keyword_of_another_file_is_offered(tmp_path: Path, file: str, word: str) -> None:
-    """A word that is like a keyword of other files only is prose, if what follows is."""
+def test_keyword_of_another_file_is_not_suggested(tmp_path: Path, file: str, word: str) -> None:
+    """A word that resembles only keywords of other files is prose, if what follows is."""
     assert findings(tmp_path, **{file: f"-- {word}: see PR"}) == []
 
 
@@ -218,8 +218,8 @@ NUMBERS = ["9" * 19, "9" * 5000, "1.." + "9" * 5000, "\u0663", "1..\u0663", "-1"
 
 
 @pytest.mark.parametrize("number", NUMBERS)
-def test_a_number_that_cannot_be_one_of_rows_is_refused(tmp_path: Path, number: str) -> None:
-    """Too many digits, or those of another script, are told in one short line, and nothing is read of them."""
+def test_impossible_row_count_is_refused(tmp_path: Path, number: str) -> None:
+    """Too many digits, or those of another script, are reported in one short line, and not read as a number."""
     (found,) = findings(tmp_path, **{MIGRATE: f"-- changes: t {number}"})
     assert found.startswith(f"{MIGRATE} line 1: `changes: t ")
     assert "cannot be read. Write `-- changes: TABLE`" in found
@@ -227,7 +227,7 @@ def test_a_number_that_cannot_be_one_of_rows_is_refused(tmp_path: Path, number: 
     assert len(found) < 300
 
 
-def test_the_largest_number_is_read(tmp_path: Path) -> None:
+def test_largest_row_count_is_read(tmp_path: Path) -> None:
     """Eighteen digits are a number of rows."""
     most = 10**18 - 1
     assert findings(tmp_path, **{MIGRATE: f"-- changes: t 0..{most}"}) == []
@@ -255,8 +255,8 @@ UNREASONED = [  # what stands behind the rule, what is told, and the line to wri
 
 @pytest.mark.parametrize(("words", "told", "line"), UNREASONED)
 @pytest.mark.parametrize("file", [MIGRATE, ROLLBACK])
-def test_a_waiver_says_what_and_why(tmp_path: Path, file: str, words: str, told: str, line: str) -> None:
-    """Without a reason, or with an object that cannot be read, it would hold for another object: it is refused."""
+def test_waiver_needs_an_object_and_a_reason(tmp_path: Path, file: str, words: str, told: str, line: str) -> None:
+    """Without a reason, or with an unreadable object, it would apply to another object: it is refused."""
     (found,) = findings(tmp_path, **{file: f"-- allow: index-lost {words}"})
     assert found.startswith(f"{file} line 1: `allow: index-lost ")
     assert told in found
@@ -271,8 +271,8 @@ REASONED = [  # what stands behind the rule, the object and the reason
 
 
 @pytest.mark.parametrize(("words", "name", "reason"), REASONED)
-def test_a_reason_is_read_whole(tmp_path: Path, words: str, name: str, reason: str) -> None:
-    """Addresses and times are part of a reason, and whatever follows the colon of an object."""
+def test_reason_is_read_completely(tmp_path: Path, words: str, name: str, reason: str) -> None:
+    """Addresses and times are part of a reason, and so is everything after the object's colon."""
     assert findings(tmp_path, **{MIGRATE: f"-- allow: index-lost {words}"}) == []
     (waiver,) = read_change(tmp_path).allowed
     assert (waiver.object, waiver.reason) == (name, reason)
@@ -282,8 +282,8 @@ COLONLESS = [("migrate.sql", "changes t 5"), ("migrate.sql", "allow table-lost i
 
 
 @pytest.mark.parametrize(("file", "comment"), COLONLESS)
-def test_a_lost_colon_is_told(tmp_path: Path, file: str, comment: str) -> None:
-    """A comment that reads as a directive word for word, but for its colon, is not taken for prose."""
+def test_missing_colon_is_reported(tmp_path: Path, file: str, comment: str) -> None:
+    """A comment that is a directive except for its colon is not taken for prose."""
     (found,) = findings(tmp_path, **{file: f"-- {comment}"})
     assert f"`{comment}` lacks its colon. Write `-- {comment.replace(' ', ': ', 1)}`" in found
 
@@ -294,15 +294,15 @@ def test_a_lost_colon_is_told(tmp_path: Path, file: str, comment: str) -> None:
      ("colum-lost", "column-lost"), ("foreign-key", "foreign-key-lost"), ("drop-table", "drop-parent"), ("everything", ""), ("x", "")],
 )  # fmt: skip
 @pytest.mark.parametrize("file", [MIGRATE, ROLLBACK])
-def test_an_unknown_rule_is_refused_with_the_nearest(tmp_path: Path, file: str, rule: str, meant: str) -> None:
-    """A rule that is not spelled as the proof spells it accepts nothing, and does not pass in silence."""
+def test_unknown_rule_is_refused_with_the_nearest(tmp_path: Path, file: str, rule: str, meant: str) -> None:
+    """A misspelt rule waives nothing, and does not pass silently."""
     (found,) = findings(tmp_path, **{file: f"-- allow: {rule} t: it is meant"})
     near = f", the nearest is `{meant}`" if meant else ""
     assert found.startswith(f"{file} line 1: `allow: {rule}`: there is no such rule{near}. ")
 
 
 @pytest.mark.parametrize("rule", sorted(RULES))
-def test_every_rule_is_known(tmp_path: Path, rule: str) -> None:
+def test_every_rule_can_be_waived(tmp_path: Path, rule: str) -> None:
     """Each can be waived in both files, with an object and without."""
     assert (
         findings(tmp_path, **dict.fromkeys((MIGRATE, ROLLBACK), f"-- allow: {rule} it is\n-- allow: {rule} t.v: it is"))
@@ -314,15 +314,15 @@ OBJECTS = ["t", "t.v", "T.V", "my table", 'a "b" c', "a.b c", "größe", "x$1", 
 
 
 @pytest.mark.parametrize("name", OBJECTS)
-def test_the_line_that_is_shown_names_the_object(tmp_path: Path, name: str) -> None:
-    """The line to write is read as that object, under any name that an object may have."""
+def test_suggested_line_names_the_object(tmp_path: Path, name: str) -> None:
+    """The suggested line is read as that object, whatever its name."""
     assert findings(tmp_path, **{MIGRATE: waiver_line("table-lost", name, "some: reason")}) == []
     (waiver,) = read_change(tmp_path).allowed
     assert (waiver.rule, waiver.object, waiver.reason, waiver.line) == ("table-lost", name, "some: reason", 1)
 
 
-def test_checks_of_an_older_marker_row_are_read_as_they_were() -> None:
-    """What was released is rolled back by its own words: no comment of it is judged again, and a capital letter is none."""
+def test_checks_of_an_older_marker_row_are_read_unchanged() -> None:
+    """A release is rolled back with its own text: its comments are not judged again, nor is a capital letter."""
     (one, other) = stored_checks(
         "-- alow: x\n-- Expect: any\nSELECT 1;\n-- chek: y\n-- check: b\n-- check: c\nSELECT 2;", "verify_rollback.sql"
     )
@@ -334,6 +334,6 @@ def test_checks_of_an_older_marker_row_are_read_as_they_were() -> None:
     [("user", ["users", "posts"], "users", "users"), ("USERS", ["users"], "", "users"), ("usres", ["users"], "users", "users"),
      ("nosuchtable", ["users", "posts"], "", ""), ("", ["users"], "", ""), ("users", ["users"], "", "users"), ("x", [], "", "")],
 )  # fmt: skip
-def test_the_nearest_word(word: str, known: list[str], slip: str, near: str) -> None:
-    """A slip is a letter or two away; the nearest is like it at all."""
+def test_nearest_keyword(word: str, known: list[str], slip: str, near: str) -> None:
+    """A misspelling is a letter or two away; the nearest keyword must resemble it at all."""
     assert (slip_of(word, known), nearest(word, known)) == (slip, near)

@@ -1,4 +1,4 @@
-"""The SQL folder: scripts divided as the engine divides them, directives read, and everything unfit refused at once."""
+"""The SQL folder: scripts split as the engine splits them, directives read, and all mistakes refused at once."""
 
 import hashlib
 import re
@@ -30,7 +30,7 @@ SOUND = {
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Give a folder in which all is well."""
+    """Return a folder without mistakes."""
     (tmp_path / "contract").mkdir()
     for name, text in SOUND.items():
         (tmp_path / name).write_text(text, encoding="utf-8")
@@ -38,14 +38,14 @@ def folder(tmp_path: Path) -> Path:
 
 
 def findings(folder: Path, *, sample: bool = False) -> list[str]:
-    """Give what is wrong with the folder, place by place."""
+    """Return the findings in the folder, place by place."""
     with pytest.raises(BadSql) as bad:
         read_change(folder, sample=sample)
     return [str(finding) for finding in bad.value.findings]
 
 
 def places(text: str) -> list[tuple[int, str]]:
-    """Give each statement of a script with its line."""
+    """Return each statement of a script with its line."""
     return [(int(each.name.removeprefix("x.sql line ")), each.sql) for each in split(text, "x.sql")]
 
 
@@ -94,13 +94,13 @@ SPLIT = {
 
 
 @pytest.mark.parametrize(("text", "expected"), SPLIT.values(), ids=SPLIT)
-def test_a_script_is_divided_where_the_engine_divides_it(text: str, expected: list[tuple[int, str]]) -> None:
-    """Each statement keeps its text and knows the line of its first word; what is no statement is left out."""
+def test_script_is_split_as_the_engine_splits_it(text: str, expected: list[tuple[int, str]]) -> None:
+    """Each statement keeps its text and the line of its first word; text outside statements is left out."""
     assert places(text) == expected
 
 
-def test_divided_and_run_one_by_one_is_run_whole(tmp_path: Path) -> None:
-    """A script that SQLite runs as a whole leaves the same database when it is run statement by statement."""
+def test_split_script_runs_like_the_whole_script(tmp_path: Path) -> None:
+    """Run statement by statement, a script leaves the same database as when SQLite runs it whole."""
     text = (
         f"CREATE TABLE t (v);\nCREATE TABLE log (v);\n{TRIGGER};\nINSERT INTO t VALUES ('x;y');\nUPDATE t SET v = 1;\n"
     )
@@ -127,14 +127,14 @@ UNFINISHED = {
 
 
 @pytest.mark.parametrize(("text", "line", "cause"), [(text, *what) for text, what in UNFINISHED.items()])
-def test_what_does_not_end_is_named_where_it_begins(text: str, line: int, cause: str) -> None:
-    """A string, comment or trigger that does not end is a Problem with the line where it begins."""
+def test_unterminated_part_is_named_where_it_begins(text: str, line: int, cause: str) -> None:
+    """An unterminated string, comment or trigger is a Problem with the line where it begins."""
     with pytest.raises(Problem, match=f"x.sql line {line}: {cause}"):
         split(text, "x.sql")
 
 
-def test_dividing_takes_time_in_proportion() -> None:
-    """Thousands of statements, and one with thousands of semicolons inside, are divided in well under 3 seconds."""
+def test_splitting_takes_linear_time() -> None:
+    """Thousands of statements, and one with thousands of semicolons inside, are split in well under 3 seconds."""
     inserts = "".join(f"INSERT INTO t VALUES ({n}, 'it''s; {n}'); -- c;\n" for n in range(5000))
     long = "INSERT INTO t VALUES ('" + ";\n" * 100_000 + "');"
     begun = time.process_time()
@@ -143,8 +143,8 @@ def test_dividing_takes_time_in_proportion() -> None:
     assert time.process_time() - begun < 3
 
 
-def test_a_sound_folder_is_read(folder: Path) -> None:
-    """Everything in the folder arrives: names, hash, statements, checks, and the texts word for word."""
+def test_sound_folder_is_read(folder: Path) -> None:
+    """Everything in the folder is read: names, hash, statements, checks, and the texts word for word."""
     change = read_change(folder)
     assert change.name == "colours"
     assert change.sha256 == hashlib.sha256(SOUND["migrate.sql"].encode()).hexdigest()
@@ -160,16 +160,16 @@ def test_a_sound_folder_is_read(folder: Path) -> None:
     assert (change.changes, change.allowed) == ({}, ())
 
 
-def test_what_the_marker_row_keeps_is_read_again(folder: Path) -> None:
-    """The texts kept of rollback.sql and verify_rollback.sql give the same statements and checks as the files."""
+def test_texts_of_the_marker_row_are_read_again(folder: Path) -> None:
+    """The stored texts of rollback.sql and verify_rollback.sql give the same statements and checks as the files."""
     (folder / "rollback.sql").write_text("BEGIN IMMEDIATE;\nDELETE FROM t;\nEND TRANSACTION;")
     change = read_change(folder)
     assert read_script(change.rollback_text, "rollback.sql") == change.rollback
     assert read_checks(change.verify_rollback_text, "verify_rollback.sql") == change.verify_rollback
 
 
-def test_a_change_without_a_name_is_named_by_its_hash(folder: Path) -> None:
-    """Without `-- name:` the hash of migrate.sql names the change, and another text has another name."""
+def test_unnamed_change_is_named_by_its_hash(folder: Path) -> None:
+    """Without `-- name:` the hash of migrate.sql is the name, and another text has another name."""
     names = []
     for text in ("DELETE FROM t;", "DELETE FROM t ;"):
         (folder / "migrate.sql").write_text(text)
@@ -177,8 +177,8 @@ def test_a_change_without_a_name_is_named_by_its_hash(folder: Path) -> None:
     assert names == [hashlib.sha256(text).hexdigest() for text in (b"DELETE FROM t;", b"DELETE FROM t ;")]
 
 
-def test_a_change_of_code_alone_is_fine(folder: Path) -> None:
-    """With nothing but comments in the four files there is nothing to migrate, and nothing to refuse."""
+def test_change_of_code_alone_is_accepted(folder: Path) -> None:
+    """With only comments in the four files there is nothing to migrate, and nothing to refuse."""
     for name in SOUND:
         (folder / name).write_text("-- this release changes code only\n")
     change = read_change(folder)
@@ -187,13 +187,13 @@ def test_a_change_of_code_alone_is_fine(folder: Path) -> None:
 
 @pytest.mark.parametrize("opening", ["BEGIN", "begin transaction", "BEGIN IMMEDIATE", "BEGIN EXCLUSIVE TRANSACTION"])
 @pytest.mark.parametrize("closing", ["COMMIT", "end", "COMMIT TRANSACTION", "END TRANSACTION"])
-def test_one_outer_pair_is_ignored(folder: Path, opening: str, closing: str) -> None:
+def test_outer_transaction_is_ignored(folder: Path, opening: str, closing: str) -> None:
     """A first BEGIN and a last COMMIT are left out, and the lines are those of the file."""
     (folder / "migrate.sql").write_text(f"-- a\n{opening};\nDELETE FROM t;\n{closing};\n-- z\n")
     assert [(each.sql, each.name) for each in read_change(folder).migrate] == [("DELETE FROM t", "migrate.sql line 3")]
 
 
-def test_a_byte_order_mark_is_no_statement(folder: Path) -> None:
+def test_byte_order_mark_is_ignored(folder: Path) -> None:
     """A file that begins with a byte order mark is read like any other."""
     (folder / "migrate.sql").write_bytes(b"\xef\xbb\xbf-- name: marked\nDELETE FROM t;")
     assert (read_change(folder).name, len(read_change(folder).migrate)) == ("marked", 1)
@@ -284,11 +284,11 @@ REFUSED = {
     "DELETE FROM t; -- changes: t": "line 1: `changes:` follows SQL on the same line",
     "DELETE FROM t;\nSELECT 'half": "line 2: a string begins here and does not end",
 }
-OF_MIGRATE = ("-- changes", "-- name")  # directives that mean nothing in rollback.sql
+OF_MIGRATE = ("-- changes", "-- name")  # directives without a meaning in rollback.sql
 
 
 def refused_scripts() -> Iterator[tuple[str, str, str]]:
-    """Give each script that is refused in each file where it can stand."""
+    """Return each refused script for each file in which it can stand."""
     for text, cause in REFUSED.items():
         yield "migrate.sql", text, cause
         if not any(directive in text for directive in OF_MIGRATE):
@@ -296,8 +296,8 @@ def refused_scripts() -> Iterator[tuple[str, str, str]]:
 
 
 @pytest.mark.parametrize(("name", "text", "cause"), [*refused_scripts()])
-def test_what_cannot_run_is_refused_with_its_line(folder: Path, name: str, text: str, cause: str) -> None:
-    """Each thing that a script must not hold is named with file, line and remedy."""
+def test_invalid_statement_is_refused_with_its_line(folder: Path, name: str, text: str, cause: str) -> None:
+    """Everything that a script must not contain is named with file, line and remedy."""
     (folder / name).write_text(text)
     said = [each for each in findings(folder) if re.match(f"{name} {cause}", each)]
     assert said, findings(folder)
@@ -338,14 +338,14 @@ FINE = [
 
 
 @pytest.mark.parametrize("text", FINE)
-def test_what_only_looks_unfit_is_taken(folder: Path, text: str) -> None:
-    """Marks and words inside strings, names and comments, and pragmas that read, are no reason to refuse."""
+def test_harmless_lookalikes_are_accepted(folder: Path, text: str) -> None:
+    """Marks and words inside strings, names and comments, and reading pragmas, are not refused."""
     (folder / "migrate.sql").write_text(text)
     assert read_change(folder).migrate == split(text, "migrate.sql")
 
 
-def test_a_gap_is_said_once(folder: Path) -> None:
-    """What reads as unfinished in more than one way is one finding of its statement."""
+def test_unfinished_statement_is_reported_once(folder: Path) -> None:
+    """A statement that is unfinished in more than one way is one finding."""
     (folder / "migrate.sql").write_text("UPDATE t SET v = '<YOUR_PLACEHOLDER>', w = 'TODO', x = '%s';\n")
     assert [each.split(". ")[0] for each in findings(folder)] == [
         "migrate.sql line 1: <YOUR_PLACEHOLDER> was not filled in"
@@ -353,16 +353,16 @@ def test_a_gap_is_said_once(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("name", SOUND)
-def test_a_missing_file_is_refused(folder: Path, name: str) -> None:
-    """Each of the four files has to be there."""
+def test_missing_file_is_refused(folder: Path, name: str) -> None:
+    """Each of the four files is required."""
     (folder / name).unlink()
     assert findings(folder) == [
         f"{name}: the file is missing. Create it; if there is nothing to do, write a comment into it."
     ]
 
 
-def test_a_sample_is_one_of_the_files_where_it_is_needed(folder: Path) -> None:
-    """It is missed, or found unfinished, along with all else that is wrong, and only where a rehearsal needs it."""
+def test_sample_is_required_for_a_rehearsal_only(folder: Path) -> None:
+    """If missing or unfinished it is reported with all other findings, and only if a rehearsal needs it."""
     (folder / "writes.sql").unlink()
     assert [finding.partition(":")[0] for finding in findings(folder)] == ["writes.sql"]
     assert [finding.partition(":")[0] for finding in findings(folder, sample=True)] == ["writes.sql", "sample.sql"]
@@ -373,33 +373,33 @@ def test_a_sample_is_one_of_the_files_where_it_is_needed(folder: Path) -> None:
     assert findings(folder, sample=True)[1].startswith("sample.sql: it cannot be read")
 
 
-def test_a_missing_folder_is_four_missing_files(tmp_path: Path) -> None:
-    """A folder that is not there is named by what it lacks."""
+def test_missing_folder_is_four_missing_files(tmp_path: Path) -> None:
+    """A missing folder is reported by its missing files."""
     assert [each.partition(":")[0] for each in findings(tmp_path / "none")] == list(SOUND)
 
 
-def test_a_file_that_is_no_file_is_refused(folder: Path) -> None:
-    """A directory in the place of a file is said to be unreadable."""
+def test_directory_in_place_of_a_file_is_refused(folder: Path) -> None:
+    """A directory in the place of a file is reported as unreadable."""
     (folder / "verify.sql").unlink()
     (folder / "verify.sql").mkdir()
     assert re.match(r"verify.sql: it cannot be read \(Is a directory\)", findings(folder)[0])
 
 
 def test_other_encodings_are_refused_with_their_line(folder: Path) -> None:
-    """Text that is not UTF-8 is named with the line of its first wrong byte."""
+    """Text that is not UTF-8 is reported with the line of its first wrong byte."""
     (folder / "migrate.sql").write_bytes(b"-- a\nUPDATE t SET v = 'gr\xfcn';\n")
     assert findings(folder) == ["migrate.sql line 2: this is not UTF-8. Save the file as UTF-8."]
 
 
 @pytest.mark.parametrize("text", ["", "-- later\n", "BEGIN; COMMIT;"])
-def test_no_rollback_for_a_migration_is_refused(folder: Path, text: str) -> None:
+def test_migration_without_a_rollback_is_refused(folder: Path, text: str) -> None:
     """A migration that changes something needs a rollback that does."""
     (folder / "rollback.sql").write_text(text)
     assert re.match("rollback.sql: it holds no statement", findings(folder)[0])
 
 
-def test_all_that_is_wrong_is_said_at_once(folder: Path) -> None:
-    """Findings of all files come together, one a line, under a heading that counts them."""
+def test_all_findings_are_reported_at_once(folder: Path) -> None:
+    """Findings of all files come together, one per line, under a heading that counts them."""
     (folder / "migrate.sql").write_text("BEGIN;\nUPDATE t SET v = :a;\nVACUUM;\n")
     (folder / "verify.sql").write_text("DELETE FROM t;\n")
     (folder / "verify_rollback.sql").unlink()
@@ -418,7 +418,7 @@ def test_all_that_is_wrong_is_said_at_once(folder: Path) -> None:
 
 
 def test_directives_of_a_change_are_read(folder: Path) -> None:
-    """Names, tables with and without ranges, and waived rules are read; other comments mean nothing."""
+    """Names, tables with and without ranges, and waived rules are read; other comments are ignored."""
     text = """-- name: vendor sites
 -- Name: what it is called elsewhere
 -- changes: systems 6
@@ -445,7 +445,7 @@ DELETE FROM systems;
 
 
 def test_checks_have_names_and_expectations() -> None:
-    """A directive belongs to the statement below it or around it, and a check without a name has a number."""
+    """A directive belongs to the statement below it or around it, and an unnamed check has a number."""
     text = """-- check: first
 -- expect: rows
 SELECT 1;
@@ -478,8 +478,8 @@ NO_CHECKS = {
 
 
 @pytest.mark.parametrize(("text", "line", "cause"), [(text, *what) for text, what in NO_CHECKS.items()])
-def test_checks_that_cannot_be_told_apart_are_refused(text: str, line: int | None, cause: str) -> None:
-    """A directive that cannot be understood, or belongs to no statement, is a Problem with its line."""
+def test_ambiguous_checks_are_refused(text: str, line: int | None, cause: str) -> None:
+    """A directive that is not understood, or belongs to no statement, is a Problem with its line."""
     where = f"verify.sql line {line}" if line else "verify.sql"
     with pytest.raises(BadSql, match=f"(?m)^{where}: {cause}"):
         read_checks(text, "verify.sql")
@@ -503,7 +503,7 @@ NO_QUESTIONS = {
 @pytest.mark.parametrize(("text", "cause"), NO_QUESTIONS.items())
 @pytest.mark.parametrize("name", ["verify.sql", "verify_rollback.sql"])
 def test_checks_only_read(folder: Path, name: str, text: str, cause: str) -> None:
-    """A check that would change something, or was not finished, is refused with its line."""
+    """A check that would change something, or is unfinished, is refused with its line."""
     (folder / name).write_text(text)
     line = 2 if text.startswith("\n") else 1
     assert re.match(f"{name} line {line}: {cause}", findings(folder)[0])
@@ -519,8 +519,8 @@ def test_checks_only_read(folder: Path, name: str, text: str, cause: str) -> Non
         "select * from pragma_foreign_key_check",
     ],
 )
-def test_checks_that_read_are_taken(folder: Path, text: str) -> None:
-    """Functions and columns that are called like a verb that writes do not make a check write."""
+def test_reading_checks_are_accepted(folder: Path, text: str) -> None:
+    """Functions and columns named like a writing verb do not make a check a write."""
     (folder / "verify.sql").write_text(text)
     assert [check.statement.sql for check in read_change(folder).verify] == [text]
 
@@ -538,8 +538,8 @@ INSERT INTO t VALUES (1)
 """
 
 
-def test_a_contract_is_read_as_blocks() -> None:
-    """A statement of its own is one block; between the marks are the alternatives, each with all its statements."""
+def test_contract_is_read_as_blocks() -> None:
+    """A single statement is one block; between the marks are the alternatives, each with all its statements."""
     blocks = [
         [[(each.sql, each.name) for each in alternative] for alternative in block.alternatives]
         for block in read_contract(CONTRACT, "new.sql")
@@ -568,7 +568,7 @@ NO_CONTRACT = {
 
 
 @pytest.mark.parametrize(("text", "line", "cause"), [(text, *what) for text, what in NO_CONTRACT.items()])
-def test_marks_that_do_not_fit_are_refused(text: str, line: int, cause: str) -> None:
-    """Marks without their partners, without statements, or within others are a Problem with file and line."""
+def test_mismatched_marks_are_refused(text: str, line: int, cause: str) -> None:
+    """Marks without partners, without statements, or nested are a Problem with file and line."""
     with pytest.raises(BadSql, match=f"new.sql line {line}: {cause}"):
         read_contract(text, "new.sql")

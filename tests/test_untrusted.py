@@ -1,4 +1,4 @@
-"""What comes from elsewhere - a directory, a configuration, a checkout - runs nothing, and our keys go nowhere."""
+"""Nothing in a foreign directory, configuration or checkout is run, and our keys do not leave."""
 
 import asyncio
 import os
@@ -25,7 +25,7 @@ IDENTITY = ("-c", "user.name=x", "-c", "user.email=x@example.invalid")
 
 @pytest.fixture
 def trap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Path]:
-    """Give what writes a program that leaves a trace when it is run; none of the developer's git settings play a part."""
+    """Return a writer of programs that leave a trace when run; the developer's git settings play no part."""
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
     monkeypatch.delenv("GIT_SSH_COMMAND", raising=False)
@@ -46,10 +46,10 @@ def _git(folder: Path, *words: str) -> str:
 
 
 def _children(parent: int) -> list[bytes]:
-    """Give environment and command line of every process below this one; a fork that has yet to become one is it."""
+    """Return environment and command line of all processes below this one, including a fork before its exec."""
     found, below, own = [], {parent}, b""
     for folder in sorted(Path("/proc").glob("[0-9]*"), key=lambda path: int(path.name)):
-        with suppress(OSError):  # it has ended
+        with suppress(OSError):  # the process has ended
             own = own or Path(f"/proc/{parent}/cmdline").read_bytes()
             fields = (folder / "stat").read_text().rpartition(") ")[2].split()
             if int(fields[1]) in below:
@@ -61,7 +61,7 @@ def _children(parent: int) -> list[bytes]:
 
 @pytest.fixture
 def checkout(tmp_path: Path, trap: Callable[[str], Path]) -> Path:  # noqa: ARG001 - it sets git's home
-    """Give a checkout of one commit whose remote is a folder."""
+    """Return a checkout of one commit whose remote is a folder."""
     _git(tmp_path, "init", "--quiet", "--bare", "--initial-branch=main", "remote")
     _git(tmp_path, "clone", "--quiet", "remote", "work")
     _git(tmp_path / "work", "checkout", "--quiet", "-b", "main")
@@ -71,8 +71,8 @@ def checkout(tmp_path: Path, trap: Callable[[str], Path]) -> Path:  # noqa: ARG0
 
 
 @pytest.mark.anyio
-async def test_a_hostile_directory_runs_nothing(tmp_path: Path, trap: Callable[[str], Path], sqld_binary: Path) -> None:
-    """A whole rehearsal in a folder full of traps, PATH leading there too, springs none; no key is seen or kept."""
+async def test_hostile_directory_runs_nothing(tmp_path: Path, trap: Callable[[str], Path], sqld_binary: Path) -> None:
+    """A whole rehearsal in a folder of traps, also on PATH, springs none; no key is seen or kept."""
     evil = trap("git").parent
     for name in ("sqld", "npm", "ssh", "sleep", "git-upload-pack"):
         trap(name)
@@ -117,10 +117,10 @@ async def test_a_hostile_directory_runs_nothing(tmp_path: Path, trap: Callable[[
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("entry", ["", ".", "bin", "./bin"])
-async def test_programs_are_not_looked_for_here(
+async def test_programs_are_not_run_from_the_current_directory(
     checkout: Path, trap: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch, entry: str
 ) -> None:
-    """Whatever relative entry PATH has, neither git nor the server nor what they run comes from the current directory."""
+    """With any relative entry in PATH, neither git nor the server nor their children come from here."""
     there = trap("git").parent
     for name in ("sqld", "ssh", "git-upload-pack"):
         trap(name)
@@ -148,10 +148,10 @@ TRAPS = {
 
 @pytest.mark.anyio
 @pytest.mark.parametrize(("key", "value"), TRAPS.values(), ids=TRAPS)
-async def test_looking_at_a_checkout_runs_nothing_of_it(
+async def test_reading_a_checkout_runs_nothing_of_it(
     checkout: Path, trap: Callable[[str], Path], key: str, value: str
 ) -> None:
-    """Whatever a checkout's own configuration names, looking at it and at its remote does not run it."""
+    """Whatever a checkout's own configuration names, reading it and its remote does not run it."""
     for name, setting in {
         "protocol.ext.allow": "always",
         "log.showSignature": "true",
@@ -176,8 +176,8 @@ async def test_looking_at_a_checkout_runs_nothing_of_it(
 
 
 @pytest.mark.anyio
-async def test_a_repository_inside_a_checkout_is_not_one(checkout: Path, trap: Callable[[str], Path]) -> None:
-    """A folder of a checkout that looks like a bare repository, with a configuration of its own, is not taken for one."""
+async def test_bare_repository_inside_a_checkout_is_ignored(checkout: Path, trap: Callable[[str], Path]) -> None:
+    """A folder of a checkout that looks like a bare repository, with its own configuration, is not used as one."""
     inner = checkout / "inner"
     _git(checkout, "init", "--quiet", "--bare", str(inner))
     _git(inner, "config", "core.sshCommand", str(trap("program")))
@@ -188,16 +188,16 @@ async def test_a_repository_inside_a_checkout_is_not_one(checkout: Path, trap: C
 
 
 @pytest.mark.parametrize("named", ["sqld", "./bin/sqld", "bin/../sqld"])
-def test_a_program_that_came_with_its_configuration_is_not_run(tmp_path: Path, named: str) -> None:
-    """A configuration that names a program of its own folder is refused, and told where one may be named."""
+def test_program_beside_its_configuration_is_not_run(tmp_path: Path, named: str) -> None:
+    """A configuration that names a program in its own folder is refused, with the places to name one."""
     config = tmp_path / "orchestrate.toml"
     config.write_text(f'[rehearsal]\nsqld = "{named}"\n')
     with pytest.raises(Misconfigured, match="ORCHESTRATE_REHEARSAL__SQLD"):
         load(config)
 
 
-def test_a_program_of_the_operators_own_is_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One that is named elsewhere, by a path or in the environment, is what is used; a relative path is the file's."""
+def test_program_of_the_operator_is_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A program named by path or environment is used; a relative path is relative to the file."""
     (tmp_path / "conf").mkdir()
     config = tmp_path / "conf" / "orchestrate.toml"
     config.write_text('[rehearsal]\nsqld = "../bin/sqld"\n')
@@ -208,8 +208,8 @@ def test_a_program_of_the_operators_own_is_run(tmp_path: Path, monkeypatch: pyte
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux shows processes as files")
 @pytest.mark.anyio
-async def test_children_are_given_no_keys(checkout: Path, monkeypatch: pytest.MonkeyPatch, sqld_binary: Path) -> None:
-    """While a push waits for its remote and a server runs, no process of theirs has a key in environment or words."""
+async def test_children_get_no_keys(checkout: Path, monkeypatch: pytest.MonkeyPatch, sqld_binary: Path) -> None:
+    """While a push waits and a server runs, no process of theirs has a key in environment or arguments."""
     for name, value in (SECRETS | SETTING | {"GIT_AUTHOR_NAME": "kept-for-git"}).items():
         monkeypatch.setenv(name, value)
     hook = checkout / ".git" / "hooks" / "pre-push"
@@ -233,8 +233,8 @@ async def test_children_are_given_no_keys(checkout: Path, monkeypatch: pytest.Mo
 
 
 @pytest.mark.anyio
-async def test_a_command_gets_what_it_is_given() -> None:
-    """Nothing but the given environment reaches a command: what the shell that leads its group adds holds no key."""
+async def test_command_gets_only_the_given_environment() -> None:
+    """The shell that leads a command's process group adds no key to the given environment."""
     answered = await process.run(["/usr/bin/env"], {"ONLY": "this"})
     assert "ONLY=this" in answered.out
     assert not [line for line in answered.out.splitlines() if line.partition("=")[0] in SECRETS]

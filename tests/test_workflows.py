@@ -1,4 +1,4 @@
-"""The workflows: what they may do, and that every command in them is one."""
+"""The workflows: what they may do, and that every command in them is valid."""
 
 import re
 import shlex
@@ -25,7 +25,7 @@ Table = dict[str, Any]
 
 def _workflow(name: str) -> Table:
     loaded = yaml.safe_load((FOLDER / name).read_text())
-    return {"on" if key is True else key: value for key, value in loaded.items()}  # YAML takes `on` for a truth
+    return {"on" if key is True else key: value for key, value in loaded.items()}  # YAML reads `on` as true
 
 
 def _steps(job: Table) -> Iterator[Table]:
@@ -43,7 +43,7 @@ def _calls(job: Table) -> list[list[str]]:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_actions_and_machines_are_pinned(name: str) -> None:
-    """Every action is one exact version, and no machine is whatever is the latest."""
+    """Every action has one exact version, and no machine is `latest`."""
     used = [step["uses"] for step in _every_step(name) if "uses" in step]
     assert used
     assert [each for each in used if not re.fullmatch(r"actions/[\w-]+@v\d+\.\d+\.\d+", each)] == []
@@ -61,16 +61,16 @@ def test_workflows_may_only_read(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_what_somebody_types_is_no_part_of_a_script(name: str) -> None:
-    """Inputs and names reach a shell as variables only, in quotes."""
+def test_inputs_are_never_part_of_a_script(name: str) -> None:
+    """Inputs and names reach a shell only as variables, in quotes."""
     scripts = [step["run"] for step in _every_step(name) if "run" in step]
     assert [script for script in scripts if "${{" in script] == []
     bare = [word for script in scripts for word in re.findall(r'(?<!["/])\$\w+', script)]
     assert bare == []
 
 
-def test_every_call_of_the_tool_is_one_that_it_takes() -> None:
-    """The command line itself reads each line that calls it; each is the process that gets the signals."""
+def test_every_call_of_the_tool_is_valid() -> None:
+    """The command line itself parses each call; each is the process that gets the signals."""
     jobs = _workflow("deploy.yml")["jobs"]
     for job in jobs.values():
         for step in _steps(job):
@@ -83,8 +83,8 @@ def test_every_call_of_the_tool_is_one_that_it_takes() -> None:
     assert {str(each.config) for each in modes} == {"None", "$CONFIG"}
 
 
-def test_production_is_touched_in_its_environment_alone() -> None:
-    """Whatever says --prod waits for the environment's reviewers; nothing else sees a secret, and a rehearsal is the default."""
+def test_production_is_touched_only_in_its_environment() -> None:
+    """Every --prod waits for the environment's reviewers; nothing else has a secret; the default is a rehearsal."""
     workflow = _workflow("deploy.yml")
     jobs, mode = workflow["jobs"], workflow["on"]["workflow_dispatch"]["inputs"]["mode"]
     assert mode["default"] == "dry-run"
@@ -100,8 +100,8 @@ def test_production_is_touched_in_its_environment_alone() -> None:
     assert {"dry-run", *re.findall(r"^ *([\w-]+)\) exec", script, re.MULTILINE)} == set(mode["options"])
 
 
-def test_one_release_at_a_time_and_none_is_cut_off() -> None:
-    """A release that is under way is not cancelled by the next, and has the time for all that it may take and to go back."""
+def test_releases_are_serial_and_never_cancelled() -> None:
+    """A running release is not cancelled by the next, and has time for all its limits and the rollback."""
     job = _workflow("deploy.yml")["jobs"]["production"]
     assert job["concurrency"] == {"group": "production", "cancel-in-progress": False}
     budget, rehearsal = BudgetSettings(), RehearsalSettings()
@@ -110,8 +110,8 @@ def test_one_release_at_a_time_and_none_is_cut_off() -> None:
     assert job["timeout-minutes"] * 60 >= PREPARING + looks + clock
 
 
-def test_secrets_go_by_the_names_that_the_tool_reads() -> None:
-    """Every secret of the settings is handed over under its own name, to the one step that runs the tool."""
+def test_secrets_have_the_names_that_the_tool_reads() -> None:
+    """Every secret of the settings is passed under its own name, to the one step that runs the tool."""
     job = _workflow("deploy.yml")["jobs"]["production"]
     telling = [step for step in _steps(job) if "secrets." in str(step)]
     handed = {key: value for step in telling for key, value in step.get("env", {}).items() if "secrets." in value}
@@ -119,14 +119,14 @@ def test_secrets_go_by_the_names_that_the_tool_reads() -> None:
     assert [step.get("with", {}).get("token") for step in telling] == ["${{ secrets.APP_TOKEN }}", None]
 
 
-def test_settings_go_by_the_names_that_the_tool_reads() -> None:
-    """What a job sets of the tool's is a setting of it: where the runs are, and where the app is."""
+def test_settings_have_the_names_that_the_tool_reads() -> None:
+    """Every variable of the tool that a job sets is a setting: where the runs are, and where the app is."""
     named = [name for job in _workflow("deploy.yml")["jobs"].values() for name in job["env"]]
     assert set(named) == {"ORCHESTRATE_RUNS", "ORCHESTRATE_REPOSITORY"}
     assert {name.removeprefix("ORCHESTRATE_").lower() for name in named} <= Settings.model_fields.keys()
 
 
-def test_reports_are_kept_and_copies_of_production_are_not() -> None:
+def test_reports_are_uploaded_but_copies_of_production_are_not() -> None:
     """Journal and report are uploaded however the run ends; the backup beside them is not."""
     uploads = [step for step in _every_step("deploy.yml") if "upload-artifact" in step.get("uses", "")]
     assert len(uploads) == len(_workflow("deploy.yml")["jobs"])
@@ -135,16 +135,16 @@ def test_reports_are_kept_and_copies_of_production_are_not() -> None:
         assert set(step["with"]["path"].split()) == KEPT
 
 
-def test_the_app_is_checked_out_whole_and_can_be_pushed() -> None:
-    """The release's commits and those of before are all there, on the branch itself, and git may push them."""
+def test_app_is_checked_out_completely_and_can_be_pushed() -> None:
+    """The release's and all earlier commits are there, on the branch itself, and git may push them."""
     steps = list(_steps(_workflow("deploy.yml")["jobs"]["production"]))
     app = next(step["with"] for step in steps if "repository" in step.get("with", {}))
     assert (app["fetch-depth"], app["persist-credentials"], app["path"]) == (0, True, "app")
     assert any("git -C app merge --ff-only" in step.get("run", "") for step in steps)
 
 
-def test_ci_is_the_projects_own() -> None:
-    """What is asked of a commit there is .ci/run, on a Python that the project is made for."""
+def test_ci_runs_the_projects_own_script() -> None:
+    """CI checks a commit with .ci/run, on a Python that the project supports."""
     (job,) = _workflow("ci.yml")["jobs"].values()
     assert [step["run"] for step in _steps(job) if "run" in step] == [".ci/run"]
     (python,) = [step["with"]["python-version"] for step in _steps(job) if "setup-python" in step.get("uses", "")]

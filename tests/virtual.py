@@ -14,7 +14,7 @@ class _Jumping(selectors.DefaultSelector):
     now = 0.0
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        """Give what is ready; move the clock where nothing is."""
+        """Return what is ready; move the clock if nothing is."""
         if ready := super().select(0):
             return ready
         if timeout is None:
@@ -31,11 +31,11 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         super().__init__(self.selector)
 
     def time(self) -> float:
-        """Give the virtual time."""
+        """Return the virtual time."""
         return 1000.0 + self.selector.now
 
     def sleep_through(self, seconds: float) -> None:
-        """Let time pass without any task noticing, as a suspended machine does."""
+        """Let time pass without any task noticing, like a suspended machine."""
         self.selector.now += seconds
 
 

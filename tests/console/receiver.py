@@ -13,7 +13,7 @@ Messages = list[dict[str, Any]]
 
 @contextmanager
 def receiving(status: int = 200) -> Iterator[tuple[str, Messages]]:
-    """Answer with a status; gives host and port, and what was received."""
+    """Answer with a status; return host and port, and what was received."""
     messages: Messages = []
 
     class Receiver(BaseHTTPRequestHandler):
@@ -23,7 +23,7 @@ def receiving(status: int = 200) -> Iterator[tuple[str, Messages]]:
             self.end_headers()
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name is the library's
-            """Say nothing."""
+            """Log nothing."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Receiver) as server:
         thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
@@ -37,6 +37,6 @@ def receiving(status: int = 200) -> Iterator[tuple[str, Messages]]:
 
 @contextmanager
 def hanging() -> Iterator[str]:
-    """Take connections and never answer; gives host and port."""
+    """Accept connections and never answer; return host and port."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         yield f"127.0.0.1:{server.getsockname()[1]}"

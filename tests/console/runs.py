@@ -1,4 +1,4 @@
-"""Runs as their events tell them: one for every way in which a run can end."""
+"""Runs as sequences of events: one for every way in which a run can end."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 from steps.support.core import events
 from steps.support.core.run_state import RunState, after, state_of
 
-Event = dict[str, Any]  # as the journal has it
+Event = dict[str, Any]  # as it stands in the journal
 
 RUN, NEW, OLD = "20260301T030000Z-0a1b", "e6de54c9" * 5, "91755c71" * 5
 SERVED = {"id": "dpl_1", "sha": OLD, "host": "old.example", "auto_assign": True}
@@ -35,7 +35,7 @@ def state(lines: Iterable[Mapping[str, Any]]) -> RunState:
 
 
 def tell(listener: Callable[[events.Event, RunState], None], *lines: Mapping[str, Any]) -> None:
-    """Tell a listener of the events of lines, as a journal does."""
+    """Send the events of lines to a listener, as a journal does."""
     run = RunState()
     for each in parsed(lines):
         run = after(run, each)
@@ -43,20 +43,20 @@ def tell(listener: Callable[[events.Event, RunState], None], *lines: Mapping[str
 
 
 def event(name: str, clock: float, **fields: Any) -> Event:
-    """Give an event at a second of the run's clock, which starts at 100."""
+    """Return an event at a second of the run's clock, which starts at 100."""
     seconds = int(clock)
     return {"event": name, "at": f"2026-03-01T03:{seconds // 60 % 60:02}:{seconds % 60:02}.000+00:00", "clock": 100 + clock, "run": RUN, **fields}  # fmt: skip
 
 
 def opened(mode: str = "prod", **fields: Any) -> Event:
-    """Give the first event of a run."""
+    """Return the first event of a run."""
     budget: Event = {"total": 120, "reserve": 30, "starts": "push", "build": 600, **fields.pop("budget", {})}
     change = {"name": "vendor-sites", "sha256": "6b" * 32}
     return event("opened", -5, **{"mode": mode, "dry_run": mode == "dry-run", "change": change, "budget": budget, **fields})  # fmt: skip
 
 
 def planned(**fields: Any) -> Event:
-    """Give the plan, with all that a look can tell."""
+    """Return the plan, with everything that preflight can report."""
     steps = [_planned(name) for name in (*CHANGES, *CHECKS)]
     seconds = {"migrate": 0.0159, "rollback": 0.0249}
     told: Event = {
@@ -87,17 +87,17 @@ def _planned(name: str) -> dict[str, Any]:
 
 
 def started(clock: float = 0.0, total: float = 120, reserve: float = 30) -> Event:
-    """Give the start of a clock."""
+    """Return the start of a clock."""
     return event("started", clock, total=total, reserve=reserve)
 
 
 def forward(*names: str, at: float = 0.0, fails: str = "") -> list[Event]:
-    """Give the events of steps one after the other; the one that fails is the last."""
+    """Return the events of steps one after the other; the one that fails is the last."""
     return [each for name, clock in _one_after_the_other(names, at) for each in _step(name, clock, fails=name == fails)]
 
 
 def back(*names: str, at: float, sticks: str = "") -> list[Event]:
-    """Give the events of undos one after the other, each of a second; one may stick."""
+    """Return the events of rollbacks one after the other, each of a second; one may fail."""
     return [each for number, name in enumerate(names) for each in _undo(name, at + number, sticks=name == sticks)]
 
 
@@ -127,13 +127,13 @@ def _undo(name: str, at: float, *, sticks: bool) -> list[Event]:
 
 
 def turned_back(clock: float, **fields: Any) -> Event:
-    """Give the end of the way forward."""
+    """Return the end of the way forward."""
     why = {"cause": "health_checks answered 500", "next_action": "Mend it.", "refused": False, "human": False}
     return event("turned_back", clock, **{**why, **fields})
 
 
 def probed(clock: float, *outages: tuple[float, float]) -> Event:
-    """Give what visitors saw."""
+    """Return what visitors saw."""
     failed, seconds = 5 * len(outages), round(sum(end - at for at, end in outages), 3)
     seen = {
         "observed_seconds": seconds, "probes": 350, "failed_probes": failed, "outages": [list(each) for each in outages],
@@ -145,7 +145,7 @@ def probed(clock: float, *outages: tuple[float, float]) -> Event:
 
 
 def stopped(clock: float, **fields: Any) -> Event:
-    """Give what ended a run from within."""
+    """Return what ended a run from within."""
     why = {"cause": "planning vendor-sites: it is applied", "next_action": "Choose another.", "refused": True, "human": False}  # fmt: skip
     return event("stopped", clock, **{**why, **fields})
 

@@ -1,4 +1,4 @@
-"""What GitHub Actions is told: groups, annotations, and a summary; foreign text gives it no commands."""
+"""Output for GitHub Actions: groups, annotations, and a summary; foreign text cannot give it commands."""
 
 import io
 import re
@@ -24,7 +24,7 @@ def _report(**fields: Any) -> dict[str, Any]:
 
 
 def _obeyed(*events: dict[str, Any], runs: int = 1) -> list[str]:
-    """Give the commands that a runner would obey, of one run or of several in one step."""
+    """Return the commands that a runner would obey, from one run or several in one step."""
     out = io.StringIO()
     for _ in range(runs):
         listener = Actions(out)
@@ -42,7 +42,7 @@ def _obeyed(*events: dict[str, Any], runs: int = 1) -> list[str]:
 
 
 def test_groups_and_an_annotation() -> None:
-    """Preflight, plan and release are groups that end before the next; the end is an error with cause and next action."""
+    """Preflight, plan and release are groups that end before the next; the end is an error with cause and remedy."""
     opened = {"event": "opened", "clock": 0.0, "mode": "prod", "run": "r", "change": {"name": "c"}}
     started = {"event": "started", "clock": 1.0}
     assert _obeyed(opened, started, _report()) == [
@@ -55,26 +55,26 @@ def test_groups_and_an_annotation() -> None:
 
 
 @pytest.mark.parametrize("event", ["done", "undo_done", "waiting", "look_waiting"])
-def test_foreign_text_gives_no_commands(event: str) -> None:
-    """Whatever a remote, the platform or a commit says, the runner obeys none of it."""
+def test_foreign_text_is_never_a_command(event: str) -> None:
+    """The runner obeys no text of a remote, the platform or a commit."""
     told = {"event": event, "clock": 1.0, "step": "git_push", "detail": EVIL, "on": EVIL, "seconds": 1.0}
     assert _obeyed(told) == []
 
 
-def test_foreign_text_in_an_annotation_stays_one() -> None:
+def test_multiline_text_is_one_annotation() -> None:
     """A cause with line breaks is one annotation, and a warning another."""
     obeyed = _obeyed({"event": "warning", "clock": 1.0, "text": EVIL}, _report(cause=EVIL))
     assert [line.split(" ")[0] for line in obeyed] == ["::warning", "::error"]
 
 
 @pytest.mark.parametrize(("verdict", "code"), [("deployed", 0), ("rehearsed", 0)])
-def test_a_good_end_is_no_error(verdict: str, code: int) -> None:
-    """What went well leaves no annotation."""
+def test_good_end_is_not_an_error(verdict: str, code: int) -> None:
+    """A successful run leaves no annotation."""
     assert _obeyed(_report(verdict=verdict, exit_code=code)) == []
 
 
-def test_the_summary_is_a_page_of_its_own() -> None:
-    """Verdict, what is live, cause, next action and every step with its seconds stand in it."""
+def test_summary_is_complete() -> None:
+    """Verdict, what is live, cause, next action and every step with its seconds are in it."""
     told = job_summary(_report())
     for part in (
         "ROLLED BACK",
@@ -87,29 +87,29 @@ def test_the_summary_is_a_page_of_its_own() -> None:
         assert part in told, told
 
 
-def test_foreign_text_is_no_markup_in_the_summary() -> None:
-    """Neither HTML nor a link nor a new row of the table comes of what others wrote."""
+def test_foreign_text_is_not_markup_in_the_summary() -> None:
+    """Foreign text yields neither HTML nor a link nor a new row of the table."""
     told = job_summary(_report(cause="<img src=x>\n| a | b |\n[x](http://evil) @all"))
     (line,) = [line for line in told.splitlines() if line.startswith("- **cause**")]
     assert not set("<>|[]@") & set(line.removeprefix("- **cause**"))
 
 
-def test_the_second_run_of_a_step_is_heard_too() -> None:
-    """A rehearsal is two runs: the runner listens to the commands of both, and of whatever comes after them."""
+def test_second_run_of_a_step_is_obeyed_too() -> None:
+    """A rehearsal is two runs: the runner obeys the commands of both, and of anything after them."""
     warning = {"event": "warning", "clock": 1.0, "text": "look"}
     assert _obeyed(warning, runs=2) == ["::warning title=orchestrate::look"] * 2
 
 
-def test_what_was_broken_on_purpose_is_no_error() -> None:
-    """A rehearsal that came back as it should is not announced as a failure, and its summary says what it was."""
+def test_fault_on_purpose_is_not_an_error() -> None:
+    """A rehearsal that rolled back as intended is not announced as a failure, and its summary says so."""
     report = _report(broken_on_purpose="health_checks:fail", mode="dry-run")
     assert _obeyed(report) == []
     assert "broken on purpose" in job_summary(report)
     assert "dry-run" in job_summary(report)
 
 
-def test_a_summary_can_always_be_written() -> None:
-    """Neither half a character nor a change of direction nor an address that could be clicked reaches the page."""
+def test_summary_can_always_be_written() -> None:
+    """No half character, change of direction or clickable address reaches the page."""
     told = job_summary(_report(cause="half \ud800, \u202eback, https://evil.example, www.evil.example"))
     told.encode()
     assert "\u202e" not in told

@@ -32,21 +32,21 @@ def test_ticks_are_round_and_few(begin: float, end: float, ticks: list[float]) -
         pytest.param("refused by the first change", [(0, 120), (0, 1)], id="a second was used"),
     ],
 )
-def test_an_axis_is_as_long_as_it_must_be(run: str, ends: list[tuple[float, float]]) -> None:
+def test_axis_reaches_the_end_of_the_budget_or_run(run: str, ends: list[tuple[float, float]]) -> None:
     """It reaches from the first clock to the end of the budget, or of a run that took longer."""
     told = chart(fold.report(state(RUNS[run])))
     assert told
     assert [(axis.begin, axis.end) for axis in axes(told)] == ends
 
 
-def test_what_has_no_end_is_drawn_to_the_end_of_the_run() -> None:
-    """An undo that was cut off by a second signal reaches to the last thing that is known."""
+def test_interrupted_rollback_is_drawn_to_the_end_of_the_run() -> None:
+    """A rollback cut off by a second signal reaches to the last known event."""
     told = chart(fold.report(state(RUNS["killed by a second signal"])))
     assert told
     (bar,) = [bar for bar in told.bars if bar.is_open]
     assert (bar.name, bar.status, bar.began, bar.ended) == ("turso_migration", "unknown", 71, 72)
 
 
-def test_a_run_without_a_clock_has_no_timeline() -> None:
-    """Where nothing was begun there is nothing to draw."""
+def test_run_without_a_clock_has_no_timeline() -> None:
+    """If nothing was begun there is nothing to draw."""
     assert chart(fold.report(state(RUNS["refused without a plan"]))) is None

@@ -1,4 +1,4 @@
-"""What the engineer reads: whole without a terminal, harmless whatever a commit message holds."""
+"""What the engineer reads: complete without a terminal, and harmless whatever a commit message contains."""
 
 import io
 from typing import Any
@@ -13,7 +13,7 @@ ODD = "\0\x08\r\x1b\x7f\x85\x9b\u061c\u200b\u200e\u200f\u2028\u2029\u202a\u202d\
 
 
 def _shown(*events: dict[str, Any]) -> list[str]:
-    """Have a screen print events; gives its lines."""
+    """Have a screen print events; return its lines."""
     stream = io.StringIO()
     tell(Lines(stream), *events)
     return stream.getvalue().splitlines()
@@ -35,8 +35,8 @@ def test_foreign_text_is_shown_and_not_obeyed(said: str, shown: str) -> None:
     assert line == f"ok    git_push           {shown} (0.1 s)"
 
 
-def test_a_long_failure_is_cut_while_it_runs_and_whole_at_the_end() -> None:
-    """The line of a failed step is short; the end tells the whole cause, on one line where no terminal wraps it."""
+def test_long_failure_is_short_in_its_line_and_complete_at_the_end() -> None:
+    """The line of a failed step is short; the end gives the whole cause, unwrapped without a terminal."""
     cause = "x" * 500
     ended = {
         "event": "ended", "verdict": "rolled_back", "exit_code": 1, "mode": "prod", "cause": cause, "next_action": "Mend it.",
@@ -50,8 +50,8 @@ def test_a_long_failure_is_cut_while_it_runs_and_whole_at_the_end() -> None:
     assert whole == f"cause     {cause}"
 
 
-def test_a_megabyte_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Text without end costs neither a screen nor a minute: its beginning is shown, on a terminal too."""
+def test_megabyte_of_text_is_truncated(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Very long text blocks neither the screen nor the run: its beginning is shown, on a terminal too."""
     monkeypatch.setenv("TERM", "dumb")
     terminal = _Terminal()
     for mine in (terminal, io.StringIO()):
@@ -60,16 +60,16 @@ def test_a_megabyte_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
         assert mine.getvalue().count(":warning:") > 900
 
 
-def test_the_clock_counts_from_the_start() -> None:
-    """Seconds on a line are those of the budget."""
+def test_seconds_count_from_the_start_of_the_budget() -> None:
+    """The seconds on a line are those of the budget."""
     started = {"event": "started", "clock": 100.0}
     assert _shown(started, {"event": "begun", "step": "git_push", "limit": 10.0, "clock": 107.25}) == [
         "   7.2 s  ...   git_push           at most 10 s"
     ]
 
 
-def test_what_remains_is_the_first_thing_told() -> None:
-    """Where a human is needed, the end begins with what is still there."""
+def test_leftovers_are_reported_first() -> None:
+    """If a human is needed, the end begins with what is still in production."""
     ended = {
         "event": "ended", "verdict": "needs_human", "exit_code": 4, "mode": "prod", "cause": "it failed", "next_action": "Follow.",
         "remains": ["production is dpl_2", "main is at abc"], "unpin": None, "live": LIVE, "undo": [], "downtime": None, "folder": "runs/r", "runbook": "runbook.md#needs-human", "budget": {"total": 120, "used_seconds": 3.0, "clocks": []},
@@ -108,14 +108,14 @@ def _end(downtime: Any) -> dict[str, Any]:
         (UNTOUCHED, "0.0 s: 0 of 83 visits refused; answers took 12 ms before"),
     ],
 )
-def test_downtime_is_told_in_one_line(downtime: Any, headline: str) -> None:
-    """How long, how many, and how quick; when and with which answers only where visits were refused."""
+def test_downtime_is_one_line(downtime: Any, headline: str) -> None:
+    """It gives duration, count and latency; times and answers only if visitors were refused."""
     assert f"downtime  {headline}" in _shown(_end(downtime))
 
 
 @pytest.mark.parametrize("downtime", [None, {"probes": 0}])
-def test_downtime_that_nobody_measured_is_not_told(downtime: Any) -> None:
-    """Where no visit was made, the end does not claim that none was refused."""
+def test_unmeasured_downtime_is_not_reported(downtime: Any) -> None:
+    """If no visit was made, the end does not claim that none was refused."""
     assert not [line for line in _shown(_end(downtime)) if "downtime" in line]
 
 
@@ -125,7 +125,7 @@ class _Terminal(io.StringIO):
 
 
 def test_downtime_wraps_under_its_own_beginning(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A terminal of 80 columns shows all of it in two lines, the second under the words of the first."""
+    """A terminal of 80 columns shows all of it in two lines, the second aligned with the words of the first."""
     monkeypatch.setenv("TERM", "dumb")  # 80 columns, no colours
     terminal = _Terminal()
     tell(Lines(terminal), _end(BADLY))
@@ -135,8 +135,8 @@ def test_downtime_wraps_under_its_own_beginning(monkeypatch: pytest.MonkeyPatch)
     assert f"{first[10:]} {second[10:]}" == HEADLINE
 
 
-def test_a_command_can_be_pasted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """However long it is, a command is one line of what is sent to a terminal, which may wrap it for the eye."""
+def test_command_can_be_pasted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A command of any length is sent to the terminal as one line, which the terminal may wrap."""
     monkeypatch.setenv("TERM", "dumb")
     terminal, command = (
         _Terminal(),

@@ -1,4 +1,4 @@
-"""What a report says of what is live at the end of a run."""
+"""What a report says is live at the end of a run."""
 
 import pytest
 
@@ -23,7 +23,9 @@ from tests.console.runs import NEW, OLD, RUNS, state
         ("rollback that sticks", "in doubt", "old", (None, None)),
     ],
 )
-def test_what_is_live(run: str, code: str, schema: str, serves: tuple[str | None, str | None]) -> None:
-    """New where it arrived and nobody touched it, old where it was put back and looked at; else it is not claimed."""
+def test_live_code_is_reported_only_if_known(
+    run: str, code: str, schema: str, serves: tuple[str | None, str | None]
+) -> None:
+    """New if it arrived undisturbed, old if the rollback was verified; otherwise nothing is claimed."""
     live = fold.report(state(RUNS[run]))["live"]
     assert (live["code"], live["schema"], (live["deployment"], live["sha"])) == (code, schema, serves)

@@ -1,4 +1,4 @@
-"""Notifications, to a server of our own through apprise itself: the right words arrive, and nothing holds a run up."""
+"""Notifications, through apprise itself to a local server: the right words arrive, and no run is delayed."""
 
 import logging
 import sys
@@ -30,12 +30,12 @@ STUCK = {
 
 @pytest.fixture(scope="module", autouse=True)
 def _loaded() -> None:
-    """Have apprise load what it has, which takes long where the machine is busy, and is no part of what is tested."""
+    """Load apprise beforehand, which takes long on a busy machine and is not what is tested."""
     assert Apprise().add(["json://127.0.0.1"])
 
 
-def _told(addresses: list[str], *events: dict[str, Any]) -> None:
-    """Have a notifier tell of events, to its end."""
+def _notified(addresses: list[str], *events: dict[str, Any]) -> None:
+    """Have a notifier process events, to its end."""
     notifier = Notifier(addresses)
     tell(notifier, *events)
     notifier.close()
@@ -64,19 +64,19 @@ def _told(addresses: list[str], *events: dict[str, Any]) -> None:
 def test_start_and_every_end_arrive_in_one_line(
     events: list[dict[str, Any]], expected: list[object], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The start of the clock is told once, every end with verdict, run, cause and next action; a human's need is urgent."""
+    """The start is sent once, every end with verdict, run, cause and next action; a need for a human is urgent."""
     with receiving() as (server, messages):
-        _told([f"json://{server}"], *events)
+        _notified([f"json://{server}"], *events)
     assert [(each["type"], each["title"], each["message"]) for each in messages] == expected
     assert capsys.readouterr() == ("", "")
 
 
-def test_each_address_is_its_own_affair(capsys: pytest.CaptureFixture[str]) -> None:
-    """One that refuses, one that is none and one that hangs cost one warning and a bounded wait; the others get all."""
+def test_failing_address_does_not_affect_the_others(capsys: pytest.CaptureFixture[str]) -> None:
+    """A refusing, an invalid and a hanging address cost one warning and a bounded wait; the others get all."""
     with receiving() as (server, messages), receiving(500) as (refusing, _), hanging() as silent:
         began = monotonic()
         addresses = [f"json://{silent}", "s3cret-and-no-address", f"json://user:s3cret@{refusing}", f"json://{server}"]
-        _told(addresses, OPENED, STARTED, STUCK)
+        _notified(addresses, OPENED, STARTED, STUCK)
         assert monotonic() - began < notify.LAST + 1
     assert [each["type"] for each in messages] == ["info", "failure"]
     (line,) = capsys.readouterr().err.splitlines()
@@ -85,31 +85,29 @@ def test_each_address_is_its_own_affair(capsys: pytest.CaptureFixture[str]) -> N
     )
 
 
-def test_without_apprise_there_is_a_warning(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Who configures an address and has not installed the extra is told how to."""
+def test_missing_apprise_is_a_warning(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """If an address is configured without the extra installed, the warning says how to install it."""
     monkeypatch.setitem(sys.modules, "apprise", None)
-    _told(["json://127.0.0.1"], OPENED, STARTED, ENDED)
+    _notified(["json://127.0.0.1"], OPENED, STARTED, ENDED)
     assert capsys.readouterr().err == f"warning: notifying, address 1 of 1: {notify.MISSING}\n"
 
 
-def test_what_apprise_says_of_an_address_is_not_logged(capsys: pytest.CaptureFixture[str]) -> None:
-    """Its own warnings name hosts and may hold tokens: none reaches whoever handles the process's log."""
+def test_warnings_of_apprise_are_not_logged(capsys: pytest.CaptureFixture[str]) -> None:
+    """Its own warnings name hosts and may contain tokens: none reaches the process's log."""
     root, records = logging.getLogger(), list[logging.LogRecord]()
     handler = logging.Handler()
     handler.emit = records.append  # type: ignore[method-assign, assignment]
     root.addHandler(handler)
     try:
-        _told(["json://127.0.0.1:1/s3cretT0ken", "nothing://s3cretT0ken"], OPENED, ENDED)
+        _notified(["json://127.0.0.1:1/s3cretT0ken", "nothing://s3cretT0ken"], OPENED, ENDED)
     finally:
         root.removeHandler(handler)
     assert records == []
     assert "s3cret" not in capsys.readouterr().err
 
 
-def test_nobody_to_tell_is_no_thread() -> None:
-    """Without an address nothing is started, and closing is done at once."""
+def test_no_address_starts_no_thread() -> None:
+    """Without an address nothing is started, and closing is immediate."""
     began = monotonic()
-    _told([], OPENED, STARTED, ENDED)
+    _notified([], OPENED, STARTED, ENDED)
     assert monotonic() - began < 0.1

@@ -1,4 +1,4 @@
-"""The way out for text: a reader that is slow or gone stops nothing."""
+"""The nonblocking output: a reader that is slow or gone stops nothing."""
 
 import os
 from typing import TextIO
@@ -7,12 +7,12 @@ from steps.support.console.outlet import Outlet
 
 
 def _pipe() -> tuple[int, TextIO]:
-    """Give a pipe's reading end, and a stream that writes to the other."""
+    """Return a pipe's reading end, and a stream that writes to the other."""
     reading, writing = os.pipe()
     return reading, os.fdopen(writing, "w")
 
 
-def test_what_is_written_arrives() -> None:
+def test_everything_written_arrives() -> None:
     """Everything is read in order, the last of it when the outlet is closed."""
     reading, stream = _pipe()
     with stream:
@@ -24,8 +24,8 @@ def test_what_is_written_arrives() -> None:
         assert read.read().splitlines() == [f"line {number}" for number in range(100)]
 
 
-def test_a_reader_that_never_reads_holds_nobody_up() -> None:
-    """More text than a pipe holds is taken all the same, and closing does not wait for ever."""
+def test_stalled_reader_blocks_nothing() -> None:
+    """More text than a pipe holds is still accepted, and closing does not wait forever."""
     reading, stream = _pipe()
     out = Outlet(stream)
     for _ in range(50):
@@ -36,8 +36,8 @@ def test_a_reader_that_never_reads_holds_nobody_up() -> None:
     stream.close()
 
 
-def test_a_reader_that_is_gone_is_no_error() -> None:
-    """Text for nobody vanishes."""
+def test_missing_reader_is_not_an_error() -> None:
+    """Text without a reader is dropped."""
     reading, stream = _pipe()
     os.close(reading)
     out = Outlet(stream)
@@ -46,8 +46,8 @@ def test_a_reader_that_is_gone_is_no_error() -> None:
     stream.close()
 
 
-def test_a_pipe_that_does_not_block_loses_nothing() -> None:
-    """Where somebody else has set the pipe so, what finds no room waits for the reader and is not dropped."""
+def test_nonblocking_pipe_loses_nothing() -> None:
+    """If another process made the pipe nonblocking, text without room waits for the reader and is not dropped."""
     reading, stream = _pipe()
     os.set_blocking(stream.fileno(), False)
     out, text = Outlet(stream), "x" * 300_000

@@ -1,4 +1,4 @@
-"""The report as a page: whole for every way in which a run can end, harmless whatever others have written into it."""
+"""The report as a page: complete for every way in which a run can end, harmless whatever others wrote into it."""
 
 import re
 import subprocess
@@ -29,7 +29,7 @@ HOSTILE = [
     "line\nline\r\nline\u2028line",
     "x" * 1_000_000,
 ]
-NAMES = {"event", "step", "at", "name", "begins", "mode", "order", "run", "of"}  # what the tool itself says
+NAMES = {"event", "step", "at", "name", "begins", "mode", "order", "run", "of"}  # values that the tool itself writes
 IN_OTHER_WORDS = {
     "order", "started_at", "starts", "build", "code", "schema", "mode", "dry_run", "status", "lossless", "auto_assign",
     "median_seconds", "max_seconds", "first_failure", "last_failure",
@@ -54,12 +54,12 @@ class Parsed(HTMLParser):
         self.texts.append(data)
 
     def of(self, tag: str, **attributes: str) -> list[dict[str, str | None]]:
-        """Give the attributes of all elements of that name which have at least these."""
+        """Return the attributes of all elements of that name which have at least these."""
         return [held for name, held in self.elements if name == tag and attributes.items() <= held.items()]
 
     @property
     def text(self) -> str:
-        """Give all of the text."""
+        """Return all of the text."""
         return "".join(self.texts)
 
 
@@ -69,7 +69,7 @@ def rendered(events: list[Event]) -> str:
 
 
 def poisoned(value: Any, text: str, key: str = "") -> Any:
-    """Have every text of others, anywhere in it, be this one; names and times that the tool gives stay."""
+    """Replace every foreign text, at any depth, by this one; names and times that the tool writes stay."""
     if isinstance(value, dict):
         return {name: poisoned(each, text, name) for name, each in value.items()}
     if isinstance(value, list):
@@ -78,7 +78,7 @@ def poisoned(value: Any, text: str, key: str = "") -> Any:
 
 
 def leaves(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
-    """Give each plain value in it, with the name it has."""
+    """Return each plain value in it, with its name."""
     if isinstance(value, dict):
         for name, each in value.items():
             yield from leaves(each, name)
@@ -91,7 +91,7 @@ def leaves(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
 
 @pytest.mark.parametrize("events", RUNS.values(), ids=RUNS)
 def test_every_ending_has_its_page(events: list[Event]) -> None:
-    """However a run ended: verdict and exit code, what is live, put back and left, the next action and the runbook."""
+    """However a run ended: verdict and exit code, what is live, rolled back and left, next action and runbook."""
     told, parsed = fold.report(state(events)), Parsed(rendered(events))
     text = " ".join(parsed.text.split())
     assert f"{told['verdict']} - run {told['run_id']}" in text
@@ -104,8 +104,8 @@ def test_every_ending_has_its_page(events: list[Event]) -> None:
     assert not re.search(r"\bNone\b(?!:|\.)|Undefined|nan", text)
 
 
-def test_every_fact_of_the_report_is_told() -> None:
-    """Whatever text and number a report holds stands on the page."""
+def test_page_contains_every_fact_of_the_report() -> None:
+    """Every text and number in a report stands on the page."""
     events = RUNS["rolled_back on purpose"]
     told, text = fold.report(state(events)), " ".join(" ".join(Parsed(rendered(events)).texts).split())
     facts = [(key, value) for key, value in leaves(told) if key not in IN_OTHER_WORDS and value not in (None, "")]
@@ -119,8 +119,8 @@ def _stands(value: Any, text: str) -> bool:
 
 
 @pytest.mark.parametrize("text", HOSTILE, ids=lambda text: ascii(text[:20]))
-def test_what_others_have_written_stays_text(text: str) -> None:
-    """Commit messages, error bodies, names of tables: none of them makes an element or an attribute of its own."""
+def test_foreign_text_stays_text(text: str) -> None:
+    """Commit messages, error bodies, table names: none becomes an element or an attribute."""
     events = RUNS["needs_human"]
     parsed, plain = Parsed(rendered(poisoned(events, text))), Parsed(rendered(poisoned(events, "plain")))
     assert [tag for tag, _ in parsed.elements] == [tag for tag, _ in plain.elements]
@@ -130,15 +130,15 @@ def test_what_others_have_written_stays_text(text: str) -> None:
     assert len(parsed.text) < 2_000_000
 
 
-def test_a_megabyte_is_cut_and_says_so() -> None:
-    """Text without end shows its beginning, and how much more there is."""
+def test_megabyte_is_truncated_with_a_note() -> None:
+    """Very long text shows its beginning, and how much more there is."""
     events = poisoned(RUNS["refused without a plan"], "y" * 1_000_000)
     assert "y... (990,000 more characters)" in Parsed(rendered(events)).text
 
 
 @pytest.mark.parametrize("events", RUNS.values(), ids=RUNS)
-def test_it_needs_nothing_and_runs_nothing(events: list[Event]) -> None:
-    """The policy allows the one style and nothing else; no script, no style of an element, no address of anything."""
+def test_page_loads_nothing_and_runs_nothing(events: list[Event]) -> None:
+    """The policy allows only the one style; no script, no inline style, no external address."""
     text = rendered(events)
     parsed = Parsed(text)
     (style,) = re.findall(r"<style>(.*?)</style>", text, re.DOTALL)
@@ -152,8 +152,8 @@ def test_it_needs_nothing_and_runs_nothing(events: list[Event]) -> None:
     assert not re.search(r"url\(|@import", style)
 
 
-def test_the_drawing_has_the_numbers_of_the_report() -> None:
-    """Each bar, limit, reserve and outage is drawn where, and as wide as, its seconds in the report say."""
+def test_drawing_matches_the_report() -> None:
+    """Each bar, limit, reserve and outage is drawn at the place and width that its seconds in the report give."""
     events = RUNS["rolled_back"]
     told, parsed = fold.report(state(events)), Parsed(rendered(events))
     rows = [*told["steps"], *told["undo"]]
@@ -176,8 +176,8 @@ def _percents(*spans: tuple[float, float]) -> list[tuple[float, float]]:
     return [(round(at / 1.2, 3), round(max(0.4, seconds / 1.2), 3)) for at, seconds in spans]
 
 
-def test_the_table_beside_the_drawing_has_the_same_numbers() -> None:
-    """Whoever does not see the drawing reads from, to, took and limit of each bar, and of what never began that it did not."""
+def test_table_beside_the_drawing_has_the_same_numbers() -> None:
+    """The table gives from, to, took and limit of each bar, and which steps never began."""
     events = RUNS["needs_human"]
     table = rendered(events).split('<table class="times">')[1].split("</table>")[0]
     rows = [re.findall(r"<t[hd][^>]*>([^<]*)</t[hd]>", row) for row in table.split("<tr>")[2:]]
@@ -187,8 +187,8 @@ def test_the_table_beside_the_drawing_has_the_same_numbers() -> None:
     assert ["undo git_push", "", "", "", "", "not tried"] in rows
 
 
-def test_the_journal_is_there_without_what_was_seen() -> None:
-    """Each event is a row with its second, cut where it is long; the schemas that steps saw are left out."""
+def test_journal_is_listed_without_observations() -> None:
+    """Each event is a row with its second, truncated if long; the schemas that steps observed are left out."""
     events = [*RUNS["rolled_back"], {**RUNS["unlocked"][-1], "text": "z" * 400}]
     events[4] = {**events[4], "saw": {"git_push": {"schema": "CREATE TABLE secret_shape"}}}
     text = rendered(events).split("<details>")[1]
@@ -198,8 +198,8 @@ def test_the_journal_is_there_without_what_was_seen() -> None:
     assert '<td class="number">70.500</td><td>turned_back</td>' in text
 
 
-def test_it_has_an_outline() -> None:
-    """One first heading, no level left out, every table's heads say what they are heads of, every drawing is described."""
+def test_page_has_an_accessible_outline() -> None:
+    """One first heading, no level skipped, every table header has a scope, every drawing a description."""
     parsed = Parsed(rendered(RUNS["rolled_back"]))
     levels = [int(tag[1]) for tag, _ in parsed.elements if re.fullmatch(r"h\d", tag)]
     assert (levels[0], levels.count(1)) == (1, 1)
@@ -223,8 +223,8 @@ def test_it_has_an_outline() -> None:
         *((front, behind, 3.0) for front in ("forward", "back", "bad", "quiet") for behind in ("budget", "reserve")),
     ],
 )
-def test_whatever_is_read_stands_out(scheme: str, front: str, behind: str, least: float) -> None:
-    """Text and bars have the contrast that WCAG 2 asks for at level AA, light and dark."""
+def test_contrast_meets_wcag_aa(scheme: str, front: str, behind: str, least: float) -> None:
+    """Text and bars have the contrast that WCAG 2 requires at level AA, light and dark."""
     text = (ROOT / "steps/support/console/report/page.css").read_text()
     light, dark = (dict(re.findall(r"--(\w+): (#\w{6})", part)) for part in text.split("prefers-color-scheme: dark"))
     colours = light if scheme == "light" else dark
@@ -242,7 +242,7 @@ def _luminance(colour: str) -> float:
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
 
-def test_a_release_starts_without_a_template_engine() -> None:
+def test_template_engine_is_imported_late() -> None:
     """What only the page needs is not imported before a run has ended."""
     code = "import orchestrate, sys; sys.exit(int('jinja2' in sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], check=False, cwd=ROOT).returncode == 0

@@ -1,4 +1,4 @@
-"""The page as a browser shows it: a real Chromium opens the file, and whatever it complains of or asks for is told."""
+"""The page in a browser: a real Chromium opens the file, and all its complaints and requests are checked."""
 
 import re
 import shutil
@@ -28,7 +28,7 @@ SHOWN = ["deployed", "rolled_back", "refused without a plan", "needs_human", "a 
 
 @dataclass
 class Seen:
-    """An open page, what the browser had to say of it, and what else it asked for."""
+    """An open page, the browser's messages about it, and its other requests."""
 
     page: Page
     said: list[str] = field(default_factory=list)
@@ -37,7 +37,7 @@ class Seen:
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    """Give the browser that the machine has; none is downloaded, and no test is skipped for want of it."""
+    """Return the installed browser; none is downloaded, and no test is skipped for lack of it."""
     found = next(filter(None, map(shutil.which, NAMES)), None)
     if not found:
         pytest.fail("There is no Chromium on PATH: install it, such as with `apt-get install chromium`.")
@@ -49,13 +49,13 @@ def chromium() -> Iterator[Browser]:
 
 @pytest.fixture(scope="session")
 def axe() -> str:
-    """Give the text of axe-core, which looks for what keeps people from reading a page."""
+    """Return the source of axe-core, which checks accessibility."""
     return (npm.install("npm-axe", AXE) / "axe-core" / "axe.min.js").read_text()
 
 
 @contextmanager
 def opened(chromium: Browser, folder: Path, events: list[Event], **options: Any) -> Iterator[Seen]:
-    """Write a run's page, and have the browser open the file."""
+    """Write a run's page, and open the file in the browser."""
     file = folder / "report.html"
     file.write_text(written.html(fold.report(state(events)), parsed(events)))
     with chromium.new_context(**options) as context:
@@ -81,34 +81,34 @@ def _visit(context: BrowserContext, address: str) -> Seen:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("run", SHOWN)
-def test_it_is_shown_without_a_complaint(chromium: Browser, tmp_path: Path, run: str, scheme: Any) -> None:
-    """Nothing on the console, no breach of the policy, no request, nothing wider than the screen; light and dark."""
+def test_page_opens_without_complaints(chromium: Browser, tmp_path: Path, run: str, scheme: Any) -> None:
+    """No console message, policy breach or request, and nothing wider than the screen; light and dark."""
     with opened(chromium, tmp_path, RUNS[run], color_scheme=scheme, viewport={"width": 1000, "height": 800}) as seen:
         assert (seen.said, seen.asked) == ([], [])
         assert seen.page.title() == f"{fold.verdict(state(RUNS[run]))} - run {RUNS[run][0]['run']}"
         paper = {"light": "rgb(255, 255, 255)", "dark": "rgb(20, 24, 28)"}[scheme]
         assert _style(seen.page, "body", "backgroundColor") == paper
-        assert len(seen.page.screenshot(full_page=True)) > 20_000  # bytes; an empty one has less than a third of that
+        assert len(seen.page.screenshot(full_page=True)) > 20_000  # bytes; an empty page has less than a third of that
 
 
-def test_an_empty_screen_would_be_noticed(chromium: Browser) -> None:
-    """The measure for a picture that shows something is well above one that shows nothing."""
+def test_empty_screen_would_be_noticed(chromium: Browser) -> None:
+    """The size of a screenshot with content is well above that of an empty one."""
     with chromium.new_context(viewport={"width": 1000, "height": 800}) as context:
         assert len(context.new_page().screenshot()) < 7_000
 
 
 @pytest.mark.parametrize("width", [360, 380, 768, 1440])
 @pytest.mark.parametrize("run", SHOWN)
-def test_it_fits_the_screen(chromium: Browser, tmp_path: Path, run: str, width: int) -> None:
-    """From 360 pixels on nothing is wider than the screen; a table that is scrolls in its own frame."""
+def test_page_fits_the_screen(chromium: Browser, tmp_path: Path, run: str, width: int) -> None:
+    """From 360 pixels on nothing is wider than the screen; a wide table scrolls in its own frame."""
     with opened(chromium, tmp_path, RUNS[run], viewport={"width": width, "height": 800}) as seen:
         seen.page.locator("summary").click()
         assert seen.page.evaluate("document.documentElement.scrollWidth") <= width
 
 
 @pytest.mark.parametrize("text", HOSTILE, ids=lambda text: ascii(text[:20]))
-def test_what_others_have_written_does_nothing(chromium: Browser, tmp_path: Path, text: str) -> None:
-    """Hostile text in every place that others can write to is shown as it is: nothing runs, nothing is loaded."""
+def test_foreign_text_has_no_effect(chromium: Browser, tmp_path: Path, text: str) -> None:
+    """Hostile text in every foreign field is shown as it is: nothing runs, nothing is loaded."""
     with opened(chromium, tmp_path, poisoned(RUNS["needs_human"], text)) as seen:
         seen.page.locator("summary").click()
         shown = seen.page.locator("main").inner_text()
@@ -120,8 +120,8 @@ def test_what_others_have_written_does_nothing(chromium: Browser, tmp_path: Path
             assert start in shown
 
 
-def test_the_policy_would_stop_a_script(chromium: Browser, tmp_path: Path) -> None:
-    """Were an element ever to slip through, the browser refuses to run it, or to style or load anything for it."""
+def test_policy_would_stop_a_script(chromium: Browser, tmp_path: Path) -> None:
+    """If an element ever slipped through, the browser would refuse to run it, or to style or load anything."""
     with opened(chromium, tmp_path, RUNS["deployed"]) as seen:
         with seen.page.expect_console_message(lambda message: "x.png" in message.text):
             seen.page.evaluate("""document.body.insertAdjacentHTML('beforeend',
@@ -131,8 +131,8 @@ def test_the_policy_would_stop_a_script(chromium: Browser, tmp_path: Path) -> No
         assert len([said for said in seen.said if "Content Security Policy" in said]) >= 2
 
 
-def test_it_is_read_with_the_keyboard(chromium: Browser, tmp_path: Path) -> None:
-    """Tab comes to the skip link, then to the tables and the journal; Enter skips, and opens the journal."""
+def test_page_is_usable_with_the_keyboard(chromium: Browser, tmp_path: Path) -> None:
+    """Tab reaches the skip link, then the tables and the journal; Enter skips, and opens the journal."""
     with opened(chromium, tmp_path, RUNS["rolled_back"]) as seen:
         keyboard, focused = seen.page.keyboard, "document.activeElement"
         keyboard.press("Tab")
@@ -163,10 +163,8 @@ def _style(page: Page, selector: str, name: str) -> str:
 
 
 @pytest.mark.parametrize(("run", "scheme"), [*((run, "light") for run in RUNS), *((run, "dark") for run in SHOWN)])
-def test_nothing_keeps_anybody_from_reading_it(
-    chromium: Browser, tmp_path: Path, axe: str, run: str, scheme: Any
-) -> None:
-    """axe-core finds no fault with the page of any ending, on a telephone, with the journal open."""
+def test_axe_finds_no_accessibility_problem(chromium: Browser, tmp_path: Path, axe: str, run: str, scheme: Any) -> None:
+    """axe-core finds no problem on the page of any ending, at phone size, with the journal open."""
     options = {"color_scheme": scheme, "bypass_csp": True, "viewport": {"width": 380, "height": 800}}
     with opened(chromium, tmp_path, RUNS[run], **options) as seen:
         seen.page.locator("summary").click()
@@ -177,8 +175,8 @@ def test_nothing_keeps_anybody_from_reading_it(
 
 
 @pytest.mark.parametrize("run", ["rolled_back", "refused without a plan"])
-def test_it_prints(chromium: Browser, tmp_path: Path, run: str) -> None:
-    """Printed it is pages, black on white whatever the screen is, without the link that is for keyboards."""
+def test_page_can_be_printed(chromium: Browser, tmp_path: Path, run: str) -> None:
+    """Printed, it has pages, black on white whatever the screen, without the skip link."""
     with opened(chromium, tmp_path, RUNS[run], color_scheme="dark") as seen:
         printed = seen.page.pdf(format="A4")
         assert printed.startswith(b"%PDF-")

@@ -1,4 +1,4 @@
-"""The plan says what was shown, and of what nothing was asked that it was not: never that it runs, or is lossless."""
+"""The plan says what was shown, and marks what was not checked: never as running, or as lossless."""
 
 import io
 from typing import Any
@@ -15,7 +15,7 @@ PLACES = [f"{code} code on the {schema} schema" for code in ("old", "new") for s
 
 
 def _planned(*unasked: str, **fields: Any) -> dict[str, Any]:
-    """Give a plan in which nothing fails, and these files asked or wrote nothing."""
+    """Return a plan in which nothing fails, and these files checked or wrote nothing."""
     rehearsal = {**planned()["rehearsal"], "unasked": list(unasked), "lossless": WRITES not in unasked, "not_shown": []}
     folder = {"folder": "runs/r", "budget": opened()["budget"]}
     return planned(rehearsal=rehearsal, contract={place: [] for place in PLACES}, **folder, **fields)
@@ -33,8 +33,8 @@ def _of(text: str, words: str) -> list[str]:
 
 @pytest.mark.parametrize(("code", "file"), [("old", OLD), ("new", NEW)])
 @pytest.mark.parametrize("order", ["CODE_FIRST", "DATA_FIRST"])
-def test_code_that_asked_nothing_never_runs(code: str, file: str, order: str) -> None:
-    """Of such a code the plan says `not shown`, on both schemas and where the order rests on it; of the other, `runs`."""
+def test_code_without_queries_is_not_shown_to_run(code: str, file: str, order: str) -> None:
+    """Its plan says `not shown`, on both schemas and in the reason for the order; the other code `runs`."""
     text = _lines(_planned(file, order=order, ruled_out={}))
     other = "new" if code == "old" else "old"
     for schema in ("old", "new"):
@@ -45,8 +45,8 @@ def test_code_that_asked_nothing_never_runs(code: str, file: str, order: str) ->
     assert bool(_of(text, f"not shown that the {code} code reads both schemas")) == rests_on_it
 
 
-def test_what_was_shown_is_told_as_before() -> None:
-    """Where all was asked the plan says what runs, that it is lossless, and why the code goes first."""
+def test_complete_proof_is_reported_as_shown() -> None:
+    """If all was checked the plan says what runs, that it is lossless, and why the code goes first."""
     text = _lines(_planned())
     assert len(_of(text, "schema: runs")) == 4
     assert _of(text, " s, lossless")
@@ -61,13 +61,13 @@ def test_what_was_shown_is_told_as_before() -> None:
         (WRITES, "not shown that a rollback keeps what the app writes meanwhile: writes.sql writes nothing"),
     ],
 )
-def test_checks_and_writes_that_show_nothing_are_told(file: str, words: str) -> None:
-    """A verify.sql that checks nothing, and a writes.sql that writes nothing, have a line that says what is not shown."""
+def test_empty_checks_and_writes_are_reported(file: str, words: str) -> None:
+    """A verify.sql without checks, and a writes.sql without writes, have a line that says what is not shown."""
     assert _of(_lines(_planned(file)), words)
 
 
-def test_an_app_that_wrote_nothing_makes_nothing_lossless() -> None:
-    """Neither screen nor page claims that going back loses nothing where nothing was written that could be lost."""
+def test_rollback_without_writes_is_not_called_lossless() -> None:
+    """Neither screen nor page claims that a rollback loses nothing if nothing was written."""
     text = _lines(_planned(WRITES))
     assert _of(text, " s, not shown to be lossless")
     assert " s, lossless" not in text
@@ -76,8 +76,8 @@ def test_an_app_that_wrote_nothing_makes_nothing_lossless() -> None:
     assert "not shown to be" in shown
 
 
-def test_the_page_says_what_asked_nothing() -> None:
-    """The page names the files, and has `not shown` in the cells of a code that asked nothing, no `all of it runs`."""
+def test_page_names_files_without_queries() -> None:
+    """The page names the files, and shows `not shown` for code without queries, not `all of it runs`."""
     shown = _page(_planned(OLD, NEW, VERIFY))
     assert shown.count("not shown: nothing was tried") == 4
     assert "all of it runs" not in shown
@@ -86,7 +86,7 @@ def test_the_page_says_what_asked_nothing() -> None:
 
 
 def test_code_alone_without_a_contract_claims_nothing() -> None:
-    """Where nothing is migrated and nothing was asked, the order says that code goes alone, and what is not shown."""
+    """If nothing is migrated and nothing was checked, the order says code alone, and what is not shown."""
     nothing = dict.fromkeys(("rehearsal", "backup", "contract", "changes"))
     event = planned(ruled_out={}, folder="runs/r", budget=opened()["budget"], **nothing)
     text = _lines(event)
@@ -97,8 +97,8 @@ def test_code_alone_without_a_contract_claims_nothing() -> None:
     assert "runs" not in text.replace("runs/r", "").replace("code runs on it", "")
 
 
-def test_code_alone_with_a_contract_is_no_order_of_schemas() -> None:
-    """Where nothing is migrated but both codes were tried, no schema is said to follow."""
+def test_code_alone_with_a_contract_has_no_schema_order() -> None:
+    """If nothing is migrated but both codes were tried, no schema change is said to follow."""
     rehearsal = {**_planned()["rehearsal"], "migrate_seconds": None, "rollback_seconds": None}
     assert plan.order_words("CODE_FIRST", rehearsal) == "code only: the schema does not change"
 

@@ -1,4 +1,4 @@
-"""The outermost edge: whatever was not caught is one harmless line, and holds no key."""
+"""The outermost handler: any uncaught error becomes one harmless line without a key."""
 
 import pytest
 
@@ -24,7 +24,7 @@ ERRORS: dict[str, tuple[BaseException, int]] = {
 @pytest.mark.parametrize("verbose", [False, True])
 @pytest.mark.parametrize("name", sorted(WITHHELD - {"TURSO_DATABASE_URL"}))
 @pytest.mark.parametrize(("error", "code"), ERRORS.values(), ids=ERRORS)
-def test_what_nobody_caught(
+def test_uncaught_error_has_its_exit_code_and_no_key(
     error: BaseException,
     code: int,
     name: str,
@@ -32,7 +32,7 @@ def test_what_nobody_caught(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """It has its exit code; neither line nor traceback shows a key of the environment, or moves the cursor."""
+    """Neither line nor traceback shows a key of the environment, or moves the cursor."""
     monkeypatch.setenv(name, KEY)
     assert exit_code_of(lambda: _raising(error), verbose) == code
     said = capsys.readouterr().err

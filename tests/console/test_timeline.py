@@ -1,4 +1,4 @@
-"""The timeline as somebody at a terminal of 80 columns sees it, from the events of a journal."""
+"""The timeline as a terminal of 80 columns shows it, from the events of a journal."""
 
 import io
 from collections.abc import Mapping, Sequence
@@ -67,8 +67,8 @@ def _drawn(events: Sequence[Event], now: float, width: int = 80, strokes: Glyphs
     return [line.plain.rstrip() for line in lines(state(events), now, width, strokes)]
 
 
-def test_on_the_way_forward() -> None:
-    """Each step has its state and its seconds of its limit; time left and what a failure would cost are told."""
+def test_timeline_going_forward() -> None:
+    """Each step has its state and its seconds of its limit; time left and the cost of a failure are shown."""
     assert _drawn(FORWARD, 104.5) == [
         "git_push           done           1.0 of 10 s  it is so",
         "turso_migration    running        3.5 of 10 s",
@@ -81,8 +81,8 @@ def test_on_the_way_forward() -> None:
     ]
 
 
-def test_on_the_way_back() -> None:
-    """What failed stays in sight, what goes back is marked, and downtime goes on counting while visitors are refused."""
+def test_timeline_rolling_back() -> None:
+    """The failure stays visible, rollbacks are marked, and downtime goes on counting while visitors are refused."""
     drawn = _drawn(FAILED, 110.5)
     assert drawn[:3] == [
         "git_push           done           1.0 of 10 s  it is so",
@@ -96,16 +96,16 @@ def test_on_the_way_back() -> None:
     ]
 
 
-def test_what_is_stuck_is_seen() -> None:
-    """An undo that failed is not drawn as done, and downtime that is over stands still."""
+def test_failed_rollback_is_visible() -> None:
+    """A failed rollback is not drawn as done, and downtime that is over stops counting."""
     drawn = _drawn(BACK, 125.0)
     assert drawn[0] == "git_push           STUCK           1.0 of 8 s  somebody pushed"
     assert drawn[1] == "turso_migration    rolled back    1.0 of 12 s  it is so"
     assert drawn[6] == "downtime so far 8.5 s"
 
 
-def test_nothing_was_changed_yet() -> None:
-    """Before the first change a failure costs nothing, and that is said; also after one that certainly did nothing."""
+def test_failure_before_the_first_change_costs_nothing() -> None:
+    """The timeline says so before the first change, and after one that certainly did nothing."""
     refused = _ends("failed", "git_push", 101.0, cause="no", refused=True)
     for events in (
         (OPENED, PLANNED, STARTED),
@@ -117,7 +117,7 @@ def test_nothing_was_changed_yet() -> None:
 @pytest.mark.parametrize("strokes", [DRAWN, PLAIN])
 @pytest.mark.parametrize("width", [40, 60, 80, 200])
 @pytest.mark.parametrize("events", [FORWARD, FAILED, BACK], ids=["forward", "failed", "back"])
-def test_it_fits(events: Sequence[Event], width: int, strokes: Glyphs) -> None:
+def test_timeline_fits_the_terminal(events: Sequence[Event], width: int, strokes: Glyphs) -> None:
     """No step and no bar is wider than the terminal, with words of any length and width in them."""
     wide = {"event": "waiting", "step": "turso_migration", "clock": 103.0, "on": "\u8868" * 300}
     run = state([*events, wide])
@@ -125,7 +125,7 @@ def test_it_fits(events: Sequence[Event], width: int, strokes: Glyphs) -> None:
 
 
 @pytest.mark.parametrize("used", [0.0, 45.0, 89.9, 90.0, 119.0, 500.0])
-def test_the_point_of_no_return_is_where_the_reserve_begins(used: float) -> None:
+def test_point_of_no_return_is_the_start_of_the_reserve(used: float) -> None:
     """Three quarters of the bar lead to it, however much of the time is used."""
     bar = _drawn(FORWARD, 100.0 + used)[4]
     cells = bar.removesuffix(" 120 s")
@@ -133,8 +133,8 @@ def test_the_point_of_no_return_is_where_the_reserve_begins(used: float) -> None
     assert len(cells) == 73
 
 
-def _seen(events: Sequence[Event], at: float, columns: int = 80) -> list[str]:
-    """Show events on a real terminal's screen; gives its lines."""
+def _on_screen(events: Sequence[Event], at: float, columns: int = 80) -> list[str]:
+    """Show events on a real terminal's screen; return its lines."""
     out = _Tty()
     terminal = Terminal(out, now=lambda: at)
     tell(terminal, *events)
@@ -156,10 +156,10 @@ def _a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LINES", "40")
 
 
-def test_the_plan_comes_first_and_the_timeline_stays() -> None:
-    """Looks vanish, the plan is printed once, and the last drawing of the timeline is left for whoever scrolls up."""
+def test_plan_comes_first_and_timeline_stays() -> None:
+    """Preflight lines vanish, the plan is printed once, and the timeline's last drawing stays in the scrollback."""
     looking = {"event": "look_waiting", "step": "turso_migration", "clock": 1.0, "on": "copying"}
-    shown = _seen([OPENED, looking, *FORWARD[1:]], 104.0)
+    shown = _on_screen([OPENED, looking, *FORWARD[1:]], 104.0)
     assert not [line for line in shown if "copying" in line]
     for line in (
         "project   liveone at liveone.example, live now dpl_1 of bbbbbbbb",
@@ -174,16 +174,16 @@ def test_the_plan_comes_first_and_the_timeline_stays() -> None:
         assert shown.count(line) == 1, line
 
 
-def test_it_is_drawn_over_itself() -> None:
+def test_timeline_is_redrawn_in_place() -> None:
     """However often it is drawn, each step is on the screen once."""
     waits = [{"event": "waiting", "step": "turso_migration", "clock": 102.0, "on": f"answer {n}"} for n in range(50)]
-    shown = _seen([*FORWARD, *waits, *FAILED[6:]], 110.5)
+    shown = _on_screen([*FORWARD, *waits, *FAILED[6:]], 110.5)
     assert len([line for line in shown if line.startswith("turso_migration    ")]) == 1
 
 
-def test_warnings_stand_above_it() -> None:
-    """A warning is a line of its own, and the timeline goes on below it."""
-    shown = _seen([*FORWARD, {"event": "warning", "clock": 102.0, "text": "somebody pushed"}], 104.0)
+def test_warnings_are_printed_above_the_timeline() -> None:
+    """A warning is its own line, and the timeline continues below it."""
+    shown = _on_screen([*FORWARD, {"event": "warning", "clock": 102.0, "text": "somebody pushed"}], 104.0)
     warned = next(number for number, line in enumerate(shown) if line == "!     somebody pushed")
     drawn = next(number for number, line in enumerate(shown) if line.startswith("turso_migration    running"))
     assert warned < drawn
@@ -192,7 +192,7 @@ def test_warnings_stand_above_it() -> None:
 def test_foreign_text_is_shown_and_not_obeyed() -> None:
     """Neither an escape sequence nor markup in an answer reaches the terminal."""
     evil = {"event": "waiting", "step": "turso_migration", "clock": 103.0, "on": "\x1b[2J[bold]\u202e\x07boo"}
-    assert "\\x1b[2J[bold]\\u202e\\x07boo" in "".join(_seen([*FORWARD, evil], 104.0))
+    assert "\\x1b[2J[bold]\\u202e\\x07boo" in "".join(_on_screen([*FORWARD, evil], 104.0))
 
 
 def test_no_colour_is_honoured(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -208,8 +208,8 @@ def test_no_colour_is_honoured(monkeypatch: pytest.MonkeyPatch) -> None:
         assert any(f"\x1b[{code}m" in out.getvalue() for code in ("32", "1;32")) is wanted
 
 
-def test_the_cursor_is_there_in_the_end() -> None:
-    """Whatever was hidden while drawing is shown again."""
+def test_cursor_is_shown_again_at_the_end() -> None:
+    """Anything hidden while drawing is shown again."""
     out = _Tty()
     terminal = Terminal(out, now=lambda: 104.0)
     tell(terminal, *FORWARD)
@@ -217,8 +217,8 @@ def test_the_cursor_is_there_in_the_end() -> None:
     assert out.getvalue().rindex("\x1b[?25h") > out.getvalue().rindex("\x1b[?25l")
 
 
-def test_the_picture_of_the_readme_needs_nothing_from_elsewhere() -> None:
-    """It shows every step, and neither a font nor anything else is fetched for it."""
+def test_readme_picture_loads_nothing() -> None:
+    """It shows every step, and fetches neither a font nor anything else."""
     picture = (Path(__file__).parents[2] / "docs" / "timeline.svg").read_text(encoding="utf-8")
     assert "@font-face" not in picture
     assert "url(http" not in picture
@@ -233,8 +233,8 @@ def test_the_picture_of_the_readme_needs_nothing_from_elsewhere() -> None:
         assert name in picture
 
 
-def test_what_nobody_put_back_is_not_drawn_as_done() -> None:
-    """Where a second signal stopped going back, what was begun and is still there is not shown in green."""
+def test_interrupted_rollback_is_not_drawn_as_done() -> None:
+    """If a second signal stopped the rollback, a change that remains is not shown in green."""
     stopped = {"event": "ended", "clock": 111.0, "verdict": "needs_human"}
     drawn = _drawn([*FAILED, stopped], 111.0)
     assert [line.split()[1] for line in drawn[:2]] == ["LEFT", "rolling"]

@@ -1,7 +1,7 @@
-"""Runs of earlier versions: their journals, reports and marker rows as that version wrote them.
+"""Runs of earlier versions: their journals, reports and marker rows as those versions wrote them.
 
-A folder of `journals` is named after the version's commit. Its three runs released the shipped change to the small
-production of tests/release, on the real server; only paths and addresses were replaced since.
+Each folder of `journals` is named after the version's commit. Its three runs released the shipped change to the small
+production of tests/release, on the real server; only paths and addresses have been replaced since.
 """
 
 import json

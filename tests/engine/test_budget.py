@@ -1,4 +1,4 @@
-"""Time as scopes: each step and each rollback ends at its limit, and all of them together with the budget."""
+"""Time as scopes: each step and each rollback ends at its own limit, and all of them together with the budget."""
 
 import asyncio
 from typing import Any
@@ -11,7 +11,7 @@ BUDGET = Budget(120.0, 30.0, {"one": 50.0, "two": 60.0})
 
 
 async def _late(window: ForwardDeadline, step: str, seconds: float) -> tuple[float, str]:
-    """Return the seconds on the clock when a step that takes so many was ended, and what is said of it."""
+    """Return the clock's seconds when a step of this length was stopped, and the message it was stopped with."""
     try:
         async with window.scope(step):
             await asyncio.sleep(seconds)
@@ -20,8 +20,8 @@ async def _late(window: ForwardDeadline, step: str, seconds: float) -> tuple[flo
     return round(window.used, 3), ""
 
 
-def test_a_step_ends_at_its_limit() -> None:
-    """It is cut off at its own limit, to the second, and the message says which limit it was."""
+def test_step_ends_at_its_own_limit() -> None:
+    """A step is cut off at its own limit, to the second, and the message names the limit."""
 
     async def scenario() -> tuple[float, str]:
         return await _late(BUDGET.start(), "one", 1000)
@@ -29,8 +29,8 @@ def test_a_step_ends_at_its_limit() -> None:
     assert run(scenario()) == (50, "not done within its 50 s")
 
 
-def test_a_step_ends_with_the_forward_time() -> None:
-    """A later step gets what is left until the reserve begins, though its own limit is longer."""
+def test_later_step_ends_with_the_forward_time() -> None:
+    """A later step gets only the time before the reserve begins, even if its own limit is longer."""
 
     async def scenario() -> tuple[float, str]:
         window = BUDGET.start()
@@ -40,8 +40,8 @@ def test_a_step_ends_with_the_forward_time() -> None:
     assert run(scenario()) == (90, "the forward time of the whole run ended")
 
 
-def test_a_rollback_ends_with_the_budget() -> None:
-    """Each has its share of the reserve, and none goes on after the end of the budget."""
+def test_rollbacks_end_with_the_budget() -> None:
+    """Each rollback has its share of the reserve, and none continues after the budget has ended."""
 
     class Undo:
         name, rollback_share = "one", 0.5

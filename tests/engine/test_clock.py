@@ -1,4 +1,4 @@
-"""The one clock, and the loop that lives by it."""
+"""The one clock, and the event loop that runs by it."""
 
 import asyncio
 import socket
@@ -10,8 +10,8 @@ import pytest
 from steps.support.core import event_loop
 
 
-def test_a_resolver_that_hangs_is_in_nobodys_way(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Twenty lookups that never end hold up neither another thread of the loop nor the end of the process."""
+def test_hung_dns_does_not_delay_exit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Twenty lookups that never end delay neither the loop's other threads nor the end of the process."""
     asked, let_go, real = list[str](), threading.Event(), socket.getaddrinfo
 
     def hanging(host: str, *words: Any, **how: Any) -> Any:
@@ -40,8 +40,8 @@ def test_a_resolver_that_hangs_is_in_nobodys_way(monkeypatch: pytest.MonkeyPatch
         let_go.set()
 
 
-def test_a_lookup_that_fails_says_so() -> None:
-    """What the resolver answers, well or badly, reaches whoever asked."""
+def test_lookup_returns_what_the_resolver_answers() -> None:
+    """A resolver's answer or error reaches the caller."""
 
     async def scenario() -> None:
         with pytest.raises(socket.gaierror):

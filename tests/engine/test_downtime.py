@@ -1,4 +1,4 @@
-"""Downtime: what a visitor would have measured, in virtual time."""
+"""Downtime as a visitor would have measured it, in virtual time."""
 
 import asyncio
 from pathlib import Path
@@ -17,7 +17,7 @@ from tests.virtual import run
 
 
 class _Site:
-    """A site that is down from its 3rd second to its 5th, and then answers nothing for 1.7 s."""
+    """A site that is down from its 3rd to its 5th second, and then does not answer for 1.7 s."""
 
     async def ask(self, _request: Request) -> Answer:
         now = asyncio.get_running_loop().time() - 1000
@@ -32,7 +32,7 @@ class _Site:
 
 
 class _Deaf:
-    """A site whose client does not hear the first time it is told to stop, and then waits on for 3 s."""
+    """A site whose client ignores the first cancellation and then waits another 3 s."""
 
     def __init__(self) -> None:
         self._told = False
@@ -49,7 +49,7 @@ class _Deaf:
 
 
 def _measured(tmp_path: Path, seconds: float, request: Request | None, site: object = _Site()) -> list[Any]:
-    """Measure for a while; gives the events that were noted."""
+    """Measure for a while; return the events that were noted."""
 
     async def scenario() -> list[Any]:
         journal = Journal(tmp_path / "journal.jsonl", Redactor(), "r")
@@ -62,7 +62,7 @@ def _measured(tmp_path: Path, seconds: float, request: Request | None, site: obj
 
 
 def test_every_refused_second_is_counted(tmp_path: Path) -> None:
-    """Five questions a second; errors and resets count as down until the next question, a slow answer does not."""
+    """Five requests a second; errors and resets count as down until the next request, a slow answer does not."""
     *_, event = _measured(tmp_path, 10, Request("/api/data"))
     downtime = event.downtime
     assert downtime["observed_seconds"] == pytest.approx(2.0, abs=0.21)
@@ -76,10 +76,8 @@ def test_every_refused_second_is_counted(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("seconds", "unanswered"), [(5.9, 0), (6.5, 1)])
-def test_a_question_that_hangs_at_the_end_counts_once_it_is_overdue(
-    tmp_path: Path, seconds: float, unanswered: int
-) -> None:
-    """What was asked less than a second ago says nothing, what is open for longer is a failure; neither holds the end up."""
+def test_request_open_at_the_end_counts_only_if_overdue(tmp_path: Path, seconds: float, unanswered: int) -> None:
+    """A request open for less than a second proves nothing, an older one is a failure; neither delays the end."""
     *_, event = _measured(tmp_path, seconds, Request("/api/data"))
     downtime = event.downtime
     assert downtime["refused"].get("no answer", 0) == downtime["failed_probes"] - 10 == unanswered
@@ -87,15 +85,15 @@ def test_a_question_that_hangs_at_the_end_counts_once_it_is_overdue(
     assert event.clock == 1000 + seconds
 
 
-def test_the_end_does_not_wait_for_what_does_not_let_go(tmp_path: Path) -> None:
-    """A question that cannot be stopped holds the end up for half a second at most, and what was seen before is told."""
+def test_end_does_not_wait_for_an_uncancellable_request(tmp_path: Path) -> None:
+    """A request that ignores cancellation delays the end by at most 0.5 s; earlier results are still reported."""
     *_, event = _measured(tmp_path, 4, Request("/api/data"), _Deaf())
     assert event.clock == pytest.approx(1004.5)
     assert event.downtime["answers"] == {"200": 2}
 
 
-def test_nothing_is_asked_where_there_is_no_question(tmp_path: Path) -> None:
-    """A release whose checks all write is not measured."""
+def test_release_with_only_writing_checks_is_not_measured(tmp_path: Path) -> None:
+    """No request is made if every check of the release writes."""
     assert _measured(tmp_path, 1, None) == []
 
 
@@ -108,8 +106,8 @@ def test_nothing_is_asked_where_there_is_no_question(tmp_path: Path) -> None:
         ([Probe(1.0, "500", 0.1, well=False), Probe(3.0, "200", 0.1, well=True)], 2.0),
     ],
 )
-def test_a_failure_lasts_until_the_next_question(probes: list[Probe], seconds: float) -> None:
-    """What lies between a refused visit and the next one counts as down."""
+def test_failure_lasts_until_the_next_request(probes: list[Probe], seconds: float) -> None:
+    """The time between a refused request and the next one counts as down."""
     assert summary(probes, RunState())["observed_seconds"] == pytest.approx(seconds)
 
 
@@ -120,21 +118,21 @@ def test_a_failure_lasts_until_the_next_question(probes: list[Probe], seconds: f
         ([{"event": "started", "clock": 0.5}, {"event": "started", "clock": 2.0}], -1.0, 0.5),
     ],
 )
-def test_a_failure_is_told_on_the_clock_of_the_run(events: list[Any], first: float, last: float) -> None:
-    """Seconds count from the last start, below zero before it; without one, from the first question."""
+def test_failure_times_count_from_the_start_of_the_run(events: list[Any], first: float, last: float) -> None:
+    """Seconds count from the last start, below zero before it; without a start, from the first request."""
     observed = summary([Probe(1.0, "500", 0.1, well=False), Probe(2.5, "500", 0.1, well=False)], state(events))
     assert (observed["first_failure"], observed["last_failure"]) == (first, last)
 
 
-def test_failures_in_a_row_are_one_outage() -> None:
-    """What was refused without a good answer in between is told as one span, in seconds from the start."""
+def test_consecutive_failures_are_one_outage() -> None:
+    """Failures without a good answer between them are reported as one span, in seconds from the start."""
     answers = [(1.0, False), (1.2, False), (1.4, True), (1.6, False), (1.8, True), (2.0, False), (2.0, False)]
     probes = [Probe(at, "?", 0.0, well=well) for at, well in answers]
     assert summary(probes, RunState())["outages"] == [[0.0, 0.4], [0.6, 0.8], [1.0, 1.0]]
 
 
-def test_a_run_without_a_failure_names_none() -> None:
-    """Where every visit went well, and where there was none, no time of a failure is told."""
+def test_run_without_failures_reports_no_failure_times() -> None:
+    """No failure time is reported if every request went well, or if there was none."""
     for probes in ([], [Probe(1.0, "200", 0.1, well=True)]):
         observed = summary(probes, RunState())
         assert (observed["first_failure"], observed["last_failure"], observed["refused"]) == (None, None, {})
@@ -167,30 +165,28 @@ CHECKED = [_begun(6, "health_checks", prepares=False), _over(8, "health_checks")
     ],
     ids=["nothing", "prepared", "only checked", "arrived", "put back", "cut off", "from the start"],
 )
-def test_latency_is_told_by_what_was_done_to_production(
-    events: list[Any], before: int, during: int, after: int
-) -> None:
-    """Neither the push nor a check is a change that visitors could notice; undoing one is, and one that never ended is."""
+def test_latency_is_grouped_by_change_of_production(events: list[Any], before: int, during: int, after: int) -> None:
+    """The push and the checks are no change that visitors could notice; a rollback and an unfinished change are."""
     probes = [Probe(float(at), "200", 0.1, well=True) for at in range(10)]
     observed = latency(probes, state(events))
     assert [phase["probes"] if phase else 0 for phase in observed.values()] == [before, during, after]
 
 
-def test_latency_is_the_median_and_the_worst() -> None:
-    """One slow answer of three shows as the longest and does not move the middle; a phase without a visit is null."""
+def test_latency_is_median_and_maximum() -> None:
+    """One slow answer of three is the maximum and does not move the median; a phase without requests is null."""
     probes = [Probe(float(at), "200", took, well=True) for at, took in enumerate((0.0104, 1.7, 0.0116))]
     before = {"probes": 3, "median_seconds": 0.012, "max_seconds": 1.7}
     assert latency(probes, RunState()) == {"before": before, "during": None, "after": None}
 
 
-def test_whoever_watches_is_told_when_it_begins_and_ends(tmp_path: Path) -> None:
-    """The first refused visit and the first that is served again are events of their own, with the answers."""
+def test_begin_and_end_of_downtime_are_events(tmp_path: Path) -> None:
+    """The first refused request and the first good one after it are separate events, with their answers."""
     told = [(event.kind, getattr(event, "answer", None)) for event in _measured(tmp_path, 10, Request("/api/data"))]
     assert told == [("site_down", "500"), ("site_up", "200"), ("probed", None)], told
 
 
-def test_a_signal_while_it_leaves_changes_nothing_of_the_end(tmp_path: Path) -> None:
-    """Once a run has ended as it has, a cancellation in the last half second does not take the place of its error."""
+def test_late_cancellation_does_not_replace_the_error(tmp_path: Path) -> None:
+    """A cancellation in the last half second of a failed run does not replace the run's own error."""
 
     async def scenario() -> BaseException | None:
         journal = Journal(tmp_path / "journal.jsonl", Redactor(), "r")

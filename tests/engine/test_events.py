@@ -1,4 +1,4 @@
-"""The events as lines of a journal: the same bytes whichever class they went through, and read by other versions."""
+"""Events as journal lines: the same bytes through any class, and readable by other versions."""
 
 import json
 from collections.abc import Iterator
@@ -31,7 +31,7 @@ FACTS = {"unpin": None, "deployment": {"id": "dpl_2", "sha": "e6", "previous_id"
 SAW = {"git_push": {"sha": "e6", "production": {"id": "dpl_1"}}}
 FOUND = {"commits": [{"sha": "e6", "subject": "x"}], "production": {"id": "dpl_1"}, "rehearsal": None, "backup": None}
 
-LINES: list[dict[str, Any]] = [  # as this tool has always written them: names, order, and what is there or is not
+LINES: list[dict[str, Any]] = [  # as this tool has always written them: names, order, and which fields are present
     {"event": event, **HEAD, **fields}
     for event, fields in [
         ("opened", {"mode": "prod", "dry_run": False, **TO}),
@@ -72,20 +72,20 @@ def _kinds(of: type[Event] = Event) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("line", LINES, ids=lambda line: line["event"])
-def test_a_line_stays_as_it_is(line: dict[str, Any]) -> None:
-    """Read as its class and written again, a line has the same keys in the same order, and no other."""
+def test_line_survives_a_round_trip(line: dict[str, Any]) -> None:
+    """A line read as its class and written again has the same keys in the same order, and no others."""
     event = event_of(line)
     assert event.kind == line["event"]
     assert json.dumps(line_of(event)) == json.dumps(line)
 
 
-def test_each_kind_is_written_so() -> None:
-    """No class of events is without its line in this table."""
+def test_every_kind_of_event_is_in_the_table() -> None:
+    """Every class of events has a line in this table."""
     assert set(_kinds()) == ONE_OF_EACH.keys()
 
 
-def test_the_journal_writes_that_line(tmp_path: Path) -> None:
-    """What it is given as an event is on the disk as that line, with its own time and run."""
+def test_journal_writes_the_event_as_that_line(tmp_path: Path) -> None:
+    """An event given to the journal is on disk as that line, with its own time and run."""
 
     async def write() -> None:
         journal = Journal(tmp_path / "r" / "journal.jsonl", Redactor(), HEAD["run"])
@@ -101,8 +101,8 @@ def test_the_journal_writes_that_line(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("line", ONE_OF_EACH.values(), ids=ONE_OF_EACH)
-def test_another_version_may_say_more_or_less(line: dict[str, Any]) -> None:
-    """A field that is not known is kept, one that is not there is empty; only what recovery depends on must be there."""
+def test_event_of_another_version_is_read(line: dict[str, Any]) -> None:
+    """An unknown field is kept and a missing one is empty; only fields that recovery needs are required."""
     assert line_of(event_of({**line, "new": [1]}))["new"] == [1]
     needed = event_of(line).essential
     for key in line.keys() - {"event"}:
@@ -114,8 +114,8 @@ def test_another_version_may_say_more_or_less(line: dict[str, Any]) -> None:
             state_of([event_of(less)])
 
 
-def test_an_unknown_event_is_kept_and_changes_nothing() -> None:
-    """What a later version has to say beyond today's events is written again as it was, and the run stays as it is."""
+def test_unknown_event_is_kept_and_changes_nothing() -> None:
+    """An event of a later version is written again unchanged, and the run stays as it is."""
     line = {"event": "danced", **HEAD, "with": "whom"}
     event = event_of(line)
     assert isinstance(event, Foreign)
@@ -123,8 +123,8 @@ def test_an_unknown_event_is_kept_and_changes_nothing() -> None:
     assert state_of([event]).begun == []
 
 
-def test_a_secret_that_is_the_name_of_a_field_masks_no_field(tmp_path: Path) -> None:
-    """The names of fields are the tool's own: what reads the journal finds them, whatever a secret is like."""
+def test_secret_equal_to_a_field_name_masks_no_field(tmp_path: Path) -> None:
+    """Field names are the tool's own: readers of the journal find them, whatever the secrets are."""
 
     async def write() -> None:
         journal = Journal(tmp_path / "r" / "journal.jsonl", Redactor(["refused", "detail"]), "r")
@@ -137,14 +137,14 @@ def test_a_secret_that_is_the_name_of_a_field_masks_no_field(tmp_path: Path) -> 
     assert (failed["refused"], done["detail"]) == (False, "pushed")
 
 
-def test_an_undo_that_is_tried_again_runs_again_on_the_screen_and_keeps_its_end_in_the_report() -> None:
-    """The last attempt is what happens now; an end that was written is not forgotten."""
+def test_retried_rollback_runs_on_screen_and_keeps_its_end_in_report() -> None:
+    """The screen shows the last attempt as running; the report keeps an end that was written before."""
     begun, failed = ONE_OF_EACH["undo_begun"], ONE_OF_EACH["undo_failed"]
     first, second = state_of(map(event_of, [begun, failed, {**begun, "clock": 9.0}])).undos
     assert (first.end is None, second.end, second.began) == (False, None, 9.0)
 
 
-def test_an_end_whose_beginning_was_torn_is_known() -> None:
-    """Where a full disk took the line of a beginning, the end is told all the same, and nothing counts as begun."""
+def test_end_without_a_beginning_is_reported() -> None:
+    """If a full disk lost the line of a beginning, the end is still reported, and nothing counts as begun."""
     state = state_of([event_of(ONE_OF_EACH["done"])])
     assert ([each.step for each in state.forward if each.is_done], state.begun) == (["git_push"], [])

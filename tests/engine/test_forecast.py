@@ -1,4 +1,4 @@
-"""The forecast: which releases will not fit into their time, and what may begin while the clock runs."""
+"""The forecast: which releases do not fit into their time, and what may begin while the clock runs."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -20,7 +20,7 @@ BUDGET = Budget(100.0, 30.0, LIMITS)  # 70 s forward
 
 @dataclass(frozen=True)
 class Expected:
-    """What a step saw: the seconds that it and its undo will take."""
+    """What a step observed: the seconds that it and its rollback will take."""
 
     apply: float = 1.0
     undo: float = 1.0
@@ -82,7 +82,7 @@ class _Preparing(_Change):
 
 
 class _Plain(_Change):
-    """A change that does not say what it expects."""
+    """A change that does not state its expected time."""
 
     expected_seconds = Step.expected_seconds
     expects_rollback = ReversibleStep.expects_rollback
@@ -99,7 +99,7 @@ def _planned(steps: Sequence[Step[Any]], observed: Mapping[str, Any] | None = No
 
 
 def _refusal(steps: Plan, what: Forecast, budget: Budget) -> list[str]:
-    """Give the causes for which a release is refused; none where it fits."""
+    """Return the causes for which a release is refused; none if it fits."""
     try:
         refuse_unfitting(steps, what, budget)
     except Refused as refused:
@@ -134,24 +134,24 @@ def _refusal(steps: Plan, what: Forecast, budget: Budget) -> list[str]:
         pytest.param(AHEAD, LATE, {"migrate": 31}, {"migrate": 12.5}, ["migrate will take 31.0 s, and 30 s are allowed", "rolling back migrate will take 12.5 s, and 12 s are reserved for it"], id="limits of what follows"),
     ],
 )  # fmt: skip
-def test_what_will_not_fit_is_refused(
+def test_release_that_does_not_fit_is_refused(
     steps: tuple[Step[Any], ...], budget: Budget, seconds: dict[str, float], undo: dict[str, float], causes: list[str]
 ) -> None:
-    """Every reason is named, with both figures; a second is expected of whatever says nothing else."""
+    """Every reason is named with both figures; a step without an estimate counts as one second."""
     observed = {step.name: Expected(seconds.get(step.name, 1.0), undo.get(step.name, 1.0)) for step in steps}
     assert _refusal(_planned(steps, observed), forecast(_planned(steps, observed)), budget) == causes
 
 
-def test_a_refusal_says_where_more_time_is_allowed() -> None:
-    """It is a refusal like any other: nothing was touched, and the remedy names the settings."""
+def test_refusal_names_the_settings_for_more_time() -> None:
+    """Nothing was touched, and the remedy names the settings that allow more time."""
     with pytest.raises(Refused, match="forecasting the release: push will take") as refused:
         refuse_unfitting(_planned((PUSH,)), Forecast({"push": 21.0}, {"push": 1.0}), BUDGET)
     assert refused.value.remedy == SLOW
     assert "[limits]" in SLOW
 
 
-def test_each_step_is_asked_with_what_it_saw() -> None:
-    """Checks have no way back, and what says nothing of itself counts as a second."""
+def test_each_step_estimates_from_what_it_observed() -> None:
+    """Checks have no rollback, and a step without an estimate counts as one second."""
     plain = _Plain("switch")
     observed = {"push": Expected(2.5, 3.5), "check": Expected(7.0), "switch": Expected(99.0, 99.0)}
     found = forecast(_planned((PUSH, plain, CHECK), observed))
@@ -160,14 +160,14 @@ def test_each_step_is_asked_with_what_it_saw() -> None:
     assert (found.seconds, found.rollback_seconds) == (10.5, 4.5)
 
 
-def test_nothing_planned_takes_no_time() -> None:
+def test_forecast_of_no_steps_is_empty() -> None:
     """A forecast of no steps is empty."""
     assert forecast(()) == Forecast({}, {})
     assert (forecast(()).seconds, forecast(()).rollback_seconds) == (0, 0)
 
 
-def test_a_look_has_a_minute_unless_it_was_given_more() -> None:
-    """Only the steps that are named have a time of their own for looking."""
+def test_preflight_has_a_minute_unless_configured() -> None:
+    """Only steps that are named in the limits have their own time for preflight."""
     budget = Budget(100.0, 30.0, LIMITS, looks={"migrate": 660.0})
     assert [budget.preflight_seconds(name) for name in ("migrate", "push", "unheard of")] == [
         660.0,
@@ -190,10 +190,10 @@ def test_a_look_has_a_minute_unless_it_was_given_more() -> None:
         (_Preparing("build"), 60.5, 10.0, "and 9.5 s are left"),
     ],
 )
-def test_a_change_begins_only_where_it_can_end(
+def test_change_begins_only_if_it_can_end_in_time(
     step: Step[Expected], spent: float, expected: float, left: str | None
 ) -> None:
-    """What is expected of it must fit into the forward time that is left; a check may begin whenever it is due."""
+    """Its expected time must fit into the remaining forward time; a check may begin at any time."""
 
     async def admitted() -> None:
         window = BUDGET.start()
@@ -204,8 +204,8 @@ def test_a_change_begins_only_where_it_can_end(
     run(admitted())
 
 
-def test_what_takes_over_is_due_with_the_first_step_that_users_may_notice() -> None:
-    """Neither a preparing step nor a budget without a second one is followed by another."""
+def test_second_budget_takes_over_at_the_first_visible_step() -> None:
+    """A preparing step is not followed by another budget, nor is a budget that has no second one."""
     assert [LATE.after(step) for step in AHEAD] == [None, None, BUDGET, BUDGET, BUDGET]
     assert [BUDGET.after(step) for step in AHEAD] == [None] * len(AHEAD)
     assert (LATE.longest, BUDGET.longest) == (730.0, 100.0)

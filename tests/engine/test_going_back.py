@@ -1,4 +1,4 @@
-"""Going back: in order, each with its turn whatever the others do, and true only of what was looked at afterwards."""
+"""Rolling back: in order, each change has its turn whatever the others do, and only verified results count."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -15,12 +15,12 @@ from steps.support.run.rollback import roll_back
 from steps.support.run.step import Done, PlannedStep, ReversibleStep
 from tests.virtual import run
 
-NOWHERE: Any = None  # the stage, of which these changes want nothing
+NOWHERE: Any = None  # no gateways: these changes use none
 
 
 @dataclass
-class _Deed(ReversibleStep[None]):
-    """A change that notes when it is undone, and fails or leaves something if it is told to."""
+class _Change(ReversibleStep[None]):
+    """A change that notes its rollback, and fails or leaves something behind if configured to."""
 
     name: str  # type: ignore[misc]
     undone: list[str]
@@ -32,11 +32,11 @@ class _Deed(ReversibleStep[None]):
 
     @property
     def blocks_earlier_rollbacks(self) -> bool:
-        """As it is told."""
+        """Return the configured value."""
         return self.is_foundation
 
     async def preflight(self, gateways: Any) -> None:
-        """See nothing."""
+        """Observe nothing."""
 
     async def apply(self, gateways: Any, observed: None) -> Done:
         """Do nothing."""
@@ -47,27 +47,27 @@ class _Deed(ReversibleStep[None]):
         return ""
 
     def rollback_plan(self, observed: None) -> str:
-        """Say nothing."""
+        """Plan nothing."""
         return ""
 
     async def rollback(self, gateways: Any, observed: None) -> Done:
-        """Note it."""
+        """Note the rollback."""
         self.undone.append(self.name)
         if self.fails:
             raise Failed("undoing", self.name, "it does not work", "Look.")
         return Done("")
 
     async def verify_rollback(self, gateways: Any, observed: None) -> str:
-        """Tell what is left."""
+        """Return what is left."""
         return self.left
 
     async def superseded_by(self, gateways: Any, observed: None) -> str:
-        """Nobody was there."""
+        """Return that no one has changed anything since."""
         return ""
 
 
-def _gone_back(folder: Path, *changes: _Deed) -> str:
-    """Go back; return what a human is needed for, or nothing if all of it is put back."""
+def _rolled_back(folder: Path, *changes: _Change) -> str:
+    """Roll back; return what a human is needed for, or nothing if everything is rolled back."""
 
     async def scenario() -> None:
         journal = Journal(folder / "r" / "journal.jsonl", Redactor(), "r")
@@ -84,31 +84,35 @@ def _gone_back(folder: Path, *changes: _Deed) -> str:
     return ""
 
 
-def test_the_newest_goes_back_first(tmp_path: Path) -> None:
-    """Each change rests on those before it, so they are undone in the other order."""
+def test_newest_change_is_rolled_back_first(tmp_path: Path) -> None:
+    """Each change rests on the earlier ones, so they are rolled back in reverse order."""
     undone: list[str] = []
-    assert _gone_back(tmp_path, *(_Deed(name, undone) for name in "abc")) == ""
+    assert _rolled_back(tmp_path, *(_Change(name, undone) for name in "abc")) == ""
     assert undone == ["c", "b", "a"]
 
 
-def test_one_that_fails_stops_no_other(tmp_path: Path) -> None:
-    """Its failure needs a human, though the world shows nothing of it, and the others have had their turn."""
+def test_failed_rollback_does_not_stop_the_others(tmp_path: Path) -> None:
+    """A failed rollback needs a human even if nothing is left of it, and the other changes are still rolled back."""
     undone: list[str] = []
-    changes = [_Deed("a", undone), _Deed("b", undone, fails=True), _Deed("c", undone)]
-    assert _gone_back(tmp_path, *changes) == "b failed to roll back"
+    changes = [_Change("a", undone), _Change("b", undone, fails=True), _Change("c", undone)]
+    assert _rolled_back(tmp_path, *changes) == "b failed to roll back"
     assert undone == ["c", "b", "a"]
 
 
-def test_what_is_still_there_needs_a_human(tmp_path: Path) -> None:
-    """That every undo went well is no proof: the world is asked, and what it shows counts."""
+def test_leftovers_need_a_human(tmp_path: Path) -> None:
+    """Rollbacks that all succeeded prove nothing: production is read again, and what it shows counts."""
     undone: list[str] = []
-    assert _gone_back(tmp_path, _Deed("a", undone, left="a is there"), _Deed("b", undone)) == "a is there"
+    assert _rolled_back(tmp_path, _Change("a", undone, left="a is there"), _Change("b", undone)) == "a is there"
 
 
 @pytest.mark.parametrize(("is_foundation", "order"), [(True, ["c", "b"]), (False, ["c", "b", "a"])])
-def test_what_rests_on_a_failure_stays(tmp_path: Path, is_foundation: bool, order: Sequence[str]) -> None:  # noqa: FBT001
-    """A change that others need to be undone first holds up everything before it, and only such a change does."""
+def test_failed_foundation_stops_earlier_rollbacks(tmp_path: Path, is_foundation: bool, order: Sequence[str]) -> None:  # noqa: FBT001
+    """Only a change that blocks earlier rollbacks stops them when its own rollback fails."""
     undone: list[str] = []
-    changes = [_Deed("a", undone), _Deed("b", undone, fails=True, is_foundation=is_foundation), _Deed("c", undone)]
-    assert _gone_back(tmp_path, *changes)
+    changes = [
+        _Change("a", undone),
+        _Change("b", undone, fails=True, is_foundation=is_foundation),
+        _Change("c", undone),
+    ]
+    assert _rolled_back(tmp_path, *changes)
     assert undone == order

@@ -1,4 +1,4 @@
-"""The journal: on disk, redacted, told to listeners, and never the end of a run."""
+"""The journal: on disk, redacted, passed on to listeners, and never the reason that a run fails."""
 
 import asyncio
 import json
@@ -36,7 +36,7 @@ def _lines(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
-async def test_an_event_is_on_disk_when_it_is_written(tmp_path: Path) -> None:
+async def test_event_is_on_disk_before_the_call_returns(tmp_path: Path) -> None:
     """Each event is one JSON line with wall time and clock, complete before the call returns."""
     journal = Journal(tmp_path / "runs" / "journal.jsonl", Redactor(), "r")
     journal.intend(BEGUN)
@@ -47,8 +47,8 @@ async def test_an_event_is_on_disk_when_it_is_written(tmp_path: Path) -> None:
     assert line["clock"] == pytest.approx(asyncio.get_running_loop().time(), abs=1)
 
 
-async def test_a_line_is_flushed_before_anybody_hears_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every event reaches the disk, and not only the kernel, before the run goes on: a power cut takes none away."""
+async def test_line_is_flushed_before_listeners_hear_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every event is on disk, not only in the kernel, before the run continues: a power cut loses none."""
     order: list[str] = []
     journal = Journal(tmp_path / "r" / "journal.jsonl", Redactor(), "r")
     monkeypatch.setattr("os.fsync", lambda _: order.append("flushed"))
@@ -59,15 +59,15 @@ async def test_a_line_is_flushed_before_anybody_hears_of_it(tmp_path: Path, monk
     assert order == ["flushed", "begun", "flushed", "done"]
 
 
-async def test_the_journal_is_the_users_alone(tmp_path: Path) -> None:
-    """Nobody else may read what a run wrote."""
+async def test_journal_is_readable_by_its_owner_only(tmp_path: Path) -> None:
+    """No other user may read what a run wrote."""
     Journal(tmp_path / "runs" / "journal.jsonl", Redactor(), "r").close()
     assert (tmp_path / "runs").stat().st_mode & 0o777 == 0o700
     assert (tmp_path / "runs" / "journal.jsonl").stat().st_mode & 0o777 == 0o600
 
 
 async def test_secrets_never_reach_the_disk_or_a_listener(tmp_path: Path) -> None:
-    """What is written and what is told went through the redactor."""
+    """Everything written or passed on went through the redactor."""
     told: list[Event] = []
     journal = Journal(tmp_path / "journal.jsonl", Redactor(["hunter22"]), "r")
     journal.listen(lambda event, _: told.append(event))
@@ -77,8 +77,8 @@ async def test_secrets_never_reach_the_disk_or_a_listener(tmp_path: Path) -> Non
     assert "hunter22" not in (tmp_path / "journal.jsonl").read_text() + str(told) + str(journal.events)
 
 
-async def test_a_listener_cannot_fail_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """What a listener raises becomes a warning, and the next listener is told all the same."""
+async def test_failing_listener_does_not_fail_the_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """An exception of a listener becomes a warning, and the next listener still gets the event."""
     told: list[Event] = []
 
     def broken(_event: Event, _state: RunState) -> None:
@@ -93,8 +93,8 @@ async def test_a_listener_cannot_fail_a_run(tmp_path: Path, capsys: pytest.Captu
     assert "no screen" in capsys.readouterr().err
 
 
-async def test_a_full_disk_stops_an_intent_and_not_a_note(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """An intent that cannot be written is refused; a note that cannot be written is still told."""
+async def test_full_disk_stops_an_intent_but_not_a_note(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """An intent that cannot be written is refused; a note that cannot be written still reaches the listeners."""
     (tmp_path / "journal.jsonl").symlink_to("/dev/full")
     journal = Journal(tmp_path / "journal.jsonl", Redactor(), "r")
     with pytest.raises(Refused, match="No space left"):
@@ -105,8 +105,8 @@ async def test_a_full_disk_stops_an_intent_and_not_a_note(tmp_path: Path, capsys
     assert "No space left" in capsys.readouterr().err
 
 
-async def test_a_timed_block_says_how_it_ended(tmp_path: Path) -> None:
-    """Success keeps what was said, failure the reason and the next action, interruption its name; all keep seconds."""
+async def test_timed_block_records_how_it_ended(tmp_path: Path) -> None:
+    """Success keeps its details, failure its reason and next action, interruption its name; all keep seconds."""
     journal = Journal(tmp_path / "journal.jsonl", Redactor(), "r")
     with journal.timed(APPLY_EVENTS, "git_push") as said:
         said(Done("pushed", {"pushed": {"sha": "abc"}}))
@@ -123,7 +123,7 @@ async def test_a_timed_block_says_how_it_ended(tmp_path: Path) -> None:
 
 
 async def test_no_secret_can_hide_a_run_from_recovery(tmp_path: Path) -> None:
-    """A secret that is a word of the journal is masked where it is said, and not where recovery goes by it."""
+    """A secret equal to a word of the journal is masked in free text, but not where recovery relies on it."""
     words = ["prod", "opened", "git_push", "begun", "2026"]
     journal = Journal(tmp_path / "2026-r" / "journal.jsonl", Redactor(words), "2026-r")
     journal.intend(Opened(mode="prod", change={"name": "prod", "sha256": ""}, target="", target_id="t", budget={}))

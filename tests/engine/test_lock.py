@@ -1,4 +1,4 @@
-"""The lock among several who put the same run back."""
+"""The lock when several rollbacks of the same run compete for it."""
 
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
@@ -25,8 +25,8 @@ def _claim(who: str) -> Claim:
     return Claim("the run", who, "a host", 200, after=0)
 
 
-async def test_who_comes_too_late_takes_nothing_and_gives_nothing_back(tmp_path: Path) -> None:
-    """The second to claim the run at the same token is refused, and the first holds the lock on, and can renew it."""
+async def test_second_rollback_neither_takes_nor_releases_the_lock(tmp_path: Path) -> None:
+    """The second claim with the same token is refused; the first keeps the lock and can renew it."""
     (tmp_path / "production.db").touch()
     warned: list[str] = []
     async with _turso(tmp_path) as first, _turso(tmp_path) as second:
@@ -41,8 +41,8 @@ async def test_who_comes_too_late_takes_nothing_and_gives_nothing_back(tmp_path:
     assert warned == []
 
 
-async def test_whoever_lost_the_answer_asks_again(tmp_path: Path) -> None:
-    """A claim that is made twice, as after a lost answer, is one: the same token, and it is held."""
+async def test_repeated_claim_after_a_lost_answer_succeeds(tmp_path: Path) -> None:
+    """A claim that is made twice, as after a lost answer, counts once: the same token, and it is held."""
     (tmp_path / "production.db").touch()
     async with _turso(tmp_path) as turso:
         for _ in range(2):

@@ -1,4 +1,4 @@
-"""Runs of before, read from journals as they lie on a disk."""
+"""Earlier runs, read from the journals on disk."""
 
 import json
 from fcntl import LOCK_EX, flock
@@ -47,8 +47,8 @@ def _run(folder: Path, run: str, *events: dict[str, Any], mode: str = "prod", of
         pytest.param(({**PUSH, "event": "begun"}, {"event": "failed", "step": "git_push", "refused": True}), False, id="the only change was refused"),
     ],
 )  # fmt: skip
-def test_whether_a_run_is_open(tmp_path: Path, events: tuple[dict[str, Any], ...], is_open: bool) -> None:  # noqa: FBT001
-    """A run is open while something that it began may still be there; then nothing else is released, and the command is said."""
+def test_run_is_open_while_parts_remain(tmp_path: Path, events: tuple[dict[str, Any], ...], is_open: bool) -> None:  # noqa: FBT001
+    """While something that a run began may remain, no release is allowed, and the command to resolve it is named."""
     _run(tmp_path, "1", *events)
     assert records(tmp_path)[0].is_open is is_open
     if is_open:
@@ -60,8 +60,8 @@ def test_whether_a_run_is_open(tmp_path: Path, events: tuple[dict[str, Any], ...
 
 
 @pytest.mark.parametrize("mode", ["rollback", "accept", "unlock"])
-def test_a_run_that_was_settled(tmp_path: Path, mode: str) -> None:
-    """Once it was put back, accepted or unlocked to a good end, a run is not open any more; before that end it is."""
+def test_settled_run_is_not_open(tmp_path: Path, mode: str) -> None:
+    """A run that was successfully rolled back, accepted or unlocked is no longer open; before that it is."""
     _run(tmp_path, "1", PUSH)
     _run(tmp_path, "2", _ended("refused", 3), mode=mode, of="1")
     assert records(tmp_path)[0].is_open
@@ -69,8 +69,8 @@ def test_a_run_that_was_settled(tmp_path: Path, mode: str) -> None:
     assert not records(tmp_path)[0].is_open
 
 
-def test_only_production_counts(tmp_path: Path) -> None:
-    """Rehearsals, and folders without a journal that can be read, are passed over."""
+def test_only_production_runs_count(tmp_path: Path) -> None:
+    """Rehearsals, and folders without a readable journal, are skipped."""
     _run(tmp_path, "1", PUSH, mode="dry-run")
     (tmp_path / "2").mkdir()
     (tmp_path / "3").mkdir()
@@ -78,8 +78,8 @@ def test_only_production_counts(tmp_path: Path) -> None:
     assert records(tmp_path) == []
 
 
-def test_which_run_is_meant(tmp_path: Path) -> None:
-    """Without a name it is the newest that is open, else the newest; with one that one, or the one that one was about."""
+def test_run_is_chosen_by_name_or_newest(tmp_path: Path) -> None:
+    """Without a name it is the newest open run, else the newest; with a name it is that run, or the one it was about."""
     _run(tmp_path, "1", PUSH, _ended("deployed", 0))
     _run(tmp_path, "2", PUSH)
     _run(tmp_path, "3", PUSH, _ended("rolled_back", 1))
@@ -89,8 +89,8 @@ def test_which_run_is_meant(tmp_path: Path) -> None:
     assert [getattr(choose(tmp_path, name), "run", None) for name in ("", "5")] == ["4", "2"]
 
 
-def test_a_release_that_is_being_put_back_is_open(tmp_path: Path) -> None:
-    """Once somebody has begun to put a release back that had arrived, it is cut off until that comes to a good end."""
+def test_release_is_open_while_it_is_rolled_back(tmp_path: Path) -> None:
+    """An arrived release is open from the beginning of its rollback until that rollback succeeds."""
     _run(tmp_path, "1", PUSH, {"event": "arrived"}, _ended("deployed", 0))
     assert (records(tmp_path)[0].arrived, records(tmp_path)[0].is_open) == (True, False)
     _run(tmp_path, "2", {"event": "resumed", "begins": ["git_push"], "saw": {}}, mode="rollback", of="1")
@@ -100,8 +100,8 @@ def test_a_release_that_is_being_put_back_is_open(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("verdict", [_ended("needs_human", 4), _ended("rolled_back", 1)], ids=["unlocked", "put back"])
-def test_a_run_that_went_half_back_later_is_open(tmp_path: Path, verdict: dict[str, Any]) -> None:
-    """A run whose lock was released, or that was put back, is open again once somebody began to put it back and failed."""
+def test_later_failed_rollback_reopens_a_run(tmp_path: Path, verdict: dict[str, Any]) -> None:
+    """A run that was unlocked or rolled back is open again if a later rollback began and failed."""
     _run(tmp_path, "1", PUSH, verdict)
     _run(tmp_path, "2", _ended("unlocked", 0), mode="unlock", of="1")
     assert not records(tmp_path)[0].is_open
@@ -143,8 +143,8 @@ def test_a_run_that_went_half_back_later_is_open(tmp_path: Path, verdict: dict[s
     ],
     ids=lambda events: json.dumps(events)[:40],
 )
-def test_a_journal_that_tells_of_no_run(tmp_path: Path, events: list[dict[str, Any]]) -> None:
-    """One journal that is not as this tool writes them is named, and the others are read all the same."""
+def test_malformed_journal_is_named_and_skipped(tmp_path: Path, events: list[dict[str, Any]]) -> None:
+    """A journal that this tool did not write is named, and the others are still read."""
     _run(tmp_path, "2", PUSH)
     (tmp_path / "1").mkdir()
     journal = tmp_path / "1" / JOURNAL
@@ -155,8 +155,8 @@ def test_a_journal_that_tells_of_no_run(tmp_path: Path, events: list[dict[str, A
     assert unreadable(tmp_path) == ([journal] if events else [])
 
 
-def test_a_folder_that_was_moved(tmp_path: Path) -> None:
-    """The run of a folder that was given another name is named, and is nobody's: no other command goes by it."""
+def test_renamed_run_folder_is_named_and_ignored(tmp_path: Path) -> None:
+    """A run whose folder was renamed is named in a warning, and no other command uses it."""
     journal = _run(tmp_path, "1", PUSH, _ended("deployed", 0))
     moved = journal.parent.rename(tmp_path / "1-bak") / JOURNAL
     _run(tmp_path, "2", PUSH, _ended("deployed", 0))
@@ -165,8 +165,8 @@ def test_a_folder_that_was_moved(tmp_path: Path) -> None:
     refuse_open(tmp_path, "", ())
 
 
-def test_a_journal_that_is_not_there_any_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A link to nothing, or a journal removed meanwhile, is named and ends no command: some versions of Python list it."""
+def test_vanished_journal_ends_no_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A dangling link, or a journal removed meanwhile, is named and stops nothing: some Python versions list it."""
     (tmp_path / "1").mkdir()
     journal = tmp_path / "1" / JOURNAL
     journal.symlink_to(tmp_path / "nowhere")
@@ -174,8 +174,8 @@ def test_a_journal_that_is_not_there_any_more(tmp_path: Path, monkeypatch: pytes
     assert (records(tmp_path), unreadable(tmp_path)) == ([], [journal])
 
 
-def test_a_later_version_may_write_more(tmp_path: Path) -> None:
-    """What a change has beyond its name and its digest is passed over, and the run is read."""
+def test_extra_fields_of_a_later_version_are_ignored(tmp_path: Path) -> None:
+    """Fields of a change other than its name and digest are skipped, and the run is read."""
     journal = _run(tmp_path, "1")
     opened = {**_opened("1"), "change": {"name": "x", "sha256": "y", "source": "drizzle"}}
     journal.write_text(json.dumps(opened) + "\n" + json.dumps(PUSH) + "\n")
@@ -183,8 +183,8 @@ def test_a_later_version_may_write_more(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("begun", [{}, {"saw": {}}, {"saw": {"git_push": {"sha": "a"}}}], ids=json.dumps)
-def test_a_step_that_does_not_tell_what_it_saw_was_begun(tmp_path: Path, begun: dict[str, Any]) -> None:
-    """A run is open by what it began, whether or not what that saw is there."""
+def test_step_without_an_observation_counts_as_begun(tmp_path: Path, begun: dict[str, Any]) -> None:
+    """A run is open because of what it began, whether or not the step's observation is in the journal."""
     _run(tmp_path, "1", {"event": "begun", "step": "git_push", "begins": ["git_push"], **begun})
     assert (records(tmp_path)[0].is_open, list(records(tmp_path)[0].saw)) == (True, ["git_push"])
 
@@ -194,23 +194,23 @@ def test_a_step_that_does_not_tell_what_it_saw_was_begun(tmp_path: Path, begun: 
     ("names", "unknown"),
     [(["zap"], "zap"), (["zap", "git_push", "zop"], "zap, zop"), (["health_checks"], "health_checks"), (["7"], "7")],
 )
-def test_a_step_of_another_version_is_not_passed_over(order: str, names: list[str], unknown: str) -> None:
-    """What this version does not know it cannot roll back: it is refused, with the remedy, and never left out."""
+def test_unknown_step_is_refused_with_a_remedy(order: str, names: list[str], unknown: str) -> None:
+    """A step that this version does not know cannot be rolled back here: it is refused, never skipped."""
     proof_config = ProofConfig(Path(), None, Limits(1.0, 1))
     with pytest.raises(Refused, match="Use the version of this tool that wrote it") as refused:
         reversible_steps(previous_release("1", named_change("x", "y"), order, proof_config), names)
     assert f"it began {unknown}, which" in refused.value.cause
 
 
-def test_runs_to_another_target_are_not_meant(tmp_path: Path) -> None:
-    """Two projects may keep their runs in one folder: neither settles the other's."""
+def test_runs_against_another_target_are_ignored(tmp_path: Path) -> None:
+    """Two projects may keep their runs in one folder: neither resolves the other's."""
     journal = _run(tmp_path, "1", PUSH)
     journal.write_text(json.dumps({**_opened("1"), "target_id": "a"}) + "\n" + json.dumps(PUSH) + "\n")
     assert ([each.run for each in records(tmp_path, "a")], records(tmp_path, "b")) == (["1"], [])
 
 
-def test_a_look_is_no_release(tmp_path: Path) -> None:
-    """What --prod --dry-run leaves is not what --rollback means by the last run."""
+def test_dry_run_of_production_is_not_a_release(tmp_path: Path) -> None:
+    """--rollback does not choose a run of --prod --dry-run as the last run."""
     _run(tmp_path, "1", PUSH, _ended("deployed", 0))
     journal = _run(tmp_path, "2")
     journal.write_text(json.dumps({**_opened("2"), "dry_run": True}) + "\n")
@@ -222,8 +222,8 @@ def test_a_look_is_no_release(tmp_path: Path) -> None:
     [b'{"event": "begun", "step": "turso', b'{"event": "begun"}{"ev', b"\x00" * 512, b'"text"', b"[1]", b'{"at": 1}', b"[" * 100_000],
     ids=["half a line", "two lines in one", "zeros", "no object", "a list", "no event", "deep"],
 )  # fmt: skip
-def test_lines_that_cannot_be_read(tmp_path: Path, torn: bytes) -> None:
-    """What a power cut or a full disk made of a line is counted and passed over; the lines round it are read."""
+def test_unreadable_lines_are_counted_and_skipped(tmp_path: Path, torn: bytes) -> None:
+    """Lines damaged by a power cut or a full disk are counted and skipped; those around them are read."""
     journal = _run(tmp_path, "1", PUSH)
     with journal.open("ab") as file:
         file.write(torn + b"\n" + json.dumps(MIGRATE).encode() + b"\n" + torn)
@@ -232,8 +232,8 @@ def test_lines_that_cannot_be_read(tmp_path: Path, torn: bytes) -> None:
     assert list(records(tmp_path)[0].saw) == ["git_push", "turso_migration"]
 
 
-def test_a_journal_that_somebody_holds(tmp_path: Path) -> None:
-    """Whoever has locked a run's journal is alive: nobody else gets it, and releases are refused by the lock row instead."""
+def test_locked_journal_belongs_to_a_live_run(tmp_path: Path) -> None:
+    """A locked journal cannot be opened by another process; releases are then refused by the lock row instead."""
     journal = _run(tmp_path, "1", PUSH)
     with journal.open("rb") as held:
         flock(held, LOCK_EX)
@@ -244,8 +244,8 @@ def test_a_journal_that_somebody_holds(tmp_path: Path) -> None:
         pass
 
 
-def test_copies_of_production_do_not_stay(tmp_path: Path) -> None:
-    """What a rehearsal that was cut off left is removed, and the backup stays; of a run that is alive all stays."""
+def test_copies_of_an_interrupted_rehearsal_are_removed(tmp_path: Path) -> None:
+    """An interrupted rehearsal's copies are removed and its backup stays; files of a live run all stay."""
     dead, alive = _run(tmp_path, "1"), _run(tmp_path, "2")
     for journal in (dead, alive):
         (journal.parent / "rehearsal" / "live").mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""Journals of earlier versions, read by this one: a run must be settled by whichever version is installed then."""
+"""Journals of earlier versions, read by this one: any installed version must be able to settle a run."""
 
 import json
 from collections import Counter
@@ -29,11 +29,11 @@ from tests.engine import stored
 
 BENCH = ProofConfig(Path(), None, Limits(1.0, 1))
 BEGUN = ["git_push", "vercel_deployment", "activation", "turso_migration"]
-REWORDED = {"next_action"}  # what the report says in words of its own
+REWORDED = {"next_action"}  # words that this version may choose itself
 
 
 def _laid(folder: Path, events: Sequence[Mapping[str, Any]], run: str = "") -> Path:
-    """Write a journal to where the run would have written it."""
+    """Write a journal to the path where the run would have written it."""
     place = folder / (run or str(events[0]["run"])) / JOURNAL
     place.parent.mkdir()
     place.write_text("".join(json.dumps(event) + "\n" for event in events))
@@ -46,7 +46,7 @@ def _changes(record: RunRecord) -> tuple[ReversibleStep[Any], ...]:
 
 
 def _leaves(value: Any) -> Iterator[str]:
-    """Return every single value in a value, whatever the names are under which it stands."""
+    """Return every single value inside a value, whatever names they stand under."""
     if isinstance(value, Mapping | list | tuple):
         for each in value.values() if isinstance(value, Mapping) else value:
             yield from _leaves(each)
@@ -59,10 +59,10 @@ def _leaves(value: Any) -> Iterator[str]:
     ("run", "is_open", "arrived", "settled"),
     [("arrived", False, True, ""), ("rolled_back", False, False, "rolled_back"), ("killed", True, False, "")],
 )
-def test_what_became_of_a_run(
+def test_stored_run_has_the_state_it_was_written_with(
     tmp_path: Path, version: str, run: str, *, is_open: bool, arrived: bool, settled: str
 ) -> None:
-    """Each run is open, arrived or settled as it was for the version that wrote it, and nothing of it is unreadable."""
+    """Each run is open, arrived or settled as it was for the version that wrote it, and all of it is readable."""
     _laid(tmp_path, stored.journal(version, run))
     (record,) = records(tmp_path)
     assert (record.is_open, record.arrived, record.settled) == (is_open, arrived, settled)
@@ -72,8 +72,8 @@ def test_what_became_of_a_run(
 
 @pytest.mark.parametrize("version", stored.VERSIONS)
 @pytest.mark.parametrize("run", stored.RUNS)
-def test_what_each_step_saw(tmp_path: Path, version: str, run: str) -> None:
-    """What a step saw is read into what this version's step sees, and no value of it is lost."""
+def test_stored_observations_are_read_without_loss(tmp_path: Path, version: str, run: str) -> None:
+    """What a step observed is read into this version's type, and no value is lost."""
     _laid(tmp_path, stored.journal(version, run))
     (record,) = records(tmp_path)
     steps = _changes(record)
@@ -85,8 +85,8 @@ def test_what_each_step_saw(tmp_path: Path, version: str, run: str) -> None:
 
 @pytest.mark.parametrize("version", stored.VERSIONS)
 @pytest.mark.parametrize("run", ["arrived", "rolled_back"])
-def test_the_report_of_a_run(version: str, run: str) -> None:
-    """The report that this version makes of the journal has every key of the one made then, and says the same."""
+def test_report_of_a_stored_run_is_the_same(version: str, run: str) -> None:
+    """The report that this version makes of the journal has every key of the original one, and the same values."""
     then = stored.report(version, run)
     events = [event for event in stored.journal(version, run) if event["event"] != "ended"]
     now = json.loads(json.dumps(report(state_of(map(event_of, events))), default=str))
@@ -106,8 +106,8 @@ VALUES = st.recursive(
 @pytest.mark.parametrize("version", stored.VERSIONS)
 @settings(max_examples=300, deadline=None)
 @given(data=st.data())
-def test_a_journal_that_somebody_edited(version: str, data: st.DataObject) -> None:
-    """Whatever replaces a value in a journal, or is added, the run is read or named, and a step that is not as it should be refused."""
+def test_edited_journal_is_read_or_named(version: str, data: st.DataObject) -> None:
+    """With any value replaced or added, the run is read or named, and a malformed step is refused."""
     kept = {"opened", "planned", "begun"}
     events = [event for event in stored.journal(version, "killed") if event["event"] in kept]
     run, (opened, planned, *begun) = str(events[0]["run"]), events

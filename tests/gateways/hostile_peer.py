@@ -1,4 +1,4 @@
-"""A peer that speaks just enough HTTP to be asked something, and answers with whatever bytes it likes."""
+"""A peer that speaks just enough HTTP to be asked something, and answers with arbitrary bytes."""
 
 import asyncio
 import gzip
@@ -17,7 +17,7 @@ MEGABYTE = 1 << 20
 
 @dataclass
 class Peer:
-    """Where it listens, and what it was asked: the heads of all requests."""
+    """Its address, and the heads of all requests it received."""
 
     url: str
     heads: list[bytes] = field(default_factory=list)
@@ -25,7 +25,7 @@ class Peer:
 
 @asynccontextmanager
 async def peer(pieces: Pieces) -> AsyncIterator[Peer]:
-    """Serve every request by the same pieces; the connection ends with the last of them."""
+    """Answer every request with the same pieces; the connection ends with the last of them."""
     serving = dict[asyncio.Task[Any] | None, asyncio.StreamWriter]()
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -77,23 +77,23 @@ def head(status: str = "200 OK", kind: str = "application/json", **headers: str)
 def answer(
     body: bytes | str, status: str = "200 OK", kind: str = "application/json", **headers: str
 ) -> Callable[[], Iterator[bytes]]:
-    """Give a whole answer."""
+    """Return a whole answer."""
     content = body.encode() if isinstance(body, str) else body
     return lambda: iter([head(status, kind, **{"Content_Length": str(len(content)), **headers}), content])
 
 
 def document(value: Any) -> Callable[[], Iterator[bytes]]:
-    """Give JSON."""
+    """Return a JSON answer."""
     return answer(json.dumps(value))
 
 
 def endless(piece: bytes, opening: bytes | None = None) -> Pieces:
-    """Give an answer of at least a gigabyte, which ends with its connection."""
+    """Return an answer of at least a gigabyte, which ends with its connection."""
     return lambda: itertools.chain([opening or head()], itertools.repeat(piece, (1 << 30) // len(piece)))
 
 
 def zeros() -> Iterator[bytes]:
-    """Give a gigabyte of zeros, packed a thousand to one."""
+    """Return a gigabyte of zeros, compressed a thousand to one."""
     packer = zlib.compressobj(9, zlib.DEFLATED, 31)
     yield packer.compress(bytes(MEGABYTE)) + packer.flush(zlib.Z_FULL_FLUSH)
     packer = zlib.compressobj(9, zlib.DEFLATED, -15)
@@ -102,10 +102,10 @@ def zeros() -> Iterator[bytes]:
 
 
 def packed() -> Pieces:
-    """Give a gigabyte that is sent as a megabyte."""
+    """Return a gigabyte that is sent as a megabyte."""
     return lambda: itertools.chain([head(Content_Encoding="gzip")], zeros())
 
 
 def packed_twice() -> Pieces:
-    """Give a gigabyte that is sent as a few kilobytes."""
+    """Return a gigabyte that is sent as a few kilobytes."""
     return lambda: iter([head(Content_Encoding="gzip, gzip"), gzip.compress(b"".join(zeros()))])

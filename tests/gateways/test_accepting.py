@@ -1,4 +1,4 @@
-"""What is dropped when a change is accepted: what its own rollback needs, and nothing that another change waits for."""
+"""Accepting a change drops what its own rollback needs, and nothing that another change still needs."""
 
 import sqlite3
 from collections.abc import AsyncIterator
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.anyio
 
 NOTHING = Guards((), ())
 TABLE = "CREATE TABLE t (id INTEGER PRIMARY KEY); INSERT INTO t VALUES (1), (2);"
-A = (  # the old schema has no place for notes: they wait
+A = (  # the old schema has no place for notes: they are kept aside
     """ALTER TABLE t ADD COLUMN note; CREATE TABLE IF NOT EXISTS _orchestrate_kept_notes (id, note);
     UPDATE t SET note = (SELECT note FROM _orchestrate_kept_notes AS k WHERE k.id = t.id); DROP TABLE _orchestrate_kept_notes;""",
     "CREATE TABLE _orchestrate_kept_notes AS SELECT id, note FROM t WHERE note IS NOT NULL; ALTER TABLE t DROP COLUMN note;",
@@ -39,7 +39,7 @@ ALSO = {
 
 @pytest.fixture(params=["hrana", "file"])
 async def rig(request: pytest.FixtureRequest, server: str, tmp_path: Path) -> AsyncIterator[Rig]:
-    """Give each transport in turn, with nothing in it."""
+    """Return each transport in turn, with nothing in it."""
     path = tmp_path / "some.db"
     sqlite3.connect(path).close()
     async with aclosing(connect({"hrana": server, "file": f"file:{path}"}[request.param], None)) as database:
@@ -47,26 +47,26 @@ async def rig(request: pytest.FixtureRequest, server: str, tmp_path: Path) -> As
 
 
 async def accepted(rig: Rig) -> tuple[str, ...]:
-    """Accept the last change; returns the tables that were dropped."""
+    """Accept the last change; return the tables that were dropped."""
     marker = await rig.turso.marker(rig.attempts[-1])
     assert marker
     return await rig.turso.accept(marker, await rig.lease())
 
 
 def named(rig: Rig, name: str, migrate: str, rollback: str) -> DatabaseChange:
-    """Make a change of a name."""
+    """Make a change with this name."""
     return replace(changed(rig.folder / name, migrate, rollback), name=name)
 
 
 async def kept(rig: Rig) -> set[str]:
-    """Name the tables of ours that are there."""
+    """Return the names of our tables that exist."""
     found = await rig.database.query(Statement("SELECT name FROM sqlite_schema WHERE name LIKE '_orchestrate_kept_%'"))
     return {str(name) for (name,) in found.values}
 
 
 @pytest.mark.parametrize("rollback", ALSO.values(), ids=ALSO)
-async def test_rows_that_wait_for_another_change_stay(rig: Rig, rollback: str) -> None:
-    """One change is rolled back and its rows wait; another is accepted and may name them; the first has its rows again."""
+async def test_rows_kept_for_another_change_survive_acceptance(rig: Rig, rollback: str) -> None:
+    """Rows kept by one change's rollback survive the acceptance of another that may name them, and come back."""
     await rig.made(TABLE)
     first, second = named(rig, "a", *A), named(rig, "b", B, rollback)
     await rig.migrated(first, NOTHING)
@@ -79,8 +79,8 @@ async def test_rows_that_wait_for_another_change_stay(rig: Rig, rollback: str) -
     assert await rig.scalar("SELECT group_concat(note) FROM t") == "kept"
 
 
-async def test_what_another_change_needs_for_its_rollback_stays(rig: Rig) -> None:
-    """A table that two rollbacks read goes with the second of them that is accepted."""
+async def test_table_needed_by_another_rollback_is_not_dropped(rig: Rig) -> None:
+    """A table that two rollbacks read is dropped with the acceptance of the second."""
     await rig.made(TABLE)
     both = "CREATE TABLE _orchestrate_kept_both AS SELECT * FROM t;"
     await rig.migrated(named(rig, "a", both, "DROP TABLE _orchestrate_kept_both;"), NOTHING)
@@ -92,8 +92,8 @@ async def test_what_another_change_needs_for_its_rollback_stays(rig: Rig) -> Non
     assert await accepted(rig) == ("_orchestrate_kept_both",)
 
 
-async def test_rows_that_came_back_wait_no_longer(rig: Rig) -> None:
-    """Once the change is made again, what its rollback kept is its own to drop when it is accepted."""
+async def test_kept_rows_belong_to_the_change_applied_again(rig: Rig) -> None:
+    """Once the change is applied again, accepting it drops the rows that its rollback kept."""
     await rig.made(TABLE)
     change = named(rig, "a", "CREATE TABLE IF NOT EXISTS _orchestrate_kept_t AS SELECT * FROM t;", "DELETE FROM _orchestrate_kept_t WHERE id = 1;")  # fmt: skip
     await rig.migrated(change, NOTHING)
@@ -117,7 +117,7 @@ TEXTS = [  # a rollback, all that it names, and what it needs
 
 
 @pytest.mark.parametrize(("rollback", "names", "needs"), TEXTS)
-def test_a_rollback_says_what_it_needs(rollback: str, names: set[str], needs: set[str]) -> None:
-    """What it names outside of comments and texts, without what it makes before it looks for it."""
+def test_tables_needed_by_a_rollback(rollback: str, names: set[str], needs: set[str]) -> None:
+    """These are the tables it names outside comments and strings, except those it creates before reading them."""
     found = named_in(rollback), needed_by(rollback)
     assert found == tuple({f"_orchestrate_kept_{end}" for end in ends} for ends in (names, needs))

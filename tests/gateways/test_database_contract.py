@@ -1,4 +1,4 @@
-"""What every transport promises, asked of each: the real server over HTTP, a SQLite file, and the tests' own memory."""
+"""The promises of every transport, checked on each: the real server over HTTP, a SQLite file, the tests' own memory."""
 
 import asyncio
 import math
@@ -34,27 +34,27 @@ CHILDREN = (
 
 @dataclass(frozen=True)
 class Rig:
-    """A database on one transport, what foreign keys are there by default, and a way to hold its write lock."""
+    """A database on one transport, its default for foreign keys, and a way to hold its write lock."""
 
     database: Database
     foreign_keys: int
     held: Callable[[], AbstractAsyncContextManager[None]]
 
     async def scalar(self, sql: str) -> Value:
-        """Ask for one value."""
+        """Return one value."""
         return (await self.database.query(Statement(sql))).scalar
 
 
 @pytest.fixture(scope="module")
 async def one_server(sqld_binary: Path, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
-    """Give the URL of a server that the tests of this module share; each begins by emptying it."""
+    """Return the URL of a server that this module's tests share; each test begins by emptying it."""
     async with sqld.serve(sqld_binary, tmp_path_factory.mktemp("one") / "sqld") as url:
         yield url
 
 
 @pytest.fixture(params=["hrana", "file", "memory"])
 async def rig(request: pytest.FixtureRequest, one_server: str, tmp_path: Path) -> AsyncIterator[Rig]:
-    """Give each transport in turn, with nothing in it but a table t."""
+    """Return each transport in turn, with nothing in it but a table t."""
     path = tmp_path / "some.db"
     sqlite3.connect(path).close()
     openings = {
@@ -107,12 +107,12 @@ async def _held_on_file(url: str) -> AsyncIterator[None]:
 
 
 def statements(*texts: str) -> tuple[Statement, ...]:
-    """Name each statement after its place."""
+    """Name each statement after its position."""
     return tuple(Statement(sql, name=f"statement {number}") for number, sql in enumerate(texts, 1))
 
 
 @pytest.mark.parametrize("value", [*INTEGERS, *OTHERS], ids=repr)
-async def test_values_come_back_as_they_went(rig: Rig, value: Value) -> None:
+async def test_values_survive_a_round_trip(rig: Rig, value: Value) -> None:
     """A value of any type is stored with its type and read back equal, bit for bit."""
     await rig.database.transaction([Statement("INSERT INTO t (v) VALUES (?)", (value,))])
     rows = await rig.database.query(Statement("SELECT v, v IS ? AS same FROM t", (value,)))
@@ -129,13 +129,13 @@ async def test_values_that_sql_cannot_hold_are_refused(rig: Rig, value: Value) -
     assert await rig.scalar("SELECT count(*) FROM t") == 0
 
 
-async def test_an_infinity_is_read_as_one(rig: Rig) -> None:
-    """An infinity that the engine computed is told from NULL and from every number."""
+async def test_infinity_is_read_as_infinity(rig: Rig) -> None:
+    """An infinity that the engine computed is distinct from NULL and from every number."""
     assert await rig.scalar("SELECT 9e999") == math.inf
 
 
-async def test_rows_are_told_with_their_columns(rig: Rig) -> None:
-    """Column names and rows come in the order of the query, and no row is no error."""
+async def test_rows_come_with_their_columns(rig: Rig) -> None:
+    """Column names and rows come in the order of the query, and an empty result is not an error."""
     rows = await rig.database.query(Statement("SELECT 1 AS one, 'b' AS two UNION ALL SELECT 2, 'c'"))
     assert (rows.columns, rows.values, rows.changed) == (("one", "two"), ((1, "b"), (2, "c")), 0)
     assert (await rig.database.query(Statement("SELECT v FROM t"))).values == ()
@@ -152,19 +152,19 @@ COUNTED = {
 }
 
 
-async def test_changed_rows_are_counted_alone(rig: Rig) -> None:
-    """A single statement tells how many rows it changed, and one that only reads tells none."""
+async def test_changed_rows_of_a_single_statement_are_counted(rig: Rig) -> None:
+    """A single statement reports how many rows it changed, and one that only reads reports none."""
     assert [(await rig.database.query(each)).changed for each in statements(*COUNTED)] == [*COUNTED.values()]
 
 
 async def test_changed_rows_are_counted_within_a_transaction(rig: Rig) -> None:
-    """Each statement of a transaction tells its own changed rows, not those of the one before."""
+    """Each statement of a transaction reports its own changed rows, not those of the previous one."""
     results = await rig.database.transaction(statements(*COUNTED))
     assert [rows.changed for rows in results] == [*COUNTED.values()]
 
 
-async def test_a_failure_in_the_middle_leaves_nothing(rig: Rig) -> None:
-    """The failing statement is named with the engine's message, and what ran before it is gone."""
+async def test_failed_transaction_leaves_nothing(rig: Rig) -> None:
+    """The failing statement is named with the engine's message, and the effects of earlier ones are gone."""
     script = statements("CREATE TABLE u (x)", "INSERT INTO t VALUES (1, 'a')", "INSERT INTO t VALUES (1, 'b')", "DROP TABLE t")  # fmt: skip
     with pytest.raises(StatementFailed) as failed:
         await rig.database.transaction(script)
@@ -175,8 +175,8 @@ async def test_a_failure_in_the_middle_leaves_nothing(rig: Rig) -> None:
     assert await rig.scalar("SELECT count(*) FROM t") == 0
 
 
-async def test_a_failure_frees_the_lock(rig: Rig) -> None:
-    """After a transaction that failed the next one runs at once."""
+async def test_failure_releases_the_lock(rig: Rig) -> None:
+    """After a failed transaction the next one runs at once."""
     with pytest.raises(StatementFailed):
         await rig.database.transaction(statements("INSERT INTO t VALUES (1, 1)", "SELECT v FROM missing"))
     async with asyncio.timeout(2):
@@ -198,7 +198,7 @@ async def test_dropping_a_parent_keeps_its_children(rig: Rig) -> None:
     assert await rig.scalar("SELECT count(*) FROM pragma_foreign_key_check") == 0
 
 
-async def test_foreign_keys_are_off_inside_and_as_before_outside(rig: Rig) -> None:
+async def test_foreign_keys_are_off_only_within_a_transaction(rig: Rig) -> None:
     """Foreign keys read 0 within a transaction, and the engine's default before and after it."""
     read = Statement("SELECT foreign_keys FROM pragma_foreign_keys")
     before = (await rig.database.query(read)).scalar
@@ -207,21 +207,21 @@ async def test_foreign_keys_are_off_inside_and_as_before_outside(rig: Rig) -> No
     assert (before, inside.scalar, after) == (rig.foreign_keys, 0, rig.foreign_keys)
 
 
-async def test_an_empty_transaction_is_done(rig: Rig) -> None:
+async def test_empty_transaction_succeeds(rig: Rig) -> None:
     """No statements give no results."""
     assert await rig.database.transaction([]) == ()
 
 
 @pytest.mark.parametrize("control", ["COMMIT", "/* now */ end", "ROLLBACK", "-- x\nBEGIN", "SAVEPOINT s", "RELEASE s"])
-async def test_a_smuggled_commit_commits_nothing(rig: Rig, control: str) -> None:
-    """A statement that would end the transaction half way is refused by name, and none of it is run."""
+async def test_commit_among_the_statements_is_refused(rig: Rig, control: str) -> None:
+    """A statement that would end the transaction halfway is refused by name, and none of it is run."""
     script = statements("INSERT INTO t VALUES (1, 1)", control, "INSERT INTO t VALUES (2, 2)")
     with pytest.raises(StatementFailed, match="statement 2"):
         await rig.database.transaction(script)
     assert await rig.scalar("SELECT count(*) FROM t") == 0
 
 
-async def test_a_statement_that_rolls_back_by_itself_leaves_nothing(rig: Rig) -> None:
+async def test_or_rollback_leaves_nothing(rig: Rig) -> None:
     """After OR ROLLBACK has ended the transaction no later statement runs outside it."""
     script = statements("INSERT INTO t VALUES (1, 1)", "INSERT OR ROLLBACK INTO t VALUES (1, 2)", "INSERT INTO t VALUES (3, 3)")  # fmt: skip
     with pytest.raises(StatementFailed, match="statement 2"):
@@ -248,8 +248,8 @@ PARSED = {
 }
 
 
-async def test_parsing_tells_syntax_errors_and_parameters(rig: Rig) -> None:
-    """What no schema could make run is an error; a table or column that is not there yet is none."""
+async def test_parsing_finds_syntax_errors_and_parameters(rig: Rig) -> None:
+    """A statement that runs on no schema is an error; a table or column that is not there yet is none."""
     errors = await rig.database.parse(statements(*PARSED))
     for (sql, words), error in zip(PARSED.items(), errors, strict=True):
         assert (error is None) == (words is None), (sql, error)
@@ -264,7 +264,7 @@ async def test_parsing_runs_nothing(rig: Rig) -> None:
 
 
 async def test_many_statements_are_parsed_in_order(rig: Rig) -> None:
-    """However many statements there are, each gets its own verdict at its own place."""
+    """Each of many statements gets its own verdict at its own position."""
     texts = [f"SELECT {number}" for number in range(600)]
     texts[501] = "SELEC 501"
     errors = await rig.database.parse(statements(*texts))
@@ -273,8 +273,8 @@ async def test_many_statements_are_parsed_in_order(rig: Rig) -> None:
 
 
 @pytest.mark.parametrize("call", ["query", "transaction"])
-async def test_a_second_writer_waits(rig: Rig, call: str) -> None:
-    """While another holds the write lock a write waits without an error, and goes on once it is free."""
+async def test_second_writer_waits(rig: Rig, call: str) -> None:
+    """While another holds the write lock a write waits without an error, and continues once it is free."""
     insert = Statement("INSERT INTO t VALUES (1, 1)")
     write = rig.database.query(insert) if call == "query" else rig.database.transaction([insert])
     async with rig.held():
@@ -286,9 +286,11 @@ async def test_a_second_writer_waits(rig: Rig, call: str) -> None:
     assert await rig.scalar("SELECT count(*) FROM t") == 1
 
 
-async def test_a_wait_ends_with_its_scope(rig: Rig) -> None:
-    """A write that waits for the lock is ended by its scope on time, and stands in nobody's way afterwards."""
-    await rig.database.query(Statement("CREATE TABLE given_up (x)"))  # a server may still write to it; that is Unknown
+async def test_wait_for_the_lock_ends_with_its_scope(rig: Rig) -> None:
+    """A write that waits for the lock is ended by its scope on time, and blocks no one afterwards."""
+    await rig.database.query(
+        Statement("CREATE TABLE given_up (x)")
+    )  # the server may still carry it out; that is Unknown
     async with rig.held():
         begun = asyncio.get_running_loop().time()
         with pytest.raises(TimeoutError):
@@ -310,46 +312,46 @@ async def test_a_wait_ends_with_its_scope(rig: Rig) -> None:
         "SELECT '\0'": "NUL",
     }.items(),
 )
-async def test_a_query_that_is_refused_says_why(rig: Rig, sql: str, message: str) -> None:
-    """Whatever the engine has against a statement comes as StatementFailed with the statement and the reason."""
+async def test_refused_statement_has_the_engines_reason(rig: Rig, sql: str, message: str) -> None:
+    """Any error of the engine is a StatementFailed with the statement and the reason."""
     with pytest.raises(StatementFailed, match=message) as failed:
         await rig.database.query(Statement(sql, name="the question"))
     assert failed.value.statement.name == "the question"
     assert str(failed.value).startswith("running the question: ")
 
 
-async def test_closing_twice_is_closing(rig: Rig) -> None:
-    """A database that was used closes without a warning, and closing it again does nothing."""
+async def test_closing_twice_is_harmless(rig: Rig) -> None:
+    """A used database closes without a warning, and closing it again does nothing."""
     assert await rig.scalar("SELECT 1") == 1
     await rig.database.aclose()
     await rig.database.aclose()
 
 
-async def test_a_trial_leaves_nothing_behind(rig: Rig) -> None:
-    """What is tried runs, later statements on what earlier ones did, and is rolled back."""
+async def test_trial_leaves_nothing_behind(rig: Rig) -> None:
+    """Statements of a trial run on the effects of earlier ones, and all are rolled back."""
     insert = Statement("INSERT INTO t (v) VALUES (1)")
-    only_one = Statement("INSERT INTO t SELECT id, v FROM t WHERE v = 1")  # fails, because the first is there
+    only_one = Statement("INSERT INTO t SELECT id, v FROM t WHERE v = 1")  # fails, because the first row is there
     assert await rig.database.trials([[insert, Statement("SELECT v FROM t")]]) == (None,)
     assert "UNIQUE" in str(await rig.database.trials([[insert, only_one]]))
     assert await rig.scalar("SELECT count(*) FROM t") == 0
 
 
 @pytest.mark.parametrize("sql", ["SELECT nothing FROM t", "SELECT * FROM nothing", "SELEC 1"])
-async def test_a_trial_tells_the_first_error(rig: Rig, sql: str) -> None:
+async def test_trial_returns_the_first_error(rig: Rig, sql: str) -> None:
     """A missing table or column and a syntax error are answers, not exceptions."""
     assert await rig.database.trials([[Statement("SELECT 1"), Statement(sql)]]) != (None,)
 
 
-async def test_a_trial_minds_foreign_keys_as_the_engine_does(rig: Rig) -> None:
-    """Unlike the transaction of a change, a trial has them as the app would."""
+async def test_trial_enforces_foreign_keys_as_the_engine_does(rig: Rig) -> None:
+    """Unlike the transaction of a change, a trial has foreign keys as the app would."""
     for sql in CHILDREN:
         await rig.database.query(Statement(sql))
     error = await rig.database.trials([[Statement("INSERT INTO child (parent_id) VALUES (99)")]])
     assert ("FOREIGN KEY" in str(error)) == bool(rig.foreign_keys)
 
 
-async def test_several_trials_are_told_apart(rig: Rig) -> None:
-    """Each group of statements is a transaction of its own: one that fails neither stops nor changes the others."""
+async def test_several_trials_are_independent(rig: Rig) -> None:
+    """Each group of statements is a separate transaction: a failing one neither stops nor changes the others."""
     insert, broken = Statement("INSERT INTO t (id) VALUES (1)"), Statement("SELECT absent FROM t")
     none, error, again, empty = await rig.database.trials([[insert], [insert, broken], [insert], []])
     assert (none, again, empty) == (None, None, None)
@@ -357,8 +359,8 @@ async def test_several_trials_are_told_apart(rig: Rig) -> None:
     assert await rig.database.trials([]) == ()
 
 
-async def test_a_trial_may_be_kept(rig: Rig) -> None:
-    """What is to be kept is committed where all of it ran, and leaves nothing behind where it did not."""
+async def test_trial_can_be_kept(rig: Rig) -> None:
+    """A trial to be kept is committed if all of it ran, and otherwise leaves nothing behind."""
     insert, broken = Statement("INSERT INTO t (id) VALUES (1)"), Statement("SELECT absent FROM t")
     other = Statement("INSERT INTO t (id) VALUES (2)")
     done, failed = await rig.database.trials([[insert], [other, broken]], keep=True)
@@ -367,7 +369,7 @@ async def test_a_trial_may_be_kept(rig: Rig) -> None:
     assert await rig.scalar("SELECT group_concat(id) FROM t") == "1"
 
 
-async def test_a_file_minds_foreign_keys_where_it_is_told(tmp_path: Path) -> None:
+async def test_file_enforces_foreign_keys_if_asked(tmp_path: Path) -> None:
     """A file that stands for a server deletes children with their parent, as the server would."""
     path = tmp_path / "some.db"
     sqlite3.connect(path).close()
@@ -378,8 +380,8 @@ async def test_a_file_minds_foreign_keys_where_it_is_told(tmp_path: Path) -> Non
         assert "FOREIGN KEY" in str(await database.trials([[Statement("INSERT INTO child (parent_id) VALUES (99)")]]))
 
 
-async def test_a_transaction_tells_what_each_statement_took(rig: Rig) -> None:
-    """Seconds are those of the statement itself, where the transport knows them; a question takes some, too."""
+async def test_transaction_reports_the_seconds_of_each_statement(rig: Rig) -> None:
+    """Seconds are those of the statement itself if the transport knows them; a query takes some, too."""
     slow = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 300000) SELECT max(i) FROM n"
     fast, slowed = await rig.database.transaction([Statement("INSERT INTO t VALUES (1, 'x')"), Statement(slow)])
     assert slowed.scalar == 300_000

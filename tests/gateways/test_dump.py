@@ -1,4 +1,4 @@
-"""A server's dump and its pages as they come over the wire, and what each way of not getting them means."""
+"""A server's dump and its pages as they come over the wire, and the meaning of each way of failing to get them."""
 
 import asyncio
 import math
@@ -29,7 +29,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 async def fill(url: str, *statements: str) -> None:
-    """Run statements on a server, each on its own."""
+    """Run statements on a server, each alone."""
     async with httpx.AsyncClient() as client:
         for sql in statements:
             await Stream(client, url, None).rows(Statement(sql))
@@ -42,15 +42,15 @@ async def read(url: str, token: str | None = None) -> bytes:
 
 
 async def answered(handler: Handler, token: str | None = None) -> bytes:
-    """Read the dump of a server that answers everything by `handler`."""
+    """Read the dump of a server whose every answer comes from `handler`."""
     app = web.Application()
     app.router.add_route("GET", "/some/base/dump", handler)
     async with serve(app) as url:
         return await read(f"{url}/some/base", token)
 
 
-async def test_a_dump_is_the_database_as_text(server: str) -> None:
-    """The text of a real server begins and ends as it must, whether it comes packed or not."""
+async def test_dump_is_the_database_as_text(server: str) -> None:
+    """The text of a real server begins and ends correctly, compressed or not."""
     await fill(server, "CREATE TABLE t (v)", "INSERT INTO t VALUES ('it''s ü')")
     text = await read(server)
     assert text.startswith(b"PRAGMA foreign_keys=OFF;\nBEGIN TRANSACTION;\n")
@@ -58,10 +58,10 @@ async def test_a_dump_is_the_database_as_text(server: str) -> None:
 
 
 @pytest.mark.parametrize(("token", "key"), [(None, None), ("t0ken", "Bearer t0ken")])
-async def test_no_password_of_a_netrc_file_is_sent(
+async def test_netrc_password_is_not_sent(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, token: str | None, key: str | None
 ) -> None:
-    """What the operator's shell keeps for other programs does not reach the database, and does not stop the copy."""
+    """An operator's netrc credentials do not reach the database, and do not stop the copy."""
     (netrc := tmp_path / "netrc").write_text("machine 127.0.0.1 login me password s3cret\n")
     monkeypatch.setenv("NETRC", str(netrc))
     sent: list[str | None] = []
@@ -75,10 +75,10 @@ async def test_no_password_of_a_netrc_file_is_sent(
 
 
 @pytest.mark.parametrize(("near", "encoding"), [(True, "identity"), (False, "gzip")])
-async def test_a_dump_comes_packed_from_far_away(
+async def test_remote_dump_is_compressed(
     server: str, monkeypatch: pytest.MonkeyPatch, encoding: str, *, near: bool
 ) -> None:
-    """Packing costs a server as much as dumping: it is asked for where the bytes travel, and unpacked here."""
+    """Compressing costs a server as much as dumping: it is requested only from remote servers, and undone here."""
     seen: list[str] = []
 
     async def answer(request: web.Request) -> web.Response:
@@ -93,8 +93,8 @@ async def test_a_dump_comes_packed_from_far_away(
     assert (await read(server)).endswith(b"COMMIT;\n")
 
 
-async def test_pieces_are_about_a_megabyte(server: str) -> None:
-    """What a server sends row by row is handed on in pieces worth handling, and none of it is lost."""
+async def test_chunks_are_about_a_megabyte(server: str) -> None:
+    """Rows that a server sends one by one are passed on in sensible chunks, and none is lost."""
     many = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 60000) INSERT INTO t SELECT hex(zeroblob(30)) FROM n"
     await fill(server, "CREATE TABLE t (v)", many)
     async with dump(server, None) as pieces:
@@ -104,7 +104,7 @@ async def test_pieces_are_about_a_megabyte(server: str) -> None:
     assert all(module.PIECE <= size < 2 * module.PIECE for size in sizes[:-1])
 
 
-async def test_the_token_is_shown_to_the_server_alone() -> None:
+async def test_token_is_only_in_the_header() -> None:
     """The token goes into its header, and into no error."""
     seen: list[str] = []
 
@@ -119,27 +119,27 @@ async def test_the_token_is_shown_to_the_server_alone() -> None:
 
 
 async def elsewhere(_: web.Request) -> web.StreamResponse:
-    """Send the client away."""
+    """Redirect the client."""
     return web.Response(status=307, headers={"Location": "http://127.0.0.1:1/"})
 
 
 async def absent(_: web.Request) -> web.StreamResponse:
-    """Know no such path."""
+    """Answer 404."""
     return web.json_response({"error": 'route not found: ["dump"]'}, status=404)
 
 
 async def page(_: web.Request) -> web.StreamResponse:
-    """Ask for a sign-in."""
+    """Answer with a sign-in page."""
     return web.Response(text="<html>Sign in</html>", content_type="text/html")
 
 
 async def broken(_: web.Request) -> web.StreamResponse:
-    """Fail."""
+    """Answer 500."""
     return web.Response(status=502, text="<html>Bad gateway</html>")
 
 
 async def cut(request: web.Request) -> web.StreamResponse:
-    """Begin a dump and lose the connection."""
+    """Begin a dump and drop the connection."""
     response = web.StreamResponse()
     await response.prepare(request)
     await response.write(b"PRAGMA foreign_keys=OFF;\nBEGIN")
@@ -150,7 +150,7 @@ async def cut(request: web.Request) -> web.StreamResponse:
 
 
 async def damaged(_: web.Request) -> web.StreamResponse:
-    """Say that the body is packed, and send one that is not."""
+    """Announce a compressed body, and send one that is not."""
     return web.Response(body=b"PRAGMA foreign_keys=OFF;" * 100, headers={"Content-Encoding": "gzip"})
 
 
@@ -165,20 +165,20 @@ ANSWERS: dict[str, tuple[Handler, type[Problem], str]] = {
 
 
 @pytest.mark.parametrize(("handler", "meaning", "words"), ANSWERS.values(), ids=ANSWERS)
-async def test_each_answer_has_its_meaning(handler: Handler, meaning: type[Problem], words: str) -> None:
-    """Whatever comes in place of a whole dump is told apart, and keeps the server's words."""
+async def test_each_faulty_dump_has_its_meaning(handler: Handler, meaning: type[Problem], words: str) -> None:
+    """Every answer other than a whole dump is told apart, and keeps the server's words."""
     with pytest.raises(meaning, match=words):
         await answered(handler)
 
 
-async def test_without_a_server_nothing_was_sent() -> None:
-    """An address where nobody listens is safe to try again."""
+async def test_refused_connection_sent_nothing() -> None:
+    """An address without a listener is safe to try again."""
     with pytest.raises(NotSent, match="reaching"):
         await read(f"http://127.0.0.1:{sqld.free_port()}")
 
 
-async def test_a_stream_sees_one_moment(server: str) -> None:
-    """Inside its transaction a stream goes on seeing what was there at its first look; afterwards it sees the rest."""
+async def test_stream_reads_one_snapshot(server: str) -> None:
+    """Within its transaction a stream sees the state of its first read; afterwards it sees later changes."""
     await fill(server, "CREATE TABLE t (v)", "INSERT INTO t VALUES (1)")
     count = Statement("SELECT count(*) FROM t")
     async with httpx.AsyncClient() as client:
@@ -191,8 +191,8 @@ async def test_a_stream_sees_one_moment(server: str) -> None:
     assert seen == [None, 1, 1, None, 2]
 
 
-async def test_a_stream_says_what_failed(server: str) -> None:
-    """A statement that fails is named with the engine's words; an answer that is too large is told from that."""
+async def test_stream_names_the_failed_statement(server: str) -> None:
+    """A failing statement is named with the engine's words; a too large answer is a different error."""
     async with httpx.AsyncClient() as client:
         stream = Stream(client, server, None)
         with pytest.raises(StatementFailed, match=r"the question: .*no such table: t"):
@@ -204,7 +204,7 @@ async def test_a_stream_says_what_failed(server: str) -> None:
 
 
 async def test_pages_are_the_text_of_a_dump(server: str) -> None:
-    """What is written page by page is, statement for statement, what the server itself would dump."""
+    """The pages are, statement for statement, what the server itself would dump."""
     await fill(
         server,
         "CREATE TABLE t (id INTEGER PRIMARY KEY AUTOINCREMENT, v)",
@@ -217,8 +217,8 @@ async def test_pages_are_the_text_of_a_dump(server: str) -> None:
     assert sorted(ours.lower().splitlines()) == sorted(theirs.lower().splitlines())
 
 
-async def test_pages_are_as_large_as_an_answer_should_be(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The rows of a page follow from the bytes of the one before; every row is in one page, in the order of its key."""
+async def test_page_size_adapts_to_the_answer(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The rows of a page follow from the bytes of the previous one; every row is in one page, in key order."""
     monkeypatch.setattr(paging, "AIM", 100_000)
     monkeypatch.setattr(paging, "MOST_ROWS", 1000)
     many = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 3000) INSERT INTO t SELECT i % 7, hex(i), hex(zeroblob(100)) FROM n"
@@ -231,8 +231,8 @@ async def test_pages_are_as_large_as_an_answer_should_be(server: str, monkeypatc
     assert len(keys) == 3000
 
 
-async def test_values_that_no_dump_can_hold_are_in_pages(server: str) -> None:
-    """A NUL in a text, infinities, whole numbers that are real, and a quote in a table's name are kept as they are."""
+async def test_pages_keep_values_that_a_dump_loses(server: str) -> None:
+    """A NUL in a text, infinities, whole reals, and a quote in a table's name are preserved."""
     values = "('a' || char(0) || 'b''c'), (9e999), (-9e999), (3.0), (0.1 + 0.2), (-9223372036854775808), ('')"
     await fill(server, 'CREATE TABLE "a ""b; c" (v)', f'INSERT INTO "a ""b; c" VALUES {values}')
     with closing(sqlite3.connect(":memory:")) as database:
@@ -242,8 +242,8 @@ async def test_values_that_no_dump_can_hold_are_in_pages(server: str) -> None:
     assert type(found[3]) is float
 
 
-async def test_a_wide_table_is_read(server: str) -> None:
-    """A table of very many columns is no expression too deep for the engine."""
+async def test_wide_table_is_read(server: str) -> None:
+    """A table of very many columns does not make an expression too deep for the engine."""
     columns = ", ".join(f"c{number}" for number in range(1500))
     await fill(server, f"CREATE TABLE t ({columns})", "INSERT INTO t (c0, c1499) VALUES (1, 'last')")
     (row,) = [piece for piece in await _pages(server) if piece.startswith(b"INSERT")]
@@ -251,13 +251,13 @@ async def test_a_wide_table_is_read(server: str) -> None:
     assert row.endswith(b"NULL,'last');\n")
 
 
-async def test_a_table_that_takes_the_names_of_the_rowid_is_read(server: str) -> None:
-    """Columns called rowid and oid stand in the way of no row, however equal the rows are."""
+async def test_table_with_columns_named_rowid_is_read(server: str) -> None:
+    """Columns called rowid and oid hide no row, however equal the rows are."""
     await fill(server, "CREATE TABLE t (rowid, OID)", "INSERT INTO t VALUES (1, 1), (1, 1), (0, 1)")
     assert b"".join(await _pages(server)).count(b"INSERT INTO") == 3
 
 
-async def test_a_row_that_no_answer_holds_is_named(server: str) -> None:
+async def test_too_large_row_is_named(server: str) -> None:
     """A single value that is too long for an answer ends the reading with its table's name."""
     await fill(server, "CREATE TABLE t (v)", "INSERT INTO t VALUES (zeroblob(4000000))")
     with pytest.raises(TooLarge, match="reading table t: more than an answer may hold"):

@@ -1,4 +1,4 @@
-"""The git gateway against real git: local folders, and small HTTP remotes that fail in one way each."""
+"""The git gateway against real git: local folders, and small HTTP remotes that each fail in one way."""
 
 import asyncio
 import os
@@ -30,7 +30,7 @@ Answer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Give a home of this test's own: neither the developer's git configuration nor a proxy plays a part."""
+    """Return a home for this test alone: neither the developer's git configuration nor a proxy plays a part."""
     for name in [*os.environ]:
         if name.startswith("GIT_") or name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)
@@ -45,14 +45,14 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def remote(home: Path) -> Path:
-    """Give an empty bare repository."""
+    """Return an empty bare repository."""
     run(home, "init", "--quiet", "--bare", "../remote.git")
     return home.parent / "remote.git"
 
 
 @pytest.fixture
 def gateway(remote: Path) -> Git:
-    """Give the gateway on a checkout whose one commit is on the remote's main."""
+    """Return the gateway on a checkout whose one commit is on the remote's main."""
     work = remote.parent / "work"
     run(remote, "clone", "--quiet", str(remote), str(work))
     commit(work, "first")
@@ -62,7 +62,7 @@ def gateway(remote: Path) -> Git:
 
 @pytest.fixture
 def groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], list[int]]:
-    """Give the process groups of all git commands that the gateway has run; nothing of them outlives the test."""
+    """Return the process groups of all git commands that the gateway ran; none of them outlives the test."""
     log = tmp_path / "groups"
     log.touch()
     program(tmp_path / "bin" / "git", f'echo $PPID >> "{log}"\nexec "{shutil.which("git")}" "$@"')
@@ -71,14 +71,14 @@ def groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], list
 
 
 def run(folder: Path, *arguments: str, **extra: str) -> str:
-    """Run git and give what it prints."""
+    """Run git and return its output."""
     command = ["git", "-C", str(folder), *arguments]
     done = subprocess.run(command, check=True, capture_output=True, text=True, env=os.environ | extra)
     return done.stdout.strip()
 
 
 def commit(work: Path, subject: str, **extra: str) -> str:
-    """Commit a change of one file, and give the commit's id."""
+    """Commit a change of one file, and return the commit's id."""
     (work / "file").write_text(subject)
     run(work, "add", "--all")
     run(work, "commit", "--quiet", "-m", subject, **extra)
@@ -86,7 +86,7 @@ def commit(work: Path, subject: str, **extra: str) -> str:
 
 
 def program(path: Path, script: str) -> str:
-    """Write an executable shell script and give its path."""
+    """Write an executable shell script and return its path."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(f"#!/bin/sh\n{script}\n")
     path.chmod(0o755)
@@ -94,19 +94,19 @@ def program(path: Path, script: str) -> str:
 
 
 def main_of(remote: Path) -> str:
-    """Give the commit that a bare repository's main is at."""
+    """Return the commit of a bare repository's main."""
     return run(remote, "rev-parse", "refs/heads/main")
 
 
 def everything_but_objects(work: Path) -> dict[str, bytes]:
-    """Give every file of a checkout and its git folder, the object store left out."""
+    """Return every file of a checkout and its git folder, except the object store."""
     objects = work / ".git" / "objects"
     files = (path for path in work.rglob("*") if path.is_file() and objects not in path.parents)
     return {str(path): path.read_bytes() for path in files}
 
 
 def alive(group: int) -> bool:
-    """Say whether anybody is left in a process group; on Linux whoever is dead and unburied does not count."""
+    """Return True if any process of a group is alive; on Linux zombies do not count."""
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(group, 0)
         return sys.platform != "linux" or any(member == group for member in living())
@@ -114,7 +114,7 @@ def alive(group: int) -> bool:
 
 
 def living() -> Iterator[int]:
-    """Give the process group of each process that is not a zombie, as Linux lists them."""
+    """Return the process group of each process that is not a zombie, as Linux lists them."""
     for stat in Path("/proc").glob("[0-9]*/stat"):
         with suppress(FileNotFoundError, ProcessLookupError):
             state, _, group = stat.read_text().rpartition(")")[2].split()[:3]
@@ -122,8 +122,8 @@ def living() -> Iterator[int]:
                 yield int(group)
 
 
-async def test_the_branch_is_read_where_it_is_pushed_to(gateway: Git, remote: Path) -> None:
-    """With a `pushurl`, every look asks the repository that is pushed to, not the one that git would fetch from."""
+async def test_branch_is_read_from_the_push_url(gateway: Git, remote: Path) -> None:
+    """With a `pushurl`, every read asks the repository that is pushed to, not the one that git would fetch from."""
     elsewhere, work = remote.parent / "elsewhere.git", gateway.repository
     run(remote, "clone", "--quiet", "--bare", str(remote), str(elsewhere))
     run(work, "config", "remote.origin.pushurl", str(elsewhere))
@@ -149,10 +149,10 @@ async def test_the_branch_is_read_where_it_is_pushed_to(gateway: Git, remote: Pa
     ],
     ids=["pushurl", "relative", "pushInsteadOf", "insteadOf", "matches its result", "a chain", "exactly its result", "from the environment", "equals sign"],
 )  # fmt: skip
-async def test_the_branch_is_read_where_git_pushes_it(
+async def test_rewritten_push_url_is_rewritten_once(
     gateway: Git, remote: Path, monkeypatch: pytest.MonkeyPatch, pushed_to: str, settings: list[str]
 ) -> None:
-    """However git's settings rewrite the address, it is rewritten once, as it is for a push."""
+    """Whatever git's settings rewrite the address to, it is rewritten once, as for a push."""
     here, work = remote.parent, gateway.repository
     real = here / pushed_to
     run(here, "clone", "--quiet", "--bare", str(remote), str(real))
@@ -168,8 +168,8 @@ async def test_the_branch_is_read_where_git_pushes_it(
     assert (await fresh.remote_head(), await fresh.fetch()) == (sha, sha)
 
 
-async def test_a_remote_with_several_addresses_is_refused(gateway: Git, remote: Path) -> None:
-    """A push to two repositories may reach one of them only: there is no way back from that, so it is refused."""
+async def test_remote_with_several_push_urls_is_refused(gateway: Git, remote: Path) -> None:
+    """A push to two repositories may reach only one, which cannot be rolled back, so it is refused."""
     work = gateway.repository
     for name in ("one", "two"):
         run(work, "config", "--add", "remote.origin.pushurl", str(remote.parent / name))
@@ -180,21 +180,21 @@ async def test_a_remote_with_several_addresses_is_refused(gateway: Git, remote: 
 
 
 async def until(condition: Callable[[], bool], seconds: float = 3.0) -> None:
-    """Wait for something that is about to be so; fail when it is not so in time."""
+    """Wait for a condition; fail if it is not met in time."""
     async with asyncio.timeout(seconds):
         while not condition():
             await asyncio.sleep(0.01)
 
 
 async def gone(groups: list[int], seconds: float = 0.2) -> None:
-    """Fail unless there were process groups and nobody is left in them; a kill may take a moment to be carried out."""
+    """Fail unless there were process groups and all are empty; a kill may take a moment."""
     assert groups
     await until(lambda: not any(map(alive, groups)), seconds)
 
 
 @asynccontextmanager
 async def http(answer: Answer) -> AsyncIterator[str]:
-    """Serve every connection by `answer` and give the URL; a connection that `answer` leaves open is closed."""
+    """Serve every connection by `answer` and yield the URL; a connection that `answer` leaves open is closed."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(ConnectionError):
@@ -212,7 +212,7 @@ async def never(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
 
 
 def saying(status: str) -> Answer:
-    """Answer each request with nothing but a status line, asking for a password where it is 401."""
+    """Answer each request with only a status line, asking for a password if it is 401."""
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
@@ -243,7 +243,7 @@ def resetting(bare: Path, *, stores: bool) -> Answer:
 
 
 def reset(writer: asyncio.StreamWriter) -> None:
-    """Break a connection off so that the other side sees a reset, not an end."""
+    """Break a connection off so that the peer sees a reset, not an end."""
     writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     writer.transport.abort()
 
@@ -258,25 +258,25 @@ async def receive_pack(bare: Path, *options: str, sent: bytes = b"") -> bytes:
 
 
 async def test_branch_and_head(gateway: Git) -> None:
-    """The branch that is checked out is named without its prefix, and HEAD is a full commit id."""
+    """The checked-out branch is named without its prefix, and HEAD is a full commit id."""
     assert await gateway.branch_checked_out() == "main"
     assert await gateway.head() == run(gateway.repository, "rev-parse", "HEAD")
 
 
-async def test_detached(gateway: Git) -> None:
+async def test_detached_head(gateway: Git) -> None:
     """A detached HEAD is on no branch, and still at a commit."""
     run(gateway.repository, "checkout", "--quiet", "--detach")
     assert await gateway.branch_checked_out() is None
     assert len(await gateway.head()) == 40
 
 
-async def test_tree(gateway: Git) -> None:
+async def test_tree_of_a_commit(gateway: Git) -> None:
     """A commit's tree is the one that git records."""
     second = commit(gateway.repository, "second")
     assert await gateway.tree(second) == run(gateway.repository, "rev-parse", "HEAD^{tree}")
 
 
-async def test_uncommitted(gateway: Git) -> None:
+async def test_uncommitted_files_are_listed(gateway: Git) -> None:
     """Changed, staged, renamed and untracked files are named once each, whatever the user's status settings hide."""
     work = gateway.repository
     (work / "old").write_text("a file to be renamed\n" * 9)
@@ -289,8 +289,8 @@ async def test_uncommitted(gateway: Git) -> None:
     assert sorted(await gateway.uncommitted()) == ["file", "new", "old", "untracked"]
 
 
-async def test_uncommitted_only_reads(gateway: Git) -> None:
-    """Asking what is uncommitted does not even refresh the index."""
+async def test_listing_uncommitted_files_writes_nothing(gateway: Git) -> None:
+    """Listing uncommitted files does not even refresh the index."""
     os.utime(gateway.repository / "file", (1, 1))
     before = everything_but_objects(gateway.repository)
     await gateway.uncommitted()
@@ -298,7 +298,7 @@ async def test_uncommitted_only_reads(gateway: Git) -> None:
 
 
 async def test_names_are_printable(gateway: Git) -> None:
-    """Control characters in file names and subjects, and bytes that are no text, come out escaped."""
+    """Control characters in file names and subjects, and invalid bytes, come out escaped."""
     base = await gateway.head()
     tip = commit(gateway.repository, "red \x1b[31m and \x85 déjà vu")
     (gateway.repository / "new\nline\x1b").touch()
@@ -307,8 +307,8 @@ async def test_names_are_printable(gateway: Git) -> None:
     assert set(await gateway.uncommitted()) == {r"new\nline\x1b", r"odd\xff"}
 
 
-async def test_commits(gateway: Git) -> None:
-    """The commits between two are listed newest first, even where clocks went backwards; between equals there are none."""
+async def test_commits_are_listed_newest_first(gateway: Git) -> None:
+    """The order holds even if clocks went backwards; between equal commits there are none."""
     base = await gateway.head()
     second = commit(gateway.repository, "second")
     third = commit(gateway.repository, "third", GIT_COMMITTER_DATE="2001-01-01T00:00:00Z")
@@ -316,7 +316,7 @@ async def test_commits(gateway: Git) -> None:
     assert await gateway.commits(third, third) == ()
 
 
-async def test_ancestry(gateway: Git) -> None:
+async def test_ancestor_relation(gateway: Git) -> None:
     """A commit is an ancestor of its child and of itself, not the other way round."""
     first = await gateway.head()
     second = commit(gateway.repository, "second")
@@ -324,8 +324,8 @@ async def test_ancestry(gateway: Git) -> None:
     assert [await gateway.is_ancestor(*pair) for pair in asked] == [True, True, False]
 
 
-async def test_a_tree_that_was_there(gateway: Git) -> None:
-    """A tree is found in every commit above the base, whatever came on top of it; the base itself is not looked at."""
+async def test_earlier_tree_is_found_above_the_base(gateway: Git) -> None:
+    """A tree is found in every commit above the base, whatever is on top of it; the base itself is not searched."""
     base = await gateway.head()
     (gateway.repository / "more").write_text("more")
     run(gateway.repository, "add", "more")
@@ -337,7 +337,7 @@ async def test_a_tree_that_was_there(gateway: Git) -> None:
     assert [await gateway.had_tree(tree, *pair) for pair in asked] == [True, True, False, False, False]
 
 
-async def test_too_much_to_read(gateway: Git, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_truncated_output_is_a_problem(gateway: Git, monkeypatch: pytest.MonkeyPatch) -> None:
     """An answer that was cut at its bound is a Problem, never a shorter answer."""
     monkeypatch.setitem(KEPT, 1, 40)
     monkeypatch.setitem(KEPT, 2, 1000)
@@ -345,8 +345,8 @@ async def test_too_much_to_read(gateway: Git, monkeypatch: pytest.MonkeyPatch) -
         await gateway.head()
 
 
-async def test_commit_tree(gateway: Git) -> None:
-    """A commit is made of the given tree, parent and message by the configured identity, and nothing else changes."""
+async def test_commit_tree_makes_exactly_that_commit(gateway: Git) -> None:
+    """The commit has the given tree, parent, message and the configured identity, and nothing else changes."""
     first = await gateway.head()
     tip = commit(gateway.repository, "second")
     (gateway.repository / "untracked").touch()
@@ -359,8 +359,8 @@ async def test_commit_tree(gateway: Git) -> None:
 
 
 @pytest.mark.parametrize("configured", ["", "[user]\n\temail = dev@example.org\n"])
-async def test_commit_tree_without_identity(gateway: Git, home: Path, configured: str) -> None:
-    """Where git does not know who is working, the commit is made by a fallback identity, never by a guessed one."""
+async def test_commit_tree_uses_a_fallback_identity(gateway: Git, home: Path, configured: str) -> None:
+    """If git has no identity configured, a fallback is used, never a guessed one."""
     (home / ".gitconfig").write_text(configured)
     first = await gateway.head()
     made = await gateway.commit_tree(await gateway.tree(first), first, "Put back")
@@ -368,15 +368,15 @@ async def test_commit_tree_without_identity(gateway: Git, home: Path, configured
     assert by == "orchestrate <orchestrate@localhost> orchestrate <orchestrate@localhost>"
 
 
-async def test_remote_head(gateway: Git, remote: Path) -> None:
-    """The remote is asked afresh for where its branch is."""
+async def test_remote_head_is_read_afresh(gateway: Git, remote: Path) -> None:
+    """The remote is asked each time for the head of its branch."""
     elsewhere = run(remote, "commit-tree", f"{main_of(remote)}^{{tree}}", "-m", "elsewhere")
     run(remote, "update-ref", "refs/heads/main", elsewhere)
     assert await gateway.remote_head() == elsewhere
 
 
-async def test_fetch(gateway: Git, remote: Path) -> None:
-    """Fetching brings the branch's commits, returns its head, and leaves every ref, the index and all files alone."""
+async def test_fetch_changes_no_ref_or_file(gateway: Git, remote: Path) -> None:
+    """Fetching brings the branch's commits, returns its head, and leaves refs, index and files unchanged."""
     first = await gateway.head()
     theirs = run(remote, "commit-tree", f"{first}^{{tree}}", "-p", first, "-m", "theirs")
     run(remote, "update-ref", "refs/heads/main", theirs)
@@ -387,8 +387,8 @@ async def test_fetch(gateway: Git, remote: Path) -> None:
     assert everything_but_objects(gateway.repository) == before
 
 
-async def test_push(gateway: Git, remote: Path) -> None:
-    """A push moves the remote branch to that commit and nothing else, whatever else the user's settings would push."""
+async def test_push_moves_only_that_branch(gateway: Git, remote: Path) -> None:
+    """A push moves the remote branch to that commit and nothing else, whatever the user's settings would push."""
     wanted = commit(gateway.repository, "wanted")
     run(gateway.repository, "tag", "--annotate", "-m", "v1", "v1")
     commit(gateway.repository, "not yet")
@@ -397,14 +397,14 @@ async def test_push(gateway: Git, remote: Path) -> None:
     assert run(remote, "for-each-ref", "--format=%(refname) %(objectname)") == f"refs/heads/main {wanted}"
 
 
-async def test_push_again(gateway: Git, remote: Path) -> None:
-    """Pushing what is already there succeeds and changes nothing."""
+async def test_repeated_push_succeeds(gateway: Git, remote: Path) -> None:
+    """Pushing a commit that is already there succeeds and changes nothing."""
     await gateway.push(await gateway.head())
     assert main_of(remote) == await gateway.head()
 
 
-async def test_rehearsed_push(gateway: Git, remote: Path) -> None:
-    """A rehearsed push says yes or no and moves nothing."""
+async def test_dry_run_push_moves_nothing(gateway: Git, remote: Path) -> None:
+    """A dry-run push says yes or no and moves nothing."""
     first = await gateway.head()
     second = commit(gateway.repository, "second")
     await gateway.push(second, rehearse=True)
@@ -430,7 +430,7 @@ async def test_push_is_never_forced(gateway: Git, remote: Path) -> None:
 
 
 async def test_push_declined_by_the_remote(gateway: Git, remote: Path) -> None:
-    """A hook of the remote that declines is Rejected, in its own words, the last of them, made safe to print."""
+    """A remote hook that declines is Rejected with the last of its words, made safe to print."""
     program(remote / "hooks" / "pre-receive", "yes noise | head -n 50000; printf 'frozen \\033[31mtoday\\n'; exit 1")
     with pytest.raises(Rejected, match="pre-receive hook declined") as raised:
         await gateway.push(commit(gateway.repository, "second"))
@@ -438,8 +438,8 @@ async def test_push_declined_by_the_remote(gateway: Git, remote: Path) -> None:
     assert len(raised.value.cause) <= 600
 
 
-async def test_a_talkative_remote(gateway: Git, remote: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of what a remote says no more than the bound is kept, the last of it, and it is Rejected all the same."""
+async def test_long_output_of_a_remote_is_bounded(gateway: Git, remote: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only the last part of a remote's output, up to the bound, is kept, and the push is still Rejected."""
     monkeypatch.setitem(KEPT, 1, 1000)
     monkeypatch.setitem(KEPT, 2, 200)
     program(remote / "hooks" / "pre-receive", "yes noise | head -n 1000; exit 1")
@@ -448,8 +448,8 @@ async def test_a_talkative_remote(gateway: Git, remote: Path, monkeypatch: pytes
     assert len(raised.value.cause) < 300
 
 
-async def test_push_declined_here(gateway: Git, remote: Path) -> None:
-    """A pre-push hook that declines is Rejected, in its own words: nothing was sent, and trying again will not do."""
+async def test_push_declined_by_a_local_hook(gateway: Git, remote: Path) -> None:
+    """A pre-push hook that declines is Rejected in its own words: nothing was sent, and a retry will not help."""
     program(gateway.repository / ".git" / "hooks" / "pre-push", "echo tests are red >&2; exit 1")
     first = await gateway.head()
     with pytest.raises(Rejected, match="tests are red"):
@@ -458,7 +458,7 @@ async def test_push_declined_here(gateway: Git, remote: Path) -> None:
 
 
 @pytest.mark.parametrize(("hook", "lands"), [("pre-receive", False), ("post-receive", True)])
-async def test_push_cut_off(gateway: Git, remote: Path, hook: str, lands: bool) -> None:  # noqa: FBT001 - a table's column
+async def test_push_to_a_dying_remote_is_unknown(gateway: Git, remote: Path, hook: str, lands: bool) -> None:  # noqa: FBT001 - a table's column
     """A remote that dies while it stores a push leaves it Unknown, whether or not the push has landed."""
     program(remote / "hooks" / hook, "kill -9 $PPID")
     second = commit(gateway.repository, "second")
@@ -468,7 +468,7 @@ async def test_push_cut_off(gateway: Git, remote: Path, hook: str, lands: bool) 
 
 
 @pytest.mark.parametrize("lands", [False, True])
-async def test_push_reset(gateway: Git, remote: Path, lands: bool) -> None:  # noqa: FBT001 - a table's column
+async def test_reset_push_is_unknown(gateway: Git, remote: Path, lands: bool) -> None:  # noqa: FBT001 - a table's column
     """A connection reset after the push was sent leaves it Unknown, whether or not the push has landed."""
     second = commit(gateway.repository, "second")
     async with http(resetting(remote, stores=lands)) as url:
@@ -482,8 +482,8 @@ async def test_push_reset(gateway: Git, remote: Path, lands: bool) -> None:  # n
     ("status", "kind"),
     [("401 Unauthorized", Rejected), ("403 Forbidden", Rejected), ("404 Not Found", Rejected), ("503 Busy", NotSent)],
 )
-async def test_turned_away(gateway: Git, status: str, kind: type[Problem]) -> None:
-    """A remote that turns us away at the door is told apart, quickly, without a prompt, without showing the password."""
+async def test_refused_access_is_recognised(gateway: Git, status: str, kind: type[Problem]) -> None:
+    """A remote that refuses access is recognised quickly, without a prompt, without showing the password."""
     started = time.monotonic()
     async with http(saying(status)) as url:
         address = url.replace("://", "://dev:s3cret@")
@@ -495,8 +495,8 @@ async def test_turned_away(gateway: Git, status: str, kind: type[Problem]) -> No
     assert time.monotonic() - started < 2
 
 
-async def test_no_prompt(gateway: Git, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where no password is known nobody is asked: not the terminal, not a window the user has set up for it."""
+async def test_missing_password_prompts_no_one(gateway: Git, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If no password is known there is no prompt: not on the terminal, not in a configured askpass window."""
     asked = tmp_path / "asked"
     window = program(tmp_path / "window", f"touch '{asked}'; echo secret")
     for name in ("GIT_ASKPASS", "SSH_ASKPASS"):
@@ -511,8 +511,8 @@ async def test_no_prompt(gateway: Git, tmp_path: Path, monkeypatch: pytest.Monke
 
 
 @pytest.mark.parametrize("scheme", ["http", "git", "ssh"])
-async def test_nobody_listens(gateway: Git, scheme: str) -> None:
-    """A remote that cannot be reached is NotSent, whichever way it is spoken to."""
+async def test_unreachable_remote_is_not_sent(gateway: Git, scheme: str) -> None:
+    """A remote that cannot be reached is NotSent, over any protocol."""
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
         address = f"{scheme}://127.0.0.1:{bound.getsockname()[1]}/app.git"
@@ -530,10 +530,10 @@ async def test_nobody_listens(gateway: Git, scheme: str) -> None:
         ("ERROR: Repository not found.", Rejected),
     ],
 )
-async def test_ssh(
+async def test_ssh_failures_are_recognised(
     gateway: Git, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: str, kind: type[Problem]
 ) -> None:
-    """The words of an ssh that did not get through are told apart; a chosen ssh command is the one that is used."""
+    """The words of a failed ssh are recognised; a configured ssh command is the one that is used."""
     run(gateway.repository, "remote", "set-url", "origin", "git@example.org:app.git")
     monkeypatch.setenv("GIT_SSH_COMMAND", program(tmp_path / "myssh", f"echo '{words}' >&2; exit 255"))
     with pytest.raises(kind) as raised:
@@ -542,10 +542,10 @@ async def test_ssh(
 
 
 @pytest.mark.parametrize(("setting", "used"), [("user.name", "ssh -oBatchMode=yes"), ("core.sshCommand", "myssh ")])
-async def test_ssh_is_told_not_to_ask(
+async def test_ssh_runs_in_batch_mode(
     gateway: Git, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, setting: str, used: str
 ) -> None:
-    """Plain ssh is run so that it asks nothing; an ssh command from git's configuration is left as it is."""
+    """Plain ssh is run so that it never prompts; an ssh command from git's configuration is not changed."""
     for name in ("ssh", "myssh"):
         program(tmp_path / "bin" / name, f'echo "{name} $1" >> "{tmp_path}/used"; exit 255')
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}")
@@ -566,8 +566,8 @@ async def test_ssh_is_told_not_to_ask(
         ("git@example.org:app.git", "git@example.org:app.git"),
     ],
 )
-async def test_url(gateway: Git, address: str, shown: str) -> None:
-    """The address that is pushed to is given without its credential, whatever characters that is made of."""
+async def test_url_hides_its_credential(gateway: Git, address: str, shown: str) -> None:
+    """The push address is returned without its credential, whatever characters that consists of."""
     run(gateway.repository, "remote", "set-url", "--push", "origin", address)
     assert await gateway.url() == shown
 
@@ -581,16 +581,18 @@ async def test_url(gateway: Git, address: str, shown: str) -> None:
         (lambda git: replace(git, branch="trunk"), "branch trunk: .*remote.git has no such branch"),
     ],
 )
-async def test_what_does_not_exist(gateway: Git, broken: Callable[[Git], Git], said: str) -> None:
-    """A repository, remote or branch that does not exist is one plain Problem that says so, whatever is named alike."""
+async def test_missing_repository_remote_or_branch_is_named(
+    gateway: Git, broken: Callable[[Git], Git], said: str
+) -> None:
+    """Each is one plain Problem that says so, even if something has a similar name."""
     run(gateway.repository, "push", "--quiet", "origin", "HEAD:refs/heads/refs/heads/trunk")
     with pytest.raises(Problem, match=said) as raised:
         await broken(gateway).fetch()
     assert type(raised.value) is Problem
 
 
-async def test_unknown_commit(gateway: Git) -> None:
-    """A commit that the repository does not have is a Problem that names it, whatever is asked of it."""
+async def test_unknown_commit_is_named(gateway: Git) -> None:
+    """A commit that the repository lacks is a Problem that names it, for every operation."""
     head = await gateway.head()
     asked = (
         gateway.tree(NOWHERE),
@@ -606,24 +608,24 @@ async def test_unknown_commit(gateway: Git) -> None:
         assert type(raised.value) is Problem
 
 
-async def test_remote_repository_is_gone(gateway: Git, remote: Path) -> None:
-    """A remote whose repository does not exist has said no: Rejected."""
+async def test_missing_remote_repository_is_rejected(gateway: Git, remote: Path) -> None:
+    """A remote whose repository does not exist has refused: Rejected."""
     shutil.rmtree(remote)
     with pytest.raises(Rejected, match="does not appear to be a git repository"):
         await gateway.remote_head()
 
 
-async def test_git_is_missing(gateway: Git, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where git is not installed, that is the Problem."""
+async def test_missing_git_is_a_problem(gateway: Git, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If git is not installed, that is the Problem."""
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(Problem, match="running git: it is not installed"):
         await gateway.head()
 
 
-async def test_another_repository_in_the_environment(
+async def test_repository_in_the_environment_is_ignored(
     gateway: Git, remote: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The repository is the one that was given, also when a git hook that runs us has named its own."""
+    """The given repository is used, also if a git hook that runs us has named its own."""
     monkeypatch.setenv("GIT_DIR", str(remote))
     assert await gateway.branch_checked_out() == "main"
     assert await gateway.uncommitted() == ()
@@ -633,18 +635,18 @@ HOOK = "trap '' TERM\nsleep 60 &\nwait\nwait"
 
 
 def hang_in_a_hook(gateway: Git, _: str) -> None:
-    """Have each push wait for a hook whose child sleeps on, both deaf to SIGTERM."""
+    """Make each push wait for a hook whose child sleeps on, both ignoring SIGTERM."""
     program(gateway.repository / ".git" / "hooks" / "pre-push", HOOK)
 
 
 def hang_in_ssh(gateway: Git, _: str) -> None:
-    """Have ssh, and a child of it, never come back."""
+    """Make ssh, and a child of it, never return."""
     run(gateway.repository, "config", "core.sshCommand", program(gateway.repository.parent / "myssh", HOOK))
     run(gateway.repository, "remote", "set-url", "origin", "git@example.org:app.git")
 
 
 def hang_in_http(gateway: Git, url: str) -> None:
-    """Have the remote accept, and say nothing."""
+    """Make the remote accept, and say nothing."""
     run(gateway.repository, "remote", "set-url", "origin", url)
 
 
@@ -653,8 +655,8 @@ Hang = Callable[[Git, str], None]
 
 
 @pytest.mark.parametrize("hang", HANGS)
-async def test_time_is_up(gateway: Git, groups: Callable[[], list[int]], hang: Hang) -> None:
-    """When the caller's time is up the call leaves at once, and no process of any git it ran is left."""
+async def test_timeout_ends_all_processes(gateway: Git, groups: Callable[[], list[int]], hang: Hang) -> None:
+    """When the caller's time is up the call returns at once, and no process of any git it ran is left."""
     head = await gateway.head()
     async with http(never) as url:
         hang(gateway, url)
@@ -667,10 +669,10 @@ async def test_time_is_up(gateway: Git, groups: Callable[[], list[int]], hang: H
 
 
 @pytest.mark.parametrize("moment", range(10))
-async def test_cancelled_while_starting(
+async def test_cancellation_during_start_leaves_no_process(
     gateway: Git, tmp_path: Path, groups: Callable[[], list[int]], moment: int
 ) -> None:
-    """A call that is cancelled at any moment of git's start, by a loop that was busy meanwhile, leaves no process."""
+    """A call cancelled at any moment of git's start, on a busy loop, leaves no process."""
     program(tmp_path / "bin" / "git", f'echo $PPID >> "{tmp_path}/groups"\nsleep 60 &\nwait')
     call = asyncio.create_task(gateway.head())
     for _ in range(moment):
@@ -682,8 +684,8 @@ async def test_cancelled_while_starting(
     await until(lambda: not any(map(alive, groups())), 0.2)
 
 
-async def test_cancelled_twice(gateway: Git, groups: Callable[[], list[int]]) -> None:
-    """A second cancellation is obeyed at once, and the processes are ended all the same."""
+async def test_second_cancellation_is_obeyed_at_once(gateway: Git, groups: Callable[[], list[int]]) -> None:
+    """A second cancellation is obeyed at once, and the processes are still ended."""
     hang_in_a_hook(gateway, "")
     head = await gateway.head()
     call = asyncio.create_task(gateway.push(head))
@@ -698,8 +700,10 @@ async def test_cancelled_twice(gateway: Git, groups: Callable[[], list[int]]) ->
     await gone(groups())
 
 
-async def test_what_a_hook_leaves_running(gateway: Git, remote: Path, groups: Callable[[], list[int]]) -> None:
-    """A push that went well is over when git is, though its hook left a process behind; that one is ended too."""
+async def test_background_process_of_a_hook_is_ended(
+    gateway: Git, remote: Path, groups: Callable[[], list[int]]
+) -> None:
+    """A successful push is over when git is, though its hook left a process behind, which is ended too."""
     program(gateway.repository / ".git" / "hooks" / "pre-push", "sleep 60 &")
     second = commit(gateway.repository, "second")
     async with asyncio.timeout(2):
@@ -710,7 +714,7 @@ async def test_what_a_hook_leaves_running(gateway: Git, remote: Path, groups: Ca
 
 @pytest.fixture
 def daemon(gateway: Git, tmp_path: Path) -> Iterator[Callable[[], int]]:
-    """Make a pre-push hook leave a process in a session of its own, holding the hook's output open; give its id."""
+    """Make a pre-push hook leave a process in its own session, holding the hook's output open; return its id."""
     log = tmp_path / "daemon"
     code = f"import os, time; os.setsid(); open('{log}', 'w').write(f'{{os.getpid()}} '); time.sleep(60)"
     script = f'"{sys.executable}" -c "{code}" &\nwhile [ ! -s "{log}" ]; do sleep 0.01; done'
@@ -719,8 +723,8 @@ def daemon(gateway: Git, tmp_path: Path) -> Iterator[Callable[[], int]]:
     os.kill(int(log.read_text()), signal.SIGKILL)
 
 
-async def test_a_daemon_that_holds_the_pipes(gateway: Git, remote: Path, daemon: Callable[[], int]) -> None:
-    """A process that has left git's session and keeps its output open, as ssh's shared connections do, delays nothing."""
+async def test_daemon_holding_the_pipes_delays_nothing(gateway: Git, remote: Path, daemon: Callable[[], int]) -> None:
+    """A process outside git's session that holds its output open, like ssh's shared connections, delays nothing."""
     second = commit(gateway.repository, "second")
     async with asyncio.timeout(2):
         await gateway.push(second)
@@ -737,8 +741,8 @@ asyncio.run(Git(Path(sys.argv[1]), "origin", "main").push(sys.argv[2]))
 
 
 @pytest.mark.parametrize("hang", [hang_in_http, hang_in_ssh, hang_in_a_hook] if sys.platform == "linux" else [])
-async def test_our_own_death(gateway: Git, groups: Callable[[], list[int]], hang: Hang) -> None:
-    """When the process that uses the gateway is killed outright, git ends with it (the kernel of Linux sees to that)."""
+async def test_git_dies_with_its_parent(gateway: Git, groups: Callable[[], list[int]], hang: Hang) -> None:
+    """When the process that uses the gateway is killed, git ends with it (the Linux kernel sees to that)."""
     head = await gateway.head()
     async with http(never) as url:
         hang(gateway, url)
@@ -752,8 +756,8 @@ async def test_our_own_death(gateway: Git, groups: Callable[[], list[int]], hang
         await gone(groups(), seconds=2)
 
 
-async def test_a_push_that_a_run_of_before_left_behind(gateway: Git) -> None:
-    """A push of this commit is ended with all that it started; another commit's, and another checkout's, are let be."""
+async def test_left_over_push_of_an_earlier_run_is_ended(gateway: Git) -> None:
+    """A push of this commit is ended with all its processes; other commits' and other checkouts' are left alone."""
     sha, here = await gateway.head(), gateway.repository
     pushes = [_left_behind(where, each) for where, each in ((here, sha), (here, NOWHERE), (here.parent, sha))]
     try:
@@ -768,6 +772,6 @@ async def test_a_push_that_a_run_of_before_left_behind(gateway: Git) -> None:
 
 
 def _left_behind(where: Path, sha: str) -> "subprocess.Popen[bytes]":
-    """Start something with the words of a push, in a group of its own as the gateway's commands are."""
+    """Start a process with the words of a push, in its own group like the gateway's commands."""
     words = ["/bin/sh", "-c", "sleep 60 & wait", "git", "-C", str(where), "push", f"{sha}:refs/heads/main"]
     return subprocess.Popen(words, start_new_session=True)

@@ -1,4 +1,4 @@
-"""The guards: nothing that is measured may get worse in a transaction, on the real server and on a SQLite file."""
+"""The guards: no measured figure may get worse in a transaction, on the real server and on a SQLite file."""
 
 import json
 import sqlite3
@@ -43,7 +43,7 @@ MANY = 650  # tables; a compound SELECT has 500 terms at most
 
 
 def changed(folder: Path, migrate: str, rollback: str = "SELECT 1;") -> DatabaseChange:
-    """Give a change that does this there and that back, as its folder would say it."""
+    """Return a change with this migration and that rollback, as its folder would give it."""
     scripts = {"migrate.sql": migrate, "rollback.sql": rollback}
     for name in FILES:
         path = folder / name
@@ -72,24 +72,24 @@ class Rig:
         return Lease(holder.run, holder.token)
 
     async def made(self, script: str) -> None:
-        """Run a script, foreign keys off."""
+        """Run a script with foreign keys off."""
         await self.database.transaction(split(script, "made.sql"))
 
     async def migrated(self, change: DatabaseChange, what: Guards) -> Migrated:
-        """Make a change as production would."""
+        """Apply a change as production would."""
         self.attempts.append(f"attempt {len(self.attempts)}")
         attempt = Attempt(self.attempts[-1], "", "", "", "", "", await self.turso.schema())
         return await self.turso.migrate(change, attempt, what, await self.lease())
 
     async def rolled_back(self, change: DatabaseChange) -> None:
-        """Take the last change back."""
+        """Roll the last change back."""
         marker = await self.turso.marker(self.attempts[-1])
         assert marker
         await self.turso.roll_back(marker, change.rollback, change.verify_rollback, await self.lease())
 
     async def refused(self, change: DatabaseChange, what: Guards) -> str:
-        """Say why a change is refused; nothing where it is not. What was refused has changed nothing."""
-        await self.lease()  # it makes the tool's own tables, which are no part of the change
+        """Return why a change is refused, or nothing if it is not; a refused change must have changed nothing."""
+        await self.lease()  # it creates the tool's own tables, which are not part of the change
         before = await self.everything()
         try:
             await self.migrated(change, what)
@@ -99,27 +99,27 @@ class Rig:
         return ""
 
     async def everything(self) -> dict[str, Sequence[tuple[Value, ...]]]:
-        """Give all definitions and all rows; the lock aside, which is held for a minute more each time."""
+        """Return all definitions and all rows, except the lock, which is extended by a minute each time."""
         found = await self.database.query(Statement("SELECT name, sql, type FROM sqlite_schema ORDER BY name"))
         tables = [str(name) for name, _, kind in found.values if kind == "table" and name != "_orchestrate_lock"]
         rows = await self.database.transaction([Statement(f"SELECT * FROM {quoted(name)}") for name in tables])
         return {"": found.values, **{name: each.values for name, each in zip(tables, rows, strict=True)}}
 
     async def scalar(self, sql: str) -> Value:
-        """Ask for one value."""
+        """Return one value."""
         return (await self.database.query(Statement(sql))).scalar
 
 
 @pytest.fixture(scope="module")
 async def one_server(sqld_binary: Path, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
-    """Give the URL of a server that the tests of this module share; each begins by emptying it."""
+    """Return the URL of a server that this module's tests share; each test begins by emptying it."""
     async with sqld.serve(sqld_binary, tmp_path_factory.mktemp("one") / "sqld") as url:
         yield url
 
 
 @pytest.fixture(params=["hrana", "file"])
 async def rig(request: pytest.FixtureRequest, one_server: str, tmp_path: Path) -> AsyncIterator[Rig]:
-    """Give each transport in turn, with nothing in it."""
+    """Return each transport in turn, with nothing in it."""
     path = tmp_path / "some.db"
     sqlite3.connect(path).close()
     url = {"hrana": one_server, "file": f"file:{path}"}[request.param]
@@ -129,7 +129,7 @@ async def rig(request: pytest.FixtureRequest, one_server: str, tmp_path: Path) -
         yield Rig(database, tmp_path / "sql")
 
 
-CASES = [  # what is measured, the change, and what is said against it
+CASES = [  # the measure, the change, and the objection
     ("no row is lost", rows_of("t"), "UPDATE t SET v = 'z';", ""),
     ("a row for another", rows_of("t"), "DELETE FROM t WHERE id = 2; INSERT INTO t VALUES (9, 'z');", ""),
     ("a row is lost", rows_of("t"), "DELETE FROM t WHERE id = 3;", "rows of t: 3 before, 2 after"),
@@ -170,20 +170,20 @@ CASES = [  # what is measured, the change, and what is said against it
 
 
 @pytest.mark.parametrize(("measure", "migrate", "said"), [case[1:] for case in CASES], ids=[case[0] for case in CASES])
-async def test_what_gets_worse_is_not_committed(rig: Rig, measure: Measure, migrate: str, said: str) -> None:
-    """A figure that is as it was, or better, passes; else both are said, and the database is what it was."""
+async def test_worse_figure_is_not_committed(rig: Rig, measure: Measure, migrate: str, said: str) -> None:
+    """An equal or better figure passes; else both are reported, and the database is unchanged."""
     await rig.made(TABLES + ORPHAN)
     found = await rig.refused(changed(rig.folder, migrate), Guards((measure,), ()))
     assert tells(found, said), found
 
 
 def tells(found: str, said: str) -> bool:
-    """Say whether a refusal names the figure and says this of it, whatever words the engine puts round that."""
+    """Return True if a refusal names the figure and contains this, whatever words the engine puts around it."""
     figure, _, words = said.partition(": ")
     return found.startswith(f"{figure}: ") and words in found if said else not found
 
 
-ROW_CHANGES = [  # the change, and how many rows it changes, triggers' among them
+ROW_CHANGES = [  # the change, and how many rows it changes, including by triggers
     ("SELECT 1;", 0),
     ("UPDATE p SET v = 'z';", 3),
     ("UPDATE t SET v = 'z';", 6),
@@ -194,8 +194,8 @@ ROW_CHANGES = [  # the change, and how many rows it changes, triggers' among the
 
 
 @pytest.mark.parametrize(("migrate", "rows"), ROW_CHANGES, ids=[migrate for migrate, _ in ROW_CHANGES])
-async def test_no_more_rows_are_changed_than_were_seen(rig: Rig, migrate: str, rows: int) -> None:
-    """What one run measured is enough for the next, and one less is not; the marker row is counted with them."""
+async def test_changed_rows_are_bounded_by_the_measured_count(rig: Rig, migrate: str, rows: int) -> None:
+    """The count measured in one run suffices for the next, and one less does not; the marker row is included."""
     await rig.made(TABLES)
     change = changed(rig.folder, migrate)
     said = await rig.refused(change, Guards((row_changes(rows),), ()))
@@ -212,8 +212,10 @@ async def test_no_more_rows_are_changed_than_were_seen(rig: Rig, migrate: str, r
         (NOT_MORE, 0, 1, False), (NOT_MORE, 1, 1, True), (NOT_MORE, 1, 2, False), (NOT_MORE, 0, -3, True),
     ],
 )  # fmt: skip
-async def test_slack_is_added_to_what_it_was(rig: Rig, relation: str, slack: int, rows: int, *, passes: bool) -> None:
-    """Each relation holds between what it is after, and what it was before with the slack."""
+async def test_slack_is_added_to_the_earlier_figure(
+    rig: Rig, relation: str, slack: int, rows: int, *, passes: bool
+) -> None:
+    """Each relation holds between the later figure, and the earlier one with the slack."""
     await rig.made(TABLES)
     act = (
         f"INSERT INTO p SELECT 10 + id, v FROM p WHERE id <= {rows}"
@@ -239,23 +241,23 @@ async def test_slack_is_added_to_what_it_was(rig: Rig, relation: str, slack: int
         ("DROP INDEX _orchestrate_migrations_applied;", True),
     ],
 )
-async def test_all_objects_are_there_by_name(rig: Rig, migrate: str, *, passes: bool) -> None:
-    """One more, one less and one by another name are refused, and what is there is said; the tool's own are not."""
+async def test_objects_are_compared_by_name(rig: Rig, migrate: str, *, passes: bool) -> None:
+    """One more, one less and a renamed one are refused and listed; the tool's own are not counted."""
     await rig.made(TABLES)
     objects = str(await rig.scalar(OBJECTS))
     said = await rig.refused(changed(rig.folder, migrate), Guards((), (), objects))
     assert tells(said, "" if passes else "tables, indexes, triggers and views as rehearsed: table p"), said
 
 
-async def test_no_object_is_left_where_there_were_some(rig: Rig) -> None:
-    """An empty list of what is there is no agreement."""
+async def test_empty_list_of_objects_is_no_agreement(rig: Rig) -> None:
+    """An empty list of objects does not agree with a database that has some."""
     await rig.made("CREATE TABLE t (id INTEGER PRIMARY KEY);")
     said = await rig.refused(changed(rig.folder, "DROP TABLE t;"), Guards((), (), "table t"))
     assert said.startswith("tables, indexes, triggers and views as rehearsed: ")
 
 
-async def test_nothing_measured_is_nothing_refused(rig: Rig) -> None:
-    """Without a figure a change is committed and taken back whatever it does to rows."""
+async def test_change_without_figures_is_not_refused(rig: Rig) -> None:
+    """Without a figure a change is committed and rolled back whatever it does to rows."""
     await rig.made(TABLES)
     change = changed(rig.folder, "DELETE FROM t;", "DELETE FROM p;")
     assert await rig.migrated(change, Guards((), ())) == Migrated(3, {})
@@ -264,8 +266,8 @@ async def test_nothing_measured_is_nothing_refused(rig: Rig) -> None:
     assert await rig.scalar("SELECT base || rollback_base FROM _orchestrate_migrations") == "{}{}"
 
 
-async def test_growth_is_told_by_name(rig: Rig) -> None:
-    """By how much each figure grew is what comes of a change, below zero where it shrank."""
+async def test_growth_is_reported_by_name(rig: Rig) -> None:
+    """A change returns how much each figure grew, negative if it shrank."""
     await rig.made(TABLES + ORPHAN)
     change = changed(rig.folder, "INSERT INTO t VALUES (9, 'z'), (10, 'z'); DELETE FROM c WHERE p = 99;")
     what = Guards((rows_of("t", NOT_FEWER), HIGHEST, LOWEST, orphans(), PARENTS), ())
@@ -276,15 +278,15 @@ async def test_growth_is_told_by_name(rig: Rig) -> None:
     }  # fmt: skip
 
 
-async def test_the_first_figure_that_got_worse_is_named(rig: Rig) -> None:
-    """They are held in the order in which they were given."""
+async def test_first_worse_figure_is_named(rig: Rig) -> None:
+    """Figures are checked in the order in which they were given."""
     await rig.made(TABLES)
     change = changed(rig.folder, "DELETE FROM t; DELETE FROM p;")
     for measures, said in (((rows_of("t"), rows_of("p")), "rows of t"), ((rows_of("p"), rows_of("t")), "rows of p")):
         assert tells(await rig.refused(change, Guards(measures, ())), f"{said}: 3 before, 0 after")
 
 
-BACK = [  # what is measured on the way back, what the rollback does, and what is said against it
+BACK = [  # the measure of the rollback, the rollback, and the objection
     ("nothing is lost", rows_of("t"), "UPDATE t SET v = 'a';", ""),
     ("a row is lost", rows_of("t"), "DELETE FROM t WHERE id = 3;", "rows of t: 3 before, 2 after"),
     ("a row comes", rows_of("t"), "INSERT INTO t VALUES (9, 'z');", "rows of t: 3 before, 4 after"),
@@ -298,10 +300,10 @@ BACK = [  # what is measured on the way back, what the rollback does, and what i
 
 
 @pytest.mark.parametrize(("measure", "rollback", "said"), [case[1:] for case in BACK], ids=[case[0] for case in BACK])
-async def test_what_gets_worse_on_the_way_back_is_not_committed(
+async def test_worse_figure_in_the_rollback_is_not_committed(
     rig: Rig, measure: Measure, rollback: str, said: str
 ) -> None:
-    """What was agreed with the change holds for its rollback; where it fails, the change stays applied, whole."""
+    """The change's measures hold for its rollback; if one fails, the change stays applied, whole."""
     await rig.made(TABLES)
     change = changed(rig.folder, "CREATE TABLE more (v);", f"DROP TABLE more; {rollback}")
     await rig.migrated(change, Guards((), (measure,)))
@@ -317,8 +319,8 @@ async def test_what_gets_worse_on_the_way_back_is_not_committed(
     assert state == (APPLIED if said else ROLLED_BACK)
 
 
-async def test_the_figures_of_the_way_back_are_taken_when_it_begins(rig: Rig) -> None:
-    """What the app wrote since the change is to stay, too."""
+async def test_rollback_figures_are_taken_when_it_begins(rig: Rig) -> None:
+    """Rows that the app wrote since the change must stay, too."""
     await rig.made(TABLES)
     change = changed(rig.folder, "CREATE TABLE more (v);", "DROP TABLE more; DELETE FROM t WHERE v = 'since';")
     await rig.migrated(change, Guards((), (rows_of("t"),)))
@@ -327,7 +329,7 @@ async def test_the_figures_of_the_way_back_are_taken_when_it_begins(rig: Rig) ->
         await rig.rolled_back(change)
 
 
-async def test_more_tables_than_one_question_may_have(rig: Rig) -> None:
+async def test_more_tables_than_one_query_can_hold(rig: Rig) -> None:
     """Every one of them is measured, and the one that lost a row is named."""
     await rig.made("".join(f"CREATE TABLE t{number} (id INTEGER PRIMARY KEY);" for number in range(MANY)))
     await rig.made(f"INSERT INTO t{MANY - 1} VALUES (1), (2);")
@@ -343,7 +345,7 @@ MEASURES = (rows_of(ODD), rows_of("t", NOT_FEWER), LOWEST, orphans(ODD), orphans
 
 @pytest.mark.parametrize("measures", [MEASURES, MEASURES[:1], ()], ids=["all", "one", "none"])
 async def test_measures_are_read_as_they_were_written(rig: Rig, measures: tuple[Measure, ...]) -> None:
-    """Names, expressions, relations and slack come back the same, also out of the marker row."""
+    """Names, expressions, relations and slack come back the same, also from the marker row."""
     assert guards.guards_of_json(guards.guards_json(measures)) == measures
     await rig.made(TABLES)
     await rig.migrated(changed(rig.folder, "SELECT 1;"), Guards((), measures))

@@ -1,4 +1,4 @@
-"""What garbage, floods and traps are taken for: one of the three answers, within the bound, at every gateway."""
+"""Garbage, floods and traps: each becomes one of the three answers, within the bound, at every gateway."""
 
 import asyncio
 import tracemalloc
@@ -38,7 +38,7 @@ from tests.standin.projects import PLAIN
 pytestmark = pytest.mark.anyio
 
 SECRET = "s3cr3t-of-this-test"  # noqa: S105 - it opens nothing
-SCOPE = 5.0  # seconds that a call gets; all but the endless ones need a small part of it
+SCOPE = 5.0  # seconds for a call; all but the endless ones need a small part of it
 MOST_WORDS = 1500  # characters
 SELECT = Statement("SELECT 1", name="the question")
 INSERT = Statement("INSERT INTO t VALUES (1)", name="the insert")
@@ -74,7 +74,7 @@ async def _read(pieces: AsyncIterator[bytes]) -> None:
     async for piece in pieces:
         last = piece
     if not last.endswith(b"COMMIT;\n"):
-        raise Unknown("reading", "a dump", "it does not end with COMMIT;", "Look.")  # as whoever loads it does
+        raise Unknown("reading", "a dump", "it does not end with COMMIT;", "Look.")  # as the loader does
 
 
 async def _dumped(url: str) -> None:
@@ -176,27 +176,27 @@ GARBAGE: dict[str, Pieces] = {
 
 @pytest.fixture(autouse=True)
 def _bounds(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have the database's answers end where the others do: what is tested is that there is an end."""
+    """Lower the database's bound to that of the others: what is tested is that there is a bound."""
     for module in (hrana_wire, hrana_stream):
         monkeypatch.setattr(module, "MOST", MOST)
 
 
 @pytest.fixture
 def peak() -> Iterator[Callable[[], int]]:
-    """Give the most memory that was in use at once since the test began."""
+    """Return the most memory in use at once since the test began."""
     tracemalloc.start()
     yield lambda: tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
 
 
 def _answers_all_the_same(name: str, gateway: str) -> bool:
-    """Know what is an answer, too: a build's log may be empty."""
+    """Return True for peers whose answer is valid anyway: a build's log may be empty."""
     return (name, gateway) in {("a list", "build_errors"), ("no keys", "build_errors")}
 
 
 @pytest.mark.parametrize(("name", "pieces"), GARBAGE.items(), ids=GARBAGE)
-async def test_garbage_is_no_answer(name: str, pieces: Pieces) -> None:
-    """Whatever comes in place of an answer leaves open what was done, and nothing else is raised, at any gateway."""
+async def test_garbage_is_unknown(name: str, pieces: Pieces) -> None:
+    """Garbage in place of an answer leaves open what was done, and raises nothing else, at any gateway."""
     asking = {gateway: ask for gateway, ask in GATEWAYS.items() if not _answers_all_the_same(name, gateway)}
     async with peer(pieces) as there, asyncio.timeout(SCOPE * len(asking)):
         for gateway, ask in asking.items():
@@ -207,8 +207,8 @@ async def test_garbage_is_no_answer(name: str, pieces: Pieces) -> None:
 
 
 @pytest.mark.parametrize("pieces", GARBAGE.values(), ids=GARBAGE)
-async def test_garbage_is_not_health(pieces: Pieces) -> None:
-    """Whatever the site sends in place of what is expected, the check says what is wrong, in a line."""
+async def test_garbage_is_not_healthy(pieces: Pieces) -> None:
+    """Whatever garbage the site sends, the check says in one line what is wrong."""
     async with peer(pieces) as there, asyncio.timeout(SCOPE):
         wrong = await _visited(there.url)
     assert wrong.startswith("/api/data ")
@@ -217,8 +217,8 @@ async def test_garbage_is_not_health(pieces: Pieces) -> None:
 
 
 @pytest.mark.parametrize("pieces", GARBAGE.values(), ids=GARBAGE)
-async def test_garbage_is_no_refusal_of_what_was_sent(pieces: Pieces) -> None:
-    """A request to change something was taken, or it is not known; garbage never means that it was not done."""
+async def test_garbage_is_not_a_refusal(pieces: Pieces) -> None:
+    """A request to change something was accepted, or it is unknown; garbage never means that it was not done."""
     ask = _of_vercel(lambda vercel: vercel.promote("dpl_1"))
     async with peer(pieces) as there, asyncio.timeout(SCOPE):
         try:
@@ -232,8 +232,8 @@ GIGABYTES = {name: pieces for name, pieces in GARBAGE.items() if "gigabyte" in n
 
 @pytest.mark.parametrize("pieces", GIGABYTES.values(), ids=GIGABYTES)
 @pytest.mark.parametrize("gateway", ["project", "query", "dump", "site"])
-async def test_gigabytes_are_not_held(pieces: Pieces, gateway: str, peak: Callable[[], int]) -> None:
-    """Of an answer without end no more is in memory than the bound and what is copied of it, packed or not."""
+async def test_endless_answers_are_not_held_in_memory(pieces: Pieces, gateway: str, peak: Callable[[], int]) -> None:
+    """No more of an endless answer is in memory than the bound and its copies, compressed or not."""
     async with peer(pieces) as there, asyncio.timeout(SCOPE):
         with suppress(Unknown):
             await (GATEWAYS | {"site": _visited})[gateway](there.url)
@@ -261,8 +261,8 @@ ENDLESS = {
 
 
 @pytest.mark.parametrize("opening", ENDLESS.values(), ids=ENDLESS)
-async def test_the_callers_scope_ends_every_call(opening: bytes) -> None:
-    """An answer that never ends, byte by byte, holds no call at any gateway beyond its caller's time."""
+async def test_scope_of_the_caller_ends_every_call(opening: bytes) -> None:
+    """An endless answer, byte by byte, holds no call at any gateway beyond its caller's time."""
     async with peer(_dripping(opening)) as there:
         for ask in (*GATEWAYS.values(), _visited):
             began = asyncio.get_running_loop().time()
@@ -284,7 +284,7 @@ BAD_PLACES = ["http://[::1", "http://x:99999999/", "http://\xff/", "\x1b]0;x\x07
 
 @pytest.mark.parametrize(("status", "location"), [*REDIRECTS, *((302, place) for place in BAD_PLACES)], ids=repr)
 async def test_redirects_are_not_followed(status: int, location: str) -> None:
-    """Neither to itself, for ever, nor to another host: nobody is asked twice, and no key arrives elsewhere."""
+    """Neither an endless loop nor another host is followed: no second request, and no key arrives elsewhere."""
     async with peer(document({})) as elsewhere, peer(lambda: iter([sent])) as there:
         place = location.format(there=elsewhere.url.removeprefix("http://"), here=there.url)
         sent = head(f"{status} Moved", Content_Length="0") + b""
@@ -298,8 +298,8 @@ async def test_redirects_are_not_followed(status: int, location: str) -> None:
         assert not elsewhere.heads
 
 
-async def test_a_stream_does_not_go_on_elsewhere() -> None:
-    """A database that names another place for the rest of a stream is not believed: the token would go there."""
+async def test_stream_does_not_continue_on_another_host() -> None:
+    """A database that names another host for the rest of a stream is refused: the token would go there."""
     rows = {"cols": [], "rows": [], "affected_row_count": 0}
     result = {"type": "ok", "response": {"type": "execute", "result": rows}}
     async with peer(document({"baton": None, "base_url": None, "results": [result]})) as elsewhere:
@@ -351,7 +351,7 @@ ODD: list[Any] = [None, True, 1.5, 10**400, float("inf"), float("nan"), "\x1b[2J
 
 
 def _mutated(value: Any) -> Iterator[Any]:
-    """Give the value with one thing in it, at any depth, replaced by something odd, or missing."""
+    """Return the value with one part of it, at any depth, replaced by something odd, or removed."""
     yield from ODD
     if isinstance(value, dict):
         for key, inner in value.items():
@@ -364,7 +364,7 @@ def _mutated(value: Any) -> Iterator[Any]:
 
 
 def _fits(value: Any, kind: Any) -> bool:
-    """Say whether a value is of its declared type, through and through."""
+    """Return True if a value is of its declared type, at every depth."""
     if isinstance(kind, UnionType):
         return any(_fits(value, each) for each in get_args(kind))
     if is_dataclass(value) and isinstance(value, kind):
@@ -390,8 +390,8 @@ MEANT: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("gateway", SHAPES)
-async def test_values_of_other_kinds_go_no_further(gateway: str) -> None:
-    """With anything in an answer replaced by something odd it is read as what it is declared to be, or not at all."""
+async def test_values_of_wrong_types_are_not_passed_on(gateway: str) -> None:
+    """With any part of an answer replaced by something odd it is read as its declared type, or refused."""
     told = SHAPES[gateway]
 
     def telling() -> Iterator[bytes]:
@@ -411,8 +411,8 @@ async def test_values_of_other_kinds_go_no_further(gateway: str) -> None:
 
 @pytest.mark.parametrize("odd", ["../x", "a/b", "a?b=c", "a#b", "", "x'; touch y; '", "x\ny", "\x1b[2J", "%2e%2e", "ü"])
 @pytest.mark.parametrize("gateway", ["project", "deployment", "served", "rolling_release", "production_deployments"])
-async def test_an_id_is_plain(gateway: str, odd: str) -> None:
-    """What paths are made of, and commands that an operator may paste, has no meaning there but its own."""
+async def test_ids_are_plain(gateway: str, odd: str) -> None:
+    """Parts of paths, and of commands that an operator may paste, contain no special characters."""
 
     def changed(value: Any) -> Any:
         if isinstance(value, dict):

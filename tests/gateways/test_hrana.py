@@ -1,4 +1,4 @@
-"""Hrana over HTTP: what each kind of answer, and each way of getting none, is taken for."""
+"""Hrana over HTTP: the meaning of each kind of answer, and of each way of getting none."""
 
 import asyncio
 import base64
@@ -43,7 +43,7 @@ async def opened(url: str, token: str | None = None) -> AsyncIterator[Hrana]:
 
 @asynccontextmanager
 async def answering(handler: Callable[[web.Request], Awaitable[web.StreamResponse]]) -> AsyncIterator[Hrana]:
-    """Open the gateway on a server that answers every request by `handler`."""
+    """Open the gateway on a server whose every answer comes from `handler`."""
     app = web.Application(client_max_size=2**26)
     app.router.add_route("*", "/{path:.*}", handler)
     async with serve(app) as url, opened(url) as database:
@@ -53,7 +53,7 @@ async def answering(handler: Callable[[web.Request], Awaitable[web.StreamRespons
 def always(
     status: int, content_type: str, body: bytes, headers: dict[str, str] | None = None
 ) -> Callable[[web.Request], Awaitable[web.Response]]:
-    """Give the same answer to everything."""
+    """Return the same answer to everything."""
 
     async def answer(_request: web.Request) -> web.Response:
         return web.Response(status=status, body=body, headers={"Content-Type": content_type, **(headers or {})})
@@ -114,10 +114,10 @@ CALLS: tuple[Callable[[Hrana], Awaitable[Any]], ...] = (
 
 
 @pytest.mark.parametrize(("status", "content_type", "body", "meaning", "words"), ANSWERS.values(), ids=ANSWERS)
-async def test_each_answer_has_its_meaning(
+async def test_each_unexpected_answer_has_its_meaning(
     status: int, content_type: str, body: bytes, meaning: type[Problem], words: str
 ) -> None:
-    """An answer other than the protocol's is a refusal only where nothing can have been run, and keeps its words."""
+    """An answer outside the protocol is a refusal only if nothing can have been run, and keeps its words."""
     async with answering(always(status, content_type, body)) as database:
         for call in CALLS:
             with pytest.raises(meaning, match=words) as caught:
@@ -125,8 +125,8 @@ async def test_each_answer_has_its_meaning(
             assert isinstance(caught.value, Unknown) == (meaning is Unknown)
 
 
-async def test_a_redirect_is_not_followed() -> None:
-    """A redirect is a wrong address, named as such, and no second request goes where it points."""
+async def test_redirect_is_not_followed() -> None:
+    """A redirect is reported as a wrong address, and no second request goes to its target."""
     seen: list[str] = []
 
     async def redirect(request: web.Request) -> web.Response:
@@ -139,8 +139,8 @@ async def test_a_redirect_is_not_followed() -> None:
     assert seen == ["/v3/pipeline"]
 
 
-async def test_a_refused_connection_was_not_sent() -> None:
-    """Where nobody listens nothing was sent."""
+async def test_refused_connection_is_not_sent() -> None:
+    """If nothing listens nothing was sent."""
     async with opened(f"http://127.0.0.1:{sqld.free_port()}") as database:
         with pytest.raises(NotSent, match="ConnectError"):
             await database.transaction([INSERT])
@@ -151,7 +151,7 @@ Peer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 @asynccontextmanager
 async def _raw(peer: Peer) -> AsyncIterator[Hrana]:
-    """Open the gateway on a server that is no HTTP server; the client goes first, then what served it."""
+    """Open the gateway on a server that is no HTTP server; the client closes first, then the server."""
     served: list[asyncio.Task[None]] = []
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -193,8 +193,8 @@ async def test_accepted_and_closed_is_unknown() -> None:
 
 
 @pytest.mark.parametrize("peer", [_drips, _stays_silent])
-async def test_the_scope_of_the_caller_ends_a_call(peer: Peer) -> None:
-    """Neither silence nor an answer that never ends holds a call beyond the caller's scope."""
+async def test_scope_of_the_caller_ends_a_silent_call(peer: Peer) -> None:
+    """Neither silence nor an endless answer holds a call beyond the caller's scope."""
     async with _raw(peer) as database:
         begun = time.monotonic()
         with pytest.raises(TimeoutError):
@@ -203,8 +203,8 @@ async def test_the_scope_of_the_caller_ends_a_call(peer: Peer) -> None:
         assert time.monotonic() - begun < 1
 
 
-async def test_an_endless_answer_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An answer beyond the bound is given up, and tells nothing of what was done."""
+async def test_endless_answer_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An answer beyond the bound is abandoned, and proves nothing about what was done."""
     monkeypatch.setattr(hrana_wire, "MOST", 1000)
     async with answering(always(200, JSON, b" " * 2000)) as database:
         with pytest.raises(Unknown, match="larger than 1000 bytes"):
@@ -216,7 +216,7 @@ async def _forwarded(request: web.Request, url: str) -> httpx.Response:
         return await client.post(request.path, content=await request.read())
 
 
-async def test_an_answer_lost_after_the_commit_is_unknown(server: str) -> None:
+async def test_lost_answer_after_the_commit_is_unknown(server: str) -> None:
     """When the answer is dropped on its way back the gateway claims nothing, and the row is there."""
 
     async def drop(request: web.Request) -> web.Response:
@@ -233,7 +233,7 @@ async def test_an_answer_lost_after_the_commit_is_unknown(server: str) -> None:
         assert (await direct.query(Statement("SELECT count(*) FROM t"))).scalar == 1
 
 
-async def test_an_answer_cut_after_the_commit_is_unknown(server: str) -> None:
+async def test_truncated_answer_after_the_commit_is_unknown(server: str) -> None:
     """When half of the answer arrives the gateway claims nothing, and the row is there."""
 
     async def cut(request: web.Request) -> web.Response:
@@ -261,16 +261,16 @@ COMMIT_FAILED = batch_answer(
 )
 
 
-async def test_a_lost_write_lock_is_a_clean_failure() -> None:
-    """Where every step from one on carries TRANSACTION_TIMEOUT that one is named, with what it means."""
+async def test_lost_write_lock_is_a_clean_failure() -> None:
+    """If every step from one on has TRANSACTION_TIMEOUT, that step is named, with the meaning of the error."""
     async with answering(always(200, JSON, ALL_TIMED_OUT)) as database:
         with pytest.raises(StatementFailed, match=r"the insert.+another writer.+TRANSACTION_TIMEOUT") as failed:
             await database.transaction([INSERT])
     assert failed.value.statement == INSERT
 
 
-async def test_only_commits_answer_counts() -> None:
-    """With COMMIT's result there the transaction is committed, whatever became of the ROLLBACK after it."""
+async def test_only_the_answer_of_commit_counts() -> None:
+    """With COMMIT's result the transaction is committed, whatever happened to the ROLLBACK after it."""
     async with answering(always(200, JSON, ROLLBACK_FAILED)) as database:
         assert [rows.changed for rows in await database.transaction([INSERT])] == [1]
 
@@ -279,8 +279,8 @@ async def test_only_commits_answer_counts() -> None:
     ("body", "words"),
     [(FOREIGN_KEYS_ON, "reading back that foreign keys are off"), (COMMIT_FAILED, "committing.+disk I/O error")],
 )
-async def test_a_failure_of_the_frame_is_named(body: bytes, words: str) -> None:
-    """What fails round the statements is told apart from them."""
+async def test_failure_around_the_statements_is_named(body: bytes, words: str) -> None:
+    """Failures of the surrounding steps are told apart from those of the statements."""
     async with answering(always(200, JSON, body)) as database:
         with pytest.raises(StatementFailed, match=words):
             await database.transaction([INSERT])
@@ -297,15 +297,15 @@ async def test_a_failure_of_the_frame_is_named(body: bytes, words: str) -> None:
     ],
     ids=["not committed, no error", "a step missing", "committed past a gap", "unknown value", "no result"],
 )  # fmt: skip
-async def test_an_answer_that_contradicts_itself_is_unknown(body: bytes) -> None:
-    """An answer that does not tell of every step, or tells nonsense, is not read as a yes or a no."""
+async def test_contradictory_answer_is_unknown(body: bytes) -> None:
+    """An answer with missing or nonsensical steps is read neither as a yes nor as a no."""
     async with answering(always(200, JSON, body)) as database:
         with pytest.raises(Unknown):
             await database.transaction([INSERT])
 
 
-async def test_a_refusal_of_cloud_is_a_failed_statement() -> None:
-    """A pragma that Turso Cloud refuses and a local server takes comes with the reason: refused, or in a batch unknown."""
+async def test_statement_refused_by_turso_cloud_has_its_reason() -> None:
+    """A pragma that only Turso Cloud refuses comes with the reason: refused alone, Unknown in a batch."""
     refusal = {"type": "error", "error": {"message": "user_version is read-only", "code": "SQLITE_AUTH"}}
     pragma = Statement("PRAGMA user_version = 1")
     async with answering(always(200, JSON, document(results=[refusal, {}]))) as database:
@@ -316,8 +316,8 @@ async def test_a_refusal_of_cloud_is_a_failed_statement() -> None:
             await database.transaction([pragma])
 
 
-async def test_a_batch_that_is_not_parsed_names_none_of_many(server: str) -> None:
-    """Where the server cannot parse one of several statements nothing is run and the message is the parser's."""
+async def test_unparsed_batch_names_no_statement(server: str) -> None:
+    """If the server cannot parse one of several statements nothing is run, and the message is the parser's."""
     async with opened(server) as database:
         script = [Statement("CREATE TABLE t (x)"), Statement("SELEC 1"), INSERT]
         with pytest.raises(StatementFailed, match=r"one of 3 statements.+SELEC.+SQL_PARSE_ERROR"):
@@ -325,8 +325,8 @@ async def test_a_batch_that_is_not_parsed_names_none_of_many(server: str) -> Non
         assert (await database.query(Statement("SELECT count(*) FROM sqlite_schema"))).scalar == 0
 
 
-async def test_too_large_an_answer_hides_a_commit(server: str) -> None:
-    """The server says RESPONSE_TOO_LARGE of an insert that it has committed, so it is Unknown, not refused."""
+async def test_response_too_large_is_unknown(server: str) -> None:
+    """The server answers RESPONSE_TOO_LARGE to an insert that it committed, so it is Unknown, not refused."""
     big = "WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < 12) "
     async with opened(server) as database:
         await database.query(Statement("CREATE TABLE t (x)"))
@@ -335,7 +335,7 @@ async def test_too_large_an_answer_hides_a_commit(server: str) -> None:
         assert (await database.query(Statement("SELECT count(*) FROM t"))).scalar == 12
 
 
-async def test_what_only_the_server_refuses_is_found_by_parsing(server: str) -> None:
+async def test_parsing_finds_what_only_the_server_refuses(server: str) -> None:
     """Statements that the engine knows and the server does not run are found without running anything."""
     async with opened(server) as database:
         refused = ["VACUUM", "CREATE TEMP TABLE x (y)", "ATTACH 'x' AS y", "ANALYZE", "PRAGMA journal_mode = wal"]
@@ -346,8 +346,8 @@ async def test_what_only_the_server_refuses_is_found_by_parsing(server: str) -> 
     assert "unsupported statement: VACUUM" in str(errors[0])
 
 
-async def test_an_open_transaction_is_asked_for_at_every_step(server: str) -> None:
-    """A COMMIT that reaches the server among the steps stops all after it, and the answer is no clean failure."""
+async def test_open_transaction_is_checked_at_every_step(server: str) -> None:
+    """A COMMIT that reaches the server among the steps stops all later ones, and is not a clean failure."""
     script = [Statement("INSERT INTO t VALUES (1)"), Statement("COMMIT"), Statement("INSERT INTO t VALUES (2)")]
     async with opened(server) as database, httpx.AsyncClient() as client:
         await database.query(Statement("CREATE TABLE t (x)"))
@@ -358,8 +358,8 @@ async def test_an_open_transaction_is_asked_for_at_every_step(server: str) -> No
 
 
 @pytest.mark.parametrize(("sql", "last"), [("INSERT INTO t VALUES (1)", "COMMIT"), ("SELECT x FROM none", "ROLLBACK")])
-async def test_a_batch_ends_in_one_of_two_ways(server: str, sql: str, last: str) -> None:
-    """Of COMMIT and ROLLBACK exactly one is run, so that no lock outlives the batch."""
+async def test_batch_ends_with_exactly_one_of_commit_and_rollback(server: str, sql: str, last: str) -> None:
+    """Exactly one of COMMIT and ROLLBACK is run, so that no lock outlives the batch."""
     async with opened(server) as database, httpx.AsyncClient(verify=TLS) as client:
         await database.query(Statement("CREATE TABLE t (x)"))
         batch = hrana_wire.transaction([Statement(sql)], 3)
@@ -373,7 +373,7 @@ async def test_a_batch_ends_in_one_of_two_ways(server: str, sql: str, last: str)
 
 
 class OldServer:
-    """A server that knows version 2 of the protocol only, made of a real one; it keeps what it was asked."""
+    """A real server restricted to version 2 of the protocol; it records its requests."""
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -381,7 +381,7 @@ class OldServer:
         self.bodies: list[bytes] = []
 
     async def answer(self, request: web.Request) -> web.Response:
-        """Answer 404 to version 3 and hand on the rest."""
+        """Answer 404 to version 3 and forward the rest."""
         self.asked.append(request.path)
         if request.path.startswith("/v3"):
             return web.json_response({"error": "route not found"}, status=404)
@@ -390,8 +390,8 @@ class OldServer:
         return web.Response(status=answer.status_code, body=answer.content, content_type=JSON)
 
 
-async def test_an_older_protocol_is_spoken_and_remembered(server: str) -> None:
-    """Where version 3 is not known version 2 carries the same batch without is_autocommit, from then on."""
+async def test_older_protocol_is_used_and_remembered(server: str) -> None:
+    """If version 3 is unknown, version 2 carries the same batch without is_autocommit, from then on."""
     old = OldServer(server)
     async with answering(old.answer) as database:
         await database.transaction([Statement("CREATE TABLE t (id INTEGER PRIMARY KEY)"), INSERT])
@@ -403,7 +403,7 @@ async def test_an_older_protocol_is_spoken_and_remembered(server: str) -> None:
     assert not any(b"is_autocommit" in body for body in old.bodies)
 
 
-async def test_no_version_known_is_not_remembered() -> None:
+async def test_missing_protocol_is_not_remembered() -> None:
     """A server that knows no version is asked for the newest again next time."""
     seen: list[str] = []
 
@@ -426,7 +426,7 @@ def _token(key: Ed25519PrivateKey, **claims: Any) -> str:
 
 @pytest.fixture
 async def guarded(sqld_binary: Path, tmp_path: Path) -> AsyncIterator[tuple[str, Ed25519PrivateKey]]:
-    """Give a server that asks for tokens, with a table t, and the key that signs them."""
+    """Return a server that requires tokens, with a table t, and the key that signs them."""
     key = Ed25519PrivateKey.generate()
     pem = key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
     (file := tmp_path / "key.pem").write_bytes(pem)
@@ -436,15 +436,15 @@ async def guarded(sqld_binary: Path, tmp_path: Path) -> AsyncIterator[tuple[str,
         yield url, key
 
 
-async def test_a_token_is_used(guarded: tuple[str, Ed25519PrivateKey]) -> None:
-    """With a full token the server lets a transaction pass."""
+async def test_token_is_accepted(guarded: tuple[str, Ed25519PrivateKey]) -> None:
+    """With a full token the server accepts a transaction."""
     url, key = guarded
     async with opened(url, _token(key, a="rw")) as database:
         assert (await database.transaction([INSERT, Statement("SELECT count(*) FROM t")]))[1].scalar == 1
 
 
-async def test_a_read_only_token_reads_and_does_not_write(guarded: tuple[str, Ed25519PrivateKey]) -> None:
-    """A read-only token is told by what the server refuses, before anything was written."""
+async def test_read_only_token_is_recognised_before_writing(guarded: tuple[str, Ed25519PrivateKey]) -> None:
+    """A read-only token is recognised by the server's refusal, before anything was written."""
     url, key = guarded
     async with opened(url, _token(key, a="ro")) as database:
         assert (await database.query(Statement("SELECT count(*) FROM t"))).scalar == 0
@@ -454,7 +454,7 @@ async def test_a_read_only_token_reads_and_does_not_write(guarded: tuple[str, Ed
 
 
 @pytest.mark.parametrize("claims", [None, {"a": "rw", "exp": 1}], ids=["missing", "expired"])
-async def test_a_bad_token_is_named_and_not_shown(
+async def test_bad_token_is_reported_but_not_shown(
     guarded: tuple[str, Ed25519PrivateKey], claims: dict[str, Any] | None
 ) -> None:
     """A missing or expired token is refused as such, and no error repeats it."""
@@ -466,8 +466,8 @@ async def test_a_bad_token_is_named_and_not_shown(
     assert token is None or token not in str(refused.value)
 
 
-async def test_the_token_goes_in_the_header_alone() -> None:
-    """The token is in the Authorization header and nowhere else in the request; without one there is no header."""
+async def test_token_is_sent_in_the_header_only() -> None:
+    """The token is in the Authorization header and nowhere else; without a token there is no header."""
     seen: list[tuple[str | None, str, bytes]] = []
 
     async def note(request: web.Request) -> web.Response:
@@ -486,7 +486,7 @@ async def test_the_token_goes_in_the_header_alone() -> None:
 
 
 @pytest.mark.parametrize("token", ["two words", "line\nbreak", "geheimnißvoll"])
-def test_a_mangled_token_is_refused_without_showing_it(token: str) -> None:
+def test_unsendable_token_is_refused_without_showing_it(token: str) -> None:
     """A token that no header can carry is refused at once, by an error that does not repeat it."""
     with pytest.raises(Problem, match="characters that no token has") as refused:
         Hrana("https://database.example", token)
@@ -502,28 +502,28 @@ def test_a_mangled_token_is_refused_without_showing_it(token: str) -> None:
         ("http://[::1]:8080", "http://[::1]:8080"),
     ],
 )
-async def test_the_address_is_the_url_without_secrets(url: str, address: str) -> None:
-    """A libsql URL is https, and user, password and query are left out of the address."""
+async def test_address_is_the_url_without_secrets(url: str, address: str) -> None:
+    """A libsql URL becomes https, and user, password and query are left out of the address."""
     async with opened(url) as database:
         assert database.address == address
 
 
-async def test_a_given_client_stays_open(server: str) -> None:
-    """Closing the gateway leaves a client that it was given to whoever gave it."""
+async def test_given_client_stays_open(server: str) -> None:
+    """Closing the gateway does not close a client that was passed in."""
     async with httpx.AsyncClient() as client:
         await Hrana(server, None, client).aclose()
         assert (await Hrana(server, None, client).query(SELECT)).scalar == 1
 
 
 @pytest.mark.parametrize("url", ["", "ws://host", "wss://host", "postgres://host/db", "db.sqlite", "https://"])
-def test_other_urls_are_refused(url: str) -> None:
-    """A URL that no transport carries is refused, with those that one does."""
+def test_unknown_url_schemes_are_refused(url: str) -> None:
+    """A URL that no transport carries is refused, with the list of those that one does."""
     with pytest.raises(Problem, match="Use libsql, https, http or file"):
         connect(url, None)
 
 
 @pytest.mark.parametrize("url", ["libsql://host?authToken=s3cret", "https://user:s3cret@host"])
-def test_a_url_that_holds_a_secret_is_refused_without_showing_it(url: str) -> None:
+def test_url_with_a_secret_is_refused_without_showing_it(url: str) -> None:
     """A token in the URL is refused rather than dropped, and the error does not repeat it."""
     with pytest.raises(Problem, match="more than an address") as refused:
         connect(url, None)
@@ -531,23 +531,23 @@ def test_a_url_that_holds_a_secret_is_refused_without_showing_it(url: str) -> No
 
 
 async def test_each_scheme_has_its_transport(tmp_path: Path) -> None:
-    """Servers are reached over HTTP, files are opened, and a file that is missing is not made."""
+    """Servers are reached over HTTP, files are opened, and a missing file is not created."""
     async with aclosing(connect("libsql://host", None)) as database:
         assert isinstance(database, Hrana)
     with pytest.raises(NotSent, match="no such file"):
         connect(f"file:{tmp_path}/missing.db", None)
-    with pytest.raises(NotSent, match="no such file"):  # nor has the first try made it
+    with pytest.raises(NotSent, match="no such file"):  # the first try has not created it either
         connect(f"file:{tmp_path}/missing.db", None)
 
 
 WORK = Statement(
     "WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < 1000000) SELECT count(*) FROM n"
 )
-MORE_THAN_FITS = 100  # times that work, on any machine; what is beyond the fifth second is never run
+MORE_THAN_FITS = 100  # times that work, on any machine; steps after the fifth second never run
 
 
-async def test_a_stolen_lock_undoes_everything(server: str) -> None:
-    """After 5 seconds a waiting writer takes the lock: the slow transaction fails as a whole, and the writer's stands."""
+async def test_stolen_lock_rolls_back_the_transaction(server: str) -> None:
+    """After 5 seconds a waiting writer takes the lock: the slow transaction fails whole, and the write stands."""
     async with opened(server) as database, opened(server) as other:
         await database.query(Statement("CREATE TABLE t (x)"))
         slow = [INSERT, *[WORK] * MORE_THAN_FITS, Statement("INSERT INTO t VALUES (2)")]
@@ -560,8 +560,8 @@ async def test_a_stolen_lock_undoes_everything(server: str) -> None:
 
 
 @pytest.mark.parametrize("figure", ["soon", -1, 1e999, 10**400, None, [1], {}])
-async def test_a_strange_figure_does_not_make_an_answer_unreadable(figure: Any) -> None:
-    """What a statement took is only shown: a commit whose answer holds nonsense there is a commit."""
+async def test_strange_duration_does_not_make_an_answer_unreadable(figure: Any) -> None:
+    """A statement's duration is only shown: a commit whose answer has nonsense there is a commit."""
     made = {"cols": [], "rows": [], "affected_row_count": 1, "query_duration_ms": figure, "rows_written": figure}
     body = batch_answer([made, made, made, made, made, None], [None] * 6)
     async with answering(always(200, JSON, body)) as database:

@@ -1,4 +1,4 @@
-"""The client that every gateway asks with: what it never carries from one request to the next."""
+"""The client of every gateway: what it never carries from one request to the next."""
 
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
@@ -52,14 +52,14 @@ async def _stream(url: str) -> None:
 
 
 async def _failing(ask: Callable[[], Awaitable[object]]) -> None:
-    """Ask somebody who answers with nothing but cookies."""
+    """Ask a peer that answers with nothing but cookies."""
     with pytest.raises(Problem):
         await ask()
 
 
 @pytest.mark.parametrize("asking", [_site, _platform, _database, _stream])
-async def test_nobody_is_sent_a_cookie(asking: Callable[[str], Awaitable[None]]) -> None:
-    """Whatever cookies an answer sets, to the site, the platform and the database alike, none comes back."""
+async def test_cookies_of_answers_are_not_sent_back(asking: Callable[[str], Awaitable[None]]) -> None:
+    """Cookies set by an answer of site, platform or database do not come back in a later request."""
     brought: list[str | None] = []
 
     async def answer(request: web.Request) -> web.Response:
@@ -77,8 +77,8 @@ async def test_nobody_is_sent_a_cookie(asking: Callable[[str], Awaitable[None]])
     assert {*brought} == {None}
 
 
-async def test_a_cookie_that_is_named_is_sent() -> None:
-    """What somebody writes into a request goes out: only what answers set is forgotten."""
+async def test_explicit_cookie_is_sent() -> None:
+    """A cookie written into a request is sent: only those set by answers are dropped."""
     sent: list[str] = []
 
     def answered(request: httpx.Request) -> httpx.Response:

@@ -1,4 +1,4 @@
-"""What the transactions of a change refuse to commit: each line that keeps production safe has a test that needs it."""
+"""What the transactions of a change refuse to commit: each line that protects production has a test that needs it."""
 
 import sqlite3
 from collections.abc import AsyncIterator
@@ -45,7 +45,7 @@ class Rig:
     lease: Lease = field(default_factory=lambda: Lease("run", 0))
 
     async def change(self, **files: str) -> DatabaseChange:
-        """Return the change of these files, the others being harmless; whoever asks for it holds the lock."""
+        """Return the change of these files, the others being harmless; the caller holds the lock."""
         for name, text in {**FILES, **{f"{name}.sql": text for name, text in files.items()}}.items():
             path = self.folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -63,13 +63,13 @@ class Rig:
         await self.turso.migrate(change, attempt, what or Guards((), ()), self.lease)
 
     async def roll_back(self, change: DatabaseChange, name: str = "one") -> None:
-        """Take the attempt back."""
+        """Roll the attempt back."""
         marker = await self.turso.marker(name)
         assert marker
         await self.turso.roll_back(marker, change.rollback, change.verify_rollback, self.lease)
 
     async def run(self, sql: str) -> None:
-        """Do something to the database that is not the tool's doing."""
+        """Change the database from outside the tool."""
         await self.database.query(Statement(sql))
 
     @property
@@ -105,12 +105,12 @@ async def _filled(database: Database, folder: Path) -> Rig:
 @pytest.mark.parametrize("loses", [STEAL, END], ids=["taken over", "ended"])
 @pytest.mark.parametrize("when", ["before", "inside"])
 async def test_nothing_is_migrated_without_the_lock(rig: Rig, loses: str, when: str) -> None:
-    """A lock that is lost before the transaction, or while it runs, commits nothing; it is asked for before all else."""
+    """A lock lost before or during the transaction commits nothing; it is checked before anything else."""
     inside = {"migrate": f"{FILES['migrate.sql']}{loses}"} if when == "inside" else {}
     change = await rig.change(**inside)
     if when == "before":
         await rig.run(loses)
-        await rig.run("UPDATE t SET a = 'x'")  # which a check of verify.sql would find
+        await rig.run("UPDATE t SET a = 'x'")  # a check of verify.sql would find it
     before = await rig.state()
     with pytest.raises(Rejected, match="another run took it over, or its lease ended"):
         await rig.migrate(change)
@@ -120,13 +120,13 @@ async def test_nothing_is_migrated_without_the_lock(rig: Rig, loses: str, when: 
 @pytest.mark.parametrize("loses", [STEAL, END], ids=["taken over", "ended"])
 @pytest.mark.parametrize("when", ["before", "inside"])
 async def test_nothing_is_rolled_back_without_the_lock(rig: Rig, loses: str, when: str) -> None:
-    """The same holds for the transaction that takes a change back."""
+    """A lock lost before or during the rollback's transaction commits nothing either."""
     inside = {"rollback": f"{FILES['rollback.sql']}{loses}"} if when == "inside" else {}
     change = await rig.change(**inside)
     await rig.migrate(change)
     if when == "before":
         await rig.run(loses)
-        await rig.run("UPDATE t SET a = 'y'")  # which a check of verify_rollback.sql would find
+        await rig.run("UPDATE t SET a = 'y'")  # a check of verify_rollback.sql would find it
     before = await rig.state()
     with pytest.raises(Rejected, match="another run took it over, or its lease ended"):
         await rig.roll_back(change)
@@ -134,7 +134,7 @@ async def test_nothing_is_rolled_back_without_the_lock(rig: Rig, loses: str, whe
 
 
 async def test_nothing_is_accepted_without_the_lock(rig: Rig) -> None:
-    """What going back needs is not dropped by a run that another has taken the lock from."""
+    """A run that lost the lock to another does not drop the data of the rollback."""
     change = await rig.change(
         migrate="CREATE TABLE _orchestrate_kept_t AS SELECT * FROM t;", rollback="DROP TABLE _orchestrate_kept_t;"
     )
@@ -142,14 +142,14 @@ async def test_nothing_is_accepted_without_the_lock(rig: Rig) -> None:
     marker = await rig.turso.marker("one")
     assert marker
     await rig.run(STEAL)
-    await rig.run("UPDATE _orchestrate_migrations SET state = 'rolled_back'")  # which would refuse it, too
+    await rig.run("UPDATE _orchestrate_migrations SET state = 'rolled_back'")  # it would refuse the acceptance, too
     with pytest.raises(Rejected, match="another run took it over"):
         await rig.turso.accept(marker, rig.lease)
     assert (await rig.database.query(Statement("SELECT count(*) FROM _orchestrate_kept_t"))).scalar == 1
 
 
-async def test_only_what_is_applied_is_accepted(rig: Rig) -> None:
-    """A change that was rolled back has nothing that could stay."""
+async def test_only_an_applied_change_is_accepted(rig: Rig) -> None:
+    """A change that was rolled back has nothing to keep."""
     change = await rig.change()
     await rig.migrate(change)
     marker = await rig.turso.marker("one")
@@ -159,8 +159,8 @@ async def test_only_what_is_applied_is_accepted(rig: Rig) -> None:
         await rig.turso.accept(marker, rig.lease)
 
 
-async def test_the_schema_must_be_the_one_that_was_planned_for(rig: Rig) -> None:
-    """A change of the schema by others, between the plan and the transaction, commits nothing."""
+async def test_schema_must_match_the_plan(rig: Rig) -> None:
+    """A change of the schema by others, between plan and transaction, commits nothing."""
     change, schema = await rig.change(), await rig.turso.schema()
     await rig.run("CREATE TABLE other (x)")
     with pytest.raises(Rejected, match="schema as planned: it changed since"):
@@ -176,15 +176,15 @@ async def test_the_schema_must_be_the_one_that_was_planned_for(rig: Rig) -> None
     ],
 )
 async def test_every_check_is_asserted_before_the_commit(rig: Rig, migrate: str, said: str) -> None:
-    """A check of verify.sql that fails, of either kind, commits nothing."""
+    """A failing check of verify.sql, of either kind, commits nothing."""
     change, before = await rig.change(migrate=migrate), await rig.state()
     with pytest.raises(Rejected, match=said):
         await rig.migrate(change)
     assert await rig.state() == before
 
 
-async def test_what_is_measured_is_held(rig: Rig) -> None:
-    """A figure that got worse commits nothing, on either way."""
+async def test_worse_measure_commits_nothing(rig: Rig) -> None:
+    """A figure that got worse commits nothing, in the migration and in the rollback."""
     change = await rig.change(migrate="DELETE FROM t WHERE id = 7;", rollback="DELETE FROM t WHERE true;")
     await rig.migrate(change, Guards((), (rows_of("t"),)))
     with pytest.raises(Rejected, match="rows of t: 1 before, 0 after"):
@@ -196,7 +196,7 @@ async def test_what_is_measured_is_held(rig: Rig) -> None:
         await rig.migrate(lossy, Guards((), (), "table nothing"), "two")
 
 
-async def test_a_change_is_applied_once(rig: Rig) -> None:
+async def test_change_is_applied_once(rig: Rig) -> None:
     """Neither the same attempt nor another attempt of an applied change commits."""
     change = await rig.change()
     await rig.migrate(change)
@@ -207,8 +207,8 @@ async def test_a_change_is_applied_once(rig: Rig) -> None:
     assert await rig.state() == before
 
 
-async def test_a_fence_keeps_a_late_attempt_out(rig: Rig) -> None:
-    """After the fence stands the attempt can never commit; a fence that comes after the commit changes nothing."""
+async def test_fence_stops_a_late_attempt(rig: Rig) -> None:
+    """After the fence the attempt can never commit; a fence that comes after the commit changes nothing."""
     change = await rig.change()
     assert (await rig.turso.fence("one", change.name))["state"] == "fenced"
     before = await rig.state()
@@ -220,8 +220,8 @@ async def test_a_fence_keeps_a_late_attempt_out(rig: Rig) -> None:
 
 
 @pytest.mark.parametrize("state", ["fenced", "rolled_back"])
-async def test_only_what_is_applied_is_rolled_back(rig: Rig, state: str) -> None:
-    """Neither a fenced attempt nor one that was rolled back already runs rollback.sql."""
+async def test_only_an_applied_attempt_is_rolled_back(rig: Rig, state: str) -> None:
+    """Neither a fenced attempt nor one that was already rolled back runs rollback.sql."""
     change = await rig.change()
     await rig.migrate(change)
     await rig.run(f"UPDATE _orchestrate_migrations SET state = '{state}'")
@@ -231,8 +231,8 @@ async def test_only_what_is_applied_is_rolled_back(rig: Rig, state: str) -> None
     assert await rig.state() == before
 
 
-async def test_a_rollback_must_give_back_the_schema(rig: Rig) -> None:
-    """A rollback that leaves the schema another one commits nothing, and names what differs."""
+async def test_rollback_must_restore_the_schema(rig: Rig) -> None:
+    """A rollback that leaves a different schema commits nothing, and names the differences."""
     change = await rig.change(rollback="UPDATE t SET a = a WHERE true;")
     await rig.migrate(change)
     before = await rig.state()
@@ -242,7 +242,7 @@ async def test_a_rollback_must_give_back_the_schema(rig: Rig) -> None:
 
 
 async def test_every_check_of_the_rollback_is_asserted(rig: Rig) -> None:
-    """A check of verify_rollback.sql that fails commits nothing."""
+    """A failing check of verify_rollback.sql commits nothing."""
     change = await rig.change(rollback="ALTER TABLE t DROP COLUMN b; UPDATE t SET a = 'y' WHERE true;")
     await rig.migrate(change)
     before = await rig.state()

@@ -1,4 +1,4 @@
-"""Parsing on a real server touches nothing: no table, no row, no lock, whatever kind of statement is parsed."""
+"""Parsing on a real server touches nothing: no table, no row, no lock, for every kind of statement."""
 
 import asyncio
 import sqlite3
@@ -156,7 +156,7 @@ def _named(texts: Sequence[str]) -> list[Statement]:
 
 @pytest.fixture
 async def database(server: str) -> AsyncIterator[Hrana]:
-    """Give a real server with every kind of object, an index of vectors among them."""
+    """Return a real server with every kind of object, including a vector index."""
     async with aclosing(Hrana(server, None)) as made:
         for sql in SETUP:
             await made.query(Statement(sql))
@@ -164,7 +164,7 @@ async def database(server: str) -> AsyncIterator[Hrana]:
 
 
 async def _everything(database: Hrana) -> dict[str, Any]:
-    """Read all of the schema, the figures that a change of it moves, and every row."""
+    """Return all of the schema, the figures that schema changes move, and every row."""
 
     async def rows(sql: str) -> object:
         return (await database.query(Statement(sql))).values
@@ -175,8 +175,8 @@ async def _everything(database: Hrana) -> dict[str, Any]:
     return {"schema": await rows("SELECT * FROM sqlite_schema ORDER BY type, name"), **figures, **contents}
 
 
-async def test_no_kind_of_statement_leaves_anything(database: Hrana) -> None:
-    """After each statement of every kind the database is what it was before, vector index and all."""
+async def test_parsing_any_kind_of_statement_changes_nothing(database: Hrana) -> None:
+    """After parsing a statement of every kind the database is unchanged, including the vector index."""
     before, left = await _everything(database), list[str]()
     for statement in _named(EVERY_KIND):
         await database.parse([statement])
@@ -186,32 +186,32 @@ async def test_no_kind_of_statement_leaves_anything(database: Hrana) -> None:
     assert left == []
 
 
-async def test_all_of_them_at_once_leave_nothing(database: Hrana) -> None:
-    """In one look, among enough others for several requests, they leave nothing either."""
+async def test_parsing_all_kinds_at_once_changes_nothing(database: Hrana) -> None:
+    """Parsed together, with enough others for several requests, they change nothing either."""
     before = await _everything(database)
     many = _named([*EVERY_KIND, *["SELECT 1"] * CHUNK, *EVERY_KIND, *["SELECT 1"] * CHUNK, *EVERY_KIND])
     assert len(await database.parse(many)) == len(many)
     assert await _everything(database) == before
 
 
-async def test_what_is_not_known_to_write_is_rolled_back(database: Hrana, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Statements that write while they are described leave nothing even where they are described."""
+async def test_unknown_writers_are_rolled_back(database: Hrana, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Statements that write while they are described leave nothing even if they are described."""
     monkeypatch.setattr(hrana_parse, "is_described", lambda _: True)
     before = await _everything(database)
     await database.parse(_named(EVERY_KIND))
     assert await _everything(database) == before
 
 
-def test_what_is_known_to_write_is_not_described() -> None:
-    """However it is written; everything else but DROP is described, so that its functions and parameters are known."""
+def test_known_writers_are_not_described() -> None:
+    """In every spelling; all others but DROP are described, so their functions and parameters are known."""
     assert [text for text in WRITE_WHEN_DESCRIBED if hrana_parse.is_described(text)] == []
     assert [text for text in OTHERS if not hrana_parse.is_described(text)] == [
         text for text in OTHERS if text.startswith("DROP")
     ]
 
 
-async def test_no_writer_waits_and_none_loses_its_lock(server: str, database: Hrana) -> None:
-    """A transaction of the app that is open meanwhile goes on and commits, and parsing does not wait for it."""
+async def test_parsing_disturbs_no_writer(server: str, database: Hrana) -> None:
+    """An open transaction of the app continues and commits, and parsing does not wait for it."""
     async with httpx.AsyncClient(base_url=server) as client:
 
         async def sent(baton: str | None, *statements: str) -> dict[str, Any]:
@@ -220,7 +220,7 @@ async def test_no_writer_waits_and_none_loses_its_lock(server: str, database: Hr
             return dict(answer.json())
 
         begun = await sent(None, "BEGIN IMMEDIATE", "INSERT INTO log VALUES (1, 2)")
-        async with asyncio.timeout(4):  # a writer who waits for 5 s takes the lock
+        async with asyncio.timeout(4):  # a writer that waits for 5 s takes the lock
             await database.parse(_named(EVERY_KIND))
         committed = await sent(begun["baton"], "INSERT INTO log VALUES (3, 4)", "COMMIT")
     assert [result["type"] for result in committed["results"]] == ["ok", "ok"], committed
@@ -229,7 +229,7 @@ async def test_no_writer_waits_and_none_loses_its_lock(server: str, database: Hr
 
 @asynccontextmanager
 async def _answering(results: Any) -> AsyncIterator[tuple[Hrana, list[list[dict[str, Any]]]]]:
-    """Give a server that answers by `results`, a function of the requests, and all that it was asked."""
+    """Return a server whose answers come from `results`, a function of the requests, and all its requests."""
     asked: list[list[dict[str, Any]]] = []
 
     async def answer(request: web.Request) -> web.Response:
@@ -246,7 +246,7 @@ def _all_well(requests: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{"type": "ok", "response": {"type": each["type"], "result": {"params": []}}} for each in requests]
 
 
-async def test_every_request_is_a_transaction_that_is_rolled_back() -> None:
+async def test_every_request_is_rolled_back() -> None:
     """Each of several requests begins with BEGIN and ends with ROLLBACK; between them nothing runs."""
     async with _answering(_all_well) as (database, asked):
         await database.parse(_named(["SELECT 1"] * (2 * CHUNK + 1)))
@@ -271,10 +271,10 @@ GONE = {"message": "cannot rollback - no transaction is active", "code": "SQLITE
     ],
     ids=["BEGIN", "ROLLBACK"],
 )
-async def test_a_transaction_that_was_not_there_is_told(
+async def test_missing_transaction_is_reported(
     place: int, error: dict[str, str], kind: type[Exception], words: str
 ) -> None:
-    """Where the statements were not parsed inside a transaction, nothing is said of them, and why."""
+    """If the statements were not parsed inside a transaction, they get no verdict, and the reason is given."""
 
     def results(requests: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         answer = _all_well(requests)
@@ -286,8 +286,8 @@ async def test_a_transaction_that_was_not_there_is_told(
             await database.parse(_named(["SELECT 1"]))
 
 
-async def test_a_file_stays_as_it_is(tmp_path: Path) -> None:
-    """The same statements parsed on a SQLite file change no byte of it, and make no other file."""
+async def test_parsing_on_a_file_changes_no_byte(tmp_path: Path) -> None:
+    """The same statements parsed on a SQLite file change no byte of it, and create no other file."""
     path = tmp_path / "folder" / "some.db"
     path.parent.mkdir()
     with sqlite3.connect(path) as file:

@@ -1,4 +1,4 @@
-"""How long an answer asks to be left alone, in each of the ways that it can be said."""
+"""The pause that an answer asks for, in each of its forms."""
 
 from email.utils import formatdate
 from typing import Any
@@ -38,8 +38,8 @@ def _limited(**limit: Any) -> dict[str, Any]:
         ({"Date": "yesterday"}, _limited(resetMs=NOW * 1000 + 2500), 2.5),
     ],
 )
-def test_the_pause_that_is_asked_for(headers: dict[str, str], body: Any, seconds: float) -> None:
-    """Seconds as they are, a moment against the answer's own Date, else against our clock; what has passed is no pause."""
+def test_requested_pause_is_read(headers: dict[str, str], body: Any, seconds: float) -> None:
+    """Seconds are taken as they are, a date relative to the answer's Date, else to our clock; a past date is no pause."""
     assert retry_after(httpx.Response(429, headers=headers, json=body), NOW) == pytest.approx(seconds)
 
 
@@ -52,6 +52,6 @@ def test_the_pause_that_is_asked_for(headers: dict[str, str], body: Any, seconds
     [b"", b"null", b"[]", b"A server error has occurred", b"\xff", b'{"error":"busy"}', b'{"error":{"limit":null}}']
     + [b'{"error":{"limit":{"resetMs":%b}}}' % value for value in (b'"soon"', b"null", b"NaN", b"0")],
 )
-def test_what_cannot_be_read_is_no_pause(header: str, body: bytes) -> None:
-    """Neither a header nor a body that says nothing sensible can break the reading, or make anybody wait."""
+def test_unreadable_pause_is_none(header: str, body: bytes) -> None:
+    """A nonsensical header or body neither breaks the reading nor causes a wait."""
     assert retry_after(httpx.Response(429, headers={"Retry-After": header}, content=body), NOW) == 0

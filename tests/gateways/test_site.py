@@ -1,4 +1,4 @@
-"""The site's gateway: what is asked where, who is told the secret, and what an answer is taken for."""
+"""The site's gateway: which host is asked what, who gets the secret, and how an answer is read."""
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -25,7 +25,7 @@ async def _echo(request: web.Request) -> web.Response:
 
 @asynccontextmanager
 async def _on_loopback(answer: web.Response | None = None, bypass: str | None = SECRET) -> AsyncIterator[Site]:
-    """Serve one answer, or else what was asked, on this machine."""
+    """Serve one answer, or else an echo of the request, on this machine."""
 
     async def answered(request: web.Request) -> web.Response:
         return answer or await _echo(request)
@@ -38,7 +38,7 @@ async def _on_loopback(answer: web.Response | None = None, bypass: str | None = 
 
 @asynccontextmanager
 async def _far_away(bypass: str | None = SECRET) -> AsyncIterator[tuple[Site, list[httpx.Request]]]:
-    """Give a site that is not on this machine, and what is sent."""
+    """Return a site that is not on this machine, and what is sent."""
     sent: list[httpx.Request] = []
 
     def answered(request: httpx.Request) -> httpx.Response:
@@ -50,8 +50,8 @@ async def _far_away(bypass: str | None = SECRET) -> AsyncIterator[tuple[Site, li
         yield Site(client, bypass), sent
 
 
-async def test_the_public_site_is_never_told_the_secret() -> None:
-    """The secret goes to hosts of deployments only, there and here."""
+async def test_public_site_never_gets_the_secret() -> None:
+    """The secret is sent to hosts of deployments only, local and remote."""
     async with _far_away() as (site, sent), _on_loopback() as near:
         await site.ask(ASKED)
         headers: Mapping[str, str] = (await near.ask(ASKED)).body["headers"]
@@ -63,8 +63,8 @@ async def test_the_public_site_is_never_told_the_secret() -> None:
 
 
 @pytest.mark.parametrize("path", ["/api/data?systemId=1", "api/data?systemId=1"])
-async def test_a_deployment_is_asked_at_its_own_address(path: str) -> None:
-    """The same question, over TLS, with the secret that opens protected deployments."""
+async def test_deployment_is_asked_at_its_own_address(path: str) -> None:
+    """The same question goes over TLS, with the secret that opens protected deployments."""
     async with _far_away() as (site, sent):
         await site.ask(Request(path, "POST", ASKED.headers), HOST)
     assert (sent[0].method, str(sent[0].url)) == ("POST", f"https://{HOST}/api/data?systemId=1")
@@ -72,16 +72,16 @@ async def test_a_deployment_is_asked_at_its_own_address(path: str) -> None:
     assert sent[0].headers["Cookie"] == "auth-token=key"
 
 
-async def test_on_loopback_a_deployment_is_told_by_the_host_header() -> None:
-    """The stand-in site serves them all on one port."""
+async def test_loopback_deployment_is_chosen_by_the_host_header() -> None:
+    """The stand-in site serves all deployments on one port."""
     async with _on_loopback() as site:
         body = (await site.ask(ASKED, HOST)).body
     assert (body["path"], body["headers"]["Host"], body["headers"][BYPASS]) == (ASKED.path, HOST, SECRET)
 
 
 @pytest.mark.parametrize("bypass", [None, ""])
-async def test_where_there_is_no_secret_none_is_sent(bypass: str | None) -> None:
-    """Not even an empty one."""
+async def test_missing_secret_sends_no_header(bypass: str | None) -> None:
+    """Not even an empty one is sent."""
     async with _far_away(bypass) as (site, sent), _on_loopback(bypass=bypass) as near:
         await site.ask(ASKED, HOST)
         assert BYPASS not in (await near.ask(ASKED, HOST)).body["headers"]
@@ -91,8 +91,8 @@ async def test_where_there_is_no_secret_none_is_sent(bypass: str | None) -> None
 @pytest.mark.parametrize(
     "path", ["@elsewhere.example/", "//elsewhere.example/", "https://elsewhere.example/", "/\\elsewhere.example"]
 )
-async def test_a_path_leads_to_no_other_host(path: str) -> None:
-    """Whatever a path looks like, keys go to the deployment that was meant."""
+async def test_path_cannot_lead_to_another_host(path: str) -> None:
+    """Whatever a path looks like, keys go to the intended deployment."""
     async with _far_away() as (site, sent):
         await site.ask(Request(path), HOST)
     assert (sent[0].url.scheme, sent[0].url.host) == ("https", HOST)
@@ -128,7 +128,7 @@ async def test_a_path_leads_to_no_other_host(path: str) -> None:
     ],
 )
 async def test_keys_are_sent_to_plain_names_only(host: str) -> None:
-    """What is not the name of a host is asked nothing, wherever the site is, and the message says why."""
+    """Nothing is sent to an invalid host name, wherever the site is, and the message gives the reason."""
     async with _far_away() as (site, sent), _on_loopback() as near:
         for each in (site, near):
             with pytest.raises(NotSent, match="not a host name"):
@@ -137,8 +137,8 @@ async def test_keys_are_sent_to_plain_names_only(host: str) -> None:
 
 
 @pytest.mark.parametrize("host", ["a.co", "LIVEONE-2.Vercel.App", f"{'a' * 63}.vercel.app", "1.liveone.example"])
-async def test_plain_names(host: str) -> None:
-    """Any name that a deployment can have is one."""
+async def test_plain_host_names_are_accepted(host: str) -> None:
+    """Every name that a deployment can have is accepted."""
     async with _far_away() as (site, sent):
         await site.ask(ASKED, host)
     assert sent[0].url.raw_host == host.lower().encode()
@@ -157,8 +157,8 @@ async def test_plain_names(host: str) -> None:
         ("text/event-stream", '{"a": 1}', None),
     ],
 )
-async def test_what_is_json(kind: str, text: str, body: object) -> None:
-    """The body is read as JSON where it is said to be, and is none where it cannot be."""
+async def test_json_body_is_parsed_by_content_type(kind: str, text: str, body: object) -> None:
+    """The body is parsed if it is declared as JSON, and is None if that fails."""
     async with _on_loopback(web.Response(body=text.encode(), headers={"Content-Type": kind})) as site:
         answer = await site.ask(ASKED)
     assert (answer.body, answer.content_type) == (body, kind.partition(";")[0].lower())
@@ -175,22 +175,22 @@ async def test_what_is_json(kind: str, text: str, body: object) -> None:
         ("", ""),
     ],
 )
-async def test_a_redirect_is_an_answer(location: str, there: str) -> None:
-    """It is not followed; of where it leads the host is kept, or its own path, and nothing that may be a key."""
+async def test_redirect_is_an_answer(location: str, there: str) -> None:
+    """It is not followed; only the target's host, or its path here, is kept, and nothing that may be a key."""
     async with _on_loopback(web.Response(status=307, headers={"Location": location})) as site:
         answer = await site.ask(ASKED)
     assert answer == Answer(307, "", None, there)
 
 
-async def test_nobody_there() -> None:
-    """Where no connection comes about nothing was sent, and both addresses are in the message."""
+async def test_refused_connection_is_not_sent() -> None:
+    """If no connection comes about nothing was sent, and both addresses are in the message."""
     async with httpx.AsyncClient(base_url="http://127.0.0.1:9") as client:
         with pytest.raises(NotSent, match=rf"reaching {HOST} \(GET http://127.0.0.1:9/api/data\)"):
             await Site(client).ask(ASKED, HOST)
 
 
-async def test_an_answer_that_breaks_off() -> None:
-    """It may have been done: that is not known."""
+async def test_truncated_answer_is_unknown() -> None:
+    """The request may have been carried out: that is unknown."""
     cut = web.Response(body=b"{}", headers={"Content-Type": "application/json", "Content-Encoding": "gzip"})
     async with _on_loopback(cut) as site:
         with pytest.raises(Unknown):
@@ -198,12 +198,12 @@ async def test_an_answer_that_breaks_off() -> None:
 
 
 STICKY = ("__vdpl=dpl_1; Path=/; HttpOnly", "AWSALB=old; Path=/", "lb=1; Domain=127.0.0.1", "session=s; Max-Age=600")
-TRANSPORT = {"Host", "Accept", "Accept-Encoding", "Connection", "User-Agent"}  # what no request goes without
+TRANSPORT = {"Host", "Accept", "Accept-Encoding", "Connection", "User-Agent"}  # headers of every request
 
 
 @asynccontextmanager
 async def _sticky() -> AsyncIterator[tuple[Site, list[object]]]:
-    """Serve what was asked, with cookies that keep a visitor; gives the site, and the peer of each question."""
+    """Echo requests, with cookies that keep a visitor; return the site, and the peer of each request."""
     peers: list[object] = []
 
     async def answered(request: web.Request) -> web.Response:
@@ -220,24 +220,24 @@ async def _sticky() -> AsyncIterator[tuple[Site, list[object]]]:
 
 
 @pytest.mark.parametrize("host", ["", HOST])
-async def test_no_question_brings_a_cookie_of_another(host: str) -> None:
-    """Neither what an answer sets nor what another check sends is carried on; what a check names is sent as it is."""
+async def test_request_carries_no_cookie_of_another(host: str) -> None:
+    """Cookies of answers and of other checks are not sent; a check's own cookie is sent unchanged."""
     async with _sticky() as (site, _):
         bare = Request("/api/door")
         sent = [(await site.ask(request, host)).body["headers"] for request in (bare, ASKED, bare, ASKED, bare)]
     assert [headers.get("Cookie") for headers in sent] == [None, "auth-token=key", None, "auth-token=key", None]
 
 
-async def test_a_question_carries_only_what_its_check_names() -> None:
-    """Beside the headers that no request goes without there are those of the check."""
+async def test_request_carries_only_the_headers_of_its_check() -> None:
+    """Besides the headers that every request has there are only those of the check."""
     async with _sticky() as (site, _):
         await site.ask(ASKED)
         headers = (await site.ask(Request("/api/data", headers={"X-Own": "1"}))).body["headers"]
     assert set(headers) == {*TRANSPORT, "X-Own"}
 
 
-async def test_every_question_has_a_connection_of_its_own() -> None:
-    """None that was opened before the switch is used after it, so that no load balancer keeps us where we were."""
+async def test_every_request_opens_its_own_connection() -> None:
+    """No connection from before the switch is reused, so no load balancer keeps us on the old code."""
     async with _sticky() as (site, peers):
         for _ in range(4):
             await site.ask(ASKED)

@@ -1,4 +1,4 @@
-"""The client of Vercel's API, over real sockets: what it asks, and what it takes an answer for."""
+"""The client of Vercel's API, over real sockets: what it asks, and how it reads answers."""
 
 import asyncio
 from asyncio.subprocess import DEVNULL, PIPE
@@ -33,14 +33,14 @@ READ_OR_WRITE = pytest.mark.parametrize(
 
 @asynccontextmanager
 async def _client(served: Project, name: str = "liveone", team: str | None = None) -> AsyncIterator[Vercel]:
-    """Serve the stand-in, and give the tool's own client of it."""
+    """Serve the stand-in, and return the tool's own client of it."""
     async with api(served) as client:
         yield Vercel(client, name, team, HOST)
 
 
 @asynccontextmanager
-async def _told(*answers: Any, project_id: str = "prj_1") -> AsyncIterator[tuple[Vercel, list[httpx.URL]]]:
-    """Serve these answers, one after the other; give a client, and what it asked for."""
+async def _scripted(*answers: Any, project_id: str = "prj_1") -> AsyncIterator[tuple[Vercel, list[httpx.URL]]]:
+    """Serve these answers, one after the other; return a client, and its requests."""
     left, asked = list(answers), list[httpx.URL]()
 
     async def answered(request: web.Request) -> web.Response:
@@ -79,16 +79,16 @@ EVERYTHING: list[Ask] = [
 
 @pytest.mark.parametrize("name", ["liveone", "prj_standin"])
 @pytest.mark.parametrize("team", [None, TEAM_ID, TEAM_SLUG])
-async def test_everything_is_asked_of_the_right_team(name: str, team: str | None) -> None:
-    """A team is named by its id or its slug, a project by its id or its name, in every request."""
+async def test_every_request_names_team_and_project(name: str, team: str | None) -> None:
+    """A team is given by its id or its slug, a project by its id or its name, in every request."""
     async with _client(_staged(team=team), name, team) as vercel:
         for ask in EVERYTHING:
             await ask(vercel)
 
 
 @pytest.mark.parametrize(("team", "query"), [(TEAM_ID, {"teamId": TEAM_ID}), (TEAM_SLUG, {"slug": TEAM_SLUG})])
-async def test_an_id_and_a_slug_have_parameters_of_their_own(team: str, query: dict[str, str]) -> None:
-    """An id goes out as teamId, anything else as slug; never both."""
+async def test_team_id_and_slug_use_separate_parameters(team: str, query: dict[str, str]) -> None:
+    """An id is sent as teamId, anything else as slug; never both."""
     seen: list[dict[str, str]] = []
 
     def answered(request: httpx.Request) -> httpx.Response:
@@ -102,14 +102,14 @@ async def test_an_id_and_a_slug_have_parameters_of_their_own(team: str, query: d
 
 
 @pytest.mark.parametrize("team", [None, "team_of_others", "others"])
-async def test_a_project_of_another_team_is_not_there(team: str | None) -> None:
+async def test_project_of_another_team_is_refused(team: str | None) -> None:
     """The wrong team, or none, is a refusal that says which settings to check."""
     async with _client(project(team=TEAM_ID), team=team) as vercel:
         with pytest.raises(Rejected, match=r"404: not_found .*vercel\.team"):
             await vercel.project()
 
 
-async def test_a_token_that_is_not_accepted() -> None:
+async def test_rejected_token_is_refused_without_showing_it() -> None:
     """The refusal names the variable that holds the token, and not the token."""
     async with api(project(), OLD) as client:
         with pytest.raises(Rejected, match=r"403: forbidden .*VERCEL_TOKEN") as refused:
@@ -117,7 +117,7 @@ async def test_a_token_that_is_not_accepted() -> None:
     assert OLD not in str(refused.value)
 
 
-async def test_nobody_listens() -> None:
+async def test_refused_connection_is_not_sent() -> None:
     """Where no connection comes about, nothing was sent."""
     async with httpx.AsyncClient(verify=PLAIN, base_url="http://127.0.0.1:9") as client:
         with pytest.raises(NotSent):
@@ -141,8 +141,8 @@ async def test_nobody_listens() -> None:
     ],
 )
 @READ_OR_WRITE
-async def test_no_in_every_form(ask: Ask, answer: Answer, kind: type[Problem], words: str) -> None:
-    """No, not now and no answer are told apart, and what the platform said of it is passed on."""
+async def test_each_form_of_no_is_recognised(ask: Ask, answer: Answer, kind: type[Problem], words: str) -> None:
+    """No, not now and no answer are told apart, and the platform's words are passed on."""
     async with _client(_staged(quirks=Quirks(troubles=(Trouble(answer, seconds=30),))), "prj_standin") as vercel:
         with pytest.raises(kind) as refused:
             await ask(vercel)
@@ -152,17 +152,17 @@ async def test_no_in_every_form(ask: Ask, answer: Answer, kind: type[Problem], w
 
 
 @READ_OR_WRITE
-async def test_a_web_page_is_no_answer(ask: Ask) -> None:
-    """Whatever stands before the API and answers 200 with a page: neither was anything read, nor is a request taken."""
+async def test_web_page_is_unknown(ask: Ask) -> None:
+    """A page with 200 from anything in front of the API is no reading, and no proof that a request was accepted."""
     async with _client(_staged(quirks=Quirks(troubles=(Trouble(Answer.HTML),))), "prj_standin") as vercel:
         with pytest.raises(Unknown):
             await ask(vercel)
 
 
 @pytest.mark.parametrize("answer", [None, [], "yes", {}, {"id": "prj_1"}, {"error": {"code": "not_found"}}])
-async def test_an_answer_of_no_known_form_is_no_answer(answer: Any) -> None:
-    """JSON that is not a project is not taken for one."""
-    async with _told(answer) as (vercel, _):
+async def test_unknown_json_is_not_a_project(answer: Any) -> None:
+    """JSON that is not a project is not read as one."""
+    async with _scripted(answer) as (vercel, _):
         with pytest.raises(Unknown, match="unknown format"):
             await vercel.project()
 
@@ -185,18 +185,18 @@ def _refused(status: int, reset: float = 0.0, **headers: str) -> web.Response:
     ],
     ids=["none", "seconds", "date", "date of a clock that is behind", "reset"],
 )
-async def test_a_pause_that_is_asked_for_is_passed_on(
+async def test_requested_pause_is_passed_on(
     status: int, headers: Callable[[float], dict[str, Any]], after: float
 ) -> None:
     """In seconds, as a date or in the body: not now and no answer say how long to wait."""
-    async with _told(_refused(status, **headers(time()))) as (vercel, _):
+    async with _scripted(_refused(status, **headers(time()))) as (vercel, _):
         with pytest.raises(Problem) as refused:
             await vercel.promote("dpl_2")
     assert isinstance(refused.value, Busy if status < 500 else Unknown)
-    assert refused.value.after == pytest.approx(after, abs=1.1)  # a date has no fractions of a second
+    assert refused.value.after == pytest.approx(after, abs=1.1)  # a date has whole seconds only
 
 
-async def test_the_stand_ins_limits_ask_for_a_pause() -> None:
+async def test_rate_limits_of_the_stand_in_ask_for_a_pause() -> None:
     """Both of its forms are understood."""
     troubles = (Trouble(Answer.LIMITED, times=1, seconds=30), Trouble(Answer.LIMITED_UNTIL, seconds=30))
     async with _client(project(quirks=Quirks(troubles=troubles))) as vercel:
@@ -231,18 +231,18 @@ ONE = Deployment(
         {**ROW, "buildingAt": 1767225605000, "ready": None, "errorMessage": None, "readyStateReason": ""},
     ],
 )
-async def test_a_deployment_in_every_spelling(row: dict[str, Any]) -> None:
-    """A list item and a single deployment mean the same; unknown fields are ignored, an unknown state is kept."""
+async def test_every_spelling_of_a_deployment_is_read(row: dict[str, Any]) -> None:
+    """List item and single deployment mean the same; unknown fields are ignored, unknown states kept."""
     single = {**row, "id": row["uid"], "uid": None}
-    async with _told({"deployments": [row], "pagination": None}, single) as (vercel, _):
+    async with _scripted({"deployments": [row], "pagination": None}, single) as (vercel, _):
         assert [await vercel.production_deployments(NEW), [await vercel.deployment("dpl_9")]] == [[ONE], [ONE]]
 
 
 @pytest.mark.parametrize(
     "build", [Build(), Build("ERROR"), Build("BLOCKED", reason="The author has no access."), Build("BOGUS")], ids=str
 )
-async def test_a_list_and_a_single_deployment_agree(build: Build) -> None:
-    """What the stand-in shows of a build in its two forms is read as the same deployment; how long it took, once done."""
+async def test_list_and_single_deployment_agree(build: Build) -> None:
+    """The stand-in's two forms of a build are read as the same deployment, with its duration once done."""
     async with _client(_staged(quirks=Quirks(pushes=(build,)))) as vercel:
         (listed,) = await vercel.production_deployments(NEW)
         assert listed == await vercel.deployment("dpl_2")
@@ -251,8 +251,8 @@ async def test_a_list_and_a_single_deployment_agree(build: Build) -> None:
 
 
 @pytest.mark.parametrize("listing", Listing)
-async def test_a_filter_that_is_ignored(listing: Listing) -> None:
-    """Only deployments of the commit that was asked for come out, whatever comes back."""
+async def test_ignored_filter_is_applied_here(listing: Listing) -> None:
+    """Only deployments of the requested commit are returned, whatever the platform answers."""
     made = _staged(quirks=Quirks(listing=listing))
     made.platform.pushed(NEWER, "main", "another")
     async with _client(made) as vercel:
@@ -267,19 +267,19 @@ async def test_a_filter_that_is_ignored(listing: Listing) -> None:
     [{"target": None}, {"target": "staging"}, {"projectId": "prj_2"}, {"meta": {"githubCommitSha": NEW[:8]}}],
     ids=str,
 )
-async def test_rows_that_nobody_asked_for(other: dict[str, Any]) -> None:
-    """A preview, another project of the same repository and an abbreviated commit are not ours, although the sha is."""
+async def test_foreign_rows_are_left_out(other: dict[str, Any]) -> None:
+    """A preview, another project of the repository and an abbreviated commit are not ours, although the sha is."""
     ours = {**ROW, "projectId": "prj_1"}
     rows = [{**ours, **other, "uid": "dpl_10"}, ours]
-    async with _told({"deployments": rows}) as (vercel, _):
+    async with _scripted({"deployments": rows}) as (vercel, _):
         assert [each.id for each in await vercel.production_deployments(NEW)] == ["dpl_9"]
 
 
 @pytest.mark.parametrize("listed", [False, True])
-async def test_who_serves_the_public_host(listed: bool) -> None:  # noqa: FBT001 - a column of the table
-    """An alias comes as an object or in a list; one that points nowhere is nobody."""
+async def test_alias_is_read_as_object_or_list(listed: bool) -> None:  # noqa: FBT001 - a column of the table
+    """An alias comes as an object or in a list; one that points nowhere serves no deployment."""
     rows: list[dict[str, Any]] = [{"alias": HOST, "deploymentId": "dpl_2"}, {"alias": HOST, "deploymentId": None}]
-    async with _told(*([row] if listed else row for row in rows)) as (vercel, asked):
+    async with _scripted(*([row] if listed else row for row in rows)) as (vercel, asked):
         assert [await vercel.served(), await vercel.served()] == ["dpl_2", None]
     assert {url.path for url in asked} == {f"/v4/aliases/{HOST}"}
 
@@ -313,9 +313,9 @@ PRODUCTION = {"production": {"id": "dpl_1"}}
         ),
     ],
 )
-async def test_what_a_project_says_of_itself(shown: dict[str, Any], meaning: dict[str, Any]) -> None:
-    """What is absent or odd is read as not known, never as on."""
-    async with _told({**PROJECT, **shown}) as (vercel, _):
+async def test_missing_project_fields_are_unknown(shown: dict[str, Any], meaning: dict[str, Any]) -> None:
+    """What is absent or odd is read as unknown, never as on."""
+    async with _scripted({**PROJECT, **shown}) as (vercel, _):
         read = await vercel.project()
     assert {name: getattr(read, name) for name in meaning} == meaning
 
@@ -324,28 +324,28 @@ def _page(following: int | None, *rows: dict[str, Any]) -> dict[str, Any]:
     return {"envs": list(rows), "pagination": {"count": len(rows), "next": following, "prev": None}}
 
 
-async def test_variables_come_in_pages_and_for_every_environment() -> None:
-    """Every page is read; the names that production gets come out, and nobody asks for what they hold."""
+async def test_all_pages_of_variables_are_read() -> None:
+    """Every page is read; only production's names are returned, and no values are requested."""
     pages = [
         _page(5, {"key": "ONE", "target": ["production"]}, {"key": "TWO", "target": ["preview", "development"]}),
         _page(3, {"key": "THREE", "target": "production"}, {"key": "FOUR"}),
         _page(None, {"key": "TWO", "target": ["preview", "production"], "value": {"never": "looked at"}}),
     ]
-    async with _told(*pages) as (vercel, asked):
+    async with _scripted(*pages) as (vercel, asked):
         assert await vercel.production_variables() == {"ONE", "TWO", "THREE"}
     assert [url.params.get("until") for url in asked] == [None, "5", "3"]
     assert not any("decrypt" in url.params for url in asked)
 
 
-async def test_pages_that_never_end_do() -> None:
-    """A platform that always has another page is not asked for ever."""
-    async with _told(*[_page(1, {"key": "ONE", "target": ["production"]})] * 50) as (vercel, asked):
+async def test_endless_pages_are_stopped() -> None:
+    """A platform that always has another page is not asked forever."""
+    async with _scripted(*[_page(1, {"key": "ONE", "target": ["production"]})] * 50) as (vercel, asked):
         assert await vercel.production_variables() == {"ONE"}
     assert len(asked) < 50
 
 
-async def test_the_stand_ins_variables() -> None:
-    """Only what production gets is told, whatever the platform sends."""
+async def test_variables_of_the_stand_in() -> None:
+    """Only production's variables are returned, whatever the platform sends."""
     env = ("CRON_SECRET", Variable("ONLY_PREVIEW", ("preview",)), Variable("BOTH", ("preview", "production")))
     async with _client(project(env=env)) as vercel:
         assert await vercel.production_variables() == {"CRON_SECRET", "BOTH"}
@@ -365,22 +365,22 @@ async def test_the_stand_ins_variables() -> None:
     ],
     ids=["none", "active", "active with one queued", "complete", "aborted", "402", "403", "404"],
 )
-async def test_a_rolling_release(answer: Any, release: RollingRelease | None) -> None:
-    """One that has ended is none, and a plan that has none answers no."""
-    async with _told(answer) as (vercel, asked):
+async def test_rolling_release_is_read(answer: Any, release: RollingRelease | None) -> None:
+    """A finished one counts as none, and a plan without the feature answers no."""
+    async with _scripted(answer) as (vercel, asked):
         assert await vercel.rolling_release() == release
     assert (asked[0].path, asked[0].params["state"]) == ("/v1/projects/prj_1/rolling-release", "ACTIVE")
 
 
 @pytest.mark.parametrize(("answer", "kind"), [(_refused(500), Unknown), (_refused(429), Busy), ({}, Unknown)])
-async def test_a_rolling_release_that_nobody_knows_of(answer: Any, kind: type[Problem]) -> None:
-    """No answer is not taken for none."""
-    async with _told(answer) as (vercel, _):
+async def test_unknown_rolling_release_is_not_none(answer: Any, kind: type[Problem]) -> None:
+    """No answer is not read as none."""
+    async with _scripted(answer) as (vercel, _):
         with pytest.raises(kind):
             await vercel.rolling_release()
 
 
-async def test_a_promote_behind_a_rolling_release_is_not_done() -> None:
+async def test_promote_queued_behind_a_rolling_release_is_not_done() -> None:
     """202 is neither yes nor no: it will be done when that release has ended."""
     made = _staged(quirks=Quirks(rolling=True))
     async with _client(made) as vercel:
@@ -391,8 +391,8 @@ async def test_a_promote_behind_a_rolling_release_is_not_done() -> None:
         assert not await vercel.is_live("dpl_2")
 
 
-async def test_production_moves_there_and_back() -> None:
-    """Asked for at once, done a little later; the project tells of it, and is pinned after going back."""
+async def test_promote_and_rollback_move_production() -> None:
+    """Requested at once, done a little later; the project shows it, and is pinned after the rollback."""
     made, told = _staged(), []
     async with _client(made) as vercel:
         for move, target in ((vercel.promote, "dpl_2"), (vercel.roll_back, "dpl_1")):
@@ -404,7 +404,7 @@ async def test_production_moves_there_and_back() -> None:
     assert told == [("dpl_2", True, True, False), ("dpl_1", True, False, True)]
 
 
-async def test_a_build_is_cancelled_once() -> None:
+async def test_only_an_unfinished_build_can_be_cancelled() -> None:
     """A build under way is stopped; one that has ended cannot be, and says so."""
     made = project()
     made.platform.pushed(NEW, "main", "a change")
@@ -416,16 +416,16 @@ async def test_a_build_is_cancelled_once() -> None:
 
 
 @pytest.mark.parametrize("payload", [False, True])
-async def test_the_end_of_a_builds_log(payload: bool) -> None:  # noqa: FBT001 - a column of the table
-    """Its last lines, in order, of events in either form; events without a text are passed over."""
+async def test_build_log_ends_with_its_last_lines(payload: bool) -> None:  # noqa: FBT001 - a column of the table
+    """Its last lines, in order, of events in either form; events without a text are skipped."""
     texts = [{"type": "stdout", "text": f"line {number}"} for number in range(9)]
     events: list[dict[str, Any]] = [{"type": "delimiter"}, *texts, {"type": "exit", "payload": None}]
     shown = [{"type": "any", "payload": each} for each in events] if payload else events
-    async with _told(shown) as (vercel, _):
+    async with _scripted(shown) as (vercel, _):
         assert await vercel.build_errors("dpl_2", lines=3) == "line 6\nline 7\nline 8"
 
 
-async def test_crons_are_switched() -> None:
+async def test_crons_are_switched_off_and_on() -> None:
     """Off and on again, and the project says so."""
     async with _client(project()) as vercel:
         seen = [(await vercel.project()).crons]
@@ -452,7 +452,7 @@ async def test_the_commands_for_the_operator_work(name: str, team: str | None) -
         await vercel.project()
         for command in (vercel.unpin_command, vercel.resume_crons_command):
             assert TOKEN not in command
-            assert await _shell(command, VERCEL_TOKEN="another")  # noqa: S106 - that is what is tried
+            assert await _shell(command, VERCEL_TOKEN="another")  # noqa: S106 - a wrong token is the case
             assert (made.platform.auto_assign, made.platform.crons) != (True, True)
             assert await _shell(command, VERCEL_TOKEN=TOKEN) == 0
     assert (made.platform.auto_assign, made.platform.crons) == (True, True)
@@ -461,8 +461,8 @@ async def test_the_commands_for_the_operator_work(name: str, team: str | None) -
 @pytest.mark.parametrize(
     ("command", "state"), [("unpin_command", (True, False)), ("resume_crons_command", (False, True))]
 )
-async def test_each_command_does_one_thing(command: str, state: tuple[bool, bool]) -> None:
-    """The one leaves the crons, the other the pin, as they are."""
+async def test_each_command_changes_one_thing(command: str, state: tuple[bool, bool]) -> None:
+    """One does not change the crons, the other does not change the pin."""
     made = project(auto_assign=False, crons=False)
     async with _client(made) as vercel:
         await vercel.project()

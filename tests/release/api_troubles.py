@@ -1,4 +1,4 @@
-"""The platform's API in trouble from some moment of a release on, and what the release must make of it."""
+"""The platform's API in trouble from some moment of a release on, and how the release must end."""
 
 import re
 from dataclasses import dataclass
@@ -10,12 +10,12 @@ TOTAL = 30.0  # seconds
 BUDGET = f"total = {TOTAL:.0f}\nreserve = 16"
 LONG = "vercel_deployment = 11\nactivation = 11"
 SHORT = "vercel_deployment = 3\nactivation = 2\nhealth_checks = 4"
-STEP = {False: "vercel_deployment", True: "activation"}  # the one that has production's switch; true: builds are staged
+STEP = {False: "vercel_deployment", True: "activation"}  # the step that switches production; true: builds are staged
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What goes wrong when the step with production's switch begins: with which requests, and how often."""
+    """What goes wrong from the step that switches production on: for which requests, and how often."""
 
     answer: Answer
     staged: bool
@@ -25,17 +25,17 @@ class Row:
 
     @property
     def trouble(self) -> Trouble:
-        """Give it as the stand-in takes it."""
+        """Return the trouble in the form that the stand-in takes."""
         return Trouble(self.answer, self.where, self.times, self.seconds)
 
     def __str__(self) -> str:
-        """Name it."""
+        """Return its name."""
         often = "for good" if self.times is None else f"{self.times} times"
         return f"{self.where or 'all'}: {self.answer}, {often}, {'staged' if self.staged else 'auto-assign'}"
 
 
 def since(production: AnyProduction, step: str, quirks: Quirks) -> Reaction:
-    """Have the platform be so from the moment that the step begins."""
+    """Put the platform in trouble from the moment that the step begins."""
 
     async def react(event: Event) -> None:
         if event["event"] == "begun" and event["step"] == step:
@@ -45,7 +45,7 @@ def since(production: AnyProduction, step: str, quirks: Quirks) -> Reaction:
 
 
 def in_time(ending: RunResult) -> None:
-    """Hold that a run kept within its budget, and had nothing to complain of."""
+    """Check that a run kept within its budget, and reported no defect."""
     assert ending.report["budget"]["used_seconds"] < TOTAL, ending.report
     assert ending.said == ""
 
@@ -61,7 +61,7 @@ async def released(production: AnyProduction, row: Row, **extra: str) -> RunResu
 
 
 async def passes(production: AnyProduction, row: Row) -> None:
-    """Hold that a few requests that come to nothing delay a release and do not end it."""
+    """Check that a few failed requests delay a release and do not end it."""
     ending = await released(production, row, limits=LONG)
     assert (ending.code, ending.report["verdict"]) == (0, "deployed"), ending.report
     assert production.world.platform.live_sha() == await production.head()
@@ -70,7 +70,7 @@ async def passes(production: AnyProduction, row: Row) -> None:
 
 
 async def stays(production: AnyProduction, row: Row) -> None:
-    """Hold that git and database are those of before where the platform cannot be asked, and that the report says so."""
+    """Check that git and database are rolled back if the platform cannot be asked, and that the report says so."""
     before = await production.state()
     ending = await released(production, row, limits=SHORT)
     await not_known(production, ending, row, before.tree)
@@ -79,7 +79,7 @@ async def stays(production: AnyProduction, row: Row) -> None:
 
 
 async def not_known(production: AnyProduction, ending: RunResult, row: Row, tree: str) -> None:
-    """Hold a run against what it must say where nobody can ask the platform."""
+    """Check that a run reports what is unknown while the platform cannot be asked."""
     assert (ending.code, ending.report["verdict"]) == (4, "needs_human"), ending.report
     undo, owner = ending.steps("undo"), STEP[row.staged]
     assert (undo[owner], undo["git_push"]) == ("failed", "done"), ending.report["undo"]

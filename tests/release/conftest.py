@@ -34,17 +34,17 @@ __all__ = ["BUILT_IN", "FAILING", "LOST", "READING", "ROOT", "Event", "Productio
 
 @dataclass
 class Production(Trial, AnyProduction):
-    """One of real processes, and the tool as a process."""
+    """A production of real processes, and the tool as a process."""
 
     async def overtake(self) -> None:
-        """Have somebody push an empty commit on top of what is to be released."""
+        """Push a foreign, empty commit on top of the commit to release."""
         here, of = self.world.checkout, ("HEAD^{tree}", "-p", "HEAD", "-m", "other")
         commit = await self.git(*AUTHOR, "commit-tree", *of, where=here)
         await self.git("push", "--quiet", "origin", f"{commit}:main", where=here)
 
     @asynccontextmanager
     async def visited(self) -> AsyncIterator[list[int]]:
-        """Have a visitor ask for data ten times a second meanwhile; gives the statuses of the answers."""
+        """Have a visitor ask for data ten times a second meanwhile; return the statuses of the answers."""
         statuses: list[int] = []
         visitor = asyncio.ensure_future(self._visit(statuses))
         try:
@@ -62,13 +62,13 @@ class Production(Trial, AnyProduction):
 
 @pytest.fixture(scope="session")
 def sampled(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Load sample.sql once for all tests; gives a folder with large.db and small.db."""
+    """Load sample.sql once for all tests; return a folder with large.db and small.db."""
     return samples(tmp_path_factory.mktemp("sampled"))
 
 
 @asynccontextmanager
 async def _on(database: Path, folder: Path, binary: Path) -> AsyncIterator[Production]:
-    """Make a production on a copy of a database; its builds take a moment, and one release waits in the checkout."""
+    """Create a production on a copy of a database; builds take a moment, and one release waits in the checkout."""
     faults, copy = Faults(), Path(shutil.copy(database, folder / "copy.db"))
     async with local_production(folder, ROOT / "sql", binary, faults, copy=copy) as made:
         made.platform.build_seconds, made.platform.alias_seconds = 1.5, 0.1
@@ -77,13 +77,13 @@ async def _on(database: Path, folder: Path, binary: Path) -> AsyncIterator[Produ
 
 @pytest.fixture
 async def large_production(tmp_path: Path, sampled: Path, sqld_binary: Path) -> AsyncIterator[Production]:
-    """Give a production with 20,160 readings."""
+    """Return a production with 20,160 readings."""
     async with _on(sampled / "large.db", tmp_path, sqld_binary) as made:
         yield made
 
 
 @pytest.fixture
 async def production(tmp_path: Path, sampled: Path, sqld_binary: Path) -> AsyncIterator[Production]:
-    """Give one with few enough readings to compare them in a moment."""
+    """Return a production with few enough readings to compare them in a moment."""
     async with _on(sampled / "small.db", tmp_path, sqld_binary) as made:
         yield made

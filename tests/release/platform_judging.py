@@ -1,4 +1,4 @@
-"""A release in a situation on the platform, and whether what the tool says of its end is true of the platform."""
+"""A release in a situation on the platform, and a check that what the tool says at the end is true of it."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -17,19 +17,19 @@ TOTAL = 60.0  # seconds
 
 
 class Ahead:
-    """The platform's clock, which can be put ahead."""
+    """The platform's clock, which can be moved forward."""
 
     def __init__(self) -> None:
         self.seconds = 0.0
 
     def __call__(self) -> float:
-        """Give its seconds."""
+        """Return its seconds."""
         return loop_clock() + self.seconds
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What the platform is at some moment."""
+    """The platform's state at some moment."""
 
     serves: Whose
     target: Whose
@@ -39,14 +39,14 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """The platform, and what it takes to tell whose a deployment is."""
+    """The platform, and what is needed to tell whose a deployment is."""
 
     platform: Platform
     head: str
     row: Situation
 
     def whose(self, identifier: str | None) -> Whose:
-        """Say whose a deployment is."""
+        """Return whose a deployment is."""
         each = self.platform.find(identifier or "")
         if each.id == LIVE:
             return Whose.OLD
@@ -55,14 +55,14 @@ class Watched:
         return Whose.RESTORING if each.subject.startswith("Roll back to ") else Whose.OTHER
 
     def seen(self) -> Seen:
-        """See what it is now."""
+        """Return the platform's current state."""
         platform = self.platform
         platform.catch_up()
         whose = self.whose(platform.served), self.whose(platform.production)
         return Seen(*whose, platform.auto_assign, any(self._coming()))
 
     def _coming(self) -> Iterator[bool]:
-        """Say of each deployment of ours whether the platform may yet have it go live."""
+        """Return for each deployment of ours whether the platform may still make it live."""
         platform = self.platform
         moving = platform.job.target if platform.job and platform.job.under_way else None
         for each in platform.known:
@@ -72,7 +72,7 @@ class Watched:
 
 
 async def hold(production: AnyProduction, row: Situation) -> None:
-    """Release in a situation, and hold the end against what it must be, then and an hour later."""
+    """Release in a situation, and check the end against what it must be, then and an hour later."""
     platform, clock = production.world.platform, Ahead()
     platform.agenda = Agenda(clock)
     _prepare(platform, row)
@@ -97,7 +97,7 @@ async def hold(production: AnyProduction, row: Situation) -> None:
 
 
 def _prepare(platform: Platform, row: Situation) -> None:
-    """Have the project be as it is before anything is odd."""
+    """Set up the project as it is before anything goes wrong."""
     platform.build_seconds, platform.alias_seconds = row.seconds
     platform.bypass = BYPASS
     if row.auto is Auto.PINNED:
@@ -112,7 +112,7 @@ def _pass(platform: Platform, clock: Ahead, seconds: float) -> None:
 
 
 async def _begin(production: AnyProduction, row: Situation) -> None:
-    """Have things go wrong from now on."""
+    """Make things go wrong from now on."""
     production.world.platform.quirks = replace(row.quirks, pushes=(row.build, row.restoring))
     if row.somebody:
         await row.somebody(production)
@@ -135,7 +135,7 @@ async def _released(production: AnyProduction, row: Situation) -> RunResult:
 
 
 def _is_back(before: Before, after: Before, ending: RunResult) -> None:
-    """Hold what comes back, or is said to, against what was."""
+    """Check what is rolled back, or reported so, against the state before."""
     undone = [name for name, status in ending.steps("undo").items() if status == "done"]
     if ending.report["verdict"] in ("rolled_back", "refused"):
         assert after == before
@@ -149,7 +149,7 @@ def _is_back(before: Before, after: Before, ending: RunResult) -> None:
 
 
 def _untrue(watched: Watched, report: dict[str, Any]) -> list[str]:
-    """Give whatever the report says of the platform and is not so."""
+    """Return every statement of the report about the platform that is false."""
     parts = [part["detail"] for part in report["undo"] or report["steps"] if part["status"] == "done"]
     plans = [step["plan"] for step in report["plan"]]
     text = "\n".join([*parts, *plans, *report["remains"], report["cause"] or "", f"unpin {report['unpin']}"])
@@ -162,7 +162,7 @@ def _lives(watched: Watched, *identifiers: str) -> bool:
 
 
 def _is_unpinned_so(watched: Watched) -> bool:
-    """Say whether it is a rollback that keeps new builds from going live, and not a choice."""
+    """Return True if a rollback keeps new builds from going live, and not a setting."""
     return watched.row.auto is not Auto.OFF and not watched.platform.auto_assign
 
 
@@ -171,7 +171,7 @@ def _is_not_pinned_by_us(watched: Watched) -> bool:
     return watched.platform.auto_assign or not ours
 
 
-SAYINGS: dict[str, Callable[..., bool]] = {  # what a report may say, and whether that is so
+SAYINGS: dict[str, Callable[..., bool]] = {  # what a report may say, and how to check it
     "then goes live by itself": lambda watched: watched.row.auto is Auto.ON,
     "staged: auto-assign is off;|although auto-assign was off": lambda watched: watched.row.auto is not Auto.ON,
     "auto-assign is off since production was rolled back": lambda watched: watched.row.auto is Auto.PINNED,

@@ -1,4 +1,4 @@
-"""Situations on the platform, as data: how the project is, what goes wrong when, and how the run must end."""
+"""Situations on the platform, as data: how the project is, what goes wrong and when, and how the run must end."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from steps.support.standin.vercel.quirks import (
 )
 from tests.world.production import AnyProduction
 
-LIVE = "dpl_1"  # the deployment that is live before
+LIVE = "dpl_1"  # the deployment that is live before the run
 BYPASS = "opens-sesame"  # opens the protected hosts of deployments
 
 QUIET, BUILT, SLOW = Quirks(), Build(), Build(queued=30)
@@ -28,7 +28,7 @@ Deed = Callable[[AnyProduction], Awaitable[None]]
 
 
 class Auto(StrEnum):
-    """Whether a new build goes live by itself, and if not, why."""
+    """Whether a new build goes live automatically, and if not, why."""
 
     ON = "on"
     OFF = "off by choice"
@@ -36,7 +36,7 @@ class Auto(StrEnum):
 
 
 class Whose(StrEnum):
-    """Whose deployment one is."""
+    """The owner of a deployment."""
 
     OLD = "live before"
     OURS = "this run's"
@@ -46,10 +46,10 @@ class Whose(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """How a run must end: what it says, and what the platform is then.
+    """How a run must end: what it reports, and the platform's state then.
 
-    `cause` and `remains` are words that the report must say. `coming`: a build of ours may yet go live. `later`: whose
-    the public host serves an hour later.
+    `cause` and `remains` are words that the report must contain. `coming`: a build of ours may still go live. `later`:
+    whose deployment the public host serves an hour later.
     """
 
     verdict: str
@@ -57,7 +57,7 @@ class End:
     serves: Whose
     target: Whose
     later: Whose
-    auto: bool | None = None  # None: as before
+    auto: bool | None = None  # None: unchanged
     cause: str = ""
     remains: str = ""
     coming: bool = False
@@ -65,12 +65,12 @@ class End:
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """One row. What is odd is so from before the run, or from the moment when the step `since` begins.
+    """One row. What is odd is odd from before the run, or from the moment when the step `since` begins.
 
-    `late`: the new code is not well on the new schema, which shows last. `build` and `restoring` are what becomes of
-    our push and of the one that follows it. `seconds`: what a build takes, and an alias to move. `limit`: seconds that
-    the build, and the activation, may take; `reserve`: seconds kept for going back. `key`: what opens protected hosts,
-    as it is configured. `somebody`: what somebody else does then.
+    `late`: the new code is unhealthy on the new schema, which shows last. `build` and `restoring` are the results of
+    our push and of the push after it. `seconds`: how long a build takes, and an alias to move. `limit`: seconds that
+    the build, and the activation, may take; `reserve`: seconds kept for the rollback. `key`: the configured key to
+    protected hosts. `somebody`: what someone else does then.
     """
 
     name: str
@@ -89,30 +89,30 @@ class Situation:
 
 
 def arrived() -> End:
-    """Say that the release arrives, and auto-assign is as it was."""
+    """Return an end in which the release arrives, and auto-assign is unchanged."""
     return End("deployed", 0, Whose.OURS, Whose.OURS, Whose.OURS)
 
 
 def refused(cause: str, serves: Whose = Whose.OLD, target: Whose = Whose.OLD, later: Whose = Whose.OLD) -> End:
-    """Say that nothing is begun."""
+    """Return an end in which nothing is begun."""
     return End("refused", 3, serves, target, later, cause=cause)
 
 
 def back(cause: str, *, auto: bool | None = None, later: Whose = Whose.OLD) -> End:
-    """Say that everything is put back."""
+    """Return an end in which everything is rolled back."""
     return End("rolled_back", 1, Whose.OLD, Whose.OLD, later, auto, cause)
 
 
 def stuck(
     cause: str, remains: str, ends: tuple[Whose, Whose, Whose], *, auto: bool | None = None, coming: bool = False
 ) -> End:
-    """Say that a human is needed; `ends`: what is served, what is the target, and what is served later."""
+    """Return an end that needs a human; `ends`: what is served, what is the target, and what is served later."""
     return End("needs_human", 4, *ends, auto, cause, remains, coming)
 
 
 ON, OFF, PINNED = Auto
 OLD, OURS, RESTORING, OTHER = Whose
-RED = "!committed_at"  # what a site that is not well on the new schema does not meet
+RED = "!committed_at"  # what an unhealthy site does not meet on the new schema
 
 
 def _answers(answer: Answer, where: str, times: int | None = None) -> Quirks:

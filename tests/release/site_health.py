@@ -1,4 +1,4 @@
-"""A site that is not well from the health checks on, and what the release must make of it."""
+"""A site that is unhealthy from the health checks on, and how the release must end."""
 
 import shutil
 from pathlib import Path
@@ -15,12 +15,12 @@ name = "poll"
 path = "/api/cron/minutely"
 headers = { Authorization = "Bearer $CRON_SECRET" }
 expect = ["status == `200`"]
-"""  # no cookie of its own, so that nothing hides one that the tool would bring
+"""  # no cookie of its own, which could hide one that the tool sends
 BUDGET = "total = 40\nreserve = 20"
 
 
 def code_alone(folder: Path) -> Path:
-    """Make a change that leaves the database as it is; both versions of the code can run on it."""
+    """Make a change that leaves the database unchanged; both versions of the code can run on it."""
     shutil.copytree(ROOT / "sql", folder)
     for name in ("migrate.sql", "rollback.sql", "verify.sql", "verify_rollback.sql", "writes.sql"):
         (folder / name).write_text("-- nothing\n")
@@ -28,7 +28,7 @@ def code_alone(folder: Path) -> Path:
 
 
 def once_checked(production: AnyProduction, *troubles: Trouble) -> Reaction:
-    """Have the site go wrong as soon as the health checks begin, and stay so."""
+    """Make the site go wrong as soon as the health checks begin, and stay wrong."""
 
     async def react(event: Event) -> None:
         if event["event"] == "begun" and event["step"] == "health_checks":
@@ -38,7 +38,7 @@ def once_checked(production: AnyProduction, *troubles: Trouble) -> Reaction:
 
 
 def put_back(ending: RunResult, words: list[str]) -> None:
-    """Hold that a run was put back in time, for a cause that says these words."""
+    """Check that a run was rolled back in time, for a cause that contains these words."""
     assert (ending.code, ending.report["verdict"]) == (1, "rolled_back"), ending.report
     assert ending.steps()["health_checks"] == "failed"
     assert ending.report["budget"]["used_seconds"] < 40
@@ -47,7 +47,7 @@ def put_back(ending: RunResult, words: list[str]) -> None:
 
 
 async def data_goes_wrong(production: AnyProduction, way: Way, words: list[str]) -> None:
-    """Hold that everything is put back, the site being as bad all the while, and that the cause says what it answered."""
+    """Check that everything is rolled back while the site stays bad, and that the cause contains its answer."""
     before = await production.state()
     react = once_checked(production, Trouble(way, "/api/data"))
     ending = await production.release(react=react, health=DATA, limits="health_checks = 2", budget=BUDGET)

@@ -1,4 +1,4 @@
-"""Vercel's API in trouble over real connections, the tool a process: trouble that passes, and trouble that stays."""
+"""Vercel's API in trouble over real connections, the tool a process: passing and permanent trouble."""
 
 import pytest
 
@@ -9,11 +9,11 @@ from tests.release.conftest import Production
 pytestmark = pytest.mark.anyio
 
 
-async def test_resets_that_pass(production: Production) -> None:
+async def test_passing_resets_only_delay_the_release(production: Production) -> None:
     """Connections that are reset a few times delay a release and do not end it."""
     await passes(production, Row(Answer.RESET, staged=True, times=3))
 
 
-async def test_dripping_that_stays(production: Production) -> None:
-    """Where answers never end, git is put back, the database was not touched, and the report says what is not known."""
+async def test_permanent_dripping_rolls_back_git_and_reports_the_unknown(production: Production) -> None:
+    """If answers never end, git is rolled back, the database was not touched, and the report names what is unknown."""
     await stays(production, Row(Answer.DRIP, staged=False))

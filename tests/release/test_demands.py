@@ -1,4 +1,4 @@
-"""What a release may ask of the platform: crons off meanwhile, variables that are there, a clock that starts late."""
+"""A release's demands on the platform: crons off meanwhile, required variables, a clock that starts late."""
 
 import pytest
 
@@ -17,7 +17,7 @@ def _vercel(production: Production, *lines: str) -> str:
 
 @pytest.mark.parametrize(("health", "code"), [("", 0), (FAILING, 1)], ids=["arriving", "going back"])
 async def test_crons_are_off_meanwhile_and_on_again_afterwards(production: Production, health: str, code: int) -> None:
-    """They are off before the first commit goes out, and on when the run has ended, well or not."""
+    """Crons are off before the first commit is pushed, and on when the run has ended, well or not."""
     platform, seen = production.world.platform, list[bool]()
 
     async def react(event: Event) -> None:
@@ -33,7 +33,7 @@ async def test_crons_are_off_meanwhile_and_on_again_afterwards(production: Produ
 
 
 async def test_crons_that_were_off_stay_off(production: Production) -> None:
-    """Whoever switched them off before had a reason."""
+    """Crons that were off before the release are not switched on."""
     production.world.platform.switch_crons(on=False)
     ending = await production.release(vercel=_vercel(production, PAUSING))
     assert (ending.code, production.world.platform.crons) == (0, False), ending.report
@@ -53,8 +53,8 @@ async def test_crons_that_cannot_be_switched_on_need_a_human(production: Product
     assert ending.steps()["health_checks"] == "done"
 
 
-async def test_a_platform_that_cannot_pause_crons_refuses_the_run(production: Production) -> None:
-    """Where the switch is refused, nothing else is begun."""
+async def test_run_is_refused_if_crons_cannot_be_paused(production: Production) -> None:
+    """If switching the crons is refused, nothing else is begun."""
     platform = production.world.platform
     platform.quirks = type(platform.quirks)(troubles=(Trouble(Answer.UNPROCESSABLE, r"PATCH .*/crons"),))
     before = await production.state()
@@ -63,8 +63,8 @@ async def test_a_platform_that_cannot_pause_crons_refuses_the_run(production: Pr
     assert await production.state() == before
 
 
-async def test_a_variable_that_production_lacks_refuses_the_run(production: Production) -> None:
-    """Each missing name is told; one that only previews get is missing too."""
+async def test_run_is_refused_if_production_lacks_a_variable(production: Production) -> None:
+    """Each missing name is reported; a variable that only previews get is missing too."""
     production.world.platform.env = ("CRON_SECRET", Variable("CLERK_SECRET_KEY", ("preview", "development")))
     wanted = 'required_env = ["CRON_SECRET", "CLERK_SECRET_KEY", "TURSO_AUTH_TOKEN"]'
     ending = await production.release(vercel=_vercel(production, wanted))
@@ -75,8 +75,8 @@ async def test_a_variable_that_production_lacks_refuses_the_run(production: Prod
 LIVE = 'starts = "live"\ntotal = 13\nreserve = 5\nbuild = 60'
 
 
-async def test_a_long_staged_build_costs_no_budget(production: Production) -> None:
-    """With a clock that starts once the build is done, a build may take longer than the whole budget."""
+async def test_long_staged_build_costs_no_budget(production: Production) -> None:
+    """With a clock that starts after the build, a build may take longer than the whole budget."""
     platform = production.world.platform
     platform.auto_assign, platform.build_seconds = False, 14.0
     ending = await production.release(budget=LIVE)
@@ -85,16 +85,16 @@ async def test_a_long_staged_build_costs_no_budget(production: Production) -> No
     assert built["seconds"] > 12 > ending.report["budget"]["used_seconds"]
 
 
-async def test_a_late_clock_needs_staged_builds(production: Production) -> None:
-    """Where a build goes live by itself the clock cannot start after it: refused, with the remedy."""
+async def test_late_clock_needs_staged_builds(production: Production) -> None:
+    """If builds go live automatically, the clock cannot start after the build: refused, with the remedy."""
     ending = await production.release(budget=LIVE)
     assert ending.code == 3
     assert 'auto-assign is on, but budget.starts is "live"' in ending.report["cause"]
     assert "Switch auto-assign" in ending.report["next_action"]
 
 
-async def test_a_project_that_was_rolled_back_is_told_from_one_that_is_off_by_choice(production: Production) -> None:
-    """After our rollback the plan says why auto-assign is off, the report how to switch it on, and a release stays pinned."""
+async def test_auto_assign_off_by_rollback_differs_from_off_by_choice(production: Production) -> None:
+    """After our rollback the plan names the reason, the report how to unpin, and a release stays pinned."""
     platform = production.world.platform
     first = await production.release(health=FAILING)
     assert first.code == 1

@@ -1,4 +1,4 @@
-"""A production that breaks during a release: each ends in time, with the truth, and with nothing lost."""
+"""A production that breaks during a release: each run ends in time, reports the truth, and loses nothing."""
 
 import asyncio
 import shutil
@@ -17,12 +17,12 @@ SHORT = "git_push = 2\nvercel_deployment = 4\nturso_migration = 2\nverification_
 
 
 def _migration(body: bytes) -> bool:
-    """Recognise the request that carries the migration."""
+    """Return True for the request that carries the migration."""
     return b"INSERT INTO _orchestrate_migrations" in body and b"CREATE TABLE systems" in body
 
 
 def _rollback(body: bytes) -> bool:
-    """Recognise the request that carries the rollback."""
+    """Return True for the request that carries the rollback."""
     return b"UPDATE _orchestrate_migrations SET state = 'rolled_back'" in body
 
 
@@ -38,8 +38,8 @@ async def _marker(production: Production, ending: RunResult) -> str:
 
 
 @pytest.mark.parametrize(("when", "state"), [("before", "fenced"), ("after", "rolled_back")])
-async def test_the_answer_to_commit_is_lost(production: Production, when: str, state: str) -> None:
-    """Whether the commit happened or not is settled by the fence, and either way everything comes back."""
+async def test_lost_answer_to_commit_is_resolved_by_the_fence(production: Production, when: str, state: str) -> None:
+    """The fence settles whether the commit happened, and either way everything is rolled back."""
     assert production.world.proxy
     before = await production.state()
     production.world.proxy.drop(_migration, when)  # type: ignore[arg-type]  # one of its own words
@@ -49,7 +49,7 @@ async def test_the_answer_to_commit_is_lost(production: Production, when: str, s
     assert await production.state() == before
 
 
-async def test_a_commit_that_arrives_late_meets_the_fence(production: Production) -> None:
+async def test_late_commit_is_stopped_by_the_fence(production: Production) -> None:
     """A migration that was cut off and reaches the database seconds later can no longer commit."""
     assert production.world.proxy
     before = await production.state()
@@ -62,7 +62,7 @@ async def test_a_commit_that_arrives_late_meets_the_fence(production: Production
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
-async def test_the_answer_to_the_rollback_is_lost(production: Production, when: str) -> None:
+async def test_lost_answer_to_the_rollback_is_retried(production: Production, when: str) -> None:
     """A rollback whose answer is lost is sent again, and done once."""
     assert production.world.proxy
     before = await production.state()
@@ -82,8 +82,8 @@ async def test_the_answer_to_the_rollback_is_lost(production: Production, when: 
     assert await production.state() == before
 
 
-async def test_a_database_that_is_gone_for_good_needs_a_human(production: Production) -> None:
-    """Where nobody can say what the database holds, the new code, which reads both schemas, stays live; exit code 4."""
+async def test_unreachable_database_needs_a_human(production: Production) -> None:
+    """If the database's state is unknown, the new code, which reads both schemas, stays live; exit code 4."""
 
     async def react(event: Event) -> None:
         if event["event"] == "begun" and event["step"] == "turso_migration":
@@ -105,12 +105,12 @@ async def test_a_database_that_is_gone_for_good_needs_a_human(production: Produc
     assert (await production.state()).rows == before.rows
 
 
-async def test_somebody_pushes_after_us(production: Production) -> None:
-    """A commit that somebody else put on top of ours is left alone, and said to need a human."""
+async def test_foreign_commit_on_top_of_ours_is_left_alone(production: Production) -> None:
+    """A commit that someone else put on top of ours stays, and is reported as needing a human."""
     first, pushed = asyncio.Lock(), list[bool]()
 
     async def pushes_first(request: web.Request, handler: Handler) -> web.StreamResponse:
-        async with first:  # nobody is answered between the commit and the push, however slow this machine is
+        async with first:  # no request is answered between commit and push, however slow this machine is
             if not pushed and await _is_applied(production):
                 pushed.append(True)
                 production.world.platform.build_seconds = 600.0
@@ -118,7 +118,7 @@ async def test_somebody_pushes_after_us(production: Production) -> None:
         return await handler(request)
 
     production.world.site.troubles = (Trouble(pushes_first, "/api/data"),)
-    unhurried = "total = 300\nreserve = 200"  # what is said must not depend on how slow this machine is
+    unhurried = "total = 300\nreserve = 200"  # the messages must not depend on how slow this machine is
     ending = await production.release(health=FAILING, limits="health_checks = 30", budget=unhurried)
     assert (ending.code, ending.steps("undo").get("git_push")) == (4, "failed"), ending.report
     assert ending.steps("undo")["turso_migration"] == "done"
@@ -132,12 +132,12 @@ async def _is_applied(production: Production) -> bool:
 
 
 def json_of(ending: RunResult, step: str) -> str:
-    """Give what the report says of undoing a step."""
+    """Return what the report says of a step's rollback."""
     return next(str(row["detail"]) for row in ending.report["undo"] if row["name"] == step)
 
 
 async def _push_something(production: Production) -> None:
-    """Put somebody else's commit on main."""
+    """Put a foreign commit on main."""
     other = production.folder / "other"
     await production.git("clone", "--quiet", str(production.world.remote), str(other), where=production.folder)
     identity = ("-c", "user.name=t", "-c", "user.email=t@example.invalid")
@@ -145,8 +145,8 @@ async def _push_something(production: Production) -> None:
     await production.git("push", "--quiet", "origin", "HEAD:main", where=other)
 
 
-async def test_the_remote_moves_between_the_look_and_the_push(production: Production) -> None:
-    """A branch that somebody moved meanwhile refuses the push, and nothing was touched."""
+async def test_branch_moved_after_preflight_refuses_the_push(production: Production) -> None:
+    """If someone moves the branch between preflight and push, the push is refused, and nothing was touched."""
     before = await production.state()
 
     async def react(event: Event) -> None:
@@ -160,8 +160,8 @@ async def test_the_remote_moves_between_the_look_and_the_push(production: Produc
     assert await production.git("log", "-1", "--format=%s", "main") == "something else"
 
 
-async def test_a_second_release_is_told_who_holds_the_lock(production: Production) -> None:
-    """While one run is under way another is refused: by whom, on which host, since when, which run."""
+async def test_second_release_is_refused_with_the_holder_of_the_lock(production: Production) -> None:
+    """While one run is active another is refused: who holds the lock, on which host, since when, in which run."""
     production.world.platform.build_seconds = 5.0
     locked, first_id = asyncio.Event(), list[str]()
 
@@ -180,8 +180,8 @@ async def test_a_second_release_is_told_who_holds_the_lock(production: Productio
         assert part in second.report["cause"]
 
 
-async def test_a_promotion_that_is_still_moving_is_put_back(production: Production) -> None:
-    """An activation cut off while the alias still moves is waited for, and then put back; auto-assign stays off."""
+async def test_unfinished_promotion_is_rolled_back(production: Production) -> None:
+    """An activation cut off while the alias moves is waited for, then rolled back; auto-assign stays off."""
     production.world.platform.auto_assign = False
     before = await production.state()
 
@@ -198,8 +198,8 @@ async def test_a_promotion_that_is_still_moving_is_put_back(production: Producti
     assert not production.world.platform.auto_assign
 
 
-async def test_a_lease_that_ended_is_renewed_for_going_back(production: Production) -> None:
-    """A run that slept through its lease may still put back, as long as no other run has taken the lock."""
+async def test_expired_lease_is_renewed_for_the_rollback(production: Production) -> None:
+    """A run that slept through its lease may still roll back if no other run has taken the lock."""
     before = await production.state()
 
     async def react(event: Event) -> None:
@@ -210,10 +210,8 @@ async def test_a_lease_that_ended_is_renewed_for_going_back(production: Producti
     assert await production.state() == before
 
 
-async def test_a_rollback_that_forgets_an_index_is_refused_before_anything(
-    production: Production, tmp_path: Path
-) -> None:
-    """A rollback.sql that would not give the schema back is found on the copy, and the release does not begin."""
+async def test_rollback_that_forgets_an_index_is_refused(production: Production, tmp_path: Path) -> None:
+    """A rollback.sql that does not restore the schema is found on the copy, and the release does not begin."""
     folder = tmp_path / "forgetful"
     shutil.copytree(ROOT / "sql", folder)
     text = (folder / "rollback.sql").read_text()
@@ -228,8 +226,8 @@ async def test_a_rollback_that_forgets_an_index_is_refused_before_anything(
     assert await production.state() == before
 
 
-async def test_a_schema_that_cannot_go_back_keeps_its_code(production: Production) -> None:
-    """Where somebody changed the schema after the migration, the rollback commits nothing, and the code that fits stays."""
+async def test_schema_that_cannot_be_rolled_back_keeps_its_code(production: Production) -> None:
+    """If someone changed the schema after the migration, the rollback commits nothing, and the matching code stays."""
 
     async def react(event: Event) -> None:
         if event["event"] == "done" and event["step"] == "verification_query":

@@ -1,4 +1,4 @@
-"""A site that is not well, over real connections, the tool a process."""
+"""An unhealthy site, over real connections, the tool a process."""
 
 from pathlib import Path
 
@@ -20,8 +20,8 @@ pytestmark = pytest.mark.anyio
         (cut, ["/api/data gave no answer: the connection was reset"]),
     ],
 )
-async def test_data_that_goes_wrong_after_the_migration(production: Production, way: Way, words: list[str]) -> None:
-    """Everything is put back, the site being as bad all the while, and the cause says what it answered."""
+async def test_bad_data_after_the_migration_is_rolled_back(production: Production, way: Way, words: list[str]) -> None:
+    """Everything is rolled back while the site stays bad, and the cause contains what it answered."""
     await data_goes_wrong(production, way, words)
 
 
@@ -29,7 +29,7 @@ async def test_data_that_goes_wrong_after_the_migration(production: Production, 
 async def test_code_that_fails_for_strangers_is_rolled_back(
     production: Production, tmp_path: Path, stickiness: Stickiness
 ) -> None:
-    """Skew Protection, or a load balancer, would serve the old code to whoever was there before; a stranger gets 500."""
+    """Skew Protection or a load balancer keeps earlier visitors on the old code; a new visitor gets 500."""
     production.sql_folder = code_alone(tmp_path / "sql")
     production.world.platform.quirks = Quirks(stickiness=stickiness)
     production.world.site.troubles = (Trouble(server_error, "/api/cron", code=await production.head()),)

@@ -1,4 +1,4 @@
-"""A release beside writers: what would lock them out is refused, and a database that takes no writes is told as such."""
+"""A release beside writers: changes that would lock them out are refused, and blocked writes are reported as such."""
 
 import asyncio
 import shutil
@@ -41,7 +41,7 @@ ONE = "INSERT INTO app (writer, number) VALUES (?, ?)"
 
 
 async def filled(production: Production, folder: Path, rows: int) -> None:
-    """Give production a table of so many rows, and a release that fills a new column of it."""
+    """Give production a table of that many rows, and a release that fills a new column of it."""
     await production.sql("CREATE TABLE events (id INTEGER PRIMARY KEY, text TEXT NOT NULL)")
     await production.sql("CREATE TABLE app (writer INTEGER NOT NULL, number INTEGER NOT NULL)")
     await production.sql(FILL.format(rows))
@@ -50,7 +50,7 @@ async def filled(production: Production, folder: Path, rows: int) -> None:
 
 @asynccontextmanager
 async def written(production: Production) -> AsyncIterator[list[str]]:
-    """Have three writers at work meanwhile; gives what any of them was told instead of being heard."""
+    """Run three writers meanwhile; return the errors that any of them got."""
     failed: list[str] = []
 
     async def writing(writer: int) -> None:
@@ -70,8 +70,8 @@ async def written(production: Production) -> AsyncIterator[list[str]]:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def test_what_would_lock_writers_out_is_refused(production: Production, tmp_path: Path) -> None:
-    """Filling a column of 400,000 rows in one transaction is refused: nothing is touched, and all writes go on."""
+async def test_change_that_would_lock_out_writers_is_refused(production: Production, tmp_path: Path) -> None:
+    """Filling a column of 400,000 rows in one transaction is refused: nothing is touched, all writes continue."""
     await filled(production, tmp_path / "sql", 400_000)
     was = await production.sql("SELECT group_concat(sql), count(*) FROM sqlite_schema WHERE name NOT GLOB '_orch*'")
     async with written(production) as failed:
@@ -89,8 +89,8 @@ async def test_what_would_lock_writers_out_is_refused(production: Production, tm
     assert await production.sql("INSERT INTO app VALUES (9, 9)") == []
 
 
-async def test_what_writers_bear_is_released_beside_them(production: Production, tmp_path: Path) -> None:
-    """Filling 20,000 rows beside three writers arrives; the plan and the report say what it asks of them."""
+async def test_short_lock_is_released_beside_writers(production: Production, tmp_path: Path) -> None:
+    """Filling 20,000 rows beside three writers arrives; plan and report state how long writers wait."""
     await filled(production, tmp_path / "sql", 20_000)
     async with written(production) as failed:
         ending = await production.release()
@@ -107,18 +107,18 @@ async def test_what_writers_bear_is_released_beside_them(production: Production,
 
 @contextmanager
 def locked(production: Production) -> Iterator[None]:
-    """Hold the write lock of the server's file from outside: it answers queries but takes no writes."""
+    """Hold the write lock of the server's file from outside: it answers reads and takes no writes."""
     file = production.folder / "database" / sqld.PLACE
     with closing(sqlite3.connect(file, isolation_level=None, timeout=5)) as connection:
         connection.execute("BEGIN IMMEDIATE")
         yield
 
 
-async def test_a_database_that_takes_no_writes_after_the_commit_is_told(production: Production, tmp_path: Path) -> None:
-    """Reads work and writes do not: the verification says so, and what was begun is rolled back once it can be."""
+async def test_blocked_writes_after_the_commit_are_reported(production: Production, tmp_path: Path) -> None:
+    """Reads work and writes do not: the verification says so, and the change is rolled back once it can be."""
     production.sql_folder = Path(shutil.copytree(ROOT / "sql", tmp_path / "sql"))
     with (production.sql_folder / "verify.sql").open("a") as verify:
-        verify.write(SLOW)  # there is time to take the lock before it is wanted
+        verify.write(SLOW)  # leaves time to take the lock first
     before = await production.state()
     with ExitStack() as stack:
 
@@ -136,8 +136,8 @@ async def test_a_database_that_takes_no_writes_after_the_commit_is_told(producti
     assert await production.state() == before
 
 
-async def test_a_regret_that_would_lock_writers_out_is_refused(production: Production) -> None:
-    """Rolling back later is measured on today's copy: what has grown too long is refused, and done if nobody else writes."""
+async def test_later_rollback_that_would_lock_out_writers_is_refused(production: Production) -> None:
+    """A later rollback is measured on today's copy: refused if too long, done if nothing else writes."""
     before = await production.state()
     assert (await production.release()).code == 0
     after = await production.state()

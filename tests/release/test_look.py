@@ -1,4 +1,4 @@
-"""A look at production writes nothing: `--prod --dry-run`, a process, on the real server, with a change of every kind."""
+"""`--prod --dry-run` writes nothing: a process, on the real server, with a change of every kind."""
 
 from pathlib import Path
 from typing import Any
@@ -95,7 +95,7 @@ def _change(folder: Path, text: str) -> Path:
 
 
 async def _everything(production: Production) -> dict[str, Any]:
-    """Read all of the schema, the figures that a change of it moves, and every row of every table."""
+    """Return all of the schema, the figures that schema changes move, and every row of every table."""
     names = [str(name) for (name,) in await production.sql("SELECT name FROM sqlite_schema WHERE type = 'table'")]
     rows = {name: await production.sql(f"SELECT * FROM {quoted(name)}") for name in names}
     figures = {name: await production.sql(f"PRAGMA {name}") for name in FIGURES}
@@ -107,10 +107,10 @@ async def _everything(production: Production) -> dict[str, Any]:
     [((), RUNNABLE), (PLACES[:2], OF_VECTORS.replace("places_e", "b_new")), (PLACES, RUNNABLE + OF_VECTORS)],
     ids=["plain", "a first index of vectors", "an index of vectors that is there"],
 )
-async def test_a_look_with_statements_of_every_kind_leaves_everything(
+async def test_dry_run_with_every_kind_of_statement_changes_nothing(
     production: Production, tmp_path: Path, before: tuple[str, ...], text: str
 ) -> None:
-    """Schema, its version, the pages and each row are what they were, whatever the proof makes of such a change."""
+    """Schema, schema version, pages and rows are unchanged, whatever the proof says of such a change."""
     for sql in before:
         await production.world.database.query(Statement(sql))
     production.sql_folder = _change(tmp_path / "sql", text)

@@ -1,4 +1,4 @@
-"""Notifications of whole runs: they tell of it, and change nothing of it, whatever becomes of them."""
+"""Notifications of whole runs: they report the run and never change it, even if they fail."""
 
 import asyncio
 import re
@@ -17,8 +17,8 @@ pytestmark = pytest.mark.anyio
 TOKEN = "T0kenInAnAddress"  # noqa: S105 - it opens nothing
 
 
-async def test_people_elsewhere_are_told_and_the_run_is_as_without(production: Production) -> None:
-    """Start and end arrive; services that refuse, hang, or are none are one warning, and no file or line holds a token."""
+async def test_notifications_arrive_and_do_not_change_the_run(production: Production) -> None:
+    """Start and end arrive; refusing, hanging or invalid services cost one warning; no file or line has a token."""
     with receiving() as (server, messages), receiving(500) as (refusing, _), hanging() as silent:
         urls = f"json://{server}/{TOKEN} json://{refusing}, json://user:{TOKEN}@{silent} {TOKEN}"
         production.settings["NOTIFY_URLS"] = urls
@@ -33,16 +33,16 @@ async def test_people_elsewhere_are_told_and_the_run_is_as_without(production: P
     assert not any(TOKEN.encode() in text for text in (*texts, ending.said.encode(), str(ending.events).encode()))
 
 
-async def test_looking_notifies_nobody(production: Production) -> None:
-    """A dry run of production changes nothing, and is nobody's news."""
+async def test_dry_run_sends_no_notification(production: Production) -> None:
+    """A dry run of production changes nothing, and sends nothing."""
     with receiving() as (server, messages):
         production.settings["NOTIFY_URLS"] = f"json://{server}"
         ending = await production.release("--dry-run")
     assert (ending.code, messages) == (0, [])
 
 
-async def test_unconfigured_nothing_of_apprise_is_imported(production: Production) -> None:
-    """Who notifies nobody pays nothing for it: no module of it is loaded in a whole run."""
+async def test_apprise_is_not_imported_without_configuration(production: Production) -> None:
+    """Without a configured address, a whole run imports no module of apprise."""
     words = ("-X", "importtime", str(TOOL), "--prod", "--yes", "--config", str(production.configure()))
     process = await asyncio.create_subprocess_exec(
         sys.executable, *words, stdout=PIPE, stderr=PIPE, env=production.environment, cwd=production.folder

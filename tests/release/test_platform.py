@@ -1,4 +1,4 @@
-"""Two situations on the platform as an operator meets them: the tool a process, everything else over real connections."""
+"""Two situations on the platform as an operator meets them: the tool a process, all else over real connections."""
 
 import pytest
 
@@ -10,6 +10,6 @@ pytestmark = pytest.mark.anyio
 
 
 @pytest.mark.parametrize("row", [HONEST[0], HONEST[-1]], ids=lambda row: row.name)
-async def test_a_situation(production: Production, row: Situation) -> None:
-    """A release arrives, or is put back; what it says is true of the platform, then and an hour later."""
+async def test_platform_situation(production: Production, row: Situation) -> None:
+    """A release arrives, or is rolled back; what it says is true of the platform, then and an hour later."""
     await hold(production, row)

@@ -1,4 +1,4 @@
-"""What the proof means for a release: its order, what it refuses before anything is touched, and what is kept of it."""
+"""What the proof means for a release: its order, what it refuses before anything is touched, and what is recorded."""
 
 import gzip
 import hashlib
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.anyio
 
 SEED = ROOT / "tests" / "proof"
 
-EXPANDING = {  # only adds what the new code needs, so that it has to be there first
+EXPANDING = {  # only adds what the new code needs, so it has to go first
     "migrate.sql": """-- name: notes
 CREATE TABLE notes (id INTEGER PRIMARY KEY, system_id INTEGER NOT NULL REFERENCES systems(id) ON DELETE CASCADE, note TEXT NOT NULL);
 CREATE INDEX notes_system_idx ON notes (system_id);
@@ -39,7 +39,7 @@ UNTOUCHED = dict.fromkeys(
 
 
 def changed(folder: Path, files: dict[str, str], needs: str = "") -> Path:
-    """Make a SQL folder of these files, whose new code is the old one with a question more."""
+    """Make a SQL folder of these files, whose new code is the old code with one more query."""
     shutil.copytree(ROOT / "sql", folder)
     for name, text in files.items():
         (folder / name).write_text(text)
@@ -49,7 +49,7 @@ def changed(folder: Path, files: dict[str, str], needs: str = "") -> Path:
 
 
 async def refused(production: Production, *words: str, **extra: str) -> RunResult:
-    """See a release refused with these words, and nothing touched."""
+    """Check that a release is refused with these words, and nothing is touched."""
     before = await production.state()
     ending = await production.release(react=None, **extra)
     assert (ending.code, ending.report["verdict"]) == (3, "refused"), ending.report
@@ -60,8 +60,8 @@ async def refused(production: Production, *words: str, **extra: str) -> RunResul
     return ending
 
 
-async def test_the_schema_goes_first_where_the_new_code_needs_it(production: Production, tmp_path: Path) -> None:
-    """Where builds wait, a change that the old code bears and the new code needs is made before the code goes live."""
+async def test_schema_goes_first_if_the_new_code_needs_it(production: Production, tmp_path: Path) -> None:
+    """With staged builds, a change that the old code tolerates and the new code needs is made before the switch."""
     production.sql_folder = changed(tmp_path / "sql", EXPANDING, NEEDS_NOTES)
     production.world.platform.auto_assign = False
     ending = await production.release()
@@ -72,8 +72,8 @@ async def test_the_schema_goes_first_where_the_new_code_needs_it(production: Pro
     assert await production.sql("SELECT code_order FROM _orchestrate_migrations") == [("DATA_FIRST",)]
 
 
-async def test_it_comes_back_in_the_other_direction(production: Production, tmp_path: Path) -> None:
-    """A release that went schema first and failed late has code and schema of before again, the code before the schema."""
+async def test_schema_first_release_is_rolled_back_code_first(production: Production, tmp_path: Path) -> None:
+    """A schema-first release that failed late rolls back the code, then the schema."""
     production.sql_folder = changed(tmp_path / "sql", EXPANDING, NEEDS_NOTES)
     production.world.platform.auto_assign = False
     before = await production.state()
@@ -84,10 +84,8 @@ async def test_it_comes_back_in_the_other_direction(production: Production, tmp_
     assert await production.state() == before
 
 
-async def test_the_schema_cannot_go_first_where_code_goes_live_by_itself(
-    production: Production, tmp_path: Path
-) -> None:
-    """With auto-assign on, the same change has no order: both reasons are told, and both ways out."""
+async def test_schema_cannot_go_first_with_auto_assign_on(production: Production, tmp_path: Path) -> None:
+    """With auto-assign on, the same change has no order: both reasons are given, and both remedies."""
     production.sql_folder = changed(tmp_path / "sql", EXPANDING, NEEDS_NOTES)
     words = (
         "not CODE_FIRST",
@@ -99,15 +97,13 @@ async def test_the_schema_cannot_go_first_where_code_goes_live_by_itself(
     await refused(production, *words)
 
 
-async def test_code_alone_is_refused_where_the_schema_lacks_what_it_needs(
-    production: Production, tmp_path: Path
-) -> None:
-    """A table that the new code needs and nobody makes, the outage of the day, is named before the push."""
+async def test_code_alone_is_refused_if_the_schema_lacks_a_table(production: Production, tmp_path: Path) -> None:
+    """A table that the new code needs and no change creates, the cause of the outage, is named before the push."""
     production.sql_folder = changed(tmp_path / "sql", UNTOUCHED, NEEDS_NOTES)
     await refused(production, "no such table: notes", "contract/new.sql", "migrate.sql")
 
 
-async def test_code_alone_is_released_where_it_can_run(production: Production, tmp_path: Path) -> None:
+async def test_code_alone_is_released_if_it_can_run(production: Production, tmp_path: Path) -> None:
     """Nothing is migrated and no marker is written, but both versions of the code were tried on a copy."""
     production.sql_folder = changed(tmp_path / "sql", UNTOUCHED)
     ending = await production.release()
@@ -117,8 +113,8 @@ async def test_code_alone_is_released_where_it_can_run(production: Production, t
     assert await production.sql("SELECT count(*) FROM _orchestrate_migrations") == [(0,)]
 
 
-async def test_a_change_that_loses_data_does_not_begin(production: Production, tmp_path: Path) -> None:
-    """The change that emptied readings is refused with what it loses; neither the branch nor the database has moved."""
+async def test_change_that_loses_data_is_refused(production: Production, tmp_path: Path) -> None:
+    """The change that emptied readings is refused with what it loses; neither branch nor database has moved."""
     scripts = {name: (SEED / f"seed_{name}").read_text() for name in ("migrate.sql", "rollback.sql")}
     checks = dict.fromkeys(("verify.sql", "verify_rollback.sql"), "SELECT 1 WHERE 0;\n")
     production.sql_folder = changed(tmp_path / "sql", {**scripts, **checks})
@@ -128,8 +124,8 @@ async def test_a_change_that_loses_data_does_not_begin(production: Production, t
     assert [event["event"] for event in ending.events if event["event"] == "begun"] == []
 
 
-async def test_a_change_that_was_edited_after_it_was_applied(production: Production, tmp_path: Path) -> None:
-    """Under the name of an applied change another content is not run; that it was edited is said."""
+async def test_change_edited_after_it_was_applied_is_refused(production: Production, tmp_path: Path) -> None:
+    """Different content under the name of an applied change is not run; the edit is reported."""
     production.sql_folder = changed(tmp_path / "sql", EXPANDING, NEEDS_NOTES)
     production.world.platform.auto_assign = False
     first = await production.release()
@@ -140,18 +136,18 @@ async def test_a_change_that_was_edited_after_it_was_applied(production: Product
     await refused(production, "already applied", first.report["run_id"], "edited since")
 
 
-async def test_a_release_that_will_not_fit_does_not_begin(production: Production) -> None:
-    """What the steps expect is held against limits and budget before the clock, with both figures."""
+async def test_release_that_does_not_fit_is_refused(production: Production) -> None:
+    """Expected times are compared with limits and budget before the clock starts; both figures are given."""
     limits = "turso_migration = 0.5\nhealth_checks = 5\nvercel_deployment = 20"
     await refused(production, "turso_migration will take 1.0 s, and 0.5 s are allowed", limits=limits)
 
 
-async def test_a_copy_that_is_too_big_is_refused(production: Production) -> None:
-    """Where a copy may not take what it takes, the figures and the setting that allows more are told."""
+async def test_too_large_copy_is_refused(production: Production) -> None:
+    """If a copy exceeds its limit, the figures and the setting that allows more are given."""
     await refused(production, "rehearsal.most_bytes allows 1,000", rehearsal="most_bytes = 1000")
 
 
-async def test_the_report_keeps_the_proof(production: Production) -> None:
+async def test_report_contains_the_proof(production: Production) -> None:
     """Engine, times, losses, contract, changes, forecast and the backup with its digest are in the report."""
     report = (await production.release("--dry-run")).report
     rehearsal = report["rehearsal"]
@@ -173,7 +169,7 @@ async def test_the_report_keeps_the_proof(production: Production) -> None:
 
 @pytest.fixture
 def own_database(tmp_path: Path) -> Path:
-    """Give a SQLite file of the shape before the change, as an operator would have it."""
+    """Return a SQLite file with the schema before the change, as an operator would have it."""
     file = tmp_path / "own.db"
     text = (ROOT / "sql" / "sample.sql").read_text().replace("n < 20159", "n < 119")
     with closing(sqlite3.connect(file)) as database:
@@ -185,8 +181,8 @@ def own_database(tmp_path: Path) -> Path:
 
 @pytest.mark.usefixtures("sqld_binary")
 @pytest.mark.parametrize("kind", ["file", "dump"])
-def test_it_rehearses_on_a_copy_of_ones_own(tmp_path: Path, own_database: Path, kind: str) -> None:
-    """With --copy the rehearsal is one of the operator's own data, which is not touched."""
+def test_rehearsal_on_the_operators_own_copy(tmp_path: Path, own_database: Path, kind: str) -> None:
+    """With --copy the rehearsal runs on a copy of the operator's own file, which is not touched."""
     given = own_database
     if kind == "dump":
         given = tmp_path / "own.sql"
@@ -202,8 +198,8 @@ def test_it_rehearses_on_a_copy_of_ones_own(tmp_path: Path, own_database: Path, 
 
 
 @pytest.mark.usefixtures("sqld_binary")
-def test_a_copy_that_is_not_as_the_change_expects_is_refused(tmp_path: Path, own_database: Path) -> None:
-    """What the change was not written for is found on the copy: here, an index that nobody knew of."""
+def test_unexpected_copy_is_refused(tmp_path: Path, own_database: Path) -> None:
+    """A difference that the change was not written for is found on the copy: here, an unknown index."""
     with closing(sqlite3.connect(own_database)) as database:
         database.execute("CREATE UNIQUE INDEX by_serial ON systems (serial)")
     ran = rehearse(tmp_path, "--copy", str(own_database))
@@ -212,8 +208,8 @@ def test_a_copy_that_is_not_as_the_change_expects_is_refused(tmp_path: Path, own
 
 
 @pytest.mark.parametrize("words", [("--copy", "nowhere.db"), ("--prod", "--copy", "own.db")])
-def test_a_copy_that_makes_no_sense_is_usage(tmp_path: Path, words: tuple[str, ...]) -> None:
-    """A file that is not there, and a copy for a release, are usage: exit code 2."""
+def test_invalid_copy_is_a_usage_error(tmp_path: Path, words: tuple[str, ...]) -> None:
+    """A missing file, and a copy for a release, are usage errors: exit code 2."""
     ran = rehearse(tmp_path, *words)
     assert ran.returncode == 2
     assert "--copy" in ran.stderr

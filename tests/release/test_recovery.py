@@ -1,4 +1,4 @@
-"""Runs of before: put back from their journal or from the marker row, regretted, accepted, unlocked; or refused."""
+"""Earlier runs: rolled back from their journal or marker row, also after arriving, accepted, unlocked; or refused."""
 
 import asyncio
 import json
@@ -19,7 +19,7 @@ READING = """INSERT INTO readings (system_id, inverter_time, received_time, sola
 
 
 async def _killed(production: Production, at: str, step: str) -> str:
-    """Release, and kill the process at that event of that step; gives the run."""
+    """Release, and kill the process at that event of that step; return the run."""
     config, events = production.configure(), list[Event]()
     async with production.started("--prod", "--yes", "--json", "--config", str(config)) as process:
 
@@ -45,8 +45,8 @@ async def _marker(production: Production, run: str) -> Any:
     return rows[0] if rows else None
 
 
-async def test_nothing_is_released_on_top_of_a_run_that_was_cut_off(production: Production) -> None:
-    """A release, and a look, are refused until the run is settled; the refusal names the exact command, which works."""
+async def test_no_release_on_top_of_an_interrupted_run(production: Production) -> None:
+    """A release and a dry run are refused until the run is settled; the named command works."""
     before = await production.state()
     run = await _killed(production, "done", "turso_migration")
     refused, looked = await production.release(), await production.release("--dry-run")
@@ -59,16 +59,16 @@ async def test_nothing_is_released_on_top_of_a_run_that_was_cut_off(production: 
     assert (await production.release("--rollback")).report["undo"] == []
 
 
-async def test_what_was_written_since_stays(production: Production) -> None:
-    """Rows that the app wrote on the new schema of a run that was cut off are there after it is put back."""
+async def test_rows_written_since_survive_the_rollback(production: Production) -> None:
+    """Rows that the app wrote on the new schema of an interrupted run are there after its rollback."""
     await _killed(production, "begun", "health_checks")
     await production.sql(READING)
     assert (await production.release("--rollback")).code == 0
     assert await production.sql("SELECT count(*) FROM readings WHERE inverter_time = 4102444800") == [(1,)]
 
 
-async def test_a_rollback_that_was_killed_is_run_again(production: Production) -> None:
-    """Going back may be cut off at any step: the next one does what is left, and nothing twice."""
+async def test_killed_rollback_is_continued(production: Production) -> None:
+    """A rollback may be killed at any step: the next one does what is left, and nothing twice."""
     before = await production.state()
     run = await _killed(production, "begun", "health_checks")
     for step in ("turso_migration", "vercel_deployment", "git_push"):
@@ -83,11 +83,13 @@ async def test_a_rollback_that_was_killed_is_run_again(production: Production) -
     ending = await production.release("--rollback", run)
     assert (ending.code, set(_undone(ending).values())) == (0, {"done"}), ending.report
     assert await production.state() == before
-    assert await production.git("rev-list", "--count", "main") == "3"  # before, ours, and one that restores
+    assert (
+        await production.git("rev-list", "--count", "main") == "3"
+    )  # the previous commit, ours, and the restoring one
 
 
-async def test_a_torn_journal_is_enough(production: Production) -> None:
-    """A line that a power cut tore is left out, and said; what it announced was not begun."""
+async def test_torn_journal_is_sufficient(production: Production) -> None:
+    """A line torn by a power cut is left out and reported; what it announced was not begun."""
     before = await production.state()
     run = await _killed(production, "done", "activation")
     with _journal(production, run).open("ab") as journal:
@@ -98,8 +100,8 @@ async def test_a_torn_journal_is_enough(production: Production) -> None:
     assert await production.state() == before
 
 
-async def test_a_run_that_is_alive_is_left_alone(production: Production) -> None:
-    """While a run's process lives nobody puts it back: its journal is locked."""
+async def test_live_run_is_not_rolled_back(production: Production) -> None:
+    """While a run's process lives, no one rolls it back: its journal is locked."""
     refusals: list[RunResult] = []
 
     async def react(event: Event) -> None:
@@ -112,8 +114,8 @@ async def test_a_run_that_is_alive_is_left_alone(production: Production) -> None
     assert "its process is alive" in refusals[0].report["cause"]
 
 
-async def test_a_release_that_is_regretted(production: Production) -> None:
-    """A run that arrived is rehearsed backwards on a copy and put back; that copy stays as a backup."""
+async def test_arrived_release_is_rolled_back(production: Production) -> None:
+    """A run that arrived is rehearsed backwards on a copy and rolled back; that copy stays as a backup."""
     before = await production.state()
     run = (await production.release()).report["run_id"]
     ending = await production.release("--rollback")
@@ -131,8 +133,10 @@ async def test_a_release_that_is_regretted(production: Production) -> None:
         ("index", ("other indexes than migrate.sql gave it",)),
     ],
 )
-async def test_a_release_that_others_have_built_on(production: Production, what: str, words: tuple[str, ...]) -> None:
-    """Where somebody pushed, deployed or changed the schema since, putting back is refused and says what they did."""
+async def test_release_that_others_built_on_is_not_rolled_back(
+    production: Production, what: str, words: tuple[str, ...]
+) -> None:
+    """If someone pushed, deployed or changed the schema since, the rollback is refused and names their changes."""
     await production.release()
     if what == "push":
         production.world.platform.auto_assign = False
@@ -149,8 +153,8 @@ async def test_a_release_that_others_have_built_on(production: Production, what:
     assert await production.state() == state
 
 
-async def test_a_release_that_is_accepted(production: Production) -> None:
-    """What was kept for going back is dropped; then it cannot be put back any more, and that is said."""
+async def test_accepted_release_drops_its_rollback_data(production: Production) -> None:
+    """Data kept for the rollback is dropped; a later rollback is refused with that reason."""
     run = (await production.release()).report["run_id"]
     kept = "SELECT name FROM sqlite_schema WHERE name GLOB '_orchestrate_kept_*'"
     assert await production.sql(kept)
@@ -163,23 +167,23 @@ async def test_a_release_that_is_accepted(production: Production) -> None:
     assert "user_systems" in (await production.state()).schema
 
 
-async def test_a_change_that_is_not_there_cannot_be_accepted(production: Production) -> None:
-    """A run whose change was put back, or never came, has nothing that could stay."""
+async def test_absent_change_cannot_be_accepted(production: Production) -> None:
+    """A run whose change was rolled back, or never applied, has nothing to keep."""
     run = await _killed(production, "begun", "vercel_deployment")
     ending = await production.release("--accept", run)
     assert (ending.code, "not in the database" in ending.report["cause"]) == (3, True), ending.report
 
 
-async def test_a_run_that_was_cut_off_is_accepted(production: Production) -> None:
-    """Where everything had arrived but the end, the operator may keep it; the next release is not refused for it."""
+async def test_interrupted_run_can_be_accepted(production: Production) -> None:
+    """If everything arrived but the end, the operator may keep it; the next release is not refused for it."""
     run = await _killed(production, "done", "health_checks")
     assert (await production.release("--accept", run)).code == 0
     following = await production.release("--dry-run")
     assert "it was cut off" not in str(following.report["cause"])
 
 
-async def test_a_lock_is_not_released_while_its_change_is_in_doubt(production: Production) -> None:
-    """While the change is in the database and nobody accepted it, --unlock is refused and names both ways out."""
+async def test_unlock_is_refused_while_the_change_is_in_doubt(production: Production) -> None:
+    """While the change is in the database and not accepted, --unlock is refused and names both remedies."""
     run = await _killed(production, "done", "turso_migration")
     ending = await production.release("--unlock", run)
     assert ending.code == 3, ending.report
@@ -187,8 +191,8 @@ async def test_a_lock_is_not_released_while_its_change_is_in_doubt(production: P
         assert way in ending.report["next_action"]
 
 
-async def test_the_lock_of_a_dead_run_is_released(production: Production) -> None:
-    """Nothing of the run can commit any more, what is left of it is named, and its lock is free."""
+async def test_lock_of_a_dead_run_is_released(production: Production) -> None:
+    """Nothing of the run can commit any more, its leftovers are named, and its lock is free."""
     run = await _killed(production, "done", "git_push")
     ending = await production.release("--unlock", run)
     assert (ending.code, ending.report["verdict"]) == (0, "unlocked"), ending.report
@@ -197,8 +201,8 @@ async def test_the_lock_of_a_dead_run_is_released(production: Production) -> Non
     assert await production.sql("SELECT count(*) FROM _orchestrate_lock WHERE expires_at > unixepoch()") == [(0,)]
 
 
-async def test_a_journal_that_is_lost(production: Production) -> None:
-    """On another machine the marker row tells what to put back, once the lease has ended; what is taken from now is said."""
+async def test_lost_journal_is_replaced_by_the_marker_row(production: Production) -> None:
+    """Elsewhere, once the lease has expired, the marker row tells what to roll back; the sources are reported."""
     before = await production.state()
     run = await _killed(production, "begun", "health_checks")
     shutil.rmtree(production.folder / "runs")
@@ -211,8 +215,8 @@ async def test_a_journal_that_is_lost(production: Production) -> None:
     assert await production.state() == before
 
 
-async def test_a_journal_that_was_brought_elsewhere_puts_back_once_the_lease_has_ended(production: Production) -> None:
-    """Where only the journal came along, as from a CI job that was cut off, nobody is overtaken, and then all is put back."""
+async def test_copied_journal_rolls_back_after_the_lease_has_expired(production: Production) -> None:
+    """With only the journal of an interrupted CI job, the lease is respected, and then all is rolled back."""
     before = await production.state()
     run = await _killed(production, "done", "turso_migration")
     journal = _journal(production, run)
@@ -228,8 +232,8 @@ async def test_a_journal_that_was_brought_elsewhere_puts_back_once_the_lease_has
     assert await production.state() == before
 
 
-async def test_another_checkout(production: Production) -> None:
-    """A colleague's clone that is older than the release, without its journal, puts it back all the same."""
+async def test_older_checkout_can_roll_back(production: Production) -> None:
+    """A colleague's clone that is older than the release, and has no journal, still rolls it back."""
     before, elsewhere = await production.state(), production.folder / "elsewhere"
     url = await production.git("remote", "get-url", "origin", where=production.world.checkout)
     await production.git("clone", "--quiet", url, str(elsewhere))
@@ -241,8 +245,8 @@ async def test_another_checkout(production: Production) -> None:
     assert await production.state() == before
 
 
-async def test_two_put_the_same_run_back_at_once(production: Production) -> None:
-    """Of two engineers without its journal one puts it back; the other touches nothing, and is told of the first."""
+async def test_two_concurrent_rollbacks_of_the_same_run(production: Production) -> None:
+    """Of two engineers without its journal one rolls it back; the other touches nothing and is told of the first."""
     before = await production.state()
     run = await _killed(production, "begun", "health_checks")
     shutil.rmtree(production.folder / "runs")
@@ -255,8 +259,8 @@ async def test_two_put_the_same_run_back_at_once(production: Production) -> None
     assert await production.state() == before
 
 
-async def test_a_run_of_which_nothing_is_known(production: Production) -> None:
-    """Without journal and marker row nothing is touched; who held the lock last, and where, is said."""
+async def test_unknown_run_is_refused_with_the_last_holder(production: Production) -> None:
+    """Without journal and marker row nothing is touched; who held the lock last, and where, is reported."""
     run = await _killed(production, "done", "git_push")
     shutil.rmtree(production.folder / "runs")
     ending = await production.release("--rollback", run)
@@ -265,7 +269,7 @@ async def test_a_run_of_which_nothing_is_known(production: Production) -> None:
         assert part in ending.report["cause"]
 
 
-async def test_four_start_together(production: Production) -> None:
+async def test_only_one_of_four_concurrent_releases_runs(production: Production) -> None:
     """Of four orchestrators exactly one releases; the others name the run that holds the lock, and touch nothing."""
     production.world.platform.build_seconds = 4.0
     endings = await asyncio.gather(*(production.release() for _ in range(4)))
@@ -276,8 +280,8 @@ async def test_four_start_together(production: Production) -> None:
         assert ending.code == 0 or winner in ending.report["cause"], json.dumps(ending.report["cause"])
 
 
-async def test_a_run_that_slept_past_its_time_does_not_go_forward(production: Production) -> None:
-    """A process that was stopped beyond its forward time, and wakes, puts back what it had begun."""
+async def test_run_suspended_past_its_deadline_rolls_back(production: Production) -> None:
+    """A process that was stopped beyond its forward time rolls back what it had begun when it wakes."""
     before, config = await production.state(), production.configure(budget="total = 24\nreserve = 16")
     async with production.started("--prod", "--yes", "--json", "--config", str(config)) as process:
 

@@ -109,8 +109,8 @@ async def _no_secrets(production: Production) -> dict[str, str]:
         (_no_secrets, 2, ["VERCEL_TOKEN", "SITE_AUTH_TOKEN"]),
     ],
 )
-async def test_a_world_that_is_not_ready(production: Production, spoil: Spoil, code: int, words: list[str]) -> None:
-    """Each thing that must be so before a release is named when it is not, with what to do."""
+async def test_unmet_precondition_is_named(production: Production, spoil: Spoil, code: int, words: list[str]) -> None:
+    """Each precondition of a release is named when it is not met, with what to do."""
     before = await production.state()
     ending = await production.release(react=None, **await spoil(production))
     _is_clear(ending, code, words)
@@ -135,7 +135,7 @@ async def test_a_world_that_is_not_ready(production: Production, spoil: Spoil, c
         ("rollback.sql", None, 2, ["rollback.sql", "missing"]),
     ],
 )
-async def test_a_change_that_cannot_be_run(
+async def test_faulty_sql_folder_is_refused(
     production: Production, tmp_path: Path, script: str, text: str | None, code: int, words: list[str]
 ) -> None:
     """A SQL folder with a mistake is refused before anything is touched, naming file and line."""
@@ -150,7 +150,7 @@ async def test_a_change_that_cannot_be_run(
     assert await production.state() == before
 
 
-async def test_a_migration_that_is_applied_already_is_refused(production: Production) -> None:
+async def test_applied_migration_is_refused(production: Production) -> None:
     """The same change is not released twice; its first run is named."""
     first = await production.release()
     assert first.code == 0, first.report

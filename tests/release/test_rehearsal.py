@@ -19,9 +19,9 @@ STEPS = ["git_push", "vercel_deployment", "activation", "turso_migration", "veri
 def rehearse(
     folder: Path, *words: str, path: str = os.environ["PATH"], sqld: str = "", config: bool = True
 ) -> subprocess.CompletedProcess[str]:
-    """Run the tool with --dry-run, with temporary files and reports in a folder of the test's own.
+    """Run the tool with --dry-run, with temporary files and reports in the test's own folder.
 
-    `config`: write the configuration; else it is there.
+    `config`: write the configuration; otherwise it is there already.
     """
     (folder / "temporary").mkdir()
     if config:
@@ -47,8 +47,8 @@ def reports(folder: Path) -> list[dict[str, Any]]:
 
 
 @pytest.mark.usefixtures("sqld_binary")
-def test_it_shows_a_good_run_and_one_that_comes_back(tmp_path: Path) -> None:
-    """One run arrives, one fails after the migration and is put back; nothing but their reports is left."""
+def test_rehearsal_shows_a_good_run_and_a_rollback(tmp_path: Path) -> None:
+    """One run arrives, one fails after the migration and is rolled back; only their reports are left."""
     ran = rehearse(tmp_path)
     assert ran.returncode == 0, ran.stdout + ran.stderr
     well, back = reports(tmp_path)
@@ -63,8 +63,8 @@ def test_it_shows_a_good_run_and_one_that_comes_back(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("sqld_binary")
-def test_builds_that_wait_for_their_activation(tmp_path: Path) -> None:
-    """With --staged the activation owns the switch, on the way forward and on the way back."""
+def test_staged_rehearsal_switches_at_the_activation(tmp_path: Path) -> None:
+    """With --staged the activation switches production, forward and in the rollback."""
     ran = rehearse(tmp_path, "--staged")
     assert ran.returncode == 0, ran.stdout + ran.stderr
     well, back = reports(tmp_path)
@@ -84,7 +84,7 @@ def test_builds_that_wait_for_their_activation(tmp_path: Path) -> None:
     ],
 )
 @pytest.mark.usefixtures("sqld_binary")
-def test_it_exits_as_production_would(tmp_path: Path, fault: str, code: int, verdict: str) -> None:
+def test_exit_code_is_the_one_of_production(tmp_path: Path, fault: str, code: int, verdict: str) -> None:
     """A step that is broken on request ends one run, with the exit code that production would give."""
     ran = rehearse(tmp_path, "--fail", fault)
     assert ran.returncode == code, ran.stdout + ran.stderr
@@ -93,8 +93,8 @@ def test_it_exits_as_production_would(tmp_path: Path, fault: str, code: int, ver
 
 
 @pytest.mark.usefixtures("sqld_binary")
-def test_a_kill(tmp_path: Path) -> None:
-    """With STEP:kill it gets a real SIGKILL while the step waits, and --rollback gives back what was there before."""
+def test_killed_rehearsal_is_rolled_back(tmp_path: Path) -> None:
+    """STEP:kill sends a real SIGKILL while the step waits, and --rollback restores the previous state."""
     ran = rehearse(tmp_path, "--fail", "verification_query:kill")
     assert ran.returncode == 0, ran.stdout + ran.stderr
     told, end = ran.stdout.splitlines()
@@ -103,8 +103,8 @@ def test_a_kill(tmp_path: Path) -> None:
     assert (end, ran.returncode) == ("1 drilled, 0 not as expected", 0)
 
 
-def test_without_a_libsql_server_it_runs_on_sqlite_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A machine that never fetched the server can still rehearse; what that lacks, and how to get it, is said."""
+def test_rehearsal_without_a_libsql_server_runs_on_sqlite(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine without the server can still rehearse; what that lacks, and how to get it, is reported."""
     monkeypatch.setattr("steps.support.proof.sqld.CACHE", tmp_path / "nothing")
     monkeypatch.setenv("PATH", os.defpath)
     monkeypatch.setenv("TMPDIR", str(tmp_path))
@@ -119,15 +119,15 @@ def test_without_a_libsql_server_it_runs_on_sqlite_and_says_so(tmp_path: Path, m
 
 
 def _without_sample(folder: Path) -> None:
-    """Have the change of `rehearse` lack its sample.sql."""
+    """Remove sample.sql from the change of `rehearse`."""
     shutil.copytree(ROOT / "sql", folder / "sql", ignore=shutil.ignore_patterns("sample.sql"))
     (folder / "orchestrate.toml").write_text(f'sql = "{folder / "sql"}"\n')
 
 
 @pytest.mark.usefixtures("sqld_binary")
 @pytest.mark.parametrize("words", [[], ["--fail", "git_push"], ["--drill"], ["--fail", "git_push:kill"]])
-def test_a_missing_sample_is_a_missing_file(tmp_path: Path, words: list[str]) -> None:
-    """Without the database that stand-ins are filled with there is no rehearsal: one message, exit code 2, no run."""
+def test_missing_sample_is_a_usage_error(tmp_path: Path, words: list[str]) -> None:
+    """Without the database for the stand-ins there is no rehearsal: one message, exit code 2, no run."""
     _without_sample(tmp_path)
     ran = rehearse(tmp_path, *words, config=False)
     assert (ran.returncode, ran.stderr.count("orchestrate: ")) == (2, 1), ran.stderr
@@ -137,7 +137,7 @@ def test_a_missing_sample_is_a_missing_file(tmp_path: Path, words: list[str]) ->
 
 
 @pytest.mark.usefixtures("sqld_binary")
-def test_a_sample_is_not_missed_where_a_copy_is_given(tmp_path: Path, sampled: Path) -> None:
+def test_copy_replaces_the_sample(tmp_path: Path, sampled: Path) -> None:
     """With --copy the operator's own database takes its place."""
     _without_sample(tmp_path)
     ran = rehearse(tmp_path, "--fail", "git_push", "--copy", str(sampled / "small.db"), config=False)
@@ -146,16 +146,16 @@ def test_a_sample_is_not_missed_where_a_copy_is_given(tmp_path: Path, sampled: P
 
 
 @pytest.mark.parametrize("words", [["--fail", "nothing"], ["--fail", "git_push:explode"], ["--config", "missing.toml"]])
-def test_a_request_that_makes_no_sense(tmp_path: Path, words: list[str]) -> None:
-    """An unknown step, an unknown kind of fault and a missing file are usage: exit code 2, one message."""
+def test_invalid_fault_is_a_usage_error(tmp_path: Path, words: list[str]) -> None:
+    """An unknown step, an unknown kind of fault and a missing file are usage errors: exit code 2, one message."""
     ran = rehearse(tmp_path, *words)
     assert (ran.returncode, ran.stderr.count("orchestrate: ")) == (2, 1)
     assert "Traceback" not in ran.stderr
 
 
 @pytest.mark.parametrize("words", [[], ["--prod", "--fail", "git_push"], ["--prod", "--staged"], ["--unknown"]])
-def test_usage(words: list[str]) -> None:
-    """Neither --prod nor --dry-run, or options that do not go together: usage, exit code 2."""
+def test_invalid_options_are_a_usage_error(words: list[str]) -> None:
+    """Neither --prod nor --dry-run, or options that exclude each other: usage, exit code 2."""
     ran = subprocess.run(
         [sys.executable, str(ROOT / "orchestrate.py"), *words], capture_output=True, text=True, check=False
     )
@@ -163,15 +163,15 @@ def test_usage(words: list[str]) -> None:
     assert ran.stderr.startswith("usage: orchestrate.py")
 
 
-def test_without_what_it_needs_it_says_how_to_run_it() -> None:
-    """A Python that has none of the libraries is usage, exit code 2, with the way to run it; no traceback."""
+def test_missing_libraries_are_a_usage_error() -> None:
+    """On a Python without the libraries: usage, exit code 2, with the way to run it; no traceback."""
     words = [sys.executable, "-I", "-S", str(ROOT / "orchestrate.py"), "--dry-run"]
     ran = subprocess.run(words, capture_output=True, text=True, check=False)
     assert (ran.returncode, ran.stderr.count("\n")) == (2, 1), ran.stderr
     assert "uv run" in ran.stderr
 
 
-def test_help_answers_before_anything_slow_is_imported() -> None:
+def test_help_imports_only_the_standard_library() -> None:
     """--help imports nothing but the standard library, which is why it answers at once."""
     code = (
         "import runpy, sys\n"
@@ -184,8 +184,8 @@ def test_help_answers_before_anything_slow_is_imported() -> None:
     assert "--prod" in ran.stdout
 
 
-def test_nobody_to_complain_to(tmp_path: Path) -> None:
-    """With --verbose and a closed stderr a run that is refused still ends with its report and its exit code."""
+def test_closed_stderr_keeps_report_and_exit_code(tmp_path: Path) -> None:
+    """With --verbose and a closed stderr a refused run still ends with its report and its exit code."""
     (tmp_path / "bad.sql").write_text("no SQL at all;")
     (tmp_path / "orchestrate.toml").write_text(f'sql = "{ROOT / "sql"}"\n')
     tool = [sys.executable, str(ROOT / "orchestrate.py"), "--dry-run", "--verbose", "--fail", "git_push"]
@@ -199,8 +199,8 @@ def test_nobody_to_complain_to(tmp_path: Path) -> None:
     assert "REFUSED" in ran.stdout
 
 
-def test_a_broken_pipe_silences_the_screen_and_nothing_else(tmp_path: Path, sqld_binary: Path) -> None:
-    """Whoever closes the pipe to the screen does not change how the run ends, nor its report."""
+def test_broken_pipe_only_silences_the_screen(tmp_path: Path, sqld_binary: Path) -> None:
+    """Closing the pipe to the screen changes neither how the run ends nor its report."""
     (tmp_path / "orchestrate.toml").write_text(f'sql = "{ROOT / "sql"}"\n[rehearsal]\nsqld = "{sqld_binary}"\n')
     command = [
         sys.executable,

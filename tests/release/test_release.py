@@ -15,8 +15,8 @@ pytestmark = pytest.mark.anyio
 CHANGES = ["git_push", "vercel_deployment", "activation", "turso_migration"]
 
 
-async def test_a_release_arrives_and_loses_nothing(large_production: Production) -> None:
-    """Twenty thousand child rows under ON DELETE CASCADE survive the rebuild of their parent; code and schema are new."""
+async def test_release_arrives_and_loses_nothing(large_production: Production) -> None:
+    """20,000 child rows under ON DELETE CASCADE survive the rebuild of their parent; code and schema are new."""
     production = large_production
     before = await production.state()
     head = await production.git("rev-parse", "HEAD", where=production.world.checkout)
@@ -40,8 +40,8 @@ async def test_a_release_arrives_and_loses_nothing(large_production: Production)
     assert ending.report["downtime"]["probes"] > 5
 
 
-async def test_a_failing_health_check_puts_everything_back(large_production: Production) -> None:
-    """Schema, rows, indexes, sequences, live code and main's files come back, the database before the code, unseen by visitors."""
+async def test_failing_health_check_rolls_everything_back(large_production: Production) -> None:
+    """Schema, rows, indexes, sequences, live code and main's files are restored, database first, unseen by visitors."""
     production = large_production
     before = await production.state()
     async with production.visited() as statuses:
@@ -55,8 +55,8 @@ async def test_a_failing_health_check_puts_everything_back(large_production: Pro
     assert " pull --ff-only origin main && git -C " in ending.report["next_action"]
 
 
-async def test_what_next_action_says_makes_the_release_possible_again(production: Production) -> None:
-    """After a rollback the commands that the report names bring the same change back onto main, and it can be released."""
+async def test_next_action_makes_the_release_possible_again(production: Production) -> None:
+    """After a rollback the reported commands bring the same change back onto main, and it can be released."""
     await production.release(health=FAILING)
     undone = await production.git("rev-parse", "main")
     checkout = production.world.checkout
@@ -70,7 +70,7 @@ async def test_what_next_action_says_makes_the_release_possible_again(production
 
 
 async def test_history_is_never_rewritten(production: Production) -> None:
-    """The restoring commit stands on top of the release's, which stands on top of what was there."""
+    """The restoring commit stands on the release's commit, which stands on the previous one."""
     before = await production.git("rev-parse", "main")
     head = await production.git("rev-parse", "HEAD", where=production.world.checkout)
     await production.release(health=FAILING)
@@ -94,7 +94,7 @@ async def _write_meanwhile(production: Production, *statements: str) -> dict[str
     return ending.report
 
 
-async def test_readings_written_meanwhile_stay(production: Production) -> None:
+async def test_readings_written_meanwhile_survive_the_rollback(production: Production) -> None:
     """A reading that arrived on the new schema is there after the rollback."""
     await _write_meanwhile(
         production,
@@ -105,8 +105,8 @@ async def test_readings_written_meanwhile_stay(production: Production) -> None:
     ) == [(1, 6, 7.5)]
 
 
-async def test_edits_made_meanwhile_stay(production: Production) -> None:
-    """A system that was renamed on the new schema has its new name after the rollback, and its old number and owner."""
+async def test_edits_made_meanwhile_survive_the_rollback(production: Production) -> None:
+    """A system renamed on the new schema keeps its new name after the rollback, and its old number and owner."""
     ((identifier, number, owner),) = await production.sql(
         "SELECT id, system_number, user_id FROM systems ORDER BY id LIMIT 1"
     )
@@ -118,8 +118,8 @@ async def test_edits_made_meanwhile_stay(production: Production) -> None:
     ) == [("Renamed meanwhile", number, owner)]
 
 
-async def test_systems_added_meanwhile_come_back_with_the_next_migration(production: Production) -> None:
-    """A system of another vendor, which the old schema cannot express, is kept and is whole again after migrating again."""
+async def test_inexpressible_rows_return_with_the_next_migration(production: Production) -> None:
+    """Another vendor's system, which the old schema cannot express, is kept and is whole after migrating again."""
     add = "INSERT INTO systems (owner_clerk_user_id, vendor_type, vendor_site_id, display_name, timezone_offset_min) VALUES ('user_new', 'enphase', '648', 'Roof', 330)"
     report = await _write_meanwhile(production, add)
     ((system,),) = report["kept"].values()
@@ -143,8 +143,8 @@ async def test_systems_added_meanwhile_come_back_with_the_next_migration(product
     ) == [("user_new", "Roof", 330)]
 
 
-async def test_the_report_holds_what_the_design_promises(production: Production) -> None:
-    """Every key of the report is there, for a run that came back."""
+async def test_report_has_every_promised_key(production: Production) -> None:
+    """Every key of the report is there, for a run that was rolled back."""
     report = (await production.release(health=FAILING)).report
     assert {
         "run_id",
@@ -173,7 +173,7 @@ async def test_the_report_holds_what_the_design_promises(production: Production)
     assert LOST in report["cause"]
 
 
-async def test_secrets_are_nowhere_in_what_is_kept(production: Production) -> None:
+async def test_secrets_are_in_no_kept_file(production: Production) -> None:
     """Neither journal nor report nor screen shows a token."""
     ending = await production.release(health=FAILING)
     paths = [path for path in (production.folder / "runs").rglob("*") if path.is_file()]
@@ -182,8 +182,8 @@ async def test_secrets_are_nowhere_in_what_is_kept(production: Production) -> No
     assert TOKEN not in b"".join(kept).decode() + json.dumps(ending.events) + ending.said
 
 
-async def test_looking_changes_nothing(production: Production) -> None:
-    """--prod --dry-run looks and plans, polls nothing, leaves the world as it was, and makes no table of its own."""
+async def test_dry_run_of_production_changes_nothing(production: Production) -> None:
+    """--prod --dry-run reads and plans, polls nothing, leaves the world unchanged, and creates no table."""
     before = await production.state()
     ending = await production.release("--dry-run", health=BUILT_IN)
     assert (ending.code, ending.report["verdict"]) == (0, "rehearsed"), ending.report
@@ -192,8 +192,8 @@ async def test_looking_changes_nothing(production: Production) -> None:
     assert await production.sql("SELECT name FROM sqlite_schema WHERE name GLOB '_orchestrate_*'") == []
 
 
-async def test_code_that_is_asked_otherwise_before(production: Production) -> None:
-    """Where the new code's question differs, the old code is asked its own, and the new one only after the change."""
+async def test_old_code_is_asked_its_own_question(production: Production) -> None:
+    """If the new code's health question differs, the old code is asked its own, the new one only after the change."""
     headers = '{ Cookie = "auth-token=$SITE_AUTH_TOKEN" }'
     health = (
         f'[[health]]\nname = "data"\npath = "/api/data?systemId=1"\nheaders = {headers}\n'
@@ -204,8 +204,8 @@ async def test_code_that_is_asked_otherwise_before(production: Production) -> No
     assert (ending.code, ending.report["verdict"]) == (0, "deployed"), ending.report
 
 
-async def test_a_cron_that_stopped_polling_is_seen(production: Production) -> None:
-    """A site whose data is not newer than the commit is not well, although it answers 200."""
+async def test_stopped_cron_is_noticed(production: Production) -> None:
+    """A site whose data is not newer than the commit is unhealthy, although it answers 200."""
     stale = (
         '[[health]]\nname = "data"\npath = "/api/data"\nheaders = { Cookie = "auth-token=$SITE_AUTH_TOKEN" }\n'
         'expect = ["status == `200`", "is_fresh(body.polling.lastSuccessTime, baseline.polling.lastSuccessTime, committed_at)"]\n'

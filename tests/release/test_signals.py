@@ -10,7 +10,7 @@ pytestmark = pytest.mark.anyio
 
 
 async def _signalled(production: Production, *signals: signal.Signals, at: str, step: str) -> RunResult:
-    """Release, and send the signals when that event of that step is printed, one after the other."""
+    """Release, and send the signals one after the other when that event of that step is printed."""
     ending: list[RunResult] = []
     config = production.configure()
     async with production.started("--prod", "--yes", "--json", "--config", str(config)) as process:
@@ -26,23 +26,23 @@ async def _signalled(production: Production, *signals: signal.Signals, at: str, 
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-async def test_the_first_signal_puts_everything_back(production: Production, number: signal.Signals) -> None:
-    """Ctrl-C, a terminated job and a closed terminal alike: what was begun goes back, verified; exit code 130."""
+async def test_first_signal_rolls_everything_back(production: Production, number: signal.Signals) -> None:
+    """Ctrl-C, a terminated job and a closed terminal: what was begun is rolled back, verified; exit code 130."""
     before = await production.state()
     ending = await _signalled(production, number, at="begun", step="verification_query")
     assert (ending.code, ending.report["verdict"]) == (130, "rolled_back"), ending.report
     assert await production.state() == before
 
 
-async def test_the_second_signal_stops_at_once(production: Production) -> None:
-    """Putting back stops where it is; the report says what is left, and the exit code that a human is needed."""
+async def test_second_signal_stops_at_once(production: Production) -> None:
+    """The rollback stops where it is; the report lists what is left, and the exit code says a human is needed."""
     ending = await _signalled(production, signal.SIGINT, signal.SIGINT, at="begun", step="verification_query")
     assert (ending.code, ending.report["verdict"]) == (4, "needs_human"), ending.report
     assert ending.report["runbook"] == "runbook.md#needs-human"
 
 
-async def test_a_signal_during_the_look_touches_nothing(production: Production) -> None:
-    """Before the lock there is nothing to put back, and nothing was touched."""
+async def test_signal_during_preflight_touches_nothing(production: Production) -> None:
+    """Before the lock there is nothing to roll back, and nothing was touched."""
     before = await production.state()
     ending = await _signalled(production, signal.SIGINT, at="look_done", step="git_push")
     assert (ending.code, ending.report["verdict"]) == (130, "refused"), ending.report

@@ -1,4 +1,4 @@
-"""A person at a real terminal: the question, and a terminal that goes away."""
+"""A person at a real terminal: the question, and a terminal that disappears."""
 
 import asyncio
 import fcntl
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.anyio
 async def _at_a_terminal(
     production: Production, **extra: str
 ) -> AsyncIterator[tuple[asyncio.subprocess.Process, "_Terminal"]]:
-    """Run a release at a terminal of its own, as its session's leader; gives the process and the terminal."""
+    """Run a release as the session leader of its own terminal; return the process and the terminal."""
     config = production.configure(**extra)
     master, slave = pty.openpty()
 
@@ -44,7 +44,7 @@ async def _at_a_terminal(
 
 
 class _Terminal:
-    """The other end of a terminal of 80 columns, as somebody sees it who sits there."""
+    """The other end of a terminal of 80 columns, as the person sitting there sees it."""
 
     def __init__(self, number: int) -> None:
         self.number = number
@@ -52,23 +52,23 @@ class _Terminal:
         self._stream = pyte.ByteStream(self._screen)
 
     async def until(self, words: str) -> list[str]:
-        """Read until a line shows these words; gives all lines."""
+        """Read until a line shows these words; return all lines."""
         loop = asyncio.get_running_loop()
         while not any(words in line for line in self._screen.display):
             self._stream.feed(await loop.run_in_executor(None, os.read, self.number, 4096))
         return [line.rstrip() for line in self._screen.display]
 
     def type(self, keys: bytes) -> None:
-        """Type."""
+        """Type the text."""
         os.write(self.number, keys)
 
     def close(self) -> None:
-        """Go away."""
+        """Close the terminal."""
         os.close(self.number)
 
 
-async def test_enter_releases(production: Production) -> None:
-    """The plan is shown, one bare Enter is asked for, and then it goes."""
+async def test_enter_starts_the_release(production: Production) -> None:
+    """The plan is shown, one bare Enter is asked for, and then the release starts."""
     async with _at_a_terminal(production) as (process, terminal):
         assert "4 turso_migration     about 1 s, at most 15 s" in await terminal.until("Press Enter to go ahead")
         terminal.type(b"\n")
@@ -82,7 +82,7 @@ async def test_enter_releases(production: Production) -> None:
 @pytest.mark.parametrize(
     ("typed", "code"), [(b"\x04", 3), (b"no\n", 3), (b"\x03", 130)], ids=["end of input", "a word", "Ctrl-C"]
 )
-async def test_anything_else_leaves_everything_as_it_is(production: Production, typed: bytes, code: int) -> None:
+async def test_anything_but_enter_changes_nothing(production: Production, typed: bytes, code: int) -> None:
     """Only a bare Enter is a yes."""
     before = await production.state()
     async with _at_a_terminal(production) as (process, terminal):
@@ -94,8 +94,8 @@ async def test_anything_else_leaves_everything_as_it_is(production: Production, 
     assert await production.state() == before
 
 
-async def test_a_terminal_that_goes_away_has_everything_put_back(production: Production) -> None:
-    """A lost connection in the middle of a release: nobody can read what is said, and everything goes back all the same."""
+async def test_lost_terminal_rolls_everything_back(production: Production) -> None:
+    """If the terminal is lost during a release, everything is rolled back though no one can read the messages."""
     before = await production.state()
     async with _at_a_terminal(production, health=FAILING, limits="vercel_deployment = 20") as (process, terminal):
         await terminal.until("Press Enter to go ahead")
@@ -108,8 +108,8 @@ async def test_a_terminal_that_goes_away_has_everything_put_back(production: Pro
     assert await production.state() == before
 
 
-async def test_an_enter_before_the_question_is_no_answer(production: Production) -> None:
-    """Whoever presses Enter while the looks take their time is asked all the same, and nothing goes out until then."""
+async def test_early_enter_is_not_an_answer(production: Production) -> None:
+    """An Enter pressed during preflight does not answer the question, and nothing is pushed until it is answered."""
     before = await production.state()
     async with _at_a_terminal(production) as (process, terminal):
         terminal.type(b"\n\n")

@@ -1,4 +1,4 @@
-"""A release whose files ask nothing: what its plan, its steps and its report say, and that a contract is asked for."""
+"""A release whose files check nothing: what plan, steps and report say, and that a contract is asked for."""
 
 from pathlib import Path
 
@@ -21,13 +21,13 @@ def _without(folder: Path, *files: str) -> Path:
     return folder
 
 
-async def test_a_change_without_a_contract_is_refused(production: Production, tmp_path: Path) -> None:
-    """Before anything is touched, naming both files and what accepts it."""
+async def test_change_without_a_contract_is_refused(production: Production, tmp_path: Path) -> None:
+    """It is refused before anything is touched, naming both files and what accepts it."""
     production.sql_folder = _without(changed(tmp_path / "sql", EXPANDING), OLD, NEW)
     await refused(production, f"{OLD} and {NEW}: no statements", "-- allow: no-contract")
 
 
-async def test_nothing_that_was_not_asked_is_claimed(production: Production, tmp_path: Path) -> None:
+async def test_unchecked_properties_are_not_claimed(production: Production, tmp_path: Path) -> None:
     """Released with a reason, plan, steps and report say of contract, checks and writes that nothing was shown."""
     production.sql_folder = _without(changed(tmp_path / "sql", SILENT), OLD, NEW)
     ending = await production.release()
@@ -45,8 +45,8 @@ async def test_nothing_that_was_not_asked_is_claimed(production: Production, tmp
     assert details["verification_query"] == f"{words}; the database takes writes"
 
 
-async def test_questions_that_accept_any_answer_check_nothing(production: Production, tmp_path: Path) -> None:
-    """They are asked and shown; that they could not fail is said."""
+async def test_checks_that_cannot_fail_count_as_none(production: Production, tmp_path: Path) -> None:
+    """They are asked and shown, and reported as unable to fail."""
     shown = "-- check: systems\n-- expect: any\nSELECT count(*) AS n FROM systems;\n"
     production.sql_folder = changed(tmp_path / "sql", {**EXPANDING, VERIFY: shown})
     ending = await production.release()
@@ -65,10 +65,10 @@ async def test_questions_that_accept_any_answer_check_nothing(production: Produc
     ],
     ids=["old", "new"],
 )
-async def test_code_alone_tells_which_code_was_not_tried(
+async def test_code_alone_names_the_untried_code(
     production: Production, tmp_path: Path, empty: tuple[str, ...], said: str
 ) -> None:
-    """Where nothing is migrated a contract stays optional, and what it did not ask is not called tried."""
+    """If nothing is migrated a contract is optional, and code without queries is not called tried."""
     production.sql_folder = _without(changed(tmp_path / "sql", UNTOUCHED), *empty)
     ending = await production.release()
     assert ending.code == 0, ending.report
@@ -78,7 +78,7 @@ async def test_code_alone_tells_which_code_was_not_tried(
 
 
 async def test_code_alone_needs_no_contract(production: Production, tmp_path: Path) -> None:
-    """Without any contract nothing is tried, no step says that it was, and the release goes out."""
+    """Without any contract nothing is tried, no step says that it was, and the release proceeds."""
     production.sql_folder = _without(changed(tmp_path / "sql", UNTOUCHED), OLD, NEW)
     ending = await production.release()
     assert ending.code == 0, ending.report

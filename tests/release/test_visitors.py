@@ -1,4 +1,4 @@
-"""Visitors, twenty a second, while a release goes on: nobody is refused by the schema or by the switch."""
+"""Visitors, twenty a second, during a release: none is refused because of the schema or the switch."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -12,10 +12,10 @@ import pytest
 from steps.support.standin.world import TOKEN
 from tests.release.conftest import FAILING, LOST, READING, Production
 
-pytestmark = [pytest.mark.anyio, pytest.mark.alone]  # beside others they would only tell how much a machine bears
+pytestmark = [pytest.mark.anyio, pytest.mark.alone]  # beside other tests they would only measure the machine
 
 EVERY = 0.05  # seconds between the beginnings of two requests
-MADE = 0.9  # of the requests that were intended, at the least
+MADE = 0.9  # of the intended requests, at least
 PATIENCE = 20.0  # seconds
 MOST = 20  # requests that may be open at a time
 BUILD = 1.1  # seconds; it is live most of a second before the tool looks, while what the old code still answers ends
@@ -32,7 +32,7 @@ class Visits:
 
 @asynccontextmanager
 async def _visited(production: Production) -> AsyncIterator[Visits]:
-    """Have visitors ask for data meanwhile; at the end of the block the last of them has an answer."""
+    """Run visitors that ask for data meanwhile; at the end of the block the last of them has an answer."""
     await production.sql(f"UPDATE systems SET display_name = '{NAME}'")
     now, visits, headers = asyncio.get_running_loop().time, Visits(), {"Cookie": f"auth-token={TOKEN}"}
     async with httpx.AsyncClient(base_url=production.world.site_url, headers=headers, timeout=PATIENCE) as client:
@@ -47,9 +47,9 @@ async def _visited(production: Production) -> AsyncIterator[Visits]:
 
 
 async def _come(client: httpx.AsyncClient, visits: Visits) -> None:
-    """Ask on a grid of time, however long the answers take; in the end wait for those that are due.
+    """Ask at fixed times, however long the answers take; at the end wait for those that are due.
 
-    Where a machine is too slow for so many, some stay away: nobody learns anything from a site that is run down.
+    If the machine is too slow for so many, some are left out: an overloaded site proves nothing.
     """
     now, begun, open_ = asyncio.get_running_loop().time, asyncio.get_running_loop().time(), set[asyncio.Task[None]]()
     try:
@@ -70,7 +70,7 @@ async def _visit(client: httpx.AsyncClient, visits: Visits) -> None:
 
 
 def _wrong(answer: httpx.Response) -> str:
-    """Say what is wrong with an answer."""
+    """Return what is wrong with an answer."""
     if answer.status_code != httpx.codes.OK:
         return f"{answer.status_code}: {answer.text[:200]}"
     body = answer.json()
@@ -97,14 +97,12 @@ ENDINGS = pytest.mark.parametrize(("health", "code"), [(READING, 0), (FAILING, 1
 
 
 @ENDINGS
-async def test_nobody_is_refused_where_a_build_goes_live_by_itself(
-    large_production: Production, health: str, code: int
-) -> None:
-    """Switch, migration of 20,160 readings and, in the end, going back: every answer is 200, with its reading and name."""
+async def test_no_visitor_is_refused_with_auto_assign_on(large_production: Production, health: str, code: int) -> None:
+    """Switch, migration of 20,160 readings and rollback: every answer is 200, with its reading and name."""
     await _unnoticed(large_production, health, code, staged=False)
 
 
 @ENDINGS
-async def test_nobody_is_refused_where_a_build_is_promoted(production: Production, health: str, code: int) -> None:
-    """The same with staged builds."""
+async def test_no_visitor_is_refused_with_staged_builds(production: Production, health: str, code: int) -> None:
+    """Every answer is 200 with staged builds, too."""
     await _unnoticed(production, health, code, staged=True)

@@ -1,4 +1,4 @@
-"""The runbook's commands are real: each is read by what it is for, and run where running it harms nobody."""
+"""The runbook's commands are real: each is parsed by its own program, and run if that does no harm."""
 
 import re
 import sqlite3
@@ -27,15 +27,15 @@ SOMEBODY = (
 )
 
 
-def test_every_command_is_one_that_a_shell_reads() -> None:
-    """Each block is sound for bash, and each line begins with a program that the runbook is known to use."""
+def test_every_command_is_valid_shell() -> None:
+    """Each block is valid bash, and each line begins with a program that the runbook is known to use."""
     for each in blocks("sh"):
         shell("bash -n <<'END OF BLOCK'\n" + each + "\nEND OF BLOCK", ROOT)
     assert {words(command)[0] for command in commands()} <= PROGRAMS
 
 
-def test_every_call_of_the_tool_is_one_that_it_takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The command line itself reads each, in blocks and in the text."""
+def test_every_call_of_the_tool_is_valid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command line itself parses each call, in blocks and in the text."""
     monkeypatch.chdir(tmp_path)
     backup = Path("runs/$RUN/backup.sql.gz")
     backup.parent.mkdir(parents=True)
@@ -48,13 +48,13 @@ def test_every_call_of_the_tool_is_one_that_it_takes(tmp_path: Path, monkeypatch
         parse(words(options.replace("FILE", str(backup))))
 
 
-def test_no_block_decides_twice() -> None:
-    """Whoever copies a block whole does not put back, accept and unlock at once."""
+def test_no_block_mixes_decisions() -> None:
+    """Copying a whole block never rolls back, accepts and unlocks at once."""
     settling = [len(re.findall(r"--(?:rollback|accept|unlock)\b|--prod$", each, re.MULTILINE)) for each in blocks("sh")]
     assert max(settling) == 1
 
 
-def test_every_question_to_the_database_has_an_answer() -> None:
+def test_every_sql_example_finds_the_run() -> None:
     """The SQL of the shell examples runs beside the sample and the tool's own tables, and finds the run."""
     shown = [*commands("turso"), *re.findall(r"`(turso db shell [^`]+)`", TEXT)]
     asked = [words(call)[4].replace("$RUN", RUN) for call in shown if words(call)[2] == "shell"]
@@ -74,8 +74,8 @@ def test_every_question_to_the_database_has_an_answer() -> None:
 
 
 @pytest.mark.anyio
-async def test_every_question_to_the_platform_is_one() -> None:
-    """The curl commands, run by a shell on the stand-in, read and change what they say, as the tool's own do."""
+async def test_every_curl_command_works_on_the_stand_in() -> None:
+    """The curl commands read and change what they say, as the tool's own requests do."""
     ours = [call for call in commands("curl") if "$API" in call]
     made = project(auto_assign=False)
     async with serve(application(made.platform)) as url:
@@ -101,7 +101,7 @@ def _expanded(call: str, environment: dict[str, str]) -> list[str]:
 
 @pytest.fixture
 def app(tmp_path: Path) -> dict[str, str]:
-    """Give a checkout with its remote: one commit of before, and two that a run pushed."""
+    """Return a checkout with its remote: one earlier commit, and two that a run pushed."""
     names = {"GIT_AUTHOR_NAME": "t", "GIT_AUTHOR_EMAIL": "t@example.invalid"}
     env = names | {key.replace("AUTHOR", "COMMITTER"): value for key, value in names.items()}
     env |= {"APP": str(tmp_path / "app"), "REMOTE": "origin", "BRANCH": "main"}
@@ -118,8 +118,8 @@ def _remote_has(app: dict[str, str], file: str) -> str:
     return shell(f"git -C app fetch -q && git -C app show origin/main:{file}", Path(app["APP"]).parent, **app).strip()
 
 
-def test_the_branch_can_be_put_back_and_released_again(app: dict[str, str], tmp_path: Path) -> None:
-    """What needs-human says gives the files of before; what rolled-back says brings the release back, on top of it."""
+def test_branch_can_be_reverted_and_released_again(app: dict[str, str], tmp_path: Path) -> None:
+    """The needs-human commands restore the previous files; those of rolled-back bring the release back on top."""
     assert shell(block("log --oneline"), tmp_path, **app).count("\n") == 3
     shell(block("commit-tree"), tmp_path, **app)
     assert _remote_has(app, "file") == "before"
@@ -132,8 +132,8 @@ def test_the_branch_can_be_put_back_and_released_again(app: dict[str, str], tmp_
     shell(block("--amend"), tmp_path, **app)
 
 
-def test_a_candidate_can_be_brought_on_top_again(app: dict[str, str], tmp_path: Path) -> None:
-    """After a job that put the branch back, the candidate is ahead of it again, with the files that are to be released."""
+def test_candidate_can_be_rebased_after_a_revert(app: dict[str, str], tmp_path: Path) -> None:
+    """After a job that reverted the branch, the candidate is ahead of it again, with the files to release."""
     shell("git push -q origin main:refs/heads/release", tmp_path / "app", **app)
     shell(block("commit-tree"), tmp_path, **app)
     shell("git fetch -q && git branch release origin/release", tmp_path / "app", **app)
@@ -143,15 +143,15 @@ def test_a_candidate_can_be_brought_on_top_again(app: dict[str, str], tmp_path: 
     assert (ahead, shell("git show origin/release:file", tmp_path / "app", **app).strip()) == ("1", "released")
 
 
-def test_the_branch_can_be_put_back_under_what_somebody_pushed(app: dict[str, str], tmp_path: Path) -> None:
+def test_branch_can_be_reverted_below_foreign_commits(app: dict[str, str], tmp_path: Path) -> None:
     """The run's commits are reverted, and those of others stay."""
     shell(SOMEBODY, tmp_path, **app)
     shell(block("revert --no-edit", "$BEFORE..$RELEASED"), tmp_path, **app)
     assert (_remote_has(app, "file"), _remote_has(app, "own")) == ("before", "theirs")
 
 
-def test_a_branch_that_is_behind_can_be_put_on_top(app: dict[str, str], tmp_path: Path) -> None:
-    """Where somebody pushed first, the commits to be released come on top of theirs."""
+def test_branch_that_is_behind_can_be_rebased(app: dict[str, str], tmp_path: Path) -> None:
+    """If someone pushed first, the commits to release come on top of theirs."""
     shell(SOMEBODY, tmp_path, **app)
     shell("echo mine > file && git commit -qam mine", tmp_path / "app", **app)
     shell(block("rebase"), tmp_path, **app)

@@ -1,4 +1,4 @@
-"""The runbook's worked example is a change that goes through, and what it warns of is refused in the words it shows."""
+"""The runbook's worked example goes through, and what it warns of is refused in the words that it shows."""
 
 import json
 import re
@@ -16,8 +16,8 @@ SHOWN = r"^`([\w./]+\.(?:sql|toml))`[^\n]*\n\n```(?:sql|toml)\n(.*?)^```$"
 EXAMPLE: dict[str, str] = dict(re.findall(SHOWN, TEXT, re.DOTALL | re.MULTILINE))
 
 
-def test_the_worked_example_is_rehearsed(sqld_binary: Path, tmp_path: Path) -> None:
-    """Its files, as they stand there, go through the whole rehearsal; journal and backup are read as the runbook says."""
+def test_worked_example_passes_the_rehearsal(sqld_binary: Path, tmp_path: Path) -> None:
+    """Its files go through the whole rehearsal; journal and backup are read as the runbook says."""
     assert {*FILES, "change.toml"} == set(EXAMPLE)
     for name, text in EXAMPLE.items():
         path = tmp_path / (name if name.endswith(".toml") else f"change/{name}")
@@ -36,7 +36,7 @@ def test_the_worked_example_is_rehearsed(sqld_binary: Path, tmp_path: Path) -> N
 
 
 @pytest.mark.anyio
-async def test_what_the_example_would_have_lost_is_said_as_shown(sqld_binary: Path, tmp_path: Path) -> None:
+async def test_example_without_its_first_statement_is_refused_as_shown(sqld_binary: Path, tmp_path: Path) -> None:
     """Without its first statement rollback.sql is refused, in the words that the runbook shows."""
     files = {name: text for name, text in EXAMPLE.items() if name != "change.toml"}
     files["rollback.sql"] = files["rollback.sql"].partition(";")[2]

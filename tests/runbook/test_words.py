@@ -1,4 +1,4 @@
-"""Whatever the tool can end with or be stopped by has its place in the runbook, and every link leads somewhere."""
+"""Every end and every refusal of the tool has its place in the runbook, and every link leads somewhere."""
 
 import ast
 import re
@@ -16,7 +16,7 @@ ROW = r"^\| ([^|]+) \| ([^|]+) \| \[[\w-]+\]\(#([\w-]+)\) \| [^|]+ \|$"
 LOOKED_UP = r"^\| (`[^|]+`) \| \[([\w-]+)\]\(#\2\) \|$"
 SETTING = r"`(budget|limits|rehearsal|vercel|turso)\.(\w+)"
 STEPS = set(Settings().limits.of_steps) | {"schema_contract"}
-NOT_WORDS = {  # operations that are written otherwise than as a word, and what they are
+NOT_WORDS = {  # operations that are not written as a word, and what they are
     "self.name": "a step's name", "step.name": "a step's name", "step": "a step's name",
     "error.operation": "handed on",
     "operation": "what git is asked for, in the words of whoever asks",
@@ -25,8 +25,8 @@ OF_THEIR_OWN = {"Misconfigured", "BadSql", "StatementFailed"}  # problems that n
 PARTS = 4  # of a problem: operation, subject, cause, remedy
 
 
-def test_every_link_leads_somewhere() -> None:
-    """A title is there once; whatever links to one, here, in the README, the code or a workflow, finds it."""
+def test_every_link_has_a_target() -> None:
+    """Each title is unique; links to one from here, the README, the code or a workflow find it."""
     own, readme = sections(TEXT), (ROOT / "README.md").read_text(encoding="utf-8")
     assert [title for title, times in Counter(own).items() if times > 1] == []
     texts = [readme, *(path.read_text(encoding="utf-8") for path in SOURCES)]
@@ -35,8 +35,8 @@ def test_every_link_leads_somewhere() -> None:
     assert set(re.findall(r"README\.md#([\w-]+)", TEXT)) <= set(sections(readme))
 
 
-def test_every_ending_has_its_row_and_its_section() -> None:
-    """The first table has each verdict with its exit code, and each code that there is; each row leads to a section."""
+def test_every_verdict_has_a_row_and_a_section() -> None:
+    """The first table has each verdict with its exit code, and every code; each row leads to a section."""
     rows = re.findall(ROW, TEXT, re.MULTILINE)
     codes = {int(code) for told, _, _ in rows for code in re.findall(r"\d+", told)}
     assert codes == {0, 2, fold.INTERRUPTED, *fold.EXIT_CODES.values()}
@@ -47,8 +47,8 @@ def test_every_ending_has_its_row_and_its_section() -> None:
     assert [at for told, _, at in rows if told == str(fold.INTERRUPTED)] == [signalled]
 
 
-def test_every_operation_that_can_fail_is_looked_up() -> None:
-    """Whatever word the cause of a problem can begin with, in any source, has a row that leads to a section."""
+def test_every_operation_has_a_row() -> None:
+    """Each word that a problem's cause can begin with, in any source, has a row that leads to a section."""
     kinds = _kinds()
     assert {"Refused", "Failed", "NeedsHuman", "Rejected", "Busy", "BadSql"} <= kinds
     found = [each for path in SOURCES for each in _operations(path.read_text(encoding="utf-8"), kinds)]
@@ -61,8 +61,8 @@ def test_every_operation_that_can_fail_is_looked_up() -> None:
     assert told - said == STEPS
 
 
-def test_a_refusal_leads_to_the_section_of_what_was_being_done() -> None:
-    """Whatever a refused run was doing, the anchor that its report names stands right above the section for it."""
+def test_refusal_leads_to_the_section_of_its_command() -> None:
+    """The anchor that a refused run's report names stands directly above the section for its command."""
     for words, section in re.findall(LOOKED_UP, TEXT, re.MULTILINE):
         (anchors,) = re.findall(rf"^(<a id=.+)\n\n### {section}$", TEXT, re.MULTILINE)
         ids = [f"on-{name}" for name in re.findall(r'id="on-([\w-]+)"', anchors)]
@@ -71,7 +71,7 @@ def test_a_refusal_leads_to_the_section_of_what_was_being_done() -> None:
 
 
 def _kinds() -> set[str]:
-    """Name the kinds of problems that there are."""
+    """Return the names of the kinds of problems."""
     trees = [ast.parse(path.read_text(encoding="utf-8")) for path in SOURCES]
     classes = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
     kinds, before = {"Problem"}, set[str]()
@@ -82,7 +82,7 @@ def _kinds() -> set[str]:
 
 
 def _operations(source: str, kinds: set[str]) -> Iterator[ast.expr]:
-    """Give the operation wherever a problem is made: by its class, by whoever chooses one, or by a class of its own."""
+    """Return the operation of every problem made: by its class, by a chosen class, or by a subclass."""
     for node in ast.walk(ast.parse(source)):
         if not isinstance(node, ast.Call):
             continue
@@ -92,16 +92,16 @@ def _operations(source: str, kinds: set[str]) -> Iterator[ast.expr]:
             yield node.args[0]
 
 
-def test_every_setting_that_it_names_is_one() -> None:
-    """What is to be raised or switched is called as the settings call it."""
+def test_every_named_setting_exists() -> None:
+    """Settings to raise or switch are named as the settings spell them."""
     named = set(re.findall(SETTING, TEXT)) - {("limits", "NAME")}
     assert len(named) > 8
     settings = Settings()
     assert [f"{table}.{key}" for table, key in named if not hasattr(getattr(settings, table), key)] == []
 
 
-def test_what_is_to_be_read_in_a_report_is_there() -> None:
-    """Each part of the report that a section sends somebody to is one that every report has."""
+def test_every_named_field_of_the_report_exists() -> None:
+    """Each part of the report that a section points to is in every report."""
     opened = {"event": "opened", "run": "r", "mode": "prod", "at": "", "clock": 0.0, "budget": {}, "change": {}}
     parts = {"cause", "next_action", "remains", "runbook", "undo", "kept", "unpin", "warnings", "deployment", "steps"}
     assert parts <= fold.report(state_of([event_of(opened)])).keys()

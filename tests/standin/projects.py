@@ -1,4 +1,4 @@
-"""A project on the stand-in platform whose time goes by when a test says so, and a client of its API."""
+"""A project on the stand-in platform whose time passes when a test says so, and a client of its API."""
 
 import ssl
 from collections.abc import AsyncIterator
@@ -21,13 +21,13 @@ BUILD, ALIAS = 10.0, 2.0  # seconds of the clock that the test moves
 
 
 class Clock:
-    """A clock that goes when it is told to."""
+    """A clock that moves when it is told to."""
 
     def __init__(self) -> None:
         self.now = 0.0
 
     def __call__(self) -> float:
-        """Give its seconds."""
+        """Return its seconds."""
         return self.now
 
 
@@ -39,12 +39,12 @@ class Project:
     clock: Clock
 
     def pass_time(self, seconds: float) -> None:
-        """Let time go by."""
+        """Move the clock forward."""
         self.clock.now += seconds
 
 
 def project(faults: Faults | None = None, host: str = "127.0.0.1:80", **differing: Any) -> Project:
-    """Make a project on which OLD is live."""
+    """Create a project on which OLD is live."""
     clock = Clock()
     terms = {"build_seconds": BUILD, "alias_seconds": ALIAS, "agenda": Agenda(clock), **differing}
     platform = Platform(host, faults or Faults(), TOKEN, **terms)
@@ -54,7 +54,7 @@ def project(faults: Faults | None = None, host: str = "127.0.0.1:80", **differin
 
 @asynccontextmanager
 async def api(served: Project, token: str = TOKEN) -> AsyncIterator[httpx.AsyncClient]:
-    """Serve a project's API and give a client of it."""
+    """Serve a project's API and yield a client of it."""
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     async with serve(application(served.platform)) as url:
         async with httpx.AsyncClient(verify=PLAIN, base_url=url, headers=headers) as client:
@@ -68,7 +68,7 @@ async def deployment(client: httpx.AsyncClient, identifier: str) -> dict[str, An
 
 
 async def last_move(client: httpx.AsyncClient) -> dict[str, Any] | None:
-    """Read what the project tells of its last promote or rollback."""
+    """Read the project's last promote or rollback."""
     shown: dict[str, Any] | None = (await client.get("/v9/projects/liveone?rollbackInfo=true")).json()[
         "lastAliasRequest"
     ]

@@ -14,8 +14,8 @@ from steps.support.standin.faults import Faults, Kind, faulty
 from steps.support.standin.servers import serve
 
 
-def test_a_fault_lasts_as_long_as_its_step() -> None:
-    """The step's beginning arms it, the step's end disarms it, other steps leave it alone."""
+def test_fault_lasts_as_long_as_its_step() -> None:
+    """The step's beginning arms it, the step's end disarms it, other steps do not change it."""
     faults = Faults("activation", "fail")
     kinds = []
     for event, step in [("begun", "git_push"), ("begun", "activation"), ("done", "activation")]:
@@ -25,16 +25,16 @@ def test_a_fault_lasts_as_long_as_its_step() -> None:
 
 
 @pytest.mark.parametrize("over", ["done", "failed", "undo_begun"])
-def test_whatever_ends_a_step_mends_its_world(over: str) -> None:
-    """Success, failure and the beginning of an undo all disarm."""
+def test_any_end_of_a_step_disarms_its_fault(over: str) -> None:
+    """Success, failure and the beginning of a rollback all disarm."""
     faults = Faults("git_push", "hang")
     faults(event_of({"event": "begun", "step": "git_push"}))
     faults(event_of({"event": over, "refused": False, "step": "git_push"}))
     assert faults.kind_for("git_push") is None
 
 
-def test_a_fault_concerns_only_who_serves_its_step() -> None:
-    """A stand-in that serves other steps behaves."""
+def test_fault_affects_only_the_stand_in_of_its_step() -> None:
+    """A stand-in that serves other steps behaves normally."""
     faults = Faults()
     faults.arm("git_push", "hang")
     assert (faults.kind_for("activation"), faults.kind_for("git_push")) == (None, "hang")
@@ -42,8 +42,8 @@ def test_a_fault_concerns_only_who_serves_its_step() -> None:
     assert faults.kind_for("git_push") is None
 
 
-def test_what_is_ahead_is_known_until_it_is_over() -> None:
-    """A planned fault is ahead before its step begins, there during it, and behind after it."""
+def test_fault_is_ahead_until_its_step_ends() -> None:
+    """A planned fault is ahead before its step begins, present during it, and behind after it."""
     faults = Faults("activation", "lost")
     ahead = [faults.ahead_for("activation")]
     for event in ("begun", "failed"):
@@ -52,15 +52,15 @@ def test_what_is_ahead_is_known_until_it_is_over() -> None:
     assert ahead == ["lost", "lost", None]
 
 
-def test_an_event_without_a_step_is_none_of_its_business() -> None:
+def test_event_without_a_step_changes_no_fault() -> None:
     """Events of the whole run arm nothing and break nothing."""
     faults = Faults("activation", "fail")
     faults(event_of({"event": "begun"}))
     assert faults.kind_for("activation") is None
 
 
-def test_an_unknown_kind_is_refused() -> None:
-    """A misspelt kind is no fault that silently never shows."""
+def test_unknown_kind_is_refused() -> None:
+    """A misspelt kind is not accepted as a fault that never occurs."""
     with pytest.raises(ValueError, match="hung"):
         Faults("git_push", "hung")  # type: ignore[arg-type]
 
@@ -70,7 +70,7 @@ PLAIN = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # everything here is plain HTTP
 
 @asynccontextmanager
 async def _counter(faults: Faults) -> AsyncIterator[tuple[httpx.AsyncClient, list[str]]]:
-    """Serve what notes what it was asked, broken by faults of git_push; /spared is exempt."""
+    """Serve a handler that records its requests, broken by faults of git_push; /spared is exempt."""
     asked: list[str] = []
 
     async def note(request: web.Request) -> web.Response:
@@ -90,8 +90,8 @@ async def _counter(faults: Faults) -> AsyncIterator[tuple[httpx.AsyncClient, lis
 
 
 @pytest.mark.anyio
-async def test_without_a_fault_everything_is_answered() -> None:
-    """Nothing armed: the handler's own answer."""
+async def test_without_a_fault_requests_are_answered() -> None:
+    """With nothing armed the handler's own answer is returned."""
     async with _counter(Faults()) as (client, asked):
         assert (await client.get("/x")).text == "noted"
         assert asked == ["/x"]
@@ -99,7 +99,7 @@ async def test_without_a_fault_everything_is_answered() -> None:
 
 @pytest.mark.anyio
 async def test_fail_refuses_and_does_nothing() -> None:
-    """The stand-in's own refusal, unless it has none for this request."""
+    """The stand-in's own refusal is returned, unless it has none for this request."""
     faults = Faults()
     faults.arm("git_push", "fail")
     async with _counter(faults) as (client, asked):
@@ -109,7 +109,7 @@ async def test_fail_refuses_and_does_nothing() -> None:
 
 
 @pytest.mark.anyio
-async def test_lost_does_it_and_resets_the_connection() -> None:
+async def test_lost_handles_the_request_and_resets_the_connection() -> None:
     """The handler has run, the client reads nothing but a reset."""
     faults = Faults()
     faults.arm("git_push", "lost")
@@ -121,7 +121,7 @@ async def test_lost_does_it_and_resets_the_connection() -> None:
 
 @pytest.mark.anyio
 async def test_hang_never_answers_and_does_nothing() -> None:
-    """The client's own patience is all that ends it; an exempt request is answered meanwhile."""
+    """Only the client's own timeout ends it; an exempt request is answered meanwhile."""
     faults = Faults()
     faults.arm("git_push", "hang")
     async with _counter(faults) as (client, asked):

@@ -36,7 +36,7 @@ class Desk:
     url: str = ""
 
     async def git(self, *arguments: str, folder: str = "work") -> tuple[int, str]:
-        """Run git in the checkout; gives its exit code and what it printed."""
+        """Run git in the checkout; return its exit code and output."""
         process = await asyncio.create_subprocess_exec(
             "git",
             *arguments,
@@ -55,14 +55,14 @@ class Desk:
         return process.returncode or 0, (output + complaint).decode().strip()
 
     async def commit(self, text: str, subject: str) -> str:
-        """Commit a new text of contract.sql; gives the commit's id."""
+        """Commit a new text of contract.sql; return the commit's id."""
         (self.home / "work" / "contract.sql").write_text(text)
         await self.git("add", "-A")
         assert (await self.git("commit", "--quiet", "-m", subject))[0] == 0
         return (await self.git("rev-parse", "HEAD"))[1]
 
     async def head(self) -> str:
-        """Give what the remote's main is, read from its own files."""
+        """Return the remote's main, read from its own files."""
         return (await self.git("--git-dir", "../liveone.git", "for-each-ref", "--format=%(objectname)"))[1]
 
 
@@ -87,8 +87,8 @@ async def _desk(home: Path, token: str = "") -> AsyncIterator[Desk]:
         yield desk
 
 
-async def test_a_push_arrives_and_is_told(tmp_path: Path) -> None:
-    """The remote has the commit, its files can be read, and whoever listens has heard of it once."""
+async def test_push_arrives_and_is_reported(tmp_path: Path) -> None:
+    """The remote has the commit, its files can be read, and the listener was called once."""
     async with _desk(tmp_path) as desk:
         sha = await desk.commit("SELECT 1;\n", "Read: one thing")
         code, said = await desk.git("push", "origin", "main")
@@ -111,8 +111,8 @@ async def test_large_packs_pass_in_both_directions(tmp_path: Path) -> None:
         assert (tmp_path / "copy" / "large").read_bytes() == large
 
 
-async def test_a_gzipped_request_is_understood(tmp_path: Path) -> None:
-    """Git compresses its longer requests; the question for the branches, compressed, is answered."""
+async def test_gzipped_request_is_understood(tmp_path: Path) -> None:
+    """Git compresses its longer requests; a compressed request for the branches is answered."""
     headers = {"Content-Type": "application/x-git-upload-pack-request", "Git-Protocol": "version=2"}
     async with _desk(tmp_path) as desk, httpx.AsyncClient(headers=headers) as client:
         sha = await desk.commit("SELECT 1;\n", "one")
@@ -124,8 +124,8 @@ async def test_a_gzipped_request_is_understood(tmp_path: Path) -> None:
         assert (answer.status_code, sha in answer.text) == (200, True)
 
 
-async def test_what_is_there_already_is_not_told(tmp_path: Path) -> None:
-    """A remote opened on a repository with commits, fetched from and pushed to without news, stays silent."""
+async def test_existing_commits_are_not_reported(tmp_path: Path) -> None:
+    """A remote opened on a repository with commits, fetched from and pushed to without changes, reports nothing."""
     async with _desk(tmp_path) as desk:
         await desk.commit("SELECT 1;\n", "one")
         await desk.git("push", "origin", "main")
@@ -137,7 +137,7 @@ async def test_what_is_there_already_is_not_told(tmp_path: Path) -> None:
         assert heard == []
 
 
-async def test_a_push_to_another_branch_is_not_told(tmp_path: Path) -> None:
+async def test_push_to_another_branch_is_not_reported(tmp_path: Path) -> None:
     """Only the branch that is built counts."""
     async with _desk(tmp_path) as desk:
         await desk.commit("SELECT 1;\n", "one")
@@ -145,8 +145,8 @@ async def test_a_push_to_another_branch_is_not_told(tmp_path: Path) -> None:
         assert desk.pushes == []
 
 
-async def test_a_push_that_is_not_a_fast_forward_leaves_the_remote_as_it_was(tmp_path: Path) -> None:
-    """Git itself rejects it; nobody is told."""
+async def test_push_that_is_not_a_fast_forward_changes_nothing(tmp_path: Path) -> None:
+    """Git itself rejects it, and it is not reported."""
     async with _desk(tmp_path) as desk:
         first = await desk.commit("SELECT 1;\n", "one")
         await desk.git("push", "origin", "main")
@@ -156,8 +156,8 @@ async def test_a_push_that_is_not_a_fast_forward_leaves_the_remote_as_it_was(tmp
         assert len(desk.pushes) == 1
 
 
-async def test_a_token_is_asked_for(tmp_path: Path) -> None:
-    """Basic and bearer are both taken; without the token there is nothing to see."""
+async def test_token_is_required(tmp_path: Path) -> None:
+    """Basic and bearer are both accepted; without the token nothing is visible."""
     async with _desk(tmp_path, token="t0ken") as desk, httpx.AsyncClient() as client:  # noqa: S106 - worth nothing
         sha = await desk.commit("SELECT 1;\n", "one")
         assert (await desk.git("push", desk.url, "main"))[0] == 128
@@ -180,7 +180,7 @@ async def test_nothing_beside_the_repository_is_served(tmp_path: Path) -> None:
 
 
 async def test_fail_forbids_the_push(tmp_path: Path) -> None:
-    """403, the remote is as it was."""
+    """The answer is 403, and the remote is unchanged."""
     async with _desk(tmp_path) as desk:
         await desk.commit("SELECT 1;\n", "one")
         desk.faults.arm("git_push", "fail")
@@ -190,7 +190,7 @@ async def test_fail_forbids_the_push(tmp_path: Path) -> None:
 
 
 async def test_lost_pushes_and_loses_the_answer(tmp_path: Path) -> None:
-    """Git reports failure, the remote has the commit, and the push is told once."""
+    """Git reports failure, the remote has the commit, and the push is reported once."""
     async with _desk(tmp_path) as desk:
         sha = await desk.commit("SELECT 1;\n", "one")
         desk.faults.arm("git_push", "lost")
@@ -201,7 +201,7 @@ async def test_lost_pushes_and_loses_the_answer(tmp_path: Path) -> None:
 
 
 async def test_hang_answers_nothing(tmp_path: Path) -> None:
-    """Git waits until it is stopped; the remote is as it was, and ends quickly."""
+    """Git waits until it is stopped; the remote is unchanged, and ends quickly."""
     async with _desk(tmp_path) as desk:
         await desk.commit("SELECT 1;\n", "one")
         desk.faults.arm("git_push", "hang")
@@ -214,7 +214,7 @@ async def test_hang_answers_nothing(tmp_path: Path) -> None:
 
 
 async def test_git_ends_with_the_request(tmp_path: Path) -> None:
-    """A client who leaves in the middle of a push leaves no process and no lock behind; the next push works."""
+    """A client that leaves in the middle of a push leaves no process and no lock behind; the next push works."""
     async with _desk(tmp_path) as desk, asyncio.timeout(PATIENCE):
         sha = await desk.commit("SELECT 1;\n", "one")
         await _half_a_push(desk.url, tmp_path)
@@ -225,7 +225,7 @@ async def test_git_ends_with_the_request(tmp_path: Path) -> None:
 
 
 async def _half_a_push(url: str, home: Path) -> None:
-    """Begin a push, see git at work, and hang up."""
+    """Begin a push, wait until git works on it, and disconnect."""
     address = httpx.URL(url)
     _, writer = await asyncio.open_connection(address.host, address.port)
     lines = (
@@ -241,7 +241,7 @@ async def _half_a_push(url: str, home: Path) -> None:
 
 
 def _at_work(home: Path) -> list[Path]:
-    """Find the processes that work for the remote in this folder, whoever their parent is."""
+    """Return the processes that work for the remote in this folder, whatever their parent is."""
     sign = f"GIT_PROJECT_ROOT={home}\0".encode()
     return [process for process in Path("/proc").glob("[0-9]*") if sign in _surroundings(process)]
 
@@ -249,5 +249,5 @@ def _at_work(home: Path) -> list[Path]:
 def _surroundings(process: Path) -> bytes:
     try:
         return (process / "environ").read_bytes()
-    except OSError:  # it has ended since, or is somebody else's
+    except OSError:  # it has ended since, or belongs to another user
         return b""

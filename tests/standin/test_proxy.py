@@ -23,13 +23,13 @@ PLAIN = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # everything here is plain HTTP
 
 
 class Upstream:
-    """A server that keeps what it is sent and sends it back, with what it was."""
+    """A server that records its requests and echoes them."""
 
     def __init__(self) -> None:
         self.bodies: list[bytes] = []
 
     async def answer(self, request: web.Request) -> web.Response:
-        """Echo."""
+        """Echo the request."""
         body = await request.read()
         self.bodies.append(body)
         headers = {"X-Seen": f"{request.method} {request.raw_path}", "X-Sent": str(dict(request.headers))}
@@ -50,7 +50,7 @@ async def _proxied(faults: Faults | None = None) -> AsyncIterator[tuple[Proxy, U
 
 
 async def test_everything_passes_unchanged() -> None:
-    """Method, path with its escapes, query, headers and body go there; status, headers and body come back."""
+    """Method, path with its escapes, query, headers and body arrive; status, headers and body come back."""
     async with _proxied() as (_, upstream, client):
         answer = await client.put("/a%20b/c%2Fd?x=1&y=%26", content=b"body", headers={"X-Own": "mine"})
     assert (answer.status_code, answer.content, upstream.bodies) == (299, b"body", [b"body"])
@@ -58,7 +58,7 @@ async def test_everything_passes_unchanged() -> None:
     assert "'X-Own': 'mine'" in answer.headers["X-Sent"]
 
 
-async def test_compressed_and_large_bodies_pass_as_they_are() -> None:
+async def test_compressed_and_large_bodies_pass_unchanged() -> None:
     """Several megabytes, compressed in both directions, arrive bit for bit."""
     large = gzip.compress(bytes(range(256)) * 20_000, compresslevel=0)
     async with _proxied() as (_, upstream, client):
@@ -67,7 +67,7 @@ async def test_compressed_and_large_bodies_pass_as_they_are() -> None:
     assert answer.content == large
 
 
-async def test_it_stands_in_front_of_the_real_server(server: str) -> None:
+async def test_proxy_works_with_the_real_server(server: str) -> None:
     """A statement written through the proxy is read without it."""
     async with serve(Proxy(server, Faults()).application()) as url:
         through, direct = Hrana(url, None), Hrana(server, None)
@@ -77,8 +77,8 @@ async def test_it_stands_in_front_of_the_real_server(server: str) -> None:
         await direct.aclose()
 
 
-async def test_a_server_that_is_gone_is_a_bad_gateway() -> None:
-    """Where nothing listens the proxy says so."""
+async def test_unreachable_server_is_a_bad_gateway() -> None:
+    """If nothing listens the proxy answers 502."""
     async with serve(web.Application()) as gone:
         pass
     async with serve(Proxy(gone, Faults()).application()) as url, httpx.AsyncClient(verify=PLAIN) as client:
@@ -87,7 +87,7 @@ async def test_a_server_that_is_gone_is_a_bad_gateway() -> None:
 
 @pytest.mark.parametrize("step", ["turso_migration", "verification_query"])
 async def test_fail_answers_500_and_forwards_nothing(step: str) -> None:
-    """The server is not even asked."""
+    """The server does not get the request."""
     faults = Faults()
     faults.arm(step, "fail")
     async with _proxied(faults) as (_, upstream, client):
@@ -96,7 +96,7 @@ async def test_fail_answers_500_and_forwards_nothing(step: str) -> None:
 
 
 async def test_hang_answers_nothing_and_forwards_nothing() -> None:
-    """The client gives up; the server was not asked, not even when the fault is over."""
+    """The client gives up; the server never gets the request, not even when the fault is over."""
     faults = Faults()
     faults.arm("turso_migration", "hang")
     async with _proxied(faults) as (proxy, upstream, client):
@@ -109,7 +109,7 @@ async def test_hang_answers_nothing_and_forwards_nothing() -> None:
 
 
 async def test_lost_forwards_and_loses_the_answer() -> None:
-    """The server has done what was to be written, the client sees a reset; a read is spared."""
+    """The server has carried out the write, the client sees a reset; a read is exempt."""
     faults = Faults()
     faults.arm("turso_migration", "lost")
     async with _proxied(faults) as (_, upstream, client):
@@ -121,7 +121,7 @@ async def test_lost_forwards_and_loses_the_answer() -> None:
 
 @pytest.mark.parametrize("kind", ["fail", "hang", "lost"])
 async def test_faults_of_other_steps_change_nothing(kind: Kind) -> None:
-    """The database is well while something else is broken."""
+    """The stand-in works while another step is broken."""
     faults = Faults()
     faults.arm("activation", kind)
     async with _proxied(faults) as (_, _, client):
@@ -130,7 +130,7 @@ async def test_faults_of_other_steps_change_nothing(kind: Kind) -> None:
 
 @pytest.mark.parametrize(("when", "forwarded"), [("before", []), ("after", [b"COMMIT"])])
 async def test_one_connection_can_be_dropped(when: When, forwarded: list[bytes]) -> None:
-    """Only the first request that matches is lost, before or after it was forwarded."""
+    """Only the first matching request is lost, before or after it was forwarded."""
     async with _proxied() as (proxy, upstream, client):
         proxy.drop(lambda body: b"COMMIT" in body, when)
         await client.post("/", content=b"SELECT")
@@ -140,7 +140,7 @@ async def test_one_connection_can_be_dropped(when: When, forwarded: list[bytes])
         assert (await client.post("/", content=b"COMMIT")).status_code == 299
 
 
-async def test_a_dropped_request_can_arrive_late() -> None:
+async def test_dropped_request_can_arrive_late() -> None:
     """The client sees a reset at once; the server gets the request after that."""
     async with _proxied() as (proxy, upstream, client):
         proxy.drop(lambda body: b"COMMIT" in body, "late", delay=0.1)
@@ -151,8 +151,8 @@ async def test_a_dropped_request_can_arrive_late() -> None:
         assert upstream.bodies == [b"COMMIT"]
 
 
-async def test_a_request_is_carried_out_although_its_client_leaves() -> None:
-    """What was received is forwarded to the end: a client who gave up knows nothing."""
+async def test_request_is_carried_out_after_its_client_leaves() -> None:
+    """A received request is forwarded to the end: a client that gave up knows nothing."""
     arrived, go_on = asyncio.Event(), asyncio.Event()
     done: list[str] = []
 

@@ -1,4 +1,4 @@
-"""Serving on loopback: quick to come, quicker to go."""
+"""Serving on loopback: quick to start, quicker to stop."""
 
 import asyncio
 import ssl
@@ -32,7 +32,7 @@ def _app() -> web.Application:
 
 
 async def test_serves_on_loopback() -> None:
-    """The URL that the block is given answers, and is on 127.0.0.1."""
+    """The URL that the block gets answers, and is on 127.0.0.1."""
     async with serve(_app()) as url, httpx.AsyncClient(verify=PLAIN, base_url=url) as client:
         assert (await client.get("/hello")).text == "hello"
         assert url.startswith("http://127.0.0.1:")
@@ -42,7 +42,7 @@ async def test_serves_on_loopback() -> None:
 
 
 async def test_shuts_down_quickly_with_a_hanging_handler_and_an_idle_connection() -> None:
-    """Neither a handler that never ends nor a connection kept alive holds up the end."""
+    """Neither an endless handler nor a kept-alive connection delays the shutdown."""
     async with httpx.AsyncClient(verify=PLAIN) as client:
         async with serve(_app()) as url:
             await client.get(f"{url}/hello")
@@ -54,8 +54,8 @@ async def test_shuts_down_quickly_with_a_hanging_handler_and_an_idle_connection(
             await hanging
 
 
-async def test_background_carries_out_what_the_client_no_longer_waits_for() -> None:
-    """A request that was received is seen through although its client has hung up."""
+async def test_background_request_survives_its_client() -> None:
+    """A received request is completed although its client has disconnected."""
     background, received, done = Background(), asyncio.Event(), asyncio.Event()
 
     async def slow(_request: web.Request) -> web.Response:
@@ -76,7 +76,7 @@ async def test_background_carries_out_what_the_client_no_longer_waits_for() -> N
 
 
 async def test_background_work_ends_with_the_server() -> None:
-    """Work that would never end is cancelled when the server is."""
+    """Endless work is cancelled when the server stops."""
     background, ended = Background(), asyncio.Event()
 
     async def forever() -> None:

@@ -1,4 +1,4 @@
-"""The stand-in for the app: it answers as the code that is live can, on the database as it is."""
+"""The stand-in for the app: it answers as the live code can, on the database as it is."""
 
 import ssl
 from collections.abc import AsyncIterator
@@ -19,7 +19,7 @@ from steps.support.standin.site import CONTRACT, Site
 pytestmark = pytest.mark.anyio
 
 PLAIN = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # everything here is plain HTTP: no authorities need loading
-VISITOR, CRON = "c00kie", "s3cret"  # what the two of them prove who they are with
+VISITOR, CRON = "c00kie", "s3cret"  # credentials of the two
 COOKIE = {"Cookie": f"auth-token={VISITOR}"}
 BEARER = {"Authorization": f"Bearer {CRON}"}
 TIME = 1756518360  # 2025-08-30 01:46:00 UTC
@@ -100,7 +100,7 @@ async def _count(database: Hrana) -> Any:
 
 
 async def test_data_shows_the_latest_reading(server: str) -> None:
-    """The first rows of what the code reads, under the names and with the times of the app."""
+    """The first rows that the code reads appear with the app's names and times."""
     async with _site(server) as (client, database, _):
         status, body = await _data(client)
         assert await _count(database) == 2
@@ -111,8 +111,8 @@ async def test_data_shows_the_latest_reading(server: str) -> None:
     assert (body["polling"]["lastSuccessTime"], body["polling"]["lastErrorTime"]) == (body["receivedTime"], None)
 
 
-async def test_the_code_of_before_cannot_serve_the_new_schema(server: str) -> None:
-    """A missing column is a 500 on every request; nothing is told of why."""
+async def test_previous_code_cannot_serve_the_new_schema(server: str) -> None:
+    """A missing column is a 500 on every request, without a reason."""
     async with _site(server) as (client, database, _):
         await _run(database, *MIGRATION)
         assert await _data(client) == (500, {"success": False, "error": "Internal server error"})
@@ -131,8 +131,8 @@ async def test_code_with_alternatives_serves_either_schema(server: str) -> None:
     assert (status, after["vendorType"], after["vendorSiteId"]) == (200, "enphase", "1001")
 
 
-async def test_a_poll_writes_and_reports_every_system(server: str) -> None:
-    """One result a system; the readings and the polling status are in the database, and in /api/data."""
+async def test_poll_writes_and_reports_every_system(server: str) -> None:
+    """One result per system; readings and polling status are in the database, and in /api/data."""
     async with _site(server) as (client, database, _):
         status, body = await _poll(client)
         assert await _count(database) == 4
@@ -144,8 +144,8 @@ async def test_a_poll_writes_and_reports_every_system(server: str) -> None:
     assert timedelta(seconds=-1) <= age < timedelta(minutes=1)
 
 
-async def test_a_collision_on_readings_is_the_systems_error_not_the_runs(server: str) -> None:
-    """A reading that is there already: 200, and an error for each system, whatever alternatives there are."""
+async def test_duplicate_reading_is_an_error_of_its_system(server: str) -> None:
+    """A reading that exists already: 200, and an error for each system, whatever alternatives there are."""
     async with _site(server) as (client, database, live):
         COMMITS["twice"] = NEW.replace("unixepoch(), unixepoch(), 1500", f"{TIME}, {TIME}, 1500")
         live.sha = "twice"
@@ -156,7 +156,7 @@ async def test_a_collision_on_readings_is_the_systems_error_not_the_runs(server:
 
 
 async def test_without_systems_there_is_nothing_to_poll(server: str) -> None:
-    """200 and success, with a message that says it; and no data to show."""
+    """200 and success with a message that says so, and no data to show."""
     async with _site(server) as (client, database, _):
         await _run(database, "DELETE FROM readings", "DELETE FROM systems")
         assert await _poll(client) == (200, {"success": True, "message": "No systems to poll", "count": 0})
@@ -164,14 +164,14 @@ async def test_without_systems_there_is_nothing_to_poll(server: str) -> None:
     assert (status, body["success"], body["error"]) == (503, False, "No data available yet.")
 
 
-async def test_times_that_are_text_break_the_code(server: str) -> None:
-    """A column of time that holds text is an invalid date to the app."""
+async def test_text_in_a_time_column_breaks_the_code(server: str) -> None:
+    """To the app, text in a time column is an invalid date."""
     async with _site(server) as (client, database, _):
         await _run(database, "UPDATE readings SET inverter_time = '2025-08-30 01:46:00' WHERE system_id = 1")
         assert (await _data(client))[0] == 500
 
 
-async def test_nothing_is_answered_to_strangers(server: str) -> None:
+async def test_unauthorized_requests_are_refused(server: str) -> None:
     """401 in JSON without the cookie or the secret, or with wrong ones; and nothing is written."""
     async with _site(server) as (client, database, _):
         asked = [
@@ -187,7 +187,7 @@ async def test_nothing_is_answered_to_strangers(server: str) -> None:
     assert [(each.status_code, each.json()["error"]) for each in asked] == [(401, "Unauthorized")] * 4
 
 
-async def test_nothing_is_live_or_the_code_is_not_there(server: str) -> None:
+async def test_missing_deployment_or_contract(server: str) -> None:
     """Without a deployment 404, with code that has no contract 500."""
     async with _site(server) as (client, _, live):
         live.sha = None
@@ -211,7 +211,7 @@ async def test_fail_and_lost_of_the_health_checks(server: str) -> None:
 
 @pytest.mark.parametrize("kind", ["fail", "hang", "lost"])
 async def test_faults_of_other_steps_change_nothing(server: str, kind: Kind) -> None:
-    """The site is well while something else is broken."""
+    """The stand-in works while another step is broken."""
     faults = Faults()
     faults.arm("turso_migration", kind)
     async with _site(server, faults) as (client, _, _):

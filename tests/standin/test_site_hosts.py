@@ -1,4 +1,4 @@
-"""A staged deployment, asked by the tool's own gateway at the stand-in's host of it, protected or not."""
+"""A staged deployment, asked by the tool's own gateway at the stand-in's host for it, protected or not."""
 
 from contextlib import aclosing
 
@@ -49,10 +49,10 @@ async def _code(sha: str) -> str:
         (Protection.LOGIN, None, None, "answered 302: it redirects to vercel.com: a login, a deployment protection"),
     ],
 )
-async def test_a_staged_deployment_answers_as_itself(
+async def test_staged_deployment_answers_with_its_own_code(
     server: str, protection: Protection, bypass: str | None, name: str | None, wrong: str
 ) -> None:
-    """Its own code answers whoever has the secret where one is needed; the public host goes on with the code of before."""
+    """Its own code answers requests with the secret, if one is needed; the public host keeps the previous code."""
     made = project(auto_assign=False, quirks=Quirks(protection=protection), bypass=SECRET)
     made.platform.pushed(NEW, "main", "a change")
     made.pass_time(BUILD)

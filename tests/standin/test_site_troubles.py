@@ -1,4 +1,4 @@
-"""Each way in which the stand-in site answers badly, over real sockets; and for whom, and how often."""
+"""Each way in which the stand-in site answers badly, over real sockets: to which requests, and how often."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -72,8 +72,8 @@ async def _polls(database: Hrana) -> Any:
         (not_found, 404, "text/html"),
     ],
 )
-async def test_a_whole_answer_that_is_another(server: str, way: Way, status: int, kind: str) -> None:
-    """The status and the type; nothing is done, and the other endpoint is well."""
+async def test_wrong_status_and_type(server: str, way: Way, status: int, kind: str) -> None:
+    """The status and the type are wrong; nothing is done, and the other endpoint works."""
     async with _site(server, Trouble(way, CRON)) as (_, client, database):
         answer, other = await client.get(CRON), await client.get(DATA)
         assert await _polls(database) == 0
@@ -82,8 +82,8 @@ async def test_a_whole_answer_that_is_another(server: str, way: Way, status: int
     assert other.status_code == 200
 
 
-async def test_a_body_that_lacks_what_matters(server: str) -> None:
-    """No reading, no system, a system that could not be polled: 200 each time, and all the rest as ever."""
+async def test_body_without_the_essential_part(server: str) -> None:
+    """No reading, no system, a system that was not polled: 200 each time, and the rest as usual."""
     async with _site(server) as (site, client, database):
         well = (await client.get(DATA)).json()
         site.troubles = (Trouble(no_latest, DATA), Trouble(no_systems, CRON, 1), Trouble(failed_system, CRON))
@@ -98,8 +98,8 @@ async def test_a_body_that_lacks_what_matters(server: str) -> None:
 
 
 @pytest.mark.parametrize("way", [hang, drip])
-async def test_an_answer_that_never_ends(server: str, way: Way) -> None:
-    """No whole answer comes in the time of many."""
+async def test_endless_answer(server: str, way: Way) -> None:
+    """No complete answer comes in the time of many."""
     async with _site(server, Trouble(way)) as (_, client, _database):
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.3):
@@ -107,8 +107,8 @@ async def test_an_answer_that_never_ends(server: str, way: Way) -> None:
 
 
 @pytest.mark.parametrize(("way", "polls"), [(cut, 0), (lost, 1)])
-async def test_a_connection_that_is_reset(server: str, way: Way, polls: int) -> None:
-    """Before the poll, or after it."""
+async def test_connection_reset_before_or_after_the_poll(server: str, way: Way, polls: int) -> None:
+    """The reset comes before the poll, or after it."""
     async with _site(server, Trouble(way)) as (_, client, database):
         with pytest.raises(httpx.ReadError):
             await client.get(CRON)
@@ -116,15 +116,15 @@ async def test_a_connection_that_is_reset(server: str, way: Way, polls: int) -> 
 
 
 @pytest.mark.parametrize(("code", "live", "staged"), [(None, 500, 500), (OLD, 500, 200), (NEW, 200, 500)])
-async def test_one_commit_alone(server: str, code: str | None, live: int, staged: int) -> None:
-    """A fault of one commit shows wherever that commit answers, be it live or not."""
+async def test_trouble_of_one_commit(server: str, code: str | None, live: int, staged: int) -> None:
+    """A fault of one commit shows wherever that commit answers, live or not."""
     async with _site(server, Trouble(server_error, code=code)) as (_, client, _database):
         answers = [await client.get(DATA), await client.get(DATA, headers=STAGED)]
     assert [each.status_code for each in answers] == [live, staged]
 
 
-async def test_it_goes_away(server: str) -> None:
-    """After so many requests, or when it is taken away."""
+async def test_trouble_ends(server: str) -> None:
+    """It ends after its number of requests, or when it is removed."""
     async with _site(server, Trouble(server_error, times=2)) as (site, client, _):
         assert [(await client.get(DATA)).status_code for _ in range(3)] == [500, 500, 200]
         site.troubles = (Trouble(server_error),)

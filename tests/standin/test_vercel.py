@@ -1,4 +1,4 @@
-"""The stand-in for Vercel, over real sockets: what becomes of a push, and who is served."""
+"""The stand-in for Vercel, over real sockets: what happens to a push, and what is served."""
 
 import asyncio
 
@@ -25,7 +25,7 @@ async def _live(client: httpx.AsyncClient) -> str:
     return live
 
 
-async def test_a_push_is_built_and_goes_live_by_itself() -> None:
+async def test_push_is_built_and_goes_live_automatically() -> None:
     """QUEUED, BUILDING, READY and not yet live, then promoted: target and alias are ours."""
     project = _project()
     project.platform.pushed(NEW, "main", "a change")
@@ -42,8 +42,8 @@ async def test_a_push_is_built_and_goes_live_by_itself() -> None:
     assert live["meta"]["githubCommitSha"] == live["gitSource"]["sha"] == project.platform.live_sha() == NEW
 
 
-async def test_times_are_those_at_which_things_were_due() -> None:
-    """Whoever looks late sees when it happened, in milliseconds of the wall clock."""
+async def test_times_are_when_things_were_due() -> None:
+    """A late read sees when it happened, in milliseconds of the wall clock."""
     project = _project()
     project.platform.pushed(NEW, "main", "a change")
     project.pass_time(BUILD + ALIAS + 100)
@@ -53,7 +53,7 @@ async def test_times_are_those_at_which_things_were_due() -> None:
     assert abs(shown["aliasAssignedAt"] - shown["ready"] - ALIAS * 1000) < 1000
 
 
-async def test_pinned_a_push_stays_staged_until_it_is_promoted() -> None:
+async def test_push_to_a_pinned_project_is_staged_until_promoted() -> None:
     """With auto-assign off nothing goes live; promoting moves target and alias, and unpins the project."""
     project = _project(auto_assign=False)
     project.platform.pushed(NEW, "main", "a change")
@@ -75,7 +75,7 @@ async def test_pinned_a_push_stays_staged_until_it_is_promoted() -> None:
 
 @pytest.mark.parametrize("version", ["v1", "v9"])
 async def test_rolling_back_moves_the_alias_and_pins_the_project(version: str) -> None:
-    """A rollback brings the former deployment back; the next push stays staged."""
+    """A rollback makes the former deployment live again; the next push stays staged."""
     project = _project()
     project.platform.pushed(NEW, "main", "a change")
     project.pass_time(BUILD + ALIAS)
@@ -93,7 +93,7 @@ async def test_rolling_back_moves_the_alias_and_pins_the_project(version: str) -
 
 
 async def test_only_one_move_at_a_time() -> None:
-    """A second move is a conflict while one is in progress; so is one to where production is already."""
+    """A second move is a conflict while one is in progress; so is a move to the current deployment."""
     project = _project(auto_assign=False)
     project.platform.pushed(NEW, "main", "a change")
     project.pass_time(BUILD)
@@ -106,8 +106,8 @@ async def test_only_one_move_at_a_time() -> None:
     assert answers[1].json()["error"]["code"] == "conflict"
 
 
-async def test_only_what_can_serve_is_moved_to() -> None:
-    """What is not built cannot be promoted, what never served cannot be rolled back to."""
+async def test_only_servable_deployments_are_move_targets() -> None:
+    """An unbuilt deployment cannot be promoted; one that never served cannot be rolled back to."""
     project = _project(auto_assign=False)
     project.platform.pushed(NEW, "main", "a change")
     async with api(project) as client:
@@ -119,7 +119,7 @@ async def test_only_what_can_serve_is_moved_to() -> None:
     assert [unbuilt.status_code, unserved.status_code, missing.status_code] == [400, 422, 404]
 
 
-async def test_a_build_can_be_cancelled_and_a_finished_one_not() -> None:
+async def test_only_an_unfinished_build_can_be_cancelled() -> None:
     """A cancelled build never becomes READY; cancelling READY is an error."""
     project = _project()
     project.platform.pushed(NEW, "main", "a change")
@@ -132,8 +132,8 @@ async def test_a_build_can_be_cancelled_and_a_finished_one_not() -> None:
 
 
 @pytest.mark.parametrize("ending", ["ERROR", "CANCELED", "BLOCKED", "BOGUS"])
-async def test_how_a_build_ends_is_data(ending: str) -> None:
-    """A commit's build ends as the test says, and production stays where it was."""
+async def test_build_ends_as_configured(ending: str) -> None:
+    """A commit's build ends as the test says, and production does not move."""
     project = _project(builds={NEW: ending})
     project.platform.pushed(NEW, "main", "a change")
     project.pass_time(BUILD + ALIAS)
@@ -142,8 +142,8 @@ async def test_how_a_build_ends_is_data(ending: str) -> None:
         assert await _live(client) == "dpl_1"
 
 
-async def test_a_push_may_yield_no_deployment() -> None:
-    """A commit whose ending is None never shows up, without any error."""
+async def test_push_without_a_deployment() -> None:
+    """A commit whose configured end is None never shows up, without any error."""
     project = _project(builds={NEW: None})
     assert project.platform.pushed(NEW, "main", "a change") is None
     project.pass_time(BUILD + ALIAS)
@@ -173,8 +173,8 @@ async def test_lists_are_filtered_and_paged(version: str) -> None:
         assert (await client.get(f"/{version}/deployments", params={"limit": "x"})).status_code == 400
 
 
-async def test_a_deployment_is_found_by_its_own_host_and_by_the_public_one() -> None:
-    """By domain one gets the deployment that is live, not the one just pushed."""
+async def test_deployment_is_found_by_either_host() -> None:
+    """The public domain finds the live deployment, not the one just pushed."""
     project = _project()
     pushed = project.platform.pushed(NEW, "main", "a change")
     assert pushed
@@ -183,7 +183,7 @@ async def test_a_deployment_is_found_by_its_own_host_and_by_the_public_one() -> 
         assert (await deployment(client, "127.0.0.1:80"))["id"] == "dpl_1"
 
 
-async def test_the_project_can_be_pinned_and_nothing_else_changed() -> None:
+async def test_patch_changes_only_auto_assign() -> None:
     """PATCH stores autoAssignCustomDomains; any other key is a bad request."""
     project = _project()
     async with api(project) as client:
@@ -194,8 +194,8 @@ async def test_the_project_can_be_pinned_and_nothing_else_changed() -> None:
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b"null", b'{"autoAssignCustomDomains": 1}'])
-async def test_a_body_that_makes_no_sense_is_a_bad_request(body: bytes) -> None:
-    """Whatever is sent, the answer has the shape of an error."""
+async def test_nonsensical_body_is_a_bad_request(body: bytes) -> None:
+    """For any body, the answer has the shape of an error."""
     async with api(_project()) as client:
         answer = await client.patch("/v9/projects/liveone", content=body)
     assert (answer.status_code, answer.json()["error"]["code"]) == (400, "bad_request")
@@ -236,7 +236,7 @@ def _during(step: str, kind: Kind) -> Faults:
 
 
 async def test_fail_of_the_deployment_ends_the_build_in_error_with_a_log() -> None:
-    """The build's log says why, and production stays where it was."""
+    """The build's log gives the reason, and production does not move."""
     project = _project(_during("vercel_deployment", "fail"))
     project.platform.pushed(NEW, "main", "a change")
     project.pass_time(BUILD + ALIAS)
@@ -247,8 +247,8 @@ async def test_fail_of_the_deployment_ends_the_build_in_error_with_a_log() -> No
     assert broken["errorMessage"] == log[-1]["text"] == 'Error: Command "next build" exited with 1'
 
 
-async def test_a_fault_ahead_is_not_outrun_by_a_quick_build() -> None:
-    """A build that is over before the step begins ends as the fault wants it; the next one, after it, is well."""
+async def test_quick_build_does_not_escape_a_fault_ahead() -> None:
+    """A build that ends before the step begins gets the fault; the next one, after it, is good."""
     faults = Faults("vercel_deployment", "fail")
     project = _project(faults)
     project.platform.pushed(NEW, "main", "a change")
@@ -262,7 +262,7 @@ async def test_a_fault_ahead_is_not_outrun_by_a_quick_build() -> None:
 
 
 async def test_hang_of_the_deployment_never_ends_the_build() -> None:
-    """The API answers, the build goes on for ever, even after the step, and can be cancelled."""
+    """The API answers, the build continues forever, even after the step, and can be cancelled."""
     faults = _during("vercel_deployment", "hang")
     project = _project(faults)
     project.platform.pushed(NEW, "main", "a change")
@@ -276,7 +276,7 @@ async def test_hang_of_the_deployment_never_ends_the_build() -> None:
 
 @pytest.mark.parametrize("step", ["vercel_deployment", "activation"])
 async def test_lost_answers_are_lost_after_the_effect(step: str) -> None:
-    """The connection is reset, the promotion has begun all the same."""
+    """The connection is reset, but the promotion has begun."""
     faults = Faults()
     project = _project(faults, auto_assign=False)
     project.platform.pushed(NEW, "main", "a change")
@@ -291,7 +291,7 @@ async def test_lost_answers_are_lost_after_the_effect(step: str) -> None:
 
 
 async def test_fail_of_the_activation_refuses_to_promote() -> None:
-    """Promote is a conflict and nothing moves; looking is possible."""
+    """Promote is a conflict and nothing moves; reads work."""
     faults = Faults()
     project = _project(faults, auto_assign=False)
     project.platform.pushed(NEW, "main", "a change")
@@ -304,8 +304,8 @@ async def test_fail_of_the_activation_refuses_to_promote() -> None:
         assert (await _job(client), await _live(client)) == (None, "dpl_1")
 
 
-async def test_fail_of_the_activation_hides_what_is_live_where_nothing_is_promoted() -> None:
-    """With auto-assign on, asking for the alias is a server error."""
+async def test_fail_of_the_activation_with_auto_assign_on() -> None:
+    """Asking for the alias is a server error."""
     async with api(_project(_during("activation", "fail"))) as client:
         assert (await client.get("/v4/aliases/127.0.0.1")).status_code == 500
         assert (await client.get("/v9/projects/liveone")).status_code == 200
@@ -322,7 +322,7 @@ async def test_hang_of_the_activation_answers_nothing() -> None:
         assert (await client.get("/v9/projects/liveone")).json()["autoAssignCustomDomains"] is True
 
 
-async def test_without_a_clock_of_its_own_it_goes_by_the_event_loop() -> None:
+async def test_default_clock_is_the_event_loop() -> None:
     """A real build takes real time, and not much more."""
     platform = Platform("127.0.0.1", Faults(), TOKEN, build_seconds=0.05, alias_seconds=0.05)
     platform.pushed(NEW, "main", "a change")

@@ -1,4 +1,4 @@
-"""The host of one deployment, over real sockets: its own code answers there, to those who may see it."""
+"""The host of one deployment, over real sockets: its own code answers there, to authorized requests."""
 
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
@@ -42,7 +42,7 @@ async def _site(server: str, quirks: Quirks, bypass: str = "") -> AsyncIterator[
 
 
 async def test_each_host_serves_its_own_code(server: str) -> None:
-    """The public host serves what is live; a deployment's own host that deployment, once it is READY."""
+    """The public host serves the live code; a deployment's own host that deployment, once it is READY."""
     async with _site(server, Quirks()) as (made, client):
         building = await client.get("/api/data", headers=OWN_HOST)
         made.pass_time(BUILD)
@@ -57,7 +57,7 @@ async def test_each_host_serves_its_own_code(server: str) -> None:
     ("protection", "status"), [(Protection.OFF, 200), (Protection.LOGIN, 302), (Protection.DENIED, 401)]
 )
 async def test_protected_hosts_are_open_to_the_bypass_only(server: str, protection: Protection, status: int) -> None:
-    """Without the secret, or with another, one is sent away; with it, as header or in the query, one is served."""
+    """Without the right secret a request is redirected; with it, as header or in the query, it is served."""
     async with _site(server, Quirks(protection=protection), SECRET) as (made, client):
         made.pass_time(BUILD)
         without = await client.get("/api/data", headers=OWN_HOST)
@@ -71,15 +71,15 @@ async def test_protected_hosts_are_open_to_the_bypass_only(server: str, protecti
     assert login == (protection is Protection.LOGIN)
 
 
-async def test_where_there_is_no_secret_nothing_opens(server: str) -> None:
-    """An empty secret is no secret."""
+async def test_empty_secret_opens_nothing(server: str) -> None:
+    """An empty secret is not a secret."""
     async with _site(server, Quirks(protection=Protection.DENIED)) as (made, client):
         made.pass_time(BUILD)
         assert (await client.get("/api/data", headers={**OWN_HOST, BYPASS: ""})).status_code == 401
 
 
 async def _named(client: httpx.AsyncClient, **headers: str) -> str:
-    """Ask the public host; give the name of the code that answers."""
+    """Ask the public host; return the name of the code that answers."""
     return str((await client.get("/api/data", headers=headers)).json()["displayName"])
 
 
@@ -89,8 +89,8 @@ def _switch(made: Project) -> None:
     made.pass_time(ALIAS)
 
 
-async def test_skew_protection_serves_whoever_brings_its_cookie(server: str) -> None:
-    """The cookie of an answer leads back to the deployment that gave it, after the switch too; strangers get what is live."""
+async def test_skew_protection_follows_its_cookie(server: str) -> None:
+    """An answer's cookie leads back to its deployment, after the switch too; new visitors get the live code."""
     async with _site(server, Quirks(stickiness=Stickiness.COOKIE)) as (made, client):
         first = (await client.get("/api/data")).cookies[SKEW]
         client.cookies.clear()
@@ -102,7 +102,7 @@ async def test_skew_protection_serves_whoever_brings_its_cookie(server: str) -> 
     assert (first, kept, stranger, unknown) == ("dpl_1", "old", "new", "new")
 
 
-async def test_a_connection_may_stay_with_the_deployment_it_was_opened_to(server: str) -> None:
+async def test_connection_stays_with_its_deployment(server: str) -> None:
     """Behind such a load balancer only a new connection sees the switch."""
     async with _site(server, Quirks(stickiness=Stickiness.CONNECTION)) as (made, client):
         before = await _named(client)

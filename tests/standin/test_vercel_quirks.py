@@ -1,4 +1,4 @@
-"""Each departure of the stand-in platform, over real sockets: what a client sees, and where production ends up."""
+"""Each deviation of the stand-in platform, over real sockets: what a client sees, and where production ends up."""
 
 from typing import Any
 
@@ -47,8 +47,8 @@ async def _listed(client: httpx.AsyncClient, **query: str) -> list[str]:
         (Listing.OLD_FIRST, ["dpl_1", "dpl_3", "dpl_2"]),
     ],
 )
-async def test_lists(listing: Listing, rows: list[str]) -> None:
-    """Asked for one commit, the list holds that one, everything, or everything with the live one first."""
+async def test_list_of_one_commit(listing: Listing, rows: list[str]) -> None:
+    """The list holds that commit, everything, or everything with the live one first."""
     made = _pushed(Quirks(listing=listing))
     made.platform.pushed(NEWER, "main", "another")
     async with api(made) as client:
@@ -74,8 +74,8 @@ async def test_lists(listing: Listing, rows: list[str]) -> None:
     ],
     ids=str,
 )
-async def test_builds(build: Build, state: str, shown: dict[str, Any]) -> None:
-    """After the time that an honest build takes, the push is in this state and says why; only READY goes live."""
+async def test_state_after_a_build(build: Build, state: str, shown: dict[str, Any]) -> None:
+    """After the time of a normal build, the push is in this state and gives the reason; only READY goes live."""
     made = _pushed(Quirks(pushes=(build,)))
     made.pass_time(BUILD)
     async with api(made) as client:
@@ -86,8 +86,8 @@ async def test_builds(build: Build, state: str, shown: dict[str, Any]) -> None:
     assert (live == "dpl_2") == (state == "READY")
 
 
-async def test_a_push_behind_other_builds_gets_its_turn() -> None:
-    """It is in the queue for as long as was said, then it is built and goes live."""
+async def test_push_behind_other_builds_is_queued() -> None:
+    """It is queued for the configured time, then it is built and goes live."""
     made = _pushed(Quirks(pushes=(Build(queued=5 * BUILD),)))
     made.pass_time(5 * BUILD)
     async with api(made) as client:
@@ -96,8 +96,8 @@ async def test_a_push_behind_other_builds_gets_its_turn() -> None:
         assert (before["readyState"], await served(client)) == ("QUEUED", "dpl_2")
 
 
-async def test_only_the_first_pushes_are_odd() -> None:
-    """The push after those that were said something of is honest, and a commit's own ending comes first."""
+async def test_only_the_first_pushes_deviate() -> None:
+    """The push after the configured ones is normal, and a commit's own end has precedence."""
     made = project(quirks=Quirks(pushes=(NO_DEPLOYMENT, Build("ERROR"))), builds={OLD: "BLOCKED"})
     assert made.platform.pushed(NEW, "main", "a change") is None
     for sha in (OLD, NEWER):
@@ -109,8 +109,8 @@ async def test_only_the_first_pushes_are_odd() -> None:
     assert states == ["BLOCKED", "READY"]
 
 
-async def test_a_later_push_cancels_what_waits_and_is_built() -> None:
-    """Ours never builds, and says so; somebody else's commit goes live, with ours in it."""
+async def test_later_push_cancels_a_queued_build() -> None:
+    """Ours is never built, and says so; the foreign commit, which contains ours, goes live."""
     made = _pushed(Quirks(pushes=(SUPERSEDED,)))
     made.pass_time(BUILD + ALIAS)
     async with api(made) as client:
@@ -121,8 +121,8 @@ async def test_a_later_push_cancels_what_waits_and_is_built() -> None:
     assert made.platform.live_sha() == NEW
 
 
-async def test_a_foreign_deployment_appears_during_the_run() -> None:
-    """Ours goes live, then somebody else's does."""
+async def test_foreign_deployment_appears_during_the_run() -> None:
+    """Ours goes live, then the foreign one does."""
     made = _pushed(Quirks(pushes=(Build(followed=BUILD / 2),)))
     async with api(made) as client:
         seen = []
@@ -150,7 +150,7 @@ async def test_a_foreign_deployment_appears_during_the_run() -> None:
 async def test_aliases_of_a_push(
     aliasing: Aliasing, ends: tuple[str, str], *, assigned: bool, error: dict[str, str] | None
 ) -> None:
-    """READY, and then target and alias go where the platform has them go."""
+    """After READY, target and alias go where the platform has them go."""
     made = project()
     made.platform.quirks = Quirks(aliasing=aliasing)
     made.platform.pushed(NEW, "main", "a change")
@@ -163,7 +163,7 @@ async def test_aliases_of_a_push(
     assert (rows != []) == (ends[1] == "dpl_2")
 
 
-async def test_an_alias_may_be_astray_from_the_start() -> None:
+async def test_alias_can_be_wrong_from_the_start() -> None:
     """The public host serves another deployment of the code that is the production target."""
     made = project(quirks=Quirks(aliasing=Aliasing.ASTRAY))
     async with api(made) as client:
@@ -184,8 +184,8 @@ async def test_an_alias_may_be_astray_from_the_start() -> None:
         (Moving.ENDLESS, "in-progress", False),
     ],
 )
-async def test_moves(kind: str, moving: Moving, status: str | None, *, moves: bool) -> None:
-    """201, and then the project says this of it, and production is there or is not."""
+async def test_result_of_a_move(kind: str, moving: Moving, status: str | None, *, moves: bool) -> None:
+    """201, then the project reports this, and production has moved or not."""
     made, source, target = (_staged(Quirks()), "dpl_1", "dpl_2") if kind == "promote" else (_live(), "dpl_2", "dpl_1")
     made.platform.quirks = Quirks(moving=moving)
     async with api(made) as client:
@@ -204,8 +204,8 @@ def _live() -> Project:
 
 
 @pytest.mark.parametrize(("moving", "late"), [(Moving.STALE, False), (Moving.SKEWED, False), (Moving.DONE, True)])
-async def test_an_older_or_skewed_move_is_told_by_its_time(moving: Moving, *, late: bool) -> None:
-    """Only an honest one carries a time that is not before the request, by minutes or by a whole build."""
+async def test_old_or_skewed_move_is_recognised_by_its_time(moving: Moving, *, late: bool) -> None:
+    """Only a normal move has a time at or after the request; others differ by minutes or by a whole build."""
     made = _live()
     made.platform.quirks = Quirks(moving=moving)
     async with api(made) as client:
@@ -226,8 +226,8 @@ async def test_an_older_or_skewed_move_is_told_by_its_time(moving: Moving, *, la
         (Moving.FAILED, ALIAS, "failed"),
     ],
 )
-async def test_the_aliases_of_a_move_are_told_in_both_forms(moving: Moving, seconds: float, status: str) -> None:
-    """Flat in v1 and nested in v9; `failedOnly` leaves out what did not fail; nothing is told of the other kind."""
+async def test_aliases_of_a_move_come_in_both_forms(moving: Moving, seconds: float, status: str) -> None:
+    """Flat in v1 and nested in v9; `failedOnly` omits those that did not fail; the other kind gets nothing."""
     made = _staged(Quirks(moving=moving))
     async with api(made) as client:
 
@@ -246,8 +246,8 @@ async def test_the_aliases_of_a_move_are_told_in_both_forms(moving: Moving, seco
     assert failed["aliases"] == (nested["aliases"] if status == "failed" else [])
 
 
-async def test_a_promote_is_queued_behind_a_rolling_release() -> None:
-    """202, nothing moves, and the release that is active names what waits for it."""
+async def test_promote_is_queued_behind_a_rolling_release() -> None:
+    """202, nothing moves, and the active release names what waits for it."""
     made = _staged(Quirks(rolling=True))
     async with api(made) as client:
         assert (await client.post("/v10/projects/liveone/promote/dpl_2")).status_code == 202
@@ -258,8 +258,8 @@ async def test_a_promote_is_queued_behind_a_rolling_release() -> None:
 
 
 @pytest.mark.parametrize("unpins", [True, False])
-async def test_whether_a_promote_unpins_is_a_switch(*, unpins: bool) -> None:
-    """A promote switches auto-assign on, or leaves it; a rollback switches it off either way."""
+async def test_promote_unpins_if_configured(*, unpins: bool) -> None:
+    """A promote switches auto-assign on, or does not change it; a rollback switches it off either way."""
     made = _staged(Quirks(promote_unpins=unpins))
     seen = []
     async with api(made) as client:
@@ -270,7 +270,7 @@ async def test_whether_a_promote_unpins_is_a_switch(*, unpins: bool) -> None:
     assert seen == [unpins, False]
 
 
-async def test_the_project_may_not_tell_whether_it_is_pinned() -> None:
+async def test_pinned_key_can_be_absent() -> None:
     """The key is absent, not null."""
     async with api(project(quirks=Quirks(shows_auto_assign=False))) as client:
         assert "autoAssignCustomDomains" not in (await client.get("/v9/projects/liveone")).json()
@@ -298,7 +298,7 @@ async def test_crons_may_be_off_from_the_start() -> None:
 
 
 async def test_variables_of_other_environments_are_listed_too() -> None:
-    """Asking for one environment's gives every row; each says where it holds."""
+    """Filtering by one environment returns every row; each says where it applies."""
     made = project(env=("A", Variable("B", ("preview", "development"), "plain")))
     async with api(made) as client:
         rows = (await client.get("/v10/projects/liveone/env?target=production")).json()["envs"]
@@ -308,8 +308,8 @@ async def test_variables_of_other_environments_are_listed_too() -> None:
     ]
 
 
-async def test_a_team_is_shown_to_its_members() -> None:
-    """By either spelling of its path; a project of nobody's team has none."""
+async def test_team_is_visible_to_its_members() -> None:
+    """Either spelling of its path works; a project without a team has none."""
     async with api(project(team="team_1")) as client:
         shown = [(await client.get(path)).json()["id"] for path in ("/teams/team_1", "/v2/teams/team_1")]
         assert (await client.get("/teams/team_2")).status_code == 404
@@ -318,8 +318,8 @@ async def test_a_team_is_shown_to_its_members() -> None:
     assert shown == ["team_1", "team_1"]
 
 
-async def test_a_rollback_overtaken_by_an_alias_that_still_moves_is_refused() -> None:
-    """READY and about to go live, ours is not stopped by rolling back to what is still live: 409, then it is live."""
+async def test_rollback_during_an_alias_move_is_refused() -> None:
+    """READY and about to go live, ours is not stopped by a rollback to the live one: 409, then ours is live."""
     made = _pushed(Quirks())
     made.pass_time(BUILD)
     async with api(made) as client:
@@ -328,7 +328,7 @@ async def test_a_rollback_overtaken_by_an_alias_that_still_moves_is_refused() ->
         assert await served(client) == "dpl_2"
 
 
-async def test_a_push_to_a_pinned_project_stays_staged() -> None:
+async def test_push_to_a_pinned_project_stays_staged() -> None:
     """However much time passes, the old one is live and ours is STAGED."""
     made = _staged(Quirks())
     made.pass_time(100 * BUILD)
@@ -337,8 +337,8 @@ async def test_a_push_to_a_pinned_project_stays_staged() -> None:
 
 
 @pytest.mark.parametrize(("asked", "rows"), [("true", ["dpl_1"]), ("false", ["dpl_2"])])
-async def test_rollback_candidates_can_be_asked_for(asked: str, rows: list[str]) -> None:
-    """What was live and no longer is, or the rest."""
+async def test_rollback_candidates_can_be_listed(asked: str, rows: list[str]) -> None:
+    """The list is of deployments that were live and are not now, or of the rest."""
     async with api(_live()) as client:
         assert await _listed(client, rollbackCandidate=asked, branch="main") == rows
         assert await _listed(client, branch="other") == []

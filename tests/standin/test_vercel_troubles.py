@@ -34,8 +34,8 @@ def _staged(*troubles: Trouble) -> Project:
         (Answer.ERROR, 500, "internal_server_error"),
     ],
 )
-async def test_no_is_said_in_the_documented_form_and_nothing_is_done(answer: Answer, status: int, code: str) -> None:
-    """The status, the code, and no promotion; whatever else is asked is answered."""
+async def test_refusal_has_the_documented_form_and_no_effect(answer: Answer, status: int, code: str) -> None:
+    """The status, the code, and no promotion; all other requests are answered."""
     made = _staged(Trouble(answer, "POST .*/promote/"))
     async with api(made) as client:
         refused = await client.post(PROMOTE)
@@ -44,7 +44,7 @@ async def test_no_is_said_in_the_documented_form_and_nothing_is_done(answer: Ans
     assert (refused.status_code, refused.json()["error"]["code"]) == (status, code)
 
 
-async def test_what_is_not_in_the_documented_form() -> None:
+async def test_undocumented_forms_of_error() -> None:
     """Plain text, a web page with 200, and an error under another name."""
     made = _staged()
     answers = []
@@ -59,8 +59,8 @@ async def test_what_is_not_in_the_documented_form() -> None:
 
 
 @pytest.mark.parametrize(("times", "statuses"), [(1, [500, 200, 200]), (2, [500, 500, 200]), (None, [500, 500, 500])])
-async def test_it_happens_so_many_times_or_for_good(times: int | None, statuses: list[int]) -> None:
-    """Counted for each trouble by itself; the requests that it does not concern are not counted."""
+async def test_trouble_happens_a_number_of_times_or_always(times: int | None, statuses: list[int]) -> None:
+    """Each trouble has its own counter; unaffected requests are not counted."""
     troubles = (Trouble(Answer.ERROR, "GET /v9/", times), Trouble(Answer.CONFLICT, "POST", 1))
     async with api(_staged(*troubles)) as client:
         assert (await client.get("/v7/deployments")).status_code == 200
@@ -68,7 +68,7 @@ async def test_it_happens_so_many_times_or_for_good(times: int | None, statuses:
         assert [(await client.post(PROMOTE)).status_code for _ in range(2)] == [409, 201]
 
 
-async def test_too_many_requests_say_when_to_come_again() -> None:
+async def test_too_many_requests_say_when_to_retry() -> None:
     """In seconds or as a date, and in the body as the moment of the reset."""
     waits = []
     for answer in (Answer.LIMITED, Answer.LIMITED_UNTIL):
@@ -83,7 +83,7 @@ async def test_too_many_requests_say_when_to_come_again() -> None:
 
 
 @pytest.mark.parametrize("answer", [Answer.DRIP, Answer.HANG])
-async def test_an_answer_may_never_be_complete(answer: Answer) -> None:
+async def test_answer_can_be_endless(answer: Answer) -> None:
     """A byte now and then, or none: no answer comes in the time of many."""
     async with api(_staged(Trouble(answer))) as client:
         with pytest.raises(TimeoutError):
@@ -92,14 +92,14 @@ async def test_an_answer_may_never_be_complete(answer: Answer) -> None:
 
 
 async def test_dripping_bytes_do_arrive() -> None:
-    """A client that waits for the next byte only is never let go."""
+    """A client that only waits for the next byte never times out."""
     async with api(_staged(Trouble(Answer.DRIP))) as client, client.stream("GET", PROJECT) as dripping:
         arriving = dripping.aiter_raw()
         assert [await anext(arriving) for _ in range(3)] == [b" "] * 3
 
 
 @pytest.mark.parametrize(("answer", "live"), [(Answer.RESET, "dpl_1"), (Answer.LOST, "dpl_2")])
-async def test_a_connection_is_reset_before_or_after_the_effect(answer: Answer, live: str) -> None:
+async def test_connection_is_reset_before_or_after_the_effect(answer: Answer, live: str) -> None:
     """The client sees the same; the promotion has begun in one case only."""
     made = _staged(Trouble(answer, "POST", 1))
     async with api(made) as client:

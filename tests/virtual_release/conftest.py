@@ -1,4 +1,4 @@
-"""Productions in memory, in virtual time: what is about the platform and the site needs no process and no waiting."""
+"""Productions in memory, in virtual time: tests of the platform and the site need no process and no waiting."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -33,7 +33,7 @@ def proof(sample: bytes, sqld_binary: Path, tmp_path_factory: pytest.TempPathFac
 
 @pytest.fixture
 async def production(tmp_path: Path, sample: bytes, proof: Proof) -> AsyncIterator[VirtualProduction]:
-    """Give one whose builds take a moment."""
+    """Return a production whose builds take a moment."""
     assert isinstance(asyncio.get_running_loop(), VirtualLoop), "a fixture of another module still holds its own loop"
     async with virtual_production(tmp_path, sample, proof) as made:
         made.world.platform.build_seconds, made.world.platform.alias_seconds = 1.5, 0.1

@@ -1,4 +1,4 @@
-"""Vercel's API in trouble, for a while or for good: each run ends in time, and says what is not known."""
+"""Vercel's API in trouble, for a while or permanently: each run ends in time, and reports what is not known."""
 
 import pytest
 
@@ -45,18 +45,18 @@ PASSING = [
 
 
 @pytest.mark.parametrize("row", PASSING, ids=str)
-async def test_trouble_that_passes(production: VirtualProduction, row: Row) -> None:
-    """A few requests that come to nothing, reads or the promote itself, delay a release and do not end it."""
+async def test_passing_trouble_only_delays_the_release(production: VirtualProduction, row: Row) -> None:
+    """A few failed requests, reads or the promote itself, delay a release and do not end it."""
     await passes(production, row)
 
 
 @pytest.mark.parametrize(("staged", "seconds"), [(False, 6), (True, 6.75)], ids=["auto-assign", "staged"])
-async def test_a_pause_that_is_asked_for_is_given(
+async def test_requested_pause_is_respected(
     production: VirtualProduction,
     staged: bool,  # noqa: FBT001 - a column
     seconds: float,
 ) -> None:
-    """Whoever asks for two seconds is asked again after two, and not before."""
+    """If the platform asks for a pause of two seconds, the next request comes after two, and not before."""
     row = Row(Answer.LIMITED, staged, times=3, seconds=2.0)
     ending = await released(production, row, limits=LONG)
     assert ending.code == 0, ending.report
@@ -64,8 +64,8 @@ async def test_a_pause_that_is_asked_for_is_given(
 
 
 @pytest.mark.parametrize("staged", [False, True], ids=["auto-assign", "staged"])
-async def test_a_pause_that_does_not_fit_ends_it_at_once(production: VirtualProduction, staged: bool) -> None:  # noqa: FBT001 - a column
-    """Asked to wait ten minutes, nobody waits for the limit first: it turns back, and says why."""
+async def test_pause_that_does_not_fit_ends_the_step_at_once(production: VirtualProduction, staged: bool) -> None:  # noqa: FBT001 - a column
+    """Asked to wait ten minutes, the run does not wait for the limit: it rolls back at once, and gives the reason."""
     row, before = Row(Answer.LIMITED, staged, seconds=600.0), await production.state()
     ending = await released(production, row, limits="vercel_deployment = 12\nactivation = 12")
     assert "it asks to wait 600 s" in ending.report["cause"]
@@ -84,14 +84,18 @@ LASTING = [
 
 
 @pytest.mark.parametrize("row", LASTING, ids=str)
-async def test_trouble_that_stays(production: VirtualProduction, row: Row) -> None:
-    """Where the platform cannot be put back either, git is, the database was not touched, and the report says what is not known."""
+async def test_permanent_trouble_rolls_back_git_and_reports_the_unknown(
+    production: VirtualProduction, row: Row
+) -> None:
+    """Git is rolled back, the database was not touched, and the report says what of the platform is unknown."""
     await stays(production, row)
 
 
 @pytest.mark.parametrize("row", [Row(Answer.HANG, staged=False), Row(Answer.ERROR, staged=True)], ids=str)
-async def test_trouble_that_stays_after_the_migration(production: VirtualProduction, row: Row) -> None:
-    """A release that must go back and meets no platform has the database and git of before, and knows that it has."""
+async def test_permanent_trouble_after_the_migration_rolls_back_database_and_git(
+    production: VirtualProduction, row: Row
+) -> None:
+    """Without the platform, database and git are rolled back, and both are verified."""
     platform, before = production.world.platform, await production.state()
     platform.auto_assign, platform.build_seconds = not row.staged, 0.5
     react = since(production, "health_checks", Quirks(troubles=(row.trouble,)))
@@ -112,13 +116,13 @@ NEVER = [
 
 
 @pytest.mark.parametrize(("staged", "quirks", "code"), NEVER)
-async def test_an_alias_that_never_moves(
+async def test_alias_that_never_moves_is_rolled_back(
     production: VirtualProduction,
     staged: bool,  # noqa: FBT001 - a column
     quirks: Quirks,
     code: int,
 ) -> None:
-    """A deployment that does not go live in time is put back; what the platform may yet do of itself needs a human."""
+    """A deployment that is not live in time is rolled back; a move that the platform may still make needs a human."""
     platform, before = production.world.platform, await production.state()
     platform.auto_assign, platform.build_seconds = not staged, 0.5
     react = since(production, STEP[staged], quirks)
@@ -130,8 +134,8 @@ async def test_an_alias_that_never_moves(
     assert await production.state() == before
 
 
-async def test_an_alias_that_takes_its_time(production: VirtualProduction) -> None:
-    """Built is not live: whatever seconds lie between the two are waited for."""
+async def test_slow_alias_is_waited_for(production: VirtualProduction) -> None:
+    """Built is not live: the seconds between the two are waited for."""
     production.world.platform.alias_seconds = 2.5
     ending = await production.release(budget=BUDGET, limits=LONG)
     in_time(ending)
@@ -140,8 +144,8 @@ async def test_an_alias_that_takes_its_time(production: VirtualProduction) -> No
 
 
 @pytest.mark.parametrize("answer", [Answer.RESET, Answer.ERROR], ids=str)
-async def test_a_look_that_meets_trouble_once_goes_on(production: VirtualProduction, answer: Answer) -> None:
-    """One slip in each look, and the plan is there all the same."""
+async def test_preflight_survives_one_failure_each(production: VirtualProduction, answer: Answer) -> None:
+    """One failed request in each preflight does not prevent the plan."""
     kinds = ("/v2/user", "/v4/aliases/", "/v6/deployments", "/rolling-release")
     production.world.platform.quirks = Quirks(troubles=tuple(Trouble(answer, kind, 1) for kind in kinds))
     ending = await production.release("--dry-run")
@@ -157,10 +161,10 @@ async def test_a_look_that_meets_trouble_once_goes_on(production: VirtualProduct
         (Trouble(Answer.LIMITED, "/v4/aliases/", seconds=600.0), "it asks to wait 600 s"),
     ],
 )
-async def test_a_look_that_meets_trouble_for_good_refuses_the_run(
+async def test_permanent_trouble_in_preflight_refuses_the_run(
     production: VirtualProduction, trouble: Trouble, words: str
 ) -> None:
-    """After a few tries the run is refused, with what the platform said last, and nothing was touched."""
+    """After a few tries the run is refused with the platform's last answer, and nothing was touched."""
     before = await production.state()
     production.world.platform.quirks = Quirks(troubles=(trouble,))
     ending = await production.release()

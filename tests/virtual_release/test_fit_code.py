@@ -1,4 +1,4 @@
-"""The schema is rolled back only if all that is live, or on its way there, was shown to run on the previous one."""
+"""The schema is rolled back only if all code that is live, or about to be, was shown to run on the previous one."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -18,8 +18,8 @@ SERVED, PROJECT, LIST, ONE = "/v4/aliases/", "GET /v9/projects", "/v6/deployment
 Deed = Callable[[VirtualProduction], Awaitable[None]]
 
 
-def _somebody_s(production: VirtualProduction, sha: str) -> Deployment:
-    """Put a deployment there that somebody built, and that was live once."""
+def _foreign_deployment(production: VirtualProduction, sha: str) -> Deployment:
+    """Add a deployment that someone else built, and that was live once."""
     platform = production.world.platform
     made = platform.created(sha, "main", "somebody's", platform.catch_up())
     made.state, made.substate = State.READY, Substate.PROMOTED
@@ -32,19 +32,19 @@ async def _nothing(production: VirtualProduction) -> None:
 
 
 async def _is_promoted(production: VirtualProduction) -> None:
-    made = _somebody_s(production, STRANGE)
+    made = _foreign_deployment(production, STRANGE)
     production.world.platform.alias_seconds = SLOW
     production.world.platform.move("promote", made.id)
 
 
 async def _the_previous_code_is_promoted(production: VirtualProduction) -> None:
-    made = _somebody_s(production, production.world.platform.known[0].sha)
+    made = _foreign_deployment(production, production.world.platform.known[0].sha)
     production.world.platform.alias_seconds = 3.0
     production.world.platform.move("promote", made.id)
 
 
 async def _is_queued(production: VirtualProduction) -> None:
-    made = _somebody_s(production, STRANGE)
+    made = _foreign_deployment(production, STRANGE)
     production.world.platform.quirks = Quirks(rolling=True)
     production.world.platform.move("promote", made.id)
 
@@ -78,7 +78,7 @@ async def _other_files_are_pushed_and_built(production: VirtualProduction) -> No
 
 
 async def _the_target_alone_is_theirs(production: VirtualProduction) -> None:
-    production.world.platform.production = _somebody_s(production, STRANGE).id
+    production.world.platform.production = _foreign_deployment(production, STRANGE).id
 
 
 def _goes_data_first(production: VirtualProduction) -> None:
@@ -86,8 +86,8 @@ def _goes_data_first(production: VirtualProduction) -> None:
     production.proof = replace(production.proof, ruled_out={"CODE_FIRST": "the new code needs the new schema"})
 
 
-async def _regretted(production: VirtualProduction, deed: Deed) -> tuple[int, str, str]:
-    """Have a release turn back, and something done then; return its exit code, the schema's detail and its state."""
+async def _rolled_back_after(production: VirtualProduction, deed: Deed) -> tuple[int, str, str]:
+    """Roll a release back after a disturbance; return its exit code, the schema's detail and its state."""
 
     async def react(event: Event) -> None:
         if event["event"] == "turned_back":
@@ -119,15 +119,15 @@ DEEDS: list[tuple[bool, Deed, str]] = [
 @pytest.mark.parametrize(
     ("auto_assign", "deed", "said"), DEEDS, ids=[f"{each[1].__name__}-{each[0]}" for each in DEEDS]
 )
-async def test_the_schema_stays_under_what_is_on_its_way(
+async def test_schema_stays_under_unproved_code_on_its_way(
     production: VirtualProduction,
     auto_assign: bool,  # noqa: FBT001 - a column
     deed: Deed,
     said: str,
 ) -> None:
-    """Code that was never shown to run on the previous schema keeps the new one, however it comes; its own does not."""
+    """Code never shown to run on the previous schema keeps the new one, however it arrives; our own does not."""
     production.world.platform.auto_assign = auto_assign
-    code, detail, state = await _regretted(production, deed)
+    code, detail, state = await _rolled_back_after(production, deed)
     assert said in detail
     assert (SHOWN_NOT in detail, state) == ((True, "applied") if said else (False, "rolled_back")), detail
     assert code == 4 or not said
@@ -137,12 +137,12 @@ async def test_the_schema_stays_under_what_is_on_its_way(
     ("deed", "stays"),
     [(_nothing, False), (_is_built, True), (_our_files_are_pushed_and_built, True), (_our_commit_is_built_again, True)],
 )
-async def test_auto_assign_comes_on_where_the_schema_went_first(
+async def test_auto_assign_switched_on_after_schema_first(
     production: VirtualProduction,
     deed: Deed,
     stays: bool,  # noqa: FBT001 - a column
 ) -> None:
-    """A build that would then go live counts, of our code too; our own, which waits staged, does not land by that."""
+    """A build that would then go live counts, also of our code; our own staged build does not go live by that."""
     _goes_data_first(production)
 
     async def react(event: Event) -> None:
@@ -159,8 +159,8 @@ async def test_auto_assign_comes_on_where_the_schema_went_first(
 
 @pytest.mark.parametrize("data_first", [False, True], ids=["code first", "data first"])
 @pytest.mark.parametrize("where", [SERVED, PROJECT, LIST, ONE])
-async def test_a_platform_that_tells_half(production: VirtualProduction, where: str, data_first: bool) -> None:  # noqa: FBT001
-    """What it does tell is judged; what it does not is trusted only if the new code runs on both schemas."""
+async def test_partial_platform_answers_are_judged(production: VirtualProduction, where: str, data_first: bool) -> None:  # noqa: FBT001
+    """Known answers are judged; unknown ones are acceptable only if the new code runs on both schemas."""
     platform = production.world.platform
     if data_first:
         _goes_data_first(production)
@@ -178,16 +178,16 @@ async def test_a_platform_that_tells_half(production: VirtualProduction, where: 
 
 @pytest.mark.parametrize("silent", [SERVED, PROJECT, LIST])
 @pytest.mark.parametrize("deed", [_is_promoted, _the_target_alone_is_theirs])
-async def test_what_is_told_counts_though_the_rest_is_not(
+async def test_foreign_deployment_counts_if_another_answer_is_missing(
     production: VirtualProduction, deed: Deed, silent: str
 ) -> None:
-    """A foreign deployment that one answer names keeps the schema, though another answer never comes."""
+    """A foreign deployment named in one answer keeps the schema, though another answer never comes."""
 
     async def then_half_silent(production: VirtualProduction) -> None:
         await deed(production)
         production.world.platform.quirks = Quirks(troubles=(Trouble(Answer.HANG, silent),))
 
-    code, detail, state = await _regretted(production, then_half_silent)
+    code, detail, state = await _rolled_back_after(production, then_half_silent)
     told = silent != PROJECT
     assert (SHOWN_NOT in detail, state) == ((True, "applied") if told else (False, "rolled_back")), detail
     assert code == 4

@@ -1,4 +1,4 @@
-"""Ours went live over somebody's deployment, which gets production back; whoever promotes meanwhile keeps it."""
+"""Ours went live over someone's deployment, which gets production back, unless someone else promotes meanwhile."""
 
 import asyncio
 
@@ -20,13 +20,13 @@ from tests.world.virtual import VirtualProduction
 
 pytestmark = pytest.mark.anyio
 
-LATER = 30.0  # seconds in which everything that is under way comes
+LATER = 30.0  # seconds in which everything under way arrives
 EVERY, UNTIL = 0.1, 1.5  # seconds: when the other colleague promotes
 TROUBLES = [Answer.CONFLICT, Answer.LIMITED, Answer.ERROR, Answer.RESET, Answer.LOST]
 
 
 def _built(production: VirtualProduction, sha: str) -> Deployment:
-    """Put a deployment there that was live once."""
+    """Add a deployment that was live once."""
     platform = production.world.platform
     made = platform.created(sha, MAIN, "", platform.catch_up())
     made.state, made.substate = State.READY, Substate.PROMOTED
@@ -35,7 +35,7 @@ def _built(production: VirtualProduction, sha: str) -> Deployment:
 
 
 async def _moved(production: VirtualProduction, to: Deployment, seconds: float) -> None:
-    """Promote a deployment as soon as the platform takes it; the alias takes so many seconds to move."""
+    """Promote a deployment as soon as the platform accepts it; the alias takes `seconds` to move."""
     platform = production.world.platform
     while True:
         platform.alias_seconds = seconds
@@ -47,13 +47,13 @@ async def _moved(production: VirtualProduction, to: Deployment, seconds: float) 
             return
 
 
-async def _gone_back(
+async def _rolled_back(
     production: VirtualProduction, trouble: Answer, after: float | None, seconds: float
 ) -> tuple[str, str]:
-    """Go back from ours, live over theirs; return who got production, and who was to get it.
+    """Roll back from ours, live over theirs; return who got production, and who should have got it.
 
-    The first rollback is in trouble. `after`: seconds until another colleague promotes, None: nobody does. `seconds`:
-    what the other colleague's alias takes.
+    The first rollback is in trouble. `after`: seconds until another colleague promotes, None: no one does. `seconds`:
+    how long the other colleague's alias takes.
     """
     platform, head = production.world.platform, production.checkout.head
     before, ours = platform.known[0], _built(production, head)
@@ -87,13 +87,13 @@ async def _gone_back(
 
 @pytest.mark.parametrize("seconds", [0.0, 0.5], ids=["at once", "slowly"])
 @pytest.mark.parametrize("trouble", TROUBLES)
-async def test_whoever_promotes_meanwhile_keeps_production(
+async def test_rollback_never_overwrites_a_concurrent_promotion(
     production: VirtualProduction, trouble: Answer, seconds: float
 ) -> None:
-    """At no moment is another colleague's promotion undone by giving production back; without one, it is given back."""
+    """No colleague's concurrent promotion is undone when production is given back; without one, it is given back."""
     found = dict[float | None, tuple[str, str]]()
     for after in (None, *(step * EVERY for step in range(round(UNTIL / EVERY)))):
-        found[after] = await _gone_back(production, trouble, after, seconds)
+        found[after] = await _rolled_back(production, trouble, after, seconds)
         production.world.platform.quirks, production.world.platform.alias_seconds = Quirks(), 0.0
         await _moved(production, production.world.platform.known[0], 0.0)
     assert {after: each for after, each in found.items() if each[0] != each[1]} == {}

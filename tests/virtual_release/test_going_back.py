@@ -1,4 +1,4 @@
-"""Going back where part of it is done already, or cannot be."""
+"""Rolling back if part of it is done already, or cannot be done."""
 
 import asyncio
 from dataclasses import replace
@@ -11,8 +11,8 @@ from tests.world.virtual import VirtualProduction
 pytestmark = pytest.mark.anyio
 
 
-async def test_a_pin_is_told_of_by_whoever_finds_it(production: VirtualProduction) -> None:
-    """Where the deployment of before is live again already, and auto-assign is off since, the command for it is told."""
+async def test_found_pin_is_reported_with_its_command(production: VirtualProduction) -> None:
+    """If the previous deployment is live again and auto-assign is off since, the command to unpin is reported."""
     platform = production.world.platform
     before = platform.production
 
@@ -27,8 +27,8 @@ async def test_a_pin_is_told_of_by_whoever_finds_it(production: VirtualProductio
     assert any("as before; the project is pinned" in str(undo["detail"]) for undo in ending.report["undo"])
 
 
-async def test_the_schema_stays_under_code_that_cannot_be_put_back(production: VirtualProduction) -> None:
-    """Where the schema went first, what went live on it may run on nothing else: they stay, or go, together."""
+async def test_schema_stays_if_code_cannot_be_rolled_back(production: VirtualProduction) -> None:
+    """After schema first, the live code may need the new schema: both stay, or both are rolled back."""
     production.world.platform.auto_assign = False
     production.proof = replace(production.proof, ruled_out={"CODE_FIRST": "the new code runs on the new schema only"})
 
@@ -43,8 +43,8 @@ async def test_the_schema_stays_under_code_that_cannot_be_put_back(production: V
     assert await production.sql("SELECT state FROM _orchestrate_migrations") == [("applied",)]
 
 
-async def test_a_promotion_that_comes_late(production: VirtualProduction) -> None:
-    """A promotion whose request was cut off, and which the platform takes a second later, is put back all the same."""
+async def test_late_promotion_is_rolled_back(production: VirtualProduction) -> None:
+    """A promotion whose request was cut off, and which the platform accepts a second later, is still rolled back."""
     platform = production.world.platform
     platform.auto_assign = False
     before, ours = platform.production, await production.head()

@@ -1,4 +1,4 @@
-"""A site that is not well: after the change it is put back, before the change refused, and a single slip forgiven."""
+"""An unhealthy site: after the change it is rolled back, before the change refused, and a single failure forgiven."""
 
 from dataclasses import replace
 
@@ -25,9 +25,9 @@ from tests.world.virtual import VirtualProduction
 
 pytestmark = pytest.mark.anyio
 
-# Downtime is measured by the first check, so that what goes wrong once with the second goes wrong in the check itself.
+# Downtime is measured by the first check, so a single failure of the second happens in the check itself.
 DOOR = '[[health]]\nname = "door"\npath = "/api/cron/minutely"\nexpect = ["status == `401`"]\n'
-WRITTEN = {"readings", "readings_agg_5m", "polling_status", "sqlite_sequence"}  # by the cron, which the looks ask too
+WRITTEN = {"readings", "readings_agg_5m", "polling_status", "sqlite_sequence"}  # by the cron, which preflight calls too
 KEY, MEND = "Set the key that this check sends", "Fix the check or the site first."
 
 
@@ -49,10 +49,10 @@ def _but_for_polls(state: State) -> State:
         (no_latest, ["/api/data answered 200 application/json, not body.latest"]),
     ],
 )
-async def test_data_that_goes_wrong_after_the_migration(
+async def test_bad_data_after_the_migration_is_rolled_back(
     production: VirtualProduction, way: Way, words: list[str]
 ) -> None:
-    """Everything is put back, the site being as bad all the while, and the cause says what it answered."""
+    """Everything is rolled back while the site stays bad, and the cause contains what the site answered."""
     await data_goes_wrong(production, way, words)
 
 
@@ -66,10 +66,10 @@ async def test_data_that_goes_wrong_after_the_migration(
         (hang, ["not done within its 9 s", "/api/cron/minutely has not answered"]),
     ],
 )  # fmt: skip
-async def test_a_cron_that_goes_wrong_after_the_migration(
+async def test_bad_cron_after_the_migration_is_rolled_back(
     production: VirtualProduction, way: Way, words: list[str]
 ) -> None:
-    """A 200 that polled nothing, or not everything, is no health; and what came of the other check is told, too."""
+    """A 200 that polled nothing, or only a part, is not healthy; the other check's result is reported, too."""
     before = await production.state()
     react = once_checked(production, Trouble(way, "/api/cron"))
     ending = await production.release(react=react, health=BUILT_IN, limits="health_checks = 9", budget=BUDGET)
@@ -77,8 +77,8 @@ async def test_a_cron_that_goes_wrong_after_the_migration(
     assert _but_for_polls(await production.state()) == _but_for_polls(before)
 
 
-async def test_new_code_that_cannot_answer(production: VirtualProduction) -> None:
-    """Where the new code alone is broken, visitors are answered again by the code of before."""
+async def test_broken_new_code_is_rolled_back(production: VirtualProduction) -> None:
+    """If only the new code is broken, the previous code answers visitors again."""
     before = await production.state()
     head = await production.head()
     production.world.site.troubles = (Trouble(server_error, "/api/data", code=head),)
@@ -106,16 +106,18 @@ def _key() -> dict[str, str]:
         (not_found, ["/api/data answered 404: there is no such route", KEY]),
     ],
 )
-async def test_a_site_that_is_not_well_before(production: VirtualProduction, way: Way, words: list[str]) -> None:
-    """What is wrong before the change is not begun with: keys are told from health, and nothing is touched."""
+async def test_unhealthy_site_is_refused_before_the_change(
+    production: VirtualProduction, way: Way, words: list[str]
+) -> None:
+    """An unhealthy site is refused: a wrong key is told apart from bad health, and nothing is touched."""
     before = await production.state()
     production.world.site.troubles = (Trouble(way, "/api/data"),)
     _refused(await production.release(health=DATA), ["failed before anything changed", *words])
     assert await production.state() == before
 
 
-async def test_all_that_is_not_well_before_is_told_at_once(production: VirtualProduction) -> None:
-    """One refusal names every check that is red, and every remedy."""
+async def test_refusal_names_every_failing_check(production: VirtualProduction) -> None:
+    """One refusal names every check that fails, and every remedy."""
     production.world.site.troubles = (Trouble(unauthorized, "/api/cron"), Trouble(web_page, "/api/data"))
     ending = await production.release(health=BUILT_IN)
     _refused(ending, ["cron, data", "/api/cron/minutely answered 401", "/api/data answered 200 text/html", KEY, MEND])
@@ -129,7 +131,7 @@ def _refused(ending: RunResult, words: list[str]) -> None:
 
 @pytest.mark.parametrize("way", [server_error, cut, web_page, unauthorized, no_latest])
 async def test_one_bad_answer_is_forgiven(production: VirtualProduction, way: Way) -> None:
-    """What goes wrong once with a check that is well before and after does not stop the release."""
+    """A check that fails once, and is good before and after, does not stop the release."""
     met: list[str] = []
 
     async def once(request: web.Request, handler: Handler) -> web.StreamResponse:

@@ -1,4 +1,4 @@
-"""A database that answers every question and takes no write: told by the verification, and settled once it is over."""
+"""A database that answers every question and takes no writes: the verification says so; afterwards it is settled."""
 
 from contextlib import AsyncExitStack
 from typing import Any
@@ -15,7 +15,7 @@ SHORT = "total = 40\nreserve = 20"
 
 
 def locked(production: VirtualProduction, stack: AsyncExitStack, *, until: str) -> Reaction:
-    """Have nobody write from the commit on, until that event of the verification; empty: for good."""
+    """Block all writes from the commit until that event of the verification; empty: permanently."""
 
     async def react(event: Event) -> None:
         if (event["event"], event.get("step")) == ("done", "turso_migration"):
@@ -26,10 +26,8 @@ def locked(production: VirtualProduction, stack: AsyncExitStack, *, until: str) 
     return react
 
 
-async def test_it_fails_the_verification_and_is_rolled_back_once_writes_are_taken(
-    production: VirtualProduction,
-) -> None:
-    """The cause says what it is, in place of a step that ran out of time, and all is as before."""
+async def test_blocked_writes_fail_the_verification_and_are_rolled_back_later(production: VirtualProduction) -> None:
+    """The cause names the blocked writes, not a timeout; once writes are taken, everything is rolled back."""
     before = await production.state()
     async with AsyncExitStack() as stack:
         ending = await production.release(react=locked(production, stack, until="failed"))
@@ -41,8 +39,8 @@ async def test_it_fails_the_verification_and_is_rolled_back_once_writes_are_take
     assert await production.state() == before
 
 
-async def test_for_good_it_needs_a_human_and_is_settled_afterwards(production: VirtualProduction) -> None:
-    """The rollback cannot be written either: the code stays, and what remains is told; later one command rolls back."""
+async def test_permanently_blocked_writes_need_a_human(production: VirtualProduction) -> None:
+    """The rollback cannot be written: the code stays and leftovers are reported; one command rolls back later."""
     before = await production.state()
     async with AsyncExitStack() as stack:
         ending = await production.release(react=locked(production, stack, until=""), budget=SHORT)
@@ -56,10 +54,10 @@ async def test_for_good_it_needs_a_human_and_is_settled_afterwards(production: V
     assert await production.state() == before
 
 
-async def test_a_rollback_after_which_nobody_can_write_needs_a_human(
+async def test_rollback_followed_by_blocked_writes_needs_a_human(
     production: VirtualProduction, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """All is as before but that nobody can write: the run does not end as if production were well."""
+    """If everything is rolled back but no one can write, the run does not end as if production were healthy."""
     real, before = Turso.roll_back, await production.state()
     async with AsyncExitStack() as stack:
 

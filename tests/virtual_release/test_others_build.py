@@ -1,4 +1,4 @@
-"""What others have live, or building, when the schema is about to change or a build is about to be promoted."""
+"""Deployments of others, live or building, when the schema is about to change or a build about to be promoted."""
 
 import asyncio
 from dataclasses import replace
@@ -38,15 +38,15 @@ def _project(target: str, *move: object) -> Project:
         (_project("dpl_old", "rollback", "dpl_old", "succeeded", "dpl_x", 101), None),
     ],
 )
-async def test_whose_production_is(project: Project, theirs: str | None) -> None:
-    """The target, a move under way, and a move since the look tell of others; what is older or came to nothing does not."""
+async def test_foreign_moves_of_production_are_recognised(project: Project, theirs: str | None) -> None:
+    """The target, a move under way or a move since preflight shows others at work; older or failed moves do not."""
     assert find_foreign(project, KNOWN, SINCE, {"dpl_ours"}) == theirs
     if project.production_id in KNOWN and not project.moving_to:
         assert find_foreign(project, KNOWN, None, {"dpl_ours"}) is None
 
 
-async def _somebody_pushes(production: VirtualProduction) -> None:
-    """Have the platform build somebody's commit, and take its time."""
+async def _foreign_push(production: VirtualProduction) -> None:
+    """Have the platform build someone else's commit, and take its time."""
     platform = production.world.platform
     platform.build_seconds = 30.0
     platform.pushed("e" * 40, "main", "somebody's")
@@ -55,13 +55,13 @@ async def _somebody_pushes(production: VirtualProduction) -> None:
 @pytest.mark.parametrize(
     "staged", [False, True], ids=["it would go live over ours", "a promotion would let it go live"]
 )
-async def test_a_build_of_somebody_is_under_way(production: VirtualProduction, staged: bool) -> None:  # noqa: FBT001
-    """Neither is the schema changed nor a build promoted while somebody's build may go live: it is named instead."""
+async def test_foreign_build_under_way_stops_schema_and_promotion(production: VirtualProduction, staged: bool) -> None:  # noqa: FBT001
+    """No schema is changed and no build promoted while someone else's build may go live: the build is named."""
     production.world.platform.auto_assign = not staged
 
     async def react(event: Event) -> None:
         if (event["event"], event.get("step")) == ("begun", "activation"):
-            await _somebody_pushes(production)
+            await _foreign_push(production)
 
     before = await production.state()
     ending = await production.release(react=react)
@@ -71,8 +71,8 @@ async def test_a_build_of_somebody_is_under_way(production: VirtualProduction, s
     assert await production.state() == before
 
 
-def _somebody_s(production: VirtualProduction) -> Deployment:
-    """Put a deployment there that somebody built, and that was live once."""
+def _foreign_deployment(production: VirtualProduction) -> Deployment:
+    """Add a deployment that someone else built, and that was live once."""
     platform = production.world.platform
     made = platform.foreign(platform.known[0], platform.catch_up())
     made.state, made.substate = State.READY, Substate.PROMOTED
@@ -81,9 +81,9 @@ def _somebody_s(production: VirtualProduction) -> Deployment:
 
 
 @pytest.mark.parametrize("staged", [False, True], ids=["auto-assign", "staged"])
-async def test_a_build_that_would_go_over_a_promotion_is_stopped(production: VirtualProduction, staged: bool) -> None:  # noqa: FBT001
-    """Somebody promotes while our build runs: it is cancelled, and never takes production from theirs."""
-    platform, theirs = production.world.platform, _somebody_s(production)
+async def test_build_that_would_overwrite_a_promotion_is_cancelled(production: VirtualProduction, staged: bool) -> None:  # noqa: FBT001
+    """If someone promotes while our build runs, the build is cancelled and never takes production from theirs."""
+    platform, theirs = production.world.platform, _foreign_deployment(production)
     platform.auto_assign, platform.build_seconds = not staged, 5.0
 
     async def react(event: Event) -> None:
@@ -98,9 +98,9 @@ async def test_a_build_that_would_go_over_a_promotion_is_stopped(production: Vir
 
 
 @pytest.mark.parametrize("staged", [False, True], ids=["auto-assign", "staged"])
-async def test_a_rollback_waits_for_nobody_s_promotion_to_undo_it(production: VirtualProduction, staged: bool) -> None:  # noqa: FBT001
-    """A promotion that is under way when the run goes back is the last move of production: none follows it."""
-    platform, theirs = production.world.platform, _somebody_s(production)
+async def test_rollback_leaves_a_promotion_under_way_in_place(production: VirtualProduction, staged: bool) -> None:  # noqa: FBT001
+    """A promotion under way when the rollback begins is the last move of production: none follows it."""
+    platform, theirs = production.world.platform, _foreign_deployment(production)
     platform.auto_assign = not staged
 
     async def react(event: Event) -> None:
@@ -116,7 +116,7 @@ async def test_a_rollback_waits_for_nobody_s_promotion_to_undo_it(production: Vi
     assert (platform.job.kind, platform.job.target) == ("promote", theirs.id)
 
 
-async def test_a_staged_build_of_somebody_is_in_nobody_s_way(production: VirtualProduction) -> None:
+async def test_foreign_staged_build_does_not_block_the_release(production: VirtualProduction) -> None:
     """A deployment that was built while auto-assign is off waits for its owner, and the release arrives."""
     platform = production.world.platform
     platform.auto_assign = False
@@ -128,8 +128,8 @@ async def test_a_staged_build_of_somebody_is_in_nobody_s_way(production: Virtual
 
 
 @pytest.mark.parametrize("order", ["CODE_FIRST", "DATA_FIRST"])
-async def test_the_schema_changes_under_no_other_code(production: VirtualProduction, order: str) -> None:
-    """A deployment of somebody that went live just before the transaction ends the run before it."""
+async def test_schema_does_not_change_under_foreign_code(production: VirtualProduction, order: str) -> None:
+    """A foreign deployment that went live just before the transaction ends the run before it."""
     platform = production.world.platform
     if order == "DATA_FIRST":
         platform.auto_assign = False

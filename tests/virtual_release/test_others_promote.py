@@ -1,4 +1,4 @@
-"""Somebody promotes a deployment of theirs at any moment of a run: it stays live, whatever the run does."""
+"""Someone promotes their deployment at any moment of a run: it stays live, whatever the run does."""
 
 import asyncio
 from collections.abc import Iterator
@@ -17,10 +17,10 @@ from tests.world.virtual import Shape, VirtualProduction, virtual_production
 
 pytestmark = pytest.mark.anyio
 
-LATER = 60.0  # seconds in which everything that is under way comes
-TRIES = 100  # of a promotion that the platform puts off
+LATER = 60.0  # seconds in which everything under way arrives
+TRIES = 100  # for a promotion that the platform puts off
 LIMITS = "vercel_deployment = 10\nactivation = 10"
-PARTS = 5  # in which the events of a run are tried, so that they can be tried abreast
+PARTS = 5  # into which the events of a run are divided, so that workers can try them in parallel
 LEAST, MOST = 12, 200  # events of a run
 ALIAS = (0.1, 1.5)  # seconds in which the alias of the hotfix moves
 WAYS = {
@@ -31,7 +31,7 @@ WAYS = {
 
 
 def _hotfix(production: VirtualProduction) -> Deployment:
-    """Put somebody else's deployment there, which was live once, with the code that was live at first."""
+    """Add someone else's deployment, which was live once, with the code that was live at first."""
     platform = production.world.platform
     made = platform.foreign(platform.known[0], platform.catch_up())
     made.state, made.substate = State.READY, Substate.PROMOTED
@@ -40,7 +40,7 @@ def _hotfix(production: VirtualProduction) -> Deployment:
 
 
 async def _promote(production: VirtualProduction, hotfix: Deployment, seconds: float) -> None:
-    """Promote it, as often as the platform puts it off; the alias takes so many seconds to move."""
+    """Promote it, retrying while the platform puts it off; the alias takes `seconds` to move."""
     platform = production.world.platform
     for _ in range(TRIES):
         platform.alias_seconds = seconds
@@ -54,7 +54,7 @@ async def _promote(production: VirtualProduction, hotfix: Deployment, seconds: f
 
 @dataclass(frozen=True, slots=True)
 class _Disturbed:
-    """A run, the hotfix that somebody promoted in it, empty if it came to no such event, and when the schema went back.
+    """A run, the hotfix promoted during it (empty if it had no such event), and when the schema was rolled back.
 
     `under_hotfix`: for each transaction that rolled the schema back, whether the hotfix was live or on its way.
     """
@@ -65,7 +65,7 @@ class _Disturbed:
 
 
 async def _disturbed(production: VirtualProduction, at: int, health: str, *words: str) -> _Disturbed:
-    """Release, or put back, and have a hotfix promoted at the run's event number `at`."""
+    """Release, or roll back, and promote a hotfix at the run's event number `at`."""
     hotfix, told, moves, under = _hotfix(production), 0, list[asyncio.Task[None]](), list[bool]()
     roll_back, platform = Turso.roll_back, production.world.platform
 
@@ -91,12 +91,12 @@ async def _disturbed(production: VirtualProduction, at: int, health: str, *words
 @pytest.mark.parametrize("part", range(PARTS))
 @pytest.mark.parametrize("run", ["well", "unwell", "regretted"])
 @pytest.mark.parametrize("way", WAYS)
-async def test_a_promotion_at_any_event(
+async def test_promotion_at_any_event_is_never_overwritten(
     tmp_path: Path, sample: bytes, proof: Proof, way: str, run: str, part: int
 ) -> None:
-    """No event of a run is a moment at which a foreign promotion is overwritten, or the schema changed under it.
+    """At no event of a run is a foreign promotion overwritten, or the schema changed under it.
 
-    Each is named, and ends the release.
+    Each promotion is named, and ends the release.
     """
     auto_assign, ruled_out = WAYS[way]
     proof, wrong = replace(proof, ruled_out=ruled_out), list[str]()
@@ -118,7 +118,7 @@ async def test_a_promotion_at_any_event(
 
 
 def _to_come(ending: RunResult, at: int, *kinds: str) -> set[str]:
-    """Return the steps that begin, or begin to go back, after an event."""
+    """Return the steps that begin, or begin to roll back, after an event."""
     return {event["step"] for event in ending.events[at:] if event["event"] in kinds}
 
 

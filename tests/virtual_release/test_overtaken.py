@@ -1,4 +1,4 @@
-"""Others change production while a release arrives: it is noticed and named, and theirs is left alone."""
+"""Others change production while a release arrives: the change is noticed and named, and left alone."""
 
 import pytest
 
@@ -8,8 +8,8 @@ from tests.world.virtual import VirtualProduction
 pytestmark = pytest.mark.anyio
 
 
-async def test_a_push_during_the_last_step_is_named(production: VirtualProduction) -> None:
-    """The release has arrived all the same; the report names the commit that somebody put on top of it."""
+async def test_push_during_the_last_step_is_named(production: VirtualProduction) -> None:
+    """The release still arrives; the report names the commit that someone put on top of it."""
 
     async def react(event: Event) -> None:
         if (event["event"], event.get("step")) == ("begun", "health_checks"):
@@ -20,8 +20,8 @@ async def test_a_push_during_the_last_step_is_named(production: VirtualProductio
     assert any("main is at" in text and "other" in text for text in ending.report["warnings"])
 
 
-async def test_a_deployment_during_the_last_step_is_named(production: VirtualProduction) -> None:
-    """A deployment of somebody else that went live is named by its id."""
+async def test_deployment_during_the_last_step_is_named(production: VirtualProduction) -> None:
+    """A foreign deployment that went live is named by its id."""
 
     async def react(event: Event) -> None:
         if (event["event"], event.get("step")) == ("done", "health_checks"):
@@ -32,6 +32,6 @@ async def test_a_deployment_during_the_last_step_is_named(production: VirtualPro
     assert any("production is dpl_3" in text for text in ending.report["warnings"])
 
 
-async def test_nothing_is_said_where_nobody_came(production: VirtualProduction) -> None:
-    """A release that nobody disturbed has no warning."""
+async def test_undisturbed_release_has_no_warning(production: VirtualProduction) -> None:
+    """A release without changes by others has no warning."""
     assert (await production.release()).report["warnings"] == []

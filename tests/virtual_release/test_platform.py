@@ -1,4 +1,4 @@
-"""The platform in every mood: what the tool says of its end is true of the platform, then and an hour later."""
+"""Odd situations on the platform: what the tool says at the end is true of the platform, then and an hour later."""
 
 import pytest
 
@@ -10,6 +10,6 @@ pytestmark = pytest.mark.anyio
 
 
 @pytest.mark.parametrize("row", SITUATIONS, ids=lambda row: row.name)
-async def test_a_situation(production: VirtualProduction, row: Situation) -> None:
+async def test_platform_situation(production: VirtualProduction, row: Situation) -> None:
     """The run ends as it should, in time, and what it says is true of the platform, then and an hour later."""
     await hold(production, row)

@@ -1,4 +1,4 @@
-"""A write that is repeated may be refused because it was done; a look that is refused says nothing of a write."""
+"""A repeated write may be refused because it was done; a refused read says nothing about a write."""
 
 import asyncio
 from collections.abc import Sequence
@@ -21,12 +21,12 @@ pytestmark = pytest.mark.anyio
 
 
 class _Late(MemoryDatabase):
-    """A server that takes its first transaction, answers nothing, and carries it out when the next one comes."""
+    """A server that accepts its first transaction, does not answer, and commits it when the next one comes."""
 
     late: Sequence[Statement] = ()
 
     async def transaction(self, statements: Sequence[Statement]) -> tuple[Rows, ...]:
-        """Put the first one off; see Database."""
+        """Delay the first one; see Database."""
         if not self.late:
             self.late = statements
             raise Unknown("reading the answer of", "the database", "the connection was reset", "Look.")
@@ -34,8 +34,8 @@ class _Late(MemoryDatabase):
         return await super().transaction(statements)
 
 
-async def test_a_rollback_that_was_carried_out_late(production: VirtualProduction) -> None:
-    """The second try finds the attempt rolled back by the first one, whose answer was lost: it is done, not failed."""
+async def test_rollback_committed_late_counts_as_done(production: VirtualProduction) -> None:
+    """The second try finds that the first, whose answer was lost, rolled the attempt back: done, not failed."""
     before = await production.state()
     run = (await production.release()).report["run_id"]
     turso = Turso(_Late(production.store))
@@ -46,10 +46,10 @@ async def test_a_rollback_that_was_carried_out_late(production: VirtualProductio
     assert await production.sql("SELECT state FROM _orchestrate_migrations") == [("rolled_back",)]
 
 
-async def test_a_restoring_push_that_landed_late(
+async def test_revert_push_that_landed_late_counts_as_done(
     production: VirtualProduction, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A push whose answer was lost moves the branch while it is pushed again: "cannot lock ref" is looked into."""
+    """A push whose answer was lost moves the branch during the second push: "cannot lock ref" is looked into."""
     before, advance, pushes = await production.state(), production.remote.advance, list[str]()
 
     def lands_late(sha: str) -> None:
@@ -71,10 +71,10 @@ async def test_a_restoring_push_that_landed_late(
 
 @pytest.mark.parametrize("lands", [0.0, 0.3, 0.53, 0.9, 2.0], ids=lambda seconds: f"after {seconds} s")
 @pytest.mark.parametrize("files", ["none", "others"])
-async def test_a_restoring_push_that_somebody_pushed_onto(
+async def test_revert_push_below_a_foreign_commit_counts_as_done(
     production: VirtualProduction, monkeypatch: pytest.MonkeyPatch, files: str, lands: float
 ) -> None:
-    """The restoring commit landed and its answer was lost: it is there also below somebody's commit, now and later."""
+    """A restoring commit whose answer was lost is found also below someone's commit, now and later."""
     remote, advance, pushes = production.remote, production.remote.advance, list[str]()
     history, before = remote.history, await production.state()
 
@@ -102,10 +102,10 @@ async def test_a_restoring_push_that_somebody_pushed_onto(
     assert again.code == 0, again.report
 
 
-async def test_what_was_put_back_and_brought_again_is_not_back(
+async def test_reverted_revert_does_not_count_as_rolled_back(
     production: VirtualProduction, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Somebody reverts the restoring commit, and so releases our files again: they are not called put back."""
+    """If someone reverts the restoring commit, our files are released again and do not count as rolled back."""
     remote, advance = production.remote, production.remote.advance
 
     def brought_again(sha: str) -> None:
@@ -119,10 +119,10 @@ async def test_what_was_put_back_and_brought_again_is_not_back(
     assert "whose files are not those of" in str(ending.report["remains"])
 
 
-async def test_a_look_that_is_refused_after_the_crons_were_switched(
+async def test_refused_read_after_switching_the_crons(
     production: VirtualProduction, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The crons are switched on again, because the refusal was of a look and not of the switch."""
+    """The crons are switched on again, because the read was refused and not the switch."""
     platform = production.world.platform
     switch = platform.switch_crons
 
@@ -138,10 +138,10 @@ async def test_a_look_that_is_refused_after_the_crons_were_switched(
     assert platform.crons is True
 
 
-async def test_a_look_that_is_refused_after_a_repeated_switch_of_the_crons(
+async def test_refused_read_after_switching_the_crons_twice(
     production: VirtualProduction, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The first switch lands late, the second is refused, and so is the look after it: the crons come on again."""
+    """The first switch lands late, the second is refused, and so is the read after it: the crons come on again."""
     platform, set_crons, tries = production.world.platform, Vercel.set_crons, list[bool]()
 
     async def lands_late(vercel: Vercel, on: bool) -> None:  # noqa: FBT001 - as in Vercel

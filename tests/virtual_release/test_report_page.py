@@ -1,4 +1,4 @@
-"""The page beside the report of a run: there at every end, its owner's alone, and no reason for a run to fail."""
+"""The page beside the report of a run: written at every end, private to its owner, and never why a run fails."""
 
 from pathlib import Path
 
@@ -16,8 +16,8 @@ def _page(production: VirtualProduction, ending: RunResult) -> Path:
     return production.folder / "runs" / str(ending.report["run_id"]) / "report.html"
 
 
-async def test_it_is_written_at_the_end_of_a_run(production: VirtualProduction) -> None:
-    """A release, its regret and a refusal each leave a page that nobody else can read, and that holds no key."""
+async def test_page_is_written_at_every_end(production: VirtualProduction) -> None:
+    """A release, its rollback and a refusal each leave a page that only its owner can read, without any key."""
     ends = [await production.release(), await production.release("--rollback"), await production.release("--rollback")]
     for ending, verdict in zip(ends, ("deployed", "rolled_back", "rolled_back"), strict=True):
         file = _page(production, ending)
@@ -27,10 +27,10 @@ async def test_it_is_written_at_the_end_of_a_run(production: VirtualProduction) 
         assert TOKEN not in text
 
 
-async def test_a_page_that_cannot_be_made_fails_nothing(
+async def test_failing_page_does_not_fail_the_run(
     production: VirtualProduction, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A broken template costs a warning: verdict, exit code and report.json are what they would have been."""
+    """A broken template costs a warning: verdict, exit code and report.json are unchanged."""
     monkeypatch.setattr(page, "html", lambda *_: 1 / 0)
     ending = await production.release(health=FAILING)
     assert (ending.code, ending.report["verdict"]) == (1, "rolled_back")

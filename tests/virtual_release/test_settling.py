@@ -1,4 +1,4 @@
-"""Runs of before, where no process has to die for it: what is put back, what is refused, and what is left alone."""
+"""Earlier runs, in cases where no process has to die: what is rolled back, what is refused, what is left alone."""
 
 import asyncio
 import json
@@ -17,7 +17,7 @@ SHORT = "total = 40\nreserve = 20"
 
 
 def _breaking(production: VirtualProduction, step: str, *, at: str = "undo_begun") -> Reaction:
-    """Have a step's world answer nothing any more from that event of it on."""
+    """Make a step's world stop answering from that event of it on."""
 
     async def react(event: Event) -> None:
         if (event["event"], event.get("step")) == (at, step):
@@ -27,8 +27,8 @@ def _breaking(production: VirtualProduction, step: str, *, at: str = "undo_begun
 
 
 @pytest.mark.parametrize("step", ["turso_migration", "vercel_deployment", "git_push"])
-async def test_a_regret_that_was_cut_off_goes_on(production: VirtualProduction, step: str) -> None:
-    """A release that somebody began to put back is open: no other is made, and the same command ends what is left."""
+async def test_interrupted_rollback_is_continued(production: VirtualProduction, step: str) -> None:
+    """A release whose rollback was interrupted is open: no other release is allowed; the same command finishes it."""
     before = await production.state()
     run = (await production.release()).report["run_id"]
     stuck = await production.release("--rollback", react=_breaking(production, step), budget=SHORT)
@@ -40,8 +40,8 @@ async def test_a_regret_that_was_cut_off_goes_on(production: VirtualProduction, 
     assert await production.state() == before
 
 
-async def test_an_open_run_is_known_by_its_journal_alone(production: VirtualProduction) -> None:
-    """Once somebody elsewhere has held the lock and given it back, the journal here still refuses the next release."""
+async def test_open_run_is_known_from_its_journal_alone(production: VirtualProduction) -> None:
+    """If someone elsewhere took and released the lock, the journal here still refuses the next release."""
     stuck = await production.release(react=_breaking(production, "git_push"), health=FAILING, budget=SHORT)
     production.faults.disarm()
     await production.sql("UPDATE _orchestrate_lock SET run = 'another', expires_at = 0")
@@ -50,8 +50,8 @@ async def test_an_open_run_is_known_by_its_journal_alone(production: VirtualProd
     assert f"--rollback {stuck.report['run_id']}" in ending.report["next_action"]
 
 
-async def test_the_last_run_is_meant_also_where_it_began_nothing(production: VirtualProduction) -> None:
-    """An older release is not put back by somebody who does not name it."""
+async def test_rollback_without_a_name_never_chooses_an_older_run(production: VirtualProduction) -> None:
+    """The last run is meant even if it began nothing: an older release is rolled back only by name."""
     await production.release()
     after = await production.state()
     refused = await production.release()  # every commit is there already
@@ -61,8 +61,8 @@ async def test_the_last_run_is_meant_also_where_it_began_nothing(production: Vir
     assert await production.state() == after
 
 
-async def test_the_schema_stays_under_code_that_cannot_do_without_it(production: VirtualProduction) -> None:
-    """Where the schema went first and production cannot be put back, it is not taken from under the new code."""
+async def test_schema_stays_under_code_that_needs_it(production: VirtualProduction) -> None:
+    """After schema first, if production cannot be rolled back, the schema stays under the new code."""
     production.world.platform.auto_assign = False
     production.proof = replace(production.proof, ruled_out={"CODE_FIRST": "the new code needs the new schema"})
     before = await production.state()
@@ -76,8 +76,8 @@ async def test_the_schema_stays_under_code_that_cannot_do_without_it(production:
     assert await production.state() == before
 
 
-async def test_what_was_accepted_is_not_put_back(production: VirtualProduction) -> None:
-    """Also where the journals that tell of the acceptance are lost: the marker row knows."""
+async def test_accepted_run_is_not_rolled_back(production: VirtualProduction) -> None:
+    """Acceptance holds even if the journals that record it are lost: the marker row knows."""
     run = (await production.release()).report["run_id"]
     assert (await production.release("--accept")).code == 0
     after = await production.state()
@@ -93,10 +93,10 @@ async def test_what_was_accepted_is_not_put_back(production: VirtualProduction) 
 @pytest.mark.parametrize(
     ("deed", "cause"), [("accepted", "it was accepted"), ("pushed", "production has changed since")]
 )
-async def test_a_rollback_looks_again_under_the_lock(
+async def test_rollback_reads_the_state_again_under_the_lock(
     production: VirtualProduction, monkeypatch: pytest.MonkeyPatch, deed: str, cause: str
 ) -> None:
-    """If somebody accepts the run, or builds on it, just before the rollback takes the lock, nothing is rolled back."""
+    """If someone accepts the run, or builds on it, just before the rollback locks, nothing is rolled back."""
     run, real = (await production.release()).report["run_id"], Turso.lock
 
     async def lock(self: Turso, *claim: Any) -> Any:
@@ -113,8 +113,8 @@ async def test_a_rollback_looks_again_under_the_lock(
     assert await production.state() == after
 
 
-async def test_an_unlocked_run_can_still_be_put_back(production: VirtualProduction) -> None:
-    """To release a lock is not to settle what is there: releases are possible again, and going back is, too."""
+async def test_unlocked_run_can_still_be_rolled_back(production: VirtualProduction) -> None:
+    """Unlocking does not settle what is in production: releases and the rollback are both possible again."""
     before = await production.state()
     stuck = await production.release(
         react=_breaking(production, "git_push"), health=READING.replace('`200`"]', f'`200`", "{LOST}"]'), budget=SHORT
@@ -129,8 +129,8 @@ async def test_an_unlocked_run_can_still_be_put_back(production: VirtualProducti
 
 
 @pytest.mark.parametrize("way", ["--rollback", "--accept", "--unlock"])
-async def test_a_run_that_never_was(production: VirtualProduction, way: str) -> None:
-    """A mistyped name touches nothing, and is said to be unknown or not to be there."""
+async def test_unknown_run_touches_nothing(production: VirtualProduction, way: str) -> None:
+    """A mistyped name touches nothing, and is reported as unknown or missing."""
     await production.release()
     state = await production.state()
     ending = await production.release(way, "20260101T000000Z-ffff")
@@ -139,8 +139,8 @@ async def test_a_run_that_never_was(production: VirtualProduction, way: str) -> 
     assert await production.state() == state
 
 
-async def test_a_run_elsewhere_that_let_its_lease_end(production: VirtualProduction) -> None:
-    """Its lock is not taken over in silence: who, where and until when is said, and every command that settles it."""
+async def test_expired_lease_of_a_run_elsewhere_is_not_taken_silently(production: VirtualProduction) -> None:
+    """Who, where and until when is reported, and every command that settles the run."""
     await production.release()
     await production.sql(
         "UPDATE _orchestrate_lock SET run = 'another', who = 'rob', host = 'there', expires_at = 1767225600"
@@ -155,8 +155,8 @@ async def test_a_run_elsewhere_that_let_its_lease_end(production: VirtualProduct
     assert "the lease of" not in (await production.release()).report["cause"]
 
 
-async def test_a_run_that_was_put_back_is_looked_at_again(production: VirtualProduction) -> None:
-    """Where nothing of it is there, that was looked at; where somebody made it live since, it is put back once more."""
+async def test_rolled_back_run_is_verified_again(production: VirtualProduction) -> None:
+    """If nothing of it is there, that is verified; if someone made it live since, it is rolled back again."""
     platform = production.world.platform
     failed = await production.release(health=FAILING)
     assert failed.report["verdict"] == "rolled_back"
@@ -178,8 +178,8 @@ async def test_a_run_that_was_put_back_is_looked_at_again(production: VirtualPro
     assert (await production.release("--rollback", run)).code == 3
 
 
-async def test_a_run_that_was_put_back_is_not_put_back_over_others(production: VirtualProduction) -> None:
-    """If its deployment was promoted since, and somebody built on its commit, no half of it is rolled back."""
+async def test_rolled_back_run_is_not_rolled_back_over_others(production: VirtualProduction) -> None:
+    """If its deployment was promoted since, and someone built on its commit, no half of it is rolled back."""
     platform = production.world.platform
     run = (await production.release(health=FAILING)).report["run_id"]
     await production.overtake()
@@ -192,8 +192,8 @@ async def test_a_run_that_was_put_back_is_not_put_back_over_others(production: V
     assert await production.state() == after
 
 
-async def test_a_malformed_journal_is_named_and_ends_nothing(production: VirtualProduction) -> None:
-    """Releases, and going back, are possible beside a journal that cannot be read, and a warning names it."""
+async def test_malformed_journal_does_not_stop_commands(production: VirtualProduction) -> None:
+    """Releases and rollbacks are possible beside an unreadable journal, and a warning names it."""
     folder = production.folder / "runs" / "20260101T000000Z-0bad"
     folder.mkdir(parents=True)
     (folder / "journal.jsonl").write_text('{"event": "opened", "run": "20260101T000000Z-0bad"}\n')
@@ -217,14 +217,14 @@ STRANGE: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "nothing seen": ({}, {"saw": {}}),
     "something else seen": ({}, {"saw": {"git_push": [1]}}),
     "figures for steps": ({}, {"begins": [7]}),
-}  # what the journal of a run says otherwise than this version would: when it opens, and when a step begins
+}  # journal contents that this version would write differently: at the opening, and when a step begins
 
 
 @pytest.mark.parametrize("what", STRANGE)
-async def test_a_strange_journal_settles_nothing_and_ends_nothing(production: VirtualProduction, what: str) -> None:
-    """Nothing counts as rolled back, accepted or unlocked that this version cannot read, and the refusal is no defect.
+async def test_strange_journal_neither_settles_nor_stops_anything(production: VirtualProduction, what: str) -> None:
+    """Nothing this version cannot read counts as rolled back, accepted or unlocked; the refusal is no defect.
 
-    What cannot be read at all is named beside every command, and they go on.
+    A journal that cannot be read at all is named beside every command, and they continue.
     """
     opens, begins = STRANGE[what]
     run = "20260101T000000Z-5tr4"
@@ -243,8 +243,8 @@ async def test_a_strange_journal_settles_nothing_and_ends_nothing(production: Vi
     assert await production.state() == state
 
 
-async def test_a_release_whose_folder_was_moved(production: VirtualProduction) -> None:
-    """A release whose folder has another name is rolled back by what the database keeps, as if it were elsewhere."""
+async def test_release_with_a_renamed_folder_is_rolled_back(production: VirtualProduction) -> None:
+    """A release whose folder was renamed is rolled back from what the database keeps, as if it ran elsewhere."""
     before = await production.state()
     run = (await production.release()).report["run_id"]
     folder = production.folder / "runs" / run
@@ -257,8 +257,8 @@ async def test_a_release_whose_folder_was_moved(production: VirtualProduction) -
     assert await production.state() == before
 
 
-async def test_code_without_a_commit_was_never_proved(production: VirtualProduction) -> None:
-    """Two deployments of which the platform tells no commit are not the same code: the schema stays as it is."""
+async def test_code_without_a_commit_counts_as_unproved(production: VirtualProduction) -> None:
+    """Two deployments without a known commit are not the same code: the schema stays as it is."""
     platform = production.world.platform
     platform.known[0].sha = ""
 

@@ -1,4 +1,4 @@
-"""Runs that an earlier version began, settled by this one: what they left is made anew, their words are their own."""
+"""Runs begun by an earlier version, settled by this one: what they left is recreated, with their own words."""
 
 import json
 import shutil
@@ -16,7 +16,7 @@ ALIVE, GIVEN_BACK = 4_000_000_000, 0  # when a lease ends
 
 
 async def _left_by(production: VirtualProduction, version: str, run: str) -> str:
-    """Have production stand as that run of an earlier version left it; return the run's name."""
+    """Put production into the state that an earlier version's run left it in; return the run's name."""
     told = (await production.release()).events
     folder = production.folder / "runs" / str(told[0]["run"])
     then, marker = _retold(stored.journal(version, run), stored.marker(version, run), _pushed(told))
@@ -36,7 +36,7 @@ def _pushed(events: list[Any]) -> dict[str, Any]:
 
 
 def _retold(journal: list[Any], marker: dict[str, Any], now: dict[str, Any]) -> tuple[list[Any], dict[str, Any]]:
-    """Return a journal and a marker row with the commits of this repository in the place of their own."""
+    """Return a journal and a marker row in which this repository's commits replace the original ones."""
     text, then = json.dumps([journal, marker]), _pushed(journal)
     for key in ("sha", "before", "before_tree"):
         text = text.replace(then[key], now[key])
@@ -51,8 +51,8 @@ def _literal(value: str | float | None) -> str:
 
 @pytest.mark.parametrize("version", stored.VERSIONS)
 @pytest.mark.parametrize("run", ["killed", "arrived"])
-async def test_an_earlier_version_s_run_is_rolled_back(production: VirtualProduction, version: str, run: str) -> None:
-    """A run that was killed, or is regretted, goes back by the journal that its version wrote."""
+async def test_run_of_an_earlier_version_is_rolled_back(production: VirtualProduction, version: str, run: str) -> None:
+    """A run that was killed, or arrived, is rolled back from the journal that its version wrote."""
     before = await production.state()
     name = await _left_by(production, version, run)
     ending = await production.release("--rollback")
@@ -63,10 +63,10 @@ async def test_an_earlier_version_s_run_is_rolled_back(production: VirtualProduc
 
 
 @pytest.mark.parametrize("version", stored.VERSIONS)
-async def test_an_earlier_version_s_run_is_rolled_back_without_its_journal(
+async def test_run_of_an_earlier_version_is_rolled_back_without_its_journal(
     production: VirtualProduction, version: str
 ) -> None:
-    """Where the journal is lost, the marker row that the version wrote is enough."""
+    """If the journal is lost, the marker row that the version wrote is enough."""
     before = await production.state()
     name = await _left_by(production, version, "killed")
     shutil.rmtree(production.folder / "runs" / name)
@@ -77,8 +77,8 @@ async def test_an_earlier_version_s_run_is_rolled_back_without_its_journal(
 
 
 @pytest.mark.parametrize("version", stored.VERSIONS)
-async def test_an_earlier_version_s_run_is_kept(production: VirtualProduction, version: str) -> None:
-    """While it is in doubt nothing is released and no lock either; then it is accepted, and that is the end of it."""
+async def test_run_of_an_earlier_version_is_accepted(production: VirtualProduction, version: str) -> None:
+    """While it is in doubt, neither a release nor an unlock is allowed; accepting the run settles it."""
     name = await _left_by(production, version, "killed")
     await production.sql("UPDATE _orchestrate_lock SET expires_at = 1")
     release, unlock = await production.release(), await production.release("--unlock", name)

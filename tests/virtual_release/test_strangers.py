@@ -1,4 +1,4 @@
-"""Visitors who are kept on the old deployment: what counts is what a stranger is served."""
+"""Visitors who are kept on the old deployment: what counts is the answer to a new visitor."""
 
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ STICKY = pytest.mark.parametrize("stickiness", [Stickiness.COOKIE, Stickiness.CO
 
 
 async def _released(production: VirtualProduction, folder: Path, stickiness: Stickiness) -> dict[str, Any]:
-    """Release code that answers 500, while whoever was there before is kept on the old code, which answers 200."""
+    """Release code that answers 500 to new visitors, while earlier ones stay on the old code, which answers 200."""
     production.sql_folder = code_alone(folder)
     production.world.platform.quirks = Quirks(stickiness=stickiness)
     production.world.site.troubles = (Trouble(server_error, "/api/cron", code=await production.head()),)
@@ -28,7 +28,7 @@ async def _released(production: VirtualProduction, folder: Path, stickiness: Sti
 async def test_code_that_fails_for_strangers_is_rolled_back(
     production: VirtualProduction, tmp_path: Path, stickiness: Stickiness
 ) -> None:
-    """The tool was there before the switch and was given a cookie, or a connection; after it, it is a stranger again."""
+    """The tool got a cookie, or a connection, before the switch; after it, it asks as a new visitor."""
     report = await _released(production, tmp_path / "sql", stickiness)
     assert (report["exit_code"], report["verdict"]) == (1, "rolled_back"), report
     assert "/api/cron/minutely answered 500" in report["cause"]
@@ -41,7 +41,7 @@ async def test_code_that_fails_for_strangers_is_rolled_back(
 async def test_downtime_is_what_strangers_see(
     production: VirtualProduction, tmp_path: Path, stickiness: Stickiness
 ) -> None:
-    """The questions by which downtime is measured come from strangers too: they see the new code fail."""
+    """The requests that measure downtime come from new visitors too: they see the new code fail."""
     downtime = (await _released(production, tmp_path / "sql", stickiness))["downtime"]
     assert downtime["refused"].get("500", 0) > 0
     assert downtime["observed_seconds"] > 0

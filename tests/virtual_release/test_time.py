@@ -1,4 +1,4 @@
-"""Time, as the run enforces it before and during the release."""
+"""Time limits as the run enforces them before and during the release."""
 
 from dataclasses import replace
 
@@ -9,7 +9,7 @@ from tests.world.virtual import VirtualProduction
 pytestmark = pytest.mark.anyio
 
 
-async def test_what_will_not_fit_is_refused_before_anything(production: VirtualProduction) -> None:
+async def test_release_that_does_not_fit_is_refused_before_the_lock(production: VirtualProduction) -> None:
     """A transaction that took too long in the rehearsal is refused before the lock, with both figures."""
     production.proof = replace(production.proof, seconds={**production.proof.seconds, "migrate": 10.0})
     ending = await production.release()
@@ -18,10 +18,10 @@ async def test_what_will_not_fit_is_refused_before_anything(production: VirtualP
     assert await production.sql("SELECT count(*) FROM sqlite_schema WHERE name = '_orchestrate_lock'") == [(0,)]
 
 
-async def test_a_step_that_cannot_end_in_time_is_not_begun(production: VirtualProduction) -> None:
-    """If those before it were slow, the migration is not begun when it could not end before the time to go back."""
+async def test_step_that_cannot_end_in_time_is_not_begun(production: VirtualProduction) -> None:
+    """After slow steps, the migration does not begin if it could not end before the reserve for the rollback."""
     production.proof = replace(production.proof, seconds={**production.proof.seconds, "migrate": 1.0})
-    production.world.platform.build_seconds = 13.0  # no earlier build tells so
+    production.world.platform.build_seconds = 13.0  # no earlier build took that long
     ending = await production.release(budget="total = 40\nreserve = 24", limits="vercel_deployment = 16")
     assert (ending.code, ending.report["verdict"]) == (1, "rolled_back"), ending.report
     assert "turso_migration was not begun: it takes 7 s" in ending.report["cause"]
