@@ -593,7 +593,7 @@ CONTRACTS: tuple[Mode, ...] = (
         {**ADDED, "contract/old.sql": "SELECT id, owner FROM systems;\n"},
         (
             "the live code cannot run on its own schema: contract/old.sql line 1: SQL input error: no such column: owner",
-            "Mend contract/old.sql",
+            "Fix contract/old.sql",
         ),
         {**ADDED, "contract/old.sql": OLD_CODE},
     ),
@@ -736,7 +736,7 @@ ROLLBACKS: tuple[Mode, ...] = (
         {"migrate.sql": ZONES, "rollback.sql": ZONES_BACK.replace("/ 60.0", "/ 60")},
         (
             "systems: after the rollback timezone_offset differs in 2 rows, for example changed id 2, timezone_offset 9.5 -> 9",
-            "timezone_offset_min / 60 is divided as whole numbers and cut off",
+            "timezone_offset_min / 60 divides whole numbers and truncates",
         ),
         {"migrate.sql": ZONES, "rollback.sql": ZONES_BACK, "writes.sql": APP_WRITES},
     ),
