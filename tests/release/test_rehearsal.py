@@ -57,7 +57,7 @@ def test_rehearsal_shows_a_good_run_and_a_rollback(tmp_path: Path) -> None:
     assert [step["name"] for step in back["undo"]] == ["turso_migration", "activation", "vercel_deployment", "git_push"]
     assert "REHEARSED" in ran.stdout
     assert "ROLLED BACK: schema, live deployment and files are as before, verified" in ran.stdout
-    assert "as they should" in ran.stderr
+    assert "as expected" in ran.stderr
     assert {path.name for path in tmp_path.iterdir()} == {"temporary", "orchestrate.toml", "runs"}
     assert list((tmp_path / "temporary").iterdir()) == []
 
