@@ -31,7 +31,7 @@ async def test_second_rollback_neither_takes_nor_releases_the_lock(tmp_path: Pat
     warned: list[str] = []
     async with _turso(tmp_path) as first, _turso(tmp_path) as second:
         async with locked(first, _claim("anna"), warned.append):
-            with pytest.raises(Refused, match="of anna on a host holds it"):
+            with pytest.raises(Refused, match="of anna on a host has held it"):
                 async with locked(second, _claim("ben"), warned.append):
                     pytest.fail("both have it")
             holder = await second.holder()
