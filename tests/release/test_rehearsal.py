@@ -93,7 +93,7 @@ def test_exit_code_is_the_one_of_production(tmp_path: Path, fault: str, code: in
 
 
 @pytest.mark.usefixtures("sqld_binary")
-def test_kill_is_rolled_back(tmp_path: Path) -> None:
+def test_kill(tmp_path: Path) -> None:
     """STEP:kill sends a real SIGKILL while the step waits, and --rollback restores the previous state."""
     ran = rehearse(tmp_path, "--fail", "verification_query:kill")
     assert ran.returncode == 0, ran.stdout + ran.stderr
