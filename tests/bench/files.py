@@ -37,7 +37,7 @@ BECOME = forked._become  # noqa: SLF001 - what the tool's process begins with
 
 @contextmanager
 def traced() -> Iterator[set[str]]:
-    """Collect the product's files of which a function is called inside the block."""
+    """Collect the product's files in which a function is called inside the block."""
     files: set[str] = set()
 
     def note(frame: Any, event: str, _: Any) -> None:

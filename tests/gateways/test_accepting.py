@@ -10,8 +10,8 @@ import pytest
 
 from steps.support.gateways.database.connect import connect
 from steps.support.gateways.guards import Guards
+from steps.support.schema.own_tables import named_in, needed_by
 from steps.support.sql.change import DatabaseChange
-from steps.support.sql.own_tables import named_in, needed_by
 from steps.support.sql.statement import Statement
 from tests.gateways.test_guards import Rig, changed
 

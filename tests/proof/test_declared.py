@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from steps.support.gateways.database.connect import connect
 from steps.support.gateways.guards import keep_declared
 from steps.support.gateways.turso import Turso
-from steps.support.proof import declared_changes as module
+from steps.support.proof.guards import declared as module
 from steps.support.proof.rows.diff import row_diff
 from steps.support.sql.change import named_change
 from steps.support.sql.statement import Statement

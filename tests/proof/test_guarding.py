@@ -21,8 +21,10 @@ from steps.support.gateways.guards import (
     rows_of,
 )
 from steps.support.gateways.transaction import OBJECTS
-from steps.support.proof import choose_guards, sqld
-from steps.support.proof.choose_guards import UNBOUNDED, bound_row_changes, guards_for
+from steps.support.proof import sqld
+from steps.support.proof.guards import choose
+from steps.support.proof.guards import choose
+from steps.support.proof.guards.choose import UNBOUNDED, bound_row_changes, guards_for
 from steps.support.sql.change import DatabaseChange
 from steps.support.sql.script import split
 from steps.support.sql.statement import Statement
@@ -137,7 +139,7 @@ def test_what_is_measured(
     database: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, script: str, counted: int, migrate: str, there: list[str], back: list[str],
 ) -> None:  # fmt: skip
     """Rows are counted where that is cheap, else a table's ends; on the way back the ends where no script writes rows."""
-    monkeypatch.setattr(choose_guards, "COUNTED", counted)
+    monkeypatch.setattr(choose, "COUNTED", counted)
     database.executescript(script)
     what = guards_for(database, rows(database), changed(tmp_path, migrate))
     rewritten = {each for each in what.back if each.slack == UNBOUNDED_LOSS}
@@ -160,8 +162,8 @@ def test_references_of_a_large_database_are_followed_where_rows_are_counted(
     database: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, followed: int, references: list[str]
 ) -> None:
     """All of them are where the rows of all tables are few enough, else those of the tables that are counted."""
-    monkeypatch.setattr(choose_guards, "COUNTED", 3)
-    monkeypatch.setattr(choose_guards, "FOLLOWED", followed)
+    monkeypatch.setattr(choose, "COUNTED", 3)
+    monkeypatch.setattr(choose, "FOLLOWED", followed)
     database.executescript(FAMILY)
     what = guards_for(database, rows(database), changed(tmp_path, ANEW))
     assert names(what.there) == ["rows of p", *ENDS, HAVE, *references]
@@ -174,7 +176,7 @@ def test_more_rows_are_no_loss_unless_changes_are_declared(
     database: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, declares: str, there: str
 ) -> None:
     """With a `-- changes:` line rows may come nowhere else; without one, none may go."""
-    monkeypatch.setattr(choose_guards, "COUNTED", 3)
+    monkeypatch.setattr(choose, "COUNTED", 3)
     database.executescript(FAMILY)
     what = guards_for(database, rows(database), changed(tmp_path, f"{declares}{ANEW}"))
     assert {each.name: each.relation for each in what.there} == {
@@ -205,7 +207,7 @@ def test_it_is_told_what_is_measured(
     change = changed(tmp_path, "DELETE FROM p WHERE id = 3;")
     told = {}
     for counted in (9, 3, 0):
-        monkeypatch.setattr(choose_guards, "COUNTED", counted)
+        monkeypatch.setattr(choose, "COUNTED", counted)
         told[counted] = guards_for(database, rows(database), change).measured
     assert told == {
         9: f"rows of c, p counted; {ORPHANS}; foreign keys off",
@@ -225,7 +227,7 @@ def test_a_parent_is_found_by_its_rowid_and_its_children_by_their_index(
     database: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """Whatever the type of the child's column, no child is read that is not asked for."""
-    monkeypatch.setattr(choose_guards, "COUNTED", 3)
+    monkeypatch.setattr(choose, "COUNTED", 3)
     for kind in ("INTEGER", "", "TEXT"):
         database.executescript(
             f"DROP TABLE IF EXISTS c; DROP TABLE IF EXISTS p; {FAMILY.replace('p INTEGER', f'p {kind}')}"
@@ -244,9 +246,9 @@ def test_every_table_is_measured_however_many_there_are(database: sqlite3.Connec
     every = [f"rows of t{number:04}" for number in range(MANY)]
     assert (names(what.there), names(what.back)) == ([*every, ORPHANS], [*every, ORPHANS])
     assert what.there[-1] == row_changes(UNBOUNDED)
-    told = ", ".join(f"t{number:04}" for number in range(choose_guards.NAMED))
+    told = ", ".join(f"t{number:04}" for number in range(choose.NAMED))
     assert what.measured == (
-        f"rows of {told}, and {MANY - choose_guards.NAMED:,} more tables counted; {ORPHANS}; foreign keys off"
+        f"rows of {told}, and {MANY - choose.NAMED:,} more tables counted; {ORPHANS}; foreign keys off"
     )
 
 
@@ -301,8 +303,8 @@ async def test_a_change_that_loses_nothing_passes(
     rig: Rig, database: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch, kind: str, counted: int
 ) -> None:
     """What is chosen holds there, back, and there once more, where it is bounded by what was seen the first time."""
-    monkeypatch.setattr(choose_guards, "COUNTED", counted)
-    monkeypatch.setattr(choose_guards, "FOLLOWED", counted)
+    monkeypatch.setattr(choose, "COUNTED", counted)
+    monkeypatch.setattr(choose, "FOLLOWED", counted)
     parent = ODD_PARENT if kind == "odd names" else "p"
     change = changed(rig.folder, made_anew(parent, ", n"), made_anew(parent))
     what = await chosen_on(rig, database, f"{KINDS[kind]} {made_anew(parent)}", change)
@@ -346,7 +348,7 @@ async def test_what_is_nobodys_loss_is_not_refused(
     rig: Rig, database: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch, script: str, counted: int, migrate: str, rollback: str,
 ) -> None:  # fmt: skip
     """What a change does on purpose and its rollback takes back passes there and back, and there once more."""
-    monkeypatch.setattr(choose_guards, "COUNTED", counted)
+    monkeypatch.setattr(choose, "COUNTED", counted)
     change = changed(rig.folder, migrate, rollback)
     what = await chosen_on(rig, database, script, change)
     growth = (await rig.migrated(change, what)).growth
@@ -382,7 +384,7 @@ async def test_what_a_cascade_would_take_is_missed(
     rig: Rig, database: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch, script: str, loss: str, counted: int, said: str,
 ) -> None:  # fmt: skip
     """A change that loses rows besides is not committed, and what it lost is told by the figure that tells it first."""
-    monkeypatch.setattr(choose_guards, "COUNTED", counted)
+    monkeypatch.setattr(choose, "COUNTED", counted)
     change = changed(rig.folder, f"{ANEW} {loss}")
     found = await rig.refused(change, await chosen_on(rig, database, script, change))
     assert found == said
@@ -393,7 +395,7 @@ async def test_what_no_other_figure_tells_is_told_by_row_changes(
     rig: Rig, database: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Rows lost between the ends of a large table are more changes than the rehearsal saw."""
-    monkeypatch.setattr(choose_guards, "COUNTED", 3)
+    monkeypatch.setattr(choose, "COUNTED", 3)
     many = "WITH RECURSIVE n (i) AS (SELECT 10 UNION ALL SELECT i + 1 FROM n WHERE i < 400) INSERT INTO c SELECT i, 3 FROM n;"
     honest = changed(rig.folder / "honest", ANEW, AGAIN)
     what = await chosen_on(rig, database, f"{PARENT} {MIDDLE} {many} {AGAIN}", honest)

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from steps.support.gateways.guards import Guards
-from steps.support.proof.choose_guards import COUNTED, SPARE
-from steps.support.proof.moved_rows import hold_rewritten_tables, with_moved_rows
+from steps.support.proof.guards.choose import COUNTED, SPARE
+from steps.support.proof.guards.moved_rows import hold_rewritten_tables, with_moved_rows
 from steps.support.proof.rehearsal import RollbackEffect
 from tests.gateways.test_guards import changed
 from tests.proof.production_rig import Production

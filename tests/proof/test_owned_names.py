@@ -11,8 +11,8 @@ from steps.support.gateways.database.connect import connect
 from steps.support.gateways.database.protocol import Database
 from steps.support.gateways.transaction import OBJECTS, TABLES
 from steps.support.proof.rows.tables import tables
+from steps.support.schema.own_tables import is_owned
 from steps.support.schema.reading import read_schema
-from steps.support.sql.own_tables import is_owned
 from steps.support.sql.statement import Statement
 from steps.support.sql.tokens import quoted
 from tests.proof.proof_rig import OF_ANY, tried

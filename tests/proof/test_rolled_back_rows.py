@@ -11,7 +11,7 @@ from steps.support.gateways import guards
 from steps.support.gateways.database.connect import connect
 from steps.support.gateways.guards import NOT_FEWER, Guards, Measure
 from steps.support.gateways.turso import Turso
-from steps.support.proof.moved_rows import hold_rewritten_tables
+from steps.support.proof.guards.moved_rows import hold_rewritten_tables
 from steps.support.proof.rehearsal import RollbackEffect
 from tests.gateways.test_guards import changed
 from tests.proof.production_rig import Production

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from steps.support.sql.row_flow import Contents, row_flow
+from steps.support.proof.guards.row_flow import Contents, row_flow
 from steps.support.sql.script import read_script_text
 
 Told = Mapping[str, str]

@@ -50,7 +50,7 @@ class Actions:
             self._command(LEVELS[verdict], summary.headline(report)[1], text)
 
     def close(self) -> None:
-        """Turn the runner's commands on again for whatever runs after this in the same job step."""
+        """Turn the runner's commands on again for the commands that follow in the same job step."""
         self._write(f"::{self._resume}::")
 
     def _group(self, name: str) -> None:

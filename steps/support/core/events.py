@@ -123,7 +123,7 @@ class Asking(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Started(Event):
-    """A clock starts: `total` seconds, of which `reserve` are kept for rolling back."""
+    """A clock starts. `total`: seconds in all; the last `reserve` seconds are kept for rolling back."""
 
     kind: ClassVar[str] = "started"
 

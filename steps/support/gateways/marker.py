@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from steps.support.sql.own_tables import KEPT
+from steps.support.schema.own_tables import KEPT
 from steps.support.sql.statement import Statement
 
 APPLIED, FENCED, ROLLED_BACK = "applied", "fenced", "rolled_back"

@@ -10,9 +10,9 @@ from steps.support.gateways import guards, marker
 from steps.support.gateways.database.protocol import StatementFailed
 from steps.support.gateways.guards import Guards, Measure, assertion
 from steps.support.gateways.marker import APPLIED, CREATE, HELD, Attempt, Lease
+from steps.support.schema.own_tables import IS_USERS
 from steps.support.sql.change import DatabaseChange
 from steps.support.sql.checks import SqlCheck
-from steps.support.sql.own_tables import IS_USERS
 from steps.support.sql.statement import Statement, Value
 from steps.support.sql.tokens import quoted
 

@@ -18,9 +18,9 @@ from steps.support.gateways.marker import (
     rollbacks_in_need,
     take_lock,
 )
+from steps.support.schema.own_tables import named_in, needed_by
 from steps.support.sql.change import DatabaseChange
 from steps.support.sql.checks import SqlCheck
-from steps.support.sql.own_tables import named_in, needed_by
 from steps.support.sql.statement import Statement, Value
 from steps.support.sql.tokens import folded, quoted
 

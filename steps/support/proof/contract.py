@@ -102,7 +102,7 @@ async def ask_contracts(database: Database, what: Contracts) -> Answers:
 
 
 async def _failing(database: Database, blocks: Sequence[Block]) -> tuple[str, ...]:
-    """Return, for each block of which no alternative runs, the error of its last alternative."""
+    """Return the last error of each block in which no alternative runs."""
     if not blocks:
         return ()
     errors = zip(blocks, await database.trials([block.alternatives[0] for block in blocks]), strict=True)

@@ -12,12 +12,12 @@ from steps.support.core.files import make_private
 from steps.support.gateways.guards import Guards
 from steps.support.gateways.turso import Turso
 from steps.support.proof import sqld
-from steps.support.proof.choose_guards import bound_row_changes, guards_for
 from steps.support.proof.config import ProofConfig
 from steps.support.proof.contract import Contract
 from steps.support.proof.copy.copy import Copy, copy_database
-from steps.support.proof.declared_changes import hold_declared_counts
-from steps.support.proof.moved_rows import hold_rewritten_tables, with_moved_rows
+from steps.support.proof.guards.choose import bound_row_changes, guards_for
+from steps.support.proof.guards.declared import hold_declared_counts
+from steps.support.proof.guards.moved_rows import hold_rewritten_tables, with_moved_rows
 from steps.support.proof.rehearsal import ENGINE, RehearsalLog, rehearse
 from steps.support.proof.result import Backup, Proof
 from steps.support.proof.rows.result import TableDiff

@@ -18,7 +18,7 @@ from steps.support.gateways.marker import Attempt, Claim, Lease
 from steps.support.gateways.turso import Migrated, Turso
 from steps.support.proof.config import LockLimits
 from steps.support.proof.contract import Answers, Contracts, ask_contracts
-from steps.support.proof.declared_changes import (
+from steps.support.proof.guards.declared import (
     declared_ranges,
     plan_counts,
     statement_bounds,

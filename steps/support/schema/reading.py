@@ -10,8 +10,8 @@ from typing import Any
 from steps.support.schema import definition
 from steps.support.schema.definition import after_name
 from steps.support.schema.model import Column, ForeignKey, Index, Part, Table, Trigger, View, listed
+from steps.support.schema.own_tables import is_owned, vector_shadows
 from steps.support.schema.text import Name, keyword, meaningful, normalized
-from steps.support.sql.own_tables import is_owned, vector_shadows
 from steps.support.sql.tokens import folded
 
 Elements = Sequence[definition.Element]

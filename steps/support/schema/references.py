@@ -5,8 +5,8 @@ from collections.abc import Collection, Iterator
 
 from steps.support.schema.difference import Difference, worded
 from steps.support.schema.model import ForeignKey, Table, listed
+from steps.support.schema.own_tables import KEPT
 from steps.support.schema.text import Name
-from steps.support.sql.own_tables import KEPT
 
 _LEFTOVER = re.compile(r"(?:^|_)(?:new|old|backup|bak|tmp|copy|pre|orig)(?:_|\d|$)")
 

@@ -8,8 +8,8 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from steps.support.proof.lint.facts import Facts
+from steps.support.schema.own_tables import OURS
 from steps.support.sql.findings import Finding, Severity
-from steps.support.sql.own_tables import OURS
 from steps.support.sql.verbs import Reading, makes_trigger, unquoted
 
 if TYPE_CHECKING:

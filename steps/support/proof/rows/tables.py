@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from steps.support.core.errors import Problem
-from steps.support.sql.own_tables import is_owned, vector_shadows
+from steps.support.schema.own_tables import is_owned, vector_shadows
 from steps.support.sql.tokens import folded, quoted
 
 _TABLES = "SELECT name, sql, rowid, rootpage FROM {}.sqlite_schema WHERE type = 'table' AND rootpage > 0 ORDER BY name"

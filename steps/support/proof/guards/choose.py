@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 
 from steps.support.gateways import guards
 from steps.support.gateways.guards import NOT_FEWER, SAME, Guards, Measure
+from steps.support.proof.guards.row_flow import remaining_tables
 from steps.support.proof.lint.facts import Child, facts
 from steps.support.proof.rows.tables import Table, tables
 from steps.support.sql.change import DatabaseChange
-from steps.support.sql.row_flow import remaining_tables
 from steps.support.sql.tokens import folded, quoted
 from steps.support.sql.verbs import Reading, read_statement
 

@@ -7,7 +7,7 @@ creates another one with that name. Names are in lower case.
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from steps.support.sql.own_tables import KEPT
+from steps.support.schema.own_tables import KEPT
 from steps.support.sql.script import Piece, Script
 from steps.support.sql.tokens import Token
 from steps.support.sql.verbs import Reading, read_statement, unquoted
@@ -26,8 +26,8 @@ _NO_ROW_LEFT_OUT = frozenset({"", "ABORT", "FAIL", "ROLLBACK"})
 class Contents:
     """What a table holds: rows of the tables that existed before the script.
 
-    `whole`: the tables of which it holds every row. `beside`: tables read only to select rows. `is_loose`: other rows
-    may have replaced some. `is_copied`: statements moved the rows; a table that was only renamed kept them.
+    `whole`: the tables whose rows it holds completely. `beside`: tables read only to select rows. `is_loose`: other
+    rows may have replaced some. `is_copied`: statements moved the rows; a table that was only renamed kept them.
     """
 
     tables: frozenset[str] = frozenset()

@@ -11,11 +11,11 @@ from dataclasses import replace
 
 from steps.support.gateways import guards
 from steps.support.gateways.guards import NOT_FEWER, UNBOUNDED_LOSS, Guards, Measure
-from steps.support.proof.choose_guards import COUNTED, allowance, plain_tables
+from steps.support.proof.guards.choose import COUNTED, allowance, plain_tables
+from steps.support.proof.guards.row_flow import Flow, kept_of, remaining_tables, row_flow
 from steps.support.proof.rehearsal import RollbackEffect
+from steps.support.schema.own_tables import KEPT
 from steps.support.sql.change import DatabaseChange
-from steps.support.sql.own_tables import KEPT
-from steps.support.sql.row_flow import Flow, kept_of, remaining_tables, row_flow
 from steps.support.sql.script import Script
 from steps.support.sql.tokens import folded, tokenize
 from steps.support.sql.verbs import read_statement, unquoted
