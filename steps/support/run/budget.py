@@ -21,7 +21,7 @@ SUSPENDED = 1.0  # seconds past a deadline: waking later means that the machine 
 class Budget:
     """What a run may take, in seconds.
 
-    `total`: for all of it. `reserve`: the last part of `total`, kept for the rollback. `limits`: for each step, by name.
+    `total`: for all of it. `reserve`: its last part, kept for the rollback. `limits`: for each step, by name.
     `then`: the budget from the first step that users may notice, if the steps that prepare have a budget of their own.
     `looks`: seconds for a step's preflight, if not the usual minute.
     """

@@ -5,6 +5,7 @@ short, and nothing inside the tool is faked.
 """
 
 import asyncio
+import os
 import resource
 import signal
 import sqlite3
@@ -14,10 +15,10 @@ from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 from pathlib import Path
 from shutil import copyfile
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, gettempdir
 from typing import cast
 
-from steps.support.core.errors import Problem
+from steps.support.core.errors import Problem, Refused
 from steps.support.sql.script import split
 from steps.support.standin.drill.forked import ToolProcess
 from steps.support.standin.drill.trial import READING, Event, RunResult, Trial
@@ -31,6 +32,7 @@ BUDGET = "total = 50\nreserve = 14"
 BUILD, MOVE = 1.0, 0.1
 HEALTH = READING.replace('`200`"]', '`200`", "body.latest"]')
 ABREAST = 4
+LONGEST_TEMPORARY = 75  # bytes: a socket's path has 107 at most, and multiprocessing adds 32 to the temporary folder's
 KILLED = "killed_during"
 
 
@@ -199,7 +201,7 @@ def chosen(killed: str | None) -> list[Row]:
     """Return all cases, or the kill case for STEP:kill. Raise Problem if there is none."""
     every = rows(read(DRILLS))
     if not every:
-        raise Problem("reading", str(DRILLS), "there are no drills", "Use a checkout of this tool, tests and all.")
+        raise Problem("reading", str(DRILLS), "there are no faults in it", "Install the tool again.")
     if not killed:
         return every
     step, _, _ = killed.partition(":")
@@ -209,7 +211,13 @@ def chosen(killed: str | None) -> list[Row]:
 
 
 async def run(wanted: Sequence[Row], sql: Path, binary: Path, tell: Callable[[str], object]) -> bool:
-    """Run the cases, four at a time, and report each in order; return True if every outcome matches."""
+    """Run the cases, four at a time, and report each in order; return True if every outcome matches.
+
+    Raise Refused if the temporary folder's path is too long for the sockets of the tool's processes.
+    """
+    if (length := len(os.fsencode(gettempdir()))) > LONGEST_TEMPORARY:
+        cause = f"the path of the temporary folder has {length} bytes, and a socket in it allows {LONGEST_TEMPORARY}"
+        raise Refused("drilling", gettempdir(), cause, "Set TMPDIR to a folder with a shorter path.")
     turns = asyncio.Semaphore(ABREAST)
     async with sampled(sql) as sample, asyncio.TaskGroup() as group:
         running = [(row, group.create_task(_timed(row, sql, sample, binary, turns))) for row in wanted]
