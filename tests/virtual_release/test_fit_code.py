@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from steps.support.standin.vercel.quirks import Answer, Quirks, Trouble
-from steps.support.standin.vercel.state import Deployment, State, Substate
+from tests.world.colleague import foreign_deployment
 from tests.world.production import FAILING, Event
 from tests.world.virtual import VirtualProduction
 
@@ -18,33 +18,24 @@ SERVED, PROJECT, LIST, ONE = "/v4/aliases/", "GET /v9/projects", "/v6/deployment
 Deed = Callable[[VirtualProduction], Awaitable[None]]
 
 
-def _foreign_deployment(production: VirtualProduction, sha: str) -> Deployment:
-    """Add a deployment that someone else built, and that was live once."""
-    platform = production.world.platform
-    made = platform.created(sha, "main", "somebody's", platform.catch_up())
-    made.state, made.substate = State.READY, Substate.PROMOTED
-    made.building = made.ended = made.aliased = made.created
-    return made
-
-
 async def _nothing(production: VirtualProduction) -> None:
     """Leave production alone."""
 
 
 async def _is_promoted(production: VirtualProduction) -> None:
-    made = _foreign_deployment(production, STRANGE)
+    made = foreign_deployment(production, STRANGE)
     production.world.platform.alias_seconds = SLOW
     production.world.platform.move("promote", made.id)
 
 
 async def _the_previous_code_is_promoted(production: VirtualProduction) -> None:
-    made = _foreign_deployment(production, production.world.platform.known[0].sha)
+    made = foreign_deployment(production, production.world.platform.known[0].sha)
     production.world.platform.alias_seconds = 3.0
     production.world.platform.move("promote", made.id)
 
 
 async def _is_queued(production: VirtualProduction) -> None:
-    made = _foreign_deployment(production, STRANGE)
+    made = foreign_deployment(production, STRANGE)
     production.world.platform.quirks = Quirks(rolling=True)
     production.world.platform.move("promote", made.id)
 
@@ -78,7 +69,7 @@ async def _other_files_are_pushed_and_built(production: VirtualProduction) -> No
 
 
 async def _the_target_alone_is_theirs(production: VirtualProduction) -> None:
-    production.world.platform.production = _foreign_deployment(production, STRANGE).id
+    production.world.platform.production = foreign_deployment(production, STRANGE).id
 
 
 def _goes_data_first(production: VirtualProduction) -> None:

@@ -12,39 +12,18 @@ from steps.support.operations import promotion
 from steps.support.operations.promotion import Production
 from steps.support.run.release import Gateways
 from steps.support.standin.vercel.quirks import Answer, Quirks, Trouble
-from steps.support.standin.vercel.state import ApiError, Deployment, State, Substate
 from steps.support.standin.world import HOST, TOKEN
+from tests.world.colleague import foreign_deployment, promote
 from tests.world.database import MemoryDatabase
 from tests.world.git import MAIN, MemoryGit
 from tests.world.virtual import VirtualProduction
 
 pytestmark = pytest.mark.anyio
 
+EVERY_TRY = 0.01  # seconds between two tries of a promotion
 LATER = 30.0  # seconds in which everything under way arrives
 EVERY, UNTIL = 0.1, 1.5  # seconds: when the other colleague promotes
 TROUBLES = [Answer.CONFLICT, Answer.LIMITED, Answer.ERROR, Answer.RESET, Answer.LOST]
-
-
-def _built(production: VirtualProduction, sha: str) -> Deployment:
-    """Add a deployment that was live once."""
-    platform = production.world.platform
-    made = platform.created(sha, MAIN, "", platform.catch_up())
-    made.state, made.substate = State.READY, Substate.PROMOTED
-    made.building = made.ended = made.aliased = made.created
-    return made
-
-
-async def _moved(production: VirtualProduction, to: Deployment, seconds: float) -> None:
-    """Promote a deployment as soon as the platform accepts it; the alias takes `seconds` to move."""
-    platform = production.world.platform
-    while True:
-        platform.alias_seconds = seconds
-        try:
-            platform.move("promote", to.id)
-        except ApiError:
-            await asyncio.sleep(0.01)
-        else:
-            return
 
 
 async def _rolled_back(
@@ -56,15 +35,15 @@ async def _rolled_back(
     how long the other colleague's alias takes.
     """
     platform, head = production.world.platform, production.checkout.head
-    before, ours = platform.known[0], _built(production, head)
-    theirs, other = _built(production, "d" * 40), _built(production, "e" * 40)
+    before, ours = platform.known[0], foreign_deployment(production, head)
+    theirs, other = foreign_deployment(production, "d" * 40), foreign_deployment(production, "e" * 40)
     for each in (theirs, ours):
-        await _moved(production, each, 0.0)
+        await promote(production, each, 0.0, EVERY_TRY)
     platform.alias_seconds, platform.quirks = 0.1, Quirks(troubles=(Trouble(trouble, f"/rollback/{theirs.id}", 1),))
     tasks = list[asyncio.Task[None]]()
     if after is not None:
         asyncio.get_running_loop().call_later(
-            after, lambda: tasks.append(asyncio.ensure_future(_moved(production, other, seconds)))
+            after, lambda: tasks.append(asyncio.ensure_future(promote(production, other, seconds, EVERY_TRY)))
         )
     headers, transport = {"Authorization": f"Bearer {TOKEN}"}, production.network.transport()
     async with (
@@ -95,5 +74,5 @@ async def test_rollback_never_overwrites_a_concurrent_promotion(
     for after in (None, *(step * EVERY for step in range(round(UNTIL / EVERY)))):
         found[after] = await _rolled_back(production, trouble, after, seconds)
         production.world.platform.quirks, production.world.platform.alias_seconds = Quirks(), 0.0
-        await _moved(production, production.world.platform.known[0], 0.0)
+        await promote(production, production.world.platform.known[0], 0.0, EVERY_TRY)
     assert {after: each for after, each in found.items() if each[0] != each[1]} == {}

@@ -8,7 +8,8 @@ import pytest
 from steps.support.gateways.vercel_types import Move, Project
 from steps.support.operations.foreign_moves import find_foreign
 from steps.support.standin.vercel.quirks import Quirks
-from steps.support.standin.vercel.state import Deployment, State, Substate
+from steps.support.standin.vercel.state import State
+from tests.world.colleague import foreign_deployment
 from tests.world.production import FAILING, Event
 from tests.world.virtual import VirtualProduction
 
@@ -71,19 +72,10 @@ async def test_foreign_build_under_way_stops_schema_and_promotion(production: Vi
     assert await production.state() == before
 
 
-def _foreign_deployment(production: VirtualProduction) -> Deployment:
-    """Add a deployment that someone else built, and that was live once."""
-    platform = production.world.platform
-    made = platform.foreign(platform.known[0], platform.catch_up())
-    made.state, made.substate = State.READY, Substate.PROMOTED
-    made.building = made.ended = made.aliased = made.created
-    return made
-
-
 @pytest.mark.parametrize("staged", [False, True], ids=["auto-assign", "staged"])
 async def test_build_that_would_overwrite_a_promotion_is_cancelled(production: VirtualProduction, staged: bool) -> None:  # noqa: FBT001
     """If someone promotes while our build runs, the build is cancelled and never takes production from theirs."""
-    platform, theirs = production.world.platform, _foreign_deployment(production)
+    platform, theirs = production.world.platform, foreign_deployment(production)
     platform.auto_assign, platform.build_seconds = not staged, 5.0
 
     async def react(event: Event) -> None:
@@ -100,7 +92,7 @@ async def test_build_that_would_overwrite_a_promotion_is_cancelled(production: V
 @pytest.mark.parametrize("staged", [False, True], ids=["auto-assign", "staged"])
 async def test_rollback_leaves_a_promotion_under_way_in_place(production: VirtualProduction, staged: bool) -> None:  # noqa: FBT001
     """A promotion under way when the rollback begins is the last move of production: none follows it."""
-    platform, theirs = production.world.platform, _foreign_deployment(production)
+    platform, theirs = production.world.platform, foreign_deployment(production)
     platform.auto_assign = not staged
 
     async def react(event: Event) -> None:

@@ -11,14 +11,13 @@ import pytest
 
 from steps.support.gateways.turso import RolledBack, Turso
 from steps.support.proof.result import Proof
-from steps.support.standin.vercel.state import ApiError, Deployment, State, Substate
+from tests.world.colleague import foreign_deployment, promote
 from tests.world.production import FAILING, READING, Event, RunResult
 from tests.world.virtual import Shape, VirtualProduction, virtual_production
 
 pytestmark = pytest.mark.anyio
 
 LATER = 60.0  # seconds in which everything under way arrives
-TRIES = 100  # for a promotion that the platform puts off
 LIMITS = "vercel_deployment = 10\nactivation = 10"
 PARTS = 5  # into which the events of a run are divided, so that workers can try them in parallel
 LEAST, MOST = 12, 200  # events of a run
@@ -28,28 +27,6 @@ WAYS = {
     "staged, code first": (False, {}),
     "staged, data first": (False, {"CODE_FIRST": "no"}),
 }
-
-
-def _hotfix(production: VirtualProduction) -> Deployment:
-    """Add someone else's deployment, which was live once, with the code that was live at first."""
-    platform = production.world.platform
-    made = platform.foreign(platform.known[0], platform.catch_up())
-    made.state, made.substate = State.READY, Substate.PROMOTED
-    made.building = made.ended = made.aliased = made.created
-    return made
-
-
-async def _promote(production: VirtualProduction, hotfix: Deployment, seconds: float) -> None:
-    """Promote it, retrying while the platform puts it off; the alias takes `seconds` to move."""
-    platform = production.world.platform
-    for _ in range(TRIES):
-        platform.alias_seconds = seconds
-        try:
-            platform.move("promote", hotfix.id)
-        except ApiError:
-            await asyncio.sleep(0.1)
-        else:
-            return
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +43,7 @@ class _Disturbed:
 
 async def _disturbed(production: VirtualProduction, at: int, health: str, *words: str) -> _Disturbed:
     """Release, or roll back, and promote a hotfix at the run's event number `at`."""
-    hotfix, told, moves, under = _hotfix(production), 0, list[asyncio.Task[None]](), list[bool]()
+    hotfix, told, moves, under = foreign_deployment(production), 0, list[asyncio.Task[None]](), list[bool]()
     roll_back, platform = Turso.roll_back, production.world.platform
 
     async def noted(turso: Turso, *what: Any) -> RolledBack:
@@ -77,7 +54,7 @@ async def _disturbed(production: VirtualProduction, at: int, health: str, *words
     async def react(_event: Event) -> None:
         nonlocal told
         if told == at:
-            moves.append(asyncio.ensure_future(_promote(production, hotfix, ALIAS[at % 2])))
+            moves.append(asyncio.ensure_future(promote(production, hotfix, ALIAS[at % 2], 0.1)))
         told += 1
 
     with patch.object(Turso, "roll_back", noted):
