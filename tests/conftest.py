@@ -10,6 +10,20 @@ import pytest
 
 from steps.support.proof import sqld
 
+FOLDERS = {"release", "drills", "standin", "campaign", "bench", "runbook", "mutations"}
+FILES = {  # processes, a browser, or many random cases
+    "test_git.py", "test_hostile.py", "test_untrusted.py", "test_page_in_chromium.py",
+    "test_rows_random.py", "test_round_trip.py",
+}  # fmt: skip
+SERVER = "sqld_binary"  # the fixture of the real server
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark each test as slow that needs the real server, processes, a browser or an official client."""
+    for item in items:
+        if SERVER in getattr(item, "fixturenames", ()) or {*FOLDERS, *FILES} & set(item.path.parts):
+            item.add_marker(pytest.mark.slow)
+
 
 @pytest.fixture(scope="session")
 def anyio_backend() -> str:
