@@ -79,6 +79,6 @@ def test_answer_of_another_shape_is_not_an_error(expression: str, facts: dict[st
     ],
 )
 def test_odd_values_are_not_an_error(expression: str, odd: object) -> None:
-    """Whatever the site puts in place of a time or a number, the expectation is met or not."""
+    """An expectation is met or not met, even if the site sends something odd instead of a time or a number."""
     facts = {"body": odd, "baseline": "2026-01-01T00:00:00Z", "committed_at": "2026-01-01T00:00:00Z"}
     assert holds(expression, facts) in (True, False)

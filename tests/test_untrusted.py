@@ -151,7 +151,7 @@ TRAPS = {
 async def test_reading_a_checkout_runs_nothing_of_it(
     checkout: Path, trap: Callable[[str], Path], key: str, value: str
 ) -> None:
-    """Whatever a checkout's own configuration names, reading it and its remote does not run it."""
+    """Reading a checkout and its remote runs no program that the checkout's own configuration names."""
     for name, setting in {
         "protocol.ext.allow": "always",
         "log.showSignature": "true",

@@ -152,7 +152,7 @@ async def test_branch_is_read_from_the_push_url(gateway: Git, remote: Path) -> N
 async def test_rewritten_push_url_is_rewritten_once(
     gateway: Git, remote: Path, monkeypatch: pytest.MonkeyPatch, pushed_to: str, settings: list[str]
 ) -> None:
-    """Whatever git's settings rewrite the address to, it is rewritten once, as for a push."""
+    """An address that git's settings rewrite is rewritten once, as for a push."""
     here, work = remote.parent, gateway.repository
     real = here / pushed_to
     run(here, "clone", "--quiet", "--bare", str(remote), str(real))

@@ -208,7 +208,7 @@ async def test_garbage_is_unknown(name: str, pieces: Pieces) -> None:
 
 @pytest.mark.parametrize("pieces", GARBAGE.values(), ids=GARBAGE)
 async def test_garbage_is_not_healthy(pieces: Pieces) -> None:
-    """Whatever garbage the site sends, the check says in one line what is wrong."""
+    """If the site sends garbage of any kind, the check says in one line what is wrong."""
     async with peer(pieces) as there, asyncio.timeout(SCOPE):
         wrong = await _visited(there.url)
     assert wrong.startswith("/api/data ")

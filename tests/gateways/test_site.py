@@ -92,7 +92,7 @@ async def test_missing_secret_sends_no_header(bypass: str | None) -> None:
     "path", ["@elsewhere.example/", "//elsewhere.example/", "https://elsewhere.example/", "/\\elsewhere.example"]
 )
 async def test_path_cannot_lead_to_another_host(path: str) -> None:
-    """Whatever a path looks like, keys go to the intended deployment."""
+    """Keys go to the intended deployment, even if the path looks like another host."""
     async with _far_away() as (site, sent):
         await site.ask(Request(path), HOST)
     assert (sent[0].url.scheme, sent[0].url.host) == ("https", HOST)

@@ -1,4 +1,4 @@
-"""What the tests of copies stand on: a server with awkward things in it, and servers in front of it that misbehave."""
+"""What the tests of copies share: a server with awkward contents, and servers in front of it that misbehave."""
 
 import asyncio
 import sqlite3
@@ -19,7 +19,7 @@ from steps.support.standin.servers import serve
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 ENOUGH = Limits(most_seconds=60, most_bytes=10**9)
-TABLES = 9  # of the statements of the schema: rows come after them, and before the rest
+TABLES = 9  # statements of the schema before the rows; the rest follow them
 SCHEMA = (
     "CREATE TABLE systems (id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT, zone REAL NOT NULL DEFAULT 9.5)",
     "CREATE TABLE readings (id INTEGER PRIMARY KEY, system_id INTEGER REFERENCES systems (id) ON DELETE CASCADE, v)",
@@ -67,23 +67,23 @@ async def copied(url: str, folder: Path, limits: Limits = ENOUGH) -> Copy:
 
 
 def names(folder: Path) -> set[str]:
-    """Name the files in a folder; none where it is not there."""
+    """Return the names of the files in a folder, or none if it does not exist."""
     return {path.name for path in folder.glob("*")}
 
 
 def modes(folder: Path) -> dict[str, int]:
-    """Give the permissions of the files in a folder."""
+    """Return the permissions of the files in a folder."""
     return {path.name: stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()}
 
 
 def made(folder: Path) -> Path:
-    """Give a folder, made where it is missing."""
+    """Return a folder, created if it is missing."""
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 
 
 def contents(path: Path) -> dict[str, list[Any]]:
-    """Give the schema of a SQLite file, and every value of every table with its type."""
+    """Return the schema of a SQLite file, and every value of every table with its type."""
     with closing(sqlite3.connect(path)) as database:
         schema = database.execute("SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY type, name").fetchall()
         tables = [name for kind, name, _, sql in schema if kind == "table" and name != "sqlite_stat1"]
@@ -98,7 +98,7 @@ def _rows(database: sqlite3.Connection, table: str) -> list[Any]:
 
 @asynccontextmanager
 async def in_front_of(url: str, paths: dict[str, Handler]) -> AsyncIterator[str]:
-    """Serve these paths in some other way, and pass everything else on."""
+    """Serve these paths differently, and pass every other request on."""
     async with aiohttp.ClientSession() as session:
 
         async def passed_on(request: web.Request) -> web.Response:
@@ -115,12 +115,12 @@ async def in_front_of(url: str, paths: dict[str, Handler]) -> AsyncIterator[str]
 
 
 async def missing(_: web.Request) -> web.Response:
-    """Know no such path."""
+    """Answer that the path does not exist."""
     return web.Response(status=404, text='{"error":"route not found"}', content_type="application/json")
 
 
 def streaming(pieces: Iterable[bytes], *, pause: float = 0.0, whole: bool = True) -> Handler:
-    """Answer with these pieces, one after the other; unless it is whole, the connection is lost after them."""
+    """Answer with these pieces, one after the other; unless complete, the connection is lost after them."""
 
     async def answer(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse()
@@ -137,6 +137,6 @@ def streaming(pieces: Iterable[bytes], *, pause: float = 0.0, whole: bool = True
 
 
 async def dumped(url: str) -> bytes:
-    """Give the whole dump of a server."""
+    """Return the whole dump of a server."""
     async with aiohttp.ClientSession() as session, session.get(f"{url}/dump") as answer:
         return await answer.read()

@@ -1,7 +1,7 @@
-"""What has gone wrong with real migrations, as data: a faulty change, the words that must be said of it, a correct one.
+"""What went wrong with real migrations, as data: a faulty change, the words that must refuse it, a correct change.
 
 The faulty version of a row is the change as it was written, or as it might have been; the correct one does the same
-without the fault. Most are told in full, file by file; where the fault is one word, it is put in place of another.
+without the fault. Most are given in full, file by file; if the fault is one word, it replaces another.
 """
 
 from collections.abc import Mapping
@@ -65,7 +65,7 @@ GUARD = """SELECT CASE WHEN (SELECT foreign_keys FROM pragma_foreign_keys) = 0 T
   ELSE json_extract('{}', 'foreign keys are on') END;
 """
 
-# systems made anew, with one column more: what the first plan did, and the same with all that belongs to it
+# systems rebuilt with one more column: what the first plan did, and the same with everything that belongs to it
 MADE_ANEW = """CREATE TABLE systems_new (
   id INTEGER PRIMARY KEY AUTOINCREMENT,
   user_id TEXT NOT NULL,
@@ -104,7 +104,7 @@ DROP TABLE _orchestrate_kept_sequence;
 """
 BACK = KEEP_LIVE + SYSTEMS + TAKE_BACK + SEQUENCE_BACK + FORGET_LIVE
 
-# a change of one column, in place: what stands beside faults that have nothing to do with tables
+# a change of one column in place, for faults that have nothing to do with tables
 ADD = "ALTER TABLE systems ADD COLUMN vendor_type TEXT NOT NULL DEFAULT 'select.live';\n"
 ADDED = {"migrate.sql": ADD, "rollback.sql": "ALTER TABLE systems DROP COLUMN vendor_type;\n"}
 
@@ -114,7 +114,7 @@ UPDATE systems SET display_name = 'Shed by the lake' WHERE id = 2;
 DELETE FROM systems WHERE id = 4;
 """
 
-# readings made anew with one column more, which stands where ALTER TABLE would put it: DROP COLUMN leaves what was before
+# readings rebuilt with one more column, where ALTER TABLE would put it: DROP COLUMN leaves the previous table
 CREATE_READINGS = """CREATE TABLE readings (
   id INTEGER PRIMARY KEY AUTOINCREMENT,
   system_id INTEGER NOT NULL REFERENCES systems(id) ON DELETE CASCADE,
@@ -131,7 +131,7 @@ WHERE true;
 DROP TABLE _orchestrate_kept_readings;
 """
 
-# systems made anew under its own name, out of a copy, with zones in minutes
+# systems rebuilt under its own name from a copy, with zones in minutes
 ZONES = (
     GUARD
     + """-- allow: column-lost timezone_offset_min says the same in minutes
@@ -159,7 +159,7 @@ ZONES_BACK = BACK.replace(
     "display_name, timezone_offset, created_at FROM", "display_name, timezone_offset_min / 60.0, created_at FROM"
 )
 
-# every system gets a name, and those that had none are known
+# every system gets a name, and those without one are recorded
 NAMES = """CREATE TABLE _orchestrate_kept_nameless AS SELECT id FROM systems WHERE display_name IS NULL;
 UPDATE systems SET display_name = 'System ' || system_number WHERE display_name IS NULL;
 """
@@ -246,7 +246,7 @@ READING = "INSERT INTO readings (system_id, inverter_time, solar_w) VALUES (2, 6
 class Mode:
     """One way in which a change went wrong.
 
-    `words`: what must be said of the faulty version, all of it. `before`: what production holds.
+    `words`: what the refusal of the faulty version must contain, all of it. `before`: what production holds.
     """
 
     name: str

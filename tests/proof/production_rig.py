@@ -1,4 +1,4 @@
-"""Production some moments after its proof: a database that the app wrote to since the copy was taken."""
+"""Production shortly after its proof: a database that the app wrote to since the copy was taken."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from tests.proof.proof_rig import ENOUGH, NOTHING, OF_ANY, Files
 
 
 class Production:
-    """A database with a change that was proved on a copy of it, some moments ago; `binary`: what to rehearse it on."""
+    """A database with a change that was just proved on a copy of it; `binary`: the engine of the rehearsal."""
 
     _change: DatabaseChange | None = None
 
@@ -26,7 +26,7 @@ class Production:
         self._guards, self._attempts = Guards((), ()), 0
 
     async def proved(self, before: str, migrate: str, rollback: str, writes: str = NOTHING) -> Proof:
-        """Prove a change on a copy of the database, on which `before` is run first."""
+        """Prove a change on a copy of the database, after running `before` on the database."""
         await self.written(before)
         self._change = read_change(
             self._written({"migrate.sql": migrate, "rollback.sql": rollback, "writes.sql": writes})
@@ -36,11 +36,11 @@ class Production:
         return proof
 
     async def written(self, sql: str) -> None:
-        """Have the app write."""
+        """Run what the app writes."""
         await self.turso.database.transaction(split(sql, "app.sql"))
 
     async def migrated(self) -> str:
-        """Make the change as production would; returns why it was refused, nothing where it was not."""
+        """Migrate as production would; return why it was refused, empty if it was not."""
         assert self._change
         self._attempts += 1
         attempt = Attempt(f"run {self._attempts}", "", "", "", "", "", await self.turso.schema())
@@ -51,7 +51,7 @@ class Production:
         return ""
 
     async def rolled_back(self) -> str:
-        """Roll the change back as production would; returns why it was refused, nothing where it was not."""
+        """Roll the change back as production would; return why it was refused, empty if it was not."""
         assert self._change
         marker = await self.turso.marker(f"run {self._attempts}")
         assert marker

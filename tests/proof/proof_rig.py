@@ -1,4 +1,4 @@
-"""What the tests of proofs stand on: a real server with a small production on it, and a change to prove there."""
+"""What the tests of proofs share: a real server with a small production on it, and a change to prove there."""
 
 from collections.abc import Callable, Collection, Mapping
 from contextlib import aclosing
@@ -24,8 +24,8 @@ Files = Mapping[str, str]
 
 ENOUGH = Limits(most_seconds=120, most_bytes=10**10)
 NOTHING = "-- There is nothing to do.\n"
-ASKED = "SELECT id FROM systems;\n"  # what each version of the code asks, if a change does not say
-ANY = "SELECT count(*) FROM sqlite_schema;\n"  # what can be asked of any database
+ASKED = "SELECT id FROM systems;\n"  # what each version of the code queries, unless a change says otherwise
+ANY = "SELECT count(*) FROM sqlite_schema;\n"  # a query that any database answers
 OF_ANY = {"contract/old.sql": ANY, "contract/new.sql": ANY, "writes.sql": NOTHING}  # for databases of another shape
 USUAL = {
     "contract/old.sql": ASKED,
@@ -36,9 +36,9 @@ USUAL = {
 
 @dataclass(frozen=True, slots=True)
 class Tried:
-    """What came of trying to prove a change: the proof, or what was said instead; and whether production is as before.
+    """The outcome of an attempted proof: the proof or the refusal, and whether production is unchanged.
 
-    `run` is the folder that the proof had, with whatever it left there.
+    `run` is the folder of the proof, with everything it left there.
     """
 
     proof: Proof | None
@@ -48,7 +48,7 @@ class Tried:
 
 
 async def tried(binary: Path, folder: Path, before: str, files: Files | Path) -> Tried:
-    """Prove a change, given as files or as their folder, on a server that holds what `before` makes."""
+    """Prove a change, given as files or as their folder, on a server that holds what `before` creates."""
     async with sqld.serve(binary, folder / "sqld") as url, aclosing(connect(url, None)) as database:
         await _fill(database, before)
         return await _tried(binary, folder, url, database, files)
@@ -57,7 +57,7 @@ async def tried(binary: Path, folder: Path, before: str, files: Files | Path) ->
 async def tried_with_dump(
     binary: Path, folder: Path, before: str, files: Files, arriving: Callable[[bytes], Handler]
 ) -> Tried:
-    """Prove a change on a server whose dump arrives in some other way than the server sends it."""
+    """Prove a change on a server whose dump arrives differently from how the server sends it."""
     async with sqld.serve(binary, folder / "sqld") as url:
         async with aclosing(connect(url, None)) as database:
             await _fill(database, before)
@@ -67,7 +67,7 @@ async def tried_with_dump(
 
 
 def lacking(text: str, words: Collection[str]) -> list[str]:
-    """Give those words that a text does not say."""
+    """Return those words that a text does not contain."""
     return [each for each in words if each not in text]
 
 
@@ -76,7 +76,7 @@ async def _fill(database: Database, sql: str) -> None:
 
 
 async def _tried(binary: Path, folder: Path, url: str, database: Database, files: Files | Path) -> Tried:
-    """Do what a run does before it touches anything: read the folder, have every statement parsed, prove the change."""
+    """Do what a run does before it touches production: read the folder, parse every statement, prove the change."""
     was, run = await dumped(url), folder / "run"
     try:
         change = read_change(files if isinstance(files, Path) else written(folder / "sql", files))
@@ -88,7 +88,7 @@ async def _tried(binary: Path, folder: Path, url: str, database: Database, files
 
 
 def written(folder: Path, files: Files) -> Path:
-    """Write a folder of SQL files; those that are not given are as usual, or hold only a comment."""
+    """Write a folder of SQL files; files not given have the usual contents, or hold only a comment."""
     for name in FILES:
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)

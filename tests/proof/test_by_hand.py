@@ -1,4 +1,4 @@
-"""What becomes of production where the same change is made by hand, as it was planned: the figures that the README tells."""
+"""What happens to production if the same change is made by hand, as it was planned: the figures in the README."""
 
 from contextlib import aclosing
 from pathlib import Path
@@ -19,7 +19,7 @@ LOST = "(user_id IS NULL), typeof(created_at) = 'text'"
 
 
 async def _by_shell(url: str, script: str) -> list[Any]:
-    """Run a script as a database shell does: one batch, each statement if the one before went well; gives the errors."""
+    """Run a script as a database shell does: one batch, each statement if the previous succeeded; return the errors."""
     statements = split((HERE / script).read_text(encoding="utf-8"), script)
     steps = [
         {"stmt": {"sql": each.sql}, "condition": {"type": "ok", "step": at - 1}} for at, each in enumerate(statements)
@@ -31,8 +31,8 @@ async def _by_shell(url: str, script: str) -> list[Any]:
     return [error for error in answer["results"][0]["response"]["result"]["step_errors"] if error]
 
 
-async def test_by_hand_every_reading_is_lost_and_every_check_is_green(server: str) -> None:
-    """No statement fails, each question of the plan is answered as hoped, the readings are gone, and going back brings none."""
+async def test_change_by_hand_loses_every_reading_with_every_check_green(server: str) -> None:
+    """No statement fails, every check of the plan passes, the readings are gone, and the rollback restores none."""
     async with aclosing(connect(server, None)) as database:
 
         async def ask(sql: str) -> Any:

@@ -1,4 +1,4 @@
-"""A copy of a real server: equal in everything that matters, proved, kept, and never half there."""
+"""A copy of a real server: equal in everything that matters, proved, kept, and never left half done."""
 
 import asyncio
 import gzip
@@ -43,13 +43,13 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give the folder that the module's server runs on."""
+    """Return the folder that the module's server runs in."""
     return tmp_path_factory.mktemp("awkward") / "sqld"
 
 
 @pytest.fixture(scope="module")
 async def awkward(sqld_binary: Path, place: Path) -> AsyncIterator[str]:
-    """Give a server with everything in it that a dump may trip over; the tests only read it."""
+    """Return a server with everything in it that a dump may trip over; the tests only read it."""
     async with sqld.serve(sqld_binary, place) as url:
         await fill(url, *SCHEMA[:TABLES], *ROWS)
         await fill(url, *SCHEMA[TABLES:])
@@ -58,20 +58,20 @@ async def awkward(sqld_binary: Path, place: Path) -> AsyncIterator[str]:
 
 @pytest.fixture
 def original(tmp_path: Path, place: Path) -> Path:
-    """Give the file of that server, as it lies on its disk."""
+    """Return the database file of that server."""
     for part in (place / "dbs" / "default").glob("data*"):
         shutil.copy(part, tmp_path)
     return tmp_path / "data"
 
 
-async def test_a_copy_is_equal_to_the_original(awkward: str, original: Path, tmp_path: Path) -> None:
-    """Schema, indexes, triggers, views, sequence, computed columns and every value come over with their types."""
+async def test_copy_equals_the_original(awkward: str, original: Path, tmp_path: Path) -> None:
+    """Schema, indexes, triggers, views, sequence, computed columns and every value with its type are the same."""
     copy = await copied(awkward, tmp_path / "run")
     assert contents(copy.path) == contents(original)
 
 
-async def test_a_copy_tells_what_it_is(awkward: str, tmp_path: Path) -> None:
-    """The rows of each of the user's tables, the size and the time are told; the tool's own tables are not counted."""
+async def test_copy_reports_rows_size_and_time(awkward: str, tmp_path: Path) -> None:
+    """The rows of each user table, the size and the time are reported; the tool's own tables are not counted."""
     copy = await copied(awkward, tmp_path / "run")
     assert copy.tables["readings"] == 17
     assert copy.tables["odd name; \n really"] == 1
@@ -80,32 +80,34 @@ async def test_a_copy_tells_what_it_is(awkward: str, tmp_path: Path) -> None:
     assert 0 < copy.seconds < 30
 
 
-async def test_the_backup_is_the_servers_dump(awkward: str, tmp_path: Path) -> None:
-    """What is kept unpacks to the dump byte for byte, and its digest is the one told."""
+async def test_backup_is_the_servers_dump(awkward: str, tmp_path: Path) -> None:
+    """The backup unpacks to the dump byte for byte, and its digest is the reported one."""
     copy = await copied(awkward, tmp_path / "run")
     packed = copy.backup.read_bytes()
     assert gzip.decompress(packed) == await dumped(awkward)
     assert copy.sha256 == hashlib.sha256(packed).hexdigest()
 
 
-async def test_a_packed_dump_makes_the_same_copy(awkward: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A server that is far away sends its dump packed; copy and backup are the same as from one nearby."""
+async def test_compressed_dump_makes_the_same_copy(
+    awkward: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A remote server sends its dump compressed; copy and backup are the same as from a local one."""
     near = await copied(awkward, tmp_path / "near")
     monkeypatch.setattr(dump, "_LOOPBACK", ())
     far = await copied(awkward, tmp_path / "far")
     assert (contents(far.path), far.sha256) == (contents(near.path), near.sha256)
 
 
-async def test_pages_make_the_same_copy(awkward: str, original: Path, tmp_path: Path) -> None:
-    """A server without dumps is read page by page, and the copy is equal to the original, too."""
+async def test_copy_by_pages_equals_the_original(awkward: str, original: Path, tmp_path: Path) -> None:
+    """A server without dumps is read page by page, and that copy equals the original, too."""
     async with in_front_of(awkward, {"/dump": missing}) as url:
         copy = await copied(url, tmp_path / "run")
     assert contents(copy.path) == contents(original)
     assert copy.sha256 == hashlib.sha256(copy.backup.read_bytes()).hexdigest()
 
 
-async def test_a_backup_is_a_dump_on_either_way(awkward: str, original: Path, tmp_path: Path) -> None:
-    """What is kept, loaded again, is the original, whether the server or the tool has written it."""
+async def test_backup_loads_as_the_original(awkward: str, original: Path, tmp_path: Path) -> None:
+    """Loading the backup gives the original, whether the server or the tool wrote it."""
     async with in_front_of(awkward, {"/dump": missing}) as paged:
         for name, url in (("dump", awkward), ("pages", paged)):
             kept = await copied(url, tmp_path / name)
@@ -113,16 +115,16 @@ async def test_a_backup_is_a_dump_on_either_way(awkward: str, original: Path, tm
             assert contents(again.path) == contents(original)
 
 
-async def test_only_the_owner_may_read_it(awkward: str, tmp_path: Path) -> None:
-    """Copy and backup hold production's data: both are 0600 on either way, and nothing else is left in the folder."""
+async def test_only_the_owner_may_read_copy_and_backup(awkward: str, tmp_path: Path) -> None:
+    """Copy and backup hold production's data: both are 0600 either way, and the folder holds nothing else."""
     async with in_front_of(awkward, {"/dump": missing}) as paged:
         for url, name in ((awkward, "dump"), (paged, "pages")):
             copy = await copied(url, tmp_path / name)
             assert modes(tmp_path / name) == {copy.path.name: 0o600, copy.backup.name: 0o600}
 
 
-async def test_a_server_opens_the_copy(awkward: str, sqld_binary: Path, tmp_path: Path) -> None:
-    """The copy, placed where a server keeps its database, is that server's database, and is copied again as it is."""
+async def test_server_opens_the_copy(awkward: str, sqld_binary: Path, tmp_path: Path) -> None:
+    """A server started on the copy serves that database, and can be copied again with the same result."""
     first = await copied(awkward, tmp_path / "first")
     place = tmp_path / "again" / "dbs" / "default" / "data"
     place.parent.mkdir(parents=True)
@@ -132,8 +134,8 @@ async def test_a_server_opens_the_copy(awkward: str, sqld_binary: Path, tmp_path
     assert contents(again.path) == contents(first.path)
 
 
-async def test_writes_meanwhile_are_no_difference(server: str, tmp_path: Path) -> None:
-    """A copy taken beside a writer is of one moment: both tables of each of its transactions, or neither."""
+async def test_copy_beside_a_writer_is_of_one_moment(server: str, tmp_path: Path) -> None:
+    """A copy taken beside a writer has both tables of each of its transactions, or neither."""
     row = "INSERT INTO {0} (v) VALUES (hex(randomblob(400)))"
     many = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5000) INSERT INTO a (v) SELECT hex(zeroblob(200)) FROM n"
     await fill(server, "CREATE TABLE a (id INTEGER PRIMARY KEY, v)", "CREATE TABLE b (id INTEGER PRIMARY KEY, v)", many)
@@ -154,7 +156,7 @@ async def test_writes_meanwhile_are_no_difference(server: str, tmp_path: Path) -
 
 
 async def nothing_left(folder: Path, error: type[Problem], match: str, url: str, limits: Limits = ENOUGH) -> Problem:
-    """See a copy fail with these words, and nothing of it stay behind."""
+    """Check that a copy fails with these words and leaves nothing behind."""
     with pytest.raises(error, match=match) as caught:
         await copied(url, folder, limits)
     assert names(folder) == set()
@@ -171,23 +173,23 @@ CUTS: dict[str, tuple[Callable[[bytes], bytes], bool]] = {
 
 
 @pytest.mark.parametrize(("cut", "whole"), CUTS.values(), ids=CUTS)
-async def test_a_dump_that_is_cut_off_is_no_copy(
+async def test_truncated_dump_is_refused(
     awkward: str, tmp_path: Path, cut: Callable[[bytes], bytes], *, whole: bool
 ) -> None:
-    """A dump that does not end with COMMIT is refused with the bytes that came, and nothing is left of it."""
+    """A dump that does not end with COMMIT is refused with the number of bytes received, and nothing of it is left."""
     text = cut(await dumped(awkward))
     async with in_front_of(awkward, {"/dump": streaming([text], whole=whole)}) as url:
         await nothing_left(tmp_path / "run", Unknown, rf"cut off after ({len(text):,}|0) bytes", url)
 
 
-async def test_what_is_no_dump_is_not_loaded(awkward: str, tmp_path: Path) -> None:
-    """A web page in place of a dump, and no bytes at all, are named for what they are."""
+async def test_answer_that_is_no_dump_is_not_loaded(awkward: str, tmp_path: Path) -> None:
+    """A web page instead of a dump, and an empty answer, are both named for what they are."""
     for text, words in ((b"<html>Sign in</html>", "the answer is not a dump"), (b"", "cut off after 0 bytes")):
         async with in_front_of(awkward, {"/dump": streaming([text] if text else [])}) as url:
             await nothing_left(tmp_path / "run", Unknown, words, url)
 
 
-async def test_a_server_that_refuses_says_why(awkward: str, tmp_path: Path) -> None:
+async def test_refusal_of_the_server_is_quoted(awkward: str, tmp_path: Path) -> None:
     """A token that may not read is refused in the server's words; without a server nothing was sent."""
 
     async def refuse(_: web.Request) -> web.Response:
@@ -208,15 +210,15 @@ NOT_LOADED = {
 
 
 @pytest.mark.parametrize(("value", "words"), NOT_LOADED.values(), ids=NOT_LOADED)
-async def test_a_value_that_no_dump_can_hold_is_named(server: str, tmp_path: Path, value: str, words: str) -> None:
-    """A value that cannot be written as SQL makes a copy impossible: its table is named, and what to do."""
+async def test_value_that_no_dump_can_hold_is_refused(server: str, tmp_path: Path, value: str, words: str) -> None:
+    """A value that cannot be written as SQL prevents the copy: the refusal names its table and the remedy."""
     rows = f"INSERT INTO \"odd one\" (v) VALUES ('fine'), ({value}), ('fine, too')"
     await fill(server, 'CREATE TABLE "odd one" (id INTEGER PRIMARY KEY, v)', rows)
     await nothing_left(tmp_path / "run", Problem, re.escape(words), server)
 
 
-async def test_pages_hold_what_a_dump_cannot(server: str, tmp_path: Path) -> None:
-    """Read page by page, a NUL in a text, an infinity and a whole number that is real come over with their types."""
+async def test_pages_hold_values_that_a_dump_cannot(server: str, tmp_path: Path) -> None:
+    """Read page by page, a NUL in a text, an infinity and a whole number stored as REAL keep their types."""
     values = "('a' || char(0) || 'b'), (3.0), (-9e999), ('fine')"
     await fill(server, "CREATE TABLE t (v)", f"INSERT INTO t VALUES {values}")
     async with in_front_of(server, {"/dump": missing}) as url:
@@ -226,16 +228,16 @@ async def test_pages_hold_what_a_dump_cannot(server: str, tmp_path: Path) -> Non
     assert found == [("a\0b", "text"), (3.0, "real"), (-math.inf, "real"), ("fine", "text")]
 
 
-async def test_a_view_may_end_with_a_comment(server: str, tmp_path: Path) -> None:
-    """A definition that ends with a comment keeps its semicolon, where the tool writes it."""
+async def test_view_may_end_with_a_comment(server: str, tmp_path: Path) -> None:
+    """A definition that ends with a comment keeps its semicolon in a backup that the tool writes."""
     await fill(server, "CREATE TABLE t (v)", "CREATE VIEW w AS SELECT v FROM t -- all of it")
     async with in_front_of(server, {"/dump": missing}) as url:
         copy = await copied(url, tmp_path / "run")
     assert "w" in str(contents(copy.path)[""])
 
 
-async def test_pages_are_made_smaller_until_they_fit(server: str, tmp_path: Path) -> None:
-    """Where the rows of a page are more than the server sends at once, fewer are asked for, and none is lost."""
+async def test_pages_shrink_until_they_fit(server: str, tmp_path: Path) -> None:
+    """If a page is more than the server sends at once, fewer rows are requested, and none is lost."""
     long = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 16) INSERT INTO t SELECT i, hex(randomblob(400000)) FROM n"
     await fill(server, "CREATE TABLE t (id INTEGER PRIMARY KEY, v)", long)
     whole = await copied(server, tmp_path / "dump")
@@ -244,15 +246,15 @@ async def test_pages_are_made_smaller_until_they_fit(server: str, tmp_path: Path
     assert contents(paged.path) == contents(whole.path)
 
 
-async def test_an_older_protocol_has_pages_too(awkward: str, tmp_path: Path) -> None:
-    """A server that knows neither dumps nor version 3 of the protocol is copied as well."""
+async def test_older_protocol_is_copied_by_pages(awkward: str, tmp_path: Path) -> None:
+    """A server without dumps and without version 3 of the protocol is copied as well."""
     async with in_front_of(awkward, {"/dump": missing, "/v3/pipeline": missing}) as url:
         copy = await copied(url, tmp_path / "run")
     assert copy.tables["readings"] == 17
 
 
-async def test_a_schema_that_this_engine_lacks_is_named(server: str, tmp_path: Path) -> None:
-    """A statement of the dump that cannot be run here is shown, with the engine's reason."""
+async def test_schema_unknown_to_this_engine_is_refused(server: str, tmp_path: Path) -> None:
+    """A statement of the dump that cannot run here is shown, with the engine's reason."""
     await fill(server, "CREATE TABLE t (v F32_BLOB(2))", "CREATE INDEX near ON t (libsql_vector_idx(v))")
     await nothing_left(tmp_path / "run", Problem, r"a copy is impossible: CREATE INDEX near.+libsql_vector_idx", server)
 
@@ -265,16 +267,16 @@ LOST = {
 
 
 @pytest.mark.parametrize(("lost", "words"), LOST.values(), ids=LOST)
-async def test_a_dump_that_lacks_something_is_no_copy(awkward: str, tmp_path: Path, lost: bytes, words: str) -> None:
-    """A dump that is whole to look at, but not what the server has, is refused with both figures."""
+async def test_incomplete_dump_is_refused(awkward: str, tmp_path: Path, lost: bytes, words: str) -> None:
+    """A well-formed dump that is not what the server has is refused with both figures."""
     new = b"INSERT INTO readings VALUES(99," if b"17" in lost else b""
     text = re.sub(lost, new, await dumped(awkward))
     async with in_front_of(awkward, {"/dump": streaming([text])}) as url:
         await nothing_left(tmp_path / "run", Problem, words, url)
 
 
-async def test_a_schema_that_changes_meanwhile_is_no_copy(server: str, tmp_path: Path) -> None:
-    """Where somebody migrates while the copy is taken, it is of neither schema."""
+async def test_schema_change_during_the_copy_is_refused(server: str, tmp_path: Path) -> None:
+    """A copy during which someone migrates has neither schema, so it is refused."""
     await fill(server, "CREATE TABLE t (v)")
 
     async def migrated(request: web.Request) -> web.StreamResponse:
@@ -286,10 +288,10 @@ async def test_a_schema_that_changes_meanwhile_is_no_copy(server: str, tmp_path:
         await nothing_left(tmp_path / "run", Problem, "the server's schema has changed meanwhile", url)
 
 
-async def test_too_big_is_said_before_anything_is_read(
+async def test_too_large_database_is_refused_before_reading(
     awkward: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A database of which four copies find no room, or more than is allowed, is refused with figures and setting."""
+    """If four copies do not fit on the disk, or exceed the limit, the refusal gives the figures and the setting."""
     limits = Limits(60, 100_000)
     async with in_front_of(awkward, {"/dump": streaming([], whole=False)}) as url:
         await nothing_left(
@@ -307,16 +309,16 @@ def _endless() -> list[bytes]:
     return [opening, rows, *[b"-- more\n" * 1000] * 100_000]
 
 
-async def test_too_big_is_noticed_on_the_way(awkward: str, tmp_path: Path) -> None:
-    """Where more comes than the server said it has, the copy ends at what is allowed."""
+async def test_copy_stops_if_more_arrives_than_allowed(awkward: str, tmp_path: Path) -> None:
+    """If more arrives than the server reported, the copy ends at the limit."""
     async with in_front_of(awkward, {"/dump": streaming(_endless())}) as url:
         await nothing_left(
             tmp_path / "run", Problem, r"received so far; rehearsal.most_bytes", url, Limits(60, 4_000_000)
         )
 
 
-async def test_too_slow_ends_when_its_time_is_up(awkward: str, tmp_path: Path) -> None:
-    """A copy that is not done in its time says how far it came, how fast it was, and which setting allows more."""
+async def test_slow_copy_ends_when_its_time_is_up(awkward: str, tmp_path: Path) -> None:
+    """A copy out of time reports its progress, its rate and the setting that allows more."""
     async with in_front_of(awkward, {"/dump": streaming(_endless(), pause=0.001)}) as url:
         words = (
             r"did not finish within 1.5 s: 39,900 rows, [\d.]+ MB, [\d.]+ MB/s. Allow more with rehearsal.most_seconds"
@@ -324,8 +326,8 @@ async def test_too_slow_ends_when_its_time_is_up(awkward: str, tmp_path: Path) -
         await nothing_left(tmp_path / "run", Problem, words, url, Limits(1.5, 10**9))
 
 
-async def test_cancelled_in_the_middle_nothing_is_left(awkward: str, tmp_path: Path) -> None:
-    """Whoever cancels a copy waits for no more than a moment, and finds an empty folder."""
+async def test_cancelled_copy_leaves_nothing(awkward: str, tmp_path: Path) -> None:
+    """A cancelled copy ends within a moment and leaves an empty folder."""
     async with in_front_of(awkward, {"/dump": streaming(_endless(), pause=0.001)}) as url:
         task = asyncio.create_task(copied(url, tmp_path / "run"))
         while "copy.db.part" not in names(tmp_path / "run"):
@@ -334,8 +336,8 @@ async def test_cancelled_in_the_middle_nothing_is_left(awkward: str, tmp_path: P
         await _cancelled(task, tmp_path / "run")
 
 
-async def test_cancelled_in_a_long_statement_nothing_is_left(awkward: str, tmp_path: Path) -> None:
-    """A statement that would run for ever ends with the copy that it is part of."""
+async def test_copy_cancelled_in_a_long_statement_leaves_nothing(awkward: str, tmp_path: Path) -> None:
+    """A statement that would run forever ends when its copy is cancelled."""
     forever = (
         b"CREATE TABLE t AS WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n;\n"
     )
@@ -354,8 +356,8 @@ async def _cancelled(task: asyncio.Task[Copy], folder: Path) -> None:
     assert names(folder) == set()
 
 
-async def test_progress_is_told(awkward: str, tmp_path: Path) -> None:
-    """Rows, bytes and rate are told twice a second at most, and nothing is waited for at the end."""
+async def test_progress_is_reported(awkward: str, tmp_path: Path) -> None:
+    """Rows, bytes and rate are reported at most twice a second, and the copy does not wait for the last report."""
     said: list[tuple[float, str]] = []
     text = await dumped(awkward)
     opening, rest = text[:43], text[43:]

@@ -27,7 +27,7 @@ CREATE INDEX i ON t (v);
 
 @pytest.fixture
 def database(tmp_path: Path) -> Iterator[sqlite3.Connection]:
-    """Give a database in a file, with write-ahead logging, that stays open."""
+    """Return an open database in a file, with write-ahead logging."""
     with closing(sqlite3.connect(tmp_path / "some.db", isolation_level=None)) as connection:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.executescript(SCRIPT)
@@ -35,19 +35,19 @@ def database(tmp_path: Path) -> Iterator[sqlite3.Connection]:
 
 
 @pytest.mark.usefixtures("database")
-async def test_a_database_is_copied_with_what_is_in_its_log(tmp_path: Path) -> None:
-    """A file that is in use is copied with all that was committed; the copy is one file, which nobody else may read."""
+async def test_database_is_copied_with_its_log(tmp_path: Path) -> None:
+    """A file in use is copied with everything committed; the copy is one file that only its owner may read."""
     copy = await from_file(tmp_path / "some.db", made(tmp_path / "run"), ENOUGH)
     assert contents(copy.path) == contents(tmp_path / "some.db")
     assert copy.tables == {"t": 3, "u": 1}
     assert modes(tmp_path / "run") == {"copy.db": 0o600, "backup.db.gz": 0o600}
-    assert copy.path.read_bytes()[18:20] == b"\1\1"  # the format without a log
+    assert copy.path.read_bytes()[18:20] == b"\1\1"  # the file format without a log
     assert gzip.decompress(copy.backup.read_bytes()) == copy.path.read_bytes()
     assert copy.sha256 == hashlib.sha256(copy.backup.read_bytes()).hexdigest()
 
 
-async def test_a_database_is_copied_beside_a_writer(database: sqlite3.Connection, tmp_path: Path) -> None:
-    """What somebody has not committed is not in the copy, and neither of the two is held up."""
+async def test_database_is_copied_beside_a_writer(database: sqlite3.Connection, tmp_path: Path) -> None:
+    """Uncommitted writes are not in the copy, and neither the copy nor the writer waits for the other."""
     database.execute("BEGIN IMMEDIATE")
     database.execute("INSERT INTO u VALUES (8)")
     copy = await from_file(tmp_path / "some.db", made(tmp_path / "run"), ENOUGH)
@@ -60,10 +60,10 @@ def _dump(database: sqlite3.Connection) -> bytes:
 
 
 @pytest.mark.parametrize(("name", "written"), [("a.sql", bytes), ("a.sql.gz", gzip.compress)])
-async def test_a_dump_is_loaded(
+async def test_dump_is_loaded(
     database: sqlite3.Connection, tmp_path: Path, name: str, written: Callable[[bytes], bytes]
 ) -> None:
-    """A dump, packed or not, becomes the database that it was made of, and is kept."""
+    """A dump, compressed or not, becomes the database that it was made from, and is kept."""
     (tmp_path / name).write_bytes(written(_dump(database)))
     copy = await from_file(tmp_path / name, made(tmp_path / "run"), ENOUGH)
     assert contents(copy.path) == contents(tmp_path / "some.db")
@@ -94,10 +94,10 @@ BAD: dict[str, tuple[str, bytes, type[Problem], str]] = {
 
 
 @pytest.mark.parametrize(("name", "content", "error", "words"), BAD.values(), ids=BAD)
-async def test_a_file_that_cannot_be_copied_is_named(
+async def test_file_that_cannot_be_copied_is_refused(
     tmp_path: Path, name: str, content: bytes, error: type[Problem], words: str
 ) -> None:
-    """A file that is no database and no whole dump is refused with the reason, and nothing of it stays."""
+    """A file that is neither a database nor a complete dump is refused with the reason, and nothing of it stays."""
     (tmp_path / name).write_bytes(content)
     with pytest.raises(error, match=words):
         await from_file(tmp_path / name, made(tmp_path / "run"), ENOUGH)
@@ -105,21 +105,21 @@ async def test_a_file_that_cannot_be_copied_is_named(
     assert names(tmp_path) == {"run", name}
 
 
-async def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    """A path that leads nowhere is said."""
+async def test_missing_file_is_refused(tmp_path: Path) -> None:
+    """A path that does not exist is named."""
     with pytest.raises(Problem, match=r"copying .+none\.db: .+No such file"):
         await from_file(tmp_path / "none.db", made(tmp_path / "run"), ENOUGH)
 
 
 @pytest.mark.usefixtures("database")
-async def test_a_file_that_is_too_big_is_refused(tmp_path: Path) -> None:
-    """A file of which four copies are more than is allowed is refused before anything is written."""
+async def test_too_large_file_is_refused(tmp_path: Path) -> None:
+    """A file is refused before anything is written if four copies of it exceed the limit."""
     with pytest.raises(Problem, match=r"rehearsal\.most_bytes"):
         await from_file(tmp_path / "some.db", made(tmp_path / "run"), Limits(60, 1000))
 
 
-async def test_what_is_damaged_inside_is_found(database: sqlite3.Connection, tmp_path: Path) -> None:
-    """A file that opens, but whose index does not fit its table, is no sound copy."""
+async def test_damaged_file_is_refused(database: sqlite3.Connection, tmp_path: Path) -> None:
+    """A file that opens, but whose index does not match its table, is not accepted as a copy."""
     database.executescript("PRAGMA journal_mode = DELETE; PRAGMA writable_schema = ON")
     database.execute("UPDATE sqlite_schema SET sql = sql || ' WHERE v = 3' WHERE name = 'i'")
     with pytest.raises(Problem, match="integrity_check says"):
@@ -127,8 +127,8 @@ async def test_what_is_damaged_inside_is_found(database: sqlite3.Connection, tmp
     assert names(tmp_path / "run") == set()
 
 
-async def test_the_copying_of_a_file_can_be_stopped(database: sqlite3.Connection, tmp_path: Path) -> None:
-    """A copy of a large file that is cancelled leaves nothing behind, at whatever moment."""
+async def test_copying_a_file_can_be_cancelled(database: sqlite3.Connection, tmp_path: Path) -> None:
+    """A copy of a large file leaves nothing behind, no matter when it is cancelled."""
     database.execute(
         "INSERT INTO u WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 60) SELECT zeroblob(1000000) FROM n"
     )

@@ -1,4 +1,4 @@
-"""SQL text in pieces: it is divided where the engine would divide it, and joined only where that means the same."""
+"""SQL text in pieces: divided where the engine would divide it, and joined only where the meaning stays the same."""
 
 import random
 import sqlite3
@@ -33,7 +33,7 @@ COMMIT; -- done"""
 
 
 def divided(text: str, size: int) -> list[str]:
-    """Give the statements of a text that comes in pieces of that size."""
+    """Return the statements of a text that arrives in pieces of that size."""
     statements = Statements()
     raw = text.encode() + b"\n"
     found = [sql.text.decode() for at in range(0, len(raw), size) for sql in statements.feed(raw[at : at + size])]
@@ -42,7 +42,7 @@ def divided(text: str, size: int) -> list[str]:
 
 
 def loaded(statements: list[str]) -> list[str]:
-    """Give the dump of a database in which these statements were run one by one."""
+    """Return the dump of a database in which these statements were run one by one."""
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as database:
         for sql in statements:
             database.execute(sql)
@@ -50,15 +50,15 @@ def loaded(statements: list[str]) -> list[str]:
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 50, 64, 10_000])
-def test_pieces_of_any_size_mean_the_same(size: int) -> None:
-    """However a dump arrives, what is run makes the database that the whole text makes."""
+def test_pieces_of_any_size_make_the_same_database(size: int) -> None:
+    """A dump makes the same database as its whole text, no matter how it is cut into pieces."""
     with closing(sqlite3.connect(":memory:")) as database:
         database.executescript(SCRIPT)
         assert loaded(divided(SCRIPT, size)) == list(database.iterdump())
 
 
 def test_rows_of_one_table_are_joined() -> None:
-    """Rows that follow one another become one INSERT, and are counted with their table."""
+    """Consecutive rows become one INSERT, and are counted with their table."""
     statements = Statements()
     text = "".join(f"INSERT INTO \"a b\" VALUES({number},'x''y');\n" for number in range(1000))
     found = list(statements.feed(text.encode()))
@@ -67,7 +67,7 @@ def test_rows_of_one_table_are_joined() -> None:
     assert {sql.table for sql in found} == {"a b"}
 
 
-def test_a_joined_statement_has_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_joined_statement_has_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     """No joined statement is longer than its window, and no row is lost at its edges."""
     monkeypatch.setattr(split, "WINDOW", 100)
     rows = [f"({number},'{'x' * (number % 40)}')" for number in range(200)]
@@ -78,7 +78,7 @@ def test_a_joined_statement_has_a_limit(monkeypatch: pytest.MonkeyPatch) -> None
 
 @pytest.mark.parametrize("seed", range(40))
 def test_texts_that_look_like_statements_stay_texts(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever a text holds, each row comes back with exactly that text."""
+    """Each row comes back with exactly its text, even if that looks like SQL."""
     chance = random.Random(seed)  # noqa: S311 - nothing here is secret
     monkeypatch.setattr(split, "WINDOW", chance.choice([30, 200, 5000]))
     texts = ["".join(chance.choices(HOSTILE, k=chance.randrange(6))) for _ in range(60)]
@@ -92,16 +92,16 @@ def test_texts_that_look_like_statements_stay_texts(seed: int, monkeypatch: pyte
     assert rows == [(at, text.replace("''", "'")) for at, text in enumerate(texts)]
 
 
-def test_a_statement_that_never_ends_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Text without an end to its first statement is refused before it fills the memory."""
+def test_endless_statement_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Text whose first statement does not end is refused before it fills the memory."""
     monkeypatch.setattr(split, "LONGEST", 1000)
     with pytest.raises(ValueError, match="more than 1,000 bytes"):
         list(Statements().feed(b"CREATE TABLE t (" + b"a," * 1000))
 
 
 @pytest.mark.parametrize("inside", ["SELECT 1;", "x END;", ";", "'END';"])
-def test_a_trigger_without_end_takes_no_time(inside: str) -> None:
-    """A trigger of very many statements, which a hostile server may send, is read once and not once for each of them."""
+def test_long_trigger_is_read_in_linear_time(inside: str) -> None:
+    """A trigger of very many statements, which a hostile server may send, is read once, not once per statement."""
     statements = Statements()
     began = time.process_time()
     found = list(statements.feed(b"CREATE TRIGGER g AFTER INSERT ON t BEGIN " + inside.encode() * 40_000))
@@ -111,8 +111,8 @@ def test_a_trigger_without_end_takes_no_time(inside: str) -> None:
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_a_trigger_ends_where_the_engine_says(seed: int) -> None:
-    """Whatever a trigger is made of, it ends at the first semicolon where SQLite's own reading has it complete."""
+def test_trigger_ends_where_the_engine_ends_it(seed: int) -> None:
+    """Any trigger ends at the first semicolon at which SQLite's own parser considers it complete."""
     words = (
         "END",
         "end",

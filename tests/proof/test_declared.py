@@ -1,4 +1,4 @@
-"""The numbers of `-- changes:` hold in production's transaction: what is rehearsed is a copy of some moments ago."""
+"""The row counts of `-- changes:` hold in production's transaction: the rehearsal saw a copy some moments old."""
 
 import sqlite3
 from collections.abc import AsyncIterator
@@ -42,7 +42,7 @@ DROP TABLE _orchestrate_kept_t;"""
 async def production(
     request: pytest.FixtureRequest, server: str, sqld_binary: Path, tmp_path: Path
 ) -> AsyncIterator[Production]:
-    """Give each kind of database in turn, with nothing in it; what is proved for a file is rehearsed on SQLite."""
+    """Yield each kind of database in turn, empty; a change to a file is rehearsed on SQLite."""
     path = tmp_path / "some.db"
     sqlite3.connect(path).close()
     url, binary = {"server": (server, sqld_binary), "file": (f"file:{path}", None)}[request.param]
@@ -50,7 +50,7 @@ async def production(
         yield Production(Turso(database), binary, tmp_path)
 
 
-ONE = {  # what reaches one row of the copy, and what gives it back
+ONE = {  # changes that reach one row of the copy, and their rollbacks
     "deleted": ("DELETE FROM t WHERE kind = 'new';", GIVE),
     "changed": ("UPDATE t SET v = -v WHERE kind = 'new';", GIVE),
     "added": ("INSERT INTO t SELECT id + 1000, 'more', v FROM t WHERE kind = 'new';", GIVE),
@@ -61,7 +61,7 @@ REMADE = {
     "changed": (ANEW.format("iif(kind = 'new', -v, v)"), BACK),
     "taken over": (ANEW.format("v") + "DELETE FROM t WHERE kind = 'new';", BACK),
     "touched for nothing": ("UPDATE t SET v = abs(v) * iif(kind = 'new', -1, 1) WHERE true;", GIVE),
-}  # what reaches every row, and changes one of the copy
+}  # changes that reach every row, and change one of the copy
 COMPARED, LARGE = 50_000, 1  # rows
 EACH_WAY = [
     *(pytest.param(*each, COMPARED, id=f"{name}, compared") for name, each in (ONE | REMADE).items()),
@@ -70,7 +70,7 @@ EACH_WAY = [
 
 
 @pytest.mark.parametrize(("migrate", "rollback", "compared"), EACH_WAY)
-async def test_more_rows_than_declared_are_not_committed(
+async def test_more_rows_than_declared_are_refused(
     production: Production, monkeypatch: pytest.MonkeyPatch, migrate: str, rollback: str, compared: int
 ) -> None:
     """A change that reaches one row of the copy, and 51 once the app has written, is refused by the transaction."""
@@ -85,10 +85,10 @@ async def test_more_rows_than_declared_are_not_committed(
 
 
 @pytest.mark.parametrize(("migrate", "rollback", "compared"), EACH_WAY)
-async def test_as_many_rows_as_declared_are_committed(
+async def test_declared_number_of_rows_is_committed(
     production: Production, monkeypatch: pytest.MonkeyPatch, migrate: str, rollback: str, compared: int
 ) -> None:
-    """What the app writes meanwhile, and the change does not reach, is no obstacle."""
+    """Rows that the app writes meanwhile, and that the change does not reach, do not stop it."""
     monkeypatch.setattr(module, "COMPARED", compared)
     await production.proved(TABLE, f"-- changes: t 1\n{KEEP}\n{migrate}", rollback)
     await production.written(FIFTY.replace("'new'", "'old'"))
@@ -97,7 +97,7 @@ async def test_as_many_rows_as_declared_are_committed(
 
 TWO_KINDS = "UPDATE t SET v = -v WHERE kind = 'new'; {} UPDATE t SET v = v + 100 WHERE kind = 'since';"
 ASKED = "INSERT INTO t VALUES (500, 'old', 9), (501, 'old', 9); SELECT CASE WHEN changes() = 2 AND last_insert_rowid() = 501 THEN 1 ELSE abs(-9223372036854775808) END;"
-TOGETHER = [  # what is declared, what the app adds of each kind, what stands between the statements, and what is said
+TOGETHER = [  # declared number, rows the app adds of each kind, SQL between the statements, refusal
     ("1..40", 39, 39, "", "79 rows changed, and `-- changes:` allows at most 40"),
     ("1..40", 39, 1, "", "41 rows changed, and `-- changes:` allows at most 40"),
     ("1..40", 1, 39, "INSERT INTO t VALUES (9, 'old', 9);", "42 rows changed, and `-- changes:` allows at most 40"),
@@ -111,10 +111,10 @@ TOGETHER = [  # what is declared, what the app adds of each kind, what stands be
 
 
 @pytest.mark.parametrize(("amount", "new", "since", "between", "said"), TOGETHER, ids=[f"{each[1]} and {each[2]}" for each in TOGETHER])  # fmt: skip
-async def test_the_statements_of_a_large_table_are_held_together(
+async def test_statements_on_a_large_table_share_the_declared_number(
     production: Production, monkeypatch: pytest.MonkeyPatch, amount: str, new: int, since: int, between: str, said: str,
 ) -> None:  # fmt: skip
-    """What was declared is there once for all statements, whichever of them needs it; the script sees nothing of it."""
+    """All statements draw on one declared number, in any order, and the script notices nothing of the counting."""
     monkeypatch.setattr(module, "COMPARED", LARGE)
     await production.proved(TABLE, f"-- changes: t {amount}\n{KEEP}\n{TWO_KINDS.format(between)}", GIVE)
     kinds = [*["new"] * new, *["since"] * since]
@@ -125,10 +125,8 @@ async def test_the_statements_of_a_large_table_are_held_together(
     assert found.endswith(said) if said else found == ""
 
 
-async def test_what_statements_changed_so_far_is_gone_in_the_end(
-    production: Production, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Of the numbers that are kept meanwhile nothing stays, and they are no row changes."""
+async def test_counters_of_changed_rows_leave_nothing(production: Production, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The counters kept during the transaction are removed, and do not count as changed rows."""
     monkeypatch.setattr(module, "COMPARED", LARGE)
     five = " ".join(f"UPDATE t SET v = v + 1 WHERE id = {number};" for number in (1, 2, 1, 2, 1))
     proof = await production.proved(TABLE, f"-- changes: t 1..9\n{KEEP}\n{five}", GIVE)
@@ -139,7 +137,7 @@ async def test_what_statements_changed_so_far_is_gone_in_the_end(
     assert (await production.turso.read(left)).scalar is None
 
 
-RANGES = [  # what is declared, the rows that the app adds, and what is said
+RANGES = [  # declared range, rows the app adds, refusal
     ("0..60", 50, ""),
     ("1..50", 49, ""),
     ("1..50", 50, "51 rows changed, and `-- changes:` allows 1 to 50"),
@@ -150,23 +148,23 @@ RANGES = [  # what is declared, the rows that the app adds, and what is said
 
 
 @pytest.mark.parametrize(("amount", "rows", "said"), RANGES)
-async def test_a_range_holds_at_both_ends(production: Production, amount: str, rows: int, said: str) -> None:
-    """As many rows as the range has are committed, one more or one less is not."""
+async def test_declared_range_holds_at_both_ends(production: Production, amount: str, rows: int, said: str) -> None:
+    """As many rows as the range allows are committed; one more or one fewer is refused."""
     await production.proved(TABLE, f"-- changes: t {amount}\n{KEEP}\nDELETE FROM t WHERE kind = 'new';", GIVE)
     more = "INSERT INTO t SELECT value + 100, 'new', 1 FROM json_each('[{}]');".format(",".join(map(str, range(rows))))
     await production.written(more if rows > 0 else "DELETE FROM t WHERE kind = 'new';" if rows else "SELECT 1;")
     assert (await production.migrated()).removeprefix("changes of t: ") == said
 
 
-async def test_as_many_rows_may_go_as_are_declared(production: Production) -> None:
-    """Where none of the copy went, and some of what the app wrote since does, the number that is declared holds."""
+async def test_declared_deletions_cover_rows_written_since(production: Production) -> None:
+    """The declared number holds if no row of the copy is deleted, and some that the app wrote since are."""
     await production.proved(TABLE, f"-- changes: t 0..2\n{KEEP}\nDELETE FROM t WHERE kind = 'since';", GIVE)
     await production.written("INSERT INTO t VALUES (7, 'since', 7), (8, 'since', 8);")
     assert await production.migrated() == ""
 
 
-async def test_what_is_kept_of_a_table_is_no_row_change(production: Production) -> None:
-    """A thousand rows that are put aside for the comparison do not count as changed by the change."""
+async def test_rows_kept_for_comparison_are_no_row_changes(production: Production) -> None:
+    """A thousand rows set aside for the comparison do not count as changed by the change."""
     many = "INSERT INTO t SELECT value + 100, 'old', 1 FROM json_each('[{}]');".format(",".join(map(str, range(1000))))
     proof = await production.proved(
         f"{TABLE} {many}", "-- changes: t 1\nUPDATE t SET v = 9 WHERE id = 1;", "UPDATE t SET v = 1 WHERE id = 1;"
@@ -175,8 +173,8 @@ async def test_what_is_kept_of_a_table_is_no_row_change(production: Production) 
     assert await production.migrated() == ""
 
 
-async def test_tables_that_come_or_go_are_counted_whole(production: Production) -> None:
-    """All rows of a table that is made, dropped or renamed count as its rows, and no more of them are committed."""
+async def test_created_or_dropped_tables_are_counted_whole(production: Production) -> None:
+    """All rows of a created, dropped or renamed table count as changed, and no more than those are committed."""
     migrate = "-- changes: t 2\n-- changes: s 2\n-- allow: table-lost it is called s now\nALTER TABLE t RENAME TO s;"
     await production.proved(TABLE.replace(" t (", ' "t" ('), migrate, "ALTER TABLE s RENAME TO t;")
     assert await production.migrated() == ""
@@ -185,8 +183,8 @@ async def test_tables_that_come_or_go_are_counted_whole(production: Production) 
     assert await production.migrated() == "changes of t: 52 rows changed, and `-- changes:` allows 2"
 
 
-async def test_what_a_large_table_is_held_by_is_told(production: Production, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The plan says of each table with a number how it is counted, and nothing more than a number of rows where it is not."""
+async def test_plan_tells_how_each_table_is_counted(production: Production, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The plan tells how each declared table is counted, or that only the number of all row changes bounds it."""
     migrate = "-- changes: t 1\n-- changes: s 2\n-- changes: r 0..9\nCREATE TABLE s (v); INSERT INTO s VALUES (1), (2); DELETE FROM t WHERE kind = 'new';"
     rollback = "DROP TABLE s; INSERT INTO t VALUES (1, 'new', 1);"
     before = f"{TABLE} CREATE TABLE r (v); INSERT INTO r VALUES (1), (2), (3);"
@@ -201,10 +199,10 @@ async def test_what_a_large_table_is_held_by_is_told(production: Production, mon
 
 @settings(max_examples=300, deadline=None, derandomize=True, database=None)
 @given(st.tuples(PARENTS, SHAPES), st.tuples(ROWS, ROWS), st.lists(STEPS, max_size=4))
-def test_the_transaction_counts_what_the_comparison_counts(
+def test_transaction_counts_what_the_comparison_counts(
     shapes: tuple[Shape, ...], rows: tuple[list[Any], ...], steps: list[Any]
 ) -> None:
-    """Of random tables and changes, the expression inside the transaction gives the number that the copy was judged by."""
+    """For random tables and changes, the SQL in the transaction counts the same rows as the row diff of the copy."""
     numbers = dict.fromkeys(("p", "q", "r"), (0, 99))
     with TemporaryDirectory() as folder:
         before, after, live = (Path(folder) / f"{name}.db" for name in ("before", "after", "live"))

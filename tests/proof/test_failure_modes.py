@@ -1,7 +1,7 @@
-"""What has gone wrong with real migrations is refused before production is touched, and what is right is let through.
+"""What went wrong with real migrations is refused before production is touched, and the correct version passes.
 
-Every change is proved against a real server. The rows are in failure_modes.py; what the first plan of this change would have
-done, and what the change that is shipped does, is tried on the shape that production had.
+Every change is proved against a real server. The rows are in failure_modes.py. What the first plan of this change
+would have done, and what the shipped change does, is tried on the shape that production had.
 """
 
 from collections.abc import Callable
@@ -31,8 +31,8 @@ NAMES = [mode.name for mode in MODES]
 
 
 @pytest.mark.parametrize("mode", MODES, ids=NAMES)
-async def test_it_is_refused(mode: Mode, sqld_binary: Path, tmp_path: Path) -> None:
-    """The faulty change is refused in words that say what is wrong and where, and production is as it was."""
+async def test_faulty_change_is_refused(mode: Mode, sqld_binary: Path, tmp_path: Path) -> None:
+    """The refusal says what is wrong and where, and production is unchanged."""
     came = await tried(sqld_binary, tmp_path, mode.before, mode.faulty)
     assert came.proof is None
     assert lacking(came.said, mode.words) == [], came.said
@@ -40,8 +40,8 @@ async def test_it_is_refused(mode: Mode, sqld_binary: Path, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("mode", MODES, ids=NAMES)
-async def test_the_correct_version_is_let_through(mode: Mode, sqld_binary: Path, tmp_path: Path) -> None:
-    """The same change without the fault is let through as lossless, without one warning, and production is as it was."""
+async def test_correct_version_passes(mode: Mode, sqld_binary: Path, tmp_path: Path) -> None:
+    """The same change without the fault passes as lossless and without a warning, and production is unchanged."""
     came = await tried(sqld_binary, tmp_path, mode.before, mode.correct)
     assert came.proof, came.said
     assert came.proof.warnings == ()
@@ -49,8 +49,8 @@ async def test_the_correct_version_is_let_through(mode: Mode, sqld_binary: Path,
     assert came.untouched
 
 
-async def test_what_only_a_shell_would_lose_is_a_warning(sqld_binary: Path, tmp_path: Path) -> None:
-    """A parent made anew as it should be, but for the guard, is safe in a release and warned of for a shell."""
+async def test_loss_only_in_a_shell_is_a_warning(sqld_binary: Path, tmp_path: Path) -> None:
+    """A correct rebuild of a parent that only lacks the guard is safe in a release; a warning tells of the shell."""
     files = {"migrate.sql": ANEW.replace(GUARD, ""), "rollback.sql": BACK}
     came = await tried(sqld_binary, tmp_path, LIVEONE, files)
     assert came.proof, came.said
@@ -65,8 +65,8 @@ async def test_what_only_a_shell_would_lose_is_a_warning(sqld_binary: Path, tmp_
     ]
 
 
-async def test_what_follows_a_renamed_column_is_not_lost(sqld_binary: Path, tmp_path: Path) -> None:
-    """RENAME COLUMN takes an index, a trigger and a view along, and all values stay: nothing speaks against it."""
+async def test_renamed_column_keeps_its_index_trigger_and_view(sqld_binary: Path, tmp_path: Path) -> None:
+    """RENAME COLUMN takes an index, a trigger and a view along, and all values stay: there is no finding."""
     before = f"{LIVEONE}{TRIGGER}CREATE VIEW polled_most AS SELECT max(total_polls) AS polls FROM polling_status;\n"
     files = {
         "migrate.sql": "ALTER TABLE systems RENAME COLUMN system_number TO vendor_site_id;\n"
@@ -79,8 +79,8 @@ async def test_what_follows_a_renamed_column_is_not_lost(sqld_binary: Path, tmp_
     assert came.proof.warnings == ()
 
 
-async def test_orphans_of_before_are_nobodys_doing(sqld_binary: Path, tmp_path: Path) -> None:
-    """A reading whose system was gone long before speaks against no change that leaves it alone."""
+async def test_earlier_orphans_do_not_block_a_change(sqld_binary: Path, tmp_path: Path) -> None:
+    """A reading whose system was already gone does not block a change that leaves it alone."""
     before = f"{LIVEONE}INSERT INTO readings (system_id, inverter_time, solar_w) VALUES (9, 60, 1);\n"
     came = await tried(sqld_binary, tmp_path, before, {"migrate.sql": ANEW, "rollback.sql": BACK})
     assert came.proof, came.said
@@ -88,7 +88,7 @@ async def test_orphans_of_before_are_nobodys_doing(sqld_binary: Path, tmp_path: 
 
 
 async def test_orphans_may_be_cleaned_up(sqld_binary: Path, tmp_path: Path) -> None:
-    """A change that deletes orphans is let through where its rollback gives them back, orphans as they were."""
+    """A change that deletes orphans passes if its rollback restores them as orphans."""
     orphan = "INSERT INTO readings (id, system_id, inverter_time, solar_w) VALUES (77, 9, 60, 1);\n"
     files = {
         "migrate.sql": "-- changes: readings 1\nDELETE FROM readings WHERE id = 77;\n",
@@ -99,16 +99,16 @@ async def test_orphans_may_be_cleaned_up(sqld_binary: Path, tmp_path: Path) -> N
     assert came.proof.lossless
 
 
-async def test_a_change_of_code_alone_loses_nothing(sqld_binary: Path, tmp_path: Path) -> None:
-    """Where nothing is migrated, and both versions run on the schema there is, all is proved and lossless."""
+async def test_code_only_change_is_lossless(sqld_binary: Path, tmp_path: Path) -> None:
+    """Without a migration, and with both versions running on the current schema, all is proved and lossless."""
     came = await tried(sqld_binary, tmp_path, LIVEONE, {"contract/old.sql": OLD_CODE, "contract/new.sql": OLD_CODE})
     assert came.proof, came.said
     assert came.proof.ruled_out == {}
     assert came.proof.lossless
 
 
-async def test_a_change_of_code_alone_needs_what_is_there(sqld_binary: Path, tmp_path: Path) -> None:
-    """Where nothing is migrated, code that asks for a table that production lacks is refused with the statement."""
+async def test_code_only_change_needs_an_existing_table(sqld_binary: Path, tmp_path: Path) -> None:
+    """Without a migration, code that queries a table that production lacks is refused with the statement."""
     came = await tried(sqld_binary, tmp_path, LIVEONE, {"contract/new.sql": "SELECT id FROM user_systems;\n"})
     assert came.proof is None
     assert lacking(came.said, ["contract/new.sql line 1", "no such table: user_systems"]) == [], came.said
@@ -142,10 +142,10 @@ ORDERS: dict[str, tuple[Files, dict[str, str]]] = {
 
 
 @pytest.mark.parametrize(("files", "ruled_out"), ORDERS.values(), ids=ORDERS)
-async def test_an_order_that_would_fail_is_ruled_out(
+async def test_order_that_would_fail_is_ruled_out(
     sqld_binary: Path, tmp_path: Path, files: Files, ruled_out: dict[str, str]
 ) -> None:
-    """The order in which some code would meet a schema that it cannot run on is ruled out, with the statement."""
+    """An order in which some code would meet a schema that it cannot run on is ruled out, with the statement."""
     came = await tried(sqld_binary, tmp_path, LIVEONE, files)
     assert came.proof, came.said
     assert came.proof.ruled_out.keys() == ruled_out.keys()
@@ -171,10 +171,8 @@ BACKUPS: dict[str, tuple[Arriving, str]] = {
 
 
 @pytest.mark.parametrize(("arriving", "words"), BACKUPS.values(), ids=BACKUPS)
-async def test_a_backup_that_is_none_stops_everything(
-    sqld_binary: Path, tmp_path: Path, arriving: Arriving, words: str
-) -> None:
-    """Where the backup did not arrive as what production holds, there is no proof, and no file that looks like one."""
+async def test_wrong_backup_leaves_no_proof(sqld_binary: Path, tmp_path: Path, arriving: Arriving, words: str) -> None:
+    """If the backup is not what production holds, there is no proof and no file that looks like one."""
     came = await tried_with_dump(sqld_binary, tmp_path, LIVEONE, ADDED, arriving)
     assert came.proof is None
     assert words in came.said
@@ -182,8 +180,8 @@ async def test_a_backup_that_is_none_stops_everything(
     assert came.untouched
 
 
-async def test_a_backup_that_is_whole_stays(sqld_binary: Path, tmp_path: Path) -> None:
-    """Where it arrived whole it is kept, and nothing else is, with the rows that it holds."""
+async def test_complete_backup_is_kept(sqld_binary: Path, tmp_path: Path) -> None:
+    """A complete backup is kept with its rows, and nothing else is."""
     came = await tried_with_dump(sqld_binary, tmp_path, LIVEONE, ADDED, lambda text: streaming([text]))
     assert came.proof, came.said
     assert names(came.run) == {Path(came.proof.backup.path).name}
@@ -191,7 +189,7 @@ async def test_a_backup_that_is_whole_stays(sqld_binary: Path, tmp_path: Path) -
 
 
 def production() -> str:
-    """Give the whole shape that production had, with two hours of readings in place of fourteen days."""
+    """Yield the whole shape that production had, with two hours of readings instead of fourteen days."""
     text = (SHIPPED / "sample.sql").read_text(encoding="utf-8")
     assert "n < 20159" in text
     return text.replace("n < 20159", "n < 119")
@@ -221,8 +219,8 @@ SEED_LOSSES = (
 )
 
 
-async def test_the_seed_is_refused_with_all_that_it_loses(sqld_binary: Path, tmp_path: Path) -> None:
-    """The change that emptied production is refused, and every loss is named: by table, by column, by number of rows."""
+async def test_seed_change_is_refused_with_every_loss(sqld_binary: Path, tmp_path: Path) -> None:
+    """The change that emptied production is refused, and every loss is named: by table, column and number of rows."""
     seed = {name: (HERE / f"seed_{name}").read_text(encoding="utf-8") for name in ("migrate.sql", "rollback.sql")}
     came = await tried(sqld_binary, tmp_path, production(), seed)
     assert came.proof is None
@@ -230,8 +228,8 @@ async def test_the_seed_is_refused_with_all_that_it_loses(sqld_binary: Path, tmp
     assert came.untouched
 
 
-async def test_the_shipped_change_loses_nothing(sqld_binary: Path, tmp_path: Path) -> None:
-    """The change in sql/ does the same for the app on the same production, and nothing speaks against it."""
+async def test_shipped_change_loses_nothing(sqld_binary: Path, tmp_path: Path) -> None:
+    """The change in sql/ does the same for the app on the same production, without a finding."""
     came = await tried(sqld_binary, tmp_path, production(), SHIPPED)
     assert came.proof, came.said
     assert came.proof.warnings == ()

@@ -1,4 +1,4 @@
-"""What a migration holds on to: which figures are chosen for which database, and that they hold on the real server."""
+"""What a migration measures: which figures are chosen for which database, and that they hold on the real server."""
 
 import re
 import sqlite3
@@ -31,15 +31,15 @@ from steps.support.sql.tokens import quoted
 from tests.gateways.test_guards import ODD, Rig, changed
 
 
-def made_anew(table: str, more: str = "") -> str:
-    """Write how a table is made anew, with more columns or as it was."""
+def rebuilt(table: str, more: str = "") -> str:
+    """Return SQL that rebuilds a table, with more columns or the same."""
     return f"""CREATE TABLE u (id INTEGER PRIMARY KEY, v{more}); INSERT INTO u (id, v) SELECT id, v FROM {table};
 DROP TABLE {table}; ALTER TABLE u RENAME TO {table};"""
 
 
 ORPHANS, CHANGES = "references that lead nowhere", "rows changed"
 MANY = 1_200  # tables
-ANEW, AGAIN = made_anew("p", ", n"), made_anew("p")  # what was made by the latter is given back by it
+ANEW, AGAIN = rebuilt("p", ", n"), rebuilt("p")  # AGAIN restores a table that AGAIN created
 PARENT = "CREATE TABLE p (id INTEGER PRIMARY KEY, v); INSERT INTO p VALUES (1, 'a'), (2, 'b'), (3, 'c');"
 CHILDREN = "INSERT INTO c (id, p) VALUES (1, 1), (2, 1), (3, 2), (4, 2);"
 CHILD = f"CREATE TABLE c (id INTEGER PRIMARY KEY, p INTEGER REFERENCES p ON DELETE CASCADE); {CHILDREN}"
@@ -47,12 +47,12 @@ INDEX = "CREATE INDEX i ON c (p);"
 FAMILY = f"{PARENT} {CHILD} {INDEX}"
 HAVE = "rows of p that have rows in c.p"
 ENDS = ("lowest id of c", "highest id of c")
-COUNTS = re.compile(r"rows of (?!.* that have rows in ).*").fullmatch  # whether a figure is all rows of a table
+COUNTS = re.compile(r"rows of (?!.* that have rows in ).*").fullmatch  # whether a figure counts all rows of a table
 
 
 @pytest.fixture
 def database() -> Iterator[sqlite3.Connection]:
-    """Give an empty database in memory."""
+    """Yield an empty database in memory."""
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
         yield connection
 
@@ -66,13 +66,13 @@ def rows(connection: sqlite3.Connection) -> dict[str, int]:
 
 
 def names(measures: tuple[Measure, ...]) -> list[str]:
-    """Give what is measured, row changes left out."""
+    """Return the names of the measured figures, except row changes."""
     return [each.name for each in measures if each.name != CHANGES]
 
 
 BIG = "INSERT INTO t VALUES (1, 'a'), (2, 'b'), (3, 'c'), (4, 'd'), (5, 'e');"
 MISMATCH = "CREATE TABLE p (id INTEGER PRIMARY KEY, name); CREATE TABLE c (p REFERENCES p (name)); INSERT INTO p VALUES (1, 'a'); INSERT INTO c VALUES ('a');"
-CASES = [  # the database, how many rows are counted, the change, and what is measured on both ways
+CASES = [  # database, limit of counted rows, migrate.sql, figures of both ways
     ("an empty database", "", 9, "CREATE TABLE t (id);", [ORPHANS]),
     ("every table", "CREATE TABLE a (v); CREATE TABLE b (v); CREATE TABLE c (v);", 9, "CREATE TABLE t (id);", ["rows of a", "rows of b", "rows of c", ORPHANS]),
     ("the smallest that are few enough together", "CREATE TABLE a (v); CREATE TABLE b (id INTEGER PRIMARY KEY); CREATE TABLE c (v); INSERT INTO a VALUES (1), (2); INSERT INTO b VALUES (1), (2), (3);", 4, "SELECT 1;", ["rows of a", "rows of c", "lowest id of b", "highest id of b", ORPHANS]),
@@ -96,7 +96,7 @@ CASES = [  # the database, how many rows are counted, the change, and what is me
     ("what a virtual table holds its rows in", "CREATE VIRTUAL TABLE f USING fts5(v); CREATE TABLE t (v);", 99, "SELECT 1;", ["rows of t", ORPHANS]),
     ("no references that the engine cannot follow", MISMATCH, 9, "ALTER TABLE p ADD COLUMN n;", ["rows of c", "rows of p", "references of p that lead nowhere"]),
 ]  # fmt: skip
-ONE_WAY = [  # the same, where less is measured on the way back
+ONE_WAY = [  # the same, with fewer figures in the rollback
     ("what is declared", FAMILY, 9, "-- changes: C 1..3\nDELETE FROM c WHERE id = 1;", ["rows of p", "rows of c", ORPHANS], ["rows of p", ORPHANS]),
     ("what is declared, beyond ASCII", 'CREATE TABLE "Ä" (v); CREATE TABLE "ä" (v);', 9, '-- changes: "Ä"\nUPDATE "Ä" SET v = 1;', ["rows of ä", "rows of Ä", ORPHANS], ["rows of ä", ORPHANS]),
     ("what is made anew", FAMILY, 9, ANEW, ["rows of c", "rows of p", ORPHANS], ["rows of c", ORPHANS]),
@@ -119,7 +119,7 @@ ONE_WAY = [  # the same, where less is measured on the way back
     ("two of one parent", f"{FAMILY} CREATE TABLE d (id INTEGER PRIMARY KEY, p INTEGER REFERENCES p); CREATE INDEX j ON d (p); INSERT INTO d SELECT * FROM c;", 3, ANEW, ["rows of p", *ENDS, "lowest id of d", "highest id of d", HAVE, "rows of p that have rows in d.p", ORPHANS], [*ENDS, "lowest id of d", "highest id of d", HAVE, "rows of p that have rows in d.p", ORPHANS]),
     ("a large one with rows of the change", f"CREATE TABLE t (id INTEGER PRIMARY KEY, v); {BIG}", 0, "INSERT INTO t VALUES (9, 'z');", ["lowest id of t", "highest id of t", ORPHANS], [ORPHANS]),
     ("a counted one with rows of the change", f"CREATE TABLE t (id INTEGER PRIMARY KEY, v); {BIG}", 9, "INSERT INTO T VALUES (9, 'z');", ["rows of t", ORPHANS], [ORPHANS]),
-    ("a large one that is made anew", f"CREATE TABLE t (id INTEGER PRIMARY KEY, v); {BIG}", 0, made_anew("t", ", n"), ["rows of t", ORPHANS], [ORPHANS]),
+    ("a large one that is made anew", f"CREATE TABLE t (id INTEGER PRIMARY KEY, v); {BIG}", 0, rebuilt("t", ", n"), ["rows of t", ORPHANS], [ORPHANS]),
     ("a large one that is made anew in its place", f"CREATE TABLE t (v); {BIG.replace('t VALUES', 't SELECT column2 FROM (VALUES').replace(';', ');')}", 0, "ALTER TABLE t RENAME TO old; CREATE TABLE t (v, n); INSERT INTO t (v) SELECT v FROM old; DROP TABLE old;", ["rows of t", ORPHANS], [ORPHANS]),
     ("a large one that is made anew without a rowid", f"CREATE TABLE t (id INTEGER PRIMARY KEY, v); {BIG}", 0, "CREATE TABLE u (id INTEGER PRIMARY KEY, v) WITHOUT ROWID; INSERT INTO u SELECT * FROM t; DROP TABLE t; ALTER TABLE u RENAME TO t;", ["rows of t", ORPHANS], [ORPHANS]),
     ("a parent of two columns", FAMILY.replace("CASCADE)", "CASCADE, q INTEGER REFERENCES p)") + " CREATE INDEX j ON c (q);", 3, ANEW, ["rows of p", *ENDS, f"{HAVE[:-1]}q", HAVE, ORPHANS], [*ENDS, f"{HAVE[:-1]}q", HAVE, ORPHANS]),
@@ -134,10 +134,10 @@ ONE_WAY = [  # the same, where less is measured on the way back
     [*((*case[1:], case[-1]) for case in CASES), *(case[1:] for case in ONE_WAY)],
     ids=[*(case[0] for case in CASES), *(case[0] for case in ONE_WAY)],
 )
-def test_what_is_measured(
+def test_chosen_figures(
     database: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, script: str, counted: int, migrate: str, there: list[str], back: list[str],
 ) -> None:  # fmt: skip
-    """Rows are counted where that is cheap, else a table's ends; on the way back the ends where no script writes rows."""
+    """Rows are counted if that is cheap, else a table's ends; in a rollback the ends of tables no script writes to."""
     monkeypatch.setattr(choose, "COUNTED", counted)
     database.executescript(script)
     what = guards_for(database, rows(database), changed(tmp_path, migrate))
@@ -157,10 +157,10 @@ def test_what_is_measured(
     [(7, [ORPHANS]), (6, ["references of p that lead nowhere"])],
     ids=["as many as are followed", "one more"],
 )
-def test_references_of_a_large_database_are_followed_where_rows_are_counted(
+def test_references_are_followed_for_counted_tables_of_a_large_database(
     database: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, followed: int, references: list[str]
 ) -> None:
-    """All of them are where the rows of all tables are few enough, else those of the tables that are counted."""
+    """All references are followed if the database has few enough rows, else those of the counted tables."""
     monkeypatch.setattr(choose, "COUNTED", 3)
     monkeypatch.setattr(choose, "FOLLOWED", followed)
     database.executescript(FAMILY)
@@ -171,10 +171,10 @@ def test_references_of_a_large_database_are_followed_where_rows_are_counted(
 @pytest.mark.parametrize(
     ("declares", "there"), [("", NOT_FEWER), ("-- changes: other\n", SAME)], ids=["nothing", "another table"]
 )
-def test_more_rows_are_no_loss_unless_changes_are_declared(
+def test_more_rows_are_refused_only_if_changes_are_declared(
     database: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, declares: str, there: str
 ) -> None:
-    """With a `-- changes:` line rows may come nowhere else; without one, none may go."""
+    """With a `-- changes:` line no other table may gain rows; without one, no table may lose any."""
     monkeypatch.setattr(choose, "COUNTED", 3)
     database.executescript(FAMILY)
     what = guards_for(database, rows(database), changed(tmp_path, f"{declares}{ANEW}"))
@@ -187,8 +187,8 @@ def test_more_rows_are_no_loss_unless_changes_are_declared(
 @pytest.mark.parametrize(
     ("seen", "most"), [(0, 100), (1, 101), (10_000, 10_100), (10_100, 10_201), (2_000_000, 2_020_000)]
 )
-def test_row_changes_are_bounded_by_what_was_seen(seen: int, most: int) -> None:
-    """A hundred more than in the rehearsal, or one in a hundred, is what the app may have written since."""
+def test_row_changes_are_bounded_by_the_rehearsal(seen: int, most: int) -> None:
+    """The app may have written a hundred rows more than the rehearsal changed, or one percent more."""
     unbounded = Guards((rows_of("t"), row_changes(UNBOUNDED)), (rows_of("t"),), measured="rows of t counted")
     what = bound_row_changes(unbounded, {"rows of t": 5, CHANGES: seen}, "table t")
     assert (what.there, what.back) == ((rows_of("t"), row_changes(most)), unbounded.back)
@@ -198,10 +198,10 @@ def test_row_changes_are_bounded_by_what_was_seen(seen: int, most: int) -> None:
     )
 
 
-def test_it_is_told_what_is_measured(
+def test_measured_figures_are_listed(
     database: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """One line says which tables are counted and which are not; where none is counted it begins with the others."""
+    """One line says which tables are counted and which are not; if none is counted it begins with the others."""
     database.executescript(FAMILY)
     change = changed(tmp_path, "DELETE FROM p WHERE id = 3;")
     told = {}
@@ -215,17 +215,17 @@ def test_it_is_told_what_is_measured(
     }
 
 
-def test_it_is_told_that_references_are_not_followed(database: sqlite3.Connection, tmp_path: Path) -> None:
-    """Where the engine cannot follow them, nobody is to think that they were."""
+def test_unfollowed_references_are_not_listed(database: sqlite3.Connection, tmp_path: Path) -> None:
+    """If the engine cannot follow references, the line does not claim that they were."""
     database.executescript(MISMATCH)
     told = guards_for(database, rows(database), changed(tmp_path, "ALTER TABLE p ADD COLUMN n;")).measured
     assert told == "rows of c, p counted; references of p that lead nowhere; foreign keys off"
 
 
-def test_a_parent_is_found_by_its_rowid_and_its_children_by_their_index(
+def test_references_are_searched_by_index(
     database: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Whatever the type of the child's column, no child is read that is not asked for."""
+    """For any type of the child's column, only the requested children are read."""
     monkeypatch.setattr(choose, "COUNTED", 3)
     for kind in ("INTEGER", "", "TEXT"):
         database.executescript(
@@ -238,8 +238,8 @@ def test_a_parent_is_found_by_its_rowid_and_its_children_by_their_index(
         assert database.execute(f"SELECT {measure.expression}").fetchone() == (2,)
 
 
-def test_every_table_is_measured_however_many_there_are(database: sqlite3.Connection, tmp_path: Path) -> None:
-    """No figure is left out there or back; the plan names the first and tells how many more are held."""
+def test_every_one_of_many_tables_is_measured(database: sqlite3.Connection, tmp_path: Path) -> None:
+    """No figure is left out either way; the plan names the first tables and how many more are measured."""
     database.executescript("".join(f"CREATE TABLE t{number:04} (v);" for number in range(MANY)))
     what = guards_for(database, rows(database), changed(tmp_path, "SELECT 1;"))
     every = [f"rows of t{number:04}" for number in range(MANY)]
@@ -256,14 +256,14 @@ def test_every_table_is_measured_however_many_there_are(database: sqlite3.Connec
 
 @pytest.fixture(scope="module")
 async def one_server(sqld_binary: Path, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
-    """Give the URL of a server that the tests of this module share; each begins by emptying it."""
+    """Yield the URL of a server that the tests of this module share; each begins by emptying it."""
     async with sqld.serve(sqld_binary, tmp_path_factory.mktemp("one") / "sqld") as url:
         yield url
 
 
 @pytest.fixture
 async def rig(one_server: str, tmp_path: Path) -> AsyncIterator[Rig]:
-    """Give the server with nothing in it."""
+    """Yield the server, emptied."""
     async with aclosing(connect(one_server, None)) as database:
         tables = await database.query(Statement("SELECT name FROM pragma_table_list WHERE type <> 'shadow'"))
         names = [str(name) for (name,) in tables.values if not str(name).startswith("sqlite_")]
@@ -272,7 +272,7 @@ async def rig(one_server: str, tmp_path: Path) -> AsyncIterator[Rig]:
 
 
 async def chosen_on(rig: Rig, database: sqlite3.Connection, script: str, change: DatabaseChange) -> Guards:
-    """Make the same database there and here, and choose by the one that is here."""
+    """Create the same database there and here, and choose the figures from the one here."""
     await rig.made(script)
     for statement in split(script, "script.sql"):
         database.execute(statement.sql)
@@ -298,15 +298,15 @@ INSERT INTO {ODD_CHILD} VALUES (1, 1), (2, 1), (3, 2), (4, 2); CREATE INDEX i ON
 @pytest.mark.anyio
 @pytest.mark.parametrize("counted", [0, 3, 100])
 @pytest.mark.parametrize("kind", KINDS)
-async def test_a_change_that_loses_nothing_passes(
+async def test_lossless_change_passes_its_guards(
     rig: Rig, database: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch, kind: str, counted: int
 ) -> None:
-    """What is chosen holds there, back, and there once more, where it is bounded by what was seen the first time."""
+    """The figures hold for a migration, its rollback, and again, bounded by what the first time changed."""
     monkeypatch.setattr(choose, "COUNTED", counted)
     monkeypatch.setattr(choose, "FOLLOWED", counted)
     parent = ODD_PARENT if kind == "odd names" else "p"
-    change = changed(rig.folder, made_anew(parent, ", n"), made_anew(parent))
-    what = await chosen_on(rig, database, f"{KINDS[kind]} {made_anew(parent)}", change)
+    change = changed(rig.folder, rebuilt(parent, ", n"), rebuilt(parent))
+    what = await chosen_on(rig, database, f"{KINDS[kind]} {rebuilt(parent)}", change)
     growth = (await rig.migrated(change, what)).growth
     objects = str(await rig.scalar(OBJECTS))
     await rig.rolled_back(change)
@@ -315,17 +315,17 @@ async def test_a_change_that_loses_nothing_passes(
     assert {name for name, grown in growth.items() if grown} <= {CHANGES}
 
 
-def bare(table: str, columns: str, *names: str) -> str:
-    """Write how a table is made anew with these columns, of which the named ones are taken over."""
+def rebuilt_with(table: str, columns: str, *names: str) -> str:
+    """Return SQL that rebuilds a table with these columns and takes over the named ones."""
     taken = ", ".join(names)
     return f"CREATE TABLE u ({columns}); INSERT INTO u ({taken}) SELECT {taken} FROM {table}; DROP TABLE {table}; ALTER TABLE u RENAME TO {table};"
 
 
-GAPS = f"CREATE TABLE log (v); INSERT INTO log VALUES (1), (2), (3), (4); DELETE FROM log WHERE v IN (1, 3); {bare('log', 'v', 'v')} DELETE FROM log WHERE v = 2;"
+GAPS = f"CREATE TABLE log (v); INSERT INTO log VALUES (1), (2), (3), (4); DELETE FROM log WHERE v IN (1, 3); {rebuilt_with('log', 'v', 'v')} DELETE FROM log WHERE v = 2;"
 ORPHANED = f"{PARENT} {CHILD} INSERT INTO c VALUES (9, 99);"
 SEARCHED = f"{PARENT} CREATE VIRTUAL TABLE f USING fts5(v); INSERT INTO f VALUES ('hello');"
-SAFE = [  # the database, how many rows are counted, migrate, rollback
-    ("rows whose numbers are given anew", GAPS, 0, bare("log", "v, n", "v"), bare("log", "v", "v")),
+SAFE = [  # database, limit of counted rows, migrate, rollback
+    ("rows whose numbers are given anew", GAPS, 0, rebuilt_with("log", "v, n", "v"), rebuilt_with("log", "v", "v")),
     ("a counted row that the rollback takes back", PARENT, 100, "INSERT INTO p VALUES (99, 'seed');", "DELETE FROM p WHERE id = 99;"),
     ("a row behind a large table that the rollback takes back", PARENT, 0, "INSERT INTO p VALUES (99, 'seed');", "DELETE FROM p WHERE id = 99;"),
     ("a row before a large table that the rollback gives back", PARENT, 100, "-- changes: p\nCREATE TABLE _orchestrate_kept_p AS SELECT * FROM p WHERE id = 1; DELETE FROM p WHERE id = 1;", "INSERT INTO p SELECT * FROM _orchestrate_kept_p; DROP TABLE _orchestrate_kept_p;"),
@@ -343,10 +343,10 @@ SAFE = [  # the database, how many rows are counted, migrate, rollback
 @pytest.mark.parametrize(
     ("script", "counted", "migrate", "rollback"), [case[1:] for case in SAFE], ids=[case[0] for case in SAFE]
 )
-async def test_what_is_nobodys_loss_is_not_refused(
+async def test_deliberate_change_passes_its_guards(
     rig: Rig, database: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch, script: str, counted: int, migrate: str, rollback: str,
 ) -> None:  # fmt: skip
-    """What a change does on purpose and its rollback takes back passes there and back, and there once more."""
+    """What a change does on purpose and its rollback reverts passes both ways, twice."""
     monkeypatch.setattr(choose, "COUNTED", counted)
     change = changed(rig.folder, migrate, rollback)
     what = await chosen_on(rig, database, script, change)
@@ -357,11 +357,11 @@ async def test_what_is_nobodys_loss_is_not_refused(
     await rig.rolled_back(change)
 
 
-LOSSES = [  # the database, what the change loses besides, how many rows are counted, and what is said
+LOSSES = [  # database, SQL of the loss, limit of counted rows, refusal
     ("a counted child", FAMILY, "DELETE FROM c WHERE id = 2;", 100, "rows of c: 4 before, 3 after"),
     ("a counted parent", FAMILY, "DELETE FROM p WHERE id = 3;", 100, "rows of p: 3 before, 2 after"),
     ("one row of a large table that is made anew", FAMILY, "DELETE FROM p WHERE id = 2;", 0, "rows of p: 3 before, 2 after"),
-    ("one row whose number is given anew", f"{PARENT} {GAPS}", f"{bare('log', 'v, n', 'v')} INSERT INTO log (v) VALUES (7); DELETE FROM log WHERE v > 3;", 0, "rows of log: 1 before, 0 after"),
+    ("one row whose number is given anew", f"{PARENT} {GAPS}", f"{rebuilt_with('log', 'v, n', 'v')} INSERT INTO log (v) VALUES (7); DELETE FROM log WHERE v > 3;", 0, "rows of log: 1 before, 0 after"),
     ("all children", FAMILY, "DELETE FROM c;", 3, "lowest id of c: 1 before, 0 after"),
     ("those of the first parent", FAMILY, "DELETE FROM c WHERE p = 1;", 3, "lowest id of c: 1 before, 3 after"),
     ("those of the last parent", FAMILY, "DELETE FROM c WHERE p = 2;", 3, "highest id of c: 4 before, 2 after"),
@@ -379,10 +379,10 @@ LOSSES = [  # the database, what the change loses besides, how many rows are cou
 @pytest.mark.parametrize(
     ("script", "loss", "counted", "said"), [case[1:] for case in LOSSES], ids=[case[0] for case in LOSSES]
 )
-async def test_what_a_cascade_would_take_is_missed(
+async def test_lost_row_or_reference_is_refused(
     rig: Rig, database: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch, script: str, loss: str, counted: int, said: str,
 ) -> None:  # fmt: skip
-    """A change that loses rows besides is not committed, and what it lost is told by the figure that tells it first."""
+    """A change that loses rows besides is not committed, and the first figure that differs names the loss."""
     monkeypatch.setattr(choose, "COUNTED", counted)
     change = changed(rig.folder, f"{ANEW} {loss}")
     found = await rig.refused(change, await chosen_on(rig, database, script, change))
@@ -390,7 +390,7 @@ async def test_what_a_cascade_would_take_is_missed(
 
 
 @pytest.mark.anyio
-async def test_what_no_other_figure_tells_is_told_by_row_changes(
+async def test_loss_between_the_ends_exceeds_the_row_changes(
     rig: Rig, database: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Rows lost between the ends of a large table are more changes than the rehearsal saw."""
@@ -407,8 +407,8 @@ async def test_what_no_other_figure_tells_is_told_by_row_changes(
 
 
 @pytest.mark.anyio
-async def test_a_row_of_the_last_of_many_tables_is_missed(rig: Rig, database: sqlite3.Connection) -> None:
-    """Each of more than a thousand tables is held to its rows, and one that lost one is named, there and back."""
+async def test_lost_row_in_the_last_of_many_tables_is_refused(rig: Rig, database: sqlite3.Connection) -> None:
+    """Each of over a thousand tables keeps its rows, and one that lost a row is named, in both directions."""
     last = f"t{MANY - 1:04}"
     tables = "".join(f"CREATE TABLE t{number:04} (v);" for number in range(MANY))
     rolled = changed(rig.folder / "back", "CREATE TABLE more (v);", f"DROP TABLE more; DELETE FROM {last} WHERE v = 1;")

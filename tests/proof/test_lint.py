@@ -1,4 +1,4 @@
-"""The lint: each statement that lost data before is named with file and line, and its safe form is let through."""
+"""The lint: each statement that once lost data is named with file and line, and its safe form passes."""
 
 import sqlite3
 import subprocess
@@ -46,7 +46,7 @@ def known(schema: str) -> Facts:
 
 
 def judged(sql: str, schema: str = SITE, name: str = "migrate.sql") -> list[Finding]:
-    """Give what the lint says to a script: to a migrate.sql, if nothing else is said."""
+    """Return the findings of the lint for a script, by default a migrate.sql."""
     return lint(read_script_text(sql, name), known(schema))
 
 
@@ -92,7 +92,7 @@ FLAGGED = {
     "CREATE TABLE IF NOT EXISTS log (time);\nDELETE FROM log;": [("no-where", 2)],
     "CREATE TABLE x (y);\nDROP TABLE x;\nDELETE FROM x;": [("no-where", 3)],
     "ALTER TABLE log RENAME TO logs;\nDELETE FROM logs;": [("no-where", 2)],
-    # rows that go in silence
+    # rows lost silently
     "INSERT OR REPLACE INTO log VALUES (1, 'x')": [("or-replace", 1)],
     "replace into log select * from log": [("or-replace", 1)],
     "WITH n AS (SELECT 1, 2) INSERT OR REPLACE INTO log SELECT * FROM n": [("or-replace", 1)],
@@ -110,7 +110,7 @@ FLAGGED = {
     "SELECT duration_min / 60 FROM log": [("integer-division", 1), ("printed-only", 1)],
     "CREATE TABLE z (tz INTEGER, h INTEGER GENERATED ALWAYS AS (tz / 60) STORED)": [("integer-division", 1)],
     'CREATE TRIGGER g AFTER UPDATE ON log BEGIN\n  UPDATE log SET time = new."offset_min" / 60 WHERE false;\nEND': [("integer-division", 1)],
-    # what is only printed
+    # results that are only printed
     'SELECT count(*) AS "should be 0" FROM log': [("printed-only", 1)],
     "DROP TABLE points;\n\nselect 'FAIL' WHERE EXISTS (SELECT 1 FROM log);": [("printed-only", 3)],
     "VALUES ('STOP here'), (2)": [("printed-only", 1)],
@@ -120,22 +120,22 @@ FLAGGED = {
     "/* a */ SELECT -- b\n CASE WHEN (SELECT count(*) FROM log) = 0 THEN 'PASS' ELSE 'FAIL' END": [("printed-only", 1)],
     "SELECT 'json_extract(', \"abs\", json_valid('{}') /* json( */ FROM log -- abs(": [("printed-only", 1)],
     "SELECT json, abs FROM log WHERE json IN (1)": [("printed-only", 1)],
-    # what cannot be read
+    # statements that cannot be read
     "FROBNICATE systems": [("not-parsed", 1)],
     f"DELETE FROM point_info WHERE {'(' * 300}id = 1{')' * 300}": [("not-parsed", 1)],
 }  # fmt: skip
 
 
 @pytest.mark.parametrize(("sql", "expected"), FLAGGED.items(), ids=[sql[:60] for sql in FLAGGED])
-def test_what_lost_data_before_is_named_with_its_line(sql: str, expected: list[tuple[str, int]]) -> None:
-    """Each form in which a statement does the harm is flagged by its rule, on the line where the statement begins."""
+def test_harmful_statement_is_flagged_with_its_line(sql: str, expected: list[tuple[str, int]]) -> None:
+    """Each form in which a statement does the harm is flagged by its rule, on the line where it begins."""
     assert [(each.rule, each.place) for each in judged(sql)] == [
         (rule, f"migrate.sql line {n}") for rule, n in expected
     ]
 
 
 LET_THROUGH = [
-    # tables that nobody references, or nobody any more
+    # tables that have no references, or none any more
     "DROP TABLE readings",
     "DROP TABLE IF EXISTS no_such_table",
     "DROP TABLE points; DROP TABLE point_info;",
@@ -160,14 +160,14 @@ LET_THROUGH = [
     "DELETE FROM point_info WHERE name = 'x'",
     "DELETE FROM point_info WHERE rowid IN (SELECT rowid FROM point_info WHERE id = 3)",
     "DELETE FROM readings WHERE id = 3",
-    # rows that are named, or the script's own
+    # rows selected explicitly, or the script's own
     "UPDATE systems SET system_number = 'x' WHERE true",
     "DELETE FROM readings WHERE 1",
     "CREATE TABLE fresh (x); UPDATE fresh SET x = 1; DELETE FROM 'Fresh';",
     "CREATE TABLE systems_new (id); ALTER TABLE systems_new RENAME TO [Systems2]; UPDATE systems2 SET id = 1;",
     "DELETE FROM _orchestrate_kept_systems",
     "CREATE TRIGGER g AFTER INSERT ON log BEGIN DELETE FROM log; INSERT OR REPLACE INTO log VALUES (1, 2); END",
-    # conflicts that are spelled out, and words that only look like it
+    # explicit conflict clauses, and words that only look like one
     "INSERT INTO log VALUES (1, 'x') ON CONFLICT (time) DO UPDATE SET text = excluded.text",
     "INSERT INTO log SELECT * FROM log WHERE true ON CONFLICT (time) DO NOTHING",
     "INSERT OR ABORT INTO log VALUES (1, 'or replace into')",
@@ -175,9 +175,9 @@ LET_THROUGH = [
     "CREATE TRIGGER g BEFORE DELETE ON systems WHEN old.id <> 0 BEGIN SELECT RAISE(ABORT, 'no; never'); END",
     "CREATE TABLE raise (x); INSERT INTO raise (x) VALUES ('RAISE(ABORT)');",
     "SELECT CASE WHEN (SELECT count(*) FROM log) = 0 THEN 1 ELSE json_extract('{}', 'rows lost') END",
-    # divisions that lose nothing, and those of something else
+    # divisions that lose nothing, and those of other values
     "UPDATE systems SET timezone_offset = tz / 60 WHERE tz % 60 = 0",
-    # what the parser does not know is read by its tokens
+    # statements unknown to the parser are read by their tokens
     "UPDATE t SET a = 1 WHERE b IN ('x') COLLATE NOCASE",
     "EXPLAIN QUERY PLAN DELETE FROM systems",
     "CREATE TABLE c (a UNIQUE ON CONFLICT REPLACE, b GENERATED ALWAYS AS (a * 60) STORED)",
@@ -186,8 +186,8 @@ LET_THROUGH = [
 
 
 @pytest.mark.parametrize("sql", LET_THROUGH, ids=[sql[:60] for sql in LET_THROUGH])
-def test_the_safe_form_is_let_through(sql: str) -> None:
-    """Neither the correct form of a flagged statement nor one that only looks like it raises an alarm."""
+def test_safe_form_passes(sql: str) -> None:
+    """Neither the correct form of a flagged statement nor one that only looks like it is flagged."""
     assert judged(sql) == []
 
 
@@ -204,15 +204,15 @@ LET_THROUGH_IN_A_QUESTION = [
 
 @pytest.mark.parametrize("sql", LET_THROUGH_IN_A_QUESTION, ids=[sql[:60] for sql in LET_THROUGH_IN_A_QUESTION])
 @pytest.mark.parametrize("name", ["verify.sql", "verify_rollback.sql", "contract/new.sql", "writes.sql"])
-def test_a_sound_question_is_let_through(sql: str, name: str) -> None:
-    """Outside of a change, what only reads raises no alarm when it only looks like a harmful statement."""
+def test_sound_check_passes(sql: str, name: str) -> None:
+    """Outside a change, a query that only looks like a harmful statement is not flagged."""
     assert judged(sql, name=name) == []
 
 
 @pytest.mark.parametrize("sql", LET_THROUGH_IN_A_QUESTION, ids=[sql[:60] for sql in LET_THROUGH_IN_A_QUESTION])
 @pytest.mark.parametrize("name", ["migrate.sql", "rollback.sql"])
-def test_a_question_in_a_change_checks_nothing(sql: str, name: str) -> None:
-    """In migrate.sql and rollback.sql the same question is flagged, as printed only, and where it belongs is said."""
+def test_select_in_a_change_checks_nothing(sql: str, name: str) -> None:
+    """In migrate.sql and rollback.sql such a SELECT is flagged, and the finding says where checks belong."""
     (found,) = judged(sql, name=name)
     assert (found.rule, found.place, found.severity) == ("printed-only", f"{name} line 1", Severity.ERROR)
     assert "verify_rollback.sql, as a `-- check:` that must return no rows" in found.remedy
@@ -230,8 +230,8 @@ ASSERTIONS = [
 
 
 @pytest.mark.parametrize("sql", ASSERTIONS, ids=[sql[:60] for sql in ASSERTIONS])
-def test_an_assertion_is_no_printed_check(sql: str) -> None:
-    """A question that fails for some answer raises no alarm, and the engine runs it while that answer is not there."""
+def test_assertion_is_no_printed_check(sql: str) -> None:
+    """A SELECT that fails on some result is not flagged, and the engine runs it while that result does not occur."""
     assert judged(sql) == []
     with closing(sqlite3.connect(":memory:")) as database:
         database.executescript(SITE)
@@ -251,13 +251,13 @@ UNKNOWN_TO_IT = [
 
 
 @pytest.mark.parametrize(("sql", "schema"), UNKNOWN_TO_IT)
-def test_the_same_statement_is_safe_on_another_schema(sql: str, schema: str) -> None:
-    """Whether a table has children or a composite key is taken from the database, not guessed from names."""
+def test_same_statement_is_safe_on_another_schema(sql: str, schema: str) -> None:
+    """Whether a table has children or a composite key is read from the database, not guessed from names."""
     assert judged(sql, schema) == []
 
 
 def test_facts_are_read_from_the_database() -> None:
-    """Keys come in their own order, foreign keys under the table they reference, each with its columns and its action."""
+    """Keys keep their own order; foreign keys are listed under the referenced table, with columns and action."""
     read = known(SITE)
     assert read.keys["points"] == ("system_id", "point_id", "time")
     assert read.keys["log"] == ()
@@ -272,7 +272,7 @@ def test_facts_are_read_from_the_database() -> None:
 
 
 def test_facts_by_hand_may_be_in_capitals() -> None:
-    """Names are the same in upper and lower case, whoever wrote them down."""
+    """Facts written by hand match names in upper and lower case."""
     by_hand = Facts({"Systems": ("Id", "Vendor")}, {"SYSTEMS": (Child("Readings", ("system_id",), "CASCADE"),)})
     script = read_script_text(
         "DELETE FROM systems WHERE id = 1; DROP TABLE readings; DROP TABLE systems;", "migrate.sql"
@@ -280,8 +280,8 @@ def test_facts_by_hand_may_be_in_capitals() -> None:
     assert [each.rule for each in lint(script, by_hand)] == ["partial-key"]
 
 
-def test_a_dropped_parent_says_what_becomes_of_each_child() -> None:
-    """Every table that the deletion reaches is named with what its foreign key does, also those behind a cascade."""
+def test_dropped_parent_names_the_fate_of_each_child() -> None:
+    """Every table that the deletion reaches, also through a cascade, is named with what its foreign key does."""
     (found,) = judged("DROP TABLE systems")
     for effect in (
         "readings (system_id) loses rows",
@@ -293,15 +293,15 @@ def test_a_dropped_parent_says_what_becomes_of_each_child() -> None:
     assert "systems (parent)" not in found.cause
 
 
-def test_a_part_of_a_key_says_what_is_missing() -> None:
-    """The engineer reads which columns are the key, which one is compared, and how the whole key is compared."""
+def test_partial_key_names_the_missing_columns() -> None:
+    """The finding names the key's columns, the compared one, and how to compare the whole key."""
     (found,) = judged("DELETE FROM points WHERE system_id = 1 AND time IN (SELECT 5)")
     assert "(system_id, point_id, time), and WHERE compares system_id and time without point_id" in found.cause
     assert "WHERE (system_id, point_id, time) IN (SELECT" in found.remedy
 
 
-def test_every_objection_names_its_rule_and_its_remedy() -> None:
-    """Warnings are those that cannot lose what was there; each text is one clause and one sentence to act on."""
+def test_every_finding_names_its_rule_and_its_remedy() -> None:
+    """Only findings that cannot lose data are warnings; each text is one clause and one sentence to act on."""
     warnings = {"or-ignore", "not-parsed"}
     for each in (finding for sql in FLAGGED for finding in judged(sql)):
         assert each.severity is (Severity.WARNING if each.rule in warnings else Severity.ERROR)
@@ -318,21 +318,21 @@ ON_ONE_LINE = [
 
 @pytest.mark.parametrize("sql", ON_ONE_LINE)
 def test_statements_on_one_line_are_told_apart(sql: str) -> None:
-    """Two statements of the same words on a line are two places, in their order; one that begins a line is as before."""
+    """Two equal statements on a line are two places, in order; the first on a line is named as usual."""
     found = {each.place: each for each in judged(sql * 2 + "\n" + sql)}
     assert [*found] == ["migrate.sql line 1, statement 1", "migrate.sql line 1, statement 2", "migrate.sql line 2"]
     assert {each.object for each in found.values()} == {judged(sql)[0].object}
 
 
 @pytest.mark.parametrize("divisor", ["9" * 5000, "9" * 19, "\u0663"])
-def test_a_divisor_that_is_no_whole_number_of_the_engine_is_let_through(divisor: str) -> None:
-    """Digits too many for an integer, or of another script, are never read as one."""
+def test_divisor_that_is_no_integer_passes(divisor: str) -> None:
+    """Digits too many for an integer, or of another script, are never read as an integer."""
     assert judged(f"UPDATE systems SET parent = timezone_offset / {divisor} WHERE id = 1") == []
     assert judged(f"UPDATE log SET time = nothing known (timezone_offset / {divisor}) WHERE time = 1") == []
 
 
-def test_what_the_rehearsal_proved_is_a_note() -> None:
-    """Only where every child is known to be unharmed does a dropped or renamed parent become a note, and nothing else."""
+def test_parent_proved_harmless_is_a_note() -> None:
+    """A dropped or renamed parent becomes a note only if every child is proved unharmed; other findings do not."""
     findings = judged("DROP TABLE point_info;\nALTER TABLE systems RENAME TO s;\nDELETE FROM log;")
     unharmed = {"Points", "readings", "users", "invoices"}
     weights = [Severity.NOTE, Severity.ERROR, Severity.ERROR]
@@ -358,20 +358,20 @@ REFUSED_ALREADY = [
 
 @pytest.mark.parametrize("name", ["migrate.sql", "rollback.sql"])
 @pytest.mark.parametrize("sql", REFUSED_ALREADY)
-def test_what_is_refused_while_reading_needs_no_lint(name: str, sql: str) -> None:
-    """Commands of a shell, other databases, settings, transactions and gaps are refused with file and line; the lint adds nothing."""
+def test_statement_refused_while_reading_needs_no_lint(name: str, sql: str) -> None:
+    """Shell commands, other databases, settings, transactions and gaps are refused with their line before any lint."""
     script = read_script_text(f"DROP INDEX i;\n\n{sql};\n", name)
     assert {finding.place for finding in refusals(script.pieces, name)} == {f"{name} line 3"}
     assert [each for each in lint(script, known("CREATE TABLE t (owner)")) if each.rule != "not-parsed"] == []
 
 
-def test_it_is_silent(capfd: pytest.CaptureFixture[str]) -> None:
-    """Statements that the parser takes as bare commands, or not at all, print nothing."""
+def test_lint_prints_nothing(capfd: pytest.CaptureFixture[str]) -> None:
+    """Statements that the parser takes as bare commands, or cannot parse, print nothing."""
     judged("ALTER TABLE t ALTER COLUMN tz TO tz TEXT DEFAULT (tz / 60); REPLACE INTO t SELECT 4 / 2; SELEC 4 / 2;")
     assert capfd.readouterr() == ("", "")
 
 
-def test_asking_for_help_does_not_wait_for_the_parser() -> None:
+def test_help_does_not_import_the_parser() -> None:
     """`--help` imports neither the parser nor the proof."""
     command = [sys.executable, "-X", "importtime", "orchestrate.py", "--help"]
     imported = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stderr

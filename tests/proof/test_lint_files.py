@@ -1,4 +1,4 @@
-"""The lint on whole files: the shipped change, the change that emptied readings, and migrations as they are written."""
+"""The lint on whole files: the shipped change, the change that emptied readings, and real migrations."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -16,32 +16,32 @@ SEED_MIGRATE, SEED_ROLLBACK = HERE / "seed_migrate.sql", HERE / "seed_rollback.s
 
 
 def sample() -> str:
-    """Give the shape before the change: the definitions of sample.sql and its seven systems, without the readings."""
+    """Return the shape before the change: the definitions of sample.sql and its seven systems, without the readings."""
     text = (ROOT / "sql/sample.sql").read_text(encoding="utf-8")
     wanted = ("CREATE", "ALTER", "INSERT INTO systems")
     return ";\n".join(each.sql for each in split(text, "sample.sql") if each.sql.startswith(wanted)) + ";\n"
 
 
 def schema_after(*scripts: Path) -> str:
-    """Give the shape before the change, and then what these scripts do to it."""
+    """Return the shape before the change after running these scripts on it."""
     return sample() + "\n".join(script.read_text(encoding="utf-8") for script in scripts)
 
 
 def lint_file(path: Path, *before: Path) -> list[tuple[str, str]]:
-    """Give rules and places for one file, in a database that the scripts before it have run on."""
+    """Return rules and places for one file, in a database that the earlier scripts have run on."""
     script = read_script_text(path.read_text(encoding="utf-8"), path.name)
     return [(each.rule, each.place) for each in lint(script, known(schema_after(*before)))]
 
 
 def line(path: Path, text: str) -> str:
-    """Say on which line of a file a statement begins."""
+    """Return the line of a file on which a statement begins."""
     lines = path.read_text(encoding="utf-8").splitlines()
     return f"{path.name} line {next(n for n, each in enumerate(lines, 1) if each.startswith(text))}"
 
 
 @pytest.mark.parametrize("name", ["migrate.sql", "rollback.sql"])
-def test_the_shipped_change_drops_a_parent_and_nothing_else(name: str) -> None:
-    """The scripts in sql/ give the one objection that the rehearsal lowers, on the DROP of systems."""
+def test_shipped_change_is_flagged_for_its_dropped_parent_only(name: str) -> None:
+    """The scripts in sql/ give one finding, the DROP of systems, which the rehearsal lowers to a note."""
     before = [ROOT / "sql/migrate.sql"] if name == "rollback.sql" else []
     path = ROOT / "sql" / name
     assert lint_file(path, *before) == [("drop-parent", line(path, "DROP TABLE systems"))]
@@ -51,13 +51,13 @@ def test_the_shipped_change_drops_a_parent_and_nothing_else(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["writes.sql", "sample.sql", "verify.sql", "contract/old.sql", "contract/new.sql"])
-def test_ordinary_statements_of_the_app_raise_no_alarm(name: str) -> None:
-    """Nothing in the other files of sql/ is flagged, although nobody wrote them for a lint."""
+def test_ordinary_statements_of_the_app_are_not_flagged(name: str) -> None:
+    """Nothing in the other files of sql/ is flagged, although they were not written with a lint in mind."""
     assert lint_file(ROOT / "sql" / name) == []
 
 
-def test_the_seed_migration_is_refused() -> None:
-    """The change that emptied readings is flagged where it drops systems, and where it fills columns of every row."""
+def test_seed_migration_is_refused() -> None:
+    """The change that emptied readings is flagged where it drops systems and where it fills columns of every row."""
     expected = [
         ("no-where", line(SEED_MIGRATE, "UPDATE systems")),
         ("drop-parent", line(SEED_MIGRATE, "DROP TABLE systems")),
@@ -65,8 +65,8 @@ def test_the_seed_migration_is_refused() -> None:
     assert lint_file(SEED_MIGRATE) == expected
 
 
-def test_the_seed_rollback_is_refused() -> None:
-    """Its rollback is flagged where it cuts half hours off, and where it drops systems a second time."""
+def test_seed_rollback_is_refused() -> None:
+    """Its rollback is flagged where it truncates half hours and where it drops systems a second time."""
     expected = [
         ("integer-division", line(SEED_ROLLBACK, "INSERT INTO systems_rollback")),
         ("drop-parent", line(SEED_ROLLBACK, "DROP TABLE systems")),
@@ -76,7 +76,7 @@ def test_the_seed_rollback_is_refused() -> None:
 
 @pytest.fixture
 def database() -> Iterator[sqlite3.Connection]:
-    """Open the sample with a reading of each system, foreign keys on as libSQL has them."""
+    """Yield the sample with a reading for each system, and foreign keys on as in libSQL."""
     connection = sqlite3.connect(":memory:", isolation_level=None)
     connection.executescript(sample())
     columns = "system_id, inverter_time, received_time, solar_w, solar_inverter_w, shunt_w, load_w, battery_w, grid_w"
@@ -89,8 +89,8 @@ def database() -> Iterator[sqlite3.Connection]:
     connection.close()
 
 
-def test_the_seed_does_what_it_is_flagged_for(database: sqlite3.Connection) -> None:
-    """On an engine with foreign keys on it commits with no reading left, and its rollback turns 9.5 hours into 9."""
+def test_seed_change_does_the_flagged_harm(database: sqlite3.Connection) -> None:
+    """With foreign keys on it commits with no reading left, and its rollback turns 9.5 hours into 9."""
     assert database.execute("SELECT count(*) FROM readings").fetchone() == (7,)
     for path in (SEED_MIGRATE, SEED_ROLLBACK):
         for statement in split(path.read_text(encoding="utf-8"), path.name):
@@ -121,8 +121,8 @@ END;
 -- rollback: RENAME systems TO systems_backup"""
 
 
-def test_the_house_style_of_migrations_is_read() -> None:
-    """Among all that real files contain, a check that nobody reads and rows picked by half a key are found, on their lines."""
+def test_real_migration_style_is_read() -> None:
+    """In everything that real files contain, an unread check and rows picked by half a key are found, with lines."""
     assert [(each.rule, each.place) for each in judged(HOUSE_STYLE)] == [
         ("printed-only", "migrate.sql line 12"),
         ("partial-key", "migrate.sql line 15"),

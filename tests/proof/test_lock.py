@@ -1,4 +1,4 @@
-"""What a change asks of other writers: measured beside three of them on the real server, and refused if it is too much."""
+"""What a change costs other writers: measured beside three of them on the real server, and refused above a limit."""
 
 import asyncio
 import re
@@ -54,7 +54,7 @@ STATEMENT = r"migrate\.sql line 6 \(UPDATE t SET b = b \+ 1;?\): \d\.\d\d s, 60,
 
 @pytest.fixture
 async def production(server: str) -> AsyncIterator[Turso]:
-    """Give a server with a table of some thousand rows."""
+    """Yield a server with a table of some thousand rows."""
     async with aclosing(connect(server, None)) as database:
         await database.transaction(split(BEFORE, "before.sql"))
         yield Turso(database)
@@ -62,7 +62,7 @@ async def production(server: str) -> AsyncIterator[Turso]:
 
 @pytest.fixture
 def proof_config(tmp_path: Path, sqld_binary: Path) -> ProofConfig:
-    """Give a place to work, on the real server, where other writers bear a lot."""
+    """Return a configuration on the real server that lets other writers wait long."""
     return ProofConfig(tmp_path / "run", sqld_binary, Limits(60, 10**9), AMPLE)
 
 
@@ -73,15 +73,15 @@ async def proved(production: Turso, proof_config: ProofConfig, files: Files) -> 
     )
 
 
-async def refused(production: Turso, proof_config: ProofConfig, files: Files) -> str:
-    """See that a change is refused; gives what is said."""
+async def refusal_of(production: Turso, proof_config: ProofConfig, files: Files) -> str:
+    """Check that a change is refused; return the refusal."""
     with pytest.raises(Problem) as caught:
         await proved(production, proof_config, files)
     return str(caught.value)
 
 
-async def test_a_small_change_is_measured_beside_writers(production: Turso, proof_config: ProofConfig) -> None:
-    """Both transactions are told with seconds and bytes, and nobody who wrote beside them was turned away."""
+async def test_small_change_is_measured_beside_writers(production: Turso, proof_config: ProofConfig) -> None:
+    """Both transactions are reported with seconds and bytes, and no concurrent writer was turned away."""
     proof = await proved(production, replace(proof_config, allowed=LockLimits()), SMALL)
     migrate, rollback = proof.locks
     assert (migrate.script, rollback.script) == ("migrate.sql", "rollback.sql")
@@ -101,11 +101,11 @@ async def test_a_small_change_is_measured_beside_writers(production: Turso, proo
     ],
     ids=["seconds", "bytes"],
 )
-async def test_too_much_is_refused_with_sizes_and_ways_out(
+async def test_transaction_over_the_limit_is_refused(
     production: Turso, proof_config: ProofConfig, allowed: LockLimits, words: str
 ) -> None:
-    """The figure, the limit, the largest statements first, and what can be done; a reason in the file accepts nothing."""
-    said = await refused(production, replace(proof_config, allowed=allowed), LARGE)
+    """The refusal gives figure, limit, the largest statements first and ways out; no `-- allow:` line accepts it."""
+    said = await refusal_of(production, replace(proof_config, allowed=allowed), LARGE)
     for script in (r"migrate\.sql", r"rollback\.sql"):
         assert re.search(rf"^- {script}: {words}", said, re.MULTILINE), said
     assert re.search(STATEMENT, said), said
@@ -117,21 +117,19 @@ async def test_too_much_is_refused_with_sizes_and_ways_out(
     assert "No `-- allow: write-lock` accepts it" in said
 
 
-async def test_a_rollback_that_takes_too_long_is_refused_beforehand(
-    production: Turso, proof_config: ProofConfig
-) -> None:
-    """The migration is small and its rollback is not: production would be locked while it goes back."""
+async def test_too_large_rollback_is_refused_in_advance(production: Turso, proof_config: ProofConfig) -> None:
+    """A small migration with a large rollback is refused: production would be locked during the rollback."""
     files = {**SMALL, "rollback.sql": SMALL["rollback.sql"] + 2 * "UPDATE t SET b = -b WHERE id > 0;\n"}
-    said = await refused(production, replace(proof_config, allowed=NARROW), files)
+    said = await refusal_of(production, replace(proof_config, allowed=NARROW), files)
     assert re.search(r"^- rollback\.sql: it writes \d\.\d MB", said, re.MULTILINE), said
     assert "- migrate.sql: it writes" not in said
 
 
 @pytest.mark.parametrize("amount", ["", " 1"], ids=["any number", "one row"])
-async def test_what_is_kept_to_count_declared_rows_is_measured_too(
+async def test_copy_of_a_declared_table_is_measured_too(
     production: Turso, proof_config: ProofConfig, amount: str
 ) -> None:
-    """The copy of a declared table is part of production's transaction, so its bytes and seconds are those told."""
+    """The copy of a declared table is part of production's transaction, so its bytes and seconds are reported."""
     await production.database.transaction(split("DELETE FROM t WHERE id > 40000;", "fewer.sql"))
     files = {
         "migrate.sql": f"-- name: one\n-- changes: t{amount}\nUPDATE t SET b = b + 1 WHERE id = 1;\n",
@@ -146,47 +144,47 @@ async def test_what_is_kept_to_count_declared_rows_is_measured_too(
     assert (proof.seconds["migrate"] == proof.seconds["migrate again"]) == bool(amount), "it is not the one foretold"
 
 
-async def test_a_sole_writer_has_no_limit(production: Turso, proof_config: ProofConfig) -> None:
-    """Where the user says that nothing else writes, it passes, and the plan repeats that."""
+async def test_sole_writer_has_no_limit(production: Turso, proof_config: ProofConfig) -> None:
+    """If the user says that nothing else writes, the change passes, and the plan repeats the statement."""
     sole = LockLimits(seconds=0.001, bytes=1, sole_writer=True)
     proof = await proved(production, replace(proof_config, allowed=sole), LARGE)
     assert "turso.sole_writer says that nothing else writes" in proof.lock("migrate.sql")
     assert [held.longest for held in proof.locks] == [0, 0], "somebody wrote beside it"
 
 
-async def test_a_sole_writer_may_not_hold_the_lock_until_it_is_taken_over(
+async def test_sole_writer_must_finish_before_the_lock_is_taken_over(
     production: Turso, proof_config: ProofConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Even if nothing else is said to write, a transaction that lasts longer than the server protects it is refused."""
+    """Even for a sole writer, a transaction longer than the server protects its lock is refused."""
     monkeypatch.setattr(write_lock, "STEALS", 0.001)
     sole = LockLimits(seconds=0.001, bytes=1, sole_writer=True)
-    said = await refused(production, replace(proof_config, allowed=sole), LARGE)
+    said = await refusal_of(production, replace(proof_config, allowed=sole), LARGE)
     assert re.search(r"- migrate\.sql: it holds the write lock for .+ may take it over after 0\.001 s", said), said
     assert "limits.lock" not in said
 
 
-async def test_without_a_server_only_the_time_is_held(production: Turso, proof_config: ProofConfig) -> None:
-    """On SQLite there is nobody beside it and no log to look at; what takes too long is refused all the same."""
+async def test_without_a_server_only_the_time_is_limited(production: Turso, proof_config: ProofConfig) -> None:
+    """SQLite has no concurrent writers and no log to measure; a transaction that takes too long is still refused."""
     alone = replace(proof_config, binary=None, allowed=LockLimits(seconds=0.001, bytes=1))
-    said = await refused(production, alone, LARGE)
+    said = await refusal_of(production, alone, LARGE)
     assert re.search(rf"holds writers back for \d\.\d\d s, and .+ Largest first: .*{STATEMENT}", said), said
     assert "lock_bytes" not in said
 
 
 class Deaf(Hrana):
-    """A server that takes no write any more once a migration is committed, as sqld may: reads go on."""
+    """A server that takes no more writes once a migration is committed, as sqld may: reads go on."""
 
     is_deaf = False
 
     async def transaction(self, statements: Sequence[Statement]) -> tuple[Rows, ...]:
-        """Commit; of a migration that is the last write."""
+        """Commit; a migration is the last write that is taken."""
         await self._heard()
         done = await super().transaction(statements)
         self.is_deaf = migrates(statements)
         return done
 
     async def query(self, statement: Statement) -> Rows:
-        """Answer what only reads."""
+        """Answer queries that only read."""
         if statement.sql.startswith(("INSERT", "UPDATE")):
             await self._heard()
         return await super().query(statement)
@@ -197,14 +195,14 @@ class Deaf(Hrana):
 
 
 def migrates(statements: Sequence[Statement]) -> bool:
-    """Say whether a transaction is that of a migration."""
+    """Return whether a transaction is that of a migration."""
     return any("INSERT INTO _orchestrate_migrations" in each.sql for each in statements)
 
 
-async def test_a_server_that_takes_no_more_writes_is_recognised(
+async def test_server_that_takes_no_more_writes_is_recognised(
     production: Turso, proof_config: ProofConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The rehearsal starts it again and goes on to its end: the finding is there, and so is what else is wrong."""
+    """The rehearsal restarts the server and completes: this finding is reported together with the others."""
     servers = iter((Deaf,))
 
     def connected(url: str, token: str | None) -> Hrana:
@@ -213,7 +211,7 @@ async def test_a_server_that_takes_no_more_writes_is_recognised(
     monkeypatch.setattr(server, "connect", connected)
     monkeypatch.setattr(write_lock, "PATIENCE", 0.5)
     files = {**SMALL, "writes.sql": "UPDATE t SET c = 'written' WHERE id = 1;\n"}
-    said = await refused(production, proof_config, files)
+    said = await refusal_of(production, proof_config, files)
     assert "- migrate.sql: the server accepted no write for 0.5 s after it, and had to be restarted" in said
     assert "rows written by the app are lost or changed after migrating again" in said
     assert "2 findings block this change" in said
@@ -225,17 +223,17 @@ async def never() -> None:
 
 
 async def taken_over() -> None:
-    """Hear after a while that another writer has the lock, as from a server."""
+    """Raise, after a while, the server's error that another writer took the lock."""
     await asyncio.sleep(1.2)
     code = "TRANSACTION_TIMEOUT"
     raise hrana_wire.failed({"message": "Transaction timed out", "code": code}, Statement("", name="x"), "it")
 
 
 @pytest.mark.parametrize("beside", [never, taken_over])
-async def test_what_does_not_end_beside_writers_is_measured_alone(
+async def test_transaction_cut_off_beside_writers_is_measured_alone(
     production: Turso, proof_config: ProofConfig, monkeypatch: pytest.MonkeyPatch, beside: Callable[[], Awaitable[None]]
 ) -> None:
-    """Longer than until a waiting writer may take the lock is too long, and its statements are told all the same."""
+    """A transaction that outlasts its lock is refused, and its statements are still reported."""
     real, first = Hrana.transaction, iter((beside,))
 
     async def transaction(self: Hrana, statements: Sequence[Statement]) -> tuple[Rows, ...]:
@@ -245,7 +243,7 @@ async def test_what_does_not_end_beside_writers_is_measured_alone(
 
     monkeypatch.setattr(Hrana, "transaction", transaction)
     monkeypatch.setattr(write_lock, "STEALS", 1.0)
-    said = await refused(production, proof_config, LARGE)
+    said = await refusal_of(production, proof_config, LARGE)
     assert f"- migrate.sql: {STOLEN}. Largest first:" in said
     assert re.search(STATEMENT, said), said
     assert "1 finding blocks this change" in said

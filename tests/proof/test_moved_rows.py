@@ -1,4 +1,4 @@
-"""Rows that change tables: none is lost where a migration drops or renames its table, nor on the way back from there."""
+"""Rows that move between tables: none is lost if a migration drops or renames their table, or in the rollback."""
 
 import sqlite3
 from contextlib import closing
@@ -32,13 +32,13 @@ class Case:
 
 
 def many(table: str, columns: str, rows: int = 2 * SPARE) -> str:
-    """Write rows, more than are allowed beyond the rehearsal; `columns` may use the number n of a row."""
+    """Return SQL for more rows than are allowed beyond the rehearsal; `columns` may use the number n of a row."""
     return f"WITH RECURSIVE m (n) AS (SELECT 101 UNION ALL SELECT n + 1 FROM m WHERE n < {100 + rows}) INSERT INTO {table} SELECT {columns} FROM m;"
 
 
-SOME = SPARE // 4  # rows that the migration may change besides those of the copy, each of them several times
+SOME = SPARE // 4  # rows the migration may change besides those of the copy, each several times
 USERS = "CREATE TABLE users (id INTEGER PRIMARY KEY, name TEXT NOT NULL); INSERT INTO users VALUES (1, 'a'), (2, 'b');"
-QUOTED = USERS.replace("users (", '"users" (')  # as a renamed table is written down
+QUOTED = USERS.replace("users (", '"users" (')  # as SQLite stores a renamed table
 NAMED_PEOPLE = "-- allow: table-lost users: they are people now\n-- changes: users\n-- changes: people\n"
 PEOPLE = f"{NAMED_PEOPLE}CREATE TABLE people (id INTEGER PRIMARY KEY, name TEXT); INSERT INTO people SELECT id, name FROM users; DROP TABLE users;"
 AGAIN = "CREATE TABLE users (id INTEGER PRIMARY KEY, name TEXT NOT NULL);"
@@ -76,10 +76,8 @@ LOSING = {
 
 
 @pytest.mark.parametrize(("case", "said"), LOSING.values(), ids=LOSING)
-async def test_a_rollback_that_loses_rows_of_another_table_is_refused(
-    production: Production, case: Case, said: str
-) -> None:
-    """Rows that the rehearsal did not have, and that rollback.sql leaves out, stop its transaction."""
+async def test_rollback_that_loses_moved_rows_is_refused(production: Production, case: Case, said: str) -> None:
+    """Rows written after the rehearsal that rollback.sql leaves out stop its transaction."""
     await production.proved(case.before, case.migrate, case.rollback, case.rehearsed or "-- nothing\n")
     await production.written(case.meanwhile or "SELECT 1;")
     assert await production.migrated() == ""
@@ -96,10 +94,10 @@ LOSING_THERE = {
 
 
 @pytest.mark.parametrize(("case", "said"), LOSING_THERE.values(), ids=LOSING_THERE)
-async def test_a_migration_that_loses_rows_of_a_dropped_table_is_refused(
+async def test_migration_that_loses_rows_of_a_dropped_table_is_refused(
     production: Production, case: Case, said: str
 ) -> None:
-    """Rows that the copy did not have, and that migrate.sql takes into no other table, stop its transaction."""
+    """Rows written after the copy that migrate.sql moves to no other table stop its transaction."""
     await production.proved(case.before, case.migrate, case.rollback)
     await production.written(case.meanwhile)
     assert (await production.migrated()).startswith(said)
@@ -143,8 +141,8 @@ HONEST = {
 
 
 @pytest.mark.parametrize("case", HONEST.values(), ids=HONEST)
-async def test_a_change_that_moves_rows_and_loses_none_passes(production: Production, case: Case) -> None:
-    """There, back, and there once more, with more rows written than are allowed beyond the rehearsal."""
+async def test_change_that_moves_rows_and_loses_none_passes(production: Production, case: Case) -> None:
+    """Both ways pass, with more rows written since than are allowed beyond the rehearsal."""
     await production.proved(case.before, case.migrate, case.rollback, case.rehearsed or "-- nothing\n")
     await production.written(case.meanwhile or "SELECT 1;")
     assert await production.migrated() == ""
@@ -153,7 +151,7 @@ async def test_a_change_that_moves_rows_and_loses_none_passes(production: Produc
 
 
 MANY = COUNTED + 1
-MEASURED = [  # the rows of t, migrate, rollback, and the figures there and back
+MEASURED = [  # rows of t, migrate, rollback, figures of the migration and of the rollback
     ("renamed", 3, "ALTER TABLE t RENAME TO s;", "ALTER TABLE s RENAME TO t;", [], []),
     ("renamed, and some go", 3, "ALTER TABLE t RENAME TO s;", "DELETE FROM s WHERE v; ALTER TABLE s RENAME TO t;", [], ["rows of s in t"]),
     ("many renamed, and some go", MANY, "ALTER TABLE t RENAME TO s;", "DELETE FROM s WHERE v; ALTER TABLE s RENAME TO t;", [], []),
@@ -168,10 +166,10 @@ MEASURED = [  # the rows of t, migrate, rollback, and the figures there and back
 
 
 @pytest.mark.parametrize(("rows", "migrate", "rollback", "there", "back"), [each[1:] for each in MEASURED], ids=[each[0] for each in MEASURED])  # fmt: skip
-def test_rows_that_can_be_left_out_are_counted_where_that_is_cheap(
+def test_moved_rows_are_counted_if_that_is_cheap(
     tmp_path: Path, rows: int, migrate: str, rollback: str, there: list[str], back: list[str]
 ) -> None:
-    """Rows that all stay, under whatever name, are not counted; many are only where they are copied anyway."""
+    """Rows that all stay, under any name, are not counted; many rows are counted only if they are copied anyway."""
     with closing(sqlite3.connect(":memory:")) as connection:
         connection.executescript("CREATE TABLE t (v); CREATE VIEW w AS SELECT * FROM t;")
         found = with_moved_rows(Guards((), ()), connection, {"t": rows}, changed(tmp_path, migrate, rollback))
@@ -187,7 +185,7 @@ BOTH = APART.replace(AGAIN, f"CREATE TABLE _orchestrate_kept_w AS SELECT * FROM 
 INTO = "INSERT INTO users SELECT * FROM people WHERE name <> ''; DROP TABLE people;"
 P, M, PM, UP = "rows of people in users", "rows of more in users", "rows of more and people in users", "rows of people and users in users"  # fmt: skip
 NONE = set[str]()
-SEEN = [  # rollback.sql, by how much the figures grew, the rows that wait, the least growth that is held of which, and where waiting rows count
+SEEN = [  # rollback.sql, growth of the figures, rows kept aside, least growth required, figures in which the rows kept aside count
     ("none went", ALONE, {P: 0}, 0, {P: 0}, {P}),
     ("what went waits", ALONE, {P: -2}, 2, {P: 0}, {P}),
     ("some went", ALONE, {P: -2}, 1, {P: -101}, {P}),
@@ -204,10 +202,10 @@ SEEN = [  # rollback.sql, by how much the figures grew, the rows that wait, the 
 
 
 @pytest.mark.parametrize(("rollback", "grew", "kept", "held", "waits"), [each[1:] for each in SEEN], ids=[each[0] for each in SEEN])  # fmt: skip
-def test_what_the_rehearsal_saw_says_how_moved_rows_are_held(
+def test_moved_rows_are_bounded_by_the_rehearsal(
     tmp_path: Path, rollback: str, grew: dict[str, int], kept: int, held: dict[str, int], waits: set[str]
 ) -> None:
-    """Each figure is held to what was seen; one that says nothing of lost rows is left out."""
+    """Each figure is bounded by what the rehearsal saw; figures that tell nothing of lost rows are left out."""
     migrate = "CREATE TABLE people (id, name); CREATE TABLE more (id, name); CREATE TABLE other (id, name);"
     change = changed(tmp_path, migrate, rollback)
     with closing(sqlite3.connect(":memory:")) as connection:

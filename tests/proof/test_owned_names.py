@@ -1,4 +1,4 @@
-"""Who owns a name: the user, however it begins, unless the engine, libSQL, the platform or the tool made it."""
+"""Who owns a name: the user, unless the engine, libSQL, the platform or the tool made it."""
 
 import sqlite3
 from collections.abc import AsyncIterator
@@ -24,12 +24,12 @@ USERS = [
     "_litestream", "_litestream_notes", "litestream_seq", "orders_shadow", "_orchestrat", "orchestrate_kept_x", "sqlite",
 ]  # fmt: skip
 OWNED = ["libsql_vector_meta_shadow", "LibSQL_Wasm_Func_Table", "_litestream_seq", "_litestream_lock", "_orchestrate_kept_x", "_Orchestrate_lock"]  # fmt: skip
-RESERVED = ["sqlite_sequence", "SQLite_stat1"]  # nobody can make a table of such a name
+RESERVED = ["sqlite_sequence", "SQLite_stat1"]  # no table of such a name can be created
 
 
 @pytest.mark.parametrize("name", [*USERS, *OWNED])
 def test_sql_and_python_agree(name: str) -> None:
-    """The condition in SQL and the function tell the same names apart, in any spelling."""
+    """The condition in SQL and the function classify the same names alike, in any spelling."""
     with closing(sqlite3.connect(":memory:")) as connection:
         connection.execute(f"CREATE TABLE {quoted(name)} (v)")
         seen = [each for (each,) in connection.execute(TABLES)]
@@ -37,20 +37,20 @@ def test_sql_and_python_agree(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", RESERVED)
-def test_names_of_the_engine_are_its_own(name: str) -> None:
-    """They are nobody's to make, in any spelling."""
+def test_engine_names_cannot_be_created(name: str) -> None:
+    """Users cannot create the engine's own names, in any spelling."""
     assert is_owned(name)
 
 
 @pytest.fixture
 async def database(server: str) -> AsyncIterator[Database]:
-    """Give a server with nothing on it."""
+    """Yield a server with nothing on it."""
     async with aclosing(connect(server, None)) as database:
         yield database
 
 
-async def test_what_libsql_makes_by_itself_is_known(database: Database) -> None:
-    """A vector index brings one table of libSQL's own name, and one called after the index; a user may have any other."""
+async def test_tables_made_by_libsql_are_known(database: Database) -> None:
+    """A vector index adds one table of libSQL's name and one named after the index; all other names are the user's."""
     await database.transaction([
         Statement("CREATE TABLE notes (id INTEGER PRIMARY KEY, e F32_BLOB(3))"),
         Statement("CREATE INDEX nearest ON notes (libsql_vector_idx(e))"),
@@ -74,8 +74,8 @@ KEEPING = "CREATE TABLE _orchestrate_kept_orders AS SELECT * FROM libsql_orders 
 ORDERS = "CREATE TABLE libsql_orders (id INTEGER PRIMARY KEY, v); INSERT INTO libsql_orders VALUES (1, 'a'), (2, 'b');"
 
 
-async def test_a_users_table_called_libsql_is_compared(sqld_binary: Path, tmp_path: Path) -> None:
-    """A row that goes from a table called libsql_* refuses the change, and so does one that does not come back."""
+async def test_user_table_called_libsql_is_compared(sqld_binary: Path, tmp_path: Path) -> None:
+    """A lost row of a table called libsql_* refuses the change, and so does one that the rollback does not restore."""
     kept = {"migrate.sql": KEEPING + LOSING, "rollback.sql": "DROP TABLE _orchestrate_kept_orders;\n"}
     came = await tried(sqld_binary, tmp_path, ORDERS, {**OF_ANY, **kept})
     assert came.proof is None
@@ -83,8 +83,8 @@ async def test_a_users_table_called_libsql_is_compared(sqld_binary: Path, tmp_pa
     assert "libsql_orders: after the rollback 1 rows removed" in came.said
 
 
-async def test_a_users_table_called_libsql_is_guarded(sqld_binary: Path, tmp_path: Path) -> None:
-    """Its rows are among what production's transaction counts, and its name among what is there afterwards."""
+async def test_user_table_called_libsql_is_guarded(sqld_binary: Path, tmp_path: Path) -> None:
+    """Its rows are counted in production's transaction, and its name is checked afterwards."""
     files = {
         "migrate.sql": "ALTER TABLE libsql_orders ADD COLUMN w;\n",
         "rollback.sql": "ALTER TABLE libsql_orders DROP COLUMN w;\n",
@@ -95,8 +95,8 @@ async def test_a_users_table_called_libsql_is_guarded(sqld_binary: Path, tmp_pat
     assert came.proof.guards.objects == "table libsql_orders"
 
 
-def test_what_is_behind_a_vector_index_is_libsqls() -> None:
-    """The table called after a vector index is nobody's to compare; one that only ends like it is the user's."""
+def test_table_behind_a_vector_index_is_not_compared() -> None:
+    """The table named after a vector index is not compared; one that only ends like it is the user's."""
     with closing(sqlite3.connect(":memory:")) as connection:
         connection.create_function("libsql_vector_idx", 1, lambda value: value, deterministic=True)
         connection.executescript(

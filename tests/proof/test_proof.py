@@ -30,7 +30,7 @@ LIBSQL_ONLY = "ALTER TABLE readings_agg_1d ALTER COLUMN version TO version INTEG
 
 @pytest.fixture
 async def production(server: str) -> AsyncIterator[Turso]:
-    """Give a server with the sample, cut down to two hours of readings."""
+    """Yield a server with the sample, cut down to two hours of readings."""
     text = (SQL / "sample.sql").read_text().replace("n < 20159", "n < 119")
     async with aclosing(connect(server, None)) as database:
         await database.transaction(split(text, "sample.sql"))
@@ -39,18 +39,18 @@ async def production(server: str) -> AsyncIterator[Turso]:
 
 @pytest.fixture
 def proof_config(tmp_path: Path, sqld_binary: Path) -> ProofConfig:
-    """Give a place to work, on the real server."""
+    """Return a configuration on the real server."""
     return ProofConfig(tmp_path / "run", sqld_binary, Limits(60, 10**9))
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Give a copy of the shipped folder, to be changed."""
+    """Return a copy of the shipped folder that a test may change."""
     return Path(shutil.copytree(SQL, tmp_path / "sql"))
 
 
-async def test_the_shipped_change_is_lossless_on_the_server(production: Turso, proof_config: ProofConfig) -> None:
-    """On the target's own engine nothing is lost, nothing is warned of, and code goes first because old code must."""
+async def test_shipped_change_is_lossless_on_the_server(production: Turso, proof_config: ProofConfig) -> None:
+    """On the target's engine nothing is lost or warned of, and code goes first because old code needs that."""
     proof = await prove(production, read_change(SQL), proof_config)
     assert (proof.lossless, proof.warnings) == (True, ())
     assert proof.engine == sqld.version(proof_config.binary or Path())
@@ -59,20 +59,18 @@ async def test_the_shipped_change_is_lossless_on_the_server(production: Turso, p
     assert proof.guards.there[-1].slack < 1000
 
 
-async def test_without_a_server_it_is_sqlite_that_is_told_to_mind_foreign_keys(
-    production: Turso, proof_config: ProofConfig
-) -> None:
-    """Where no server is there SQLite stands in, named as what it is, and with the difference in version told."""
+async def test_without_a_server_sqlite_enforces_foreign_keys(production: Turso, proof_config: ProofConfig) -> None:
+    """Without a server, SQLite is used, named as such, and the difference in version is reported."""
     proof = await prove(production, read_change(SQL), replace(proof_config, binary=None))
     assert proof.lossless
     assert proof.engine.endswith("foreign keys on")
     assert [line.split(":")[0] for line in proof.warnings] == ["the target's engine"]
 
 
-async def test_what_sqlite_cannot_show_is_refused_there(
+async def test_libsql_statement_is_refused_on_sqlite(
     production: Turso, proof_config: ProofConfig, folder: Path
 ) -> None:
-    """A statement that libSQL alone knows is proved on the server, and refused on SQLite with the way to the server."""
+    """A statement that only libSQL knows is proved on the server; SQLite refuses it and says how to get a server."""
     migrate = folder / "migrate.sql"
     migrate.write_text(migrate.read_text() + LIBSQL_ONLY)
     rollback = folder / "rollback.sql"
@@ -107,14 +105,14 @@ async def test_production_is_only_read(production: Turso, proof_config: ProofCon
     assert ((await production.read(objects)).scalar, (await production.read(rows)).values) == before
 
 
-async def test_a_copy_of_a_locked_database_is_rehearsed_on(production: Turso, proof_config: ProofConfig) -> None:
-    """The lock that a run held when the copy was taken is no obstacle on the copy."""
+async def test_copy_of_a_locked_database_can_be_rehearsed(production: Turso, proof_config: ProofConfig) -> None:
+    """A lock that a run held when the copy was taken does not stop the rehearsal on the copy."""
     assert (await production.lock(Claim("another-run", "somebody", "elsewhere", 600)))[0]
     assert (await prove(production, read_change(SQL), proof_config)).lossless
 
 
-async def test_a_rehearsal_that_takes_too_long_ends(production: Turso, proof_config: ProofConfig, folder: Path) -> None:
-    """A change that would run for ever ends when its time is up, with the setting that allows more."""
+async def test_rehearsal_that_takes_too_long_ends(production: Turso, proof_config: ProofConfig, folder: Path) -> None:
+    """A change that would run forever ends when its time is up, and names the setting that allows more."""
     forever = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT json(max(i)) FROM n;\n"
     (folder / "migrate.sql").write_text("CREATE TABLE x (a);\n" + forever)
     slow = replace(proof_config, limits=Limits(2, 10**9))
@@ -122,8 +120,8 @@ async def test_a_rehearsal_that_takes_too_long_ends(production: Turso, proof_con
         await prove(production, read_change(folder), slow)
 
 
-async def test_cancelled_in_the_middle_only_the_backup_is_left(production: Turso, proof_config: ProofConfig) -> None:
-    """Whoever cancels a proof waits for a moment only, and no server stays behind."""
+async def test_cancelled_proof_leaves_only_the_backup(production: Turso, proof_config: ProofConfig) -> None:
+    """A cancelled proof ends within a moment, and no server stays behind."""
     reached = asyncio.Event()
 
     async def watched() -> None:
@@ -138,8 +136,8 @@ async def test_cancelled_in_the_middle_only_the_backup_is_left(production: Turso
     assert {path.name for path in proof_config.folder.iterdir()} <= {"backup.sql.gz"}
 
 
-async def test_what_is_rehearsed_is_told(production: Turso, proof_config: ProofConfig) -> None:
-    """Whoever waits hears of the copy and of each beat."""
+async def test_rehearsal_reports_its_progress(production: Turso, proof_config: ProofConfig) -> None:
+    """The copy and each stage of the rehearsal are reported while they run."""
     heard: list[str] = []
     with listening(heard.append):
         await prove(production, read_change(SQL), proof_config)

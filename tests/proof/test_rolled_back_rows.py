@@ -1,4 +1,4 @@
-"""Rows on the way back: production's own transaction loses none that was written since the change."""
+"""Rows during a rollback: production's own transaction loses none that was written since the change."""
 
 import sqlite3
 from collections.abc import AsyncIterator
@@ -33,7 +33,7 @@ STALE = (
 async def production(
     request: pytest.FixtureRequest, server: str, sqld_binary: Path, tmp_path: Path
 ) -> AsyncIterator[Production]:
-    """Give each kind of database in turn, with nothing in it; what is proved for a file is rehearsed on SQLite."""
+    """Yield each kind of database in turn, empty; a change to a file is rehearsed on SQLite."""
     path = tmp_path / "some.db"
     sqlite3.connect(path).close()
     url, binary = {"server": (server, sqld_binary), "file": (f"file:{path}", None)}[request.param]
@@ -42,13 +42,13 @@ async def production(
 
 
 def live(rows: str = "") -> str:
-    """Write a rollback that makes the table anew out of the rows that are live, all or some."""
+    """Return a rollback that rebuilds the table from its current rows, all or some."""
     return LIVE.format(table=TABLE, rows=rows)
 
 
 NOTES = "CREATE TABLE _orchestrate_kept_notes AS SELECT id, w FROM t WHERE w IS NOT NULL; "
 TAKEN = "CREATE TABLE IF NOT EXISTS _orchestrate_kept_notes (id, w); UPDATE t SET w = (SELECT w FROM _orchestrate_kept_notes AS k WHERE k.id = t.id) WHERE id IN (SELECT id FROM _orchestrate_kept_notes); DROP TABLE _orchestrate_kept_notes;"
-LOSING = {  # migrate, rollback, what the app writes in the rehearsal, what it writes in production, and what is said
+LOSING = {  # migrate, rollback, what the app writes in the rehearsal and in production, refusal
     "made anew as it was before": (ADD, STALE, "", NEW, "rows of t: 5 before, 3 after"),
     "made anew without some": (ADD, live(" WHERE v <> 'since'"), "", NEW, "rows of t: 5 before, 3 after"),
     "filled again as it was before": (ADD, "ALTER TABLE t DROP COLUMN w; DELETE FROM t WHERE true; INSERT INTO t SELECT * FROM _orchestrate_kept_before; DROP TABLE _orchestrate_kept_before;", "", NEW, "rows of t: 5 before, 3 after"),
@@ -58,10 +58,10 @@ LOSING = {  # migrate, rollback, what the app writes in the rehearsal, what it w
 
 
 @pytest.mark.parametrize(("migrate", "rollback", "rehearsed", "since", "said"), LOSING.values(), ids=LOSING)
-async def test_rows_written_since_are_not_lost_on_the_way_back(
+async def test_rollback_that_loses_rows_written_since_is_refused(
     production: Production, migrate: str, rollback: str, rehearsed: str, since: str, said: str
 ) -> None:
-    """Where rollback.sql leaves out rows that the rehearsal did not have, its transaction is refused, and all stays."""
+    """If rollback.sql leaves out rows that the rehearsal did not have, its transaction is refused, and all stays."""
     await production.proved(BEFORE, migrate, rollback, rehearsed or "-- nothing\n")
     assert await production.migrated() == ""
     await production.written(since)
@@ -73,7 +73,7 @@ LOOSER = "CREATE TABLE u (id INTEGER PRIMARY KEY, v TEXT); INSERT INTO u SELECT 
 STRICTER = f"CREATE TABLE _orchestrate_kept_clash AS SELECT * FROM t AS m WHERE EXISTS (SELECT 1 FROM t AS o WHERE o.v = m.v AND o.id < m.id); DELETE FROM t WHERE id IN (SELECT id FROM _orchestrate_kept_clash); CREATE TABLE _orchestrate_kept_live AS SELECT * FROM t; DROP TABLE t; {CLASH}; INSERT INTO t SELECT * FROM _orchestrate_kept_live; DROP TABLE _orchestrate_kept_live;"
 UNIQUE = "-- allow: unique-lost it is meant\n"
 SEEDS = "INSERT INTO t SELECT id + 100, 'seed' FROM t WHERE v <> 'since';"
-HONEST = {  # the table, migrate, rollback, what the app writes in the rehearsal, and in production
+HONEST = {  # table, migrate, rollback, what the app writes in the rehearsal and in production
     "made anew of what is live": (TABLE, ADD, live(), "", NEW),
     "rows deleted since": (TABLE, ADD, live(), "", "DELETE FROM t WHERE id < 3;"),
     "no row left": (TABLE, ADD, live(), "", "DELETE FROM t WHERE true;"),
@@ -85,10 +85,10 @@ HONEST = {  # the table, migrate, rollback, what the app writes in the rehearsal
 
 
 @pytest.mark.parametrize(("table", "migrate", "rollback", "rehearsed", "since"), HONEST.values(), ids=HONEST)
-async def test_a_rollback_that_loses_nothing_is_not_refused(
+async def test_rollback_that_loses_nothing_passes(
     production: Production, table: str, migrate: str, rollback: str, rehearsed: str, since: str
 ) -> None:
-    """Rows that are all there, wait in a table of ours, were the change's own, or went by the app's hand, are no loss."""
+    """Rows still there, kept in a table of ours, made by the change, or deleted by the app are not losses."""
     await production.proved(BEFORE.replace(TABLE, table), migrate, rollback, rehearsed or "-- nothing\n")
     await production.written("INSERT INTO t VALUES (4, 'd');")
     assert await production.migrated() == ""
@@ -98,7 +98,7 @@ async def test_a_rollback_that_loses_nothing_is_not_refused(
 
 K = "_orchestrate_kept_k"
 WAITING = f"CREATE TABLE {K} AS SELECT * FROM t; DROP TABLE t; CREATE TABLE t (v);"
-SEEN = [  # rollback.sql, what each rehearsed rollback did to the rows and what it kept, and what is held
+SEEN = [  # rollback.sql, rows gained and kept by each rehearsed rollback, whether kept rows count, slack
     ("nothing went", WAITING, [(0, 0), (0, 0)], True, 0),
     ("what went is kept", WAITING, [(0, 0), (-1, 1)], True, 0),
     ("all that goes is kept", WAITING, [(-3, 3), (-4, 4)], True, 0),
@@ -114,10 +114,10 @@ SEEN = [  # rollback.sql, what each rehearsed rollback did to the rows and what 
 
 
 @pytest.mark.parametrize(("rollback", "seen", "counts_kept", "slack"), [each[1:] for each in SEEN], ids=[each[0] for each in SEEN])  # fmt: skip
-def test_what_the_rehearsal_saw_says_where_rows_wait(
+def test_rehearsal_tells_rows_kept_aside_from_copies(
     tmp_path: Path, rollback: str, seen: list[tuple[int, int | None]], slack: int, *, counts_kept: bool
 ) -> None:
-    """A table of ours counts for another where it held rows of it only as the other lost some; else it holds copies."""
+    """A kept table counts only if, in the rehearsal, it gained the rows that the table lost; else it holds copies."""
     change = changed(tmp_path, "CREATE TABLE some (v);", rollback)
     undone = [RollbackEffect({"rows of t": grew}, {} if kept is None else {K: kept}) for grew, kept in seen]
     (held,) = hold_rewritten_tables(Guards((), (guards.rows_lost("t"),)), change, undone).back
@@ -126,6 +126,6 @@ def test_what_the_rehearsal_saw_says_where_rows_wait(
 
 
 def test_figures_of_an_older_marker_row_are_read() -> None:
-    """What was written down before figures could begin with another expression is read as it was meant."""
+    """Figures stored by an earlier version, with one expression for both sides, keep their meaning."""
     old = '[{"name": "rows of t", "expression": "(SELECT count(*) FROM \\"t\\")", "relation": "=", "slack": 0}]'
     assert guards.guards_of_json(old) == (Measure("rows of t", '(SELECT count(*) FROM "t")'),)

@@ -1,4 +1,4 @@
-"""The round trip: whatever was there before, and whatever the app wrote since, is followed there and back."""
+"""The round trip: rows of the original database, and rows the app wrote since, through migration and rollback."""
 
 import random
 import sqlite3
@@ -39,7 +39,7 @@ FOLLOWED = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What is said of the way back when the app wrote in between, and of the way there once more."""
+    """What is reported of the rollback if the app wrote in between, and of migrating again."""
 
     unexplained: list[Finding]
     unregained: list[Finding]
@@ -47,12 +47,12 @@ class Told:
 
 @dataclass(frozen=True, slots=True)
 class Trip:
-    """A folder in which a database goes there and back, each of its moments a file."""
+    """A folder in which a database is migrated and rolled back, with a file for each moment."""
 
     folder: Path
 
     def made(self, name: str, script: str, since: str = "", foreign_keys: str = "OFF") -> Path:
-        """Make a moment by running a script on an earlier one, or on nothing."""
+        """Create the file of a moment by running a script on an earlier one, or on an empty database."""
         file = self.folder / name
         file.write_bytes((self.folder / since).read_bytes() if since else b"")
         with closing(sqlite3.connect(file, isolation_level=None)) as connection:
@@ -62,12 +62,12 @@ class Trip:
         return file
 
     def straight(self, before: str, migrate: str, rollback: str) -> list[Finding]:
-        """Go there and back while nobody writes."""
+        """Migrate and roll back while no one writes."""
         start, _ = self.made("before.db", before), self.made("there.db", migrate, "before.db")
         return [*lost_by_rollback(row_diff(start, self.made("straight.db", rollback, "there.db")))]
 
     def travelled(self, before: str, migrate: str, writes: str, rollback: str, keep: int = FOLLOWED) -> "Told":
-        """Go there and back while the app writes, and there again."""
+        """Migrate, write as the app, roll back, and migrate again."""
         start, there = self.made("before.db", before), self.made("there.db", migrate, "before.db")
         written = self.made("written.db", writes, "there.db", foreign_keys="ON")
         back = self.made("back.db", rollback, "written.db")
@@ -83,17 +83,17 @@ class Trip:
 
 @pytest.fixture
 def trip(tmp_path: Path) -> Trip:
-    """Give an empty folder to travel in."""
+    """Return an empty folder for a round trip."""
     return Trip(tmp_path)
 
 
 def told(findings: Iterable[Finding]) -> list[str]:
-    """Give each as place and cause."""
+    """Return each finding as place and cause."""
     return [f"{each.place}: {each.cause}" for each in findings]
 
 
-def says(found: Sequence[Finding], *expected: str) -> bool:
-    """Say whether each objection says what was expected of it, and there are no others."""
+def matches(found: Sequence[Finding], *expected: str) -> bool:
+    """Return whether each finding contains its expected text, and there are no others."""
     return len(found) == len(expected) and all(map(str.__contains__, told(found), expected))
 
 
@@ -108,45 +108,45 @@ FAMILY = """CREATE TABLE p (id INTEGER PRIMARY KEY, v); CREATE TABLE c (id INTEG
 ADD, DROP = "ALTER TABLE t ADD COLUMN n DEFAULT 0;", "ALTER TABLE t DROP COLUMN n;"
 ALL_WRITTEN = "INSERT INTO t VALUES (4, 'd', 40, 0); UPDATE t SET v = 'z' WHERE id = 1; DELETE FROM t WHERE id = 2;"
 
-# n is kept while the old schema is there, and taken from there
+# n is kept aside while the old schema is live, and restored by migrating again
 KEPT_N = f"{ADD} CREATE TABLE IF NOT EXISTS _orchestrate_kept_n (id, n); UPDATE t SET n = k.n FROM _orchestrate_kept_n AS k WHERE k.id = t.id; DROP TABLE _orchestrate_kept_n;"
 KEEP_N = f"CREATE TABLE _orchestrate_kept_n AS SELECT id, n FROM t; {DROP}"
 
-# w becomes loud, and is quiet again
+# v moves into a converted column and back; w is converted to hours and back
 LOUD = "ALTER TABLE t ADD COLUMN loud; UPDATE t SET loud = upper(v); ALTER TABLE t DROP COLUMN v;"
 QUIET = "ALTER TABLE t ADD COLUMN v TEXT; UPDATE t SET v = lower(loud); ALTER TABLE t DROP COLUMN loud;"
 HOURS, MINUTES = "UPDATE t SET w = w / 60;", "UPDATE t SET w = w * 60;"
 
-# a table of the new schema alone
+# a table of the new schema only
 LOG = "CREATE TABLE log (id INTEGER PRIMARY KEY, v);"
 KEPT_LOG = f"{LOG} CREATE TABLE IF NOT EXISTS _orchestrate_kept_log (id, v); INSERT INTO log SELECT * FROM _orchestrate_kept_log; DROP TABLE _orchestrate_kept_log;"
 KEEP_LOG = "CREATE TABLE _orchestrate_kept_log AS SELECT * FROM log; DROP TABLE log;"
 
-# a table that is not there on the new schema
+# a table that the new schema lacks
 AWAY = "CREATE TABLE _orchestrate_kept_t AS SELECT * FROM t; DROP TABLE t;"
 HERE = "CREATE TABLE t (id INTEGER PRIMARY KEY, v TEXT, w INTEGER); INSERT INTO t SELECT * FROM _orchestrate_kept_t; DROP TABLE _orchestrate_kept_t;"
 
-# a column by another name
+# a renamed column
 RENAMED, NAMED_BACK = "ALTER TABLE t RENAME COLUMN v TO label;", "ALTER TABLE t RENAME COLUMN label TO v;"
 KEPT_LABEL = f"{RENAMED} CREATE TABLE IF NOT EXISTS _orchestrate_kept_new (id, v); UPDATE t SET label = k.v FROM _orchestrate_kept_new AS k WHERE k.id = t.id; DROP TABLE _orchestrate_kept_new; CREATE TABLE _orchestrate_kept_old AS SELECT id, label AS v FROM t;"
 KEEP_LABEL = f"{NAMED_BACK} CREATE TABLE _orchestrate_kept_new AS SELECT id, v FROM t; UPDATE t SET v = k.v FROM _orchestrate_kept_old AS k WHERE k.id = t.id; DROP TABLE _orchestrate_kept_old;"
 
-# a column that is not there on the new schema
+# a column that the new schema lacks
 NOTED = "CREATE TABLE t (id INTEGER PRIMARY KEY, v TEXT, notes TEXT); INSERT INTO t VALUES (1, 'a', 'dear'), (2, 'b', 'me');"
 NO_NOTES = "CREATE TABLE _orchestrate_kept_t AS SELECT * FROM t; ALTER TABLE t DROP COLUMN notes;"
 NOTES = "ALTER TABLE t ADD COLUMN notes TEXT; UPDATE t SET notes = (SELECT notes FROM _orchestrate_kept_t AS k WHERE k.id = t.id); DROP TABLE _orchestrate_kept_t;"
 
 
-def anew(columns: str, *names: str) -> str:
-    """Write how a table is made anew with these columns, of which the named ones are taken over."""
+def rebuilt_with(columns: str, *names: str) -> str:
+    """Return SQL that rebuilds a table with these columns and takes over the named ones."""
     taken = ", ".join(names)
     return f"CREATE TABLE u ({columns}); INSERT INTO u ({taken}) SELECT {taken} FROM t; DROP TABLE t; ALTER TABLE u RENAME TO t;"
 
 
 NO_KEY_YET = "CREATE TABLE t (name TEXT, v); INSERT INTO t VALUES ('a', 1), ('b', 2);"
 BY_NAME = NO_KEY_YET.replace("name TEXT", "name TEXT PRIMARY KEY")
-KEYLESS, NAME_KEY = anew("name TEXT, v", "name", "v"), anew("name TEXT PRIMARY KEY, v", "name", "v")
-NUMBER_KEY = anew("id INTEGER PRIMARY KEY, name TEXT UNIQUE, v", "name", "v")
+KEYLESS, NAME_KEY = rebuilt_with("name TEXT, v", "name", "v"), rebuilt_with("name TEXT PRIMARY KEY, v", "name", "v")
+NUMBER_KEY = rebuilt_with("id INTEGER PRIMARY KEY, name TEXT UNIQUE, v", "name", "v")
 PART_KEY = "CREATE TABLE t (a, b, v, PRIMARY KEY (a)); INSERT INTO t VALUES (1, 1, 1), (2, 1, 1);"
 DOUBLE = "id INTEGER PRIMARY KEY, v, g AS (v * 2)"
 
@@ -181,8 +181,8 @@ KEPT = [  # before, migrate, what the app writes, rollback
     ("a key on the new schema alone", NO_KEY_YET, NUMBER_KEY, "UPDATE t SET v = 9 WHERE id = 1; INSERT INTO t VALUES (3, 'c', 3)", KEYLESS),
     ("a key on the old schema alone", BY_NAME, KEYLESS, "UPDATE t SET v = 9 WHERE name = 'a'; INSERT INTO t VALUES ('c', 3)", NAME_KEY),
     ("a key of another column", BY_NAME, NUMBER_KEY, "UPDATE t SET v = 9 WHERE id = 1; INSERT INTO t VALUES (3, 'c', 3)", NAME_KEY),
-    ("a key of more columns", PART_KEY, anew("a, b, v, PRIMARY KEY (a, b)", "a", "b", "v"), "UPDATE t SET v = 5 WHERE a = 1; DELETE FROM t WHERE a = 2", anew("a, b, v, PRIMARY KEY (a)", "a", "b", "v")),
-    ("a generated column by another formula", f"CREATE TABLE t ({DOUBLE}); INSERT INTO t (id, v) VALUES (1, 1), (2, 2)", anew(DOUBLE.replace("2", "3"), "id", "v"), "UPDATE t SET v = 7 WHERE id = 1; INSERT INTO t (id, v) VALUES (3, 5); DELETE FROM t WHERE id = 2", anew(DOUBLE, "id", "v")),
+    ("a key of more columns", PART_KEY, rebuilt_with("a, b, v, PRIMARY KEY (a, b)", "a", "b", "v"), "UPDATE t SET v = 5 WHERE a = 1; DELETE FROM t WHERE a = 2", rebuilt_with("a, b, v, PRIMARY KEY (a)", "a", "b", "v")),
+    ("a generated column by another formula", f"CREATE TABLE t ({DOUBLE}); INSERT INTO t (id, v) VALUES (1, 1), (2, 2)", rebuilt_with(DOUBLE.replace("2", "3"), "id", "v"), "UPDATE t SET v = 7 WHERE id = 1; INSERT INTO t (id, v) VALUES (3, 5); DELETE FROM t WHERE id = 2", rebuilt_with(DOUBLE, "id", "v")),
     ("a generated column that stays", f"CREATE TABLE t ({DOUBLE}); INSERT INTO t (id, v) VALUES (1, 1)", ADD, "UPDATE t SET v = 7 WHERE id = 1; INSERT INTO t (id, v) VALUES (3, 5)", DROP),
     ("a column that is away meanwhile", NOTED, NO_NOTES, "UPDATE t SET v = 'z' WHERE id = 1; DELETE FROM t WHERE id = 2", NOTES),
     ("a row that the change makes, written and kept", THREE, "INSERT INTO t VALUES (99, 'seed', 0) ON CONFLICT DO NOTHING", "UPDATE t SET v = 'z' WHERE id = 99", "DELETE FROM t WHERE id = 99 AND v = 'seed'"),
@@ -194,10 +194,8 @@ KEPT = [  # before, migrate, what the app writes, rollback
 @pytest.mark.parametrize(
     ("before", "migrate", "writes", "rollback"), [case[1:] for case in KEPT], ids=[case[0] for case in KEPT]
 )
-def test_where_everything_is_kept_nothing_is_said(
-    trip: Trip, before: str, migrate: str, writes: str, rollback: str
-) -> None:
-    """However a change is made and whatever is written meanwhile, what comes back whole is no loss."""
+def test_complete_rollback_gives_no_finding(trip: Trip, before: str, migrate: str, writes: str, rollback: str) -> None:
+    """A round trip that restores everything gives no finding, for any kind of change and of writes."""
     assert trip.straight(before, migrate, rollback) == []
     assert trip.travelled(before, migrate, writes, rollback) == Told([], [])
 
@@ -212,7 +210,7 @@ WROTE_NONE = "the app added or changed 0 rows and removed or changed 0; after th
 RESTORED = "DELETE FROM t; INSERT INTO t (id, v, w) VALUES (1, 'a', 10), (2, 'b', 20), (3, 'c', NULL);"
 RETURNS = "INSERT INTO t (id, v, w) VALUES (1, 'a', 10);"
 
-LOST = [  # what the app writes, what the rollback does beside, what is said of the way back, and of the way there again
+LOST = [  # what the app writes, what the rollback does besides, findings of the rollback, findings of migrating again
     ("a row that came", "INSERT INTO t VALUES (4, 'd', 40, 0);", "DELETE FROM t WHERE id = 4;", ["1 of 1 rows that the app wrote are lost or changed after the rollback, for example added id 4, v 'd', w 40, n 0"], ["added id 4, v 'd', w 40, n 0"]),
     ("one of many that came", ALL_WRITTEN, "DELETE FROM t WHERE id = 4;", ["1 of 3 rows that the app wrote are lost or changed after the rollback, for example added id 4"], ["1 of 3 rows written by the app"]),
     ("all that was written", ALL_WRITTEN, RESTORED, ["3 of 3 rows that the app wrote"], ["3 of 3 rows written by the app"]),
@@ -238,13 +236,11 @@ LOST = [  # what the app writes, what the rollback does beside, what is said of 
 @pytest.mark.parametrize(
     ("writes", "beside", "back", "again"), [case[1:] for case in LOST], ids=[case[0] for case in LOST]
 )
-def test_what_a_rollback_loses_is_named(
-    trip: Trip, writes: str, beside: str, back: list[str], again: list[str]
-) -> None:
-    """Whatever was written and is not so, and whatever is another although nobody wrote it, with an example."""
+def test_rollback_losses_are_named(trip: Trip, writes: str, beside: str, back: list[str], again: list[str]) -> None:
+    """Written rows that are lost, and rows changed without being written, are named with an example."""
     found = trip.travelled(THREE, ADD, writes, f"{DROP} {beside}")
-    assert says(found.unexplained, *back), found.unexplained
-    assert says(found.unregained, *again), found.unregained
+    assert matches(found.unexplained, *back), found.unexplained
+    assert matches(found.unregained, *again), found.unregained
 
 
 OTHERS = [  # before, migrate, what the app writes, rollback, what is said of the way back, and of the way there again
@@ -294,13 +290,13 @@ OTHERS = [  # before, migrate, what the app writes, rollback, what is said of th
     [case[1:] for case in OTHERS],
     ids=[case[0] for case in OTHERS],
 )
-def test_what_another_change_loses_is_named(
+def test_losses_of_other_changes_are_named(
     trip: Trip, before: str, migrate: str, writes: str, rollback: str, back: list[str], again: list[str]
 ) -> None:
-    """By any key and by none; what only the new schema can hold is asked for when the change is made again."""
+    """With any key or none; values that only the new schema can hold are expected after migrating again."""
     found = trip.travelled(before, migrate, writes, rollback)
-    assert says(found.unexplained, *back), found.unexplained
-    assert says(found.unregained, *again), found.unregained
+    assert matches(found.unexplained, *back), found.unexplained
+    assert matches(found.unregained, *again), found.unregained
 
 
 @pytest.mark.parametrize(
@@ -322,29 +318,29 @@ def test_what_another_change_loses_is_named(
         (f"{LOG} CREATE TABLE u (v)", f"UPDATE t SET w = 1 WHERE id = 3; INSERT INTO u VALUES (1); {KEEP_LOG}", ["t: after the rollback w differs in 1 rows", "u: after the rollback 1 rows added"]),
     ],
 )  # fmt: skip
-def test_what_is_not_as_before_is_named_although_nobody_wrote(
+def test_rollback_differences_without_writes_are_named(
     trip: Trip, migrate: str, rollback: str, said: list[str]
 ) -> None:
-    """Rows are counted by what became of them, values by their columns, and one of them is shown."""
+    """Added and removed rows are counted, changed values by column, and one row is shown."""
     found = trip.straight(THREE, migrate, rollback)
-    assert says(found, *said), found
+    assert matches(found, *said), found
 
 
-def test_many_rows_are_told_by_their_number(trip: Trip) -> None:
-    """However much is lost there is one line for each table, with all of it counted and one row shown."""
+def test_many_lost_rows_are_reported_in_one_line(trip: Trip) -> None:
+    """Any number of losses gives one line for each table, with all of them counted and one row shown."""
     fill = "WITH RECURSIVE n (i) AS (SELECT 10 UNION ALL SELECT i + 1 FROM n WHERE i < 3009)"
     script = f"{THREE} {fill} INSERT INTO t SELECT i, 'v', i FROM n;"
     rollback = f"{DROP} UPDATE t SET v = 'x'"
-    assert says(trip.straight(script, ADD, rollback), "t: after the rollback v differs in 3,003 rows, for example")
+    assert matches(trip.straight(script, ADD, rollback), "t: after the rollback v differs in 3,003 rows, for example")
     found = trip.travelled(script, ADD, "UPDATE t SET v = 'w' WHERE id > 2000", rollback)
-    assert says(
+    assert matches(
         found.unexplained, "t: 1,009 of 1,009 rows that the app wrote", "t: 1,994 rows that the app did not write"
     )
-    assert says(found.unregained, "t: 1,009 of 1,009 rows written by the app")
+    assert matches(found.unregained, "t: 1,009 of 1,009 rows written by the app")
 
 
-NO_KEY = THREE.replace(" PRIMARY KEY", "")  # in which a changed row counts as one removed and one added
-TO_FOLLOW = [  # before, how many rows are followed, what the app writes, what the rollback does beside, what is said
+NO_KEY = THREE.replace(" PRIMARY KEY", "")  # a changed row then counts as one removed and one added
+TO_FOLLOW = [  # before, rows followed, what the app writes, what the rollback does besides, findings
     ("as many as are followed", THREE, 2, "UPDATE t SET v = 'z' WHERE id < 3;", "", []),
     ("one more", THREE, 2, "UPDATE t SET v = 'z';", "", ["t: writes.sql changes 3 rows"]),
     ("more, and one of them lost", THREE, 2, "UPDATE t SET v = 'z';", "DELETE FROM t WHERE id = 1;", ["t: writes.sql changes 3 rows"]),
@@ -362,16 +358,16 @@ TO_FOLLOW = [  # before, how many rows are followed, what the app writes, what t
     [case[1:] for case in TO_FOLLOW],
     ids=[case[0] for case in TO_FOLLOW],
 )
-def test_more_rows_than_are_followed_are_said_to_be_too_many(
+def test_too_many_rows_to_follow_are_refused(
     trip: Trip, before: str, keep: int, writes: str, beside: str, said: list[str]
 ) -> None:
-    """Nothing passes because it could not be looked at."""
+    """Nothing passes merely because it could not be examined."""
     found = trip.travelled(before, ADD, writes, f"{DROP} {beside}", keep).unexplained
-    assert says(found, *said), found
+    assert matches(found, *said), found
 
 
-def test_a_new_table_with_more_rows_than_are_followed_is_said_to_have_too_many(trip: Trip) -> None:
-    """The old schema has no such table, so the way there again is the only place to say it."""
+def test_new_table_with_too_many_rows_is_refused(trip: Trip) -> None:
+    """The old schema has no such table, so only migrating again can report it."""
     found = trip.travelled(THREE, KEPT_LOG, "INSERT INTO log VALUES (1, 'x'), (2, 'y'), (3, 'z')", KEEP_LOG, keep=2)
     assert (found.unexplained, told(found.unregained)) == ([], ["log: writes.sql changes 3 rows"])
     assert found.unregained[0].severity is Severity.ERROR
@@ -392,17 +388,17 @@ ANEW_EACH_TIME = "ALTER TABLE t ADD COLUMN at; UPDATE t SET at = randomblob(8);"
     ],
     ids=["more", "as many"],
 )
-def test_where_migrating_again_makes_too_many_rows_others_it_is_a_warning(
+def test_too_many_rows_changed_by_migrating_again_are_a_warning(
     trip: Trip, keep: int, said: str, weight: Severity
 ) -> None:
-    """What was written may be there; where it can be looked for and is not, it is an error."""
+    """Written rows may be among them; if they can be searched for and are missing, it is an error."""
     found = trip.travelled(THREE, ANEW_EACH_TIME, "UPDATE t SET at = 'z' WHERE id = 1", DROP.replace(" n", " at"), keep)
-    assert says(found.unregained, said), found.unregained
+    assert matches(found.unregained, said), found.unregained
     assert found.unregained[0].severity is weight
 
 
-def test_what_is_lost_on_the_way_back_cannot_be_accepted(trip: Trip) -> None:
-    """Every objection is an error; only what the old schema cannot hold has a rule by which it may be accepted."""
+def test_loss_in_the_rollback_cannot_be_accepted(trip: Trip) -> None:
+    """Every finding is an error; only what the old schema cannot hold has a rule by which it may be accepted."""
     rollback = f"{DROP} UPDATE t SET v = 'y'"
     found = trip.travelled(THREE, ADD, f"{WROTE_ONE} UPDATE t SET n = 7 WHERE id = 3", rollback)
     everything = [*trip.straight(THREE, ADD, rollback), *found.unexplained, *found.unregained]
@@ -410,8 +406,8 @@ def test_what_is_lost_on_the_way_back_cannot_be_accepted(trip: Trip) -> None:
     assert {each.severity for each in everything} == {Severity.ERROR}
 
 
-def test_nothing_secret_is_told(trip: Trip) -> None:
-    """A value is shown as a report may show it."""
+def test_findings_show_no_secrets(trip: Trip) -> None:
+    """Values in findings are masked as in a report."""
     script = THREE.replace("v TEXT", "token TEXT").replace("w INTEGER", "mail TEXT")
     found = trip.travelled(
         script,
@@ -419,17 +415,15 @@ def test_nothing_secret_is_told(trip: Trip) -> None:
         "UPDATE t SET token = 'much', mail = 'me@there.org' WHERE id = 1",
         f"{DROP} UPDATE t SET token = 'less'",
     )
-    assert says(found.unexplained, "changed id 1, token ***, mail ***", "changed id 2, token ***")
+    assert matches(found.unexplained, "changed id 1, token ***, mail ***", "changed id 2, token ***")
 
 
-# --- as it is rehearsed
+# --- in a whole rehearsal
 
 
 @pytest.mark.anyio
-async def test_an_edit_that_waits_in_a_row_that_the_change_left_alone_is_named(
-    sqld_binary: Path, tmp_path: Path
-) -> None:
-    """A rehearsal knows which rows a change converted: in any other, a value is the same on both sides."""
+async def test_lost_edit_of_a_row_that_the_change_left_alone_is_named(sqld_binary: Path, tmp_path: Path) -> None:
+    """A rehearsal knows which rows a change converted: in any other row, values must be equal on both sides."""
     changed(
         tmp_path / "sql",
         "-- changes: t\n-- allow: no-where all of them\nCREATE TABLE _orchestrate_kept_t AS SELECT * FROM t; UPDATE t SET v = trim(v);",
@@ -459,14 +453,14 @@ CHANGES = [("", ""), (ADD, DROP), (f"{ADD} UPDATE t SET n = b;", DROP), ("CREATE
 
 
 def put(connection: sqlite3.Connection, chance: random.Random, rows: int) -> None:
-    """Insert rows, those left out that a key refuses."""
+    """Insert rows, except those that a key refuses."""
     for _ in range(rows):
         row = [chance.choice(VALUES) for _ in range(4)]
         _try(connection, "INSERT OR IGNORE INTO t (id, a, b, c) VALUES (?, ?, ?, ?)", *row)
 
 
 def write(connection: sqlite3.Connection, chance: random.Random) -> None:
-    """Do what an app does."""
+    """Write as an app does."""
     for _ in range(chance.randint(0, 4)):
         one, value, column = chance.choice(VALUES), chance.choice(VALUES), chance.choice(["a", "b", "c", "id"])
         match chance.randrange(3):
@@ -479,7 +473,7 @@ def write(connection: sqlite3.Connection, chance: random.Random) -> None:
 
 
 def harm(connection: sqlite3.Connection, chance: random.Random) -> None:
-    """Make one row more, less or another."""
+    """Add, delete or change one row."""
     rows = connection.execute("SELECT id, a FROM t").fetchall()
     kind = chance.random() if rows else 0
     if kind < 0.3:
@@ -496,7 +490,7 @@ def harm(connection: sqlite3.Connection, chance: random.Random) -> None:
 
 
 def held(file: Path) -> Counter[Any]:
-    """Give all rows of a file."""
+    """Return all rows of a file."""
     with closing(sqlite3.connect(file)) as connection:
         rows = connection.execute("SELECT id, a, b, c FROM t")
         return Counter(tuple((type(value), value) for value in row) for row in rows)
@@ -509,9 +503,9 @@ def _try(connection: sqlite3.Connection, sql: str, *values: Any) -> None:
 
 @settings(max_examples=60, deadline=None, derandomize=True, database=None)
 @given(st.integers(0, 2**32), st.sampled_from(KEYS), st.sampled_from(CHANGES))
-def test_any_harm_is_named_and_nothing_else(seed: int, key: str, change: tuple[str, str]) -> None:
-    """Whatever is written, a true way back is not objected to; with any row of it made another, it is."""
-    chance = random.Random(seed)  # noqa: S311 - it is to be repeatable
+def test_harmed_rollback_is_named_and_a_correct_one_is_not(seed: int, key: str, change: tuple[str, str]) -> None:
+    """A correct rollback gives no finding after any writes; with any one of its rows changed, it does."""
+    chance = random.Random(seed)  # noqa: S311 - repeatable
     with TemporaryDirectory() as folder:
         trip = Trip(Path(folder))
 

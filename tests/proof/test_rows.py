@@ -1,4 +1,4 @@
-"""The row diff: case by case, what counts as the same row, the same value and the same table."""
+"""The row diff, case by case: which rows, values and tables count as the same."""
 
 import sqlite3
 from collections.abc import Callable
@@ -17,7 +17,7 @@ Compare = Callable[[str, str], TableDiff]
 
 @pytest.fixture
 def files(tmp_path: Path) -> Callable[[str, str], tuple[Path, Path]]:
-    """Make a file by a script, and one after it by another script run on a copy of the first."""
+    """Create a file with a script, and a second one by running another script on a copy of the first."""
 
     def make(script: str, change: str) -> tuple[Path, Path]:
         before, after = tmp_path / "be fore?#%.db", tmp_path / "after.db"
@@ -31,7 +31,7 @@ def files(tmp_path: Path) -> Callable[[str, str], tuple[Path, Path]]:
 
 @pytest.fixture
 def compared(files: Callable[[str, str], tuple[Path, Path]]) -> Compare:
-    """Compare the one table that two scripts make."""
+    """Compare the one table that two scripts create."""
 
     def compare(script: str, change: str) -> TableDiff:
         (found,) = row_diff(*files(script, change)).values()
@@ -41,7 +41,7 @@ def compared(files: Callable[[str, str], tuple[Path, Path]]) -> Compare:
 
 
 def run(file: Path, script: str) -> None:
-    """Run a script on a file, foreign keys minded."""
+    """Run a script on a file, with foreign keys enforced."""
     with closing(sqlite3.connect(file, isolation_level=None)) as connection:
         connection.executescript(f"PRAGMA foreign_keys = ON; {script}")
 
@@ -126,10 +126,10 @@ CASES = [  # before, change, added, removed, changed, columns
     ids=[case[0] for case in CASES],
 )
 @pytest.mark.parametrize("by_pages", [True, False], ids=["pages", "engine"])
-def test_rows_are_told_apart(
+def test_row_changes_are_classified(
     compared: Compare, monkeypatch: pytest.MonkeyPatch, script: str, change: str, added: int, removed: int, changed: int, columns: dict[str, int], *, by_pages: bool,
 ) -> None:  # fmt: skip
-    """Each way to change rows is counted for what it is, with pages to prove something and without."""
+    """Each way to change rows is counted as what it is, with pages that prove tables equal and without."""
     if not by_pages:
         monkeypatch.setattr(
             pages,
@@ -142,7 +142,7 @@ def test_rows_are_told_apart(
 
 
 def test_equal_pages_prove_a_table_unchanged(files: Callable[[str, str], tuple[Path, Path]]) -> None:
-    """Tables beside one that changed are proved by pages, long values and tables without rowid among them."""
+    """Tables beside a changed one are proved equal by their pages, with long values and without rowid."""
     long = "CREATE TABLE long (v); INSERT INTO long VALUES (zeroblob(100000)), (1);"
     found = row_diff(*files(f"{KEYED} {NO_ROWID.replace(' t ', ' u ')} {long}", "UPDATE t SET v = 7 WHERE id = 1"))
     assert {name: table.by_pages for name, table in found.items()} == {"t": False, "u": True, "long": True}
@@ -160,7 +160,7 @@ def test_equal_pages_prove_a_table_unchanged(files: Callable[[str, str], tuple[P
     ids=["a leaf", "a page of a long value", "the definition alone", "pages of another size"],
 )
 def test_no_page_is_overlooked(compared: Compare, change: str) -> None:
-    """A table is not proved unchanged when any of its pages is another, or what its pages mean."""
+    """A table is not taken as unchanged if one of its pages differs, or if the meaning of its pages does."""
     script = """CREATE TABLE t (id INTEGER PRIMARY KEY, v); WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1
       FROM n WHERE i < 1000) INSERT INTO t SELECT i, iif(i = 700, printf('%.100000c', 'x'), 'short') FROM n"""
     found = compared(script, change)
@@ -168,22 +168,22 @@ def test_no_page_is_overlooked(compared: Compare, change: str) -> None:
     assert found.changed == change.startswith("UPDATE")
 
 
-def test_pages_that_nobody_uses_any_more_prove_nothing(compared: Compare) -> None:
-    """A table made anew with the same definition is another one, although the pages of the old one are still there."""
+def test_stale_pages_prove_nothing(compared: Compare) -> None:
+    """A rebuilt table with the same definition is read, although the pages of the old one are still in the file."""
     change = """PRAGMA secure_delete = OFF; CREATE TABLE u (v UNIQUE); DROP TABLE t; ALTER TABLE u RENAME TO t"""
     found = compared('CREATE TABLE "t" (v UNIQUE); INSERT INTO t VALUES (1)', change)
     assert (found.by_pages, found.removed) == (False, 1)
 
 
-def test_values_stored_before_a_type_changed_are_compared_as_they_are(compared: Compare) -> None:
-    """A column of numbers may hold texts where only its definition was edited, as libSQL's ALTER COLUMN does."""
+def test_values_stored_before_a_type_change_are_compared_as_stored(compared: Compare) -> None:
+    """A column of numbers may hold texts if only its definition was edited, as libSQL's ALTER COLUMN does."""
     edit = "PRAGMA writable_schema = RESET; PRAGMA writable_schema = ON; UPDATE sqlite_schema SET sql = 'CREATE TABLE t (id INTEGER PRIMARY KEY, v {})'; PRAGMA writable_schema = RESET;"
     script = f"CREATE TABLE t (id INTEGER PRIMARY KEY, v TEXT); INSERT INTO t VALUES (1, '1.0'); {edit.format('INT')}"
     assert compared(script, f"{edit.format('TEXT')} UPDATE t SET v = '1'; {edit.format('INT')}").columns == {"v": 1}
 
 
-def test_columns_of_one_side_are_no_change_of_rows(compared: Compare) -> None:
-    """They are named instead: those that went with the values they held, and what they became."""
+def test_columns_of_one_side_are_named(compared: Compare) -> None:
+    """They do not change rows: dropped columns are named with their values, and what the columns became."""
     script = """CREATE TABLE t (id INTEGER PRIMARY KEY, number TEXT, owner, empty, twice AS (id * 2), flag);
       INSERT INTO t (id, number, owner, flag) VALUES (1, '0648', 'me', 1), (2, NULL, NULL, 0), (3, '1001', 'you', 1);"""
     change = """CREATE TABLE u (id INTEGER PRIMARY KEY, site TEXT, vendor, flags INTEGER);
@@ -200,10 +200,10 @@ def test_columns_of_one_side_are_no_change_of_rows(compared: Compare) -> None:
     ("copied", "became"), [("number", "site"), ("CAST(number AS INTEGER)", None), ("upper(number)", None)]
 )
 @pytest.mark.parametrize("key", [" PRIMARY KEY", ""], ids=["key", "bag"])
-def test_a_column_is_renamed_only_where_every_value_is_kept(
+def test_column_is_renamed_only_if_every_value_is_kept(
     compared: Compare, key: str, copied: str, became: str | None
 ) -> None:
-    """Neither a number for a text nor another case is the same value, with a key and without."""
+    """A number for a text, or another case, is a different value, with a key and without."""
     script = f"CREATE TABLE t (id TEXT{key}, number TEXT COLLATE NOCASE); INSERT INTO t VALUES ('a', '01'), ('b', 'x')"
     change = f"""CREATE TABLE u (id TEXT{key}, site NUMERIC COLLATE NOCASE); INSERT INTO u SELECT id, {copied} FROM t;
       DROP TABLE t; ALTER TABLE u RENAME TO t"""
@@ -211,7 +211,7 @@ def test_a_column_is_renamed_only_where_every_value_is_kept(
     assert compared(script, kept).only_before == (Dropped("number", 2, became),)
 
 
-def test_a_key_under_a_new_name_is_renamed(compared: Compare) -> None:
+def test_renamed_key_is_recognised(compared: Compare) -> None:
     """The values of the key are followed although rows can then only be compared as bags."""
     found = compared(KEYED, "ALTER TABLE t RENAME COLUMN id TO number; UPDATE t SET v = 8 WHERE number = 1")
     assert (found.added, found.removed) == (1, 1)
@@ -219,15 +219,15 @@ def test_a_key_under_a_new_name_is_renamed(compared: Compare) -> None:
 
 
 @pytest.mark.parametrize("key", ["id INTEGER PRIMARY KEY", "id"])
-def test_nothing_became_of_a_column_whose_rows_are_all_gone(compared: Compare, key: str) -> None:
-    """Where no row is left, no column is taken for the one that went."""
+def test_column_without_rows_is_not_renamed(compared: Compare, key: str) -> None:
+    """If no row is left, no column is taken for the dropped one."""
     script = f"CREATE TABLE t ({key}, gone); INSERT INTO t VALUES (1, 1), (2, 2)"
     found = compared(script, "DELETE FROM t; ALTER TABLE t ADD COLUMN new; ALTER TABLE t DROP COLUMN gone")
     assert found.only_before == (Dropped("gone", 2),)
 
 
 def test_samples_show_the_key_and_what_differs(compared: Compare) -> None:
-    """At most three rows of each kind are shown, the newest of those added."""
+    """At most three rows of each kind are shown, the newest of the added ones."""
     script = "CREATE TABLE t (a TEXT, b, v, w, PRIMARY KEY (a, b));" + "".join(
         f"INSERT INTO t VALUES ('k', {number}, {number}, 'w');" for number in range(10)
     )
@@ -246,22 +246,22 @@ def test_samples_show_the_key_and_what_differs(compared: Compare) -> None:
 
 
 def test_samples_without_a_key_show_all_values(compared: Compare) -> None:
-    """A row without a key is shown by everything that both sides have."""
+    """A row without a key is shown with all columns that both sides have."""
     found = compared(WITHOUT_KEY, "UPDATE t SET w = 'z' WHERE v IS NULL")
     assert [*map(str, found.samples)] == ["removed v NULL, w 'b'", "added v NULL, w 'z'"]
 
 
 @pytest.mark.parametrize(("script", "change", "kind"), [(KEYED, "DROP TABLE t", Kind.REMOVED), ("", KEYED, Kind.ADDED)])
-def test_samples_of_a_table_that_went_or_came(compared: Compare, script: str, change: str, kind: Kind) -> None:
-    """Of a table on one side only the first rows are shown."""
+def test_samples_of_a_dropped_or_created_table(compared: Compare, script: str, change: str, kind: Kind) -> None:
+    """The first rows of a table on one side only are shown."""
     found = compared(script, change)
     assert [sample.kind for sample in found.samples] == [kind] * 3
     assert str(found.samples[0]) == f"{kind} id 1, v 1, w 'a'"
 
 
 @pytest.mark.parametrize("end", ["wal", "journal"])
-def test_a_file_with_a_log_beside_it_is_refused(files: Callable[[str, str], tuple[Path, Path]], end: str) -> None:
-    """What is still in a log would be overlooked; an empty one holds nothing."""
+def test_file_with_a_log_beside_it_is_refused(files: Callable[[str, str], tuple[Path, Path]], end: str) -> None:
+    """Rows still in a log would be overlooked; an empty log holds nothing."""
     before, after = files(KEYED, "")
     log = after.with_name(f"{after.name}-{end}")
     log.touch()
@@ -272,10 +272,10 @@ def test_a_file_with_a_log_beside_it_is_refused(files: Callable[[str, str], tupl
 
 
 @pytest.mark.parametrize("spoil", [Path.unlink, lambda file: file.write_bytes(b"no database at all" * 100)])
-def test_a_file_that_is_no_database_is_a_problem(
+def test_file_that_is_no_database_is_refused(
     files: Callable[[str, str], tuple[Path, Path]], spoil: Callable[[Path], object]
 ) -> None:
-    """A missing or broken file is said in the tool's own words, and none is made."""
+    """A missing or broken file is reported in the tool's own words, and none is created."""
     before, after = files(KEYED, "")
     spoil(after)
     with pytest.raises(Problem, match="comparing be fore"):
@@ -283,7 +283,7 @@ def test_a_file_that_is_no_database_is_a_problem(
 
 
 def test_neither_file_is_touched(files: Callable[[str, str], tuple[Path, Path]]) -> None:
-    """Files of a database in WAL mode are read as they are; nothing is written beside them."""
+    """Files of a database in WAL mode are read without writing anything beside them."""
     before, after = files(f"PRAGMA journal_mode = WAL; {KEYED}", "DELETE FROM t WHERE id = 1")
     content = [file.read_bytes() for file in (before, after)]
     assert row_diff(before, after)["t"].removed == 1
@@ -291,7 +291,7 @@ def test_neither_file_is_touched(files: Callable[[str, str], tuple[Path, Path]])
     assert {*before.parent.iterdir()} == {before, after}
 
 
-def test_texts_that_are_no_utf_8_are_compared(files: Callable[[str, str], tuple[Path, Path]]) -> None:
-    """Broken text is a value like another, and shown with what can be read of it."""
+def test_invalid_utf_8_is_compared(files: Callable[[str, str], tuple[Path, Path]]) -> None:
+    """Invalid text is a value like any other, and its readable part is shown."""
     found = row_diff(*files(KEYED, "UPDATE t SET w = CAST(x'61ff62' AS TEXT) WHERE id = 1"))["t"]
     assert (found.changed, str(found.samples[0])) == (1, "changed id 1, w 'a' -> 'a\ufffdb'")

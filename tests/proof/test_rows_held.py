@@ -1,4 +1,4 @@
-"""What became of the rows, held against what was declared; and which foreign key took rows along."""
+"""Row changes compared with the declared ones, and the foreign keys that deleted rows."""
 
 import sqlite3
 from collections.abc import Callable, Mapping
@@ -49,10 +49,10 @@ ALL = TableDiff("readings", 10, 10, added=1, removed=1, changed=2)
         (SAME, {"readings": (0, 5)}, None),
     ],
 )  # fmt: skip
-def test_rows_are_held_against_what_was_declared(
+def test_row_changes_are_compared_with_the_declared_ones(
     found: TableDiff, changes: Mapping[str, Range | None], cause: str | None
 ) -> None:
-    """With a declaration every row counts, in any table; without one only rows that are lost."""
+    """With a declaration every changed row of any table counts; without one only lost rows do."""
     findings = check_declared({"readings": found}, changes)
     assert [each.cause for each in findings] == ([cause] if cause else [])
     assert refusing(findings, ["rows-lost", "undeclared-change", COLUMN_LOST]) == findings
@@ -62,23 +62,23 @@ def test_rows_are_held_against_what_was_declared(
     ("name", "line"),
     [("readings", "-- changes: readings 2"), ('my "own" rows', '-- changes: "my ""own"" rows" 2'), ("größe", "-- changes: größe 2")],
 )  # fmt: skip
-def test_the_remedy_is_a_line_that_is_understood(name: str, line: str) -> None:
-    """The line to write declares just what was found."""
+def test_remedy_is_a_line_that_declares_the_change(name: str, line: str) -> None:
+    """The suggested line declares exactly what was found."""
     found = {name: TableDiff(name, 10, 8, removed=2)}
     (finding,) = check_declared(found, {})
     assert finding.remedy == f"Keep those rows, or declare the change: `{line}`."
     assert check_declared(found, changes_of(read_script_text(line, "migrate.sql"))) == []
 
 
-def test_a_declared_table_that_is_not_there_is_told() -> None:
-    """A number of rows declared for a table that neither side has is not as declared."""
+def test_declared_table_that_does_not_exist_is_refused() -> None:
+    """A number of rows declared for a table that neither side has does not match."""
     (finding,) = check_declared({}, {"reading": (3, 3)})
     assert (finding.place, finding.cause[:9]) == ("reading", "of 0 rows")
     assert check_declared({}, {"reading": None}) == []
 
 
-def test_a_column_lost_can_be_accepted_by_its_rule() -> None:
-    """Values that are gone with their column are an error; those that another column holds, or none, are not."""
+def test_lost_column_can_be_accepted_by_its_rule() -> None:
+    """Values lost with their column are an error, unless another column holds them or there were none."""
     went = (Dropped("user_id", 7), Dropped("system_number", 7, "vendor_site_id"), Dropped("note", 0))
     (finding,) = check_declared({"systems": TableDiff("systems", 7, 7, only_before=went)}, {})
     assert (finding.rule, finding.place) == (COLUMN_LOST, "systems.user_id")
@@ -106,7 +106,7 @@ ON_DROP = "because systems was dropped with foreign keys on"
 
 @pytest.fixture
 def named(tmp_path: Path) -> Callable[[str, str], list[Finding]]:
-    """Name what went along when a change is run with foreign keys on."""
+    """Return the foreign keys that deleted rows when a change is run with foreign keys on."""
 
     def name(script: str, change: str) -> list[Finding]:
         before, after = made(tmp_path, script, change)
@@ -116,7 +116,7 @@ def named(tmp_path: Path) -> Callable[[str, str], list[Finding]]:
 
 
 def made(folder: Path, script: str, change: str) -> tuple[Path, Path]:
-    """Make a file, and one after it, foreign keys minded."""
+    """Create a file, and one after it, with foreign keys enforced."""
     before, after = folder / "before.db", folder / "after.db"
     for file, sql in ((before, script), (after, change)):
         if file is after:
@@ -128,17 +128,17 @@ def made(folder: Path, script: str, change: str) -> tuple[Path, Path]:
 
 @pytest.mark.parametrize("script", [CASCADE, NO_KEY, f"CREATE TABLE first (a); {CASCADE}"])
 @pytest.mark.parametrize("change", [REBUILD, SWAP, "DROP TABLE systems"])
-def test_a_dropped_parent_is_named_for_the_children_it_took(
+def test_dropped_parent_is_named_for_its_deleted_children(
     named: Callable[[str, str], list[Finding]], script: str, change: str
 ) -> None:
-    """Rows that went with a table made anew are told with the foreign key, the cause and the way around it."""
+    """Rows deleted with a rebuilt parent are reported with foreign key, cause and remedy."""
     (finding,) = named(script, change)
     cause = f"3 rows are lost by cascade: readings.system_id -> systems(id) ON DELETE CASCADE, {ON_DROP}"
     assert finding == Finding("readings", cause, OFF)
 
 
-def test_lost_parents_are_named_for_the_children_they_took(named: Callable[[str, str], list[Finding]]) -> None:
-    """Rows that went with single parents are told with how many parents are gone."""
+def test_deleted_parents_are_named_for_their_deleted_children(named: Callable[[str, str], list[Finding]]) -> None:
+    """Rows deleted with single parents are reported with the number of those parents."""
     (finding,) = named(CASCADE, "DELETE FROM systems WHERE id <> 2; UPDATE systems SET name = 'x'")
     assert finding.cause == (
         "2 rows are lost by cascade: readings.system_id -> systems(id) ON DELETE CASCADE,"
@@ -152,13 +152,13 @@ def test_lost_parents_are_named_for_the_children_they_took(named: Callable[[str,
     [(REBUILD, ON_DROP), ("DELETE FROM systems", "because 3 of 3 rows of systems are gone")],
 )
 def test_references_made_null_are_named(named: Callable[[str, str], list[Finding]], change: str, why: str) -> None:
-    """ON DELETE SET NULL keeps the rows and loses what they belong to."""
+    """ON DELETE SET NULL keeps the rows and loses their references."""
     (finding,) = named(SET_NULL, change)
     assert finding.cause == f"3 references are NULL now: readings.system_id -> systems(id) ON DELETE SET NULL, {why}"
 
 
-def test_a_chain_is_named_link_by_link(named: Callable[[str, str], list[Finding]]) -> None:
-    """Each table is told with the foreign key that took its own rows."""
+def test_chain_of_cascades_is_named_link_by_link(named: Callable[[str, str], list[Finding]]) -> None:
+    """Each table is reported with the foreign key that deleted its rows."""
     causes = {each.place: each.cause for each in named(POINTS, REBUILD)}
     assert causes == {
         "points": f"3 rows are lost by cascade: points.system -> systems(id) ON DELETE CASCADE, {ON_DROP}",
@@ -182,21 +182,21 @@ def test_a_chain_is_named_link_by_link(named: Callable[[str, str], list[Finding]
     ],
 )
 def test_nothing_else_is_called_a_cascade(named: Callable[[str, str], list[Finding]], change: str) -> None:
-    """Rows deleted by name, or more or fewer than a foreign key takes, are not put down to one."""
+    """Rows deleted by name, or more or fewer than a foreign key deletes, are not blamed on one."""
     assert named(CASCADE, change) == []
 
 
 @pytest.mark.parametrize("reference", ["systems(nowhere)", "nobody", "nameless"])
-def test_a_broken_foreign_key_explains_nothing(named: Callable[[str, str], list[Finding]], reference: str) -> None:
-    """One that names a column or a table that is not there, or no key, took nothing along."""
+def test_broken_foreign_key_explains_nothing(named: Callable[[str, str], list[Finding]], reference: str) -> None:
+    """A foreign key on a missing column or table, or on a column that is no key, deleted nothing."""
     script = f"""{PARENTS} CREATE TABLE nameless (id);
       CREATE TABLE readings (id INTEGER PRIMARY KEY, system_id REFERENCES {reference} ON DELETE CASCADE);
       PRAGMA foreign_keys = OFF; INSERT INTO readings (system_id) VALUES (1)"""
     assert named(script, f"PRAGMA foreign_keys = OFF; DELETE FROM readings; DROP TABLE nameless; {REBUILD}") == []
 
 
-def test_a_cascade_stands_in_for_the_plain_loss(tmp_path: Path) -> None:
-    """What went along is told once, by its foreign key; declared as it is, it is no error."""
+def test_cascade_replaces_the_plain_loss(tmp_path: Path) -> None:
+    """Rows that a cascade deleted are reported once, by foreign key; if declared, they are no error."""
     before, after = made(tmp_path, CASCADE, REBUILD)
     diff = row_diff(before, after)
     went = cascades(before, after, diff)
@@ -206,7 +206,7 @@ def test_a_cascade_stands_in_for_the_plain_loss(tmp_path: Path) -> None:
 
 
 def test_references_made_null_refuse_unless_declared(tmp_path: Path) -> None:
-    """Rows that only lost what they belong to need a declaration too."""
+    """Rows that only lost their reference need a declaration, too."""
     before, after = made(tmp_path, SET_NULL, REBUILD)
     diff = row_diff(before, after)
     went = cascades(before, after, diff)
@@ -215,8 +215,8 @@ def test_references_made_null_refuse_unless_declared(tmp_path: Path) -> None:
     assert check_declared(diff, {"readings": None}, went) == []
 
 
-def test_the_change_of_this_repository_is_as_it_declares(tmp_path: Path) -> None:
-    """The sample, migrated, keeps every row, and says which columns it takes away."""
+def test_shipped_change_matches_its_declaration(tmp_path: Path) -> None:
+    """The migrated sample keeps every row, and names the columns it removes."""
     change = read_change(SQL)
     migrate = ";".join(statement.sql for statement in change.migrate)
     sample = (SQL / "sample.sql").read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""The rows that the row diff keeps: all that are not as they were, in full, and only where they are few enough."""
+"""The rows that the row diff keeps: all that differ, in full, and only if they are few enough."""
 
 import sqlite3
 from collections import Counter
@@ -24,7 +24,7 @@ ALL = 10_000
 
 @pytest.fixture
 def compared(tmp_path: Path) -> Compare:
-    """Compare the one table that two scripts make, the second of them run on a copy of what the first one made."""
+    """Compare the one table that two scripts create, the second run on a copy of the first one's result."""
 
     def compare(script: str, change: str, keep: int = ALL) -> TableDiff:
         before, after = tmp_path / "before.db", tmp_path / "after.db"
@@ -85,8 +85,8 @@ CASES: list[tuple[str, str, str, list[Row]]] = [
 @pytest.mark.parametrize(
     ("script", "change", "rows"), [case[1:] for case in CASES], ids=[case[0] for case in CASES]
 )  # fmt: skip
-def test_rows_are_told_in_full(compared: Compare, script: str, change: str, rows: list[Row]) -> None:
-    """Each row that is not as it was is given once for each time it is there, with the types of its values."""
+def test_differing_rows_are_kept_in_full(compared: Compare, script: str, change: str, rows: list[Row]) -> None:
+    """Each differing row is kept as often as it occurs, with the types of its values."""
     found = compared(script, change)
     assert Counter(map(typed, found.rows)) == Counter(map(typed, rows))
     assert found.total == len(rows)
@@ -94,8 +94,8 @@ def test_rows_are_told_in_full(compared: Compare, script: str, change: str, rows
 
 @pytest.mark.parametrize(("keep", "given"), [(0, 0), (1, 0), (6, 0), (7, 7), (8, 7), (ALL, 7)])
 @pytest.mark.parametrize("script", [KEYED, KEYED.replace(" INTEGER PRIMARY KEY", "")], ids=["key", "bag"])
-def test_all_are_kept_or_none(compared: Compare, script: str, keep: int, given: int) -> None:
-    """Where more rows differ than were asked for none is given, and they are counted all the same."""
+def test_all_differing_rows_are_kept_or_none(compared: Compare, script: str, keep: int, given: int) -> None:
+    """If more rows differ than were requested, none is kept, and they are still counted."""
     change = (
         "DELETE FROM t WHERE id < 3; INSERT INTO t VALUES (4, 4, 4), (5, 5, 5), (6, NULL, NULL), (7, 7, 7), (8, 8, 8)"
     )
@@ -103,8 +103,8 @@ def test_all_are_kept_or_none(compared: Compare, script: str, keep: int, given: 
     assert (found.total, len(found.rows)) == (7, given)
 
 
-def test_nothing_is_kept_unless_it_is_asked_for(tmp_path: Path) -> None:
-    """Without a number a diff has counts and samples alone; with one, each table has its own."""
+def test_no_row_is_kept_unless_requested(tmp_path: Path) -> None:
+    """Without a number a diff has counts and samples only; a number holds for each table."""
     run(tmp_path / "one.db", KEYED + WITHOUT_KEY.replace(" t ", " u "))
     run(tmp_path / "other.db", KEYED.replace("'a'", "'z'") + WITHOUT_KEY.replace(" t ", " u ").replace("'a'", "'z'"))
     files = tmp_path / "one.db", tmp_path / "other.db"
@@ -113,7 +113,7 @@ def test_nothing_is_kept_unless_it_is_asked_for(tmp_path: Path) -> None:
 
 
 def test_keeping_rows_changes_nothing_else(compared: Compare) -> None:
-    """Counts, columns and samples are those of a diff that keeps none."""
+    """Counts, columns and samples equal those of a diff that keeps no rows."""
     change = "UPDATE t SET v = 5 WHERE id < 3; DELETE FROM t WHERE id = 3; INSERT INTO t VALUES (4, 4, 4)"
     found = compared(KEYED, change)
     assert (found.added, found.removed, found.changed, found.columns) == (1, 1, 2, {"v": 2})
@@ -124,10 +124,10 @@ def test_keeping_rows_changes_nothing_else(compared: Compare) -> None:
 
 @settings(max_examples=150, deadline=None, derandomize=True, database=None)
 @given(st.tuples(PARENTS, SHAPES), st.tuples(ROWS, ROWS), st.lists(STEPS, max_size=4), st.integers(0, 9))
-def test_they_are_those_of_a_comparison_of_all_rows(
+def test_kept_rows_equal_those_of_a_full_comparison(
     shapes: tuple[Any, ...], rows: tuple[list[Any], ...], steps: list[Any], keep: int
 ) -> None:
-    """Whatever the tables and whatever was done to them, the rows are those that Python finds by reading everything."""
+    """For random tables and changes, the rows are those that Python finds by reading everything."""
     with TemporaryDirectory() as folder:
         before, after = Path(folder) / "before.db", Path(folder) / "after.db"
         with closing(random_tables.opened(before)) as connection:
@@ -154,7 +154,7 @@ def rows_by_hand(old: Mapping[str, Held], new: Mapping[str, Held]) -> dict[str, 
 
 
 def table_by_hand(old: Held, new: Held) -> Iterator[Row]:
-    """Compare by the key that both sides have, else by counting what is alike in the columns that both have."""
+    """Compare by the key that both sides have, else by counting equal rows in the common columns."""
     common = [column for column in old.columns if column in new.columns]
     if not old.key or old.key != new.key:
         b, a = (Counter(tuple((type(row[c]), row[c]) for c in common) for row in held.rows) for held in (old, new))
@@ -177,6 +177,6 @@ def table_by_hand(old: Held, new: Held) -> Iterator[Row]:
 
 
 def typed(row: Row) -> Any:
-    """Give a row as something to count, in which 1 and 1.0 are two."""
+    """Return a row as a countable value, in which 1 and 1.0 differ."""
     sides = (frozenset((name, type(value), value) for name, value in side.items()) for side in (row.old, row.new))
     return row.kind, tuple((name, type(value), value) for name, value in row.key), *sides

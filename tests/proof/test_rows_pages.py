@@ -1,4 +1,4 @@
-"""Rows that are left out because their pages are the same: what is found without them equals what is found with all."""
+"""Rows skipped because their pages are equal: the result is the same as with all rows read."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -35,7 +35,7 @@ EDIT = st.one_of(
 
 @contextmanager
 def edited(shape: str, edits: list[tuple[str, object, object]]) -> Iterator[tuple[Path, Path]]:
-    """Make a table of many small pages, and another file in which it was edited."""
+    """Create a table of many small pages, and another file in which it was edited."""
     with TemporaryDirectory() as temporary:
         before, after = Path(temporary) / "before.db", Path(temporary) / "after.db"
         with closing(sqlite3.connect(before, isolation_level=None)) as database:
@@ -53,7 +53,7 @@ def edited(shape: str, edits: list[tuple[str, object, object]]) -> Iterator[tupl
 
 
 def compared(before: Path, after: Path) -> TableDiff:
-    """Compare the one table, all of its rows that differ included."""
+    """Compare the one table, and keep all of its differing rows."""
     found = diff.row_diff(before, after, 10_000)["t"]
     ordered = tuple(sorted(found.rows, key=repr))
     return replace(found, rows=ordered, samples=(), by_pages=False)
@@ -62,8 +62,8 @@ def compared(before: Path, after: Path) -> TableDiff:
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
 @settings(max_examples=25, deadline=None)
 @given(edits=st.lists(EDIT, max_size=6))
-def test_what_is_left_out_is_the_same(shape: str, edits: list[tuple[str, object, object]]) -> None:
-    """Whatever is edited in a table of hundreds of pages, skipping those that are the same overlooks no row."""
+def test_skipping_equal_pages_overlooks_no_row(shape: str, edits: list[tuple[str, object, object]]) -> None:
+    """For any edit in a table of hundreds of pages, skipping the equal ones misses no row."""
     with edited(shape, edits) as (before, after):
         found = compared(before, after)
         with pytest.MonkeyPatch.context() as patch:
@@ -71,8 +71,8 @@ def test_what_is_left_out_is_the_same(shape: str, edits: list[tuple[str, object,
             assert found == compared(before, after)
 
 
-def test_rows_far_from_an_edit_are_left_out() -> None:
-    """After an update at one end and an insert at the other, two short ranges are looked at, and nothing between."""
+def test_rows_far_from_an_edit_are_skipped() -> None:
+    """After an update at one end and an insert at the other, two short ranges are read and nothing between."""
     edits: list[tuple[str, object, object]] = [
         ("UPDATE t SET v = ? WHERE id = ?", "other", 3),
         ("INSERT INTO t (id, v) VALUES (?, ?)", ROWS + 1, "new"),

@@ -1,4 +1,4 @@
-"""The row diff held against a comparison in Python, on random tables and random migrations."""
+"""The row diff compared with a comparison in Python, on random tables and random migrations."""
 
 import sqlite3
 from collections import Counter
@@ -27,7 +27,7 @@ NUMBERS = st.integers(0, 3)
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """What a table is made of: its types, its key, and what a foreign key to the other one does."""
+    """The shape of a table: its types, its key, and the action of its foreign key to the other one."""
 
     types: tuple[str, ...]
     key: str
@@ -66,10 +66,10 @@ STEPS = st.one_of(
 
 @settings(max_examples=500, deadline=None, derandomize=True, database=None)
 @given(st.tuples(PARENTS, SHAPES), st.tuples(ROWS, ROWS), st.lists(STEPS, max_size=4))
-def test_it_says_what_a_comparison_of_all_rows_says(
+def test_row_diff_equals_a_full_comparison(
     shapes: tuple[Shape, ...], rows: tuple[list[Any], ...], steps: list[Any]
 ) -> None:
-    """Counts, columns and what a column became are those that Python finds by reading everything."""
+    """Counts, columns and renamed columns are those that Python finds by reading everything."""
     with TemporaryDirectory() as folder:
         before, after = Path(folder) / "before.db", Path(folder) / "after.db"
         with closing(opened(before)) as connection:
@@ -94,7 +94,7 @@ def opened(file: Path) -> sqlite3.Connection:
 
 
 def take(connection: sqlite3.Connection, step: tuple[Any, ...]) -> None:
-    """Take one step of a migration; what the engine refuses is not done."""
+    """Take one step of a migration; skip what the engine refuses."""
     what, table, *rest = step
     acts: dict[str, Callable[..., None]] = {
         "insert": insert,
@@ -108,7 +108,7 @@ def take(connection: sqlite3.Connection, step: tuple[Any, ...]) -> None:
 
 
 def insert(connection: sqlite3.Connection, table: str, rows: Iterable[tuple[Any, ...]]) -> None:
-    """Insert rows, those left out that a key refuses; a parent where there is one has the number of the row."""
+    """Insert rows, except those that a key refuses; the parent, if there is one, is the number of the row."""
     columns = [
         name for (name,) in connection.execute("SELECT name FROM pragma_table_info(?)", (table,)) if name != "id"
     ]
@@ -129,7 +129,7 @@ def update(connection: sqlite3.Connection, table: str, column: str, value: Any, 
 
 
 def delete(connection: sqlite3.Connection, table: str, rest: int) -> None:
-    """Delete some rows, or all; children go along."""
+    """Delete some rows, or all, with their children."""
     connection.execute(f"DELETE FROM {table} WHERE {some(rest)}")
 
 
@@ -139,7 +139,7 @@ def some(rest: int) -> str:
 
 
 def rebuild(connection: sqlite3.Connection, table: str, shape: Shape, minded: int, order: str) -> None:
-    """Make a table anew under its own name in another shape, its rows in another order, foreign keys minded or not."""
+    """Rebuild a table in another shape, its rows in another order, with foreign keys enforced or not."""
     connection.execute(f"PRAGMA foreign_keys = {minded}")
     try:
         connection.execute(f"CREATE TABLE kept AS SELECT * FROM {table}")
@@ -162,7 +162,7 @@ def alter(connection: sqlite3.Connection, table: str, sql: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """Everything in a table: its columns, what makes its key comparable (nothing where it is none), its rows."""
+    """Everything in a table: its columns, the comparable form of its key (empty if it has none), its rows."""
 
     columns: tuple[str, ...]
     key: frozenset[tuple[str, str, bool]]
@@ -197,7 +197,7 @@ def by_hand(old: dict[str, Held], new: dict[str, Held]) -> dict[str, Any]:
 
 
 def table_by_hand(old: Held, new: Held) -> Any:
-    """Compare one table by its key, else by counting what is alike; a table on one side has nothing in common."""
+    """Compare one table by its key, else by counting equal rows; a table on one side has no counterpart."""
     if not old.columns or not new.columns:
         return len(new.rows), len(old.rows), 0, {}, {}
     common = [column for column in old.columns if column in new.columns]
@@ -226,32 +226,32 @@ def table_by_hand(old: Held, new: Held) -> Any:
 
 
 def key_of(row: dict[str, Any], key: Iterable[tuple[str, str, bool]]) -> tuple[Any, ...]:
-    """Give what tells a row apart, as its key compares."""
+    """Return what identifies a row, as its key compares."""
     return tuple(
         row[name].lower() if nocase and isinstance(row[name], str) else row[name] for name, _, nocase in sorted(key)
     )
 
 
 def same(one: Any, other: Any) -> bool:
-    """Say whether two values are one, 1 and 1.0 being two."""
+    """Return whether two values are equal; 1 and 1.0 are not."""
     return type(one) is type(other) and one == other
 
 
 def alike(pairs: Iterable[tuple[dict[str, Any], dict[str, Any]]], old: str, new: str) -> bool:
-    """Say whether a column holds what another held, and anything at all."""
+    """Return whether a column holds the same values as another, and at least one."""
     values = [(x[old], y[new]) for x, y in pairs]
     return all(one == other for one, other in values) and any(one is not None for one, _ in values)
 
 
 def bags(old: Iterable[Any], new: Iterable[Any], olds: list[str], news: list[str]) -> tuple[int, int]:
-    """Count what came and what went."""
+    """Count added and removed rows."""
     b = Counter(tuple((type(row[column]), row[column]) for column in olds) for row in old)
     a = Counter(tuple((type(row[column]), row[column]) for column in news) for row in new)
     return (a - b).total(), (b - a).total()
 
 
 def told(found: TableDiff) -> Any:
-    """Give what the row diff says, names in lower case."""
+    """Return the result of the row diff, names in lower case."""
     columns = {name.lower(): count for name, count in found.columns.items()}
     went = {c.name.lower(): (c.values, c.became and c.became.lower()) for c in found.only_before}
     return found.added, found.removed, found.changed, columns, went

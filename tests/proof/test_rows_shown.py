@@ -1,4 +1,4 @@
-"""Values in a report: short, on one line, and nothing secret or personal."""
+"""Values in a report: short, on one line, and without secrets or personal data."""
 
 import pytest
 
@@ -35,12 +35,12 @@ def test_values_are_short_and_on_one_line(column: str, value: Value, text: str) 
 )  # fmt: skip
 @pytest.mark.parametrize("value", ["x", "", 5551234, 1.5])
 def test_columns_that_sound_private_are_masked(column: str, value: Value) -> None:
-    """Whatever such a column holds is not shown."""
+    """The values of such a column are never shown."""
     assert sample_value(column, value) == "***"
 
 
-def test_what_a_private_column_does_not_give_away_is_shown() -> None:
-    """That there is nothing, how long a blob is, and a number that is a primary key; a text is masked even there."""
+def test_harmless_facts_of_a_private_column_are_shown() -> None:
+    """NULL, the length of a blob and a numeric primary key are shown; a text key is masked even there."""
     assert (sample_value("token", None), sample_value("token", b"abc")) == ("NULL", "<3 bytes>")
     assert (sample_value("key_id", 7, is_key=True), sample_value("email", "x", is_key=True)) == ("7", "***")
 
@@ -64,7 +64,7 @@ def test_what_a_private_column_does_not_give_away_is_shown() -> None:
     ],
 )
 def test_values_that_look_private_are_masked_in_any_column(value: str) -> None:
-    """An address, a token, a key or a password is not shown, whatever its column is called."""
+    """An address, a token, a key or a password is masked in a column of any name."""
     assert sample_value("v", value) == "***"
     assert sample_value("v", f"{'plain words ' * 2}{value}") == "***"
 
@@ -86,8 +86,8 @@ def test_ordinary_values_are_shown(value: str) -> None:
     assert sample_value("v", value) == f"'{value}'"
 
 
-def test_a_change_shows_both_values() -> None:
-    """A part of a line, even where both look the same."""
+def test_change_shows_both_values() -> None:
+    """Both values stay visible within a line, even if they look the same."""
     assert str(SampleValue("v", ("1", "'1'"))) == "v 1 -> '1'"
     assert str(SampleValue("token", ("***", "***"))) == "token *** -> ***"
     assert str(SampleValue("id", ("7",))) == "id 7"

@@ -1,4 +1,4 @@
-"""A schema as it is read: what the pragmas tell, and what only the definition tells."""
+"""Reading a schema: what the pragmas tell, and what only the definition tells."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -13,23 +13,23 @@ from steps.support.schema.text import Name, meaningful, normalized
 
 @pytest.fixture
 def database() -> Iterator[sqlite3.Connection]:
-    """Give an empty database."""
+    """Yield an empty database."""
     with closing(sqlite3.connect(":memory:")) as connection:
         yield connection
 
 
 def names(*spelled: str) -> tuple[Name, ...]:
-    """Give names."""
+    """Return names."""
     return tuple(map(Name, spelled))
 
 
-def test_an_empty_database_has_an_empty_schema(database: sqlite3.Connection) -> None:
+def test_empty_database_has_an_empty_schema(database: sqlite3.Connection) -> None:
     """Nothing is invented."""
     assert read_schema(database) == Schema((), (), (), ())
 
 
-def test_a_table_is_read_with_all_that_it_says(database: sqlite3.Connection) -> None:
-    """Every property of a table is found, wherever it is written."""
+def test_table_is_read_with_all_its_properties(database: sqlite3.Connection) -> None:
+    """Every property of a table is found, in every place where it can be written."""
     database.executescript(
         """
         CREATE TABLE p (x INT, y INT, PRIMARY KEY (x, y));
@@ -65,7 +65,7 @@ def test_a_table_is_read_with_all_that_it_says(database: sqlite3.Connection) -> 
     )  # fmt: skip
 
 
-def test_an_index_is_read_with_its_expressions_and_condition(database: sqlite3.Connection) -> None:
+def test_index_is_read_with_its_expressions_and_condition(database: sqlite3.Connection) -> None:
     """Columns, expressions, collation, direction and WHERE are told apart."""
     database.executescript("""
         CREATE TABLE t (a TEXT COLLATE NOCASE, "b c" INT);
@@ -82,15 +82,15 @@ def test_an_index_is_read_with_its_expressions_and_condition(database: sqlite3.C
     assert index.key == '(a COLLATE NOCASE DESC, substr(a, 1, 2) COLLATE RTRIM DESC, b c, a) WHERE "b c" in(1, 2)'
 
 
-def test_what_stands_behind_a_virtual_table_is_left_out(database: sqlite3.Connection) -> None:
-    """A virtual table is one table, whatever the engine keeps for it."""
+def test_shadow_tables_are_left_out(database: sqlite3.Connection) -> None:
+    """A virtual table is one table, no matter how many tables the engine keeps for it."""
     database.execute("CREATE VIRTUAL TABLE notes USING fts5(title, body)")
     (table,) = read_schema(database).tables
     assert (table.name, table.virtual) == ("notes", "using fts5(title, body)")
 
 
-def test_rows_of_another_kind_are_read_alike(database: sqlite3.Connection) -> None:
-    """A connection that gives its rows as mappings gives the same schema."""
+def test_rows_as_mappings_give_the_same_schema(database: sqlite3.Connection) -> None:
+    """A connection that returns its rows as mappings gives the same schema."""
     database.executescript(
         "CREATE TABLE p (id INTEGER PRIMARY KEY); CREATE TABLE t (a UNIQUE REFERENCES p); CREATE INDEX i ON t (a);"
     )
@@ -99,16 +99,16 @@ def test_rows_of_another_kind_are_read_alike(database: sqlite3.Connection) -> No
     assert read_schema(database) == expected
 
 
-def test_a_file_that_is_no_database_is_an_error() -> None:
-    """What cannot be read is not taken for an empty schema."""
+def test_file_that_is_no_database_is_an_error() -> None:
+    """An unreadable file is not taken for an empty schema."""
     with closing(sqlite3.connect(":memory:")) as database:
         database.deserialize(b"no database" * 100)
         with pytest.raises(sqlite3.Error):
             read_schema(database)
 
 
-def test_a_name_is_the_same_in_every_spelling() -> None:
-    """Names are equal without the case of ASCII letters, also as keys, and keep their spelling."""
+def test_names_ignore_case() -> None:
+    """Names are equal regardless of the case of ASCII letters, also as keys, and keep their spelling."""
     assert Name("userId") == Name("USERID") == "userid"
     assert Name("a") != Name("b")
     assert not Name("a") != Name("A")  # noqa: SIM202 - the operator is what is tested
@@ -129,8 +129,8 @@ NORMAL = {
 
 
 @pytest.mark.parametrize(("text", "expected"), NORMAL.items(), ids=NORMAL)
-def test_text_has_one_spelling(text: str, expected: str) -> None:
-    """Case, spaces, quotes and comments go; literals stay; spelling it again changes nothing."""
+def test_text_is_normalised(text: str, expected: str) -> None:
+    """Case, spaces, quotes and comments go; literals stay; normalising again changes nothing."""
     known = names("b", "c d", "g", "e`f")
     assert normalized(meaningful(text), known) == expected
     assert normalized(meaningful(expected), known) == expected

@@ -1,4 +1,4 @@
-"""Views and triggers that CREATE took although they cannot run, and ids that would be given twice."""
+"""Views and triggers that CREATE accepted although they cannot run, and ids that would be reused."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ SEEN = "BEGIN INSERT INTO log VALUES (new.a); END;"
 
 @pytest.fixture
 def database() -> Iterator[sqlite3.Connection]:
-    """Give an empty database."""
+    """Yield an empty database."""
     with closing(sqlite3.connect(":memory:")) as connection:
         yield connection
 
@@ -33,8 +33,8 @@ SOUND = {
 
 
 @pytest.mark.parametrize("script", SOUND.values(), ids=SOUND)
-def test_what_can_run_is_not_broken(database: sqlite3.Connection, script: str) -> None:
-    """Whatever compiles is left alone, and compiling it writes nothing."""
+def test_working_view_or_trigger_is_not_broken(database: sqlite3.Connection, script: str) -> None:
+    """Views and triggers that compile give no finding, and compiling them writes nothing."""
     database.executescript(T + script)
     before = database.total_changes
     assert broken_objects(database, read_schema(database)) == []
@@ -86,24 +86,24 @@ BROKEN = {
 
 
 @pytest.mark.parametrize(("script", "expected"), BROKEN.values(), ids=BROKEN)
-def test_what_cannot_run_is_named(database: sqlite3.Connection, script: str, expected: list[str]) -> None:
-    """A view or trigger that names what is not there is an error, with the engine's own words."""
+def test_broken_view_or_trigger_is_named(database: sqlite3.Connection, script: str, expected: list[str]) -> None:
+    """A view or trigger that names a missing object is an error, with the engine's own words."""
     database.executescript(T + script)
     found = broken_objects(database, read_schema(database))
     assert [f"{each.rule} {each.place}: {each.cause}" for each in found] == expected
     assert {each.severity for each in found} == {Severity.ERROR}
 
 
-def test_a_function_that_only_the_server_has_is_a_warning(database: sqlite3.Connection) -> None:
-    """What this engine cannot compile for want of a function says nothing about the schema."""
+def test_function_that_only_the_server_has_is_a_warning(database: sqlite3.Connection) -> None:
+    """If this engine lacks a function, a failure to compile tells nothing about the schema."""
     database.executescript(T + "CREATE VIEW v AS SELECT vector_distance_cos(a, a) FROM t;")
     assert [(each.place, each.severity) for each in broken_objects(database, read_schema(database))] == [
         ("view v", Severity.WARNING)
     ]
 
 
-def test_a_file_that_may_only_be_read_is_enough(tmp_path: Path) -> None:
-    """Views and triggers are compiled without any right to write."""
+def test_read_only_file_is_enough(tmp_path: Path) -> None:
+    """Views and triggers are compiled without permission to write."""
     with closing(sqlite3.connect(tmp_path / "db")) as database:
         database.executescript(T + "CREATE TRIGGER i AFTER INSERT ON t BEGIN INSERT INTO gone VALUES (1); END;")
     with closing(sqlite3.connect(f"file:{tmp_path / 'db'}?mode=ro", uri=True)) as database:
@@ -113,7 +113,7 @@ def test_a_file_that_may_only_be_read_is_enough(tmp_path: Path) -> None:
 IDS = "CREATE TABLE {} (id INTEGER PRIMARY KEY AUTOINCREMENT); INSERT INTO {} VALUES (9); DELETE FROM {};"
 
 
-def test_the_highest_id_of_each_table_is_known(database: sqlite3.Connection) -> None:
+def test_highest_id_of_each_table_is_known(database: sqlite3.Connection) -> None:
     """An AUTOINCREMENT table has one, 0 before its first row; other tables and the tool's own have none."""
     assert sequences(database, read_schema(database)) == {}
     database.executescript(IDS.replace("{}", '"Systems"') + "CREATE TABLE t (id INTEGER PRIMARY KEY);")
@@ -134,10 +134,8 @@ LOWERED = {
 
 
 @pytest.mark.parametrize(("script", "expected"), LOWERED.values(), ids=LOWERED)
-def test_ids_that_would_be_given_again_are_found(
-    database: sqlite3.Connection, script: str, expected: list[str]
-) -> None:
-    """A table's highest id may rise, and must not fall while the table counts."""
+def test_ids_that_would_be_reused_are_found(database: sqlite3.Connection, script: str, expected: list[str]) -> None:
+    """A table's highest id may rise, but must not fall while the table exists."""
     database.executescript(IDS.replace("{}", "s"))
     before = sequences(database, read_schema(database))
     database.executescript(script)

@@ -1,4 +1,4 @@
-"""The change in sql/: its schema there and back, on SQLite and on the real server."""
+"""The change in sql/: its schema after the migration and after the rollback, on SQLite and on the real server."""
 
 import sqlite3
 from collections.abc import Sequence
@@ -32,7 +32,7 @@ class Moment:
 
 
 def moment(file: Path) -> Moment:
-    """Look at a file as the rehearsal does, without a right to write."""
+    """Read a file as the rehearsal does, without permission to write."""
     with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as database:
         return Moment(
             read_schema(database),
@@ -42,18 +42,18 @@ def moment(file: Path) -> Moment:
 
 
 def script(name: str) -> list[str]:
-    """Give the statements of a script of the folder."""
+    """Return the statements of a script of the folder."""
     return [each.sql for each in read_script((SQL / name).read_text(encoding="utf-8"), name)]
 
 
 def sample() -> list[str]:
-    """Give the statements of sample.sql, cut down to two hours of readings."""
+    """Return the statements of sample.sql, cut down to two hours of readings."""
     text = (SQL / "sample.sql").read_text(encoding="utf-8").replace("n < 20159", "n < 119")
     return [each.sql for each in split(text, "sample.sql")]
 
 
 async def moments(engine: Engine, file: Path) -> list[Moment]:
-    """Load the sample, migrate, write, roll back, and look at the file after each but the writing."""
+    """Load the sample, migrate, write, roll back, and read the file after each step but the writing."""
     seen = []
     for scripts in ([sample()], [script("migrate.sql")], [script("writes.sql"), script("rollback.sql")]):
         for statements in scripts:
@@ -64,15 +64,15 @@ async def moments(engine: Engine, file: Path) -> list[Moment]:
 
 @pytest.fixture(params=["sqlite", "sqld"])
 async def rehearsed(request: pytest.FixtureRequest, sqld_binary: Path, tmp_path: Path) -> Sequence[Moment]:
-    """Give the moments before the change, after it, and after the rollback, on the engine of that kind."""
+    """Return the moments before the change, after it, and after the rollback, on the engine of that kind."""
     if request.param == "sqlite":
         return await moments(Sqlite(tmp_path / "db"), tmp_path / "db")
     async with libsql(sqld_binary, tmp_path / "sqld") as server:
         return await moments(server, tmp_path / "sqld" / "dbs" / "default" / "data")
 
 
-async def test_the_change_takes_away_what_it_means_to(rehearsed: Sequence[Moment]) -> None:
-    """One index goes with its columns and has to be allowed; nothing is broken, and no id is given twice."""
+async def test_migration_removes_only_what_it_declares(rehearsed: Sequence[Moment]) -> None:
+    """One index goes with its columns and must be allowed; nothing is broken, and no id is reused."""
     before, after, _ = rehearsed
     found = schema_findings(before.schema, after.schema)
     errors = [each for each in found if each.severity is Severity.ERROR]
@@ -83,8 +83,8 @@ async def test_the_change_takes_away_what_it_means_to(rehearsed: Sequence[Moment
     assert [*after.broken, *lowered_sequences(before.sequences, after.sequences)] == []
 
 
-async def test_the_rollback_gives_the_schema_back(rehearsed: Sequence[Moment]) -> None:
-    """After rows were written in between the schema is what it was, column for column, and no id is given twice."""
+async def test_rollback_restores_the_schema(rehearsed: Sequence[Moment]) -> None:
+    """After rows were written in between, the schema equals the original column by column, and no id is reused."""
     before, after, back = rehearsed
     assert before.schema.tables
     assert round_trip_findings(before.schema, after.schema)

@@ -1,4 +1,4 @@
-"""Schemas compared by meaning: what was lost, what only looks different, and what speaks against a change."""
+"""Schemas compared by meaning: what was lost, what only looks different, and what blocks a change."""
 
 import sqlite3
 from contextlib import closing
@@ -20,7 +20,7 @@ LOG = "CREATE TRIGGER log AFTER UPDATE ON t BEGIN UPDATE t SET b = 'seen' WHERE 
 
 
 def schema(*scripts: str) -> Schema:
-    """Give the schema that some scripts leave behind."""
+    """Return the schema that some scripts leave behind."""
     with closing(sqlite3.connect(":memory:")) as database:
         for script in scripts:
             database.executescript(script)
@@ -28,7 +28,7 @@ def schema(*scripts: str) -> Schema:
 
 
 def differences(before: Schema, after: Schema) -> list[str]:
-    """Give each difference as its kind and place."""
+    """Return each difference as its kind and place."""
     return [f"{each.kind} {each.place}" for each in schema_diff(before, after)]
 
 
@@ -91,14 +91,14 @@ SAME = {
 
 
 @pytest.mark.parametrize(("before", "after"), SAME.values(), ids=SAME)
-def test_another_spelling_is_no_difference(before: str, after: str) -> None:
-    """Definitions that mean the same are equal, in both directions, and nothing speaks against them."""
+def test_other_spelling_is_no_difference(before: str, after: str) -> None:
+    """Definitions that mean the same are equal, in both directions, and give no finding."""
     one, other = schema(before), schema(after)
     assert one == other
     assert schema_diff(one, other) == schema_diff(other, one) == ()
 
 
-# before, after, the differences on the way there, and on the way back
+# before, after, differences of the migration, differences of the rollback
 DIFFERENT: dict[str, tuple[str, str, list[str], list[str]]] = {
     "a table": (S + T, S, ["table-lost table t"], ["table-added table t"]),
     "a table with its index, trigger and reference": (
@@ -368,8 +368,8 @@ DIFFERENT: dict[str, tuple[str, str, list[str], list[str]]] = {
 
 
 @pytest.mark.parametrize(("before", "after", "there", "back"), DIFFERENT.values(), ids=DIFFERENT)
-def test_a_difference_is_found_in_both_directions(before: str, after: str, there: list[str], back: list[str]) -> None:
-    """Each difference is told once, by kind and place, and as an objection exactly where it takes something away."""
+def test_difference_is_found_in_both_directions(before: str, after: str, there: list[str], back: list[str]) -> None:
+    """Each difference is reported once, by kind and place, and is a finding exactly if something is removed."""
     one, other = schema(before), schema(after)
     assert one != other
     assert differences(one, other) == there
@@ -413,8 +413,8 @@ MIGRATIONS = {
 
 
 @pytest.mark.parametrize(("script", "expected"), MIGRATIONS.values(), ids=MIGRATIONS)
-def test_what_a_migration_loses_is_found(script: str, expected: list[str]) -> None:
-    """A script's losses are objections: what went with a table, and what followed one to another name."""
+def test_losses_of_a_migration_are_found(script: str, expected: list[str]) -> None:
+    """The findings name what was dropped with a table, and what moved with it to another name."""
     found = schema_findings(schema(AROUND), schema(AROUND, script))
     assert [f"{each.rule} {each.place}" for each in found] == expected
 
@@ -447,13 +447,13 @@ WORDS = {
 
 
 @pytest.mark.parametrize(("before", "after", "words"), WORDS.values(), ids=WORDS)
-def test_a_difference_says_what_it_is(before: str, after: str, words: str) -> None:
-    """The words name the thing as it was and, where there is one, as it is."""
+def test_difference_describes_both_sides(before: str, after: str, words: str) -> None:
+    """The text names the earlier object and, if there is one, the present one."""
     target = schema(before, after) if after.startswith("ALTER") else schema(after)
     assert words in [str(each) for each in schema_diff(schema(before), target)]
 
 
-def test_what_is_accepted_refuses_no_more() -> None:
+def test_accepted_rules_no_longer_refuse() -> None:
     """Errors refuse until their rule is allowed; warnings never do."""
     found = schema_findings(
         schema(AROUND), schema(AROUND, "DROP TABLE systems;" + REBUILT.replace("user_id TEXT NOT NULL", "user_id TEXT"))
@@ -465,8 +465,8 @@ def test_what_is_accepted_refuses_no_more() -> None:
     assert [each.rule for each in found if each.severity is Severity.WARNING] == ["not-null-lost"]
 
 
-def test_a_round_trip_accepts_nothing() -> None:
-    """After a rollback even the order of columns must be as before, and no rule can waive it."""
+def test_round_trip_accepts_no_difference() -> None:
+    """After a rollback even the order of columns must be the original, and no rule can waive it."""
     found = round_trip_findings(schema(T), schema("CREATE TABLE t (b TEXT, c REAL, a INTEGER);"))
     assert [(each.rule, each.place, each.severity) for each in found] == [("", "t.a", Severity.ERROR)]
     assert "moved from 1st to 3rd after the rollback" in found[0].cause
@@ -479,13 +479,13 @@ PLAIN = ["news", "threshold", "systems2", "temp_sensors", "copyright", "pretext"
 
 
 @pytest.mark.parametrize("name", [*LEFT_OVER, *PLAIN])
-def test_a_table_of_passage_is_known_by_its_name(name: str) -> None:
-    """A new table is left over where its name says so, and only new where it does not."""
+def test_temporary_table_is_recognised_by_its_name(name: str) -> None:
+    """A new table is called left over if its name says so; otherwise it is only new."""
     expected = "table-added" if name in PLAIN else "leftover-table"
     assert differences(schema(), schema(f"CREATE TABLE {name} (a);")) == [f"{expected} table {name}"]
 
 
-def test_a_reference_that_led_nowhere_before_is_not_this_changes_doing() -> None:
-    """Drift that the change leaves as it was is no objection to it."""
+def test_earlier_dangling_reference_is_no_finding() -> None:
+    """Drift that the change leaves alone is not a finding against it."""
     drift = R.replace("systems(", "systems_backup(") + S
     assert schema_findings(schema(drift), schema(drift, "ALTER TABLE systems ADD COLUMN vendor TEXT;")) == []

@@ -1,4 +1,4 @@
-"""What was not asked does not count as answered: an empty contract, checks that cannot fail, an app that writes nothing."""
+"""An empty contract, checks that cannot fail and an app that writes nothing prove nothing, and the proof says so."""
 
 from pathlib import Path
 
@@ -25,10 +25,10 @@ async def _proved(binary: Path, folder: Path, files: Files) -> Proof:
 
 @pytest.mark.parametrize("empty", [(OLD,), (NEW,), (OLD, NEW)], ids=" and ".join)
 @pytest.mark.parametrize("nothing", ["", NOTHING, "-- SELECT id FROM systems;\n"])
-async def test_an_empty_contract_refuses_a_change(
+async def test_empty_contract_refuses_a_change(
     sqld_binary: Path, tmp_path: Path, empty: tuple[str, ...], nothing: str
 ) -> None:
-    """The contracts without a statement are named, with what to write and how to accept it, and nothing is touched."""
+    """The refusal names contracts without a statement, what to write and how to accept it; nothing is touched."""
     came = await tried(sqld_binary, tmp_path, LIVEONE, {**CHANGE, **dict.fromkeys(empty, nothing)})
     assert came.proof is None
     codes = " and the ".join(f"{name[9:12]} code" for name in empty)
@@ -40,16 +40,16 @@ async def test_an_empty_contract_refuses_a_change(
 
 
 @pytest.mark.parametrize("empty", [(OLD,), (NEW,), (OLD, NEW)], ids=" and ".join)
-async def test_an_empty_contract_can_be_accepted(sqld_binary: Path, tmp_path: Path, empty: tuple[str, ...]) -> None:
-    """With a reason in migrate.sql it is accepted, and it is known that nothing was tried for that code."""
+async def test_empty_contract_can_be_accepted(sqld_binary: Path, tmp_path: Path, empty: tuple[str, ...]) -> None:
+    """A reason in migrate.sql accepts it, and the proof records that nothing was tried for that code."""
     proof = await _proved(sqld_binary, tmp_path, {**CHANGE, **ALLOWED, **dict.fromkeys(empty, NOTHING)})
     assert proof.unasked == empty
     accepted = [line for line in proof.accepted if line.endswith("Accepted: the app only reads through views.")]
     assert [line.partition(":")[0] for line in accepted] == [" and ".join(empty)]
 
 
-async def test_what_was_asked_is_not_called_unasked(sqld_binary: Path, tmp_path: Path) -> None:
-    """A change with contracts, a check that can fail, and an app that writes leaves nothing unasked."""
+async def test_complete_change_has_nothing_unasked(sqld_binary: Path, tmp_path: Path) -> None:
+    """A change with contracts, a check that can fail and an app that writes leaves nothing unasked."""
     proof = await _proved(sqld_binary, tmp_path, CHANGE)
     assert (proof.unasked, proof.lossless) == ((), True)
 
@@ -57,8 +57,8 @@ async def test_what_was_asked_is_not_called_unasked(sqld_binary: Path, tmp_path:
 @pytest.mark.parametrize(
     "checks", [NOTHING, "-- expect: any\nSELECT count(*) FROM systems;\n"], ids=["no check", "none that can fail"]
 )
-async def test_checks_that_cannot_fail_show_nothing(sqld_binary: Path, tmp_path: Path, checks: str) -> None:
-    """A verify.sql without a check, or with questions that accept any answer, is told as having asked nothing."""
+async def test_checks_that_cannot_fail_prove_nothing(sqld_binary: Path, tmp_path: Path, checks: str) -> None:
+    """A verify.sql without a check, or with queries that accept any answer, is recorded as having asked nothing."""
     proof = await _proved(sqld_binary, tmp_path, {**CHANGE, VERIFY: checks})
     assert proof.unasked == (VERIFY,)
 
@@ -68,13 +68,13 @@ async def test_checks_that_cannot_fail_show_nothing(sqld_binary: Path, tmp_path:
     [NOTHING, "UPDATE users SET default_system_id = 1 WHERE 0;\n", "UPDATE systems SET user_id = user_id;\n"],
     ids=["no statement", "no row", "no other value"],
 )
-async def test_an_app_that_writes_nothing_shows_nothing(sqld_binary: Path, tmp_path: Path, writes: str) -> None:
-    """Where writes.sql leaves every row as it was, it is not shown that the way back keeps what the app writes."""
+async def test_app_that_writes_nothing_proves_nothing(sqld_binary: Path, tmp_path: Path, writes: str) -> None:
+    """If writes.sql changes no row, the rollback is not proved to keep what the app writes."""
     proof = await _proved(sqld_binary, tmp_path, {**CHANGE, WRITES: writes})
     assert (proof.unasked, proof.lossless) == ((WRITES,), False)
 
 
-async def test_code_alone_needs_no_contract(sqld_binary: Path, tmp_path: Path) -> None:
-    """Where nothing is migrated an empty contract refuses nothing; that nothing was asked is known all the same."""
+async def test_code_only_change_needs_no_contract(sqld_binary: Path, tmp_path: Path) -> None:
+    """Without a migration an empty contract refuses nothing; the proof still records that nothing was asked."""
     proof = await _proved(sqld_binary, tmp_path, {OLD: NOTHING, NEW: NOTHING})
     assert proof.unasked == (OLD, NEW)

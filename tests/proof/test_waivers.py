@@ -1,4 +1,4 @@
-"""What is said to be meant: in its own file, for what it names, in every place that it is meant for, and for no other."""
+"""What an `-- allow:` line accepts: what it names, in its own file and once for each place, and nothing else."""
 
 import re
 from pathlib import Path
@@ -33,7 +33,7 @@ CREATE INDEX users_role ON users (role);
 """
 ONE, BOTH = "CREATE INDEX users_role ON users (role);\n", ""
 NAMED = "-- allow: index-lost users_name: nobody asks for it\n"
-INDEXES = {  # lines above migrate.sql and rollback.sql, which index is made again, and whether that passes
+INDEXES = {  # lines above migrate.sql and rollback.sql, which index is recreated, whether the change passes
     "the one that goes is named": (NAMED, "", ONE, True),
     "the one that goes is named in another way": (
         '-- allow: index-lost "Users_NAME" : nobody asks for it\n',
@@ -53,10 +53,10 @@ INDEXES = {  # lines above migrate.sql and rollback.sql, which index is made aga
 
 
 @pytest.mark.parametrize(("migrate", "rollback", "again", "passes"), INDEXES.values(), ids=INDEXES)
-async def test_an_index_goes_where_it_is_meant_to(
+async def test_lost_index_is_accepted_by_name_in_its_file(
     sqld_binary: Path, tmp_path: Path, migrate: str, rollback: str, again: str, *, passes: bool
 ) -> None:
-    """A rebuild that forgets more than was meant, or was meant in the other file only, is refused with the lines to write."""
+    """A rebuild that loses more than was allowed in its own file is refused with the lines to write."""
     files = {"migrate.sql": migrate + ANEW + again, "rollback.sql": rollback + BACK}
     came = await tried(sqld_binary, tmp_path, USERS, {**OF_ANY, **files})
     assert (came.proof is not None) == passes, came.said
@@ -64,7 +64,7 @@ async def test_an_index_goes_where_it_is_meant_to(
     assert came.untouched
 
 
-UNREASONED = [  # a line above migrate.sql where another index is lost, and what is told
+UNREASONED = [  # a line above migrate.sql while another index is lost, and the refusal
     ("-- allow: index-lost users_role:", "gives no reason"),
     ("-- allow: index-lost users_role", "one word may be the object or the reason"),
     ('-- allow: index-lost "Users_Role"', "one word may be the object or the reason"),
@@ -74,17 +74,18 @@ UNREASONED = [  # a line above migrate.sql where another index is lost, and what
 
 
 @pytest.mark.parametrize(("line", "told"), UNREASONED)
-async def test_no_line_holds_for_another_object_by_its_own_name(
+async def test_line_without_readable_name_or_reason_accepts_nothing(
     sqld_binary: Path, tmp_path: Path, line: str, told: str
 ) -> None:
-    """A line that gives no reason, or no name that can be read, does not accept the one index that is lost."""
+    """A line without a reason, or without a readable name, does not accept the one index that is lost."""
     files = {"migrate.sql": f"{line}\n{ANEW}{ONE}", "rollback.sql": BACK}
     came = await tried(sqld_binary, tmp_path, USERS, {**OF_ANY, **files})
     assert came.proof is None
     assert told in came.said
 
 
-SYSTEMS = {1: 6, 2: 6, 3: 2, 5: 6, 6: 6, 9: 9}  # points of each: 35; the ones meant are six of the last one's
+# points per system, 35 in all; the intended ones are six of the last system
+SYSTEMS = {1: 6, 2: 6, 3: 2, 5: 6, 6: 6, 9: 9}
 POINTS = f"""CREATE TABLE points (system_id INTEGER NOT NULL, id INTEGER NOT NULL, vendor TEXT NOT NULL, name TEXT NOT NULL, PRIMARY KEY (system_id, id));
 INSERT INTO points VALUES {", ".join(f"({s}, {n}, '{'amber' if s == 9 else 'other'}', 'point {n}')" for s, most in SYSTEMS.items() for n in range(1, most + 1))};
 """
@@ -111,7 +112,7 @@ ACCIDENT = {  # lines above migrate.sql and rollback.sql
 async def test_one_line_does_not_cover_six_statements(
     sqld_binary: Path, tmp_path: Path, migrate: str, rollback: str
 ) -> None:
-    """The accident that renamed 32 of 35 rows by half of a key does not pass because one of its statements was thought of."""
+    """The accident that renamed 32 of 35 rows by half a key is still refused if one statement was allowed."""
     files = {"migrate.sql": migrate + KEPT + HALF, "rollback.sql": rollback + GIVEN}
     came = await tried(sqld_binary, tmp_path, POINTS, {**OF_ANY, **files})
     assert came.proof is None
@@ -124,7 +125,7 @@ async def test_one_line_does_not_cover_six_statements(
     ["-- allow: partial-key points: those of that vendor are meant", "-- allow: partial-key the points are meant"],
 )
 async def test_one_line_does_not_cover_six_statements_on_a_line(sqld_binary: Path, tmp_path: Path, line: str) -> None:
-    """The same accident on a single line of the file is six places too, and each of the six lines to write is shown."""
+    """The same accident on a single line of the file is six places, too, and six lines to write are shown."""
     migrate = f"{line}\n{KEPT}{HALF.replace(chr(10), ' ')}\n"
     files = {**OF_ANY, "migrate.sql": migrate, "rollback.sql": GIVEN}
     came = await tried(sqld_binary, tmp_path, POINTS, files)
@@ -138,7 +139,7 @@ async def test_one_line_does_not_cover_six_statements_on_a_line(sqld_binary: Pat
 
 
 async def test_six_lines_cover_six_statements_on_a_line(sqld_binary: Path, tmp_path: Path) -> None:
-    """A reason for each statement accepts each, told in the order of the statements."""
+    """A reason for each statement accepts each, in the order of the statements."""
     lines = "".join(f"-- allow: partial-key points: reason {number}\n" for number in range(1, 7))
     files = {**OF_ANY, "migrate.sql": f"{lines}{KEPT}{HALF.replace(chr(10), ' ')}\n", "rollback.sql": GIVEN}
     came = await tried(sqld_binary, tmp_path, POINTS, files)
@@ -146,8 +147,8 @@ async def test_six_lines_cover_six_statements_on_a_line(sqld_binary: Path, tmp_p
     assert [said.split(":")[0][-1] + said[-2] for said in came.proof.accepted] == [f"{n}{n}" for n in range(1, 7)]
 
 
-async def test_the_whole_key_needs_no_line(sqld_binary: Path, tmp_path: Path) -> None:
-    """The same change as it was meant reaches six rows, and nothing speaks against it."""
+async def test_whole_key_needs_no_line(sqld_binary: Path, tmp_path: Path) -> None:
+    """The change as intended reaches six rows, and gives no finding."""
     files = {"migrate.sql": f"-- changes: points 6\n{KEPT}{WHOLE}", "rollback.sql": GIVEN}
     came = await tried(sqld_binary, tmp_path, POINTS, {**OF_ANY, **files})
     assert came.proof, came.said
@@ -175,8 +176,8 @@ UPDATE "odd table" SET v = v;
 """
 
 
-async def test_the_lines_to_write_can_be_pasted(sqld_binary: Path, tmp_path: Path) -> None:
-    """Each line that a refusal shows, in the file that it names, accepts what it stands for; with all of them it passes."""
+async def test_suggested_lines_can_be_pasted(sqld_binary: Path, tmp_path: Path) -> None:
+    """Each line that a refusal shows for a file accepts its finding there; with all of them the change passes."""
     (tmp_path / "first").mkdir()
     (tmp_path / "second").mkdir()
     first = await tried(sqld_binary, tmp_path / "first", ODD, {**OF_ANY, "migrate.sql": MANY, "rollback.sql": ODD_BACK})
@@ -203,8 +204,8 @@ def shown(came: Tried) -> dict[str, list[str]]:
     return lines
 
 
-async def test_a_line_that_accepts_nothing_is_a_warning(sqld_binary: Path, tmp_path: Path) -> None:
-    """Of a change that passes, each line that holds for nothing is told, and what it names."""
+async def test_unused_line_is_a_warning(sqld_binary: Path, tmp_path: Path) -> None:
+    """If a change passes, each line that accepts nothing is reported with what it names."""
     lines = f"{NAMED}-- allow: index-lost users_rol: nor for that\n-- allow: no-where all of them are meant\n"
     files = {"migrate.sql": lines + ANEW + ONE, "rollback.sql": f"-- allow: table-lost users: it comes back\n{BACK}"}
     came = await tried(sqld_binary, tmp_path, USERS, {**OF_ANY, **files})
@@ -217,7 +218,7 @@ async def test_a_line_that_accepts_nothing_is_a_warning(sqld_binary: Path, tmp_p
 
 
 ADD, DROP = "ALTER TABLE users ADD COLUMN phone TEXT;\n", "ALTER TABLE users DROP COLUMN phone;\n"
-TABLES = {  # lines above migrate.sql, statements there and back, and what is said
+TABLES = {  # lines above migrate.sql, migrate.sql, rollback.sql, refusal
     "one that is there": ("-- changes: users\n", ADD, DROP, ""),
     "one that is there, in another case": ("-- changes: USERS 0\n", ADD, DROP, ""),
     "one that comes": ("-- changes: posts 0\n", "CREATE TABLE posts (id);\n", "DROP TABLE posts;\n", ""),
@@ -246,10 +247,10 @@ TABLES = {  # lines above migrate.sql, statements there and back, and what is sa
 
 
 @pytest.mark.parametrize(("lines", "migrate", "rollback", "said"), TABLES.values(), ids=TABLES)
-async def test_a_table_that_is_not_there_is_refused(
+async def test_declared_table_that_never_exists_is_refused(
     sqld_binary: Path, tmp_path: Path, lines: str, migrate: str, rollback: str, said: str
 ) -> None:
-    """A `-- changes:` line of a table that is neither before nor after is refused with the nearest; production is as it was."""
+    """A `-- changes:` line for a table that never exists is refused with the nearest name; production is unchanged."""
     came = await tried(
         sqld_binary, tmp_path, USERS, {**OF_ANY, "migrate.sql": lines + migrate, "rollback.sql": rollback}
     )
@@ -258,8 +259,8 @@ async def test_a_table_that_is_not_there_is_refused(
     assert came.untouched
 
 
-async def test_a_table_of_a_script_that_fails_is_not_called_unknown(sqld_binary: Path, tmp_path: Path) -> None:
-    """Where nothing came of the script, what it would have made counts as there: one thing is said, not two."""
+async def test_table_of_a_failed_script_is_not_called_unknown(sqld_binary: Path, tmp_path: Path) -> None:
+    """If the script failed, the tables it would have created count as existing: one finding, not two."""
     files = {
         "migrate.sql": "-- changes: posts\nCREATE TABLE posts (id);\nINSERT INTO nowhere VALUES (1);\n",
         "rollback.sql": "DROP TABLE posts;\n",

@@ -1,4 +1,4 @@
-"""Two engines under one interface: the real libSQL server, and SQLite as Python has it."""
+"""Two engines with one interface: the real libSQL server, and Python's SQLite."""
 
 import shutil
 import sqlite3
@@ -15,7 +15,7 @@ from steps.support.proof import sqld
 Row = tuple[Any, ...]
 
 
-LOOPBACK = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # made once: a client of its own would read all certificates
+LOOPBACK = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # created once: a default client would load all certificates
 
 
 class Refusal(Exception):  # noqa: N818 - what a guard does is refuse
@@ -23,9 +23,9 @@ class Refusal(Exception):  # noqa: N818 - what a guard does is refuse
 
 
 class Engine(Protocol):
-    """A database, spoken to in plain SQL. Every error is a Refusal with the engine's own message."""
+    """A database that takes plain SQL. Every error is a Refusal with the engine's own message."""
 
-    foreign_keys: bool  # as every new connection has them
+    foreign_keys: bool  # default of every new connection
 
     async def rows(self, sql: str) -> list[Row]:
         """Run one statement on a connection of its own, with the engine's defaults."""
@@ -35,7 +35,7 @@ class Engine(Protocol):
 
 
 class Sqlite:
-    """SQLite: foreign keys are off unless somebody asks for them."""
+    """SQLite: foreign keys are off unless switched on."""
 
     foreign_keys = False
 
@@ -70,7 +70,7 @@ class Sqlite:
 
 
 class Libsql:
-    """The real server over Hrana: foreign keys are on unless somebody switches them off."""
+    """The real server over Hrana: foreign keys are on unless switched off."""
 
     foreign_keys = True
 

@@ -1,4 +1,4 @@
-"""The change in sql/: nothing is lost on the way there, nothing on the way back, on the real server and on SQLite."""
+"""The change in sql/: migration and rollback lose nothing, on the real server and on SQLite."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from functools import cache
@@ -17,13 +17,13 @@ pytestmark = pytest.mark.anyio
 
 SQL = Path(__file__).parents[2] / "sql"
 READINGS_OF_SYSTEM_1 = 20_160
-TWO_HOURS, FOURTEEN_DAYS = "n < 119", "n < 20159"  # minutes of readings, as sample.sql counts them
+TWO_HOURS, FOURTEEN_DAYS = "n < 119", "n < 20159"  # conditions on sample.sql's counter of minutes
 State = Mapping[str, Any]
 
 
 @cache
 def script(name: str) -> tuple[str, ...]:
-    """Give the statements of a file of the folder."""
+    """Return the statements of a file of the folder."""
     return tuple(statement.sql for statement in split((SQL / name).read_text(encoding="utf-8"), name))
 
 
@@ -58,32 +58,32 @@ async def whole(
 
 
 async def migrate(database: Engine) -> None:
-    """Run migrate.sql the way the orchestrator does."""
+    """Run migrate.sql as the orchestrator does."""
     await database.transaction(script("migrate.sql"))
 
 
 async def roll_back(database: Engine) -> None:
-    """Run rollback.sql the way the orchestrator does."""
+    """Run rollback.sql as the orchestrator does."""
     await database.transaction(script("rollback.sql"))
 
 
 async def app(database: Engine, *statements: str) -> None:
-    """Write what the app writes, with foreign keys on as on the server."""
+    """Write as the app does, with foreign keys on as on the server."""
     await database.transaction(statements, foreign_keys=True)
 
 
 async def scalar(database: Engine, sql: str) -> Any:
-    """Give the first value of the first row."""
+    """Return the first value of the first row."""
     return (await database.rows(sql))[0][0]
 
 
 async def systems(database: Engine, columns: str) -> list[Any]:
-    """Give some columns of all systems in the order of their ids."""
+    """Return some columns of all systems in the order of their ids."""
     return await database.rows(f"SELECT {columns} FROM systems ORDER BY id")
 
 
 async def state(database: Engine) -> State:
-    """Give all that a database holds: definitions, each row with its storage types, and the highest ids ever used."""
+    """Return all that a database holds: definitions, each row with its storage types, and the highest ids ever used."""
     tables = await database.rows(
         "SELECT m.name, group_concat('quote(' || c.name || ')', '||'',''||') FROM sqlite_schema AS m,"
         " pragma_table_info(m.name) AS c WHERE m.type = 'table' AND m.name NOT GLOB 'sqlite_*' GROUP BY m.name"
@@ -97,12 +97,12 @@ async def state(database: Engine) -> State:
 
 
 def apps(whole: State) -> State:
-    """Give what is the app's of a state, and not the tool's."""
+    """Return the app's part of a state, without the tool's."""
     return {name: rows for name, rows in whole.items() if not name.startswith("_orchestrate_")}
 
 
 async def answers(database: Engine, name: str) -> dict[str, bool]:
-    """Ask every check of a file; tells which of them pass."""
+    """Run every check of a file; return which of them pass."""
     checks = read_checks((SQL / name).read_text(encoding="utf-8"), name)
     return {
         check.name: await _passes(database, check.statement.sql, rows=check.expects_rows)
@@ -119,12 +119,12 @@ async def _passes(database: Engine, sql: str, *, rows: bool) -> bool:
 
 
 async def failing(database: Engine, name: str) -> list[str]:
-    """Name the checks that do not pass."""
+    """Return the names of the checks that do not pass."""
     return [check for check, passes in (await answers(database, name)).items() if not passes]
 
 
 async def serve(database: Engine, contract: str) -> list[str]:
-    """Run a contract as code does that tries its alternatives in turn; gives the statements that ran."""
+    """Run a contract like code that tries its alternatives in turn; return the statements that ran."""
     blocks = read_contract((SQL / "contract" / contract).read_text(encoding="utf-8"), contract)
     ran: list[str] = []
     for block in blocks:
@@ -147,14 +147,14 @@ async def _first_that_runs(database: Engine, alternatives: Sequence[list[str]]) 
 # --- the folder, the sample, and what the rig can show
 
 
-def test_the_folder_is_read_without_a_finding() -> None:
-    """The change has a name, and says which tables it may touch."""
+def test_folder_is_read_without_a_finding() -> None:
+    """The change has a name, and declares which tables it may touch."""
     change = read_change(SQL)
     assert (change.name, set(change.changes)) == ("vendor-sites", {"systems", "user_systems"})
 
 
-async def test_the_sample_has_the_shape_of_production(whole: Engine) -> None:
-    """The sample has what makes this change hard: odd zones, names not given, a deleted highest id, many children."""
+async def test_sample_has_the_shape_of_production(whole: Engine) -> None:
+    """The sample has what makes this change hard: odd zones, missing names, a deleted highest id, many children."""
     assert await systems(whole, "id, timezone_offset, display_name IS NULL") == [
         (1, 10, 1), (2, 9.5, 0), (4, 5.5, 0), (5, 5.75, 1), (6, -3.5, 0), (7, 0, 0),
     ]  # fmt: skip
@@ -165,7 +165,7 @@ async def test_the_sample_has_the_shape_of_production(whole: Engine) -> None:
     assert all(0 <= age < 600 for (age,) in await whole.rows(freshest))
 
 
-async def test_the_naive_way_empties_the_children_where_foreign_keys_are_on(whole: Engine) -> None:
+async def test_naive_rebuild_empties_the_children_if_foreign_keys_are_on(whole: Engine) -> None:
     """Copy, drop, rename commits without an error and deletes every reading on the server, and none on SQLite."""
     naive = (
         "CREATE TABLE systems_new AS SELECT * FROM systems",
@@ -177,11 +177,11 @@ async def test_the_naive_way_empties_the_children_where_foreign_keys_are_on(whol
     assert await scalar(whole, "SELECT count(*) FROM readings") == (0 if whole.foreign_keys else before)
 
 
-# --- there
+# --- migration
 
 
-async def test_migrating_gives_every_system_its_new_values(database: Engine) -> None:
-    """Vendor, site, name and zone of each system are derived from the row before; half hours are whole minutes."""
+async def test_migration_gives_every_system_its_new_values(database: Engine) -> None:
+    """Vendor, site, name and zone of each system derive from the earlier row; half hours are whole minutes."""
     await migrate(database)
     assert await systems(database, "id, vendor_type, vendor_site_id, display_name, timezone_offset_min") == [
         (1, "select.live", "1001", "System 1001", 600),
@@ -200,8 +200,8 @@ async def test_migrating_gives_every_system_its_new_values(database: Engine) -> 
     ]
 
 
-async def test_migrating_loses_no_row_of_any_other_table(whole: Engine) -> None:
-    """All 20,160 readings of a system, its aggregates and its polling are bit for bit what they were."""
+async def test_migration_loses_no_row_of_any_other_table(whole: Engine) -> None:
+    """All 20,160 readings of a system, its aggregates and its polling are unchanged bit for bit."""
     before = await state(whole)
     await migrate(whole)
     after = await state(whole)
@@ -210,15 +210,15 @@ async def test_migrating_loses_no_row_of_any_other_table(whole: Engine) -> None:
     assert after["highest ids"] == sorted([*before["highest ids"], ("user_systems", 5)])
 
 
-async def test_an_id_of_a_deleted_system_is_not_given_again(database: Engine) -> None:
+async def test_id_of_a_deleted_system_is_not_reused(database: Engine) -> None:
     """The first system added after the migration gets an id above the highest that was ever used."""
     await migrate(database)
     await app(database, NEW_SYSTEM)
     assert await scalar(database, "SELECT max(id) FROM systems") == 10
 
 
-async def test_a_database_without_any_system_is_migrated_and_verified(database: Engine) -> None:
-    """Where there was no system before, none is asked for afterwards, and going back works as well."""
+async def test_database_without_systems_is_migrated_and_verified(database: Engine) -> None:
+    """Without any system before, none is required afterwards, and the rollback works as well."""
     await app(database, "DELETE FROM systems")
     before = await state(database)
     await migrate(database)
@@ -227,18 +227,18 @@ async def test_a_database_without_any_system_is_migrated_and_verified(database: 
     assert apps(await state(database)) == before
 
 
-# --- and back
+# --- rollback
 
 
-async def test_there_and_back_changes_nothing(whole: Engine) -> None:
-    """Definitions, column order, rows, storage types, zones, missing names and highest ids are all as before."""
+async def test_round_trip_changes_nothing(whole: Engine) -> None:
+    """Definitions, column order, rows, storage types, zones, missing names and highest ids equal the original."""
     before = await state(whole)
     await migrate(whole)
     await roll_back(whole)
     assert apps(await state(whole)) == before
 
 
-async def test_readings_written_since_are_kept(whole: Engine) -> None:
+async def test_rollback_keeps_readings_written_since(whole: Engine) -> None:
     """A poll between migration and rollback leaves its readings and its status behind, and nothing else changes."""
     await migrate(whole)
     await serve(whole, "new.sql")
@@ -262,8 +262,8 @@ async def test_readings_written_since_are_kept(whole: Engine) -> None:
         ("timezone_offset_min = 'broken'", "timezone_offset", "broken"),
     ],
 )
-async def test_an_edit_since_is_kept(database: Engine, edit: str, column: str, expected: Any) -> None:
-    """An edit of one column of one system comes back in the old schema's words, and every other row as it was."""
+async def test_rollback_keeps_an_edit_made_since(database: Engine, edit: str, column: str, expected: Any) -> None:
+    """An edit of one column of one system is kept in the old schema's form, and every other row is unchanged."""
     untouched = await systems(database, "*")
     await migrate(database)
     await app(database, f"UPDATE systems SET {edit} WHERE id = 1")
@@ -274,8 +274,8 @@ async def test_an_edit_since_is_kept(database: Engine, edit: str, column: str, e
     assert (await systems(database, "*"))[1:] == untouched[1:]
 
 
-async def test_a_system_deleted_since_stays_deleted(database: Engine) -> None:
-    """What somebody deleted is not brought back by a rollback, nor by the next migration, and its id is not reused."""
+async def test_system_deleted_since_stays_deleted(database: Engine) -> None:
+    """Neither the rollback nor the next migration restores a deleted system, and its id is not reused."""
     await migrate(database)
     await app(database, "DELETE FROM systems WHERE id = 4")
     await roll_back(database)
@@ -297,8 +297,8 @@ MEMBER = "INSERT INTO user_systems (clerk_user_id, system_id, role) SELECT '{}',
 NEW_MEMBERS = (MEMBER.format("user_new", "owner"), MEMBER.format("user_two", "viewer"))
 
 
-async def test_a_new_system_of_the_old_vendor_is_kept(database: Engine) -> None:
-    """Old code finds it under its number; its user_id is the one of its owner's other systems."""
+async def test_rollback_keeps_a_new_system_of_the_old_vendor(database: Engine) -> None:
+    """Old code finds it under its number; its user_id is that of its owner's other systems."""
     await migrate(database)
     await app(database, NEW_SYSTEM)
     await roll_back(database)
@@ -306,7 +306,7 @@ async def test_a_new_system_of_the_old_vendor_is_kept(database: Engine) -> None:
     assert (await systems(database, columns))[-1] == (10, "first", "2002", "Boat", 9.5, "user_one")
 
 
-async def test_a_user_id_is_found_for_every_new_system(database: Engine) -> None:
+async def test_rollback_finds_a_user_id_for_every_new_system(database: Engine) -> None:
     """Without another system of its owner it is the owner's id, and without an owner it is unknown."""
     await migrate(database)
     await app(database, NEW_VENDOR, NEW_SYSTEM.replace("'user_one'", "NULL"))
@@ -314,8 +314,8 @@ async def test_a_user_id_is_found_for_every_new_system(database: Engine) -> None
     assert (await systems(database, "user_id"))[-2:] == [("user_new",), ("unknown",)]
 
 
-async def test_a_system_of_another_vendor_is_kept_and_brought_back(database: Engine) -> None:
-    """Old code cannot mistake its site for one of its own; the next migration gives it back with its members."""
+async def test_system_of_another_vendor_is_kept_and_restored(database: Engine) -> None:
+    """Old code cannot mistake its site for one of its own; the next migration restores it with its members."""
     await migrate(database)
     await app(database, NEW_VENDOR, *NEW_MEMBERS)
     migrated = await state(database)
@@ -326,8 +326,8 @@ async def test_a_system_of_another_vendor_is_kept_and_brought_back(database: Eng
     assert apps(await state(database)) == apps(migrated)
 
 
-async def test_what_old_code_edited_of_such_a_system_is_brought_along(database: Engine) -> None:
-    """Its name and zone are those of the old schema, its vendor and site those that were kept."""
+async def test_edits_by_old_code_survive_the_next_migration(database: Engine) -> None:
+    """A kept system takes name and zone from the old schema, and vendor and site from what was kept."""
     await migrate(database)
     await app(database, NEW_VENDOR)
     await roll_back(database)
@@ -338,7 +338,7 @@ async def test_what_old_code_edited_of_such_a_system_is_brought_along(database: 
 
 
 async def test_memberships_of_a_system_that_old_code_deleted_are_dropped(database: Engine) -> None:
-    """The next migration brings nobody back into a system that is no longer there."""
+    """The next migration restores no member of a system that no longer exists."""
     await migrate(database)
     await roll_back(database)
     await app(database, "DELETE FROM systems WHERE id = 2")
@@ -347,8 +347,8 @@ async def test_memberships_of_a_system_that_old_code_deleted_are_dropped(databas
     assert await database.rows("SELECT * FROM pragma_foreign_key_check") == []
 
 
-async def test_migrating_again_gives_the_state_before_the_rollback(database: Engine) -> None:
-    """All that the app wrote in the new schema, memberships and their ids included, is there again."""
+async def test_migrating_again_restores_the_state_before_the_rollback(database: Engine) -> None:
+    """Everything the app wrote in the new schema is there again, including memberships and their ids."""
     await migrate(database)
     await app(database, *script("writes.sql"))
     migrated = await state(database)
@@ -357,8 +357,8 @@ async def test_migrating_again_gives_the_state_before_the_rollback(database: Eng
     assert apps(await state(database)) == apps(migrated)
 
 
-async def test_a_second_rollback_gives_exactly_the_first(database: Engine) -> None:
-    """Also what the tool keeps for the next migration is the same."""
+async def test_second_rollback_equals_the_first(database: Engine) -> None:
+    """What the tool keeps for the next migration is the same, too."""
     await migrate(database)
     await app(database, *script("writes.sql"))
     await roll_back(database)
@@ -368,8 +368,8 @@ async def test_a_second_rollback_gives_exactly_the_first(database: Engine) -> No
     assert await state(database) == first
 
 
-async def test_a_name_typed_as_the_derived_one_comes_back_missing(database: Engine) -> None:
-    """The one edit that cannot be told from none: a known limit, written down here."""
+async def test_typed_name_equal_to_the_derived_one_becomes_missing(database: Engine) -> None:
+    """The one edit that cannot be told from no edit: a known limit, recorded here."""
     await migrate(database)
     await app(database, "UPDATE systems SET display_name = 'System 1001' WHERE id = 1")
     await roll_back(database)
@@ -380,8 +380,8 @@ async def test_a_name_typed_as_the_derived_one_comes_back_missing(database: Engi
 
 
 @pytest.mark.parametrize("removal", ["DELETE FROM user_systems", "UPDATE user_systems SET role = 'viewer'"])
-async def test_an_owner_removed_on_purpose_does_not_come_back(database: Engine, removal: str) -> None:
-    """Neither the next migration nor verification insists on an owner whom somebody removed or demoted."""
+async def test_removed_owner_stays_removed(database: Engine, removal: str) -> None:
+    """Neither the next migration nor verification requires an owner who was removed or demoted."""
     await migrate(database)
     await app(database, f"{removal} WHERE system_id = 1")
     migrated = await state(database)
@@ -391,8 +391,8 @@ async def test_an_owner_removed_on_purpose_does_not_come_back(database: Engine, 
     assert await failing(database, "verify.sql") == []
 
 
-async def test_an_owner_whom_old_code_made_gets_in(database: Engine) -> None:
-    """A system that old code added or gave to somebody else between two migrations has its owner after the second."""
+async def test_owner_made_by_old_code_becomes_a_member(database: Engine) -> None:
+    """A system that old code added or reassigned between two migrations has its owner after the second."""
     await migrate(database)
     await app(database, "INSERT INTO user_systems (clerk_user_id, system_id) VALUES ('user_two', 4)")
     await roll_back(database)
@@ -446,16 +446,16 @@ async def _refuses(database: Engine, name: str, message: str, *, foreign_keys: b
 
 
 @pytest.mark.parametrize("case", REFUSED)
-async def test_migrating_refuses_what_it_was_not_written_for(database: Engine, case: str) -> None:
-    """Anything unexpected is refused in words that say what, and nothing is touched."""
+async def test_migration_refuses_an_unexpected_database(database: Engine, case: str) -> None:
+    """Anything unexpected is named in the refusal, and nothing is touched."""
     preparation, message = REFUSED[case]
     await app(database, *[statement.sql for statement in split(preparation, case)])
     await _refuses(database, "migrate.sql", message)
 
 
 @pytest.mark.parametrize("constraint", ["CHECK (length(model) < 9)", "COLLATE NOCASE", "REFERENCES readings(id)"])
-async def test_migrating_refuses_what_columns_do_not_tell(database: Engine, constraint: str) -> None:
-    """A constraint that rollback.sql would not give back is refused."""
+async def test_migration_refuses_an_unknown_constraint(database: Engine, constraint: str) -> None:
+    """A constraint that rollback.sql would not restore is refused."""
     (create,) = await database.rows("SELECT sql FROM sqlite_schema WHERE name = 'systems'")
     await database.transaction(
         (
@@ -468,15 +468,15 @@ async def test_migrating_refuses_what_columns_do_not_tell(database: Engine, cons
 
 
 @pytest.mark.parametrize("case", UNEXPECTED)
-async def test_going_back_refuses_what_it_was_not_written_for(database: Engine, case: str) -> None:
-    """Anything that somebody added to the new tables is refused rather than lost."""
+async def test_rollback_refuses_an_unexpected_database(database: Engine, case: str) -> None:
+    """Anything added to the new tables is refused rather than lost."""
     preparation, message = UNEXPECTED[case]
     await migrate(database)
     await app(database, preparation.replace("user_system_idx", "vendor_site_unique"))
     await _refuses(database, "rollback.sql", message)
 
 
-async def test_going_back_refuses_to_cut_off_a_child_of_user_systems(database: Engine) -> None:
+async def test_rollback_refuses_to_orphan_a_child_of_user_systems(database: Engine) -> None:
     """A table that references user_systems would be left without its parent."""
     await migrate(database)
     await app(database, "CREATE TABLE invitation (id INTEGER, member INTEGER REFERENCES user_systems(id))")
@@ -484,15 +484,15 @@ async def test_going_back_refuses_to_cut_off_a_child_of_user_systems(database: E
 
 
 @pytest.mark.parametrize("name", ["migrate.sql", "rollback.sql"])
-async def test_neither_way_is_gone_with_foreign_keys_on(database: Engine, name: str) -> None:
-    """Each script sees for itself that foreign keys are off."""
+async def test_both_scripts_refuse_foreign_keys_on(database: Engine, name: str) -> None:
+    """Each script checks for itself that foreign keys are off."""
     if name == "rollback.sql":
         await migrate(database)
     await _refuses(database, name, "foreign keys are on", foreign_keys=True)
 
 
-async def test_neither_way_is_gone_twice(database: Engine) -> None:
-    """Going back from nowhere, migrating what is migrated, and going back from what was accepted are refused."""
+async def test_no_script_runs_twice(database: Engine) -> None:
+    """A rollback without a migration, a second migration, and a rollback after acceptance are refused."""
     await _refuses(database, "rollback.sql", "not migrated, or accepted")
     await migrate(database)
     await _refuses(database, "migrate.sql", "is there already")
@@ -500,8 +500,8 @@ async def test_neither_way_is_gone_twice(database: Engine) -> None:
     await _refuses(database, "rollback.sql", "not migrated, or accepted")
 
 
-async def test_another_number_for_a_kept_system_is_refused(database: Engine) -> None:
-    """Old code that renumbers a system of another vendor leaves nobody who could say which site it is."""
+async def test_new_number_for_a_kept_system_is_refused(database: Engine) -> None:
+    """If old code renumbers a system of another vendor, its site can no longer be identified."""
     await migrate(database)
     await app(database, NEW_VENDOR)
     await roll_back(database)
@@ -509,11 +509,11 @@ async def test_another_number_for_a_kept_system_is_refused(database: Engine) -> 
     await _refuses(database, "migrate.sql", "number of a system of another vendor was changed")
 
 
-# --- what the code asks of either schema
+# --- what the code queries on either schema
 
 
 async def test_old_code_runs_on_the_old_schema_only(database: Engine) -> None:
-    """Its contract holds before and after a rollback, and fails on the migrated database."""
+    """Its contract holds before the migration and after a rollback, and fails on the migrated database."""
     await serve(database, "old.sql")
     await migrate(database)
     with pytest.raises(Refusal, match="no such column"):
@@ -524,7 +524,7 @@ async def test_old_code_runs_on_the_old_schema_only(database: Engine) -> None:
 
 
 async def test_new_code_runs_on_both_schemas(database: Engine) -> None:
-    """Its contract holds before, after and after a rollback; it reads the new schema wherever that is there."""
+    """Its contract holds before, after and after a rollback; it reads the new schema if that is there."""
     before = await serve(database, "new.sql")
     await migrate(database)
     await _without_the_last_poll(database)
@@ -537,13 +537,13 @@ async def test_new_code_runs_on_both_schemas(database: Engine) -> None:
 
 
 async def _without_the_last_poll(database: Engine) -> None:
-    """Forget it, because a second one within the same second would meet its readings."""
+    """Delete the last poll, because a second one within the same second would collide with its readings."""
     await app(database, "DELETE FROM readings WHERE inverter_time > unixepoch() - 15")
 
 
 @pytest.mark.parametrize("contract", ["old.sql", "new.sql"])
-async def test_a_poll_writes_a_reading_of_every_active_system(database: Engine, contract: str) -> None:
-    """The systems that are polled get a reading, an aggregate and a success; the one that is not gets none."""
+async def test_poll_writes_a_reading_for_every_active_system(database: Engine, contract: str) -> None:
+    """Polled systems get a reading, an aggregate and a success; the one that is not polled gets none."""
     before = await scalar(database, "SELECT max(id) FROM readings")
     await serve(database, contract)
     fresh = f"SELECT system_id FROM readings WHERE id > {before} AND unixepoch() - inverter_time < 60 ORDER BY 1"
@@ -555,7 +555,7 @@ async def test_a_poll_writes_a_reading_of_every_active_system(database: Engine, 
 
 
 @pytest.mark.parametrize("contract", ["old.sql", "new.sql"])
-async def test_the_contract_finds_what_the_page_shows(whole: Engine, contract: str) -> None:
+async def test_contract_finds_what_the_page_shows(whole: Engine, contract: str) -> None:
     """System, newest reading, polling and yesterday are each one row of the same system, on either schema."""
     expected = [1, 1, 1, 1, 5]
     if contract == "new.sql":
@@ -566,7 +566,7 @@ async def test_the_contract_finds_what_the_page_shows(whole: Engine, contract: s
     assert [len(found) for found in rows] == expected
 
 
-async def test_a_second_poll_in_the_same_second_meets_the_unique_index(database: Engine) -> None:
+async def test_second_poll_in_the_same_second_violates_the_unique_index(database: Engine) -> None:
     """The reading is inserted plainly, as the app does it."""
     insert = next(sql for sql in script("contract/old.sql") if sql.startswith("INSERT INTO readings ("))
     soon = [insert.replace("id, unixepoch()", f"id, unixepoch() + {seconds}") for seconds in range(5)]
@@ -575,11 +575,11 @@ async def test_a_second_poll_in_the_same_second_meets_the_unique_index(database:
         await app(database, insert)
 
 
-# --- what is asked afterwards
+# --- verification
 
 
 async def test_verification_passes_only_on_the_migrated_database(database: Engine) -> None:
-    """Each of the two files tells its own schema from the other one."""
+    """Each of the two files recognises its own schema."""
     assert await failing(database, "verify_rollback.sql") == []
     assert "columns" in await failing(database, "verify.sql")
     await migrate(database)
@@ -592,7 +592,7 @@ async def test_verification_passes_only_on_the_migrated_database(database: Engin
 
 
 @pytest.mark.parametrize("direction", [("migrate.sql", "verify.sql"), ("rollback.sql", "verify_rollback.sql")])
-async def test_every_check_can_be_asked_inside_the_transaction(database: Engine, direction: tuple[str, str]) -> None:
+async def test_every_check_can_run_inside_the_transaction(database: Engine, direction: tuple[str, str]) -> None:
     """As assertions in one batch with the scripts, all checks let it commit."""
     change, questions = direction
     if change == "rollback.sql":
@@ -633,28 +633,28 @@ BREAKING_ROLLBACK = {
 
 
 async def _break(database: Engine, statements: str) -> None:
-    """Break something with foreign keys off, so that nothing is cleaned up behind it."""
+    """Break something with foreign keys off, so that no cascade repairs it."""
     await database.transaction([statement.sql for statement in split(statements, "break")])
 
 
 @pytest.mark.parametrize("check", BREAKING)
-async def test_each_check_fails_when_its_rule_is_broken(database: Engine, check: str) -> None:
-    """No question about the migrated database is one that always passes."""
+async def test_each_check_fails_if_its_rule_is_broken(database: Engine, check: str) -> None:
+    """No check of the migrated database always passes."""
     await migrate(database)
     await _break(database, BREAKING[check])
     assert check in await failing(database, "verify.sql")
 
 
 @pytest.mark.parametrize("check", BREAKING_ROLLBACK)
-async def test_each_check_of_the_rollback_fails_when_its_rule_is_broken(database: Engine, check: str) -> None:
-    """No question about the database that was put back is one that always passes."""
+async def test_each_check_of_the_rollback_fails_if_its_rule_is_broken(database: Engine, check: str) -> None:
+    """No check of the rolled-back database always passes."""
     await _break(database, BREAKING_ROLLBACK[check])
     assert check in await failing(database, "verify_rollback.sql")
 
 
 @pytest.mark.parametrize("child", ["readings", "polling_status", "readings_agg_5m", "readings_agg_1d", "user_systems"])
-async def test_an_orphan_in_any_child_is_found(database: Engine, child: str) -> None:
-    """Each table that belongs to systems is looked at, those without a foreign key included."""
+async def test_orphan_in_any_child_is_found(database: Engine, child: str) -> None:
+    """Each table that belongs to systems is checked, including those without a foreign key."""
     await migrate(database)
     others = {"readings", "polling_status", "readings_agg_5m", "readings_agg_1d", "user_systems"} - {child}
     await _break(database, "DELETE FROM systems WHERE id = 4;" + ";".join(f"DELETE FROM {name}" for name in others))
@@ -664,7 +664,7 @@ async def test_an_orphan_in_any_child_is_found(database: Engine, child: str) -> 
 
 
 def test_every_check_is_broken_once() -> None:
-    """The lists above name every check that there is."""
+    """The lists above name every check in the two files."""
     for name, broken in (("verify.sql", BREAKING), ("verify_rollback.sql", BREAKING_ROLLBACK)):
         checks = read_checks((SQL / name).read_text(encoding="utf-8"), name)
         assert [check.name for check in checks if check.expects_rows is not None] == list(broken)

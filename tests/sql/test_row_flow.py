@@ -65,12 +65,12 @@ SCRIPTS: list[tuple[str, Told]] = [
 
 @pytest.mark.parametrize(("script", "told"), SCRIPTS, ids=[script for script, _ in SCRIPTS])
 def test_rows_are_followed_from_table_to_table(script: str, told: Told) -> None:
-    """A table holds rows of those that it takes them from, under the names that those had before the script."""
+    """A table holds rows of the tables it takes them from, under their names before the script."""
     assert flow(script) == told
 
 
-def test_what_is_gone_is_told_from_what_is_made() -> None:
-    """A table that the script makes and drops again is neither; one that it makes under the name of another is both."""
+def test_dropped_and_created_tables_are_told_apart() -> None:
+    """A table created and dropped again is neither; one created under the name of a dropped one is both."""
     found = row_flow(
         read_script_text(
             "ALTER TABLE a RENAME TO b; CREATE TABLE u (v); DROP TABLE u; DROP TABLE c; CREATE TABLE c (v);", "x"
@@ -85,6 +85,6 @@ WORDS = "CREATE TABLE IF NOT EXISTS INSERT OR IGNORE INTO DELETE FROM UPDATE ALT
 
 @settings(max_examples=500, deadline=None, derandomize=True, database=None)
 @given(st.lists(st.sampled_from(WORDS.split()), max_size=25))
-def test_no_text_is_too_odd_to_follow(words: list[str]) -> None:
-    """Whatever stands in a script, it is followed to its end: the engine says what is wrong with it."""
+def test_any_script_is_followed_to_its_end(words: list[str]) -> None:
+    """No script stops the reading, however malformed: errors are left to the engine."""
     row_flow(read_script_text(" ".join(words), "some.sql"))
