@@ -28,7 +28,7 @@ class Ended:
 
 @asynccontextmanager
 async def sdk(packages: Path, url: str, token: str) -> AsyncIterator[Call]:
-    """Give a function that calls one of the SDK's functions by its name: {"value": ...}, or {"error": ...}."""
+    """Return a function that calls one of the SDK's functions by its name: {"value": ...}, or {"error": ...}."""
     modules = packages / "@vercel" / "sdk" / "esm"
     words = [str(Path(__file__).with_name("sdk.mjs")), str(modules), url, token]
     process = await asyncio.create_subprocess_exec("node", *words, stdin=PIPE, stdout=PIPE, limit=2**20)

@@ -11,5 +11,5 @@ PACKAGES = {"@vercel/sdk": "1.28.35", "vercel": "60.1.3"}
 
 @pytest.fixture(scope="session")
 def packages() -> Path:
-    """Give the folder of the installed clients; no test is skipped for want of them."""
+    """Return the folder of the installed clients; no test is skipped if they are missing: they are fetched."""
     return npm.install("npm-clients", PACKAGES)
