@@ -41,7 +41,7 @@ ONE = "INSERT INTO app (writer, number) VALUES (?, ?)"
 
 
 async def filled(production: Production, folder: Path, rows: int) -> None:
-    """Add a table of that many rows to production, and return a release that fills a new column of it."""
+    """Add a table of that many rows to production, and write a release that fills a new column of it."""
     await production.sql("CREATE TABLE events (id INTEGER PRIMARY KEY, text TEXT NOT NULL)")
     await production.sql("CREATE TABLE app (writer INTEGER NOT NULL, number INTEGER NOT NULL)")
     await production.sql(FILL.format(rows))
