@@ -141,7 +141,7 @@ async def _seeded(url: str) -> str:
             for statement in split(SEED.read_text(encoding="utf-8"), SEED.name):
                 await stream.rows(statement)
         except StatementFailed as failed:
-            return failed.code
+            return failed.engine_code
         await stream.close()
     return ""
 

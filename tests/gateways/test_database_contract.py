@@ -170,7 +170,7 @@ async def test_failed_transaction_leaves_nothing(rig: Rig) -> None:
         await rig.database.transaction(script)
     assert failed.value.statement == script[2]
     assert "UNIQUE constraint failed: t.id" in failed.value.message
-    assert failed.value.code.startswith("SQLITE_CONSTRAINT")
+    assert failed.value.engine_code.startswith("SQLITE_CONSTRAINT")
     assert await rig.scalar("SELECT group_concat(name) FROM sqlite_schema") == "t"
     assert await rig.scalar("SELECT count(*) FROM t") == 0
 

@@ -154,7 +154,7 @@ class MemoryDatabase:
             for statement in (frame.BEGIN, *statements, *([frame.COMMIT] if keep else [])):
                 self._run(statement)
         except StatementFailed as failed:
-            return f"{failed.statement.name}: {failed.message} ({failed.code})".removeprefix(": ")
+            return f"{failed.statement.name}: {failed.message} ({failed.engine_code})".removeprefix(": ")
         finally:
             self._end()
         return None

@@ -80,7 +80,7 @@ def accept(attempt: str, tables: Iterable[str], lease: Lease) -> tuple[Statement
 def worded_failure(failed: StatementFailed, measures: Sequence[Measure] = ()) -> tuple[str, str]:
     """Return what failed and why, in the assertion's own words if it is one; `measures` are those that were checked."""
     assertion_error = re.search(r"(?:bad JSON path:|JSON path error near) '(.*)'", failed.message, re.DOTALL)
-    words = assertion_error[1].replace("''", "'") if assertion_error else f"{failed.message} ({failed.code})"
+    words = assertion_error[1].replace("''", "'") if assertion_error else f"{failed.message} ({failed.engine_code})"
     if failed.statement.name != guards.HOLDING:
         return failed.subject, words
     if assertion_error:

@@ -73,7 +73,7 @@ class SqliteFile:
                 for statement in (frame.COMMIT, self._foreign_keys, frame.BEGIN, *statements):
                     await self._run(transaction, statement)
             except StatementFailed as failed:
-                return f"{failed.statement.name}: {failed.message} ({failed.code})".removeprefix(": ")
+                return f"{failed.statement.name}: {failed.message} ({failed.engine_code})".removeprefix(": ")
             if keep:
                 await self._retry_while_locked(frame.COMMIT, transaction.commit)
             return None
