@@ -277,7 +277,12 @@ async def drill_faults(options: Namespace) -> int:
 
     settings = load(options.config)
     if not (binary := sqld.find(settings.rehearsal.sqld)):
-        raise Refused("drilling", "the database", "only the real server can be broken", f"Fetch it: {sqld.FETCH}")
+        raise Refused(
+            operation="drilling",
+            subject="the database",
+            cause="only the real server can be broken",
+            remedy=f"Fetch it: {sqld.FETCH}",
+        )
     read_change(settings.sql, sample=True)
     return int(not await drill.run(drill.chosen(options.fail), settings.sql, binary, print))
 

@@ -85,7 +85,9 @@ class GitPush(ReversibleStep[Observed]):
         try:
             await gateways.git.push(observed.sha)
         except (Rejected, NotSent) as error:
-            raise Refused("pushing to", gateways.git.branch, error.cause, error.remedy) from None
+            raise Refused(
+                operation="pushing to", subject=gateways.git.branch, cause=error.cause, remedy=error.remedy
+            ) from None
         return Done(
             f"{gateways.git.branch} is at {observed.sha[:8]}",
             {"pushed": {"sha": observed.sha, "before": observed.before}},
@@ -141,29 +143,44 @@ async def _dry_run_seconds(git: Git, sha: str) -> float:
     try:
         await git.push(sha, rehearse=True)
     except (Rejected, NotSent, Unknown) as error:
-        raise Refused("probing the push to", git.branch, error.cause, error.remedy) from None
+        raise Refused(
+            operation="probing the push to", subject=git.branch, cause=error.cause, remedy=error.remedy
+        ) from None
     return asyncio.get_running_loop().time() - began
 
 
 async def _refuse_unready(git: Git) -> None:
     if (branch := await git.branch_checked_out()) != git.branch:
         raise Refused(
-            "reading", "the repository", f"{branch or 'no branch'} is checked out", f"Check out {git.branch}."
+            operation="reading",
+            subject="the repository",
+            cause=f"{branch or 'no branch'} is checked out",
+            remedy=f"Check out {git.branch}.",
         )
     if changes := await git.uncommitted():
         shown = ", ".join(changes[:5]) + (f" and {len(changes) - 5} more" if len(changes) > 5 else "")  # noqa: PLR2004
-        raise Refused("reading", "the repository", f"it is not clean: {shown}", "Commit, stash or ignore these files.")
+        raise Refused(
+            operation="reading",
+            subject="the repository",
+            cause=f"it is not clean: {shown}",
+            remedy="Commit, stash or ignore these files.",
+        )
 
 
 async def _refuse_diverged(git: Git, sha: str, before: str) -> None:
     if sha == before:
-        raise Refused("comparing", git.branch, "the remote already has every commit", "Commit what is to be released.")
+        raise Refused(
+            operation="comparing",
+            subject=git.branch,
+            cause="the remote already has every commit",
+            remedy="Commit what is to be released.",
+        )
     if not await git.is_ancestor(before, sha):
         raise Refused(
-            "comparing",
-            git.branch,
-            f"the remote is at {before[:8]}, which is not an ancestor of {sha[:8]}",
-            "Pull or rebase first.",
+            operation="comparing",
+            subject=git.branch,
+            cause=f"the remote is at {before[:8]}, which is not an ancestor of {sha[:8]}",
+            remedy="Pull or rebase first.",
         )
 
 
@@ -189,7 +206,7 @@ async def _refuse_foreign(git: Git, now: str, observed: Observed) -> None:
     else:
         cause = f"somebody pushed {now[:8]}; nothing of this run is on the branch"
         remedy = "make sure that the platform builds what should be live"
-    raise Failed("putting back", git.branch, cause, f"Agree with them; then {remedy}.")
+    raise Failed(operation="putting back", subject=git.branch, cause=cause, remedy=f"Agree with them; then {remedy}.")
 
 
 async def _stop_build(vercel: Vercel, restoring: str) -> str:
@@ -218,6 +235,11 @@ async def _can_cancel_build(vercel: Vercel, observed: Observed) -> bool:
             known = {observed.live, *(build.id for build in builds)}
             if observed.live and (theirs := find_foreign(project, known, None)):
                 cause = f"{theirs} is live and is not of this run: the build of a restoring commit would replace it"
-                raise Failed("putting back", "the branch", cause, "Agree with them; then revert this run's commits.")
+                raise Failed(
+                    operation="putting back",
+                    subject="the branch",
+                    cause=cause,
+                    remedy="Agree with them; then revert this run's commits.",
+                )
             return bool(builds) and all(build.state in ENDED for build in builds)
     return False

@@ -59,7 +59,9 @@ class HealthChecks(Step[Observed]):
                 remedies.append(_remedy(before, answer))
         if failing:
             cause = f"failed before anything changed: {'; '.join(failing.values())}"
-            raise Refused("checking", ", ".join(failing), cause, " ".join(dict.fromkeys(remedies)))
+            raise Refused(
+                operation="checking", subject=", ".join(failing), cause=cause, remedy=" ".join(dict.fromkeys(remedies))
+            )
         return Observed(baseline)
 
     def plan(self, observed: Observed) -> str:  # noqa: ARG002
@@ -79,7 +81,10 @@ class HealthChecks(Step[Observed]):
         results = "; ".join(map(str, verdicts))
         if any(verdict.wrong for verdict in verdicts):
             raise Failed(
-                "checking", "the site", results, "Find the reason in the deployment's logs, then release again."
+                operation="checking",
+                subject="the site",
+                cause=results,
+                remedy="Find the reason in the deployment's logs, then release again.",
             )
         return Done(results)
 

@@ -70,7 +70,12 @@ def reversible_steps(release: Release, names: Collection[str] | None = None) -> 
     known = {step.name: step for step in steps if isinstance(step, ReversibleStep)}
     if unknown := [name for name in names or () if name not in known]:
         cause = f"it began {', '.join(unknown)}, which this version does not know"
-        raise Refused("reading", "the journal", cause, "Use the version of this tool that wrote it.")
+        raise Refused(
+            operation="reading",
+            subject="the journal",
+            cause=cause,
+            remedy="Use the version of this tool that wrote it.",
+        )
     return tuple(step for name, step in known.items() if names is None or name in names)
 
 
@@ -80,6 +85,6 @@ def settle_order(release: Release, plan: Plan) -> tuple[Release, Plan]:
         release = each.step.settle(release, each.observed)
     if not release.order:
         causes = "; ".join(f"not {order}, because {why}" for order, why in release.ruled_out.items())
-        raise Refused("ordering", release.change.name, causes, EXPAND)
+        raise Refused(operation="ordering", subject=release.change.name, cause=causes, remedy=EXPAND)
     observed = {each.name: each.observed for each in plan}
     return release, [PlannedStep(step, observed[step.name]) for step in steps_of(release)]

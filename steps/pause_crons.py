@@ -33,7 +33,12 @@ class PauseCrons(ReversibleStep[Observed]):
         project = await preflight_read(gateways.vercel.project)
         if project.crons is None:
             cause = "the platform does not say whether its crons are on"
-            raise Refused("reading", f"project {project.name}", cause, "Set vercel.pause_crons to false.")
+            raise Refused(
+                operation="reading",
+                subject=f"project {project.name}",
+                cause=cause,
+                remedy="Set vercel.pause_crons to false.",
+            )
         return Observed(project.crons)
 
     def plan(self, observed: Observed) -> str:

@@ -52,10 +52,10 @@ class SchemaContract(Step[Observed]):
         if await retry(gateways.turso.schema) != observed.schema:
             cause = "it is not the one on which the new code was tried"
             raise Failed(
-                "reading",
-                "the schema",
-                cause,
-                "Someone changed it in the meantime: agree with them on the schema, then release again.",
+                operation="reading",
+                subject="the schema",
+                cause=cause,
+                remedy="Someone changed it in the meantime: agree with them on the schema, then release again.",
             )
         return Done("the schema is the one that was tried")
 

@@ -77,7 +77,7 @@ class TursoMigration(ReversibleStep[Observed]):
             observed.head,
         ):
             cause = "the schema, the code or the live deployment changed between the plan and the lock"
-            raise Refused(self.name, "checked again", cause, "Run again.")
+            raise Refused(operation=self.name, subject="checked again", cause=cause, remedy="Run again.")
 
     def settle(self, release: Release, observed: Observed) -> Release:
         """Return the release with the proof, and without the orders that it rules out."""
@@ -185,7 +185,12 @@ def _keeps(proof: Proof) -> str:
 
 def _refuse_accepted(marker: Row) -> None:
     if marker["accepted_at"] is not None:
-        raise Failed("rolling back", str(marker["name"]), "it was accepted", "The data for a rollback was dropped.")
+        raise Failed(
+            operation="rolling back",
+            subject=str(marker["name"]),
+            cause="it was accepted",
+            remedy="The data for a rollback was dropped.",
+        )
 
 
 def _fit_for_old_schema(observed: Observed, marker: Row) -> Tried:

@@ -99,10 +99,10 @@ class VercelDeployment(ReversibleStep[Observed]):
         if await retry(gateways.vercel.served) == found.id:
             cause = "it went live as soon as it was built, and this run did not promote it"
             raise Failed(
-                "staging",
-                found.id,
-                cause,
-                "Someone switched auto-assign on: agree with them on the setting, then release again.",
+                operation="staging",
+                subject=found.id,
+                cause=cause,
+                remedy="Someone switched auto-assign on: agree with them on the setting, then release again.",
             )
         return Done(f"{found.id} is built and staged", promotion.facts(observed, found.id))
 
@@ -146,7 +146,9 @@ def _why(production: Production) -> str:
 
 async def _refuse_rolling_release(vercel: Vercel) -> None:
     if await vercel.rolling_release():
-        raise Refused("looking at", "the platform", "a rolling release is in progress", ALL_AT_ONCE)
+        raise Refused(
+            operation="looking at", subject="the platform", cause="a rolling release is in progress", remedy=ALL_AT_ONCE
+        )
 
 
 async def _refuse_missing(vercel: Vercel, required: tuple[str, ...]) -> None:
@@ -154,7 +156,12 @@ async def _refuse_missing(vercel: Vercel, required: tuple[str, ...]) -> None:
         return
     if missing := sorted(set(required) - await vercel.production_variables()):
         cause = f"production has no {', '.join(missing)}"
-        raise Refused("looking at", "the environment variables", cause, "Set them on the platform, for production.")
+        raise Refused(
+            operation="looking at",
+            subject="the environment variables",
+            cause=cause,
+            remedy="Set them on the platform, for production.",
+        )
 
 
 def _refuse_building(deployments: list[Deployment], sha: str) -> None:
@@ -162,16 +169,28 @@ def _refuse_building(deployments: list[Deployment], sha: str) -> None:
     for each in deployments:
         if each.sha == sha:
             remedy = "Make a new commit: git commit --amend --no-edit"
-            raise Refused("looking at", "the platform", f"{each.id} is already a deployment of {sha[:8]}", remedy)
+            raise Refused(
+                operation="looking at",
+                subject="the platform",
+                cause=f"{each.id} is already a deployment of {sha[:8]}",
+                remedy=remedy,
+            )
         if each.state in build.WORKING:
             cause = f"{each.id} of {each.sha[:8]} is {each.state}"
-            raise Refused("looking at", "the platform", cause, "Wait until it has finished, or cancel it.")
+            raise Refused(
+                operation="looking at",
+                subject="the platform",
+                cause=cause,
+                remedy="Wait until it has finished, or cancel it.",
+            )
 
 
 def _refuse_unstaged(why: str, production: Production) -> None:
     if production.auto_assign and why:
         remedy = "Switch auto-assign of production domains off in the project's settings, or change that setting."
-        raise Refused("looking at", "the platform", f"auto-assign is on, but {why}", remedy)
+        raise Refused(
+            operation="looking at", subject="the platform", cause=f"auto-assign is on, but {why}", remedy=remedy
+        )
 
 
 async def _taken_up(gateways: Gateways, observed: Observed) -> list[Deployment]:

@@ -47,7 +47,10 @@ class VerificationQuery(Step[None]):
             if check.expects_rows not in (None, bool(rows.values))
         ]:
             raise Failed(
-                "verifying", "the database", "; ".join(wrong), "Find such rows on a copy before releasing again."
+                operation="verifying",
+                subject="the database",
+                cause="; ".join(wrong),
+                remedy="Find such rows on a copy before releasing again.",
             )
         await refuse_locked_out(gateways.turso, self.release.run)
         shown = {check.name: rows for check, rows in answers if check.expects_rows is not False}

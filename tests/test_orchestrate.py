@@ -40,15 +40,15 @@ async def _well() -> None:
 
 
 async def _failing() -> None:
-    raise Failed("doing", "it", "it said no", "Mend it.")
+    raise Failed(operation="doing", subject="it", cause="it said no", remedy="Mend it.")
 
 
 async def _refusing() -> None:
-    raise Refused("doing", "it", "it said no before it began", "Mend it.")
+    raise Refused(operation="doing", subject="it", cause="it said no before it began", remedy="Mend it.")
 
 
 async def _lost() -> None:
-    raise Unknown("doing", "it", "the answer was lost", "Look.")
+    raise Unknown(operation="doing", subject="it", cause="the answer was lost", remedy="Look.")
 
 
 async def _broken() -> None:

@@ -11,9 +11,9 @@ from steps.support.core.errors import Busy, NotSent, Problem, Rejected, Unknown
 from steps.support.core.retry import ensure, retry
 from tests.virtual import run
 
-LOST = Unknown("asking", "it", "the answer was lost", "Look.")
-BUSY = Busy("asking", "it", "not now", "Again.")
-NO = Rejected("asking", "it", "no", "Stop.")
+LOST = Unknown(operation="asking", subject="it", cause="the answer was lost", remedy="Look.")
+BUSY = Busy(operation="asking", subject="it", cause="not now", remedy="Again.")
+NO = Rejected(operation="asking", subject="it", cause="no", remedy="Stop.")
 
 
 def _answering(*answers: object) -> Callable[[], Awaitable[object]]:
@@ -29,7 +29,9 @@ def _answering(*answers: object) -> Callable[[], Awaitable[object]]:
     return ask
 
 
-@pytest.mark.parametrize("passing", [LOST, BUSY, NotSent("asking", "it", "no connection", "Look.")])
+@pytest.mark.parametrize(
+    "passing", [LOST, BUSY, NotSent(operation="asking", subject="it", cause="no connection", remedy="Look.")]
+)
 def test_passing_failures_are_retried(passing: Exception) -> None:
     """A lost answer, a busy server and a refused connection are not answers."""
     assert run(retry(_answering(passing, passing, "yes"))) == "yes"
@@ -82,7 +84,7 @@ def test_passed_failure_does_not_explain_a_later_timeout() -> None:
 
 
 def _limited(after: float) -> Busy:
-    error = Busy("asking", "it", "too many requests", "Wait.")
+    error = Busy(operation="asking", subject="it", cause="too many requests", remedy="Wait.")
     error.after = after
     return error
 

@@ -138,7 +138,8 @@ class Line:
             self.life.die()
             await self.life.wait_if_dead()
         if kind in REASONS:
-            raise REASONS[kind][0]("asking", subject, REASONS[kind][1], LOOK)
+            problem, cause = REASONS[kind]
+            raise problem(operation="asking", subject=subject, cause=cause, remedy=LOOK)
         done = outlasting(_after(fault.seconds if kind in ("delayed", "killed amid") else 0.0, call))
         if kind == "killed amid":
             self.life.die()
@@ -147,7 +148,9 @@ class Line:
             self.life.die()
         await self.life.wait_if_dead()
         if kind == "lost":
-            raise Unknown("reading the answer of", subject, "the connection was reset", LOOK)
+            raise Unknown(
+                operation="reading the answer of", subject=subject, cause="the connection was reset", remedy=LOOK
+            )
         return answer
 
 

@@ -14,7 +14,12 @@ def _raising(error: BaseException) -> int:
 
 
 ERRORS: dict[str, tuple[BaseException, int]] = {
-    "a problem": (Problem("reading", "\x1b]0;title\x07", f"it says {KEY} \x1b[2J\u202e", "Mend it."), 2),
+    "a problem": (
+        Problem(
+            operation="reading", subject="\x1b]0;title\x07", cause=f"it says {KEY} \x1b[2J\u202e", remedy="Mend it."
+        ),
+        2,
+    ),
     "a defect": (RuntimeError(f"\x1b[31m{KEY}"), 4),
     "a header that cannot be sent": (UnicodeEncodeError("ascii", f"auth-token={KEY}\xe9", 36, 37, "no"), 4),
     "a signal": (KeyboardInterrupt(), 130),

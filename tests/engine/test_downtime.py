@@ -24,7 +24,9 @@ class _Site:
         if 3 <= now < 4:
             return Answer(500, "text/html", None)
         if 4 <= now < 5:
-            raise Unknown("reading the answer of", "the site", "the connection was reset", "Look.")
+            raise Unknown(
+                operation="reading the answer of", subject="the site", cause="the connection was reset", remedy="Look."
+            )
         if 5 <= now < 6.7:
             await asyncio.sleep(6.7 - now)
         await asyncio.sleep(0.05)
@@ -194,7 +196,9 @@ def test_late_cancellation_does_not_replace_the_error(tmp_path: Path) -> None:
         async def stuck() -> None:
             async with probing(cast("Site", _Deaf()), Request("/api/data"), journal):
                 await asyncio.sleep(4)
-                raise NeedsHuman("putting back", "x", "it is stuck", "Follow the runbook.")
+                raise NeedsHuman(
+                    operation="putting back", subject="x", cause="it is stuck", remedy="Follow the runbook."
+                )
 
         task = asyncio.ensure_future(stuck())
         await asyncio.sleep(4.2)

@@ -54,7 +54,7 @@ class _Change(ReversibleStep[None]):
         """Note the rollback."""
         self.undone.append(self.name)
         if self.fails:
-            raise Failed("undoing", self.name, "it does not work", "Look.")
+            raise Failed(operation="undoing", subject=self.name, cause="it does not work", remedy="Look.")
         return Done("")
 
     async def verify_rollback(self, gateways: Any, observed: None) -> str:

@@ -74,7 +74,9 @@ async def _read(pieces: AsyncIterator[bytes]) -> None:
     async for piece in pieces:
         last = piece
     if not last.endswith(b"COMMIT;\n"):
-        raise Unknown("reading", "a dump", "it does not end with COMMIT;", "Look.")  # as the loader does
+        raise Unknown(
+            operation="reading", subject="a dump", cause="it does not end with COMMIT;", remedy="Look."
+        )  # as the loader does
 
 
 async def _dumped(url: str) -> None:

@@ -66,7 +66,7 @@ class Live:
 
 async def _code(sha: str) -> str:
     if sha not in COMMITS:
-        raise Problem("reading", f"{CONTRACT} of {sha}", "there is none", "Commit one.")
+        raise Problem(operation="reading", subject=f"{CONTRACT} of {sha}", cause="there is none", remedy="Commit one.")
     return COMMITS[sha]
 
 

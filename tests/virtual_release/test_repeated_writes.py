@@ -29,7 +29,12 @@ class _Late(MemoryDatabase):
         """Delay the first one; see Database."""
         if not self.late:
             self.late = statements
-            raise Unknown("reading the answer of", "the database", "the connection was reset", "Look.")
+            raise Unknown(
+                operation="reading the answer of",
+                subject="the database",
+                cause="the connection was reset",
+                remedy="Look.",
+            )
         await super().transaction(self.late)
         return await super().transaction(statements)
 
@@ -58,9 +63,19 @@ async def test_revert_push_that_landed_late_counts_as_done(
             return
         pushes.append(sha)
         if len(pushes) > 1:
-            raise Rejected("pushing to", "main", "remote rejected: cannot lock ref 'refs/heads/main'", "Settle it.")
+            raise Rejected(
+                operation="pushing to",
+                subject="main",
+                cause="remote rejected: cannot lock ref 'refs/heads/main'",
+                remedy="Settle it.",
+            )
         asyncio.get_running_loop().call_later(0.9, advance, sha)
-        raise Unknown("pushing to", "main", "the remote end hung up unexpectedly", "Look at the remote branch.")
+        raise Unknown(
+            operation="pushing to",
+            subject="main",
+            cause="the remote end hung up unexpectedly",
+            remedy="Look at the remote branch.",
+        )
 
     monkeypatch.setattr(production.remote, "advance", lands_late)
     ending = await production.release(health=FAILING)
@@ -90,8 +105,18 @@ async def test_revert_push_below_a_foreign_commit_counts_as_done(
         pushes.append(sha)
         if len(pushes) == 1:
             asyncio.get_running_loop().call_later(lands, both_land, sha)
-            raise Unknown("pushing to", "main", "the remote end hung up unexpectedly", "Look at the remote branch.")
-        raise Rejected("pushing to", "main", "remote rejected: cannot lock ref 'refs/heads/main'", "Settle it.")
+            raise Unknown(
+                operation="pushing to",
+                subject="main",
+                cause="the remote end hung up unexpectedly",
+                remedy="Look at the remote branch.",
+            )
+        raise Rejected(
+            operation="pushing to",
+            subject="main",
+            cause="remote rejected: cannot lock ref 'refs/heads/main'",
+            remedy="Settle it.",
+        )
 
     monkeypatch.setattr(remote, "advance", takes)
     ending = await production.release(health=FAILING)
@@ -148,10 +173,15 @@ async def test_refused_read_after_switching_the_crons_twice(
         tries.append(on)
         if len(tries) == 1:
             asyncio.get_running_loop().call_later(1.0, lambda: platform.switch_crons(on=False))
-            raise Unknown("switching", "the crons", "the connection was reset", "Look.")
+            raise Unknown(operation="switching", subject="the crons", cause="the connection was reset", remedy="Look.")
         if len(tries) == 2:
             platform.quirks = Quirks(troubles=(Trouble(Answer.GONE, "GET /v9/projects", 1),))
-            raise Rejected("switching", "the crons", "it answered 422: they are being switched", "Look.")
+            raise Rejected(
+                operation="switching",
+                subject="the crons",
+                cause="it answered 422: they are being switched",
+                remedy="Look.",
+            )
         await set_crons(vercel, on)
 
     monkeypatch.setattr(Vercel, "set_crons", lands_late)

@@ -135,7 +135,7 @@ class MemoryDatabase:
             await asyncio.Event().wait()
         if kind == "fail":
             cause = "it is not the answer of a libSQL server (HTTP 500: internal error)"
-            raise Unknown("reading the answer of", ADDRESS, cause, LOOK)
+            raise Unknown(operation="reading the answer of", subject=ADDRESS, cause=cause, remedy=LOOK)
         return self._kind("verification_query") == "lost"
 
     def _run_all(self, statements: Sequence[Statement]) -> tuple[Rows, ...]:
@@ -162,7 +162,12 @@ class MemoryDatabase:
     def _run_within(self, statement: Statement) -> Rows:
         """Run one statement, if the transaction is still open."""
         if not self._store.connection.in_transaction:
-            raise StatementFailed(ADDRESS, statement, "the transaction is not open any more", "SQLITE_ERROR")
+            raise StatementFailed(
+                subject=ADDRESS,
+                statement=statement,
+                message="the transaction is not open any more",
+                engine_code="SQLITE_ERROR",
+            )
         return self._run(statement)
 
     def _end(self) -> None:
@@ -177,7 +182,7 @@ class MemoryDatabase:
             values = tuple(cursor.fetchall())
         except (sqlite3.Error, sqlite3.Warning) as error:
             code = getattr(error, "sqlite_errorname", "SQLITE_ERROR")
-            raise StatementFailed(ADDRESS, statement, str(error), code) from None
+            raise StatementFailed(subject=ADDRESS, statement=statement, message=str(error), engine_code=code) from None
         columns = tuple(name for name, *_ in cursor.description or ())
         changed = max(0, cursor.rowcount) if connection.total_changes > before else 0
         if cursor.rowcount < 0 and connection.total_changes > before and first_word(statement.sql) == "WITH":
@@ -203,4 +208,9 @@ def _reads(sql: str) -> bool:
 def _answer(*, lost: bool) -> None:
     """Raise Unknown if the answer is lost."""
     if lost:
-        raise Unknown("reading the answer of", "the database", "the connection was reset (ReadError)", LOOK)
+        raise Unknown(
+            operation="reading the answer of",
+            subject="the database",
+            cause="the connection was reset (ReadError)",
+            remedy=LOOK,
+        )

@@ -75,13 +75,23 @@ class MemoryRemote:
             await asyncio.Event().wait()
         if kind == "fail":
             cause = f"fatal: unable to access '{ADDRESS}/': The requested URL returned error: 403"
-            raise Rejected(operation, f"branch {MAIN} at {ADDRESS}", cause, "Fix what it says, then start again.")
+            raise Rejected(
+                operation=operation,
+                subject=f"branch {MAIN} at {ADDRESS}",
+                cause=cause,
+                remedy="Fix what it says, then start again.",
+            )
 
     def check_fast_forward(self, sha: str) -> None:
         """Raise Rejected if the push is not a fast-forward."""
         if self.tip not in self.history.ancestry(sha):
             remedy = "Fix what it says, then start again."
-            raise Rejected("pushing to", f"branch {MAIN} at {ADDRESS}", "[rejected] (fetch first)", remedy)
+            raise Rejected(
+                operation="pushing to",
+                subject=f"branch {MAIN} at {ADDRESS}",
+                cause="[rejected] (fetch first)",
+                remedy=remedy,
+            )
 
     def advance(self, sha: str) -> None:
         """Move the branch, and report it to `on_push`."""
@@ -93,7 +103,12 @@ class MemoryRemote:
         """Answer a push. Raise Unknown if the answer is lost."""
         if self._faults.kind_for("git_push") == "lost":
             cause = "error: RPC failed; the connection was reset; fatal: the remote end hung up unexpectedly"
-            raise Unknown("pushing to", f"branch {MAIN} at {ADDRESS}", cause, "Look at the remote branch.")
+            raise Unknown(
+                operation="pushing to",
+                subject=f"branch {MAIN} at {ADDRESS}",
+                cause=cause,
+                remedy="Look at the remote branch.",
+            )
 
 
 @dataclass(slots=True)
@@ -181,7 +196,12 @@ class MemoryGit(Git):
     def _known(self, sha: str) -> StoredCommit:
         if sha not in self.checkout.known:
             cause = f"fatal: bad object {sha}"
-            raise Problem("using", f"repository {self.repository}", cause, "Check that it is the right checkout.")
+            raise Problem(
+                operation="using",
+                subject=f"repository {self.repository}",
+                cause=cause,
+                remedy="Check that it is the right checkout.",
+            )
         return self._history.commits[sha]
 
 

@@ -40,7 +40,7 @@ def read_change(folder: Path, *, sample: bool = False) -> DatabaseChange:
     texts = {name: content.decode("utf-8-sig", errors="replace") for name, content in raw.items()}
     scripts = {name: read_script_text(text, name) for name, text in texts.items()}
     if findings := [*missing, *_not_utf8(raw), *_wrong(scripts), *_wrong_contracts(scripts)]:
-        raise BadSql(str(folder), findings)
+        raise BadSql(subject=str(folder), findings=findings)
     return _change(raw[MIGRATE], scripts, texts)
 
 

@@ -26,8 +26,13 @@ LIST = "notify_urls"  # the one secret that may have several lines; a mistake in
 class Misconfigured(Problem):
     """One or more settings are missing or wrong; the cause lists each on a line of its own."""
 
-    def __init__(self, mistakes: list[str]) -> None:
-        super().__init__("reading", "the settings", "\n  ".join(["", *mistakes]), "README.md lists every setting.")
+    def __init__(self, *, mistakes: list[str]) -> None:
+        super().__init__(
+            operation="reading",
+            subject="the settings",
+            cause="\n  ".join(["", *mistakes]),
+            remedy="README.md lists every setting.",
+        )
 
     def __str__(self) -> str:
         """Return one line for each mistake."""
@@ -43,11 +48,15 @@ def load(config: Path | None) -> Settings:
     try:
         settings = Settings(**{**table, "secrets": Secrets(_env_file=base / ".env")})
     except SettingsError as error:
-        raise Misconfigured([*mistakes, f"{error}: in the environment, lists and tables are written as JSON"]) from None
+        raise Misconfigured(
+            mistakes=[*mistakes, f"{error}: in the environment, lists and tables are written as JSON"]
+        ) from None
     except ValidationError as error:
-        raise Misconfigured([*mistakes, *map(_mistake, error.errors(include_url=False, include_input=False))]) from None
+        raise Misconfigured(
+            mistakes=[*mistakes, *map(_mistake, error.errors(include_url=False, include_input=False))]
+        ) from None
     if mistakes:
-        raise Misconfigured(mistakes)
+        raise Misconfigured(mistakes=mistakes)
     folders = {key: base / path for key in ("repository", "sql", "runs") if (path := getattr(settings, key))}
     sqld = settings.rehearsal.sqld and base / settings.rehearsal.sqld
     return settings.model_copy(update={**folders, "rehearsal": settings.rehearsal.model_copy(update={"sqld": sqld})})
@@ -60,7 +69,7 @@ def for_production(settings: Settings) -> Settings:
     vercel = settings.vercel.model_copy(update={"team": settings.vercel.team or secrets.vercel_team_id})
     filled = settings.model_copy(update={"turso": turso, "vercel": vercel})
     if mistakes := [*_missing(filled), *_unfilled_headers(filled), *_not_addresses(filled)]:
-        raise Misconfigured(mistakes)
+        raise Misconfigured(mistakes=mistakes)
     return filled
 
 
@@ -128,9 +137,9 @@ def _table(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
-        raise Misconfigured([f"{path}: {error}"]) from None
+        raise Misconfigured(mistakes=[f"{path}: {error}"]) from None
     except tomllib.TOMLDecodeError as error:
-        raise Misconfigured([f"{path} is not TOML: {error}"]) from None
+        raise Misconfigured(mistakes=[f"{path} is not TOML: {error}"]) from None
 
 
 def _bundled_program(table: dict[str, Any], base: Path) -> Iterator[str]:

@@ -16,7 +16,7 @@ from typing import Self
 class Problem(Exception):  # noqa: N818 - the operator reads this word; it need not be an error of ours
     """What stopped an operation: what was done, to what, why it failed, and what to do next."""
 
-    def __init__(self, operation: str, subject: str, cause: str, remedy: str) -> None:
+    def __init__(self, *, operation: str, subject: str, cause: str, remedy: str) -> None:
         super().__init__(operation, subject, cause, remedy)
         self.operation = operation
         self.subject = subject
@@ -26,7 +26,7 @@ class Problem(Exception):  # noqa: N818 - the operator reads this word; it need 
     @classmethod
     def because(cls, error: "Problem") -> Self:
         """Return an error of this class with the same four texts: they are written once, where the error is found."""
-        return cls(error.operation, error.subject, error.cause, error.remedy)
+        return cls(operation=error.operation, subject=error.subject, cause=error.cause, remedy=error.remedy)
 
     def __str__(self) -> str:
         """Return it as one sentence; if the cause has several lines, the remedy follows on a line of its own."""

@@ -127,7 +127,12 @@ async def _spawn(command: list[str], environment: dict[str, str]) -> _Spawned:
             env=environment, start_new_session=True, preexec_fn=dies_with_parent(signal.SIGUSR1),
         )  # fmt: skip
     except OSError as error:
-        raise Problem("running", command[0], error.strerror or repr(error), "Fix this machine first.") from error
+        raise Problem(
+            operation="running",
+            subject=command[0],
+            cause=error.strerror or repr(error),
+            remedy="Fix this machine first.",
+        ) from error
 
 
 def end_all(unwanted: Callable[[list[str]], bool]) -> None:

@@ -151,7 +151,10 @@ async def _within(patience: float | None, ask: Callable[[], Awaitable[Result]]) 
         if not scope.expired():
             raise
         raise Unknown(
-            "waiting for", "an answer", f"there was none for {patience} s", "Check which side is slow."
+            operation="waiting for",
+            subject="an answer",
+            cause=f"there was none for {patience} s",
+            remedy="Check which side is slow.",
         ) from None
 
 
@@ -161,7 +164,9 @@ async def _after_a_write(reading: Awaitable[bool]) -> bool:
         return await reading
     except Rejected as error:
         cause = f"{error.cause}, after a change was sent"
-        raise Unknown(error.operation, error.subject, cause, "Check whether the change was made.") from None
+        raise Unknown(
+            operation=error.operation, subject=error.subject, cause=cause, remedy="Check whether the change was made."
+        ) from None
 
 
 async def _try_to_send(send: Callable[[], Awaitable[None]]) -> bool:

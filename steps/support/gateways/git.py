@@ -121,14 +121,21 @@ class Git:
         first, *others = self._configured["url"].splitlines()
         if others:
             cause = f"it pushes to {len(others) + 1} addresses, and a rollback could reach one of them and miss another"
-            raise Problem("looking up", f"remote {self.remote}", cause, "Keep one `pushurl`, or choose another remote.")
+            raise Problem(
+                operation="looking up",
+                subject=f"remote {self.remote}",
+                cause=cause,
+                remedy="Keep one `pushurl`, or choose another remote.",
+            )
         return first
 
     async def _addresses(self, *options: str) -> str:
         answer = await self._local("remote", "get-url", "--all", *options, "--", self.remote, accepted=2)
         if answer.code:
             remedy = f"Choose one that `git remote` lists in {self.repository}."
-            raise Problem("looking up", f"remote {self.remote}", "there is no such remote", remedy)
+            raise Problem(
+                operation="looking up", subject=f"remote {self.remote}", cause="there is no such remote", remedy=remedy
+            )
         return answer.out
 
     async def _read_from(self) -> tuple[str, dict[str, str]]:
@@ -147,11 +154,16 @@ class Git:
     async def remote_head(self) -> str:
         """Return the commit that the remote branch is at now."""
         address, environment = await self._read_from()
-        listed = await self._exchange("asking for", "ls-remote", "--", address, self._ref, **environment)
+        listed = await self._exchange("ls-remote", "--", address, self._ref, operation="asking for", **environment)
         heads = {ref: sha for sha, _, ref in (line.partition("\t") for line in listed.splitlines())}
         if self._ref not in heads:
             cause = f"{await self.url()} has no such branch"
-            raise Problem("asking for", f"branch {self.branch}", cause, "Choose an existing branch.")
+            raise Problem(
+                operation="asking for",
+                subject=f"branch {self.branch}",
+                cause=cause,
+                remedy="Choose an existing branch.",
+            )
         return heads[self._ref]
 
     async def fetch(self) -> str:
@@ -163,7 +175,7 @@ class Git:
         quiet = ("--no-write-fetch-head", "--refmap=", "--no-tags", "--no-prune", "--no-recurse-submodules")
         address, environment = await self._read_from()
         options = ("--no-auto-maintenance", *quiet, "--", address, self._ref)
-        await self._exchange("fetching", "fetch", *options, **environment)
+        await self._exchange("fetch", *options, operation="fetching", **environment)
         return await self._field("%H", sha)
 
     async def push(self, sha: str, *, rehearse: bool = False, hooks: bool = True) -> None:
@@ -173,10 +185,13 @@ class Git:
         would move forward; the remote's hooks and branch rules do not run. `hooks`: run the local pre-push hook.
         """
         if await self._field("%H", sha) != sha:
-            raise Problem("pushing", sha, "it is not a full commit id", "Use all 40 characters.")
+            raise Problem(
+                operation="pushing", subject=sha, cause="it is not a full commit id", remedy="Use all 40 characters."
+            )
         switches = {"--dry-run": rehearse, "--no-verify": not hooks}
         options = ("--no-follow-tags", "--recurse-submodules=no", *(option for option, on in switches.items() if on))
-        await self._exchange("pushing to", "push", "--porcelain", *options, "--", self.remote, f"{sha}:{self._ref}")
+        target = ("--", self.remote, f"{sha}:{self._ref}")
+        await self._exchange("push", "--porcelain", *options, *target, operation="pushing to")
 
     async def end_pushes(self, sha: str) -> None:
         """Stop every push of this commit that an earlier run left running in this checkout, with its children."""
@@ -200,15 +215,25 @@ class Git:
         if answer.code in (0, accepted) and answer.whole:
             return answer
         cause = _message(answer) if answer.whole else f"git printed more than {KEPT[1]} bytes"
-        raise Problem("using", f"repository {self.repository}", cause, "Check that it is the right checkout.")
+        raise Problem(
+            operation="using",
+            subject=f"repository {self.repository}",
+            cause=cause,
+            remedy="Check that it is the right checkout.",
+        )
 
-    async def _exchange(self, operation: str, *arguments: str, **environment: str) -> str:
+    async def _exchange(self, *arguments: str, operation: str, **environment: str) -> str:
         address = await self.url()
         answer = await self._git(*arguments, **environment, **await self._ssh())
         if answer.code == 0:
             return answer.out
         kind = _problem_class(answer)
-        raise kind(operation, f"branch {self.branch} at {address}", _message(answer), _REMEDY[kind])
+        raise kind(
+            operation=operation,
+            subject=f"branch {self.branch} at {address}",
+            cause=_message(answer),
+            remedy=_REMEDY[kind],
+        )
 
     async def _ssh(self) -> dict[str, str]:
         """Return the environment that keeps ssh from prompting; empty if the user has chosen an ssh command."""
@@ -220,7 +245,12 @@ class Git:
 
     async def _git(self, *arguments: str, **environment: str) -> "Answer":
         if not (git := process.find_program("git")):
-            raise Problem("running", "git", "it is not installed", "Install git, or put it on PATH.")
+            raise Problem(
+                operation="running",
+                subject="git",
+                cause="it is not installed",
+                remedy="Install git, or put it on PATH.",
+            )
         inherited = {name: value for name, value in process.child_environment().items() if name not in _REDIRECTING}
         harmless = (word for setting in _HARMLESS for word in ("-c", setting))
         command = [git, "-C", str(self.repository), *harmless, *arguments]

@@ -84,17 +84,25 @@ async def exchange(
         request = client.build_request(method, url, headers=headers, **options)
     except (httpx.InvalidURL, UnicodeError) as error:
         raise NotSent(
-            "writing to", what, _describe(error), "Check the address and the headers in the settings."
+            operation="writing to",
+            subject=what,
+            cause=_describe(error),
+            remedy="Check the address and the headers in the settings.",
         ) from None
     try:
         async with aclosing(await client.send(request, stream=True, follow_redirects=False)) as response:
             return await _read(response, what, most)
     except _UNSENT as error:
         raise NotSent(
-            "reaching", what, _describe(error), "Check its address in the settings, and the network."
+            operation="reaching",
+            subject=what,
+            cause=_describe(error),
+            remedy="Check its address in the settings, and the network.",
         ) from None
     except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:  # the URL of a redirect may be invalid
-        raise Unknown("reading the answer of", what, _describe(error), _CHECK_FIRST) from None
+        raise Unknown(
+            operation="reading the answer of", subject=what, cause=_describe(error), remedy=_CHECK_FIRST
+        ) from None
 
 
 def json_of(content: bytes) -> Any:
@@ -128,7 +136,12 @@ async def _read(response: httpx.Response, what: str, most: int) -> httpx.Respons
     async for piece in response.aiter_raw():
         body += decompress(piece, most + 1 - len(body))
         if len(body) > most:
-            raise Unknown("reading the answer of", what, f"it is larger than {most} bytes", _CHECK_FIRST)
+            raise Unknown(
+                operation="reading the answer of",
+                subject=what,
+                cause=f"it is larger than {most} bytes",
+                remedy=_CHECK_FIRST,
+            )
     plain = [(name, value) for name, value in response.headers.raw if name.lower() != b"content-encoding"]
     return httpx.Response(response.status_code, headers=plain, content=bytes(body), request=response.request)
 
@@ -140,7 +153,7 @@ def _decompressor(response: httpx.Response, what: str) -> Callable[[bytes, int],
         return lambda piece, _most: piece
     if encoding != "gzip":
         cause = f"it is compressed as {encoding[:SHOWN]!r}, which was not requested"
-        raise Unknown("reading the answer of", what, cause, _CHECK_FIRST)
+        raise Unknown(operation="reading the answer of", subject=what, cause=cause, remedy=_CHECK_FIRST)
     decompressor = zlib.decompressobj(_GZIP)
 
     def decompressed(piece: bytes, most: int) -> bytes:
@@ -148,7 +161,7 @@ def _decompressor(response: httpx.Response, what: str) -> Callable[[bytes, int],
             return decompressor.decompress(piece, most)
         except zlib.error as error:
             cause = f"it cannot be decompressed ({error})"
-            raise Unknown("reading the answer of", what, cause, _CHECK_FIRST) from None
+            raise Unknown(operation="reading the answer of", subject=what, cause=cause, remedy=_CHECK_FIRST) from None
 
     return decompressed
 

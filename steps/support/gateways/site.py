@@ -69,7 +69,9 @@ class Site:
         """Return a deployment's URL and its headers; on loopback only the Host header distinguishes deployments."""
         if not NAME.fullmatch(host):
             cause = f"{host[:80]!r} is not a host name, and secrets would be sent there"
-            raise NotSent("asking", "a deployment", cause, "Check that deployment on the platform.")
+            raise NotSent(
+                operation="asking", subject="a deployment", cause=cause, remedy="Check that deployment on the platform."
+            )
         bypass = {BYPASS: self._bypass} if self._bypass else {}
         if self._client.base_url.host in LOOPBACK:
             return path, {**bypass, "Host": host}

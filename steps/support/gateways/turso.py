@@ -180,7 +180,9 @@ class Turso:
         token = (await self._database.query(marker.renew_lock(run, self._token, RENEWAL))).scalar
         if token is None:
             cause = "another run has taken over the lock"
-            raise Rejected("writing to", self.address, cause, "Run again to see which one.")
+            raise Rejected(
+                operation="writing to", subject=self.address, cause=cause, remedy="Run again to see which one."
+            )
         return Lease(run, int(str(token)))
 
     async def write(self, run: str) -> None:
@@ -195,8 +197,9 @@ class Turso:
         try:
             return await self._database.transaction(statements)
         except StatementFailed as failed:
+            subject, cause = transaction.worded_failure(failed, measures)
             remedy = f"Nothing was changed in {self.address}. Fix the statement, or the data that it found."
-            raise Rejected("running", *transaction.worded_failure(failed, measures), remedy) from None
+            raise Rejected(operation="running", subject=subject, cause=cause, remedy=remedy) from None
 
     async def _own_row(self, statement: Statement) -> Row | None:
         """Return one row of a table of ours, or None; before the first run the table does not exist."""

@@ -150,16 +150,25 @@ class Vercel:
             return read(json_of(_accepted(response, path).content))
         except (ValueError, ArithmeticError, LookupError, TypeError, AttributeError) as error:
             cause = f"its answer has an unknown format ({type(error).__name__}: {error})"
-            raise Unknown("reading Vercel's", path, cause, f"Check vercel.api. {STATUS_PAGE}") from None
+            raise Unknown(
+                operation="reading Vercel's", subject=path, cause=cause, remedy=f"Check vercel.api. {STATUS_PAGE}"
+            ) from None
 
     async def _send(self, method: str, path: str, json: Any = None) -> None:
         response = await exchange(self._client, method, path, peer="Vercel", params=self._team, json=json or {})
         if "html" in _accepted(response, path).headers.get("content-type", ""):
             cause = "its answer is a web page"
-            raise Unknown("reading Vercel's", path, cause, f"Check vercel.api. {STATUS_PAGE}")
+            raise Unknown(
+                operation="reading Vercel's", subject=path, cause=cause, remedy=f"Check vercel.api. {STATUS_PAGE}"
+            )
         if response.status_code == httpx.codes.ACCEPTED:
             cause = "it is queued behind a rolling release"
-            raise Deferred("asking Vercel for", path, cause, "Finish or abort that release on the platform.")
+            raise Deferred(
+                operation="asking Vercel for",
+                subject=path,
+                cause=cause,
+                remedy="Finish or abort that release on the platform.",
+            )
 
 
 def _accepted(response: httpx.Response, path: str) -> httpx.Response:
@@ -169,7 +178,9 @@ def _accepted(response: httpx.Response, path: str) -> httpx.Response:
     wait = retry_after(response, time.time())
     pause = f"; it asks to wait {wait:.0f} s" if wait else ""
     kind, remedy = _problem_of_status(status)
-    problem = kind("asking Vercel for", path, f"it answered {status}: {error}{pause}", remedy)
+    problem = kind(
+        operation="asking Vercel for", subject=path, cause=f"it answered {status}: {error}{pause}", remedy=remedy
+    )
     if isinstance(problem, NotSent | Unknown):
         problem.after = wait
     raise problem

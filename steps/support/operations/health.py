@@ -120,7 +120,12 @@ async def _answer(site: Site, check: HealthCheck, host: str) -> Answer:
     except TimeoutError:
         if not scope.expired():
             raise
-        raise Unknown("asking", "the site", f"none within {PATIENCE:.0f} s", "Check which side is slow.") from None
+        raise Unknown(
+            operation="asking",
+            subject="the site",
+            cause=f"none within {PATIENCE:.0f} s",
+            remedy="Check which side is slow.",
+        ) from None
 
 
 def _wrong(check: HealthCheck, answer: Answer, baseline: Any, committed: str | None) -> str:

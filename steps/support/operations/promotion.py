@@ -59,11 +59,19 @@ async def _production(vercel: Vercel) -> Production:
     if served is None or served != project.production_id:
         cause = f"the production target is {project.production_id}, but {vercel.host} serves {served}"
         raise Refused(
-            "reading", f"project {project.name}", cause, "Decide which deployment should be live, then promote it."
+            operation="reading",
+            subject=f"project {project.name}",
+            cause=cause,
+            remedy="Decide which deployment should be live, then promote it.",
         )
     if project.moving_to:
         cause = f"production is being moved to {project.moving_to} right now"
-        raise Refused("reading", f"project {project.name}", cause, "Wait until it has moved, then release.")
+        raise Refused(
+            operation="reading",
+            subject=f"project {project.name}",
+            cause=cause,
+            remedy="Wait until it has moved, then release.",
+        )
     deployment = await vercel.deployment(served)
     moved = project.move.requested if project.move else 0
     return Production(served, deployment.sha, deployment.host, project.auto_assign, project.is_rolled_back, moved)
@@ -89,7 +97,12 @@ async def refuse_disturbed(vercel: Vercel, identifier: str, before: Production) 
     project = await refuse_foreign(vercel, {identifier, before.id}, before.moved)
     if before.auto_assign is False and project.auto_assign:
         cause = "auto-assign was off, and someone has switched it on: the build would go live by itself"
-        raise Failed("reading", f"project {project.name}", cause, "Agree with them whether builds should wait.")
+        raise Failed(
+            operation="reading",
+            subject=f"project {project.name}",
+            cause=cause,
+            remedy="Agree with them whether builds should wait.",
+        )
 
 
 async def promote(vercel: Vercel, identifier: str, before: Production) -> None:
@@ -127,10 +140,20 @@ def _arrival(vercel: Vercel, identifier: str, before: Production) -> Callable[[]
 async def _refuse_stuck(vercel: Vercel, identifier: str) -> None:
     if error := (await vercel.deployment(identifier)).alias_error:
         cause = f"the platform could not give it {vercel.host}: {error}"
-        raise Failed("waiting for", identifier, cause, "Check the project's domains on the platform.")
+        raise Failed(
+            operation="waiting for",
+            subject=identifier,
+            cause=cause,
+            remedy="Check the project's domains on the platform.",
+        )
     move = (await vercel.project()).move
     if move and (move.kind, move.to) == ("promote", identifier) and move.status in ("failed", "skipped"):
-        raise Failed("promoting", identifier, f"the platform says {move.status}", "Look at it on the platform.")
+        raise Failed(
+            operation="promoting",
+            subject=identifier,
+            cause=f"the platform says {move.status}",
+            remedy="Look at it on the platform.",
+        )
 
 
 async def wait_for_late_promotion(vercel: Vercel, before: Production) -> None:
@@ -247,7 +270,12 @@ async def prove_rollback(vercel: Vercel, before: Production) -> None:
     """Raise Refused if the previous deployment cannot be made live again."""
     state = (await preflight_read(vercel.deployment, before.id)).state
     if state != "READY":
-        raise Refused("looking at", before.id, f"it is {state}, and cannot be live again", "Release forward instead.")
+        raise Refused(
+            operation="looking at",
+            subject=before.id,
+            cause=f"it is {state}, and cannot be live again",
+            remedy="Release forward instead.",
+        )
 
 
 async def verify_rollback(vercel: Vercel, sha: str, before: Production) -> str:

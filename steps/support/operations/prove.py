@@ -21,7 +21,12 @@ async def refuse_unparsable(turso: Turso, change: DatabaseChange) -> None:
     statements = (*change.migrate, *change.rollback, *check_assertions(checks), *shown)
     errors = zip(statements, await turso.parse(statements), strict=True)
     if wrong := [f"{statement.name}: {error}" for statement, error in errors if error]:
-        raise Refused("parsing", "the SQL folder", "; ".join(wrong), "Fix these statements; nothing was run.")
+        raise Refused(
+            operation="parsing",
+            subject="the SQL folder",
+            cause="; ".join(wrong),
+            remedy="Fix these statements; nothing was run.",
+        )
 
 
 async def refuse_applied(turso: Turso, change: DatabaseChange) -> None:
@@ -30,7 +35,7 @@ async def refuse_applied(turso: Turso, change: DatabaseChange) -> None:
         edited = "" if marker["sha256"] == change.sha256 else "; migrate.sql has been edited since"
         cause = f"it is already applied, by run {marker['attempt']!s}{edited}"
         remedy = "There is nothing to migrate; give a new change a new `-- name:`."
-        raise Refused("planning", change.name, cause, remedy)
+        raise Refused(operation="planning", subject=change.name, cause=cause, remedy=remedy)
 
 
 async def prove_change(turso: Turso, release: Release) -> Proof:

@@ -44,7 +44,12 @@ async def roll_back(
         if await _is_rolled_back(turso, marker):
             return RolledBack({})
         cause = f"{error.subject}: {error.cause}"
-        raise Failed("rolling back", str(marker["name"]), cause, "The database is as the migration left it.") from None
+        raise Failed(
+            operation="rolling back",
+            subject=str(marker["name"]),
+            cause=cause,
+            remedy="The database is as the migration left it.",
+        ) from None
 
 
 async def _is_rolled_back(turso: Turso, marker: Row) -> bool:
@@ -81,10 +86,20 @@ async def rehearse_rollback(turso: Turso, marker: Row, proof_config: ProofConfig
                 measured.append,
             )
         if found := [str(each) for one in measured for each in lock_findings(one, WAYS_BACK)]:
-            raise Problem("proving", str(marker["name"]), "; ".join(found), "Nothing of production was touched.")
+            raise Problem(
+                operation="proving",
+                subject=str(marker["name"]),
+                cause="; ".join(found),
+                remedy="Nothing of production was touched.",
+            )
     except TimeoutError:
         cause = f"the rollback is not done after {proof_config.limits.most_seconds:g} s on a copy"
-        raise Problem("rehearsing", str(marker["name"]), cause, "Allow more with rehearsal.most_seconds.") from None
+        raise Problem(
+            operation="rehearsing",
+            subject=str(marker["name"]),
+            cause=cause,
+            remedy="Allow more with rehearsal.most_seconds.",
+        ) from None
     finally:
         shutil.rmtree(folder, ignore_errors=True)
         copy.path.unlink()

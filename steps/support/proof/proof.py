@@ -83,7 +83,12 @@ async def _rehearsed(
         if not scope.expired():
             raise
         cause = f"it did not finish within {proof_config.limits.most_seconds:g} s"
-        raise Problem("rehearsing", change.name, cause, "Allow more with rehearsal.most_seconds, in seconds.") from None
+        raise Problem(
+            operation="rehearsing",
+            subject=change.name,
+            cause=cause,
+            remedy="Allow more with rehearsal.most_seconds, in seconds.",
+        ) from None
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     if log.migrated and log.after_migration:
@@ -105,7 +110,9 @@ def _refuse(verdict: Verdict, contract: Contract, log: RehearsalLog, change: Dat
     also = f"\nalso found:{listed(others)}" if others else ""
     lacking = f" {ELSEWHERE}" if engine.binary is None and log.failures else ""
     count = f"{len(errors)} finding{'s' * (len(errors) > 1)} block{'s' * (len(errors) == 1)} this change"
-    raise Problem("proving", change.name, f"{count}:{listed(errors)}{also}", f"{WAY_OUT}{lacking}")
+    raise Problem(
+        operation="proving", subject=change.name, cause=f"{count}:{listed(errors)}{also}", remedy=f"{WAY_OUT}{lacking}"
+    )
 
 
 def _unlike(target: Mapping[str, Value], engine: Mapping[str, Value]) -> Iterator[Finding]:

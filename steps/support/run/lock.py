@@ -70,6 +70,16 @@ async def _release(turso: Turso, claim: Claim, warn: Callable[[str], None]) -> N
 def refusal(holder: Holder | None) -> Refused:
     """Return the refusal that names the holder of the lock."""
     if holder is None:
-        return Refused("taking", "the lock", "another run took it after the preflight, and released it", "Run again.")
+        return Refused(
+            operation="taking",
+            subject="the lock",
+            cause="another run took it after the preflight, and released it",
+            remedy="Run again.",
+        )
     held = f"run {holder.run} of {holder.who} on {holder.host} has held it since {holder.since} UTC"
-    return Refused("taking", "the lock", held, f"Wait for that run, or until {holder.expires} UTC when its lease ends.")
+    return Refused(
+        operation="taking",
+        subject="the lock",
+        cause=held,
+        remedy=f"Wait for that run, or until {holder.expires} UTC when its lease ends.",
+    )

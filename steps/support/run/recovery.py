@@ -55,7 +55,12 @@ def refuse_open(runs: Path, target: str, command: Sequence[str]) -> None:
     for each in records(runs, target):
         if each.is_open and _is_dead(runs, each.run):
             cause = "it was interrupted, or only partly rolled back"
-            raise Refused("releasing after", f"run {each.run}", cause, _resolutions(command, each.run))
+            raise Refused(
+                operation="releasing after",
+                subject=f"run {each.run}",
+                cause=cause,
+                remedy=_resolutions(command, each.run),
+            )
 
 
 async def refuse_abandoned_lease(turso: Turso, runs: Path, command: Sequence[str]) -> None:
@@ -67,7 +72,7 @@ async def refuse_abandoned_lease(turso: Turso, runs: Path, command: Sequence[str
         return
     cause = f"the lease of {last.who} on {last.host} expired at {last.expires} UTC, and the lock was not released"
     remedy = f"Resolve that run there, or here. {_resolutions(command, last.run)}"
-    raise Refused("releasing after", f"run {last.run}", cause, remedy)
+    raise Refused(operation="releasing after", subject=f"run {last.run}", cause=cause, remedy=remedy)
 
 
 def _resolutions(command: Sequence[str], run: str) -> str:
@@ -94,7 +99,9 @@ async def _refuse_unknown(turso: Turso, previous: PreviousRun) -> None:
     remedy = (
         "Run this where its journal is, or restore branch and production by hand, then release its lock: --unlock RUN."
     )
-    raise Refused("looking for", f"run {previous.record.run or '(none is named)'}", cause, remedy)
+    raise Refused(
+        operation="looking for", subject=f"run {previous.record.run or '(none is named)'}", cause=cause, remedy=remedy
+    )
 
 
 async def previous_run(gateways: Gateways, record: RunRecord, steps: Steps, *, here: bool) -> PreviousRun:
@@ -177,7 +184,12 @@ async def _accept(turso: Turso, marker: Row) -> list[str]:
             return list(await retry(turso.accept, marker, lease, patience=None))
     except (Rejected, TimeoutError) as error:
         cause = str(error) or "the database does not answer"
-        raise NeedsHuman("accepting", str(marker["name"]), cause, "Run --accept again: it is safe to repeat.") from None
+        raise NeedsHuman(
+            operation="accepting",
+            subject=str(marker["name"]),
+            cause=cause,
+            remedy="Run --accept again: it is safe to repeat.",
+        ) from None
 
 
 async def unlock_run(gateways: Gateways, previous: PreviousRun, run: Run, runs: Path) -> None:
@@ -191,7 +203,7 @@ async def unlock_run(gateways: Gateways, previous: PreviousRun, run: Run, runs: 
     if _is_in_doubt(previous, marker):
         cause = "its change is in the database, and is not accepted"
         remedy = f"Roll it back with --rollback {previous.record.run}, or keep it with --accept {previous.record.run}."
-        raise Refused("unlocking", f"run {previous.record.run}", cause, remedy)
+        raise Refused(operation="unlocking", subject=f"run {previous.record.run}", cause=cause, remedy=remedy)
     _note_recalled(previous, run)
     await run.ask()
     async with _held(gateways.turso, previous, run, runs):
@@ -199,7 +211,10 @@ async def unlock_run(gateways: Gateways, previous: PreviousRun, run: Run, runs: 
             marker = await preflight_read(gateways.turso.fence, previous.record.run, previous.record.change["name"])
         if _is_in_doubt(previous, marker):
             raise NeedsHuman(
-                "unlocking", f"run {previous.record.run}", "its change was committed in the meantime", "Run again."
+                operation="unlocking",
+                subject=f"run {previous.record.run}",
+                cause="its change was committed in the meantime",
+                remedy="Run again.",
             )
         for remark in await remaining(gateways, previous.begun):
             run.warn(f"still there: {remark}")
@@ -225,14 +240,19 @@ def _refuse_alive(holder: Holder | None, previous: PreviousRun) -> None:
     if holder and not (previous.here and holder.host == socket.gethostname()):
         cause = f"{holder.who} holds it until {holder.expires} UTC, and it may be alive on {holder.host}"
         remedy = "Wait until then, or run this on that machine, with its journal."
-        raise Refused("taking over", f"run {holder.run}", cause, remedy)
+        raise Refused(operation="taking over", subject=f"run {holder.run}", cause=cause, remedy=remedy)
 
 
 async def _refuse_accepted(turso: Turso, previous: PreviousRun) -> None:
     marker = await preflight_read(turso.marker, previous.record.run)
     if previous.record.settled == "accepted" or (marker and marker["accepted_at"] is not None):
         cause = "it was accepted, and the data for a rollback was dropped"
-        raise Refused("putting back", f"run {previous.record.run}", cause, "Release the next change instead.")
+        raise Refused(
+            operation="putting back",
+            subject=f"run {previous.record.run}",
+            cause=cause,
+            remedy="Release the next change instead.",
+        )
 
 
 async def _refuse_superseded(gateways: Gateways, previous: PreviousRun) -> None:
@@ -247,7 +267,7 @@ async def _refuse_superseded(gateways: Gateways, previous: PreviousRun) -> None:
     if since:
         remedy = "It can now be rolled back only by hand: agree with those who did that, or release the next change."
         cause = f"production has changed since: {'; '.join(since)}"
-        raise Refused("putting back", f"run {previous.record.run}", cause, remedy)
+        raise Refused(operation="putting back", subject=f"run {previous.record.run}", cause=cause, remedy=remedy)
 
 
 def _refuse_unaccepted(previous: PreviousRun, marker: Row | None) -> None:
@@ -259,7 +279,7 @@ def _refuse_unaccepted(previous: PreviousRun, marker: Row | None) -> None:
     state = str(marker["state"]) if marker else "not in the database"
     cause = f"{previous.record.change['name']} is {state}"
     remedy = f"There is nothing to keep. To roll back what is left of the run: --rollback {previous.record.run}."
-    raise Refused("accepting", f"run {previous.record.run}", cause, remedy)
+    raise Refused(operation="accepting", subject=f"run {previous.record.run}", cause=cause, remedy=remedy)
 
 
 def _is_in_doubt(previous: PreviousRun, marker: Row | None) -> bool:

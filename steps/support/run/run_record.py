@@ -101,7 +101,12 @@ def observed_of(change: ReversibleStep[Any], saw: Any) -> Any:
         return TypeAdapter(get_type_hints(type(change).preflight)["return"]).validate_python(saw)
     except ValidationError as error:
         cause = f"what {change.name} observed is not there: {error.errors()[0]['msg']}"
-        raise Refused("reading", "the journal", cause, "Use the version of this tool that wrote it.") from None
+        raise Refused(
+            operation="reading",
+            subject="the journal",
+            cause=cause,
+            remedy="Use the version of this tool that wrote it.",
+        ) from None
 
 
 @contextmanager
@@ -112,7 +117,9 @@ def journal_lock(folder: Path, run: str) -> Iterator[None]:
             flock(file, LOCK_EX | LOCK_NB)
         except BlockingIOError:
             cause = "its process is alive on this machine, or someone is rolling it back"
-            raise Refused("opening", f"run {run}", cause, "Let it end, or stop it with Ctrl-C.") from None
+            raise Refused(
+                operation="opening", subject=f"run {run}", cause=cause, remedy="Let it end, or stop it with Ctrl-C."
+            ) from None
         yield
 
 

@@ -162,7 +162,7 @@ def _journal(run: str, folder: Path, redact: Redactor) -> Journal:
         return Journal(folder / "journal.jsonl", redact, run)
     except OSError as error:
         remedy = "Make it writable, or set `runs` to another folder."
-        raise Refused("creating", str(folder), str(error), remedy) from None
+        raise Refused(operation="creating", subject=str(folder), cause=str(error), remedy=remedy) from None
 
 
 def _addresses(mode: str, settings: Settings, options: Namespace) -> list[str]:
@@ -195,7 +195,12 @@ async def _ask(journal: Journal, target: str) -> None:
     finally:
         loop.remove_reader(sys.stdin)
     if sys.stdin.readline() != "\n":  # the end of the input is not an answer
-        raise Refused("asking", "the operator", "you typed something other than Enter", "Run again to release.")
+        raise Refused(
+            operation="asking",
+            subject="the operator",
+            cause="you typed something other than Enter",
+            remedy="Run again to release.",
+        )
 
 
 async def _nothing() -> None:

@@ -45,7 +45,10 @@ class Interrupts:
             yield
         except asyncio.CancelledError:
             raise NeedsHuman(
-                "putting back", "the release", "stopped by a second signal", "Follow the runbook."
+                operation="putting back",
+                subject="the release",
+                cause="stopped by a second signal",
+                remedy="Follow the runbook.",
             ) from None
 
     def _received(self, number: int, task: "asyncio.Task[object]") -> None:

@@ -107,7 +107,12 @@ class ReversibleStep(Step[Observed]):
     async def recheck(self, gateways: "Gateways", observed: Observed) -> None:
         """Repeat the preflight once the lock is held. Raise Refused if production differs from the plan."""
         if await self.preflight(gateways) != observed:
-            raise Refused(self.name, "checked again", "production changed between the plan and the lock", "Run again.")
+            raise Refused(
+                operation=self.name,
+                subject="checked again",
+                cause="production changed between the plan and the lock",
+                remedy="Run again.",
+            )
 
 
 AnyStep_co = TypeVar("AnyStep_co", bound=Step[Any], covariant=True)

@@ -34,7 +34,7 @@ def read_checks(text: str, name: str) -> tuple[SqlCheck, ...]:
     """Read the checks of verify.sql or verify_rollback.sql. Raise BadSql if a directive is wrong."""
     script = require_whole(read_script_text(text, name))
     if findings := [*check_findings(script)]:
-        raise BadSql(name, findings)
+        raise BadSql(subject=name, findings=findings)
     return checks(script)
 
 

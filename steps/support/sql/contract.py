@@ -45,7 +45,7 @@ def _marks(script: Script) -> Iterator[_Mark]:
         if match := _MARK.fullmatch(comment.text):
             mark = _Mark(match[1].lower(), comment.start, place(script.name, comment.line))
             if any(piece.start < mark.start < piece.end for piece in script.pieces):
-                raise _bad(mark, "is inside a statement", "End the statement before it with a semicolon.")
+                raise _bad(mark, cause="is inside a statement", remedy="End the statement before it with a semicolon.")
             yield mark
 
 
@@ -56,7 +56,7 @@ def _blocks(items: Iterator[Piece | _Mark]) -> Iterator[Block]:
         elif item.word == "either":
             yield Block(_alternatives(item, items))
         else:
-            raise _bad(item, "has no matching `-- either`", "Begin the block with `-- either`.")
+            raise _bad(item, cause="has no matching `-- either`", remedy="Begin the block with `-- either`.")
 
 
 def _alternatives(opening: _Mark, items: Iterator[Piece | _Mark]) -> tuple[tuple[Statement, ...], ...]:
@@ -65,21 +65,25 @@ def _alternatives(opening: _Mark, items: Iterator[Piece | _Mark]) -> tuple[tuple
         if isinstance(item, Piece):
             alternatives[-1] += (item.statement,)
         elif item.word == "either":
-            raise _bad(item, "is inside another block", f"End the block at {opening.place} with `-- end` first.")
+            raise _bad(
+                item, cause="is inside another block", remedy=f"End the block at {opening.place} with `-- end` first."
+            )
         elif not alternatives[-1]:
-            raise _bad(item, "closes an alternative without a statement", "Write a statement above it.")
+            raise _bad(item, cause="closes an alternative without a statement", remedy="Write a statement above it.")
         elif item.word == "or":
             alternatives.append(())
         else:
             return _require_several(opening, alternatives)
-    raise _bad(opening, "is never closed", "End the block with `-- end`.")
+    raise _bad(opening, cause="is never closed", remedy="End the block with `-- end`.")
 
 
 def _require_several(opening: _Mark, alternatives: list[tuple[Statement, ...]]) -> tuple[tuple[Statement, ...], ...]:
     if len(alternatives) == 1:
-        raise _bad(opening, "has only one alternative", "Divide the block with `-- or`, or remove the marks.")
+        raise _bad(
+            opening, cause="has only one alternative", remedy="Divide the block with `-- or`, or remove the marks."
+        )
     return tuple(alternatives)
 
 
-def _bad(mark: _Mark, cause: str, remedy: str) -> BadSql:
-    return BadSql("a contract", [Finding(mark.place, f"`-- {mark.word}` {cause}", remedy)])
+def _bad(mark: _Mark, *, cause: str, remedy: str) -> BadSql:
+    return BadSql(subject="a contract", findings=[Finding(mark.place, f"`-- {mark.word}` {cause}", remedy)])

@@ -75,8 +75,13 @@ class Finding:
 class BadSql(Problem):
     """Unusable SQL files, with all of their problems at once."""
 
-    def __init__(self, subject: str, findings: Sequence[Finding]) -> None:
-        super().__init__("reading", subject, "; ".join(map(str, findings)).rstrip("."), "Nothing was run.")
+    def __init__(self, *, subject: str, findings: Sequence[Finding]) -> None:
+        super().__init__(
+            operation="reading",
+            subject=subject,
+            cause="; ".join(map(str, findings)).rstrip("."),
+            remedy="Nothing was run.",
+        )
         self.findings = tuple(findings)
 
     def __str__(self) -> str:

@@ -72,7 +72,7 @@ def split(text: str, name: str) -> tuple[Statement, ...]:
 def require_whole(script: Script) -> Script:
     """Return the script unchanged. Raise BadSql if it could not be split completely."""
     if script.findings:
-        raise BadSql(script.name, script.findings)
+        raise BadSql(subject=script.name, findings=script.findings)
     return script
 
 

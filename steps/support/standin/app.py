@@ -42,5 +42,10 @@ async def _git(*arguments: str) -> str:
     )
     out, err = await process.communicate()
     if process.returncode:
-        raise Problem("running", f"git {' '.join(arguments)}", err.decode(errors="replace").strip(), "Check git.")
+        raise Problem(
+            operation="running",
+            subject=f"git {' '.join(arguments)}",
+            cause=err.decode(errors="replace").strip(),
+            remedy="Check git.",
+        )
     return out.decode(errors="replace")

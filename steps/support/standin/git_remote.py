@@ -209,5 +209,10 @@ async def _git(*arguments: str) -> bytes:
     async with child(("git", *arguments), ENVIRONMENT, stderr=PIPE) as process:
         output, complaint = await process.communicate()
     if process.returncode:
-        raise Problem("running git", arguments[-1], complaint.decode().strip(), "Look at the remote's repository.")
+        raise Problem(
+            operation="running git",
+            subject=arguments[-1],
+            cause=complaint.decode().strip(),
+            remedy="Look at the remote's repository.",
+        )
     return output

@@ -39,7 +39,7 @@ def fault(words: str | None, steps: tuple[str, ...]) -> Faults:
     kind = next((each for each in KINDS if each == (given or "fail")), None)
     if step not in steps or kind is None:
         remedy = f"STEP is one of {', '.join(steps)}; KIND one of {', '.join(KINDS)}, kill."
-        raise Problem("reading", f"--fail {words}", "there is no such fault", remedy)
+        raise Problem(operation="reading", subject=f"--fail {words}", cause="there is no such fault", remedy=remedy)
     return Faults(step, kind)
 
 
@@ -51,7 +51,12 @@ async def rehearsal(
     journal.listen(lambda event, _run: faults(event))
     binary = sqld.find(settings.rehearsal.sqld)
     if binary is None and faults.step in ("turso_migration", "verification_query"):
-        raise Refused("breaking", faults.step, "only the real server can be broken", f"Fetch it: {sqld.FETCH}")
+        raise Refused(
+            operation="breaking",
+            subject=faults.step,
+            cause="only the real server can be broken",
+            remedy=f"Fetch it: {sqld.FETCH}",
+        )
     if binary is None:
         journal.note(Warned(text=f"sqld is not installed, so this runs on SQLite; fetch it with: {sqld.FETCH}"))
     os.environ["NO_PROXY"] = os.environ["no_proxy"] = HOST  # everything is on this machine

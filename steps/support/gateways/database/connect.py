@@ -20,7 +20,12 @@ def connect(url: str, token: str | None) -> Database:
     if scheme == "file":
         return SqliteFile(url)
     if scheme not in SCHEMES:
-        raise Problem("connecting to", "the database", f"its URL begins with {scheme[:20]!r}", _REMEDY)
+        raise Problem(
+            operation="connecting to",
+            subject="the database",
+            cause=f"its URL begins with {scheme[:20]!r}",
+            remedy=_REMEDY,
+        )
     _refuse_secrets(url)
     return Hrana(url, token)
 
@@ -29,9 +34,13 @@ def _refuse_secrets(url: str) -> None:
     try:
         parts = httpx.URL(url)
     except httpx.InvalidURL:
-        raise Problem("connecting to", "the database", "its URL cannot be read", _REMEDY) from None
+        raise Problem(
+            operation="connecting to", subject="the database", cause="its URL cannot be read", remedy=_REMEDY
+        ) from None
     if not parts.host:
-        raise Problem("connecting to", "the database", "its URL names no host", _REMEDY)
+        raise Problem(operation="connecting to", subject="the database", cause="its URL names no host", remedy=_REMEDY)
     if parts.userinfo or parts.query:
         remedy = "Put only the address in the URL, and the token in its own setting."
-        raise Problem("connecting to", parts.host, "its URL contains more than an address", remedy)
+        raise Problem(
+            operation="connecting to", subject=parts.host, cause="its URL contains more than an address", remedy=remedy
+        )

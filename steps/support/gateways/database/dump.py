@@ -35,12 +35,22 @@ async def dump(address: str, token: str | None) -> AsyncIterator[AsyncGenerator[
         ) as pieces:  # fmt: skip
             yield pieces
     except aiohttp.ClientConnectorError as error:
-        raise NotSent("reaching", address, str(error), "Check its address in the settings, and the network.") from None
+        raise NotSent(
+            operation="reaching",
+            subject=address,
+            cause=str(error),
+            remedy="Check its address in the settings, and the network.",
+        ) from None
 
 
-def cut_off(address: str, size: int, cause: str) -> Unknown:
+def cut_off(*, address: str, size: int, cause: str) -> Unknown:
     """Return the error for a dump that was cut off after `size` bytes."""
-    return Unknown("reading the dump of", address, f"the dump is cut off after {size:,} bytes ({cause})", "Try again.")
+    return Unknown(
+        operation="reading the dump of",
+        subject=address,
+        cause=f"the dump is cut off after {size:,} bytes ({cause})",
+        remedy="Try again.",
+    )
 
 
 async def _pieces(session: aiohttp.ClientSession, address: str, token: str | None) -> AsyncGenerator[bytes, None]:
@@ -52,14 +62,17 @@ async def _pieces(session: aiohttp.ClientSession, address: str, token: str | Non
             async for piece in _in_pieces(response.content):
                 if not size and not piece.startswith(_OPENING):
                     raise Unknown(
-                        "reading the dump of", address, "the answer is not a dump", "Check the database's URL."
+                        operation="reading the dump of",
+                        subject=address,
+                        cause="the answer is not a dump",
+                        remedy="Check the database's URL.",
                     )
                 size += len(piece)
                 yield piece
     except aiohttp.ClientConnectorError:
         raise
     except (aiohttp.ClientError, OSError, EOFError) as error:  # a TimeoutError is an OSError
-        raise cut_off(address, size, type(error).__name__) from None
+        raise cut_off(address=address, size=size, cause=type(error).__name__) from None
 
 
 def _token_only(token: str | None) -> aiohttp.ClientMiddlewareType:

@@ -43,16 +43,23 @@ def admit(statements: Iterable[Statement], subject: str) -> None:
         admit_values(statement, subject)
         if (word := first_word(statement.sql)) in TRANSACTION_CONTROL:
             message = f"{word} is not allowed inside the transaction"
-            raise StatementFailed(subject, statement, message, "TRANSACTION_CONTROL")
+            raise StatementFailed(
+                subject=subject, statement=statement, message=message, engine_code="TRANSACTION_CONTROL"
+            )
 
 
 def admit_values(statement: Statement, subject: str) -> None:
     """Raise StatementFailed if SQL cannot represent the statement's text or one of its values."""
     for value in (statement.sql, *statement.args):
         if message := _value_error(value):
-            raise StatementFailed(subject, statement, message, "ARGS_INVALID")
+            raise StatementFailed(subject=subject, statement=statement, message=message, engine_code="ARGS_INVALID")
     if "\0" in statement.sql:
-        raise StatementFailed(subject, statement, "the text contains a NUL character", "ARGS_INVALID")
+        raise StatementFailed(
+            subject=subject,
+            statement=statement,
+            message="the text contains a NUL character",
+            engine_code="ARGS_INVALID",
+        )
 
 
 def _value_error(value: Value) -> str:

@@ -133,5 +133,10 @@ def _address(url: str) -> str:
 
 def _checked_token(token: str | None) -> str | None:
     if token and not (token.isascii() and token.isprintable() and " " not in token):
-        raise Problem("reading", "the database token", "it contains characters that no token has", "Copy it again.")
+        raise Problem(
+            operation="reading",
+            subject="the database token",
+            cause="it contains characters that no token has",
+            remedy="Copy it again.",
+        )
     return token

@@ -41,7 +41,12 @@ def verdicts(results: Sequence[Mapping[str, Any]], statements: Sequence[Statemen
         raise hrana_wire.failed(begun["error"], BEGIN, address)
     if rolled_back["type"] == "error":
         cause = f"{_ENDED} ({rolled_back['error']['message']})"
-        raise Unknown("parsing", address, cause, "Compare its schema with the one you know, then run again.")
+        raise Unknown(
+            operation="parsing",
+            subject=address,
+            cause=cause,
+            remedy="Compare its schema with the one you know, then run again.",
+        )
     descriptions = iter(parsed_or_described[len(statements) :])
     return [
         _verdict(parsed, next(descriptions) if is_described(each.sql) else None)

@@ -94,12 +94,17 @@ class Stream:
         except httpx.InvalidURL as error:
             raise ValueError(str(error)) from None
         if (following.scheme, following.host, following.port) != (own.scheme, own.host, own.port):
-            raise hrana_wire.unreadable(self.address, f"it continues on another host, {following.host[:SHOWN]}")
+            raise hrana_wire.unreadable(self.address, cause=f"it continues on another host, {following.host[:SHOWN]}")
         return base
 
 
 def _failed(error: dict[str, Any], statement: Statement, address: str) -> Problem:
     if error.get("code") in _TOO_LARGE:
         cause = f"{statement.name}: more than an answer may hold ({error['code']})"
-        return TooLarge("reading", address, cause, "If a single row is too large, shorten it on the server.")
+        return TooLarge(
+            operation="reading",
+            subject=address,
+            cause=cause,
+            remedy="If a single row is too large, shorten it on the server.",
+        )
     return hrana_wire.failed(error, statement, address)

@@ -150,21 +150,35 @@ def results(answer: Answer, url: str, count: int) -> list[Any]:
 
 def _problem(answer: Answer, url: str) -> Problem:  # noqa: PLR0911 - one line for each way of saying no
     if answer.status == HTTPStatus.NOT_FOUND:
-        return NoSuchPath("asking", url, f"{_REFUSALS[404][0]} ({answer.words})", _REFUSALS[404][1])
+        return NoSuchPath(
+            operation="asking", subject=url, cause=f"{_REFUSALS[404][0]} ({answer.words})", remedy=_REFUSALS[404][1]
+        )
     if answer.status == HTTPStatus.TOO_MANY_REQUESTS:
-        return Busy("asking", url, f"it refuses more requests for now ({answer.words})", "Try again in a moment.")
+        return Busy(
+            operation="asking",
+            subject=url,
+            cause=f"it refuses more requests for now ({answer.words})",
+            remedy="Try again in a moment.",
+        )
     if answer.status in _REFUSALS:
         cause, remedy = _REFUSALS[answer.status]
-        return Rejected("asking", url, f"{cause} ({answer.words})", remedy)
+        return Rejected(operation="asking", subject=url, cause=f"{cause} ({answer.words})", remedy=remedy)
     if httpx.codes.is_redirect(answer.status):
         cause = f"it redirects to another address ({answer.words})"
-        return Rejected("asking", url, cause, "Set the URL of the database itself.")
+        return Rejected(operation="asking", subject=url, cause=cause, remedy="Set the URL of the database itself.")
     if answer.document.get("code") in NOT_RUN:
-        return Rejected("asking", url, answer.words, "Nothing was run. Fix the statement.")
+        return Rejected(
+            operation="asking", subject=url, cause=answer.words, remedy="Nothing was run. Fix the statement."
+        )
     if answer.status == HTTPStatus.BAD_REQUEST and answer.content_type.startswith("text/plain"):
-        return Rejected("asking", url, answer.words, "Nothing was run. This is a bug in the tool: report it.")
+        return Rejected(
+            operation="asking",
+            subject=url,
+            cause=answer.words,
+            remedy="Nothing was run. This is a bug in the tool: report it.",
+        )
     cause = f"it is not the answer of a libSQL server ({answer.words})"
-    return Unknown("reading the answer of", url, cause, _CHECK_FIRST)
+    return Unknown(operation="reading the answer of", subject=url, cause=cause, remedy=_CHECK_FIRST)
 
 
 Json = dict[str, Any]
@@ -210,13 +224,13 @@ def transaction_result(result: Mapping[str, Any], statements: Sequence[Statement
     ours = (*frame.OPENING, *statements, frame.COMMIT)
     done, errors = result["step_results"], result["step_errors"]
     if len(done) != len(ours) + 1 or len(errors) != len(done):
-        raise unreadable(address, "it does not report every step")
+        raise unreadable(address, cause="it does not report every step")
     if done[len(ours) - 1] is not None:
         return tuple(rows_of(rows) for rows in done[len(frame.OPENING) : len(ours) - 1])
     for statement, error in zip(ours, errors, strict=False):
         if error is not None:
             raise failed(error, statement, address)
-    raise unreadable(address, "COMMIT was not run, although nothing failed")
+    raise unreadable(address, cause="COMMIT was not run, although nothing failed")
 
 
 @contextmanager
@@ -226,30 +240,32 @@ def reading(address: str) -> Iterator[None]:
         yield
     except (ValueError, ArithmeticError, LookupError, TypeError, AttributeError) as error:
         cause = f"its format is unknown ({type(error).__name__}: {error})"
-        raise unreadable(address, cause[:SHOWN]) from None
+        raise unreadable(address, cause=cause[:SHOWN]) from None
 
 
 def refused(error: Mapping[str, Any], statement: Statement, address: str) -> Problem:
     """Return the problem for an error in place of a batch's result: Unknown unless its code means nothing was run."""
     if error.get("code") in NOT_RUN:
         return failed(error, statement, address)
-    return unreadable(address, f"{error.get('message')} ({error.get('code')})"[:SHOWN])
+    return unreadable(address, cause=f"{error.get('message')} ({error.get('code')})"[:SHOWN])
 
 
 def failed(error: Mapping[str, Any], statement: Statement, address: str) -> Problem:
     """Return the problem for a statement's error: nothing was done, except for one code, which leaves that open."""
     message, code = (str(error.get(key))[:SHOWN] for key in ("message", "code"))
     if code == "RESPONSE_TOO_LARGE":  # sqld also returns it for an INSERT ... RETURNING that it has committed
-        return unreadable(address, f"{message} ({code})")
+        return unreadable(address, cause=f"{message} ({code})")
     if code.startswith("SQLITE_BUSY"):
-        return Busy("writing to", address, f"{message} ({code})", "Try again in a moment.")
+        return Busy(
+            operation="writing to", subject=address, cause=f"{message} ({code})", remedy="Try again in a moment."
+        )
     explained = f"{message}: {_STOLEN}" if code == "TRANSACTION_TIMEOUT" else message
-    return StatementFailed(address, statement, explained, code)
+    return StatementFailed(subject=address, statement=statement, message=explained, engine_code=code)
 
 
-def unreadable(address: str, cause: str) -> Unknown:
+def unreadable(address: str, *, cause: str) -> Unknown:
     """Return the problem for an answer that does not show whether the request was carried out."""
-    return Unknown("reading the answer of", address, cause, _CHECK_FIRST)
+    return Unknown(operation="reading the answer of", subject=address, cause=cause, remedy=_CHECK_FIRST)
 
 
 def _step(statement: Statement, *conditions: Json) -> Json:

@@ -104,7 +104,7 @@ async def _typed_rows(stream: Stream, statement: Statement, *kinds: Any) -> list
     rows = (await stream.rows(statement)).values
     for row in rows:
         if len(row) != len(kinds) or not all(map(isinstance, row, kinds)):
-            raise unreadable(stream.address, "its rows do not match the query")
+            raise unreadable(stream.address, cause="its rows do not match the query")
     return list(rows)
 
 

@@ -39,12 +39,12 @@ class Rows:
 class StatementFailed(Rejected):
     """A statement failed; its whole transaction was rolled back and nothing changed."""
 
-    def __init__(self, subject: str, statement: Statement, message: str, engine_code: str) -> None:
+    def __init__(self, *, subject: str, statement: Statement, message: str, engine_code: str) -> None:
         super().__init__(
-            "running",
-            statement.name or " ".join(statement.sql.split())[:80],
-            f"{message} ({engine_code})",
-            f"Nothing was changed in {subject}.",
+            operation="running",
+            subject=statement.name or " ".join(statement.sql.split())[:80],
+            cause=f"{message} ({engine_code})",
+            remedy=f"Nothing was changed in {subject}.",
         )
         self.statement = statement
         self.message = message

@@ -123,7 +123,9 @@ class SqliteFile:
                 return await attempt()
             except LibsqlError as error:
                 if not error.code.startswith("SQLITE_BUSY"):
-                    raise StatementFailed(self._address, statement, error.explanation, error.code) from None
+                    raise StatementFailed(
+                        subject=self._address, statement=statement, message=error.explanation, engine_code=error.code
+                    ) from None
             await asyncio.sleep(PAUSE)
 
     @contextmanager
@@ -131,11 +133,16 @@ class SqliteFile:
         """Raise NotSent if the file is missing, which SQLite would create, or cannot be used as a database."""
         if not Path(urlsplit(self._address).path).is_file():
             remedy = "Check the path; the tool does not create databases."
-            raise NotSent("opening", self._address, "there is no such file", remedy)
+            raise NotSent(operation="opening", subject=self._address, cause="there is no such file", remedy=remedy)
         try:
             yield
         except (LibsqlError, sqlite3.Error) as error:
-            raise NotSent("opening", self._address, str(error), "Check the path and the file's permissions.") from None
+            raise NotSent(
+                operation="opening",
+                subject=self._address,
+                cause=str(error),
+                remedy="Check the path and the file's permissions.",
+            ) from None
 
 
 async def _execute_in(transaction: Transaction, statement: Statement) -> Rows:

@@ -127,7 +127,12 @@ async def _asked(database: Database, sql: str) -> Sequence[tuple[Value, ...]]:
 def _refuse(causes: Sequence[str], source: str) -> None:
     if causes:
         cause = f"the copy differs from its source: {'; '.join(causes)}"
-        raise Problem("copying", source, cause, "Try again; if the message is the same, investigate.")
+        raise Problem(
+            operation="copying",
+            subject=source,
+            cause=cause,
+            remedy="Try again; if the message is the same, investigate.",
+        )
 
 
 def _bytes(source: Path) -> int:
@@ -145,4 +150,6 @@ def _opened(source: Path) -> BinaryIO | gzip.GzipFile:
     if source.name.endswith(".sql.gz"):
         return gzip.open(source)
     remedy = "Pass a SQLite file, or a dump whose name ends with .sql or .sql.gz."
-    raise Problem("copying", str(source), "it is neither a SQLite file nor a dump", remedy)
+    raise Problem(
+        operation="copying", subject=str(source), cause="it is neither a SQLite file nor a dump", remedy=remedy
+    )

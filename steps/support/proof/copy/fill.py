@@ -37,7 +37,7 @@ async def by_dump(dump: Dump, page_size: int, progress: Progress, copy: Path, ba
         with closing(Loader(copy, progress.subject, page_size)) as loader:
             sha256 = await _text(pieces, loader, progress, backup)
             if not loader.whole or loader.last != _COMMIT:
-                raise cut_off(progress.subject, progress.bytes, "it does not end with COMMIT;")
+                raise cut_off(address=progress.subject, size=progress.bytes, cause="it does not end with COMMIT;")
         return sha256
 
 
@@ -47,9 +47,11 @@ async def by_text(file: BinaryIO | GzipFile, name: str, progress: Progress, copy
         try:
             sha256 = await _text(_read(file), loader, progress, backup)
         except (EOFError, zlib.error) as error:
-            raise cut_off(name, progress.bytes, str(error)) from None
+            raise cut_off(address=name, size=progress.bytes, cause=str(error)) from None
         if not loader.whole:
-            raise cut_off(name, progress.bytes, "it ends in the middle of a statement or a transaction")
+            raise cut_off(
+                address=name, size=progress.bytes, cause="it ends in the middle of a statement or a transaction"
+            )
     return sha256
 
 

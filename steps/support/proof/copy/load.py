@@ -37,7 +37,7 @@ class Loader:
             for sql in self._statements.feed(piece):
                 self._run(sql)
         except ValueError as error:
-            raise self._impossible(str(error)) from None
+            raise self._impossible(cause=str(error)) from None
 
     @property
     def whole(self) -> bool:
@@ -58,12 +58,13 @@ class Loader:
         try:
             self._connection.execute(sql.text.decode())
         except (apsw.Error, ValueError) as error:
-            raise self._impossible(*_cause(sql, str(error))) from None
+            cause, remedy = _cause(sql, str(error))
+            raise self._impossible(cause=cause, remedy=remedy) from None
         self.rows += sql.rows
         self.last = sql.text
 
-    def _impossible(self, cause: str, remedy: str = _FIX) -> Problem:
-        return Problem("copying", self._source, f"a copy is impossible: {cause}", remedy)
+    def _impossible(self, *, cause: str, remedy: str = _FIX) -> Problem:
+        return Problem(operation="copying", subject=self._source, cause=f"a copy is impossible: {cause}", remedy=remedy)
 
 
 def _cause(sql: Sql, message: str) -> tuple[str, str]:

@@ -49,7 +49,12 @@ class Progress:
         needs = f"it holds {megabytes(size)} and needs {SPACE} times that, {megabytes(need)}"
         if need > free:
             remedy = "Free disk space there, or rehearse on a smaller copy with --copy FILE."
-            raise Problem("copying", self.subject, f"{needs}; the disk of {folder} has {megabytes(free)} free", remedy)
+            raise Problem(
+                operation="copying",
+                subject=self.subject,
+                cause=f"{needs}; the disk of {folder} has {megabytes(free)} free",
+                remedy=remedy,
+            )
         if need > self._limits.most_bytes:
             raise self._too_big(needs)
 
@@ -63,14 +68,22 @@ class Progress:
         except TimeoutError:
             cause = f"it did not finish within {self._limits.most_seconds:g} s: {self}"
             remedy = "Allow more with rehearsal.most_seconds, in seconds."
-            raise Problem("copying", self.subject, cause, remedy) from None
+            raise Problem(operation="copying", subject=self.subject, cause=cause, remedy=remedy) from None
         except (sqlite3.Error, OSError) as error:
-            raise Problem("copying", self.subject, str(error), "Check the disk and the file permissions.") from None
+            raise Problem(
+                operation="copying",
+                subject=self.subject,
+                cause=str(error),
+                remedy="Check the disk and the file permissions.",
+            ) from None
 
     def _too_big(self, cause: str) -> Problem:
         allowed = f"rehearsal.most_bytes allows {self._limits.most_bytes:,} ({megabytes(self._limits.most_bytes)})"
         return Problem(
-            "copying", self.subject, f"{cause}; {allowed}", "Allow more with rehearsal.most_bytes, in bytes."
+            operation="copying",
+            subject=self.subject,
+            cause=f"{cause}; {allowed}",
+            remedy="Allow more with rehearsal.most_bytes, in bytes.",
         )
 
     def __str__(self) -> str:

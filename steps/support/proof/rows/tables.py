@@ -151,7 +151,10 @@ def side_by_side(before: Path, after: Path) -> Iterator[sqlite3.Connection]:
             yield connection
     except sqlite3.Error as error:
         raise Problem(
-            "comparing", f"{before.name} and {after.name}", str(error), "Make both copies again; nothing was changed."
+            operation="comparing",
+            subject=f"{before.name} and {after.name}",
+            cause=str(error),
+            remedy="Make both copies again; nothing was changed.",
         ) from error
 
 
@@ -165,7 +168,12 @@ def _refuse_unfinished(file: Path) -> None:
     for left in (file.with_name(f"{file.name}-{end}") for end in ("wal", "journal")):
         if left.is_file() and left.stat().st_size:
             cause = f"{left.name} beside it is not empty, so the file alone is not the whole database"
-            raise Problem("comparing", file.name, cause, "Checkpoint a copy of the two, and compare that.")
+            raise Problem(
+                operation="comparing",
+                subject=file.name,
+                cause=cause,
+                remedy="Checkpoint a copy of the two, and compare that.",
+            )
 
 
 def _address(file: Path) -> str:

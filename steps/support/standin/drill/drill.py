@@ -201,13 +201,23 @@ def chosen(killed: str | None) -> list[Row]:
     """Return all cases, or the kill case for STEP:kill. Raise Problem if there is none."""
     every = rows(read(DRILLS))
     if not every:
-        raise Problem("reading", str(DRILLS), "there are no faults in it", "Install the tool again.")
+        raise Problem(
+            operation="reading",
+            subject=str(DRILLS),
+            cause="there are no faults in it",
+            remedy="Install the tool again.",
+        )
     if not killed:
         return every
     step, _, _ = killed.partition(":")
     if one := [(drill, its) for drill, its in every if (drill.name, its) == (KILLED, step)]:
         return one
-    raise Problem("reading", f"--fail {killed}", "there is no such fault", f"STEP is one of {', '.join(STEPS)}.")
+    raise Problem(
+        operation="reading",
+        subject=f"--fail {killed}",
+        cause="there is no such fault",
+        remedy=f"STEP is one of {', '.join(STEPS)}.",
+    )
 
 
 async def run(wanted: Sequence[Row], sql: Path, binary: Path, tell: Callable[[str], object]) -> bool:
@@ -217,7 +227,12 @@ async def run(wanted: Sequence[Row], sql: Path, binary: Path, tell: Callable[[st
     """
     if (length := len(os.fsencode(gettempdir()))) > LONGEST_TEMPORARY:
         cause = f"the path of the temporary folder has {length} bytes, and a socket in it allows {LONGEST_TEMPORARY}"
-        raise Refused("drilling", gettempdir(), cause, "Set TMPDIR to a folder with a shorter path.")
+        raise Refused(
+            operation="drilling",
+            subject=gettempdir(),
+            cause=cause,
+            remedy="Set TMPDIR to a folder with a shorter path.",
+        )
     turns = asyncio.Semaphore(ABREAST)
     async with sampled(sql) as sample, asyncio.TaskGroup() as group:
         running = [(row, group.create_task(_timed(row, sql, sample, binary, turns))) for row in wanted]

@@ -175,7 +175,9 @@ class Trial(AnyTrial):
         )
         out, err = await process.communicate()
         if process.returncode:
-            raise Problem("asking", "git", err.decode(), "Look at the repository of the stand-in.")
+            raise Problem(
+                operation="asking", subject="git", cause=err.decode(), remedy="Look at the repository of the stand-in."
+            )
         return out.decode().strip()
 
 
