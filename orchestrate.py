@@ -278,6 +278,7 @@ async def drill_faults(options: Namespace) -> int:
     settings = load(options.config)
     if not (binary := sqld.find(settings.rehearsal.sqld)):
         raise Refused(
+            code="stand-ins",
             operation="drilling",
             subject="the database",
             cause="only the real server can be broken",

@@ -41,7 +41,13 @@ class Activation(ReversibleStep[Observed]):
                 _, wrong = await ask_once(gateways.site, check.before or check, None, None, observed.production.host)
                 if wrong:
                     cause = f"the live deployment fails on its own host, {observed.production.host}: {wrong}"
-                    raise Refused(operation="checking", subject=check.name, cause=cause, remedy=OWN_HOST)
+                    raise Refused(
+                        code="health-check-failed",
+                        operation="checking",
+                        subject=check.name,
+                        cause=cause,
+                        remedy=OWN_HOST,
+                    )
         return observed
 
     def plan(self, observed: Observed) -> str:
@@ -110,13 +116,25 @@ class Activation(ReversibleStep[Observed]):
 async def _refuse_unhealthy(gateways: Gateways, check: HealthCheck, host: str) -> None:
     if wrong := await ask_until_stable(gateways.site, check, None, None, host):
         remedy = "No user was sent there. The deployment's logs say why."
-        raise Failed(operation="asking the staged deployment on", subject=host, cause=wrong, remedy=remedy)
+        raise Failed(
+            code="health-check-failed",
+            operation="asking the staged deployment on",
+            subject=host,
+            cause=wrong,
+            remedy=remedy,
+        )
 
 
 async def _confirm(vercel: Vercel, identifier: str) -> Done:
     if not await retry(vercel.is_live, identifier):
         served = await retry(vercel.served)
-        raise Failed(operation="confirming", subject=identifier, cause=f"{vercel.host} serves {served}", remedy=FOREIGN)
+        raise Failed(
+            code="production-changed",
+            operation="confirming",
+            subject=identifier,
+            cause=f"{vercel.host} serves {served}",
+            remedy=FOREIGN,
+        )
     return Done(f"{identifier} is live")
 
 

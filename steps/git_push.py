@@ -86,7 +86,11 @@ class GitPush(ReversibleStep[Observed]):
             await gateways.git.push(observed.sha)
         except (Rejected, NotSent) as error:
             raise Refused(
-                operation="pushing to", subject=gateways.git.branch, cause=error.cause, remedy=error.remedy
+                code=error.code,
+                operation="pushing to",
+                subject=gateways.git.branch,
+                cause=error.cause,
+                remedy=error.remedy,
             ) from None
         return Done(
             f"{gateways.git.branch} is at {observed.sha[:8]}",
@@ -144,7 +148,7 @@ async def _dry_run_seconds(git: Git, sha: str) -> float:
         await git.push(sha, rehearse=True)
     except (Rejected, NotSent, Unknown) as error:
         raise Refused(
-            operation="probing the push to", subject=git.branch, cause=error.cause, remedy=error.remedy
+            code=error.code, operation="probing the push to", subject=git.branch, cause=error.cause, remedy=error.remedy
         ) from None
     return asyncio.get_running_loop().time() - began
 
@@ -152,6 +156,7 @@ async def _dry_run_seconds(git: Git, sha: str) -> float:
 async def _refuse_unready(git: Git) -> None:
     if (branch := await git.branch_checked_out()) != git.branch:
         raise Refused(
+            code="checkout-not-ready",
             operation="reading",
             subject="the repository",
             cause=f"{branch or 'no branch'} is checked out",
@@ -160,6 +165,7 @@ async def _refuse_unready(git: Git) -> None:
     if changes := await git.uncommitted():
         shown = ", ".join(changes[:5]) + (f" and {len(changes) - 5} more" if len(changes) > 5 else "")  # noqa: PLR2004
         raise Refused(
+            code="checkout-not-ready",
             operation="reading",
             subject="the repository",
             cause=f"it is not clean: {shown}",
@@ -170,6 +176,7 @@ async def _refuse_unready(git: Git) -> None:
 async def _refuse_diverged(git: Git, sha: str, before: str) -> None:
     if sha == before:
         raise Refused(
+            code="nothing-to-release",
             operation="comparing",
             subject=git.branch,
             cause="the remote already has every commit",
@@ -177,6 +184,7 @@ async def _refuse_diverged(git: Git, sha: str, before: str) -> None:
         )
     if not await git.is_ancestor(before, sha):
         raise Refused(
+            code="branch-diverged",
             operation="comparing",
             subject=git.branch,
             cause=f"the remote is at {before[:8]}, which is not an ancestor of {sha[:8]}",
@@ -206,7 +214,13 @@ async def _refuse_foreign(git: Git, now: str, observed: Observed) -> None:
     else:
         cause = f"somebody pushed {now[:8]}; nothing of this run is on the branch"
         remedy = "make sure that the platform builds what should be live"
-    raise Failed(operation="putting back", subject=git.branch, cause=cause, remedy=f"Agree with them; then {remedy}.")
+    raise Failed(
+        code="rollback-failed",
+        operation="putting back",
+        subject=git.branch,
+        cause=cause,
+        remedy=f"Agree with them; then {remedy}.",
+    )
 
 
 async def _stop_build(vercel: Vercel, restoring: str) -> str:
@@ -236,6 +250,7 @@ async def _can_cancel_build(vercel: Vercel, observed: Observed) -> bool:
             if observed.live and (theirs := find_foreign(project, known, None)):
                 cause = f"{theirs} is live and is not of this run: the build of a restoring commit would replace it"
                 raise Failed(
+                    code="rollback-failed",
                     operation="putting back",
                     subject="the branch",
                     cause=cause,

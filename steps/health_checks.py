@@ -60,7 +60,11 @@ class HealthChecks(Step[Observed]):
         if failing:
             cause = f"failed before anything changed: {'; '.join(failing.values())}"
             raise Refused(
-                operation="checking", subject=", ".join(failing), cause=cause, remedy=" ".join(dict.fromkeys(remedies))
+                code="health-check-failed",
+                operation="checking",
+                subject=", ".join(failing),
+                cause=cause,
+                remedy=" ".join(dict.fromkeys(remedies)),
             )
         return Observed(baseline)
 
@@ -81,6 +85,7 @@ class HealthChecks(Step[Observed]):
         results = "; ".join(map(str, verdicts))
         if any(verdict.wrong for verdict in verdicts):
             raise Failed(
+                code="health-check-failed",
                 operation="checking",
                 subject="the site",
                 cause=results,

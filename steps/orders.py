@@ -71,6 +71,7 @@ def reversible_steps(release: Release, names: Collection[str] | None = None) -> 
     if unknown := [name for name in names or () if name not in known]:
         cause = f"it began {', '.join(unknown)}, which this version does not know"
         raise Refused(
+            code="journal-version",
             operation="reading",
             subject="the journal",
             cause=cause,
@@ -85,6 +86,8 @@ def settle_order(release: Release, plan: Plan) -> tuple[Release, Plan]:
         release = each.step.settle(release, each.observed)
     if not release.order:
         causes = "; ".join(f"not {order}, because {why}" for order, why in release.ruled_out.items())
-        raise Refused(operation="ordering", subject=release.change.name, cause=causes, remedy=EXPAND)
+        raise Refused(
+            code="no-safe-order", operation="ordering", subject=release.change.name, cause=causes, remedy=EXPAND
+        )
     observed = {each.name: each.observed for each in plan}
     return release, [PlannedStep(step, observed[step.name]) for step in steps_of(release)]

@@ -34,6 +34,7 @@ class PauseCrons(ReversibleStep[Observed]):
         if project.crons is None:
             cause = "the platform does not say whether its crons are on"
             raise Refused(
+                code="platform-not-ready",
                 operation="reading",
                 subject=f"project {project.name}",
                 cause=cause,

@@ -52,6 +52,7 @@ class SchemaContract(Step[Observed]):
         if await retry(gateways.turso.schema) != observed.schema:
             cause = "it is not the one on which the new code was tried"
             raise Failed(
+                code="production-changed",
                 operation="reading",
                 subject="the schema",
                 cause=cause,

@@ -77,7 +77,13 @@ class TursoMigration(ReversibleStep[Observed]):
             observed.head,
         ):
             cause = "the schema, the code or the live deployment changed between the plan and the lock"
-            raise Refused(operation=self.name, subject="checked again", cause=cause, remedy="Run again.")
+            raise Refused(
+                code="production-changed",
+                operation=self.name,
+                subject="checked again",
+                cause=cause,
+                remedy="Run again.",
+            )
 
     def settle(self, release: Release, observed: Observed) -> Release:
         """Return the release with the proof, and without the orders that it rules out."""
@@ -186,6 +192,7 @@ def _keeps(proof: Proof) -> str:
 def _refuse_accepted(marker: Row) -> None:
     if marker["accepted_at"] is not None:
         raise Failed(
+            code="rollback-refused",
             operation="rolling back",
             subject=str(marker["name"]),
             cause="it was accepted",

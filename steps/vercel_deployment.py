@@ -99,6 +99,7 @@ class VercelDeployment(ReversibleStep[Observed]):
         if await retry(gateways.vercel.served) == found.id:
             cause = "it went live as soon as it was built, and this run did not promote it"
             raise Failed(
+                code="production-changed",
                 operation="staging",
                 subject=found.id,
                 cause=cause,
@@ -147,7 +148,11 @@ def _why(production: Production) -> str:
 async def _refuse_rolling_release(vercel: Vercel) -> None:
     if await vercel.rolling_release():
         raise Refused(
-            operation="looking at", subject="the platform", cause="a rolling release is in progress", remedy=ALL_AT_ONCE
+            code="platform-not-ready",
+            operation="looking at",
+            subject="the platform",
+            cause="a rolling release is in progress",
+            remedy=ALL_AT_ONCE,
         )
 
 
@@ -157,6 +162,7 @@ async def _refuse_missing(vercel: Vercel, required: tuple[str, ...]) -> None:
     if missing := sorted(set(required) - await vercel.production_variables()):
         cause = f"production has no {', '.join(missing)}"
         raise Refused(
+            code="platform-not-ready",
             operation="looking at",
             subject="the environment variables",
             cause=cause,
@@ -170,6 +176,7 @@ def _refuse_building(deployments: list[Deployment], sha: str) -> None:
         if each.sha == sha:
             remedy = "Make a new commit: git commit --amend --no-edit"
             raise Refused(
+                code="platform-not-ready",
                 operation="looking at",
                 subject="the platform",
                 cause=f"{each.id} is already a deployment of {sha[:8]}",
@@ -178,6 +185,7 @@ def _refuse_building(deployments: list[Deployment], sha: str) -> None:
         if each.state in build.WORKING:
             cause = f"{each.id} of {each.sha[:8]} is {each.state}"
             raise Refused(
+                code="platform-not-ready",
                 operation="looking at",
                 subject="the platform",
                 cause=cause,
@@ -189,7 +197,11 @@ def _refuse_unstaged(why: str, production: Production) -> None:
     if production.auto_assign and why:
         remedy = "Switch auto-assign of production domains off in the project's settings, or change that setting."
         raise Refused(
-            operation="looking at", subject="the platform", cause=f"auto-assign is on, but {why}", remedy=remedy
+            code="platform-not-ready",
+            operation="looking at",
+            subject="the platform",
+            cause=f"auto-assign is on, but {why}",
+            remedy=remedy,
         )
 
 

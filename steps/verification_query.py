@@ -47,6 +47,7 @@ class VerificationQuery(Step[None]):
             if check.expects_rows not in (None, bool(rows.values))
         ]:
             raise Failed(
+                code="migration-failed",
                 operation="verifying",
                 subject="the database",
                 cause="; ".join(wrong),

@@ -23,7 +23,11 @@ FULL = ("status == `200`", "body.error == `null`", "body.latest")
 DATA = HealthCheck("data", KEYED, FULL)
 CRON = HealthCheck("cron", Request("/api/cron", headers={"Authorization": "Bearer key"}), FULL, writes=True)
 RESET = Unknown(
-    operation="reading the answer of", subject="the site", cause="the connection was reset (ReadError)", remedy="Look."
+    code="connection",
+    operation="reading the answer of",
+    subject="the site",
+    cause="the connection was reset (ReadError)",
+    remedy="Look.",
 )
 
 GOOD = Answer(200, JSON, {"latest": 1})
@@ -131,7 +135,7 @@ def test_only_writing_checks_wait(monkeypatch: pytest.MonkeyPatch, check: Health
         (Answer(304, "", None), FULL, "answered 304: it redirects: a login, a deployment protection, or another address of the site"),
         (Answer(401, JSON, {}), ("status == `401` || status == `404`",), ""),
         (RESET, FULL, "gave no answer: the connection was reset (ReadError)"),
-        (NotSent(operation="reaching", subject="the site", cause="no connection", remedy="Check."), FULL, "gave no answer: no connection"),
+        (NotSent(code="connection", operation="reaching", subject="the site", cause="no connection", remedy="Check."), FULL, "gave no answer: no connection"),
     ],
 )  # fmt: skip
 def test_complaints_of_a_check(answer: Answer | Exception, expect: tuple[str, ...], wrong: str) -> None:

@@ -40,15 +40,17 @@ async def _well() -> None:
 
 
 async def _failing() -> None:
-    raise Failed(operation="doing", subject="it", cause="it said no", remedy="Mend it.")
+    raise Failed(code="connection", operation="doing", subject="it", cause="it said no", remedy="Mend it.")
 
 
 async def _refusing() -> None:
-    raise Refused(operation="doing", subject="it", cause="it said no before it began", remedy="Mend it.")
+    raise Refused(
+        code="connection", operation="doing", subject="it", cause="it said no before it began", remedy="Mend it."
+    )
 
 
 async def _lost() -> None:
-    raise Unknown(operation="doing", subject="it", cause="the answer was lost", remedy="Look.")
+    raise Unknown(code="connection", operation="doing", subject="it", cause="the answer was lost", remedy="Look.")
 
 
 async def _broken() -> None:

@@ -11,9 +11,9 @@ from steps.support.core.errors import Busy, NotSent, Problem, Rejected, Unknown
 from steps.support.core.retry import ensure, retry
 from tests.virtual import run
 
-LOST = Unknown(operation="asking", subject="it", cause="the answer was lost", remedy="Look.")
-BUSY = Busy(operation="asking", subject="it", cause="not now", remedy="Again.")
-NO = Rejected(operation="asking", subject="it", cause="no", remedy="Stop.")
+LOST = Unknown(code="connection", operation="asking", subject="it", cause="the answer was lost", remedy="Look.")
+BUSY = Busy(code="connection", operation="asking", subject="it", cause="not now", remedy="Again.")
+NO = Rejected(code="connection", operation="asking", subject="it", cause="no", remedy="Stop.")
 
 
 def _answering(*answers: object) -> Callable[[], Awaitable[object]]:
@@ -30,7 +30,8 @@ def _answering(*answers: object) -> Callable[[], Awaitable[object]]:
 
 
 @pytest.mark.parametrize(
-    "passing", [LOST, BUSY, NotSent(operation="asking", subject="it", cause="no connection", remedy="Look.")]
+    "passing",
+    [LOST, BUSY, NotSent(code="connection", operation="asking", subject="it", cause="no connection", remedy="Look.")],
 )
 def test_passing_failures_are_retried(passing: Exception) -> None:
     """A lost answer, a busy server and a refused connection are not answers."""
@@ -84,7 +85,7 @@ def test_passed_failure_does_not_explain_a_later_timeout() -> None:
 
 
 def _limited(after: float) -> Busy:
-    error = Busy(operation="asking", subject="it", cause="too many requests", remedy="Wait.")
+    error = Busy(code="connection", operation="asking", subject="it", cause="too many requests", remedy="Wait.")
     error.after = after
     return error
 

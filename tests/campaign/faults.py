@@ -139,7 +139,7 @@ class Line:
             await self.life.wait_if_dead()
         if kind in REASONS:
             problem, cause = REASONS[kind]
-            raise problem(operation="asking", subject=subject, cause=cause, remedy=LOOK)
+            raise problem(code="connection", operation="asking", subject=subject, cause=cause, remedy=LOOK)
         done = outlasting(_after(fault.seconds if kind in ("delayed", "killed amid") else 0.0, call))
         if kind == "killed amid":
             self.life.die()
@@ -149,7 +149,11 @@ class Line:
         await self.life.wait_if_dead()
         if kind == "lost":
             raise Unknown(
-                operation="reading the answer of", subject=subject, cause="the connection was reset", remedy=LOOK
+                code="connection",
+                operation="reading the answer of",
+                subject=subject,
+                cause="the connection was reset",
+                remedy=LOOK,
             )
         return answer
 

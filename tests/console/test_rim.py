@@ -16,7 +16,11 @@ def _raising(error: BaseException) -> int:
 ERRORS: dict[str, tuple[BaseException, int]] = {
     "a problem": (
         Problem(
-            operation="reading", subject="\x1b]0;title\x07", cause=f"it says {KEY} \x1b[2J\u202e", remedy="Mend it."
+            code="usage",
+            operation="reading",
+            subject="\x1b]0;title\x07",
+            cause=f"it says {KEY} \x1b[2J\u202e",
+            remedy="Mend it.",
         ),
         2,
     ),

@@ -25,7 +25,11 @@ class _Site:
             return Answer(500, "text/html", None)
         if 4 <= now < 5:
             raise Unknown(
-                operation="reading the answer of", subject="the site", cause="the connection was reset", remedy="Look."
+                code="connection",
+                operation="reading the answer of",
+                subject="the site",
+                cause="the connection was reset",
+                remedy="Look.",
             )
         if 5 <= now < 6.7:
             await asyncio.sleep(6.7 - now)
@@ -197,7 +201,11 @@ def test_late_cancellation_does_not_replace_the_error(tmp_path: Path) -> None:
             async with probing(cast("Site", _Deaf()), Request("/api/data"), journal):
                 await asyncio.sleep(4)
                 raise NeedsHuman(
-                    operation="putting back", subject="x", cause="it is stuck", remedy="Follow the runbook."
+                    code="rollback-failed",
+                    operation="putting back",
+                    subject="x",
+                    cause="it is stuck",
+                    remedy="Follow the runbook.",
                 )
 
         task = asyncio.ensure_future(stuck())

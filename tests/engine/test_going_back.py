@@ -54,7 +54,9 @@ class _Change(ReversibleStep[None]):
         """Note the rollback."""
         self.undone.append(self.name)
         if self.fails:
-            raise Failed(operation="undoing", subject=self.name, cause="it does not work", remedy="Look.")
+            raise Failed(
+                code="rollback-failed", operation="undoing", subject=self.name, cause="it does not work", remedy="Look."
+            )
         return Done("")
 
     async def verify_rollback(self, gateways: Any, observed: None) -> str:

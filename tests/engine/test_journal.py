@@ -111,7 +111,7 @@ async def test_timed_block_records_how_it_ended(tmp_path: Path) -> None:
     with journal.timed(APPLY_EVENTS, "git_push") as said:
         said(Done("pushed", {"pushed": {"sha": "abc"}}))
     with pytest.raises(Failed), journal.timed(ROLLBACK_EVENTS, "git_push"):
-        raise Failed(operation="pushing", subject="main", cause="no", remedy="Mend it.")
+        raise Failed(code="push-refused", operation="pushing", subject="main", cause="no", remedy="Mend it.")
     with pytest.raises(asyncio.CancelledError), journal.timed(APPLY_EVENTS, "health_checks"):
         raise asyncio.CancelledError
     journal.close()

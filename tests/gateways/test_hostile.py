@@ -75,7 +75,11 @@ async def _read(pieces: AsyncIterator[bytes]) -> None:
         last = piece
     if not last.endswith(b"COMMIT;\n"):
         raise Unknown(
-            operation="reading", subject="a dump", cause="it does not end with COMMIT;", remedy="Look."
+            code="connection",
+            operation="reading",
+            subject="a dump",
+            cause="it does not end with COMMIT;",
+            remedy="Look.",
         )  # as the loader does
 
 

@@ -66,7 +66,13 @@ class Live:
 
 async def _code(sha: str) -> str:
     if sha not in COMMITS:
-        raise Problem(operation="reading", subject=f"{CONTRACT} of {sha}", cause="there is none", remedy="Commit one.")
+        raise Problem(
+            code="stand-ins",
+            operation="reading",
+            subject=f"{CONTRACT} of {sha}",
+            cause="there is none",
+            remedy="Commit one.",
+        )
     return COMMITS[sha]
 
 

@@ -30,6 +30,7 @@ class _Late(MemoryDatabase):
         if not self.late:
             self.late = statements
             raise Unknown(
+                code="connection",
                 operation="reading the answer of",
                 subject="the database",
                 cause="the connection was reset",
@@ -64,6 +65,7 @@ async def test_revert_push_that_landed_late_counts_as_done(
         pushes.append(sha)
         if len(pushes) > 1:
             raise Rejected(
+                code="push-refused",
                 operation="pushing to",
                 subject="main",
                 cause="remote rejected: cannot lock ref 'refs/heads/main'",
@@ -71,6 +73,7 @@ async def test_revert_push_that_landed_late_counts_as_done(
             )
         asyncio.get_running_loop().call_later(0.9, advance, sha)
         raise Unknown(
+            code="push-refused",
             operation="pushing to",
             subject="main",
             cause="the remote end hung up unexpectedly",
@@ -106,12 +109,14 @@ async def test_revert_push_below_a_foreign_commit_counts_as_done(
         if len(pushes) == 1:
             asyncio.get_running_loop().call_later(lands, both_land, sha)
             raise Unknown(
+                code="push-refused",
                 operation="pushing to",
                 subject="main",
                 cause="the remote end hung up unexpectedly",
                 remedy="Look at the remote branch.",
             )
         raise Rejected(
+            code="push-refused",
             operation="pushing to",
             subject="main",
             cause="remote rejected: cannot lock ref 'refs/heads/main'",
@@ -173,10 +178,17 @@ async def test_refused_read_after_switching_the_crons_twice(
         tries.append(on)
         if len(tries) == 1:
             asyncio.get_running_loop().call_later(1.0, lambda: platform.switch_crons(on=False))
-            raise Unknown(operation="switching", subject="the crons", cause="the connection was reset", remedy="Look.")
+            raise Unknown(
+                code="vercel-access",
+                operation="switching",
+                subject="the crons",
+                cause="the connection was reset",
+                remedy="Look.",
+            )
         if len(tries) == 2:
             platform.quirks = Quirks(troubles=(Trouble(Answer.GONE, "GET /v9/projects", 1),))
             raise Rejected(
+                code="vercel-access",
                 operation="switching",
                 subject="the crons",
                 cause="it answered 422: they are being switched",

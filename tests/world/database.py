@@ -135,7 +135,9 @@ class MemoryDatabase:
             await asyncio.Event().wait()
         if kind == "fail":
             cause = "it is not the answer of a libSQL server (HTTP 500: internal error)"
-            raise Unknown(operation="reading the answer of", subject=ADDRESS, cause=cause, remedy=LOOK)
+            raise Unknown(
+                code="connection", operation="reading the answer of", subject=ADDRESS, cause=cause, remedy=LOOK
+            )
         return self._kind("verification_query") == "lost"
 
     def _run_all(self, statements: Sequence[Statement]) -> tuple[Rows, ...]:
@@ -209,6 +211,7 @@ def _answer(*, lost: bool) -> None:
     """Raise Unknown if the answer is lost."""
     if lost:
         raise Unknown(
+            code="connection",
             operation="reading the answer of",
             subject="the database",
             cause="the connection was reset (ReadError)",

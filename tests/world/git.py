@@ -76,6 +76,7 @@ class MemoryRemote:
         if kind == "fail":
             cause = f"fatal: unable to access '{ADDRESS}/': The requested URL returned error: 403"
             raise Rejected(
+                code="push-refused" if operation == "pushing to" else "git-access",
                 operation=operation,
                 subject=f"branch {MAIN} at {ADDRESS}",
                 cause=cause,
@@ -87,6 +88,7 @@ class MemoryRemote:
         if self.tip not in self.history.ancestry(sha):
             remedy = "Fix what it says, then start again."
             raise Rejected(
+                code="push-refused",
                 operation="pushing to",
                 subject=f"branch {MAIN} at {ADDRESS}",
                 cause="[rejected] (fetch first)",
@@ -104,6 +106,7 @@ class MemoryRemote:
         if self._faults.kind_for("git_push") == "lost":
             cause = "error: RPC failed; the connection was reset; fatal: the remote end hung up unexpectedly"
             raise Unknown(
+                code="push-refused",
                 operation="pushing to",
                 subject=f"branch {MAIN} at {ADDRESS}",
                 cause=cause,
@@ -197,6 +200,7 @@ class MemoryGit(Git):
         if sha not in self.checkout.known:
             cause = f"fatal: bad object {sha}"
             raise Problem(
+                code="git-access",
                 operation="using",
                 subject=f"repository {self.repository}",
                 cause=cause,

@@ -28,6 +28,7 @@ class Misconfigured(Problem):
 
     def __init__(self, *, mistakes: list[str]) -> None:
         super().__init__(
+            code="usage",
             operation="reading",
             subject="the settings",
             cause="\n  ".join(["", *mistakes]),

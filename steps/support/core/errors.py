@@ -10,14 +10,59 @@
 A call that was cancelled because its time was up is Unknown in effect, although it does not raise Unknown.
 """
 
-from typing import Self
+from typing import Literal, Self
+
+Code = Literal[  # each is the anchor of one section of runbook.md; choose the section that the operator needs next
+    "accept-refused",
+    "already-applied",
+    "blocking-findings",
+    "branch-diverged",
+    "build-failed",
+    "checkout-not-ready",
+    "connection",
+    "copy-failed",
+    "database-access",
+    "deployment-not-found",
+    "forecast-too-long",
+    "git-access",
+    "health-check-failed",
+    "journal-version",
+    "lock-held",
+    "migration-failed",
+    "no-safe-order",
+    "no-writes",
+    "not-confirmed",
+    "nothing-to-release",
+    "platform-not-ready",
+    "preflight-timeout",
+    "production-changed",
+    "program-missing",
+    "promotion-failed",
+    "push-refused",
+    "rollback-failed",
+    "rollback-refused",
+    "run-alive",
+    "run-not-found",
+    "runs-folder",
+    "stand-ins",
+    "step-timeout",
+    "syntax-error",
+    "unlock-refused",
+    "unresolved-run",
+    "usage",
+    "vercel-access",
+]
 
 
 class Problem(Exception):  # noqa: N818 - the operator reads this word; it need not be an error of ours
-    """What stopped an operation: what was done, to what, why it failed, and what to do next."""
+    """What stopped an operation: what was done, to what, why it failed, and what to do next.
 
-    def __init__(self, *, operation: str, subject: str, cause: str, remedy: str) -> None:
+    `code` is the anchor of the section of runbook.md that helps.
+    """
+
+    def __init__(self, *, code: Code, operation: str, subject: str, cause: str, remedy: str) -> None:
         super().__init__(operation, subject, cause, remedy)
+        self.code: Code = code
         self.operation = operation
         self.subject = subject
         self.cause = cause
@@ -25,8 +70,14 @@ class Problem(Exception):  # noqa: N818 - the operator reads this word; it need 
 
     @classmethod
     def because(cls, error: "Problem") -> Self:
-        """Return an error of this class with the same four texts: they are written once, where the error is found."""
-        return cls(operation=error.operation, subject=error.subject, cause=error.cause, remedy=error.remedy)
+        """Return an error of this class with the same code and texts, which are chosen where the error is found."""
+        return cls(
+            code=error.code,
+            operation=error.operation,
+            subject=error.subject,
+            cause=error.cause,
+            remedy=error.remedy,
+        )
 
     def __str__(self) -> str:
         """Return it as one sentence; if the cause has several lines, the remedy follows on a line of its own."""

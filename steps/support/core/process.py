@@ -128,6 +128,7 @@ async def _spawn(command: list[str], environment: dict[str, str]) -> _Spawned:
         )  # fmt: skip
     except OSError as error:
         raise Problem(
+            code="program-missing",
             operation="running",
             subject=command[0],
             cause=error.strerror or repr(error),

@@ -151,6 +151,7 @@ async def _within(patience: float | None, ask: Callable[[], Awaitable[Result]]) 
         if not scope.expired():
             raise
         raise Unknown(
+            code="connection",
             operation="waiting for",
             subject="an answer",
             cause=f"there was none for {patience} s",
@@ -165,7 +166,11 @@ async def _after_a_write(reading: Awaitable[bool]) -> bool:
     except Rejected as error:
         cause = f"{error.cause}, after a change was sent"
         raise Unknown(
-            operation=error.operation, subject=error.subject, cause=cause, remedy="Check whether the change was made."
+            code=error.code,
+            operation=error.operation,
+            subject=error.subject,
+            cause=cause,
+            remedy="Check whether the change was made.",
         ) from None
 
 

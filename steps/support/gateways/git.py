@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from steps.support.core import process
-from steps.support.core.errors import NotSent, Problem, Rejected, Unknown
+from steps.support.core.errors import Code, NotSent, Problem, Rejected, Unknown
 from steps.support.core.process import KEPT, Answer
 from steps.support.core.text import printable
 
@@ -122,6 +122,7 @@ class Git:
         if others:
             cause = f"it pushes to {len(others) + 1} addresses, and a rollback could reach one of them and miss another"
             raise Problem(
+                code="git-access",
                 operation="looking up",
                 subject=f"remote {self.remote}",
                 cause=cause,
@@ -134,7 +135,11 @@ class Git:
         if answer.code:
             remedy = f"Choose one that `git remote` lists in {self.repository}."
             raise Problem(
-                operation="looking up", subject=f"remote {self.remote}", cause="there is no such remote", remedy=remedy
+                code="git-access",
+                operation="looking up",
+                subject=f"remote {self.remote}",
+                cause="there is no such remote",
+                remedy=remedy,
             )
         return answer.out
 
@@ -154,11 +159,14 @@ class Git:
     async def remote_head(self) -> str:
         """Return the commit that the remote branch is at now."""
         address, environment = await self._read_from()
-        listed = await self._exchange("ls-remote", "--", address, self._ref, operation="asking for", **environment)
+        listed = await self._exchange(
+            "ls-remote", "--", address, self._ref, code="git-access", operation="asking for", **environment
+        )
         heads = {ref: sha for sha, _, ref in (line.partition("\t") for line in listed.splitlines())}
         if self._ref not in heads:
             cause = f"{await self.url()} has no such branch"
             raise Problem(
+                code="git-access",
                 operation="asking for",
                 subject=f"branch {self.branch}",
                 cause=cause,
@@ -175,7 +183,7 @@ class Git:
         quiet = ("--no-write-fetch-head", "--refmap=", "--no-tags", "--no-prune", "--no-recurse-submodules")
         address, environment = await self._read_from()
         options = ("--no-auto-maintenance", *quiet, "--", address, self._ref)
-        await self._exchange("fetch", *options, operation="fetching", **environment)
+        await self._exchange("fetch", *options, code="git-access", operation="fetching", **environment)
         return await self._field("%H", sha)
 
     async def push(self, sha: str, *, rehearse: bool = False, hooks: bool = True) -> None:
@@ -186,12 +194,16 @@ class Git:
         """
         if await self._field("%H", sha) != sha:
             raise Problem(
-                operation="pushing", subject=sha, cause="it is not a full commit id", remedy="Use all 40 characters."
+                code="git-access",
+                operation="pushing",
+                subject=sha,
+                cause="it is not a full commit id",
+                remedy="Use all 40 characters.",
             )
         switches = {"--dry-run": rehearse, "--no-verify": not hooks}
         options = ("--no-follow-tags", "--recurse-submodules=no", *(option for option, on in switches.items() if on))
         target = ("--", self.remote, f"{sha}:{self._ref}")
-        await self._exchange("push", "--porcelain", *options, *target, operation="pushing to")
+        await self._exchange("push", "--porcelain", *options, *target, code="push-refused", operation="pushing to")
 
     async def end_pushes(self, sha: str) -> None:
         """Stop every push of this commit that an earlier run left running in this checkout, with its children."""
@@ -216,19 +228,21 @@ class Git:
             return answer
         cause = _message(answer) if answer.whole else f"git printed more than {KEPT[1]} bytes"
         raise Problem(
+            code="git-access",
             operation="using",
             subject=f"repository {self.repository}",
             cause=cause,
             remedy="Check that it is the right checkout.",
         )
 
-    async def _exchange(self, *arguments: str, operation: str, **environment: str) -> str:
+    async def _exchange(self, *arguments: str, code: Code, operation: str, **environment: str) -> str:
         address = await self.url()
         answer = await self._git(*arguments, **environment, **await self._ssh())
         if answer.code == 0:
             return answer.out
         kind = _problem_class(answer)
         raise kind(
+            code=code,
             operation=operation,
             subject=f"branch {self.branch} at {address}",
             cause=_message(answer),
@@ -246,6 +260,7 @@ class Git:
     async def _git(self, *arguments: str, **environment: str) -> "Answer":
         if not (git := process.find_program("git")):
             raise Problem(
+                code="program-missing",
                 operation="running",
                 subject="git",
                 cause="it is not installed",

@@ -84,6 +84,7 @@ async def exchange(
         request = client.build_request(method, url, headers=headers, **options)
     except (httpx.InvalidURL, UnicodeError) as error:
         raise NotSent(
+            code="connection",
             operation="writing to",
             subject=what,
             cause=_describe(error),
@@ -94,6 +95,7 @@ async def exchange(
             return await _read(response, what, most)
     except _UNSENT as error:
         raise NotSent(
+            code="connection",
             operation="reaching",
             subject=what,
             cause=_describe(error),
@@ -101,7 +103,11 @@ async def exchange(
         ) from None
     except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:  # the URL of a redirect may be invalid
         raise Unknown(
-            operation="reading the answer of", subject=what, cause=_describe(error), remedy=_CHECK_FIRST
+            code="connection",
+            operation="reading the answer of",
+            subject=what,
+            cause=_describe(error),
+            remedy=_CHECK_FIRST,
         ) from None
 
 
@@ -137,6 +143,7 @@ async def _read(response: httpx.Response, what: str, most: int) -> httpx.Respons
         body += decompress(piece, most + 1 - len(body))
         if len(body) > most:
             raise Unknown(
+                code="connection",
                 operation="reading the answer of",
                 subject=what,
                 cause=f"it is larger than {most} bytes",
@@ -153,7 +160,9 @@ def _decompressor(response: httpx.Response, what: str) -> Callable[[bytes, int],
         return lambda piece, _most: piece
     if encoding != "gzip":
         cause = f"it is compressed as {encoding[:SHOWN]!r}, which was not requested"
-        raise Unknown(operation="reading the answer of", subject=what, cause=cause, remedy=_CHECK_FIRST)
+        raise Unknown(
+            code="connection", operation="reading the answer of", subject=what, cause=cause, remedy=_CHECK_FIRST
+        )
     decompressor = zlib.decompressobj(_GZIP)
 
     def decompressed(piece: bytes, most: int) -> bytes:
@@ -161,7 +170,9 @@ def _decompressor(response: httpx.Response, what: str) -> Callable[[bytes, int],
             return decompressor.decompress(piece, most)
         except zlib.error as error:
             cause = f"it cannot be decompressed ({error})"
-            raise Unknown(operation="reading the answer of", subject=what, cause=cause, remedy=_CHECK_FIRST) from None
+            raise Unknown(
+                code="connection", operation="reading the answer of", subject=what, cause=cause, remedy=_CHECK_FIRST
+            ) from None
 
     return decompressed
 

@@ -70,7 +70,11 @@ class Site:
         if not NAME.fullmatch(host):
             cause = f"{host[:80]!r} is not a host name, and secrets would be sent there"
             raise NotSent(
-                operation="asking", subject="a deployment", cause=cause, remedy="Check that deployment on the platform."
+                code="connection",
+                operation="asking",
+                subject="a deployment",
+                cause=cause,
+                remedy="Check that deployment on the platform.",
             )
         bypass = {BYPASS: self._bypass} if self._bypass else {}
         if self._client.base_url.host in LOOPBACK:

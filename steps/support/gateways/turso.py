@@ -181,7 +181,11 @@ class Turso:
         if token is None:
             cause = "another run has taken over the lock"
             raise Rejected(
-                operation="writing to", subject=self.address, cause=cause, remedy="Run again to see which one."
+                code="lock-held",
+                operation="writing to",
+                subject=self.address,
+                cause=cause,
+                remedy="Run again to see which one.",
             )
         return Lease(run, int(str(token)))
 
@@ -199,7 +203,9 @@ class Turso:
         except StatementFailed as failed:
             subject, cause = transaction.worded_failure(failed, measures)
             remedy = f"Nothing was changed in {self.address}. Fix the statement, or the data that it found."
-            raise Rejected(operation="running", subject=subject, cause=cause, remedy=remedy) from None
+            raise Rejected(
+                code="migration-failed", operation="running", subject=subject, cause=cause, remedy=remedy
+            ) from None
 
     async def _own_row(self, statement: Statement) -> Row | None:
         """Return one row of a table of ours, or None; before the first run the table does not exist."""

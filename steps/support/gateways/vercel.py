@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 
 import httpx
 
-from steps.support.core.errors import Busy, NotSent, Problem, Rejected, Unknown
+from steps.support.core.errors import Busy, Code, NotSent, Problem, Rejected, Unknown
 from steps.support.gateways import vercel_types
 from steps.support.gateways.http import SHOWN, exchange, json_of, retry_after
 from steps.support.gateways.vercel_types import Deployment, Project, RollingRelease
@@ -151,7 +151,11 @@ class Vercel:
         except (ValueError, ArithmeticError, LookupError, TypeError, AttributeError) as error:
             cause = f"its answer has an unknown format ({type(error).__name__}: {error})"
             raise Unknown(
-                operation="reading Vercel's", subject=path, cause=cause, remedy=f"Check vercel.api. {STATUS_PAGE}"
+                code="connection",
+                operation="reading Vercel's",
+                subject=path,
+                cause=cause,
+                remedy=f"Check vercel.api. {STATUS_PAGE}",
             ) from None
 
     async def _send(self, method: str, path: str, json: Any = None) -> None:
@@ -159,11 +163,16 @@ class Vercel:
         if "html" in _accepted(response, path).headers.get("content-type", ""):
             cause = "its answer is a web page"
             raise Unknown(
-                operation="reading Vercel's", subject=path, cause=cause, remedy=f"Check vercel.api. {STATUS_PAGE}"
+                code="connection",
+                operation="reading Vercel's",
+                subject=path,
+                cause=cause,
+                remedy=f"Check vercel.api. {STATUS_PAGE}",
             )
         if response.status_code == httpx.codes.ACCEPTED:
             cause = "it is queued behind a rolling release"
             raise Deferred(
+                code="platform-not-ready",
                 operation="asking Vercel for",
                 subject=path,
                 cause=cause,
@@ -177,21 +186,25 @@ def _accepted(response: httpx.Response, path: str) -> httpx.Response:
     status, error = response.status_code, _error_text(response)
     wait = retry_after(response, time.time())
     pause = f"; it asks to wait {wait:.0f} s" if wait else ""
-    kind, remedy = _problem_of_status(status)
+    kind, code, remedy = _problem_of_status(status)
     problem = kind(
-        operation="asking Vercel for", subject=path, cause=f"it answered {status}: {error}{pause}", remedy=remedy
+        code=code,
+        operation="asking Vercel for",
+        subject=path,
+        cause=f"it answered {status}: {error}{pause}",
+        remedy=remedy,
     )
     if isinstance(problem, NotSent | Unknown):
         problem.after = wait
     raise problem
 
 
-def _problem_of_status(status: int) -> tuple[type[Problem], str]:
+def _problem_of_status(status: int) -> tuple[type[Problem], Code, str]:
     if status >= httpx.codes.INTERNAL_SERVER_ERROR:
-        return Unknown, STATUS_PAGE
+        return Unknown, "connection", STATUS_PAGE
     if status in (httpx.codes.CONFLICT, httpx.codes.TOO_MANY_REQUESTS):
-        return Busy, "Try again in a moment."
-    return Rejected, REFUSALS.get(status, "Check the project on the platform.")
+        return Busy, "connection", "Try again in a moment."
+    return Rejected, "vercel-access", REFUSALS.get(status, "Check the project on the platform.")
 
 
 def _error_text(response: httpx.Response) -> str:

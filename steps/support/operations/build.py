@@ -40,7 +40,13 @@ async def find_deployment(vercel: Vercel, sha: str) -> Deployment:
     newest = await retry(partial(vercel.production_deployments, most=1))
     instead = "".join(f"; the newest is {each.id} of {each.sha[:8]}" for each in newest)
     cause = f"the platform shows none after {DEPLOYMENT_APPEARS:.0f} s{instead}"
-    raise Failed(operation="looking for", subject=f"a deployment of {sha[:8]}", cause=cause, remedy=NONE)
+    raise Failed(
+        code="deployment-not-found",
+        operation="looking for",
+        subject=f"a deployment of {sha[:8]}",
+        cause=cause,
+        remedy=NONE,
+    )
 
 
 async def wait_for_build(vercel: Vercel, read: Callable[[], Awaitable[Deployment]], every: float = POLL) -> Deployment:
@@ -56,7 +62,7 @@ async def wait_for_build(vercel: Vercel, read: Callable[[], Awaitable[Deployment
     now = await poll_until(state, lambda now: now.state not in WORKING, every=every)
     if now.state != "READY":
         cause, remedy = await _ended(vercel, now)
-        raise Failed(operation="building", subject=now.id, cause=cause, remedy=remedy)
+        raise Failed(code="build-failed", operation="building", subject=now.id, cause=cause, remedy=remedy)
     return now
 
 

@@ -55,7 +55,13 @@ async def refuse_unfit(gateways: Gateways, tried: Tried) -> None:
     if unknown or (is_silent and not tried.alone):
         known = "".join(f", only that it is {each}" for each in unknown)
         cause = f"the platform does not tell which code is live{known}"
-        raise Failed(operation="rolling back", subject="the schema", cause=cause, remedy="Try again once it answers.")
+        raise Failed(
+            code="rollback-failed",
+            operation="rolling back",
+            subject="the schema",
+            cause=cause,
+            remedy="Try again once it answers.",
+        )
 
 
 def _moves(served: Sequence[str | None], projects: Sequence[Project]) -> Iterator[tuple[str, str]]:
@@ -91,6 +97,7 @@ async def _is_fit(gateways: Gateways, tried: Tried, found: Deployment | None, id
         who = f"{identifier} (of {owner_of(found)})" if found else "nothing"
         cause = f"{who} {how}, and has not been proved to run on the old schema"
         raise Failed(
+            code="rollback-failed",
             operation="rolling back",
             subject="the schema",
             cause=cause,

@@ -56,7 +56,7 @@ async def refuse_others(vercel: Vercel, known: Collection[str], *, promotes: boo
         raise await foreign_refusal(vercel, theirs, project, why)
     for each in arriving(project, newest, known, promotes=promotes):
         cause = f"{each.id} of {owner_of(each)} is {each.state}, and would go live by itself"
-        raise Failed(operation="reading", subject=vercel.host, cause=cause, remedy=FOREIGN)
+        raise Failed(code="production-changed", operation="reading", subject=vercel.host, cause=cause, remedy=FOREIGN)
 
 
 def arriving(
@@ -87,7 +87,7 @@ async def foreign_refusal(vercel: Vercel, theirs: str, project: Project, why: st
     if theirs not in (project.production_id, project.moving_to):
         verb = "was moved by someone else to"
     cause = f"production {verb} {theirs}{by}, {why}"
-    return Failed(operation="reading", subject=vercel.host, cause=cause, remedy=FOREIGN)
+    return Failed(code="production-changed", operation="reading", subject=vercel.host, cause=cause, remedy=FOREIGN)
 
 
 def owner_of(deployment: Deployment) -> str:

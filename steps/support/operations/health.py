@@ -121,6 +121,7 @@ async def _answer(site: Site, check: HealthCheck, host: str) -> Answer:
         if not scope.expired():
             raise
         raise Unknown(
+            code="connection",
             operation="asking",
             subject="the site",
             cause=f"none within {PATIENCE:.0f} s",

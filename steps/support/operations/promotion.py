@@ -59,6 +59,7 @@ async def _production(vercel: Vercel) -> Production:
     if served is None or served != project.production_id:
         cause = f"the production target is {project.production_id}, but {vercel.host} serves {served}"
         raise Refused(
+            code="platform-not-ready",
             operation="reading",
             subject=f"project {project.name}",
             cause=cause,
@@ -67,6 +68,7 @@ async def _production(vercel: Vercel) -> Production:
     if project.moving_to:
         cause = f"production is being moved to {project.moving_to} right now"
         raise Refused(
+            code="platform-not-ready",
             operation="reading",
             subject=f"project {project.name}",
             cause=cause,
@@ -98,6 +100,7 @@ async def refuse_disturbed(vercel: Vercel, identifier: str, before: Production) 
     if before.auto_assign is False and project.auto_assign:
         cause = "auto-assign was off, and someone has switched it on: the build would go live by itself"
         raise Failed(
+            code="production-changed",
             operation="reading",
             subject=f"project {project.name}",
             cause=cause,
@@ -141,6 +144,7 @@ async def _refuse_stuck(vercel: Vercel, identifier: str) -> None:
     if error := (await vercel.deployment(identifier)).alias_error:
         cause = f"the platform could not give it {vercel.host}: {error}"
         raise Failed(
+            code="promotion-failed",
             operation="waiting for",
             subject=identifier,
             cause=cause,
@@ -149,6 +153,7 @@ async def _refuse_stuck(vercel: Vercel, identifier: str) -> None:
     move = (await vercel.project()).move
     if move and (move.kind, move.to) == ("promote", identifier) and move.status in ("failed", "skipped"):
         raise Failed(
+            code="promotion-failed",
             operation="promoting",
             subject=identifier,
             cause=f"the platform says {move.status}",
@@ -271,6 +276,7 @@ async def prove_rollback(vercel: Vercel, before: Production) -> None:
     state = (await preflight_read(vercel.deployment, before.id)).state
     if state != "READY":
         raise Refused(
+            code="rollback-refused",
             operation="looking at",
             subject=before.id,
             cause=f"it is {state}, and cannot be live again",

@@ -22,6 +22,7 @@ async def refuse_unparsable(turso: Turso, change: DatabaseChange) -> None:
     errors = zip(statements, await turso.parse(statements), strict=True)
     if wrong := [f"{statement.name}: {error}" for statement, error in errors if error]:
         raise Refused(
+            code="syntax-error",
             operation="parsing",
             subject="the SQL folder",
             cause="; ".join(wrong),
@@ -35,7 +36,7 @@ async def refuse_applied(turso: Turso, change: DatabaseChange) -> None:
         edited = "" if marker["sha256"] == change.sha256 else "; migrate.sql has been edited since"
         cause = f"it is already applied, by run {marker['attempt']!s}{edited}"
         remedy = "There is nothing to migrate; give a new change a new `-- name:`."
-        raise Refused(operation="planning", subject=change.name, cause=cause, remedy=remedy)
+        raise Refused(code="already-applied", operation="planning", subject=change.name, cause=cause, remedy=remedy)
 
 
 async def prove_change(turso: Turso, release: Release) -> Proof:

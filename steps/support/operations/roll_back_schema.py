@@ -45,6 +45,7 @@ async def roll_back(
             return RolledBack({})
         cause = f"{error.subject}: {error.cause}"
         raise Failed(
+            code="rollback-failed",
             operation="rolling back",
             subject=str(marker["name"]),
             cause=cause,
@@ -87,6 +88,7 @@ async def rehearse_rollback(turso: Turso, marker: Row, proof_config: ProofConfig
             )
         if found := [str(each) for one in measured for each in lock_findings(one, WAYS_BACK)]:
             raise Problem(
+                code="rollback-refused",
                 operation="proving",
                 subject=str(marker["name"]),
                 cause="; ".join(found),
@@ -95,6 +97,7 @@ async def rehearse_rollback(turso: Turso, marker: Row, proof_config: ProofConfig
     except TimeoutError:
         cause = f"the rollback is not done after {proof_config.limits.most_seconds:g} s on a copy"
         raise Problem(
+            code="copy-failed",
             operation="rehearsing",
             subject=str(marker["name"]),
             cause=cause,

@@ -29,7 +29,11 @@ async def refuse_locked_out(turso: Turso, run: str) -> None:
             raise
         cause = f"it answers queries but takes no writes: none succeeded within {within:.1f} s{_last()}"
         raise Failed(
-            operation="writing after the commit to", subject=turso.address, cause=cause, remedy=RESTART
+            code="no-writes",
+            operation="writing after the commit to",
+            subject=turso.address,
+            cause=cause,
+            remedy=RESTART,
         ) from None
     except Rejected as error:
         raise Failed.because(error) from None

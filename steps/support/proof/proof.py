@@ -84,6 +84,7 @@ async def _rehearsed(
             raise
         cause = f"it did not finish within {proof_config.limits.most_seconds:g} s"
         raise Problem(
+            code="copy-failed",
             operation="rehearsing",
             subject=change.name,
             cause=cause,
@@ -111,7 +112,11 @@ def _refuse(verdict: Verdict, contract: Contract, log: RehearsalLog, change: Dat
     lacking = f" {ELSEWHERE}" if engine.binary is None and log.failures else ""
     count = f"{len(errors)} finding{'s' * (len(errors) > 1)} block{'s' * (len(errors) == 1)} this change"
     raise Problem(
-        operation="proving", subject=change.name, cause=f"{count}:{listed(errors)}{also}", remedy=f"{WAY_OUT}{lacking}"
+        code="blocking-findings",
+        operation="proving",
+        subject=change.name,
+        cause=f"{count}:{listed(errors)}{also}",
+        remedy=f"{WAY_OUT}{lacking}",
     )
 
 

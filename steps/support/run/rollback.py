@@ -39,7 +39,13 @@ async def roll_back(gateways: Gateways, begun: Begun, deadline: RollbackDeadline
     journal.note(Verified(remains=left))
     if stuck or left:
         causes = "; ".join(left.values()) or f"{', '.join(each.name for each in stuck)} failed to roll back"
-        raise NeedsHuman(operation="putting back", subject="the release", cause=causes, remedy="Follow the runbook.")
+        raise NeedsHuman(
+            code="rollback-failed",
+            operation="putting back",
+            subject="the release",
+            cause=causes,
+            remedy="Follow the runbook.",
+        )
 
 
 async def superseded(gateways: Gateways, begun: Begun) -> list[str]:

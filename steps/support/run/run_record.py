@@ -102,6 +102,7 @@ def observed_of(change: ReversibleStep[Any], saw: Any) -> Any:
     except ValidationError as error:
         cause = f"what {change.name} observed is not there: {error.errors()[0]['msg']}"
         raise Refused(
+            code="journal-version",
             operation="reading",
             subject="the journal",
             cause=cause,
@@ -118,7 +119,11 @@ def journal_lock(folder: Path, run: str) -> Iterator[None]:
         except BlockingIOError:
             cause = "its process is alive on this machine, or someone is rolling it back"
             raise Refused(
-                operation="opening", subject=f"run {run}", cause=cause, remedy="Let it end, or stop it with Ctrl-C."
+                code="run-alive",
+                operation="opening",
+                subject=f"run {run}",
+                cause=cause,
+                remedy="Let it end, or stop it with Ctrl-C.",
             ) from None
         yield
 

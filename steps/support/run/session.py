@@ -162,7 +162,9 @@ def _journal(run: str, folder: Path, redact: Redactor) -> Journal:
         return Journal(folder / "journal.jsonl", redact, run)
     except OSError as error:
         remedy = "Make it writable, or set `runs` to another folder."
-        raise Refused(operation="creating", subject=str(folder), cause=str(error), remedy=remedy) from None
+        raise Refused(
+            code="runs-folder", operation="creating", subject=str(folder), cause=str(error), remedy=remedy
+        ) from None
 
 
 def _addresses(mode: str, settings: Settings, options: Namespace) -> list[str]:
@@ -196,6 +198,7 @@ async def _ask(journal: Journal, target: str) -> None:
         loop.remove_reader(sys.stdin)
     if sys.stdin.readline() != "\n":  # the end of the input is not an answer
         raise Refused(
+            code="not-confirmed",
             operation="asking",
             subject="the operator",
             cause="you typed something other than Enter",

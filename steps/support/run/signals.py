@@ -45,6 +45,7 @@ class Interrupts:
             yield
         except asyncio.CancelledError:
             raise NeedsHuman(
+                code="rollback-failed",
                 operation="putting back",
                 subject="the release",
                 cause="stopped by a second signal",

@@ -108,6 +108,7 @@ class ReversibleStep(Step[Observed]):
         """Repeat the preflight once the lock is held. Raise Refused if production differs from the plan."""
         if await self.preflight(gateways) != observed:
             raise Refused(
+                code="production-changed",
                 operation=self.name,
                 subject="checked again",
                 cause="production changed between the plan and the lock",

@@ -77,6 +77,7 @@ class BadSql(Problem):
 
     def __init__(self, *, subject: str, findings: Sequence[Finding]) -> None:
         super().__init__(
+            code="usage",
             operation="reading",
             subject=subject,
             cause="; ".join(map(str, findings)).rstrip("."),

@@ -43,6 +43,7 @@ async def _git(*arguments: str) -> str:
     out, err = await process.communicate()
     if process.returncode:
         raise Problem(
+            code="stand-ins",
             operation="running",
             subject=f"git {' '.join(arguments)}",
             cause=err.decode(errors="replace").strip(),

@@ -210,6 +210,7 @@ async def _git(*arguments: str) -> bytes:
         output, complaint = await process.communicate()
     if process.returncode:
         raise Problem(
+            code="stand-ins",
             operation="running git",
             subject=arguments[-1],
             cause=complaint.decode().strip(),

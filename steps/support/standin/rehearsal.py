@@ -39,7 +39,9 @@ def fault(words: str | None, steps: tuple[str, ...]) -> Faults:
     kind = next((each for each in KINDS if each == (given or "fail")), None)
     if step not in steps or kind is None:
         remedy = f"STEP is one of {', '.join(steps)}; KIND one of {', '.join(KINDS)}, kill."
-        raise Problem(operation="reading", subject=f"--fail {words}", cause="there is no such fault", remedy=remedy)
+        raise Problem(
+            code="usage", operation="reading", subject=f"--fail {words}", cause="there is no such fault", remedy=remedy
+        )
     return Faults(step, kind)
 
 
@@ -52,6 +54,7 @@ async def rehearsal(
     binary = sqld.find(settings.rehearsal.sqld)
     if binary is None and faults.step in ("turso_migration", "verification_query"):
         raise Refused(
+            code="stand-ins",
             operation="breaking",
             subject=faults.step,
             cause="only the real server can be broken",

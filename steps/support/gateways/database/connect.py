@@ -21,6 +21,7 @@ def connect(url: str, token: str | None) -> Database:
         return SqliteFile(url)
     if scheme not in SCHEMES:
         raise Problem(
+            code="database-access",
             operation="connecting to",
             subject="the database",
             cause=f"its URL begins with {scheme[:20]!r}",
@@ -35,12 +36,26 @@ def _refuse_secrets(url: str) -> None:
         parts = httpx.URL(url)
     except httpx.InvalidURL:
         raise Problem(
-            operation="connecting to", subject="the database", cause="its URL cannot be read", remedy=_REMEDY
+            code="database-access",
+            operation="connecting to",
+            subject="the database",
+            cause="its URL cannot be read",
+            remedy=_REMEDY,
         ) from None
     if not parts.host:
-        raise Problem(operation="connecting to", subject="the database", cause="its URL names no host", remedy=_REMEDY)
+        raise Problem(
+            code="database-access",
+            operation="connecting to",
+            subject="the database",
+            cause="its URL names no host",
+            remedy=_REMEDY,
+        )
     if parts.userinfo or parts.query:
         remedy = "Put only the address in the URL, and the token in its own setting."
         raise Problem(
-            operation="connecting to", subject=parts.host, cause="its URL contains more than an address", remedy=remedy
+            code="database-access",
+            operation="connecting to",
+            subject=parts.host,
+            cause="its URL contains more than an address",
+            remedy=remedy,
         )

@@ -36,6 +36,7 @@ async def dump(address: str, token: str | None) -> AsyncIterator[AsyncGenerator[
             yield pieces
     except aiohttp.ClientConnectorError as error:
         raise NotSent(
+            code="connection",
             operation="reaching",
             subject=address,
             cause=str(error),
@@ -46,6 +47,7 @@ async def dump(address: str, token: str | None) -> AsyncIterator[AsyncGenerator[
 def cut_off(*, address: str, size: int, cause: str) -> Unknown:
     """Return the error for a dump that was cut off after `size` bytes."""
     return Unknown(
+        code="copy-failed",
         operation="reading the dump of",
         subject=address,
         cause=f"the dump is cut off after {size:,} bytes ({cause})",
@@ -62,6 +64,7 @@ async def _pieces(session: aiohttp.ClientSession, address: str, token: str | Non
             async for piece in _in_pieces(response.content):
                 if not size and not piece.startswith(_OPENING):
                     raise Unknown(
+                        code="copy-failed",
                         operation="reading the dump of",
                         subject=address,
                         cause="the answer is not a dump",

@@ -134,6 +134,7 @@ def _address(url: str) -> str:
 def _checked_token(token: str | None) -> str | None:
     if token and not (token.isascii() and token.isprintable() and " " not in token):
         raise Problem(
+            code="database-access",
             operation="reading",
             subject="the database token",
             cause="it contains characters that no token has",

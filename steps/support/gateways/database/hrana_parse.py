@@ -42,6 +42,7 @@ def verdicts(results: Sequence[Mapping[str, Any]], statements: Sequence[Statemen
     if rolled_back["type"] == "error":
         cause = f"{_ENDED} ({rolled_back['error']['message']})"
         raise Unknown(
+            code="syntax-error",
             operation="parsing",
             subject=address,
             cause=cause,

@@ -102,6 +102,7 @@ def _failed(error: dict[str, Any], statement: Statement, address: str) -> Proble
     if error.get("code") in _TOO_LARGE:
         cause = f"{statement.name}: more than an answer may hold ({error['code']})"
         return TooLarge(
+            code="copy-failed",
             operation="reading",
             subject=address,
             cause=cause,

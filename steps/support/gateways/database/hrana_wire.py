@@ -151,10 +151,15 @@ def results(answer: Answer, url: str, count: int) -> list[Any]:
 def _problem(answer: Answer, url: str) -> Problem:  # noqa: PLR0911 - one line for each way of saying no
     if answer.status == HTTPStatus.NOT_FOUND:
         return NoSuchPath(
-            operation="asking", subject=url, cause=f"{_REFUSALS[404][0]} ({answer.words})", remedy=_REFUSALS[404][1]
+            code="database-access",
+            operation="asking",
+            subject=url,
+            cause=f"{_REFUSALS[404][0]} ({answer.words})",
+            remedy=_REFUSALS[404][1],
         )
     if answer.status == HTTPStatus.TOO_MANY_REQUESTS:
         return Busy(
+            code="connection",
             operation="asking",
             subject=url,
             cause=f"it refuses more requests for now ({answer.words})",
@@ -162,23 +167,41 @@ def _problem(answer: Answer, url: str) -> Problem:  # noqa: PLR0911 - one line f
         )
     if answer.status in _REFUSALS:
         cause, remedy = _REFUSALS[answer.status]
-        return Rejected(operation="asking", subject=url, cause=f"{cause} ({answer.words})", remedy=remedy)
+        too_large = answer.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+        return Rejected(
+            code="migration-failed" if too_large else "database-access",
+            operation="asking",
+            subject=url,
+            cause=f"{cause} ({answer.words})",
+            remedy=remedy,
+        )
     if httpx.codes.is_redirect(answer.status):
         cause = f"it redirects to another address ({answer.words})"
-        return Rejected(operation="asking", subject=url, cause=cause, remedy="Set the URL of the database itself.")
+        return Rejected(
+            code="database-access",
+            operation="asking",
+            subject=url,
+            cause=cause,
+            remedy="Set the URL of the database itself.",
+        )
     if answer.document.get("code") in NOT_RUN:
         return Rejected(
-            operation="asking", subject=url, cause=answer.words, remedy="Nothing was run. Fix the statement."
+            code="migration-failed",
+            operation="asking",
+            subject=url,
+            cause=answer.words,
+            remedy="Nothing was run. Fix the statement.",
         )
     if answer.status == HTTPStatus.BAD_REQUEST and answer.content_type.startswith("text/plain"):
         return Rejected(
+            code="migration-failed",
             operation="asking",
             subject=url,
             cause=answer.words,
             remedy="Nothing was run. This is a bug in the tool: report it.",
         )
     cause = f"it is not the answer of a libSQL server ({answer.words})"
-    return Unknown(operation="reading the answer of", subject=url, cause=cause, remedy=_CHECK_FIRST)
+    return Unknown(code="connection", operation="reading the answer of", subject=url, cause=cause, remedy=_CHECK_FIRST)
 
 
 Json = dict[str, Any]
@@ -257,7 +280,11 @@ def failed(error: Mapping[str, Any], statement: Statement, address: str) -> Prob
         return unreadable(address, cause=f"{message} ({code})")
     if code.startswith("SQLITE_BUSY"):
         return Busy(
-            operation="writing to", subject=address, cause=f"{message} ({code})", remedy="Try again in a moment."
+            code="connection",
+            operation="writing to",
+            subject=address,
+            cause=f"{message} ({code})",
+            remedy="Try again in a moment.",
         )
     explained = f"{message}: {_STOLEN}" if code == "TRANSACTION_TIMEOUT" else message
     return StatementFailed(subject=address, statement=statement, message=explained, engine_code=code)
@@ -265,7 +292,9 @@ def failed(error: Mapping[str, Any], statement: Statement, address: str) -> Prob
 
 def unreadable(address: str, *, cause: str) -> Unknown:
     """Return the problem for an answer that does not show whether the request was carried out."""
-    return Unknown(operation="reading the answer of", subject=address, cause=cause, remedy=_CHECK_FIRST)
+    return Unknown(
+        code="connection", operation="reading the answer of", subject=address, cause=cause, remedy=_CHECK_FIRST
+    )
 
 
 def _step(statement: Statement, *conditions: Json) -> Json:

@@ -41,6 +41,7 @@ class StatementFailed(Rejected):
 
     def __init__(self, *, subject: str, statement: Statement, message: str, engine_code: str) -> None:
         super().__init__(
+            code="migration-failed",
             operation="running",
             subject=statement.name or " ".join(statement.sql.split())[:80],
             cause=f"{message} ({engine_code})",

@@ -133,11 +133,18 @@ class SqliteFile:
         """Raise NotSent if the file is missing, which SQLite would create, or cannot be used as a database."""
         if not Path(urlsplit(self._address).path).is_file():
             remedy = "Check the path; the tool does not create databases."
-            raise NotSent(operation="opening", subject=self._address, cause="there is no such file", remedy=remedy)
+            raise NotSent(
+                code="database-access",
+                operation="opening",
+                subject=self._address,
+                cause="there is no such file",
+                remedy=remedy,
+            )
         try:
             yield
         except (LibsqlError, sqlite3.Error) as error:
             raise NotSent(
+                code="database-access",
                 operation="opening",
                 subject=self._address,
                 cause=str(error),

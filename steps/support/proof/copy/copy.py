@@ -128,6 +128,7 @@ def _refuse(causes: Sequence[str], source: str) -> None:
     if causes:
         cause = f"the copy differs from its source: {'; '.join(causes)}"
         raise Problem(
+            code="copy-failed",
             operation="copying",
             subject=source,
             cause=cause,
@@ -151,5 +152,9 @@ def _opened(source: Path) -> BinaryIO | gzip.GzipFile:
         return gzip.open(source)
     remedy = "Pass a SQLite file, or a dump whose name ends with .sql or .sql.gz."
     raise Problem(
-        operation="copying", subject=str(source), cause="it is neither a SQLite file nor a dump", remedy=remedy
+        code="copy-failed",
+        operation="copying",
+        subject=str(source),
+        cause="it is neither a SQLite file nor a dump",
+        remedy=remedy,
     )

@@ -64,7 +64,13 @@ class Loader:
         self.last = sql.text
 
     def _impossible(self, *, cause: str, remedy: str = _FIX) -> Problem:
-        return Problem(operation="copying", subject=self._source, cause=f"a copy is impossible: {cause}", remedy=remedy)
+        return Problem(
+            code="copy-failed",
+            operation="copying",
+            subject=self._source,
+            cause=f"a copy is impossible: {cause}",
+            remedy=remedy,
+        )
 
 
 def _cause(sql: Sql, message: str) -> tuple[str, str]:

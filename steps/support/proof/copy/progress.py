@@ -50,6 +50,7 @@ class Progress:
         if need > free:
             remedy = "Free disk space there, or rehearse on a smaller copy with --copy FILE."
             raise Problem(
+                code="copy-failed",
                 operation="copying",
                 subject=self.subject,
                 cause=f"{needs}; the disk of {folder} has {megabytes(free)} free",
@@ -68,9 +69,12 @@ class Progress:
         except TimeoutError:
             cause = f"it did not finish within {self._limits.most_seconds:g} s: {self}"
             remedy = "Allow more with rehearsal.most_seconds, in seconds."
-            raise Problem(operation="copying", subject=self.subject, cause=cause, remedy=remedy) from None
+            raise Problem(
+                code="copy-failed", operation="copying", subject=self.subject, cause=cause, remedy=remedy
+            ) from None
         except (sqlite3.Error, OSError) as error:
             raise Problem(
+                code="copy-failed",
                 operation="copying",
                 subject=self.subject,
                 cause=str(error),
@@ -80,6 +84,7 @@ class Progress:
     def _too_big(self, cause: str) -> Problem:
         allowed = f"rehearsal.most_bytes allows {self._limits.most_bytes:,} ({megabytes(self._limits.most_bytes)})"
         return Problem(
+            code="copy-failed",
             operation="copying",
             subject=self.subject,
             cause=f"{cause}; {allowed}",

@@ -151,6 +151,7 @@ def side_by_side(before: Path, after: Path) -> Iterator[sqlite3.Connection]:
             yield connection
     except sqlite3.Error as error:
         raise Problem(
+            code="copy-failed",
             operation="comparing",
             subject=f"{before.name} and {after.name}",
             cause=str(error),
@@ -169,6 +170,7 @@ def _refuse_unfinished(file: Path) -> None:
         if left.is_file() and left.stat().st_size:
             cause = f"{left.name} beside it is not empty, so the file alone is not the whole database"
             raise Problem(
+                code="copy-failed",
                 operation="comparing",
                 subject=file.name,
                 cause=cause,

@@ -202,6 +202,7 @@ def chosen(killed: str | None) -> list[Row]:
     every = rows(read(DRILLS))
     if not every:
         raise Problem(
+            code="stand-ins",
             operation="reading",
             subject=str(DRILLS),
             cause="there are no faults in it",
@@ -213,6 +214,7 @@ def chosen(killed: str | None) -> list[Row]:
     if one := [(drill, its) for drill, its in every if (drill.name, its) == (KILLED, step)]:
         return one
     raise Problem(
+        code="usage",
         operation="reading",
         subject=f"--fail {killed}",
         cause="there is no such fault",
@@ -228,6 +230,7 @@ async def run(wanted: Sequence[Row], sql: Path, binary: Path, tell: Callable[[st
     if (length := len(os.fsencode(gettempdir()))) > LONGEST_TEMPORARY:
         cause = f"the path of the temporary folder has {length} bytes, and a socket in it allows {LONGEST_TEMPORARY}"
         raise Refused(
+            code="stand-ins",
             operation="drilling",
             subject=gettempdir(),
             cause=cause,

@@ -176,7 +176,11 @@ class Trial(AnyTrial):
         out, err = await process.communicate()
         if process.returncode:
             raise Problem(
-                operation="asking", subject="git", cause=err.decode(), remedy="Look at the repository of the stand-in."
+                code="stand-ins",
+                operation="asking",
+                subject="git",
+                cause=err.decode(),
+                remedy="Look at the repository of the stand-in.",
             )
         return out.decode().strip()
 
