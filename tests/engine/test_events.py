@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from steps.support.core.events import Event, Foreign, event_of, line_of
+from steps.support.core.events import Event, Foreign, Stopped, event_of, line_of
 from steps.support.core.redaction import Redactor
 from steps.support.core.run_state import state_of
 from steps.support.run.journal import Journal
@@ -112,6 +112,13 @@ def test_event_of_another_version_is_read(line: dict[str, Any]) -> None:
                 event_of(less)
         else:
             state_of([event_of(less)])
+
+
+def test_code_in_a_line_is_an_unknown_field() -> None:
+    """The code of a reason is not read from a line: one that another version wrote is kept like any unknown field."""
+    event = event_of({**ONE_OF_EACH["stopped"], "code": "lock-held"})
+    assert isinstance(event, Stopped)
+    assert (event.why.code, event.facts) == (None, {"code": "lock-held"})
 
 
 def test_unknown_event_is_kept_and_changes_nothing() -> None:

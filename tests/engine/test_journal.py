@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from steps.support.console.report.fold import report
 from steps.support.core.errors import Failed, Refused
 from steps.support.core.events import (
     Event,
@@ -17,12 +18,15 @@ from steps.support.core.events import (
     StepBegun,
     StepDone,
     StepFailed,
+    Stopped,
     TurnedBack,
+    Warned,
+    event_of,
     line_of,
 )
 from steps.support.core.redaction import Redactor
-from steps.support.core.run_state import RunState
-from steps.support.run.journal import APPLY_EVENTS, ROLLBACK_EVENTS, Journal
+from steps.support.core.run_state import RunState, state_of
+from steps.support.run.journal import APPLY_EVENTS, ROLLBACK_EVENTS, Journal, reason
 from steps.support.run.run_record import records
 from steps.support.run.step import Done
 
@@ -120,6 +124,21 @@ async def test_timed_block_records_how_it_ended(tmp_path: Path) -> None:
     assert (failed["event"], failed["cause"], failed["next_action"]) == ("undo_failed", "pushing main: no", "Mend it.")
     assert (interrupted["event"], interrupted["interrupted"]) == ("failed", True)
     assert all(line_of(event)["seconds"] >= 0 for event in journal.events)
+
+
+async def test_code_of_a_problem_reaches_the_report_and_no_line(tmp_path: Path) -> None:
+    """The report of a refused run leads to the code's section; the fields of its lines are as they always were."""
+    journal = Journal(tmp_path / "journal.jsonl", Redactor(["held"]), "r")
+    journal.intend(Opened(mode="prod", change={}, target="", target_id="t", budget={}))
+    refused = Refused(code="lock-held", operation="taking", subject="the lock", cause="no", remedy="Wait.")
+    journal.note(Stopped(why=reason(Refused.because(refused))))
+    journal.note(Warned(text="and after it, an event without a reason"))
+    journal.close()
+    lines = _lines(tmp_path / "journal.jsonl")
+    fields = ["event", "at", "clock", "run", "operation", "cause", "next_action", "refused", "human"]
+    assert [*lines[1]] == fields
+    assert report(journal.state)["runbook"] == "runbook.md#lock-held"
+    assert report(state_of(map(event_of, lines)))["runbook"] == "runbook.md#refused"
 
 
 async def test_no_secret_can_hide_a_run_from_recovery(tmp_path: Path) -> None:

@@ -91,18 +91,18 @@ async def _no_secrets(production: Production) -> dict[str, str]:
 @pytest.mark.parametrize(
     ("spoil", "code", "words"),
     [
-        (_dirty, 3, ["not clean", "contract.sql", "Commit"]),
+        (_dirty, 3, ["not clean", "contract.sql", "Commit", "#checkout-not-ready"]),
         (_untracked, 3, ["not clean", "forgotten.sql"]),
-        (_diverged, 3, ["not an ancestor", "rebase"]),
-        (_nothing_new, 3, ["already has every commit"]),
-        (_other_branch, 3, ["feature is checked out", "Check out main"]),
-        (_no_git, 3, ["git repository"]),
-        (_unreachable_database, 3, ["127.0.0.1:9"]),
-        (_no_database, 3, ["libSQL"]),
+        (_diverged, 3, ["not an ancestor", "rebase", "#branch-diverged"]),
+        (_nothing_new, 3, ["already has every commit", "#nothing-to-release"]),
+        (_other_branch, 3, ["feature is checked out", "Check out main", "#checkout-not-ready"]),
+        (_no_git, 3, ["git repository", "#git-access"]),
+        (_unreachable_database, 3, ["127.0.0.1:9", "#connection"]),
+        (_no_database, 3, ["libSQL", "#database-access"]),
         (_bad_scheme, 2, ["turso.url", "libsql"]),
-        (_bad_token, 3, ["403", "VERCEL_TOKEN"]),
-        (_no_project, 3, ["404", "vercel.project"]),
-        (_red_health, 3, ["failed before anything changed", "no such route"]),
+        (_bad_token, 3, ["403", "VERCEL_TOKEN", "#vercel-access"]),
+        (_no_project, 3, ["404", "vercel.project", "#vercel-access"]),
+        (_red_health, 3, ["failed before anything changed", "no such route", "#health-check-failed"]),
         (_wrong_expectation, 2, ["health.0", "status ==="]),
         (_no_repository, 2, ["nowhere"]),
         (_malformed, 2, ["budget.total", "limits.git_push"]),
@@ -110,7 +110,7 @@ async def _no_secrets(production: Production) -> dict[str, str]:
     ],
 )
 async def test_unmet_precondition_is_named(production: Production, spoil: Spoil, code: int, words: list[str]) -> None:
-    """Each precondition of a release is named when it is not met, with what to do."""
+    """Each precondition of a release is named when it is not met, with what to do and the section that helps."""
     before = await production.state()
     ending = await production.release(react=None, **await spoil(production))
     _is_clear(ending, code, words)
@@ -120,7 +120,7 @@ async def test_unmet_precondition_is_named(production: Production, spoil: Spoil,
 @pytest.mark.parametrize(
     ("script", "text", "code", "words"),
     [
-        ("migrate.sql", "CREATE TABLE a (b);\n\nSELEC 1;\n", 3, ["migrate.sql line 3", "SELEC"]),
+        ("migrate.sql", "CREATE TABLE a (b);\n\nSELEC 1;\n", 3, ["migrate.sql line 3", "SELEC", "#syntax-error"]),
         ("migrate.sql", "CREATE TABLE a (b", 3, ["migrate.sql line 1"]),
         ("migrate.sql", ".bail on\nCREATE TABLE a (b);\n", 2, ["migrate.sql line 1", "shell command"]),
         ("migrate.sql", "CREATE TABLE a (b);\nCOMMIT;\nCREATE TABLE c (d);\n", 2, ["migrate.sql line 2", "COMMIT"]),
@@ -157,12 +157,13 @@ async def test_applied_migration_is_refused(production: Production) -> None:
     identity = ("-c", "user.name=t", "-c", "user.email=t@example.invalid")
     await production.git(*identity, "commit", "--quiet", "--allow-empty", "-m", "more", where=production.world.checkout)
     before = await production.state()
-    _is_clear(await production.release(), 3, [first.report["run_id"], "applied"])
+    _is_clear(await production.release(), 3, [first.report["run_id"], "applied", "#already-applied"])
     assert await production.state() == before
 
 
 def _is_clear(ending: RunResult, code: int, words: list[str]) -> None:
-    said = ending.said + (f"{ending.report['cause']} {ending.report['next_action']}" if ending.report else "")
+    keys = ("cause", "next_action", "runbook")
+    said = ending.said + "".join(f" {ending.report[key]}" for key in keys if ending.report)
     assert ending.code == code, said
     assert "Traceback" not in said
     for word in words:

@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, get_origin, get_type_hints
 
+from steps.support.core.errors import Code
+
 SETTLED = {"rollback": "rolled_back", "accept": "accepted", "unlock": "unlocked"}  # how a mode resolves a run
 
 Line = Mapping[str, Any]  # one event as parsed JSON
@@ -45,8 +47,12 @@ _COMMON = tuple(each.name for each in fields(Event))
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reason:
-    """Why something ended: the operation (None if it was not one of ours), why it failed, and what to do next."""
+    """Why something ended: the operation (None if it was not one of ours), why it failed, and what to do next.
 
+    `code`: the section of the runbook that helps. No line has it: the fields of the journal are an interface.
+    """
+
+    code: Code | None = None
     cause: str
     next_action: str = ""
     refused: bool = False
@@ -422,14 +428,19 @@ _KINDS: Mapping[str, type[Event]] = {
 _ABSTRACT = {Mapping: dict, Sequence: tuple}
 
 
-def event_of(line: Line) -> Event:
-    """Return the event of a line. Raise KeyError if the line lacks a field that recovery depends on."""
+def event_of(line: Line, code: Code | None = None) -> Event:
+    """Return the event of a line. Raise KeyError if the line lacks a field that recovery depends on.
+
+    `code`: that of the event's reason, if it is known from elsewhere.
+    """
     rest = dict(line)
     named = rest.pop("event")
     kind = _KINDS.get(named, Foreign)
     if missing := [name for name in kind.essential if name not in rest]:
         raise KeyError(*missing)
-    known = {name: _pop_field(rest, name, empty) for name, empty in _FIELDS[kind].items() if name != "facts"}
+    known = {name: rest.pop(name, empty) for name, empty in _FIELDS[kind].items() if name not in ("why", "facts")}
+    if "why" in _FIELDS[kind]:
+        known["why"] = Reason(code=code, **{name: rest.pop(name, empty) for name, empty in _REASON.items()})
     if kind is Foreign:
         known["named"] = named
     return kind(**known, facts=rest)
@@ -440,13 +451,6 @@ def line_of(event: Event) -> dict[str, Any]:
     kind = event.named if isinstance(event, Foreign) else event.kind
     own = event.facts if isinstance(event, Foreign) else event.line_fields()
     return {"event": kind, "at": event.at, "clock": event.clock, "run": event.run, **own}
-
-
-def _pop_field(rest: dict[str, Any], name: str, empty: Any) -> Any:
-    """Remove a field from a line and return it; `why` is put together from the fields of a Reason."""
-    if name != "why":
-        return rest.pop(name, empty)
-    return Reason(**{key: rest.pop(key, nothing) for key, nothing in _REASON.items()})
 
 
 def _fields(kind: type[Event | Reason]) -> dict[str, Any]:
@@ -462,4 +466,4 @@ def _empty(hint: Any) -> Any:
 
 
 _FIELDS = {kind: _fields(kind) for kind in (*_KINDS.values(), Foreign)}
-_REASON = _fields(Reason)
+_REASON = {name: empty for name, empty in _fields(Reason).items() if name != "code"}

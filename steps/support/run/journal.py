@@ -18,7 +18,7 @@ from typing import Any
 import structlog
 
 from steps.support.core.deadline import listening
-from steps.support.core.errors import NeedsHuman, Problem, Refused, Unknown
+from steps.support.core.errors import Code, NeedsHuman, Problem, Refused, Unknown
 from steps.support.core.events import (
     DoneEvent,
     Event,
@@ -31,6 +31,8 @@ from steps.support.core.events import (
     StepDone,
     StepFailed,
     StepWaiting,
+    Stopped,
+    TurnedBack,
     UndoDone,
     UndoFailed,
     UndoWaiting,
@@ -71,6 +73,7 @@ class Journal:
     def __init__(self, path: Path, redact: Redactor, run: str) -> None:
         self.events: list[Event] = []
         self.state = RunState()
+        self._code: Code | None = None  # of the event that is being written: its line does not have it
         self._listeners: list[Listener] = []
         self._sink = _Sink(path, self._tell)
         processors = [_stamp, _plain, lambda _logger, _name, event: _redacted(event, redact)]
@@ -83,7 +86,7 @@ class Journal:
     def intend(self, event: Event) -> None:
         """Write an event that must be on disk before the action it announces. Raise Refused if it cannot be written."""
         try:
-            self._log.info(event.kind, **event.line_fields())
+            self._write(event, self._log.info)
         except OSError as error:
             raise Refused(
                 code="runs-folder",
@@ -96,10 +99,10 @@ class Journal:
     def note(self, event: Event) -> None:
         """Write an event. A full disk does not stop the run."""
         try:
-            self._log.info(event.kind, **event.line_fields())
+            self._write(event, self._log.info)
         except OSError as error:
             _warn(f"{self._sink.path}: {error}")
-            self._log.unwritten(event.kind, **event.line_fields())
+            self._write(event, self._log.unwritten)
 
     @contextmanager
     def timed(self, kind: TimedEvents, step: str) -> Iterator[Callable[[Done], None]]:
@@ -120,8 +123,12 @@ class Journal:
         """Close the file."""
         self._sink.file.close()
 
+    def _write(self, event: Event, log: Callable[..., Any]) -> None:
+        self._code = _code_of(event)
+        log(event.kind, **event.line_fields())
+
     def _tell(self, line: Line) -> None:
-        event = event_of(line)
+        event = event_of(line, self._code)
         self.events.append(event)
         self.state = state = after(self.state, event)
         for listener in self._listeners:
@@ -174,10 +181,21 @@ def reason(error: BaseException) -> Reason:
         cause = f"{error.operation} {error.subject}: {error.cause}"
         refused, human = isinstance(error, Refused), isinstance(error, NeedsHuman)
         remedy = "" if isinstance(error, Unknown) else error.remedy  # a run that ends has already read the outcome
-        return Reason(operation=error.operation, cause=cause, next_action=remedy, refused=refused, human=human)
+        return Reason(
+            code=error.code,
+            operation=error.operation,
+            cause=cause,
+            next_action=remedy,
+            refused=refused,
+            human=human,
+        )
     if isinstance(error, asyncio.CancelledError):
         return Reason(cause="stopped by a signal", interrupted=True)
     return Reason(cause=f"unexpected {type(error).__name__}: {error}", next_action=DEFECT)
+
+
+def _code_of(event: Event) -> Code | None:
+    return event.why.code if isinstance(event, TurnedBack | Stopped | FailedEvent) else None
 
 
 def _stamp(_logger: Any, _name: str, event: Any) -> Any:

@@ -1,9 +1,9 @@
 """Fold the state of a run into its report. The keys are read by people and tools: they do not change."""
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
+from steps.support.core.errors import Code
 from steps.support.core.events import SETTLED, DoneEvent, FailedEvent
 from steps.support.core.run_state import Attempt, RunState
 
@@ -69,7 +69,7 @@ def report(run: RunState) -> dict[str, Any]:
         "warnings": list(run.warnings),
         "cause": run.cause.cause if run.cause else None,
         "next_action": _next_action(run, ending),
-        "runbook": f"runbook.md#{anchor(ending, code, (run.cause and run.cause.operation) or '')}",
+        "runbook": f"runbook.md#{anchor(ending, code, run.cause.code if run.cause else None)}",
     }
 
 
@@ -125,11 +125,11 @@ def exit_code(run: RunState) -> int:
     return INTERRUPTED if interrupted else EXIT_CODES[ending]
 
 
-def anchor(ending: str, code: int, operation: str = "") -> str:
-    """Return the anchor of the runbook's section for this ending; for a refusal, the section of the operation."""
-    if code == EXIT_CODES["refused"] and operation:
-        return f"on-{re.sub('[^a-z0-9]+', '-', operation.lower()).strip('-')}"
-    return "interrupted" if code == INTERRUPTED else ending.replace("_", "-")
+def anchor(ending: str, exit_status: int, code: Code | None = None) -> str:
+    """Return the anchor of the runbook's section for this ending; for a refusal, the code of its cause."""
+    if exit_status == EXIT_CODES["refused"] and code:
+        return code
+    return "interrupted" if exit_status == INTERRUPTED else ending.replace("_", "-")
 
 
 def _remains(run: RunState) -> list[str]:
