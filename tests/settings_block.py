@@ -10,8 +10,9 @@ from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
 from steps.support.config.settings import Secrets, Settings
+from tests.support.paths import ROOT
 
-README = Path(__file__).parents[1] / "README.md"
+README = ROOT / "README.md"
 FROM = "Secrets come from the environment or a `.env` file beside the settings, never from the table:"
 BEGIN, END = "<!-- settings: uv run python -m tests.settings_block -->", "<!-- end of settings -->"
 WIDTH = 52  # of what stands before the comments

@@ -8,8 +8,8 @@ import pytest
 
 from orchestrate import parse
 from steps.support.console.report import fold
+from tests.support.paths import ROOT
 
-ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
 
 

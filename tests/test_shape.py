@@ -14,8 +14,8 @@ from steps.support.run.release import Gateways
 from steps.support.run.step import Done, ReversibleStep
 from steps.support.schema import diff
 from steps.support.sql.known_names import RULES
+from tests.support.paths import ROOT
 
-ROOT = Path(__file__).parents[1]
 SOURCES = sorted([ROOT / "orchestrate.py", *(ROOT / "steps").rglob("*.py")])
 MAY_IMPORT_SETTINGS = {
     "steps.support.config.loading",

@@ -16,8 +16,8 @@ from steps.support.core.errors import Problem, Rejected
 from steps.support.gateways.git import Git
 from steps.support.proof import sqld
 from steps.support.run.wiring import workbench
+from tests.support.paths import ROOT
 
-ROOT = Path(__file__).parents[1]
 SECRETS = {name: f"{name.lower()}-in-the-environment" for name in sorted(process.WITHHELD)}
 SETTING = {"ORCHESTRATE_HEALTH": '[{"name": "x", "path": "/", "headers": {"Cookie": "auth-token=in-a-setting"}}]'}
 IDENTITY = ("-c", "user.name=x", "-c", "user.email=x@example.invalid")

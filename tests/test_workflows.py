@@ -3,7 +3,6 @@
 import re
 import shlex
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,8 +11,9 @@ import yaml
 from orchestrate import parse
 from steps.support.config.settings import BudgetSettings, RehearsalSettings, Secrets, Settings
 from steps.support.run.budget import PREFLIGHT
+from tests.support.paths import ROOT
 
-FOLDER = Path(__file__).parents[1] / ".github/workflows"
+FOLDER = ROOT / ".github/workflows"
 NAMES = ("ci.yml", "deploy.yml")
 CALL = re.compile(r"orchestrate\.py (.*?)\s*(?:;;|$)", re.MULTILINE)
 WHERE_SET = re.compile(r"\$\{(\w+):\+(.*?\"\$\1\")\}")  # a word that is there where its variable is not empty

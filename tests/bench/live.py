@@ -29,6 +29,7 @@ from steps.support.standin.vercel.api import application
 from steps.support.standin.vercel.platform import Platform
 from steps.vercel_deployment import Observed, VercelDeployment
 from tests.standin.projects import NEW, OLD, PLAIN, TOKEN
+from tests.support.paths import SQL
 
 if TYPE_CHECKING:
     from steps.support.run.release import Gateways
@@ -37,7 +38,6 @@ MOST_SECONDS = 1.1  # until it is known
 MOST_REQUESTS = 150  # in a minute of waiting, of the 240 that the platform's client allows
 HOST = "127.0.0.1"
 BUILD, ALIAS, PROMOTE = (1.0, 12.0), (0.2, 6.0), (0.2, 18.0)  # seconds, at least and at most
-SQL = Path(__file__).parents[2] / "sql"
 
 
 @dataclass(frozen=True, slots=True)

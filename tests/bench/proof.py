@@ -29,8 +29,8 @@ from steps.support.proof.copy.copy import Limits
 from steps.support.proof.proof import prove
 from steps.support.proof.result import Proof
 from steps.support.sql.script import split
+from tests.support.paths import SQL
 
-SQL = Path(__file__).parents[2] / "sql"
 LIMITS = Limits(most_seconds=900, most_bytes=10**11)
 MOST_SECONDS, MOST_MEGABYTES = 60, 300  # for 5 million rows
 TABLE = """CREATE TABLE history (id INTEGER PRIMARY KEY AUTOINCREMENT,

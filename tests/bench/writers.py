@@ -28,14 +28,15 @@ from steps.support.gateways.database.protocol import Database, StatementFailed
 from steps.support.proof import sqld
 from steps.support.sql.script import split
 from steps.support.sql.statement import Statement
-from steps.support.standin.drill.trial import ROOT, Event
+from steps.support.standin.drill.trial import Event
 from tests.bench import beside
 from tests.bench.repeated import Spread, gaps, production, row, small_database
+from tests.support.paths import SEED
 
 BUILD_SECONDS = 1.0
 AROUND = 0.5  # seconds of writing before and after the plan as first written
 FIRST = 100_000_000  # the writer's ids and the times of its readings begin here, above those of all other rows
-SEED = ROOT / "tests" / "proof" / "seed_migrate.sql"
+SEED_MIGRATE = SEED / "seed_migrate.sql"
 READING = """INSERT INTO readings (id, system_id, inverter_time, received_time, solar_w, solar_inverter_w, shunt_w, load_w,
   battery_w, grid_w, battery_soc, fault_code, fault_timestamp, generator_status, created_at)"""
 ONE = f"{READING} VALUES (?1, 1, ?1, ?1, 500, 500, 0, 300, 0, -200, 90.0, 0, 0, 0, ?1)"
@@ -138,7 +139,7 @@ async def _seeded(url: str) -> str:
     async with httpx.AsyncClient(timeout=None) as client:  # noqa: S113 - a long statement must not time out
         stream = Stream(client, url, None)
         try:
-            for statement in split(SEED.read_text(encoding="utf-8"), SEED.name):
+            for statement in split(SEED_MIGRATE.read_text(encoding="utf-8"), SEED_MIGRATE.name):
                 await stream.rows(statement)
         except StatementFailed as failed:
             return failed.engine_code

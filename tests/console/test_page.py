@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from hashlib import sha256
 from html.parser import HTMLParser
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,8 +15,8 @@ import pytest
 from steps.support.console.report import fold, page
 from steps.support.core.text import printable_lines
 from tests.console.runs import RUNS, Event, parsed, state
+from tests.support.paths import ROOT
 
-ROOT = Path(__file__).parents[2]
 HOSTILE = [
     "<script>window.ran = 1</script>",
     '"><img src=x onerror="window.ran = 1">',

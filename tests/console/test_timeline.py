@@ -2,7 +2,6 @@
 
 import io
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import pyte
@@ -11,6 +10,7 @@ import pytest
 from steps.support.console.terminal import Terminal
 from steps.support.console.timeline import DRAWN, PLAIN, Glyphs, lines
 from tests.console.runs import state, tell
+from tests.support.paths import ROOT
 
 Event = Mapping[str, Any]
 
@@ -219,7 +219,7 @@ def test_cursor_is_shown_again_at_the_end() -> None:
 
 def test_readme_picture_loads_nothing() -> None:
     """It shows every step, and fetches neither a font nor anything else."""
-    picture = (Path(__file__).parents[2] / "docs" / "timeline.svg").read_text(encoding="utf-8")
+    picture = (ROOT / "docs" / "timeline.svg").read_text(encoding="utf-8")
     assert "@font-face" not in picture
     assert "url(http" not in picture
     for name in (

@@ -19,10 +19,10 @@ import pytest
 from steps.support.core.errors import NotSent, Problem, Rejected, Unknown
 from steps.support.core.process import KEPT
 from steps.support.gateways.git import Commit, Git
+from tests.support.paths import ROOT
 
 pytestmark = pytest.mark.anyio
 
-ROOT = Path(__file__).parents[2]
 IDENTITY = "[user]\n\tname = A Developer\n\temail = dev@example.org\n[init]\n\tdefaultBranch = main\n"
 NOWHERE = "f" * 40
 Answer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]

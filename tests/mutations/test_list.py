@@ -5,7 +5,8 @@ import sys
 
 import pytest
 
-from tests.mutations.run import ROOT, Mutation, mutations
+from tests.mutations.run import Mutation, mutations
+from tests.support.paths import ROOT
 
 LEAST = 90  # mutations
 

@@ -1,7 +1,6 @@
 """What happens to production if the same change is made by hand, as it was planned: the figures in the README."""
 
 from contextlib import aclosing
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -10,17 +9,17 @@ import pytest
 from steps.support.gateways.database.connect import connect
 from steps.support.sql.script import split
 from steps.support.sql.statement import Statement
+from tests.support.paths import ROOT, SEED
 
 pytestmark = pytest.mark.anyio
 
-HERE, ROOT = Path(__file__).parent, Path(__file__).parents[2]
 COUNTS = ("systems", "readings", "polling_status")
 LOST = "(user_id IS NULL), typeof(created_at) = 'text'"
 
 
 async def _by_shell(url: str, script: str) -> list[Any]:
     """Run a script as a database shell does: one batch, each statement if the previous succeeded; return the errors."""
-    statements = split((HERE / script).read_text(encoding="utf-8"), script)
+    statements = split((SEED / script).read_text(encoding="utf-8"), script)
     steps = [
         {"stmt": {"sql": each.sql}, "condition": {"type": "ok", "step": at - 1}} for at, each in enumerate(statements)
     ]

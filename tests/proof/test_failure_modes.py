@@ -23,10 +23,10 @@ from tests.proof.failure_modes import (
     Mode,
 )
 from tests.proof.proof_rig import lacking, tried, tried_with_dump
+from tests.support.paths import SEED, SQL
 
 pytestmark = pytest.mark.anyio
 
-HERE, SHIPPED = Path(__file__).parent, Path(__file__).parents[2] / "sql"
 NAMES = [mode.name for mode in MODES]
 
 
@@ -190,7 +190,7 @@ async def test_complete_backup_is_kept(sqld_binary: Path, tmp_path: Path) -> Non
 
 def production() -> str:
     """Yield the whole shape that production had, with two hours of readings instead of fourteen days."""
-    text = (SHIPPED / "sample.sql").read_text(encoding="utf-8")
+    text = (SQL / "sample.sql").read_text(encoding="utf-8")
     assert "n < 20159" in text
     return text.replace("n < 20159", "n < 119")
 
@@ -221,7 +221,7 @@ SEED_LOSSES = (
 
 async def test_seed_change_is_refused_with_every_loss(sqld_binary: Path, tmp_path: Path) -> None:
     """The change that emptied production is refused, and every loss is named: by table, column and number of rows."""
-    seed = {name: (HERE / f"seed_{name}").read_text(encoding="utf-8") for name in ("migrate.sql", "rollback.sql")}
+    seed = {name: (SEED / f"seed_{name}").read_text(encoding="utf-8") for name in ("migrate.sql", "rollback.sql")}
     came = await tried(sqld_binary, tmp_path, production(), seed)
     assert came.proof is None
     assert lacking(came.said, SEED_LOSSES) == [], came.said
@@ -230,7 +230,7 @@ async def test_seed_change_is_refused_with_every_loss(sqld_binary: Path, tmp_pat
 
 async def test_shipped_change_loses_nothing(sqld_binary: Path, tmp_path: Path) -> None:
     """The change in sql/ does the same for the app on the same production, without a finding."""
-    came = await tried(sqld_binary, tmp_path, production(), SHIPPED)
+    came = await tried(sqld_binary, tmp_path, production(), SQL)
     assert came.proof, came.said
     assert came.proof.warnings == ()
     assert came.proof.lossless

@@ -4,7 +4,6 @@ import sqlite3
 import subprocess
 import sys
 from contextlib import closing
-from pathlib import Path
 
 import pytest
 
@@ -12,8 +11,7 @@ from steps.support.proof.lint.lint import Child, Facts, facts, lint, proved_harm
 from steps.support.sql.findings import Finding, Severity
 from steps.support.sql.refusals import refusals
 from steps.support.sql.script import read_script_text
-
-ROOT = Path(__file__).parents[2]
+from tests.support.paths import ROOT
 
 SITE = """
 CREATE TABLE systems (id INTEGER PRIMARY KEY, system_number TEXT, timezone_offset INTEGER, parent INTEGER REFERENCES systems);

@@ -10,9 +10,9 @@ from steps.support.proof.lint.lint import lint, proved_harmless
 from steps.support.sql.findings import Severity
 from steps.support.sql.script import read_script_text, split
 from tests.proof.test_lint import judged, known
+from tests.support.paths import ROOT, SEED
 
-HERE, ROOT = Path(__file__).parent, Path(__file__).parents[2]
-SEED_MIGRATE, SEED_ROLLBACK = HERE / "seed_migrate.sql", HERE / "seed_rollback.sql"
+SEED_MIGRATE, SEED_ROLLBACK = SEED / "seed_migrate.sql", SEED / "seed_rollback.sql"
 
 
 def sample() -> str:

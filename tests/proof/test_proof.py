@@ -21,10 +21,10 @@ from steps.support.proof.copy.copy import Limits
 from steps.support.proof.proof import prove
 from steps.support.sql.script import split
 from steps.support.sql.statement import Statement
+from tests.support.paths import SQL
 
 pytestmark = pytest.mark.anyio
 
-SQL = Path(__file__).parents[2] / "sql"
 LIBSQL_ONLY = "ALTER TABLE readings_agg_1d ALTER COLUMN version TO version INTEGER DEFAULT 2;\n"
 
 

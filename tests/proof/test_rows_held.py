@@ -16,8 +16,8 @@ from steps.support.sql.directives import Range, changes_of
 from steps.support.sql.findings import Finding
 from steps.support.sql.script import read_script_text
 from tests.proof.judging import refusing
+from tests.support.paths import SQL
 
-SQL = Path(__file__).parents[2] / "sql"
 ADDED = TableDiff("readings", 10, 13, added=3)
 CHANGED = TableDiff("readings", 10, 10, changed=3)
 LOST = TableDiff("readings", 10, 8, removed=2)

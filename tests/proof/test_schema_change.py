@@ -16,10 +16,9 @@ from steps.support.sql.findings import Finding, Severity
 from steps.support.sql.script import split
 from tests.proof.judging import refusing
 from tests.sql.engines import Engine, Sqlite, libsql
+from tests.support.paths import SQL
 
 pytestmark = pytest.mark.anyio
-
-SQL = Path(__file__).parents[2] / "sql"
 
 
 @dataclass(frozen=True, slots=True)

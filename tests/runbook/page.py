@@ -6,7 +6,8 @@ import shlex
 import subprocess
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
+from tests.support.paths import ROOT
+
 TEXT = (ROOT / "runbook.md").read_text(encoding="utf-8")
 RUN = "20261127T132927Z-c3d7"
 

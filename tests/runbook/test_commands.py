@@ -16,8 +16,9 @@ from steps.support.gateways.vercel import Vercel
 from steps.support.sql.script import split
 from steps.support.standin.servers import serve
 from steps.support.standin.vercel.api import application
-from tests.runbook.page import ROOT, RUN, TEXT, block, blocks, commands, shell, words
+from tests.runbook.page import RUN, TEXT, block, blocks, commands, shell, words
 from tests.standin.projects import TOKEN, project
+from tests.support.paths import ROOT
 from tests.world.sample import SQL
 
 PROGRAMS = {"cp", "curl", "df", "export", "git", "grep", "gunzip", "set", "sqlite3", "turso", "uv", "vercel"}

@@ -9,7 +9,8 @@ import pytest
 
 from steps.support.sql.known_names import FILES
 from tests.proof.proof_rig import tried
-from tests.runbook.page import ROOT, TEXT, block, shell
+from tests.runbook.page import TEXT, block, shell
+from tests.support.paths import ROOT
 from tests.world.sample import SQL
 
 SHOWN = r"^`([\w./]+\.(?:sql|toml))`[^\n]*\n\n```(?:sql|toml)\n(.*?)^```$"

@@ -11,7 +11,8 @@ from steps.support.console.report import fold
 from steps.support.core.errors import Code
 from steps.support.core.events import event_of
 from steps.support.core.run_state import state_of
-from tests.runbook.page import ROOT, TEXT, sections
+from tests.runbook.page import TEXT, sections
+from tests.support.paths import ROOT
 
 SOURCES = sorted([ROOT / "orchestrate.py", *(ROOT / "steps").rglob("*.py")])
 ROW = r"^\| ([^|]+) \| ([^|]+) \| \[[\w-]+\]\(#([\w-]+)\) \| [^|]+ \|$"

@@ -12,10 +12,10 @@ from steps.support.sql.checks import read_checks
 from steps.support.sql.contract import read_contract
 from steps.support.sql.script import split
 from tests.sql.engines import Engine, Refusal, Sqlite, copied, libsql
+from tests.support.paths import SQL
 
 pytestmark = pytest.mark.anyio
 
-SQL = Path(__file__).parents[2] / "sql"
 READINGS_OF_SYSTEM_1 = 20_160
 TWO_HOURS, FOURTEEN_DAYS = "n < 119", "n < 20159"  # conditions on sample.sql's counter of minutes
 State = Mapping[str, Any]

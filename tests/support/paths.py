@@ -1,0 +1,7 @@
+"""Where things are in the repository."""
+
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+SQL = ROOT / "sql"  # the shipped change
+SEED = ROOT / "tests/proof"  # the change as first planned, which loses data
