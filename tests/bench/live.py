@@ -28,8 +28,8 @@ from steps.support.standin.servers import serve
 from steps.support.standin.vercel.api import application
 from steps.support.standin.vercel.platform import Platform
 from steps.vercel_deployment import Observed, VercelDeployment
-from tests.standin.projects import NEW, OLD, PLAIN, TOKEN
 from tests.support.paths import SQL
+from tests.support.servers.vercel_project import NEW, OLD, PLAIN, TOKEN
 
 if TYPE_CHECKING:
     from steps.support.run.release import Gateways

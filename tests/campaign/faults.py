@@ -20,7 +20,7 @@ from steps.support.sql.statement import Statement
 from steps.support.standin import faults
 from steps.support.standin.vercel.state import refusal
 from tests.campaign.process import Life, call_later, outlasting
-from tests.virtual import VirtualLoop
+from tests.support.virtual_time import VirtualLoop
 from tests.world.database import ADDRESS, MemoryDatabase
 from tests.world.git import ADDRESS as REMOTE
 from tests.world.git import MemoryGit

@@ -27,7 +27,7 @@ from steps.support.sql.change import DatabaseChange
 from tests.campaign.oracle import Oracle, facts
 from tests.campaign.scenario import RECOVERIES, drawn
 from tests.campaign.story import Run, Story, opened
-from tests.virtual import VirtualLoop
+from tests.support.virtual_time import VirtualLoop
 from tests.world.sample import SQL, proved, sampled
 
 RUNS, BATCH = 10_000, 25

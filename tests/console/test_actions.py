@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from steps.support.console.actions import Actions, job_summary
-from tests.console.runs import tell
+from tests.support.journals.runs import tell
 
 TITLE = "ROLLED BACK%3A schema%2C live deployment and files are as before%2C verified"
 EVIL = "::set-env name=PATH::/evil\n::error::not ours\r\n::stop-commands::x"

@@ -4,7 +4,7 @@ import pytest
 
 from steps.support.console.report import fold
 from steps.support.console.report.chart import Axis, axes, chart
-from tests.console.runs import RUNS, state
+from tests.support.journals.runs import RUNS, state
 
 
 @pytest.mark.parametrize(

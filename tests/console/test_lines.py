@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from steps.support.console.lines import Lines
-from tests.console.runs import tell
+from tests.support.journals.runs import tell
 
 LIVE = {"code": "old", "schema": "old", "deployment": "dpl_1", "sha": "a" * 40}
 ODD = "\0\x08\r\x1b\x7f\x85\x9b\u061c\u200b\u200e\u200f\u2028\u2029\u202a\u202d\u2066\u2069\ufeff\ud800\U000e0001"

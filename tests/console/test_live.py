@@ -3,7 +3,7 @@
 import pytest
 
 from steps.support.console.report import fold
-from tests.console.runs import NEW, OLD, RUNS, state
+from tests.support.journals.runs import NEW, OLD, RUNS, state
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,8 @@ from apprise import Apprise
 
 from steps.support.console import notify
 from steps.support.console.notify import Notifier
-from tests.console.receiver import hanging, receiving
-from tests.console.runs import tell
+from tests.support.journals.runs import tell
+from tests.support.servers.receiver import hanging, receiving
 
 pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated")  # a module that apprise loads
 

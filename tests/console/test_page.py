@@ -14,7 +14,7 @@ import pytest
 
 from steps.support.console.report import fold, page
 from steps.support.core.text import printable_lines
-from tests.console.runs import RUNS, Event, parsed, state
+from tests.support.journals.runs import RUNS, Event, parsed, state
 from tests.support.paths import ROOT
 
 HOSTILE = [

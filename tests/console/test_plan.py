@@ -8,7 +8,7 @@ import pytest
 from steps.support.console import plan
 from steps.support.console.lines import Lines
 from steps.support.console.report import fold, page
-from tests.console.runs import opened, parsed, planned, state, tell
+from tests.support.journals.runs import opened, parsed, planned, state, tell
 
 OLD, NEW, VERIFY, WRITES = "contract/old.sql", "contract/new.sql", "verify.sql", "writes.sql"
 PLACES = [f"{code} code on the {schema} schema" for code in ("old", "new") for schema in ("old", "new")]

@@ -9,7 +9,7 @@ import pytest
 
 from steps.support.console.terminal import Terminal
 from steps.support.console.timeline import DRAWN, PLAIN, Glyphs, lines
-from tests.console.runs import state, tell
+from tests.support.journals.runs import state, tell
 from tests.support.paths import ROOT
 
 Event = Mapping[str, Any]

@@ -12,8 +12,8 @@ from steps.support.core.run_state import RunState
 from steps.support.gateways.site import Answer, Request, Site
 from steps.support.run.downtime import Probe, latency, probing, summary
 from steps.support.run.journal import Journal
-from tests.console.runs import state
-from tests.virtual import run
+from tests.support.journals.runs import state
+from tests.support.virtual_time import run
 
 
 class _Site:

@@ -25,7 +25,7 @@ from steps.support.run.release import previous_release
 from steps.support.run.run_record import JOURNAL, RunRecord, choose, observed_of, records, unreadable
 from steps.support.run.step import ReversibleStep
 from steps.support.sql.change import named_change
-from tests.engine import stored
+from tests.support.journals import stored
 
 BENCH = ProofConfig(Path(), None, Limits(1.0, 1))
 BEGUN = ["git_push", "vercel_deployment", "activation", "turso_migration"]

@@ -23,7 +23,7 @@ from steps.support.gateways.vercel_types import Deployment, Project, RollingRele
 from steps.support.operations.health import ask_once
 from steps.support.run.release import HealthCheck
 from steps.support.sql.statement import Statement
-from tests.gateways.hostile_peer import (
+from tests.support.servers.hostile_peer import (
     Pieces,
     answer,
     document,
@@ -33,7 +33,7 @@ from tests.gateways.hostile_peer import (
     packed_twice,
     peer,
 )
-from tests.standin.projects import PLAIN
+from tests.support.servers.vercel_project import PLAIN
 
 pytestmark = pytest.mark.anyio
 

@@ -18,7 +18,7 @@ from steps.support.gateways.vercel_types import Deployment, RollingRelease
 from steps.support.standin.servers import serve
 from steps.support.standin.vercel.quirks import Answer, Build, Listing, Quirks, Trouble
 from steps.support.standin.vercel.state import Variable
-from tests.standin.projects import ALIAS, BUILD, NEW, NEWER, OLD, PLAIN, TOKEN, Project, api, project
+from tests.support.servers.vercel_project import ALIAS, BUILD, NEW, NEWER, OLD, PLAIN, TOKEN, Project, api, project
 
 pytestmark = pytest.mark.anyio
 

@@ -21,7 +21,7 @@ from steps.support.core.errors import NotSent, Problem, Rejected, Unknown
 from steps.support.gateways.database import dump
 from steps.support.proof import sqld
 from steps.support.proof.copy.copy import Copy, Limits, from_file
-from tests.proof.copy_rig import (
+from tests.support.proof.copies import (
     ENOUGH,
     ROWS,
     SCHEMA,

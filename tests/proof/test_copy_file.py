@@ -12,7 +12,7 @@ import pytest
 
 from steps.support.core.errors import Problem, Unknown
 from steps.support.proof.copy.copy import Copy, Limits, from_file
-from tests.proof.copy_rig import ENOUGH, contents, made, modes, names
+from tests.support.proof.copies import ENOUGH, contents, made, modes, names
 
 pytestmark = pytest.mark.anyio
 

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.proof.copy_rig import Handler, names, streaming
-from tests.proof.failure_modes import (
+from tests.support.paths import SEED, SQL
+from tests.support.proof.copies import Handler, names, streaming
+from tests.support.proof.failure_modes import (
     ADDED,
     ANEW,
     BACK,
@@ -22,8 +23,7 @@ from tests.proof.failure_modes import (
     Files,
     Mode,
 )
-from tests.proof.proof_rig import lacking, tried, tried_with_dump
-from tests.support.paths import SEED, SQL
+from tests.support.proof.proofs import lacking, tried, tried_with_dump
 
 pytestmark = pytest.mark.anyio
 

@@ -23,7 +23,7 @@ from steps.support.proof.proof import prove
 from steps.support.proof.result import Proof
 from steps.support.sql.script import split
 from steps.support.sql.statement import Statement
-from tests.proof.proof_rig import OF_ANY, Files, written
+from tests.support.proof.proofs import OF_ANY, Files, written
 
 pytestmark = pytest.mark.anyio
 

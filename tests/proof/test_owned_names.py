@@ -15,7 +15,7 @@ from steps.support.schema.own_tables import is_owned
 from steps.support.schema.reading import read_schema
 from steps.support.sql.statement import Statement
 from steps.support.sql.tokens import quoted
-from tests.proof.proof_rig import OF_ANY, tried
+from tests.support.proof.proofs import OF_ANY, tried
 
 pytestmark = pytest.mark.anyio
 

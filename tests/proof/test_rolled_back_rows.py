@@ -14,7 +14,7 @@ from steps.support.gateways.turso import Turso
 from steps.support.proof.guards.moved_rows import hold_rewritten_tables
 from steps.support.proof.rehearsal import RollbackEffect
 from tests.gateways.test_guards import changed
-from tests.proof.production_rig import Production
+from tests.support.proof.proved_production import Production
 
 pytestmark = pytest.mark.anyio
 

@@ -15,8 +15,8 @@ from steps.support.proof.rows.result import Dropped, TableDiff
 from steps.support.sql.directives import Range, changes_of
 from steps.support.sql.findings import Finding
 from steps.support.sql.script import read_script_text
-from tests.proof.judging import refusing
 from tests.support.paths import SQL
+from tests.support.proof.findings import refusing
 
 ADDED = TableDiff("readings", 10, 13, added=3)
 CHANGED = TableDiff("readings", 10, 10, changed=3)

@@ -14,9 +14,9 @@ from steps.support.schema.diff import round_trip_findings, schema_findings
 from steps.support.schema.reading import Schema, read_schema
 from steps.support.sql.findings import Finding, Severity
 from steps.support.sql.script import split
-from tests.proof.judging import refusing
-from tests.sql.engines import Engine, Sqlite, libsql
+from tests.support.database.engines import Engine, Sqlite, libsql
 from tests.support.paths import SQL
+from tests.support.proof.findings import refusing
 
 pytestmark = pytest.mark.anyio
 

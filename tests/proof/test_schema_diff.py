@@ -8,7 +8,7 @@ import pytest
 from steps.support.schema.diff import RULES, round_trip_findings, schema_diff, schema_findings
 from steps.support.schema.reading import Schema, read_schema
 from steps.support.sql.findings import Severity
-from tests.proof.judging import refusing
+from tests.support.proof.findings import refusing
 
 S = "CREATE TABLE systems (id INTEGER PRIMARY KEY AUTOINCREMENT, user_id TEXT NOT NULL, number TEXT NOT NULL);"
 R = "CREATE TABLE readings (id INTEGER PRIMARY KEY, system_id INTEGER REFERENCES systems(id) ON DELETE CASCADE);"

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from steps.support.proof.result import Proof
-from tests.proof.failure_modes import ADD, ADDED, LIVEONE, Files
-from tests.proof.proof_rig import NOTHING, lacking, tried
+from tests.support.proof.failure_modes import ADD, ADDED, LIVEONE, Files
+from tests.support.proof.proofs import NOTHING, lacking, tried
 
 pytestmark = pytest.mark.anyio
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.proof.proof_rig import OF_ANY, Tried, tried
+from tests.support.proof.proofs import OF_ANY, Tried, tried
 
 pytestmark = pytest.mark.anyio
 

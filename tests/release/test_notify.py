@@ -9,8 +9,8 @@ import pytest
 
 from steps.support.console import notify
 from steps.support.standin.drill.forked import TOOL
-from tests.console.receiver import hanging, receiving
 from tests.release.conftest import FAILING, Production
+from tests.support.servers.receiver import hanging, receiving
 
 pytestmark = pytest.mark.anyio
 

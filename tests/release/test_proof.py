@@ -15,7 +15,7 @@ from tests.release.test_rehearsal import rehearse, reports
 
 pytestmark = pytest.mark.anyio
 
-SEED = ROOT / "tests" / "proof"
+SEED = ROOT / "tests" / "support" / "database" / "seed"
 
 EXPANDING = {  # only adds what the new code needs, so it has to go first
     "migrate.sql": """-- name: notes

@@ -17,8 +17,8 @@ from steps.support.sql.script import split
 from steps.support.standin.servers import serve
 from steps.support.standin.vercel.api import application
 from tests.runbook.page import RUN, TEXT, block, blocks, commands, shell, words
-from tests.standin.projects import TOKEN, project
 from tests.support.paths import ROOT
+from tests.support.servers.vercel_project import TOKEN, project
 from tests.world.sample import SQL
 
 PROGRAMS = {"cp", "curl", "df", "export", "git", "grep", "gunzip", "set", "sqlite3", "turso", "uv", "vercel"}

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from steps.support.sql.known_names import FILES
-from tests.proof.proof_rig import tried
 from tests.runbook.page import TEXT, block, shell
 from tests.support.paths import ROOT
+from tests.support.proof.proofs import tried
 from tests.world.sample import SQL
 
 SHOWN = r"^`([\w./]+\.(?:sql|toml))`[^\n]*\n\n```(?:sql|toml)\n(.*?)^```$"

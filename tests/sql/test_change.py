@@ -11,7 +11,7 @@ from steps.support.change.folder import read_change
 from steps.support.sql.checks import read_checks
 from steps.support.sql.contract import read_contract
 from steps.support.sql.script import split
-from tests.sql.engines import Engine, Refusal, Sqlite, copied, libsql
+from tests.support.database.engines import Engine, Refusal, Sqlite, copied, libsql
 from tests.support.paths import SQL
 
 pytestmark = pytest.mark.anyio

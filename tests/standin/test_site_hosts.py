@@ -14,7 +14,7 @@ from steps.support.standin.faults import Faults
 from steps.support.standin.servers import serve
 from steps.support.standin.vercel.hosts import routed
 from steps.support.standin.vercel.quirks import Protection, Quirks
-from tests.standin.projects import BUILD, NEW, OLD, PLAIN, project
+from tests.support.servers.vercel_project import BUILD, NEW, OLD, PLAIN, project
 
 pytestmark = pytest.mark.anyio
 

@@ -25,7 +25,7 @@ from steps.support.standin.site_troubles import (
     web_page,
 )
 from steps.support.standin.vercel.hosts import routed
-from tests.standin.projects import BUILD, NEW, OLD, PLAIN, project
+from tests.support.servers.vercel_project import BUILD, NEW, OLD, PLAIN, project
 
 pytestmark = pytest.mark.anyio
 

@@ -8,8 +8,20 @@ import pytest
 from steps.support.core.events import event_of
 from steps.support.standin.faults import Faults, Kind
 from steps.support.standin.vercel.platform import Platform
-from tests.standin.projects import ALIAS, BUILD, NEW, NEWER, OLD, TOKEN, api, deployment, last_move, served, target
-from tests.standin.projects import project as _project
+from tests.support.servers.vercel_project import (
+    ALIAS,
+    BUILD,
+    NEW,
+    NEWER,
+    OLD,
+    TOKEN,
+    api,
+    deployment,
+    last_move,
+    served,
+    target,
+)
+from tests.support.servers.vercel_project import project as _project
 
 pytestmark = pytest.mark.anyio
 

@@ -12,7 +12,7 @@ from steps.support.standin.servers import serve
 from steps.support.standin.site import Site
 from steps.support.standin.vercel.hosts import BYPASS, SKEW, routed
 from steps.support.standin.vercel.quirks import Protection, Quirks, Stickiness
-from tests.standin.projects import ALIAS, BUILD, NEW, OLD, PLAIN, Project, project
+from tests.support.servers.vercel_project import ALIAS, BUILD, NEW, OLD, PLAIN, Project, project
 
 pytestmark = pytest.mark.anyio
 

@@ -17,8 +17,20 @@ from steps.support.standin.vercel.quirks import (
     Quirks,
 )
 from steps.support.standin.vercel.state import Variable
-from tests.standin.projects import ALIAS, BUILD, NEW, NEWER, OLD, Project, api, deployment, last_move, project, served
-from tests.standin.projects import target as production
+from tests.support.servers.vercel_project import (
+    ALIAS,
+    BUILD,
+    NEW,
+    NEWER,
+    OLD,
+    Project,
+    api,
+    deployment,
+    last_move,
+    project,
+    served,
+)
+from tests.support.servers.vercel_project import target as production
 
 pytestmark = pytest.mark.anyio
 

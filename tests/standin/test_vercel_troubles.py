@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from steps.support.standin.vercel.quirks import Answer, Quirks, Trouble
-from tests.standin.projects import ALIAS, BUILD, NEW, Project, api, project, served
+from tests.support.servers.vercel_project import ALIAS, BUILD, NEW, Project, api, project, served
 
 pytestmark = pytest.mark.anyio
 

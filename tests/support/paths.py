@@ -4,4 +4,4 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 SQL = ROOT / "sql"  # the shipped change
-SEED = ROOT / "tests/proof"  # the change as first planned, which loses data
+SEED = ROOT / "tests/support/database/seed"  # the change as first planned, which loses data

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from steps.support.proof.result import Proof
-from tests.virtual import VirtualLoop
+from tests.support.virtual_time import VirtualLoop
 from tests.world.sample import proved, sampled
 from tests.world.virtual import VirtualProduction, virtual_production
 

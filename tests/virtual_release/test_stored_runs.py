@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.engine import stored
+from tests.support.journals import stored
 from tests.world.virtual import VirtualProduction
 
 pytestmark = pytest.mark.anyio

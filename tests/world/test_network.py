@@ -11,7 +11,7 @@ from aiohttp import web
 
 from steps.support.standin.faults import cut, drip, hang
 from steps.support.standin.servers import serve
-from tests.virtual import run
+from tests.support.virtual_time import run
 from tests.world.network import Network
 
 pytestmark = pytest.mark.anyio

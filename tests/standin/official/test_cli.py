@@ -13,7 +13,7 @@ from steps.support.standin.vercel.api import application
 from steps.support.standin.vercel.platform import Platform
 from steps.support.standin.vercel.quirks import Moving, Quirks
 from tests.standin.official.clients import TEAM, Ended, cli
-from tests.standin.projects import NEW, OLD, TOKEN
+from tests.support.servers.vercel_project import NEW, OLD, TOKEN
 
 pytestmark = pytest.mark.anyio
 

@@ -1,6 +1,6 @@
 """Runs of earlier versions: their journals, reports and marker rows as those versions wrote them.
 
-Each folder of `journals` is named after the version's commit. Its three runs released the shipped change to the small
+Each folder of `versions` is named after the version's commit. Its three runs released the shipped change to the small
 production of tests/release, on the real server; only paths and addresses have been replaced since.
 """
 
@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-JOURNALS = Path(__file__).with_name("journals")
+JOURNALS = Path(__file__).with_name("versions")
 VERSIONS = sorted(path.name for path in JOURNALS.iterdir())
 RUNS = ("arrived", "rolled_back", "killed")  # the last one after its migration was committed
 

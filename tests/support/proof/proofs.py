@@ -18,7 +18,7 @@ from steps.support.proof.proof import prove
 from steps.support.proof.result import Proof
 from steps.support.sql.known_names import FILES
 from steps.support.sql.script import split
-from tests.proof.copy_rig import Handler, dumped, in_front_of
+from tests.support.proof.copies import Handler, dumped, in_front_of
 
 Files = Mapping[str, str]
 

@@ -13,7 +13,7 @@ from steps.support.proof.result import Proof
 from steps.support.sql.change import DatabaseChange
 from steps.support.sql.known_names import FILES
 from steps.support.sql.script import split
-from tests.proof.proof_rig import ENOUGH, NOTHING, OF_ANY, Files
+from tests.support.proof.proofs import ENOUGH, NOTHING, OF_ANY, Files
 
 
 class Production:
