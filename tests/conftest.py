@@ -13,7 +13,7 @@ from steps.support.proof import sqld
 FOLDERS = {"release", "drills", "standin", "campaign", "bench", "runbook", "mutations"}
 FILES = {  # processes, a browser, or many random cases
     "test_git.py", "test_hostile.py", "test_untrusted.py", "test_page_in_chromium.py",
-    "test_rows_random.py", "test_round_trip.py",
+    "test_random_tables.py", "test_round_trip.py",
 }  # fmt: skip
 SERVER = "sqld_binary"  # the fixture of the real server
 

@@ -19,8 +19,8 @@ from steps.support.proof.guards import declared as module
 from steps.support.proof.rows.diff import row_diff
 from steps.support.sql.change import named_change
 from steps.support.sql.statement import Statement
-from tests.proof.test_rows_random import PARENTS, ROWS, SHAPES, STEPS, TABLES, Shape, insert, opened, take
 from tests.support.proof.proved_production import Production
+from tests.unit.proof.rows.test_random_tables import PARENTS, ROWS, SHAPES, STEPS, TABLES, Shape, insert, opened, take
 
 pytestmark = pytest.mark.anyio
 

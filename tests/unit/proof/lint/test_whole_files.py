@@ -9,8 +9,8 @@ import pytest
 from steps.support.proof.lint.lint import lint, proved_harmless
 from steps.support.sql.findings import Severity
 from steps.support.sql.script import read_script_text, split
-from tests.proof.test_lint import judged, known
 from tests.support.paths import ROOT, SEED
+from tests.unit.proof.lint.test_lint import judged, known
 
 SEED_MIGRATE, SEED_ROLLBACK = SEED / "seed_migrate.sql", SEED / "seed_rollback.sql"
 

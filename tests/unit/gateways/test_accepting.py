@@ -13,7 +13,7 @@ from steps.support.gateways.guards import Guards
 from steps.support.schema.own_tables import named_in, needed_by
 from steps.support.sql.change import DatabaseChange
 from steps.support.sql.statement import Statement
-from tests.gateways.test_guards import Rig, changed
+from tests.unit.gateways.test_guards import Rig, changed
 
 pytestmark = pytest.mark.anyio
 

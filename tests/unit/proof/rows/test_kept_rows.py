@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from steps.support.proof.rows.diff import row_diff
 from steps.support.proof.rows.result import Kind, Row, TableDiff
-from tests.proof import test_rows_random as random_tables
-from tests.proof.test_rows_random import PARENTS, ROWS, SHAPES, STEPS, TABLES, Held, key_of, same
+from tests.unit.proof.rows import test_random_tables as random_tables
+from tests.unit.proof.rows.test_random_tables import PARENTS, ROWS, SHAPES, STEPS, TABLES, Held, key_of, same
 
 Compare = Callable[..., TableDiff]
 ADDED, REMOVED, CHANGED = Kind.ADDED, Kind.REMOVED, Kind.CHANGED

@@ -13,8 +13,8 @@ from steps.support.gateways.guards import NOT_FEWER, Guards, Measure
 from steps.support.gateways.turso import Turso
 from steps.support.proof.guards.moved_rows import hold_rewritten_tables
 from steps.support.proof.rehearsal import RollbackEffect
-from tests.gateways.test_guards import changed
 from tests.support.proof.proved_production import Production
+from tests.unit.gateways.test_guards import changed
 
 pytestmark = pytest.mark.anyio
 
