@@ -1,4 +1,4 @@
-"""README's list of settings, made from their models. To rewrite it: uv run python -m tests.settings_block."""
+"""README's list of settings, made from their models. To rewrite it: uv run python -m tests.docs.settings_block."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -14,7 +14,7 @@ from tests.support.paths import ROOT
 
 README = ROOT / "README.md"
 FROM = "Secrets come from the environment or a `.env` file beside the settings, never from the table:"
-BEGIN, END = "<!-- settings: uv run python -m tests.settings_block -->", "<!-- end of settings -->"
+BEGIN, END = "<!-- settings: uv run python -m tests.docs.settings_block -->", "<!-- end of settings -->"
 WIDTH = 52  # of what stands before the comments
 WORDS = {str: "text", Path: "path", bool: "true or false", float: "number", int: "whole number", dict: "table"}
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from steps.support.config import settings
 from steps.support.config.loading import load
-from tests.settings_block import README, block, written
+from tests.docs.settings_block import README, block, written
 
 TABLES = [each for each in vars(settings).values() if isinstance(each, type) and issubclass(each, BaseModel)]
 
@@ -35,7 +35,7 @@ def _fields(model: type[BaseModel]) -> Iterator[str]:
 
 
 def test_readme_lists_the_settings_of_the_models() -> None:
-    """Keys, types, defaults and texts are those of the models; python -m tests.settings_block rewrites them."""
+    """Keys, types, defaults and texts are those of the models; python -m tests.docs.settings_block rewrites them."""
     text = README.read_text()
     assert block() in text
     assert written(text) == text

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from steps.support.sql.known_names import FILES
-from tests.runbook.page import TEXT, block, shell
+from tests.docs.runbook.page import TEXT, block, shell
 from tests.support.paths import ROOT
 from tests.support.proof.proofs import tried
 from tests.world.sample import SQL

@@ -12,7 +12,7 @@ from steps.support.standin.vercel.api import application
 from steps.support.standin.vercel.platform import Platform
 from steps.support.standin.vercel.quirks import NEVER_ITS_TURN, SKIPPED, Aliasing, Build, Moving, Quirks
 from steps.support.standin.vercel.state import Variable
-from tests.standin.official.clients import TEAM, Call, sdk
+from tests.contract.official.clients import TEAM, Call, sdk
 from tests.support.servers.vercel_project import ALIAS, BUILD, NEW, TOKEN, Clock, project
 
 pytestmark = pytest.mark.anyio

@@ -1,4 +1,4 @@
-"""The picture in the README: `python -m tests.picture runs/RUN docs/timeline.svg` draws how a rehearsal ended."""
+"""The picture in the README: `python -m tests.docs.picture runs/RUN docs/timeline.svg` draws how a rehearsal ended."""
 
 import io
 import re

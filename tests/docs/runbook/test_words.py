@@ -11,7 +11,7 @@ from steps.support.console.report import fold
 from steps.support.core.errors import Code
 from steps.support.core.events import event_of
 from steps.support.core.run_state import state_of
-from tests.runbook.page import TEXT, sections
+from tests.docs.runbook.page import TEXT, sections
 from tests.support.paths import ROOT
 
 SOURCES = sorted([ROOT / "orchestrate.py", *(ROOT / "steps").rglob("*.py")])

@@ -12,7 +12,7 @@ from steps.support.standin.servers import serve
 from steps.support.standin.vercel.api import application
 from steps.support.standin.vercel.platform import Platform
 from steps.support.standin.vercel.quirks import Moving, Quirks
-from tests.standin.official.clients import TEAM, Ended, cli
+from tests.contract.official.clients import TEAM, Ended, cli
 from tests.support.servers.vercel_project import NEW, OLD, TOKEN
 
 pytestmark = pytest.mark.anyio

@@ -16,7 +16,7 @@ from steps.support.gateways.vercel import Vercel
 from steps.support.sql.script import split
 from steps.support.standin.servers import serve
 from steps.support.standin.vercel.api import application
-from tests.runbook.page import RUN, TEXT, block, blocks, commands, shell, words
+from tests.docs.runbook.page import RUN, TEXT, block, blocks, commands, shell, words
 from tests.support.paths import ROOT
 from tests.support.servers.vercel_project import TOKEN, project
 from tests.world.sample import SQL
