@@ -17,6 +17,7 @@ from steps.support.sql.known_names import RULES
 from tests.support.paths import ROOT
 
 SOURCES = sorted([ROOT / "orchestrate.py", *(ROOT / "steps").rglob("*.py")])
+TESTS = sorted((ROOT / "tests").rglob("*.py"))
 MAY_IMPORT_SETTINGS = {
     "steps.support.config.loading",
     "orchestrate",
@@ -169,5 +170,25 @@ def test_repository_names_no_package_registry() -> None:
 
 def test_no_asynchronous_fixture_outlives_its_module() -> None:
     """A longer-lived one keeps its event loop, and tests in virtual time would run on it, in real time."""
-    for path in (ROOT / "tests").rglob("*.py"):
+    for path in TESTS:
         assert not re.search(r'scope="(session|package)"[^\n]*\)\nasync def', path.read_text()), path
+
+
+OF_RELEASES = ("tests.release.test_proof.", "tests.release.test_rehearsal.")  # what releases' tests still share
+
+
+def test_no_test_imports_another() -> None:
+    """A test file can move or go without breaking another: what tests share is in tests/support or a conftest.py."""
+    for path in TESTS:
+        names = [name for name in _imports(path) if re.match(r"tests\.(\w+\.)*test_", name)]
+        assert [name for name in names if not name.startswith(OF_RELEASES)] == [], path
+
+
+def test_every_module_of_the_support_is_used() -> None:
+    """Each module of tests/support is imported by another file: none outlives the tests that it was written for."""
+    imported = {path: {f"{name}." for name in _imports(path)} for path in TESTS}
+    for path in (ROOT / "tests/support").rglob("*.py"):
+        users = {
+            user for user, names in imported.items() if any(name.startswith(f"{_module(path)}.") for name in names)
+        }
+        assert path.name.startswith("test_") or users - {path}, path

@@ -13,7 +13,8 @@ from steps.support.gateways.guards import Guards
 from steps.support.schema.own_tables import named_in, needed_by
 from steps.support.sql.change import DatabaseChange
 from steps.support.sql.statement import Statement
-from tests.unit.gateways.test_guards import Rig, changed
+from tests.support.database.changes import changed
+from tests.support.database.rig import Rig
 
 pytestmark = pytest.mark.anyio
 

@@ -2,32 +2,27 @@
 
 import json
 import sqlite3
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import aclosing
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
-from steps.support.change.folder import read_change
 from steps.support.core.errors import Rejected
 from steps.support.gateways import guards
 from steps.support.gateways.database.connect import connect
-from steps.support.gateways.database.protocol import Database
 from steps.support.gateways.guards import NOT_FEWER, NOT_MORE, SAME, Guards, Measure, orphans, row_changes, rows_of
-from steps.support.gateways.marker import APPLIED, ROLLED_BACK, Attempt, Claim, Lease
+from steps.support.gateways.marker import APPLIED, ROLLED_BACK
 from steps.support.gateways.transaction import OBJECTS
-from steps.support.gateways.turso import Migrated, Turso
+from steps.support.gateways.turso import Migrated
 from steps.support.proof import sqld
-from steps.support.sql.change import DatabaseChange
-from steps.support.sql.known_names import FILES
-from steps.support.sql.script import split
-from steps.support.sql.statement import Statement, Value
+from steps.support.sql.statement import Statement
 from steps.support.sql.tokens import quoted
+from tests.support.database.changes import changed
+from tests.support.database.rig import ODD, Rig
 
 pytestmark = pytest.mark.anyio
 
-ODD = """it's a "table"?; -- ünïcode [1]"""
 LOWEST = Measure("lowest id of t", 'coalesce((SELECT min(rowid) FROM "t"), 0)')
 HIGHEST = Measure("highest id of t", 'coalesce((SELECT max(rowid) FROM "t"), 0)', NOT_FEWER)
 ANY = Measure("any row of t", 'EXISTS (SELECT 1 FROM "t")')
@@ -40,74 +35,6 @@ CREATE TABLE noted (v); CREATE TRIGGER noting AFTER UPDATE ON t BEGIN INSERT INT
 CREATE TABLE {quoted(ODD)} (id INTEGER PRIMARY KEY, p REFERENCES p); INSERT INTO {quoted(ODD)} VALUES (1, 1), (2, 2);"""
 ORPHAN = "INSERT INTO c VALUES (9, 99);"
 MANY = 650  # tables; a compound SELECT has 500 terms at most
-
-
-def changed(folder: Path, migrate: str, rollback: str = "SELECT 1;") -> DatabaseChange:
-    """Return a change with this migration and that rollback, as its folder would give it."""
-    scripts = {"migrate.sql": migrate, "rollback.sql": rollback}
-    for name in FILES:
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(scripts.get(name, "-- nothing to do\n"), encoding="utf-8")
-    return read_change(folder)
-
-
-@dataclass(frozen=True)
-class Rig:
-    """A database on one transport, on which this test holds the lock, and a folder for its change."""
-
-    database: Database
-    folder: Path
-    attempts: list[str] = field(default_factory=list)
-
-    @property
-    def turso(self) -> Turso:
-        """The database in the tool's own words."""
-        return Turso(self.database)
-
-    async def lease(self) -> Lease:
-        """Hold the lock."""
-        _, holder = await self.turso.lock(Claim("run", "me", "here", 3600))
-        assert holder
-        return Lease(holder.run, holder.token)
-
-    async def made(self, script: str) -> None:
-        """Run a script with foreign keys off."""
-        await self.database.transaction(split(script, "made.sql"))
-
-    async def migrated(self, change: DatabaseChange, what: Guards) -> Migrated:
-        """Apply a change as production would."""
-        self.attempts.append(f"attempt {len(self.attempts)}")
-        attempt = Attempt(self.attempts[-1], "", "", "", "", "", await self.turso.schema())
-        return await self.turso.migrate(change, attempt, what, await self.lease())
-
-    async def rolled_back(self, change: DatabaseChange) -> None:
-        """Roll the last change back."""
-        marker = await self.turso.marker(self.attempts[-1])
-        assert marker
-        await self.turso.roll_back(marker, change.rollback, change.verify_rollback, await self.lease())
-
-    async def refused(self, change: DatabaseChange, what: Guards) -> str:
-        """Return why a change is refused, or nothing if it is not; a refused change must have changed nothing."""
-        await self.lease()  # it creates the tool's own tables, which are not part of the change
-        before = await self.everything()
-        try:
-            await self.migrated(change, what)
-        except Rejected as refused:
-            assert await self.everything() == before
-            return f"{refused.subject}: {refused.cause}"
-        return ""
-
-    async def everything(self) -> dict[str, Sequence[tuple[Value, ...]]]:
-        """Return all definitions and all rows, except the lock, which is extended by a minute each time."""
-        found = await self.database.query(Statement("SELECT name, sql, type FROM sqlite_schema ORDER BY name"))
-        tables = [str(name) for name, _, kind in found.values if kind == "table" and name != "_orchestrate_lock"]
-        rows = await self.database.transaction([Statement(f"SELECT * FROM {quoted(name)}") for name in tables])
-        return {"": found.values, **{name: each.values for name, each in zip(tables, rows, strict=True)}}
-
-    async def scalar(self, sql: str) -> Value:
-        """Return one value."""
-        return (await self.database.query(Statement(sql))).scalar
 
 
 @pytest.fixture(scope="module")

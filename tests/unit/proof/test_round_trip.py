@@ -32,7 +32,7 @@ from steps.support.proof.rows.diff import row_diff
 from steps.support.schema.renames import renames
 from steps.support.sql.findings import Finding, Severity
 from steps.support.sql.script import read_script_text, split
-from tests.unit.gateways.test_guards import changed
+from tests.support.database.changes import changed
 
 FOLLOWED = 10_000
 

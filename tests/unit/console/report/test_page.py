@@ -14,21 +14,10 @@ import pytest
 
 from steps.support.console.report import fold, page
 from steps.support.core.text import printable_lines
+from tests.support.journals.hostile_text import HOSTILE, poisoned
 from tests.support.journals.runs import RUNS, Event, parsed, state
 from tests.support.paths import ROOT
 
-HOSTILE = [
-    "<script>window.ran = 1</script>",
-    '"><img src=x onerror="window.ran = 1">',
-    "'--></title></style></svg><iframe src=https://example.com>",
-    "{{ 7 * 7 }}{% raw %}{# no #}",
-    "&lt;b&gt; &amp; &#x3C;",
-    "right\u202eto left \u2066 and \u200b",
-    "\x1b[31mred\x1b[0m \x00 \x07 \ud800",
-    "line\nline\r\nline\u2028line",
-    "x" * 1_000_000,
-]
-NAMES = {"event", "step", "at", "name", "begins", "mode", "order", "run", "of"}  # values that the tool itself writes
 IN_OTHER_WORDS = {
     "order", "started_at", "starts", "build", "code", "schema", "mode", "dry_run", "status", "lossless", "auto_assign",
     "median_seconds", "max_seconds", "first_failure", "last_failure",
@@ -65,15 +54,6 @@ class Parsed(HTMLParser):
 def rendered(events: list[Event]) -> str:
     """Make the page of a run from its events."""
     return page.html(fold.report(state(events)), parsed(events))
-
-
-def poisoned(value: Any, text: str, key: str = "") -> Any:
-    """Replace every foreign text, at any depth, by this one; names and times that the tool writes stay."""
-    if isinstance(value, dict):
-        return {name: poisoned(each, text, name) for name, each in value.items()}
-    if isinstance(value, list):
-        return [poisoned(each, text, key) for each in value]
-    return text if isinstance(value, str) and key not in NAMES else value
 
 
 def leaves(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:

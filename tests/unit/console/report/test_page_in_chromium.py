@@ -13,8 +13,8 @@ from playwright.sync_api import Browser, BrowserContext, Page, Route, sync_playw
 
 from steps.support.console.report import fold
 from steps.support.console.report import page as written
+from tests.support.journals.hostile_text import HOSTILE, poisoned
 from tests.support.journals.runs import RUNS, Event, parsed, state
-from tests.unit.console.report.test_page import HOSTILE, poisoned
 from tests.world import npm
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")

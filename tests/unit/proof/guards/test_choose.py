@@ -28,7 +28,8 @@ from steps.support.sql.change import DatabaseChange
 from steps.support.sql.script import split
 from steps.support.sql.statement import Statement
 from steps.support.sql.tokens import quoted
-from tests.unit.gateways.test_guards import ODD, Rig, changed
+from tests.support.database.changes import changed
+from tests.support.database.rig import ODD, Rig
 
 
 def rebuilt(table: str, more: str = "") -> str:

@@ -1,8 +1,6 @@
 """The row counts of `-- changes:` hold in production's transaction: the rehearsal saw a copy some moments old."""
 
-import sqlite3
-from collections.abc import AsyncIterator
-from contextlib import aclosing, closing
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -12,15 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from steps.support.gateways.database.connect import connect
 from steps.support.gateways.guards import keep_declared
-from steps.support.gateways.turso import Turso
 from steps.support.proof.guards import declared as module
 from steps.support.proof.rows.diff import row_diff
 from steps.support.sql.change import named_change
 from steps.support.sql.statement import Statement
+from tests.support.database.random_tables import PARENTS, ROWS, SHAPES, STEPS, TABLES, Shape, insert, opened, take
 from tests.support.proof.proved_production import Production
-from tests.unit.proof.rows.test_random_tables import PARENTS, ROWS, SHAPES, STEPS, TABLES, Shape, insert, opened, take
 
 pytestmark = pytest.mark.anyio
 
@@ -36,18 +32,6 @@ ANEW = """CREATE TABLE u (id INTEGER PRIMARY KEY, kind TEXT, v INTEGER, w); INSE
 DROP TABLE t; ALTER TABLE u RENAME TO t;"""
 BACK = """DROP TABLE t; CREATE TABLE t (id INTEGER PRIMARY KEY, kind TEXT, v INTEGER); INSERT INTO t SELECT * FROM _orchestrate_kept_t;
 DROP TABLE _orchestrate_kept_t;"""
-
-
-@pytest.fixture(params=["server", "file"])
-async def production(
-    request: pytest.FixtureRequest, server: str, sqld_binary: Path, tmp_path: Path
-) -> AsyncIterator[Production]:
-    """Yield each kind of database in turn, empty; a change to a file is rehearsed on SQLite."""
-    path = tmp_path / "some.db"
-    sqlite3.connect(path).close()
-    url, binary = {"server": (server, sqld_binary), "file": (f"file:{path}", None)}[request.param]
-    async with aclosing(connect(url, None)) as database:
-        yield Production(Turso(database), binary, tmp_path)
 
 
 ONE = {  # changes that reach one row of the copy, and their rollbacks

@@ -11,11 +11,9 @@ from steps.support.gateways.guards import Guards
 from steps.support.proof.guards.choose import COUNTED, SPARE
 from steps.support.proof.guards.moved_rows import hold_rewritten_tables, with_moved_rows
 from steps.support.proof.rehearsal import RollbackEffect
+from tests.support.database.changes import changed
 from tests.support.proof.proved_production import Production
-from tests.unit.gateways.test_guards import changed
-from tests.unit.proof.guards.test_declared import production
 
-__all__ = ["production"]  # the fixture
 pytestmark = pytest.mark.anyio
 
 

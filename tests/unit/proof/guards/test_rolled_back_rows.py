@@ -1,20 +1,15 @@
 """Rows during a rollback: production's own transaction loses none that was written since the change."""
 
-import sqlite3
-from collections.abc import AsyncIterator
-from contextlib import aclosing
 from pathlib import Path
 
 import pytest
 
 from steps.support.gateways import guards
-from steps.support.gateways.database.connect import connect
 from steps.support.gateways.guards import NOT_FEWER, Guards, Measure
-from steps.support.gateways.turso import Turso
 from steps.support.proof.guards.moved_rows import hold_rewritten_tables
 from steps.support.proof.rehearsal import RollbackEffect
+from tests.support.database.changes import changed
 from tests.support.proof.proved_production import Production
-from tests.unit.gateways.test_guards import changed
 
 pytestmark = pytest.mark.anyio
 
@@ -27,18 +22,6 @@ LIVE = "CREATE TABLE _orchestrate_kept_live AS SELECT * FROM t; DROP TABLE t; {t
 STALE = (
     f"DROP TABLE t; {TABLE}; INSERT INTO t SELECT * FROM _orchestrate_kept_before; DROP TABLE _orchestrate_kept_before;"
 )
-
-
-@pytest.fixture(params=["server", "file"])
-async def production(
-    request: pytest.FixtureRequest, server: str, sqld_binary: Path, tmp_path: Path
-) -> AsyncIterator[Production]:
-    """Yield each kind of database in turn, empty; a change to a file is rehearsed on SQLite."""
-    path = tmp_path / "some.db"
-    sqlite3.connect(path).close()
-    url, binary = {"server": (server, sqld_binary), "file": (f"file:{path}", None)}[request.param]
-    async with aclosing(connect(url, None)) as database:
-        yield Production(Turso(database), binary, tmp_path)
 
 
 def live(rows: str = "") -> str:

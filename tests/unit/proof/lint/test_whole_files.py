@@ -10,7 +10,7 @@ from steps.support.proof.lint.lint import lint, proved_harmless
 from steps.support.sql.findings import Severity
 from steps.support.sql.script import read_script_text, split
 from tests.support.paths import ROOT, SEED
-from tests.unit.proof.lint.test_lint import judged, known
+from tests.support.proof.linting import judged, known
 
 SEED_MIGRATE, SEED_ROLLBACK = SEED / "seed_migrate.sql", SEED / "seed_rollback.sql"
 

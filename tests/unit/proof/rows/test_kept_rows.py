@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from steps.support.proof.rows.diff import row_diff
 from steps.support.proof.rows.result import Kind, Row, TableDiff
-from tests.unit.proof.rows import test_random_tables as random_tables
-from tests.unit.proof.rows.test_random_tables import PARENTS, ROWS, SHAPES, STEPS, TABLES, Held, key_of, same
+from tests.support.database.random_tables import PARENTS, ROWS, SHAPES, STEPS, TABLES, insert, opened, take
+from tests.support.database.whole_tables import Held, key_of, read, same
 
 Compare = Callable[..., TableDiff]
 ADDED, REMOVED, CHANGED = Kind.ADDED, Kind.REMOVED, Kind.CHANGED
@@ -130,17 +130,17 @@ def test_kept_rows_equal_those_of_a_full_comparison(
     """For random tables and changes, the rows are those that Python finds by reading everything."""
     with TemporaryDirectory() as folder:
         before, after = Path(folder) / "before.db", Path(folder) / "after.db"
-        with closing(random_tables.opened(before)) as connection:
+        with closing(opened(before)) as connection:
             for name, shape, own in zip(TABLES, shapes, rows, strict=True):
                 connection.execute(shape.create(name))
-                random_tables.insert(connection, name, own)
+                insert(connection, name, own)
         after.write_bytes(before.read_bytes())
-        with closing(random_tables.opened(after)) as connection:
+        with closing(opened(after)) as connection:
             for step in steps:
-                random_tables.take(connection, step)
+                take(connection, step)
         found = row_diff(before, after, keep)
-        with closing(random_tables.opened(before)) as old, closing(random_tables.opened(after)) as new:
-            expected = rows_by_hand(random_tables.read(old), random_tables.read(new))
+        with closing(opened(before)) as old, closing(opened(after)) as new:
+            expected = rows_by_hand(read(old), read(new))
     assert {name: Counter(map(typed, found[name].rows)) for name in expected} == {
         name: own if own.total() <= keep else Counter() for name, own in expected.items()
     }
