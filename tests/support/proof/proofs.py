@@ -1,4 +1,4 @@
-"""What the tests of proofs share: a real server with a small production on it, and a change to prove there."""
+"""A change, proved on a real server with a small production on it, and what came of it."""
 
 from collections.abc import Callable, Collection, Mapping
 from contextlib import aclosing
@@ -18,7 +18,7 @@ from steps.support.proof.proof import prove
 from steps.support.proof.result import Proof
 from steps.support.sql.known_names import FILES
 from steps.support.sql.script import split
-from tests.support.proof.copies import Handler, dumped, in_front_of
+from tests.support.servers.front import Handler, dumped, in_front_of
 
 Files = Mapping[str, str]
 

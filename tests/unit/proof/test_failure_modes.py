@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.paths import SEED, SQL
-from tests.support.proof.copies import Handler, names, streaming
+from tests.support.proof.copies import names
 from tests.support.proof.failure_modes import (
     ADDED,
     ANEW,
@@ -24,6 +24,7 @@ from tests.support.proof.failure_modes import (
     Mode,
 )
 from tests.support.proof.proofs import lacking, tried, tried_with_dump
+from tests.support.servers.front import Handler, streaming
 
 pytestmark = pytest.mark.anyio
 

@@ -21,22 +21,9 @@ from steps.support.core.errors import NotSent, Problem, Rejected, Unknown
 from steps.support.gateways.database import dump
 from steps.support.proof import sqld
 from steps.support.proof.copy.copy import Copy, Limits, from_file
-from tests.support.proof.copies import (
-    ENOUGH,
-    ROWS,
-    SCHEMA,
-    TABLES,
-    contents,
-    copied,
-    dumped,
-    fill,
-    in_front_of,
-    made,
-    missing,
-    modes,
-    names,
-    streaming,
-)
+from tests.support.database.awkward import ROWS, SCHEMA, TABLES, fill
+from tests.support.proof.copies import ENOUGH, contents, copied, made, modes, names
+from tests.support.servers.front import dumped, in_front_of, missing, streaming
 
 pytestmark = pytest.mark.anyio
 
