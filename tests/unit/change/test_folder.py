@@ -1,18 +1,14 @@
-"""The SQL folder: scripts split as the engine splits them, directives read, and all mistakes refused at once."""
+"""The folder of a change: its directives are read, and all its mistakes are refused at once."""
 
 import hashlib
 import re
-import sqlite3
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from steps.support.change.folder import read_change, read_script
-from steps.support.core.errors import Problem
 from steps.support.sql.checks import read_checks
-from steps.support.sql.contract import read_contract
 from steps.support.sql.directives import Waiver
 from steps.support.sql.findings import BadSql
 from steps.support.sql.script import split
@@ -42,105 +38,6 @@ def findings(folder: Path, *, sample: bool = False) -> list[str]:
     with pytest.raises(BadSql) as bad:
         read_change(folder, sample=sample)
     return [str(finding) for finding in bad.value.findings]
-
-
-def places(text: str) -> list[tuple[int, str]]:
-    """Return each statement of a script with its line."""
-    return [(int(each.name.removeprefix("x.sql line ")), each.sql) for each in split(text, "x.sql")]
-
-
-TRIGGER = """CREATE TRIGGER g AFTER UPDATE ON t WHEN new.v <> 'a;b' BEGIN
-  UPDATE t SET v = CASE WHEN new.v THEN 1 ELSE 2 END; -- not the end; yet
-  INSERT INTO log VALUES ('END;');
-END"""
-
-SPLIT = {
-    "semicolons and apostrophes in comments": (
-        "-- it's; not yet\nSELECT 1; /* don't;\nstop */ SELECT 2;",
-        [(2, "SELECT 1"), (3, "SELECT 2")],
-    ),
-    "a comment after the last statement": ("SELECT 1;\n-- the end; really\n", [(1, "SELECT 1")]),
-    "comments beside columns": (
-        "CREATE TABLE a (\n  x TEXT, -- first; column\n  y TEXT  -- it's the second\n);\nSELECT 1;",
-        [(1, "CREATE TABLE a (\n  x TEXT, -- first; column\n  y TEXT  -- it's the second\n)"), (5, "SELECT 1")],
-    ),
-    "leading blank lines": ("\n\n \t\n  SELECT 1;", [(4, "SELECT 1")]),
-    "no final semicolon": ("SELECT 1;\nSELECT 2", [(1, "SELECT 1"), (2, "SELECT 2")]),
-    "no final semicolon before a comment": ("SELECT 1 -- one", [(1, "SELECT 1")]),
-    "begin, a select whose rows matter, commit, more": (
-        "BEGIN TRANSACTION;\nSELECT count(*) FROM t;\nCOMMIT;\nSELECT 3;",
-        [(1, "BEGIN TRANSACTION"), (2, "SELECT count(*) FROM t"), (3, "COMMIT"), (4, "SELECT 3")],
-    ),
-    "insert with": ("INSERT INTO t WITH n AS (SELECT ';') SELECT * FROM n;", [(1, "INSERT INTO t WITH n AS (SELECT ';') SELECT * FROM n")]),
-    "on conflict": ("INSERT INTO t VALUES (1)\nON CONFLICT (id) DO UPDATE SET v = 2;", [(1, "INSERT INTO t VALUES (1)\nON CONFLICT (id) DO UPDATE SET v = 2")]),
-    "row values": ("UPDATE t SET (a, b) = (SELECT 1, 2);", [(1, "UPDATE t SET (a, b) = (SELECT 1, 2)")]),
-    "window functions": ("SELECT row_number() OVER (ORDER BY id) FROM t;", [(1, "SELECT row_number() OVER (ORDER BY id) FROM t")]),
-    "temp table and pragma": ("CREATE TEMP TABLE x (y);\nPRAGMA foreign_keys=OFF;", [(1, "CREATE TEMP TABLE x (y)"), (2, "PRAGMA foreign_keys=OFF")]),
-    "quoted names": ('SELECT "a;""b", `c;``d`, [e;f] FROM t; SELECT 2;', [(1, 'SELECT "a;""b", `c;``d`, [e;f] FROM t'), (1, "SELECT 2")]),
-    "separators glued behind": ("SELECT 1;--> statement-breakpoint\nSELECT 2;", [(1, "SELECT 1"), (2, "SELECT 2")]),
-    "letters beyond ASCII": ("SELECT 'größe; 電池 🌞'; -- naïve;\nSELECT grün FROM t;", [(1, "SELECT 'größe; 電池 🌞'"), (2, "SELECT grün FROM t")]),
-    "a command of the shell": (".headers on\nSELECT 1;", [(1, ".headers on\nSELECT 1")]),
-    "SQL that is commented out": ("-- DROP TABLE t;\n/* DELETE FROM t; */\nSELECT 1;", [(3, "SELECT 1")]),
-    "raise in a plain select": ("SELECT RAISE(ABORT, 'no; never');", [(1, "SELECT RAISE(ABORT, 'no; never')")]),
-    "comments only": ("-- nothing; here\n/* nor\n here; */\n", []),
-    "nothing": ("", []),
-    "empty statements": (";;\n ; SELECT 1;;", [(2, "SELECT 1")]),
-    "a trigger": (f"{TRIGGER};\nSELECT 1;", [(1, TRIGGER), (5, "SELECT 1")]),
-    "a trigger without its last semicolon": (TRIGGER + ";", [(1, TRIGGER)]),
-    "lines that end as on Windows": ("-- a\r\nSELECT 1;\r\nSELECT\r\n 2;\r\n", [(2, "SELECT 1"), (3, "SELECT\r\n 2")]),
-    "doubled quotes": ("SELECT 'it''s;'; SELECT '''';", [(1, "SELECT 'it''s;'"), (1, "SELECT ''''")]),
-    "a slash, a minus, a blob": ("SELECT 4/2, 3-1, x'3b';", [(1, "SELECT 4/2, 3-1, x'3b'")]),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize(("text", "expected"), SPLIT.values(), ids=SPLIT)
-def test_script_is_split_as_the_engine_splits_it(text: str, expected: list[tuple[int, str]]) -> None:
-    """Each statement keeps its text and the line of its first word; text outside statements is left out."""
-    assert places(text) == expected
-
-
-def test_split_script_runs_like_the_whole_script(tmp_path: Path) -> None:
-    """Run statement by statement, a script leaves the same database as when SQLite runs it whole."""
-    text = (
-        f"CREATE TABLE t (v);\nCREATE TABLE log (v);\n{TRIGGER};\nINSERT INTO t VALUES ('x;y');\nUPDATE t SET v = 1;\n"
-    )
-    dumps = []
-    for name, texts in (("whole", [text]), ("divided", [each.sql for each in split(text, "x.sql")])):
-        database = sqlite3.connect(tmp_path / name)
-        for each in texts:
-            database.executescript(each)
-        dumps.append(list(database.iterdump()))
-        database.close()
-    assert dumps[0] == dumps[1]
-    assert "INSERT INTO \"log\" VALUES('END;');" in dumps[0]
-
-
-UNFINISHED = {
-    "SELECT 1;\nSELECT 'it;\nSELECT 2;": (2, "a string begins here"),
-    "SELECT 1;\n/* half;\nSELECT 2;": (2, "a comment begins here"),
-    'SELECT\n "half;': (2, "a quoted name begins here"),
-    "SELECT `half;": (1, "a quoted name begins here"),
-    "SELECT [half;": (1, "a quoted name begins here"),
-    "SELECT 1;\n\nCREATE TRIGGER g AFTER INSERT ON t BEGIN\n  SELECT 1;\n": (3, "a trigger begins here"),
-    "SELECT 1;\nSELECT '\0';": (2, "a NUL character"),
-}
-
-
-@pytest.mark.parametrize(("text", "line", "cause"), [(text, *what) for text, what in UNFINISHED.items()])
-def test_unterminated_part_is_named_where_it_begins(text: str, line: int, cause: str) -> None:
-    """An unterminated string, comment or trigger is a Problem with the line where it begins."""
-    with pytest.raises(Problem, match=f"x.sql line {line}: {cause}"):
-        split(text, "x.sql")
-
-
-def test_splitting_takes_linear_time() -> None:
-    """Thousands of statements, and one with thousands of semicolons inside, are split in well under 3 seconds."""
-    inserts = "".join(f"INSERT INTO t VALUES ({n}, 'it''s; {n}'); -- c;\n" for n in range(5000))
-    long = "INSERT INTO t VALUES ('" + ";\n" * 100_000 + "');"
-    begun = time.process_time()
-    assert len(split(inserts, "x.sql")) == 5000
-    assert len(split(long, "x.sql")) == 1
-    assert time.process_time() - begun < 3
 
 
 def test_sound_folder_is_read(folder: Path) -> None:
@@ -332,7 +229,10 @@ FINE = [
     "UPDATE t SET v = '%system', w = '100%s', x = '%', y = '%Y-%m-%d', z = 'loading ...';",
     "UPDATE t SET v = 'a placeholder text', w = 'placeholders', x = 'user_xx', y = 'box', z = '...';",
     'UPDATE t SET "placeholder" = v, [<owner id>] = `{owner}`; -- <owner id> {owner} %s PLACEHOLDER',
-    TRIGGER + ";",
+    """CREATE TRIGGER g AFTER UPDATE ON t WHEN new.v <> 'a;b' BEGIN
+  UPDATE t SET v = CASE WHEN new.v THEN 1 ELSE 2 END; -- not the end; yet
+  INSERT INTO log VALUES ('END;');
+END;""",
     "SELECT 1; -- beside: this is prose",
 ]  # fmt: skip
 
@@ -444,47 +344,6 @@ DELETE FROM systems;
     )
 
 
-def test_checks_have_names_and_expectations() -> None:
-    """A directive belongs to the statement below it or around it, and an unnamed check has a number."""
-    text = """-- check: first
--- expect: rows
-SELECT 1;
-SELECT 2;
--- something else
-WITH n AS (SELECT 3)
-  -- check: third
-  SELECT * FROM n;
--- expect: rows
-VALUES (4)"""
-    checks = read_checks(text, "verify.sql")
-    assert [(check.name, check.expects_rows) for check in checks] == [
-        ("first", True),
-        ("#2", False),
-        ("third", False),
-        ("#4", True),
-    ]
-    assert [check.statement.name for check in checks] == [f"verify.sql line {line}" for line in (3, 4, 6, 10)]
-
-
-NO_CHECKS = {
-    "-- expect: row\nSELECT 1;": (1, "`expect: row` cannot be read"),
-    "-- expect:\nSELECT 1;": (1, "`expect: ` cannot be read"),
-    "-- check:\nSELECT 1;": (1, "`check: ` cannot be read"),
-    "SELECT 1; -- expect: rows": (1, "`expect:` follows SQL on the same line"),
-    "SELECT 1;\n-- check: nothing": (2, "`check:` has no statement"),
-    "-- check: a\n-- check: b\nSELECT 1;": (2, "a second `check:` for one statement"),
-    "-- check: a\nSELECT 1;\n-- check: a\nSELECT 2;": (None, "more than one check is called a"),
-}
-
-
-@pytest.mark.parametrize(("text", "line", "cause"), [(text, *what) for text, what in NO_CHECKS.items()])
-def test_ambiguous_checks_are_refused(text: str, line: int | None, cause: str) -> None:
-    """A directive that is not understood, or belongs to no statement, is a Problem with its line."""
-    where = f"verify.sql line {line}" if line else "verify.sql"
-    with pytest.raises(BadSql, match=f"(?m)^{where}: {cause}"):
-        read_checks(text, "verify.sql")
-
-
 NO_QUESTIONS = {
     "DELETE FROM t;": "DELETE is not a query",
     "PRAGMA foreign_key_check;": "PRAGMA is not a query. Use SELECT.+pragma_foreign_key_check",
@@ -523,52 +382,3 @@ def test_reading_checks_are_accepted(folder: Path, text: str) -> None:
     """Functions and columns named like a writing verb do not make a check a write."""
     (folder / "verify.sql").write_text(text)
     assert [check.statement.sql for check in read_change(folder).verify] == [text]
-
-
-CONTRACT = """-- what the app runs
-SELECT 1;
--- either
-SELECT new FROM t;
-SELECT newer FROM t;
--- or
-SELECT old FROM t -- the last; of all
-;
--- END
-INSERT INTO t VALUES (1)
-"""
-
-
-def test_contract_is_read_as_blocks() -> None:
-    """A single statement is one block; between the marks are the alternatives, each with all its statements."""
-    blocks = [
-        [[(each.sql, each.name) for each in alternative] for alternative in block.alternatives]
-        for block in read_contract(CONTRACT, "new.sql")
-    ]
-    assert blocks == [
-        [[("SELECT 1", "new.sql line 2")]],
-        [
-            [("SELECT new FROM t", "new.sql line 4"), ("SELECT newer FROM t", "new.sql line 5")],
-            [("SELECT old FROM t", "new.sql line 7")],
-        ],
-        [[("INSERT INTO t VALUES (1)", "new.sql line 10")]],
-    ]
-
-
-NO_CONTRACT = {
-    "SELECT 1;\n-- or\nSELECT 2;": (2, "`-- or` has no matching `-- either`"),
-    "SELECT 1;\n-- end": (2, "`-- end` has no matching `-- either`"),
-    "-- either\nSELECT 1;\n-- or\nSELECT 2;": (1, "`-- either` is never closed"),
-    "-- either\nSELECT 1;\n-- either\nSELECT 2;\n-- end": (3, "`-- either` is inside another block"),
-    "-- either\n-- or\nSELECT 2;\n-- end": (2, "`-- or` closes an alternative without a statement"),
-    "-- either\nSELECT 1;\n-- or\n-- end": (4, "`-- end` closes an alternative without a statement"),
-    "-- either\nSELECT 1;\n-- end": (1, "`-- either` has only one alternative"),
-    "-- either\nSELECT 1\n-- or\nSELECT 2;\n-- end": (3, "`-- or` is inside a statement"),
-    "SELECT 'half": (1, "a string begins here"),
-}
-
-
-@pytest.mark.parametrize(("text", "line", "cause"), [(text, *what) for text, what in NO_CONTRACT.items()])
-def test_mismatched_marks_are_refused(text: str, line: int, cause: str) -> None:
-    """Marks without partners, without statements, or nested are a Problem with file and line."""
-    with pytest.raises(BadSql, match=f"new.sql line {line}: {cause}"):
-        read_contract(text, "new.sql")
