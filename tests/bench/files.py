@@ -1,6 +1,7 @@
 """Count the product's files that single actions execute: uv run python -m tests.bench.files.
 
 Every call of a function is traced, in threads and in the tool's own process, too. Defining classes and functions is not.
+What applies a step is traced apart from what runs beside it, such as the requests that measure downtime.
 """
 
 import asyncio
@@ -13,6 +14,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import aclosing, closing, contextmanager
+from contextvars import ContextVar
 from functools import partial, partialmethod
 from importlib import import_module
 from pathlib import Path
@@ -32,6 +34,7 @@ from tests.bench.repeated import small_database
 from tests.world.sample import samples
 
 PRODUCT = (str(ROOT / "steps") + os.sep, str(ROOT / "orchestrate.py"))
+CONCERNED = ContextVar("CONCERNED", default=False)  # true in the tasks and threads of the block that is traced
 BECOME = forked._become  # noqa: SLF001 - what the tool's process begins with
 
 
@@ -42,14 +45,16 @@ def traced() -> Iterator[set[str]]:
 
     def note(frame: Any, event: str, _: Any) -> None:
         name = frame.f_code.co_filename
-        if event == "call" and frame.f_code.co_name != "<module>" and name.startswith(PRODUCT):
+        if event == "call" and CONCERNED.get() and frame.f_code.co_name != "<module>" and name.startswith(PRODUCT):
             files.add(os.path.relpath(name, ROOT))
 
     threading.setprofile(note)
     sys.setprofile(note)
+    token = CONCERNED.set(True)
     try:
         yield files
     finally:
+        CONCERNED.reset(token)
         sys.setprofile(None)
         threading.setprofile(None)
 
