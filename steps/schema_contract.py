@@ -10,7 +10,7 @@ from steps.support.proof.result import Proof
 from steps.support.run.release import Gateways, Release
 from steps.support.run.step import Done, Step
 from steps.support.sql.contract import Block
-from steps.support.sql.known_names import NEW_CODE, OLD_CODE
+from steps.support.sql.findings import NEW_CODE, OLD_CODE
 
 
 @dataclass(frozen=True, slots=True)

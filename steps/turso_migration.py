@@ -19,7 +19,7 @@ from steps.support.operations.taking_writes import refuse_locked_out
 from steps.support.proof.result import UNKNOWN, Proof
 from steps.support.run.release import Gateways, Release
 from steps.support.run.step import Done, ReversibleStep
-from steps.support.sql.known_names import MIGRATE, ROLLBACK, WRITES
+from steps.support.sql.findings import MIGRATE, ROLLBACK, WRITES
 from steps.support.sql.statement import Statement
 
 KEPT = ("previous_deployment", "previous_commit", "release_commit", "previous_head")  # of the code, in the marker row

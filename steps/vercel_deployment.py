@@ -11,8 +11,7 @@ from typing import Any
 from steps.support.core.errors import Failed, Refused, Rejected
 from steps.support.core.limits import PUSH_TAKEN_UP
 from steps.support.core.retry import ensure, poll_until, preflight_read, retry
-from steps.support.gateways.vercel import Vercel
-from steps.support.gateways.vercel_types import Deployment
+from steps.support.gateways.vercel import Deployment, Vercel
 from steps.support.operations import build, promotion
 from steps.support.operations.promotion import Production
 from steps.support.run.release import Gateways, Release

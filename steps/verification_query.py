@@ -10,7 +10,7 @@ from steps.support.operations.taking_writes import refuse_locked_out
 from steps.support.run.release import Gateways, Release
 from steps.support.run.step import Done, Step
 from steps.support.sql.checks import SqlCheck
-from steps.support.sql.known_names import VERIFY
+from steps.support.sql.findings import VERIFY
 
 SHOWN, KEPT = 2, 20  # rows of an answer: on the screen, in the report
 _NO_CHECKS = f"not shown that the change did what it should: {VERIFY} asks nothing"

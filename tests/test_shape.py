@@ -13,7 +13,7 @@ from steps.support.proof.rows import declared
 from steps.support.run.release import Gateways
 from steps.support.run.step import Done, ReversibleStep
 from steps.support.schema import diff
-from steps.support.sql.known_names import RULES
+from steps.support.sql.findings import RULES
 from tests.support.paths import ROOT
 
 SOURCES = sorted([ROOT / "orchestrate.py", *(ROOT / "steps").rglob("*.py")])

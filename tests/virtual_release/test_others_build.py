@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from steps.support.gateways.vercel_types import Move, Project
+from steps.support.gateways.vercel import Move, Project
 from steps.support.operations.foreign_moves import find_foreign
 from steps.support.standin.vercel.quirks import Quirks
 from steps.support.standin.vercel.state import State

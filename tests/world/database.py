@@ -7,8 +7,16 @@ from contextlib import asynccontextmanager, closing
 from time import time
 
 from steps.support.core.errors import Unknown
-from steps.support.gateways.database import frame
-from steps.support.gateways.database.protocol import Dump, Rows, StatementFailed
+from steps.support.gateways.database.protocol import (
+    BEGIN,
+    COMMIT,
+    OPENING,
+    Dump,
+    Rows,
+    StatementFailed,
+    admit,
+    admit_values,
+)
 from steps.support.gateways.database.sqlite_file import only_names, parse_error
 from steps.support.sql.statement import Statement
 from steps.support.sql.tokens import first_word, tokenize
@@ -79,7 +87,7 @@ class MemoryDatabase:
 
     async def query(self, statement: Statement) -> Rows:
         """Run one statement on its own; see Database."""
-        frame.admit_values(statement, ADDRESS)
+        admit_values(statement, ADDRESS)
         lost = await self._accept()
         if self._store.held and not _reads(statement.sql):
             async with self._store.write_locked():
@@ -91,7 +99,7 @@ class MemoryDatabase:
 
     async def transaction(self, statements: Sequence[Statement]) -> tuple[Rows, ...]:
         """Run all statements as one transaction with foreign keys off, or none; see Database."""
-        frame.admit(statements, ADDRESS)
+        admit(statements, ADDRESS)
         lost = await self._accept()
         async with self._store.write_locked():
             rows = self._run_all(statements)
@@ -101,7 +109,7 @@ class MemoryDatabase:
     async def trials(self, several: Sequence[Sequence[Statement]], *, keep: bool = False) -> tuple[str | None, ...]:
         """Run groups of statements as transactions with the engine's own settings; see Database."""
         for statements in several:
-            frame.admit(statements, ADDRESS)
+            admit(statements, ADDRESS)
         lost = await self._accept()
         async with self._store.write_locked():
             errors = tuple(self._try([*map(only_names, statements)], keep=keep) for statements in several)
@@ -111,7 +119,7 @@ class MemoryDatabase:
     async def parse(self, statements: Sequence[Statement]) -> tuple[str | None, ...]:
         """Let the engine explain statements without running them; see Database."""
         for statement in statements:
-            frame.admit_values(statement, ADDRESS)
+            admit_values(statement, ADDRESS)
         lost = await self._accept()
         errors = tuple(map(self._complaint, statements))
         _answer(lost=lost)
@@ -142,10 +150,10 @@ class MemoryDatabase:
 
     def _run_all(self, statements: Sequence[Statement]) -> tuple[Rows, ...]:
         try:
-            for statement in frame.OPENING:
+            for statement in OPENING:
                 self._run(statement)
             rows = tuple([self._run_within(statement) for statement in statements])
-            self._run_within(frame.COMMIT)
+            self._run_within(COMMIT)
         finally:
             self._end()
             self._store.connection.execute("PRAGMA foreign_keys=ON")
@@ -153,7 +161,7 @@ class MemoryDatabase:
 
     def _try(self, statements: Sequence[Statement], *, keep: bool) -> str | None:
         try:
-            for statement in (frame.BEGIN, *statements, *([frame.COMMIT] if keep else [])):
+            for statement in (BEGIN, *statements, *([COMMIT] if keep else [])):
                 self._run(statement)
         except StatementFailed as failed:
             return f"{failed.statement.name}: {failed.message} ({failed.engine_code})".removeprefix(": ")

@@ -10,11 +10,12 @@ import pytest
 
 from steps.support.core.errors import NotSent, Problem, Rejected, Unknown
 from steps.support.gateways.git import Git
-from steps.support.standin import app, git_remote
+from steps.support.standin import git_remote
 from steps.support.standin.faults import Faults, Kind
 from steps.support.standin.git_remote import GitRemote
 from steps.support.standin.servers import serve
 from steps.support.standin.site import CONTRACT
+from steps.support.standin.world import LIVE, add_remote, create_app
 from tests.world.git import MAIN, Checkout, History, MemoryGit, MemoryRemote
 
 pytestmark = pytest.mark.anyio
@@ -36,17 +37,17 @@ class Desk:
 async def _of_git(folder: Path) -> AsyncIterator[Desk]:
     faults, pushes = Faults(), list[tuple[str, str, str]]()
     bare = await git_remote.create(folder / "remote.git")
-    await app.create(folder / "app", bare, "old", "new")
+    await create_app(folder / "app", bare, "old", "new")
     remote = GitRemote(bare, faults, lambda *push: pushes.append(push))
     async with serve(await remote.application()) as url:
-        await app.point(folder / "app", f"{url}/remote.git")
+        await add_remote(folder / "app", f"{url}/remote.git")
         yield Desk(Git(folder / "app", "origin", MAIN), faults, pushes, remote.show)
 
 
 @asynccontextmanager
 async def _of_memory(folder: Path) -> AsyncIterator[Desk]:
     faults, pushes, history = Faults(), list[tuple[str, str, str]](), History()
-    live = history.commit(history.store({CONTRACT: "old"}), None, app.LIVE)
+    live = history.commit(history.store({CONTRACT: "old"}), None, LIVE)
     head = history.commit(history.store({CONTRACT: "new"}), live, NEXT)
     remote = MemoryRemote(history, live, faults, lambda *push: pushes.append(push))
     yield Desk(MemoryGit(folder, "origin", MAIN, Checkout(head, {live, head}), remote), faults, pushes, remote.show)

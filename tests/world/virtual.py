@@ -22,13 +22,12 @@ from steps.support.gateways.database.protocol import Database
 from steps.support.gateways.http import client_for
 from steps.support.proof.result import Proof
 from steps.support.sql.change import DatabaseChange
-from steps.support.standin import app
 from steps.support.standin.faults import Faults
 from steps.support.standin.site import CONTRACT, Site
 from steps.support.standin.vercel import api
 from steps.support.standin.vercel.hosts import routed
 from steps.support.standin.vercel.platform import Platform
-from steps.support.standin.world import HOST, TOKEN, LocalProduction
+from steps.support.standin.world import HOST, LIVE, TOKEN, LocalProduction
 from tests.world.clock import Wall, patched_time
 from tests.world.database import MemoryDatabase, MemoryStore
 from tests.world.git import Checkout, History, MemoryGit, MemoryRemote
@@ -163,7 +162,7 @@ def _history(faults: Faults, platform: Platform, contracts: tuple[str, str]) -> 
     """Create the app's commits: the older one is live, the newer one waits to be released."""
     history = History()
     old, new = (history.store({CONTRACT: text}) for text in contracts)
-    live = history.commit(old, None, app.LIVE)
+    live = history.commit(old, None, LIVE)
     head = history.commit(new, live, "The code that is to be released")
-    platform.deployed(live, "main", app.LIVE)
+    platform.deployed(live, "main", LIVE)
     return Checkout(head, {live, head}), MemoryRemote(history, live, faults, platform.pushed)

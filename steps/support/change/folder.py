@@ -8,8 +8,7 @@ from steps.support.sql import directives
 from steps.support.sql.change import DatabaseChange
 from steps.support.sql.checks import check_findings, checks
 from steps.support.sql.contract import contract_in
-from steps.support.sql.findings import BadSql, Finding, place
-from steps.support.sql.known_names import (
+from steps.support.sql.findings import (
     FILES,
     MIGRATE,
     NEW_CODE,
@@ -19,6 +18,9 @@ from steps.support.sql.known_names import (
     VERIFY,
     VERIFY_ROLLBACK,
     WRITES,
+    BadSql,
+    Finding,
+    place,
 )
 from steps.support.sql.lookalikes import invalid_directives, repeated_directives
 from steps.support.sql.refusals import query_refusals, refusals

@@ -9,7 +9,7 @@ from typing import Any, TextIO
 
 from steps.support.console import summary
 from steps.support.console.lines import Lines
-from steps.support.console.outlet import Outlet
+from steps.support.console.printer import Outlet
 from steps.support.core.events import Ended, Event, Warned
 from steps.support.core.run_state import RunState
 from steps.support.core.text import printable

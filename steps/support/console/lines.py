@@ -5,8 +5,7 @@ from functools import singledispatch
 from typing import TextIO
 
 from steps.support.console import plan, summary
-from steps.support.console.outlet import Outlet
-from steps.support.console.printer import SHORT, UNWRAPPED, Line, Printer, cut, named
+from steps.support.console.printer import SHORT, UNWRAPPED, Line, Outlet, Printer, cut, named
 from steps.support.core.events import (
     Asking,
     DoneEvent,

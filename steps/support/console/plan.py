@@ -6,7 +6,7 @@ from typing import Any
 
 from steps.support.console.printer import SHORT, Line, cut, named
 from steps.support.core.events import Planned
-from steps.support.sql.known_names import NEW_CODE, OLD_CODE, VERIFY, WRITES
+from steps.support.sql.findings import NEW_CODE, OLD_CODE, VERIFY, WRITES
 
 CODE = {"old": OLD_CODE, "new": NEW_CODE}
 ORDERS = {  # the order, the code that must run on both schemas, and what follows from that

@@ -8,7 +8,7 @@ from typing import TextIO
 
 from steps.support.console.actions import Actions
 from steps.support.console.lines import Lines
-from steps.support.console.outlet import Outlet
+from steps.support.console.printer import Outlet
 from steps.support.core.events import Event, line_of
 from steps.support.core.run_state import RunState
 

@@ -7,8 +7,7 @@ from rich.console import Group
 from rich.live import Live
 
 from steps.support.console import lines
-from steps.support.console.outlet import Outlet
-from steps.support.console.printer import Printer
+from steps.support.console.printer import Outlet, Printer
 from steps.support.console.timeline import DRAWN, PLAIN
 from steps.support.console.timeline import lines as timeline_lines
 from steps.support.core import event_loop

@@ -7,8 +7,7 @@ from steps.support.core.deadline import waiting_for
 from steps.support.core.errors import Failed
 from steps.support.core.limits import DEPLOYMENT_APPEARS
 from steps.support.core.retry import poll_until, retry
-from steps.support.gateways.vercel import Vercel
-from steps.support.gateways.vercel_types import Deployment
+from steps.support.gateways.vercel import Deployment, Vercel
 
 POLL = 1.0  # seconds between two readings of the platform
 WORKING = {"QUEUED", "INITIALIZING", "BUILDING"}

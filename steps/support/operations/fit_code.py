@@ -11,7 +11,7 @@ from steps.support.core.errors import Failed, NotSent, Problem, Rejected, Unknow
 from steps.support.core.limits import LIVE_CODE_KNOWN
 from steps.support.core.retry import retry
 from steps.support.gateways.git import Git
-from steps.support.gateways.vercel_types import Deployment, Project
+from steps.support.gateways.vercel import Deployment, Project
 from steps.support.operations.build import WORKING
 from steps.support.operations.foreign_moves import NEWEST, arriving, owner_of
 from steps.support.run.release import Gateways

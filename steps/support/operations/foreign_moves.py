@@ -8,8 +8,7 @@ from functools import partial
 from steps.support.core.errors import Failed, Problem
 from steps.support.core.limits import OWNER_KNOWN
 from steps.support.core.retry import retry
-from steps.support.gateways.vercel import Vercel
-from steps.support.gateways.vercel_types import Deployment, Project
+from steps.support.gateways.vercel import Deployment, Project, Vercel
 from steps.support.operations.build import WORKING
 
 NEWEST = 10  # deployments that are read to find builds of others

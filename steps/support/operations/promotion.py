@@ -13,8 +13,7 @@ from steps.support.core.deadline import waiting_for
 from steps.support.core.errors import Failed, Problem, Refused
 from steps.support.core.limits import BUILD_GOES_LIVE, PROMOTION_ENDS
 from steps.support.core.retry import ensure, poll_until, preflight_read, retry, wait_for_effect
-from steps.support.gateways.vercel import Vercel
-from steps.support.gateways.vercel_types import Project
+from steps.support.gateways.vercel import Project, Vercel
 from steps.support.operations.build import ENDED, POLL
 from steps.support.operations.foreign_moves import NEWEST, find_foreign, foreign_refusal, refuse_foreign, refuse_others
 from steps.support.run.release import Gateways

@@ -18,7 +18,7 @@ from steps.support.proof.result import LockUse
 from steps.support.proof.server import Engine, place_database
 from steps.support.proof.write_lock import STOP_OTHERS, lock_findings, measure
 from steps.support.sql.checks import SqlCheck, stored_checks
-from steps.support.sql.known_names import ROLLBACK
+from steps.support.sql.findings import ROLLBACK
 
 REHEARSAL = "rehearsal"  # the run that holds the lock on a copy
 WAYS_BACK = f"Go forward with a new change instead; or {STOP_OTHERS}."

@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 
 from steps.support.gateways.database.protocol import Database
 from steps.support.sql.contract import Block
-from steps.support.sql.findings import Finding
-from steps.support.sql.known_names import MIGRATE, NEW_CODE, OLD_CODE
+from steps.support.sql.findings import MIGRATE, NEW_CODE, OLD_CODE, Finding
 
 OLD, NEW = "old", "new"
 EXPAND = "Divide the change: first only add what both versions can run on; remove the rest in a later release."

@@ -34,8 +34,7 @@ from steps.support.proof.snapshot import Snapshot, take_snapshot
 from steps.support.proof.write_lock import Done, measure
 from steps.support.sql.change import DatabaseChange
 from steps.support.sql.checks import SqlCheck
-from steps.support.sql.findings import Finding
-from steps.support.sql.known_names import MIGRATE, ROLLBACK, WRITES
+from steps.support.sql.findings import MIGRATE, ROLLBACK, WRITES, Finding
 from steps.support.sql.statement import Statement, Value
 from steps.support.sql.tokens import folded
 

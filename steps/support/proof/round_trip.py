@@ -9,8 +9,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from steps.support.proof.rows.result import Key, Kind, Row, TableDiff
-from steps.support.proof.rows.values import sample_value
+from steps.support.proof.rows.result import Key, Kind, Row, TableDiff, sample_value
 from steps.support.sql.findings import Finding, Severity
 from steps.support.sql.statement import Value
 from steps.support.sql.tokens import folded

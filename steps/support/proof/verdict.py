@@ -14,12 +14,11 @@ from steps.support.proof.snapshot import Snapshot
 from steps.support.proof.waivers import apply_waivers, known_tables, names_of, unknown_tables
 from steps.support.schema import diff
 from steps.support.schema.broken import lowered_sequences
+from steps.support.schema.diff import apply_renames, renames
 from steps.support.schema.model import Table
 from steps.support.schema.reading import Schema
-from steps.support.schema.renames import apply_renames, renames
 from steps.support.sql.change import DatabaseChange
-from steps.support.sql.findings import Finding, Severity, in_file
-from steps.support.sql.known_names import MIGRATE, NEW_CODE, OLD_CODE, ROLLBACK, VERIFY, WRITES
+from steps.support.sql.findings import MIGRATE, NEW_CODE, OLD_CODE, ROLLBACK, VERIFY, WRITES, Finding, Severity, in_file
 from steps.support.sql.tokens import folded
 from steps.support.sql.verbs import read_statement
 

@@ -14,8 +14,7 @@ from steps.support.schema.own_tables import is_owned
 from steps.support.schema.text import Name
 from steps.support.sql.change import DatabaseChange
 from steps.support.sql.directives import Waiver, declared_in
-from steps.support.sql.findings import Finding, Severity, place, waiver_line, written_name
-from steps.support.sql.known_names import MIGRATE
+from steps.support.sql.findings import MIGRATE, Finding, Severity, place, waiver_line, written_name
 from steps.support.sql.lookalikes import likely_tables_in
 from steps.support.sql.tokens import folded, unquoted_name
 from steps.support.sql.verbs import read_statement

@@ -1,14 +1,21 @@
-"""Two schemas compared: all differences, and findings for those that block a change."""
+"""Two schemas compared: all differences, and findings for those that block a change.
 
-from collections.abc import Collection, Iterator, Mapping
+What RENAME COLUMN updates by itself does not count as lost: columns are renamed first.
+"""
+
+import sqlite3
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import closing, suppress
 
 from steps.support.schema.difference import Difference, table_differences, trigger_differences, view_differences
 from steps.support.schema.keys import Keyed, key_differences
 from steps.support.schema.model import Table
-from steps.support.schema.reading import Schema
+from steps.support.schema.reading import Schema, read_schema
 from steps.support.schema.references import looks_left_over, new_references, reference_differences
 from steps.support.schema.text import Name
 from steps.support.sql.findings import Finding, Severity
+from steps.support.sql.script import Script
+from steps.support.sql.verbs import read_statement
 
 _IN_PLACE = "Recreate the parent under its own name (DROP, then CREATE): RENAME makes the references follow it."
 _AGAIN = "DROP TABLE also drops the table's indexes and triggers: create it again, for the new columns."
@@ -102,3 +109,32 @@ def _hosts(schema: Schema) -> set[Name]:
 
 def _keyed(table: Table, schema: Schema) -> Keyed:
     return Keyed(table, [index for index in schema.indexes if index.table == table.name])
+
+
+def renames(script: Script) -> dict[str, dict[str, str]]:
+    """Return the old names of the columns that a script renames, by table and new name, all in lower case."""
+    found: dict[str, dict[str, str]] = {}
+    for each in map(read_statement, script.pieces):
+        if each.verb == "RENAME COLUMN":
+            found.setdefault(each.table, {})[each.renamed] = each.column
+    return found
+
+
+def apply_renames(schema: Schema, definitions: Sequence[str], script: Script) -> Schema:
+    """Return a schema after a script's column renames, which the engine itself applies to `definitions`.
+
+    Objects that the local engine cannot create or rename, such as a virtual table, stay unchanged.
+    """
+    renames = [piece.statement.sql for piece in script.pieces if read_statement(piece).verb == "RENAME COLUMN"]
+    if not renames:
+        return schema
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
+        for sql in (*definitions, *renames):
+            with suppress(sqlite3.Error):
+                connection.execute(sql)
+        renamed = read_schema(connection)
+    known = {table.name for table in renamed.tables}
+    others = tuple(table for table in schema.tables if table.name not in known)
+    if not others:
+        return renamed
+    return Schema((*renamed.tables, *others), renamed.indexes, renamed.triggers, renamed.views)

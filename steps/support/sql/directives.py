@@ -8,8 +8,17 @@ import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
-from steps.support.sql.findings import REASON, place, waiver_line, written_name
-from steps.support.sql.known_names import MIGRATE, ROLLBACK, RULES, VERIFY, VERIFY_ROLLBACK
+from steps.support.sql.findings import (
+    MIGRATE,
+    REASON,
+    ROLLBACK,
+    RULES,
+    VERIFY,
+    VERIFY_ROLLBACK,
+    place,
+    waiver_line,
+    written_name,
+)
 from steps.support.sql.script import Piece, Script
 from steps.support.sql.tokens import unquoted_name
 

@@ -23,8 +23,7 @@ from steps.support.sql.directives import (
     table_in,
     unreasoned,
 )
-from steps.support.sql.findings import Finding, place, written_name
-from steps.support.sql.known_names import OF_THE_APP, RULES
+from steps.support.sql.findings import OF_THE_APP, RULES, Finding, place, written_name
 from steps.support.sql.script import Comment, Script
 
 _DIVIDES = re.compile(r"[\r\n]|--+")

@@ -1,6 +1,11 @@
-"""A small production on loopback: database, git remote, platform, site, and a checkout with a commit to release."""
+"""A small production on loopback: database, git remote, platform, site, and a checkout.
 
+The checkout has a real history: the live code is pushed, and one commit waits to be released.
+"""
+
+import asyncio
 import shutil
+from asyncio.subprocess import DEVNULL, PIPE
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass
@@ -8,18 +13,24 @@ from pathlib import Path
 
 from aiohttp.web import Application
 
+from steps.support.core.errors import Problem
 from steps.support.gateways.database.connect import connect
 from steps.support.gateways.database.protocol import Database
 from steps.support.proof import sqld
 from steps.support.sql.script import split
-from steps.support.standin import app, git_remote
+from steps.support.standin import git_remote
 from steps.support.standin.faults import Faults
+from steps.support.standin.git_remote import ENVIRONMENT
 from steps.support.standin.proxy import Proxy
 from steps.support.standin.servers import serve
 from steps.support.standin.site import CONTRACT, Site
 from steps.support.standin.vercel import api
 from steps.support.standin.vercel.hosts import routed
 from steps.support.standin.vercel.platform import Platform
+
+LIVE = "The code that is live"
+IDENTITY = ("-c", "user.name=rehearsal", "-c", "user.email=rehearsal@example.invalid", "-c", "commit.gpgsign=false")
+
 
 TOKEN = "standin-token"  # noqa: S105 - it opens nothing but the stand-ins
 HOST = "127.0.0.1"
@@ -95,11 +106,51 @@ async def _history(
     """Create the app's commits: the older one is live, the newer one waits to be released."""
     bare = await git_remote.create(folder / "remote.git")
     old, new = ((sql / "contract" / name).read_text(encoding="utf-8") for name in ("old.sql", "new.sql"))
-    platform.deployed(await app.create(folder / "app", bare, old, new), "main", app.LIVE)
+    platform.deployed(await create_app(folder / "app", bare, old, new), "main", LIVE)
     remote = git_remote.GitRemote(bare, faults, platform.pushed)
-    await app.point(folder / "app", f"{await _served(stack, await remote.application())}/remote.git")
+    await add_remote(folder / "app", f"{await _served(stack, await remote.application())}/remote.git")
     return remote
 
 
 async def _served(stack: AsyncExitStack, server: Application) -> str:
     return await stack.enter_async_context(serve(server))
+
+
+async def create_app(checkout: Path, remote: Path, old: str, new: str) -> str:
+    """Create a checkout with contract `old` on the remote and `new` one commit ahead.
+
+    Return the commit that the remote has.
+    """
+    await _git("init", "--quiet", "--initial-branch=main", str(checkout))
+    live = await _commit(checkout, old, LIVE)
+    await _git("-C", str(checkout), "push", "--quiet", str(remote), "HEAD:refs/heads/main")
+    await _commit(checkout, new, "The code that is to be released")
+    return live
+
+
+async def add_remote(checkout: Path, url: str) -> None:
+    """Add the remote to the checkout as origin."""
+    await _git("-C", str(checkout), "remote", "add", "origin", url)
+
+
+async def _commit(checkout: Path, contract: str, subject: str) -> str:
+    (checkout / CONTRACT).write_text(contract, encoding="utf-8")
+    await _git("-C", str(checkout), "add", CONTRACT)
+    await _git("-C", str(checkout), *IDENTITY, "commit", "--quiet", "--no-verify", "--allow-empty", "-m", subject)
+    return (await _git("-C", str(checkout), "rev-parse", "HEAD")).strip()
+
+
+async def _git(*arguments: str) -> str:
+    process = await asyncio.create_subprocess_exec(
+        "git", *arguments, stdin=DEVNULL, stdout=PIPE, stderr=PIPE, env=ENVIRONMENT
+    )
+    out, err = await process.communicate()
+    if process.returncode:
+        raise Problem(
+            code="stand-ins",
+            operation="running",
+            subject=f"git {' '.join(arguments)}",
+            cause=err.decode(errors="replace").strip(),
+            remedy="Check git.",
+        )
+    return out.decode(errors="replace")

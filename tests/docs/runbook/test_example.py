@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from steps.support.sql.known_names import FILES
+from steps.support.sql.findings import FILES
 from tests.docs.runbook.page import TEXT, block, shell
 from tests.support.paths import ROOT
 from tests.support.proof.proofs import tried

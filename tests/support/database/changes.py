@@ -4,7 +4,7 @@ from pathlib import Path
 
 from steps.support.change.folder import read_change
 from steps.support.sql.change import DatabaseChange
-from steps.support.sql.known_names import FILES
+from steps.support.sql.findings import FILES
 
 
 def changed(folder: Path, migrate: str, rollback: str = "SELECT 1;") -> DatabaseChange:

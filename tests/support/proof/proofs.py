@@ -16,7 +16,7 @@ from steps.support.proof.config import ProofConfig
 from steps.support.proof.copy.copy import Limits
 from steps.support.proof.proof import prove
 from steps.support.proof.result import Proof
-from steps.support.sql.known_names import FILES
+from steps.support.sql.findings import FILES
 from steps.support.sql.script import split
 from tests.support.servers.front import Handler, dumped, in_front_of
 

@@ -11,7 +11,7 @@ from steps.support.proof.config import ProofConfig
 from steps.support.proof.proof import prove
 from steps.support.proof.result import Proof
 from steps.support.sql.change import DatabaseChange
-from steps.support.sql.known_names import FILES
+from steps.support.sql.findings import FILES
 from steps.support.sql.script import split
 from tests.support.proof.proofs import ENOUGH, NOTHING, OF_ANY, Files
 

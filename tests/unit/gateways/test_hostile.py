@@ -18,8 +18,7 @@ from steps.support.gateways.database.hrana import Hrana
 from steps.support.gateways.database.pages import paged
 from steps.support.gateways.http import MOST
 from steps.support.gateways.site import Request, Site
-from steps.support.gateways.vercel import Vercel
-from steps.support.gateways.vercel_types import Deployment, Project, RollingRelease
+from steps.support.gateways.vercel import Deployment, Project, RollingRelease, Vercel
 from steps.support.operations.health import ask_once
 from steps.support.run.release import HealthCheck
 from steps.support.sql.statement import Statement

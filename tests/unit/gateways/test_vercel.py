@@ -13,8 +13,7 @@ import pytest
 from aiohttp import web
 
 from steps.support.core.errors import Busy, NotSent, Problem, Rejected, Unknown
-from steps.support.gateways.vercel import Deferred, Vercel
-from steps.support.gateways.vercel_types import Deployment, RollingRelease
+from steps.support.gateways.vercel import Deferred, Deployment, RollingRelease, Vercel
 from steps.support.standin.servers import serve
 from steps.support.standin.vercel.quirks import Answer, Build, Listing, Quirks, Trouble
 from steps.support.standin.vercel.state import Variable

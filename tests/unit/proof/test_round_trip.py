@@ -29,7 +29,7 @@ from steps.support.proof.round_trip import (
     lost_by_rollback,
 )
 from steps.support.proof.rows.diff import row_diff
-from steps.support.schema.renames import renames
+from steps.support.schema.diff import renames
 from steps.support.sql.findings import Finding, Severity
 from steps.support.sql.script import read_script_text, split
 from tests.support.database.changes import changed

@@ -6,8 +6,7 @@ import pytest
 
 from steps.support.proof.waivers import Waived, apply_waivers
 from steps.support.sql.directives import Waiver
-from steps.support.sql.findings import Finding, Severity
-from steps.support.sql.known_names import MIGRATE, ROLLBACK
+from steps.support.sql.findings import MIGRATE, ROLLBACK, Finding, Severity
 
 NAMES, ROLES = "users_name", "users_role"
 

@@ -9,8 +9,7 @@ from steps.support.change.folder import read_change
 from steps.support.core.text import nearest, slip_of
 from steps.support.sql.checks import stored_checks
 from steps.support.sql.directives import BELONGS
-from steps.support.sql.findings import BadSql, waiver_line
-from steps.support.sql.known_names import FILES, MIGRATE, OF_THE_APP, ROLLBACK, RULES
+from steps.support.sql.findings import FILES, MIGRATE, OF_THE_APP, ROLLBACK, RULES, BadSql, waiver_line
 
 STATEMENT = {
     "migrate.sql": "UPDATE t SET v = 1 WHERE id = 1;",

@@ -7,11 +7,11 @@ from typing import Any
 import httpx
 
 from steps.support.core.errors import Problem
-from steps.support.gateways.database import frame, hrana_parse, hrana_wire
+from steps.support.gateways.database import hrana_parse, hrana_wire
 from steps.support.gateways.database.dump import dump
 from steps.support.gateways.database.hrana_wire import NEW, OLD, NoSuchPath, post, rows_of, statement_json
 from steps.support.gateways.database.pages import paged
-from steps.support.gateways.database.protocol import Dump, Rows
+from steps.support.gateways.database.protocol import Dump, Rows, admit, admit_values
 from steps.support.gateways.http import client_for
 from steps.support.sql.statement import Statement
 
@@ -40,7 +40,7 @@ class Hrana:
 
     async def query(self, statement: Statement) -> Rows:
         """Run one statement on its own; foreign keys are as set on the server, usually on."""
-        frame.admit_values(statement, self._address)
+        admit_values(statement, self._address)
         (result,) = await self._ask(lambda _: [{"type": "execute", "stmt": statement_json(statement)}])
         with hrana_wire.reading(self._address):
             return rows_of(self._response(result, statement)["result"])
@@ -50,7 +50,7 @@ class Hrana:
 
         If the server cannot parse a statement, it does not report which one.
         """
-        frame.admit(statements, self._address)
+        admit(statements, self._address)
         (result,) = await self._ask(lambda version: [hrana_wire.transaction(statements, version)])
         with hrana_wire.reading(self._address):
             if result["type"] == "error":
@@ -60,7 +60,7 @@ class Hrana:
     async def trials(self, several: Sequence[Sequence[Statement]], *, keep: bool = False) -> tuple[str | None, ...]:
         """Run groups of statements as transactions with the engine's own settings; see Database."""
         for statements in several:
-            frame.admit(statements, self._address)
+            admit(statements, self._address)
         requests = [hrana_wire.trial(statements, keep=keep) for statements in several]
         results = await self._ask(lambda _: requests)
         with hrana_wire.reading(self._address):
@@ -69,7 +69,7 @@ class Hrana:
     async def parse(self, statements: Sequence[Statement]) -> tuple[str | None, ...]:
         """Return each statement's syntax error, or None, without running it; see Database."""
         for statement in statements:
-            frame.admit_values(statement, self._address)
+            admit_values(statement, self._address)
         errors: list[str | None] = []
         for start in range(0, len(statements), CHUNK):
             errors += await self._parse(statements[start : start + CHUNK])

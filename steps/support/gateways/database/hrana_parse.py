@@ -12,8 +12,8 @@ from typing import Any
 
 from steps.support.core.errors import Unknown
 from steps.support.gateways.database import hrana_wire
-from steps.support.gateways.database.frame import bound_parameters, syntax_error
 from steps.support.gateways.database.hrana_wire import statement_json
+from steps.support.gateways.database.protocol import bound_parameters, syntax_error
 from steps.support.sql.statement import Statement
 from steps.support.sql.tokens import tokenize
 

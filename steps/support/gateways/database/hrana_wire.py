@@ -15,8 +15,16 @@ from typing import Any, TypeVar
 import httpx
 
 from steps.support.core.errors import Busy, Problem, Rejected, Unknown
-from steps.support.gateways.database import frame
-from steps.support.gateways.database.protocol import Rows, StatementFailed
+from steps.support.gateways.database.protocol import (
+    BEGIN,
+    COMMIT,
+    FOREIGN_KEYS_ARE_OFF,
+    FOREIGN_KEYS_OFF,
+    OPENING,
+    ROLLBACK,
+    Rows,
+    StatementFailed,
+)
 from steps.support.gateways.http import LIVENESS, SHOWN, exchange, json_of
 from steps.support.sql.statement import Statement, Value
 
@@ -214,26 +222,26 @@ _STOLEN = "the write lock was held for more than 5 seconds and another writer, w
 def transaction(statements: Sequence[Statement], version: int) -> Json:
     """Build the batch: each step runs only if the previous one did and, if testable, the transaction is still open."""
     still_open = [_not({"type": "is_autocommit"})] if version >= KNOWS_AUTOCOMMIT else []
-    steps = [_step(frame.FOREIGN_KEYS_OFF), _step(frame.BEGIN, _ok(0))]
-    for statement in (frame.FOREIGN_KEYS_ARE_OFF, *statements, frame.COMMIT):
+    steps = [_step(FOREIGN_KEYS_OFF), _step(BEGIN, _ok(0))]
+    for statement in (FOREIGN_KEYS_ARE_OFF, *statements, COMMIT):
         steps.append(_step(statement, _ok(len(steps) - 1), *still_open))
-    steps.append(_step(frame.ROLLBACK, _ok(_BEGIN), _not(_ok(len(steps) - 1)), *still_open))
+    steps.append(_step(ROLLBACK, _ok(_BEGIN), _not(_ok(len(steps) - 1)), *still_open))
     return {"type": "batch", "batch": {"steps": steps}}
 
 
 def trial(statements: Sequence[Statement], *, keep: bool) -> Json:
     """Build a batch that ends in COMMIT with `keep`, else in ROLLBACK; foreign keys are as set on the server."""
-    steps = [_step(frame.BEGIN)]
-    for statement in (*statements, *([frame.COMMIT] if keep else [])):
+    steps = [_step(BEGIN)]
+    for statement in (*statements, *([COMMIT] if keep else [])):
         steps.append(_step(statement, _ok(len(steps) - 1)))
     not_committed = [_not(_ok(len(steps) - 1))] if keep else []
-    return {"type": "batch", "batch": {"steps": [*steps, _step(frame.ROLLBACK, _ok(0), *not_committed)]}}
+    return {"type": "batch", "batch": {"steps": [*steps, _step(ROLLBACK, _ok(0), *not_committed)]}}
 
 
 def trial_result(result: Mapping[str, Any], statements: Sequence[Statement]) -> str | None:
     """Return the first error of a trial, with the statement's name, or None if every statement ran."""
     *errors, _rolled_back = result["step_errors"]
-    for statement, error in zip((frame.BEGIN, *statements, frame.COMMIT), errors, strict=False):
+    for statement, error in zip((BEGIN, *statements, COMMIT), errors, strict=False):
         if error:
             return f"{statement.name}: {error['message']} ({error['code']})".removeprefix(": ")
     return None
@@ -244,12 +252,12 @@ def transaction_result(result: Mapping[str, Any], statements: Sequence[Statement
 
     Raise StatementFailed for the first step that failed, or Unknown if the result does not show what happened.
     """
-    ours = (*frame.OPENING, *statements, frame.COMMIT)
+    ours = (*OPENING, *statements, COMMIT)
     done, errors = result["step_results"], result["step_errors"]
     if len(done) != len(ours) + 1 or len(errors) != len(done):
         raise unreadable(address, cause="it does not report every step")
     if done[len(ours) - 1] is not None:
-        return tuple(rows_of(rows) for rows in done[len(frame.OPENING) : len(ours) - 1])
+        return tuple(rows_of(rows) for rows in done[len(OPENING) : len(ours) - 1])
     for statement, error in zip(ours, errors, strict=False):
         if error is not None:
             raise failed(error, statement, address)

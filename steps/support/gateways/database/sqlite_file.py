@@ -17,9 +17,18 @@ from urllib.parse import urlsplit
 from libsql_client import LibsqlError, ResultSet, Transaction, create_client  # type: ignore[import-untyped] # it ships no types
 
 from steps.support.core.errors import NotSent
-from steps.support.gateways.database import frame
-from steps.support.gateways.database.frame import bound_parameters, syntax_error
-from steps.support.gateways.database.protocol import Dump, Rows, StatementFailed
+from steps.support.gateways.database.protocol import (
+    BEGIN,
+    COMMIT,
+    OPENING,
+    Dump,
+    Rows,
+    StatementFailed,
+    admit,
+    admit_values,
+    bound_parameters,
+    syntax_error,
+)
 from steps.support.sql.statement import Statement
 from steps.support.sql.tokens import first_word, tokenize
 
@@ -47,18 +56,18 @@ class SqliteFile:
 
     async def query(self, statement: Statement) -> Rows:
         """Run one statement on its own."""
-        frame.admit_values(statement, self._address)
+        admit_values(statement, self._address)
         with self._open():
             return await self._retry_while_locked(statement, lambda: self._query_alone(statement))
 
     async def transaction(self, statements: Sequence[Statement]) -> tuple[Rows, ...]:
         """Run all statements as one transaction with foreign keys off, or none; see Database."""
-        frame.admit(statements, self._address)
+        admit(statements, self._address)
         with self._open(), self._client.transaction() as transaction:  # closing it rolls back if it is not committed
-            for statement in (frame.COMMIT, *frame.OPENING):
+            for statement in (COMMIT, *OPENING):
                 await self._run(transaction, statement)
             results = [await self._timed(transaction, statement) for statement in statements]
-            await self._retry_while_locked(frame.COMMIT, transaction.commit)
+            await self._retry_while_locked(COMMIT, transaction.commit)
             return tuple(results)
 
     async def trials(self, several: Sequence[Sequence[Statement]], *, keep: bool = False) -> tuple[str | None, ...]:
@@ -66,16 +75,16 @@ class SqliteFile:
         return tuple([await self._trial(statements, keep=keep) for statements in several])
 
     async def _trial(self, statements: Sequence[Statement], *, keep: bool) -> str | None:
-        frame.admit(statements, self._address)
+        admit(statements, self._address)
         statements = [*map(only_names, statements)]
         with self._open(), self._client.transaction() as transaction:  # closing it rolls back
             try:
-                for statement in (frame.COMMIT, self._foreign_keys, frame.BEGIN, *statements):
+                for statement in (COMMIT, self._foreign_keys, BEGIN, *statements):
                     await self._run(transaction, statement)
             except StatementFailed as failed:
                 return f"{failed.statement.name}: {failed.message} ({failed.engine_code})".removeprefix(": ")
             if keep:
-                await self._retry_while_locked(frame.COMMIT, transaction.commit)
+                await self._retry_while_locked(COMMIT, transaction.commit)
             return None
 
     async def parse(self, statements: Sequence[Statement]) -> tuple[str | None, ...]:
@@ -101,14 +110,14 @@ class SqliteFile:
 
     async def _query_alone(self, statement: Statement) -> Rows:
         # the client begins a batch with BEGIN, in which foreign keys cannot be switched
-        opening = [frame.COMMIT.sql, self._foreign_keys.sql, "BEGIN"]
+        opening = [COMMIT.sql, self._foreign_keys.sql, "BEGIN"]
         call = (statement.sql, list(statement.args))
         *_, result, changes = await self._client.batch([*opening, call, "SELECT changes()"])
         counts = _rows(result).changed if first_word(statement.sql) != "WITH" else int(changes.rows[0][0])
         return replace(_rows(result), changed=counts)
 
     async def _syntax_error(self, statement: Statement) -> str | None:
-        frame.admit_values(statement, self._address)
+        admit_values(statement, self._address)
         sql = statement.sql if first_word(statement.sql) == "EXPLAIN" else f"EXPLAIN {statement.sql}"
         try:
             await self._retry_while_locked(statement, lambda: self._client.execute(sql))

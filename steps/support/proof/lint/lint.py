@@ -11,8 +11,7 @@ from dataclasses import replace
 from steps.support.proof.lint import parent_rules, row_rules
 from steps.support.proof.lint.facts import Child, Facts, facts, from_schema
 from steps.support.proof.lint.parent_rules import proved_harmless
-from steps.support.sql.findings import Finding
-from steps.support.sql.known_names import MIGRATE, ROLLBACK
+from steps.support.sql.findings import MIGRATE, ROLLBACK, Finding
 from steps.support.sql.script import Script
 from steps.support.sql.verbs import Reading, read_statement
 

@@ -5,9 +5,8 @@ from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 from steps.support.proof.rows.pair import Pair, listed, plain
-from steps.support.proof.rows.result import SAMPLES, Key, Kind, Row, Sample, TableDiff, whole
+from steps.support.proof.rows.result import SAMPLES, Key, Kind, Row, Sample, SampleValue, TableDiff, sample_value, whole
 from steps.support.proof.rows.tables import Table, materialize, rows_of
-from steps.support.proof.rows.values import SampleValue, sample_value
 from steps.support.sql.tokens import folded, quoted
 
 Values = Sequence[Any]

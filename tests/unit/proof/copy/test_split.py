@@ -7,8 +7,8 @@ from contextlib import closing
 
 import pytest
 
-from steps.support.proof.copy import split
-from steps.support.proof.copy.split import Statements
+from steps.support.proof.copy import load
+from steps.support.proof.copy.load import Statements
 
 HOSTILE = (
     "it''s", ";", ");\nINSERT INTO t VALUES(7,", "'');\nINSERT INTO t VALUES(7,''", "\n", "--", "/*", "*/", '"', "`", "[",
@@ -69,7 +69,7 @@ def test_rows_of_one_table_are_joined() -> None:
 
 def test_joined_statement_has_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     """No joined statement is longer than its window, and no row is lost at its edges."""
-    monkeypatch.setattr(split, "WINDOW", 100)
+    monkeypatch.setattr(load, "WINDOW", 100)
     rows = [f"({number},'{'x' * (number % 40)}')" for number in range(200)]
     found = list(Statements().feed("".join(f"INSERT INTO t VALUES{row};\n" for row in rows).encode()))
     assert max(len(sql.text) for sql in found) <= 100 + len("INSERT INTO t VALUES()")
@@ -80,7 +80,7 @@ def test_joined_statement_has_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_texts_that_look_like_statements_stay_texts(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each row comes back with exactly its text, even if that looks like SQL."""
     chance = random.Random(seed)  # noqa: S311 - nothing here is secret
-    monkeypatch.setattr(split, "WINDOW", chance.choice([30, 200, 5000]))
+    monkeypatch.setattr(load, "WINDOW", chance.choice([30, 200, 5000]))
     texts = ["".join(chance.choices(HOSTILE, k=chance.randrange(6))) for _ in range(60)]
     script = "CREATE TABLE t (a, v);\n" + "".join(
         f"INSERT INTO t VALUES({at},'{text}');\n" for at, text in enumerate(texts)
@@ -94,7 +94,7 @@ def test_texts_that_look_like_statements_stay_texts(seed: int, monkeypatch: pyte
 
 def test_endless_statement_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """Text whose first statement does not end is refused before it fills the memory."""
-    monkeypatch.setattr(split, "LONGEST", 1000)
+    monkeypatch.setattr(load, "LONGEST", 1000)
     with pytest.raises(ValueError, match="more than 1,000 bytes"):
         list(Statements().feed(b"CREATE TABLE t (" + b"a," * 1000))
 

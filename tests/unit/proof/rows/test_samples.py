@@ -2,7 +2,7 @@
 
 import pytest
 
-from steps.support.proof.rows.values import SampleValue, sample_value
+from steps.support.proof.rows.result import SampleValue, sample_value
 from steps.support.sql.statement import Value
 
 

@@ -3,7 +3,7 @@
 import os
 from typing import TextIO
 
-from steps.support.console.outlet import Outlet
+from steps.support.console.printer import Outlet
 
 
 def _pipe() -> tuple[int, TextIO]:
