@@ -236,7 +236,7 @@ class Git:
         )
 
     async def _exchange(self, *arguments: str, code: Code, operation: str, **environment: str) -> str:
-        address = await self.url()
+        address = await self._address()
         answer = await self._git(*arguments, **environment, **await self._ssh())
         if answer.code == 0:
             return answer.out
@@ -244,7 +244,7 @@ class Git:
         raise kind(
             code=code,
             operation=operation,
-            subject=f"branch {self.branch} at {address}",
+            subject=f"branch {self.branch} at {_masked(address)}",
             cause=_message(answer),
             remedy=_REMEDY[kind],
         )
