@@ -55,7 +55,7 @@ async def test_late_commit_is_stopped_by_the_fence(production: Production) -> No
     before = await production.state()
     production.world.proxy.drop(_migration, "late", delay=3.0)
     ending = await production.release()
-    await production.world.proxy.settled()
+    await production.world.proxy.wait_idle()
     _restored(ending)
     assert await _marker(production, ending) == "fenced"
     assert await production.state() == before

@@ -99,15 +99,15 @@ def _named(run: RunState) -> dict[str, Row]:
 def _attempts(run: RunState) -> Iterator[tuple[Attempt, State]]:
     """Yield each attempt of each step in order of time, with the state that it leaves the step in."""
     if not (run.planned or run.recalled):
-        yield from ((each, State.DONE) for each in run.looks if each.is_done)
+        yield from ((each, State.DONE) for each in run.preflights if each.is_done)
         yield from (
-            (replace(each, end=None), State.RUNNING) for each in run.looks if each.waits_for and not each.is_done
+            (replace(each, end=None), State.RUNNING) for each in run.preflights if each.waits_for and not each.is_done
         )
     is_unsettled = run.ended and run.ended.report.get("verdict") == "needs_human"
     for each in run.forward:
         done = State.LEFT if is_unsettled and each.step in run.begun else State.DONE
         yield each, done if each.is_done else State.FAILED if each.end else State.RUNNING
-    for each in run.undos:
+    for each in run.rollbacks:
         yield each, State.ROLLED_BACK if each.is_done else State.STUCK if each.end else State.ROLLING_BACK
 
 

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, get_origin, get_type_hints
 
 from steps.support.core.errors import Code
 
-SETTLED = {"rollback": "rolled_back", "accept": "accepted", "unlock": "unlocked"}  # how a mode resolves a run
+RESOLVED_BY = {"rollback": "rolled_back", "accept": "accepted", "unlock": "unlocked"}  # how a mode resolves a run
 
 Line = Mapping[str, Any]  # one event as parsed JSON
 

@@ -85,9 +85,9 @@ class RunState:
     planned: Planned | None = None
     recalled: Recalled | None = None
     clocks: tuple[Started, ...] = ()
-    looks: Attempts = ()
+    preflights: Attempts = ()
     forward: Attempts = ()
-    undos: Attempts = ()
+    rollbacks: Attempts = ()
     left: Mapping[str, str] = field(default_factory=dict)
     arrived: Arrived | None = None
     turned_back: TurnedBack | None = None
@@ -110,7 +110,7 @@ class RunState:
     @property
     def is_rolling_back(self) -> bool:
         """Whether changes are being rolled back, or were."""
-        return bool(self.turned_back or self.resumed or self.undos)
+        return bool(self.turned_back or self.resumed or self.rollbacks)
 
     @property
     def begun(self) -> list[str]:
@@ -123,7 +123,7 @@ class RunState:
     @property
     def undone(self) -> set[str]:
         """The changes that are rolled back."""
-        return {each.step for each in self.undos if each.is_done}
+        return {each.step for each in self.rollbacks if each.is_done}
 
     @property
     def saw(self) -> dict[str, Any]:
@@ -171,15 +171,15 @@ _KEPT: Mapping[type[Event], str] = {  # the field that keeps the last event of a
     Ended: "ended",
 }
 _ATTEMPTS: Mapping[type[Event], str] = {  # the field with the attempts of an event's kind
-    LookWaiting: "looks",
-    LookDone: "looks",
-    LookFailed: "looks",
+    LookWaiting: "preflights",
+    LookDone: "preflights",
+    LookFailed: "preflights",
     StepWaiting: "forward",
     StepDone: "forward",
     StepFailed: "forward",
-    UndoWaiting: "undos",
-    UndoDone: "undos",
-    UndoFailed: "undos",
+    UndoWaiting: "rollbacks",
+    UndoDone: "rollbacks",
+    UndoFailed: "rollbacks",
 }
 
 
@@ -206,7 +206,7 @@ def _(event: StepBegun, state: RunState) -> RunState:
 
 @_fold.register
 def _(event: UndoBegun, state: RunState) -> RunState:
-    return replace(state, undos=(*state.undos, Attempt(event.step, event.clock, event.limit)))
+    return replace(state, rollbacks=(*state.rollbacks, Attempt(event.step, event.clock, event.limit)))
 
 
 @_fold.register

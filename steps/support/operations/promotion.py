@@ -183,7 +183,7 @@ async def roll_back(gateways: Gateways, sha: str, before: Production) -> Done:
     await _wait_for_build(vercel, sha)
     await _wait_for_move(vercel, mine)
 
-    async def is_settled() -> bool:
+    async def is_decided() -> bool:
         served, project = await vercel.served(), await vercel.project()
         if {served, project.production_id} == {before.id} and project.moving_to in (None, before.id):
             return True
@@ -194,7 +194,7 @@ async def roll_back(gateways: Gateways, sha: str, before: Production) -> Done:
         await vercel.roll_back(before.id)
 
     await _give_back(vercel, known, before, mine)
-    await ensure(is_settled, roll_back, every=0.25)
+    await ensure(is_decided, roll_back, every=0.25)
     await _give_back(vercel, known, before, sent)
     return _outcome(vercel, before, await retry(vercel.project), moved=bool(sent))
 

@@ -23,18 +23,18 @@ class Budget:
 
     `total`: for all of it. `reserve`: its last part, kept for the rollback. `limits`: for each step, by name.
     `then`: the budget from the first step that users may notice, if the steps that prepare have a budget of their own.
-    `looks`: seconds for a step's preflight, if not the usual minute.
+    `preflights`: seconds for a step's preflight, if not the usual minute.
     """
 
     total: float
     reserve: float
     limits: Mapping[str, float]
     then: "Budget | None" = None
-    looks: Mapping[str, float] = field(default_factory=dict)
+    preflights: Mapping[str, float] = field(default_factory=dict)
 
     def preflight_seconds(self, step: str) -> float:
         """Return the seconds that this step's preflight may take."""
-        return self.looks.get(step, PREFLIGHT)
+        return self.preflights.get(step, PREFLIGHT)
 
     def start(self) -> "ForwardDeadline":
         """Start the clock."""

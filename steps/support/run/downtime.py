@@ -80,7 +80,7 @@ def latency(probes: Sequence[Probe], state: RunState) -> dict[str, Any]:
     """Return how long answers took before production changed, until the last change or rollback, and after it."""
     changes = {name for each in state.forward for name in each.begins}
     first = next((each.began for each in state.forward if each.begins and not each.prepares), inf)
-    ends = [each.end for each in (*state.forward, *state.undos) if each.is_done and each.step in changes]
+    ends = [each.end for each in (*state.forward, *state.rollbacks) if each.is_done and each.step in changes]
     last = max((end.clock for end in ends if end and end.clock >= first), default=inf)
     return {
         "before": _latency([probe for probe in probes if probe.at < first]),

@@ -47,7 +47,7 @@ class PreviousRun:
     @property
     def had_arrived(self) -> bool:
         """Return True if others may have built on the run, so that its rollback must be proved again."""
-        return self.record.arrived or not self.here or self.record.settled == "rolled_back"
+        return self.record.arrived or not self.here or self.record.resolution == "rolled_back"
 
 
 def refuse_open(runs: Path, target: str, command: Sequence[str]) -> None:
@@ -131,7 +131,7 @@ async def roll_back_run(gateways: Gateways, previous: PreviousRun, run: Run, run
     await _refuse_accepted(gateways.turso, previous)
     if not previous.begun:
         return
-    if previous.record.settled == "rolled_back" and not await _is_back_in_production(gateways, previous, run):
+    if previous.record.resolution == "rolled_back" and not await _is_back_in_production(gateways, previous, run):
         run.journal.note(Verified(remains={}))
         return
     if previous.had_arrived:
@@ -262,7 +262,7 @@ def _refuse_alive(holder: Holder | None, previous: PreviousRun) -> None:
 
 async def _refuse_accepted(turso: Turso, previous: PreviousRun) -> None:
     marker = await preflight_read(turso.marker, previous.record.run)
-    if previous.record.settled == "accepted" or (marker and marker["accepted_at"] is not None):
+    if previous.record.resolution == "accepted" or (marker and marker["accepted_at"] is not None):
         cause = "it was accepted, and the data for a rollback was dropped"
         raise Refused(
             code="rollback-refused",
@@ -317,7 +317,7 @@ def _note_recalled(previous: PreviousRun, run: Run) -> None:
     """Note which run it is, how it ended and what of it was begun; warn of what is missing."""
     old = previous.record
     ending = "arrived" if old.arrived else "interrupted or not rolled back" if old.saw else "it began nothing"
-    state = old.settled or ending
+    state = old.resolution or ending
     names = [each.name for each in reversed(previous.begun)]
     run.journal.note(Recalled(of=old.run, change=old.change, state=state, begun=names, here=previous.here))
     if old.damaged:

@@ -12,7 +12,7 @@ from typing import Any, get_type_hints
 from pydantic import TypeAdapter, ValidationError
 
 from steps.support.core.errors import Refused
-from steps.support.core.events import SETTLED, Event, Line, Opened, event_of
+from steps.support.core.events import RESOLVED_BY, Event, Line, Opened, event_of
 from steps.support.core.run_state import RunState, state_of
 from steps.support.run.step import ReversibleStep
 
@@ -27,7 +27,7 @@ class RunRecord:
 
     `saw`: what each step that was begun had observed, as plain values, oldest first. `migrates`: a change of the
     database was planned. `arrived`: all steps were applied, so a rollback is a choice, not a recovery. `ended`: its own
-    journal says that nothing is left to do. `settled`: how it was resolved since: "rolled_back", "accepted" or
+    journal says that nothing is left to do. `resolution`: how it was resolved since: "rolled_back", "accepted" or
     "unlocked"; empty if it was not. `damaged`: the number of lines of its journal that cannot be read.
     """
 
@@ -38,13 +38,13 @@ class RunRecord:
     migrates: bool = True
     arrived: bool = False
     ended: bool = False
-    settled: str = ""
+    resolution: str = ""
     damaged: int = 0
 
     @property
     def is_open(self) -> bool:
         """Return True if it was interrupted or not fully rolled back, and has not been resolved since."""
-        return bool(self.saw) and not self.ended and not self.settled
+        return bool(self.saw) and not self.ended and not self.resolution
 
 
 def read(journal: Path) -> tuple[list[Event], int]:
@@ -66,10 +66,10 @@ def records(folder: Path, target: str = "") -> list[RunRecord]:
     """Return the releases to a target, or to any, whose journals are in a folder; newest first."""
     runs = list(filter(None, map(_readable, folder.glob(f"*/{JOURNAL}"))))
     runs.sort(key=lambda each: (str(each[0].opened.at), each[0].opened.run), reverse=True)
-    settled, resumed = _settled(state for state, _ in runs), _resumed(state for state, _ in runs)
+    resolved, resumed = _resolved(state for state, _ in runs), _resumed(state for state, _ in runs)
     releases = [each for each in runs if each[0].opened.mode == "prod" and not each[0].opened.dry_run]
     return [
-        _record(state, damaged, settled, resumed)
+        _record(state, damaged, resolved, resumed)
         for state, damaged in releases
         if target in ("", state.opened.target_id or target)
     ]
@@ -168,20 +168,20 @@ def _of(state: RunState) -> str:
     return str(state.opened.of or "")
 
 
-def _settled(runs: Iterable[RunState]) -> dict[str, str]:
+def _resolved(runs: Iterable[RunState]) -> dict[str, str]:
     """Return how each run was resolved by later ones. Journals come newest first, and the newest decides.
 
     A rollback that was begun and not finished reopens its run, even if an earlier one had resolved it.
     """
-    settled: dict[str, str] = {}
+    resolved: dict[str, str] = {}
     for state in runs:
-        if not (of := _of(state)) or of in settled:
+        if not (of := _of(state)) or of in resolved:
             continue
         if state.ended and state.ended.report.get("exit_code") == 0:
-            settled[of] = SETTLED.get(str(state.opened.mode), "")
+            resolved[of] = RESOLVED_BY.get(str(state.opened.mode), "")
         elif state.resumed:
-            settled[of] = ""
-    return settled
+            resolved[of] = ""
+    return resolved
 
 
 def _resumed(runs: Iterable[RunState]) -> set[str]:
@@ -189,7 +189,7 @@ def _resumed(runs: Iterable[RunState]) -> set[str]:
     return {_of(state) for state in runs if state.resumed}
 
 
-def _record(state: RunState, damaged: int, settled: Mapping[str, str], resumed: set[str]) -> RunRecord:
+def _record(state: RunState, damaged: int, resolved: Mapping[str, str], resumed: set[str]) -> RunRecord:
     opened, names, planned = state.opened, list(map(str, state.begun)), state.planned
     run = opened.run
     known = {name: saw for name, saw in state.saw.items() if name in names}
@@ -201,6 +201,6 @@ def _record(state: RunState, damaged: int, settled: Mapping[str, str], resumed: 
     arrived = state.arrived is not None and state.turned_back is None and untouched
     ended = verdict in ("rolled_back", "refused", "deployed") and untouched
     own = "rolled_back" if verdict in ("rolled_back", "refused") and untouched else ""
-    resolution = own or settled.get(run, "")
+    resolution = own or resolved.get(run, "")
     change = {key: opened.change[key] for key in CHANGE}  # a later version may write more
     return RunRecord(run, change, str(order), saw, migrates, arrived, ended, resolution, damaged)

@@ -177,12 +177,12 @@ def _budget(settings: Settings) -> Budget:
     """Return the budget of a run. If its clock starts with the live change, the build has a budget of its own."""
     times, limits = settings.budget, {**settings.limits.of_steps, "schema_contract": PREFLIGHT}
     proof_seconds = PREFLIGHT + 2 * settings.rehearsal.most_seconds
-    looks = {"turso_migration": proof_seconds, "schema_contract": proof_seconds}
-    whole = Budget(times.total, times.reserve, limits, looks=looks)
+    preflights = {"turso_migration": proof_seconds, "schema_contract": proof_seconds}
+    whole = Budget(times.total, times.reserve, limits, preflights=preflights)
     if times.starts == "push":
         return whole
     build_limits = {**limits, "vercel_deployment": times.build}
-    return Budget(times.build + times.reserve, times.reserve, build_limits, whole, looks)
+    return Budget(times.build + times.reserve, times.reserve, build_limits, whole, preflights)
 
 
 async def _ask(journal: Journal, target: str) -> None:

@@ -58,9 +58,9 @@ class Proxy:
         """
         self._drop = Drop(matches, when, delay)
 
-    async def settled(self) -> None:
+    async def wait_idle(self) -> None:
         """Wait until no request is being forwarded."""
-        await self._background.settled()
+        await self._background.wait_idle()
 
     async def _connected(self, _app: web.Application) -> AsyncIterator[None]:
         async with ClientSession(auto_decompress=False, skip_auto_headers=UNASKED) as self._session:

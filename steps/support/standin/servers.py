@@ -49,7 +49,7 @@ class Background:
         task.add_done_callback(self._tasks.discard)
         return task
 
-    async def settled(self) -> None:
+    async def wait_idle(self) -> None:
         """Wait until no work is left."""
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
@@ -58,7 +58,7 @@ class Background:
         yield
         for task in self._tasks:
             task.cancel()
-        await self.settled()
+        await self.wait_idle()
 
     @web.middleware
     async def carried_out(self, request: web.Request, handler: Handler) -> web.StreamResponse:

@@ -147,7 +147,7 @@ def test_secret_equal_to_a_field_name_masks_no_field(tmp_path: Path) -> None:
 def test_retried_rollback_runs_on_screen_and_keeps_its_end_in_report() -> None:
     """The screen shows the last attempt as running; the report keeps an end that was written before."""
     begun, failed = ONE_OF_EACH["undo_begun"], ONE_OF_EACH["undo_failed"]
-    first, second = state_of(map(event_of, [begun, failed, {**begun, "clock": 9.0}])).undos
+    first, second = state_of(map(event_of, [begun, failed, {**begun, "clock": 9.0}])).rollbacks
     assert (first.end is None, second.end, second.began) == (False, None, 9.0)
 
 

@@ -119,7 +119,7 @@ async def _never() -> bool:
 
 
 @pytest.mark.parametrize(
-    ("looks", "answers", "sent"),
+    ("reads", "answers", "sent"),
     [
         ([True], [], 0),
         ([False, True], [None], 1),
@@ -129,7 +129,7 @@ async def _never() -> bool:
         ([False, False, True], [BUSY, None], 2),
     ],
 )
-def test_state_is_read_before_a_write_is_repeated(looks: list[bool], answers: list[object], sent: int) -> None:
+def test_state_is_read_before_a_write_is_repeated(reads: list[bool], answers: list[object], sent: int) -> None:
     """An accepted write is sent once; a lost or delayed one is repeated only while the state has not changed."""
     told: list[object] = []
     tell = _answering(*answers)
@@ -139,7 +139,7 @@ def test_state_is_read_before_a_write_is_repeated(looks: list[bool], answers: li
         await tell()
 
     async def is_so() -> bool:
-        return looks.pop(0)
+        return reads.pop(0)
 
     run(ensure(is_so, send))
     assert len(told) == sent
@@ -156,15 +156,15 @@ def test_final_refusal_ends_the_retries() -> None:
 
 
 @pytest.mark.parametrize(
-    ("looks", "is_done"),
+    ("reads", "is_done"),
     [([False, False, True], True), ([False, False, False, True], True), ([False] * 99, False)],
     ids=["it was done", "it was done a moment later", "it was not done"],
 )
-def test_refusal_of_a_repeated_write_is_checked(looks: list[bool], is_done: bool) -> None:  # noqa: FBT001
+def test_refusal_of_a_repeated_write_is_checked(reads: list[bool], is_done: bool) -> None:  # noqa: FBT001
     """A write whose answer was lost may be refused the second time because it was done: the state decides."""
 
     async def is_so() -> bool:
-        return looks.pop(0)
+        return reads.pop(0)
 
     done = ensure(is_so, _answering(LOST, NO))  # type: ignore[arg-type]
     if is_done:
@@ -175,7 +175,7 @@ def test_refusal_of_a_repeated_write_is_checked(looks: list[bool], is_done: bool
 
 
 @pytest.mark.parametrize(
-    ("looks", "answers", "problem"),
+    ("reads", "answers", "problem"),
     [
         ([NO], [], Rejected),
         ([False, NO], [None], Unknown),
@@ -186,36 +186,36 @@ def test_refusal_of_a_repeated_write_is_checked(looks: list[bool], is_done: bool
     ],
 )
 def test_refused_read_after_a_write_is_not_its_refusal(
-    looks: list[object], answers: list[object], problem: type[Problem]
+    reads: list[object], answers: list[object], problem: type[Problem]
 ) -> None:
     """Rejected says that nothing was done; after a write was sent, no refused read can say so."""
     with pytest.raises(Problem) as raised:
-        run(ensure(_answering(*looks), _answering(*answers)))  # type: ignore[arg-type]
+        run(ensure(_answering(*reads), _answering(*answers)))  # type: ignore[arg-type]
     assert type(raised.value) is problem
 
 
 def test_first_polls_after_a_write_are_closer_together() -> None:
     """A quick move is noticed quickly; a slow one is not polled more often than agreed."""
-    looks: list[float] = []
+    reads: list[float] = []
 
     async def is_so() -> bool:
-        looks.append(asyncio.get_running_loop().time())
-        return len(looks) == 7
+        reads.append(asyncio.get_running_loop().time())
+        return len(reads) == 7
 
     async def timed() -> list[float]:
         await ensure(is_so, _answering(None), every=1.0)  # type: ignore[arg-type]
-        return [round(look - looks[0], 3) for look in looks]
+        return [round(look - reads[0], 3) for look in reads]
 
     assert run(timed()) == [0.0, 0.0, 0.25, 0.5, 1.0, 2.0, 3.0]
 
 
 def test_lost_write_is_polled_after_the_whole_pause() -> None:
     """If it may still land, the next read comes after the whole pause: sent sooner, it might be sent twice."""
-    looks: list[float] = []
+    reads: list[float] = []
 
     async def is_so() -> bool:
-        looks.append(asyncio.get_running_loop().time())
-        return len(looks) == 2
+        reads.append(asyncio.get_running_loop().time())
+        return len(reads) == 2
 
     run(ensure(is_so, _answering(LOST), every=1.0))  # type: ignore[arg-type]
-    assert looks[1] - looks[0] >= 1.0
+    assert reads[1] - reads[0] >= 1.0

@@ -123,7 +123,7 @@ def _refusal(steps: Plan, what: Forecast, budget: Budget) -> list[str]:
         pytest.param(ALL, BUDGET, {"build": 50, "check": 20}, {}, ["up to check it will take 73.0 s, and 70 s are allowed before a rollback"], id="a check that is too late"),
         pytest.param(ALL, BUDGET, {}, {"migrate": 12.5}, ["rolling back migrate will take 12.5 s, and 12 s are reserved for it"], id="an undo over its share"),
         pytest.param(ALL, BUDGET, {"migrate": 31}, {"migrate": 13}, ["migrate will take 31.0 s, and 30 s are allowed", "rolling back migrate will take 13.0 s, and 12 s are reserved for it"], id="there and back"),
-        pytest.param(ALL, BUDGET, {}, {"push": 10, "build": 10, "migrate": 10, "switch": 0.5}, ["the rollback will take 30.5 s, and 30 s are reserved for it"], id="all undos over the reserve"),
+        pytest.param(ALL, BUDGET, {}, {"push": 10, "build": 10, "migrate": 10, "switch": 0.5}, ["the rollback will take 30.5 s, and 30 s are reserved for it"], id="all rollbacks over the reserve"),
         pytest.param((PUSH, CHECK), BUDGET, {}, {"push": 16}, ["rolling back push will take 16.0 s, and 15 s are reserved for it"], id="only what is planned is asked about"),
         pytest.param(AHEAD, LATE, {"build": 500, "migrate": 20, "switch": 20, "check": 30}, {}, [], id="a long build before the clock"),
         pytest.param(ALL, LATE, {"build": 61}, {}, ["build will take 61.0 s, and 60 s are allowed"], id="one that users may notice"),
@@ -168,7 +168,7 @@ def test_forecast_of_no_steps_is_empty() -> None:
 
 def test_preflight_has_a_minute_unless_configured() -> None:
     """Only steps that are named in the limits have their own time for preflight."""
-    budget = Budget(100.0, 30.0, LIMITS, looks={"migrate": 660.0})
+    budget = Budget(100.0, 30.0, LIMITS, preflights={"migrate": 660.0})
     assert [budget.preflight_seconds(name) for name in ("migrate", "push", "unheard of")] == [
         660.0,
         PREFLIGHT,

@@ -113,7 +113,7 @@ def test_later_failed_rollback_reopens_a_run(tmp_path: Path, verdict: dict[str, 
         mode="rollback",
         of="1",
     )
-    assert (records(tmp_path)[0].is_open, records(tmp_path)[0].settled) == (True, "")
+    assert (records(tmp_path)[0].is_open, records(tmp_path)[0].resolution) == (True, "")
     _run(tmp_path, "4", _ended("refused", 3), mode="rollback", of="1")
     assert records(tmp_path)[0].is_open
     _run(tmp_path, "5", _ended("unlocked", 0), mode="unlock", of="1")

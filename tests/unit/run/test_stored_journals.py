@@ -65,7 +65,7 @@ def test_stored_run_has_the_state_it_was_written_with(
     """Each run is open, arrived or settled as it was for the version that wrote it, and all of it is readable."""
     _laid(tmp_path, stored.journal(version, run))
     (record,) = records(tmp_path)
-    assert (record.is_open, record.arrived, record.settled) == (is_open, arrived, settled)
+    assert (record.is_open, record.arrived, record.resolution) == (is_open, arrived, settled)
     assert (list(record.saw), record.migrates, record.order, record.damaged) == (BEGUN, True, "CODE_FIRST", 0)
     assert (record.change["name"], unreadable(tmp_path)) == ("vendor-sites", [])
 

@@ -104,7 +104,7 @@ async def test_hang_answers_nothing_and_forwards_nothing() -> None:
             async with asyncio.timeout(0.1):
                 await client.post("/", content=b"x")
         faults.disarm()
-        await proxy.settled()
+        await proxy.wait_idle()
         assert upstream.bodies == []
 
 
@@ -147,7 +147,7 @@ async def test_dropped_request_can_arrive_late() -> None:
         with pytest.raises(httpx.ReadError):
             await client.post("/", content=b"COMMIT")
         assert upstream.bodies == []
-        await proxy.settled()
+        await proxy.wait_idle()
         assert upstream.bodies == [b"COMMIT"]
 
 
@@ -172,5 +172,5 @@ async def test_request_is_carried_out_after_its_client_leaves() -> None:
             asking.cancel()
             await asyncio.sleep(0.05)
             go_on.set()
-            await proxy.settled()
+            await proxy.wait_idle()
     assert done == ["x"]

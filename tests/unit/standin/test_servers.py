@@ -71,7 +71,7 @@ async def test_background_request_survives_its_client() -> None:
         asking = asyncio.create_task(client.get(url))
         await received.wait()
         asking.cancel()
-        await background.settled()
+        await background.wait_idle()
         assert done.is_set()
 
 

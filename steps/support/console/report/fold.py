@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from steps.support.core.errors import Code
-from steps.support.core.events import SETTLED, DoneEvent, FailedEvent
+from steps.support.core.events import RESOLVED_BY, DoneEvent, FailedEvent
 from steps.support.core.run_state import Attempt, RunState
 
 SWITCH = {"vercel_deployment", "activation"}
@@ -60,7 +60,7 @@ def report(run: RunState) -> dict[str, Any]:
         "contract": facts.get("contract"),
         "changes": facts.get("changes"),
         "steps": [*(_row(run, each, each.end) for each in run.forward), *_not_begun(run)],
-        "undo": [*_undos(run), *_left(run)],
+        "undo": [*_rollback_rows(run), *_left(run)],
         "remains": _remains(run),
         "kept": run.facts.get("kept") or {},
         "unpin": None if opened.mode == "dry-run" else run.facts.get("unpin"),
@@ -90,7 +90,7 @@ def _live(run: RunState, involved: set[str]) -> str:
     if run.verified and not involved & run.verified.remains.keys() and involved <= run.undone:
         return OLD
     done = {each.step for each in run.forward if each.is_done}
-    return NEW if involved <= done - {each.step for each in run.undos} else DOUBTFUL
+    return NEW if involved <= done - {each.step for each in run.rollbacks} else DOUBTFUL
 
 
 def _before(run: RunState) -> Mapping[str, Any]:
@@ -104,7 +104,7 @@ def verdict(run: RunState) -> str:
     """Return how the run ended, from what was begun and what is known to be rolled back."""
     mode = run.opened.mode
     if not run.cause:
-        return SETTLED.get(mode) or ("deployed" if run.arrived and mode == "prod" else "rehearsed")
+        return RESOLVED_BY.get(mode) or ("deployed" if run.arrived and mode == "prod" else "rehearsed")
     if run.begun:
         return _rollback_verdict(run)
     return "needs_human" if run.cause.human else "refused"
@@ -119,7 +119,7 @@ def _rollback_verdict(run: RunState) -> str:
 def exit_code(run: RunState) -> int:
     """Return the process's exit code."""
     ending = verdict(run)
-    if ending == SETTLED.get(run.opened.mode):
+    if ending == RESOLVED_BY.get(run.opened.mode):
         return 0
     interrupted = run.cause and run.cause.interrupted and ending in ("rolled_back", "refused")
     return INTERRUPTED if interrupted else EXIT_CODES[ending]
@@ -137,9 +137,9 @@ def _remains(run: RunState) -> list[str]:
     if verdict(run) != "needs_human":
         return []
     known = run.verified.remains if run.verified else {}
-    undos = _undos(run)
-    unconfirmed = [step["name"] for step in (*undos, *_left(run)) if step["status"] != "done"]
-    unverified = [] if run.verified else [step["name"] for step in undos if step["status"] == "done"]
+    rollbacks = _rollback_rows(run)
+    unconfirmed = [step["name"] for step in (*rollbacks, *_left(run)) if step["status"] != "done"]
+    unverified = [] if run.verified else [step["name"] for step in rollbacks if step["status"] == "done"]
     return [
         *known.values(),
         *(f"{name}: rollback not confirmed" for name in unconfirmed if name not in known),
@@ -151,10 +151,10 @@ def _planned(run: RunState) -> list[Mapping[str, Any]]:
     return list(run.planned.steps) if run.planned else []
 
 
-def _undos(run: RunState) -> list[dict[str, Any]]:
+def _rollback_rows(run: RunState) -> list[dict[str, Any]]:
     """Return a row for each change whose rollback was tried; after several attempts the last result counts."""
-    last = {each.step: each for each in run.undos}
-    ends = {each.step: each.end for each in run.undos if each.end}
+    last = {each.step: each for each in run.rollbacks}
+    ends = {each.step: each.end for each in run.rollbacks if each.end}
     return [_row(run, each, ends.get(name)) for name, each in last.items()]
 
 
@@ -175,7 +175,7 @@ def _left(run: RunState) -> list[dict[str, Any]]:
     """Return the changes that were begun and whose rollback was never tried."""
     if not (run.turned_back or run.resumed):
         return []
-    tried = {each.step for each in run.undos}
+    tried = {each.step for each in run.rollbacks}
     names = [name for name in reversed(run.begun) if name not in tried]
     return [
         _line(name, "left", None, None, run.left.get(name, "the run stopped before its rollback began"))
@@ -198,7 +198,7 @@ def _deployment(run: RunState) -> dict[str, Any] | None:
 def _next_action(run: RunState, ending: str) -> str:
     if ending == "needs_human":
         return f"{NEXT[ending]} To try again: --prod --rollback {run.opened.of or run.opened.run}"
-    if (run.opened.mode, ending) == ("rollback", "rolled_back") and not run.undos:
+    if (run.opened.mode, ending) == ("rollback", "rolled_back") and not run.rollbacks:
         return NOTHING
     if run.opened.broken and ending == "rolled_back":
         return ON_PURPOSE
