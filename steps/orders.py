@@ -46,7 +46,7 @@ DATA_FIRST: Order = (
     HealthChecks,
 )
 
-ORDERS = {"CODE_FIRST": CODE_FIRST, "DATA_FIRST": DATA_FIRST}
+STEPS = {"CODE_FIRST": CODE_FIRST, "DATA_FIRST": DATA_FIRST}
 
 
 def steps_of(release: Release) -> tuple[Step[Any], ...]:
@@ -58,7 +58,7 @@ def steps_of(release: Release) -> tuple[Step[Any], ...]:
         TursoMigration: migrates,
         VerificationQuery: migrates,
     }
-    return tuple(step(release) for step in ORDERS[release.order] if needed.get(step, True))
+    return tuple(step(release) for step in STEPS[release.order] if needed.get(step, True))
 
 
 def reversible_steps(release: Release, names: Collection[str] | None = None) -> tuple[ReversibleStep[Any], ...]:
@@ -66,7 +66,7 @@ def reversible_steps(release: Release, names: Collection[str] | None = None) -> 
 
     Raise Refused if a name is unknown: a step that this version cannot roll back must not count as rolled back.
     """
-    steps = (step(release) for step in ORDERS[release.order or "CODE_FIRST"])
+    steps = (step(release) for step in STEPS[release.order or "CODE_FIRST"])
     known = {step.name: step for step in steps if isinstance(step, ReversibleStep)}
     if unknown := [name for name in names or () if name not in known]:
         cause = f"it began {', '.join(unknown)}, which this version does not know"

@@ -9,7 +9,7 @@ from steps.support.core.events import Planned
 from steps.support.sql.findings import NEW_CODE, OLD_CODE, VERIFY, WRITES
 
 CODE = {"old": OLD_CODE, "new": NEW_CODE}
-ORDERS = {  # the order, the code that must run on both schemas, and what follows from that
+WORDS = {  # the order, the code that must run on both schemas, and what follows from that
     "CODE_FIRST": ("code first, then schema", "new", "so it goes live first"),
     "DATA_FIRST": ("schema first, then code", "old", "so the schema changes first"),
 }
@@ -45,7 +45,7 @@ def order_words(name: str, rehearsal: Mapping[str, Any] | None) -> str:
         return f"{ALONE}; not shown that the new code runs on it: {OLD_CODE} and {NEW_CODE} hold no statement"
     if rehearsal["migrate_seconds"] is None:
         return ALONE
-    order, code, so = ORDERS[name]
+    order, code, so = WORDS[name]
     if CODE[code] in unasked_words(rehearsal):
         return f"{order}; not shown that the {code} code reads both schemas: {CODE[code]} holds no statement"
     return f"{order}: the {code} code reads both schemas, {so}"

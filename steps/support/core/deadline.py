@@ -1,7 +1,7 @@
 """What the running code waits for, and until when: the code that waits reports it, and the scope around it listens.
 
 Both belong to the running task, as its timeout does, and are not passed as arguments. Outside any scope they are
-"nothing" and "for ever".
+"nothing" and "for ever". This module ends nothing: the scopes are in run/budget.py.
 """
 
 import asyncio

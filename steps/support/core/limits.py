@@ -1,4 +1,6 @@
-"""How long single calls and waits below the run loop may take, in seconds. The budget of a run is in run/budget.py.
+"""How long single calls and waits below the run loop may take, in seconds.
+
+The budget of a run and the limits of its steps are in run/budget.py.
 
 A limit here never outlasts the caller's scope. Each was measured, or says why it is what it is.
 """

@@ -40,7 +40,7 @@ class Gateways:
         }
 
 
-ORDERS = ("CODE_FIRST", "DATA_FIRST")  # in order of preference: the user's own first
+ORDERS = ("CODE_FIRST", "DATA_FIRST")  # preferred first
 TURNED_AWAY = "status == `401` || status == `403` || status == `404`"
 
 
