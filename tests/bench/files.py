@@ -31,7 +31,7 @@ from steps.support.standin.drill.trial import ROOT, Trial
 from steps.support.standin.faults import Faults
 from steps.support.standin.world import local_production
 from tests.bench.repeated import small_database
-from tests.world.sample import samples
+from tests.support.production.sample import samples
 
 PRODUCT = (str(ROOT / "steps") + os.sep, str(ROOT / "orchestrate.py"))
 CONCERNED = ContextVar("CONCERNED", default=False)  # true in the tasks and threads of the block that is traced

@@ -14,7 +14,7 @@ from steps.support.proof import sqld
 from steps.support.standin.drill.trial import ROOT, Event, Trial
 from steps.support.standin.faults import Faults
 from steps.support.standin.world import local_production
-from tests.world.sample import samples
+from tests.support.production.sample import samples
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -13,8 +13,8 @@ from steps.support.gateways.database.protocol import Rows, StatementFailed
 from steps.support.sql.change import DatabaseChange
 from steps.support.sql.statement import Statement, Value
 from steps.support.sql.tokens import first_word
-from tests.world.clock import START
-from tests.world.database import READS, MemoryDatabase, MemoryStore
+from tests.support.virtual.clock import START
+from tests.support.virtual.database import READS, MemoryDatabase, MemoryStore
 
 NEW = "SELECT count(*) FROM pragma_table_info('systems') WHERE name = 'vendor_type'"
 ZONES = (-210, 330, 570, 600, 630)  # minutes

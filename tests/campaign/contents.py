@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from steps.support.gateways import transaction
 from steps.support.sql.statement import Value
-from tests.world.database import MemoryStore
+from tests.support.virtual.database import MemoryStore
 
 Contents = tuple[str, dict[str, list[tuple[Value, ...]]]]
 

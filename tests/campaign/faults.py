@@ -20,11 +20,11 @@ from steps.support.sql.statement import Statement
 from steps.support.standin import faults
 from steps.support.standin.vercel.state import refusal
 from tests.campaign.process import Life, call_later, outlasting
-from tests.support.virtual_time import VirtualLoop
-from tests.world.database import ADDRESS, MemoryDatabase
-from tests.world.git import ADDRESS as REMOTE
-from tests.world.git import MemoryGit
-from tests.world.network import Network, Wire
+from tests.support.virtual.database import ADDRESS, MemoryDatabase
+from tests.support.virtual.git import ADDRESS as REMOTE
+from tests.support.virtual.git import MemoryGit
+from tests.support.virtual.loop import VirtualLoop
+from tests.support.virtual.network import Network, Wire
 
 Result = TypeVar("Result")
 Event = Mapping[str, Any]

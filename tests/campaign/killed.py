@@ -35,9 +35,9 @@ from steps.support.standin.world import local_production
 from tests.campaign.app import Book, Write
 from tests.campaign.contents import Contents, contents, differences
 from tests.campaign.scenario import ACTS, BACK, LOOKS, Moment
-from tests.world.database import MemoryStore
-from tests.world.production import LOST
-from tests.world.sample import sampled
+from tests.support.production.base import LOST
+from tests.support.production.sample import sampled
+from tests.support.virtual.database import MemoryStore
 
 RUNS, ABREAST = 200, 2
 SETTLED = 2.5  # seconds within which an interrupted push may still arrive, and a build end

@@ -13,7 +13,7 @@ from steps.support.sql.statement import Value
 from steps.support.standin.world import TOKEN
 from tests.campaign.contents import Contents, contents, differences
 from tests.campaign.story import Run, Story
-from tests.world.database import MemoryStore
+from tests.support.virtual.database import MemoryStore
 
 VERDICTS = {
     "deployed": {0}, "rolled_back": {0, 1, 130}, "refused": {3, 130}, "needs_human": {4}, "rehearsed": {0},

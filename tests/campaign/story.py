@@ -26,10 +26,10 @@ from tests.campaign.app import App, Book, Served, create_table_of_others
 from tests.campaign.faults import BrokenDatabase, BrokenGit, BrokenNetwork, Event, Fault, Line
 from tests.campaign.process import LIFE, Disk, Life, call_later, locks_registered, outlasting, task_factory
 from tests.campaign.scenario import Other, Scenario
-from tests.world.clock import Wall
-from tests.world.database import MemoryDatabase
-from tests.world.production import BUILT_IN, READING, ROOT
-from tests.world.virtual import Shape, VirtualProduction, virtual_production
+from tests.support.production.base import BUILT_IN, READING, ROOT
+from tests.support.virtual.clock import Wall
+from tests.support.virtual.database import MemoryDatabase
+from tests.support.virtual.production import Shape, VirtualProduction, virtual_production
 
 __all__ = ["Run", "Story", "opened"]
 

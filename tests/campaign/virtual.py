@@ -27,8 +27,8 @@ from steps.support.sql.change import DatabaseChange
 from tests.campaign.oracle import Oracle, facts
 from tests.campaign.scenario import RECOVERIES, drawn
 from tests.campaign.story import Run, Story, opened
-from tests.support.virtual_time import VirtualLoop
-from tests.world.sample import SQL, proved, sampled
+from tests.support.production.sample import SQL, proved, sampled
+from tests.support.virtual.loop import VirtualLoop
 
 RUNS, BATCH = 10_000, 25
 PAUSE, QUIET = 3.0, 90.0  # seconds between two runs of the tool, and until everything under way has finished

@@ -17,7 +17,7 @@ from steps.support.gateways.database.protocol import Database, StatementFailed
 from steps.support.gateways.database.sqlite_file import SqliteFile
 from steps.support.proof import sqld
 from steps.support.sql.statement import Statement, Value
-from tests.world.database import MemoryDatabase, MemoryStore
+from tests.support.virtual.database import MemoryDatabase, MemoryStore
 
 pytestmark = pytest.mark.anyio
 

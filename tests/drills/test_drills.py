@@ -7,7 +7,7 @@ import pytest
 from steps.support.core.errors import Problem, Refused
 from steps.support.standin.drill import drill
 from steps.support.standin.drill.drill import Row
-from tests.world.sample import samples
+from tests.support.production.sample import samples
 
 pytestmark = pytest.mark.anyio
 

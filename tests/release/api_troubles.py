@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 
 from steps.support.standin.vercel.quirks import Answer, Quirks, Trouble
-from tests.world.production import AnyProduction, Event, Reaction, RunResult
+from tests.support.production.base import AnyProduction, Event, Reaction, RunResult
 
 TOTAL = 30.0  # seconds
 BUDGET = f"total = {TOTAL:.0f}\nreserve = 16"

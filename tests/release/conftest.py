@@ -13,7 +13,7 @@ import pytest
 from steps.support.standin.drill.trial import Trial
 from steps.support.standin.faults import Faults
 from steps.support.standin.world import TOKEN, local_production
-from tests.world.production import (
+from tests.support.production.base import (
     BUILT_IN,
     FAILING,
     LOST,
@@ -25,7 +25,7 @@ from tests.world.production import (
     RunResult,
     State,
 )
-from tests.world.sample import samples
+from tests.support.production.sample import samples
 
 AUTHOR = ("-c", "user.name=t", "-c", "user.email=t@example.invalid")
 

@@ -9,8 +9,8 @@ from steps.support.standin.agenda import Agenda, loop_clock
 from steps.support.standin.vercel.platform import Platform
 from steps.support.standin.vercel.state import State
 from tests.release.platform_situations import BYPASS, LIVE, Auto, Situation, Whose
-from tests.world.production import FAILING, READING, AnyProduction, Event, RunResult
-from tests.world.production import State as Before
+from tests.support.production.base import FAILING, READING, AnyProduction, Event, RunResult
+from tests.support.production.base import State as Before
 
 HOUR = 3600.0  # seconds
 TOTAL = 60.0  # seconds

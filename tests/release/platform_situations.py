@@ -17,7 +17,7 @@ from steps.support.standin.vercel.quirks import (
     Quirks,
     Trouble,
 )
-from tests.world.production import AnyProduction
+from tests.support.production.base import AnyProduction
 
 LIVE = "dpl_1"  # the deployment that is live before the run
 BYPASS = "opens-sesame"  # opens the protected hosts of deployments

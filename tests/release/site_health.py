@@ -5,7 +5,7 @@ from pathlib import Path
 
 from steps.support.standin.faults import Way
 from steps.support.standin.site_troubles import Trouble
-from tests.world.production import ROOT, AnyProduction, Event, Reaction, RunResult
+from tests.support.production.base import ROOT, AnyProduction, Event, Reaction, RunResult
 
 COOKIE = '{ Cookie = "auth-token=$SITE_AUTH_TOKEN" }'
 EXPECT = '["status == `200`", "body.error == `null`", "body.latest"]'

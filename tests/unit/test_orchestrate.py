@@ -22,7 +22,7 @@ from steps.support.run.release import Gateways
 from steps.support.run.session import Run
 from steps.support.run.signals import Interrupts
 from steps.support.run.step import Done, PlannedStep, ReversibleStep, Step
-from tests.support.virtual_time import VirtualLoop, run
+from tests.support.virtual.loop import VirtualLoop, run
 
 Deed = Callable[[], Awaitable[None]]
 LIMITS = {

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from steps.support.proof.result import Proof
-from tests.support.virtual_time import VirtualLoop
-from tests.world.sample import proved, sampled
-from tests.world.virtual import VirtualProduction, virtual_production
+from tests.support.production.sample import proved, sampled
+from tests.support.virtual.loop import VirtualLoop
+from tests.support.virtual.production import VirtualProduction, virtual_production
 
 
 @pytest.fixture(scope="session")

@@ -17,8 +17,8 @@ from tests.release.api_troubles import (
     since,
     stays,
 )
-from tests.world.production import FAILING, RunResult
-from tests.world.virtual import VirtualProduction
+from tests.support.production.base import FAILING, RunResult
+from tests.support.virtual.production import VirtualProduction
 
 pytestmark = pytest.mark.anyio
 

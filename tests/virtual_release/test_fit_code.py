@@ -6,9 +6,9 @@ from dataclasses import replace
 import pytest
 
 from steps.support.standin.vercel.quirks import Answer, Quirks, Trouble
-from tests.world.colleague import foreign_deployment
-from tests.world.production import FAILING, Event
-from tests.world.virtual import VirtualProduction
+from tests.support.production.base import FAILING, Event
+from tests.support.virtual.colleague import foreign_deployment
+from tests.support.virtual.production import VirtualProduction
 
 pytestmark = pytest.mark.anyio
 

@@ -13,10 +13,10 @@ from steps.support.operations.promotion import Production
 from steps.support.run.release import Gateways
 from steps.support.standin.vercel.quirks import Answer, Quirks, Trouble
 from steps.support.standin.world import HOST, TOKEN
-from tests.world.colleague import foreign_deployment, promote
-from tests.world.database import MemoryDatabase
-from tests.world.git import MAIN, MemoryGit
-from tests.world.virtual import VirtualProduction
+from tests.support.virtual.colleague import foreign_deployment, promote
+from tests.support.virtual.database import MemoryDatabase
+from tests.support.virtual.git import MAIN, MemoryGit
+from tests.support.virtual.production import VirtualProduction
 
 pytestmark = pytest.mark.anyio
 

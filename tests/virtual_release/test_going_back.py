@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from tests.world.production import FAILING, Event
-from tests.world.virtual import VirtualProduction
+from tests.support.production.base import FAILING, Event
+from tests.support.virtual.production import VirtualProduction
 
 pytestmark = pytest.mark.anyio
 

@@ -20,8 +20,8 @@ from steps.support.standin.site_troubles import (
 )
 from steps.support.standin.world import TOKEN
 from tests.release.site_health import BUDGET, DATA, data_goes_wrong, once_checked, put_back
-from tests.world.production import BUILT_IN, RunResult, State
-from tests.world.virtual import VirtualProduction
+from tests.support.production.base import BUILT_IN, RunResult, State
+from tests.support.virtual.production import VirtualProduction
 
 pytestmark = pytest.mark.anyio
 

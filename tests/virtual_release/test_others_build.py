@@ -9,9 +9,9 @@ from steps.support.gateways.vercel import Move, Project
 from steps.support.operations.foreign_moves import find_foreign
 from steps.support.standin.vercel.quirks import Quirks
 from steps.support.standin.vercel.state import State
-from tests.world.colleague import foreign_deployment
-from tests.world.production import FAILING, Event
-from tests.world.virtual import VirtualProduction
+from tests.support.production.base import FAILING, Event
+from tests.support.virtual.colleague import foreign_deployment
+from tests.support.virtual.production import VirtualProduction
 
 pytestmark = pytest.mark.anyio
 

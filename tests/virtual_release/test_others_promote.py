@@ -11,9 +11,9 @@ import pytest
 
 from steps.support.gateways.turso import RolledBack, Turso
 from steps.support.proof.result import Proof
-from tests.world.colleague import foreign_deployment, promote
-from tests.world.production import FAILING, READING, Event, RunResult
-from tests.world.virtual import Shape, VirtualProduction, virtual_production
+from tests.support.production.base import FAILING, READING, Event, RunResult
+from tests.support.virtual.colleague import foreign_deployment, promote
+from tests.support.virtual.production import Shape, VirtualProduction, virtual_production
 
 pytestmark = pytest.mark.anyio
 

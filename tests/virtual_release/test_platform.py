@@ -4,7 +4,7 @@ import pytest
 
 from tests.release.platform_judging import hold
 from tests.release.platform_situations import SITUATIONS, Situation
-from tests.world.virtual import VirtualProduction
+from tests.support.virtual.production import VirtualProduction
 
 pytestmark = pytest.mark.anyio
 

@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.world.production import Event
-from tests.world.virtual import VirtualProduction
+from tests.support.production.base import Event
+from tests.support.virtual.production import VirtualProduction
 
 pytestmark = pytest.mark.anyio
 

@@ -13,9 +13,9 @@ from steps.support.gateways.vercel import Vercel
 from steps.support.operations.roll_back_schema import roll_back
 from steps.support.sql.statement import Statement
 from steps.support.standin.vercel.quirks import Answer, Quirks, Trouble
-from tests.world.database import MemoryDatabase
-from tests.world.production import FAILING
-from tests.world.virtual import VirtualProduction
+from tests.support.production.base import FAILING
+from tests.support.virtual.database import MemoryDatabase
+from tests.support.virtual.production import VirtualProduction
 
 pytestmark = pytest.mark.anyio
 

@@ -6,8 +6,8 @@ import pytest
 
 from steps.support.console.report import page
 from steps.support.standin.world import TOKEN
-from tests.world.production import FAILING, RunResult
-from tests.world.virtual import VirtualProduction
+from tests.support.production.base import FAILING, RunResult
+from tests.support.virtual.production import VirtualProduction
 
 pytestmark = pytest.mark.anyio
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from steps.support.gateways.turso import Turso
-from tests.world.production import FAILING, LOST, READING, Event, Reaction
-from tests.world.virtual import VirtualProduction
+from tests.support.production.base import FAILING, LOST, READING, Event, Reaction
+from tests.support.virtual.production import VirtualProduction
 
 pytestmark = pytest.mark.anyio
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.support.journals import stored
-from tests.world.virtual import VirtualProduction
+from tests.support.virtual.production import VirtualProduction
 
 pytestmark = pytest.mark.anyio
 

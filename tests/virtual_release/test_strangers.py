@@ -9,7 +9,7 @@ from steps.support.standin.site_troubles import Trouble, server_error
 from steps.support.standin.vercel.quirks import Quirks, Stickiness
 from steps.support.standin.world import TOKEN
 from tests.release.site_health import BUDGET, POLL, code_alone
-from tests.world.virtual import VirtualProduction
+from tests.support.virtual.production import VirtualProduction
 
 pytestmark = pytest.mark.anyio
 

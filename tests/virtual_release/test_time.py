@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.world.virtual import VirtualProduction
+from tests.support.virtual.production import VirtualProduction
 
 pytestmark = pytest.mark.anyio
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.world import npm
+from tests.support import npm
 
 PACKAGES = {"@vercel/sdk": "1.28.35", "vercel": "60.1.3"}
 

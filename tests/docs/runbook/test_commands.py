@@ -18,8 +18,8 @@ from steps.support.standin.servers import serve
 from steps.support.standin.vercel.api import application
 from tests.docs.runbook.page import RUN, TEXT, block, blocks, commands, shell, words
 from tests.support.paths import ROOT
+from tests.support.production.sample import SQL
 from tests.support.servers.vercel_project import TOKEN, project
-from tests.world.sample import SQL
 
 PROGRAMS = {"cp", "curl", "df", "export", "git", "grep", "gunzip", "set", "sqlite3", "turso", "uv", "vercel"}
 MARKER = "INSERT INTO _orchestrate_migrations (attempt, name, state, rollback_sql) VALUES (?, 'x', 'applied', 'y')"

@@ -10,8 +10,8 @@ import pytest
 from steps.support.sql.findings import FILES
 from tests.docs.runbook.page import TEXT, block, shell
 from tests.support.paths import ROOT
+from tests.support.production.sample import SQL
 from tests.support.proof.proofs import tried
-from tests.world.sample import SQL
 
 SHOWN = r"^`([\w./]+\.(?:sql|toml))`[^\n]*\n\n```(?:sql|toml)\n(.*?)^```$"
 EXAMPLE: dict[str, str] = dict(re.findall(SHOWN, TEXT, re.DOTALL | re.MULTILINE))

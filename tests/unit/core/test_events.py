@@ -11,7 +11,7 @@ from steps.support.core.events import Event, Foreign, Stopped, event_of, line_of
 from steps.support.core.redaction import Redactor
 from steps.support.core.run_state import state_of
 from steps.support.run.journal import Journal
-from tests.support.virtual_time import run
+from tests.support.virtual.loop import run
 
 HEAD: dict[str, Any] = {"at": "2026-11-30T15:25:37.000+00:00", "clock": 1.5, "run": "20261130T152537Z-3de2"}
 CHANGE = {"name": "vendor-sites", "sha256": "6b"}

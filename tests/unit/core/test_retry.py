@@ -9,7 +9,7 @@ import pytest
 from steps.support.core.deadline import deadline_known, listening, waited_for
 from steps.support.core.errors import Busy, NotSent, Problem, Rejected, Unknown
 from steps.support.core.retry import ensure, retry
-from tests.support.virtual_time import run
+from tests.support.virtual.loop import run
 
 LOST = Unknown(code="connection", operation="asking", subject="it", cause="the answer was lost", remedy="Look.")
 BUSY = Busy(code="connection", operation="asking", subject="it", cause="not now", remedy="Again.")

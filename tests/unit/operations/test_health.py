@@ -15,7 +15,7 @@ from steps.support.operations import health
 from steps.support.operations.health import PATIENCE, away
 from steps.support.run.release import Demands, Gateways, HealthCheck, Release
 from steps.support.run.step import Done
-from tests.support.virtual_time import run
+from tests.support.virtual.loop import run
 
 JSON, HTML = "application/json", "text/html"
 KEYED = Request("/api/data", headers={"Cookie": "auth-token=key"})

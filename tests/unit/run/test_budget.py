@@ -5,7 +5,7 @@ from typing import Any
 
 from steps.support.core.errors import Failed
 from steps.support.run.budget import Budget, ForwardDeadline
-from tests.support.virtual_time import run
+from tests.support.virtual.loop import run
 
 BUDGET = Budget(120.0, 30.0, {"one": 50.0, "two": 60.0})
 

@@ -13,7 +13,7 @@ from steps.support.gateways.site import Answer, Request, Site
 from steps.support.run.downtime import Probe, latency, probing, summary
 from steps.support.run.journal import Journal
 from tests.support.journals.runs import state
-from tests.support.virtual_time import run
+from tests.support.virtual.loop import run
 
 
 class _Site:

@@ -12,7 +12,7 @@ from steps.support.core.errors import Failed, Refused
 from steps.support.run.budget import PREFLIGHT, SLOW, Budget, Forecast, forecast, refuse_unfitting
 from steps.support.run.release import Gateways
 from steps.support.run.step import Done, Plan, PlannedStep, ReversibleStep, Step
-from tests.support.virtual_time import run
+from tests.support.virtual.loop import run
 
 LIMITS = {"push": 20.0, "build": 60.0, "migrate": 30.0, "switch": 25.0, "check": 40.0}
 BUDGET = Budget(100.0, 30.0, LIMITS)  # 70 s forward

@@ -13,7 +13,7 @@ from steps.support.run.budget import Budget
 from steps.support.run.journal import Journal
 from steps.support.run.rollback import roll_back
 from steps.support.run.step import Done, PlannedStep, ReversibleStep
-from tests.support.virtual_time import run
+from tests.support.virtual.loop import run
 
 NOWHERE: Any = None  # no gateways: these changes use none
 

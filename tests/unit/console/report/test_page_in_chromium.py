@@ -13,9 +13,9 @@ from playwright.sync_api import Browser, BrowserContext, Page, Route, sync_playw
 
 from steps.support.console.report import fold
 from steps.support.console.report import page as written
+from tests.support import npm
 from tests.support.journals.hostile_text import HOSTILE, poisoned
 from tests.support.journals.runs import RUNS, Event, parsed, state
-from tests.world import npm
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 QUIET = [

@@ -17,9 +17,9 @@ from steps.support.proof.proof import prove
 from steps.support.proof.result import Proof
 from steps.support.sql.script import split
 from steps.support.standin.drill import drill
-from tests.world.clock import START
-from tests.world.database import MemoryStore
-from tests.world.production import ROOT
+from tests.support.production.base import ROOT
+from tests.support.virtual.clock import START
+from tests.support.virtual.database import MemoryStore
 
 SQL = ROOT / "sql"
 BEAT = 0.1  # seconds of each stage of the rehearsal, in place of the measured ones

@@ -28,12 +28,12 @@ from steps.support.standin.vercel import api
 from steps.support.standin.vercel.hosts import routed
 from steps.support.standin.vercel.platform import Platform
 from steps.support.standin.world import HOST, LIVE, TOKEN, LocalProduction
-from tests.world.clock import Wall, patched_time
-from tests.world.database import MemoryDatabase, MemoryStore
-from tests.world.git import Checkout, History, MemoryGit, MemoryRemote
-from tests.world.network import Network
-from tests.world.production import ROOT, AnyProduction, Reaction, RunResult, State, contents
-from tests.world.watching import listening, reacting
+from tests.support.production.base import ROOT, AnyProduction, Reaction, RunResult, State, contents
+from tests.support.virtual.clock import Wall, patched_time
+from tests.support.virtual.database import MemoryDatabase, MemoryStore
+from tests.support.virtual.git import Checkout, History, MemoryGit, MemoryRemote
+from tests.support.virtual.network import Network
+from tests.support.virtual.watching import listening, reacting
 
 DATABASE_URL = "http://database.example"  # in the configuration only; no request goes there
 

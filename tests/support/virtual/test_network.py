@@ -11,8 +11,8 @@ from aiohttp import web
 
 from steps.support.standin.faults import cut, drip, hang
 from steps.support.standin.servers import serve
-from tests.support.virtual_time import run
-from tests.world.network import Network
+from tests.support.virtual.loop import run
+from tests.support.virtual.network import Network
 
 pytestmark = pytest.mark.anyio
 

@@ -16,7 +16,7 @@ from steps.support.sql.statement import Statement
 from steps.support.standin.faults import Faults, Kind
 from steps.support.standin.proxy import Proxy
 from steps.support.standin.servers import serve
-from tests.world.database import MemoryDatabase, MemoryStore
+from tests.support.virtual.database import MemoryDatabase, MemoryStore
 
 pytestmark = pytest.mark.anyio
 

@@ -16,7 +16,7 @@ from steps.support.standin.git_remote import GitRemote
 from steps.support.standin.servers import serve
 from steps.support.standin.site import CONTRACT
 from steps.support.standin.world import LIVE, add_remote, create_app
-from tests.world.git import MAIN, Checkout, History, MemoryGit, MemoryRemote
+from tests.support.virtual.git import MAIN, Checkout, History, MemoryGit, MemoryRemote
 
 pytestmark = pytest.mark.anyio
 

@@ -3,8 +3,8 @@
 import asyncio
 
 from steps.support.standin.vercel.state import ApiError, Deployment, State, Substate
-from tests.world.git import MAIN
-from tests.world.virtual import VirtualProduction
+from tests.support.virtual.git import MAIN
+from tests.support.virtual.production import VirtualProduction
 
 TRIES = 1000  # of a promotion that the platform puts off
 

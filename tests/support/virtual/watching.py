@@ -12,7 +12,7 @@ from unittest.mock import patch
 from steps.support.core.events import line_of
 from steps.support.core.redaction import Redactor
 from steps.support.run.journal import Journal
-from tests.world.production import Event, Reaction
+from tests.support.production.base import Event, Reaction
 
 
 @dataclass
