@@ -1,11 +1,8 @@
 """A site that is unhealthy from the health checks on, and how the release must end."""
 
-import shutil
-from pathlib import Path
-
 from steps.support.standin.faults import Way
 from steps.support.standin.site_troubles import Trouble
-from tests.support.production.base import ROOT, AnyProduction, Event, Reaction, RunResult
+from tests.support.production.base import AnyProduction, Event, Reaction, RunResult
 
 COOKIE = '{ Cookie = "auth-token=$SITE_AUTH_TOKEN" }'
 EXPECT = '["status == `200`", "body.error == `null`", "body.latest"]'
@@ -17,14 +14,6 @@ headers = { Authorization = "Bearer $CRON_SECRET" }
 expect = ["status == `200`"]
 """  # no cookie of its own, which could hide one that the tool sends
 BUDGET = "total = 40\nreserve = 20"
-
-
-def code_alone(folder: Path) -> Path:
-    """Make a change that leaves the database unchanged; both versions of the code can run on it."""
-    shutil.copytree(ROOT / "sql", folder)
-    for name in ("migrate.sql", "rollback.sql", "verify.sql", "verify_rollback.sql", "writes.sql"):
-        (folder / name).write_text("-- nothing\n")
-    return folder
 
 
 def once_checked(production: AnyProduction, *troubles: Trouble) -> Reaction:

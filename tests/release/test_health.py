@@ -8,7 +8,8 @@ from steps.support.standin.faults import Way, cut, drip
 from steps.support.standin.site_troubles import Trouble, server_error
 from steps.support.standin.vercel.quirks import Quirks, Stickiness
 from tests.release.conftest import Production
-from tests.release.site_health import BUDGET, POLL, code_alone, data_goes_wrong
+from tests.release.site_health import BUDGET, POLL, data_goes_wrong
+from tests.support.production.changes import code_alone
 
 pytestmark = pytest.mark.anyio
 

@@ -14,7 +14,7 @@ from steps.support.core.errors import Problem
 from steps.support.proof import sqld
 from steps.support.sql.statement import Statement
 from tests.release.conftest import ROOT, Event, Production
-from tests.release.test_proof import changed
+from tests.support.production.changes import changed
 
 pytestmark = pytest.mark.anyio
 

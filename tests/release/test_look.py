@@ -8,7 +8,7 @@ import pytest
 from steps.support.sql.statement import Statement
 from steps.support.sql.tokens import quoted
 from tests.release.conftest import Production
-from tests.release.site_health import code_alone
+from tests.support.production.changes import code_alone
 
 pytestmark = pytest.mark.anyio
 

@@ -2,7 +2,6 @@
 
 import gzip
 import hashlib
-import shutil
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -10,54 +9,13 @@ from pathlib import Path
 import pytest
 
 from steps.support.sql.script import split
-from tests.release.conftest import FAILING, ROOT, Production, RunResult
-from tests.release.test_rehearsal import rehearse, reports
+from tests.release.conftest import FAILING, ROOT, Production
+from tests.support.production.changes import EXPANDING, NEEDS_NOTES, UNTOUCHED, changed, refused
+from tests.support.production.rehearsal import rehearse, reports
 
 pytestmark = pytest.mark.anyio
 
 SEED = ROOT / "tests" / "support" / "database" / "seed"
-
-EXPANDING = {  # only adds what the new code needs, so it has to go first
-    "migrate.sql": """-- name: notes
-CREATE TABLE notes (id INTEGER PRIMARY KEY, system_id INTEGER NOT NULL REFERENCES systems(id) ON DELETE CASCADE, note TEXT NOT NULL);
-CREATE INDEX notes_system_idx ON notes (system_id);
-CREATE TABLE IF NOT EXISTS _orchestrate_kept_notes (id INTEGER, system_id INTEGER, note TEXT);
-INSERT INTO notes SELECT id, system_id, note FROM _orchestrate_kept_notes;
-DROP TABLE _orchestrate_kept_notes;
-""",
-    "rollback.sql": """CREATE TABLE _orchestrate_kept_notes AS SELECT * FROM notes;
-DROP TABLE notes;
-""",
-    "verify.sql": "-- check: no note of nobody\nSELECT id FROM notes WHERE system_id NOT IN (SELECT id FROM systems);\n",
-    "verify_rollback.sql": "-- check: no notes\nSELECT 1 FROM sqlite_schema WHERE name = 'notes';\n",
-    "writes.sql": "-- nothing yet\n",
-}
-NEEDS_NOTES = "\nSELECT id, system_id, note FROM notes;\n"
-UNTOUCHED = dict.fromkeys(
-    ("migrate.sql", "rollback.sql", "verify.sql", "verify_rollback.sql", "writes.sql"), "-- nothing\n"
-)
-
-
-def changed(folder: Path, files: dict[str, str], needs: str = "") -> Path:
-    """Make a SQL folder of these files, whose new code is the old code with one more query."""
-    shutil.copytree(ROOT / "sql", folder)
-    for name, text in files.items():
-        (folder / name).write_text(text)
-    old = (folder / "contract" / "old.sql").read_text()
-    (folder / "contract" / "new.sql").write_text(old + needs)
-    return folder
-
-
-async def refused(production: Production, *words: str, **extra: str) -> RunResult:
-    """Check that a release is refused with these words, and nothing is touched."""
-    before = await production.state()
-    ending = await production.release(react=None, **extra)
-    assert (ending.code, ending.report["verdict"]) == (3, "refused"), ending.report
-    for word in words:
-        assert word in ending.report["cause"] + ending.report["next_action"]
-    assert await production.state() == before
-    assert "Traceback" not in ending.said
-    return ending
 
 
 async def test_schema_goes_first_if_the_new_code_needs_it(production: Production, tmp_path: Path) -> None:

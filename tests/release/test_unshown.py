@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.release.conftest import Production
-from tests.release.test_proof import EXPANDING, UNTOUCHED, changed, refused
+from tests.support.production.changes import EXPANDING, UNTOUCHED, changed, refused
 
 pytestmark = pytest.mark.anyio
 
