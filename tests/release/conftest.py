@@ -1,89 +1,79 @@
-"""A whole small production - real sqld, real git over HTTP, stand-in platform and site - and the tool as a process."""
+"""A whole small production: in memory and in virtual time, or of real processes, as the mark `on` of the test says."""
 
 import asyncio
-import shutil
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
+from typing import Any
 
-import httpx
 import pytest
 
-from steps.support.standin.drill.trial import Trial
-from steps.support.standin.faults import Faults
-from steps.support.standin.world import TOKEN, local_production
-from tests.support.production.base import (
-    BUILT_IN,
-    FAILING,
-    LOST,
-    READING,
-    ROOT,
-    AnyProduction,
-    Event,
-    Reaction,
-    RunResult,
-    State,
-)
-from tests.support.production.sample import samples
+from steps.support.proof import sqld
+from steps.support.proof.result import Proof
+from tests.support.production import sample as samples
+from tests.support.production.base import AnyProduction
+from tests.support.production.process import process_production
+from tests.support.virtual.loop import VirtualLoop
+from tests.support.virtual.production import virtual_production
 
-AUTHOR = ("-c", "user.name=t", "-c", "user.email=t@example.invalid")
-
-__all__ = ["BUILT_IN", "FAILING", "LOST", "READING", "ROOT", "Event", "Production", "Reaction", "RunResult", "State"]
+VIRTUAL, PROCESS = "virtual", "process"
 
 
-@dataclass
-class Production(Trial, AnyProduction):
-    """A production of real processes, and the tool as a process."""
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run each test on the kinds of production that its mark `on` names; without one, in virtual time.
 
-    async def overtake(self) -> None:
-        """Push a foreign, empty commit on top of the commit to release."""
-        here, of = self.world.checkout, ("HEAD^{tree}", "-p", "HEAD", "-m", "other")
-        commit = await self.git(*AUTHOR, "commit-tree", *of, where=here)
-        await self.git("push", "--quiet", "origin", f"{commit}:main", where=here)
+    A test that is run both ways has the kind in its id.
+    """
+    if "kind" in metafunc.fixturenames:
+        mark = metafunc.definition.get_closest_marker("on")
+        kinds = mark.args if mark else (VIRTUAL,)
+        metafunc.parametrize("kind", [_param(kind, shown=len(kinds) > 1) for kind in kinds])
 
-    @asynccontextmanager
-    async def visited(self) -> AsyncIterator[list[int]]:
-        """Have a visitor ask for data ten times a second meanwhile; return the statuses of the answers."""
-        statuses: list[int] = []
-        visitor = asyncio.ensure_future(self._visit(statuses))
-        try:
-            yield statuses
-        finally:
-            visitor.cancel()
-            await asyncio.gather(visitor, return_exceptions=True)
 
-    async def _visit(self, statuses: list[int]) -> None:
-        async with httpx.AsyncClient(base_url=self.world.site_url, headers={"Cookie": f"auth-token={TOKEN}"}) as client:
-            while True:
-                statuses.append((await client.get("/api/data")).status_code)
-                await asyncio.sleep(0.1)
+def _param(kind: str, *, shown: bool) -> Any:
+    marks = {VIRTUAL: (), PROCESS: (pytest.mark.slow,)}[kind]
+    return pytest.param(kind, id=kind if shown else pytest.HIDDEN_PARAM, marks=marks)
+
+
+@pytest.fixture
+def anyio_backend(kind: str) -> tuple[str, dict[str, Any]]:
+    """Run asynchronous tests on a loop whose clock jumps, or on the one that the tool itself uses."""
+    return "asyncio", {"loop_factory": VirtualLoop} if kind == VIRTUAL else {}
 
 
 @pytest.fixture(scope="session")
 def sampled(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Load sample.sql once for all tests; return a folder with large.db and small.db."""
-    return samples(tmp_path_factory.mktemp("sampled"))
+    """Load sample.sql once for all processes; return a folder with large.db and small.db."""
+    return samples.samples(tmp_path_factory.mktemp("sampled"))
 
 
-@asynccontextmanager
-async def _on(database: Path, folder: Path, binary: Path) -> AsyncIterator[Production]:
-    """Create a production on a copy of a database; builds take a moment, and one release waits in the checkout."""
-    faults, copy = Faults(), Path(shutil.copy(database, folder / "copy.db"))
-    async with local_production(folder, ROOT / "sql", binary, faults, copy=copy) as made:
-        made.platform.build_seconds, made.platform.alias_seconds = 1.5, 0.1
-        yield Production(made, faults, folder)
+@pytest.fixture(scope="session")
+def sample() -> bytes:
+    """Load the database that every run in virtual time begins with."""
+    return samples.sampled()
 
 
-@pytest.fixture
-async def large_production(tmp_path: Path, sampled: Path, sqld_binary: Path) -> AsyncIterator[Production]:
-    """Return a production with 20,160 readings."""
-    async with _on(sampled / "large.db", tmp_path, sqld_binary) as made:
-        yield made
+@pytest.fixture(scope="session")
+def proof(sample: bytes, tmp_path_factory: pytest.TempPathFactory) -> Proof:
+    """Prove the shipped change on the real server, on the database that every run in virtual time begins with."""
+    return samples.proved(sample, sqld.fetch(), tmp_path_factory.mktemp("proof"))
 
 
 @pytest.fixture
-async def production(tmp_path: Path, sampled: Path, sqld_binary: Path) -> AsyncIterator[Production]:
-    """Return a production with few enough readings to compare them in a moment."""
-    async with _on(sampled / "small.db", tmp_path, sqld_binary) as made:
+def opened(request: pytest.FixtureRequest, kind: str, tmp_path: Path) -> AbstractAsyncContextManager[AnyProduction]:
+    """Return the test's production, not yet opened; nothing is loaded that its kind does not need."""
+    if kind == VIRTUAL:
+        return virtual_production(tmp_path, request.getfixturevalue("sample"), request.getfixturevalue("proof"))
+    mark = request.node.get_closest_marker("on")
+    database = request.getfixturevalue("sampled") / ("large.db" if mark.kwargs.get("large") else "small.db")
+    return process_production(tmp_path, database, request.getfixturevalue("sqld_binary"))
+
+
+@pytest.fixture
+async def production(opened: AbstractAsyncContextManager[AnyProduction], kind: str) -> AsyncIterator[AnyProduction]:
+    """Return a production whose builds take a moment; one release waits in its checkout."""
+    jumps = isinstance(asyncio.get_running_loop(), VirtualLoop)
+    assert jumps == (kind == VIRTUAL), "a fixture of another module still holds its own loop"
+    async with opened as made:
+        made.world.platform.build_seconds, made.world.platform.alias_seconds = 1.5, 0.1
         yield made

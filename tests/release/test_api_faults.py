@@ -4,9 +4,9 @@ import pytest
 
 from steps.support.standin.vercel.quirks import Answer
 from tests.release.api_troubles import Row, passes, stays
-from tests.release.conftest import Production
+from tests.support.production.process import Production
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.on("process")]
 
 
 async def test_passing_resets_only_delay_the_release(production: Production) -> None:

@@ -4,9 +4,10 @@ import pytest
 
 from steps.support.standin.vercel.quirks import Answer, Trouble
 from steps.support.standin.vercel.state import Variable
-from tests.release.conftest import FAILING, Event, Production
+from tests.support.production.base import FAILING, Event
+from tests.support.production.process import Production
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.on("process")]
 
 PAUSING = "pause_crons = true"
 

@@ -9,9 +9,10 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from steps.support.standin.site_troubles import Trouble
-from tests.release.conftest import FAILING, ROOT, Event, Production, RunResult
+from tests.support.production.base import FAILING, ROOT, Event, RunResult
+from tests.support.production.process import Production
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.on("process")]
 
 SHORT = "git_push = 2\nvercel_deployment = 4\nturso_migration = 2\nverification_query = 2\nactivation = 2\nhealth_checks = 2"
 

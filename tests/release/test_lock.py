@@ -13,10 +13,11 @@ import pytest
 from steps.support.core.errors import Problem
 from steps.support.proof import sqld
 from steps.support.sql.statement import Statement
-from tests.release.conftest import ROOT, Event, Production
+from tests.support.production.base import ROOT, Event
 from tests.support.production.changes import changed
+from tests.support.production.process import Production
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.on("process")]
 
 WRITERS = 3
 BACK_FILL = {

@@ -7,10 +7,10 @@ import pytest
 
 from steps.support.sql.statement import Statement
 from steps.support.sql.tokens import quoted
-from tests.release.conftest import Production
 from tests.support.production.changes import code_alone
+from tests.support.production.process import Production
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.on("process")]
 
 RUNNABLE = """CREATE TABLE a1 (id INTEGER PRIMARY KEY, v TEXT);
 CREATE TABLE IF NOT EXISTS a2 (id INTEGER PRIMARY KEY AUTOINCREMENT, v);

@@ -9,10 +9,11 @@ import pytest
 
 from steps.support.console import notify
 from steps.support.standin.drill.forked import TOOL
-from tests.release.conftest import FAILING, Production
+from tests.support.production.base import FAILING
+from tests.support.production.process import Production
 from tests.support.servers.receiver import hanging, receiving
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.on("process")]
 
 TOKEN = "T0kenInAnAddress"  # noqa: S105 - it opens nothing
 

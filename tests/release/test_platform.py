@@ -2,11 +2,11 @@
 
 import pytest
 
-from tests.release.conftest import Production
 from tests.release.platform_judging import hold
 from tests.release.platform_situations import HONEST, Situation
+from tests.support.production.process import Production
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.on("process")]
 
 
 @pytest.mark.parametrize("row", [HONEST[0], HONEST[-1]], ids=lambda row: row.name)

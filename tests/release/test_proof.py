@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 
 from steps.support.sql.script import split
-from tests.release.conftest import FAILING, ROOT, Production
+from tests.support.production.base import FAILING, ROOT
 from tests.support.production.changes import EXPANDING, NEEDS_NOTES, UNTOUCHED, changed, refused
+from tests.support.production.process import Production
 from tests.support.production.rehearsal import rehearse, reports
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.on("process")]
 
 SEED = ROOT / "tests" / "support" / "database" / "seed"
 

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from tests.release.conftest import Event, Production, RunResult
+from tests.support.production.base import Event, RunResult
+from tests.support.production.process import Production
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.on("process")]
 
 READING = """INSERT INTO readings (system_id, inverter_time, received_time, solar_w, solar_inverter_w, shunt_w, load_w,
   battery_w, grid_w, battery_soc, fault_code, fault_timestamp, generator_status)

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.release.conftest import ROOT, Production, RunResult
+from tests.support.production.base import ROOT, RunResult
+from tests.support.production.process import Production
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.on("process")]
 
 Spoil = Callable[[Production], Awaitable[dict[str, str]]]
 

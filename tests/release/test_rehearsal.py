@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.release.conftest import ROOT
+from tests.support.production.base import ROOT
 from tests.support.production.rehearsal import rehearse, reports
 
 STEPS = ["git_push", "vercel_deployment", "activation", "turso_migration", "verification_query", "health_checks"]

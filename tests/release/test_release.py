@@ -8,16 +8,17 @@ from typing import Any
 import pytest
 
 from steps.support.standin.world import TOKEN
-from tests.release.conftest import BUILT_IN, FAILING, LOST, Event, Production
+from tests.support.production.base import BUILT_IN, FAILING, LOST, Event
+from tests.support.production.process import Production
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.on("process")]
 
 CHANGES = ["git_push", "vercel_deployment", "activation", "turso_migration"]
 
 
-async def test_release_arrives_and_loses_nothing(large_production: Production) -> None:
+@pytest.mark.on("process", large=True)
+async def test_release_arrives_and_loses_nothing(production: Production) -> None:
     """20,000 child rows under ON DELETE CASCADE survive the rebuild of their parent; code and schema are new."""
-    production = large_production
     before = await production.state()
     head = await production.git("rev-parse", "HEAD", where=production.world.checkout)
     async with production.visited() as statuses:
@@ -40,9 +41,9 @@ async def test_release_arrives_and_loses_nothing(large_production: Production) -
     assert ending.report["downtime"]["probes"] > 5
 
 
-async def test_failing_health_check_rolls_everything_back(large_production: Production) -> None:
+@pytest.mark.on("process", large=True)
+async def test_failing_health_check_rolls_everything_back(production: Production) -> None:
     """Schema, rows, indexes, sequences, live code and main's files are restored, database first, unseen by visitors."""
-    production = large_production
     before = await production.state()
     async with production.visited() as statuses:
         ending = await production.release(health=FAILING)

@@ -4,9 +4,10 @@ import signal
 
 import pytest
 
-from tests.release.conftest import Event, Production, RunResult
+from tests.support.production.base import Event, RunResult
+from tests.support.production.process import Production
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.on("process")]
 
 
 async def _signalled(production: Production, *signals: signal.Signals, at: str, step: str) -> RunResult:

@@ -12,9 +12,10 @@ from contextlib import asynccontextmanager
 import pyte
 import pytest
 
-from tests.release.conftest import FAILING, ROOT, Production
+from tests.support.production.base import FAILING, ROOT
+from tests.support.production.process import Production
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.on("process")]
 
 
 @asynccontextmanager

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.release.conftest import Production
 from tests.support.production.changes import EXPANDING, UNTOUCHED, changed, refused
+from tests.support.production.process import Production
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.on("process")]
 
 OLD, NEW, VERIFY, WRITES = "contract/old.sql", "contract/new.sql", "verify.sql", "writes.sql"
 NOTHING = "-- nothing\n"

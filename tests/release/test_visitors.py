@@ -10,9 +10,14 @@ import httpx
 import pytest
 
 from steps.support.standin.world import TOKEN
-from tests.release.conftest import FAILING, LOST, READING, Production
+from tests.support.production.base import FAILING, LOST, READING
+from tests.support.production.process import Production
 
-pytestmark = [pytest.mark.anyio, pytest.mark.alone]  # beside other tests they would only measure the machine
+pytestmark = [
+    pytest.mark.anyio,
+    pytest.mark.alone,
+    pytest.mark.on("process"),
+]  # beside other tests they would only measure the machine
 
 EVERY = 0.05  # seconds between the beginnings of two requests
 MADE = 0.9  # of the intended requests, at least
@@ -97,9 +102,10 @@ ENDINGS = pytest.mark.parametrize(("health", "code"), [(READING, 0), (FAILING, 1
 
 
 @ENDINGS
-async def test_no_visitor_is_refused_with_auto_assign_on(large_production: Production, health: str, code: int) -> None:
+@pytest.mark.on("process", large=True)
+async def test_no_visitor_is_refused_with_auto_assign_on(production: Production, health: str, code: int) -> None:
     """Switch, migration of 20,160 readings and rollback: every answer is 200, with its reading and name."""
-    await _unnoticed(large_production, health, code, staged=False)
+    await _unnoticed(production, health, code, staged=False)
 
 
 @ENDINGS
