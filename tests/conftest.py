@@ -10,7 +10,7 @@ import pytest
 
 from steps.support.proof import sqld
 
-FOLDERS = {"release", "drills", "standin", "official", "campaign", "bench", "runbook", "mutations"}
+FOLDERS = {"standin", "official", "campaign", "bench", "runbook", "mutations"}
 FILES = {  # processes, a browser, or many random cases
     "test_git.py", "test_hostile.py", "test_untrusted.py", "test_page_in_chromium.py",
     "test_random_tables.py", "test_round_trip.py",

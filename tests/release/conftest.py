@@ -24,10 +24,10 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
     A test that is run both ways has the kind in its id.
     """
-    if "kind" in metafunc.fixturenames:
+    if "on" in metafunc.fixturenames:
         mark = metafunc.definition.get_closest_marker("on")
         kinds = mark.args if mark else (VIRTUAL,)
-        metafunc.parametrize("kind", [_param(kind, shown=len(kinds) > 1) for kind in kinds])
+        metafunc.parametrize("on", [_param(kind, shown=len(kinds) > 1) for kind in kinds])
 
 
 def _param(kind: str, *, shown: bool) -> Any:
@@ -36,9 +36,9 @@ def _param(kind: str, *, shown: bool) -> Any:
 
 
 @pytest.fixture
-def anyio_backend(kind: str) -> tuple[str, dict[str, Any]]:
+def anyio_backend(on: str) -> tuple[str, dict[str, Any]]:
     """Run asynchronous tests on a loop whose clock jumps, or on the one that the tool itself uses."""
-    return "asyncio", {"loop_factory": VirtualLoop} if kind == VIRTUAL else {}
+    return "asyncio", {"loop_factory": VirtualLoop} if on == VIRTUAL else {}
 
 
 @pytest.fixture(scope="session")
@@ -60,9 +60,9 @@ def proof(sample: bytes, tmp_path_factory: pytest.TempPathFactory) -> Proof:
 
 
 @pytest.fixture
-def opened(request: pytest.FixtureRequest, kind: str, tmp_path: Path) -> AbstractAsyncContextManager[AnyProduction]:
+def opened(request: pytest.FixtureRequest, on: str, tmp_path: Path) -> AbstractAsyncContextManager[AnyProduction]:
     """Return the test's production, not yet opened; nothing is loaded that its kind does not need."""
-    if kind == VIRTUAL:
+    if on == VIRTUAL:
         return virtual_production(tmp_path, request.getfixturevalue("sample"), request.getfixturevalue("proof"))
     mark = request.node.get_closest_marker("on")
     database = request.getfixturevalue("sampled") / ("large.db" if mark.kwargs.get("large") else "small.db")
@@ -70,10 +70,10 @@ def opened(request: pytest.FixtureRequest, kind: str, tmp_path: Path) -> Abstrac
 
 
 @pytest.fixture
-async def production(opened: AbstractAsyncContextManager[AnyProduction], kind: str) -> AsyncIterator[AnyProduction]:
+async def production(opened: AbstractAsyncContextManager[AnyProduction], on: str) -> AsyncIterator[AnyProduction]:
     """Return a production whose builds take a moment; one release waits in its checkout."""
     jumps = isinstance(asyncio.get_running_loop(), VirtualLoop)
-    assert jumps == (kind == VIRTUAL), "a fixture of another module still holds its own loop"
+    assert jumps == (on == VIRTUAL), "a fixture of another module still holds its own loop"
     async with opened as made:
         made.world.platform.build_seconds, made.world.platform.alias_seconds = 1.5, 0.1
         yield made

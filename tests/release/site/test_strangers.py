@@ -8,7 +8,7 @@ import pytest
 from steps.support.standin.site_troubles import Trouble, server_error
 from steps.support.standin.vercel.quirks import Quirks, Stickiness
 from steps.support.standin.world import TOKEN
-from tests.release.site_health import BUDGET, POLL
+from tests.release.site.site_health import BUDGET, POLL
 from tests.support.production.changes import code_alone
 from tests.support.virtual.production import VirtualProduction
 

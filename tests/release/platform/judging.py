@@ -8,7 +8,7 @@ from typing import Any
 from steps.support.standin.agenda import Agenda, loop_clock
 from steps.support.standin.vercel.platform import Platform
 from steps.support.standin.vercel.state import State
-from tests.release.platform_situations import BYPASS, LIVE, Auto, Situation, Whose
+from tests.release.platform.situations import BYPASS, LIVE, Auto, Situation, Whose
 from tests.support.production.base import FAILING, READING, AnyProduction, Event, RunResult
 from tests.support.production.base import State as Before
 

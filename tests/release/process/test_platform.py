@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.release.platform_judging import hold
-from tests.release.platform_situations import HONEST, Situation
+from tests.release.platform.judging import hold
+from tests.release.platform.situations import HONEST, Situation
 from tests.support.production.process import Production
 
 pytestmark = [pytest.mark.anyio, pytest.mark.on("process")]

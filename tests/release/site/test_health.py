@@ -19,7 +19,7 @@ from steps.support.standin.site_troubles import (
     web_page,
 )
 from steps.support.standin.world import TOKEN
-from tests.release.site_health import BUDGET, DATA, data_goes_wrong, once_checked, put_back
+from tests.release.site.site_health import BUDGET, DATA, data_goes_wrong, once_checked, put_back
 from tests.support.production.base import BUILT_IN, RunResult, State
 from tests.support.virtual.production import VirtualProduction
 

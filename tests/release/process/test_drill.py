@@ -7,11 +7,10 @@ import pytest
 from steps.support.core.errors import Problem, Refused
 from steps.support.standin.drill import drill
 from steps.support.standin.drill.drill import Row
-from tests.support.production.sample import samples
+from tests.support.production.base import ROOT
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.on("process")]
 
-ROOT = Path(__file__).parents[2]
 ROWS = drill.rows(drill.read(drill.DRILLS))
 
 
@@ -27,16 +26,10 @@ def test_every_step_is_broken_in_every_way() -> None:
         assert set(each.expected) == (changes if each.name.startswith("undo_") else set(drill.STEPS))
 
 
-@pytest.fixture(scope="session")
-def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a sample with few readings: their number is not what is drilled."""
-    return samples(tmp_path_factory.mktemp("sampled")) / "small.db"
-
-
 @pytest.mark.parametrize("row", ROWS, ids=[f"{step}-{each.name}" for each, step in ROWS])
-async def test_a_row_of_the_drill(row: Row, sample: Path, sqld_binary: Path, tmp_path: Path) -> None:
-    """The outcome of this fault in this step is the one in the table."""
-    outcome, said = await drill.drill_row(row, ROOT / "sql", sample, sqld_binary, tmp_path)
+async def test_a_row_of_the_drill(row: Row, sampled: Path, sqld_binary: Path, tmp_path: Path) -> None:
+    """The outcome of this fault in this step is the one in the table; the number of readings is not what is drilled."""
+    outcome, said = await drill.drill_row(row, ROOT / "sql", sampled / "small.db", sqld_binary, tmp_path)
     assert outcome == row[0].expected[row[1]], said
 
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.release.platform_judging import hold
-from tests.release.platform_situations import SITUATIONS, Situation
+from tests.release.platform.judging import hold
+from tests.release.platform.situations import SITUATIONS, Situation
 from tests.support.virtual.production import VirtualProduction
 
 pytestmark = pytest.mark.anyio

@@ -7,7 +7,7 @@ import pytest
 from steps.support.standin.faults import Way, cut, drip
 from steps.support.standin.site_troubles import Trouble, server_error
 from steps.support.standin.vercel.quirks import Quirks, Stickiness
-from tests.release.site_health import BUDGET, POLL, data_goes_wrong
+from tests.release.site.site_health import BUDGET, POLL, data_goes_wrong
 from tests.support.production.changes import code_alone
 from tests.support.production.process import Production
 

@@ -3,7 +3,7 @@
 import pytest
 
 from steps.support.standin.vercel.quirks import Answer
-from tests.release.api_troubles import Row, passes, stays
+from tests.release.platform.api_troubles import Row, passes, stays
 from tests.support.production.process import Production
 
 pytestmark = [pytest.mark.anyio, pytest.mark.on("process")]

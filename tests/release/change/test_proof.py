@@ -2,17 +2,13 @@
 
 import gzip
 import hashlib
-import sqlite3
-from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from steps.support.sql.script import split
 from tests.support.production.base import FAILING, ROOT
 from tests.support.production.changes import EXPANDING, NEEDS_NOTES, UNTOUCHED, changed, refused
 from tests.support.production.process import Production
-from tests.support.production.rehearsal import rehearse, reports
 
 pytestmark = [pytest.mark.anyio, pytest.mark.on("process")]
 
@@ -124,51 +120,3 @@ async def test_report_contains_the_proof(production: Production) -> None:
     assert kept.keys() == {"journal.jsonl", "report.json", "report.html", backup.name}
     assert hashlib.sha256(kept[backup.name]).hexdigest() == report["backup"]["sha256"]
     assert b"INSERT INTO systems VALUES(1," in gzip.decompress(kept[backup.name])
-
-
-@pytest.fixture
-def own_database(tmp_path: Path) -> Path:
-    """Return a SQLite file with the schema before the change, as an operator would have it."""
-    file = tmp_path / "own.db"
-    text = (ROOT / "sql" / "sample.sql").read_text().replace("n < 20159", "n < 119")
-    with closing(sqlite3.connect(file)) as database:
-        for statement in split(text, "sample.sql"):
-            database.execute(statement.sql)
-        database.commit()
-    return file
-
-
-@pytest.mark.usefixtures("sqld_binary")
-@pytest.mark.parametrize("kind", ["file", "dump"])
-def test_rehearsal_on_the_operators_own_copy(tmp_path: Path, own_database: Path, kind: str) -> None:
-    """With --copy the rehearsal runs on a copy of the operator's own file, which is not touched."""
-    given = own_database
-    if kind == "dump":
-        given = tmp_path / "own.sql"
-        with closing(sqlite3.connect(own_database)) as database:
-            given.write_text("\n".join(database.iterdump()))
-    before = given.read_bytes()
-    ran = rehearse(tmp_path, "--copy", str(given))
-    assert ran.returncode == 0, ran.stdout + ran.stderr
-    well, back = reports(tmp_path)
-    assert (well["verdict"], back["verdict"]) == ("rehearsed", "rolled_back")
-    assert well["backup"]["rows"] == back["backup"]["rows"] < 1000
-    assert given.read_bytes() == before
-
-
-@pytest.mark.usefixtures("sqld_binary")
-def test_unexpected_copy_is_refused(tmp_path: Path, own_database: Path) -> None:
-    """A difference that the change was not written for is found on the copy: here, an unknown index."""
-    with closing(sqlite3.connect(own_database)) as database:
-        database.execute("CREATE UNIQUE INDEX by_serial ON systems (serial)")
-    ran = rehearse(tmp_path, "--copy", str(own_database))
-    assert ran.returncode == 3, ran.stdout + ran.stderr
-    assert "the indexes of systems are not the ones before this change" in ran.stdout
-
-
-@pytest.mark.parametrize("words", [("--copy", "nowhere.db"), ("--prod", "--copy", "own.db")])
-def test_invalid_copy_is_a_usage_error(tmp_path: Path, words: tuple[str, ...]) -> None:
-    """A missing file, and a copy for a release, are usage errors: exit code 2."""
-    ran = rehearse(tmp_path, *words)
-    assert ran.returncode == 2
-    assert "--copy" in ran.stderr

@@ -4,7 +4,7 @@ import pytest
 
 from steps.support.operations.build import POLL
 from steps.support.standin.vercel.quirks import Aliasing, Answer, Moving, Quirks, Trouble
-from tests.release.api_troubles import (
+from tests.release.platform.api_troubles import (
     BUDGET,
     LONG,
     SHORT,
