@@ -17,7 +17,7 @@ from tests.release.platform.api_troubles import (
     since,
     stays,
 )
-from tests.support.production.base import FAILING, RunResult
+from tests.support.production.base import FAILING, AnyProduction, RunResult
 from tests.support.virtual.production import VirtualProduction
 
 pytestmark = pytest.mark.anyio
@@ -27,13 +27,24 @@ def _seconds(ending: RunResult, step: str) -> float:
     return float(next(row["seconds"] for row in ending.report["steps"] if row["name"] == step))
 
 
+@pytest.mark.on("virtual", "process")
+async def test_passing_resets_only_delay_the_release(production: AnyProduction) -> None:
+    """Connections that are reset a few times delay a release and do not end it."""
+    await passes(production, Row(Answer.RESET, staged=True, times=3))
+
+
+@pytest.mark.on("virtual", "process")
+async def test_permanent_dripping_rolls_back_git_and_reports_the_unknown(production: AnyProduction) -> None:
+    """If answers never end, git is rolled back, the database was not touched, and the report names what is unknown."""
+    await stays(production, Row(Answer.DRIP, staged=False))
+
+
 PROMOTE = "POST .*/promote/"
 PASSING = [
     Row(Answer.HANG, staged=False, times=1),
     Row(Answer.DRIP, staged=True, times=1),
     Row(Answer.ERROR, staged=False, times=3),
     Row(Answer.HTML, staged=False, times=3),
-    Row(Answer.RESET, staged=True, times=3),
     Row(Answer.HANG, staged=True, where=PROMOTE, times=1),
     Row(Answer.DRIP, staged=True, where=PROMOTE, times=1),
     Row(Answer.LIMITED, staged=True, where=PROMOTE, times=2),
@@ -75,7 +86,6 @@ async def test_pause_that_does_not_fit_ends_the_step_at_once(production: Virtual
 
 LASTING = [
     Row(Answer.HANG, staged=True),
-    Row(Answer.DRIP, staged=False),
     Row(Answer.LIMITED, staged=False),
     Row(Answer.ERROR, staged=False),
     Row(Answer.HTML, staged=False),

@@ -20,7 +20,7 @@ from steps.support.standin.site_troubles import (
 )
 from steps.support.standin.world import TOKEN
 from tests.release.site.site_health import BUDGET, DATA, data_goes_wrong, once_checked, put_back
-from tests.support.production.base import BUILT_IN, RunResult, State
+from tests.support.production.base import BUILT_IN, AnyProduction, RunResult, State
 from tests.support.virtual.production import VirtualProduction
 
 pytestmark = pytest.mark.anyio
@@ -35,12 +35,26 @@ def _but_for_polls(state: State) -> State:
     return replace(state, rows={name: rows for name, rows in state.rows.items() if name not in WRITTEN})
 
 
+@pytest.mark.on("virtual", "process")
+@pytest.mark.parametrize(
+    ("way", "words"),
+    [
+        (drip, ["not done within its 2 s", "/api/data has not answered"]),
+        (cut, ["/api/data gave no answer: the connection was reset"]),
+    ],
+    ids=["drips", "is cut"],
+)
+async def test_unreadable_data_after_the_migration_is_rolled_back(
+    production: AnyProduction, way: Way, words: list[str]
+) -> None:
+    """Everything is rolled back while answers cannot be read to their end, and the cause says what came of them."""
+    await data_goes_wrong(production, way, words)
+
+
 @pytest.mark.parametrize(
     ("way", "words"),
     [
         (hang, ["not done within its 2 s", "/api/data has not answered"]),
-        (drip, ["not done within its 2 s", "/api/data has not answered"]),
-        (cut, ["/api/data gave no answer: the connection was reset"]),
         (server_error, ["/api/data answered 500 application/json, not status == `200`"]),
         (web_page, ["/api/data answered 200 text/html, which is not JSON"]),
         (login, ["/api/data answered 307: it redirects to accounts.liveone.example"]),

@@ -3,6 +3,8 @@
 from abc import abstractmethod
 from dataclasses import dataclass
 
+import httpx
+
 from steps.support.gateways import transaction
 from steps.support.sql.statement import Value
 from steps.support.standin.drill.trial import READING, ROOT, AnyTrial, Event, Reaction, RunResult, State
@@ -29,6 +31,10 @@ FAILING, BUILT_IN = READING.replace('`200`"]', f'`200`", "{LOST}"]'), ""
 @dataclass
 class AnyProduction(AnyTrial):
     """A production on which other people act too."""
+
+    @abstractmethod
+    def visitor(self, **headers: str) -> httpx.AsyncClient:
+        """Return a client that requests the site as a visitor does."""
 
     @abstractmethod
     async def overtake(self) -> None:

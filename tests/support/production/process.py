@@ -21,6 +21,10 @@ AUTHOR = ("-c", "user.name=t", "-c", "user.email=t@example.invalid")
 class Production(Trial, AnyProduction):
     """A production of real processes, and the tool as a process."""
 
+    def visitor(self, **headers: str) -> httpx.AsyncClient:
+        """Return a client that requests the site as a visitor does."""
+        return httpx.AsyncClient(base_url=self.world.site_url, headers=headers)
+
     async def overtake(self) -> None:
         """Push a foreign, empty commit on top of the commit to release."""
         here, of = self.world.checkout, ("HEAD^{tree}", "-p", "HEAD", "-m", "other")
@@ -39,7 +43,7 @@ class Production(Trial, AnyProduction):
             await asyncio.gather(visitor, return_exceptions=True)
 
     async def _visit(self, statuses: list[int]) -> None:
-        async with httpx.AsyncClient(base_url=self.world.site_url, headers={"Cookie": f"auth-token={TOKEN}"}) as client:
+        async with self.visitor(Cookie=f"auth-token={TOKEN}") as client:
             while True:
                 statuses.append((await client.get("/api/data")).status_code)
                 await asyncio.sleep(0.1)
