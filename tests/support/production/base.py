@@ -2,6 +2,7 @@
 
 from abc import abstractmethod
 from dataclasses import dataclass
+from pathlib import Path
 
 import httpx
 
@@ -35,6 +36,22 @@ class AnyProduction(AnyTrial):
     @abstractmethod
     def visitor(self, **headers: str) -> httpx.AsyncClient:
         """Return a client that requests the site as a visitor does."""
+
+    def change(self, folder: Path) -> None:
+        """Release the change of this folder in place of the shipped one."""
+        self.sql_folder = folder
+
+    @abstractmethod
+    async def main(self) -> str:
+        """Return the last commit of the remote's main."""
+
+    @abstractmethod
+    async def commit_more(self) -> None:
+        """Add an empty commit to what is to be released."""
+
+    @abstractmethod
+    async def bring_back(self) -> None:
+        """Do in the checkout what the report of a rolled-back release says: pull, and revert the restoring commit."""
 
     @abstractmethod
     async def overtake(self) -> None:

@@ -25,6 +25,21 @@ class Production(Trial, AnyProduction):
         """Return a client that requests the site as a visitor does."""
         return httpx.AsyncClient(base_url=self.world.site_url, headers=headers)
 
+    async def main(self) -> str:
+        """Return the last commit of the remote's main."""
+        return await self.git("rev-parse", "main")
+
+    async def commit_more(self) -> None:
+        """Add an empty commit to what is to be released."""
+        words = ("commit", "--quiet", "--allow-empty", "-m", "more")
+        await self.git(*AUTHOR, *words, where=self.world.checkout)
+
+    async def bring_back(self) -> None:
+        """Do in the checkout what the report of a rolled-back release says: pull, and revert the restoring commit."""
+        restoring = await self.main()
+        await self.git("pull", "--ff-only", "--quiet", "origin", "main", where=self.world.checkout)
+        await self.git(*AUTHOR, "revert", "--no-edit", restoring, where=self.world.checkout)
+
     async def overtake(self) -> None:
         """Push a foreign, empty commit on top of the commit to release."""
         here, of = self.world.checkout, ("HEAD^{tree}", "-p", "HEAD", "-m", "other")

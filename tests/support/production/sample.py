@@ -2,15 +2,11 @@
 
 import shutil
 import sqlite3
-from contextlib import aclosing, closing
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 from steps.support.change.folder import read_change
-from steps.support.core import event_loop
-from steps.support.gateways.database.connect import connect
-from steps.support.gateways.turso import Turso
-from steps.support.proof import sqld
 from steps.support.proof.config import ProofConfig
 from steps.support.proof.copy.copy import Limits
 from steps.support.proof.proof import prove
@@ -20,6 +16,7 @@ from steps.support.standin.drill import drill
 from tests.support.production.base import ROOT
 from tests.support.virtual.clock import START
 from tests.support.virtual.database import MemoryStore
+from tests.support.virtual.proving import on_server
 
 SQL = ROOT / "sql"
 BEAT = 0.1  # seconds of each stage of the rehearsal, in place of the measured ones
@@ -52,13 +49,6 @@ def _thin(database: sqlite3.Connection) -> None:
 
 def proved(sample: bytes, binary: Path, folder: Path) -> Proof:
     """Prove the shipped change on the real server, on such a database."""
-    made = event_loop.run(_proved(sample, binary, folder))
+    config = ProofConfig(folder / "runs", binary, Limits(60.0, 10**9))
+    made = on_server(sample, binary, lambda turso: prove(turso, read_change(SQL), config))
     return replace(made, seconds=dict.fromkeys(made.seconds, BEAT))
-
-
-async def _proved(sample: bytes, binary: Path, folder: Path) -> Proof:
-    place = folder / "database" / sqld.PLACE
-    place.parent.mkdir(parents=True)
-    place.write_bytes(sample)
-    async with sqld.serve(binary, folder / "database") as url, aclosing(connect(url, None)) as database:
-        return await prove(Turso(database), read_change(SQL), ProofConfig(folder / "runs", binary, Limits(60.0, 10**9)))

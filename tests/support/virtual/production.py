@@ -1,7 +1,8 @@
 """A whole small production in one process on a clock that jumps, in which the tool runs as a coroutine.
 
 The tool, the stand-ins of platform and site, and HTTP between them are the real ones. Git, the database and the
-sockets are replaced by memory; the proof of the change is made once, beforehand.
+sockets are replaced by memory. The shipped change is proved once, beforehand; any other change is proved by the run
+itself, on a real server that holds a copy of the database.
 """
 
 import asyncio
@@ -20,6 +21,11 @@ import orchestrate
 from steps.support.change.folder import read_change
 from steps.support.gateways.database.protocol import Database
 from steps.support.gateways.http import client_for
+from steps.support.gateways.turso import Row, Turso
+from steps.support.operations.roll_back_schema import rehearse_rollback
+from steps.support.proof import sqld
+from steps.support.proof.config import ProofConfig
+from steps.support.proof.proof import prove
 from steps.support.proof.result import Proof
 from steps.support.sql.change import DatabaseChange
 from steps.support.standin.faults import Faults
@@ -33,6 +39,7 @@ from tests.support.virtual.clock import Wall, patched_time
 from tests.support.virtual.database import MemoryDatabase, MemoryStore
 from tests.support.virtual.git import Checkout, History, MemoryGit, MemoryRemote
 from tests.support.virtual.network import Network
+from tests.support.virtual.proving import on_server
 from tests.support.virtual.watching import listening, reacting
 
 DATABASE_URL = "http://database.example"  # in the configuration only; no request goes there
@@ -40,13 +47,17 @@ DATABASE_URL = "http://database.example"  # in the configuration only; no reques
 
 @dataclass
 class VirtualProduction(AnyProduction):
-    """A production in memory, with the tool as a coroutine."""
+    """A production in memory, with the tool as a coroutine.
+
+    `proves`: the run proves its change on a real server, in place of getting `proof`.
+    """
 
     network: Network = field(kw_only=True)
     store: MemoryStore = field(kw_only=True)
     checkout: Checkout = field(kw_only=True)
     remote: MemoryRemote = field(kw_only=True)
     proof: Proof = field(kw_only=True)
+    proves: bool = False
 
     async def release(self, *words: str, react: Reaction | None = None, **extra: str) -> RunResult:
         """Run the tool with --prod until it ends; call `react` with each event as it is printed."""
@@ -69,6 +80,30 @@ class VirtualProduction(AnyProduction):
         """Return the id of the tree on the remote's main."""
         return self.remote.history.commits[self.remote.tip].tree
 
+    def change(self, folder: Path) -> None:
+        """Release the change of this folder in place of the shipped one; the run proves it on a real server."""
+        self.sql_folder, self.proves = folder, True
+
+    async def main(self) -> str:
+        """Return the last commit of the remote's main."""
+        return self.remote.tip
+
+    async def commit_more(self) -> None:
+        """Add an empty commit to what is to be released."""
+        self._commit(self.checkout.head, self.checkout.head, "more")
+
+    async def bring_back(self) -> None:
+        """Do in the checkout what the report of a rolled-back release says: pull, and revert the restoring commit."""
+        commits, restoring = self.remote.history.commits, self.remote.tip
+        self.checkout.known.update(self.remote.history.ancestry(restoring))
+        self._commit(str(commits[restoring].parent), restoring, f'Revert "{commits[restoring].subject}"')
+
+    def _commit(self, of: str, parent: str, message: str) -> None:
+        """Commit the files of a commit on top of another one, and check that out."""
+        history = self.remote.history
+        self.checkout.head = history.commit(history.commits[of].tree, parent, message)
+        self.checkout.known.add(self.checkout.head)
+
     async def overtake(self) -> None:
         """Push another person's empty commit on top of the commit to release."""
         history, head = self.remote.history, self.checkout.head
@@ -90,19 +125,22 @@ class VirtualProduction(AnyProduction):
         with (
             patch.multiple("steps.support.run.wiring", **doubles),
             patch("steps.support.operations.prove.prove", self._proved),
-            patch("steps.support.operations.prove.rehearse_rollback", _as_proved),
+            patch("steps.support.operations.prove.rehearse_rollback", self._rehearsed),
             patch("steps.support.run.release.read_change", _read),
             patch("os.fsync", lambda _: None),  # it protects against power failures, and takes a large part of a run
             patch.dict(os.environ, self.environment, clear=True),
         ):
             yield
 
-    async def _proved(self, *_: object) -> Proof:
-        return self.proof
+    async def _proved(self, _: Turso, change: DatabaseChange, config: ProofConfig) -> Proof:
+        if not self.proves:
+            return self.proof
+        return on_server(self.store.snapshot(), sqld.fetch(), lambda turso: prove(turso, change, config))
 
-
-async def _as_proved(*_: object) -> None:
-    """Accept the rollback as proved: there is no server to copy from."""
+    async def _rehearsed(self, _: Turso, marker: Row, config: ProofConfig) -> None:
+        """Rehearse a rollback, if changes are proved here; otherwise accept it."""
+        if self.proves:
+            on_server(self.store.snapshot(), sqld.fetch(), lambda turso: rehearse_rollback(turso, marker, config))
 
 
 @dataclass(frozen=True, slots=True)
