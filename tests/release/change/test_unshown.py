@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.production.base import AnyProduction
 from tests.support.production.changes import EXPANDING, UNTOUCHED, changed, refused
-from tests.support.production.process import Production
 
-pytestmark = [pytest.mark.anyio, pytest.mark.on("process")]
+pytestmark = pytest.mark.anyio
 
 OLD, NEW, VERIFY, WRITES = "contract/old.sql", "contract/new.sql", "verify.sql", "writes.sql"
 NOTHING = "-- nothing\n"
@@ -21,15 +21,16 @@ def _without(folder: Path, *files: str) -> Path:
     return folder
 
 
-async def test_change_without_a_contract_is_refused(production: Production, tmp_path: Path) -> None:
+async def test_change_without_a_contract_is_refused(production: AnyProduction, tmp_path: Path) -> None:
     """It is refused before anything is touched, naming both files and what accepts it."""
-    production.sql_folder = _without(changed(tmp_path / "sql", EXPANDING), OLD, NEW)
+    production.change(_without(changed(tmp_path / "sql", EXPANDING), OLD, NEW))
     await refused(production, f"{OLD} and {NEW}: no statements", "-- allow: no-contract")
 
 
-async def test_unchecked_properties_are_not_claimed(production: Production, tmp_path: Path) -> None:
+@pytest.mark.on("virtual", "process")
+async def test_unchecked_properties_are_not_claimed(production: AnyProduction, tmp_path: Path) -> None:
     """Released with a reason, plan, steps and report say of contract, checks and writes that nothing was shown."""
-    production.sql_folder = _without(changed(tmp_path / "sql", SILENT), OLD, NEW)
+    production.change(_without(changed(tmp_path / "sql", SILENT), OLD, NEW))
     ending = await production.release()
     assert ending.code == 0, ending.report
     assert ending.report["rehearsal"]["unasked"] == [OLD, NEW, VERIFY, WRITES]
@@ -45,10 +46,10 @@ async def test_unchecked_properties_are_not_claimed(production: Production, tmp_
     assert details["verification_query"] == f"{words}; the database takes writes"
 
 
-async def test_checks_that_cannot_fail_count_as_none(production: Production, tmp_path: Path) -> None:
+async def test_checks_that_cannot_fail_count_as_none(production: AnyProduction, tmp_path: Path) -> None:
     """They are asked and shown, and reported as unable to fail."""
     shown = "-- check: systems\n-- expect: any\nSELECT count(*) AS n FROM systems;\n"
-    production.sql_folder = changed(tmp_path / "sql", {**EXPANDING, VERIFY: shown})
+    production.change(changed(tmp_path / "sql", {**EXPANDING, VERIFY: shown}))
     ending = await production.release()
     assert ending.code == 0, ending.report
     words = "not shown that the change did what it should: no check of verify.sql can fail"
@@ -66,10 +67,10 @@ async def test_checks_that_cannot_fail_count_as_none(production: Production, tmp
     ids=["old", "new"],
 )
 async def test_code_alone_names_the_untried_code(
-    production: Production, tmp_path: Path, empty: tuple[str, ...], said: str
+    production: AnyProduction, tmp_path: Path, empty: tuple[str, ...], said: str
 ) -> None:
     """If nothing is migrated a contract is optional, and code without queries is not called tried."""
-    production.sql_folder = _without(changed(tmp_path / "sql", UNTOUCHED), *empty)
+    production.change(_without(changed(tmp_path / "sql", UNTOUCHED), *empty))
     ending = await production.release()
     assert ending.code == 0, ending.report
     (plan,) = (step["plan"] for step in ending.report["plan"] if step["name"] == "schema_contract")
@@ -77,9 +78,9 @@ async def test_code_alone_names_the_untried_code(
     assert "0 statements" not in plan
 
 
-async def test_code_alone_needs_no_contract(production: Production, tmp_path: Path) -> None:
+async def test_code_alone_needs_no_contract(production: AnyProduction, tmp_path: Path) -> None:
     """Without any contract nothing is tried, no step says that it was, and the release proceeds."""
-    production.sql_folder = _without(changed(tmp_path / "sql", UNTOUCHED), OLD, NEW)
+    production.change(_without(changed(tmp_path / "sql", UNTOUCHED), OLD, NEW))
     ending = await production.release()
     assert ending.code == 0, ending.report
     assert "schema_contract" not in ending.steps()
