@@ -9,10 +9,10 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from steps.support.standin.site_troubles import Trouble
-from tests.support.production.base import FAILING, ROOT, Event, RunResult
+from tests.support.production.base import FAILING, ROOT, AnyProduction, Event, RunResult
 from tests.support.production.process import Production
 
-pytestmark = [pytest.mark.anyio, pytest.mark.on("process")]
+pytestmark = pytest.mark.anyio
 
 SHORT = "git_push = 2\nvercel_deployment = 4\nturso_migration = 2\nverification_query = 2\nactivation = 2\nhealth_checks = 2"
 
@@ -39,6 +39,7 @@ async def _marker(production: Production, ending: RunResult) -> str:
 
 
 @pytest.mark.parametrize(("when", "state"), [("before", "fenced"), ("after", "rolled_back")])
+@pytest.mark.on("process")
 async def test_lost_answer_to_commit_is_resolved_by_the_fence(production: Production, when: str, state: str) -> None:
     """The fence settles whether the commit happened, and either way everything is rolled back."""
     assert production.world.proxy
@@ -50,6 +51,7 @@ async def test_lost_answer_to_commit_is_resolved_by_the_fence(production: Produc
     assert await production.state() == before
 
 
+@pytest.mark.on("process")
 async def test_late_commit_is_stopped_by_the_fence(production: Production) -> None:
     """A migration that was cut off and reaches the database seconds later can no longer commit."""
     assert production.world.proxy
@@ -63,6 +65,7 @@ async def test_late_commit_is_stopped_by_the_fence(production: Production) -> No
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.on("process")
 async def test_lost_answer_to_the_rollback_is_retried(production: Production, when: str) -> None:
     """A rollback whose answer is lost is sent again, and done once."""
     assert production.world.proxy
@@ -83,7 +86,7 @@ async def test_lost_answer_to_the_rollback_is_retried(production: Production, wh
     assert await production.state() == before
 
 
-async def test_unreachable_database_needs_a_human(production: Production) -> None:
+async def test_unreachable_database_needs_a_human(production: AnyProduction) -> None:
     """If the database's state is unknown, the new code, which reads both schemas, stays live; exit code 4."""
 
     async def react(event: Event) -> None:
@@ -99,35 +102,32 @@ async def test_unreachable_database_needs_a_human(production: Production) -> Non
         "vercel_deployment": "left",
         "git_push": "left",
     }
-    assert production.world.platform.live_sha() == await production.git(
-        "rev-parse", "HEAD", where=production.world.checkout
-    )
+    assert production.world.platform.live_sha() == await production.head()
     production.faults.disarm()
     assert (await production.state()).rows == before.rows
 
 
-async def test_foreign_commit_on_top_of_ours_is_left_alone(production: Production) -> None:
+async def test_foreign_commit_on_top_of_ours_is_left_alone(production: AnyProduction) -> None:
     """A commit that someone else put on top of ours stays, and is reported as needing a human."""
-    first, pushed = asyncio.Lock(), list[bool]()
+    first, pushed = asyncio.Lock(), list[str]()
 
     async def pushes_first(request: web.Request, handler: Handler) -> web.StreamResponse:
-        async with first:  # no request is answered between commit and push, however slow this machine is
+        async with first:  # no request is answered between commit and push
             if not pushed and await _is_applied(production):
-                pushed.append(True)
                 production.world.platform.build_seconds = 600.0
-                await _push_something(production)
+                await production.overtake()
+                pushed.append(await production.main())
         return await handler(request)
 
     production.world.site.troubles = (Trouble(pushes_first, "/api/data"),)
-    unhurried = "total = 300\nreserve = 200"  # the messages must not depend on how slow this machine is
-    ending = await production.release(health=FAILING, limits="health_checks = 30", budget=unhurried)
+    ending = await production.release(health=FAILING, limits="health_checks = 30")
     assert (ending.code, ending.steps("undo").get("git_push")) == (4, "failed"), ending.report
     assert ending.steps("undo")["turso_migration"] == "done"
     assert "somebody pushed" in json_of(ending, "git_push")
-    assert await production.git("log", "-1", "--format=%s", "main") == "something else"
+    assert [await production.main()] == pushed
 
 
-async def _is_applied(production: Production) -> bool:
+async def _is_applied(production: AnyProduction) -> bool:
     made = await production.sql("SELECT 1 FROM sqlite_schema WHERE name = '_orchestrate_migrations'")
     return bool(made and await production.sql("SELECT 1 FROM _orchestrate_migrations WHERE state = 'applied'"))
 
@@ -146,6 +146,7 @@ async def _push_something(production: Production) -> None:
     await production.git("push", "--quiet", "origin", "HEAD:main", where=other)
 
 
+@pytest.mark.on("process")
 async def test_branch_moved_after_preflight_refuses_the_push(production: Production) -> None:
     """If someone moves the branch between preflight and push, the push is refused, and nothing was touched."""
     before = await production.state()
@@ -161,6 +162,7 @@ async def test_branch_moved_after_preflight_refuses_the_push(production: Product
     assert await production.git("log", "-1", "--format=%s", "main") == "something else"
 
 
+@pytest.mark.on("process")
 async def test_second_release_is_refused_with_the_holder_of_the_lock(production: Production) -> None:
     """While one run is active another is refused: who holds the lock, on which host, since when, in which run."""
     production.world.platform.build_seconds = 5.0
@@ -181,7 +183,7 @@ async def test_second_release_is_refused_with_the_holder_of_the_lock(production:
         assert part in second.report["cause"]
 
 
-async def test_unfinished_promotion_is_rolled_back(production: Production) -> None:
+async def test_unfinished_promotion_is_rolled_back(production: AnyProduction) -> None:
     """An activation cut off while the alias moves is waited for, then rolled back; auto-assign stays off."""
     production.world.platform.auto_assign = False
     before = await production.state()
@@ -199,7 +201,7 @@ async def test_unfinished_promotion_is_rolled_back(production: Production) -> No
     assert not production.world.platform.auto_assign
 
 
-async def test_expired_lease_is_renewed_for_the_rollback(production: Production) -> None:
+async def test_expired_lease_is_renewed_for_the_rollback(production: AnyProduction) -> None:
     """A run that slept through its lease may still roll back if no other run has taken the lock."""
     before = await production.state()
 
@@ -211,7 +213,7 @@ async def test_expired_lease_is_renewed_for_the_rollback(production: Production)
     assert await production.state() == before
 
 
-async def test_rollback_that_forgets_an_index_is_refused(production: Production, tmp_path: Path) -> None:
+async def test_rollback_that_forgets_an_index_is_refused(production: AnyProduction, tmp_path: Path) -> None:
     """A rollback.sql that does not restore the schema is found on the copy, and the release does not begin."""
     folder = tmp_path / "forgetful"
     shutil.copytree(ROOT / "sql", folder)
@@ -219,7 +221,7 @@ async def test_rollback_that_forgets_an_index_is_refused(production: Production,
     forgotten = next(line for line in text.splitlines() if line.startswith("CREATE INDEX"))
     (folder / "rollback.sql").write_text(text.replace(forgotten, "DELETE FROM systems WHERE false;"))
     (folder / "verify_rollback.sql").write_text("-- it asks nothing\n")
-    production.sql_folder = folder
+    production.change(folder)
     before = await production.state()
     ending = await production.release(health=FAILING)
     assert (ending.code, ending.report["verdict"]) == (3, "refused"), ending.report
@@ -227,7 +229,7 @@ async def test_rollback_that_forgets_an_index_is_refused(production: Production,
     assert await production.state() == before
 
 
-async def test_schema_that_cannot_be_rolled_back_keeps_its_code(production: Production) -> None:
+async def test_schema_that_cannot_be_rolled_back_keeps_its_code(production: AnyProduction) -> None:
     """If someone changed the schema after the migration, the rollback commits nothing, and the matching code stays."""
 
     async def react(event: Event) -> None:
@@ -238,5 +240,4 @@ async def test_schema_that_cannot_be_rolled_back_keeps_its_code(production: Prod
     assert (ending.code, ending.steps("undo")["turso_migration"]) == (4, "failed"), ending.report
     assert "other indexes than migrate.sql gave it" in json_of(ending, "turso_migration")
     assert "user_systems" in (await production.state()).schema
-    head = await production.git("rev-parse", "HEAD", where=production.world.checkout)
-    assert production.world.platform.live_sha() == head
+    assert production.world.platform.live_sha() == await production.head()

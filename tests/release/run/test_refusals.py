@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.production.base import ROOT, RunResult
+from tests.support.production.base import ROOT, AnyProduction, RunResult
 from tests.support.production.process import Production
 
-pytestmark = [pytest.mark.anyio, pytest.mark.on("process")]
+pytestmark = pytest.mark.anyio
 
 Spoil = Callable[[Production], Awaitable[dict[str, str]]]
 
@@ -110,6 +110,7 @@ async def _no_secrets(production: Production) -> dict[str, str]:
         (_no_secrets, 2, ["VERCEL_TOKEN", "SITE_AUTH_TOKEN"]),
     ],
 )
+@pytest.mark.on("process")
 async def test_unmet_precondition_is_named(production: Production, spoil: Spoil, code: int, words: list[str]) -> None:
     """Each precondition of a release is named when it is not met, with what to do and the section that helps."""
     before = await production.state()
@@ -136,6 +137,7 @@ async def test_unmet_precondition_is_named(production: Production, spoil: Spoil,
         ("rollback.sql", None, 2, ["rollback.sql", "missing"]),
     ],
 )
+@pytest.mark.on("process")
 async def test_faulty_sql_folder_is_refused(
     production: Production, tmp_path: Path, script: str, text: str | None, code: int, words: list[str]
 ) -> None:
@@ -151,12 +153,11 @@ async def test_faulty_sql_folder_is_refused(
     assert await production.state() == before
 
 
-async def test_applied_migration_is_refused(production: Production) -> None:
+async def test_applied_migration_is_refused(production: AnyProduction) -> None:
     """The same change is not released twice; its first run is named."""
     first = await production.release()
     assert first.code == 0, first.report
-    identity = ("-c", "user.name=t", "-c", "user.email=t@example.invalid")
-    await production.git(*identity, "commit", "--quiet", "--allow-empty", "-m", "more", where=production.world.checkout)
+    await production.commit_more()
     before = await production.state()
     _is_clear(await production.release(), 3, [first.report["run_id"], "applied", "#already-applied"])
     assert await production.state() == before

@@ -1,4 +1,4 @@
-"""Whole releases, by the tool as a process, on a real database, a real git remote and real HTTP."""
+"""Whole releases: what arrives, what a rollback restores, what is kept of both."""
 
 import gzip
 import json
@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from steps.support.standin.world import TOKEN
-from tests.support.production.base import BUILT_IN, FAILING, LOST, Event
+from tests.support.production.base import BUILT_IN, FAILING, LOST, AnyProduction, Event
 from tests.support.production.process import Production
 
-pytestmark = [pytest.mark.anyio, pytest.mark.on("process")]
+pytestmark = pytest.mark.anyio
 
 CHANGES = ["git_push", "vercel_deployment", "activation", "turso_migration"]
 
@@ -20,7 +20,7 @@ CHANGES = ["git_push", "vercel_deployment", "activation", "turso_migration"]
 async def test_release_arrives_and_loses_nothing(production: Production) -> None:
     """20,000 child rows under ON DELETE CASCADE survive the rebuild of their parent; code and schema are new."""
     before = await production.state()
-    head = await production.git("rev-parse", "HEAD", where=production.world.checkout)
+    head = await production.head()
     async with production.visited() as statuses:
         ending = await production.release(
             health=BUILT_IN, limits="vercel_deployment = 20"
@@ -34,7 +34,7 @@ async def test_release_arrives_and_loses_nothing(production: Production) -> None
     assert after.rows["readings"][: len(before.rows["readings"])] == before.rows["readings"]
     assert len(after.rows["polling_status"]) == len(before.rows["polling_status"])
     assert len(after.rows["systems"]) == len(before.rows["systems"])
-    assert (await production.git("rev-parse", "main"), production.world.platform.live_sha()) == (head, head)
+    assert (await production.main(), production.world.platform.live_sha()) == (head, head)
     assert "user_systems" in after.schema
     assert set(statuses) == {200}
     assert ending.report["downtime"]["failed_probes"] == 0
@@ -56,30 +56,27 @@ async def test_failing_health_check_rolls_everything_back(production: Production
     assert " pull --ff-only origin main && git -C " in ending.report["next_action"]
 
 
+@pytest.mark.on("process")
 async def test_next_action_makes_the_release_possible_again(production: Production) -> None:
     """After a rollback the reported commands bring the same change back onto main, and it can be released."""
     await production.release(health=FAILING)
-    undone = await production.git("rev-parse", "main")
-    checkout = production.world.checkout
-    await production.git("pull", "--ff-only", "--quiet", "origin", "main", where=checkout)
-    await production.git(
-        "-c", "user.name=t", "-c", "user.email=t@example.invalid", "revert", "--no-edit", undone, where=checkout
-    )
+    await production.bring_back()
     production.world.platform.auto_assign = True  # the operator's promotion, which lifts the pin
     ending = await production.release()
     assert (ending.code, ending.report["verdict"]) == (0, "deployed"), ending.report
 
 
+@pytest.mark.on("process")
 async def test_history_is_never_rewritten(production: Production) -> None:
     """The restoring commit stands on the release's commit, which stands on the previous one."""
-    before = await production.git("rev-parse", "main")
-    head = await production.git("rev-parse", "HEAD", where=production.world.checkout)
+    before = await production.main()
+    head = await production.head()
     await production.release(health=FAILING)
     assert (await production.git("rev-parse", "main~1"), await production.git("rev-parse", "main~2")) == (head, before)
     assert await production.git("status", "--porcelain", where=production.world.checkout) == ""
 
 
-async def _write_meanwhile(production: Production, *statements: str) -> dict[str, Any]:
+async def _write_meanwhile(production: AnyProduction, *statements: str) -> dict[str, Any]:
     """Release, write once the migration is committed, then have the health check hang until its limit."""
 
     async def react(event: Event) -> None:
@@ -95,7 +92,8 @@ async def _write_meanwhile(production: Production, *statements: str) -> dict[str
     return ending.report
 
 
-async def test_readings_written_meanwhile_survive_the_rollback(production: Production) -> None:
+@pytest.mark.on("virtual", "process")
+async def test_readings_written_meanwhile_survive_the_rollback(production: AnyProduction) -> None:
     """A reading that arrived on the new schema is there after the rollback."""
     await _write_meanwhile(
         production,
@@ -106,7 +104,7 @@ async def test_readings_written_meanwhile_survive_the_rollback(production: Produ
     ) == [(1, 6, 7.5)]
 
 
-async def test_edits_made_meanwhile_survive_the_rollback(production: Production) -> None:
+async def test_edits_made_meanwhile_survive_the_rollback(production: AnyProduction) -> None:
     """A system renamed on the new schema keeps its new name after the rollback, and its old number and owner."""
     ((identifier, number, owner),) = await production.sql(
         "SELECT id, system_number, user_id FROM systems ORDER BY id LIMIT 1"
@@ -119,7 +117,7 @@ async def test_edits_made_meanwhile_survive_the_rollback(production: Production)
     ) == [("Renamed meanwhile", number, owner)]
 
 
-async def test_inexpressible_rows_return_with_the_next_migration(production: Production) -> None:
+async def test_inexpressible_rows_return_with_the_next_migration(production: AnyProduction) -> None:
     """Another vendor's system, which the old schema cannot express, is kept and is whole after migrating again."""
     add = "INSERT INTO systems (owner_clerk_user_id, vendor_type, vendor_site_id, display_name, timezone_offset_min) VALUES ('user_new', 'enphase', '648', 'Roof', 330)"
     report = await _write_meanwhile(production, add)
@@ -130,12 +128,7 @@ async def test_inexpressible_rows_return_with_the_next_migration(production: Pro
         for (name,) in await production.sql("SELECT name FROM sqlite_schema WHERE name GLOB '_orchestrate_kept_*'")
     ]
     assert kept
-    undone = await production.git("rev-parse", "main")
-    checkout = production.world.checkout
-    await production.git("pull", "--ff-only", "--quiet", "origin", "main", where=checkout)
-    await production.git(
-        "-c", "user.name=t", "-c", "user.email=t@example.invalid", "revert", "--no-edit", undone, where=checkout
-    )
+    await production.bring_back()
     production.world.platform.auto_assign = True
     ending = await production.release()
     assert ending.code == 0, ending.report
@@ -144,7 +137,7 @@ async def test_inexpressible_rows_return_with_the_next_migration(production: Pro
     ) == [("user_new", "Roof", 330)]
 
 
-async def test_report_has_every_promised_key(production: Production) -> None:
+async def test_report_has_every_promised_key(production: AnyProduction) -> None:
     """Every key of the report is there, for a run that was rolled back."""
     report = (await production.release(health=FAILING)).report
     assert {
@@ -174,6 +167,7 @@ async def test_report_has_every_promised_key(production: Production) -> None:
     assert LOST in report["cause"]
 
 
+@pytest.mark.on("process")
 async def test_secrets_are_in_no_kept_file(production: Production) -> None:
     """Neither journal nor report nor screen shows a token."""
     ending = await production.release(health=FAILING)
@@ -183,7 +177,7 @@ async def test_secrets_are_in_no_kept_file(production: Production) -> None:
     assert TOKEN not in b"".join(kept).decode() + json.dumps(ending.events) + ending.said
 
 
-async def test_dry_run_of_production_changes_nothing(production: Production) -> None:
+async def test_dry_run_of_production_changes_nothing(production: AnyProduction) -> None:
     """--prod --dry-run reads and plans, polls nothing, leaves the world unchanged, and creates no table."""
     before = await production.state()
     ending = await production.release("--dry-run", health=BUILT_IN)
@@ -193,7 +187,7 @@ async def test_dry_run_of_production_changes_nothing(production: Production) -> 
     assert await production.sql("SELECT name FROM sqlite_schema WHERE name GLOB '_orchestrate_*'") == []
 
 
-async def test_old_code_is_asked_its_own_question(production: Production) -> None:
+async def test_old_code_is_asked_its_own_question(production: AnyProduction) -> None:
     """If the new code's health question differs, the old code is asked its own, the new one only after the change."""
     headers = '{ Cookie = "auth-token=$SITE_AUTH_TOKEN" }'
     health = (
@@ -205,7 +199,7 @@ async def test_old_code_is_asked_its_own_question(production: Production) -> Non
     assert (ending.code, ending.report["verdict"]) == (0, "deployed"), ending.report
 
 
-async def test_stopped_cron_is_noticed(production: Production) -> None:
+async def test_stopped_cron_is_noticed(production: AnyProduction) -> None:
     """A site whose data is not newer than the commit is unhealthy, although it answers 200."""
     stale = (
         '[[health]]\nname = "data"\npath = "/api/data"\nheaders = { Cookie = "auth-token=$SITE_AUTH_TOKEN" }\n'
