@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from tests.support.production.base import Event, RunResult
+from tests.support.production.base import AnyProduction, Event, RunResult
 from tests.support.production.process import Production
 
-pytestmark = [pytest.mark.anyio, pytest.mark.on("process")]
+pytestmark = pytest.mark.anyio
 
 READING = """INSERT INTO readings (system_id, inverter_time, received_time, solar_w, solar_inverter_w, shunt_w, load_w,
   battery_w, grid_w, battery_soc, fault_code, fault_timestamp, generator_status)
@@ -41,11 +41,12 @@ def _undone(ending: RunResult) -> dict[str, str]:
     return ending.steps("undo")
 
 
-async def _marker(production: Production, run: str) -> Any:
+async def _marker(production: AnyProduction, run: str) -> Any:
     rows = await production.sql(f"SELECT state, accepted_at FROM _orchestrate_migrations WHERE attempt = '{run}'")
     return rows[0] if rows else None
 
 
+@pytest.mark.on("process")
 async def test_no_release_on_top_of_an_interrupted_run(production: Production) -> None:
     """A release and a dry run are refused until the run is settled; the named command works."""
     before = await production.state()
@@ -60,6 +61,7 @@ async def test_no_release_on_top_of_an_interrupted_run(production: Production) -
     assert (await production.release("--rollback")).report["undo"] == []
 
 
+@pytest.mark.on("process")
 async def test_rows_written_since_survive_the_rollback(production: Production) -> None:
     """Rows that the app wrote on the new schema of an interrupted run are there after its rollback."""
     await _killed(production, "begun", "health_checks")
@@ -68,6 +70,7 @@ async def test_rows_written_since_survive_the_rollback(production: Production) -
     assert await production.sql("SELECT count(*) FROM readings WHERE inverter_time = 4102444800") == [(1,)]
 
 
+@pytest.mark.on("process")
 async def test_killed_rollback_is_continued(production: Production) -> None:
     """A rollback may be killed at any step: the next one does what is left, and nothing twice."""
     before = await production.state()
@@ -89,6 +92,7 @@ async def test_killed_rollback_is_continued(production: Production) -> None:
     )  # the previous commit, ours, and the restoring one
 
 
+@pytest.mark.on("process")
 async def test_torn_journal_is_sufficient(production: Production) -> None:
     """A line torn by a power cut is left out and reported; what it announced was not begun."""
     before = await production.state()
@@ -101,6 +105,7 @@ async def test_torn_journal_is_sufficient(production: Production) -> None:
     assert await production.state() == before
 
 
+@pytest.mark.on("process")
 async def test_live_run_is_not_rolled_back(production: Production) -> None:
     """While a run's process lives, no one rolls it back: its journal is locked."""
     refusals: list[RunResult] = []
@@ -115,6 +120,7 @@ async def test_live_run_is_not_rolled_back(production: Production) -> None:
     assert "its process is alive" in refusals[0].report["cause"]
 
 
+@pytest.mark.on("process")
 async def test_arrived_release_is_rolled_back(production: Production) -> None:
     """A run that arrived is rehearsed backwards on a copy and rolled back; that copy stays as a backup."""
     before = await production.state()
@@ -135,9 +141,10 @@ async def test_arrived_release_is_rolled_back(production: Production) -> None:
     ],
 )
 async def test_release_that_others_built_on_is_not_rolled_back(
-    production: Production, what: str, words: tuple[str, ...]
+    production: AnyProduction, what: str, words: tuple[str, ...]
 ) -> None:
     """If someone pushed, deployed or changed the schema since, the rollback is refused and names their changes."""
+    production.change(production.sql_folder)  # the rollback is rehearsed, too
     await production.release()
     if what == "push":
         production.world.platform.auto_assign = False
@@ -154,7 +161,7 @@ async def test_release_that_others_built_on_is_not_rolled_back(
     assert await production.state() == state
 
 
-async def test_accepted_release_drops_its_rollback_data(production: Production) -> None:
+async def test_accepted_release_drops_its_rollback_data(production: AnyProduction) -> None:
     """Data kept for the rollback is dropped; a later rollback is refused with that reason."""
     run = (await production.release()).report["run_id"]
     kept = "SELECT name FROM sqlite_schema WHERE name GLOB '_orchestrate_kept_*'"
@@ -168,6 +175,7 @@ async def test_accepted_release_drops_its_rollback_data(production: Production) 
     assert "user_systems" in (await production.state()).schema
 
 
+@pytest.mark.on("process")
 async def test_absent_change_cannot_be_accepted(production: Production) -> None:
     """A run whose change was rolled back, or never applied, has nothing to keep."""
     run = await _killed(production, "begun", "vercel_deployment")
@@ -175,6 +183,7 @@ async def test_absent_change_cannot_be_accepted(production: Production) -> None:
     assert (ending.code, "not in the database" in ending.report["cause"]) == (3, True), ending.report
 
 
+@pytest.mark.on("process")
 async def test_interrupted_run_can_be_accepted(production: Production) -> None:
     """If everything arrived but the end, the operator may keep it; the next release is not refused for it."""
     run = await _killed(production, "done", "health_checks")
@@ -183,6 +192,7 @@ async def test_interrupted_run_can_be_accepted(production: Production) -> None:
     assert "it was cut off" not in str(following.report["cause"])
 
 
+@pytest.mark.on("process")
 async def test_unlock_is_refused_while_the_change_is_in_doubt(production: Production) -> None:
     """While the change is in the database and not accepted, --unlock is refused and names both remedies."""
     run = await _killed(production, "done", "turso_migration")
@@ -192,6 +202,7 @@ async def test_unlock_is_refused_while_the_change_is_in_doubt(production: Produc
         assert way in ending.report["next_action"]
 
 
+@pytest.mark.on("process")
 async def test_lock_of_a_dead_run_is_released(production: Production) -> None:
     """Nothing of the run can commit any more, its leftovers are named, and its lock is free."""
     run = await _killed(production, "done", "git_push")
@@ -202,6 +213,7 @@ async def test_lock_of_a_dead_run_is_released(production: Production) -> None:
     assert await production.sql("SELECT count(*) FROM _orchestrate_lock WHERE expires_at > unixepoch()") == [(0,)]
 
 
+@pytest.mark.on("process")
 async def test_lost_journal_is_replaced_by_the_marker_row(production: Production) -> None:
     """Elsewhere, once the lease has expired, the marker row tells what to roll back; the sources are reported."""
     before = await production.state()
@@ -216,6 +228,7 @@ async def test_lost_journal_is_replaced_by_the_marker_row(production: Production
     assert await production.state() == before
 
 
+@pytest.mark.on("process")
 async def test_copied_journal_rolls_back_after_the_lease_has_expired(production: Production) -> None:
     """With only the journal of an interrupted CI job, the lease is respected, and then all is rolled back."""
     before = await production.state()
@@ -233,6 +246,7 @@ async def test_copied_journal_rolls_back_after_the_lease_has_expired(production:
     assert await production.state() == before
 
 
+@pytest.mark.on("process")
 async def test_older_checkout_can_roll_back(production: Production) -> None:
     """A colleague's clone that is older than the release, and has no journal, still rolls it back."""
     before, elsewhere = await production.state(), production.folder / "elsewhere"
@@ -246,6 +260,7 @@ async def test_older_checkout_can_roll_back(production: Production) -> None:
     assert await production.state() == before
 
 
+@pytest.mark.on("process")
 async def test_two_concurrent_rollbacks_of_the_same_run(production: Production) -> None:
     """Of two engineers without its journal one rolls it back; the other touches nothing and is told of the first."""
     before = await production.state()
@@ -260,6 +275,7 @@ async def test_two_concurrent_rollbacks_of_the_same_run(production: Production) 
     assert await production.state() == before
 
 
+@pytest.mark.on("process")
 async def test_unknown_run_is_refused_with_the_last_holder(production: Production) -> None:
     """Without journal and marker row nothing is touched; who held the lock last, and where, is reported."""
     run = await _killed(production, "done", "git_push")
@@ -270,6 +286,7 @@ async def test_unknown_run_is_refused_with_the_last_holder(production: Productio
         assert part in ending.report["cause"]
 
 
+@pytest.mark.on("process")
 async def test_only_one_of_four_concurrent_releases_runs(production: Production) -> None:
     """Of four orchestrators exactly one releases; the others name the run that holds the lock, and touch nothing."""
     production.world.platform.build_seconds = 4.0
@@ -281,6 +298,7 @@ async def test_only_one_of_four_concurrent_releases_runs(production: Production)
         assert ending.code == 0 or winner in ending.report["cause"], json.dumps(ending.report["cause"])
 
 
+@pytest.mark.on("process")
 async def test_run_suspended_past_its_deadline_rolls_back(production: Production) -> None:
     """A process that was stopped beyond its forward time rolls back what it had begun when it wakes."""
     before, config = await production.state(), production.configure(budget="total = 24\nreserve = 16")

@@ -10,14 +10,9 @@ import httpx
 import pytest
 
 from steps.support.standin.world import TOKEN
-from tests.support.production.base import FAILING, LOST, READING
-from tests.support.production.process import Production
+from tests.support.production.base import FAILING, LOST, READING, AnyProduction
 
-pytestmark = [
-    pytest.mark.anyio,
-    pytest.mark.alone,
-    pytest.mark.on("process"),
-]  # beside other tests they would only measure the machine
+pytestmark = pytest.mark.anyio
 
 EVERY = 0.05  # seconds between the beginnings of two requests
 MADE = 0.9  # of the intended requests, at least
@@ -36,11 +31,12 @@ class Visits:
 
 
 @asynccontextmanager
-async def _visited(production: Production) -> AsyncIterator[Visits]:
+async def _visited(production: AnyProduction) -> AsyncIterator[Visits]:
     """Run visitors that ask for data meanwhile; at the end of the block the last of them has an answer."""
     await production.sql(f"UPDATE systems SET display_name = '{NAME}'")
-    now, visits, headers = asyncio.get_running_loop().time, Visits(), {"Cookie": f"auth-token={TOKEN}"}
-    async with httpx.AsyncClient(base_url=production.world.site_url, headers=headers, timeout=PATIENCE) as client:
+    now, visits = asyncio.get_running_loop().time, Visits()
+    async with production.visitor(Cookie=f"auth-token={TOKEN}") as client:
+        client.timeout = httpx.Timeout(PATIENCE)
         begun, coming = now(), asyncio.ensure_future(_come(client, visits))
         try:
             yield visits
@@ -85,7 +81,7 @@ def _wrong(answer: httpx.Response) -> str:
     return "" if body["displayName"] == NAME else f"another name: {body['displayName']}"
 
 
-async def _unnoticed(production: Production, health: str, code: int, *, staged: bool) -> None:
+async def _unnoticed(production: AnyProduction, health: str, code: int, *, staged: bool) -> None:
     platform = production.world.platform
     platform.auto_assign, platform.build_seconds = not staged, BUILD
     async with _visited(production) as visits:
@@ -103,12 +99,13 @@ ENDINGS = pytest.mark.parametrize(("health", "code"), [(READING, 0), (FAILING, 1
 
 @ENDINGS
 @pytest.mark.on("process", large=True)
-async def test_no_visitor_is_refused_with_auto_assign_on(production: Production, health: str, code: int) -> None:
+@pytest.mark.alone  # beside other tests it would only measure the machine
+async def test_no_visitor_is_refused_with_auto_assign_on(production: AnyProduction, health: str, code: int) -> None:
     """Switch, migration of 20,160 readings and rollback: every answer is 200, with its reading and name."""
     await _unnoticed(production, health, code, staged=False)
 
 
 @ENDINGS
-async def test_no_visitor_is_refused_with_staged_builds(production: Production, health: str, code: int) -> None:
+async def test_no_visitor_is_refused_with_staged_builds(production: AnyProduction, health: str, code: int) -> None:
     """Every answer is 200 with staged builds, too."""
     await _unnoticed(production, health, code, staged=True)
