@@ -10,7 +10,7 @@ from tests.support.production.base import FAILING, ROOT, AnyProduction
 from tests.support.production.changes import EXPANDING, NEEDS_NOTES, UNTOUCHED, changed, refused
 from tests.support.production.process import Production
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]  # each is proved on a real server
 
 SEED = ROOT / "tests" / "support" / "database" / "seed"
 

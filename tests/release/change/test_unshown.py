@@ -7,7 +7,7 @@ import pytest
 from tests.support.production.base import AnyProduction
 from tests.support.production.changes import EXPANDING, UNTOUCHED, changed, refused
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]  # each is proved on a real server
 
 OLD, NEW, VERIFY, WRITES = "contract/old.sql", "contract/new.sql", "verify.sql", "writes.sql"
 NOTHING = "-- nothing\n"

@@ -18,7 +18,7 @@ from tests.support.virtual.database import MemoryDatabase
 from tests.support.virtual.git import MAIN, MemoryGit
 from tests.support.virtual.production import VirtualProduction
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]  # many releases each
 
 EVERY_TRY = 0.01  # seconds between two tries of a promotion
 LATER = 30.0  # seconds in which everything under way arrives

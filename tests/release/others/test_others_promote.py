@@ -15,7 +15,7 @@ from tests.support.production.base import FAILING, READING, Event, RunResult
 from tests.support.virtual.colleague import foreign_deployment, promote
 from tests.support.virtual.production import Shape, VirtualProduction, virtual_production
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]  # many releases each
 
 LATER = 60.0  # seconds in which everything under way arrives
 LIMITS = "vercel_deployment = 10\nactivation = 10"
