@@ -19,7 +19,11 @@ SERVER = "sqld_binary"  # the fixture of the real server
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark each test as slow that needs the real server, processes, a browser or an official client."""
+    """Mark each test as slow that needs the real server, processes, a browser or an official client.
+
+    Tests that need the machine alone come last, when fewer others have to stop for them.
+    """
+    items.sort(key=lambda item: item.get_closest_marker("alone") is not None)
     for item in items:
         if SERVER in getattr(item, "fixturenames", ()) or {*FOLDERS, *FILES} & set(item.path.parts):
             item.add_marker(pytest.mark.slow)

@@ -37,9 +37,9 @@ def test_rehearsal_shows_a_good_run_and_a_rollback(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("sqld_binary")
-def test_staged_rehearsal_switches_at_the_activation(tmp_path: Path) -> None:
+def test_staged_rehearsal_switches_at_the_activation(tmp_path: Path, sampled: Path) -> None:
     """With --staged the activation switches production, forward and in the rollback."""
-    ran = rehearse(tmp_path, "--staged")
+    ran = rehearse(tmp_path, "--staged", "--copy", str(sampled / "small.db"))
     assert ran.returncode == 0, ran.stdout + ran.stderr
     well, back = reports(tmp_path)
     assert next(step["detail"] for step in well["steps"] if step["name"] == "vercel_deployment").endswith(
@@ -58,9 +58,9 @@ def test_staged_rehearsal_switches_at_the_activation(tmp_path: Path) -> None:
     ],
 )
 @pytest.mark.usefixtures("sqld_binary")
-def test_exit_code_is_the_one_of_production(tmp_path: Path, fault: str, code: int, verdict: str) -> None:
+def test_exit_code_is_the_one_of_production(tmp_path: Path, sampled: Path, fault: str, code: int, verdict: str) -> None:
     """A step that is broken on request ends one run, with the exit code that production would give."""
-    ran = rehearse(tmp_path, "--fail", fault)
+    ran = rehearse(tmp_path, "--fail", fault, "--copy", str(sampled / "small.db"))
     assert ran.returncode == code, ran.stdout + ran.stderr
     (report,) = reports(tmp_path)
     assert (report["verdict"], report["exit_code"]) == (verdict, code)
@@ -221,7 +221,7 @@ def test_closed_stderr_keeps_report_and_exit_code(tmp_path: Path) -> None:
     assert "REFUSED" in ran.stdout
 
 
-def test_broken_pipe_only_silences_the_screen(tmp_path: Path, sqld_binary: Path) -> None:
+def test_broken_pipe_only_silences_the_screen(tmp_path: Path, sampled: Path, sqld_binary: Path) -> None:
     """Closing the pipe to the screen changes neither how the run ends nor its report."""
     (tmp_path / "orchestrate.toml").write_text(f'sql = "{ROOT / "sql"}"\n[rehearsal]\nsqld = "{sqld_binary}"\n')
     command = [
@@ -230,6 +230,8 @@ def test_broken_pipe_only_silences_the_screen(tmp_path: Path, sqld_binary: Path)
         "--dry-run",
         "--fail",
         "git_push",
+        "--copy",
+        str(sampled / "small.db"),
         "--config",
         str(tmp_path / "orchestrate.toml"),
     ]
