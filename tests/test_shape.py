@@ -174,14 +174,10 @@ def test_no_asynchronous_fixture_outlives_its_module() -> None:
         assert not re.search(r'scope="(session|package)"[^\n]*\)\nasync def', path.read_text()), path
 
 
-OF_RELEASES = ("tests.release.test_proof.", "tests.release.test_rehearsal.")  # what releases' tests still share
-
-
 def test_no_test_imports_another() -> None:
     """A test file can move or go without breaking another: what tests share is in tests/support or a conftest.py."""
     for path in TESTS:
-        names = [name for name in _imports(path) if re.match(r"tests\.(\w+\.)*test_", name)]
-        assert [name for name in names if not name.startswith(OF_RELEASES)] == [], path
+        assert [name for name in _imports(path) if re.match(r"tests\.(\w+\.)*test_", name)] == [], path
 
 
 def test_every_module_of_the_support_is_used() -> None:
