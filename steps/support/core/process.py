@@ -5,6 +5,7 @@ environment without our secrets.
 """
 
 import asyncio
+import concurrent.futures.thread  # noqa: F401 - it registers what runs around a fork: never while another thread forks
 import ctypes
 import os
 import shutil
