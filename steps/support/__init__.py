@@ -1,1 +1,1 @@
-"""What steps stand on. Nothing in here imports a step."""
+"""What the steps are built on. No module in here imports a step."""

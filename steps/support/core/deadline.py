@@ -1,7 +1,8 @@
-"""What the running code waits for, and until when: the code that waits reports it, and the scope around it listens.
+"""What the running task is waiting for, and when its time ends.
 
-Both belong to the running task, as its timeout does, and are not passed as arguments. Outside any scope they are
-"nothing" and "for ever". This module ends nothing: the scopes are in run/budget.py.
+The code that waits reports what it is waiting for, and an enclosing `listening` block receives the report. Both values
+belong to the running task, as its timeout does, so they are not passed as arguments. By default nothing is listening,
+and the time has no end. This module ends nothing: run/budget.py sets the deadlines.
 """
 
 import asyncio
@@ -14,7 +15,7 @@ Tell = Callable[[str], None]
 
 
 class _Listener:
-    """Reports what is waited for, each time that it changes, and passes it on to the listener around it."""
+    """Calls `tell` whenever the reason for waiting changes, and passes every report on to the enclosing listener."""
 
     def __init__(self, tell: Tell | None, outer: "_Listener | None") -> None:
         self._tell, self._outer, self._last_told = tell, outer, ""
@@ -34,25 +35,25 @@ _end: ContextVar[float] = ContextVar("end", default=math.inf)
 
 
 def waiting_for(what: str) -> None:
-    """Report what is waited for from now on; an empty text means nothing."""
+    """Report what the task is waiting for from now on; an empty text means nothing."""
     if listener := _listener.get():
         listener.hear(what)
 
 
 def waited_for() -> str:
-    """Return what was reported last; empty if nothing is waited for."""
+    """Return what the task last reported to be waiting for, or an empty text if it is waiting for nothing."""
     listener = _listener.get()
     return listener.last if listener else ""
 
 
 def time_left() -> float:
-    """Return the seconds until the current scope ends; infinity outside any scope."""
+    """Return the seconds until the enclosing `deadline_known` block ends, or infinity outside any such block."""
     return _end.get() - asyncio.get_running_loop().time()
 
 
 @contextmanager
 def listening(tell: Tell | None = None) -> Iterator[None]:
-    """Call `tell` with each thing that the block waits for; without `tell`, only remember the last one."""
+    """Call `tell` with each thing that the block waits for. Without `tell`, only remember the last one."""
     token = _listener.set(_Listener(tell, _listener.get()))
     try:
         yield
@@ -62,7 +63,10 @@ def listening(tell: Tell | None = None) -> Iterator[None]:
 
 @contextmanager
 def deadline_known(at: float) -> Iterator[None]:
-    """Make the end of the block's time, in seconds of the loop's clock, known inside it."""
+    """Let code in the block find out, with `time_left`, how long it may take.
+
+    `at`: the end, in seconds on the event loop's clock. If an enclosing block ends earlier, its end counts.
+    """
     token = _end.set(min(at, _end.get()))
     try:
         yield

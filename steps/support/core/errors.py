@@ -1,13 +1,19 @@
-"""Everything that can stop an operation.
+"""The errors that can stop an operation.
 
     Problem
-    +-- NotSent    nothing reached the other side: safe to send again
-    |   +-- Busy   it reached the other side, which did nothing for now: safe to send again
-    +-- Rejected   the other side answered no: it was not done
-    +-- Unknown    sent, but no usable answer: it may have been done, or may still be
-    +-- Refused, Failed, NeedsHuman   what a step makes of it: not begun; begun and not done; a person must decide
+    +-- NotSent      nothing reached the other side: it is safe to send again
+    |   +-- Busy     the other side received it but did nothing, for now: it is safe to send again
+    +-- Rejected     the other side refused it: nothing was done
+    +-- Unknown      there is no usable answer: it may have been done, or may still be done
 
-A call that was cancelled because its time was up is Unknown in effect, although it does not raise Unknown.
+    A step turns these into one of the following:
+
+    Problem
+    +-- Refused      the step was not started
+    +-- Failed       the step was started but not completed
+    +-- NeedsHuman   a person must decide what to do
+
+If a call is cancelled because its time is up, its outcome is unknown, too, although it does not raise Unknown.
 """
 
 from typing import Literal, Self
@@ -55,9 +61,10 @@ Code = Literal[  # each is the anchor of one section of runbook.md; choose the s
 
 
 class Problem(Exception):  # noqa: N818 - the operator reads this word; it need not be an error of ours
-    """What stopped an operation: what was done, to what, why it failed, and what to do next.
+    """An error that stopped an operation.
 
-    `code` is the anchor of the section of runbook.md that helps.
+    `operation` and `subject`: what was being done, and to what. `cause`: why it failed. `remedy`: what to do next.
+    `code`: the anchor of the section of runbook.md that helps.
     """
 
     def __init__(self, *, code: Code, operation: str, subject: str, cause: str, remedy: str) -> None:
@@ -70,7 +77,7 @@ class Problem(Exception):  # noqa: N818 - the operator reads this word; it need 
 
     @classmethod
     def because(cls, error: "Problem") -> Self:
-        """Return an error of this class with the same code and texts, which are chosen where the error is found."""
+        """Return an error of this class with the same code and texts as `error`."""
         return cls(
             code=error.code,
             operation=error.operation,
@@ -80,37 +87,43 @@ class Problem(Exception):  # noqa: N818 - the operator reads this word; it need 
         )
 
     def __str__(self) -> str:
-        """Return it as one sentence; if the cause has several lines, the remedy follows on a line of its own."""
+        """Return the operation, the subject, the cause and the remedy as one text.
+
+        The remedy is on a line of its own if the cause has several lines.
+        """
         return f"{self.operation} {self.subject}: {self.cause}{chr(10) if chr(10) in self.cause else '. '}{self.remedy}"
 
 
 class NotSent(Problem):
-    """Nothing reached the other side; sending again is safe."""
+    """Nothing reached the other side, so it is safe to send again."""
 
     after = 0.0  # seconds that the other side asks us to wait before the next request
 
 
 class Busy(NotSent):
-    """The other side cannot do it right now, and did nothing; sending again is safe."""
+    """The other side received the request but cannot carry it out now. It did nothing, so it is safe to send again."""
 
 
 class Rejected(Problem):
-    """The other side read the request and answered no; nothing was done."""
+    """The other side read the request and refused it. Nothing was done."""
 
 
 class Unknown(Problem):
-    """The request may have been carried out, or may still be: read the state before acting again."""
+    """The request may have been carried out, or may still be. Read the state before acting again."""
 
     after = 0.0  # seconds that the other side asks us to wait before the next request
 
 
 class Refused(Problem):
-    """Not begun. From `preflight`: nothing at all was touched. From `apply`: nothing of this step was done."""
+    """The operation was not started.
+
+    If `preflight` raises this, nothing at all was touched. If `apply` raises it, this step changed nothing.
+    """
 
 
 class Failed(Problem):
-    """Begun and not done; any part that took effect is rolled back."""
+    """Started but not completed; any part that took effect is rolled back."""
 
 
 class NeedsHuman(Problem):
-    """Something is not rolled back, or it is not known whether it is."""
+    """A person must act: something was not rolled back, or it is not known whether it was."""

@@ -1,4 +1,4 @@
-"""The one clock, which keeps counting while the machine is suspended, and the event loop that runs on it."""
+"""The clock that the tool uses, which keeps counting while the machine sleeps, and the event loop that runs on it."""
 
 import asyncio
 import socket
@@ -11,9 +11,9 @@ from typing import Any, TypeVar
 
 Result = TypeVar("Result")
 
-# Linux stops CLOCK_MONOTONIC while the machine sleeps, macOS does not.
+# On Linux, CLOCK_MONOTONIC stops while the machine sleeps; on macOS it does not.
 _CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
-_TICK = 0.25  # seconds; the kernel's timers do not count suspended time, so the loop reads the clock this often
+_TICK = 0.25  # seconds between two readings of the clock, because the kernel's timers stop during sleep
 
 
 def now() -> float:
@@ -22,14 +22,17 @@ def now() -> float:
 
 
 class BoottimeLoop(asyncio.SelectorEventLoop):
-    """An event loop whose deadlines pass also while the machine sleeps; noticed within a tick after waking."""
+    """An event loop whose clock keeps counting while the machine sleeps.
+
+    A deadline that passes during sleep is noticed within a quarter of a second after waking up.
+    """
 
     def time(self) -> float:
         """Return the seconds since boot, including suspended time if the platform has such a clock."""
         return now()
 
     async def getaddrinfo(self, host: Any, port: Any, **how: int) -> list[Any]:
-        """Resolve a name in a daemon thread, so that a hung resolver cannot delay shutdown."""
+        """Resolve a name in a daemon thread, so that a resolver that hangs cannot delay shutdown."""
         found: Future[list[Any]] = Future()
 
         def resolve() -> None:
@@ -43,12 +46,12 @@ class BoottimeLoop(asyncio.SelectorEventLoop):
         return await asyncio.wrap_future(found, loop=self)
 
     def tick(self) -> None:
-        """Wake up regularly, so that a deadline that passed during a suspend is noticed soon after."""
+        """Wake up every quarter of a second, so that a deadline that passed during sleep is noticed soon after."""
         self.call_later(_TICK, self.tick)
 
 
 def run(main: Coroutine[Any, Any, Result]) -> Result:
-    """Run a coroutine to its end on a BoottimeLoop."""
+    """Run a coroutine on a BoottimeLoop, and return its result."""
     with asyncio.Runner(loop_factory=_started_loop) as runner:
         return runner.run(main)
 

@@ -1,7 +1,7 @@
-"""The events of a run, one class for each kind of journal line. Fields are named as in the line.
+"""The events of a run, with one class for each kind of journal line. The fields have the names that the line uses.
 
-Other versions of this tool read a journal, too: a field that a line lacks is empty, an unknown field is kept in
-`facts`, and a line of an unknown kind becomes a `Foreign` event.
+A journal may come from another version of this tool. A field that is missing from a line is therefore left empty, an
+unknown field is kept in `facts`, and a line of an unknown kind becomes a `Foreign` event.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,20 +10,21 @@ from typing import Any, ClassVar, get_origin, get_type_hints
 
 from steps.support.core.errors import Code
 
-RESOLVED_BY = {"rollback": "rolled_back", "accept": "accepted", "unlock": "unlocked"}  # how a mode resolves a run
+RESOLVED_BY = {"rollback": "rolled_back", "accept": "accepted", "unlock": "unlocked"}  # mode -> how it resolves a run
 
 Line = Mapping[str, Any]  # one event as parsed JSON
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """What all events have. The journal sets `at` (wall time), `clock` (seconds on the run's clock) and `run`.
+    """The fields that all events have.
 
-    `facts`: what the line holds beyond the fields of its class, such as what a step found out for the report.
+    The journal sets `at` (wall time), `clock` (seconds on the run's clock) and `run`. `facts`: everything in the line
+    that has no field in the class, such as what a step found out for the report.
     """
 
     kind: ClassVar[str] = ""
-    essential: ClassVar[tuple[str, ...]] = ()  # fields that recovery depends on: a line without them is not read
+    essential: ClassVar[tuple[str, ...]] = ()  # fields that recovery depends on; a line without them cannot be read
 
     at: str = ""
     clock: float = 0.0
@@ -31,7 +32,7 @@ class Event:
     facts: Mapping[str, Any] = field(default_factory=dict)
 
     def line_fields(self) -> dict[str, Any]:
-        """Return the fields of this class, and `facts`, as they stand in the line; without those that are None."""
+        """Return the fields of this class that are not None, and `facts`, as they appear in the line."""
         own = [each.name for each in fields(self) if each.name not in _COMMON]
         line: dict[str, Any] = {}
         for name, value in ((name, getattr(self, name)) for name in own):
@@ -47,9 +48,10 @@ _COMMON = tuple(each.name for each in fields(Event))
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reason:
-    """Why something ended: the operation (None if it was not one of ours), why it failed, and what to do next.
+    """Why something ended: the cause, and what to do next.
 
-    `code`: the section of the runbook that helps. No line has it: the fields of the journal are an interface.
+    `operation`: the operation that failed, or None if none of ours did. `code`: the section of the runbook that helps;
+    it is not written to the journal, whose fields are an interface.
     """
 
     code: Code | None = None
@@ -61,7 +63,7 @@ class Reason:
     interrupted: bool | None = None
 
     def line_fields(self) -> dict[str, Any]:
-        """Return the fields as they stand in a line; journals have always had the keys in this order."""
+        """Return the fields as they appear in a line, in the order that journals have always had."""
         texts = {"cause": self.cause, "next_action": self.next_action}
         if self.operation is not None:
             return {"operation": self.operation, **texts, "refused": self.refused, "human": self.human}
@@ -70,7 +72,7 @@ class Reason:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Foreign(Event):
-    """An event of another version of this tool."""
+    """An event of a kind that this version does not know; another version of this tool wrote it."""
 
     named: str
 
@@ -80,7 +82,10 @@ class Foreign(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opened(Event):
-    """The first event. `of`: the previous run that it is about; `broken`: the fault that a rehearsal injects."""
+    """The first event of a run.
+
+    `of`: the previous run that this one is about, or None. `broken`: the fault that a rehearsal injects, or None.
+    """
 
     kind: ClassVar[str] = "opened"
     essential: ClassVar[tuple[str, ...]] = ("run", "change")
@@ -95,7 +100,7 @@ class Opened(Event):
     budget: Mapping[str, Any]
 
     def line_fields(self) -> dict[str, Any]:
-        """Return the fields as they stand in the line; a rehearsal has `broken` also if it is None."""
+        """Return the fields as they appear in the line. The line of a rehearsal has `broken` even if it is None."""
         about: dict[str, Any] = {} if self.of is None else {"of": self.of}
         if self.mode == "dry-run":
             about["broken"] = self.broken
@@ -105,7 +110,7 @@ class Opened(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Planned(Event):
-    """The plan; its `facts` are what the steps found out for the report."""
+    """The plan. Its `facts` are what the steps found out for the report."""
 
     kind: ClassVar[str] = "planned"
 
@@ -114,13 +119,13 @@ class Planned(Event):
     budget: Mapping[str, Any]
     order: str | None = None
     ruled_out: Mapping[str, str]
-    steps: Sequence[Mapping[str, Any]]  # as the report has them
+    steps: Sequence[Mapping[str, Any]]  # in the format of the report
     forecast: Mapping[str, float] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asking(Event):
-    """The operator is asked whether to go ahead."""
+    """The operator is being asked whether to go ahead."""
 
     kind: ClassVar[str] = "asking"
 
@@ -129,7 +134,7 @@ class Asking(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Started(Event):
-    """A clock starts. `total`: seconds in all; the last `reserve` seconds are kept for rolling back."""
+    """A clock was started, for `total` seconds. The last `reserve` seconds of them are kept for rolling back."""
 
     kind: ClassVar[str] = "started"
 
@@ -139,7 +144,7 @@ class Started(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arrived(Event):
-    """Every step is done, after `used` seconds."""
+    """Every step was applied. `used`: the seconds that this took."""
 
     kind: ClassVar[str] = "arrived"
 
@@ -148,7 +153,7 @@ class Arrived(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TurnedBack(Event):
-    """The run has stopped going forward, after `used` seconds, before it arrived."""
+    """The run stopped going forward after `used` seconds, before every step was applied."""
 
     kind: ClassVar[str] = "turned_back"
 
@@ -158,7 +163,7 @@ class TurnedBack(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verified(Event):
-    """The rollback was verified. `remains`: what is still there, by name of the change; empty if nothing is."""
+    """The rollback was verified. `remains`: what is still there, by the name of the change; empty if nothing is."""
 
     kind: ClassVar[str] = "verified"
 
@@ -167,7 +172,7 @@ class Verified(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stopped(Event):
-    """An error has ended the run."""
+    """An error ended the run."""
 
     kind: ClassVar[str] = "stopped"
 
@@ -176,7 +181,7 @@ class Stopped(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ended(Event):
-    """The last event of a run. Besides the folder, its line has the keys of the report."""
+    """The last event of a run. Its line holds the folder and all keys of the report."""
 
     kind: ClassVar[str] = "ended"
 
@@ -184,18 +189,18 @@ class Ended(Event):
 
     @property
     def report(self) -> Mapping[str, Any]:
-        """The report."""
+        """The report, by key."""
         return self.facts
 
     @property
     def verdict(self) -> str:
-        """How the run ended. Raise KeyError if the line does not have it."""
+        """How the run ended, in one word. Raise KeyError if the line does not say."""
         return str(self.report["verdict"])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignalReceived(Event):
-    """A signal was received; `again`: it is not the first."""
+    """A signal was received. `again`: whether it is not the first one."""
 
     kind: ClassVar[str] = "signal"
 
@@ -205,7 +210,7 @@ class SignalReceived(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Warned(Event):
-    """Something that the operator should know and that does not change the run."""
+    """A warning to the operator. It does not change the course of the run."""
 
     kind: ClassVar[str] = "warning"
 
@@ -217,7 +222,7 @@ class Warned(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recalled(Event):
-    """The previous run that this one is about. `here`: its journal is on this machine."""
+    """The previous run that this one is about. `here`: whether its journal is on this machine."""
 
     kind: ClassVar[str] = "recalled"
 
@@ -230,7 +235,10 @@ class Recalled(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resumed(Event):
-    """A previous run is being rolled back. `begins`: its changes; `saw`: what each of them had observed."""
+    """A previous run is being rolled back.
+
+    `begins`: the changes that it had begun. `saw`: what each of them had observed, by its name.
+    """
 
     kind: ClassVar[str] = "resumed"
 
@@ -249,19 +257,19 @@ class Accepting(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Accepted(Event):
-    """The change is accepted, and these tables, which were kept for rolling it back, are dropped."""
+    """The change was accepted, and the `tables` that were kept for its rollback were dropped."""
 
     kind: ClassVar[str] = "accepted"
 
     tables: Sequence[str]
 
 
-# The site as visitors find it
+# The site as visitors see it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SiteDown(Event):
-    """The first visit that was refused."""
+    """The site stopped serving visitors. `answer`: what the first visitor who was refused got."""
 
     kind: ClassVar[str] = "site_down"
 
@@ -270,7 +278,7 @@ class SiteDown(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SiteUp(Event):
-    """The first visit that was served again."""
+    """The site serves visitors again. `answer`: what the first visitor who was served got."""
 
     kind: ClassVar[str] = "site_up"
 
@@ -279,7 +287,7 @@ class SiteUp(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Probed(Event):
-    """The sum of all visits, as in the report."""
+    """A summary of all visits to the site, in the format of the report."""
 
     kind: ClassVar[str] = "probed"
 
@@ -291,7 +299,7 @@ class Probed(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepEvent(Event):
-    """Something that happened to a step."""
+    """An event of one step."""
 
     step: str
 
@@ -300,8 +308,8 @@ class StepEvent(Event):
 class StepBegun(StepEvent):
     """A step is about to be applied, for at most `limit` seconds.
 
-    `begins`: the changes that count as begun from now on. `saw`: what each of them had observed. `prepares`: visitors
-    do not notice this step.
+    `begins`: the changes that count as begun from now on. `saw`: what each of them had observed, by its name.
+    `prepares`: whether visitors cannot notice this step.
     """
 
     kind: ClassVar[str] = "begun"
@@ -323,7 +331,7 @@ class UndoBegun(StepEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Left(StepEvent):
-    """A change is not rolled back, because of another."""
+    """A change was left as it is, because it depends on another change that was not rolled back."""
 
     kind: ClassVar[str] = "left"
 
@@ -332,14 +340,14 @@ class Left(StepEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WaitEvent(StepEvent):
-    """A step is waiting for something."""
+    """A step is waiting. `on`: what it is waiting for."""
 
     on: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DoneEvent(StepEvent):
-    """A step succeeded. `facts`: what it keeps for the report."""
+    """A step succeeded. `facts`: what it adds to the report."""
 
     seconds: float | None = None
     detail: str
@@ -347,7 +355,7 @@ class DoneEvent(StepEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FailedEvent(StepEvent):
-    """A step failed."""
+    """A step failed. `why`: the reason."""
 
     seconds: float | None = None
     why: Reason
@@ -355,42 +363,42 @@ class FailedEvent(StepEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LookWaiting(WaitEvent):
-    """A preflight is waiting."""
+    """A step's preflight is waiting for something."""
 
     kind: ClassVar[str] = "look_waiting"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LookDone(DoneEvent):
-    """A preflight is done."""
+    """A step's preflight succeeded."""
 
     kind: ClassVar[str] = "look_done"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LookFailed(FailedEvent):
-    """A preflight failed, or refused because of what it observed."""
+    """A step's preflight failed, or refused the run because of what it observed."""
 
     kind: ClassVar[str] = "look_failed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepWaiting(WaitEvent):
-    """A step that is being applied is waiting."""
+    """A step is waiting for something while it is being applied."""
 
     kind: ClassVar[str] = "waiting"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepDone(DoneEvent):
-    """A step is applied."""
+    """A step was applied."""
 
     kind: ClassVar[str] = "done"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepFailed(FailedEvent):
-    """A step failed while it was applied; if it refused, it is certain that nothing was done."""
+    """A step failed while it was being applied. If it refused, it certainly changed nothing."""
 
     kind: ClassVar[str] = "failed"
     essential: ClassVar[tuple[str, ...]] = ("step", "refused")
@@ -398,21 +406,21 @@ class StepFailed(FailedEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UndoWaiting(WaitEvent):
-    """A rollback is waiting."""
+    """The rollback of a change is waiting for something."""
 
     kind: ClassVar[str] = "undo_waiting"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UndoDone(DoneEvent):
-    """A change is rolled back."""
+    """The rollback of a change succeeded."""
 
     kind: ClassVar[str] = "undo_done"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UndoFailed(FailedEvent):
-    """A rollback failed."""
+    """The rollback of a change failed."""
 
     kind: ClassVar[str] = "undo_failed"
 
@@ -429,9 +437,9 @@ _ABSTRACT = {Mapping: dict, Sequence: tuple}
 
 
 def event_of(line: Line, code: Code | None = None) -> Event:
-    """Return the event of a line. Raise KeyError if the line lacks a field that recovery depends on.
+    """Return the event that a line describes. Raise KeyError if the line lacks a field that recovery depends on.
 
-    `code`: that of the event's reason, if it is known from elsewhere.
+    `code`: the section of the runbook for the event's reason, if it is known from elsewhere.
     """
     rest = dict(line)
     named = rest.pop("event")
@@ -447,14 +455,14 @@ def event_of(line: Line, code: Code | None = None) -> Event:
 
 
 def line_of(event: Event) -> dict[str, Any]:
-    """Return the line of an event."""
+    """Return the journal line that describes an event."""
     kind = event.named if isinstance(event, Foreign) else event.kind
     own = event.facts if isinstance(event, Foreign) else event.line_fields()
     return {"event": kind, "at": event.at, "clock": event.clock, "run": event.run, **own}
 
 
 def _fields(kind: type[Event | Reason]) -> dict[str, Any]:
-    """Return the names of a class's fields, each with the value to use if a line lacks it."""
+    """Return the names of a class's fields, each with the value to use if a line lacks that field."""
     hints = get_type_hints(kind)
     return {each.name: _empty(hints[each.name]) for each in fields(kind)}
 

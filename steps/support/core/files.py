@@ -1,4 +1,4 @@
-"""Folders that only their owner can open: the files of a run contain rows of production."""
+"""Make folders that only their owner can open, because the files of a run contain rows of the production database."""
 
 import os
 import stat
@@ -8,10 +8,10 @@ OURS = stat.S_IRWXU
 
 
 def make_private(folder: Path) -> None:
-    """Create a run's folder and its parent, accessible to us alone under any umask.
+    """Create a run's folder and its parent, accessible only to us, whatever the umask is.
 
-    If one of them is ours and open to others, restrict it. A folder of another user, or a shared one like /tmp, is left
-    as it is.
+    If one of them exists, belongs to us and is open to others, restrict it. A folder of another user, or a shared one
+    like /tmp, is left as it is.
     """
     for place in (folder.parent, folder):
         place.mkdir(mode=OURS, parents=True, exist_ok=True)

@@ -2,26 +2,26 @@
 
 The budget of a run and the limits of its steps are in run/budget.py.
 
-A limit here never outlasts the caller's scope. Each was measured, or says why it is what it is.
+A call also ends when its caller's time does, even if its own limit is longer.
 """
 
 # The database
-STEALS = 5.0  # after which sqld gives the write lock to a writer that waits, and rolls the transaction back (0.24.32)
-LOCK_RELEASED = 2.0  # to give the lock back; its lease ends by itself
-ACCEPTANCE_ANSWERED = 60.0  # in which an acceptance is asked for again
-KEPT_ROWS_READ = 2.0  # to read what a rollback kept, which is only reported
+STEALS = 5.0  # then sqld rolls a transaction back and gives its write lock to a writer that is waiting (0.24.32)
+LOCK_RELEASED = 2.0  # for releasing the lock; if that fails, its lease ends by itself
+ACCEPTANCE_ANSWERED = 60.0  # for accepting a change, including all retries
+KEPT_ROWS_READ = 2.0  # for reading the rows that a rollback kept, which is only done for the report
 
 # Any call
-PATIENCE = 5.0  # for one try of a call without an answer
-PREFLIGHT_TRIES, PREFLIGHT_PATIENCE = 3, 10.0  # tries, and seconds for each, before anything begins
-EFFECT = 2.0  # in which a request that was cut off may still take effect
-REMARKS_READ = 5.0  # for each thing that is only reported after a run
+PATIENCE = 5.0  # until one try without an answer is given up
+PREFLIGHT_TRIES, PREFLIGHT_PATIENCE = 3, 10.0  # how often a preflight tries to read, and the seconds for each try
+EFFECT = 2.0  # during which a request that was cut off may still take effect
+REMARKS_READ = 5.0  # for reading each thing that is only mentioned at the end of a run
 
 # The platform
-PUSH_TAKEN_UP = 3.0  # in which it takes up a pushed commit
-RESTORING_BUILD_APPEARS = 2.0  # in which it takes up the commit that restores the previous files
-DEPLOYMENT_APPEARS = 20.0  # after which a push that shows no deployment will show none
-BUILD_GOES_LIVE = 3.0  # in which a build that is ready goes live by itself
-PROMOTION_ENDS = 6.0  # for a promotion under way, before it is rolled back
-LIVE_CODE_KNOWN = 2.0  # to find out which code is live or on its way
-OWNER_KNOWN = 2.0  # to find out whose a deployment is
+PUSH_TAKEN_UP = 3.0  # for it to notice a pushed commit
+RESTORING_BUILD_APPEARS = 2.0  # for it to notice the commit that restores the previous files
+DEPLOYMENT_APPEARS = 20.0  # for it to show a deployment of a pushed commit; later, none is expected
+BUILD_GOES_LIVE = 3.0  # for a build that is ready to go live by itself
+PROMOTION_ENDS = 6.0  # for a promotion that is under way to end, before it is rolled back
+LIVE_CODE_KNOWN = 2.0  # for finding out which code is live or about to be
+OWNER_KNOWN = 2.0  # for finding out who created a deployment

@@ -1,7 +1,7 @@
-"""Run a command in a process group of its own, which ends with its caller, grandchildren included; no time limit.
+"""Run a command in a process group of its own, without a time limit.
 
-However a call ends, even by cancellation, every process of the group is ended within 0.4 s. A command gets our
-environment without our secrets.
+However the call ends, even by cancellation, every process of the group is ended within 0.4 s, grandchildren included.
+On Linux, the group also ends if this process dies. A command gets our environment without our secrets.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ import psutil
 
 from steps.support.core.errors import Problem
 
-# The variables that may hold a secret. So may any setting, for example in a header.
+# The variables that may hold a secret. Any setting may hold one, too, for example in a header.
 WITHHELD = frozenset({
     "VERCEL_TOKEN", "VERCEL_AUTOMATION_BYPASS_SECRET", "TURSO_AUTH_TOKEN", "TURSO_DATABASE_URL", "CRON_SECRET",
     "SITE_AUTH_TOKEN", "NOTIFY_URLS",
@@ -30,7 +30,7 @@ _SETTINGS = "ORCHESTRATE_"
 
 
 def child_environment() -> dict[str, str]:
-    """Return our environment without our secrets, and with the absolute entries of PATH only."""
+    """Return our environment without our secrets and settings, and with only the absolute entries of PATH."""
     passed_on = {name: value for name, value in os.environ.items() if not _is_ours(name.upper())}
     return {**passed_on, "PATH": search_path()}
 
@@ -47,7 +47,7 @@ def find_program(program: str) -> str | None:
 
 
 def secrets_in_environment() -> list[str]:
-    """Return the values of the secrets in our environment, for the redactor."""
+    """Return the values of the secrets in our environment, for the redactor. The database's URL is not one of them."""
     return [os.environ[name] for name in WITHHELD - {"TURSO_DATABASE_URL"} if name in os.environ]
 
 
@@ -55,17 +55,17 @@ def _is_ours(name: str) -> bool:
     return name in WITHHELD or name.startswith(_SETTINGS)
 
 
-KEPT = {1: 4 << 20, 2: 64 << 10}  # how many of the last bytes of stdout and of stderr are kept
-GRACE = 0.2  # seconds for a group to end after a signal, and for its pipes to close once the command has exited
-# Leads the group, as the parent of the command. SIGUSR1 means that our process has died: the whole group ends with it.
+KEPT = {1: 4 << 20, 2: 64 << 10}  # bytes that are kept of the end of stdout (1) and of stderr (2)
+GRACE = 0.2  # seconds that a group has to end after a signal, and its pipes to close after the command has exited
+# This shell is the command's parent and leads the group. SIGUSR1 means that our process has died: it ends the group.
 _LEADER = """trap 'trap "" TERM; kill 0; sleep 0.2; kill -9 0' USR1; "$@" & wait $!"""
 _PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
-_prctl = ctypes.PyDLL(None).prctl if sys.platform == "linux" else None  # looked up here: after a fork is too late
+_prctl = ctypes.PyDLL(None).prctl if sys.platform == "linux" else None  # after a fork it is too late to look it up
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """How a command ended: its exit code, the end of its output, and whether `out` is all of stdout."""
+    """The result of a command: its exit code, the end of its output, and whether `out` is all of stdout."""
 
     code: int
     out: str
@@ -74,7 +74,7 @@ class Answer:
 
 
 class _Child(asyncio.SubprocessProtocol):
-    """Keeps the end of a child's output, and notices its exit even while others hold its pipes open."""
+    """Keeps the end of a child's output, and notices its exit even if other processes hold its pipes open."""
 
     def __init__(self) -> None:
         self.output = {1: bytearray(), 2: bytearray()}
@@ -92,7 +92,7 @@ class _Child(asyncio.SubprocessProtocol):
         self.silent.set()
 
     async def wait_until_silent(self) -> None:
-        """Wait until it has exited and all its pipes are closed, for GRACE seconds at most."""
+        """Wait until the child has exited and all its pipes are closed, for at most GRACE seconds."""
         with suppress(TimeoutError):
             async with asyncio.timeout(GRACE):
                 await self.silent.wait()
@@ -106,9 +106,9 @@ _Spawned = tuple[asyncio.SubprocessTransport, _Child]
 
 
 async def run(command: list[str], environment: dict[str, str]) -> Answer:
-    """Run a command to its end, or until cancelled. Raise Problem if it cannot be started.
+    """Run a command until it exits, and return its result. Raise Problem if it cannot be started.
 
-    Either way, no process of its group is left behind.
+    Whether it exits or the call is cancelled, no process of its group is left behind.
     """
     spawning = asyncio.create_task(_spawn(command, environment))  # a task, so that a cancellation cannot lose the child
     try:
@@ -138,7 +138,7 @@ async def _spawn(command: list[str], environment: dict[str, str]) -> _Spawned:
 
 
 def end_all(unwanted: Callable[[list[str]], bool]) -> None:
-    """Kill the process group of each of this user's processes whose command line is unwanted, except our own group."""
+    """Kill the process group of every process of this user whose command line is `unwanted`, except our own group."""
     for each in psutil.process_iter(["cmdline"]):
         with suppress(ProcessLookupError, PermissionError):
             if unwanted(each.info["cmdline"] or []) and (group := os.getpgid(each.pid)) != os.getpgrp():
@@ -146,9 +146,9 @@ def end_all(unwanted: Callable[[list[str]], bool]) -> None:
 
 
 def dies_with_parent(number: int) -> Callable[[], None] | None:
-    """Return a function for a child to call between fork and exec, so that it gets this signal when we die.
+    """Return a function that makes a child get the signal `number` when this process dies.
 
-    Return None if the platform has no such thing.
+    The child must call it between fork and exec. Return None if the platform has no such feature.
     """
     return partial(_notice_death_of, os.getpid(), number) if _prctl else None
 
@@ -161,9 +161,10 @@ def _notice_death_of(parent: int, number: int) -> None:
 
 
 async def _end(spawning: asyncio.Task[_Spawned]) -> None:
-    """End the whole group: first SIGTERM, then SIGKILL. Takes 2 * GRACE at most, and no time if no process is left.
+    """End the whole group: send SIGTERM first, then SIGKILL.
 
-    Another cancellation only shortens the waits: each signal is sent before the wait that it may cut short.
+    This takes at most 2 * GRACE seconds, and no time if no process is left. Another cancellation only shortens the
+    waits, because each signal is sent before the wait that may be cut short.
     """
     transport, child = await spawning
     with closing(transport):

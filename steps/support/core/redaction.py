@@ -1,4 +1,4 @@
-"""The one place where secrets are removed from everything that is about to be shown or stored."""
+"""Remove secrets from everything that is about to be shown or stored."""
 
 import json
 import re
@@ -10,24 +10,24 @@ from urllib.parse import quote, quote_plus, unquote
 MASK = "***"
 _PATTERNS = (
     re.compile(r"eyJ[\w-]+\.[\w-]+\.[\w-]+"),  # a JSON Web Token, as Turso's are
-    re.compile(r"(?<=[Bb]earer )(?!\$[A-Z_]+[\"'\s])[^\s\"',;]+"),  # not `$NAME`, as commands for the operator have it
+    re.compile(r"(?<=[Bb]earer )(?!\$[A-Z_]+[\"'\s])[^\s\"',;]+"),  # but not the `$NAME` of commands for the operator
     re.compile(r"(?<=uthorization: [Bb]asic )[^\s\"',;]+"),
     re.compile(r"(?<=://)[^\s\"'@]+(?=@)"),  # user and password in a URL, even with a slash in the password
     re.compile(r"(?<=[Tt]oken=)[^\s&\"';,]+"),
 )
 _SHORTEST = 4  # characters; masking anything shorter would mask half of every sentence
-_TOKEN, _LONG = 8, 20  # characters from which a part of an address is a token: if it has a digit or both cases; always
-_TELLING = 12  # characters, and half of the secret: so much of it is masked if a message cut off the rest
+_TOKEN, _LONG = 8, 20  # characters: from 8, a part with a digit or both cases is a token; from 20, any part
+_TELLING = 12  # characters; what is left of a secret that was cut off is masked if it has these, and half of the secret
 
 
 class Redactor:
-    """Removes known secrets, and anything that looks like one, from any text or structure of texts."""
+    """Removes known secrets, and whatever looks like a secret, from texts and from lists and mappings of texts."""
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         worth = [part for secret in secrets for part in (secret, *_parts(secret)) if len(part) >= _SHORTEST]
         known = {form for secret in worth for form in _forms(secret)}
         self._known = sorted(known, key=len, reverse=True)  # a secret that contains another goes first
-        # Half of an address is not a secret.
+        # A part of an address is not a secret, so addresses are only masked whole.
         whole = {form for secret in worth if "://" not in secret for form in _forms(secret)}
         self._long = sorted((form for form in whole if len(form) > _TELLING), key=len, reverse=True)
 
@@ -53,12 +53,12 @@ class Redactor:
 
 
 def addresses(text: str) -> list[str]:
-    """Return the addresses of a list that is separated by white space, or by a comma before the next scheme."""
+    """Return the addresses in a text. They are separated by white space, or by a comma before the next scheme."""
     return [each.strip(",") for each in re.split(r"\s+|,+(?=[\w+.-]+://)", text) if each.strip(",")]
 
 
 def _parts(secret: str) -> Iterator[str]:
-    """Yield the parts of a list of addresses that are secrets themselves: each address, its password, its tokens."""
+    """Yield the parts of a list of addresses that are secret themselves: each address, its password, and its tokens."""
     for address in addresses(secret):
         _, is_address, rest = address.partition("://")
         if not is_address:
@@ -75,7 +75,7 @@ def _is_token(piece: str) -> bool:
 
 
 def _forms(secret: str) -> Iterator[str]:
-    """Yield a secret in every encoding: plain, and as URLs, JSON, Python and Basic authentication write it."""
+    """Yield a secret as plain text and encoded as in URLs, in JSON, in Python and, if it is long enough, in base64."""
     yield from (secret, quote(secret, safe=""), quote(secret), quote_plus(secret))
     yield from (json.dumps(secret, ensure_ascii=ascii_only)[1:-1] for ascii_only in (True, False))
     yield repr(secret)[1:-1]
@@ -84,14 +84,17 @@ def _forms(secret: str) -> Iterator[str]:
 
 
 def _coded(secret: bytes, before: int) -> Iterator[str]:
-    """Yield a secret in base64 with so many bytes before it, in both alphabets; only what no other byte affects."""
+    """Yield the base64 text of a secret that follows `before` other bytes, in the plain and in the URL-safe alphabet.
+
+    Characters that also depend on the bytes before or after the secret are left out.
+    """
     whole = len(secret) - (len(secret) + before) % 3
     coded = b64encode(bytes(before) + secret[:whole]).decode()[-(-before * 4 // 3) :]
     yield from (coded, coded.replace("+", "-").replace("/", "_"))
 
 
 def _without_part(text: str, secret: str) -> str:
-    """Mask the beginning or the end of a secret if the rest was cut off."""
+    """Return the text with the beginning or the end of a secret masked if the rest of the secret was cut off."""
     size = max(_TELLING, len(secret) // 2)
     begins, ends = secret[:size], secret[-size:]
     while (at := text.find(begins)) >= 0:

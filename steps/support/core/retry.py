@@ -1,6 +1,6 @@
-"""Retries: read until there is an answer, read until it is the wanted one, and write until the write is done.
+"""Repeat calls: read until there is an answer, read until it is the wanted one, write until the write has taken effect.
 
-All of them end with the caller's scope; none of them owns a step's deadline.
+Every function stops when its caller's time ends; none of them sets the deadline of a step.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from steps.support.core.limits import EFFECT, PATIENCE, PREFLIGHT_PATIENCE, PREF
 Result = TypeVar("Result")
 
 AGAIN = (NotSent, Unknown)
-FIRST_PAUSES = (0.25, 0.25, 0.5)  # seconds between the first readings: what was just started is often done in a moment
+FIRST_PAUSES = (0.25, 0.25, 0.5)  # seconds between the first readings, because many things are done at once
 LATE_EVERY = 0.25  # seconds between two readings while a request may still take effect
 
 
@@ -30,11 +30,11 @@ async def retry(
     patience: float | None = PATIENCE,
     tries: float = math.inf,
 ) -> Result:
-    """Call `ask` until it returns, and return its answer. Only NotSent and Unknown are tried again.
+    """Call `ask` until it succeeds, and return its answer. Only NotSent and Unknown are tried again.
 
     `every`: seconds between two tries, or more if the other side asks for a longer pause. `patience`: seconds after
-    which one try without an answer is given up. Raise the last error after `tries` tries, or if a pause does not fit
-    into the caller's scope.
+    which one try without an answer is given up. Raise the last error after `tries` tries, or if the pause that the
+    other side asks for is longer than the caller's time.
     """
     last = ""
 
@@ -59,7 +59,7 @@ async def retry(
 
 
 async def preflight_read(read: Callable[..., Awaitable[Result]], *args: Any) -> Result:
-    """Read before anything begins, with a few tries. Raise Refused with the last error."""
+    """Read something for a preflight, with a limited number of tries. Raise Refused with the last error."""
     try:
         return await retry(read, *args, patience=PREFLIGHT_PATIENCE, tries=PREFLIGHT_TRIES)
     except (NotSent, Rejected, Unknown) as error:
@@ -74,10 +74,11 @@ async def poll_until(
     within: float | None = None,
     sooner: bool = False,
 ) -> Result:
-    """Read until `done` returns True, and return what was read.
+    """Read until `done` returns True for the result, and return the result.
 
-    `every`: seconds between readings; `sooner`: the first pauses are shorter. `within`: seconds after which it is read
-    a last time and returned even if it is not done; None means until the caller's scope ends.
+    `every`: seconds between two readings. `sooner`: whether the first pauses are shorter. `within`: seconds after which
+    the last reading is returned even if `done` does not accept it; None means that only the caller's time limits the
+    wait.
     """
     waits = _pauses(every) if sooner else repeat(every)
     try:
@@ -92,9 +93,9 @@ async def poll_until(
 
 
 async def wait_for_effect(read: Callable[[], Awaitable[Result]], before: object) -> Result:
-    """Read until it differs from `before`, for EFFECT seconds at most, and return what was read.
+    """Read until the result differs from `before`, for at most EFFECT seconds, and return the result.
 
-    A request that was cut off may still take effect.
+    Within this time, a request that was cut off may still take effect.
     """
     return await poll_until(read, lambda now: now != before, every=LATE_EVERY, within=EFFECT)
 
@@ -106,16 +107,16 @@ async def ensure(
     every: float = 0.5,
     patience: float | None = PATIENCE,
 ) -> None:
-    """Bring about a state: read it, send the write if it is not so, and read until it is.
+    """Bring about a state: send the write unless the state is already reached, then read until it is.
 
-    A write that was accepted is not sent again. If it was not, or if its answer was lost, the state is read before it
-    is sent again. `every`: seconds between readings; the first ones after an accepted write come sooner. `patience`:
-    seconds after which an answer counts as lost. Raise Rejected if the write is; raise the last error if a pause does
-    not fit into the caller's scope.
+    A write that was accepted is not sent again. If it did not arrive, or if its answer was lost, the state is read
+    before it is sent again. `every`: seconds between two readings; the first ones after an accepted write come sooner.
+    `patience`: seconds after which the answer to a write counts as lost. Raise Rejected if the write is rejected. Raise
+    the last error if the pause that the other side asks for is longer than the caller's time.
 
-    Rejected means that nothing was done. A repeated write may be rejected because an earlier one was done, so the state
-    is read before a rejection is believed. A reading that is rejected after a write says nothing about the write: that
-    raises Unknown.
+    A rejection means that this request did nothing. But a repeated write may be rejected because an earlier one took
+    effect, so the state is read before the rejection is believed. If a reading after a write is rejected, it is not
+    known whether the write took effect: raise Unknown.
     """
     sent, accepted, waits = False, False, _pauses(every)
     while not await (_after_a_write(retry(is_so, every=every)) if sent else retry(is_so, every=every)):
@@ -134,7 +135,7 @@ async def ensure(
 
 
 def _pauses(every: float) -> Iterator[float]:
-    """Yield the seconds between readings of what was just started: short ones first, then always `every`."""
+    """Yield the pauses between readings of what was just started: short ones first, then always `every` seconds."""
     return chain((min(pause, every) for pause in FIRST_PAUSES), repeat(every))
 
 
@@ -155,12 +156,15 @@ async def _within(patience: float | None, ask: Callable[[], Awaitable[Result]]) 
             operation="waiting for",
             subject="an answer",
             cause=f"there was none for {patience} s",
-            remedy="Check which side is slow.",
+            remedy="Check which service is slow to respond.",
         ) from None
 
 
 async def _after_a_write(reading: Awaitable[bool]) -> bool:
-    """Return what is read. Raise Unknown if the reading is rejected: that says nothing about the write before it."""
+    """Return what is read after a write.
+
+    Raise Unknown if the reading is rejected, because that does not tell whether the write was done.
+    """
     try:
         return await reading
     except Rejected as error:
@@ -175,7 +179,7 @@ async def _after_a_write(reading: Awaitable[bool]) -> bool:
 
 
 async def _try_to_send(send: Callable[[], Awaitable[None]]) -> bool:
-    """Return True if the write was accepted, False if it has to be checked and perhaps sent again."""
+    """Return True if the write was accepted, or False if the state must be read and the write perhaps sent again."""
     try:
         await send()
     except AGAIN as error:

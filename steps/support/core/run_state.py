@@ -1,6 +1,6 @@
-"""The state of a run after each event: one fold, shared by the screen, the GitHub view, notifications and the report.
+"""The state of a run after each event, as the screen, the GitHub view, notifications and the report use it.
 
-Every state is immutable: a thread can draw one while the run goes on to the next.
+Every state is immutable, so one thread can draw a state while the run moves on to the next.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -47,7 +47,11 @@ NOT_OPENED = Opened(mode="", change={}, target="", target_id="", budget={})
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """A preflight, an apply or a rollback of a step: its start on the run's clock, its last wait, and how it ended."""
+    """One preflight, apply or rollback of a step.
+
+    `began`: its start, in seconds on the run's clock. `limit`: the seconds that it may take. `waits_for`: what it last
+    waited for. `end`: the event that ended it, or None. `begins`, `saw` and `prepares`: as in StepBegun.
+    """
 
     step: str
     began: float
@@ -65,7 +69,7 @@ class Attempt:
 
     @property
     def is_refused(self) -> bool:
-        """Whether it is certain that nothing was done."""
+        """Whether it refused, so that it certainly changed nothing."""
         return isinstance(self.end, FailedEvent) and self.end.why.refused
 
 
@@ -74,11 +78,12 @@ Attempts = tuple[Attempt, ...]
 
 @dataclass(frozen=True, slots=True)
 class RunState:
-    """Everything that the events so far contain. What has not happened yet is None or empty.
+    """Everything that the events so far say. What has not happened yet is None or empty.
 
-    `clock`: the run's clock at the last event. `clocks`: every clock that was started; the last one counts.
-    `left`: why changes were not rolled back, by name. `facts`: what steps kept for the report. `down_since`: when on
-    the run's clock visitors began to be refused, None if they are served; `down`: the seconds of downtime before that.
+    `clock`: the time of the last event, on the run's clock. `clocks`: every clock that was started; the last one
+    counts. `left`: why changes were not rolled back, by name. `facts`: what the steps found out for the report.
+    `down_since`: the time on the run's clock when the site stopped serving visitors, or None if it serves them. `down`:
+    the seconds of downtime before that.
     """
 
     opened: Opened = NOT_OPENED
@@ -104,7 +109,7 @@ class RunState:
 
     @property
     def started(self) -> Started | None:
-        """The clock that was started last."""
+        """The clock that was started last, or None if none was."""
         return self.clocks[-1] if self.clocks else None
 
     @property
@@ -114,7 +119,7 @@ class RunState:
 
     @property
     def begun(self) -> list[str]:
-        """The changes that were begun, in order, without those that certainly did nothing."""
+        """The names of the changes that were begun, in order, without those that certainly did nothing."""
         refused = {each.step for each in self.forward if each.is_refused}
         begins = [each.begins for each in self.forward if each.step not in refused]
         resumed = self.resumed.begins if self.resumed else ()
@@ -122,12 +127,12 @@ class RunState:
 
     @property
     def undone(self) -> set[str]:
-        """The changes that are rolled back."""
+        """The names of the changes that were rolled back."""
         return {each.step for each in self.rollbacks if each.is_done}
 
     @property
     def saw(self) -> dict[str, Any]:
-        """What each change had observed when it was begun."""
+        """What each change had observed when it was begun, by its name."""
         resumed = self.resumed.saw if self.resumed else {}
         return {
             name: saw for all_saw in (*(each.saw for each in self.forward), resumed) for name, saw in all_saw.items()
@@ -135,7 +140,10 @@ class RunState:
 
     @property
     def cause(self) -> Reason | None:
-        """Why the run stopped going forward, or what is not rolled back after it arrived; None if all went well."""
+        """Why the run failed, or None if it succeeded.
+
+        Once every step is applied, an error counts as a failure only if a person must act.
+        """
         if self.turned_back:
             return self.turned_back.why
         if self.stopped and not (self.arrived and not self.stopped.why.human):
@@ -143,7 +151,7 @@ class RunState:
         return None
 
     def downtime(self, now: float) -> float:
-        """Return for how many seconds visitors have been refused so far."""
+        """Return the seconds for which visitors have been refused until `now`, a time on the run's clock."""
         return self.down + (now - self.down_since if self.down_since is not None else 0.0)
 
 
@@ -158,7 +166,7 @@ def state_of(events: Iterable[Event]) -> RunState:
     return reduce(after, events, RunState())
 
 
-_KEPT: Mapping[type[Event], str] = {  # the field that keeps the last event of a class
+_KEPT: Mapping[type[Event], str] = {  # the field that keeps the last event of each class
     Opened: "opened",
     Planned: "planned",
     Recalled: "recalled",
@@ -170,7 +178,7 @@ _KEPT: Mapping[type[Event], str] = {  # the field that keeps the last event of a
     Probed: "probed",
     Ended: "ended",
 }
-_ATTEMPTS: Mapping[type[Event], str] = {  # the field with the attempts of an event's kind
+_ATTEMPTS: Mapping[type[Event], str] = {  # the field that holds the attempt that an event is about
     LookWaiting: "preflights",
     LookDone: "preflights",
     LookFailed: "preflights",
@@ -241,7 +249,10 @@ def _(event: Event, state: RunState) -> RunState:
 
 
 def _with_attempt(state: RunState, event: WaitEvent | DoneEvent | FailedEvent, **fields: Any) -> RunState:
-    """Return the state with a step's last attempt changed; an attempt without a recorded start begins here."""
+    """Return the state with some fields of a step's last attempt changed.
+
+    If the start of that attempt was not recorded, it starts with this event.
+    """
     name = _ATTEMPTS[type(event)]
     attempts: Attempts = getattr(state, name)
     last = next((each for each in reversed(attempts) if each.step == event.step), None)

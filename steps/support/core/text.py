@@ -1,11 +1,11 @@
-"""Make foreign text safe for a terminal and for line-based files, and find the known word nearest to a typed one."""
+"""Make text from outside safe for a terminal and for files of lines, and find the known word nearest to a typed one."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
 
 
 def printable(text: str) -> str:
-    """Return the text with unprintable characters escaped: control characters, line breaks, changes of direction."""
+    """Return the text with unprintable characters escaped, including line breaks and changes of writing direction."""
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 
@@ -14,7 +14,7 @@ def printable_lines(text: str) -> str:
     return "\n".join(map(printable, text.split("\n")))
 
 
-SHORT, LONG = 4, 7  # letters: up to 4, another first letter makes another word; from 7, two slips are allowed
+SHORT, LONG = 4, 7  # letters: up to 4, the first letter must match; from 7, two slips are allowed
 TWO = 2
 
 
@@ -25,10 +25,10 @@ def nearest(word: str, known: Iterable[str]) -> str:
 
 
 def slip_of(word: str, known: Iterable[str]) -> str:
-    """Return the known word that this one misspells, or "": a letter added, missing, replaced, or two swapped.
+    """Return the known word that this one misspells, or "" if there is none.
 
-    A grammatical ending counts as a slip, too: `allows`, `allowed`. Words that are only similar, such as `note` and
-    `name`, are no slips of each other.
+    A slip is one letter that was added, left out or replaced, or two letters that were swapped. A grammatical ending is
+    a slip, too, as in `allows` and `allowed`. Words that are merely similar, such as `note` and `name`, are not.
     """
     return next((each for each in known if word != each and _is_slip(word, each)), "")
 
@@ -44,7 +44,7 @@ def _is_slip(word: str, known: str) -> bool:
 
 
 def _slips(one: str, other: str) -> int:
-    """Return the edit distance: the fewest letters added, missing, replaced or swapped."""
+    """Return the edit distance: the fewest letters that must be added, left out, replaced or swapped."""
     before, last = [0] * (len(other) + 1), list(range(len(other) + 1))
     for i, letter in enumerate(one, 1):
         row = [i]
