@@ -216,7 +216,7 @@ async def _refuse_foreign(git: Git, now: str, observed: Observed) -> None:
         remedy = "make sure that the platform builds what should be live"
     raise Failed(
         code="rollback-failed",
-        operation="putting back",
+        operation="rolling back",
         subject=git.branch,
         cause=cause,
         remedy=f"Agree with them; then {remedy}.",
@@ -251,7 +251,7 @@ async def _can_cancel_build(vercel: Vercel, observed: Observed) -> bool:
                 cause = f"{theirs} is live and is not of this run: the build of a restoring commit would replace it"
                 raise Failed(
                     code="rollback-failed",
-                    operation="putting back",
+                    operation="rolling back",
                     subject="the branch",
                     cause=cause,
                     remedy="Agree with them; then revert this run's commits.",

@@ -148,7 +148,7 @@ async def _refuse_rolling_release(vercel: Vercel) -> None:
     if await vercel.rolling_release():
         raise Refused(
             code="platform-not-ready",
-            operation="looking at",
+            operation="reading",
             subject="the platform",
             cause="a rolling release is in progress",
             remedy=ALL_AT_ONCE,
@@ -162,7 +162,7 @@ async def _refuse_missing(vercel: Vercel, required: tuple[str, ...]) -> None:
         cause = f"production has no {', '.join(missing)}"
         raise Refused(
             code="platform-not-ready",
-            operation="looking at",
+            operation="reading",
             subject="the environment variables",
             cause=cause,
             remedy="Set them on the platform, for production.",
@@ -176,7 +176,7 @@ def _refuse_building(deployments: list[Deployment], sha: str) -> None:
             remedy = "Make a new commit: git commit --amend --no-edit"
             raise Refused(
                 code="platform-not-ready",
-                operation="looking at",
+                operation="reading",
                 subject="the platform",
                 cause=f"{each.id} is already a deployment of {sha[:8]}",
                 remedy=remedy,
@@ -185,7 +185,7 @@ def _refuse_building(deployments: list[Deployment], sha: str) -> None:
             cause = f"{each.id} of {each.sha[:8]} is {each.state}"
             raise Refused(
                 code="platform-not-ready",
-                operation="looking at",
+                operation="reading",
                 subject="the platform",
                 cause=cause,
                 remedy="Wait until it has finished, or cancel it.",
@@ -197,7 +197,7 @@ def _refuse_unstaged(why: str, production: Production) -> None:
         remedy = "Switch auto-assign of production domains off in the project's settings, or change that setting."
         raise Refused(
             code="platform-not-ready",
-            operation="looking at",
+            operation="reading",
             subject="the platform",
             cause=f"auto-assign is on, but {why}",
             remedy=remedy,

@@ -242,7 +242,7 @@ BOTH = ("turso_migration", "git_push")
         pytest.param((PUSH, _Check(deed=_interrupted)), "rolled_back", 130, ("git_push",), 0, id="interrupted"),
         pytest.param((_Check(deed=_interrupted), PUSH), "refused", 130, (), 0, id="interrupted before anything began"),
         pytest.param((PUSH, _Change("turso_migration", _interrupted, _interrupted)), "needs_human", 4, (), 0, id="interrupted twice"),
-        pytest.param((_Change("git_push", back=_interrupted), _Check(deed=_failing)), "rolled_back", 1, ("git_push",), 1, id="a first signal while putting back"),
+        pytest.param((_Change("git_push", back=_interrupted), _Check(deed=_failing)), "rolled_back", 1, ("git_push",), 1, id="a first signal while rolling back"),
     ],
 )  # fmt: skip
 def test_end_of_a_run(

@@ -125,7 +125,7 @@ async def _answer(site: Site, check: HealthCheck, host: str) -> Answer:
             operation="asking",
             subject="the site",
             cause=f"none within {PATIENCE:.0f} s",
-            remedy="Check which side is slow.",
+            remedy="Check which service is slow to respond.",
         ) from None
 
 

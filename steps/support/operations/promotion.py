@@ -276,10 +276,10 @@ async def prove_rollback(vercel: Vercel, before: Production) -> None:
     if state != "READY":
         raise Refused(
             code="rollback-refused",
-            operation="looking at",
-            subject=before.id,
-            cause=f"it is {state}, and cannot be live again",
-            remedy="Release forward instead.",
+            operation="proving",
+            subject=f"the rollback to {before.id}",
+            cause=f"that deployment is {state}, so it cannot be made live again",
+            remedy="Release a new commit instead.",
         )
 
 

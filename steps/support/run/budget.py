@@ -135,10 +135,10 @@ async def preflight_deadline(seconds: float = PREFLIGHT) -> AsyncIterator[None]:
             cause = f"not done after {seconds:.0f} s{_last()}"
             raise Refused(
                 code="preflight-timeout",
-                operation="looking",
-                subject="at production",
+                operation="reading",
+                subject="production",
                 cause=cause,
-                remedy="Check which side is slow.",
+                remedy="Check which service is slow to respond.",
             ) from None
 
 

@@ -266,7 +266,7 @@ async def _refuse_accepted(turso: Turso, previous: PreviousRun) -> None:
         cause = "it was accepted, and the data for a rollback was dropped"
         raise Refused(
             code="rollback-refused",
-            operation="putting back",
+            operation="rolling back",
             subject=f"run {previous.record.run}",
             cause=cause,
             remedy="Release the next change instead.",
@@ -287,7 +287,7 @@ async def _refuse_superseded(gateways: Gateways, previous: PreviousRun) -> None:
         cause = f"production has changed since: {'; '.join(since)}"
         raise Refused(
             code="rollback-refused",
-            operation="putting back",
+            operation="rolling back",
             subject=f"run {previous.record.run}",
             cause=cause,
             remedy=remedy,

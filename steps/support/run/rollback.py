@@ -41,7 +41,7 @@ async def roll_back(gateways: Gateways, begun: Begun, deadline: RollbackDeadline
         causes = "; ".join(left.values()) or f"{', '.join(each.name for each in stuck)} failed to roll back"
         raise NeedsHuman(
             code="rollback-failed",
-            operation="putting back",
+            operation="rolling back",
             subject="the release",
             cause=causes,
             remedy="Follow the runbook.",

@@ -46,7 +46,7 @@ class Interrupts:
         except asyncio.CancelledError:
             raise NeedsHuman(
                 code="rollback-failed",
-                operation="putting back",
+                operation="rolling back",
                 subject="the release",
                 cause="stopped by a second signal",
                 remedy="Follow the runbook.",

@@ -202,7 +202,7 @@ def test_late_cancellation_does_not_replace_the_error(tmp_path: Path) -> None:
                 await asyncio.sleep(4)
                 raise NeedsHuman(
                     code="rollback-failed",
-                    operation="putting back",
+                    operation="rolling back",
                     subject="x",
                     cause="it is stuck",
                     remedy="Follow the runbook.",
