@@ -1,4 +1,4 @@
-"""Read the settings, once, and report all gaps and mistakes together."""
+"""Read the settings, and report everything that is missing or wrong in them together."""
 
 import os
 import re
@@ -20,11 +20,11 @@ from steps.support.core.errors import Problem
 from steps.support.core.text import printable
 
 PROJECT = Path(__file__).parents[3]
-LIST = "notify_urls"  # the one secret that may have several lines; a mistake in it stops nothing
+LIST = "notify_urls"  # the only secret that may have several lines; a mistake in it does not stop a run
 
 
 class Misconfigured(Problem):
-    """One or more settings are missing or wrong; the cause lists each on a line of its own."""
+    """Settings are missing or wrong; the cause lists each mistake on a line of its own."""
 
     def __init__(self, *, mistakes: list[str]) -> None:
         super().__init__(
@@ -36,12 +36,15 @@ class Misconfigured(Problem):
         )
 
     def __str__(self) -> str:
-        """Return one line for each mistake."""
+        """Return a text with one line for each mistake."""
         return f"{self.operation} {self.subject}:{self.cause}\n{self.remedy}"
 
 
 def load(config: Path | None) -> Settings:
-    """Return the settings. Raise Misconfigured with every mistake in them."""
+    """Return the settings of the file `config`, or of this project's pyproject.toml if it is None.
+
+    The environment overrides them. Raise Misconfigured, which lists every mistake.
+    """
     path = config or PROJECT / "pyproject.toml"
     table, base = _table(path), path.resolve().parent
     table = table if config else table.get("tool", {}).get("orchestrate", {})
@@ -64,7 +67,10 @@ def load(config: Path | None) -> Settings:
 
 
 def for_production(settings: Settings) -> Settings:
-    """Return the settings, completed from the environment. Raise Misconfigured with everything production lacks."""
+    """Return the settings for a release to production, completed from the environment.
+
+    Raise Misconfigured, which lists everything that is missing or wrong.
+    """
     secrets = settings.secrets
     turso = settings.turso.model_copy(update={"url": settings.turso.url or secrets.turso_database_url or ""})
     vercel = settings.vercel.model_copy(update={"team": settings.vercel.team or secrets.vercel_team_id})
@@ -118,17 +124,17 @@ def _is_address(value: str) -> bool:
 
 
 def target(settings: Settings) -> str:
-    """Return the target of a release as text: project, database and branch."""
+    """Return the target of a release as text: the project, the database and the branch."""
     return f"{settings.vercel.project} with {settings.turso.url}, branch {settings.branch}"
 
 
 def target_id(settings: Settings) -> str:
-    """Return the target as a hash, which cannot contain a secret."""
+    """Return a hash of the target, from which no secret can be read."""
     return sha256(target(settings).encode()).hexdigest()
 
 
 def secret_values(settings: Settings) -> list[str]:
-    """Return every text that must never be shown: the secrets, and the environment's values in headers."""
+    """Return every text that must never be shown: the secrets, and the values that the environment puts in headers."""
     environment = settings.secrets.environment()
     named = [environment.get(name, "") for check in settings.health for name in _names(check)]
     return [*settings.secrets.values(), *named]
@@ -144,7 +150,7 @@ def _table(path: Path) -> dict[str, Any]:
 
 
 def _bundled_program(table: dict[str, Any], base: Path) -> Iterator[str]:
-    """Yield a mistake if the file names a program in its own folder: both may come from the same stranger."""
+    """Yield a mistake if the configuration names a program in its own folder: both may be from an untrusted source."""
     rehearsal = table.get("rehearsal")
     named = rehearsal.get("sqld") if isinstance(rehearsal, dict) else None
     if isinstance(named, str) and (base / named).resolve().is_relative_to(base):

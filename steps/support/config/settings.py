@@ -1,8 +1,8 @@
-"""All configuration: every setting with its type and default, and where it comes from.
+"""All settings: the type and the default of each, and where its value comes from.
 
-Keys come from `[tool.orchestrate]` of pyproject.toml, or from the top level of the file given by --config; each can be
-set in the environment as ORCHESTRATE_<KEY>, with `__` between levels. Secrets come from the environment or a `.env`
-file beside the configuration, never from the table. Only the code that builds the gateways uses this module.
+Keys come from `[tool.orchestrate]` of pyproject.toml, or from the top level of the file given by --config. Each can
+also be set in the environment as ORCHESTRATE_<KEY>, with `__` between levels. Secrets come from the environment or from
+a `.env` file next to the configuration file, never from the configuration file itself.
 """
 
 import os
@@ -96,7 +96,7 @@ class LimitSettings(_Table):
 
 
 class RehearsalSettings(_Table):
-    """What rehearsals run on, and how much time and disk they may take."""
+    """Where rehearsals run, and how much time and disk space they may take."""
 
     sqld: Path | None = Field(None, description="else from PATH or the project's cache", examples=["/opt/sqld"])
     most_seconds: PositiveFloat = Field(300, description="seconds for the copy, and again for the rehearsal on it")
@@ -131,7 +131,7 @@ Place = Annotated[str, AfterValidator(_path)]
 
 
 class BeforeSettings(_Table):
-    """How a health check asks the previous code, if that differs."""
+    """How a health check asks the previous code, if that needs a different request."""
 
     path: Place = Field(description="a path that the previous code answers", examples=["/api/data"])
     headers: Headers = Field({}, description="the headers of that request")
@@ -139,7 +139,7 @@ class BeforeSettings(_Table):
 
 
 class HealthSettings(_Table):
-    """One health check of the site; if any is configured, the two built-in ones are not used."""
+    """One health check of the site. If any check is configured, the two built-in ones are not used."""
 
     name: str = Field(description="its name in the report", examples=["data"])
     path: Place = Field(description="on the site, and on a staged deployment", examples=["/api/data"])
@@ -216,11 +216,11 @@ class Secrets(BaseSettings):
     notify_urls: SecretStr | None = Field(None, description="apprise addresses that are notified of start and end")
 
     def values(self) -> list[str]:
-        """Return the text of every secret; only the redactor may use this."""
+        """Return the text of every secret. Only the redactor may use this."""
         return [value.get_secret_value() for value in dict(self).values() if isinstance(value, SecretStr)]
 
     def environment(self) -> dict[str, str]:
-        """Return the values that `$NAME` in a header may stand for: the environment, and the .env file's secrets."""
+        """Return the values for `$NAME` in headers, by name: the environment, and the secrets of the .env file."""
         own = {name.upper(): value.get_secret_value() for name, value in self if isinstance(value, SecretStr)}
         return {**os.environ, **own}
 
@@ -255,5 +255,5 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - likewise
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - likewise
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Return the sources in their order: the environment overrides the file."""
+        """Return the sources by priority: the environment overrides the file."""
         return env_settings, init_settings
