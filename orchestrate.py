@@ -16,7 +16,7 @@ garbage, or kill (the tool is killed while the step waits, and --rollback rolls 
 
 
 def parse(words: Sequence[str]) -> Namespace:
-    """Parse the command line. --help exits here with code 0, a mistake with code 2."""
+    """Parse the command line. Exit with code 0 after --help, and with code 2 at a mistake."""
     parser = ArgumentParser(prog="orchestrate.py", description=__doc__, epilog="Exit codes and endings: runbook.md.")
     parser.add_argument("--prod", action="store_true", help="read production, show the plan, ask once, then release")
     parser.add_argument(
@@ -67,7 +67,7 @@ def parse(words: Sequence[str]) -> Namespace:
 
 
 if __name__ == "__main__":
-    OPTIONS = parse(sys.argv[1:])  # before the imports below, so that --help and a mistyped option answer at once
+    OPTIONS = parse(sys.argv[1:])  # before the slow imports below, so that --help is answered at once
     if find_spec("httpx") is None:
         sys.stderr.write("orchestrate: its dependencies are not installed for this Python. Put `uv run` in front.\n")
         sys.exit(2)
@@ -104,7 +104,11 @@ ROLLED_BACK, NEEDS_HUMAN = 1, 4  # exit codes: rolled back and verified; rollbac
 
 
 async def carry_out(gateways: Gateways, release: Release, run: Run) -> None:
-    """Preflight, show the plan, ask; then lock, check again, start the clock, and apply or roll back."""
+    """Carry out a release.
+
+    Run the preflights, show the plan and ask the operator. Then take the lock, check again, start the clock, and apply
+    the steps or roll them back.
+    """
     plan = await preflight(gateways, release, run)
     await run.ask()
     async with locked(gateways.turso, claim(run.id, run.lease), run.warn):
@@ -116,7 +120,10 @@ async def carry_out(gateways: Gateways, release: Release, run: Run) -> None:
 
 
 async def preflight(gateways: Gateways, release: Release, run: Run) -> Plan:
-    """Let every step read the world, and return the plan: the order and the times follow. Change nothing."""
+    """Run every preflight, and return the plan in its order. Change nothing.
+
+    Raise Refused if another run holds the lock, if there is no safe order, or if the plan does not fit into the budget.
+    """
     async with preflight_deadline():
         await refuse_if_locked(gateways.turso)
     planned = [PlannedStep(step, await observe(gateways, step, run)) for step in steps_of(release)]
@@ -128,14 +135,14 @@ async def preflight(gateways: Gateways, release: Release, run: Run) -> Plan:
 
 
 async def observe(gateways: Gateways, step: Step[Any], run: Run) -> Any:
-    """Return what a step's preflight observes."""
+    """Run a step's preflight within its time limit, and return what it observed."""
     with run.journal.timed(PREFLIGHT_EVENTS, step.name):
         async with preflight_deadline(run.budget.preflight_seconds(step.name)):
             return await step.preflight(gateways)
 
 
 async def apply_or_roll_back(gateways: Gateways, plan: Plan, run: Run) -> None:
-    """Apply the steps in order under the clock. If anything goes wrong, roll back every step that was begun."""
+    """Apply the steps in order while the clock runs. If anything goes wrong, roll back every step that was begun."""
     deadline, begun = run.start(run.budget), in_order(plan)
     try:
         for each in plan:
@@ -147,7 +154,7 @@ async def apply_or_roll_back(gateways: Gateways, plan: Plan, run: Run) -> None:
             try:
                 await apply(gateways, each, begins, deadline, run.journal)
             except Refused:
-                begun = before  # a refusal is certain to have changed nothing
+                begun = before  # a step that refuses has certainly changed nothing
                 raise
         run.journal.note(Arrived(used=deadline.used))
     except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - any error: what was begun is rolled back
@@ -168,8 +175,11 @@ async def apply_or_roll_back(gateways: Gateways, plan: Plan, run: Run) -> None:
 async def apply(
     gateways: Gateways, each: PlannedStep[Step[Any]], begins: Begun, deadline: ForwardDeadline, journal: Journal
 ) -> None:
-    """Apply a step within its limit. Its intent is on disk first: a call that is cut off may still take effect."""
-    step, saw = each.step, {begun.name: begun.observed for begun in begins}  # what their rollback will need
+    """Apply a step within its time limit.
+
+    Its intent is on disk before it starts, because a call that is cut off may still take effect.
+    """
+    step, saw = each.step, {begun.name: begun.observed for begun in begins}  # their rollback will need it
     prepares, limit = isinstance(step, ReversibleStep) and step.prepares, deadline.limit(step.name)
     journal.intend(StepBegun(step=step.name, begins=list(saw), saw=saw, prepares=prepares, limit=limit))
     with journal.timed(APPLY_EVENTS, step.name) as report:
@@ -178,18 +188,21 @@ async def apply(
 
 
 def begun_with(each: PlannedStep[Step[Any]], plan: Plan) -> Begun:
-    """Return the steps that begin with this one: itself, and those that it triggers."""
+    """Return the steps that begin with this one.
+
+    These are the step itself, if it can be rolled back, and the steps that it triggers.
+    """
     triggers = isinstance(each.step, ReversibleStep) and each.step.triggers
     return [other for other in reversible(plan) if other.step is each.step or (triggers and other.step.triggered)]
 
 
 def in_order(plan: Plan, *chosen: PlannedStep[ReversibleStep[Any]]) -> Begun:
-    """Return these steps in the order of the plan."""
+    """Return the chosen steps in the order of the plan."""
     return [each for each in reversible(plan) if any(each.step is other.step for other in chosen)]
 
 
 async def main(options: Namespace) -> int:
-    """Run what the command line asks for, and return the exit code."""
+    """Do what the command line asks for, and return the exit code."""
     if options.dry_run and not options.prod:
         return await (drill_faults(options) if options.drill or kills_tool(options) else rehearse(options))
     if (options.rollback, options.accept, options.unlock) != (None, None, None):
@@ -198,7 +211,7 @@ async def main(options: Namespace) -> int:
 
 
 async def release_to_production(options: Namespace) -> int:
-    """Release to production; with --dry-run, only read production and plan."""
+    """Release to production, and return the exit code. With --dry-run, only read production and plan."""
     settings = for_production(load(options.config))
     checks = health_checks(settings, settings.secrets.environment())
     if options.dry_run:
@@ -217,7 +230,7 @@ async def release_to_production(options: Namespace) -> int:
 
 
 async def resolve_earlier_run(options: Namespace) -> int:
-    """Resolve an earlier run: roll it back, accept it, or release its lock."""
+    """Resolve a previous run: roll it back, accept its change, or release its lock. Return the exit code."""
     settings = for_production(load(options.config))
     actions = {"rollback": roll_back_run, "accept": accept_run, "unlock": unlock_run}
     mode, name = next((mode, name) for mode in actions if (name := getattr(options, mode)) is not None)
@@ -248,13 +261,16 @@ def _warn_unreadable(runs: Path, run: Run) -> None:
 
 
 def own_command(options: Namespace) -> tuple[str, ...]:
-    """Return the command with which an operator calls this tool again for production."""
+    """Return the command line with which an operator calls this tool again for production."""
     config = ("--config", str(options.config)) if options.config else ()
     return ("python", "orchestrate.py", "--prod", *config)
 
 
 async def rehearse(options: Namespace) -> int:
-    """Rehearse on local stand-ins: a run that succeeds, then one that fails late; or the one that --fail describes."""
+    """Rehearse on local stand-ins, and return the exit code.
+
+    Rehearse a run that succeeds and then one that fails late, or only the run that --fail describes.
+    """
     if options.fail:
         return await rehearse_once(options, options.fail)
     if code := await rehearse_once(options, None):
@@ -266,12 +282,15 @@ async def rehearse(options: Namespace) -> int:
 
 
 def kills_tool(options: Namespace) -> bool:
-    """Return True if --fail kills the tool itself: only the drill, another process, can rehearse that."""
+    """Return True if --fail kills the tool itself. Only the drill, which is another process, can rehearse that."""
     return bool(options.fail and options.fail.endswith(":kill"))
 
 
 async def drill_faults(options: Namespace) -> int:
-    """Break every step in every way, or kill one. Return 1 if an outcome is not the expected one."""
+    """Break every step in every way, or only as --fail describes.
+
+    Return exit code 0 if every outcome is the expected one, otherwise 1.
+    """
     from steps.support.proof import sqld  # noqa: PLC0415 - production needs no stand-in
     from steps.support.standin.drill import drill  # noqa: PLC0415 - production needs no stand-in
 
@@ -289,7 +308,7 @@ async def drill_faults(options: Namespace) -> int:
 
 
 async def rehearse_once(options: Namespace, broken: str | None) -> int:
-    """Rehearse one run on the stand-ins, with one fault or none."""
+    """Rehearse one run on the stand-ins, with the fault `broken` or without any. Return the exit code."""
     from steps.support.standin.rehearsal import SECRETS, fault, rehearsal  # noqa: PLC0415 - production needs no stand-in
 
     settings = load(options.config)

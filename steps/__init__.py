@@ -1,1 +1,1 @@
-"""The steps of a release, one file each; `orders` says which run, and in which order."""
+"""The steps of a release, one file for each. `orders` decides which of them run, and in which order."""

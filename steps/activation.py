@@ -1,4 +1,4 @@
-"""Promote our deployment if it waits staged; otherwise confirm that it went live by itself."""
+"""Promote our deployment if it is staged; if builds go live by themselves, confirm that it is live."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ OWN_HOST = "If deployments are protected, set VERCEL_AUTOMATION_BYPASS_SECRET, a
 
 @dataclass(frozen=True, slots=True)
 class Activation(ReversibleStep[Observed]):
-    """Promotes the new deployment, unless the build goes live by itself."""
+    """Promotes our deployment, unless the build goes live by itself."""
 
     release: Release
     name = "activation"
@@ -30,11 +30,18 @@ class Activation(ReversibleStep[Observed]):
 
     @property
     def blocks_earlier_rollbacks(self) -> bool:
-        """Return True if the schema went first: it must stay while code is live that may not run on the old one."""
+        """Return True if the schema changes before the code.
+
+        The new schema must then stay as long as the new code is live, because that code may not run on the old schema.
+        """
         return self.release.order == "DATA_FIRST"
 
     async def preflight(self, gateways: Gateways) -> Observed:
-        """Read what is live. Raise Refused if a deployment that we will promote cannot be checked on its own host."""
+        """Read what is live.
+
+        If our deployment will have to be promoted, run the checks on the live deployment's own host. Raise Refused if
+        one fails, because our deployment could not be checked in the same way.
+        """
         observed = await promotion.preflight(gateways)
         if not observed.production.auto_assign:
             for check in self._smoke:
@@ -58,13 +65,13 @@ class Activation(ReversibleStep[Observed]):
         return f"check the staged deployment of {observed.sha[:8]} on its own host ({paths}), then promote it"
 
     def rollback_plan(self, observed: Observed) -> str:
-        """Describe what is live after a rollback."""
+        """Describe what will be live after a rollback."""
         return (
             "nothing: the step only confirms" if observed.production.auto_assign else promotion.rollback_plan(observed)
         )
 
     async def apply(self, gateways: Gateways, observed: Observed) -> Done:
-        """Promote our deployment, or confirm that it is live."""
+        """Promote our deployment, or confirm that it is live. Raise Failed if it is not healthy or does not go live."""
         deployment = await build.find_deployment(gateways.vercel, observed.sha)
         if observed.production.auto_assign:
             return await _confirm(gateways.vercel, deployment.id)
@@ -87,20 +94,29 @@ class Activation(ReversibleStep[Observed]):
         return done
 
     async def superseded_by(self, gateways: Gateways, observed: Observed) -> str:
-        """If we promoted, return what is live instead of our deployment."""
+        """Return what is now live in place of our deployment.
+
+        Return an empty string if ours is still live, or if this step did not promote it.
+        """
         return "" if observed.production.auto_assign else await promotion.superseded_by(gateways.vercel, observed.sha)
 
     async def prove_rollback(self, gateways: Gateways, observed: Observed) -> None:
-        """Raise Refused if the previous deployment cannot be live again."""
+        """Raise Refused if we promoted and the previous deployment cannot be made live again."""
         if not observed.production.auto_assign:
             await promotion.prove_rollback(gateways.vercel, observed.production)
 
     async def recall(self, gateways: Gateways, marker: Mapping[str, Any]) -> Observed | None:
-        """Read what was live from the marker row; take the auto-assign setting as it is now."""
+        """Return what was live before, as the marker row says, with the auto-assign setting as it is now.
+
+        Return None if the row does not say what was live.
+        """
         return await promotion.recall(gateways.vercel, marker)
 
     async def verify_rollback(self, gateways: Gateways, observed: Observed) -> str:
-        """Compare the live deployment with the previous one."""
+        """Return how the live deployment differs from the previous one.
+
+        Return an empty string if it does not differ, or if this step did not promote.
+        """
         return (
             ""
             if observed.production.auto_assign
@@ -109,7 +125,7 @@ class Activation(ReversibleStep[Observed]):
 
     @property
     def _smoke(self) -> list[HealthCheck]:
-        """Return the checks that can run before users reach a deployment: those that write nothing."""
+        """Return the checks that can run before visitors reach a deployment: those that write nothing."""
         return [check for check in self.release.health if not check.writes]
 
 
@@ -139,7 +155,7 @@ async def _confirm(vercel: Vercel, identifier: str) -> Done:
 
 
 async def _auto_assign_off(vercel: Vercel) -> None:
-    """Switch auto-assign off if promoting switched it on."""
+    """Switch auto-assign off, because a promotion may have switched it on."""
 
     async def off() -> bool:
         return (await vercel.project()).auto_assign is False

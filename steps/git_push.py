@@ -23,9 +23,11 @@ SHOWN = 5  # commits of others that a message lists
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """The branch here (`sha`) and on the remote (`before`, `before_tree`), and the commits between the two.
+    """What preflight read of the branch, here and on the remote.
 
-    `probe`: seconds that a dry-run push takes. `live`: the live deployment, empty if it is not known.
+    `sha`: the local commit, which is to be pushed. `before` and `before_tree`: the remote's commit and its tree.
+    `commits`: the commits between the two. `probe`: the seconds that a dry-run push took. `live`: the id of the live
+    deployment, empty if it is not known.
     """
 
     sha: str
@@ -38,7 +40,7 @@ class Observed:
 
 @dataclass(frozen=True, slots=True)
 class GitPush(ReversibleStep[Observed]):
-    """Pushes exactly the commit that preflight saw."""
+    """Pushes exactly the commit that preflight read."""
 
     release: Release
     name = "git_push"
@@ -48,7 +50,7 @@ class GitPush(ReversibleStep[Observed]):
     writes = "commits on the branch; a rollback adds one more and rewrites nothing"
 
     async def preflight(self, gateways: Gateways) -> Observed:
-        """Raise Refused unless the tree is clean, the branch is ahead of the remote, and a dry-run push succeeds."""
+        """Read the branch. Raise Refused unless the tree is clean, the branch is ahead, and a dry-run push succeeds."""
         await _refuse_unready(gateways.git)
         sha, before = await gateways.git.head(), await gateways.git.fetch()
         await _refuse_diverged(gateways.git, sha, before)
@@ -59,29 +61,29 @@ class GitPush(ReversibleStep[Observed]):
         )
 
     def expected_seconds(self, observed: Observed) -> float:
-        """Estimate from the dry-run push, which sends no commits."""
+        """Estimate the seconds from the dry-run push, which sends no commits."""
         return max(1.0, 2 * observed.probe)
 
     def expects_rollback(self, observed: Observed) -> float:
-        """Estimate from the dry-run push: read, push, and read again."""
+        """Estimate the seconds from the dry-run push: a rollback reads, pushes, and reads again."""
         return max(1.0, 3 * observed.probe)
 
     def plan(self, observed: Observed) -> str:
-        """Describe what is pushed."""
+        """Describe what will be pushed."""
         return (
             f"push {len(observed.commits)} commit(s) onto {observed.before[:8]} (push permission tested with a dry run)"
         )
 
     def rollback_plan(self, observed: Observed) -> str:
-        """Describe the restoring commit."""
+        """Describe the commit that restores the previous files."""
         return f"a commit on top restores the files of {observed.before[:8]}"
 
     def facts(self, observed: Observed) -> Mapping[str, Any]:
-        """Return the commits."""
+        """Return the commits to be pushed, for the report."""
         return {"commits": [{"sha": commit.sha, "subject": commit.subject} for commit in observed.commits]}
 
     async def apply(self, gateways: Gateways, observed: Observed) -> Done:
-        """Push. Raise Refused if the remote refuses: then certainly nothing has changed."""
+        """Push the commit. Raise Refused if it was rejected or not sent, because then certainly nothing has changed."""
         try:
             await gateways.git.push(observed.sha)
         except (Rejected, NotSent) as error:
@@ -98,7 +100,7 @@ class GitPush(ReversibleStep[Observed]):
         )
 
     async def rollback(self, gateways: Gateways, observed: Observed) -> Done:
-        """Push a commit with the previous files on top of ours."""
+        """Push a commit on top of ours that restores the previous files. Raise Failed if others have pushed since."""
         await gateways.git.end_pushes(observed.sha)
         now = await wait_for_effect(gateways.git.remote_head, observed.before)
         if now == observed.before:
@@ -120,7 +122,7 @@ class GitPush(ReversibleStep[Observed]):
         return Done(f"the files of {observed.before[:8]} are restored by {restoring[:8]}; {build}", {"retry": retry})
 
     async def superseded_by(self, gateways: Gateways, observed: Observed) -> str:
-        """Return the commits that others pushed on top of ours."""
+        """Return how others have moved the branch since our push, or an empty string if they have not."""
         now = await retry(gateways.git.fetch)
         if now == observed.sha:
             return ""
@@ -128,13 +130,16 @@ class GitPush(ReversibleStep[Observed]):
         return f"{gateways.git.branch} is at {now[:8]}, and not at {observed.sha[:8]}: {'; '.join(since[:SHOWN])}"
 
     async def recall(self, gateways: Gateways, marker: Mapping[str, Any]) -> Observed | None:
-        """Read from the marker row where the branch was, and fetch its commits."""
+        """Return where the branch was before, as the marker row says, after fetching its commits."""
         await retry(gateways.git.fetch)
         sha, before = (str(marker[key]) for key in ("release_commit", "previous_head"))
         return Observed(sha, before, await gateways.git.tree(before), (), 0.0, str(marker["previous_deployment"] or ""))
 
     async def verify_rollback(self, gateways: Gateways, observed: Observed) -> str:
-        """Compare the files of the remote branch with the previous ones, ignoring later commits of others."""
+        """Return how the remote branch differs from the previous files.
+
+        Return an empty string if they were restored, even if others have added commits since.
+        """
         now = await retry(gateways.git.fetch)
         if await gateways.git.tree(now) == observed.before_tree or await _is_reverted(gateways.git, now, observed):
             return ""
@@ -193,14 +198,14 @@ async def _refuse_diverged(git: Git, sha: str, before: str) -> None:
 
 
 async def _contains(git: Git, sha: str, parent: str) -> bool:
-    """Return True if a commit on top of `parent` is on the branch, even if others have pushed onto it since."""
+    """Return True if `sha`, a commit on top of `parent`, is on the branch, even if others have pushed onto it since."""
     if (now := await git.remote_head()) in (sha, parent):
         return now == sha
     return await git.is_ancestor(sha, await git.fetch())
 
 
 async def _is_reverted(git: Git, now: str, observed: Observed) -> bool:
-    """Return True if a commit on top of ours holds the previous files, and ours have not been restored since."""
+    """Return True if a commit on top of ours restored the previous files, and the branch does not hold ours again."""
     is_ours = await git.tree(now) == await git.tree(observed.sha)
     return not is_ours and await git.had_tree(observed.before_tree, observed.sha, now)
 
@@ -224,7 +229,7 @@ async def _refuse_foreign(git: Git, now: str, observed: Observed) -> None:
 
 
 async def _stop_build(vercel: Vercel, restoring: str) -> str:
-    """Cancel the build of the restoring commit if it appears in time, and return what happened. Never fail the run."""
+    """Cancel the build of the restoring commit if it appears in time. Return what happened, and never fail the run."""
     try:
         async with asyncio.timeout(RESTORING_BUILD_APPEARS):
             builds = await poll_until(partial(vercel.production_deployments, restoring), bool, every=0.25)
@@ -235,10 +240,10 @@ async def _stop_build(vercel: Vercel, restoring: str) -> str:
 
 
 async def _can_cancel_build(vercel: Vercel, observed: Observed) -> bool:
-    """Return True if no build of our commit can still go live by itself.
+    """Return True if the build of the restoring commit may be cancelled.
 
-    If one can, the build of the restoring commit must run: it then brings the previous code back. Raise Failed if it
-    would go live over a deployment of others.
+    It may be if no build of our commit can still go live by itself. Otherwise the build of the restoring commit must
+    run, because it makes the previous code live again. Raise Failed if it would go live over a deployment of others.
     """
     with suppress(TimeoutError, Rejected, NotSent, Unknown):
         async with asyncio.timeout(RESTORING_BUILD_APPEARS):

@@ -1,4 +1,4 @@
-"""Send the site the requests of its users and its cron, and compare the answers with the earlier ones."""
+"""Send the site the requests of its users and its cron, and compare the answers with those from before the change."""
 
 import asyncio
 from dataclasses import dataclass
@@ -13,22 +13,25 @@ from steps.support.operations.health import ask_once, ask_until_stable, turned_a
 from steps.support.run.release import Gateways, HealthCheck, Release
 from steps.support.run.step import Done, Step
 
-COLLISION = "UNIQUE constraint failed"  # what the answer says if the check ran into the platform's own cron run
-AFTER_COLLISION = 5.0  # seconds before the check is repeated
+COLLISION = "UNIQUE constraint failed"  # in the answer if the check collided with the platform's own cron run
+AFTER_COLLISION = 5.0  # seconds until the check is repeated
 KEY = "Set the key that this check sends: see Settings in README.md."
 FIX = "Fix the check or the site first."
 
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """The body of each check's answer before the change, by the check's name."""
+    """The body of each check's answer before the change, by the name of the check."""
 
     baseline: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The result of one check: `wrong` is empty if it passed; `seconds` is how long the request took."""
+    """The result of one check.
+
+    `wrong`: what is wrong with the answer, empty if nothing is. `seconds`: how long the check took.
+    """
 
     check: HealthCheck
     wrong: str
@@ -48,7 +51,7 @@ class HealthChecks(Step[Observed]):
     name = "health_checks"
 
     async def preflight(self, gateways: Gateways) -> Observed:
-        """Run each check once. Raise Refused if one fails: it could prove nothing after the change."""
+        """Run each check once. Raise Refused if one fails, because it could prove nothing after the change."""
         baseline, failing, remedies = {}, {}, list[str]()
         for check in self.release.health:
             before = check.before or check
@@ -69,12 +72,12 @@ class HealthChecks(Step[Observed]):
         return Observed(baseline)
 
     def plan(self, observed: Observed) -> str:  # noqa: ARG002
-        """Describe the requests."""
+        """Describe the requests that will be sent."""
         paths = (f"{check.request.path}{' (writes)' if check.writes else ''}" for check in self.release.health)
         return f"ask {', '.join(paths)}"
 
     async def apply(self, gateways: Gateways, observed: Observed) -> Done:
-        """Run all checks in order and report each result. Raise Failed if one or more fail."""
+        """Run all checks in order, and return their results. Raise Failed if any of them fails."""
         committed, verdicts = await _committed_at(gateways, self.release.run), list[Verdict]()
         try:
             for check in self.release.health:
@@ -99,7 +102,7 @@ def _remedy(check: HealthCheck, answer: Answer | None) -> str:
 
 
 async def _committed_at(gateways: Gateways, run: str) -> str | None:
-    """Return the database's own time of the commit (ISO 8601, UTC), or None if this run has no migration."""
+    """Return when the database committed, by its own clock (ISO 8601, UTC), or None if this run has no migration."""
     marker = await retry(gateways.turso.marker, run)
     return datetime.fromtimestamp(int(str(marker["at"])), UTC).isoformat() if marker else None
 
@@ -112,7 +115,10 @@ async def _verdict(site: Site, check: HealthCheck, baseline: Any, committed: str
 
 
 async def _once(site: Site, check: HealthCheck, baseline: Any, committed: str | None) -> str:
-    """Run a check that writes once; repeat it once if it collided with the platform's own run, which proves nothing."""
+    """Run a check that writes, and return what is wrong with the answer.
+
+    If it collided with the platform's own cron run, which proves nothing, repeat it once.
+    """
     answer, wrong = await ask_once(site, check, baseline, committed)
     if wrong and answer and COLLISION in str(answer.body):
         waiting_for(f"{check.request.path} collided with the platform's own run, and is repeated")

@@ -22,7 +22,7 @@ EXPAND = (
     "later release. If builds wait for activation (auto-assign of production domains off), the schema can go first."
 )
 
-# The new code runs on both schemas: it goes live first, and the schema changes under it.
+# For new code that runs on both schemas: it goes live first, and the schema changes afterwards.
 CODE_FIRST: Order = (
     PauseCrons,
     GitPush,
@@ -34,7 +34,7 @@ CODE_FIRST: Order = (
     HealthChecks,
 )
 
-# The old code runs on both schemas: the schema changes first, and the new code, built and waiting, goes live on it.
+# For old code that runs on both schemas: the schema changes first, while the new code is built but not live yet.
 DATA_FIRST: Order = (
     PauseCrons,
     GitPush,
@@ -62,9 +62,9 @@ def steps_of(release: Release) -> tuple[Step[Any], ...]:
 
 
 def reversible_steps(release: Release, names: Collection[str] | None = None) -> tuple[ReversibleStep[Any], ...]:
-    """Return the steps of this release that can be rolled back, in its order: all of them, or those named.
+    """Return the steps of this release that can be rolled back, in its order: all of them, or only those named.
 
-    Raise Refused if a name is unknown: a step that this version cannot roll back must not count as rolled back.
+    Raise Refused if a name is unknown, because a step that this version cannot roll back must not count as rolled back.
     """
     steps = (step(release) for step in STEPS[release.order or "CODE_FIRST"])
     known = {step.name: step for step in steps if isinstance(step, ReversibleStep)}
@@ -81,7 +81,7 @@ def reversible_steps(release: Release, names: Collection[str] | None = None) -> 
 
 
 def settle_order(release: Release, plan: Plan) -> tuple[Release, Plan]:
-    """Return the release in the first order that all preflights allow, and its plan. Raise Refused if none is left."""
+    """Return the release in the first order that every preflight allows, and its plan. Raise Refused without one."""
     for each in plan:
         release = each.step.settle(release, each.observed)
     if not release.order:

@@ -1,4 +1,4 @@
-"""Pause the site's crons while the change is under way; off by default."""
+"""Pause the project's crons during a release. The step runs only if the settings ask for it."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -12,7 +12,7 @@ from steps.support.run.step import Done, ReversibleStep
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """Whether the crons were on; if they were off, the run leaves them alone."""
+    """Whether the crons were on. If they were off, the run leaves them off."""
 
     on: bool
 
@@ -43,15 +43,15 @@ class PauseCrons(ReversibleStep[Observed]):
         return Observed(project.crons)
 
     def plan(self, observed: Observed) -> str:
-        """Describe what happens to the crons."""
+        """Describe what will happen to the crons."""
         return "switch the crons off, and on again at the end" if observed.on else "the crons are off, and stay off"
 
     def rollback_plan(self, observed: Observed) -> str:
-        """Describe what a rollback does to the crons."""
+        """Describe what a rollback will do to the crons."""
         return "the crons are switched on again" if observed.on else "nothing: they were off"
 
     async def apply(self, gateways: Gateways, observed: Observed) -> Done:
-        """Switch the crons off. Raise Refused if the platform refuses: then certainly nothing has changed."""
+        """Switch the crons off. Raise Refused if the platform refuses, because then certainly nothing has changed."""
         try:
             await _switch(gateways.vercel, on=False)
         except Rejected as error:
@@ -67,18 +67,21 @@ class PauseCrons(ReversibleStep[Observed]):
         return Done("the crons are on again")
 
     async def superseded_by(self, gateways: Gateways, observed: Observed) -> str:  # noqa: ARG002
-        """Return an empty string: the crons are restored when a release ends, so a later switch is not a conflict."""
+        """Return an empty string.
+
+        The crons are restored whenever a release ends, so a later switch is not a conflict.
+        """
         return ""
 
     async def verify_rollback(self, gateways: Gateways, observed: Observed) -> str:
-        """Return how to switch the crons on if they were on and are off now."""
+        """Return how to switch the crons on if they were on and are off now; otherwise an empty string."""
         if not observed.on or (await retry(gateways.vercel.project)).crons:
             return ""
         return f"the crons are off; to switch them on: {gateways.vercel.resume_crons_command}"
 
 
 async def _switch(vercel: Vercel, *, on: bool) -> None:
-    """Switch the crons, and read back that they have changed."""
+    """Switch the crons on or off, and read until the platform says so."""
 
     async def is_done() -> bool:
         return await _are_on(vercel) is on

@@ -1,4 +1,4 @@
-"""Prove that the new code runs on the current schema, if the release migrates nothing."""
+"""Prove that the new code runs on the current schema, for a release that migrates nothing."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,26 +29,26 @@ class SchemaContract(Step[Observed]):
     name = "schema_contract"
 
     async def preflight(self, gateways: Gateways) -> Observed:
-        """Run every statement of both files on a copy. Raise Refused with the one that fails."""
+        """Run every statement of both files on a copy. Raise Refused with every finding that blocks the release."""
         schema = await preflight_read(gateways.turso.schema)
         return Observed(schema, await prove.prove_change(gateways.turso, self.release))
 
     def settle(self, release: Release, observed: Observed) -> Release:
-        """Return the release with the proof."""
+        """Return the release with the proof added."""
         return prove.with_proof(release, observed.proof)
 
     def plan(self, observed: Observed) -> str:
-        """Describe what was run, and on what."""
+        """Describe which code was tried, and on which engine."""
         change, engine = self.release.change, observed.proof.engine
         codes = (("old", OLD_CODE, change.old_code), ("new", NEW_CODE, change.new_code))
         return "; ".join(["nothing to migrate", *(_summary(*code, engine) for code in codes)])
 
     def facts(self, observed: Observed) -> dict[str, object]:
-        """Return the proof."""
+        """Return what the report keeps of the proof."""
         return prove.report_facts(observed.proof)
 
     async def apply(self, gateways: Gateways, observed: Observed) -> Done:
-        """Check that the schema is still the one on which the new code was tried. Raise Failed if not."""
+        """Check that the schema is still the one on which the new code was tried. Raise Failed if it is not."""
         if await retry(gateways.turso.schema) != observed.schema:
             cause = "it is not the one on which the new code was tried"
             raise Failed(

@@ -22,18 +22,18 @@ from steps.support.run.step import Done, ReversibleStep
 from steps.support.sql.findings import MIGRATE, ROLLBACK, WRITES
 from steps.support.sql.statement import Statement
 
-KEPT = ("previous_deployment", "previous_commit", "release_commit", "previous_head")  # of the code, in the marker row
-LOCKED = 600  # seconds after a commit during which no one else can have released
+KEPT = ("previous_deployment", "previous_commit", "release_commit", "previous_head")  # columns about the code
+LOCKED = 600  # seconds after a commit in which nobody else can have released
 UNTRIED = "and the schema changes only under code that was tried with it"
 PING = Statement("SELECT 1", name="a ping")
 
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """The previous schema, the code that the marker row keeps, and the proof of the change.
+    """The previous schema, the code that the marker row will keep, and the proof of the change.
 
-    `deployment` and `commit`: live before the change. `release`: the commit released with it. `head`: the previous head
-    of the branch. `round_trip`: seconds that one query takes.
+    `deployment` and `commit`: what was live before the change. `release`: the commit released with the change. `head`:
+    the previous head of the branch. `round_trip`: the seconds that one query takes.
     """
 
     schema: str
@@ -47,7 +47,7 @@ class Observed:
 
 @dataclass(frozen=True, slots=True)
 class TursoMigration(ReversibleStep[Observed]):
-    """Runs migrate.sql, whole or not at all. The code before it is rolled back only once the schema is."""
+    """Runs migrate.sql, all of it or nothing. Earlier steps are rolled back only after this one."""
 
     release: Release
     name = "turso_migration"
@@ -56,18 +56,18 @@ class TursoMigration(ReversibleStep[Observed]):
 
     @property
     def blocks_earlier_rollbacks(self) -> bool:
-        """Return True: the previous code may not run on the new schema."""
+        """Return True, because the previous code may not run on the new schema."""
         return True
 
     async def preflight(self, gateways: Gateways) -> Observed:
-        """Check that the change is not applied yet, then prove it on a copy. Raise Refused with all findings."""
+        """Check that the change is not applied yet, and prove it on a copy. Raise Refused with the findings."""
         await preflight_read(refuse_unparsable, gateways.turso, self.release.change)
         await preflight_read(refuse_applied, gateways.turso, self.release.change)
         now, round_trip = await _situation(gateways), await _round_trip(gateways.turso)
         return Observed(*now, await prove.prove_change(gateways.turso, self.release), round_trip)
 
     async def recheck(self, gateways: Gateways, observed: Observed) -> None:
-        """Check again everything but the proof on the copy. Raise Refused if production changed."""
+        """Check that the change is still not applied and that production is unchanged. Raise Refused otherwise."""
         await preflight_read(refuse_applied, gateways.turso, self.release.change)
         if await _situation(gateways) != (
             observed.schema,
@@ -86,11 +86,11 @@ class TursoMigration(ReversibleStep[Observed]):
             )
 
     def settle(self, release: Release, observed: Observed) -> Release:
-        """Return the release with the proof, and without the orders that it rules out."""
+        """Return the release with the proof, and without the orders that the proof rules out."""
         return prove.with_proof(release, observed.proof)
 
     def plan(self, observed: Observed) -> str:
-        """Describe what runs, what is checked before the commit, and what the rehearsal measured."""
+        """Describe what will run, what is checked before the commit, and what the rehearsal measured."""
         change, proof = self.release.change, observed.proof
         checks = sum(check.can_fail for check in change.verify)
         return (
@@ -105,19 +105,22 @@ class TursoMigration(ReversibleStep[Observed]):
         return f"rollback.sql in one transaction{_keeps(observed.proof)}{lock}"
 
     def facts(self, observed: Observed) -> dict[str, object]:
-        """Return the proof."""
+        """Return what the report keeps of the proof."""
         return prove.report_facts(observed.proof)
 
     def expected_seconds(self, observed: Observed) -> float:
-        """Estimate from the rehearsal: one transaction, and the queries around it."""
+        """Estimate the seconds from the rehearsal: one transaction, and the queries around it."""
         return max(1.0, prove.seconds_in_production(observed.proof, "migrate") + 3 * observed.round_trip)
 
     def expects_rollback(self, observed: Observed) -> float:
-        """Estimate from the rehearsal: fence, roll back, and verify."""
+        """Estimate the seconds from the rehearsal: a rollback fences, rolls back, and verifies."""
         return prove.seconds_in_production(observed.proof, "rollback") + 6 * observed.round_trip
 
     async def apply(self, gateways: Gateways, observed: Observed) -> Done:
-        """Commit the change. Raise Refused if certainly nothing has changed; the rollback resolves a lost answer."""
+        """Commit the change. Raise Refused if certainly nothing has changed.
+
+        If the answer to COMMIT is lost, Unknown is raised, and the rollback finds out what happened.
+        """
         change, run = self.release.change, self.release.run
         code = observed.deployment, observed.commit, observed.release, observed.head
         attempt = Attempt(run, self.release.order, *code, observed.schema)
@@ -137,7 +140,11 @@ class TursoMigration(ReversibleStep[Observed]):
         return {each.id for each in await retry(gateways.vercel.production_deployments, observed.release)}
 
     async def rollback(self, gateways: Gateways, observed: Observed) -> Done:
-        """Find out if the change committed, and fence it if not; else run the rollback text of the marker row."""
+        """Roll the change back if it was committed; otherwise fence it, so that it can never be committed.
+
+        The text of the rollback is the one in the marker row. Raise Failed if the change was accepted or cannot be
+        rolled back.
+        """
         marker = await retry(gateways.turso.fence, self.release.run, self.release.change.name)
         if marker["state"] == FENCED:
             return Done("the change is not in the database, and can no longer arrive")
@@ -151,7 +158,7 @@ class TursoMigration(ReversibleStep[Observed]):
         return Done(f"{self.release.change.name} is rolled back{counts}", {"kept": kept})
 
     async def superseded_by(self, gateways: Gateways, observed: Observed) -> str:  # noqa: ARG002 - the marker row tells
-        """Return the state of the marker row if the change is no longer applied, or was accepted."""
+        """Return what became of the change if it is no longer applied or was accepted; otherwise an empty string."""
         marker = await retry(gateways.turso.marker, self.release.run)
         if not marker or marker["state"] != APPLIED:
             return f"{self.release.change.name} is {marker['state']!s}" if marker else "it is not in the database"
@@ -159,20 +166,26 @@ class TursoMigration(ReversibleStep[Observed]):
         return f"{self.release.change.name} was accepted: the data for a rollback was dropped" if accepted else ""
 
     async def prove_rollback(self, gateways: Gateways, observed: Observed) -> None:  # noqa: ARG002 - the marker row tells
-        """Rehearse the rollback text of the marker row on a fresh copy. Raise Refused if it fails."""
+        """If the change is applied, rehearse its rollback on a fresh copy. Raise Refused if that fails.
+
+        The text of the rollback is the one in the marker row.
+        """
         marker = await preflight_read(gateways.turso.marker, self.release.run)
         if marker and marker["state"] == APPLIED:
             await prove.prove_rollback(gateways.turso, self.release, marker)
 
     async def recall(self, gateways: Gateways, marker: Mapping[str, Any]) -> Observed | None:  # noqa: ARG002 - it is all there
-        """Read the previous schema from the marker row."""
+        """Return the previous schema and code, as the marker row says, or None if the row has no schema."""
         if marker["schema_before"] is None:
             return None
         live, commit, release, head = (str(marker[key]) for key in KEPT)
         return Observed(str(marker["schema_before"]), live, commit, release, head, UNKNOWN, 0.0)
 
     async def verify_rollback(self, gateways: Gateways, observed: Observed) -> str:  # noqa: ARG002 - the marker row tells
-        """Compare the schema with the previous one if this run has changed it."""
+        """Return how the schema differs from the previous one.
+
+        Return an empty string if it does not differ, or if this run did not change it.
+        """
         marker = await retry(gateways.turso.marker, self.release.run)
         if not marker or marker["state"] == FENCED:
             return ""
@@ -201,9 +214,10 @@ def _refuse_accepted(marker: Row) -> None:
 
 
 def _fit_for_old_schema(observed: Observed, marker: Row) -> Tried:
-    """Return what can run on the previous schema: the previous code; the new code too, if it went first.
+    """Return the code that can run on the previous schema.
 
-    While the run's lock keeps others out, a platform that does not answer is assumed to have only this code live.
+    That is the previous commit, and also the new commit if the code was released before the data. While the run's lock
+    keeps others out, a platform that does not answer is assumed to have only this code live.
     """
     commits = (observed.commit,) if marker["code_order"] == "DATA_FIRST" else (observed.commit, observed.release)
     alone = observed.release in commits and int(str(marker["age"])) <= LOCKED

@@ -24,7 +24,7 @@ ALL_AT_ONCE = "Finish or abort it on the platform: a rollback would not reach th
 
 @dataclass(frozen=True, slots=True)
 class Observed(promotion.Observed):
-    """Also the owner of the token, and the seconds that recent builds took."""
+    """What every promotion observes, and also the token's owner and the seconds that recent builds took."""
 
     user: str
     builds: tuple[float, ...]
@@ -32,7 +32,7 @@ class Observed(promotion.Observed):
 
 @dataclass(frozen=True, slots=True)
 class VercelDeployment(ReversibleStep[Observed]):
-    """Waits for the build of our commit; with auto-assign on, that build also goes live."""
+    """Waits for the build of our commit. If auto-assign is on, that build also goes live."""
 
     release: Release
     name = "vercel_deployment"
@@ -59,7 +59,7 @@ class VercelDeployment(ReversibleStep[Observed]):
         return release.without(ruled_out if observed.production.auto_assign else {})
 
     def expected_seconds(self, observed: Observed) -> float:
-        """Estimate from the recent builds."""
+        """Estimate the seconds from the recent builds."""
         return max(1.0, median(observed.builds)) if observed.builds else 1.0
 
     def plan(self, observed: Observed) -> str:
@@ -75,7 +75,7 @@ class VercelDeployment(ReversibleStep[Observed]):
         return f"the platform builds {observed.sha[:8]}{took}, which then {then}"
 
     def rollback_plan(self, observed: Observed) -> str:
-        """Describe what is live after a rollback."""
+        """Describe what will be live after a rollback."""
         return (
             promotion.rollback_plan(observed)
             if observed.production.auto_assign
@@ -83,12 +83,15 @@ class VercelDeployment(ReversibleStep[Observed]):
         )
 
     def facts(self, observed: Observed) -> Mapping[str, Any]:
-        """Return what is live."""
+        """Return what is live, for the report."""
         now = observed.production
         return {"production": {"id": now.id, "sha": now.sha, "host": now.host, "auto_assign": now.auto_assign}}
 
     async def apply(self, gateways: Gateways, observed: Observed) -> Done:
-        """Find the deployment of our commit, and wait until it is built and, with auto-assign on, live."""
+        """Find the deployment of our commit, and wait until it is built. If auto-assign is on, wait until it is live.
+
+        Raise Failed if the build fails, or if others change production meanwhile.
+        """
         found = await build.find_deployment(gateways.vercel, observed.sha)
         read = partial(_undisturbed, gateways.vercel, found.id, observed.production)
         await build.wait_for_build(gateways.vercel, read, every=SOON if observed.production.auto_assign else build.POLL)
@@ -115,21 +118,30 @@ class VercelDeployment(ReversibleStep[Observed]):
         return Done(f"{staged} stays on the platform, staged" if staged else "no build of this run is left")
 
     async def superseded_by(self, gateways: Gateways, observed: Observed) -> str:
-        """If our build goes live by itself, return what is live instead of it."""
+        """Return what is now live in place of our deployment.
+
+        Return an empty string if ours is still live, or if builds do not go live by themselves.
+        """
         return await promotion.superseded_by(gateways.vercel, observed.sha) if observed.production.auto_assign else ""
 
     async def prove_rollback(self, gateways: Gateways, observed: Observed) -> None:
-        """Raise Refused if the previous deployment cannot be live again."""
+        """Raise Refused if builds go live by themselves and the previous deployment cannot be made live again."""
         if observed.production.auto_assign:
             await promotion.prove_rollback(gateways.vercel, observed.production)
 
     async def recall(self, gateways: Gateways, marker: Mapping[str, Any]) -> Observed | None:
-        """Read what was live from the marker row; take the auto-assign setting as it is now."""
+        """Return what was live before, as the marker row says, with the auto-assign setting as it is now.
+
+        Return None if the row does not say what was live.
+        """
         now = await promotion.recall(gateways.vercel, marker)
         return Observed(now.sha, now.production, "", ()) if now else None
 
     async def verify_rollback(self, gateways: Gateways, observed: Observed) -> str:
-        """Compare what is live, or may still go live by itself, with the previous deployment."""
+        """Return how what is live, or may still go live by itself, differs from the previous deployment.
+
+        Return an empty string if it does not differ, or if builds do not go live by themselves.
+        """
         return (
             await promotion.verify_rollback(gateways.vercel, observed.sha, observed.production)
             if observed.production.auto_assign
@@ -170,7 +182,7 @@ async def _refuse_missing(vercel: Vercel, required: tuple[str, ...]) -> None:
 
 
 def _refuse_building(deployments: list[Deployment], sha: str) -> None:
-    """Raise Refused if a build of others may go live in between, or if our commit would not be built again."""
+    """Raise Refused if a build of others could go live during the release, or if our commit is already deployed."""
     for each in deployments:
         if each.sha == sha:
             remedy = "Make a new commit: git commit --amend --no-edit"
@@ -205,7 +217,7 @@ def _refuse_unstaged(why: str, production: Production) -> None:
 
 
 async def _taken_up(gateways: Gateways, observed: Observed) -> list[Deployment]:
-    """Return the deployments of our commit; if it was pushed, wait briefly for the platform to take it up."""
+    """Return the deployments of our commit. If it was pushed, wait briefly until the platform has created one."""
 
     async def read() -> tuple[list[Deployment], bool]:
         found = await _ours(gateways.vercel, observed.sha)
@@ -220,13 +232,13 @@ async def _ours(vercel: Vercel, sha: str) -> list[Deployment]:
 
 
 async def _undisturbed(vercel: Vercel, identifier: str, before: Production) -> Deployment:
-    """Read our build. Raise Failed if others have moved production since: our build could go live over theirs."""
+    """Return our deployment. Raise Failed if others have moved production: our build could go live over theirs."""
     await promotion.refuse_disturbed(vercel, identifier, before)
     return await vercel.deployment(identifier)
 
 
 async def _cancel_builds(vercel: Vercel, sha: str, deployments: list[Deployment]) -> list[Deployment]:
-    """Cancel these builds, and return the deployments of our commit that were built all the same."""
+    """Cancel these builds, and return the deployments of our commit that were built nevertheless."""
     for deployment in deployments:
         if deployment.state not in build.KNOWN:
             await retry(_cancel, vercel, deployment.id)  # an unknown state may mean that it is building
@@ -239,5 +251,5 @@ async def _ended(vercel: Vercel, identifier: str) -> bool:
 
 
 async def _cancel(vercel: Vercel, identifier: str) -> None:
-    with suppress(Rejected):  # it has ended by itself; the next read tells how
+    with suppress(Rejected):  # it has ended by itself; the next reading shows how
         await vercel.cancel(identifier)

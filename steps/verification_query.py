@@ -1,4 +1,4 @@
-"""Run the checks of verify.sql on the migrated database, show the answers, and check that it still takes writes."""
+"""Run the checks of verify.sql on the migrated database, show the answers, and check that it still accepts writes."""
 
 from dataclasses import dataclass
 
@@ -12,20 +12,20 @@ from steps.support.run.step import Done, Step
 from steps.support.sql.checks import SqlCheck
 from steps.support.sql.findings import VERIFY
 
-SHOWN, KEPT = 2, 20  # rows of an answer: on the screen, in the report
+SHOWN, KEPT = 2, 20  # how many rows of an answer the screen shows, and the report keeps
 _NO_CHECKS = f"not shown that the change did what it should: {VERIFY} asks nothing"
 _CANNOT_FAIL = f"not shown that the change did what it should: no check of {VERIFY} can fail"
 
 
 @dataclass(frozen=True, slots=True)
 class VerificationQuery(Step[None]):
-    """Runs the named checks of verify.sql after the commit, and one write."""
+    """Runs the named checks of verify.sql after the commit, and then writes once."""
 
     release: Release
     name = "verification_query"
 
     async def preflight(self, gateways: Gateways) -> None:
-        """Observe nothing: the checks are about the migrated database."""
+        """Observe nothing, because the checks are about the migrated database."""
 
     def plan(self, observed: None) -> str:  # noqa: ARG002
         """Describe the checks, or say that none can fail."""
@@ -34,12 +34,12 @@ class VerificationQuery(Step[None]):
         return f"{checks}{f'; {_CANNOT_FAIL}' if names and not self._can_fail else ''}; then write once"
 
     def expected_seconds(self, observed: None) -> float:  # noqa: ARG002
-        """Estimate from the rehearsal."""
+        """Estimate the seconds from the rehearsal."""
         proof = self.release.proof
         return max(1.0, prove.seconds_in_production(proof, "verify")) if proof else 1.0
 
     async def apply(self, gateways: Gateways, observed: None) -> Done:  # noqa: ARG002
-        """Run all checks, and write once. Raise Failed with every check that fails."""
+        """Run all checks, then write once. Raise Failed if a check or the write fails."""
         answers = [(check, await _ask(gateways, check)) for check in self.release.change.verify]
         if wrong := [
             f"{check.name}: {_shown(rows) or 'no rows'}"
