@@ -1,1 +1,1 @@
-"""The outside world: git, Vercel, Turso and the site, one class each, without policy, retries or time limits."""
+"""The outside world: git, Vercel, Turso and the site. Each has one class, without policy, retries or time limits."""

@@ -1,4 +1,4 @@
-"""The checkout and its remote, through the `git` command, without policy, time limits or retries.
+"""The checkout and its remote, used through the `git` command, without policy, time limits or retries.
 
 When a call ends, even by cancellation, git and every process in its group are stopped within 0.4 s.
 """
@@ -17,7 +17,7 @@ from steps.support.core.text import printable
 
 _NO_PROMPTS = {"GIT_TERMINAL_PROMPT": "0", "GIT_ASKPASS": "", "SSH_ASKPASS": "", "GCM_INTERACTIVE": "never"}
 _SETTINGS = {"LC_ALL": "C", "GIT_OPTIONAL_LOCKS": "0", "GIT_NO_REPLACE_OBJECTS": "1"} | _NO_PROMPTS
-# Without these, a folder from elsewhere could run a program when it is only read, or through a remote's address.
+# Without these, a repository from elsewhere could run a program when it is read, or through a remote's address.
 _HARMLESS = ("core.fsmonitor=false", "protocol.ext.allow=never", "safe.bareRepository=explicit",
              "i18n.logOutputEncoding=UTF-8")  # fmt: skip
 _REDIRECTING = {f"GIT_{x}" for x in ("DIR", "WORK_TREE", "INDEX_FILE", "COMMON_DIR", "OBJECT_DIRECTORY", "NAMESPACE")}
@@ -60,7 +60,7 @@ class Git:
     repository: Path
     remote: str
     branch: str
-    _configured: dict[str, str] = field(default_factory=dict, init=False, compare=False, repr=False)  # asked once
+    _configured: dict[str, str] = field(default_factory=dict, init=False, compare=False, repr=False)  # read only once
 
     async def branch_checked_out(self) -> str | None:
         """Return the name of the branch that is checked out, or None if HEAD is detached."""
@@ -76,7 +76,7 @@ class Git:
         return await self._field("%T", sha)
 
     async def same_files(self, sha: str, other: str) -> bool:
-        """Return True if two commits hold the same files; False also if one of them is not in this repository."""
+        """Return True if two commits hold the same files, or False also if one of them is not in this repository."""
         with suppress(Problem):
             return await self.tree(sha) == await self.tree(other)
         return False
@@ -104,7 +104,7 @@ class Git:
     async def commit_tree(self, tree: str, parent: str, message: str) -> str:
         """Create a commit that no ref points to yet, and return its id.
 
-        The author is git's configured user, or `orchestrate` if none is configured.
+        Its author is git's configured user, or `orchestrate` if none is configured.
         """
         command = ("commit-tree", "-p", parent, "-m", message, tree)
         made = await self._local("-c", "user.useConfigOnly=true", *command, accepted=128)
@@ -115,7 +115,7 @@ class Git:
         return _masked(await self._address())
 
     async def _address(self) -> str:
-        """Return the push address. Raise Problem if the remote has several."""
+        """Return the push address. Raise Problem if the remote has several push addresses."""
         if "url" not in self._configured:
             self._configured["url"] = await self._addresses("--push")
         first, *others = self._configured["url"].splitlines()
@@ -144,10 +144,11 @@ class Git:
         return answer.out
 
     async def _read_from(self) -> tuple[str, dict[str, str]]:
-        """Return the address to read the branch from, which is the push address, and the environment this needs.
+        """Return the address from which to read the branch, and the environment that git needs for that.
 
-        git rewrites every address by its `insteadOf` settings, and it has already rewritten this one. So git gets a
-        placeholder that no setting matches, and one more setting that turns the placeholder into this address.
+        The branch is read from the push address. git rewrites every address by its `insteadOf` settings, and it has
+        already rewritten this one. So git gets a placeholder that no setting matches, and one more setting that turns
+        the placeholder into this address.
         """
         pushed_to = await self._address()
         if "fetch" not in self._configured:
@@ -157,7 +158,7 @@ class Git:
         return _PLACEHOLDER, _with_setting(f"url.{pushed_to}.insteadOf", _PLACEHOLDER)
 
     async def remote_head(self) -> str:
-        """Return the commit that the remote branch is at now."""
+        """Return the id of the commit that the remote branch is at now."""
         address, environment = await self._read_from()
         listed = await self._exchange(
             "ls-remote", "--", address, self._ref, code="git-access", operation="asking for", **environment
@@ -175,9 +176,10 @@ class Git:
         return heads[self._ref]
 
     async def fetch(self) -> str:
-        """Fetch the remote branch's commits and nothing else: no ref, index or file changes.
+        """Fetch the remote branch's commits and nothing else. No ref, index or file changes.
 
-        Return the commit that the branch was at just before. No ref points to it, so git prunes it some weeks later.
+        Return the id of the commit that the branch was at just before. No ref points to it, so git prunes it some weeks
+        later.
         """
         sha = await self.remote_head()
         quiet = ("--no-write-fetch-head", "--refmap=", "--no-tags", "--no-prune", "--no-recurse-submodules")
@@ -189,8 +191,8 @@ class Git:
     async def push(self, sha: str, *, rehearse: bool = False, hooks: bool = True) -> None:
         """Move the remote branch to exactly this commit, without force.
 
-        With `rehearse` the branch does not move: the push only shows whether access is granted and whether the branch
-        would move forward; the remote's hooks and branch rules do not run. `hooks`: run the local pre-push hook.
+        `rehearse`: do not move the branch, and only find out whether access is granted and whether the branch would
+        move forward. The remote's hooks and branch rules do not run then. `hooks`: run the local pre-push hook.
         """
         if await self._field("%H", sha) != sha:
             raise Problem(
@@ -206,7 +208,7 @@ class Git:
         await self._exchange("push", "--porcelain", *options, *target, code="push-refused", operation="pushing to")
 
     async def end_pushes(self, sha: str) -> None:
-        """Stop every push of this commit that an earlier run left running in this checkout, with its children."""
+        """Stop every push of this commit that an earlier run left running in this checkout, and its children."""
         words = {str(self.repository), "push", f"{sha}:{self._ref}"}
         await asyncio.to_thread(process.end_all, lambda command: words <= set(command))
 
@@ -222,7 +224,10 @@ class Git:
         return (await self._local(*listing)).out
 
     async def _local(self, *arguments: str, accepted: int = 0) -> "Answer":
-        """Run git without a remote. Raise Problem unless the exit code is 0 or `accepted` and the output is whole."""
+        """Run a git command that needs no remote.
+
+        Raise Problem unless the exit code is 0 or `accepted`, and the output is complete.
+        """
         answer = await self._git(*arguments)
         if answer.code in (0, accepted) and answer.whole:
             return answer
@@ -275,14 +280,15 @@ class Git:
 def _with_setting(key: str, value: str) -> dict[str, str]:
     """Return the environment that adds one git setting to those already in our environment.
 
-    `-c` would end the key at the first `=` in an address, and show the address in the process list.
+    The option `-c` would not do: it ends the key at the first `=` in an address, and shows the address in the process
+    list.
     """
     count = int(os.environ.get("GIT_CONFIG_COUNT") or 0)
     return {f"GIT_CONFIG_KEY_{count}": key, f"GIT_CONFIG_VALUE_{count}": value, "GIT_CONFIG_COUNT": str(count + 1)}
 
 
 def _message(answer: "Answer") -> str:
-    """Return what git and the remote reported, on one line: the last 600 characters, without hints."""
+    """Return the last 600 characters of what git and the remote reported, on one line and without hints."""
     refusals = re.findall(r"^!\t.*\t(.*)", answer.out, re.MULTILINE)
     lines = (line.strip() for line in [*answer.err.splitlines(), *refusals])
     text = "; ".join(line for line in lines if line and not line.startswith("hint:"))
@@ -290,7 +296,10 @@ def _message(answer: "Answer") -> str:
 
 
 def _problem_class(answer: "Answer") -> type[NotSent | Rejected | Unknown]:
-    """Return the error class for a failed exchange: by status lines and exit code, else by the words of the message."""
+    """Return the error class for a failed exchange with the remote.
+
+    The status lines and the exit code decide. If they do not, the words of the message do.
+    """
     if refused := re.findall(r"^[ +*=!-]\t\S+\t(?:(\[(?:remote )?rejected\])|.)", answer.out, re.MULTILINE):
         return Rejected if all(refused) else Unknown
     match [line for line in answer.err.splitlines() if line.startswith(_GIT_PREFIXES)]:

@@ -1,8 +1,8 @@
-"""What a transaction must not make worse: figures measured at its start, kept in the marker row, checked at its end.
+"""Guards: figures that a transaction must not make worse.
 
-For a table with a declared number of row changes, the changes are counted, and no other number commits. A small table
-is copied until the end of the transaction and compared row by row; for a large one, each statement that changes it is
-checked.
+They are measured at its start, kept in the marker row, and checked at its end. If a table has a declared number of row
+changes, the changes are counted, and the transaction commits only with an allowed number. A small table is copied until
+the end of the transaction and compared row by row; for a large one, each statement that changes it is checked.
 """
 
 import json
@@ -16,22 +16,25 @@ from steps.support.sql.tokens import literal, quoted, tokenize
 
 
 def assertion(name: str, condition: str, otherwise: str, *args: str | int, gives: str = "1") -> Statement:
-    """Build a statement that fails unless `condition` holds; `otherwise` is an SQL expression that says why."""
-    # a text that is NULL or begins with a dollar sign would raise no error, and the assertion would pass
+    """Build a statement that fails unless the SQL expression `condition` is true.
+
+    `otherwise`: an SQL expression that gives the reason for the failure. `gives`: the result if the condition is true.
+    """
+    # if the text were NULL or began with a dollar sign, there would be no error, and the assertion would pass
     failure = f"json_extract('{{}}', coalesce({otherwise}, 'it cannot be told'))"
     return Statement(f"SELECT CASE WHEN {condition} THEN {gives} ELSE {failure} END", args, name)
 
 
-WAS = f"{OURS}was_"  # prefix of the copies of tables from before the change; they are dropped before COMMIT
+WAS = f"{OURS}was_"  # prefix of the tables that keep copies from before the change; they are dropped before COMMIT
 
 
 @dataclass(frozen=True, slots=True)
 class Declared:
-    """The number of rows that may change in one table, from `least` to `most`.
+    """How many rows of one table may change: at least `least` and at most `most`.
 
-    `before`: the query, run before the change, for what must be known of the table; its result is kept as table `was`.
-    `changed`: the SQL expression that counts the changed rows at the end. `is_exact`: it counts all of them; otherwise
-    it gives only the difference in the number of rows.
+    `before`: the query that reads, before the change, what must be known of the table; its result is kept as the table
+    `was`. `changed`: the SQL expression that counts the changed rows at the end. `is_exact`: whether it counts all of
+    them; if not, it gives only the difference in the number of rows.
     """
 
     table: str
@@ -45,10 +48,10 @@ class Declared:
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """The most rows of a table that one statement of the script may change; `statement` is its index in the script.
+    """The most rows of a table that one statement of the script may change.
 
-    `earlier`: the index of the previous statement whose rows count towards the same bound. `is_last`: no later
-    statement counts towards it.
+    `statement`: the index of that statement in the script. `earlier`: the index of the previous statement that counts
+    towards the same limit, or None. `is_last`: whether no later statement counts towards it.
     """
 
     statement: int
@@ -59,13 +62,13 @@ class Reach:
 
 
 def keep_declared(declared: Sequence[Declared]) -> Iterator[Statement]:
-    """Return the statements that keep what each table held before the change."""
+    """Yield the statements that keep what must be known of each table from before the change."""
     for each in declared:
         yield Statement(f"CREATE TABLE {quoted(each.was)} AS {each.before}", name=f"keeping {each.table}")
 
 
 def hold_declared(declared: Sequence[Declared]) -> Iterator[Statement]:
-    """Return the statements that assert the declared number of changed rows of each table, and drop what was kept."""
+    """Yield the statements that check how many rows of each table changed, and drop what was kept."""
     for each in declared:
         why = f"{each.changed} || ' rows changed, and `-- changes:` allows {count_words(each.least, each.most)}'"
         yield assertion(f"changes of {each.table}", f"{each.changed} BETWEEN {each.least} AND {each.most}", why)
@@ -73,7 +76,7 @@ def hold_declared(declared: Sequence[Declared]) -> Iterator[Statement]:
 
 
 def bounded_statements(script: Sequence[Statement], reaches: Sequence[Reach]) -> Iterator[Statement]:
-    """Return the script with assertions after each statement whose changed rows are bounded."""
+    """Yield the script, with assertions after each statement that may change only so many rows."""
     by_index = {each.statement: each for each in reaches}
     for index, statement in enumerate(script):
         yield statement
@@ -82,7 +85,7 @@ def bounded_statements(script: Sequence[Statement], reaches: Sequence[Reach]) ->
 
 
 def _bound(reach: Reach, name: str) -> Iterator[Statement]:
-    """Assert that a statement, with the earlier ones that count towards the same bound, changed no more rows.
+    """Yield the assertions that a statement did not change too many rows, together with the earlier ones that count.
 
     The number changed so far is kept as a table, because CREATE TABLE ... AS, unlike INSERT, is not a row change: the
     script gets the same values from changes() as it would without these statements.
@@ -101,7 +104,7 @@ def _so_far(statement: int) -> str:
 
 
 def count_words(least: int, most: int) -> str:
-    """Return a range in words."""
+    """Return a range of numbers in words, such as `at most 5`."""
     if least == most:
         return f"{most:,}"
     return f"{least:,} to {most:,}" if least else f"at most {most:,}"
@@ -112,15 +115,15 @@ UNBOUNDED_LOSS = -(2**53)
 ORPHANS = "(SELECT count(*) FROM pragma_foreign_key_check)"
 ROWS_OF = "rows of "
 HOLDING = "what may not be lost"
-AT_ONCE = 500  # measures per statement: 1,000 take 0.04 s to migrate and roll back; one per statement took 0.2 s
+AT_ONCE = 500  # measures in one statement; 1,000 measures took 0.04 s in this way, and 0.2 s with a statement for each
 
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """One figure: what it measures, its SQL expression, and the relation that must hold between after and before.
+    """One figure, and the relation that must hold between its value afterwards and its value before.
 
-    `slack` is added to the figure from before. `before`: the expression that measures it before, if that one differs.
-    Neither expression is ever NULL.
+    `name`: what is measured. `expression`: the SQL expression for it. `slack`: what is added to the value before.
+    `before`: the expression for the value before, if it is a different one. Neither expression is ever NULL.
     """
 
     name: str
@@ -132,10 +135,11 @@ class Measure:
 
 @dataclass(frozen=True, slots=True)
 class Guards:
-    """Everything asserted: figures for the migration and for the rollback, and the names of all objects afterwards.
+    """Everything that is asserted when a change is migrated and rolled back.
 
-    `objects`: empty if they are not checked. `measured`: what is asserted, in words. `declared` and `reaches`: what
-    enforces the numbers of `-- changes:`.
+    `there`: the figures for the migration. `back`: the figures for the rollback. `objects`: the names of all objects
+    after the migration, empty if they are not checked. `measured`: what is asserted, in words. `declared` and
+    `reaches`: what enforces the numbers of `-- changes:`.
     """
 
     there: tuple[Measure, ...]
@@ -152,12 +156,12 @@ def rows_of(table: str, relation: str = SAME) -> Measure:
 
 
 def rows_lost(table: str) -> Measure:
-    """Return the measure that counts the rows of a table that may lose rows; the caller sets how many."""
+    """Return the measure that counts the rows of a table that may lose rows. The caller sets how many it may lose."""
     return Measure(f"{ROWS_OF}{table}", f"(SELECT count(*) FROM {quoted(table)})", NOT_FEWER, UNBOUNDED_LOSS)
 
 
 def orphans(table: str = "") -> Measure:
-    """Return the measure that counts orphaned references, in one table or in all; only new ones count."""
+    """Return the measure that counts references to missing rows, in one table or in all. It must not grow."""
     if not table:
         return Measure("references that lead nowhere", ORPHANS, NOT_MORE)
     found = f"(SELECT count(*) FROM pragma_foreign_key_check({literal(table)}))"
@@ -165,12 +169,12 @@ def orphans(table: str = "") -> Measure:
 
 
 def row_changes(most: int) -> Measure:
-    """Return the measure that counts the rows changed since BEGIN, including those of triggers and cascades."""
+    """Return the measure that counts the rows changed since BEGIN, including those changed by triggers and cascades."""
     return Measure("rows changed", "total_changes()", NOT_MORE, most)
 
 
 def keep_measures(column: str, measures: Sequence[Measure], attempt: str) -> Statement:
-    """Return the statement that keeps every figure as JSON in the marker row."""
+    """Build the statement that measures every figure and keeps the values as JSON in the marker row."""
     figures = ", ".join(f"({number}, {each.before or each.expression})" for number, each in enumerate(measures))
     value = f"(SELECT json_group_object(column1, column2) FROM (VALUES {figures}))" if measures else "'{}'"
     sql = f"UPDATE _orchestrate_migrations SET {column} = {value} WHERE attempt = ?"
@@ -178,7 +182,10 @@ def keep_measures(column: str, measures: Sequence[Measure], attempt: str) -> Sta
 
 
 def hold_measures(column: str, measures: Sequence[Measure], attempt: str) -> Iterator[Statement]:
-    """Return the statements that compare each figure with the kept one; each returns the growth of some, as JSON."""
+    """Yield the statements that compare the figures with the kept ones.
+
+    Each statement compares some of them, and returns how much they grew, as JSON.
+    """
     for start in range(0, len(measures), AT_ONCE):
         batch = enumerate(measures[start : start + AT_ONCE], start)
         figures = ", ".join(f"({n}, {each.expression}, '{each.relation}', {each.slack})" for n, each in batch)
@@ -218,7 +225,7 @@ def measure_in_message(measures: Sequence[Measure], words: str) -> tuple[str, st
 
 
 def is_about_measures(measures: Iterable[Measure], message: str) -> str:
-    """Return the name of the first figure whose expression uses the table or column that the engine reports missing."""
+    """Return the name of the first figure that uses a table or column that the engine reports as missing."""
     missing = {
         name: each.name for each in reversed([*measures]) for name in _names_in(each) if _is_missing(message, name)
     }

@@ -1,6 +1,6 @@
-"""One HTTP exchange, whose failures are the tool's own errors.
+"""Send HTTP requests, and turn every failure into one of the tool's own errors.
 
-httpx's timeouts only detect a dead peer; the caller's scope limits how long a call may take.
+httpx's timeouts only detect that the peer is dead. The caller limits how long a call may take.
 """
 
 import json
@@ -18,10 +18,10 @@ from steps.support.core.errors import NotSent, Unknown
 
 
 def retry_after(response: httpx.Response, now: float) -> float:
-    """Return the seconds that a response asks to wait, or 0; `now` is seconds since 1970.
+    """Return the seconds that a response asks to wait, or 0.
 
-    `Retry-After` holds seconds or an HTTP date; Vercel's 429 also gives the time of the reset in its body. A time is
-    compared with the response's own Date, because our clock may differ.
+    `now`: the seconds since 1970. `Retry-After` holds seconds or an HTTP date; Vercel's 429 also gives the time of the
+    reset in its body. A time is compared with the response's own Date, because our clock may differ.
     """
     value = response.headers.get("retry-after", "")
     if re.fullmatch(r"\d+(\.\d+)?", value):
@@ -45,10 +45,10 @@ def _reset(response: httpx.Response) -> float:
         return 0.0
 
 
-LIVENESS = httpx.Timeout(30.0, connect=5.0)  # seconds without a byte
+LIVENESS = httpx.Timeout(30.0, connect=5.0)  # seconds during which no byte may arrive
 MOST = 4 * 1024 * 1024  # bytes of a body that are read by default
 DEEPEST = 100  # levels of nested lists and objects that are read
-SHOWN = 300  # characters of the peer's own text that a message repeats
+SHOWN = 300  # characters of the peer's own text that a message quotes
 _GZIP = 31  # 15 bits of window, in the gzip format
 
 _UNSENT = (
@@ -74,9 +74,9 @@ def client_for(address: str, **options: Any) -> httpx.AsyncClient:
 async def exchange(
     client: httpx.AsyncClient, method: str, url: str, *, peer: str, most: int = MOST, **options: Any
 ) -> httpx.Response:
-    """Send one request to `peer` and return the whole response, at most `most` bytes; redirects are not followed.
+    """Send one request to `peer`, and return the whole response. Redirects are not followed.
 
-    Raise NotSent, or Unknown if the response was not received whole.
+    `most`: the bytes that the body may have. Raise NotSent, or Unknown if the response was not received completely.
     """
     what = f"{peer} ({method} {_public_address(client.base_url, url)})"
     headers = {**(options.pop("headers", None) or {}), "Accept-Encoding": "gzip"}
@@ -154,7 +154,10 @@ async def _read(response: httpx.Response, what: str, most: int) -> httpx.Respons
 
 
 def _decompressor(response: httpx.Response, what: str) -> Callable[[bytes, int], bytes]:
-    """Return the function that decompresses a piece of the body, to a maximum of bytes: 1 kB may hold 1 GB."""
+    """Return the function that decompresses a piece of the body.
+
+    Its second argument limits the bytes that it returns, because 1 kB may hold 1 GB.
+    """
     encoding = response.headers.get("content-encoding", "").strip().lower()
     if encoding in ("", "identity"):
         return lambda piece, _most: piece
@@ -178,7 +181,7 @@ def _decompressor(response: httpx.Response, what: str) -> Callable[[bytes, int],
 
 
 def _describe(error: Exception) -> str:
-    # the text of an error about a header is not repeated: it may hold the token
+    # the text of an error about a header is not quoted, because it may contain the token
     text = "" if isinstance(error, httpx.LocalProtocolError | UnicodeError) else str(error)
     plain = {"ReadError": "the connection was reset", "ConnectError": "no connection"}.get(type(error).__name__, "")
     return f"{plain} ({type(error).__name__}: {text}".rstrip(": ").lstrip() + ")"

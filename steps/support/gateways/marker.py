@@ -1,4 +1,7 @@
-"""The tool's own rows in the user's database, in tables `_orchestrate_*`: each attempt's marker row, and the lock."""
+"""The tool's own rows in the user's database: the marker row of each attempt, and the lock.
+
+The tables are named `_orchestrate_*`.
+"""
 
 from dataclasses import dataclass
 
@@ -41,10 +44,12 @@ HELD = """EXISTS (SELECT 1 FROM _orchestrate_lock
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A process's claim to the lock: its run, who it is, its host, and for how many seconds.
+    """A process's claim to the lock.
 
-    `after`: take the lock only if its token is still this one, so that only one of several processes rolls back a run;
-    None: take it at any token. `who` distinguishes these processes, so that one may ask again after a lost answer.
+    `run`: the run that the process belongs to. `who`: a name that distinguishes the processes of one run, so that a
+    process can ask again after a lost answer. `host`: the machine. `seconds`: how long the lease lasts. `after`: take
+    the lock only if its token is still this one, so that only one of several processes rolls back a run; None: take it
+    at any token.
     """
 
     run: str
@@ -56,7 +61,7 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """The lock as one run holds it; the token grows when another run takes it over."""
+    """The lock as one run holds it. The token grows each time that the lock is taken."""
 
     run: str
     token: int
@@ -66,7 +71,7 @@ class Lease:
 class Attempt:
     """What the marker row keeps of one attempt, besides the change itself.
 
-    `previous_head`: the commit that the branch was at; the deployment that was live may be older.
+    `previous_head`: the commit that the branch was at. The deployment that was live may be of an older commit.
     """
 
     run: str
@@ -79,7 +84,7 @@ class Attempt:
 
 
 def take_lock(claim: Claim) -> Statement:
-    """Build the statement that takes the lock if it is free; it returns a row if the lock was taken. Safe to repeat.
+    """Build the statement that takes the lock if it is free. It returns a row if it took the lock, and can be repeated.
 
     The new token is one higher than the previous one.
     """
@@ -94,10 +99,10 @@ def take_lock(claim: Claim) -> Statement:
 
 
 def renew_lock(run: str, token: int | None, seconds: int) -> Statement:
-    """Build the statement that keeps the lock for at least `seconds` more, even if the lease has ended.
+    """Build the statement that extends the lease to at least `seconds` from now, even if the lease has ended.
 
-    It returns no row if another run has taken the lock, or a rollback of this run with a higher token. `token` None:
-    renew at any token.
+    It returns no row if another run has taken the lock, or if a rollback of this run holds it with a higher token. If
+    `token` is None, the lease is extended at any token.
     """
     sql = """UPDATE _orchestrate_lock SET expires_at = max(expires_at, unixepoch() + ?3)
   WHERE name = 'production' AND run = ?1 AND token = coalesce(?2, token) RETURNING token"""
@@ -105,9 +110,9 @@ def renew_lock(run: str, token: int | None, seconds: int) -> Statement:
 
 
 def prolong_lock(run: str, token: int | None) -> Statement:
-    """Build a small, harmless write: it extends a run's lease by one second, if the run still has the lock.
+    """Build a small, harmless write: it extends a run's lease by one second if the run still has the lock.
 
-    A write that leaves the row unchanged would not do, because the engine then writes nothing.
+    Writing the same values again would not do, because the engine then writes nothing.
     """
     sql = """UPDATE _orchestrate_lock SET expires_at = expires_at + 1
   WHERE name = 'production' AND run = ?1 AND token = coalesce(?2, token)"""
@@ -115,21 +120,24 @@ def prolong_lock(run: str, token: int | None) -> Statement:
 
 
 def take_over(run: str) -> Statement:
-    """Build the statement that gives a run the lock unconditionally; for copies only, which have no other users."""
+    """Build the statement that gives the lock to a run unconditionally.
+
+    It is only for copies, which have no other users.
+    """
     sql = """UPDATE _orchestrate_lock SET run = ?, token = token + 1, expires_at = unixepoch() + 3600
   WHERE name = 'production'"""
     return Statement(sql, (run,), "the lock row of the copy")
 
 
 def written_by(writer: int) -> Statement:
-    """Build a small write to a copy, in place of a write by the app."""
+    """Build a small write to a copy, which stands for a write by the app."""
     sql = """INSERT INTO _orchestrate_writers (writer, writes) VALUES (?, 1)
   ON CONFLICT (writer) DO UPDATE SET writes = writes + 1"""
     return Statement(sql, (writer,), "a writer beside the change")
 
 
 def release_lock(run: str, who: str, token: int | None) -> Statement:
-    """Build the statement that ends the lease. The row stays, so that tokens never start again from 1."""
+    """Build the statement that ends the lease. The row stays, so that the tokens never start again from 1."""
     sql = """UPDATE _orchestrate_lock SET expires_at = 0
   WHERE name = 'production' AND run = ?1 AND who = ?2 AND token = coalesce(?3, token)"""
     return Statement(sql, (run, who, token), "releasing the lock")
@@ -156,8 +164,8 @@ def kept_tables() -> Statement:
 def rollbacks_in_need(attempt: str, name: str) -> Statement:
     """Build the query for the rollback scripts of other changes that may still need the data they kept.
 
-    Some of these changes are applied but not accepted. The others are rolled back, and the data that the old schema
-    could not hold waits for their next migration.
+    Some of these changes are applied but not accepted. The others are rolled back, and keep data that the old schema
+    could not hold until they are migrated again.
     """
     sql = """SELECT rollback_sql FROM _orchestrate_migrations AS m
   WHERE attempt <> ?1 AND name <> ?2 AND rollback_sql IS NOT NULL AND CASE state WHEN 'applied' THEN accepted_at IS NULL
@@ -178,7 +186,10 @@ def last_lock() -> Statement:
 
 
 def fence(attempt: str, name: str) -> tuple[Statement, ...]:
-    """Build the statements after which this attempt can never commit, even if its request is still under way."""
+    """Build the statements that fence an attempt: if it has not committed, it never can, even if it is still under way.
+
+    The last statement returns the marker row.
+    """
     sql = """INSERT INTO _orchestrate_migrations (attempt, name, state) VALUES (?, ?, 'fenced')
   ON CONFLICT (attempt) DO NOTHING"""
     return (*CREATE, Statement(sql, (attempt, name), "the fence"), marker_of(attempt))

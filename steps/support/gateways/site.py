@@ -1,6 +1,6 @@
 """The site, as a visitor or a cron job requests it: at its public address, or one deployment at its own address.
 
-Every request is that of a new visitor: it sends no cookie from an earlier response, and opens its own connection.
+Every request is like that of a new visitor: it sends no cookie from an earlier response, and opens its own connection.
 A cookie or a connection can keep a visitor on the deployment that answered first, while others get another one.
 """
 
@@ -14,7 +14,7 @@ import httpx
 from steps.support.core.errors import NotSent
 from steps.support.gateways.http import exchange, json_of
 
-BYPASS = "x-vercel-protection-bypass"  # with the project's secret, opens a protected deployment
+BYPASS = "x-vercel-protection-bypass"  # the header that opens a protected deployment; its value is the project's secret
 LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 LABEL = "(?!xn--)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"  # one label of an ASCII host name
 NAME = re.compile(rf"(?=.{{1,253}}\Z)({LABEL}\.)+(?=[a-z]){LABEL}", re.ASCII | re.IGNORECASE)
@@ -31,9 +31,9 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The site's response: status, content type, and the body as JSON, or None if it is not JSON.
+    """The site's response: its status, its content type, and its body as JSON, or None if it is not JSON.
 
-    `leads_to`: the host that a redirect leads to, or the path if it stays on the same host; never the query.
+    `leads_to`: the host that a redirect leads to, or the path if it names no host; never the query.
     """
 
     status: int
@@ -45,8 +45,8 @@ class Answer:
 class Site:
     """The site. Redirects are returned, not followed.
 
-    `client` must keep no cookies, like those of `client_for`. `bypass` is the secret that opens protected deployments;
-    it is sent only to the hosts of deployments.
+    `client`: a client that keeps no cookies, like those of `client_for`. `bypass`: the secret that opens protected
+    deployments; it is sent only to the hosts of deployments.
     """
 
     def __init__(self, client: httpx.AsyncClient, bypass: str | None = None) -> None:
@@ -54,9 +54,9 @@ class Site:
         self._bypass = bypass
 
     async def ask(self, request: Request, host: str = "") -> Answer:
-        """Send one request, to the public site or to the deployment at `host`, and return the response.
+        """Send one request to the public site, or to the deployment at `host`, and return the response.
 
-        Raise NotSent or Unknown if no whole response came, NotSent also if `host` is not a host name.
+        Raise NotSent or Unknown if no complete response came; raise NotSent also if `host` is not a host name.
         """
         url, own = self._deployment_url(host, request.path) if host else (request.path, {})
         headers = {**request.headers, **own, "Connection": "close"}
@@ -66,7 +66,10 @@ class Site:
         return Answer(response.status_code, kind, body, _host_or_path(response.headers.get("location", "")))
 
     def _deployment_url(self, host: str, path: str) -> tuple[str, dict[str, str]]:
-        """Return a deployment's URL and its headers; on loopback only the Host header distinguishes deployments."""
+        """Return a deployment's URL and headers. On loopback, only the Host header distinguishes deployments.
+
+        Raise NotSent if `host` is not a host name.
+        """
         if not NAME.fullmatch(host):
             cause = f"{host[:80]!r} is not a host name, and secrets would be sent there"
             raise NotSent(

@@ -1,6 +1,6 @@
 """The transactions that apply, roll back and accept a change, as lists of statements.
 
-The frame and each of its parts were measured on sqld 0.24.32.
+The whole and each of its parts were tried on sqld 0.24.32.
 """
 
 import re
@@ -30,7 +30,11 @@ _OTHERWISE = f"""'it differs, letter by letter: ' || coalesce((SELECT type || ' 
 
 
 def migrate(change: DatabaseChange, attempt: Attempt, what: Guards, lease: Lease) -> tuple[Statement, ...]:
-    """Build a change's transaction: lock check, marker row, schema as planned, the change, and all assertions."""
+    """Build the transaction that applies a change.
+
+    It checks the lock, writes the marker row, checks that the schema is as planned, runs the change, and makes all
+    assertions.
+    """
     return (
         *CREATE,
         _lock_held(lease),
@@ -50,7 +54,7 @@ def migrate(change: DatabaseChange, attempt: Attempt, what: Guards, lease: Lease
 def roll_back(
     statements: Iterable[Statement], checks: Iterable[SqlCheck], attempt: str, back: tuple[Measure, ...], lease: Lease
 ) -> tuple[Statement, ...]:
-    """Build the transaction that rolls back an applied attempt; it fails if any figure in `back` gets worse."""
+    """Build the transaction that rolls back an applied attempt. It fails if any figure in `back` gets worse."""
     flip = """UPDATE _orchestrate_migrations SET state = 'rolled_back', rolled_back_at = unixepoch()
   WHERE attempt = ? AND state = 'applied'"""
     return (
@@ -67,7 +71,7 @@ def roll_back(
 
 
 def accept(attempt: str, tables: Iterable[str], lease: Lease) -> tuple[Statement, ...]:
-    """Build the transaction that accepts an applied change: it drops the data kept for a rollback."""
+    """Build the transaction that accepts an applied change. It drops the data kept for a rollback."""
     return (
         _lock_held(lease),
         marker.mark_accepted(attempt),
@@ -78,7 +82,10 @@ def accept(attempt: str, tables: Iterable[str], lease: Lease) -> tuple[Statement
 
 
 def worded_failure(failed: StatementFailed, measures: Sequence[Measure] = ()) -> tuple[str, str]:
-    """Return what failed and why, in the assertion's own words if it is one; `measures` are those that were checked."""
+    """Return what failed and why, in the words of the assertion if one failed.
+
+    `measures`: those that the transaction checked.
+    """
     assertion_error = re.search(r"(?:bad JSON path:|JSON path error near) '(.*)'", failed.message, re.DOTALL)
     words = assertion_error[1].replace("''", "'") if assertion_error else f"{failed.message} ({failed.engine_code})"
     if failed.statement.name != guards.HOLDING:
@@ -89,7 +96,7 @@ def worded_failure(failed: StatementFailed, measures: Sequence[Measure] = ()) ->
 
 
 def check_assertions(checks: Iterable[SqlCheck]) -> Iterable[Statement]:
-    """Return the checks of a verify script as assertions, except those that expect nothing."""
+    """Return the checks of a verify script as assertions, leaving out those that only show rows."""
     return (_check_assertion(check) for check in checks if check.expects_rows is not None)
 
 

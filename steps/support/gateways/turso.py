@@ -1,4 +1,4 @@
-"""The production database, as the tool's own operations; any transport can carry them."""
+"""The production database, with the operations that this tool needs. Any transport can carry them out."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -33,7 +33,7 @@ IN_A_FILE = re.compile(r"\.sql line \d+$")
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """The holder of the lock; times are UTC by the database's clock."""
+    """The holder of the lock. Times are in UTC, by the database's clock."""
 
     run: str
     who: str
@@ -44,13 +44,16 @@ class Holder:
 
     @property
     def is_released(self) -> bool:
-        """True if the run ended its lease itself."""
+        """True if the run itself ended its lease."""
         return self.expires.startswith("1970-01-01")
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """The cost of one statement in a committed transaction: seconds at the server, and rows changed or written."""
+    """The cost of one statement in a committed transaction.
+
+    `seconds`: the time that it took at the server. `rows`: the rows that it changed or, if it changed none, wrote.
+    """
 
     name: str
     seconds: float
@@ -59,10 +62,11 @@ class Cost:
 
 @dataclass(frozen=True, slots=True)
 class Migrated:
-    """The result of a committed change: the rows that its statements changed, and the growth of each measured figure.
+    """The result of a committed change.
 
-    `touched`: rows changed by each statement of the script. `costs`: one for each statement of the transaction, in
-    order.
+    `rows_changed`: how many rows its statements changed. `growth`: how much each measured figure grew, by name.
+    `touched`: how many rows each statement of the script changed. `costs`: the cost of each statement of the
+    transaction.
     """
 
     rows_changed: int
@@ -73,9 +77,9 @@ class Migrated:
 
 @dataclass(frozen=True, slots=True)
 class RolledBack:
-    """The result of a committed rollback: the growth of each measured figure.
+    """The result of a committed rollback.
 
-    `costs`: one for each statement of the transaction, in order.
+    `growth`: how much each measured figure grew, by name. `costs`: the cost of each statement of the transaction.
     """
 
     growth: Mapping[str, int]
@@ -83,7 +87,7 @@ class RolledBack:
 
 
 class Turso:
-    """The database operations of a run. They do not retry or decide; errors are those of the transport."""
+    """The database operations of a run. They do not retry or decide anything, and raise the errors of the transport."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -100,15 +104,15 @@ class Turso:
         return self._database
 
     async def read(self, statement: Statement) -> Rows:
-        """Run one statement that reads, and return its rows."""
+        """Run one statement that only reads, and return its rows."""
         return await self._database.query(statement)
 
     async def parse(self, statements: Sequence[Statement]) -> tuple[str | None, ...]:
-        """Return each statement's syntax error, or None; the engine parses them and runs nothing."""
+        """Return the syntax error of each statement, or None. The engine parses the statements and runs nothing."""
         return await self._database.parse(statements)
 
     async def schema(self) -> str:
-        """Return the schema's fingerprint: every object's type, name and DDL, except the tool's own."""
+        """Return the schema as one text: the type, name and DDL of every object, except the tool's own objects."""
         return str((await self.read(Statement(transaction.SCHEMA))).scalar)
 
     async def marker(self, attempt: str) -> Row | None:
@@ -120,7 +124,10 @@ class Turso:
         return await self._own_row(marker.applied_marker(name))
 
     async def migrate(self, change: DatabaseChange, attempt: Attempt, what: Guards, lease: Lease) -> Migrated:
-        """Commit the whole change, or nothing. Raise Rejected if it fails, Unknown if COMMIT's answer was lost."""
+        """Commit the whole change, or nothing of it.
+
+        Raise Rejected if it fails, or Unknown if the answer to COMMIT was lost.
+        """
         statements = transaction.migrate(change, attempt, what, lease)
         results = await self._commit(statements, what.there)
         by_statement = dict(zip(map(id, statements), results, strict=True))
@@ -129,7 +136,10 @@ class Turso:
         return Migrated(sum(touched), growth, touched, _costs(statements, results))
 
     async def fence(self, attempt: str, name: str) -> Row:
-        """Decide an attempt for good: return its marker row, or write one that keeps it from ever committing."""
+        """Fence an attempt, and return its marker row.
+
+        If it has no row yet, a row is written that keeps it from ever committing.
+        """
         return (await self._database.transaction(marker.fence(attempt, name)))[-1].records[0]
 
     async def roll_back(
@@ -142,13 +152,13 @@ class Turso:
         return RolledBack(_growth(whole, results, measures), _costs(whole, results))
 
     async def kept(self) -> dict[str, int]:
-        """Return the row count of each of our tables that keep data for a rollback or the next migration."""
+        """Return how many rows each table holds that keeps data for a rollback or the next migration, by its name."""
         names = [str(name) for (name,) in (await self.read(kept_tables())).values]
         counts = [Statement(f"SELECT count(*) FROM {quoted(name)}") for name in names]
         return {name: int(str((await self.read(count)).scalar)) for name, count in zip(names, counts, strict=True)}
 
     async def accept(self, marker: Row, lease: Lease) -> tuple[str, ...]:
-        """Accept an applied change: drop the data kept for its rollback, and mark its row. Return the dropped tables.
+        """Accept an applied change: mark its row, drop the tables kept for its rollback, and return their names.
 
         Tables that another change still needs, for its rollback or its next migration, stay.
         """
@@ -161,7 +171,7 @@ class Turso:
         return tuple(kept)
 
     async def lock(self, claim: Claim) -> tuple[bool, Holder | None]:
-        """Try to take the lock; return whether that succeeded, and who holds the lock now."""
+        """Try to take the lock. Return whether that succeeded, and who holds the lock now."""
         wanted = (*CREATE, take_lock(claim), HOLDER)
         taken, holders = (await self._database.transaction(wanted))[-2:]
         self._token = int(str(taken.scalar)) if taken.values else None
@@ -176,7 +186,7 @@ class Turso:
         return _holder(await self._own_row(marker.last_lock()))
 
     async def lease(self, run: str) -> Lease:
-        """Renew this run's lease for at least 60 seconds. Raise Rejected if another run has taken the lock."""
+        """Renew this run's lease for at least 60 seconds, and return it. Raise Rejected if another run has the lock."""
         token = (await self._database.query(marker.renew_lock(run, self._token, RENEWAL))).scalar
         if token is None:
             cause = "another run has taken over the lock"
@@ -190,11 +200,11 @@ class Turso:
         return Lease(run, int(str(token)))
 
     async def write(self, run: str) -> None:
-        """Do a small, harmless write on its own stream: extend this run's lease by one second."""
+        """Make a small, harmless write on a stream of its own: it extends this run's lease by one second."""
         await self._database.query(marker.prolong_lock(run, self._token))
 
     async def unlock(self, run: str, who: str) -> None:
-        """Release the lock if this run still holds it, and it was taken by `who`."""
+        """Release the lock if this run still holds it and `who` took it."""
         await self._database.query(marker.release_lock(run, who, self._token))
 
     async def _commit(self, statements: Sequence[Statement], measures: Sequence[Measure] = ()) -> tuple[Rows, ...]:
@@ -208,7 +218,7 @@ class Turso:
             ) from None
 
     async def _own_row(self, statement: Statement) -> Row | None:
-        """Return one row of a table of ours, or None; before the first run the table does not exist."""
+        """Return one row of a table of ours, or None if there is none. The first run finds no such table."""
         exists = Statement("SELECT 1 FROM sqlite_schema WHERE name = '_orchestrate_migrations'")
         if (await self.read(exists)).scalar is None:
             return None
@@ -228,7 +238,10 @@ def _costs(statements: Iterable[Statement], results: Iterable[Rows]) -> tuple[Co
 
 
 def _report_name(statement: Statement) -> str:
-    """Return a statement's name for the report: its place in its file, and its first characters."""
+    """Return the name of a statement for the report.
+
+    For a statement of a file, this is its place in the file, and its first characters.
+    """
     sql = " ".join(statement.sql.split())
     start = sql if len(sql) <= SHOWN else f"{sql[:SHOWN].rstrip()} ..."
     return f"{statement.name} ({start})" if IN_A_FILE.search(statement.name) else statement.name or start

@@ -1,7 +1,7 @@
 """The part of the Vercel REST API that one project's production deployments need.
 
-Every returned row is checked again against the query, because the platform may ignore a filter. Responses are read as
-values from each of their formats; unknown fields are ignored.
+Every returned row is checked against the query, because the platform may ignore a filter. Values are read from every
+known format of a response, and unknown fields are ignored.
 """
 
 import math
@@ -23,9 +23,11 @@ _ID = re.compile(r"[\w-][\w.-]*", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """The last promotion or rollback that the project reports; a hint, never a proof: it may be old, or missing.
+    """The last promotion or rollback that the project reports.
 
-    `source`: the deployment that was live before. `requested`: milliseconds since 1970 on the platform's clock.
+    It is a hint and never a proof, because it may be old or missing. `kind`: `promote` or `rollback`. `to`: the
+    deployment that production moves to. `source`: the deployment that was live before. `requested`: milliseconds since
+    1970 on the platform's clock.
     """
 
     kind: str
@@ -36,7 +38,7 @@ class Move:
 
     @property
     def is_under_way(self) -> bool:
-        """True if it has not ended."""
+        """True if it has not ended yet."""
         return self.status in ("pending", "in-progress")
 
     @property
@@ -54,7 +56,7 @@ class Move:
 
 @dataclass(frozen=True, slots=True)
 class Project:
-    """A project's state. `auto_assign` and `crons` are None if not reported, which counts as off."""
+    """A project's state. `auto_assign` and `crons` are None if the platform does not report them."""
 
     id: str
     name: str
@@ -87,10 +89,11 @@ class Project:
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """One deployment; `sha` is the full commit id, empty if the platform does not report it.
+    """One deployment.
 
-    `host`: its own host. `created`: milliseconds since 1970. `build_seconds`: the length of its build. `is_queued`: it
-    waits behind other builds. `is_aliased`: it has its aliases. `creator`: a user name, empty if it is not reported.
+    `sha`: its full commit id, empty if the platform does not report it. `host`: its own host. `created`: milliseconds
+    since 1970. `build_seconds`: how long its build took. `is_queued`: whether it waits behind other builds.
+    `is_aliased`: whether it has its aliases. `creator`: a user name, empty if it is not reported.
     """
 
     id: str
@@ -110,7 +113,7 @@ class Deployment:
 
     @classmethod
     def of(cls, row: dict[str, Any]) -> Self:
-        """Return the deployment in a list item or a single response, which name the same fields differently."""
+        """Return the deployment in a list item or in a single response, whose fields have different names."""
         meta, source = row.get("meta") or {}, row.get("gitSource") or {}
         return cls(
             _id(row.get("uid") or row["id"]),
@@ -131,7 +134,7 @@ class Deployment:
 
 
 def _text(value: Any) -> str:
-    """Return a text, empty for None. Raise TypeError for anything else."""
+    """Return a text, or an empty one for None. Raise TypeError for anything else."""
     if not isinstance(value, str | None):
         raise TypeError(f"{type(value).__name__} instead of text")
     return value or ""
@@ -163,7 +166,7 @@ def _seconds(begun: int, ended: int) -> float | None:
 
 @dataclass(frozen=True, slots=True)
 class RollingRelease:
-    """An active rolling release; `queued` is the deployment that goes live when it has ended."""
+    """An active rolling release. `queued`: the deployment that goes live when it has ended, or None."""
 
     queued: str | None
 
@@ -188,7 +191,7 @@ def served_by(body: Any) -> str | None:
 
 
 def log_lines(events: Any) -> list[str]:
-    """Return the lines of a build's log; an event is flat, or has its fields under `payload`."""
+    """Return the lines of a build's log. An event has its fields either at the top or under `payload`."""
     texts = [event.get("text") or (event.get("payload") or {}).get("text") for event in events]
     return [_text(text) for text in texts if text]
 
@@ -210,7 +213,7 @@ def _targets(row: dict[str, Any]) -> list[str]:
 
 Result = TypeVar("Result")
 
-PAGES = 20  # at most, of a list
+PAGES = 20  # pages of a list that are read at most
 REFUSALS = {
     401: "The token is not accepted: set VERCEL_TOKEN.",
     403: "The token may not do this: set VERCEL_TOKEN, and vercel.team for a team's project.",
@@ -220,11 +223,11 @@ STATUS_PAGE = "Check the platform's status page."
 
 
 class Deferred(Problem):
-    """The platform accepted a request, and will carry it out when another operation has ended."""
+    """The platform accepted a request, but will carry it out only after another operation has ended."""
 
 
 class Vercel:
-    """One project on the platform. Writes are sent once; the caller reads back their effect."""
+    """One project on the platform. Writes are sent once, and the caller reads back their effect."""
 
     def __init__(self, client: httpx.AsyncClient, project: str, team: str | None, host: str) -> None:
         self._client = client
@@ -243,13 +246,13 @@ class Vercel:
         return await self._get("/v2/user", lambda body: str(body["user"]["username"]))
 
     async def project(self) -> Project:
-        """Return the project."""
+        """Return the project's state."""
         project = await self._get(f"/v9/projects/{self._project}", Project.of, rollbackInfo="true")
         self._id = project.id
         return project
 
     async def rolling_release(self) -> RollingRelease | None:
-        """Return the active rolling release, or None; also None if the plan has no rolling releases."""
+        """Return the active rolling release, or None if there is none or the plan does not include rolling releases."""
         try:
             path = f"/v1/projects/{await self._identifier()}/rolling-release"
             return await self._get(path, rolling_release, state="ACTIVE")
@@ -272,7 +275,7 @@ class Vercel:
         return await self._get(f"/v13/deployments/{identifier}", Deployment.of)
 
     async def production_deployments(self, sha: str = "", most: int = 20) -> list[Deployment]:
-        """Return the production deployments, newest first; with `sha`, only those of exactly this commit."""
+        """Return the production deployments, newest first. With `sha`, return only those of exactly this commit."""
         project = await self._identifier()
         query = {"projectId": project, "target": "production", "limit": str(most)}
         wanted = {"sha": sha} if sha else {}
@@ -296,15 +299,21 @@ class Vercel:
         return "\n".join(texts[-lines:])
 
     async def promote(self, identifier: str) -> None:
-        """Ask to promote a staged deployment; returns before it is live. Raise Deferred if the promotion is queued."""
+        """Ask the platform to promote a staged deployment. Raise Deferred if the promotion is queued.
+
+        The deployment is not live yet when this returns.
+        """
         await self._send("POST", f"/v10/projects/{await self._identifier()}/promote/{identifier}")
 
     async def roll_back(self, identifier: str) -> None:
-        """Ask to roll back to an earlier production deployment, which pins the project; returns before it is live."""
+        """Ask the platform to roll back to an earlier production deployment, which pins the project.
+
+        The deployment is not live yet when this returns.
+        """
         await self._send("POST", f"/v1/projects/{await self._identifier()}/rollback/{identifier}")
 
     async def cancel(self, identifier: str) -> None:
-        """Cancel a build."""
+        """Cancel the build of a deployment."""
         await self._send("PATCH", f"/v12/deployments/{identifier}/cancel")
 
     async def set_auto_assign(self, on: bool) -> None:  # noqa: FBT001 - it is the value that is set
@@ -312,15 +321,15 @@ class Vercel:
         await self._send("PATCH", f"/v9/projects/{self._project}", json={"autoAssignCustomDomains": on})
 
     async def set_crons(self, on: bool) -> None:  # noqa: FBT001 - likewise
-        """Switch the project's crons on or off, by the path that Vercel's Terraform provider uses."""
+        """Switch the project's crons on or off, using the path that Vercel's Terraform provider uses."""
         await self._send("PATCH", f"/v1/projects/{await self._identifier()}/crons", json={"enabled": on})
 
     async def _identifier(self) -> str:
-        """Return the project's id, which never changes; some paths do not accept the name instead."""
+        """Return the project's id, which never changes. Some paths do not accept the name in its place."""
         return self._id or (await self.project()).id
 
     def _command(self, path: str, body: str) -> str:
-        """Return the shell command that changes the project by hand; it takes the token from the environment."""
+        """Return the shell command that changes the project by hand. It takes the token from the environment."""
         address = f"{str(self._client.base_url).rstrip('/')}{path}"
         query = f"?{urlencode(self._team)}" if self._team else ""
         headers = '-H "Authorization: Bearer $VERCEL_TOKEN" -H "Content-Type: application/json"'
@@ -328,7 +337,7 @@ class Vercel:
 
     @property
     def unpin_command(self) -> str:
-        """The command after which new deployments go live by themselves again."""
+        """The command that makes new deployments go live by themselves again."""
         return self._command(f"/v9/projects/{self._project}", '{"autoAssignCustomDomains":true}')
 
     @property

@@ -1,4 +1,4 @@
-"""The choice of a database's transport by its URL."""
+"""Choose the transport for a database by its URL."""
 
 import httpx
 

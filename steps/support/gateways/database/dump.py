@@ -1,7 +1,7 @@
-"""The server's own dump: the whole database as SQL, at one moment.
+"""Read the server's own dump: the whole database as SQL, as it is at one moment.
 
-It is read with aiohttp. sqld sends each row in its own HTTP chunk; for a million rows the parser of httpx took 3 to
-17 s of processor time, that of aiohttp 1 to 2 s (measured on sqld 0.24.32).
+It is read with aiohttp, because sqld sends each row in its own HTTP chunk. For a million rows, the parser of httpx took
+3 to 17 s of processor time, and that of aiohttp 1 to 2 s (measured on sqld 0.24.32).
 """
 
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -15,19 +15,19 @@ import httpx
 from steps.support.core.errors import NotSent, Unknown
 from steps.support.gateways.database.hrana_wire import Answer, results
 
-PIECE = 1 << 20  # bytes of one piece, about
+PIECE = 1 << 20  # bytes of one piece, approximately
 
-_LIVENESS = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=30)  # seconds; sock_read: without a byte
+_LIVENESS = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=30)  # seconds; sock_read: without any byte
 _OPENING = b"PRAGMA foreign_keys=OFF;"
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 @asynccontextmanager
 async def dump(address: str, token: str | None) -> AsyncIterator[AsyncGenerator[bytes, None]]:
-    """Open the dump of the database at `address`, an http or https URL; a read-only token is enough.
+    """Open the dump of the database at `address`, an http or https URL. A read-only token is enough.
 
-    Yield the text in pieces; it is whole only if its last statement is `COMMIT;`. Raise NoSuchPath if the server has
-    no dumps, NotSent, Rejected, or Unknown if the dump is cut off.
+    Yield an iterator over pieces of the text. The text is complete only if its last statement is `COMMIT;`. Raise
+    NoSuchPath if the server has no dumps, Unknown if the dump is cut off, or else NotSent or Rejected.
     """
     try:
         async with aiohttp.ClientSession(timeout=_LIVENESS, trust_env=True) as session, aclosing(
@@ -79,7 +79,7 @@ async def _pieces(session: aiohttp.ClientSession, address: str, token: str | Non
 
 
 def _token_only(token: str | None) -> aiohttp.ClientMiddlewareType:
-    """Return middleware that sends the token and no other secret: trust_env also reads passwords from netrc."""
+    """Return middleware that sends the token and no other secret: `trust_env` would also send passwords from netrc."""
 
     async def send(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
         request.headers.pop("Authorization", None)
@@ -91,7 +91,10 @@ def _token_only(token: str | None) -> aiohttp.ClientMiddlewareType:
 
 
 def _options(address: str) -> dict[str, Any]:
-    """Return the request's options; gzip only over a network: it costs the server as much time as the dump itself."""
+    """Return the options of the request.
+
+    gzip is used only over a network, because it costs the server as much time as the dump itself.
+    """
     is_local = httpx.URL(address).host in _LOOPBACK
     headers = {"Accept-Encoding": "identity" if is_local else "gzip"}
     secure = httpx.create_ssl_context() if address.startswith("https:") else True

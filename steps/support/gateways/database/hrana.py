@@ -21,9 +21,10 @@ Requests = Callable[[int], list[Any]]
 
 
 class Hrana:
-    """Database over the pipeline protocol, version 3, or 2 if the server does not know 3.
+    """A database that speaks the pipeline protocol, version 3, or version 2 if the server does not know version 3.
 
-    `url`: http, https, or libsql, which means https. If a client is passed in, the caller closes it.
+    `url`: an http, https or libsql URL; libsql means https. `client`: a client that the caller will close; if it is
+    None, a client is opened here.
     """
 
     def __init__(self, url: str, token: str | None, client: httpx.AsyncClient | None = None) -> None:
@@ -39,14 +40,14 @@ class Hrana:
         return self._address
 
     async def query(self, statement: Statement) -> Rows:
-        """Run one statement on its own; foreign keys are as set on the server, usually on."""
+        """Run one statement on its own. Foreign keys are as set on the server, which is usually on."""
         admit_values(statement, self._address)
         (result,) = await self._ask(lambda _: [{"type": "execute", "stmt": statement_json(statement)}])
         with hrana_wire.reading(self._address):
             return rows_of(self._response(result, statement)["result"])
 
     async def transaction(self, statements: Sequence[Statement]) -> tuple[Rows, ...]:
-        """Run all statements as one transaction with foreign keys off, or none; see Database.
+        """Run all statements as one transaction with foreign keys off, or none of them; see Database.
 
         If the server cannot parse a statement, it does not report which one.
         """
@@ -76,7 +77,7 @@ class Hrana:
         return tuple(errors)
 
     def dumps(self) -> tuple[Dump, ...]:
-        """Return the server's own dump, then the one read page by page; see Database."""
+        """Return the server's own dump, then the dump that is read page by page; see Database."""
         return partial(dump, self._address, self._token), partial(paged, self._address, self._token)
 
     async def aclose(self) -> None:
@@ -91,7 +92,10 @@ class Hrana:
             return hrana_parse.verdicts(results, statements, self._address)
 
     async def _ask(self, requests: Requests) -> list[Any]:
-        """Send what `requests` builds for the server's version; an unknown path ran nothing, so try the older one."""
+        """Send what `requests` builds for the server's version of the protocol, and return the results.
+
+        If the server does not know the path, it ran nothing, so the older version is tried.
+        """
         try:
             return await self._post(self._version, requests)
         except NoSuchPath:

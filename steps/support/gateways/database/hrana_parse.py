@@ -1,10 +1,11 @@
-"""Statements that a server parses and must not run: parsing leaves no trace, and no writer waits for it.
+"""Let a server parse statements without running them.
 
-Describing a statement does more than read it. When libSQL describes a CREATE INDEX of a vector index, it creates the
-index's tables, and when it describes the DROP of the index or of its table, it drops them, in separate statements
-(measured on sqld 0.24.32). So everything is described inside a transaction that the same request rolls back.
-Statements that are known to write are not described at all: the description would take the write lock, even from a
-writer that has held it for 5 seconds.
+Parsing leaves no trace in the database, and no writer waits for it. But a server that describes a statement does more
+than read it. When libSQL describes a CREATE INDEX of a vector index, it creates the index's tables, and when it
+describes the DROP of the index or of its table, it drops them, in separate statements (measured on sqld 0.24.32).
+Everything is therefore described inside a transaction that the same request rolls back. Statements that are known to
+write when described are not described at all: the description would take the write lock, even from a writer that has
+held it for 5 seconds.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,20 +22,23 @@ Json = dict[str, Any]
 
 BEGIN = Statement("BEGIN", name="beginning a transaction for parsing")
 ROLLBACK = Statement("ROLLBACK", name="rolling it back")
-_VECTOR = frozenset({"LIBSQL_VECTOR_IDX", "USING"})  # words of a vector index, in current and older servers
+_VECTOR = frozenset({"LIBSQL_VECTOR_IDX", "USING"})  # words that mark a vector index, on current and on older servers
 _ENDED = "the transaction in which statements are parsed ended before its ROLLBACK"
 
 
 def requests(statements: Sequence[Statement]) -> list[Json]:
-    """Build the requests that parse statements: for each a step that never runs, and a description if that is safe."""
+    """Build the requests that parse statements.
+
+    Each statement becomes a step that never runs, and is also described if that is safe.
+    """
     described = [{"type": "describe", "sql": each.sql} for each in statements if is_described(each.sql)]
     return [_execute(BEGIN), *map(_parse_only, statements), *described, _execute(ROLLBACK)]
 
 
 def verdicts(results: Sequence[Mapping[str, Any]], statements: Sequence[Statement], address: str) -> list[str | None]:
-    """Return the server's error for each statement, or None.
+    """Return the server's syntax error for each statement, or None.
 
-    Raise the error of a failed BEGIN, or Unknown if the transaction ended before its ROLLBACK.
+    Raise the error of BEGIN if it failed, or Unknown if the transaction ended before its ROLLBACK.
     """
     begun, *parsed_or_described, rolled_back = results
     if begun["type"] == "error":
@@ -56,7 +60,7 @@ def verdicts(results: Sequence[Mapping[str, Any]], statements: Sequence[Statemen
 
 
 def is_described(sql: str) -> bool:
-    """Return True if a server can describe a statement without writing."""
+    """Return True if a server can describe a statement without writing anything."""
     words = [token.text.strip("\"'`[]").upper() for token in tokenize(sql) if token.kind != "comment"]
     if words[:1] == ["EXPLAIN"]:
         words = words[3:] if words[1:3] == ["QUERY", "PLAN"] else words[1:]
@@ -69,7 +73,7 @@ def _execute(statement: Statement) -> Json:
 
 
 def _parse_only(statement: Statement) -> Json:
-    """Build a batch whose only step never runs: the server just parses it."""
+    """Build a batch whose only step never runs, so that the server just parses it."""
     step = {"stmt": {"sql": statement.sql}, "condition": {"type": "or", "conds": []}}
     return {"type": "batch", "batch": {"steps": [step]}}
 

@@ -1,4 +1,4 @@
-"""A connection that the server keeps between requests: all reads inside its transaction see one moment."""
+"""A connection that the server keeps between requests. All reads inside its transaction see the same moment."""
 
 from http import HTTPStatus
 from typing import Any
@@ -26,11 +26,11 @@ _TOO_LARGE = ("RESPONSE_TOO_LARGE", "SQLITE_TOOBIG")
 
 
 class TooLarge(Problem):
-    """The rows do not fit into one answer; the transaction continues."""
+    """The rows do not fit into one answer. The transaction goes on."""
 
 
 class Stream:
-    """One stream of the server at `address`; after 10 s without a request the server ends it and its transaction."""
+    """One stream of the server at `address`. If 10 s pass without a request, the server ends it and its transaction."""
 
     def __init__(self, client: httpx.AsyncClient, address: str, token: str | None) -> None:
         self.address = address
@@ -88,7 +88,7 @@ class Stream:
             return rows_of(result["response"]["result"])
 
     def _same_host(self, base: str) -> str:
-        """Return the stream's next base URL. Raise Unknown if it is on another host: the token would be sent there."""
+        """Return the base URL of the next request. Raise Unknown if it is on another host: it would get the token."""
         try:
             following, own = httpx.URL(base), httpx.URL(self.address)
         except httpx.InvalidURL as error:

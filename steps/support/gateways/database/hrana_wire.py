@@ -1,7 +1,7 @@
-"""Hrana over HTTP: values, one pipeline, a transaction as a batch, and the meaning of each kind of failure.
+"""Hrana over HTTP: values, a pipeline, a transaction as a batch, and what each kind of failure means.
 
-A request that reached the server may have been carried out even if its answer is lost or strange, so an answer counts
-as a refusal only if it can mean nothing else.
+A request that reached the server may have been carried out even if its answer is lost or strange. An answer therefore
+counts as a refusal only if it can mean nothing else.
 """
 
 import base64
@@ -39,7 +39,7 @@ def statement_json(statement: Statement) -> dict[str, Any]:
 
 
 def rows_of(result: Mapping[str, Any]) -> Rows:
-    """Return the rows of a statement's result. Raise KeyError, TypeError or ValueError if it is not a result."""
+    """Return the rows of a statement's result. Raise KeyError, TypeError or ValueError if it is malformed."""
     columns = tuple(member(str, column["name"] or "") for column in member(list, result["cols"]))
     rows = tuple(tuple(_decoded(value) for value in row) for row in member(list, result["rows"]))
     if any(len(row) != len(columns) for row in rows):
@@ -56,7 +56,7 @@ def member(kind: type[Kind], value: Any) -> Kind:
 
 
 def _measured(value: Any) -> float:
-    """Return a figure that is only shown, or 0 if it is invalid: it must not make an answer unreadable."""
+    """Return a figure, or 0 if it is invalid: it is only shown, so it must not make an answer unreadable."""
     return value if isinstance(value, int | float) and 0 <= value < _MOST else 0
 
 
@@ -105,7 +105,7 @@ _REFUSALS = {
 
 
 class NoSuchPath(Rejected):
-    """The server does not know this path, or this version of the protocol; nothing was run."""
+    """The server does not know this path or this version of the protocol. Nothing was run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +118,7 @@ class Answer:
 
     @property
     def document(self) -> dict[str, Any]:
-        """The JSON object in the body; empty if there is none."""
+        """The JSON object in the body, or an empty object if there is none."""
         try:
             document = json_of(self.body)
         except ValueError:
@@ -127,7 +127,7 @@ class Answer:
 
     @property
     def words(self) -> str:
-        """The status and the response's message and code, else its text, short enough for one line."""
+        """The status, and the response's message and code or, without these, its text. They are cut to fit one line."""
         document = self.document
         message = ", ".join(str(document[key]) for key in ("message", "error", "code") if document.get(key))
         text = " ".join(self.body[:2000].decode(errors="replace").split())
@@ -135,7 +135,7 @@ class Answer:
 
 
 async def post(client: httpx.AsyncClient, url: str, token: str | None, requests: Sequence[Any]) -> list[Any]:
-    """Send requests as one pipeline that closes its stream, and return each one's result.
+    """Send requests as one pipeline that closes its stream, and return the result of each.
 
     Raise NotSent, Rejected (NoSuchPath if the server does not know the path) or Unknown.
     """
@@ -149,7 +149,7 @@ async def post(client: httpx.AsyncClient, url: str, token: str | None, requests:
 
 
 def results(answer: Answer, url: str, count: int) -> list[Any]:
-    """Return the first `count` results in an answer. Raise the error that an answer without them stands for."""
+    """Return the first `count` results in an answer. If they are missing, raise the error that fits the answer."""
     listed = answer.document.get("results")
     if answer.status == HTTPStatus.OK and isinstance(listed, list) and len(listed) >= count:
         return listed[:count]
@@ -215,12 +215,16 @@ def _problem(answer: Answer, url: str) -> Problem:  # noqa: PLR0911 - one line f
 Json = dict[str, Any]
 
 KNOWS_AUTOCOMMIT = 3  # the first protocol version whose conditions can test whether the transaction is open
-_BEGIN = 1  # the index of its step
+_BEGIN = 1  # the index of the step with BEGIN
 _STOLEN = "the write lock was held for more than 5 seconds and another writer, waiting, took it"
 
 
 def transaction(statements: Sequence[Statement], version: int) -> Json:
-    """Build the batch: each step runs only if the previous one did and, if testable, the transaction is still open."""
+    """Build the batch of a transaction.
+
+    Each step runs only if the previous one succeeded and, in versions that can test this, the transaction is still
+    open.
+    """
     still_open = [_not({"type": "is_autocommit"})] if version >= KNOWS_AUTOCOMMIT else []
     steps = [_step(FOREIGN_KEYS_OFF), _step(BEGIN, _ok(0))]
     for statement in (FOREIGN_KEYS_ARE_OFF, *statements, COMMIT):
@@ -230,7 +234,7 @@ def transaction(statements: Sequence[Statement], version: int) -> Json:
 
 
 def trial(statements: Sequence[Statement], *, keep: bool) -> Json:
-    """Build a batch that ends in COMMIT with `keep`, else in ROLLBACK; foreign keys are as set on the server."""
+    """Build a batch that ends in COMMIT with `keep`, otherwise in ROLLBACK. Foreign keys are as set on the server."""
     steps = [_step(BEGIN)]
     for statement in (*statements, *([COMMIT] if keep else [])):
         steps.append(_step(statement, _ok(len(steps) - 1)))
@@ -248,7 +252,7 @@ def trial_result(result: Mapping[str, Any], statements: Sequence[Statement]) -> 
 
 
 def transaction_result(result: Mapping[str, Any], statements: Sequence[Statement], address: str) -> tuple[Rows, ...]:
-    """Return the rows of each statement in a batch's result; they count only if COMMIT succeeded.
+    """Return the rows of each statement in the result of a transaction that was committed.
 
     Raise StatementFailed for the first step that failed, or Unknown if the result does not show what happened.
     """
@@ -266,7 +270,7 @@ def transaction_result(result: Mapping[str, Any], statements: Sequence[Statement
 
 @contextmanager
 def reading(address: str) -> Iterator[None]:
-    """Raise Unknown if the block finds that an answer is malformed."""
+    """Raise Unknown if the block fails because an answer is malformed."""
     try:
         yield
     except (ValueError, ArithmeticError, LookupError, TypeError, AttributeError) as error:
@@ -275,14 +279,20 @@ def reading(address: str) -> Iterator[None]:
 
 
 def refused(error: Mapping[str, Any], statement: Statement, address: str) -> Problem:
-    """Return the problem for an error in place of a batch's result: Unknown unless its code means nothing was run."""
+    """Return the problem for an error that takes the place of a batch's result.
+
+    It is Unknown, unless the error's code means that nothing was run.
+    """
     if error.get("code") in NOT_RUN:
         return failed(error, statement, address)
     return unreadable(address, cause=f"{error.get('message')} ({error.get('code')})"[:SHOWN])
 
 
 def failed(error: Mapping[str, Any], statement: Statement, address: str) -> Problem:
-    """Return the problem for a statement's error: nothing was done, except for one code, which leaves that open."""
+    """Return the problem for a statement's error.
+
+    It means that nothing was done, except for one error code, which leaves this open.
+    """
     message, code = (str(error.get(key))[:SHOWN] for key in ("message", "code"))
     if code == "RESPONSE_TOO_LARGE":  # sqld also returns it for an INSERT ... RETURNING that it has committed
         return unreadable(address, cause=f"{message} ({code})")

@@ -1,4 +1,7 @@
-"""A dump read page by page inside one transaction, for servers without dumps: the same text, at one moment."""
+"""Read a dump page by page inside one transaction, for servers that have no dumps of their own.
+
+The text is like that of the server's dump, and shows the database at one moment.
+"""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator
 from contextlib import aclosing, asynccontextmanager
@@ -14,7 +17,7 @@ from steps.support.sql.statement import Statement
 from steps.support.sql.tokens import literal, quoted
 
 MOST_ROWS = 20_000  # per page
-AIM = 3 << 20  # bytes of one answer, aimed for; the limits are 5 MB for a value and 10 MB for an answer
+AIM = 3 << 20  # bytes that an answer should have; the limits are 5 MB for a value and 10 MB for an answer
 
 _OBJECTS = """SELECT type, name, sql FROM sqlite_schema
   WHERE sql NOT NULL AND name NOT GLOB 'sqlite_*' ORDER BY type <> 'table', rowid"""
@@ -28,7 +31,7 @@ _TERMS = 100  # columns joined in one expression, which may be nested 1000 level
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table: its columns, except computed ones, and the columns by which its rows are ordered."""
+    """A table: its name, its columns except computed ones, and the columns by which its rows are ordered."""
 
     name: str
     columns: tuple[str, ...]
@@ -40,7 +43,10 @@ class Table:
         return f"INSERT INTO {quoted(self.name)} VALUES("
 
     def page(self, after: str, most: int) -> Statement:
-        """Build the query for at most `most` rows after the key `after`: their text, their count, and the last key."""
+        """Build the query for at most `most` rows after the key `after`.
+
+        It returns the text of the rows, their count, and the last key.
+        """
         order = ", ".join(map(quoted, self.key))
         where = f" WHERE ({order}) > ({after})" if after else ""
         sql = f"""WITH page AS MATERIALIZED (SELECT {_row_sql(self.columns)} AS row, {_row_sql(self.key)} AS key
@@ -52,15 +58,16 @@ FROM page"""
 
 @asynccontextmanager
 async def paged(address: str, token: str | None) -> AsyncIterator[AsyncGenerator[bytes, None]]:
-    """Open the dump by pages of the database at `address`; a read-only token is enough."""
+    """Open the dump by pages of the database at `address`. A read-only token is enough."""
     async with client_for(address) as client, aclosing(pages(Stream(client, address, token))) as pieces:
         yield pieces
 
 
 async def pages(stream: Stream) -> AsyncGenerator[bytes, None]:
-    """Yield the text of a dump in pieces; it is whole only if it ends with `COMMIT;`. Raise the transport's errors.
+    """Yield the text of a dump in pieces. Raise the errors of the transport.
 
-    It preserves a NUL in text, and infinity, which the servers' own dumps cannot represent.
+    The text is complete only if it ends with `COMMIT;`. It preserves a NUL in text, and infinity, which the servers'
+    own dumps cannot represent.
     """
     await stream.rows(Statement("BEGIN"))
     objects = await _typed_rows(stream, Statement(_OBJECTS), str, str, str)
@@ -76,7 +83,7 @@ async def pages(stream: Stream) -> AsyncGenerator[bytes, None]:
         yield b"DELETE FROM sqlite_sequence;\n"
         async for piece in _rows(stream, tables[_SEQUENCE]):
             yield piece
-    await stream.close()  # now, as it would expire while an index is built; after an error the server closes it
+    await stream.close()  # while the reader builds an index, it would expire; after an error, the server closes it
     for _, name, sql in (each for each in objects if each[0] != "table"):
         yield _definition(name, sql, virtual=False)
     yield b"PRAGMA writable_schema=OFF;\nCOMMIT;\n"
@@ -126,7 +133,7 @@ def _tables(columns: Iterable[tuple[Any, ...]]) -> Iterator[Table]:
 
 
 def _rowid(columns: Iterable[str]) -> str:
-    """Return a name of the rowid that is not also the name of a column."""
+    """Return a name of the rowid that no column has."""
     taken = {column.lower() for column in columns}
     return next((name for name in ("rowid", "_rowid_", "oid") if name not in taken), "rowid")
 
@@ -139,7 +146,10 @@ def _row_sql(columns: tuple[str, ...]) -> str:
 
 
 def _value_sql(column: str) -> str:
-    """Build the expression for one value as an SQL literal; `quote` cuts text at a NUL and writes infinity as Inf."""
+    """Build the expression for one value as an SQL literal.
+
+    `quote` alone is not enough: it cuts text at a NUL, and writes infinity as Inf.
+    """
     whole = f"'CAST(' || quote(CAST({column} AS BLOB)) || ' AS TEXT)'"
     text = f"iif(instr({column}, char(0)), {whole}, quote({column}))"
     real = f"replace(quote({column}), 'Inf', '9e999')"

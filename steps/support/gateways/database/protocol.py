@@ -1,6 +1,7 @@
-"""The one narrow interface to a SQLite-like database, the same for every transport.
+"""The one narrow interface to a SQLite-like database, which is the same for every transport.
 
-Below it stand the statements that every transport puts around a write transaction, and the statements it admits.
+This module also has the statements that every transport puts around a write transaction, and the check of which
+statements may be sent.
 """
 
 import math
@@ -21,8 +22,8 @@ Dump = Callable[[], AbstractAsyncContextManager[AsyncGenerator[bytes, None]]]
 class Rows:
     """The rows that one statement returned, and the number of rows that it changed.
 
-    `seconds`: its time in the engine. `written`: rows written, including those of the schema and of indexes. Both are
-    0 if the transport does not know them.
+    `seconds`: how long the engine took. `written`: how many rows were written, including those of the schema and of
+    indexes. Both are 0 if the transport does not know them.
     """
 
     columns: tuple[str, ...] = ()
@@ -43,7 +44,7 @@ class Rows:
 
 
 class StatementFailed(Rejected):
-    """A statement failed; its whole transaction was rolled back and nothing changed."""
+    """A statement failed. Its whole transaction was rolled back, and nothing changed."""
 
     def __init__(self, *, subject: str, statement: Statement, message: str, engine_code: str) -> None:
         super().__init__(
@@ -59,7 +60,7 @@ class StatementFailed(Rejected):
 
 
 class Database(Protocol):
-    """What a transport provides, without retries or time limits; its errors are NotSent, Rejected and Unknown."""
+    """What every transport provides, without retries or time limits. Its errors are NotSent, Rejected and Unknown."""
 
     @property
     def address(self) -> str:
@@ -74,28 +75,29 @@ class Database(Protocol):
     async def transaction(self, statements: Sequence[Statement]) -> tuple[Rows, ...]:
         """Run all statements as one write transaction with foreign keys off, or none of them.
 
-        Foreign keys are switched off before BEGIN IMMEDIATE and read back inside. Each statement runs only if the
-        previous one succeeded and the transaction is still open; then comes COMMIT, else ROLLBACK. Return each
-        statement's rows. Raise StatementFailed, which names the first statement that failed, if nothing was committed,
-        or Unknown if the answer to COMMIT was not read.
+        Foreign keys are switched off before BEGIN IMMEDIATE and read back inside the transaction. Each statement runs
+        only if the previous one succeeded and the transaction is still open. If all of them ran, COMMIT follows;
+        otherwise ROLLBACK does. Return each statement's rows. Raise StatementFailed, which names the first statement
+        that failed, if nothing was committed, or Unknown if the answer to COMMIT was not read.
         """
 
     async def trials(self, several: Sequence[Sequence[Statement]], *, keep: bool = False) -> tuple[str | None, ...]:
         """Run each group of statements as one transaction with the engine's own settings, as an app or a shell would.
 
-        Return for each group the error of the first statement that failed, or None if all ran. Every transaction is
-        rolled back; with `keep`, it is committed if all of it ran. Each holds the write lock while it runs.
+        For each group, return the error of the first statement that failed, or None if all of them ran. Every
+        transaction is rolled back; only with `keep`, one whose statements all ran is committed. Each holds the write
+        lock while it runs.
         """
 
     async def parse(self, statements: Sequence[Statement]) -> tuple[str | None, ...]:
-        """Return each statement's syntax error, or None; the engine parses the statements without running them.
+        """Return each statement's syntax error, or None. The engine parses the statements without running them.
 
         Parsing leaves no trace in the database, and no writer waits for it. A missing table or column is not a syntax
-        error; bound parameters and statements that the server refuses are.
+        error. A bound parameter is one, and so is a statement that the server refuses.
         """
 
     def dumps(self) -> tuple[Dump, ...]:
-        """Return the ways to read the whole database as SQL text at one moment, best first; none for a file.
+        """Return the ways to read the whole database as SQL text at one moment, the best one first. A file has none.
 
         Opening one raises NoSuchPath if the server does not support it.
         """
@@ -112,7 +114,7 @@ _INDEPENDENT_OF_SCHEMA = re.compile(
 
 
 def syntax_error(message: str) -> str | None:
-    """Return the message if the statement fails on any schema; None if an earlier statement may make it run."""
+    """Return the message if the statement would fail on any schema, or None if an earlier statement may make it run."""
     return message if _INDEPENDENT_OF_SCHEMA.search(message) else None
 
 
@@ -134,7 +136,7 @@ ROLLBACK = Statement("ROLLBACK", name="rolling back")
 
 
 def admit(statements: Iterable[Statement], subject: str) -> None:
-    """Raise StatementFailed if a statement would end the transaction early, or cannot be sent."""
+    """Raise StatementFailed if a statement would end the transaction early, or if it cannot be sent."""
     for statement in statements:
         admit_values(statement, subject)
         if (word := first_word(statement.sql)) in TRANSACTION_CONTROL:

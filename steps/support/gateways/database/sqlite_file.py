@@ -1,7 +1,7 @@
-"""A SQLite file through libsql-client, with the same guarantees as a server.
+"""A SQLite file as a database, with the same guarantees as a server. It is opened with libsql-client.
 
-The engine is Python's own SQLite and runs on the event loop's thread: while a statement runs, nothing else does, and no
-scope can end it. It is suitable for copies and rehearsals, not while production has to be watched.
+The engine is Python's own SQLite. It runs on the event loop's thread: while a statement runs, nothing else does, and no
+timeout can stop it. It is therefore suitable for copies and rehearsals, but not while production must be watched.
 """
 
 import asyncio
@@ -38,9 +38,9 @@ Result = TypeVar("Result")
 
 
 class SqliteFile:
-    """Database on an existing file; `url` is `file:PATH`. Raise NotSent if the file does not exist.
+    """A database in an existing file. `url` is `file:PATH`. Raise NotSent if the file does not exist.
 
-    `foreign_keys`: enforce them outside of `transaction`, as a server does; the engine's default is off.
+    `foreign_keys`: whether to enforce them outside of `transaction`, as a server does. The engine by itself does not.
     """
 
     def __init__(self, url: str, *, foreign_keys: bool = False) -> None:
@@ -61,7 +61,7 @@ class SqliteFile:
             return await self._retry_while_locked(statement, lambda: self._query_alone(statement))
 
     async def transaction(self, statements: Sequence[Statement]) -> tuple[Rows, ...]:
-        """Run all statements as one transaction with foreign keys off, or none; see Database."""
+        """Run all statements as one transaction with foreign keys off, or none of them; see Database."""
         admit(statements, self._address)
         with self._open(), self._client.transaction() as transaction:  # closing it rolls back if it is not committed
             for statement in (COMMIT, *OPENING):
@@ -88,16 +88,16 @@ class SqliteFile:
             return None
 
     async def parse(self, statements: Sequence[Statement]) -> tuple[str | None, ...]:
-        """Return each statement's syntax error, or None, by EXPLAIN, without running it; see Database."""
+        """Return each statement's syntax error, or None. It is found with EXPLAIN, which runs nothing; see Database."""
         with self._open():
             return tuple([await self._syntax_error(statement) for statement in statements])
 
     def dumps(self) -> tuple[Dump, ...]:
-        """Return no dumps, as this is a file; see Database."""
+        """Return no dumps, because the database is a file; see Database."""
         return ()
 
     async def aclose(self) -> None:
-        """Close the client; its connections end with each call."""
+        """Close the client. Its connections have ended with each call."""
         await self._client.close()
 
     async def _timed(self, transaction: Transaction, statement: Statement) -> Rows:
@@ -126,7 +126,7 @@ class SqliteFile:
         return None
 
     async def _retry_while_locked(self, statement: Statement, attempt: Callable[[], Awaitable[Result]]) -> Result:
-        """Repeat the attempt while another connection holds the lock, without limit: the caller sets the time limit."""
+        """Repeat the attempt while another connection holds the lock. The caller must set a time limit."""
         while True:
             try:
                 return await attempt()
@@ -139,7 +139,7 @@ class SqliteFile:
 
     @contextmanager
     def _open(self) -> Iterator[None]:
-        """Raise NotSent if the file is missing, which SQLite would create, or cannot be used as a database."""
+        """Raise NotSent if the file cannot be used as a database, or if it is missing: SQLite would create it."""
         if not Path(urlsplit(self._address).path).is_file():
             remedy = "Check the path; the tool does not create databases."
             raise NotSent(
@@ -172,7 +172,7 @@ async def _execute_in(transaction: Transaction, statement: Statement) -> Rows:
 
 
 def _rows(result: ResultSet) -> Rows:
-    """Return a result's rows; for a statement that begins with WITH, Python's driver reports -1 changed rows."""
+    """Return a result's rows. Python's driver reports -1 changed rows after WITH, which becomes 0."""
     return Rows(result.columns, tuple(row.astuple() for row in result.rows), max(0, result.rows_affected))
 
 
@@ -194,7 +194,7 @@ def only_names(statement: Statement) -> Statement:
 
 
 def parse_error(statement: Statement, message: str) -> str | None:
-    """Return SQLite's error for a statement if it would fail on any schema, else None."""
+    """Return SQLite's error for a statement that would fail on any schema, or None for any other statement."""
     return bound_parameters(_parameters(statement, message)) or syntax_error(message)
 
 
