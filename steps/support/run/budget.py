@@ -1,6 +1,6 @@
-"""Time as scopes: Budget (what was agreed), ForwardDeadline (the clock runs), RollbackDeadline (the reserve).
+"""The time of a run: Budget (the agreed time), ForwardDeadline (for applying steps), RollbackDeadline (the reserve).
 
-All figures are seconds on the event loop's clock. The layers below the run know nothing of these limits.
+All times are in seconds on the event loop's clock. The layers below the run know nothing of these limits.
 """
 
 import asyncio
@@ -14,16 +14,16 @@ from steps.support.core.errors import Failed, Refused
 from steps.support.run.step import Plan, ReversibleStep, Step, reversible
 
 PREFLIGHT = 60.0  # seconds for one preflight, before the clock of the run starts
-SUSPENDED = 1.0  # seconds past a deadline: waking later means that the machine was suspended
+SUSPENDED = 1.0  # seconds; a task that wakes up this long after a deadline shows that the machine was suspended
 
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """What a run may take, in seconds.
+    """The seconds that a run may take.
 
-    `total`: for all of it. `reserve`: its last part, kept for the rollback. `limits`: for each step, by name.
-    `then`: the budget from the first step that users may notice, if the steps that prepare have a budget of their own.
-    `preflights`: seconds for a step's preflight, if not the usual minute.
+    `total`: for all of it. `reserve`: for the rollback, as the last part of the total. `limits`: for each step, by
+    name. `preflights`: for the preflight of a step, by name, if it is not the usual minute. `then`: the budget that
+    starts with the first step that users may notice, if the steps before it have a budget of their own; otherwise None.
     """
 
     total: float
@@ -37,22 +37,22 @@ class Budget:
         return self.preflights.get(step, PREFLIGHT)
 
     def start(self) -> "ForwardDeadline":
-        """Start the clock."""
+        """Start the clock, and return the deadline for applying the steps."""
         return ForwardDeadline(self, _now())
 
     def after(self, step: Step[Any]) -> "Budget | None":
-        """Return the budget that starts with this step, or None if the current one goes on."""
+        """Return the budget that starts with this step, or None if the current budget goes on."""
         return None if isinstance(step, ReversibleStep) and step.prepares else self.then
 
     @property
     def longest(self) -> float:
-        """Return the seconds that a whole run can take."""
+        """Return the most seconds that a whole run can take."""
         return self.total + (self.then.longest if self.then else 0.0)
 
 
 @dataclass(frozen=True, slots=True)
 class ForwardDeadline:
-    """The running clock while steps are applied."""
+    """The clock that runs while steps are applied."""
 
     budget: Budget
     started: float
@@ -64,15 +64,18 @@ class ForwardDeadline:
 
     @property
     def forward_end(self) -> float:
-        """Return the time at which applying ends and only the rollback is left."""
+        """Return the time at which no more steps are applied, because only the reserve is left."""
         return self.started + self.budget.total - self.budget.reserve
 
     def limit(self, step: str) -> float:
-        """Return the seconds that this step may take from now: its limit, cut to the forward time that is left."""
+        """Return the seconds that this step may take from now: its limit, or the forward time left if shorter."""
         return max(0.0, min(self.budget.limits[step], self.forward_end - _now()))
 
     def admit(self, step: Step[Any], expected: float) -> None:
-        """Raise Failed if a step that changes the world would end after the forward time: `expected` is in seconds."""
+        """Raise Failed if a step that changes the world would end after the forward time.
+
+        `expected`: the seconds that the step will take.
+        """
         left = self.forward_end - _now()
         if isinstance(step, ReversibleStep) and left < expected:
             cause = f"it takes {expected:.0f} s and {max(left, 0):.1f} s are left"
@@ -80,7 +83,7 @@ class ForwardDeadline:
 
     @asynccontextmanager
     async def scope(self, step: str) -> AsyncIterator[None]:
-        """Raise Failed, naming the limit, if the block does not end within the step's time."""
+        """Raise Failed, which names the limit, if the block does not end within the step's time."""
         limit = self.limit(step)
         cut = limit < self.budget.limits[step]
         why = "the forward time of the whole run ended" if cut else f"not done within its {limit:g} s"
@@ -88,7 +91,10 @@ class ForwardDeadline:
             yield
 
     def begin_rollback(self) -> "RollbackDeadline":
-        """Return the deadline of the rollback: after a suspend past the forward time, the whole reserve from now."""
+        """Return the deadline of the rollback, which is the end of the budget.
+
+        If the machine was suspended past the forward time, the rollback gets the whole reserve from now.
+        """
         now = _now()
         suspended = now > self.forward_end + SUSPENDED
         end = now + self.budget.reserve if suspended else self.started + self.budget.total
@@ -97,14 +103,21 @@ class ForwardDeadline:
 
 @dataclass(frozen=True, slots=True)
 class RollbackDeadline:
-    """The time for the rollback: it ends at `end`; the rollback of each step may take a share of `seconds`."""
+    """The time for the rollback.
+
+    `seconds`: the reserve, of which the rollback of each step may take a share. `end`: when the time ends. `suspended`:
+    whether the machine was suspended.
+    """
 
     seconds: float
     end: float
     suspended: bool
 
     def renewed_after_suspend(self) -> "RollbackDeadline | None":
-        """Return a new deadline if the machine was suspended past the end of this one: no awake run gets there."""
+        """Return a new deadline if the machine was suspended past the end of this one, otherwise None.
+
+        A machine that was not suspended never gets past that end.
+        """
         now = _now()
         return (
             RollbackDeadline(self.seconds, now + self.seconds, suspended=True) if now > self.end + SUSPENDED else None
@@ -164,7 +177,7 @@ async def _ending(at: float) -> AsyncIterator[asyncio.Timeout]:
 
 
 def _last() -> str:
-    """Return what the block was waiting for when its time was up."""
+    """Return what the block was waiting for when its time ended, as the end of a message; empty if it is not known."""
     return f"; last: {waiting}" if (waiting := waited_for()) else ""
 
 
@@ -180,30 +193,30 @@ SLOW = "Make it faster, divide the change, or allow more time: [budget] and [lim
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """The seconds that each step will take, and the seconds that its rollback will take, by the name of the step."""
+    """The seconds that each step, and its rollback, will take, by the name of the step."""
 
     steps: Mapping[str, float]
     rollback: Mapping[str, float]
 
     @property
     def seconds(self) -> float:
-        """Return the seconds of all steps."""
+        """Return the seconds that all steps together will take."""
         return sum(self.steps.values())
 
     @property
     def rollback_seconds(self) -> float:
-        """Return the seconds of a rollback from the last step."""
+        """Return the seconds that rolling back all of the steps will take."""
         return sum(self.rollback.values())
 
 
 def forecast(plan: Plan) -> Forecast:
-    """Return what each step expects to take."""
+    """Return the seconds that each step expects to take, and expects its rollback to take."""
     rollback = {each.name: each.step.expects_rollback(each.observed) for each in reversible(plan)}
     return Forecast({each.name: each.step.expected_seconds(each.observed) for each in plan}, rollback)
 
 
 def refuse_unfitting(plan: Plan, expected: Forecast, budget: Budget) -> None:
-    """Raise Refused if a step, all steps together or the rollback will not fit into their time."""
+    """Raise Refused if a step, all steps together or the rollback would not fit into their time."""
     if causes := [*_too_slow(plan, expected, budget)]:
         raise Refused(
             code="forecast-too-long",

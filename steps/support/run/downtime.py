@@ -17,15 +17,19 @@ from steps.support.run.journal import Journal
 
 EVERY = 0.2  # seconds from the start of one probe to the start of the next
 PATIENCE = 2.0  # seconds after which a visitor gives up
-OVERDUE = 1.0  # seconds after which a probe without an answer at the end of the run counts as a failure
-LEAVING = 0.5  # seconds that the end of the run waits for the last probe to be cancelled
+OVERDUE = 1.0  # seconds; a probe that has waited longer for an answer when the run ends counts as a failure
+LEAVING = 0.5  # seconds that the end of the run waits until the last probe is cancelled
 REFUSED = 400  # the lowest HTTP status that counts as a failure
 NO_ANSWER = "no answer"
 
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """One probe: its start (`at`, seconds on the run's clock), the answer, and the seconds that it took."""
+    """One probe of the site.
+
+    `at`: its start, in seconds on the run's clock. `answer`: the HTTP status, or the cause of the failure. `seconds`:
+    how long it took. `well`: whether a visitor would have been served.
+    """
 
     at: float
     answer: str
@@ -35,7 +39,7 @@ class Probe:
 
 @asynccontextmanager
 async def probing(site: Site, request: Request | None, journal: Journal) -> AsyncIterator[None]:
-    """Probe the site while the block runs, then note the downtime. Do nothing if there is no request."""
+    """Probe the site while the block runs, then note the downtime. Do nothing if `request` is None."""
     probes: list[Probe] = []
     task = asyncio.ensure_future(_probe_forever(site, request, probes, journal)) if request else None
     try:
@@ -43,13 +47,16 @@ async def probing(site: Site, request: Request | None, journal: Journal) -> Asyn
     finally:
         if task:
             task.cancel()
-            with suppress(asyncio.CancelledError):  # the outcome of the run is fixed: a signal cannot change it now
+            with suppress(asyncio.CancelledError):  # a signal can no longer change the outcome of the run
                 await asyncio.wait([asyncio.gather(task, return_exceptions=True)], timeout=LEAVING)
             journal.note(Probed(downtime=summary(probes, journal.state)))
 
 
 def summary(probes: Sequence[Probe], state: RunState) -> dict[str, Any]:
-    """Return the downtime, in seconds from the start of the run. A failure lasts until the next probe."""
+    """Return the downtime, by the keys of the report. A failure lasts until the start of the next probe.
+
+    Times are in seconds from the last start of the clock, or from the first probe if no clock was started.
+    """
     failed = [probe for probe in probes if not probe.well]
     ends = [*(probe.at for probe in probes[1:]), *(probe.at + probe.seconds for probe in probes[-1:])]
     lasted = [(probe.at, end) for probe, end in zip(probes, ends, strict=True) if not probe.well]
@@ -68,7 +75,7 @@ def summary(probes: Sequence[Probe], state: RunState) -> dict[str, Any]:
 
 
 def _joined(spans: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Join adjacent spans: those that begin where the previous one ends."""
+    """Join each span with the next one if that begins where it ends."""
     joined: list[tuple[float, float]] = []
     for at, end in spans:
         begins = joined.pop()[0] if joined and joined[-1][1] == at else at
@@ -77,7 +84,7 @@ def _joined(spans: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
 
 
 def latency(probes: Sequence[Probe], state: RunState) -> dict[str, Any]:
-    """Return how long answers took before production changed, until the last change or rollback, and after it."""
+    """Return how long answers took before production changed, while it changed or was rolled back, and afterwards."""
     changes = {name for each in state.forward for name in each.begins}
     first = next((each.began for each in state.forward if each.begins and not each.prepares), inf)
     ends = [each.end for each in (*state.forward, *state.rollbacks) if each.is_done and each.step in changes]
@@ -97,7 +104,7 @@ def _latency(probes: Sequence[Probe]) -> dict[str, Any] | None:
 
 
 def _counted(probes: Sequence[Probe]) -> dict[str, int]:
-    """Return how often each answer came, the most frequent first."""
+    """Return how often each answer came, the most frequent one first."""
     return dict(Counter(probe.answer for probe in probes).most_common())
 
 

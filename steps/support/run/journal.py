@@ -1,6 +1,6 @@
 """The journal: append-only JSON lines, redacted and flushed to disk. Everything that shows a run listens to it.
 
-It is not read during a run. The report is a fold over its events; recovery starts from the file.
+It is not read during a run. The report is folded from its events, and recovery starts from the file.
 """
 
 import asyncio
@@ -52,7 +52,7 @@ DEFECT = "This is a defect of the orchestrator: keep the journal and report it."
 
 @dataclass(frozen=True, slots=True)
 class TimedEvents:
-    """The events of an action that takes time: it waits, it is done, it failed."""
+    """The classes of the events of an action that takes time: it is waiting, it is done, it failed."""
 
     waiting: type[WaitEvent]
     done: type[DoneEvent]
@@ -65,26 +65,26 @@ ROLLBACK_EVENTS = TimedEvents(UndoWaiting, UndoDone, UndoFailed)
 
 
 class Journal:
-    """The journal file of one run. `intend` reaches the disk or raises; `note` never fails a run.
+    """The journal file of one run. `intend` puts an event on disk or raises; `note` never fails a run.
 
-    `events`: all events so far, as they are in the file; `state`: the state of the run after them.
+    `events`: all events so far, as they are in the file. `state`: the state of the run after them.
     """
 
     def __init__(self, path: Path, redact: Redactor, run: str) -> None:
         self.events: list[Event] = []
         self.state = RunState()
-        self._code: Code | None = None  # of the event that is being written: its line does not have it
+        self._code: Code | None = None  # of the event that is being written; its line does not contain it
         self._listeners: list[Listener] = []
         self._sink = _Sink(path, self._tell)
         processors = [_stamp, _plain, lambda _logger, _name, event: _redacted(event, redact)]
         self._log = structlog.wrap_logger(self._sink, processors, structlog.BoundLogger, run=run)
 
     def listen(self, listener: Listener) -> None:
-        """Call a listener for every event from now on, with the state after it. Its exceptions do not fail the run."""
+        """Call a listener for every event from now on, with the state after it. Its errors do not fail the run."""
         self._listeners.append(listener)
 
     def intend(self, event: Event) -> None:
-        """Write an event that must be on disk before the action it announces. Raise Refused if it cannot be written."""
+        """Write an event that must be on disk before the action it announces. Raise Refused if that fails."""
         try:
             self._write(event, self._log.info)
         except OSError as error:
@@ -97,7 +97,7 @@ class Journal:
             ) from None
 
     def note(self, event: Event) -> None:
-        """Write an event. A full disk does not stop the run."""
+        """Write an event. If the disk is full, warn the operator and let the run go on."""
         try:
             self._write(event, self._log.info)
         except OSError as error:
@@ -106,7 +106,11 @@ class Journal:
 
     @contextmanager
     def timed(self, kind: TimedEvents, step: str) -> Iterator[Callable[[Done], None]]:
-        """Note how the block ended and its seconds: done, with the result passed to the yielded function, or failed."""
+        """Note how the block ended, and how long it took.
+
+        If it succeeds, the result that was passed to the yielded function is noted; if it raises, the error. What it
+        waits for is noted meanwhile.
+        """
         loop, results = asyncio.get_running_loop(), list[Done]()
         begun = loop.time()
         try:
@@ -139,7 +143,7 @@ class Journal:
 
 
 class _Sink:
-    """Where structlog delivers an event: it is on disk before the listeners get it.
+    """Receives events from structlog, and puts each on disk before the listeners get it.
 
     The file stays locked while its run lives, so that a rollback can tell whether the run is still alive.
     """
@@ -150,8 +154,8 @@ class _Sink:
         self.file = os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab", buffering=0)
         flock(self.file, LOCK_EX | LOCK_NB)
         for folder in (path.parent, path.parent.parent):
-            _on_disk(folder)  # else a power cut can lose the name of the file
-        os.fchmod(self.file.fileno(), 0o600)  # also if the file existed
+            _on_disk(folder)  # otherwise a power cut could lose the name of the file
+        os.fchmod(self.file.fileno(), 0o600)  # needed if the file existed already
         self._torn = False  # whether the last line on disk is incomplete
 
     def info(self, **event: Any) -> None:
@@ -180,7 +184,7 @@ def reason(error: BaseException) -> Reason:
     if isinstance(error, Problem):
         cause = f"{error.operation} {error.subject}: {error.cause}"
         refused, human = isinstance(error, Refused), isinstance(error, NeedsHuman)
-        remedy = "" if isinstance(error, Unknown) else error.remedy  # a run that ends has already read the outcome
+        remedy = "" if isinstance(error, Unknown) else error.remedy  # when a run ends, it has already read the outcome
         return Reason(
             code=error.code,
             operation=error.operation,
@@ -204,7 +208,7 @@ def _stamp(_logger: Any, _name: str, event: Any) -> Any:
 
 
 def _redacted(event: Line, redact: Redactor) -> Line:
-    """Mask the secrets, except in the fields that recovery needs: their values are the tool's own."""
+    """Mask the secrets, except in the fields that recovery needs, whose values are the tool's own."""
     masked = {key: value if key in STRUCTURE else redact(value) for key, value in event.items()}
     saw = {name: redact(value) for name, value in event.get("saw", {}).items()}
     return {**masked, **({"saw": saw} if "saw" in event else {})}
@@ -215,7 +219,7 @@ def _plain(_logger: Any, _name: str, event: Any) -> Any:
 
 
 def _fields(value: Any) -> Any:
-    """Return what a step observed as plain values, also inside a mapping."""
+    """Return dataclasses as plain values; in a mapping, do so for every value."""
     if isinstance(value, Mapping):
         return {key: _fields(item) for key, item in value.items()}
     return asdict(value) if is_dataclass(value) and not isinstance(value, type) else value

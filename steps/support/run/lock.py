@@ -15,7 +15,7 @@ from steps.support.run.budget import preflight_deadline
 
 
 def operator() -> tuple[str, str]:
-    """Return the user who runs this, and the host."""
+    """Return the name of the user who runs this tool, and the name of the host."""
     with suppress(OSError, KeyError):
         return getpass.getuser(), socket.gethostname()
     return "unknown", socket.gethostname()
@@ -23,10 +23,11 @@ def operator() -> tuple[str, str]:
 
 @asynccontextmanager
 async def locked(turso: Turso, claim: Claim, warn: Callable[[str], None]) -> AsyncIterator[None]:
-    """Hold the lock while the block runs, for the seconds claimed at most.
+    """Hold the lock while the block runs, but for no longer than the claimed seconds.
 
-    Raise Refused if another run holds it, naming the holder, the host, the time and the run. If the block ends with
-    NeedsHuman, keep the lock until its lease ends: no release should go on top of an incomplete rollback.
+    Raise Refused if another run holds it; the message names that run, who runs it, on which host, and since when. If
+    the block raises NeedsHuman, keep the lock until its lease ends, so that no release is made on top of an incomplete
+    rollback.
     """
     try:
         holder = await _take(turso, claim)
@@ -41,7 +42,7 @@ async def locked(turso: Turso, claim: Claim, warn: Callable[[str], None]) -> Asy
 
 
 def claim(run: str, seconds: float) -> Claim:
-    """Return a claim on the lock for a run of this operator, lasting `seconds`."""
+    """Return a claim on the lock for a run of this operator. The lease lasts `seconds`."""
     return Claim(run, *operator(), seconds)
 
 
@@ -54,7 +55,7 @@ async def _take(turso: Turso, claim: Claim) -> Holder:
 
 
 async def refuse_if_locked(turso: Turso) -> None:
-    """Raise Refused if a run holds the lock. Take nothing."""
+    """Raise Refused if a run holds the lock. Do not take the lock."""
     if holder := await turso.holder():
         raise refusal(holder)
 
@@ -68,7 +69,7 @@ async def _release(turso: Turso, claim: Claim, warn: Callable[[str], None]) -> N
 
 
 def refusal(holder: Holder | None) -> Refused:
-    """Return the refusal that names the holder of the lock."""
+    """Return the error for a lock that cannot be taken. It names the holder, unless the lock is free again."""
     if holder is None:
         return Refused(
             code="lock-held",

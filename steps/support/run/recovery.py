@@ -1,7 +1,7 @@
-"""Resolve an earlier run: roll it back, accept it, or release its lock.
+"""Resolve a previous run: roll it back, accept its change, or release its lock.
 
-Each command reads the world first, then takes the lock as that run, so that no request of it that is still under way
-can commit. Each can be killed and run again.
+Each command first reads production, and then takes the lock in the name of the previous run, so that none of that run's
+requests that are still under way can commit. Each can be killed and run again.
 """
 
 import asyncio
@@ -33,10 +33,10 @@ Steps = Sequence[ReversibleStep[Any]]
 
 @dataclass(frozen=True, slots=True)
 class PreviousRun:
-    """An earlier run, and its steps to roll back, each with its observation.
+    """A previous run, and its steps that can be rolled back, each with what it observed.
 
-    `here`: its journal is on this machine; without it, how the run ended is not known. `token`: the fencing token of
-    the lock before anything else was read.
+    `here`: whether the run's journal is on this machine; without it, nobody knows how the run ended. `token`: the
+    fencing token of the lock, read before anything else.
     """
 
     record: RunRecord
@@ -46,12 +46,15 @@ class PreviousRun:
 
     @property
     def had_arrived(self) -> bool:
-        """Return True if others may have built on the run, so that its rollback must be proved again."""
+        """Return True if others may have built on what the run did, so that its rollback must be proved again."""
         return self.record.arrived or not self.here or self.record.resolution == "rolled_back"
 
 
 def refuse_open(runs: Path, target: str, command: Sequence[str]) -> None:
-    """Raise Refused if an earlier run is unresolved, with the commands that resolve it. A live run holds the lock."""
+    """Raise Refused if a previous run is unresolved. The message has the commands that resolve it.
+
+    A run that is alive does not count, because it holds the lock.
+    """
     for each in records(runs, target):
         if each.is_open and _is_dead(runs, each.run):
             cause = "it was interrupted, or only partly rolled back"
@@ -65,7 +68,10 @@ def refuse_open(runs: Path, target: str, command: Sequence[str]) -> None:
 
 
 async def refuse_abandoned_lease(turso: Turso, runs: Path, command: Sequence[str]) -> None:
-    """Raise Refused if the lease of a run elsewhere expired before it released the lock: it may have died midway."""
+    """Raise Refused if a run on another machine let its lease expire without releasing the lock.
+
+    Such a run may have died midway.
+    """
     last = await preflight_read(turso.last_holder)
     if last is None or last.is_released or await preflight_read(turso.holder) is not None:
         return
@@ -84,7 +90,10 @@ def _resolutions(command: Sequence[str], run: str) -> str:
 
 
 async def record_of_marker(turso: Turso, run: str, changes: Collection[str]) -> RunRecord:
-    """Return what the marker row holds of a run whose journal is not here, for each of these steps."""
+    """Return what the marker row says of a run whose journal is not here.
+
+    `changes`: the names of the steps that may have to be rolled back. Without a marker row, the record has no steps.
+    """
     marker = await preflight_read(turso.marker, run)
     if not marker or marker["release_commit"] is None:
         return RunRecord(run, {"name": "an unknown change", "sha256": ""}, "", {})
@@ -93,7 +102,7 @@ async def record_of_marker(turso: Turso, run: str, changes: Collection[str]) -> 
 
 
 async def _refuse_unknown(turso: Turso, previous: PreviousRun) -> None:
-    """Raise Refused if nothing is known of a run, and say who held the lock last."""
+    """Raise Refused if nothing is known of a run. The message says who held the lock last."""
     if previous.here or previous.begun:
         return
     holder = await preflight_read(turso.last_holder)
@@ -112,7 +121,10 @@ async def _refuse_unknown(turso: Turso, previous: PreviousRun) -> None:
 
 
 async def previous_run(gateways: Gateways, record: RunRecord, steps: Steps, *, here: bool) -> PreviousRun:
-    """Return the run with what each step observed: from the journal, or as far as the marker row holds it."""
+    """Return a run with what each of its steps observed.
+
+    This comes from the journal if it is `here`, otherwise from the marker row, as far as that has it.
+    """
     last = await preflight_read(gateways.turso.last_holder)
     token = last.token if last else 0
     if here:
@@ -125,7 +137,10 @@ async def previous_run(gateways: Gateways, record: RunRecord, steps: Steps, *, h
 
 
 async def roll_back_run(gateways: Gateways, previous: PreviousRun, run: Run, runs: Path) -> None:
-    """Roll back a run, newest step first, and verify. One that arrived: only if production has not changed since."""
+    """Roll back a run, newest step first, and verify it.
+
+    If all of its steps were applied, raise Refused if others have changed production since.
+    """
     await _refuse_unknown(gateways.turso, previous)
     _note_recalled(previous, run)
     await _refuse_accepted(gateways.turso, previous)
@@ -153,7 +168,7 @@ async def roll_back_run(gateways: Gateways, previous: PreviousRun, run: Run, run
 
 
 async def _is_back_in_production(gateways: Gateways, previous: PreviousRun, run: Run) -> bool:
-    """Return True if anything of a rolled back run is in production again as it left it; warn of changes by others."""
+    """Return True if what a rolled back run released is in production again. Warn of what others have changed."""
     is_back = False
     async with preflight_deadline():
         for each in previous.begun:
@@ -161,12 +176,12 @@ async def _is_back_in_production(gateways: Gateways, previous: PreviousRun, run:
                 others = await preflight_read(each.step.superseded_by, gateways, each.observed)
                 is_back = is_back or not others
                 if others:
-                    run.warn(f"{each.name}: {others}; that is not of this run, and is left alone")
+                    run.warn(f"{each.name}: {others}; this is not of this run, and is left alone")
     return is_back
 
 
 async def accept_run(gateways: Gateways, previous: PreviousRun, run: Run, runs: Path) -> None:
-    """Keep the change of a run: drop the data kept for its rollback. The run then counts as resolved."""
+    """Keep the change of a run, and drop the data kept for its rollback. The run then counts as resolved."""
     _refuse_unaccepted(previous, await preflight_read(gateways.turso.marker, previous.record.run))
     _note_recalled(previous, run)
     await run.ask()
@@ -184,7 +199,10 @@ async def accept_run(gateways: Gateways, previous: PreviousRun, run: Run, runs: 
 
 
 async def _accept(turso: Turso, marker: Row) -> list[str]:
-    """Accept, and repeat it if the answer is lost. Raise NeedsHuman if the outcome stays unknown."""
+    """Accept a change, and return the dropped tables. If an answer is lost, accept it again.
+
+    Raise NeedsHuman if the database rejects it, or if the outcome stays unknown.
+    """
     try:
         async with asyncio.timeout(ACCEPTANCE_ANSWERED):
             lease = await retry(turso.lease, str(marker["attempt"]))
@@ -201,7 +219,7 @@ async def _accept(turso: Turso, marker: Row) -> list[str]:
 
 
 async def unlock_run(gateways: Gateways, previous: PreviousRun, run: Run, runs: Path) -> None:
-    """Release the lock of a dead run. Raise Refused while its change of the database is in doubt."""
+    """Release the lock of a dead run. Raise Refused if it is in doubt what becomes of its change of the database."""
     marker, last = (
         await preflight_read(gateways.turso.marker, previous.record.run),
         await preflight_read(gateways.turso.last_holder),
@@ -237,7 +255,10 @@ async def unlock_run(gateways: Gateways, previous: PreviousRun, run: Run, runs: 
 
 @asynccontextmanager
 async def _held(turso: Turso, previous: PreviousRun, run: Run, runs: Path) -> AsyncIterator[None]:
-    """Hold the lock as the earlier run, and its journal. Raise Refused if that run may be alive."""
+    """Hold the lock in the name of the previous run, and lock its journal if that is here.
+
+    Raise Refused if that run may be alive.
+    """
     with ExitStack() as files:
         if previous.here:
             files.enter_context(journal_lock(runs, previous.record.run))
@@ -274,7 +295,10 @@ async def _refuse_accepted(turso: Turso, previous: PreviousRun) -> None:
 
 
 async def _refuse_superseded(gateways: Gateways, previous: PreviousRun) -> None:
-    """Raise Refused if anything is neither as the run left it nor as before it: others have changed production."""
+    """Raise Refused if others have changed production since the run.
+
+    This is so if what a step changed is neither as the run left it nor as it was before.
+    """
     since = list[str]()
     async with preflight_deadline():
         for each in previous.begun:
@@ -295,7 +319,7 @@ async def _refuse_superseded(gateways: Gateways, previous: PreviousRun) -> None:
 
 
 def _refuse_unaccepted(previous: PreviousRun, marker: Row | None) -> None:
-    """Raise Refused if the change is not in the database: there is nothing to keep."""
+    """Raise Refused if there is nothing to keep, because the change is not in the database."""
     if marker and marker["state"] == APPLIED:
         return
     if marker is None and previous.here and not previous.record.migrates:
@@ -314,7 +338,7 @@ def _is_in_doubt(previous: PreviousRun, marker: Row | None) -> bool:
 
 
 def _note_recalled(previous: PreviousRun, run: Run) -> None:
-    """Note which run it is, how it ended and what of it was begun; warn of what is missing."""
+    """Note which run it is, how it ended and which steps it had begun. Warn if its journal is damaged or not here."""
     old = previous.record
     ending = "arrived" if old.arrived else "interrupted or not rolled back" if old.saw else "it began nothing"
     state = old.resolution or ending

@@ -1,7 +1,7 @@
 """The release, and the four open gateways through which it reaches production.
 
-Preflight decides the order and the proof of a release; after that it does not change. Steps cannot tell whether their
-gateways lead to production or to stand-ins.
+The preflights decide the order of a release and prove its change. After that, the release does not change. Steps cannot
+tell whether their gateways lead to production or to stand-ins.
 """
 
 import secrets
@@ -31,7 +31,7 @@ class Gateways:
 
     @property
     def target(self) -> dict[str, str]:
-        """Return the branch, project, database and site that are released to."""
+        """Return the names of the branch, project, database and site that the release changes."""
         return {
             "branch": f"{self.git.remote}/{self.git.branch}",
             "project": self.vercel.name,
@@ -40,7 +40,7 @@ class Gateways:
         }
 
 
-ORDERS = ("CODE_FIRST", "DATA_FIRST")  # preferred first
+ORDERS = ("CODE_FIRST", "DATA_FIRST")  # the preferred order first
 TURNED_AWAY = "status == `401` || status == `403` || status == `404`"
 
 
@@ -48,8 +48,8 @@ TURNED_AWAY = "status == `401` || status == `403` || status == `404`"
 class HealthCheck:
     """A request to the site, and what must be true of the answer.
 
-    `expect`: JMESPath expressions over {status, body, baseline, committed_at}. `writes`: the request changes data.
-    `before`: the check to run before the change, if the previous code needs a different request.
+    `expect`: JMESPath expressions over {status, body, baseline, committed_at}. `writes`: whether the request changes
+    data. `before`: the check to run before the change, if the previous code needs a different request.
     """
 
     name: str
@@ -60,7 +60,10 @@ class HealthCheck:
 
     @property
     def harmless(self) -> "HealthCheck":
-        """Return a check that writes nothing: if this one writes, send it without keys, and expect 401, 403 or 404."""
+        """Return a check that writes nothing.
+
+        If this one writes, that is the same request without keys, which must be answered 401, 403 or 404.
+        """
         if not self.writes:
             return self
         return HealthCheck(self.name, Request(self.request.path, self.request.method), (TURNED_AWAY,))
@@ -70,8 +73,8 @@ class HealthCheck:
 class Demands:
     """What a release requires of the platform.
 
-    `required_env`: variables that production must have. `pause_crons`: crons are paused during the release. `staged`:
-    why the build must wait for its activation; empty if it need not.
+    `required_env`: the variables that production must have. `pause_crons`: whether crons are paused during the release.
+    `staged`: why the build must wait for its promotion; empty if it need not.
     """
 
     required_env: tuple[str, ...] = ()
@@ -81,9 +84,10 @@ class Demands:
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """The id of a run, the change of the database that it carries, and the health checks.
+    """One release: the id of its run, the change of the database that it carries, and its health checks.
 
-    `ruled_out`: the orders in which it cannot run, and why. `proof`: None until the change is proved.
+    `ruled_out`: the orders in which it cannot run, each with the reason. `proof`: the proof of the change, or None if
+    it is not proved yet.
     """
 
     run: str
@@ -96,23 +100,23 @@ class Release:
 
     @property
     def order(self) -> str:
-        """Return the first order that is not ruled out, or an empty string if none is left."""
+        """Return the first order that is not ruled out, or an empty string if there is none."""
         return next((order for order in ORDERS if order not in self.ruled_out), "")
 
     def without(self, ruled_out: Mapping[str, str]) -> "Release":
-        """Return the release with more orders ruled out."""
+        """Return the release with further orders ruled out; reasons for the same order are joined."""
         reasons = {order: [self.ruled_out.get(order, ""), ruled_out.get(order, "")] for order in ORDERS}
         joined = {order: "; ".join(filter(None, why)) for order, why in reasons.items() if any(why)}
         return replace(self, ruled_out=joined)
 
     @property
     def probe(self) -> Request | None:
-        """Return the request that measures downtime: that of the first check that writes nothing."""
+        """Return the request that measures downtime: that of the first check that writes nothing, or None."""
         return next((check.request for check in self.health if not check.writes), None)
 
 
 def previous_release(run: str, change: DatabaseChange, order: str, proof_config: ProofConfig) -> Release:
-    """Return a previous release, with as much of it as a rollback needs."""
+    """Return a previous release, with only those parts that a rollback needs."""
     ruled_out = {each: f"the run went {order}" for each in ORDERS if each != order}
     return Release(run, change, (), Demands(), proof_config, ruled_out)
 
@@ -125,9 +129,10 @@ def new_run() -> str:
 def new_release(
     sql: Path, health: tuple[HealthCheck, ...], demands: Demands, proof_config: ProofConfig, *, sample: bool = False
 ) -> Release:
-    """Return a release of what the SQL folder holds now; with `sample`, its database is made from sample.sql.
+    """Return a new release of the change that is in the SQL folder now.
 
-    The folder of `proof_config` is that of all runs; the new run gets its own folder in it.
+    `sample`: whether the database is made from sample.sql. `proof_config`: its folder is that of all runs; the new run
+    gets a folder of its own in it.
     """
     run, change = new_run(), read_change(sql, sample=sample)
     return Release(run, change, health, demands, replace(proof_config, folder=proof_config.folder / run))

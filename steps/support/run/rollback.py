@@ -1,4 +1,4 @@
-"""Roll back every step that was begun, newest first, then check in production that nothing of them is left."""
+"""Roll back every step that was begun, newest first, then check that nothing of them is left in production."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -16,9 +16,9 @@ _Begun = PlannedStep[ReversibleStep[Any]]
 
 
 async def roll_back(gateways: Gateways, begun: Begun, deadline: RollbackDeadline, journal: Journal) -> None:
-    """Roll back the newest step first, then verify all. A failure stops only the earlier steps that depend on it.
+    """Roll back the newest step first, then verify all of them. Raise NeedsHuman if anything is left or unconfirmed.
 
-    Raise NeedsHuman if a rollback is incomplete or unconfirmed.
+    If the rollback of a step fails, only the earlier steps that depend on it are left as they are.
     """
     stuck: list[_Begun] = []
     for each in reversed(begun):
@@ -49,13 +49,19 @@ async def roll_back(gateways: Gateways, begun: Begun, deadline: RollbackDeadline
 
 
 async def superseded(gateways: Gateways, begun: Begun) -> list[str]:
-    """Return what others have done to production since these steps, as far as it can be read quickly."""
+    """Return what others have done to production since these steps.
+
+    What cannot be read in time is reported as not known.
+    """
     answers = [await _answer(each.step.superseded_by(gateways, each.observed)) for each in begun]
     return list(filter(None, answers))
 
 
 async def remaining(gateways: Gateways, begun: Begun) -> list[str]:
-    """Return what of these steps is still there, as far as it can be read quickly."""
+    """Return what is still there of these steps.
+
+    What cannot be read in time is reported as not known.
+    """
     answers = [await _answer(each.step.verify_rollback(gateways, each.observed)) for each in begun]
     return list(filter(None, answers))
 
@@ -69,26 +75,26 @@ async def _answer(question: Coroutine[Any, Any, str]) -> str:
 
 
 def _blocking(stuck: list[_Begun]) -> str:
-    """Return the name of a step that is not rolled back, and that blocks the rollback of earlier ones."""
+    """Return the name of a step that was not rolled back and blocks earlier rollbacks; empty if none does."""
     return next((each.name for each in stuck if each.step.blocks_earlier_rollbacks), "")
 
 
 async def _roll_back_one(gateways: Gateways, each: _Begun, deadline: RollbackDeadline, journal: Journal) -> bool:
-    """Roll back one step within its share of the time. Return True if it is rolled back."""
+    """Roll back one step within its share of the time. Return True if that succeeded."""
     journal.note(UndoBegun(step=each.name, limit=deadline.limit(each.step)))
     try:
         with journal.timed(ROLLBACK_EVENTS, each.name) as report:
             async with deadline.scope(each.step):
                 report(await each.step.rollback(gateways, each.observed))
-    except Exception:  # noqa: BLE001 - it is journalled, and the next step must be rolled back too
+    except Exception:  # noqa: BLE001 - it is in the journal, and the next step must still be rolled back
         return False
     return True
 
 
 async def _verify(gateways: Gateways, each: _Begun, deadline: RollbackDeadline) -> str:
-    """Read from production what of a step is still there."""
+    """Return what is still there of a step in production, or an empty string if nothing is."""
     try:
         async with deadline.scope(each.step):
             return await each.step.verify_rollback(gateways, each.observed)
-    except Exception as error:  # noqa: BLE001 - not known is not rolled back
+    except Exception as error:  # noqa: BLE001 - unless it is known, it does not count as rolled back
         return f"{each.name}: not known whether it is rolled back ({reason(error).cause})"

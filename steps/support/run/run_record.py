@@ -1,4 +1,4 @@
-"""Read earlier runs from their journals: what was begun, what it observed, and whether it was resolved since."""
+"""Read previous runs from their journals: what they began and observed, and whether they have been resolved since."""
 
 import json
 import shutil
@@ -23,12 +23,13 @@ LEFTOVERS = ("rehearsal", "copy.db*", "*.part")
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
-    """What is known of an earlier run, to roll it back or to keep it.
+    """What is known of a previous run, to roll it back or to keep it.
 
-    `saw`: what each step that was begun had observed, as plain values, oldest first. `migrates`: a change of the
-    database was planned. `arrived`: all steps were applied, so a rollback is a choice, not a recovery. `ended`: its own
-    journal says that nothing is left to do. `resolution`: how it was resolved since: "rolled_back", "accepted" or
-    "unlocked"; empty if it was not. `damaged`: the number of lines of its journal that cannot be read.
+    `saw`: what each step that was begun had observed, as plain values, oldest step first. `migrates`: whether a change
+    of the database was planned. `arrived`: whether all steps were applied, so that a rollback is a choice and not a
+    recovery. `ended`: whether its own journal says that nothing is left to do. `resolution`: how it was resolved since,
+    as "rolled_back", "accepted" or "unlocked"; empty if it was not. `damaged`: how many lines of its journal cannot be
+    read.
     """
 
     run: str
@@ -43,14 +44,14 @@ class RunRecord:
 
     @property
     def is_open(self) -> bool:
-        """Return True if it was interrupted or not fully rolled back, and has not been resolved since."""
+        """Return True if the run was interrupted or not fully rolled back, and has not been resolved since."""
         return bool(self.saw) and not self.ended and not self.resolution
 
 
 def read(journal: Path) -> tuple[list[Event], int]:
     """Return the events of a journal, and the number of lines that cannot be read.
 
-    A power cut or a full disk can leave an incomplete line. If it is an intent, its action was not begun.
+    A power cut or a full disk can leave an incomplete line. If that line is an intent, its action was not begun.
     """
     lines, damaged = list[Line](), 0
     for line in journal.read_bytes().splitlines():
@@ -63,7 +64,7 @@ def read(journal: Path) -> tuple[list[Event], int]:
 
 
 def records(folder: Path, target: str = "") -> list[RunRecord]:
-    """Return the releases to a target, or to any, whose journals are in a folder; newest first."""
+    """Return the releases whose journals are in a folder, newest first; only those to `target`, if it is given."""
     runs = list(filter(None, map(_readable, folder.glob(f"*/{JOURNAL}"))))
     runs.sort(key=lambda each: (str(each[0].opened.at), each[0].opened.run), reverse=True)
     resolved, resumed = _resolved(state for state, _ in runs), _resumed(state for state, _ in runs)
@@ -76,16 +77,16 @@ def records(folder: Path, target: str = "") -> list[RunRecord]:
 
 
 def unreadable(folder: Path) -> list[Path]:
-    """Return the journals that do not hold the run that their folder is named after; ignore empty ones."""
+    """Return the journals that cannot be read, or belong to another run than their folder. Ignore empty ones."""
     journals = (journal for journal in folder.glob(f"*/{JOURNAL}") if not _is_empty(journal))
     return sorted(journal for journal in journals if not _readable(journal))
 
 
 def choose(folder: Path, named: str, target: str = "") -> RunRecord | None:
-    """Return the release of that name, or the one that a rollback, acceptance or unlock of that name was about.
+    """Return the release of that name, or the one that the rollback, acceptance or unlock of that name was about.
 
-    Without a name, return the newest open one, else the newest of all, even if it began nothing: older ones must be
-    named.
+    Without a name, return the newest release that is open. If none is, return the newest of all, even if it began
+    nothing, because older ones must be named. Return None if there is none.
     """
     known = records(folder, target)
     if named:
@@ -96,7 +97,7 @@ def choose(folder: Path, named: str, target: str = "") -> RunRecord | None:
 
 
 def observed_of(change: ReversibleStep[Any], saw: Any) -> Any:
-    """Return the observation of a step from its plain values. Raise Refused if they do not fit its type."""
+    """Return the observation of a step, made from plain values. Raise Refused if these do not fit its type."""
     try:
         return TypeAdapter(get_type_hints(type(change).preflight)["return"]).validate_python(saw)
     except ValidationError as error:
@@ -112,7 +113,7 @@ def observed_of(change: ReversibleStep[Any], saw: Any) -> Any:
 
 @contextmanager
 def journal_lock(folder: Path, run: str) -> Iterator[None]:
-    """Lock a run's journal while the block runs. Raise Refused if its process, or another, holds the lock."""
+    """Lock a run's journal while the block runs. Raise Refused if the run itself or another process holds the lock."""
     with (folder / run / JOURNAL).open("rb") as file:
         try:
             flock(file, LOCK_EX | LOCK_NB)
@@ -129,7 +130,7 @@ def journal_lock(folder: Path, run: str) -> Iterator[None]:
 
 
 def sweep(folder: Path) -> None:
-    """Remove the copies of production that interrupted rehearsals left in the folders of their runs. Keep backups."""
+    """Remove the copies of production that interrupted rehearsals left in their runs' folders. Keep the backups."""
     for leftover in [each for pattern in LEFTOVERS for each in folder.glob(f"*/{pattern}")]:
         with suppress(OSError, Refused), journal_lock(folder, leftover.parent.name):
             if leftover.is_dir():
@@ -145,7 +146,7 @@ def _is_empty(journal: Path) -> bool:
 
 
 def _readable(journal: Path) -> tuple[RunState, int] | None:
-    """Return the run in a journal, and the number of lines that cannot be read; None if there is no run in it."""
+    """Return the run in a journal and the number of unreadable lines, or None if the folder's run is not in it."""
     with suppress(OSError, LookupError, TypeError, AttributeError):
         events, damaged = read(journal)
         if _is_a_run(events, journal.parent.name):
@@ -156,7 +157,7 @@ def _readable(journal: Path) -> tuple[RunState, int] | None:
 
 
 def _is_a_run(events: Sequence[Event], name: str) -> bool:
-    """Return True if a journal begins as that of the named run: a journal that was moved belongs to another run."""
+    """Return True if a journal begins with the named run. A journal that was moved belongs to another run."""
     opened = events[0] if events else None
     if not isinstance(opened, Opened) or opened.run != name:
         return False
@@ -164,14 +165,15 @@ def _is_a_run(events: Sequence[Event], name: str) -> bool:
 
 
 def _of(state: RunState) -> str:
-    """Return the name of the earlier run that this one is about, or an empty string."""
+    """Return the name of the previous run that this one is about, or an empty string."""
     return str(state.opened.of or "")
 
 
 def _resolved(runs: Iterable[RunState]) -> dict[str, str]:
-    """Return how each run was resolved by later ones. Journals come newest first, and the newest decides.
+    """Return how each run was resolved by later ones, by its name.
 
-    A rollback that was begun and not finished reopens its run, even if an earlier one had resolved it.
+    `runs`: the newest one comes first, and decides. A rollback that was begun but not finished reopens its run, even if
+    an earlier rollback had resolved it.
     """
     resolved: dict[str, str] = {}
     for state in runs:
@@ -185,7 +187,7 @@ def _resolved(runs: Iterable[RunState]) -> dict[str, str]:
 
 
 def _resumed(runs: Iterable[RunState]) -> set[str]:
-    """Return the names of the runs whose rollback was begun later, by --rollback."""
+    """Return the names of the runs whose rollback was begun later, with --rollback."""
     return {_of(state) for state in runs if state.resumed}
 
 
@@ -193,7 +195,7 @@ def _record(state: RunState, damaged: int, resolved: Mapping[str, str], resumed:
     opened, names, planned = state.opened, list(map(str, state.begun)), state.planned
     run = opened.run
     known = {name: saw for name, saw in state.saw.items() if name in names}
-    saw = {**dict.fromkeys(names), **known}  # a step without an observation was begun all the same
+    saw = {**dict.fromkeys(names), **known}  # a step without an observation was begun, too
     order, steps = (planned.order or "", planned.steps) if planned else ("", ())
     migrates = "turso_migration" in [step["name"] for step in steps]
     verdict = state.ended.verdict if state.ended else ""

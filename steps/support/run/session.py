@@ -1,4 +1,4 @@
-"""One run from its first event to its report: journal, signals, screen, and every way to end."""
+"""One run from its first event to its report: its journal, its signals, its screen, and every way to end it."""
 
 import asyncio
 import json
@@ -41,12 +41,12 @@ from steps.support.run.release import Release
 from steps.support.run.signals import Interrupts
 from steps.support.run.step import Plan, ReversibleStep, Step
 
-LEASE_SLACK = 60.0  # seconds that the lock outlasts the longest run, including a rollback after a suspend
+LEASE_SLACK = 60.0  # seconds; the lock lasts this much longer than the longest run with a rollback after a suspend
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A run as orchestrate.py uses it: its id, journal, budget and signals, and the question to the operator."""
+    """A run as orchestrate.py uses it: its id, journal, budget and signals, and `ask`, which asks the operator."""
 
     id: str
     journal: Journal
@@ -59,11 +59,11 @@ class Run:
 
     @property
     def lease(self) -> float:
-        """Return the seconds for which the lock is taken."""
+        """Return the seconds for which the lock is claimed."""
         return self.budget.longest + self.budget.reserve + LEASE_SLACK
 
     def start(self, budget: Budget) -> ForwardDeadline:
-        """Start the clock, and note it."""
+        """Start the clock with this budget, and note that."""
         self.journal.note(Started(total=budget.total, reserve=budget.reserve))
         return budget.start()
 
@@ -96,7 +96,7 @@ class Run:
         return fold.exit_code(self.journal.state)
 
     def warn(self, text: str) -> None:
-        """Warn the operator; the run goes on."""
+        """Warn the operator, and let the run go on."""
         self.journal.note(Warned(text=text))
 
 
@@ -110,7 +110,7 @@ async def session(
 ) -> AsyncIterator[Run]:
     """Open a run, and close it with its report. No exception leaves the block: it is journalled and reported.
 
-    `about`: `of`, the earlier run that this one is about; `broken`, the fault of a rehearsal.
+    `about`: `of`, the previous run that this one is about; `broken`, the fault that a rehearsal injects.
     """
     folder, redact = settings.runs / release.run, Redactor(secret_values(settings))
     journal = _journal(release.run, folder, redact)
@@ -168,13 +168,13 @@ def _journal(run: str, folder: Path, redact: Redactor) -> Journal:
 
 
 def _addresses(mode: str, settings: Settings, options: Namespace) -> list[str]:
-    """Return the addresses to notify: none for a rehearsal or a run that only reads."""
+    """Return the addresses to notify. There are none for a rehearsal, or for a run that only reads."""
     secret = settings.secrets.notify_urls
     return [] if secret is None or mode == "dry-run" or options.dry_run else addresses(secret.get_secret_value())
 
 
 def _budget(settings: Settings) -> Budget:
-    """Return the budget of a run. If its clock starts with the live change, the build has a budget of its own."""
+    """Return the budget of a run. If the clock starts only once the build is staged, the build has its own budget."""
     times, limits = settings.budget, {**settings.limits.of_steps, "schema_contract": PREFLIGHT}
     proof_seconds = PREFLIGHT + 2 * settings.rehearsal.most_seconds
     preflights = {"turso_migration": proof_seconds, "schema_contract": proof_seconds}
@@ -186,7 +186,10 @@ def _budget(settings: Settings) -> Budget:
 
 
 async def _ask(journal: Journal, target: str) -> None:
-    """Wait for Enter. Ctrl-C ends the run with nothing touched. Raise Refused at any other answer."""
+    """Wait until the operator presses Enter. Raise Refused at any other answer.
+
+    Ctrl-C ends the run before anything is touched.
+    """
     loop, answered = asyncio.get_running_loop(), asyncio.Event()
     with suppress(termios.error):
         termios.tcflush(sys.stdin, termios.TCIFLUSH)  # ignore an Enter that was typed before the question

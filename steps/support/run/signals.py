@@ -1,4 +1,4 @@
-"""SIGINT, SIGTERM and SIGHUP: the first stops the run and rolls it back, the second stops it at once."""
+"""SIGINT, SIGTERM and SIGHUP: the first one stops the run and rolls it back, the second one stops it at once."""
 
 import asyncio
 import signal
@@ -11,9 +11,9 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Interrupts:
-    """Counts signals. The first cancels the run's task unless it is rolling back; the second always does.
+    """Counts signals. The first one cancels the run's task, unless that is rolling back; the second one always does.
 
-    `notify` gets the name of each signal, and True if it is not the first.
+    `notify` is called with the name of each signal, and with True if it is not the first one.
     """
 
     def __init__(self, notify: Callable[[str, bool], None]) -> None:
@@ -23,7 +23,7 @@ class Interrupts:
 
     @contextmanager
     def installed(self) -> Iterator[None]:
-        """Handle the signals while the block runs, for the task that runs it."""
+        """Handle signals while the block runs. They can cancel the task that runs the block."""
         loop, task = asyncio.get_running_loop(), asyncio.current_task()
         assert task is not None  # noqa: S101 - for the type checker: a coroutine runs in a task
         for number in SIGNALS:
@@ -36,7 +36,7 @@ class Interrupts:
 
     @contextmanager
     def rolling_back(self) -> Iterator[None]:
-        """Roll back in this block: ignore a first signal, and raise NeedsHuman at a second."""
+        """Mark the block as a rollback: a first signal is ignored, and a second one raises NeedsHuman."""
         self._forward = False
         task = asyncio.current_task()
         while task and task.cancelling():

@@ -1,6 +1,6 @@
-"""The step protocol: preflight before the clock, apply under it, roll back from what preflight observed.
+"""The step protocol: preflight before the clock starts, apply while it runs, and roll back what was applied.
 
-A step keeps no state. `preflight` returns a frozen dataclass of plain values; `apply` and `rollback` get only that, and
+A step keeps no state. `preflight` returns a frozen dataclass of plain values. `apply` and `rollback` get only that, and
 read everything else from the world.
 """
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from steps.support.core.errors import Refused
 
-if TYPE_CHECKING:  # types only: code that just keeps time need not import the gateways
+if TYPE_CHECKING:  # only for types, so that code that just keeps time need not import the gateways
     from steps.support.run.release import Gateways, Release
 
 Observed = TypeVar("Observed")
@@ -19,31 +19,31 @@ Observed = TypeVar("Observed")
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """The result of a step that succeeded: one line for the operator (`detail`), and facts for the report."""
+    """The result of a step that succeeded. `detail`: one line for the operator. `facts`: what the report keeps."""
 
     detail: str
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Step(ABC, Generic[Observed]):
-    """One step of a release: first it reads, then it acts."""
+    """One step of a release. It first reads, and later acts."""
 
     name: ClassVar[str]
 
     @abstractmethod
     async def preflight(self, gateways: "Gateways") -> Observed:
-        """Read what the step needs to know. Change nothing. Raise Refused, with the remedy, if the step cannot run."""
+        """Read what the step needs to know. Change nothing. Raise Refused, with a remedy, if the step cannot run."""
 
     @abstractmethod
     async def apply(self, gateways: "Gateways", observed: Observed) -> Done:
-        """Do it, and return once it is done. Raise Failed, or Refused if certainly nothing was begun."""
+        """Carry out the step, and return when it is done. Raise Failed, or Refused if certainly nothing was begun."""
 
     @abstractmethod
     def plan(self, observed: Observed) -> str:
-        """Return what applying the step will do."""
+        """Return, in words for the plan, what applying the step will do."""
 
     def settle(self, release: "Release", observed: Observed) -> "Release":  # noqa: ARG002
-        """Return the release with what this step's preflight decided: the proof, or an order ruled out."""
+        """Return the release with what this step's preflight decided: the proof, or orders that are ruled out."""
         return release
 
     def expected_seconds(self, observed: Observed) -> float:  # noqa: ARG002
@@ -56,13 +56,12 @@ class Step(ABC, Generic[Observed]):
 
 
 class ReversibleStep(Step[Observed]):
-    """A step that changes the world. It cannot be written without its rollback.
+    """A step that changes the world, and that must therefore have a rollback.
 
-    `triggers`: it sets off the later steps that are `triggered`, which then count as begun with it.
-    `prepares`: users of the site do not notice it, if builds are staged.
-    `temporary`: it is rolled back at the end of a successful release, too.
-    `rollback_share`: the part of the reserve that its rollback may take.
-    `writes`: what it changes, in words for the plan.
+    `triggers`: whether it sets off the later steps that are `triggered`, which then count as begun with it. `prepares`:
+    whether users of the site do not notice it, if builds are staged. `temporary`: whether it is rolled back at the end
+    of a successful release, too. `rollback_share`: the part of the reserve that its rollback may take. `writes`: what
+    it changes, in words for the plan.
     """
 
     triggers: ClassVar[bool] = False
@@ -74,20 +73,23 @@ class ReversibleStep(Step[Observed]):
 
     @property
     def blocks_earlier_rollbacks(self) -> bool:
-        """Return True if earlier steps may be rolled back only after this one: they stay if its rollback fails."""
+        """Return True if earlier steps may be rolled back only after this one. If its rollback fails, they are left."""
         return False
 
     @abstractmethod
     def rollback_plan(self, observed: Observed) -> str:
-        """Return what rolling back will do."""
+        """Return, in words for the plan, what rolling back will do."""
 
     @abstractmethod
     async def rollback(self, gateways: "Gateways", observed: Observed) -> Done:
-        """Roll back what `apply` did. Read the world first; be safe to repeat. Raise Failed if it cannot be done."""
+        """Roll back what `apply` did. Raise Failed if that is impossible.
+
+        It must read the world first, and must be safe to repeat.
+        """
 
     @abstractmethod
     async def verify_rollback(self, gateways: "Gateways", observed: Observed) -> str:
-        """Return what is left of `apply`, or an empty string if all is as preflight observed. Change nothing."""
+        """Return what is left of `apply`, or an empty string if all is as preflight observed it. Change nothing."""
 
     def expects_rollback(self, observed: Observed) -> float:  # noqa: ARG002
         """Return the estimated seconds that rolling back will take."""
@@ -95,17 +97,17 @@ class ReversibleStep(Step[Observed]):
 
     @abstractmethod
     async def superseded_by(self, gateways: "Gateways", observed: Observed) -> str:
-        """Return how production has changed since `apply`, or an empty string. Change nothing."""
+        """Return how others have changed production since `apply`, or an empty string. Change nothing."""
 
     async def prove_rollback(self, gateways: "Gateways", observed: Observed) -> None:
-        """Rehearse the rollback of a step that has been in use since. Raise Refused if it would fail."""
+        """Rehearse the rollback of a step whose result has been in use. Raise Refused if the rollback would fail."""
 
     async def recall(self, gateways: "Gateways", marker: Mapping[str, Any]) -> Observed | None:  # noqa: ARG002
-        """Return the observation from the marker row if the journal is lost; None if the row does not hold it."""
+        """Return the observation as the marker row has it, if the journal is lost; None if the row does not have it."""
         return None
 
     async def recheck(self, gateways: "Gateways", observed: Observed) -> None:
-        """Repeat the preflight once the lock is held. Raise Refused if production differs from the plan."""
+        """Repeat the preflight when the lock is held. Raise Refused if production has changed since the plan."""
         if await self.preflight(gateways) != observed:
             raise Refused(
                 code="production-changed",
@@ -121,7 +123,7 @@ AnyStep_co = TypeVar("AnyStep_co", bound=Step[Any], covariant=True)
 
 @dataclass(frozen=True, slots=True)
 class PlannedStep(Generic[AnyStep_co]):
-    """A step and what its preflight observed."""
+    """A step, and what its preflight observed."""
 
     step: AnyStep_co
     observed: Any

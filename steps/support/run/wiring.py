@@ -1,4 +1,4 @@
-"""The gateways of production: the real git, Vercel, Turso and site, opened before the clock and closed after it."""
+"""Open the gateways of production: the real git, Vercel, Turso and site."""
 
 import re
 from collections.abc import AsyncIterator
@@ -20,7 +20,7 @@ from steps.support.run.release import Demands, Gateways, HealthCheck
 
 @asynccontextmanager
 async def production(settings: Settings) -> AsyncIterator[Gateways]:
-    """Open the four gateways to the production that the settings name."""
+    """Open the four gateways to the production that the settings name, and close them after the block."""
     secrets, vercel = settings.secrets, settings.vercel
     assert settings.repository  # noqa: S101 - for_production has checked it
     assert secrets.vercel_token  # noqa: S101 - likewise
@@ -56,7 +56,7 @@ def workbench(settings: Settings) -> ProofConfig:
 
 
 def health_checks(settings: Settings, environment: dict[str, str]) -> tuple[HealthCheck, ...]:
-    """Return the health checks, with `$NAME` in headers filled in from the environment."""
+    """Return the health checks, with each `$NAME` in a header replaced by its value from the environment."""
     return tuple(_check(health, environment) for health in settings.health)
 
 
