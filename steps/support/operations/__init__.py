@@ -1,1 +1,1 @@
-"""What several steps share: following a build, promoting, health checks, proving a change, rolling the schema back."""
+"""What several steps share: builds, promotions, health checks, the proof of a change, rolling back the schema."""

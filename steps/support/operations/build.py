@@ -1,4 +1,4 @@
-"""The build of our commit on the platform: find it, wait until it ends, and explain an end other than READY."""
+"""Find the build of our commit on the platform, wait until it ends, and explain any end other than READY."""
 
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -14,7 +14,7 @@ WORKING = {"QUEUED", "INITIALIZING", "BUILDING"}
 ENDED = {"ERROR", "CANCELED", "BLOCKED", "DELETED"}  # a build in any other state, known or not, may still go live
 KNOWN = {*WORKING, "READY", *ENDED}
 
-ENDS = {  # what a state means, and what to do
+ENDS = {  # for each state: what it means, and what to do
     "ERROR": ("its build failed", "Fix the build and release again."),
     "CANCELED": ("somebody cancelled it", "Ask who did, and release again."),
     "BLOCKED": ("the platform blocked it", "Check that the commit's author may deploy the project."),
@@ -27,7 +27,10 @@ NONE = "Check the project's Git connection and `git.deploymentEnabled`, and that
 
 
 async def find_deployment(vercel: Vercel, sha: str) -> Deployment:
-    """Wait until the platform shows the production deployment of this commit. Raise Failed if it never does."""
+    """Wait for the platform to show the production deployment of this commit, and return it.
+
+    Raise Failed if it does not within DEPLOYMENT_APPEARS seconds.
+    """
 
     async def shown() -> list[Deployment]:
         if not (found := await vercel.production_deployments(sha)):
@@ -66,7 +69,7 @@ async def wait_for_build(vercel: Vercel, read: Callable[[], Awaitable[Deployment
 
 
 async def _ended(vercel: Vercel, deployment: Deployment) -> tuple[str, str]:
-    """Return why a build ended in another state than READY, and what to do about it."""
+    """Return why a build ended in another state than READY, and what to do about that."""
     cause, remedy = ENDS.get(deployment.state, (f"it is {deployment.state}", UNKNOWN))
     if deployment.is_skipped:
         cause, remedy = SKIPPED

@@ -23,11 +23,11 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, slots=True)
 class Tried:
-    """The code that is proved to run on the schema that a rollback restores.
+    """The code that is known to run on the schema that a rollback restores.
 
-    `deployment`: the one that was live on that schema. `commits`: those whose code runs on it. `release`: this run's
-    own commit, whether its code runs on it or not. `alone`: if the platform does not answer, assume that no one else's
-    code is live.
+    `deployment`: the deployment that was live on that schema. `commits`: the commits whose code runs on it. `release`:
+    this run's own commit, whether or not its code runs on it. `alone`: whether to assume, if the platform does not
+    answer, that nobody else's code is live.
     """
 
     deployment: str
@@ -37,7 +37,11 @@ class Tried:
 
 
 async def refuse_unfit(gateways: Gateways, tried: Tried) -> None:
-    """Raise Failed if code is live, or about to be, that has not been proved to run on the previous schema."""
+    """Raise Failed if code that has not been proved to run on the previous schema is live or about to be.
+
+    Raise Failed also if it cannot be found out which code is live, unless `tried.alone` allows a platform that does not
+    answer.
+    """
     vercel = gateways.vercel
     served, projects, lists, rolling = await asyncio.gather(
         _answer(vercel.served),
@@ -65,7 +69,7 @@ async def refuse_unfit(gateways: Gateways, tried: Tried) -> None:
 
 
 def _moves(served: Sequence[str | None], projects: Sequence[Project]) -> Iterator[tuple[str, str]]:
-    """Yield each deployment that is live or that production is being moved to, and which of the two it is."""
+    """Yield each deployment that is live or to which production is being moved, and words that say which of the two."""
     for project in projects:
         if project.moving_to:
             yield project.moving_to, "is about to be live"
@@ -76,9 +80,9 @@ def _moves(served: Sequence[str | None], projects: Sequence[Project]) -> Iterato
 
 
 def _builds(projects: Sequence[Project], newest: Sequence[Deployment], tried: Tried) -> dict[str, str]:
-    """Return the builds that would go live by themselves, each with its state.
+    """Return the builds that would go live by themselves, each with its state in words.
 
-    A build of this run that has ended is left out: it was left staged.
+    A build of this run that has ended is left out, because it was left staged.
     """
     ended = (each.id for each in newest if each.sha == tried.release and each.state not in WORKING)
     known = {tried.deployment, *ended}
@@ -87,7 +91,10 @@ def _builds(projects: Sequence[Project], newest: Sequence[Deployment], tried: Tr
 
 
 async def _is_fit(gateways: Gateways, tried: Tried, found: Deployment | None, identifier: str, how: str) -> bool:
-    """Return True if a deployment's code is fit, False if the platform does not answer. Raise Failed if it is not."""
+    """Return True if a deployment's code can run on the schema, or False if the platform does not answer.
+
+    Raise Failed if the code has not been proved to run on it.
+    """
     if identifier and not found:
         if not (answer := await _answer(partial(gateways.vercel.deployment, identifier))):
             return False
@@ -107,7 +114,7 @@ async def _is_fit(gateways: Gateways, tried: Tried, found: Deployment | None, id
 
 
 async def _is_same(git: Git, sha: str, commits: Sequence[str]) -> bool:
-    """Return True if a commit has the same files as one of these. Fetch the branch if the commit is not known here."""
+    """Return True if a commit has the same files as one of `commits`. If it is unknown here, fetch the branch first."""
     if not sha:
         return False
     if not await _is_known(git, sha):
@@ -124,7 +131,7 @@ async def _is_known(git: Git, sha: str) -> bool:
 
 
 async def _answer(ask: Callable[[], Awaitable[Result]]) -> list[Result]:
-    """Return the answer in a list; an empty list if there is none within LIVE_CODE_KNOWN seconds."""
+    """Return the answer in a list, or an empty list if there is none within LIVE_CODE_KNOWN seconds."""
     with suppress(TimeoutError, NotSent, Rejected, Unknown):
         async with asyncio.timeout(LIVE_CODE_KNOWN):
             return [await retry(ask, every=AGAIN)]

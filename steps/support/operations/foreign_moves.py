@@ -1,4 +1,7 @@
-"""What others do to production: checked before every write that could overwrite it, because the platform takes both."""
+"""Find out what others do to production.
+
+This is checked before every write that could overwrite their work, because the platform would accept both.
+"""
 
 import asyncio
 from collections.abc import Collection
@@ -19,8 +22,9 @@ NOT_OURS = "which is neither this run's nor the previous one"
 def find_foreign(project: Project, known: Collection[str], since: int | None, ours: Collection[str] = ()) -> str | None:
     """Return someone else's deployment that is live, is about to be, or was replaced by ours; None if there is none.
 
-    `known`: the deployments of this run and the previous one. `since`: when production was last moved before this run
-    (milliseconds on the platform's clock), None if not known. `ours`: those to which only this run moves production.
+    `known`: the deployments of this run, and the previous one. `since`: when production was last moved before this run,
+    in milliseconds on the platform's clock; None if that is not known. `ours`: the deployments to which only this run
+    moves production.
     """
     if project.production_id and project.production_id not in known:
         return project.production_id
@@ -35,7 +39,7 @@ def find_foreign(project: Project, known: Collection[str], since: int | None, ou
 async def refuse_foreign(
     vercel: Vercel, known: Collection[str], since: int | None, ours: Collection[str] = ()
 ) -> Project:
-    """Return the project. Raise Failed, naming the owner, if someone else's deployment is live or about to be."""
+    """Return the project. Raise Failed, which names the owner, if someone else's deployment is live or about to be."""
     project = await retry(vercel.project)
     if theirs := find_foreign(project, known, since, ours):
         raise await foreign_refusal(vercel, theirs, project)
@@ -43,10 +47,10 @@ async def refuse_foreign(
 
 
 async def refuse_others(vercel: Vercel, known: Collection[str], *, promotes: bool = False, why: str = NOT_OURS) -> None:
-    """Raise Failed if an unknown deployment is live or about to be, or if a build of one may still go live.
+    """Raise Failed if a deployment that is not `known` is live, is about to be, or has a build that may go live.
 
-    A build goes live by itself while auto-assign is on. `promotes`: a promotion is next, which switches auto-assign on.
-    `why`: what the error says is wrong with another deployment.
+    A build goes live by itself while auto-assign is on. `promotes`: whether a promotion is next, which switches
+    auto-assign on. `why`: what the message says is wrong with the other deployment.
     """
     project, served, newest = await asyncio.gather(
         retry(vercel.project), retry(vercel.served), retry(partial(vercel.production_deployments, most=NEWEST))
@@ -61,9 +65,9 @@ async def refuse_others(vercel: Vercel, known: Collection[str], *, promotes: boo
 def arriving(
     project: Project, newest: Collection[Deployment], known: Collection[str], *, promotes: bool = False
 ) -> list[Deployment]:
-    """Return the unknown builds that would go live by themselves.
+    """Return the builds that would go live by themselves and are not `known`.
 
-    `promotes`: a promotion is next, after which running builds go live by themselves as well.
+    `promotes`: whether a promotion is next, after which running builds go live by themselves, too.
     """
     building = [each for each in newest if each.id not in known and each.state in WORKING]
     landing = [each for each in newest if _is_landing(each, newest, known)]
@@ -71,13 +75,13 @@ def arriving(
 
 
 def _is_landing(each: Deployment, newest: Collection[Deployment], known: Collection[str]) -> bool:
-    """Return True if a build is ready and waits for its aliases; one older than ours was left staged."""
+    """Return True if a build is ready and waits for its aliases. A build that is older than ours was left staged."""
     younger = each.id not in known and all(each.created > one.created for one in newest if one.id in known)
     return younger and each.state == "READY" and not each.is_aliased
 
 
 async def foreign_refusal(vercel: Vercel, theirs: str, project: Project, why: str = NOT_OURS) -> Failed:
-    """Return a Failed that names the other deployment and its owner."""
+    """Return the error that names the other deployment and its owner."""
     by = ""
     with suppress(Problem, TimeoutError):
         async with asyncio.timeout(OWNER_KNOWN):

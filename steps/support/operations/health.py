@@ -1,6 +1,6 @@
 """Run one of the configured health checks against the site, and report what is wrong with its answer.
 
-Expectations are JMESPath expressions, extended by one function that compares times: `is_fresh`.
+Expectations are JMESPath expressions. They may use `is_fresh`, a function that compares times.
 """
 
 import asyncio
@@ -18,11 +18,11 @@ from steps.support.core.errors import NotSent, Unknown
 from steps.support.gateways.site import Answer, Request, Site
 from steps.support.run.release import HealthCheck
 
-TOLERANCE = 2.0  # seconds; the app keeps whole seconds, and the database's clock is not the app's
+TOLERANCE = 2.0  # seconds, because the app keeps whole seconds, and the clocks of the database and the app may differ
 
 
 class _Times(functions.Functions):
-    """Adds is_fresh(time, before, committed_at)."""
+    """Adds the function is_fresh(time, before, committed_at)."""
 
     @functions.signature({"types": []}, {"types": []}, {"types": []})
     def _func_is_fresh(self, time: Any, before: Any, committed: Any) -> bool:
@@ -33,9 +33,9 @@ _OPTIONS = jmespath.Options(custom_functions=_Times())
 
 
 def fresh(time: str | None, before: str | None, committed: str | None) -> bool:
-    """Return True if a time (ISO 8601) is newer than the previous one, and not older than the commit.
+    """Return True if a time (ISO 8601) is later than `before` and not earlier than the commit, within TOLERANCE.
 
-    If nothing is committed yet, any time will do.
+    If nothing is committed yet, any time will do, and None will not.
     """
     if time is None or committed is None:
         return time is not None
@@ -44,7 +44,7 @@ def fresh(time: str | None, before: str | None, committed: str | None) -> bool:
 
 
 def holds(expression: str, facts: dict[str, Any]) -> bool:
-    """Return True if an expression holds for the facts; False also if they have another shape than it expects."""
+    """Return True if an expression is true of the facts, or False also if they have another shape than it expects."""
     try:
         return bool(jmespath.search(expression, facts, options=_OPTIONS))
     except (JMESPathError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
@@ -55,7 +55,7 @@ def _seconds(time: str) -> float:
     return datetime.fromisoformat(time).timestamp()
 
 
-IN_A_ROW, BAD = 2, 3  # good answers in a row that are enough; bad answers that are too many
+IN_A_ROW, BAD = 2, 3  # how many good answers in a row are enough, and how many bad answers are too many
 PAUSE = 0.5  # seconds between two requests
 NEAR = 3.0  # seconds before and after a full minute in which the platform calls the cron itself
 PATIENCE = 10.0  # seconds until a request that writes nothing is given up and sent again
@@ -68,11 +68,12 @@ NO_KEY = {401, 403, NOT_FOUND}
 async def ask_once(
     site: Site, check: HealthCheck, baseline: Any, committed: str | None, host: str = ""
 ) -> tuple[Answer | None, str]:
-    """Run a check once, against the deployment at `host` if given. Return the answer and what is wrong with it, or "".
+    """Run a check once, and return the answer and what is wrong with it; "" if nothing is.
 
-    A check that writes is not run near a full minute, when the platform calls the same route. `baseline`: the body of
-    the answer before the change; None if this is that answer. `committed`: when the database committed; None if it has
-    not yet.
+    `host`: the host of the deployment to check, or "" for the public site. `baseline`: the body of the answer before
+    the change, or None if this is that answer. `committed`: when the database committed, or None if it has not yet. A
+    check that writes waits until no full minute is near, because the platform calls the same route then. The answer is
+    None if there was none.
     """
     path = check.request.path
     if check.writes and (wait := away(time.time())):
@@ -86,7 +87,7 @@ async def ask_once(
 
 
 async def ask_until_stable(site: Site, check: HealthCheck, baseline: Any, committed: str | None, host: str = "") -> str:
-    """Run a check until enough answers in a row are good, or too many are bad. Return what is wrong with the last."""
+    """Run a check until enough answers in a row are good or too many are bad. Return what is wrong with the last."""
     good = bad = 0
     while True:
         _, wrong = await ask_once(site, check, baseline, committed, host)
@@ -98,7 +99,7 @@ async def ask_until_stable(site: Site, check: HealthCheck, baseline: Any, commit
 
 
 def away(now: float) -> float:
-    """Return the seconds to wait so as not to be near a full minute; `now` is seconds since 1970."""
+    """Return the seconds to wait until no full minute is near. `now` is in seconds since 1970."""
     since = now % 60
     if since < NEAR:
         return NEAR - since
@@ -106,7 +107,7 @@ def away(now: float) -> float:
 
 
 def turned_away(answer: Answer) -> bool:
-    """Return True if the request was turned away: that is about keys, routes and logins, not about health."""
+    """Return True if the request was turned away, which concerns keys, routes and logins, but not health."""
     return answer.status in NO_KEY or answer.status in REDIRECTS
 
 
@@ -130,7 +131,7 @@ async def _answer(site: Site, check: HealthCheck, host: str) -> Answer:
 
 
 def _wrong(check: HealthCheck, answer: Answer, baseline: Any, committed: str | None) -> str:
-    """Return the expectations that the answer does not meet, or ""; if the status is wrong, only those about it."""
+    """Return the expectations that an answer does not meet, or ""; if the status is wrong, only those about it."""
     facts = {"status": answer.status, "body": answer.body, "baseline": baseline, "committed_at": committed}
     unmet = [expression for expression in check.expect if not holds(expression, facts)]
     wrong_status = [expression for expression in unmet if _is_of_status(expression)]
@@ -144,7 +145,7 @@ def _wrong(check: HealthCheck, answer: Answer, baseline: Any, committed: str | N
 
 
 def _own_error(body: Any) -> str:
-    """Return the error message that the site itself gives, quoted; empty if there is none."""
+    """Return the error message of the site itself, quoted, or an empty string if it gives none."""
     error = body.get("error") if isinstance(body, dict) else None
     return f" (it says {error[:QUOTED]!r})" if isinstance(error, str) else ""
 
@@ -165,5 +166,5 @@ def _is_of_status(expression: str) -> bool:
 
 
 def _names(expression: str, fact: str) -> bool:
-    """Return True if an expression uses this fact, rather than a field of the same name."""
+    """Return True if an expression uses this fact, and not only a field of the same name."""
     return bool(re.search(rf"(?<![\w.'`]){fact}\b", expression))

@@ -1,4 +1,4 @@
-"""Which deployment is live: read it, promote ours, and roll back. Shared by the steps that may move production."""
+"""Find out which deployment is live, promote ours, and roll back. Every step that may move production uses this."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
@@ -19,17 +19,18 @@ from steps.support.operations.foreign_moves import NEWEST, find_foreign, foreign
 from steps.support.run.release import Gateways
 from steps.support.run.step import Done
 
-READINGS_PER_CHECK = 7  # of the alias (four seconds at first), before checking what may keep it from moving
+READINGS_PER_CHECK = 7  # of the alias (four seconds at first), until it is checked why it does not move
 PINNED = "the project is pinned: nothing goes live by itself until auto-assign is on again"
 
 
 @dataclass(frozen=True, slots=True)
 class Production:
-    """Production before this run: the live deployment, its commit and host, and whether a new one goes live by itself.
+    """What was live before this run, and whether a new deployment goes live by itself.
 
-    `auto_assign`: None if the platform does not tell, which counts as off. `is_rolled_back`: it is off because
-    production was rolled back to the live deployment. `moved`: when production was last promoted or rolled back
-    (milliseconds on the platform's clock, 0 for never); None if not known.
+    `id`, `sha` and `host`: the live deployment, its commit and its own host. `auto_assign`: None if the platform does
+    not report it, which counts as off. `is_rolled_back`: whether it is off because production was rolled back to the
+    live deployment. `moved`: when production was last promoted or rolled back, in milliseconds on the platform's clock;
+    0 for never, None if that is not known.
     """
 
     id: str
@@ -49,7 +50,7 @@ class Observed:
 
 
 async def preflight(gateways: Gateways) -> Observed:
-    """Read the commit to be released and what is live. Raise Refused if production is moving or inconsistent."""
+    """Read the commit to be released, and what is live. Raise Refused if production is moving or inconsistent."""
     return Observed(await gateways.git.head(), await preflight_read(_production, gateways.vercel))
 
 
@@ -79,7 +80,7 @@ async def _production(vercel: Vercel) -> Production:
 
 
 def rollback_plan(observed: Observed) -> str:
-    """Return how a rollback makes the previous deployment live again, in words."""
+    """Return, in words for the plan, how a rollback makes the previous deployment live again."""
     return f"{observed.production.id} is made live again at once; after that, nothing goes live by itself"
 
 
@@ -89,7 +90,7 @@ def facts(observed: Observed, identifier: str) -> dict[str, object]:
 
 
 async def wait_until_live(vercel: Vercel, identifier: str, before: Production, every: float = POLL) -> None:
-    """Read every so many seconds, sooner at first, until a deployment is live. Raise Failed if it will not be."""
+    """Read every so many seconds, more often at first, until a deployment is live. Raise Failed if it will not be."""
     await poll_until(_arrival(vercel, identifier, before), bool, every=every, sooner=True)
 
 
@@ -120,7 +121,10 @@ async def promote(vercel: Vercel, identifier: str, before: Production) -> None:
 
 
 def _arrival(vercel: Vercel, identifier: str, before: Production) -> Callable[[], Awaitable[bool]]:
-    """Return a function that tells whether a deployment is live, and raises Failed once it is clear it will not be."""
+    """Return a function that returns True once a deployment is live.
+
+    It raises Failed once it is clear that the deployment will not be live.
+    """
     readings = count(1)
 
     async def is_live() -> bool:
@@ -163,7 +167,7 @@ async def _refuse_stuck(vercel: Vercel, identifier: str) -> None:
 async def wait_for_late_promotion(vercel: Vercel, before: Production) -> None:
     """Wait up to EFFECT seconds for production to move.
 
-    A promotion that was cut off may have been sent, and the platform has no fence.
+    A promotion that was cut off may have been sent, and the platform has nothing like a fence.
     """
 
     async def production() -> tuple[str | None, ...]:
@@ -174,9 +178,9 @@ async def wait_for_late_promotion(vercel: Vercel, before: Production) -> None:
 
 
 async def roll_back(gateways: Gateways, sha: str, before: Production) -> Done:
-    """Make the previous deployment live again if this release's is live, and wait until the public alias serves it.
+    """Make the previous deployment live again, and wait until the public alias serves it.
 
-    Someone else's deployment is left alone, and is made live again if ours replaced it.
+    A deployment of someone else is left alone; if ours replaced it, it is made live again.
     """
     vercel, sent = gateways.vercel, set[str]()
     mine, known = await _known(gateways, sha, before)
@@ -200,7 +204,7 @@ async def roll_back(gateways: Gateways, sha: str, before: Production) -> Done:
 
 
 def _outcome(vercel: Vercel, before: Production, project: Project, *, moved: bool) -> Done:
-    """Return what is live after a rollback, and whether the project is pinned by it."""
+    """Return the result of a rollback: what is live, and whether the project is now pinned."""
     if project.production_id != before.id or project.moving_to not in (None, before.id):
         live = project.moving_to or project.production_id
         return Done(f"production is {live}, which is someone else's and is left alone")
@@ -213,7 +217,10 @@ def _outcome(vercel: Vercel, before: Production, project: Project, *, moved: boo
 
 
 async def _known(gateways: Gateways, sha: str, before: Production) -> tuple[set[str], set[str]]:
-    """Return this release's deployments; and those with the previous one and those of a commit that restores it."""
+    """Return the deployments of this release, and all known ones.
+
+    The known ones are also the previous deployment, and those of a commit that restores it.
+    """
     mine = await retry(gateways.vercel.production_deployments, sha)
     newest = await retry(partial(gateways.vercel.production_deployments, most=NEWEST))
     since = max((each.created for each in mine), default=0)
@@ -224,14 +231,14 @@ async def _known(gateways: Gateways, sha: str, before: Production) -> tuple[set[
 
 
 async def _is_restoring(gateways: Gateways, commit: str, sha: str, before: Production) -> bool:
-    """Return True if a commit is on top of ours and holds the previous files."""
+    """Return True if a commit is on top of ours and has the previous files."""
     with suppress(Problem):
         return await gateways.git.is_ancestor(sha, commit) and await gateways.git.same_files(commit, before.sha)
     return False
 
 
 async def _give_back(vercel: Vercel, known: set[str], before: Production, ours: set[str]) -> None:
-    """Make someone else's deployment live again if one of `ours` replaced it and no one has moved production since."""
+    """Make someone else's deployment live again if one of `ours` replaced it and nobody has moved production since."""
     project = await retry(vercel.project)
     theirs = find_foreign(project, known, before.moved, ours)
     if not theirs or project.production_id not in ours or project.moving_to:
@@ -253,7 +260,7 @@ async def _give_back(vercel: Vercel, known: set[str], before: Production, ours: 
 
 
 async def superseded_by(vercel: Vercel, sha: str) -> str:
-    """Return what is live instead of a deployment of this commit; empty if one of those is live."""
+    """Return what is live in place of a deployment of this commit, or an empty string if one of those is live."""
     project, served = await retry(vercel.project), await retry(vercel.served)
     mine = {deployment.id for deployment in await retry(vercel.production_deployments, sha)}
     others = sorted({str(each) for each in (served, project.production_id, project.moving_to or served)} - mine)
@@ -261,7 +268,7 @@ async def superseded_by(vercel: Vercel, sha: str) -> str:
 
 
 async def recall(vercel: Vercel, marker: Mapping[str, Any]) -> Observed | None:
-    """Return what was live before a migration, from its marker row; None if the row does not hold it."""
+    """Return what was live before a migration, as its marker row says, or None if the row does not say it."""
     sha, live, commit = (str(marker[key] or "") for key in ("release_commit", "previous_deployment", "previous_commit"))
     if not (sha and live):
         return None
@@ -302,7 +309,7 @@ async def verify_rollback(vercel: Vercel, sha: str, before: Production) -> str:
 
 
 async def _wait_for_build(vercel: Vercel, sha: str) -> None:
-    """Wait up to BUILD_GOES_LIVE seconds for a ready build of ours to go live by itself.
+    """Wait up to BUILD_GOES_LIVE seconds until a ready build of ours has gone live by itself.
 
     It can be rolled back only after that.
     """
@@ -322,9 +329,9 @@ async def _wait_for_build(vercel: Vercel, sha: str) -> None:
 
 
 async def _wait_for_move(vercel: Vercel, mine: set[str]) -> None:
-    """Wait up to PROMOTION_ENDS seconds for a promotion of ours that is under way.
+    """Wait up to PROMOTION_ENDS seconds until a promotion of ours that is under way has ended.
 
-    It can be rolled back only once it is done.
+    It can be rolled back only after that.
     """
 
     async def moving() -> bool:

@@ -1,4 +1,4 @@
-"""The proof of a release: what the steps that touch the database need of it, and report about it."""
+"""The proof of a release, as the steps that touch the database need it and report it."""
 
 from dataclasses import asdict, replace
 
@@ -11,11 +11,11 @@ from steps.support.proof.result import Proof
 from steps.support.run.release import Release
 from steps.support.sql.change import DatabaseChange
 
-SLOWER = 7.0  # times: a back-fill of 26 s on a laptop took 3 minutes in production
+SLOWER = 7.0  # how many times slower production is: a back-fill of 26 s on a laptop took 3 minutes there
 
 
 async def refuse_unparsable(turso: Turso, change: DatabaseChange) -> None:
-    """Let the engine parse every statement. Raise Refused, naming those that it cannot parse."""
+    """Let the engine parse every statement. Raise Refused, which names the statements that it cannot parse."""
     checks = (*change.verify, *change.verify_rollback)
     shown = [check.statement for check in checks if check.expects_rows is None]
     statements = (*change.migrate, *change.rollback, *check_assertions(checks), *shown)

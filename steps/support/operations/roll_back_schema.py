@@ -1,4 +1,4 @@
-"""Roll a change back from what its marker row holds: what was rehearsed then, not what the folder holds today."""
+"""Roll a change back as its marker row says: what was rehearsed at the time, not what the folder holds today."""
 
 import asyncio
 import shutil
@@ -27,7 +27,7 @@ WAYS_BACK = f"Go forward with a new change instead; or {STOP_OTHERS}."
 async def roll_back(
     turso: Turso, marker: Row, run: str, refuse: Callable[[], Awaitable[None]] | None = None
 ) -> RolledBack:
-    """Roll the change back once. Raise Failed if the database rejects it.
+    """Roll the change back once. Raise Failed if the database rejects that.
 
     An earlier try whose answer was lost may have done it already, or may do it while this one is under way. `refuse` is
     called immediately before the transaction: if it raises, the schema stays as it is.
@@ -59,10 +59,10 @@ async def _is_rolled_back(turso: Turso, marker: Row) -> bool:
 
 
 async def rehearse_rollback(turso: Turso, marker: Row, proof_config: ProofConfig) -> None:
-    """Roll the change back on a fresh copy of the database, which stays in the proof's folder as a backup.
+    """Roll the change back on a fresh copy of the database. Production is only read.
 
-    Raise Problem if no copy can be made, if the rollback fails on it, or if it would hold up other writers for too
-    long. Production is only read.
+    The copy is removed afterwards; a compressed backup of it stays in the proof's folder. Raise Problem if no copy can
+    be made, if the rollback fails on it, or if it would hold up other writers for too long.
     """
     enforces_keys = (await turso.read(ENGINE)).records[0]["foreign_keys"] == 1
     make_private(proof_config.folder)
@@ -109,9 +109,10 @@ async def rehearse_rollback(turso: Turso, marker: Row, proof_config: ProofConfig
 
 
 async def kept_rows(turso: Turso, marker: Row) -> dict[str, list[Row]]:
-    """Return the rows that the old schema cannot hold, which are kept for the next migration, by check.
+    """Return the rows that the old schema cannot hold, which are kept for the next migration, by the name of a check.
 
-    They are found by the checks that expect nothing and only show rows.
+    They are found by the checks that expect nothing and only show rows. If these cannot be read in time, rows are
+    missing.
     """
     shown = [check for check in _checks(marker) if check.expects_rows is None]
     answers: dict[str, list[Row]] = {}

@@ -1,6 +1,6 @@
-"""Check that the database still takes writes once a transaction of the change is committed.
+"""Check that the database still accepts writes after a transaction of the change was committed.
 
-A server may answer every query and never release the write lock; only a write shows it.
+A server may answer every query and yet never release the write lock. Only a write shows that.
 """
 
 import asyncio
@@ -11,14 +11,14 @@ from steps.support.core.retry import retry
 from steps.support.gateways.turso import Turso
 
 WITHIN = 6.0  # seconds for all tries together: sqld recovers from a stall after 5 s (measured on 0.24.32)
-TRY = 2.0  # seconds for one try: the next uses a stream of its own
-SPARE = 0.2  # seconds left before our own deadline: this error says more than a timeout
+TRY = 2.0  # seconds for one try; the next one uses a new stream
+SPARE = 0.2  # seconds left before the caller's deadline, because this error says more than a timeout
 WRITE = "a write after the commit"
 RESTART = "Restart the database server, or ask its provider to; then resolve this run: runbook.md#no-writes."
 
 
 async def refuse_locked_out(turso: Turso, run: str) -> None:
-    """Write something small, on a stream of its own. Raise Failed if the database takes no writes."""
+    """Write something small on a stream of its own. Raise Failed if the database accepts no write."""
     within = min(WITHIN, max(SPARE, time_left() - SPARE))
     waiting_for(WRITE)
     try:
