@@ -1,1 +1,1 @@
-"""What the engineer sees and keeps: the plan, the progress, the end of a run, and its report."""
+"""What the engineer sees and keeps of a run: the plan, the progress, the ending, and the report."""

@@ -1,6 +1,6 @@
-"""Print a run for GitHub Actions: lines in groups, annotations, and a job summary.
+"""Print a run for GitHub Actions: grouped lines, annotations, and a job summary.
 
-Text from outside cannot give the runner commands: commands are off, except while one of ours is printed.
+Text from outside cannot give commands to the runner, because commands are off except while one of ours is printed.
 """
 
 import secrets
@@ -15,7 +15,7 @@ from steps.support.core.run_state import RunState
 from steps.support.core.text import printable
 
 GROUPS = {"opened": "Preflight", "planned": "Plan", "started": "Release", "recalled": "The earlier run"}
-NO_LINK = "\u200b"  # zero-width space: a URL with it inside is not turned into a link
+NO_LINK = "\u200b"  # zero-width space: a URL that contains it does not become a link
 LEVELS = {"refused": "error", "rolled_back": "error", "needs_human": "error"}
 
 
@@ -30,7 +30,7 @@ class Actions:
         self._write(f"::stop-commands::{self._resume}")
 
     def __call__(self, event: Event, run: RunState) -> None:
-        """Print an event in its group."""
+        """Print an event in the group that it belongs to."""
         if event.kind in GROUPS:
             self._group(GROUPS[event.kind])
         if isinstance(event, Ended):
@@ -42,7 +42,7 @@ class Actions:
             self._annotate(event.report)
 
     def _annotate(self, report: Mapping[str, Any]) -> None:
-        """Print an error annotation if the run failed. A failure that was injected and rolled back is not an error."""
+        """Print an error annotation if the run failed. A fault that was injected and rolled back is not an error."""
         verdict = report["verdict"]
         is_expected = report.get("broken_on_purpose") and verdict == "rolled_back"
         if verdict in LEVELS and report["exit_code"] and not is_expected:
@@ -50,11 +50,11 @@ class Actions:
             self._command(LEVELS[verdict], summary.headline(report)[1], text)
 
     def close(self) -> None:
-        """Turn the runner's commands on again for the commands that follow in the same job step."""
+        """Turn the runner's commands on again, for whatever follows in the same job step."""
         self._write(f"::{self._resume}::")
 
     def _group(self, name: str) -> None:
-        """End the open group, if any, and begin one with this name, unless it is empty."""
+        """End the open group, if there is one. Begin a group with this name, unless the name is empty."""
         if self._grouped:
             self._command("endgroup")
         if name:
@@ -70,7 +70,7 @@ class Actions:
 
 
 def job_summary(report: Mapping[str, Any]) -> str:
-    """Return a report as Markdown for the job summary."""
+    """Return a report as Markdown, for the job summary."""
     facts = {
         "run": f"{report['run_id']}, {report['mode']}",
         "broken on purpose": report["broken_on_purpose"],
@@ -110,7 +110,7 @@ def _property(text: str) -> str:
 
 
 def _text(text: str) -> str:
-    """Escape text from outside, so that Markdown shows it as plain words, without markup or links."""
+    """Return text from outside escaped, so that Markdown shows it as plain words, without markup or links."""
     words = printable(" ".join(text.split()))
     plain = "".join(f"&#{ord(char)};" if char in "&<>|`*_[]()!#~@\\" else char for char in words)
     return plain.replace("://", f":{NO_LINK}//").replace("www.", f"www{NO_LINK}.")

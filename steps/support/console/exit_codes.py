@@ -1,4 +1,4 @@
-"""The exit code of the process: an error that no run caught becomes one line on stderr and an exit code."""
+"""The exit code of the process. An error that no run caught becomes one line on stderr and an exit code."""
 
 import sys
 import traceback
@@ -14,7 +14,10 @@ CONFIGURATION, DEFECT = 2, 4
 
 
 def exit_code_of(work: Callable[[], int], verbose: bool) -> int:  # noqa: FBT001 - it is the option --verbose
-    """Run the work and return its exit code. A Problem here came before any run began: it is wrong usage, code 2."""
+    """Run the work, and return its exit code.
+
+    A Problem that gets here was raised before any run began, so it means wrong usage: code 2.
+    """
     try:
         return work()
     except Problem as problem:
@@ -27,6 +30,6 @@ def exit_code_of(work: Callable[[], int], verbose: bool) -> int:  # noqa: FBT001
 
 def _report(text: str, code: int, verbose: bool) -> int:  # noqa: FBT001
     shown = (traceback.format_exc() if verbose else "") + f"orchestrate: {text}\n"
-    with suppress(OSError, ValueError):  # the reader of stderr may be gone
+    with suppress(OSError, ValueError):  # stderr may be closed
         sys.stderr.write(printable_lines(Redactor(process.secrets_in_environment()).text(shown)))
     return code

@@ -1,4 +1,4 @@
-"""Print a run without a terminal: one plain line for each event that matters."""
+"""Print a run where there is no terminal, with one plain line for each event that matters."""
 
 from collections.abc import Iterable
 from functools import singledispatch
@@ -33,18 +33,18 @@ from steps.support.core.events import (
 from steps.support.core.run_state import RunState
 
 QUESTION = "Press Enter to go ahead, Ctrl-C to leave everything as it is"
-PATIENCE = 2.0  # seconds between two lines about something that the preflight waits for
+PATIENCE = 2.0  # seconds between two lines about what a preflight is waiting for
 
 
 class Lines:
-    """A journal listener that prints lines."""
+    """A journal listener that prints plain lines."""
 
     def __init__(self, out: Outlet | TextIO) -> None:
         self._printer = Printer(out)
         self._printed_at = -PATIENCE
 
     def __call__(self, event: Event, run: RunState) -> None:
-        """Print the lines of an event, if it has any."""
+        """Print the lines of an event. Some events have none."""
         if isinstance(event, LookWaiting) and event.clock < self._printed_at + PATIENCE:
             return
         if isinstance(event, (LookWaiting, LookDone, LookFailed)):
@@ -55,7 +55,7 @@ class Lines:
 
 @singledispatch
 def block(_event: Event) -> Iterable[Line]:
-    """Return the lines of an event that needs several."""
+    """Return the lines of an event that needs several, or no lines for any other event."""
     return []
 
 
@@ -87,7 +87,7 @@ def _(event: Ended) -> Iterable[Line]:
 
 
 def line(event: Event) -> Iterable[Line]:
-    """Return the line of an event that needs only one."""
+    """Return the line of an event that needs only one, in a list; an empty list for any other event."""
     only = _line(event)
     return [only] if only else []
 

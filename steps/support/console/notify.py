@@ -1,6 +1,6 @@
-"""Notify people through apprise when the clock starts and when the run ends. The run does not wait for it.
+"""Notify people through apprise when the clock starts and when the run ends, without delaying the run.
 
-apprise is imported only if there is an address, and in the thread that sends. Any failure becomes one warning.
+apprise is imported only if there is an address, and in the thread that sends. Whatever fails, there is one warning.
 """
 
 import logging
@@ -19,9 +19,9 @@ from steps.support.core.events import Ended, Event, Opened, Started
 from steps.support.core.run_state import RunState
 from steps.support.core.text import printable
 
-LAST = 5.0  # seconds that the end of a run waits for messages under way
+LAST = 5.0  # seconds that the end of a run waits for messages that are being sent
 SHOWN = 500  # characters of a cause or a next action
-SPEAKING = ("apprise", "requests", "urllib3", "requests_oauthlib")  # loggers whose lines may hold an address
+SPEAKING = ("apprise", "requests", "urllib3", "requests_oauthlib")  # loggers whose lines may contain an address
 URGENCY = {"needs_human": "failure", "rolled_back": "warning", "refused": "warning"}  # any other verdict is a success
 
 REFUSED = "not every message was taken"
@@ -32,7 +32,7 @@ SILENT = f"no answer within {LAST:g} s"
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A message of one line. `kind` is apprise's: info, success, warning or failure (urgent)."""
+    """A message with a body of one line. `kind`: a word of apprise: info, success, warning or failure (urgent)."""
 
     title: str
     body: str
@@ -40,13 +40,13 @@ class Message:
 
 
 class Notifier:
-    """A journal listener that notifies every address; each has its own thread, so that none waits for another."""
+    """A journal listener that notifies every address. Each has a thread of its own, so that none waits for another."""
 
     def __init__(self, addresses: Sequence[str]) -> None:
         self._services = [_Service(address) for address in addresses]
 
     def __call__(self, event: Event, run: RunState) -> None:
-        """Notify of the first start of the clock, and of the end."""
+        """Notify of the first start of the clock and of the end of the run."""
         if not self._services:
             return
         if isinstance(event, Started) and len(run.clocks) == 1:
@@ -55,7 +55,7 @@ class Notifier:
             self._send(ended_message(run.opened, event))
 
     def close(self) -> None:
-        """Wait at most LAST seconds for messages under way; write one warning about those that failed."""
+        """Wait at most LAST seconds for messages that are being sent, then write one warning about all that failed."""
         for service in self._services:
             service.finish()
         end = monotonic() + LAST
@@ -71,14 +71,14 @@ class Notifier:
 
 
 def started_message(opened: Opened, event: Started) -> Message:
-    """Return the message that the clock has started."""
+    """Return the message that says that the clock has started."""
     doing = "release to" if opened.mode == "prod" else f"{opened.mode} of {opened.of} in"
     body = f"run {opened.run}: {doing} {opened.target}, within {event.total:g} s"
     return Message(printable(f"STARTED: {opened.change['name']}"), printable(body), "info")
 
 
 def ended_message(opened: Opened, event: Ended) -> Message:
-    """Return the message of an end: verdict, run, cause, next action, and the section of the runbook."""
+    """Return the message about the end of a run: verdict, run, cause, next action, and the section of the runbook."""
     report = event.report
     mode, verdict = report["mode"], report["verdict"]
     _, words = headline(report)
@@ -99,7 +99,7 @@ def _cut(text: str) -> str:
 
 
 class _Service:
-    """One address and the thread that sends to it, message by message. None of its texts shows the address."""
+    """One address, and the thread that sends messages to it one by one. None of its texts shows the address."""
 
     def __init__(self, address: str) -> None:
         self._address = address
@@ -113,11 +113,11 @@ class _Service:
         self._messages.put(message)
 
     def finish(self) -> None:
-        """Mark the end: no more messages follow."""
+        """Say that no more messages follow."""
         self._messages.put(None)
 
     def trouble(self, seconds: float) -> str:
-        """Wait at most so many seconds until everything is sent. Return what went wrong, or an empty text."""
+        """Wait at most `seconds` until everything is sent. Return what went wrong, or an empty string."""
         self._thread.join(seconds)
         return SILENT if self._thread.is_alive() else self._trouble
 
@@ -137,7 +137,10 @@ class _Service:
 
 
 def _open(address: str) -> Any:
-    """Return apprise with this one address. It sends in the calling thread: a further thread would delay our exit."""
+    """Return apprise with this one address.
+
+    It sends in the calling thread, because another thread could delay the exit of the process.
+    """
     for name in SPEAKING:
         logger = logging.getLogger(name)
         logger.propagate = False

@@ -1,4 +1,4 @@
-"""Print the plan before the clock starts: what goes where, in which order, and how each step is rolled back."""
+"""Print the plan before the clock starts: what is released where, in which order, and how each step is rolled back."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import dropwhile
@@ -9,7 +9,7 @@ from steps.support.core.events import Planned
 from steps.support.sql.findings import NEW_CODE, OLD_CODE, VERIFY, WRITES
 
 CODE = {"old": OLD_CODE, "new": NEW_CODE}
-WORDS = {  # the order, the code that must run on both schemas, and what follows from that
+WORDS = {  # the order in words, the code that must run on both schemas, and what follows from that
     "CODE_FIRST": ("code first, then schema", "new", "so it goes live first"),
     "DATA_FIRST": ("schema first, then code", "old", "so the schema changes first"),
 }
@@ -22,7 +22,7 @@ INDENT = "    "
 
 
 def plan_lines(event: Planned) -> list[Line]:
-    """Return the plan's lines."""
+    """Return the lines of the plan."""
     ruled_out = [cut(f"not {order}: {why}", SHORT) for order, why in event.ruled_out.items()]
     return [
         Line(),
@@ -40,7 +40,10 @@ def plan_lines(event: Planned) -> list[Line]:
 
 
 def order_words(name: str, rehearsal: Mapping[str, Any] | None) -> str:
-    """Return in which order code and schema go, and why; `rehearsal` is None if the contract holds no statement."""
+    """Return in which order code and schema are released, and why.
+
+    `rehearsal`: the report's part about it, or None if the contract has no statement.
+    """
     if rehearsal is None:
         return f"{ALONE}; not shown that the new code runs on it: {OLD_CODE} and {NEW_CODE} hold no statement"
     if rehearsal["migrate_seconds"] is None:
@@ -52,7 +55,10 @@ def order_words(name: str, rehearsal: Mapping[str, Any] | None) -> str:
 
 
 def unasked_words(rehearsal: Mapping[str, Any]) -> Collection[str]:
-    """Return the files that asked or wrote nothing; a report of an earlier version of this tool does not have them."""
+    """Return the files that asked or wrote nothing.
+
+    The list is empty for a report of an earlier version of this tool, which does not have it.
+    """
     return list(rehearsal.get("unasked", ()))
 
 
@@ -101,7 +107,7 @@ def _losses(rehearsal: Mapping[str, Any]) -> str:
 
 
 def _contract(place: str, fails: Sequence[str], silent: Collection[str]) -> Iterator[str]:
-    """Yield whether a version of the code runs on a schema, then each statement that fails."""
+    """Yield a line that says whether a version of the code runs on a schema, then one for each statement that fails."""
     file = CODE[place.split(" ", 1)[0]]
     if file in silent:
         yield f"{place}: not shown: {file} holds no statement"
@@ -111,7 +117,7 @@ def _contract(place: str, fails: Sequence[str], silent: Collection[str]) -> Iter
 
 
 def _writes(event: Planned) -> list[Line]:
-    """Return the lines that say what is written, and where."""
+    """Return the lines that say what the run writes, and where."""
     outside = [f"{step['name']}: {step['writes']}" for step in event.steps if "writes" in step]
     lock = "the lock: one row in the database, while the run lasts"
     local = f"locally: {event.folder}/, readable by you alone; the backup in it is a copy of production"
@@ -130,7 +136,7 @@ def _time(event: Planned) -> str:
 
 
 def counts_words(counts: Mapping[str, Any]) -> str:
-    """Return how many rows of a table are added, removed and changed."""
+    """Return, in words, how many rows of a table are added, removed and changed."""
     rows = [f"{counts[what]:,} {what}" for what in ("added", "removed", "changed") if counts[what]]
     columns = ", ".join(f"{name} {count:,}" for name, count in counts["columns"].items())
     return f"{', '.join(rows) or 'none'} of {counts['before'] or 0:,}" + (f" ({columns})" if columns else "")

@@ -1,6 +1,6 @@
-"""Print lines: wrapped and indented at a terminal, whole elsewhere; text from outside stays text.
+"""Print lines: wrapped and indented at a terminal, unwrapped elsewhere. Text from outside is never read as markup.
 
-Printing never blocks or fails the run: the reader may be slow, or gone.
+Printing never blocks or fails the run, even if the reader is slow or gone.
 """
 
 import os
@@ -22,7 +22,7 @@ LAST = 1.0  # seconds that the end of a run waits for a slow reader
 
 
 class Outlet:
-    """A writer in place of a stream; its own thread does the writing."""
+    """A writer that takes the place of a stream, and writes to it in a thread of its own."""
 
     encoding = "utf-8"
 
@@ -33,7 +33,7 @@ class Outlet:
         self._thread.start()
 
     def write(self, text: str) -> int:
-        """Queue a text, or drop it if too many are waiting. Return the number of characters taken."""
+        """Queue a text, or drop it if too many are waiting. Return the number of characters that were queued."""
         try:
             self._texts.put_nowait(text)
         except queue.Full:
@@ -41,7 +41,7 @@ class Outlet:
         return len(text)
 
     def flush(self) -> None:
-        """Do nothing: the thread writes each text at once."""
+        """Do nothing, because the thread writes each text at once."""
 
     def isatty(self) -> bool:
         """Return True if the stream is a terminal."""
@@ -64,20 +64,21 @@ def _write_all(descriptor: int, data: bytes) -> None:
     while data:
         try:
             data = data[os.write(descriptor, data) :]
-        except BlockingIOError:  # another process made it non-blocking; it is still being read
+        except BlockingIOError:  # another process has made it non-blocking, and its reader is slow
             select.select([], [descriptor], [])
 
 
-UNWRAPPED = 10_000  # columns without a terminal; also the most characters that are shown of one text
-NARROWEST = 20  # columns that the words get at least
-NAME = 10  # columns of the name before lines
+UNWRAPPED = 10_000  # columns if there is no terminal; also the most characters that are shown of one text
+NARROWEST = 20  # the fewest columns for the words
+NAME = 10  # columns for the name before the lines
 SHORT = 160  # characters of a text that is printed in full elsewhere
 
 
 class Line(NamedTuple):
     """One line: its head, the colour of the head, and its words.
 
-    `is_whole`: it holds commands, and a line break would change them. The terminal may wrap it; we do not.
+    `is_whole`: whether it contains commands, which a line break would change. The terminal may wrap it, but this tool
+    does not.
     """
 
     head: str = ""
@@ -96,7 +97,7 @@ class Printer:
         )
 
     def put(self, lines: Iterable[Line], clock: str = "") -> None:
-        """Print lines: the words beside the head."""
+        """Print lines, with the words next to the head."""
         for line in lines:
             self._put(Text.assemble((clock, "dim"), (line.head, line.colour)), line.words, is_whole=line.is_whole)
 
@@ -113,11 +114,11 @@ class Printer:
 
 
 def cut(text: str, most: int) -> str:
-    """Return at most so many characters, with dots if there are more."""
+    """Return a text, cut to `most` characters and followed by dots if it is longer."""
     return text if len(text) <= most else f"{text[:most]}..."
 
 
 def named(name: str, *words: str) -> list[Line]:
-    """Return lines; the first begins with their name, the others with as many spaces."""
+    """Return a line for each text. The first begins with the name, the others with as many spaces."""
     heads = [name, *([""] * len(words))]
     return [Line(f"{head:<{NAME}}", text) for head, text in zip(heads, words, strict=False)]

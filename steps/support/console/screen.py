@@ -1,4 +1,4 @@
-"""Choose the screen of a run: a timeline at a terminal, plain lines elsewhere, groups in GitHub Actions, or JSON."""
+"""Choose how to show a run: a timeline at a terminal, plain lines elsewhere, groups in GitHub Actions, or JSON."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping
@@ -19,7 +19,7 @@ IN_ACTIONS = "GITHUB_ACTIONS"
 
 @contextmanager
 def screen_for(stream: TextIO, environment: Mapping[str, str], *, as_json: bool) -> Iterator[Listener]:
-    """Yield a journal listener that shows a run; its reader may be slow, or gone."""
+    """Yield a journal listener that shows a run. Whoever reads the stream may be slow, or gone."""
     with closing(Outlet(stream)) as out:
         if as_json:
             yield partial(_print_json, out)
@@ -36,6 +36,6 @@ def screen_for(stream: TextIO, environment: Mapping[str, str], *, as_json: bool)
 
 
 def _print_json(out: Outlet, event: Event, _run: RunState) -> None:
-    # GitHub Actions takes `##[` for a command
+    # GitHub Actions would read `##[` as a command
     text = json.dumps(line_of(event), default=str).replace("##[", "\\u0023#[")
     out.write(text + "\n")

@@ -43,7 +43,7 @@ def live_words(report: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def summary_lines(event: Ended) -> list[Line]:
-    """Return the lines for the end of a run; what still has to be settled comes first."""
+    """Return the lines for the end of a run. What still has to be settled comes first."""
     report = event.report
     colour, words = headline(report)
     code, schema = live_words(report)
@@ -79,14 +79,14 @@ def _used(report: Mapping[str, Any]) -> str:
 
 
 def _rolled_back(report: Mapping[str, Any]) -> str:
-    """Return what was rolled back, in order, and how long that took."""
+    """Return which steps were rolled back, in order, and how long that took; empty if none was."""
     done = [undo for undo in report.get("undo", ()) if undo["status"] == "done"]
     seconds = sum(undo["seconds"] for undo in done)
     return f"{', '.join(undo['name'] for undo in done)} ({seconds:.1f} s)" if done else ""
 
 
 def downtime_words(downtime: Mapping[str, Any] | None) -> str:
-    """Return how long the site refused visits, when, and with which answers; empty if it was not measured."""
+    """Return for how long, when and with which answers the site refused visits; empty if that was not measured."""
     if not downtime or not downtime["probes"]:
         return ""
     failed, probes, seconds = downtime["failed_probes"], downtime["probes"], downtime["observed_seconds"]

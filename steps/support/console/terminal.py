@@ -1,4 +1,4 @@
-"""Draw a run at a terminal: the plan, then a timeline that is redrawn in place, then the end."""
+"""Draw a run at a terminal: first the plan, then a timeline that is redrawn in place, then the ending."""
 
 from collections.abc import Callable
 from typing import TextIO
@@ -27,12 +27,12 @@ from steps.support.core.events import (
 )
 from steps.support.core.run_state import RunState
 
-REFRESHES = 4  # a second
+REFRESHES = 4  # per second
 ALSO = (Asking, SignalReceived, Warned, LookFailed)  # events that get their own line above the timeline
 
 
 class Terminal:
-    """A journal listener that draws the timeline. `now` returns the seconds on the run's clock."""
+    """A journal listener that draws the timeline. `now`: a function that returns the seconds on the run's clock."""
 
     def __init__(self, out: Outlet | TextIO, now: Callable[[], float] = event_loop.now) -> None:
         self._printer = Printer(out)

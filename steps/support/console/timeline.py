@@ -1,4 +1,4 @@
-"""Draw the timeline: one line for each step, the bar of the budget, and what happens if the run fails now."""
+"""Draw the timeline: one line for each step, a bar for the budget, and what would happen if the run failed now."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -12,7 +12,7 @@ from steps.support.core.text import printable
 
 
 class State(Enum):
-    """The state of a step; the value is the word on the screen."""
+    """The state of a step. Its value is the word that the screen shows."""
 
     WAITING = "waiting"
     RUNNING = "running"
@@ -40,7 +40,11 @@ UNDER_WAY = (State.RUNNING, State.ROLLING_BACK)
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One step: its state, its limit, when it began on the run's clock, its duration in seconds, its last words."""
+    """The line of one step.
+
+    `limit`: the seconds that it may take. `since`: when it began, in seconds on the run's clock. `seconds`: how long it
+    took, None until it ends. `words`: what it said last.
+    """
 
     name: str
     state: State = State.WAITING
@@ -52,7 +56,11 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Glyphs:
-    """The characters of the bar: time used, time to go forward, the point of no return, the reserve; and of a cut."""
+    """The characters to draw with.
+
+    `used`: time used. `forward`: time left to go forward. `turn`: the point after which only rolling back is possible.
+    `reserve`: time kept for rolling back. `more`: the end of words that were cut.
+    """
 
     used: str
     forward: str
@@ -66,7 +74,7 @@ PLAIN = Glyphs("#", "-", "|", ".", "~")
 
 
 def lines(run: RunState, now: float, width: int, strokes: Glyphs) -> list[Text]:
-    """Return the lines that draw a run at a moment of its clock, in so many columns."""
+    """Return the lines that draw a run at the time `now` of its clock, `width` columns wide."""
     drawn = [_row(row, now, width, strokes) for row in rows(run)] or [Text("preflight ...", "dim")]
     if run.started:
         until = run.ended.clock if run.ended else now
@@ -77,7 +85,7 @@ def lines(run: RunState, now: float, width: int, strokes: Glyphs) -> list[Text]:
 
 
 def rows(run: RunState) -> list[Row]:
-    """Return a row for each step of the plan; before there is one, for each step whose preflight has begun."""
+    """Return a row for each step of the plan. Before there is a plan, return one for each preflight that has begun."""
     by_name = _named(run)
     for attempt, state in _attempts(run):
         planned = by_name.get(attempt.step, Row(attempt.step))
@@ -90,14 +98,14 @@ def rows(run: RunState) -> list[Row]:
 
 
 def _named(run: RunState) -> dict[str, Row]:
-    """Return the rows that are known before any step has begun."""
+    """Return the rows that are known before any step has begun, by the name of the step."""
     if run.planned:
         return {step["name"]: Row(step["name"], limit=step["limit_seconds"]) for step in run.planned.steps}
     return {name: Row(name) for name in run.recalled.begun} if run.recalled else {}
 
 
 def _attempts(run: RunState) -> Iterator[tuple[Attempt, State]]:
-    """Yield each attempt of each step in order of time, with the state that it leaves the step in."""
+    """Yield each attempt of each step in order of time, and the state in which it leaves the step."""
     if not (run.planned or run.recalled):
         yield from ((each, State.DONE) for each in run.preflights if each.is_done)
         yield from (
@@ -126,7 +134,7 @@ def _row(row: Row, now: float, width: int, strokes: Glyphs) -> Text:
 
 
 def _taken(row: Row, now: float) -> str:
-    """Return how many seconds a step has taken, and its limit."""
+    """Return how many seconds a step has taken, and how many it may take."""
     taken = max(0.0, now - row.since) if row.state in UNDER_WAY else row.seconds
     if taken is None:
         return "" if row.limit is None else f"of {row.limit:.0f} s"
@@ -151,7 +159,7 @@ def _time(run: RunState, clock: Started, now: float, width: int, strokes: Glyphs
 
 
 def _bar(run: RunState, clock: Started, used: float, width: int, strokes: Glyphs) -> Text:
-    """Draw to scale the time used, the time left to go forward, and the reserve."""
+    """Draw the time used, the time left to go forward, and the reserve, all to scale."""
     ends = Text.assemble((f" {clock.total:.0f} s", "dim"))
     room = width - ends.cell_len - 1
     turn = round(room * (clock.total - clock.reserve) / clock.total)
@@ -181,7 +189,7 @@ def _left(run: RunState, clock: Started, used: float) -> Text:
 
 
 def _outlook(run: RunState) -> Text:
-    """Return what happens if the run fails, or is stopped, now."""
+    """Return what would happen if the run failed or was stopped now."""
     if run.is_rolling_back:
         return Text("rolling back, newest first; another Ctrl-C stops immediately", "yellow")
     if not run.begun:

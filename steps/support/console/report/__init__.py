@@ -1,1 +1,1 @@
-"""The report of a run: a fold over its events, and the page that shows it."""
+"""The report of a run, which is folded from its events, and the page that shows it."""

@@ -1,6 +1,7 @@
-"""The chart of a run, made from its report: what happened when, and the axis of seconds on which it is drawn.
+"""The chart of a run, made from its report: what happened when, and the axis of seconds on which that is drawn.
 
-All seconds count from the report's `started_at`. Positions are percentages of the axis, so the drawing fits any width.
+All seconds count from the report's `started_at`. Positions are percentages of the axis, so that the drawing fits any
+width.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,14 +14,14 @@ Report = Mapping[str, Any]
 
 FORWARD, BACK, DOWN = "forward", "back", "down"
 MOST_TICKS = 7
-LARGER = 4  # a run that took less than a quarter of its axis is drawn a second time, on a shorter one
+LARGER = 4  # if a run took less than a quarter of its axis, it is drawn again on a shorter one
 NARROWEST = 0.4  # least width of a bar, in percent of the axis
 STEPS_OF_AXIS = (1, 2, 5)
 
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """A span of time: when it began and ended, and its limit. `is_open` if the journal has no end for it."""
+    """A span of time: when it began and ended, and how long it could have lasted."""
 
     name: str
     kind: str
@@ -32,13 +33,13 @@ class Bar:
 
     @property
     def is_open(self) -> bool:
-        """Return True if the end is not known; the bar is then drawn to the end of the run."""
+        """Return True if the journal has no end for it. The bar is then drawn to the end of the run."""
         return self.seconds is None
 
 
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """A clock that was started: where the reserve for rolling back begins, and where the budget ends."""
+    """A clock that was started, the second at which the reserve for rolling back begins, and the end of the budget."""
 
     started: float
     reserve: float
@@ -47,7 +48,7 @@ class Clock:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """The bars in the order in which they began, the outages, and the clocks, at least one."""
+    """The bars in the order in which they began, the outages, and the clocks, of which there is at least one."""
 
     bars: Sequence[Bar]
     outages: Sequence[Bar]
@@ -65,28 +66,28 @@ class Chart:
 
     @property
     def end(self) -> float:
-        """Return the second at which the axis ends: the end of the budget, or of a run that took longer."""
+        """Return the second at which the axis ends: the end of the budget, or the end of a run that took longer."""
         return max(self.clocks[-1].end, self.busy)
 
 
 @dataclass(frozen=True, slots=True)
 class Axis:
-    """A stretch of time that is drawn."""
+    """A stretch of time that is drawn, in seconds."""
 
     begin: float
     end: float
 
     def at(self, seconds: float) -> float:
-        """Return the position of a moment, in percent."""
+        """Return the position of a moment on the axis, in percent."""
         return round(100 * (seconds - self.begin) / (self.end - self.begin), 3)
 
     def width(self, seconds: float) -> float:
-        """Return the width of a span in seconds, in percent."""
+        """Return the width of a span of seconds on the axis, in percent."""
         return round(max(NARROWEST, 100 * seconds / (self.end - self.begin)), 3)
 
     @property
     def ticks(self) -> list[float]:
-        """Return round numbers of seconds on the axis, at most seven."""
+        """Return at most seven round numbers of seconds on the axis."""
         step = _step(self.end - self.begin)
         first, last = ceil(round(self.begin / step, 6)), floor(round(self.end / step, 6))
         return [round(step * each, 3) for each in range(first, last + 1)]
@@ -104,7 +105,7 @@ def chart(report: Report) -> Chart | None:
 
 
 def axes(chart_of_run: Chart) -> list[Axis]:
-    """Return the axes to draw: the whole budget and, if only a small part was used, that part."""
+    """Return the axes to draw: the whole budget and, if only a small part of it was used, also that part."""
     whole, busy = Axis(chart_of_run.begin, chart_of_run.end), chart_of_run.busy - chart_of_run.begin
     if not 0 < busy * LARGER < chart_of_run.end - chart_of_run.begin:
         return [whole]

@@ -1,4 +1,4 @@
-"""Fold the state of a run into its report. The keys are read by people and tools: they do not change."""
+"""Fold the state of a run into its report. The keys never change, because people and tools read them."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -31,8 +31,8 @@ NEXT = {
 def report(run: RunState) -> dict[str, Any]:
     """Return the whole report of a run, redacted as its events are.
 
-    Times are in seconds from `started_at`. If the build had its own budget, `started_at` is the start of the second
-    clock, and times before it are negative.
+    Times are in seconds from `started_at`. If the build had a budget of its own, `started_at` is the start of the
+    second clock, and earlier times are negative.
     """
     opened, ending, code, planned = run.opened, verdict(run), exit_code(run), run.planned
     facts = planned.facts if planned else {}
@@ -74,10 +74,10 @@ def report(run: RunState) -> dict[str, Any]:
 
 
 def live_state(run: RunState) -> dict[str, Any]:
-    """Return which code and schema are live, and the deployment and commit that are served, if known.
+    """Return which code and schema are live, and which deployment and commit are served, if that is known.
 
-    `unchanged`: as the run found it; `new`: what was released; `old`: rolled back and verified;
-    `in doubt`: see `remains`.
+    `unchanged`: as the run found it. `new`: what was released. `old`: rolled back and verified. `in doubt`: see
+    `remains`.
     """
     code, schema = (_live(run, changes.intersection(run.begun)) for changes in (SWITCH, SCHEMA))
     serves = {NEW: run.facts.get("deployment") or {}, DOUBTFUL: {}}.get(code, _before(run))
@@ -94,14 +94,14 @@ def _live(run: RunState, involved: set[str]) -> str:
 
 
 def _before(run: RunState) -> Mapping[str, Any]:
-    """Return what was live before the run: from the plan, or from what a step observed."""
+    """Return what was live before the run, from the plan or from what a step observed; empty if that is not known."""
     planned = run.planned.facts.get("production") if run.planned else None
     observed = (saw.get("production") for saw in run.saw.values() if saw)
     return next(filter(None, (planned, *observed)), {})
 
 
 def verdict(run: RunState) -> str:
-    """Return how the run ended, from what was begun and what is known to be rolled back."""
+    """Return how the run ended. This depends on what was begun and on what is known to be rolled back."""
     mode = run.opened.mode
     if not run.cause:
         return RESOLVED_BY.get(mode) or ("deployed" if run.arrived and mode == "prod" else "rehearsed")
@@ -111,7 +111,7 @@ def verdict(run: RunState) -> str:
 
 
 def _rollback_verdict(run: RunState) -> str:
-    """Return `rolled_back` if everything that was begun is known to be as before, else `needs_human`."""
+    """Return `rolled_back` if everything that was begun is known to be as before, otherwise `needs_human`."""
     is_clean = run.verified and not run.verified.remains
     return "rolled_back" if is_clean and run.undone.issuperset(run.begun) else "needs_human"
 
@@ -126,14 +126,14 @@ def exit_code(run: RunState) -> int:
 
 
 def anchor(ending: str, exit_status: int, code: Code | None = None) -> str:
-    """Return the anchor of the runbook's section for this ending; for a refusal, the code of its cause."""
+    """Return the anchor of the runbook's section for this ending. For a refusal, it is the code of the cause."""
     if exit_status == EXIT_CODES["refused"] and code:
         return code
     return "interrupted" if exit_status == INTERRUPTED else ending.replace("_", "-")
 
 
 def _remains(run: RunState) -> list[str]:
-    """Return what was to be rolled back and is still there, or is not known to be gone."""
+    """Return what should have been rolled back and is still there, or is not known to be gone."""
     if verdict(run) != "needs_human":
         return []
     known = run.verified.remains if run.verified else {}
@@ -152,7 +152,7 @@ def _planned(run: RunState) -> list[Mapping[str, Any]]:
 
 
 def _rollback_rows(run: RunState) -> list[dict[str, Any]]:
-    """Return a row for each change whose rollback was tried; after several attempts the last result counts."""
+    """Return a row for each change whose rollback was tried. If it was tried more than once, the last result counts."""
     last = {each.step: each for each in run.rollbacks}
     ends = {each.step: each.end for each in run.rollbacks if each.end}
     return [_row(run, each, ends.get(name)) for name, each in last.items()]
@@ -166,13 +166,13 @@ def _row(run: RunState, attempt: Attempt, end: DoneEvent | FailedEvent | None) -
 
 
 def _not_begun(run: RunState) -> list[dict[str, Any]]:
-    """Return the steps of the plan that were never reached."""
+    """Return a row for each step of the plan that was never reached."""
     reached = {each.step for each in run.forward}
     return [_line(step["name"], "not_begun", None, None, "") for step in _planned(run) if step["name"] not in reached]
 
 
 def _left(run: RunState) -> list[dict[str, Any]]:
-    """Return the changes that were begun and whose rollback was never tried."""
+    """Return a row for each change that was begun and whose rollback was never tried."""
     if not (run.turned_back or run.resumed):
         return []
     tried = {each.step for each in run.rollbacks}
@@ -189,7 +189,7 @@ def _line(name: str, status: str, seconds: float | None, limit: float | None, de
 
 
 def _deployment(run: RunState) -> dict[str, Any] | None:
-    """Return what was live before, from what a step observed, if the run made no deployment of its own."""
+    """Return what was live before, as a step observed it, for a run that has no deployment; None if no step did."""
     observed = [saw for each in run.forward for saw in each.saw.values()]
     saw = next((each for each in observed if each and "production" in each), None)
     return {"id": None, "sha": saw["sha"], "previous_id": saw["production"]["id"]} if saw else None
@@ -218,7 +218,7 @@ def _used(run: RunState) -> float | None:
 
 
 def _clocks(run: RunState) -> list[dict[str, Any]]:
-    """Return each clock that was started, with its budget; there are two only if the build had its own."""
+    """Return each clock that was started, with its budget. There are two only if the build had a budget of its own."""
     return [
         {"started_seconds": _since_start(run, each.clock), "total": each.total, "reserve": each.reserve}
         for each in run.clocks

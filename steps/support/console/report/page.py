@@ -1,4 +1,4 @@
-"""Write the report as one HTML page. The page loads nothing else, and text from outside stays text."""
+"""Write the report as one HTML page. The page loads nothing else, and text from outside never becomes markup."""
 
 import json
 from base64 import b64encode
@@ -16,11 +16,11 @@ from steps.support.core.events import Event, Line, Started, line_of
 from steps.support.core.text import printable_lines
 
 Report = Mapping[str, Any]
-Fact = tuple[str, Sequence[str]]  # a label, and the texts under it
+Fact = tuple[str, Sequence[str]]  # a label, and the texts below it
 
 HERE = Path(__file__).parent
-MOST, MOST_IN_A_ROW = 10_000, 300  # characters of one text; of one text in the table of the journal
-WORDS = ("detail", "cause", "text", "on", "name")  # the fields of an event that hold words
+MOST, MOST_IN_A_ROW = 10_000, 300  # characters of a text, and of a text in the table of the journal
+WORDS = ("detail", "cause", "text", "on", "name")  # the fields of an event that contain words
 TOLD_ELSEWHERE = {"event", "at", "clock", "run", "step", "saw"}
 
 MODES = {
@@ -42,7 +42,7 @@ RESULTS = {
 
 
 def html(report: Report, events: Sequence[Event]) -> str:
-    """Return the whole page for a run's report and its events, both already redacted."""
+    """Return the whole page for a run's report and events, both of which are already redacted."""
     style, drawing = (HERE / "page.css").read_text(encoding="utf-8"), chart(report)
     colour, words = summary.headline(report)
     unasked = plan.unasked_words(report["rehearsal"] or {})
@@ -80,17 +80,17 @@ def _template() -> Template:
 
 
 def exact(seconds: float | None) -> str:
-    """Return seconds as the report has them, without trailing zeros."""
+    """Return seconds as in the report, without trailing zeros; empty for None."""
     return "" if seconds is None else f"{seconds:,.4f}".rstrip("0").rstrip(".")
 
 
 def utc(time: str) -> str:
-    """Return a time of the journal, which is in UTC, in a form for people, to the second."""
+    """Return a time of the journal, which is in UTC, as people write it, to the second."""
     return f"{time[:19].replace('T', ' ')} UTC"
 
 
 def _harmless(value: Any) -> Any:
-    """Make text from outside harmless where escaping does not: control characters, changes of direction, length."""
+    """Return text made harmless where escaping is not enough: control characters, writing direction, length."""
     return value if hasattr(value, "__html__") else printable_lines(_cut(str(value), MOST))
 
 
@@ -111,7 +111,7 @@ def _result(status: str) -> str:
 
 
 def _facts(report: Report) -> list[Fact]:
-    """Return the facts at the top of the page, in the order in which a reader wants them."""
+    """Return the facts at the top of the page, in the order in which a reader needs them."""
     warnings = len(report["warnings"])
     facts: list[Fact] = [
         ("Live at the end", _live(report)),
@@ -162,7 +162,7 @@ def _used(budget: Mapping[str, Any]) -> str:
 
 
 def _contract(contract: Mapping[str, Sequence[str]], unasked: Collection[str]) -> dict[str, list[Sequence[str] | None]]:
-    """Return for each version of the code what fails on the old and on the new schema; None if nothing was tried."""
+    """Return, for each version of the code, what fails on the old and on the new schema; None if nothing was tried."""
     tried = {place: fails for place, fails in contract.items() if plan.CODE[place.split(" ", 1)[0]] not in unasked}
     return {
         f"{code} code": [tried.get(f"{code} code on the {schema} schema") for schema in ("old", "new")]
@@ -172,7 +172,7 @@ def _contract(contract: Mapping[str, Sequence[str]], unasked: Collection[str]) -
 
 
 def _journal(events: Sequence[Event]) -> list[dict[str, str]]:
-    """Return the events as rows of a table, on the clock of the report."""
+    """Return the events as rows of a table, with their times on the clock of the report."""
     zero = next((event.clock for event in reversed(events) if isinstance(event, Started)), events[0].clock)
     return [{"clock": f"{event.clock - zero:.3f}", **_row(line_of(event))} for event in events]
 
