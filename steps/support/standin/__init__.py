@@ -1,1 +1,1 @@
-"""Local fakes of the services that need an account, served over HTTP on loopback."""
+"""Stand-ins: local fakes of the services that need an account, served over HTTP on loopback."""

@@ -1,4 +1,4 @@
-"""Fetch the real server into the project's cache: python -m steps.support.standin."""
+"""Fetch the real database server into the project's cache: python -m steps.support.standin."""
 
 from steps.support.proof import sqld
 

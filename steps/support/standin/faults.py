@@ -1,4 +1,4 @@
-"""The fault in force now: it breaks one step's outside world, in one way, for as long as the step runs."""
+"""The present fault, which breaks the outside world of one step in one way, for as long as the step runs."""
 
 import asyncio
 import re
@@ -15,11 +15,11 @@ from steps.support.core.events import Event, StepBegun, StepDone, StepFailed, Un
 
 DRIP = 0.05  # seconds between two bytes
 
-_LINGER = struct.pack("ii", 1, 0)  # on, no seconds: closing sends a reset
+_LINGER = struct.pack("ii", 1, 0)  # on, 0 seconds: closing the socket sends a reset
 
 
 def reset(request: web.Request) -> web.StreamResponse:
-    """Reset the connection; the response returned is never sent."""
+    """Reset the connection. The returned response is never sent."""
     if transport := request.transport:
         transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER)
         transport.abort()
@@ -27,7 +27,7 @@ def reset(request: web.Request) -> web.StreamResponse:
 
 
 async def drip(request: web.Request, _handler: Handler) -> web.StreamResponse:
-    """Send 200 and then one byte at a time, forever."""
+    """Send status 200, and then one byte at a time, forever."""
     response = web.StreamResponse(headers={"Content-Type": "application/json"})
     await response.prepare(request)
     while True:
@@ -53,7 +53,7 @@ async def lost(request: web.Request, handler: Handler) -> web.StreamResponse:
 
 
 async def garbage(_request: web.Request, _handler: Handler) -> web.StreamResponse:
-    """Answer 200 with unrelated HTML."""
+    """Answer with status 200 and unrelated HTML."""
     return web.Response(text="<html><body>It works!</body></html>", content_type="text/html")
 
 
@@ -66,7 +66,10 @@ _WAYS = {"hang": hang, "drip": drip, "garbage": garbage, "cut": cut, "lost": los
 
 
 class Faults:
-    """Breaks the world of `step` in the way `kind` while that step runs; as a journal listener it learns when."""
+    """Breaks the world of `step` in the way `kind` while that step runs.
+
+    It is a journal listener, so it knows when that is.
+    """
 
     def __init__(self, step: str | None = None, kind: Kind | None = None) -> None:
         if kind not in (None, *get_args(Kind)):
@@ -77,18 +80,18 @@ class Faults:
 
     @property
     def step(self) -> str | None:
-        """Return the step to break."""
+        """Return the step to break, or None if nothing is to be broken."""
         return self._planned[0]
 
     def __call__(self, event: Event) -> None:
-        """Arm when the step begins; disarm when it ends or its rollback begins."""
+        """Arm the fault when its step begins. Disarm it when the step ends or a rollback begins."""
         if isinstance(event, StepBegun) and event.step == self._planned[0]:
             self._armed, self._to_come = self._planned, (None, None)
         elif isinstance(event, _OVER):
             self.disarm()
 
     def arm(self, step: str, kind: Kind) -> None:
-        """Break a step's outside world from now on."""
+        """Break the outside world of a step from now on."""
         self._armed = (step, kind)
 
     def disarm(self) -> None:
@@ -101,15 +104,15 @@ class Faults:
         return kind if step in steps else None
 
     def ahead_for(self, step: str) -> Kind | None:
-        """Return how this step's world is broken now, or will be once the step begins."""
+        """Return how this step's world is broken now, or will be when the step begins; None if it is not broken."""
         planned, kind = self._to_come
         return kind if planned == step else self.kind_for(step)
 
 
 def faulty(faults: Faults, steps: tuple[str, ...], refusal: Refusal, exempt: Exempt = lambda *_: False) -> Middleware:
-    """Return middleware that breaks the requests a stand-in gets during these steps.
+    """Return middleware that breaks the requests that a stand-in gets during these steps.
 
-    `refusal` returns the answer for "fail", or None to answer this request honestly. `exempt` returns True for
+    `refusal`: returns the answer for "fail", or None to answer the request honestly. `exempt`: returns True for
     requests that a kind of fault does not affect.
     """
 
@@ -129,7 +132,11 @@ Way = Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]
 
 
 class Concern(Protocol):
-    """Which requests to answer badly: the first `times` (None: all) whose "METHOD /path" matches the regex `where`."""
+    """Which requests to answer badly.
+
+    They are the first `times` (all, if it is None) whose "METHOD /path" contains a match of the regular expression
+    `where`.
+    """
 
     @property
     def where(self) -> str: ...  # noqa: D102 - see the class
@@ -142,7 +149,10 @@ Trouble = TypeVar("Trouble", bound=Concern)
 
 
 def troubled(wanted: Callable[[web.Request], Iterable[Trouble]], way: Callable[[Trouble], Way]) -> Middleware:
-    """Return middleware that answers badly while a trouble matches; each keeps its count as long as the server runs."""
+    """Return middleware that answers badly while a trouble matches.
+
+    The bad answers of each trouble are counted for as long as the server runs.
+    """
     answered: Counter[Trouble] = Counter()
 
     @web.middleware

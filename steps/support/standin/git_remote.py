@@ -26,7 +26,7 @@ Environment = Mapping[str, str]
 async def answer(
     request: web.Request, command: Sequence[str], environment: Environment, *, whole: bool
 ) -> web.StreamResponse:
-    """Let the program answer a request; if `whole`, buffer the answer and send nothing until it is complete."""
+    """Let the program answer a request. If `whole`, send nothing until the answer is complete."""
     async with (
         child(command, {**environment, **_variables(request)}, stdin=PIPE) as process,
         _feeding(process, request),
@@ -46,7 +46,7 @@ async def answer(
 async def child(
     command: Sequence[str], environment: Environment, *, stdin: int = DEVNULL, stderr: int = DEVNULL
 ) -> AsyncIterator[Process]:
-    """Run a program in its own process group until it ends; terminate the group if the block ends early."""
+    """Run a program in a process group of its own until it ends. If the block ends early, terminate the group."""
     process = await asyncio.create_subprocess_exec(
         *command, stdin=stdin, stdout=PIPE, stderr=stderr, env=environment, process_group=0
     )
@@ -87,9 +87,9 @@ async def _head(output: asyncio.StreamReader) -> tuple[int, dict[str, str]]:
 
 
 def _variables(request: web.Request) -> dict[str, str]:
-    """Return the request's variables of RFC 3875, except for the length of the body.
+    """Return the variables of the request that RFC 3875 defines, except for the length of the body.
 
-    Given a length, git 2.39 loops forever when the client disconnects before it has sent that many bytes.
+    If git 2.39 gets a length, it loops forever when the client disconnects before it has sent that many bytes.
     """
     return {
         "REQUEST_METHOD": request.method,
@@ -116,17 +116,17 @@ ENVIRONMENT = {
 
 
 async def create(repository: Path, branch: str = "main") -> Path:
-    """Create an empty bare repository that takes pushes over HTTP; return its path. Raise Problem if git fails."""
+    """Create an empty bare repository that accepts pushes over HTTP; return its path. Raise Problem if git fails."""
     await _git("init", "--bare", "--quiet", f"--initial-branch={branch}", str(repository))
     await _git("--git-dir", str(repository), "config", "http.receivepack", "true")
     return repository
 
 
 class GitRemote:
-    """Serves one bare repository at /<its folder's name>.
+    """Serves one bare repository at /<the name of its folder>.
 
-    `on_push` is called when the branch has moved, before the client who moved it gets an answer. If a token is set,
-    requests need it, as a bearer token or as any user's password.
+    `on_push`: called after the branch has moved, and before the client that moved it gets an answer. `token`: if it is
+    set, every request must contain it, as a bearer token or as any user's password.
     """
 
     def __init__(
@@ -142,7 +142,7 @@ class GitRemote:
         self._files: dict[tuple[str, str], str] = {}
 
     async def application(self) -> web.Application:
-        """Build the remote's HTTP application. Commits already on the branch are not reported to `on_push`."""
+        """Build the HTTP application of the remote. Commits already on the branch are not reported to `on_push`."""
         self._head, _ = await self._tip()
         self._backend = f"{(await _git('--exec-path')).decode().strip()}/git-http-backend"
         broken = faulty(self._faults, ("git_push",), _forbidden, _keeps_answer)
@@ -170,7 +170,7 @@ class GitRemote:
             "GIT_HTTP_EXPORT_ALL": "1",
             "REMOTE_USER": "standin",
         }
-        # A push's result is short. Buffer it, so that nothing has been sent yet if a fault loses the answer.
+        # The result of a push is short. It is buffered, so that nothing has been sent yet if a fault loses the answer.
         whole = request.path.endswith("/git-receive-pack")
         try:
             return await answer(request, (self._backend,), environment, whole=whole)
@@ -201,7 +201,7 @@ def _forbidden(_request: web.Request) -> web.Response:
 
 
 def _keeps_answer(request: web.Request, kind: Kind) -> bool:
-    """Return True for requests that change nothing: their answers are never lost."""
+    """Return True for requests that change nothing, because their answers are never lost."""
     return kind == "lost" and not request.path.endswith("/git-receive-pack")
 
 

@@ -1,4 +1,4 @@
-"""A reverse proxy in front of the real database server: it changes nothing, but can lose requests and answers."""
+"""A reverse proxy in front of the real database server. It changes nothing, but it can lose requests and answers."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -23,7 +23,10 @@ When = Literal["before", "after", "late"]
 
 @dataclass(frozen=True, slots=True)
 class Drop:
-    """A connection to reset: the one of the next request whose body matches."""
+    """The connection to reset: that of the next request whose body matches.
+
+    `when`: as for Proxy.drop. `delay`: seconds until a late request is forwarded.
+    """
 
     matches: Callable[[bytes], bool]
     when: When
@@ -31,7 +34,7 @@ class Drop:
 
 
 class Proxy:
-    """Forwards requests to the server at `upstream`, each to completion even if its client disconnects."""
+    """Forwards requests to the server at `upstream`. Each is completed even if its client disconnects."""
 
     def __init__(self, upstream: str, faults: Faults) -> None:
         self._upstream = URL(upstream)
@@ -41,7 +44,7 @@ class Proxy:
         self._session: ClientSession
 
     def application(self) -> web.Application:
-        """Build the proxy's HTTP application."""
+        """Build the HTTP application of the proxy."""
         migrating = faulty(self._faults, ("turso_migration",), _broken, _lost_later)
         verifying = faulty(self._faults, ("verification_query",), _broken)
         middlewares = [migrating, verifying, self._background.carried_out]
@@ -51,10 +54,10 @@ class Proxy:
         return app
 
     def drop(self, matches: Callable[[bytes], bool], when: When, delay: float = 0.0) -> None:
-        """Reset the connection of the next request whose body matches, and no other.
+        """Reset the connection of the next request whose body matches, and of no other.
 
-        before: do not forward. after: forward, then lose the answer. late: reset at once, forward after `delay`
-        seconds.
+        `when` is "before": do not forward the request. "after": forward it, then lose the answer. "late": reset the
+        connection at once, and forward the request after `delay` seconds.
         """
         self._drop = Drop(matches, when, delay)
 
@@ -79,7 +82,10 @@ class Proxy:
         return reset(request)
 
     def _to_lose(self) -> Drop | None:
-        """Return a drop for the answer to a write, if the fault is "lost"; a lost read risks nothing."""
+        """Return a drop for the answer to a write if the fault is "lost", otherwise None.
+
+        Losing the answer to a read would risk nothing.
+        """
         lost = self._faults.kind_for("turso_migration") == "lost"
         return Drop(lambda body: b"BEGIN IMMEDIATE" in body, "after", 0.0) if lost else None
 

@@ -1,4 +1,4 @@
-"""The gateways of a rehearsal: the same four, connected to a small production on this machine."""
+"""The gateways of a rehearsal: the usual four, but connected to a small production on this machine."""
 
 import asyncio
 import os
@@ -26,13 +26,16 @@ from steps.support.run.wiring import workbench
 from steps.support.standin.faults import Faults, Kind
 from steps.support.standin.world import HOST, TOKEN, LocalProduction, local_production
 
-SECRETS: dict[str, str] = defaultdict(lambda: TOKEN)  # what `$NAME` in a header stands for here
+SECRETS: dict[str, str] = defaultdict(lambda: TOKEN)  # what every `$NAME` in a header stands for in a rehearsal
 SET_UP = 30.0  # seconds
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
 def fault(words: str | None, steps: tuple[str, ...]) -> Faults:
-    """Parse STEP[:KIND] into faults; no words break nothing. Raise Problem with the valid choices if it is neither."""
+    """Parse STEP[:KIND] into faults; without words, they break nothing.
+
+    Raise Problem, which lists the valid choices, if the step or the kind is unknown.
+    """
     if not words:
         return Faults()
     step, _, given = words.partition(":")
@@ -49,7 +52,10 @@ def fault(words: str | None, steps: tuple[str, ...]) -> Faults:
 async def rehearsal(
     settings: Settings, faults: Faults, journal: Journal, *, staged: bool, copy: Path | None
 ) -> AsyncIterator[Gateways]:
-    """Open the gateways on a local production made for this run and removed afterwards; `copy` is its database."""
+    """Open the gateways to a local production that is made for this run and removed afterwards.
+
+    `copy`: the file from which its database is copied, or None for the sample.
+    """
     journal.listen(lambda event, _run: faults(event))
     binary = sqld.find(settings.rehearsal.sqld)
     if binary is None and faults.step in ("turso_migration", "verification_query"):
@@ -73,7 +79,7 @@ async def rehearsal(
 
 
 async def _copied(copy: Path, folder: Path, settings: Settings) -> Path:
-    """Copy the operator's own file, or load a dump. Raise Problem if it is neither."""
+    """Copy the operator's own file, or load it if it is a dump. Raise Problem if it is neither."""
     (place := folder / "copy").mkdir()
     return (await from_file(copy, place, workbench(settings).limits)).path
 

@@ -16,8 +16,8 @@ SHUTDOWN = 0.1  # seconds that handlers get to finish
 def runner_of(app: web.Application) -> web.AppRunner:
     """Return a runner for a stand-in.
 
-    Bodies reach the handlers as they were sent, still compressed. A handler is cancelled if its client disconnects
-    or the runner is cleaned up, even in the middle of its work.
+    Handlers get the bodies as they were sent, still compressed. A handler is cancelled if its client disconnects or the
+    runner is cleaned up, even in the middle of its work.
     """
     return web.AppRunner(
         app, shutdown_timeout=SHUTDOWN, handler_cancellation=True, auto_decompress=False, access_log=None
@@ -26,7 +26,7 @@ def runner_of(app: web.Application) -> web.AppRunner:
 
 @asynccontextmanager
 async def serve(app: web.Application) -> AsyncIterator[str]:
-    """Serve `app` on a free port of 127.0.0.1; yield its base URL, without a trailing slash."""
+    """Serve `app` on a free port of 127.0.0.1, and yield its base URL, without a trailing slash."""
     runner = runner_of(app)
     await runner.setup()
     try:
@@ -37,13 +37,16 @@ async def serve(app: web.Application) -> AsyncIterator[str]:
 
 
 class Background:
-    """Work that a server continues after the client has disconnected; it ends with the server."""
+    """Work that a server continues after the client has disconnected. It ends with the server."""
 
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[Any]] = set()
 
     def start(self, work: Coroutine[Any, Any, Result]) -> asyncio.Task[Result]:
-        """Start some work; await the task shielded so that it completes even if the client disconnects."""
+        """Start some work, and return its task.
+
+        Shield the task when awaiting it, so that it completes even if the client disconnects.
+        """
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -54,7 +57,7 @@ class Background:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def running(self, _app: web.Application) -> AsyncIterator[None]:
-        """Cancel the remaining work when the application shuts down; a cleanup context of aiohttp."""
+        """Cancel the remaining work when the application shuts down. This is a cleanup context of aiohttp."""
         yield
         for task in self._tasks:
             task.cancel()
@@ -62,7 +65,7 @@ class Background:
 
     @web.middleware
     async def carried_out(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Complete a request once it has been received, even if the client has disconnected."""
+        """Complete every request that was received, even if its client has disconnected."""
         return await asyncio.shield(self.start(_answer(handler, request)))
 
 

@@ -1,6 +1,6 @@
-"""The app's two endpoints, answered as the live code would, by its contract with the database.
+"""The two endpoints of the app. They answer as the live code would, according to its contract with the database.
 
-The queries that a commit's code runs are in the file `contract.sql` of that commit.
+The queries that the code of a commit runs are in the file `contract.sql` of that commit.
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -32,8 +32,8 @@ Wanted = Callable[[Statement], bool]
 class Site:
     """Serves /api/data and /api/cron/minutely.
 
-    `live` returns the commit that the public host serves, `code` the text of a commit's contract. Queries go
-    directly to the database. `troubles` lists the current faults; it may be replaced at any time.
+    `live`: returns the commit that the public host serves. `code`: returns the text of a commit's contract. `database`:
+    gets the queries directly, without the proxy. `troubles`: the present faults, which may be replaced at any time.
     """
 
     def __init__(  # noqa: PLR0913 - what the site's code would find in its environment
@@ -55,7 +55,10 @@ class Site:
         self.troubles: tuple[Trouble, ...] = ()
 
     def application(self, *outer: Middleware) -> web.Application:
-        """Build the site's HTTP application; `outer` decides first who is answered, and as which commit (ASKED)."""
+        """Build the HTTP application of the site.
+
+        The middlewares `outer` decide first which requests are answered, and as which commit (ASKED).
+        """
         background = Background()
         broken = faulty(self._faults, ("health_checks",), _broken)
         troubles = troubled(self._troubles_of, lambda trouble: trouble.way)
@@ -100,9 +103,9 @@ class Site:
         return _blocks(await self._code(sha))
 
     async def _run_block(self, block: Block, wanted: Wanted) -> list[Rows]:
-        """Run the first alternative that succeeds, as code does that catches its own error.
+        """Run the first alternative that succeeds, like code that catches its own error and tries another query.
 
-        The first one is tried again at the end, because the schema may change between two attempts.
+        The first alternative is tried again at the end, because the schema may change between two attempts.
         """
         tries = block.alternatives if len(block.alternatives) == 1 else (*block.alternatives, block.alternatives[0])
         *others, last = ([each for each in alternative if wanted(each)] for alternative in tries)
@@ -121,12 +124,12 @@ class Site:
 
 
 class _CollisionError(Exception):
-    """A reading of this minute existed already."""
+    """A reading of this minute already exists."""
 
 
 @lru_cache(maxsize=16)
 def _blocks(text: str) -> tuple[Block, ...]:
-    """Parse a contract; cached, because the same code answers many requests."""
+    """Parse a contract. The result is cached, because the same code answers many requests."""
     return read_contract(text, CONTRACT)
 
 
@@ -139,7 +142,7 @@ def _anything(_statement: Statement) -> bool:
 
 
 def _systems(results: Iterable[Rows]) -> list[Value]:
-    """Return the ids of the systems that were listed, each once."""
+    """Return the ids of the systems that were listed, without repeating any."""
     listed = (record for rows in results if not SITE.isdisjoint(rows.columns) for record in rows.records)
     return list(dict.fromkeys(record.get("id") for record in listed))
 

@@ -28,11 +28,11 @@ UNAUTHORIZED = {"success": False, "error": "Unauthorized"}
 
 
 class InvalidTimeError(ValueError):
-    """A time column holds something that is not a time; the code that serves it fails on that."""
+    """A time column holds something that is not a time, so the code that serves it fails."""
 
 
 def data(row: Row) -> dict[str, Any]:
-    """Return the answer with a system's latest reading."""
+    """Return the answer with the latest reading of a system."""
     return {
         "success": True,
         "latest": _latest(row),
@@ -48,7 +48,7 @@ def data(row: Row) -> dict[str, Any]:
 
 
 def no_data(row: Row) -> dict[str, Any]:
-    """Return the answer if there is no reading."""
+    """Return the answer for a system that has no reading."""
     error = row.get("last_error") or "No data available yet."
     return {"success": False, "error": error, "polling": _polling(row)}
 
@@ -62,7 +62,7 @@ def polled(systems: Sequence[Value], outcome: Mapping[str, Any]) -> dict[str, An
 
 
 def time(value: Value) -> str | None:
-    """Format seconds since 1970 the way the app does. Raise InvalidTimeError if the value is not a time."""
+    """Return seconds since 1970 as the app formats them; None for None. Raise InvalidTimeError if it is not a time."""
     if value is None:
         return None
     if not isinstance(value, int | float):

@@ -1,4 +1,4 @@
-"""Switches that make the app, or the proxy in front of it, answer badly."""
+"""Ways to make the app, or the proxy in front of it, answer badly."""
 
 import json
 from collections.abc import Callable
@@ -18,9 +18,10 @@ OFFLINE = {"success": False, "error": "The vendor does not answer"}
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """One way to answer the first `times` requests (None: all) badly.
+    """One way to answer the first `times` requests badly; if that is None, all of them.
 
-    `where` is a regular expression searched for in "METHOD /path". `code`: only if this commit answers.
+    `where`: a regular expression that "METHOD /path" must contain a match of. `code`: the commit that must be the one
+    that answers, or None for any.
     """
 
     way: Way
@@ -30,12 +31,12 @@ class Trouble:
 
 
 async def server_error(_request: web.Request, _handler: Handler) -> web.StreamResponse:
-    """Answer 500."""
+    """Answer with status 500."""
     return web.json_response(BROKEN, status=500)
 
 
 async def web_page(_request: web.Request, _handler: Handler) -> web.StreamResponse:
-    """Answer 200 with an HTML page."""
+    """Answer with status 200 and an HTML page."""
     return web.Response(text=PAGE, content_type="text/html")
 
 
@@ -55,17 +56,17 @@ async def not_found(_request: web.Request, _handler: Handler) -> web.StreamRespo
 
 
 async def no_latest(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Answer /api/data like an app that finds no reading: 200, with empty data."""
+    """Answer /api/data with status 200 and empty data, like an app that finds no reading."""
     return await _changed(request, handler, lambda body: {**body, "latest": None, "historical": None})
 
 
 async def no_systems(_request: web.Request, _handler: Handler) -> web.StreamResponse:
-    """Answer the cron like an app that finds no system: 200, with nothing polled."""
+    """Answer the cron with status 200 and no system, like an app that finds none to poll."""
     return web.json_response(polled([], {}))
 
 
 async def failed_system(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Answer the cron with 200 although the first system could not be polled."""
+    """Answer the cron with status 200 although the first system could not be polled."""
 
     def change(body: dict[str, Any]) -> dict[str, Any]:
         first, *others = body["results"]

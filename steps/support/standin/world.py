@@ -1,6 +1,6 @@
-"""A small production on loopback: database, git remote, platform, site, and a checkout.
+"""A small production on loopback: a database, a git remote, the platform, the site, and a checkout.
 
-The checkout has a real history: the live code is pushed, and one commit waits to be released.
+The checkout has a real history: the live code is pushed, and one more commit waits to be released.
 """
 
 import asyncio
@@ -38,9 +38,10 @@ HOST = "127.0.0.1"
 
 @dataclass(frozen=True, slots=True)
 class LocalProduction:
-    """The addresses of a local production, and the handles to inspect and break it.
+    """The addresses of a local production, and what is needed to inspect and break it.
 
-    The site uses `database`; a run uses `database_url`, which bypasses the proxy (None on a SQLite file).
+    `database`: the connection that the site uses, which bypasses the proxy. `database_url`: the address that a run
+    uses. `proxy`: the proxy in front of the database, or None if that is a SQLite file.
     """
 
     checkout: Path
@@ -58,9 +59,10 @@ class LocalProduction:
 async def local_production(  # noqa: PLR0913 - the parts of the local production
     folder: Path, sql: Path, binary: Path | None, faults: Faults, *, staged: bool = False, copy: Path | None = None
 ) -> AsyncIterator[LocalProduction]:
-    """Build it in `folder`, on the real database server if `binary` is given, otherwise on a SQLite file.
+    """Build a local production in `folder`.
 
-    Its database is `copy`, a SQLite file that this consumes, or otherwise what sample.sql creates.
+    Its database is the real server if `binary` is given, otherwise a SQLite file. It contains what is in `copy`, a
+    SQLite file that is moved, or what sample.sql creates.
     """
     async with AsyncExitStack() as stack:
         direct, url, proxy = await _database(stack, folder, binary, faults, copy)
@@ -103,7 +105,7 @@ async def _database(
 async def _history(
     stack: AsyncExitStack, folder: Path, sql: Path, faults: Faults, platform: Platform
 ) -> git_remote.GitRemote:
-    """Create the app's commits: the older one is live, the newer one waits to be released."""
+    """Create the commits of the app. The older one is live, and the newer one waits to be released."""
     bare = await git_remote.create(folder / "remote.git")
     old, new = ((sql / "contract" / name).read_text(encoding="utf-8") for name in ("old.sql", "new.sql"))
     platform.deployed(await create_app(folder / "app", bare, old, new), "main", LIVE)
@@ -117,7 +119,7 @@ async def _served(stack: AsyncExitStack, server: Application) -> str:
 
 
 async def create_app(checkout: Path, remote: Path, old: str, new: str) -> str:
-    """Create a checkout with contract `old` on the remote and `new` one commit ahead.
+    """Create a checkout with the contract `old` on the remote, and the contract `new` one commit ahead.
 
     Return the commit that the remote has.
     """

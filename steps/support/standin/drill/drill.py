@@ -1,7 +1,7 @@
-"""The drill: break every step in every way, on its own local production, and compare the outcome with the expected one.
+"""The drill: break every step in every way, and compare the outcome with the expected one.
 
-The faults are data, one file each (faults/*.toml). The tool runs as a process, as an operator starts it; limits are
-short, and nothing inside the tool is faked.
+Each case has a local production of its own. The faults are data, with one file for each (faults/*.toml). The tool runs
+as a process, as an operator starts it. Its time limits are short, and nothing inside it is faked.
 """
 
 import asyncio
@@ -27,21 +27,23 @@ from steps.support.standin.world import local_production
 
 DRILLS = Path(__file__).parent / "faults"
 STEPS = ("git_push", "vercel_deployment", "activation", "turso_migration", "verification_query", "health_checks")
-LIMIT = 3.0  # seconds for each step, unless the drill sets its own; all limits below are seconds too
+LIMIT = 3.0  # seconds for each step, unless the fault sets its own limit; the limits below are in seconds, too
 BUDGET = "total = 50\nreserve = 14"
 BUILD, MOVE = 1.0, 0.1
 HEALTH = READING.replace('`200`"]', '`200`", "body.latest"]')
 ABREAST = 4
-LONGEST_TEMPORARY = 75  # bytes: a socket's path has 107 at most, and multiprocessing adds 32 to the temporary folder's
+LONGEST_TEMPORARY = 75  # bytes: a socket's path may have 107, and multiprocessing adds 32 to the temporary folder's
 KILLED = "killed_during"
 
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """What is done to a run at an event of the broken step, or of `step`, and `after` so many seconds.
+    """Something that is done to a run when an event occurs.
 
-    `world`: how to break the step's world; "mended" repairs it. `signal`: sent to the process. `disk`: "full" leaves no
-    room for further journal lines. `operator`: another operator tries to release, to completion.
+    `at` and `step`: the event, and its step; an empty `step` is the broken one. `after`: the seconds from the event to
+    the action. `world`: how to break the step's world, or "mended" to repair it. `signal`: the signal that is sent to
+    the process. `disk`: "full" leaves no room for further journal lines. `operator`: whether another operator makes a
+    whole attempt to release.
     """
 
     at: str
@@ -55,9 +57,10 @@ class Action:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a case ended: the last run's verdict, the exit codes of all runs, and whether production is as before.
+    """How a case ended.
 
-    The exit codes are of the first run, and then of each run beside or after it.
+    `verdict`: that of the run that the operator started at the end, or of the first run. `codes`: the exit code of the
+    first run, then those of the runs beside and after it. `identical`: whether production is as before.
     """
 
     verdict: str
@@ -71,9 +74,10 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One way of breaking a step, and the expected outcome by step.
+    """One way of breaking a step, and the expected outcome for each step.
 
-    `then`: what the operator runs at the end. `limit`: seconds that each step may take.
+    `says`: the fault in words. `deeds`: what is done to the run. `then`: the options with which the operator runs the
+    tool at the end, if any. `limit`: the seconds that each step may take.
     """
 
     name: str
@@ -88,12 +92,12 @@ Row = tuple[Fault, str]
 
 
 def read(folder: Path) -> tuple[Fault, ...]:
-    """Read all faults of a folder, sorted by file name."""
+    """Read all faults in a folder, sorted by file name."""
     return tuple(_drill(path) for path in sorted(folder.glob("*.toml")))
 
 
 def rows(drills: Sequence[Fault]) -> list[Row]:
-    """Return every pair of a fault and a step it can affect, step by step."""
+    """Return every pair of a fault and a step that it can affect, in the order of the steps."""
     return [(drill, step) for step in STEPS for drill in drills if step in drill.expected]
 
 
@@ -106,7 +110,7 @@ def _drill(path: Path) -> Fault:
 
 @asynccontextmanager
 async def sampled(sql: Path) -> AsyncIterator[Path]:
-    """Load sample.sql once; yield a file that is copied as the database of every case."""
+    """Load sample.sql once, and yield the file that is copied as the database of every case."""
     with TemporaryDirectory(prefix="orchestrate-drill-") as folder:
         file = Path(folder) / "sample.db"
         await asyncio.to_thread(load_sample, sql, file)
@@ -114,7 +118,7 @@ async def sampled(sql: Path) -> AsyncIterator[Path]:
 
 
 def load_sample(sql: Path, file: Path) -> None:
-    """Create a database from sample.sql."""
+    """Create a database in `file` from sample.sql."""
     with closing(sqlite3.connect(file, isolation_level=None)) as database:
         database.execute("PRAGMA synchronous = OFF")
         for statement in split((sql / "sample.sql").read_text(encoding="utf-8"), "sample.sql"):
@@ -122,7 +126,7 @@ def load_sample(sql: Path, file: Path) -> None:
 
 
 async def drill_row(row: Row, sql: Path, sample: Path, binary: Path, folder: Path) -> tuple[Outcome, str]:
-    """Break the step; return the outcome, and the cause as reported by the run that ended it."""
+    """Break the step. Return the outcome, and the cause as reported by the run that ended the case."""
     (drill, step), faults = row, Faults()
     copy = await asyncio.to_thread(copyfile, sample, folder / "copy.db")
     staged = step == "activation"
@@ -147,13 +151,13 @@ def _times(drill: Fault) -> dict[str, str]:
 
 
 def _code(result: RunResult, first: RunResult) -> int:
-    """Return the exit code, or -1 if the run was refused without naming the earlier run that blocks it."""
+    """Return the exit code, or -1 if the run was refused without naming the first run, which blocks it."""
     refused = result.report.get("verdict") == "refused"
     return -1 if refused and first.events[0]["run"] not in str(result.report["cause"]) else result.code
 
 
 async def _run(trial: Trial, drill: Fault, step: str) -> list[RunResult]:
-    """Run the tool with the drill's actions; return its result, then those of the other runs started meanwhile."""
+    """Run the tool with the actions of a drill. Return its result, then those of the other runs started meanwhile."""
     config = trial.configure(**_times(drill))
     waiting, others, later = list(drill.deeds), list[RunResult](), list[asyncio.Task[None]]()
     async with trial.started("--prod", "--yes", "--json", "--config", str(config), paced=True) as process:
@@ -192,7 +196,7 @@ def _break(deed: Action, trial: Trial, step: str) -> None:
 
 
 def _fill(journal: Path, process: ToolProcess) -> None:
-    """Limit the process's files to the present size of its journal, so that the disk is full for it."""
+    """Limit the files of the process to the present size of its journal, so that its disk seems full."""
     _, most = resource.prlimit(process.pid, resource.RLIMIT_FSIZE)
     resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (journal.stat().st_size, most))
 
@@ -223,7 +227,7 @@ def chosen(killed: str | None) -> list[Row]:
 
 
 async def run(wanted: Sequence[Row], sql: Path, binary: Path, tell: Callable[[str], object]) -> bool:
-    """Run the cases, four at a time, and report each in order; return True if every outcome matches.
+    """Run the cases, four at a time, and report each in order. Return True if every outcome is the expected one.
 
     Raise Refused if the temporary folder's path is too long for the sockets of the tool's processes.
     """
@@ -255,7 +259,7 @@ async def _timed(
 
 
 def _report(row: Row, found: tuple[Outcome, str, float], tell: Callable[[str], object]) -> bool:
-    """Report one case; return True if the outcome matches."""
+    """Report one case. Return True if its outcome is the expected one."""
     (drill, step), (outcome, cause, seconds) = row, found
     expected = drill.expected[step]
     tell(f"{'ok' if outcome == expected else 'WRONG':<6}{step:<19}{drill.name:<17}{seconds:5.1f} s  {outcome}")
@@ -265,7 +269,7 @@ def _report(row: Row, found: tuple[Outcome, str, float], tell: Callable[[str], o
 
 
 def markdown(drills: Sequence[Fault]) -> str:
-    """Return the expected outcomes as a table: one line per fault, one column per step."""
+    """Return the expected outcomes as a Markdown table, with a line for each fault and a column for each step."""
     lines = [["fault", *(f"`{step}`" for step in STEPS)], ["---"] * (len(STEPS) + 1)]
     for drill in drills:
         cells = (drill.expected.get(step) for step in STEPS)

@@ -1,6 +1,7 @@
-"""Run the tool as its own process, forked from one that has imported it: importing takes a large part of a short run.
+"""Run the tool in a process of its own, forked from one that has already imported it.
 
-It runs orchestrate.py as an operator starts it, with the same arguments, environment and folder, and its own pipes.
+The imports would take a large part of a short run. The process runs orchestrate.py as an operator starts it, with the
+same arguments, environment and folder, and with its own pipes.
 """
 
 import asyncio
@@ -18,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 TOOL = Path(__file__).parents[4] / "orchestrate.py"
-LONGEST = 1 << 24  # bytes of one line that the tool prints, at most
+LONGEST = 1 << 24  # the most bytes of one line that the tool prints
 
 _FORKING = multiprocessing.get_context("forkserver")
 _FORKING.set_forkserver_preload([TOOL.stem])
@@ -26,7 +27,7 @@ _FORKING.set_forkserver_preload([TOOL.stem])
 
 @dataclass(frozen=True, slots=True)
 class ToolProcess:
-    """The process and its output."""
+    """The tool's process and its output. `pace`: the pipe that lets it go on after each event, or None."""
 
     process: ForkServerProcess
     stdout: asyncio.StreamReader
@@ -39,19 +40,19 @@ class ToolProcess:
         return int(self.process.pid or 0)
 
     def go_on(self) -> None:
-        """Let the tool continue, if it waits after each event."""
+        """Let the tool go on, if it waits after each event."""
         if self.pace:
             with suppress(OSError):  # it has ended
                 self.pace.send_bytes(b".")
 
     def send_signal(self, number: int) -> None:
-        """Send a signal, if the process is still running."""
+        """Send a signal to the process, if it is still running."""
         if self.process.exitcode is None:
             with suppress(ProcessLookupError):
                 os.kill(self.pid, number)
 
     async def wait(self) -> int:
-        """Wait for the end; return the exit code, or the negative number of the signal that ended it."""
+        """Wait for the process to end. Return the exit code, or the negative number of the signal that ended it."""
         loop, ended = asyncio.get_running_loop(), asyncio.Event()
         loop.add_reader(self.process.sentinel, ended.set)
         try:
@@ -66,10 +67,10 @@ class ToolProcess:
 async def start_tool(
     words: Sequence[str], environment: Mapping[str, str], folder: Path, *, paced: bool = False
 ) -> AsyncIterator[ToolProcess]:
-    """Start the tool; kill it if it is still running when the block ends.
+    """Start the tool, and kill it if it is still running when the block ends.
 
-    If `paced`, the tool waits for `go_on` after each event that it reports. What is then done to its world at an event
-    happens before the tool does anything more, even on a slow machine.
+    If `paced`, the tool waits for `go_on` after each event that it reports. What is then done to its world happens
+    before the tool does anything more, even on a slow machine.
     """
     pipes = [_FORKING.Pipe(duplex=False) for _ in range(2)]
     waits, pace = _FORKING.Pipe(duplex=False) if paced else (None, None)
@@ -101,7 +102,7 @@ async def _reading(pipe: Connection) -> asyncio.StreamReader:
 def _become(
     words: Sequence[str], environment: Mapping[str, str], folder: str, waits: Connection | None, *pipes: Connection
 ) -> None:
-    """Turn this process into the tool, printing into the pipes: stdout and stderr."""
+    """Turn this process into the tool, which prints into the pipes: first stdout, then stderr."""
     for number, pipe in enumerate(pipes, start=1):
         os.dup2(pipe.fileno(), number)
         pipe.close()
@@ -116,7 +117,7 @@ def _become(
 
 
 def _keep_pace(waits: Connection) -> None:
-    """Make the tool wait after each event that it reports, until the other end lets it continue."""
+    """Make the tool wait after each event that it reports, until the other end of the pipe lets it go on."""
     from steps.support.console.screen import screen_for  # noqa: PLC0415 - as below
     from steps.support.run import session  # noqa: PLC0415 - the process is the tool only now
 

@@ -1,4 +1,4 @@
-"""Run the tool as a process against a small production, follow it, and read the state to compare before and after."""
+"""Run the tool as a process against a small production, follow its events, and read what a rollback must restore."""
 
 import asyncio
 import json
@@ -37,7 +37,7 @@ Reaction = Callable[[Event], Awaitable[None]]
 
 @dataclass(frozen=True)
 class RunResult:
-    """The result of one run of the tool: exit code, events, report (empty if it was killed), and stderr."""
+    """The result of one run of the tool. `report`: empty if it was killed. `said`: what it wrote to stderr."""
 
     code: int
     events: list[Event]
@@ -63,7 +63,7 @@ class State:
 class AnyTrial(ABC):
     """A small production of any kind, and how to release to it.
 
-    `settings` are added to the tool's environment.
+    `settings`: variables that are added to the tool's environment.
     """
 
     world: LocalProduction
@@ -78,7 +78,7 @@ class AnyTrial(ABC):
 
     @abstractmethod
     async def head(self) -> str:
-        """Return the commit to release."""
+        """Return the id of the commit to release."""
 
     @abstractmethod
     async def tree(self) -> str:
@@ -89,7 +89,10 @@ class AnyTrial(ABC):
         """Read everything that a rollback must restore."""
 
     def configure(self, **extra: str) -> Path:
-        """Write a configuration that points at the local production; `extra` adds lines to the table of that name."""
+        """Write a configuration for the local production, and return its path.
+
+        `extra`: for each table, the lines that replace the usual ones.
+        """
         tables = {
             "vercel": f'project = "liveone"\napi = "{self.world.api_url}"',
             "turso": f'url = "{self.world.database_url}"',
@@ -104,7 +107,7 @@ class AnyTrial(ABC):
         named = "".join(f"[{name}]\n{lines}\n" for name, lines in tables.items() if name != "health")
         written = path.with_suffix(f".{uuid4().hex}")
         written.write_text(text + named + tables["health"])
-        written.replace(path)  # atomic: another operator may be reading it
+        written.replace(path)  # atomic, because another operator may be reading it
         return path
 
     @property
@@ -114,7 +117,7 @@ class AnyTrial(ABC):
         return {"PATH": os.environ["PATH"], "HOME": str(self.folder), **secrets, **self.settings}
 
     def report_of(self, events: list[Event]) -> dict[str, Any]:
-        """Read the report of the run with these events; return an empty one if it wrote none."""
+        """Return the report of the run with these events, or an empty one if the run wrote none."""
         if not events:
             return {}
         path = self.folder / "runs" / events[0]["run"] / "report.json"
@@ -130,7 +133,7 @@ class Trial(AnyTrial):
     """A trial with real processes, in which the tool is a process too."""
 
     async def head(self) -> str:
-        """Return the commit to release."""
+        """Return the id of the commit to release."""
         return await self.git("rev-parse", "HEAD", where=self.world.checkout)
 
     async def tree(self) -> str:
@@ -138,7 +141,7 @@ class Trial(AnyTrial):
         return await self.git("rev-parse", "main^{tree}")
 
     def started(self, *words: str, paced: bool = False) -> AbstractAsyncContextManager[ToolProcess]:
-        """Start the tool; kill it if it outlives the block. If `paced`, it waits after each event."""
+        """Start the tool, and kill it if it outlives the block. If `paced`, it waits after each event."""
         return forked.start_tool(words, self.environment, self.folder, paced=paced)
 
     async def release(self, *words: str, react: Reaction | None = None, **extra: str) -> RunResult:
@@ -149,7 +152,7 @@ class Trial(AnyTrial):
             return await self.watched(process, react)
 
     async def watched(self, process: ToolProcess, react: Reaction | None = None) -> RunResult:
-        """Follow a run that was started with --json until it ends."""
+        """Follow a run that was started with --json until it ends, and return its result."""
         complaints = asyncio.ensure_future(process.stderr.read())
         events: list[Event] = []
         async for line in process.stdout:
@@ -163,13 +166,13 @@ class Trial(AnyTrial):
         return RunResult(await process.wait(), events, self.report_of(events), said)
 
     async def state(self) -> State:
-        """Read everything that a rollback must restore, once everything due by now has happened."""
+        """Read everything that a rollback must restore, after everything that is due has happened."""
         self.world.platform.catch_up()
         schema, rows = await asyncio.to_thread(_contents, self.folder / "database" / sqld.PLACE)
         return State(schema, rows, self.world.platform.served, await self.tree())
 
     async def git(self, *words: str, where: Path | None = None) -> str:
-        """Run git, in the remote unless `where` is given."""
+        """Run git and return its output. It runs in the remote, unless `where` is given."""
         process = await asyncio.create_subprocess_exec(
             "git", "-C", str(where or self.world.remote), *words, stdout=PIPE, stderr=PIPE, env=self.environment
         )
@@ -186,7 +189,7 @@ class Trial(AnyTrial):
 
 
 def _contents(file: Path) -> tuple[str, dict[str, list[tuple[Value, ...]]]]:
-    """Read the server's own file, which is safe while the server is idle."""
+    """Read the schema and the rows from the server's own file, which is safe while the server is idle."""
     with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as database:
         tables = [*(name for (name,) in database.execute(transaction.TABLES)), "sqlite_sequence"]
         rows = {table: database.execute(f"SELECT * FROM {quoted(table)} ORDER BY 1").fetchall() for table in tables}

@@ -1,1 +1,1 @@
-"""The part of Vercel that the tool uses: a local fake with the real payloads, served over HTTP."""
+"""The part of Vercel that the tool uses, as a local fake with real payloads, served over HTTP."""

@@ -1,4 +1,4 @@
-"""Vercel's REST API for the stand-in's project: deployments, the project, authentication, and faults before answers."""
+"""Vercel's REST API for the project of the stand-in: deployments, the project, authentication, and faults."""
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
@@ -17,7 +17,7 @@ class ProjectsApi:
         self._platform = platform
 
     def routes(self) -> list[web.RouteDef]:
-        """Return the routes served here, in several versions if the official clients use different ones."""
+        """Return the routes that are served here. Some have several versions, because the official clients differ."""
         project = "/{version:v1|v9}/projects/{project}"
         return [
             web.get("/v2/user", self.user),
@@ -39,17 +39,17 @@ class ProjectsApi:
         return web.json_response(project_shapes.user(self._platform))
 
     async def team(self, _request: web.Request) -> web.Response:
-        """Return the team, if the project belongs to one."""
+        """Return the team, or status 404 if the project belongs to none."""
         if self._platform.team is None:
             raise ApiError(404, "not_found", "Team not found.")
         return web.json_response(project_shapes.team(self._platform))
 
     async def project(self, _request: web.Request) -> web.Response:
-        """Return the project."""
+        """Return the project's state."""
         return web.json_response(project_shapes.project(self._platform))
 
     async def change_project(self, request: web.Request) -> web.Response:
-        """Pin or unpin the project."""
+        """Switch auto-assign on or off, which unpins or pins the project."""
         match await request.json():
             case {"autoAssignCustomDomains": bool(on), **others} if not others:
                 self._platform.auto_assign = on
@@ -65,20 +65,20 @@ class ProjectsApi:
         raise ApiError(400, "bad_request", "Invalid request: `enabled` should be a boolean.")
 
     async def environment(self, _request: web.Request) -> web.Response:
-        """Return every variable; the requested environment is ignored."""
+        """Return every variable, whichever environment was requested."""
         return web.json_response(project_shapes.environment(self._platform))
 
     async def rolling_release(self, _request: web.Request) -> web.Response:
-        """Return the active rolling release."""
+        """Return the active rolling release, if there is one."""
         return web.json_response(project_shapes.rolling_release(self._platform))
 
     async def move(self, request: web.Request) -> web.Response:
-        """Promote or roll back; 201 means started, 202 queued."""
+        """Promote or roll back. Status 201 means that this has started, and 202 that it is queued."""
         begun = self._platform.move(request.match_info["move"], request.match_info["deployment"])
         return web.Response(status=201 if begun else 202)
 
     async def moved_aliases(self, request: web.Request) -> web.Response:
-        """Return the progress of the aliases; in v9 as the official CLI reads it."""
+        """Return the progress of the aliases; in v9, in the format that the official CLI reads."""
         failed_only, nested = request.query.get("failedOnly") == "true", request.match_info["version"] == "v9"
         kind = request.match_info["move"]
         shown = project_shapes.moved_aliases(self._platform, kind, failed_only=failed_only, nested=nested)
@@ -104,7 +104,7 @@ class DeploymentsApi:
         self._platform = platform
 
     def routes(self) -> list[web.RouteDef]:
-        """Return the routes served here."""
+        """Return the routes that are served here."""
         return [
             web.get("/{version:v6|v7}/deployments", self.listed),
             web.get("/v13/deployments/{deployment}", self.deployment),
@@ -115,7 +115,7 @@ class DeploymentsApi:
         ]
 
     async def listed(self, request: web.Request) -> web.Response:
-        """Return one page of the list."""
+        """Return one page of the list of deployments."""
         limit, until = _number(request, "limit", ROWS), _number(request, "until", 0)
         rows = [each for each in self._rows(request) if not until or each.created < until]
         return web.json_response(shapes.page(self._platform, rows[:limit], more=len(rows) > limit))
@@ -146,7 +146,7 @@ class DeploymentsApi:
         return web.json_response(project_shapes.aliases(self._platform, self._found(request)))
 
     async def cancel(self, request: web.Request) -> web.Response:
-        """Cancel a build."""
+        """Cancel the build of a deployment."""
         canceled = self._platform.cancel(self._found(request).id)
         return web.json_response(shapes.single(self._platform, canceled))
 
@@ -176,7 +176,7 @@ def _number(request: web.Request, name: str, default: int) -> int:
 
 
 def application(platform: Platform) -> web.Application:
-    """Build the API of a project."""
+    """Build the HTTP application of a project's API."""
     door = _Door(platform)
     activation = faulty(platform.faults, ("activation",), door.refuse_activation)
     building = faulty(platform.faults, ("vercel_deployment",), door.refuse_activation, _concerns_builds)
@@ -187,7 +187,7 @@ def application(platform: Platform) -> web.Application:
 
 
 def _concerns_builds(_request: web.Request, kind: Kind) -> bool:
-    """Return True for faults that show in how builds end, not in the answers to requests."""
+    """Return True for faults that show in how builds end, and not in the answers to requests."""
     return kind in ("fail", "hang")
 
 
@@ -217,7 +217,10 @@ class _Door:
         return project in (self._platform.id, self._platform.name)
 
     def refuse_activation(self, request: web.Request) -> web.StreamResponse | None:
-        """Fail an activation: refuse any move; if none is needed, hide which deployment is live."""
+        """Fail an activation: refuse any move. If no move is needed, hide which deployment is live.
+
+        Return None for a request that is answered as usual.
+        """
         if request.method == "POST":
             return refusal(409, "conflict", "A rolling release or another promotion is in progress.")
         if request.path.startswith("/v4/aliases/") and self._platform.auto_assign:

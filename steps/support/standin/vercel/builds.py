@@ -8,7 +8,7 @@ from steps.support.standin.vercel.quirks import Build
 from steps.support.standin.vercel.state import ApiError, Deployment, State
 from steps.support.standin.vercel.traffic import built
 
-QUEUE_SHARE = 0.1  # of a build's time is spent in the queue
+QUEUE_SHARE = 0.1  # the part of a build's time that is spent in the queue
 OVERTAKEN = "A newer commit was pushed to the branch while this one was in the queue."
 LAST_LINES: dict[str, tuple[tuple[str, str], ...]] = {
     State.READY: (("stdout", "Compiled successfully"), ("stdout", "Build Completed")),
@@ -17,16 +17,16 @@ LAST_LINES: dict[str, tuple[tuple[str, str], ...]] = {
 
 
 def planned(project: Project) -> Build:
-    """Return the build planned for the push that arrives now."""
+    """Return the build that is planned for the push that arrives now."""
     rest = project.quirks.pushes[project.pushes :]
     project.pushes += 1
     return rest[0] if rest else Build()
 
 
 def start(project: Project, deployment: Deployment, build: Build, moment: float) -> None:
-    """Start the build of a deployment in the queue."""
+    """Put a deployment's build in the queue."""
     _overtake(project, deployment, moment)
-    # Decided now: a build may be over before the step that waits for it begins.
+    # The fault is read now, because a build may end before the step that waits for it begins.
     fault = project.faults.ahead_for("vercel_deployment")
     turn = moment + build.queued
     deployment.waiting = turn > moment
@@ -37,7 +37,7 @@ def start(project: Project, deployment: Deployment, build: Build, moment: float)
 
 
 def cancel(project: Project, deployment: Deployment) -> None:
-    """Cancel a build. Raise ApiError if it has ended."""
+    """Cancel a build. Raise ApiError if it has already ended."""
     if not deployment.underway:
         raise ApiError(400, "bad_request", f"A deployment that is {deployment.state} can't be canceled.")
     _canceled(project, deployment, project.catch_up())

@@ -1,4 +1,4 @@
-"""Choose the deployment that answers: the public host serves the live one, a deployment's own host that deployment."""
+"""Choose the deployment that answers: the live one on the public host, or the one whose own host was requested."""
 
 from collections.abc import MutableMapping
 from hmac import compare_digest
@@ -16,11 +16,11 @@ BYPASS = "x-vercel-protection-bypass"  # a header, or a query parameter
 LOGIN = "https://vercel.com/sso-api?url="
 SKEW = "__vdpl"  # the cookie of Skew Protection
 
-Kept = MutableMapping[object, str]  # connection -> id of the deployment that it sticks to
+Kept = MutableMapping[object, str]  # connection -> the id of the deployment that keeps answering it
 
 
 def routed(project: Project) -> Middleware:
-    """Return middleware that routes by the Host header: to the live deployment, or to a deployment by its own host."""
+    """Return middleware that chooses the deployment by the Host header: the live one, or the one that has this host."""
     kept: Kept = WeakKeyDictionary()
 
     @web.middleware
@@ -38,7 +38,7 @@ def routed(project: Project) -> Middleware:
 
 
 async def _public(project: Project, kept: Kept, request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Answer with the live deployment, or with the one that the visitor sticks to."""
+    """Answer with the live deployment, or with the one that answered this visitor before."""
     stickiness = project.quirks.stickiness
     ready = {each.id: each for each in project.deployments if each.state == State.READY}
     live = str(project.served)

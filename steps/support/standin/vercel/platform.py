@@ -1,7 +1,7 @@
 """Vercel in memory, with a single project and the events that can happen to it.
 
-This module and those it imports hold the events only; `api` serves them, `shapes` builds the answers, `quirks` lists
-the ways to misbehave.
+This module and those that it imports only have the events. `api` serves them, `shapes` builds the answers, and `quirks`
+lists the ways to misbehave.
 """
 
 from steps.support.standin.vercel import builds, traffic
@@ -10,10 +10,10 @@ from steps.support.standin.vercel.state import Deployment, State
 
 
 class Platform(Project):
-    """The project, and the actions on it from outside."""
+    """The project, and what can be done to it from outside."""
 
     def deployed(self, sha: str, ref: str, subject: str) -> Deployment:
-        """Add a deployment that is already live."""
+        """Add a deployment that is already live, and return it."""
         now = self.catch_up()
         deployment = self.created(sha, ref, subject, now)
         deployment.state = State.READY
@@ -22,7 +22,10 @@ class Platform(Project):
         return deployment
 
     def pushed(self, sha: str, ref: str, subject: str) -> Deployment | None:
-        """Pick up a commit of the production branch, as the git integration does."""
+        """Create the deployment of a commit of the production branch, as the git integration does.
+
+        Return None if the push is not to create one.
+        """
         now, build = self.catch_up(), builds.planned(self)
         if self.builds.get(sha, build.ending) is None:
             return None
@@ -31,13 +34,16 @@ class Platform(Project):
         return deployment
 
     def cancel(self, identifier: str) -> Deployment:
-        """Cancel a build that has not ended. Raise ApiError if it has."""
+        """Cancel a build. Raise ApiError if it has already ended."""
         deployment = self.find(identifier)
         builds.cancel(self, deployment)
         return deployment
 
     def move(self, kind: str, identifier: str) -> bool:
-        """Start to promote, or roll back to, a deployment; return False if it is queued. Raise ApiError if refused."""
+        """Start to promote a deployment, or to roll back to it. Return False if that is queued.
+
+        Raise ApiError if it is refused.
+        """
         return traffic.move(self, kind, identifier)
 
     def switch_crons(self, *, on: bool) -> None:

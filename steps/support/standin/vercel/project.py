@@ -11,11 +11,12 @@ from steps.support.standin.vercel.state import AliasJob, ApiError, Deployment, V
 
 @dataclass
 class Project:
-    """The project as seen from outside. Everything due happens before any request is answered.
+    """The project as seen from outside. Whatever is due happens before a request is answered.
 
-    `host` is the public host, with any port. `builds` maps a commit to the state in which its build ends, and overrides
-    `quirks.pushes`; None: the push creates no deployment at all. `alias_seconds` is the time that the alias takes to
-    move. `bypass` is the secret that opens the protected hosts of deployments. `crons`: whether they are switched on.
+    `host`: the public host, with its port if it has one. `builds`: for a commit, the state in which its build ends, or
+    None if its push creates no deployment; this overrides `quirks.pushes`. `build_seconds`: how long a build takes.
+    `alias_seconds`: how long the alias takes to move. `bypass`: the secret that opens the protected hosts of
+    deployments. `crons`: whether they are switched on.
     """
 
     host: str
@@ -36,13 +37,13 @@ class Project:
     production: str | None = field(default=None, init=False)  # the production target
     served: str | None = field(default=None, init=False)  # where the public host's alias points
     job: AliasJob | None = field(default=None, init=False)
-    queued: str | None = field(default=None, init=False)  # the deployment that waits for a rolling release to end
+    queued: str | None = field(default=None, init=False)  # the deployment that waits until a rolling release ends
     crons_switched: int | None = field(default=None, init=False)  # milliseconds since 1970
     pushes: int = field(default=0, init=False)
     _deployments: list[Deployment] = field(default_factory=list, init=False)
 
     def catch_up(self) -> float:
-        """Apply everything due by now; return now, in seconds of the agenda's clock."""
+        """Apply everything that is due, and return the present time, in seconds of the agenda's clock."""
         return self.agenda.catch_up()
 
     @property
@@ -53,19 +54,19 @@ class Project:
 
     @property
     def known(self) -> list[Deployment]:
-        """Return every deployment in its present state, oldest first, without applying what is due."""
+        """Return every deployment as it is, oldest first, without applying what is due."""
         return list(self._deployments)
 
     def is_public(self, host: str) -> bool:
-        """Return True if this is the public host; the port does not matter."""
+        """Return True if this is the public host, whatever its port is."""
         return host.partition(":")[0] == self.host.partition(":")[0]
 
     def live_sha(self) -> str | None:
-        """Return the commit whose code the public host serves."""
+        """Return the commit whose code the public host serves, or None if it serves none."""
         return next((each.code for each in self.deployments if each.id == self.served), None)
 
     def find(self, identifier: str) -> Deployment:
-        """Return a deployment by its id, by its own host, or by the public host. Raise ApiError if there is none."""
+        """Return a deployment by its id, its own host, or the public host. Raise ApiError if there is none."""
         deployments = self.deployments
         wanted = self.served if self.is_public(identifier) else identifier
         for each in deployments:
@@ -74,11 +75,11 @@ class Project:
         raise ApiError(404, "not_found", f"The deployment {identifier} can't be found.")
 
     def created(self, sha: str, ref: str, subject: str, moment: float) -> Deployment:
-        """Add a deployment to the queue."""
+        """Add a deployment to the queue, and return it."""
         return self._added(sha, ref, subject, sha, moment)
 
     def foreign(self, like: Deployment, moment: float) -> Deployment:
-        """Add another person's deployment to the queue, based on the code of `like`."""
+        """Add another person's deployment, which has the code of `like`, to the queue, and return it."""
         sha = sha1(f"somebody's, after {like.id}".encode(), usedforsecurity=False).hexdigest()
         return self._added(sha, like.ref, "Somebody else's commit", like.code, moment)
 

@@ -19,12 +19,12 @@ def user(project: Project) -> Json:
 
 
 def team(project: Project) -> Json:
-    """Return the team, as a member with few permissions sees it."""
+    """Return the team as a member with few permissions sees it."""
     return {"id": project.team, **TEAM, "avatar": None, "createdAt": 1, "limited": True, "limitedBy": [], "saml": None}
 
 
 def project(project: Project) -> Json:
-    """Return the project."""
+    """Return the state of the project."""
     assigns = {"autoAssignCustomDomains": project.auto_assign} if project.quirks.shows_auto_assign else {}
     return {
         "id": project.id,
@@ -41,7 +41,7 @@ def project(project: Project) -> Json:
 
 
 def _demanded() -> Json:
-    """Return the keys that the tool does not use but the official clients require."""
+    """Return the keys that the tool does not use, but that the official clients require."""
     return {
         "nodeVersion": "22.x",
         "directoryListing": False,
@@ -79,7 +79,7 @@ def _crons(project: Project) -> Json:
 
 
 def environment(project: Project) -> Json:
-    """Return the variables of every environment, without the secret values."""
+    """Return the variables of every environment, without their values."""
     rows = [_row(each if isinstance(each, Variable) else Variable(each)) for each in project.env]
     return {"envs": rows, "pagination": {"count": len(rows), "next": None, "prev": None}}
 
@@ -110,11 +110,11 @@ SKEW = 4 * 60 * 1000  # milliseconds
 COMPLETED = {
     JobStatus.SUCCEEDED,
     JobStatus.SKIPPED,
-}  # the state of an alias; its other states have the same names as those of the job
+}  # in these, the state of an alias is `completed`; in others, it is called like the state of the job
 
 
 def last_move(project: Project) -> Json | None:
-    """Return the last promote or rollback, as the project records it."""
+    """Return the last promotion or rollback, as the project records it, or None if it records none."""
     job = SHOWN.get(project.quirks.moving, _as_it_is)(project)
     if job is None:
         return None
@@ -147,7 +147,10 @@ SHOWN: dict[Moving, Callable[[Project], AliasJob | None]] = {
 
 
 def moved_aliases(project: Project, kind: str, *, failed_only: bool, nested: bool) -> Json:
-    """Return the progress of the aliases of the last move of a kind: flat, or nested as the official CLI reads it."""
+    """Return the progress of the aliases of the last move if it was of this kind; otherwise an empty object.
+
+    `nested`: use the format that the official CLI reads, and not the flat one.
+    """
     if project.job is None or project.job.kind != kind:
         return {}
     status = "completed" if project.job.status in COMPLETED else str(project.job.status)

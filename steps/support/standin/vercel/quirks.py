@@ -13,12 +13,12 @@ from aiohttp.typedefs import Handler
 from steps.support.standin.faults import Way, cut, drip, hang, lost
 from steps.support.standin.vercel.state import State, refusal
 
-TOTAL = 500  # requests a minute, as the answer to one too many states it
+TOTAL = 500  # requests per minute that are allowed, according to the answer to one too many
 PAGE = "<!doctype html><title>Vercel</title><p>We'll be right back."
 
 
 class Answer(StrEnum):
-    """The ways of answering a request badly."""
+    """The ways in which the platform can answer a request badly."""
 
     PAYMENT_REQUIRED = "402"
     CONFLICT = "409"
@@ -38,9 +38,10 @@ class Answer(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """One bad answer to the first `times` requests (None: all) of a kind.
+    """One bad answer to the first `times` requests of a kind; if that is None, to all of them.
 
-    `where` is a regular expression searched for in "METHOD /path"; `seconds` is what Retry-After asks for.
+    `where`: a regular expression that "METHOD /path" must contain a match of. `seconds`: how long Retry-After asks to
+    wait.
     """
 
     answer: Answer
@@ -104,33 +105,33 @@ class Listing(StrEnum):
 
     HONEST = "honest"
     UNFILTERED = "unfiltered"  # `sha`, `target`, `state` and `branch` are ignored
-    OLD_FIRST = "old first"  # also ignored, and the live deployment comes first
+    OLD_FIRST = "old first"  # the same, and the live deployment comes first
 
 
 class Moving(StrEnum):
-    """What happens to a promote or rollback that was answered 201, and what the project says about it."""
+    """What happens to a promotion or rollback that was answered 201, and what the project reports about it."""
 
     DONE = "done"
     UNRECORDED = "unrecorded"  # done, and `lastAliasRequest` is null
-    STALE = "stale"  # done, and `lastAliasRequest` is an older rollback to the first deployment, succeeded
-    SKEWED = "skewed"  # done, by a clock that is four minutes behind
+    STALE = "stale"  # done, and `lastAliasRequest` is an older, successful rollback to the first deployment
+    SKEWED = "skewed"  # done, but its time is from a clock that is four minutes slow
     SKIPPED = "skipped"  # nothing moves
     FAILED = "failed"  # nothing moves, and the alias says so
     ENDLESS = "endless"  # in progress forever
 
 
 class Aliasing(StrEnum):
-    """What happens to the public host's alias when a deployment should go live."""
+    """What happens to the alias of the public host when a deployment should go live."""
 
     MOVES = "moves"
-    UNASSIGNED = "unassigned"  # a push that is READY gets no alias and does not become the production target
+    UNASSIGNED = "unassigned"  # a deployment that is READY gets no alias and does not become the production target
     FAILS = "fails"  # the same, with an `aliasError`
     STAYS = "stays"  # the production target moves, but not the alias
     ASTRAY = "astray"  # the production target moves; the alias points at another person's redeployment of the first one
 
 
 class Protection(StrEnum):
-    """The answer to a stranger on the host of one deployment; the public host is open."""
+    """What a stranger gets on the host of one deployment. The public host is always open."""
 
     OFF = "off"
     LOGIN = "login"  # 302 to the platform's login
@@ -142,15 +143,16 @@ class Stickiness(StrEnum):
 
     NONE = "none"
     COOKIE = "cookie"  # Skew Protection: the cookie `__vdpl` names the deployment
-    CONNECTION = "connection"  # a load balancer: the connection does
+    CONNECTION = "connection"  # a load balancer: an open connection stays on its deployment
 
 
 @dataclass(frozen=True, slots=True)
 class Build:
     """What happens to one push.
 
-    `ending` is any state; None: no deployment is created. `queued`: seconds spent behind other builds; a deployment
-    still waiting when a later push arrives is canceled. `followed`: seconds until another person pushes.
+    `ending`: the state in which the build ends; None if no deployment is created. `queued`: the seconds spent behind
+    other builds; a deployment that still waits when a later push arrives is canceled. `followed`: the seconds until
+    another person pushes; None if nobody does. `skipped` and `reason`: what the deployment reports about its end.
     """
 
     ending: str | None = State.READY
@@ -168,12 +170,12 @@ NEVER_ITS_TURN = Build(queued=inf)
 
 @dataclass(frozen=True, slots=True)
 class Quirks:
-    """How this platform departs from an honest one; the defaults are those of an honest one.
+    """How this platform differs from an honest one. The defaults are honest.
 
-    A platform's quirks may be replaced at any time; what is under way ends as it was started.
-    `pushes`: what happens to the first pushes, in order; later ones are built and become READY.
-    `rolling`: a rolling release is active, and a promote is queued behind it (202). `shows_auto_assign` False:
-    the project does not show it. `promote_unpins` False: a promote leaves auto-assign unchanged.
+    Quirks may be replaced at any time; what is under way ends as it was started. `pushes`: what happens to the first
+    pushes, in order; later ones are built and become READY. `rolling`: whether a rolling release is active, behind
+    which a promotion is queued (202). `shows_auto_assign`: whether the project reports auto-assign. `promote_unpins`:
+    whether a promotion switches auto-assign on.
     """
 
     listing: Listing = Listing.HONEST

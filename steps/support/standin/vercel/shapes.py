@@ -14,7 +14,7 @@ Json = dict[str, Any]
 
 
 def page(project: Project, rows: list[Deployment], *, more: bool) -> Json:
-    """Return one page of the list, newest first; `until` requests the next page."""
+    """Return one page of the list, newest first. The next page is requested with `until`."""
     following = rows[-1].created if more else None
     pagination = {"count": len(rows), "next": following, "prev": rows[0].created if rows else None}
     return {"deployments": [_listed(project, each) for each in rows], "pagination": pagination}
@@ -37,7 +37,7 @@ def is_rollback_candidate(project: Project, each: Deployment) -> bool:
 
 
 def single(project: Project, each: Deployment) -> Json:
-    """Return a single deployment."""
+    """Return one deployment, as the answer about it alone shows it."""
     own: Json = {"id": each.id, "status": each.state, "ownerId": owner(project), "projectSettings": {}}
     source = {"type": "github", "repoId": 1, "ref": each.ref, "sha": each.sha}
     assigned = {"aliasAssigned": each.aliased is not None, "aliasAssignedAt": each.aliased}
@@ -109,7 +109,7 @@ def hosts(project: Project, each: Deployment) -> Json:
 
 
 def owner(project: Project) -> str:
-    """Return the id of the project's owner: the team, or else the user."""
+    """Return the id of the project's owner: the team, or the user if there is none."""
     return project.team or USER["uid"]
 
 

@@ -1,4 +1,4 @@
-"""The errors of Vercel's API, and the state of deployments and alias jobs."""
+"""The errors of Vercel's API, and the states of deployments and of alias jobs."""
 
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -9,7 +9,7 @@ from aiohttp.typedefs import Handler
 
 
 class ApiError(Exception):
-    """An error answer of the API: HTTP status, error code, and message."""
+    """An error that the API answers with: an HTTP status, an error code, and a message."""
 
     def __init__(self, status: int, code: str, message: str) -> None:
         super().__init__(message)
@@ -18,13 +18,13 @@ class ApiError(Exception):
 
 
 def refusal(status: int, code: str, message: str) -> web.Response:
-    """Return an error answer, in the documented shape."""
+    """Return an error answer in the documented format."""
     return web.json_response({"error": {"code": code, "message": message}}, status=status)
 
 
 @web.middleware
 async def in_words(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Turn exceptions of handlers, and unknown routes, into error answers."""
+    """Turn unknown routes, and the exceptions of handlers, into error answers."""
     try:
         return await handler(request)
     except ApiError as error:
@@ -38,7 +38,7 @@ async def in_words(request: web.Request, handler: Handler) -> web.StreamResponse
 
 
 class State(StrEnum):
-    """The states that a build goes through here; a test may let it end in any other."""
+    """The states that a build goes through here. A test may let it end in any other state."""
 
     QUEUED = "QUEUED"
     BUILDING = "BUILDING"
@@ -55,7 +55,7 @@ class Substate(StrEnum):
 
 
 class JobStatus(StrEnum):
-    """The progress of a promote or a rollback."""
+    """The progress of a promotion or a rollback."""
 
     PENDING = "pending"
     IN_PROGRESS = "in-progress"
@@ -66,7 +66,7 @@ class JobStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Variable:
-    """An environment variable: its name, and the environments it applies to."""
+    """An environment variable: its name, the environments that have it, and its type."""
 
     key: str
     target: tuple[str, ...] = ("production",)
@@ -75,9 +75,9 @@ class Variable:
 
 @dataclass(slots=True)
 class Deployment:
-    """One production deployment; times are milliseconds since 1970.
+    """One production deployment. Times are in milliseconds since 1970.
 
-    `code` is the commit whose code it serves. `waiting`: other builds keep it in the queue.
+    `code`: the commit whose code it serves. `waiting`: whether other builds keep it in the queue.
     """
 
     id: str
@@ -104,7 +104,7 @@ class Deployment:
         return self.state in (State.QUEUED, State.BUILDING)
 
     def refuse_move(self, kind: str) -> None:
-        """Raise ApiError if production's traffic cannot be moved here in this way."""
+        """Raise ApiError if production cannot be moved to this deployment by this kind of move."""
         if self.state != State.READY:
             raise ApiError(400, "bad_request", f"{self.id} is {self.state}, not READY.")
         if kind == "rollback" and self.substate != Substate.PROMOTED:
@@ -113,7 +113,7 @@ class Deployment:
 
 @dataclass(slots=True)
 class AliasJob:
-    """A promote or a rollback, from its request on."""
+    """A promotion or a rollback, which exists from the moment it is requested."""
 
     kind: str
     source: str | None

@@ -1,4 +1,4 @@
-"""How production's traffic moves: by itself once a push is built, or by a promote or a rollback."""
+"""How production moves: by itself once a push is built, or by a promotion or a rollback."""
 
 from functools import partial
 
@@ -11,9 +11,9 @@ UNMOVED = {Moving.SKIPPED: JobStatus.SKIPPED, Moving.FAILED: JobStatus.FAILED}
 
 
 def move(project: Project, kind: str, identifier: str) -> bool:
-    """Start to promote, or roll back to, a deployment; return False if it is queued behind a rolling release.
+    """Start to promote a deployment, or to roll back to it.
 
-    Raise ApiError if that is not possible.
+    Return False if that is queued behind a rolling release. Raise ApiError if it is not possible.
     """
     now, target = project.catch_up(), project.find(identifier)
     _refuse(project, kind, target)
@@ -49,7 +49,7 @@ def _ended(project: Project, job: AliasJob, target: Deployment, moving: Moving, 
 
 
 def built(project: Project, deployment: Deployment, moment: float) -> None:
-    """Let a READY push go live, if the project assigns domains automatically."""
+    """Let a deployment that is READY go live, if the project assigns domains automatically."""
     deployment.substate = Substate.STAGED
     if not project.auto_assign or project.quirks.aliasing is Aliasing.UNASSIGNED:
         return
@@ -60,7 +60,7 @@ def built(project: Project, deployment: Deployment, moment: float) -> None:
 
 
 def goes_live(project: Project, deployment: Deployment, moment: float) -> None:
-    """Make this the production target, and what the public host serves."""
+    """Make this deployment the production target, and let the public host serve it."""
     project.production = deployment.id
     deployment.substate, deployment.aliased = Substate.PROMOTED, project.agenda.milliseconds(moment)
     if project.quirks.aliasing is Aliasing.ASTRAY:
