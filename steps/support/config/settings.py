@@ -36,7 +36,9 @@ class VercelSettings(_Table):
     """The project on Vercel."""
 
     project: str = Field("", description="name or id of the project", examples=["liveone"])
-    team: str | None = Field(None, description="slug or id of the team; or VERCEL_TEAM_ID", examples=["my-team"])
+    team: str | None = Field(
+        None, description="slug or id of the team; otherwise from VERCEL_TEAM_ID", examples=["my-team"]
+    )
     api: str = Field("https://api.vercel.com", description="base URL of the API")
     required_env: tuple[str, ...] = Field((), description="variables that production must have; values are not read")
     pause_crons: bool = Field(default=False, description="switch the project's crons off during a release")
@@ -47,10 +49,10 @@ class TursoSettings(_Table):
 
     url: str = Field(
         "",
-        description="libsql://, https://, file:; or TURSO_DATABASE_URL",
+        description="libsql://, https:// or file:; otherwise from TURSO_DATABASE_URL",
         examples=["libsql://liveone.turso.io"],
     )
-    sole_writer: bool = Field(default=False, description="nothing else writes during a release: no limits.lock")
+    sole_writer: bool = Field(default=False, description="nothing else writes in a release; no lock limit applies")
 
 
 class BudgetSettings(_Table):
@@ -58,8 +60,10 @@ class BudgetSettings(_Table):
 
     total: PositiveFloat = Field(120, description="for everything, including a rollback")
     reserve: PositiveFloat = Field(30, description="the part of total that is kept for a rollback")
-    starts: Literal["push", "live"] = Field("push", description="when the clock starts; live: once the build is staged")
-    build: PositiveFloat = Field(600, description="with starts = live, for the build, in addition to total")
+    starts: Literal["push", "live"] = Field(
+        "push", description="when the clock starts; live means once the build is staged"
+    )
+    build: PositiveFloat = Field(600, description="for the build if starts is live, in addition to total")
 
     @model_validator(mode="after")
     def _reserve_fits(self) -> Self:
@@ -98,9 +102,13 @@ class LimitSettings(_Table):
 class RehearsalSettings(_Table):
     """Where rehearsals run, and how much time and disk space they may take."""
 
-    sqld: Path | None = Field(None, description="else from PATH or the project's cache", examples=["/opt/sqld"])
+    sqld: Path | None = Field(
+        None, description="the server; otherwise from PATH or the project's cache", examples=["/opt/sqld"]
+    )
     most_seconds: PositiveFloat = Field(300, description="seconds for the copy, and again for the rehearsal on it")
-    most_bytes: PositiveInt = Field(20_000_000_000, description="bytes of disk; it takes four times the database")
+    most_bytes: PositiveInt = Field(
+        20_000_000_000, description="bytes of disk; it needs four times the size of the database"
+    )
 
 
 def _path(path: str) -> str:
@@ -142,7 +150,7 @@ class HealthSettings(_Table):
     """One health check of the site. If any check is configured, the two built-in ones are not used."""
 
     name: str = Field(description="its name in the report", examples=["data"])
-    path: Place = Field(description="on the site, and on a staged deployment", examples=["/api/data"])
+    path: Place = Field(description="path on the site, and on a staged deployment", examples=["/api/data"])
     method: Literal["GET", "POST", "HEAD"] = Field("GET", description="the HTTP method")
     headers: Headers = Field(
         {}, description="$NAME comes from the environment", examples=[{"Cookie": "auth-token=$SITE_AUTH_TOKEN"}]
@@ -213,7 +221,7 @@ class Secrets(BaseSettings):
     vercel_automation_bypass_secret: SecretStr | None = Field(
         None, description="lets the checks reach a staged deployment that is protected"
     )
-    notify_urls: SecretStr | None = Field(None, description="apprise addresses that are notified of start and end")
+    notify_urls: SecretStr | None = Field(None, description="apprise addresses to notify when a run starts and ends")
 
     def values(self) -> list[str]:
         """Return the text of every secret. Only the redactor may use this."""
@@ -234,7 +242,7 @@ class Settings(BaseSettings):
     remote: Name = Field("origin", description="the remote that the platform builds from")
     branch: Name = Field("main", description="the branch that the platform builds")
     site: str = Field("", description="public address of the site", examples=["https://liveone.vercel.app"])
-    sql: Path = Field(Path("sql"), description="folder of the change: migrate.sql, rollback.sql and the rest")
+    sql: Path = Field(Path("sql"), description="folder of the change: migrate.sql, rollback.sql and other files")
     runs: Path = Field(Path("runs"), description="folder of journals, reports and backups")
     vercel: VercelSettings = Field(VercelSettings(), description="the project on Vercel")
     turso: TursoSettings = Field(TursoSettings(), description="the production database")
