@@ -253,7 +253,7 @@ async def _can_cancel_build(vercel: Vercel, observed: Observed) -> bool:
             builds = await retry(vercel.production_deployments, observed.sha)
             known = {observed.live, *(build.id for build in builds)}
             if observed.live and (theirs := find_foreign(project, known, None)):
-                cause = f"{theirs} is live and is not of this run: the build of a restoring commit would replace it"
+                cause = f"{theirs} is live and not of this run, and the build of a restoring commit would replace it"
                 raise Failed(
                     code="rollback-failed",
                     operation="rolling back",

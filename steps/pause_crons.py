@@ -56,7 +56,7 @@ class PauseCrons(ReversibleStep[Observed]):
             await _switch(gateways.vercel, on=False)
         except Rejected as error:
             raise Refused.because(error) from None
-        return Done("the crons are off" if observed.on else "the crons were off")
+        return Done("the crons are off" if observed.on else "the crons were already off")
 
     async def rollback(self, gateways: Gateways, observed: Observed) -> Done:
         """Switch the crons on again if they were on."""

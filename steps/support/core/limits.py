@@ -6,7 +6,7 @@ A call also ends when its caller's time does, even if its own limit is longer.
 """
 
 # The database
-STEALS = 5.0  # then sqld rolls a transaction back and gives its write lock to a writer that is waiting (0.24.32)
+STEALS = 5.0  # after this, sqld (0.24.32) gives the write lock to a waiting writer and rolls the transaction back
 LOCK_RELEASED = 2.0  # for releasing the lock; if that fails, its lease ends by itself
 ACCEPTANCE_ANSWERED = 60.0  # for accepting a change, including all retries
 KEPT_ROWS_READ = 2.0  # for reading the rows that a rollback kept, which is only done for the report

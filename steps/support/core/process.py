@@ -133,7 +133,7 @@ async def _spawn(command: list[str], environment: dict[str, str]) -> _Spawned:
             operation="running",
             subject=command[0],
             cause=error.strerror or repr(error),
-            remedy="Fix this machine first.",
+            remedy="Check that this program is installed and can be run.",
         ) from error
 
 

@@ -19,7 +19,7 @@ from steps.support.core.limits import EFFECT, PATIENCE, PREFLIGHT_PATIENCE, PREF
 Result = TypeVar("Result")
 
 AGAIN = (NotSent, Unknown)
-FIRST_PAUSES = (0.25, 0.25, 0.5)  # seconds between the first readings, because many things are done at once
+FIRST_PAUSES = (0.25, 0.25, 0.5)  # seconds between the first readings, because many things are quickly done
 LATE_EVERY = 0.25  # seconds between two readings while a request may still take effect
 
 

@@ -98,7 +98,7 @@ class Git:
         return tuple(Commit(sha, printable(subject[:SUBJECT])) for sha, _, subject in pairs)
 
     async def had_tree(self, tree: str, base: str, tip: str) -> bool:
-        """Return True if a commit that `tip` contains and `base` does not has this tree."""
+        """Return True if this tree is that of a commit which `tip` contains and `base` does not."""
         return tree in (await self._listed("%T", f"{base}..{tip}")).split("\n")
 
     async def commit_tree(self, tree: str, parent: str, message: str) -> str:

@@ -211,7 +211,7 @@ SELECT CASE WHEN NOT EXISTS (SELECT 1 FROM both WHERE holds IS NOT TRUE)
 
 
 def growth(measures: Sequence[Measure], results: Iterable[Rows]) -> dict[str, int]:
-    """Return how much each figure grew, from the results of the statements of `hold_measures`."""
+    """Return how much each figure grew, by its name, from the results of the `hold_measures` statements."""
     found = (item for rows in results for item in json.loads(str(rows.scalar)).items())
     return {measures[int(number)].name: int(growth) for number, growth in found}
 

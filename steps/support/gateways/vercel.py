@@ -271,7 +271,7 @@ class Vercel:
         return names
 
     async def deployment(self, identifier: str) -> Deployment:
-        """Return one deployment."""
+        """Return the deployment with this id."""
         return await self._get(f"/v13/deployments/{identifier}", Deployment.of)
 
     async def production_deployments(self, sha: str = "", most: int = 20) -> list[Deployment]:
@@ -320,7 +320,7 @@ class Vercel:
         """Set whether new production deployments go live by themselves."""
         await self._send("PATCH", f"/v9/projects/{self._project}", json={"autoAssignCustomDomains": on})
 
-    async def set_crons(self, on: bool) -> None:  # noqa: FBT001 - likewise
+    async def set_crons(self, on: bool) -> None:  # noqa: FBT001 - it is the value that is set
         """Switch the project's crons on or off, using the path that Vercel's Terraform provider uses."""
         await self._send("PATCH", f"/v1/projects/{await self._identifier()}/crons", json={"enabled": on})
 

@@ -60,7 +60,7 @@ PAUSE = 0.5  # seconds between two requests
 NEAR = 3.0  # seconds before and after a full minute in which the platform calls the cron itself
 PATIENCE = 10.0  # seconds until a request that writes nothing is given up and sent again
 REDIRECTS = range(300, 400)
-NOT_FOUND = 404  # a middleware that checks keys may also answer this to a request without one
+NOT_FOUND = 404  # a middleware that checks keys may also answer this if there is no key
 QUOTED = 120  # characters of the site's own words
 NO_KEY = {401, 403, NOT_FOUND}
 

@@ -19,7 +19,7 @@ from steps.support.operations.foreign_moves import NEWEST, find_foreign, foreign
 from steps.support.run.release import Gateways
 from steps.support.run.step import Done
 
-READINGS_PER_CHECK = 7  # of the alias (four seconds at first), until it is checked why it does not move
+READINGS_PER_CHECK = 7  # of the alias (four seconds at first) before finding out why it does not move
 PINNED = "the project is pinned: nothing goes live by itself until auto-assign is on again"
 
 
@@ -109,7 +109,7 @@ async def refuse_disturbed(vercel: Vercel, identifier: str, before: Production) 
 
 
 async def promote(vercel: Vercel, identifier: str, before: Production) -> None:
-    """Promote a staged deployment, and wait until it is live. Raise Failed if it will not be."""
+    """Promote a staged deployment, and wait until it is live. Raise Failed if it will not be live."""
     known = {identifier, before.id}
 
     async def promote() -> None:
@@ -207,7 +207,7 @@ def _outcome(vercel: Vercel, before: Production, project: Project, *, moved: boo
     """Return the result of a rollback: what is live, and whether the project is now pinned."""
     if project.production_id != before.id or project.moving_to not in (None, before.id):
         live = project.moving_to or project.production_id
-        return Done(f"production is {live}, which is someone else's and is left alone")
+        return Done(f"production is {live}, which belongs to someone else and is left alone")
     detail = f"{before.id} is live again" if moved else f"{before.id} is live, as before"
     if moved and before.auto_assign is False and not before.is_rolled_back:
         return Done(f"{detail}; auto-assign stays off")

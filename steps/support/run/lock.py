@@ -1,4 +1,4 @@
-"""One run at a time: a row in the production database, with a lease and a fencing token."""
+"""Allow only one run at a time, by a row in the production database with a lease and a fencing token."""
 
 import asyncio
 import getpass

@@ -176,7 +176,7 @@ async def _is_back_in_production(gateways: Gateways, previous: PreviousRun, run:
                 others = await preflight_read(each.step.superseded_by, gateways, each.observed)
                 is_back = is_back or not others
                 if others:
-                    run.warn(f"{each.name}: {others}; this is not of this run, and is left alone")
+                    run.warn(f"{each.name}: {others}; this was not done by this run, and is left alone")
     return is_back
 
 

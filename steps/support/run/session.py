@@ -136,7 +136,7 @@ async def session(
         journal.intend(opened)
         try:
             yield Run(release.run, journal, budget, interrupts, release.probe, ask, folder, opened.budget)
-        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - every ending ends in a report
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - however a run ends, a report follows
             journal.note(Stopped(why=reason(error)))
             if options.verbose:
                 _write_error(printable_lines(redact.text("".join(format_exception(error)))))

@@ -42,7 +42,7 @@ async def hang(_request: web.Request, _handler: Handler) -> web.StreamResponse:
 
 
 async def cut(request: web.Request, _handler: Handler) -> web.StreamResponse:
-    """Reset the connection at once."""
+    """Reset the connection at once, without carrying out the request."""
     return reset(request)
 
 

@@ -46,12 +46,12 @@ async def login(request: web.Request, _handler: Handler) -> web.StreamResponse:
 
 
 async def unauthorized(_request: web.Request, _handler: Handler) -> web.StreamResponse:
-    """Reject a valid key with 401."""
+    """Answer with status 401, although the key is valid."""
     return web.json_response(UNAUTHORIZED, status=401)
 
 
 async def not_found(_request: web.Request, _handler: Handler) -> web.StreamResponse:
-    """Reject a valid key with 404, as the app's middleware does."""
+    """Answer with status 404, as the app's middleware does, although the key is valid."""
     return web.Response(status=404, text=PAGE, content_type="text/html")
 
 

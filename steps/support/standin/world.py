@@ -89,7 +89,7 @@ async def local_production(  # noqa: PLR0913 - the parts of the local production
 async def _database(
     stack: AsyncExitStack, folder: Path, binary: Path | None, faults: Faults, copy: Path | None
 ) -> tuple[str, str, Proxy | None]:
-    """Return the database's own address, the address that a run uses, and the proxy between the two."""
+    """Return the database's own address, the address that a run uses, and the proxy between them (None for a file)."""
     place = folder / "database" / sqld.PLACE if binary else folder / "database.db"
     if copy:
         place.parent.mkdir(parents=True, exist_ok=True)

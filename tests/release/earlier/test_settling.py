@@ -173,7 +173,7 @@ async def test_rolled_back_run_is_verified_again(production: VirtualProduction) 
     platform.deployed("e" * 40, "main", "somebody's")
     theirs = await production.release("--rollback", run)
     assert (theirs.code, platform.served) == (0, "dpl_4"), theirs.report
-    assert any("is not of this run" in text for text in theirs.report["warnings"])
+    assert any("was not done by this run" in text for text in theirs.report["warnings"])
     production.faults.arm("vercel_deployment", "cut")
     assert (await production.release("--rollback", run)).code == 3
 

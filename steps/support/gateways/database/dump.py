@@ -17,7 +17,7 @@ from steps.support.gateways.database.hrana_wire import Answer, results
 
 PIECE = 1 << 20  # bytes of one piece, approximately
 
-_LIVENESS = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=30)  # seconds; sock_read: without any byte
+_LIVENESS = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=30)  # seconds; sock_read: for the next byte
 _OPENING = b"PRAGMA foreign_keys=OFF;"
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 

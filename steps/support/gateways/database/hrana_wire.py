@@ -110,7 +110,7 @@ class NoSuchPath(Rejected):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A whole HTTP response."""
+    """A complete HTTP response."""
 
     status: int
     content_type: str
@@ -156,7 +156,7 @@ def results(answer: Answer, url: str, count: int) -> list[Any]:
     raise _problem(answer, url)
 
 
-def _problem(answer: Answer, url: str) -> Problem:  # noqa: PLR0911 - one line for each way of saying no
+def _problem(answer: Answer, url: str) -> Problem:  # noqa: PLR0911 - one return for each kind of refusal
     if answer.status == HTTPStatus.NOT_FOUND:
         return NoSuchPath(
             code="database-access",

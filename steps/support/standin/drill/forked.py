@@ -42,7 +42,7 @@ class ToolProcess:
     def go_on(self) -> None:
         """Let the tool go on, if it waits after each event."""
         if self.pace:
-            with suppress(OSError):  # it has ended
+            with suppress(OSError):  # the tool has ended
                 self.pace.send_bytes(b".")
 
     def send_signal(self, number: int) -> None:
@@ -118,8 +118,8 @@ def _become(
 
 def _keep_pace(waits: Connection) -> None:
     """Make the tool wait after each event that it reports, until the other end of the pipe lets it go on."""
-    from steps.support.console.screen import screen_for  # noqa: PLC0415 - as below
-    from steps.support.run import session  # noqa: PLC0415 - the process is the tool only now
+    from steps.support.console.screen import screen_for  # noqa: PLC0415 - only the forked process needs it
+    from steps.support.run import session  # noqa: PLC0415 - only the forked process needs it
 
     @contextmanager
     def paced(*args: Any, **options: Any) -> Iterator[Callable[[Any, Any], None]]:
@@ -127,7 +127,7 @@ def _keep_pace(waits: Connection) -> None:
 
             def tell_and_wait(event: Any, run: Any) -> None:
                 tell(event, run)
-                with suppress(EOFError, OSError):  # the process that followed it is gone
+                with suppress(EOFError, OSError):  # the process at the other end is gone
                     waits.recv_bytes()
 
             yield tell_and_wait

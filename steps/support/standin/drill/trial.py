@@ -74,7 +74,7 @@ class AnyTrial(ABC):
 
     @abstractmethod
     async def release(self, *words: str, react: Reaction | None = None, **extra: str) -> RunResult:
-        """Run the tool with --prod until it ends; after each event it waits until `react` has returned."""
+        """Run the tool with --prod until it ends. After each event, it waits until `react` has returned."""
 
     @abstractmethod
     async def head(self) -> str:
@@ -82,7 +82,7 @@ class AnyTrial(ABC):
 
     @abstractmethod
     async def tree(self) -> str:
-        """Return the id of the tree on the remote's main."""
+        """Return the id of the tree of the branch main on the remote."""
 
     @abstractmethod
     async def state(self) -> State:
@@ -124,20 +124,20 @@ class AnyTrial(ABC):
         return dict(json.loads(path.read_text())) if path.exists() else {}
 
     async def sql(self, text: str) -> list[tuple[Value, ...]]:
-        """Run one statement on the database itself."""
+        """Run one statement on the database itself, not through the proxy, and return the rows."""
         return list((await self.world.database.query(Statement(text))).values)
 
 
 @dataclass
 class Trial(AnyTrial):
-    """A trial with real processes, in which the tool is a process too."""
+    """A trial with real services, in which the tool runs as a process."""
 
     async def head(self) -> str:
         """Return the id of the commit to release."""
         return await self.git("rev-parse", "HEAD", where=self.world.checkout)
 
     async def tree(self) -> str:
-        """Return the id of the tree on the remote's main."""
+        """Return the id of the tree of the branch main on the remote."""
         return await self.git("rev-parse", "main^{tree}")
 
     def started(self, *words: str, paced: bool = False) -> AbstractAsyncContextManager[ToolProcess]:
@@ -145,7 +145,7 @@ class Trial(AnyTrial):
         return forked.start_tool(words, self.environment, self.folder, paced=paced)
 
     async def release(self, *words: str, react: Reaction | None = None, **extra: str) -> RunResult:
-        """Run the tool with --prod until it ends; after each event it waits until `react` has returned."""
+        """Run the tool with --prod until it ends. After each event, it waits until `react` has returned."""
         config = self.configure(**extra)
         command = ("--prod", "--yes", "--json", "--config", str(config), *words)
         async with self.started(*command, paced=react is not None) as process:

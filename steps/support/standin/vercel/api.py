@@ -130,7 +130,7 @@ class DeploymentsApi:
         return each.id != self._platform.production
 
     async def deployment(self, request: web.Request) -> web.Response:
-        """Return one deployment."""
+        """Return the requested deployment."""
         return web.json_response(shapes.single(self._platform, self._found(request)))
 
     async def events(self, request: web.Request) -> web.Response:
