@@ -1,4 +1,4 @@
-"""Read the settings, and report everything that is missing or wrong in them together."""
+"""Read the settings, and report everything that is missing or wrong at once."""
 
 import os
 import re

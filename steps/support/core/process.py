@@ -5,7 +5,7 @@ On Linux, the group also ends if this process dies. A command gets our environme
 """
 
 import asyncio
-import concurrent.futures.thread  # noqa: F401 - it registers what runs around a fork: never while another thread forks
+import concurrent.futures.thread  # noqa: F401 - its hooks must be registered before any thread forks
 import ctypes
 import os
 import shutil

@@ -76,7 +76,10 @@ class Git:
         return await self._field("%T", sha)
 
     async def same_files(self, sha: str, other: str) -> bool:
-        """Return True if two commits hold the same files, or False also if one of them is not in this repository."""
+        """Return True if two commits hold the same files.
+
+        Return False if they do not, or if one of them is not in this repository.
+        """
         with suppress(Problem):
             return await self.tree(sha) == await self.tree(other)
         return False

@@ -85,7 +85,7 @@ def bounded_statements(script: Sequence[Statement], reaches: Sequence[Reach]) ->
 
 
 def _bound(reach: Reach, name: str) -> Iterator[Statement]:
-    """Yield the assertions that a statement did not change too many rows, together with the earlier ones that count.
+    """Yield the assertion that a statement, and the earlier ones that count, did not change too many rows.
 
     The number changed so far is kept as a table, because CREATE TABLE ... AS, unlike INSERT, is not a row change: the
     script gets the same values from changes() as it would without these statements.

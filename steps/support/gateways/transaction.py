@@ -1,6 +1,6 @@
 """The transactions that apply, roll back and accept a change, as lists of statements.
 
-The whole and each of its parts were tried on sqld 0.24.32.
+They, and each of their parts, were tried on sqld 0.24.32.
 """
 
 import re

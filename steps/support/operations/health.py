@@ -44,7 +44,10 @@ def fresh(time: str | None, before: str | None, committed: str | None) -> bool:
 
 
 def holds(expression: str, facts: dict[str, Any]) -> bool:
-    """Return True if an expression is true of the facts, or False also if they have another shape than it expects."""
+    """Return True if an expression is true of the facts.
+
+    Return False if it is not, or if the facts have another shape than the expression expects.
+    """
     try:
         return bool(jmespath.search(expression, facts, options=_OPTIONS))
     except (JMESPathError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError):

@@ -217,9 +217,9 @@ def _outcome(vercel: Vercel, before: Production, project: Project, *, moved: boo
 
 
 async def _known(gateways: Gateways, sha: str, before: Production) -> tuple[set[str], set[str]]:
-    """Return the deployments of this release, and all known ones.
+    """Return two sets of ids: the deployments of this release, and all known deployments.
 
-    The known ones are also the previous deployment, and those of a commit that restores it.
+    The known ones are those of this release, the previous one, and those of a commit that restores it.
     """
     mine = await retry(gateways.vercel.production_deployments, sha)
     newest = await retry(partial(gateways.vercel.production_deployments, most=NEWEST))
@@ -268,7 +268,7 @@ async def superseded_by(vercel: Vercel, sha: str) -> str:
 
 
 async def recall(vercel: Vercel, marker: Mapping[str, Any]) -> Observed | None:
-    """Return what was live before a migration, as its marker row says, or None if the row does not say it."""
+    """Return what was live before a migration, as its marker row says, or None if the row does not say so."""
     sha, live, commit = (str(marker[key] or "") for key in ("release_commit", "previous_deployment", "previous_commit"))
     if not (sha and live):
         return None

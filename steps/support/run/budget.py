@@ -210,7 +210,7 @@ class Forecast:
 
 
 def forecast(plan: Plan) -> Forecast:
-    """Return the seconds that each step expects to take, and expects its rollback to take."""
+    """Return how long each step, and its rollback, is expected to take."""
     rollback = {each.name: each.step.expects_rollback(each.observed) for each in reversible(plan)}
     return Forecast({each.name: each.step.expected_seconds(each.observed) for each in plan}, rollback)
 

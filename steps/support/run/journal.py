@@ -219,7 +219,7 @@ def _plain(_logger: Any, _name: str, event: Any) -> Any:
 
 
 def _fields(value: Any) -> Any:
-    """Return dataclasses as plain values; in a mapping, do so for every value."""
+    """Return a dataclass, or each dataclass in a mapping, as a mapping of plain values."""
     if isinstance(value, Mapping):
         return {key: _fields(item) for key, item in value.items()}
     return asdict(value) if is_dataclass(value) and not isinstance(value, type) else value

@@ -139,7 +139,7 @@ async def previous_run(gateways: Gateways, record: RunRecord, steps: Steps, *, h
 async def roll_back_run(gateways: Gateways, previous: PreviousRun, run: Run, runs: Path) -> None:
     """Roll back a run, newest step first, and verify it.
 
-    If all of its steps were applied, raise Refused if others have changed production since.
+    If all of its steps were applied, others may have built on them: raise Refused if production has changed since.
     """
     await _refuse_unknown(gateways.turso, previous)
     _note_recalled(previous, run)

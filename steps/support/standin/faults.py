@@ -134,8 +134,8 @@ Way = Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]
 class Concern(Protocol):
     """Which requests to answer badly.
 
-    They are the first `times` (all, if it is None) whose "METHOD /path" contains a match of the regular expression
-    `where`.
+    They are the first `times` whose "METHOD /path" matches the regular expression `where` anywhere, or all of them if
+    `times` is None.
     """
 
     @property

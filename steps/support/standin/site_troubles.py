@@ -18,10 +18,10 @@ OFFLINE = {"success": False, "error": "The vendor does not answer"}
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """One way to answer the first `times` requests badly; if that is None, all of them.
+    """One way to answer the first `times` requests badly, or all of them if `times` is None.
 
-    `where`: a regular expression that "METHOD /path" must contain a match of. `code`: the commit that must be the one
-    that answers, or None for any.
+    `where`: a regular expression that is searched for in "METHOD /path". `code`: the commit whose answers are bad, or
+    None for any commit.
     """
 
     way: Way

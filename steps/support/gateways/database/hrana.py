@@ -47,7 +47,7 @@ class Hrana:
             return rows_of(self._response(result, statement)["result"])
 
     async def transaction(self, statements: Sequence[Statement]) -> tuple[Rows, ...]:
-        """Run all statements as one transaction with foreign keys off, or none of them; see Database.
+        """Run statements as one transaction with foreign keys off; all take effect, or none does. See Database.
 
         If the server cannot parse a statement, it does not report which one.
         """

@@ -73,7 +73,7 @@ class Database(Protocol):
         """
 
     async def transaction(self, statements: Sequence[Statement]) -> tuple[Rows, ...]:
-        """Run all statements as one write transaction with foreign keys off, or none of them.
+        """Run statements as one write transaction with foreign keys off. All of them take effect, or none does.
 
         Foreign keys are switched off before BEGIN IMMEDIATE and read back inside the transaction. Each statement runs
         only if the previous one succeeded and the transaction is still open. If all of them ran, COMMIT follows;
@@ -84,9 +84,9 @@ class Database(Protocol):
     async def trials(self, several: Sequence[Sequence[Statement]], *, keep: bool = False) -> tuple[str | None, ...]:
         """Run each group of statements as one transaction with the engine's own settings, as an app or a shell would.
 
-        For each group, return the error of the first statement that failed, or None if all of them ran. Every
-        transaction is rolled back; only with `keep`, one whose statements all ran is committed. Each holds the write
-        lock while it runs.
+        For each group, return the error of the first statement that failed, or None if all of them ran. A transaction
+        is committed if `keep` is set and all of its statements ran; otherwise it is rolled back. Each transaction holds
+        the write lock while it runs.
         """
 
     async def parse(self, statements: Sequence[Statement]) -> tuple[str | None, ...]:

@@ -61,7 +61,7 @@ class SqliteFile:
             return await self._retry_while_locked(statement, lambda: self._query_alone(statement))
 
     async def transaction(self, statements: Sequence[Statement]) -> tuple[Rows, ...]:
-        """Run all statements as one transaction with foreign keys off, or none of them; see Database."""
+        """Run statements as one transaction with foreign keys off; all take effect, or none does. See Database."""
         admit(statements, self._address)
         with self._open(), self._client.transaction() as transaction:  # closing it rolls back if it is not committed
             for statement in (COMMIT, *OPENING):

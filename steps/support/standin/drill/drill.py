@@ -59,8 +59,9 @@ class Action:
 class Outcome:
     """How a case ended.
 
-    `verdict`: that of the run that the operator started at the end, or of the first run. `codes`: the exit code of the
-    first run, then those of the runs beside and after it. `identical`: whether production is as before.
+    `verdict`: that of the run that the operator started at the end, or else of the first run. `codes`: the exit code of
+    the first run, then those of the runs that were started meanwhile and at the end. `identical`: whether production is
+    as before.
     """
 
     verdict: str

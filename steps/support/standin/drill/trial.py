@@ -51,7 +51,7 @@ class RunResult:
 
 @dataclass(frozen=True)
 class State:
-    """What a rollback must restore: schema, rows and sequences, the live deployment, and the files of main."""
+    """What a rollback must restore: the schema, the rows and sequences, the live deployment, and the files of main."""
 
     schema: str
     rows: dict[str, list[tuple[Value, ...]]]

@@ -38,10 +38,9 @@ class Answer(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """One bad answer to the first `times` requests of a kind; if that is None, to all of them.
+    """One bad answer to the first `times` requests of a kind, or to all of them if `times` is None.
 
-    `where`: a regular expression that "METHOD /path" must contain a match of. `seconds`: how long Retry-After asks to
-    wait.
+    `where`: a regular expression that is searched for in "METHOD /path". `seconds`: how long Retry-After asks to wait.
     """
 
     answer: Answer

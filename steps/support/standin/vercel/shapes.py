@@ -37,7 +37,7 @@ def is_rollback_candidate(project: Project, each: Deployment) -> bool:
 
 
 def single(project: Project, each: Deployment) -> Json:
-    """Return one deployment, as the answer about it alone shows it."""
+    """Return one deployment, in the format of an answer about a single deployment."""
     own: Json = {"id": each.id, "status": each.state, "ownerId": owner(project), "projectSettings": {}}
     source = {"type": "github", "repoId": 1, "ref": each.ref, "sha": each.sha}
     assigned = {"aliasAssigned": each.aliased is not None, "aliasAssignedAt": each.aliased}
