@@ -20,13 +20,14 @@ from steps.support.gateways.http import client_for
 from steps.support.proof.result import Proof
 from steps.support.run.journal import Journal
 from steps.support.run.signals import Interrupts
-from steps.support.standin.site_troubles import Trouble, server_error
+from steps.support.standin.site import Trouble
 from steps.support.standin.vercel.state import ApiError
 from tests.campaign.app import App, Book, Served, create_table_of_others
 from tests.campaign.faults import BrokenDatabase, BrokenGit, BrokenNetwork, Event, Fault, Line
 from tests.campaign.process import LIFE, Disk, Life, call_later, locks_registered, outlasting, task_factory
 from tests.campaign.scenario import Other, Scenario
 from tests.support.production.base import BUILT_IN, READING, ROOT
+from tests.support.servers.site_troubles import server_error
 from tests.support.virtual.clock import Wall
 from tests.support.virtual.database import MemoryDatabase
 from tests.support.virtual.production import Shape, VirtualProduction, virtual_production

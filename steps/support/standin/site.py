@@ -5,6 +5,7 @@ The queries that the code of a commit runs are in the file `contract.sql` of tha
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -16,10 +17,9 @@ from steps.support.gateways.database.protocol import Database, Rows, StatementFa
 from steps.support.sql.contract import Block, read_contract
 from steps.support.sql.statement import Statement, Value
 from steps.support.sql.tokens import first_word
-from steps.support.standin.faults import Faults, faulty, troubled
+from steps.support.standin.faults import Faults, Way, faulty, troubled
 from steps.support.standin.servers import Background
 from steps.support.standin.site_body import BROKEN, UNAUTHORIZED, InvalidTimeError, data, no_data, polled
-from steps.support.standin.site_troubles import Trouble
 
 CONTRACT = "contract.sql"
 ASKED = web.RequestKey("asked", str)  # the commit that answers, if it is not the live one
@@ -27,6 +27,20 @@ SITE = {"vendor_site_id", "system_number"}  # a row with one of these columns co
 COLLISION = "UNIQUE constraint failed: readings."
 
 Wanted = Callable[[Statement], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """One way to answer the first `times` requests badly, or all of them if `times` is None.
+
+    `where`: a regular expression that is searched for in "METHOD /path". `code`: the commit whose answers are bad, or
+    None for any commit.
+    """
+
+    way: Way
+    where: str = ""
+    times: int | None = None
+    code: str | None = None
 
 
 class Site:

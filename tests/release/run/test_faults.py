@@ -8,7 +8,7 @@ import pytest
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from steps.support.standin.site_troubles import Trouble
+from steps.support.standin.site import Trouble
 from tests.support.production.base import FAILING, ROOT, AnyProduction, Event, RunResult
 from tests.support.production.process import Production
 

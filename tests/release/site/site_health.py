@@ -1,7 +1,7 @@
 """A site that is unhealthy from the health checks on, and how the release must end."""
 
 from steps.support.standin.faults import Way
-from steps.support.standin.site_troubles import Trouble
+from steps.support.standin.site import Trouble
 from tests.support.production.base import AnyProduction, Event, Reaction, RunResult
 
 COOKIE = '{ Cookie = "auth-token=$SITE_AUTH_TOKEN" }'

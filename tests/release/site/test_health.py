@@ -7,8 +7,11 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from steps.support.standin.faults import Way, cut, drip, hang
-from steps.support.standin.site_troubles import (
-    Trouble,
+from steps.support.standin.site import Trouble
+from steps.support.standin.world import TOKEN
+from tests.release.site.site_health import BUDGET, DATA, data_goes_wrong, once_checked, put_back
+from tests.support.production.base import BUILT_IN, AnyProduction, RunResult, State
+from tests.support.servers.site_troubles import (
     failed_system,
     login,
     no_latest,
@@ -18,9 +21,6 @@ from steps.support.standin.site_troubles import (
     unauthorized,
     web_page,
 )
-from steps.support.standin.world import TOKEN
-from tests.release.site.site_health import BUDGET, DATA, data_goes_wrong, once_checked, put_back
-from tests.support.production.base import BUILT_IN, AnyProduction, RunResult, State
 from tests.support.virtual.production import VirtualProduction
 
 pytestmark = pytest.mark.anyio

@@ -5,12 +5,13 @@ from typing import Any
 
 import pytest
 
-from steps.support.standin.site_troubles import Trouble, server_error
+from steps.support.standin.site import Trouble
 from steps.support.standin.vercel.quirks import Quirks, Stickiness
 from steps.support.standin.world import TOKEN
 from tests.release.site.site_health import BUDGET, POLL
 from tests.support.production.base import AnyProduction
 from tests.support.production.changes import code_alone
+from tests.support.servers.site_troubles import server_error
 from tests.support.virtual.production import VirtualProduction
 
 pytestmark = pytest.mark.anyio

@@ -12,9 +12,9 @@ from steps.support.gateways.database.hrana import Hrana
 from steps.support.sql.statement import Statement
 from steps.support.standin.faults import Faults, Way, cut, drip, hang, lost
 from steps.support.standin.servers import serve
-from steps.support.standin.site import Site
-from steps.support.standin.site_troubles import (
-    Trouble,
+from steps.support.standin.site import Site, Trouble
+from steps.support.standin.vercel.hosts import routed
+from tests.support.servers.site_troubles import (
     failed_system,
     login,
     no_latest,
@@ -24,7 +24,6 @@ from steps.support.standin.site_troubles import (
     unauthorized,
     web_page,
 )
-from steps.support.standin.vercel.hosts import routed
 from tests.support.servers.vercel_project import BUILD, NEW, OLD, PLAIN, project
 
 pytestmark = pytest.mark.anyio

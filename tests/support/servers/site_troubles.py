@@ -2,32 +2,16 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, cast
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from steps.support.standin.faults import Way
 from steps.support.standin.site_body import BROKEN, UNAUTHORIZED, polled
 
 LOGIN = "https://accounts.liveone.example/sign-in?redirect_url="
 PAGE = "<!doctype html><title>LiveOne</title><p>Loading"
 OFFLINE = {"success": False, "error": "The vendor does not answer"}
-
-
-@dataclass(frozen=True, slots=True)
-class Trouble:
-    """One way to answer the first `times` requests badly, or all of them if `times` is None.
-
-    `where`: a regular expression that is searched for in "METHOD /path". `code`: the commit whose answers are bad, or
-    None for any commit.
-    """
-
-    way: Way
-    where: str = ""
-    times: int | None = None
-    code: str | None = None
 
 
 async def server_error(_request: web.Request, _handler: Handler) -> web.StreamResponse:
