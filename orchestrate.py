@@ -97,7 +97,7 @@ from steps.support.run.rollback import roll_back, superseded
 from steps.support.run.run_record import choose, sweep, unreadable
 from steps.support.run.session import Run, session
 from steps.support.run.step import Begun, Plan, PlannedStep, ReversibleStep, Step, reversible
-from steps.support.run.wiring import demands, health_checks, production, workbench
+from steps.support.run.wiring import demands, health_checks, production, proof_settings
 from steps.support.sql.change import named_change
 
 ROLLED_BACK, NEEDS_HUMAN = 1, 4  # exit codes: rolled back and verified; rollback incomplete or unconfirmed
@@ -216,7 +216,7 @@ async def release_to_production(options: Namespace) -> int:
     checks = health_checks(settings, settings.secrets.environment())
     if options.dry_run:
         checks = tuple(check.harmless for check in checks)
-    release = new_release(settings.sql, checks, demands(settings), workbench(settings))
+    release = new_release(settings.sql, checks, demands(settings), proof_settings(settings))
     async with session("prod", release, settings, options) as run, production(settings) as gateways:
         sweep(settings.runs)
         _warn_unreadable(settings.runs, run)
@@ -235,7 +235,7 @@ async def resolve_earlier_run(options: Namespace) -> int:
     actions = {"rollback": roll_back_run, "accept": accept_run, "unlock": unlock_run}
     mode, name = next((mode, name) for mode in actions if (name := getattr(options, mode)) is not None)
     record, own_run = choose(settings.runs, name, target_id(settings)), new_run()
-    proof_config = replace(workbench(settings), folder=settings.runs / own_run)
+    proof_config = replace(proof_settings(settings), folder=settings.runs / own_run)
     change = named_change(**(record.change if record else {"name": "", "sha256": ""}))
     health = health_checks(settings, settings.secrets.environment())
     own_release = replace(previous_release(own_run, change, "", proof_config), health=health)
@@ -313,7 +313,7 @@ async def rehearse_once(options: Namespace, broken: str | None) -> int:
 
     settings = load(options.config)
     checks, needs_sample = health_checks(settings, SECRETS), options.copy is None
-    release = new_release(settings.sql, checks, demands(settings), workbench(settings), sample=needs_sample)
+    release = new_release(settings.sql, checks, demands(settings), proof_settings(settings), sample=needs_sample)
     faults = fault(broken, tuple(step.name for step in steps_of(release)))
     async with session("dry-run", release, settings, options, broken=broken) as run:
         async with rehearsal(settings, faults, run.journal, staged=options.staged, copy=options.copy) as gateways:

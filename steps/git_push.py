@@ -71,7 +71,8 @@ class GitPush(ReversibleStep[Observed]):
     def plan(self, observed: Observed) -> str:
         """Describe what will be pushed."""
         return (
-            f"push {len(observed.commits)} commit(s) onto {observed.before[:8]} (push permission tested with a dry run)"
+            f"push {len(observed.commits)} commit{'s' * (len(observed.commits) != 1)} onto {observed.before[:8]} "
+            "(push permission tested with a dry run)"
         )
 
     def rollback_plan(self, observed: Observed) -> str:

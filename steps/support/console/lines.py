@@ -87,7 +87,7 @@ def _(event: Ended) -> Iterable[Line]:
 
 
 def line(event: Event) -> Iterable[Line]:
-    """Return the line of an event that needs only one, in a list; an empty list for any other event."""
+    """Return a list with the line of an event; empty if the event is not shown as a single line."""
     only = _line(event)
     return [only] if only else []
 

@@ -1,4 +1,4 @@
-"""Print lines: wrapped and indented at a terminal, unwrapped elsewhere. Text from outside is never read as markup.
+"""Print lines: wrapped and indented on a terminal, unwrapped elsewhere. Text from outside is never read as markup.
 
 Printing never blocks or fails the run, even if the reader is slow or gone.
 """

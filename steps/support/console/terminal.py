@@ -1,4 +1,4 @@
-"""Draw a run at a terminal: first the plan, then a timeline that is redrawn in place, then the ending."""
+"""Draw a run on a terminal: first the plan, then a timeline that is redrawn in place, then the outcome."""
 
 from collections.abc import Callable
 from typing import TextIO

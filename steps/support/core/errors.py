@@ -1,10 +1,10 @@
 """The errors that can stop an operation.
 
     Problem
-    +-- NotSent      nothing reached the other side: it is safe to send again
-    |   +-- Busy     the other side received it but did nothing, for now: it is safe to send again
-    +-- Rejected     the other side refused it: nothing was done
-    +-- Unknown      there is no usable answer: it may have been done, or may still be done
+    +-- NotSent      the request did not reach the other side: it is safe to send the request again
+    |   +-- Busy     the request reached the other side, which did nothing for now: just as safe
+    +-- Rejected     the other side refused the request: nothing was done
+    +-- Unknown      there is no usable answer: the request may have been carried out, or may still be
 
     A step turns these into one of the following:
 

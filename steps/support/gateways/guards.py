@@ -76,7 +76,7 @@ def hold_declared(declared: Sequence[Declared]) -> Iterator[Statement]:
 
 
 def bounded_statements(script: Sequence[Statement], reaches: Sequence[Reach]) -> Iterator[Statement]:
-    """Yield the script, with assertions after each statement that may change only so many rows."""
+    """Yield the statements of a script; after each one with a limit of rows, also the assertion of that limit."""
     by_index = {each.statement: each for each in reaches}
     for index, statement in enumerate(script):
         yield statement

@@ -47,9 +47,9 @@ class Claim:
     """A process's claim to the lock.
 
     `run`: the run that the process belongs to. `who`: a name that distinguishes the processes of one run, so that a
-    process can ask again after a lost answer. `host`: the machine. `seconds`: how long the lease lasts. `after`: take
-    the lock only if its token is still this one, so that only one of several processes rolls back a run; None: take it
-    at any token.
+    process can ask again after a lost answer. `host`: the machine. `seconds`: how long the lease lasts. `after`: the
+    token that the lock must still have, so that only one of several processes rolls back a run; None if any token will
+    do.
     """
 
     run: str
@@ -69,9 +69,9 @@ class Lease:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """What the marker row keeps of one attempt, besides the change itself.
+    """What the marker row records about one attempt, besides the change itself.
 
-    `previous_head`: the commit that the branch was at. The deployment that was live may be of an older commit.
+    `previous_head`: the commit that the branch pointed to. The live deployment may have been built from an older one.
     """
 
     run: str

@@ -240,7 +240,7 @@ def _costs(statements: Iterable[Statement], results: Iterable[Rows]) -> tuple[Co
 def _report_name(statement: Statement) -> str:
     """Return the name of a statement for the report.
 
-    For a statement of a file, this is its place in the file, and its first characters.
+    For a statement from a file, this is its place in the file and its first characters.
     """
     sql = " ".join(statement.sql.split())
     start = sql if len(sql) <= SHOWN else f"{sql[:SHOWN].rstrip()} ..."

@@ -1,4 +1,4 @@
-"""The proof of a release, as the steps that touch the database need it and report it."""
+"""Check a change, prove it, and report the proof: the functions that the steps for the database call."""
 
 from dataclasses import asdict, replace
 

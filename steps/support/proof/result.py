@@ -50,14 +50,15 @@ class Backup:
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """What is known of a change before it is made.
+    """What is known about a change before it is made.
 
-    `engine`: what it was rehearsed on. `seconds`: of each phase of the rehearsal. `guards`: what its transaction
-    asserts. `contract`: what each version of the code cannot run, on each schema. `ruled_out`: the orders that this
-    forbids, and why. `schema`: what changes, in lines; `rows`: numbers and samples by table. `lossless`: the rehearsed
-    rollback kept everything. `unshown`: tables for which the rehearsal did not show that a rollback keeps what the app
-    writes. `unasked`: files that ask or write nothing, and so prove nothing. `warnings`, `notes` and `accepted`:
-    findings that do not block the change. `locks`: what migration and rollback demand of other writers.
+    `engine`: the engine that it was rehearsed on. `seconds`: how long each phase of the rehearsal took. `guards`: what
+    the migration and the rollback assert. `contract`: the statements that each version of the code cannot run, for each
+    schema. `ruled_out`: the orders that the contract forbids, and why. `schema`: the changes of the schema, one in each
+    line. `rows`: row counts and samples, by table. `lossless`: whether the rehearsed rollback kept everything.
+    `unshown`: the tables for which the rehearsal did not show that a rollback keeps what the app writes. `unasked`: the
+    files that checked or wrote nothing, and so prove nothing. `warnings`, `notes`, `accepted`: the findings that do not
+    block the change. `locks`: what the migration and the rollback demand of other writers.
     """
 
     engine: str

@@ -62,7 +62,8 @@ class HealthCheck:
     def harmless(self) -> "HealthCheck":
         """Return a check that writes nothing.
 
-        If this one writes, that is the same request without keys, which must be answered 401, 403 or 404.
+        A check that does not write is returned unchanged. For one that writes, return the same request without its
+        headers, and so without credentials; the answer must be 401, 403 or 404.
         """
         if not self.writes:
             return self

@@ -20,7 +20,7 @@ from steps.support.run.release import Demands, Gateways, HealthCheck
 
 @asynccontextmanager
 async def production(settings: Settings) -> AsyncIterator[Gateways]:
-    """Open the four gateways to the production that the settings name, and close them after the block."""
+    """Open the four gateways to the production environment in the settings, and close them after the block."""
     secrets, vercel = settings.secrets, settings.vercel
     assert settings.repository  # noqa: S101 - for_production has checked it
     assert secrets.vercel_token  # noqa: S101 - likewise
@@ -48,8 +48,8 @@ def demands(settings: Settings) -> Demands:
     return Demands(settings.vercel.required_env, settings.vercel.pause_crons, staged)
 
 
-def workbench(settings: Settings) -> ProofConfig:
-    """Return where and on which server changes are proved, and how long they may keep other writers waiting."""
+def proof_settings(settings: Settings) -> ProofConfig:
+    """Return the settings for proving a change: the folder, the server, and the limits of copies and locks."""
     limits = Limits(settings.rehearsal.most_seconds, settings.rehearsal.most_bytes)
     allowed = LockLimits(settings.limits.lock, settings.limits.lock_bytes, settings.turso.sole_writer)
     return ProofConfig(settings.runs, sqld.find(settings.rehearsal.sqld), limits, allowed)

@@ -78,7 +78,7 @@ def computed(element: Element, names: Collection[Name]) -> str:
 
 
 def conflicts(parts: Sequence[Element]) -> tuple[str, ...]:
-    """Return each constraint's ON CONFLICT clause, in alphabetical order, without ABORT, which is the default."""
+    """Return the constraints' ON CONFLICT clauses in alphabetical order, except ABORT, which is the default."""
     return tuple(sorted(clause for element in parts for clause in _conflicts(element)))
 
 

@@ -25,7 +25,7 @@ class Difference:
         return self.place.removeprefix(kind)
 
     def __str__(self) -> str:
-        """Return it as one line."""
+        """Return the difference as one line."""
         return f"{self.place}: {self.words}"
 
 

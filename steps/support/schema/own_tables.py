@@ -43,7 +43,7 @@ def named_in(rollback: str) -> set[str]:
 
 
 def needed_by(rollback: str) -> set[str]:
-    """Return our own tables that must exist when a rollback begins: it names them, but does not create them itself."""
+    """Return the tool's own tables that must exist before a rollback begins: it names but does not create them."""
     needed, created = set[str](), set[str]()
     for piece in read_script_text(rollback, "rollback.sql").pieces:
         names = [*_names(piece)]

@@ -80,7 +80,9 @@ def _alternatives(opening: _Mark, items: Iterator[Piece | _Mark]) -> tuple[tuple
 def _require_several(opening: _Mark, alternatives: list[tuple[Statement, ...]]) -> tuple[tuple[Statement, ...], ...]:
     if len(alternatives) == 1:
         raise _bad(
-            opening, cause="has only one alternative", remedy="Divide the block with `-- or`, or remove the marks."
+            opening,
+            cause="has only one alternative",
+            remedy="Add another alternative after `-- or`, or remove `-- either` and `-- end`.",
         )
     return tuple(alternatives)
 

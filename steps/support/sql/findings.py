@@ -81,7 +81,7 @@ class Finding:
 
     @property
     def waiver(self) -> str:
-        """The line that accepts it."""
+        """The `-- allow:` line that accepts this finding."""
         return waiver_line(self.rule, self.object)
 
     def __str__(self) -> str:

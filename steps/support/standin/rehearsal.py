@@ -22,7 +22,7 @@ from steps.support.proof import sqld
 from steps.support.proof.copy.copy import from_file
 from steps.support.run.journal import Journal
 from steps.support.run.release import Gateways
-from steps.support.run.wiring import workbench
+from steps.support.run.wiring import proof_settings
 from steps.support.standin.faults import Faults, Kind
 from steps.support.standin.world import HOST, TOKEN, LocalProduction, local_production
 
@@ -32,7 +32,7 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
 def fault(words: str | None, steps: tuple[str, ...]) -> Faults:
-    """Parse STEP[:KIND] into faults; without words, they break nothing.
+    """Parse STEP[:KIND] into faults. If `words` is empty or None, the faults break nothing.
 
     Raise Problem, which lists the valid choices, if the step or the kind is unknown.
     """
@@ -81,7 +81,7 @@ async def rehearsal(
 async def _copied(copy: Path, folder: Path, settings: Settings) -> Path:
     """Copy the operator's own file, or load it if it is a dump. Raise Problem if it is neither."""
     (place := folder / "copy").mkdir()
-    return (await from_file(copy, place, workbench(settings).limits)).path
+    return (await from_file(copy, place, proof_settings(settings).limits)).path
 
 
 async def _gateways(made: LocalProduction, stack: AsyncExitStack) -> Gateways:

@@ -8,7 +8,7 @@ import pytest
 from steps.support.config import settings
 from steps.support.config.loading import Misconfigured, for_production, load
 from steps.support.proof.config import LockLimits
-from steps.support.run.wiring import health_checks, production, workbench
+from steps.support.run.wiring import health_checks, production, proof_settings
 
 
 @pytest.fixture(autouse=True)
@@ -40,8 +40,8 @@ def test_writer_limits_reach_the_rehearsal(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setenv("SITE_AUTH_TOKEN", "token")
     text = f'repository = "{tmp_path}"\nsite = "https://x.example"\n[vercel]\nproject = "x"\n'
     loaded = load(_config(tmp_path, text + "[turso]\nsole_writer = true\n[limits]\nlock = 0.5\nlock_bytes = 7\n"))
-    assert workbench(for_production(loaded)).allowed == LockLimits(0.5, 7, sole_writer=True)
-    assert workbench(load(_config(tmp_path, ""))).allowed == LockLimits(1, 20_000_000)
+    assert proof_settings(for_production(loaded)).allowed == LockLimits(0.5, 7, sole_writer=True)
+    assert proof_settings(load(_config(tmp_path, ""))).allowed == LockLimits(1, 20_000_000)
 
 
 @pytest.mark.parametrize("seconds", ["0", "-1", "5.1", "nan", "inf"])

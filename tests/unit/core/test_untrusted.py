@@ -15,7 +15,7 @@ from steps.support.core import process
 from steps.support.core.errors import Problem, Rejected
 from steps.support.gateways.git import Git
 from steps.support.proof import sqld
-from steps.support.run.wiring import workbench
+from steps.support.run.wiring import proof_settings
 from tests.support.paths import ROOT
 
 SECRETS = {name: f"{name.lower()}-in-the-environment" for name in sorted(process.WITHHELD)}
@@ -201,9 +201,9 @@ def test_program_of_the_operator_is_run(tmp_path: Path, monkeypatch: pytest.Monk
     (tmp_path / "conf").mkdir()
     config = tmp_path / "conf" / "orchestrate.toml"
     config.write_text('[rehearsal]\nsqld = "../bin/sqld"\n')
-    assert workbench(load(config)).binary == tmp_path / "conf" / ".." / "bin" / "sqld"
+    assert proof_settings(load(config)).binary == tmp_path / "conf" / ".." / "bin" / "sqld"
     monkeypatch.setenv("ORCHESTRATE_REHEARSAL__SQLD", "/opt/sqld")
-    assert workbench(load(config)).binary == Path("/opt/sqld")
+    assert proof_settings(load(config)).binary == Path("/opt/sqld")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux shows processes as files")

@@ -27,7 +27,7 @@ class Progress:
 
     @property
     def seconds(self) -> float:
-        """Return the seconds it has taken so far."""
+        """Return how many seconds the copy has taken so far."""
         return _now() - self._began
 
     def step(self, rows: int, size: int) -> None:

@@ -1,7 +1,7 @@
 """Lint a script: find patterns that are known to lose data, statement by statement, with file and line.
 
 It reads text and does not judge validity: the engine's own prepare decides whether a statement can run. In the body of
-a trigger it checks divisions only, because that body does not run now.
+a trigger it checks only divisions, because the body does not run when the trigger is created.
 """
 
 from collections import Counter

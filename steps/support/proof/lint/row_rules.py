@@ -85,7 +85,7 @@ def raise_outside_trigger(reading: Reading, _: Facts) -> Iterator[Finding]:
 
 
 def printed_only(reading: Reading, _: Facts) -> Iterator[Finding]:
-    """Yield a finding for a SELECT that cannot fail, so that its answer has no effect."""
+    """Yield a finding for a SELECT that can never fail: its output is discarded, so it checks nothing."""
     words = reading.piece.words(len(reading.piece.tokens))
     called = {word for word, sign in pairwise(words) if sign == "("}
     if reading.verb in _ONLY_READS and called.isdisjoint(_CAN_FAIL):

@@ -1,7 +1,7 @@
 """The drill: break every step in every way, and compare the outcome with the expected one.
 
-Each case has a local production of its own. The faults are data, with one file for each (faults/*.toml). The tool runs
-as a process, as an operator starts it. Its time limits are short, and nothing inside it is faked.
+Each case has its own local production environment. The faults are data, one file for each fault (faults/*.toml). The
+tool runs as a process, just as an operator would start it. Its time limits are short, and nothing inside it is faked.
 """
 
 import asyncio
@@ -59,9 +59,9 @@ class Action:
 class Outcome:
     """How a case ended.
 
-    `verdict`: that of the run that the operator started at the end, or else of the first run. `codes`: the exit code of
-    the first run, then those of the runs that were started meanwhile and at the end. `identical`: whether production is
-    as before.
+    `verdict`: the verdict of the operator's final run if there was one, otherwise of the first run. `codes`: the exit
+    codes of the first run, of any runs that were started while the first one ran, and of the final run, in this order.
+    `identical`: whether production is as it was before.
     """
 
     verdict: str

@@ -1,7 +1,7 @@
 """Vercel in memory, with a single project and the events that can happen to it.
 
-This module and those that it imports only have the events. `api` serves them, `shapes` builds the answers, and `quirks`
-lists the ways to misbehave.
+This module and the modules that it imports contain only the events. `api` serves them, `shapes` builds the answers, and
+`quirks` lists the ways to misbehave.
 """
 
 from steps.support.standin.vercel import builds, traffic
