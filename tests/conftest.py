@@ -25,7 +25,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """
     items.sort(key=lambda item: item.get_closest_marker("alone") is not None)
     for item in items:
-        if SERVER in getattr(item, "fixturenames", ()) or {*FOLDERS, *FILES} & set(item.path.parts):
+        if SERVER in getattr(item, "fixturenames", ()) or {*FOLDERS, *FILES} & set(
+            item.path.relative_to(Path(__file__).parent).parts
+        ):
             item.add_marker(pytest.mark.slow)
 
 
