@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from itertools import count
+from itertools import count, pairwise
 
 import httpx
 import pytest
@@ -15,7 +15,7 @@ from tests.support.production.base import FAILING, LOST, READING, AnyProduction
 pytestmark = pytest.mark.anyio
 
 EVERY = 0.05  # seconds between the beginnings of two requests
-MADE = 0.9  # of the intended requests, at least
+PAUSE = 0.5  # seconds between two requests, at most: shorter than what must not go unnoticed
 PATIENCE = 20.0  # seconds
 MOST = 20  # requests that may be open at a time
 BUILD = 1.1  # seconds; it is live most of a second before the tool looks, while what the old code still answers ends
@@ -24,9 +24,10 @@ NAME = "Roof and shed"
 
 @dataclass
 class Visits:
-    """What was wrong with each answer, empty for nothing, and the seconds in which the visitors came."""
+    """What was wrong with each answer, empty for nothing; when each request began; and the seconds of all of it."""
 
     wrong: list[str] = field(default_factory=list)
+    began: list[float] = field(default_factory=list)
     seconds: float = 0.0
 
 
@@ -64,6 +65,7 @@ async def _come(client: httpx.AsyncClient, visits: Visits) -> None:
 
 
 async def _visit(client: httpx.AsyncClient, visits: Visits) -> None:
+    visits.began.append(asyncio.get_running_loop().time())
     try:
         visits.wrong.append(_wrong(await client.get("/api/data")))
     except httpx.HTTPError as error:
@@ -90,7 +92,8 @@ async def _unnoticed(production: AnyProduction, health: str, code: int, *, stage
     assert code == 0 or LOST in ending.report["cause"]
     assert ending.steps()["turso_migration"] == "done"
     assert [wrong for wrong in visits.wrong if wrong] == []
-    assert len(visits.wrong) >= MADE * visits.seconds / EVERY
+    assert len(visits.wrong) == len(visits.began)
+    assert max(after - before for before, after in pairwise(visits.began)) < PAUSE
     assert visits.seconds > ending.report["budget"]["used_seconds"]
 
 
