@@ -25,7 +25,7 @@ SHOWN = 5  # commits of others that a message lists
 class Observed:
     """What preflight read of the branch, here and on the remote.
 
-    `sha`: the local commit, which is to be pushed. `before` and `before_tree`: the remote's commit and its tree.
+    `sha`: the local commit to push. `before` and `before_tree`: the remote's commit and its tree.
     `commits`: the commits between the two. `probe`: the seconds that a dry-run push took. `live`: the id of the live
     deployment, empty if it is not known.
     """
@@ -186,7 +186,7 @@ async def _refuse_diverged(git: Git, sha: str, before: str) -> None:
             operation="comparing",
             subject=git.branch,
             cause="the remote already has every commit",
-            remedy="Commit what is to be released.",
+            remedy="Commit the changes that you want to release.",
         )
     if not await git.is_ancestor(before, sha):
         raise Refused(
@@ -215,10 +215,10 @@ async def _refuse_foreign(git: Git, now: str, observed: Observed) -> None:
     if now == observed.sha:
         return
     if await git.is_ancestor(observed.sha, now):
-        cause = f"somebody pushed {now[:8]} after this run's {observed.sha[:8]}"
+        cause = f"someone else pushed {now[:8]} after this run's {observed.sha[:8]}"
         remedy = "revert this run's commits by hand"
     else:
-        cause = f"somebody pushed {now[:8]}; nothing of this run is on the branch"
+        cause = f"someone else pushed {now[:8]}; nothing of this run is on the branch"
         remedy = "make sure that the platform builds what should be live"
     raise Failed(
         code="rollback-failed",

@@ -23,7 +23,7 @@ from steps.support.sql.findings import MIGRATE, ROLLBACK, WRITES
 from steps.support.sql.statement import Statement
 
 KEPT = ("previous_deployment", "previous_commit", "release_commit", "previous_head")  # columns about the code
-LOCKED = 600  # seconds after a commit in which nobody else can have released
+LOCKED = 600  # seconds after a commit in which no one else can have released
 UNTRIED = "and the schema changes only under code that was tried with it"
 PING = Statement("SELECT 1", name="a ping")
 

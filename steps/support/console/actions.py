@@ -50,7 +50,7 @@ class Actions:
             self._command(LEVELS[verdict], summary.headline(report)[1], text)
 
     def close(self) -> None:
-        """Turn the runner's commands on again, for whatever follows in the same job step."""
+        """Turn the runner's commands on again for the rest of the job step."""
         self._write(f"::{self._resume}::")
 
     def _group(self, name: str) -> None:

@@ -1,6 +1,6 @@
 """Notify people through apprise when the clock starts and when the run ends, without delaying the run.
 
-apprise is imported only if there is an address, and in the thread that sends. Whatever fails, there is one warning.
+apprise is imported only if there is an address, and in the thread that sends. Any failure becomes one warning.
 """
 
 import logging
@@ -113,7 +113,7 @@ class _Service:
         self._messages.put(message)
 
     def finish(self) -> None:
-        """Say that no more messages follow."""
+        """Mark the end of the messages."""
         self._messages.put(None)
 
     def trouble(self, seconds: float) -> str:

@@ -19,7 +19,7 @@ IN_ACTIONS = "GITHUB_ACTIONS"
 
 @contextmanager
 def screen_for(stream: TextIO, environment: Mapping[str, str], *, as_json: bool) -> Iterator[Listener]:
-    """Yield a journal listener that shows a run. Whoever reads the stream may be slow, or gone."""
+    """Yield a journal listener that shows a run. The reader of the stream may be slow or gone."""
     with closing(Outlet(stream)) as out:
         if as_json:
             yield partial(_print_json, out)

@@ -8,7 +8,7 @@ OURS = stat.S_IRWXU
 
 
 def make_private(folder: Path) -> None:
-    """Create a run's folder and its parent, accessible only to us, whatever the umask is.
+    """Create a run's folder and its parent, accessible only to us, under any umask.
 
     If one of them exists, belongs to us and is open to others, restrict it. A folder of another user, or a shared one
     like /tmp, is left as it is.

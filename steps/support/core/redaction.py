@@ -21,7 +21,7 @@ _TELLING = 12  # characters; what is left of a secret that was cut off is masked
 
 
 class Redactor:
-    """Removes known secrets, and whatever looks like a secret, from a text or from a structure that contains texts."""
+    """Removes known secrets, and anything that looks like one, from a text or from a structure that contains texts."""
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         worth = [part for secret in secrets for part in (secret, *_parts(secret)) if len(part) >= _SHORTEST]

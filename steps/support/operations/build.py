@@ -16,9 +16,9 @@ KNOWN = {*WORKING, "READY", *ENDED}
 
 ENDS = {  # for each state: what it means, and what to do
     "ERROR": ("its build failed", "Fix the build and release again."),
-    "CANCELED": ("somebody cancelled it", "Ask who did, and release again."),
+    "CANCELED": ("someone cancelled it", "Ask who did, and release again."),
     "BLOCKED": ("the platform blocked it", "Check that the commit's author may deploy the project."),
-    "DELETED": ("somebody deleted it", "Ask who did, and release again."),
+    "DELETED": ("someone deleted it", "Ask who did, and release again."),
 }
 SKIPPED = ("the platform skipped its build", "Check the project's Ignored Build Step and root directory.")
 SUPERSEDED = "Agree with the other committer which commit to release, then release again."

@@ -27,7 +27,7 @@ class Tried:
 
     `deployment`: the deployment that was live on that schema. `commits`: the commits whose code runs on it. `release`:
     this run's own commit, whether or not its code runs on it. `alone`: whether to assume, if the platform does not
-    answer, that nobody else's code is live.
+    answer, that no other code is live.
     """
 
     deployment: str

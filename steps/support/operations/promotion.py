@@ -238,7 +238,7 @@ async def _is_restoring(gateways: Gateways, commit: str, sha: str, before: Produ
 
 
 async def _give_back(vercel: Vercel, known: set[str], before: Production, ours: set[str]) -> None:
-    """Make someone else's deployment live again if one of `ours` replaced it and nobody has moved production since."""
+    """Make someone else's deployment live again if one of `ours` replaced it and no one has moved production since."""
     project = await retry(vercel.project)
     theirs = find_foreign(project, known, before.moved, ours)
     if not theirs or project.production_id not in ours or project.moving_to:

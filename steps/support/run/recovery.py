@@ -35,7 +35,7 @@ Steps = Sequence[ReversibleStep[Any]]
 class PreviousRun:
     """A previous run, and its steps that can be rolled back, each with what it observed.
 
-    `here`: whether the run's journal is on this machine; without it, nobody knows how the run ended. `token`: the
+    `here`: whether the run's journal is on this machine; without it, it is not known how the run ended. `token`: the
     fencing token of the lock, read before anything else.
     """
 

@@ -80,7 +80,7 @@ class Faults:
 
     @property
     def step(self) -> str | None:
-        """Return the step to break, or None if nothing is to be broken."""
+        """Return the step to break, or None if no step breaks."""
         return self._planned[0]
 
     def __call__(self, event: Event) -> None:

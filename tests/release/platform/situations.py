@@ -165,11 +165,11 @@ LISTS = (
 
 BUILDS = (
     Situation("build ERROR, on", ON, back("its build failed"), build=Build("ERROR")),
-    Situation("build CANCELED, off", OFF, back("somebody cancelled it"), build=Build("CANCELED")),
+    Situation("build CANCELED, off", OFF, back("someone cancelled it"), build=Build("CANCELED")),
     Situation(
         "build BLOCKED, pinned", PINNED, back("blocked it: no access"), build=Build("BLOCKED", reason="no access")
     ),
-    Situation("build DELETED, pinned", PINNED, back("somebody deleted it"), build=Build("DELETED")),
+    Situation("build DELETED, pinned", PINNED, back("someone deleted it"), build=Build("DELETED")),
     Situation(
         "build PONDERING, on",
         ON,

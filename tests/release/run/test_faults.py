@@ -123,7 +123,7 @@ async def test_foreign_commit_on_top_of_ours_is_left_alone(production: AnyProduc
     ending = await production.release(health=FAILING, limits="health_checks = 30")
     assert (ending.code, ending.steps("undo").get("git_push")) == (4, "failed"), ending.report
     assert ending.steps("undo")["turso_migration"] == "done"
-    assert "somebody pushed" in json_of(ending, "git_push")
+    assert "someone else pushed" in json_of(ending, "git_push")
     assert [await production.main()] == pushed
 
 

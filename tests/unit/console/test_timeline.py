@@ -59,7 +59,7 @@ BACK = (
     _ends("undo_done", "turso_migration", 111.0),
     {"event": "site_up", "clock": 111.5, "answer": "200"},
     {"event": "undo_begun", "step": "git_push", "clock": 111.0, "limit": 8.0},
-    _ends("undo_failed", "git_push", 119.0, cause="somebody pushed"),
+    _ends("undo_failed", "git_push", 119.0, cause="someone else pushed"),
 )
 
 
@@ -99,7 +99,7 @@ def test_timeline_rolling_back() -> None:
 def test_failed_rollback_is_visible() -> None:
     """A failed rollback is not drawn as done, and downtime that is over stops counting."""
     drawn = _drawn(BACK, 125.0)
-    assert drawn[0] == "git_push           STUCK           1.0 of 8 s  somebody pushed"
+    assert drawn[0] == "git_push           STUCK           1.0 of 8 s  someone else pushed"
     assert drawn[1] == "turso_migration    rolled back    1.0 of 12 s  it is so"
     assert drawn[6] == "downtime so far 8.5 s"
 
@@ -183,8 +183,8 @@ def test_timeline_is_redrawn_in_place() -> None:
 
 def test_warnings_are_printed_above_the_timeline() -> None:
     """A warning is its own line, and the timeline continues below it."""
-    shown = _on_screen([*FORWARD, {"event": "warning", "clock": 102.0, "text": "somebody pushed"}], 104.0)
-    warned = next(number for number, line in enumerate(shown) if line == "!     somebody pushed")
+    shown = _on_screen([*FORWARD, {"event": "warning", "clock": 102.0, "text": "someone else pushed"}], 104.0)
+    warned = next(number for number, line in enumerate(shown) if line == "!     someone else pushed")
     drawn = next(number for number, line in enumerate(shown) if line.startswith("turso_migration    running"))
     assert warned < drawn
 

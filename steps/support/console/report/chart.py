@@ -48,7 +48,7 @@ class Clock:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """The bars in the order in which they began, the outages, and the clocks, of which there is at least one."""
+    """The bars in the order in which they began, the outages, and at least one clock."""
 
     bars: Sequence[Bar]
     outages: Sequence[Bar]

@@ -42,7 +42,7 @@ RESULTS = {
 
 
 def html(report: Report, events: Sequence[Event]) -> str:
-    """Return the whole page for a run's report and events, both of which are already redacted."""
+    """Return the whole page for a run. The report and the events must already be redacted."""
     style, drawing = (HERE / "page.css").read_text(encoding="utf-8"), chart(report)
     colour, words = summary.headline(report)
     unasked = plan.unasked_words(report["rehearsal"] or {})

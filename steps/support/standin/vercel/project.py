@@ -11,7 +11,7 @@ from steps.support.standin.vercel.state import AliasJob, ApiError, Deployment, V
 
 @dataclass
 class Project:
-    """The project as seen from outside. Whatever is due happens before a request is answered.
+    """The project as seen from outside. Every due event happens before a request is answered.
 
     `host`: the public host, with its port if it has one. `builds`: for a commit, the state in which its build ends, or
     None if its push creates no deployment; this overrides `quirks.pushes`. `build_seconds`: how long a build takes.
@@ -58,7 +58,7 @@ class Project:
         return list(self._deployments)
 
     def is_public(self, host: str) -> bool:
-        """Return True if this is the public host, whatever its port is."""
+        """Return True if this is the public host, on any port."""
         return host.partition(":")[0] == self.host.partition(":")[0]
 
     def live_sha(self) -> str | None:

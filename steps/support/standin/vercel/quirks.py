@@ -151,7 +151,7 @@ class Build:
 
     `ending`: the state in which the build ends; None if no deployment is created. `queued`: the seconds spent behind
     other builds; a deployment that still waits when a later push arrives is canceled. `followed`: the seconds until
-    another person pushes; None if nobody does. `skipped` and `reason`: what the deployment reports about its end.
+    another person pushes; None if no one does. `skipped` and `reason`: what the deployment reports about its end.
     """
 
     ending: str | None = State.READY
