@@ -1,8 +1,8 @@
 """Random tables, and random changes of them, for hypothesis."""
 
 import sqlite3
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -63,6 +63,21 @@ def opened(file: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(file, isolation_level=None)
     connection.executescript("PRAGMA synchronous = OFF; PRAGMA journal_mode = MEMORY; PRAGMA foreign_keys = ON")
     return connection
+
+
+def create(file: Path, shapes: Sequence[Shape], rows: Sequence[list[Any]]) -> None:
+    """Create a file with one table for each shape, filled with its rows."""
+    with closing(opened(file)) as connection:
+        for name, shape, own in zip(TABLES, shapes, rows, strict=True):
+            connection.execute(shape.create(name))
+            insert(connection, name, own)
+
+
+def change(file: Path, steps: Iterable[Any]) -> None:
+    """Take the steps of a migration on a file."""
+    with closing(opened(file)) as connection:
+        for step in steps:
+            take(connection, step)
 
 
 def take(connection: sqlite3.Connection, step: tuple[Any, ...]) -> None:

@@ -15,7 +15,7 @@ from steps.support.proof.guards import declared as module
 from steps.support.proof.rows.diff import row_diff
 from steps.support.sql.change import named_change
 from steps.support.sql.statement import Statement
-from tests.support.database.random_tables import PARENTS, ROWS, SHAPES, STEPS, TABLES, Shape, insert, opened, take
+from tests.support.database.random_tables import PARENTS, ROWS, SHAPES, STEPS, Shape, change, create, opened, take
 from tests.support.proof.proved_production import Production
 
 pytestmark = pytest.mark.anyio
@@ -190,15 +190,10 @@ def test_transaction_counts_what_the_comparison_counts(
     numbers = dict.fromkeys(("p", "q", "r"), (0, 99))
     with TemporaryDirectory() as folder:
         before, after, live = (Path(folder) / f"{name}.db" for name in ("before", "after", "live"))
-        with closing(opened(before)) as connection:
-            for name, shape, own in zip(TABLES, shapes, rows, strict=True):
-                connection.execute(shape.create(name))
-                insert(connection, name, own)
+        create(before, shapes, rows)
         for file in (after, live):
             file.write_bytes(before.read_bytes())
-        with closing(opened(after)) as connection:
-            for step in steps:
-                take(connection, step)
+        change(after, steps)
         moved = row_diff(before, after)
         counted = module.plan_counts(before, after, replace(named_change("some", ""), changes=numbers), moved)
         with closing(opened(live)) as connection:

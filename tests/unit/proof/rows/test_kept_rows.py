@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from steps.support.proof.rows.diff import row_diff
 from steps.support.proof.rows.result import Kind, Row, TableDiff
-from tests.support.database.random_tables import PARENTS, ROWS, SHAPES, STEPS, TABLES, insert, opened, take
+from tests.support.database.random_tables import PARENTS, ROWS, SHAPES, STEPS, change, create, opened
 from tests.support.database.whole_tables import Held, key_of, read, same
 
 Compare = Callable[..., TableDiff]
@@ -130,14 +130,9 @@ def test_kept_rows_equal_those_of_a_full_comparison(
     """For random tables and changes, the rows are those that Python finds by reading everything."""
     with TemporaryDirectory() as folder:
         before, after = Path(folder) / "before.db", Path(folder) / "after.db"
-        with closing(opened(before)) as connection:
-            for name, shape, own in zip(TABLES, shapes, rows, strict=True):
-                connection.execute(shape.create(name))
-                insert(connection, name, own)
+        create(before, shapes, rows)
         after.write_bytes(before.read_bytes())
-        with closing(opened(after)) as connection:
-            for step in steps:
-                take(connection, step)
+        change(after, steps)
         found = row_diff(before, after, keep)
         with closing(opened(before)) as old, closing(opened(after)) as new:
             expected = rows_by_hand(read(old), read(new))

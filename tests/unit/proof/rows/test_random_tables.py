@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from steps.support.proof.rows.diff import row_diff
 from steps.support.proof.rows.result import TableDiff
-from tests.support.database.random_tables import PARENTS, ROWS, SHAPES, STEPS, TABLES, Shape, insert, opened, take
+from tests.support.database.random_tables import PARENTS, ROWS, SHAPES, STEPS, Shape, change, create, opened
 from tests.support.database.whole_tables import Held, key_of, read, same
 
 
@@ -24,14 +24,9 @@ def test_row_diff_equals_a_full_comparison(
     """Counts, columns and renamed columns are those that Python finds by reading everything."""
     with TemporaryDirectory() as folder:
         before, after = Path(folder) / "before.db", Path(folder) / "after.db"
-        with closing(opened(before)) as connection:
-            for name, shape, own in zip(TABLES, shapes, rows, strict=True):
-                connection.execute(shape.create(name))
-                insert(connection, name, own)
+        create(before, shapes, rows)
         after.write_bytes(before.read_bytes())
-        with closing(opened(after)) as connection:
-            for step in steps:
-                take(connection, step)
+        change(after, steps)
         found = row_diff(before, after)
         with closing(opened(before)) as old, closing(opened(after)) as new:
             expected = by_hand(read(old), read(new))
