@@ -436,11 +436,8 @@ _KINDS: Mapping[str, type[Event]] = {
 _ABSTRACT = {Mapping: dict, Sequence: tuple}
 
 
-def event_of(line: Line, code: Code | None = None) -> Event:
-    """Return the event that a line describes. Raise KeyError if the line lacks a field that recovery depends on.
-
-    `code`: the section of the runbook for the event's reason, if it is known from elsewhere.
-    """
+def event_of(line: Line) -> Event:
+    """Return the event that a line describes. Raise KeyError if the line lacks a field that recovery depends on."""
     rest = dict(line)
     named = rest.pop("event")
     kind = _KINDS.get(named, Foreign)
@@ -448,7 +445,7 @@ def event_of(line: Line, code: Code | None = None) -> Event:
         raise KeyError(*missing)
     known = {name: rest.pop(name, empty) for name, empty in _FIELDS[kind].items() if name not in ("why", "facts")}
     if "why" in _FIELDS[kind]:
-        known["why"] = Reason(code=code, **{name: rest.pop(name, empty) for name, empty in _REASON.items()})
+        known["why"] = Reason(**{name: rest.pop(name, empty) for name, empty in _REASON.items()})
     if kind is Foreign:
         known["named"] = named
     return kind(**known, facts=rest)

@@ -9,7 +9,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, is_dataclass
+from dataclasses import asdict, dataclass, is_dataclass, replace
 from datetime import UTC, datetime
 from fcntl import LOCK_EX, LOCK_NB, flock
 from pathlib import Path
@@ -18,7 +18,7 @@ from typing import Any
 import structlog
 
 from steps.support.core.deadline import listening
-from steps.support.core.errors import Code, NeedsHuman, Problem, Refused, Unknown
+from steps.support.core.errors import NeedsHuman, Problem, Refused, Unknown
 from steps.support.core.events import (
     DoneEvent,
     Event,
@@ -47,6 +47,7 @@ from steps.support.run.step import Done
 Listener = Callable[[Event, RunState], None]
 
 STRUCTURE = "event at clock run mode of target_id order step begins verdict exit_code".split()  # noqa: SIM905 - a line
+_EXPLAINED = TurnedBack, Stopped, FailedEvent  # the events with a reason
 DEFECT = "This is a defect of the orchestrator: keep the journal and report it."
 
 
@@ -73,9 +74,8 @@ class Journal:
     def __init__(self, path: Path, redact: Redactor, run: str) -> None:
         self.events: list[Event] = []
         self.state = RunState()
-        self._code: Code | None = None  # of the event that is being written; its line does not contain it
         self._listeners: list[Listener] = []
-        self._sink = _Sink(path, self._tell)
+        self._sink = _Sink(path)
         processors = [_stamp, _plain, lambda _logger, _name, event: _redacted(event, redact)]
         self._log = structlog.wrap_logger(self._sink, processors, structlog.BoundLogger, run=run)
 
@@ -127,12 +127,11 @@ class Journal:
         """Close the file."""
         self._sink.file.close()
 
-    def _write(self, event: Event, log: Callable[..., Any]) -> None:
-        self._code = _code_of(event)
-        log(event.kind, **event.line_fields())
+    def _write(self, event: Event, log: Callable[..., Line]) -> None:
+        """Write an event, then tell the listeners what was written: the secrets are masked in it."""
+        self._tell(_with_code(event_of(log(event.kind, **event.line_fields())), event))
 
-    def _tell(self, line: Line) -> None:
-        event = event_of(line, self._code)
+    def _tell(self, event: Event) -> None:
         self.events.append(event)
         self.state = state = after(self.state, event)
         for listener in self._listeners:
@@ -143,13 +142,13 @@ class Journal:
 
 
 class _Sink:
-    """Receives events from structlog, and puts each on disk before the listeners get it.
+    """Receives events from structlog, puts each on disk, and returns it as it was written.
 
     The file stays locked while its run lives, so that a rollback can tell whether the run is still alive.
     """
 
-    def __init__(self, path: Path, tell: Callable[[Line], None]) -> None:
-        self.path, self._tell = path, tell
+    def __init__(self, path: Path) -> None:
+        self.path = path
         make_private(path.parent)
         self.file = os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab", buffering=0)
         flock(self.file, LOCK_EX | LOCK_NB)
@@ -158,17 +157,17 @@ class _Sink:
         os.fchmod(self.file.fileno(), 0o600)  # needed if the file existed already
         self._torn = False  # whether the last line on disk is incomplete
 
-    def info(self, **event: Any) -> None:
+    def info(self, **event: Any) -> Line:
         line = (b"\n" if self._torn else b"") + json.dumps(event, default=str).encode() + b"\n"
         self._torn = True
         while line:
             line = line[self.file.write(line) :]
         os.fsync(self.file.fileno())
         self._torn = False
-        self.unwritten(**event)
+        return event
 
-    def unwritten(self, **event: Any) -> None:
-        self._tell(event)
+    def unwritten(self, **event: Any) -> Line:
+        return event
 
 
 def _on_disk(folder: Path) -> None:
@@ -198,8 +197,11 @@ def reason(error: BaseException) -> Reason:
     return Reason(cause=f"unexpected {type(error).__name__}: {error}", next_action=DEFECT)
 
 
-def _code_of(event: Event) -> Code | None:
-    return event.why.code if isinstance(event, TurnedBack | Stopped | FailedEvent) else None
+def _with_code(written: Event, event: Event) -> Event:
+    """Return the written event with the code of its reason, which its line does not contain."""
+    if isinstance(event, _EXPLAINED) and isinstance(written, _EXPLAINED):
+        return replace(written, why=replace(written.why, code=event.why.code))
+    return written
 
 
 def _stamp(_logger: Any, _name: str, event: Any) -> Any:
