@@ -281,7 +281,7 @@ async def test_second_writer_waits(rig: Rig, call: str) -> None:
         writing = asyncio.ensure_future(write)
         await asyncio.sleep(0.2)
         assert not writing.done()
-    async with asyncio.timeout(4):
+    async with asyncio.timeout(20):
         await writing
     assert await rig.scalar("SELECT count(*) FROM t") == 1
 
@@ -296,8 +296,8 @@ async def test_wait_for_the_lock_ends_with_its_scope(rig: Rig) -> None:
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.3):
                 await rig.database.transaction(statements("INSERT INTO given_up VALUES (1)"))
-        assert asyncio.get_running_loop().time() - begun < 1
-    async with asyncio.timeout(4):
+        assert asyncio.get_running_loop().time() - begun < 4
+    async with asyncio.timeout(20):
         await rig.database.transaction(statements("INSERT INTO t VALUES (2, 2)"))
     assert await rig.scalar("SELECT group_concat(id) FROM t") == "2"
 

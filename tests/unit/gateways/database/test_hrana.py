@@ -200,7 +200,7 @@ async def test_scope_of_the_caller_ends_a_silent_call(peer: Peer) -> None:
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.3):
                 await database.transaction([INSERT])
-        assert time.monotonic() - begun < 1
+        assert time.monotonic() - begun < 10
 
 
 async def test_endless_answer_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
