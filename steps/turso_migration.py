@@ -19,6 +19,7 @@ from steps.support.operations.taking_writes import refuse_locked_out
 from steps.support.proof.result import UNKNOWN, Proof
 from steps.support.run.release import Gateways, Release
 from steps.support.run.step import Done, ReversibleStep
+from steps.support.schema.fingerprint import differing
 from steps.support.sql.findings import MIGRATE, ROLLBACK, WRITES
 from steps.support.sql.statement import Statement
 
@@ -191,8 +192,9 @@ class TursoMigration(ReversibleStep[Observed]):
             return ""
         if marker["state"] == APPLIED:
             return f"{self.release.change.name} is applied in {gateways.turso.address}"
-        same = await retry(gateways.turso.schema) == marker["schema_before"]
-        return "" if same else f"the schema of {gateways.turso.address} is not the previous one"
+        found = differing(str(marker["schema_before"]), await retry(gateways.turso.schema))
+        texts = "".join(f"\n{each}" for each in found)
+        return f"the schema of {gateways.turso.address} is not the previous one:{texts}" if found else ""
 
 
 def _keeps(proof: Proof) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 
 from steps.support.gateways.database.protocol import Rows
+from steps.support.schema.fingerprint import Respelling
 from steps.support.schema.own_tables import OURS
 from steps.support.sql.statement import Statement
 from steps.support.sql.tokens import literal, quoted, tokenize
@@ -139,7 +140,8 @@ class Guards:
 
     `there`: the figures for the migration. `back`: the figures for the rollback. `objects`: the names of all objects
     after the migration, empty if they are not checked. `measured`: what is asserted, in words. `declared` and
-    `reaches`: what enforces the numbers of `-- changes:`.
+    `reaches`: what enforces the numbers of `-- changes:`. `respelled`: the objects that the rehearsed rollback left with
+    the same meaning as before, but with another text.
     """
 
     there: tuple[Measure, ...]
@@ -148,6 +150,7 @@ class Guards:
     measured: str = ""
     declared: tuple[Declared, ...] = ()
     reaches: tuple[Reach, ...] = ()
+    respelled: tuple[Respelling, ...] = ()
 
 
 def rows_of(table: str, relation: str = SAME) -> Measure:
@@ -242,11 +245,19 @@ def _is_missing(message: str, name: str) -> bool:
     return any(f"no such {kind}: {schema}{name}" in message for kind in ("table", "column") for schema in ("", "main."))
 
 
-def guards_json(measures: Iterable[Measure]) -> str:
-    """Return measures as JSON, for the marker row."""
-    return json.dumps([asdict(each) for each in measures])
+def guards_json(measures: Iterable[Measure], respelled: Sequence[Respelling] = ()) -> str:
+    """Return what a rollback asserts as JSON, for the marker row."""
+    figures = [asdict(each) for each in measures]
+    return json.dumps({"measures": figures, "respelled": [*map(asdict, respelled)]} if respelled else figures)
 
 
 def guards_of_json(text: str) -> tuple[Measure, ...]:
     """Return the measures in the JSON of a marker row."""
-    return tuple(Measure(**each) for each in json.loads(text))
+    held = json.loads(text)
+    return tuple(Measure(**each) for each in (held["measures"] if isinstance(held, dict) else held))
+
+
+def respelled_of_json(text: str) -> tuple[Respelling, ...]:
+    """Return the objects in other letters in the JSON of a marker row; earlier versions wrote none."""
+    held = json.loads(text)
+    return tuple(Respelling(**each) for each in held["respelled"]) if isinstance(held, dict) else ()

@@ -4,7 +4,7 @@ They, and each of their parts, were tried on sqld 0.24.32.
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from steps.support.gateways import guards, marker
 from steps.support.gateways.database.protocol import StatementFailed
@@ -23,10 +23,8 @@ OBJECTS = f"""SELECT coalesce(group_concat(line, ', '), '') FROM (
   SELECT type || ' ' || name AS line FROM sqlite_schema WHERE {IS_USERS} ORDER BY type, name)"""
 TABLES = f"SELECT name FROM sqlite_schema WHERE type = 'table' AND {IS_USERS} ORDER BY name"
 
-BEFORE = "SELECT schema_before FROM _orchestrate_migrations WHERE attempt = ?1"
-_OTHERWISE = f"""'it differs, letter by letter: ' || coalesce((SELECT type || ' ' || name FROM sqlite_schema
-  WHERE {IS_USERS} AND instr(({BEFORE}), type || '|' || name || '|' || coalesce(sql, '')) = 0 LIMIT 1),
-  'something is not there any more')"""
+BEFORE = "the schema is as before the change"  # an assertion; if it fails, it says what the schema is
+_LEFT = "it is "
 
 
 def migrate(change: DatabaseChange, attempt: Attempt, what: Guards, lease: Lease) -> tuple[Statement, ...]:
@@ -51,10 +49,19 @@ def migrate(change: DatabaseChange, attempt: Attempt, what: Guards, lease: Lease
     )  # fmt: skip
 
 
-def roll_back(
-    statements: Iterable[Statement], checks: Iterable[SqlCheck], attempt: str, back: tuple[Measure, ...], lease: Lease
+def roll_back(  # noqa: PLR0913, PLR0917 - what a rollback is made of
+    statements: Iterable[Statement],
+    checks: Iterable[SqlCheck],
+    attempt: str,
+    back: tuple[Measure, ...],
+    lease: Lease,
+    schemas: Collection[str] = (),
 ) -> tuple[Statement, ...]:
-    """Build the transaction that rolls back an applied attempt. It fails if any figure in `back` gets worse."""
+    """Build the transaction that rolls back an applied attempt. It fails if any figure in `back` gets worse.
+
+    The schema must then be one of `schemas`, letter by letter. Without `schemas` it is not checked: on a copy, it is
+    compared by meaning afterwards.
+    """
     flip = """UPDATE _orchestrate_migrations SET state = 'rolled_back', rolled_back_at = unixepoch()
   WHERE attempt = ? AND state = 'applied'"""
     return (
@@ -64,7 +71,7 @@ def roll_back(
         guards.keep_measures("rollback_base", back, attempt),
         *statements,
         *check_assertions(checks),
-        assertion("the schema is as before the change", f"({SCHEMA}) = ({BEFORE})", _OTHERWISE, attempt),
+        *_schema_held(schemas),
         *guards.hold_measures("rollback_base", back, attempt),
         _lock_held(lease),
     )
@@ -82,15 +89,12 @@ def accept(attempt: str, tables: Iterable[str], lease: Lease) -> tuple[Statement
 
 
 def worded_failure(failed: StatementFailed, measures: Sequence[Measure] = ()) -> tuple[str, str]:
-    """Return what failed and why, in the words of the assertion if one failed.
-
-    `measures`: those that the transaction checked.
-    """
-    assertion_error = re.search(r"(?:bad JSON path:|JSON path error near) '(.*)'", failed.message, re.DOTALL)
-    words = assertion_error[1].replace("''", "'") if assertion_error else f"{failed.message} ({failed.engine_code})"
+    """Return what failed and why, in the assertion's own words if it is one; `measures` are those that were checked."""
+    said = _assertion_words(failed)
+    words = f"{failed.message} ({failed.engine_code})" if said is None else said
     if failed.statement.name != guards.HOLDING:
         return failed.subject, words
-    if assertion_error:
+    if said is not None:
         return guards.measure_in_message(measures, words)
     return guards.is_about_measures(measures, failed.message), words
 
@@ -107,6 +111,23 @@ def _check_assertion(check: SqlCheck) -> Statement:
         return assertion(name, f"EXISTS (\n{query}\n)", "'no row found, and there must be some'")
     count = f"(SELECT count(*) FROM (\n{query}\n))"
     return assertion(name, f"NOT EXISTS (\n{query}\n)", f"{count} || ' rows found, and there must be none'")
+
+
+def schema_left(failed: StatementFailed) -> str | None:
+    """Return the schema that the rollback would have left, if its assertion is what failed."""
+    words = _assertion_words(failed) if failed.statement.name == BEFORE else None
+    return words[len(_LEFT) :] if words and words.startswith(_LEFT) else None
+
+
+def _schema_held(schemas: Collection[str]) -> Iterable[Statement]:
+    if schemas:
+        marks = ", ".join("?" * len(schemas))
+        yield assertion(BEFORE, f"({SCHEMA}) IN ({marks})", f"'{_LEFT}' || ({SCHEMA})", *schemas)
+
+
+def _assertion_words(failed: StatementFailed) -> str | None:
+    found = re.search(r"(?:bad JSON path:|JSON path error near) '(.*)'", failed.message, re.DOTALL)
+    return found[1].replace("''", "'") if found else None
 
 
 def _lock_held(lease: Lease) -> Statement:
@@ -128,7 +149,7 @@ def _marker(change: DatabaseChange, attempt: Attempt, what: Guards, lease: Lease
         "previous_commit": attempt.previous_commit, "release_commit": attempt.release_commit,
         "previous_head": attempt.previous_head,
         "schema_before": attempt.schema,
-        "rollback_guards": guards.guards_json(what.back),
+        "rollback_guards": guards.guards_json(what.back, what.respelled),
         "rollback_sql": change.rollback_text, "verify_rollback_sql": change.verify_rollback_text,
     }  # fmt: skip
     marks = ", ".join("?" * len(columns))

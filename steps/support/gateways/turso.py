@@ -18,6 +18,7 @@ from steps.support.gateways.marker import (
     rollbacks_in_need,
     take_lock,
 )
+from steps.support.schema.fingerprint import differing, respelled
 from steps.support.schema.own_tables import named_in, needed_by
 from steps.support.sql.change import DatabaseChange
 from steps.support.sql.checks import SqlCheck
@@ -86,6 +87,15 @@ class RolledBack:
     costs: tuple[Cost, ...] = field(default=(), compare=False)
 
 
+class OtherSchema(Rejected):
+    """A rollback would have left the schema in letters that were not expected; nothing was committed.
+
+    `left`: the fingerprint that it would have left.
+    """
+
+    left = ""
+
+
 class Turso:
     """The database operations of a run. They do not retry or decide anything, and raise the errors of the transport."""
 
@@ -145,9 +155,37 @@ class Turso:
     async def roll_back(
         self, marker: Row, statements: Sequence[Statement], checks: Sequence[SqlCheck], lease: Lease
     ) -> RolledBack:
-        """Roll back an applied attempt in one transaction. Raise Rejected if it fails."""
+        """Roll back an applied attempt in one transaction. Raise Rejected if it fails.
+
+        The transaction asserts that the schema is that of before, letter by letter, or in the letters that the
+        rehearsal saw. If it has other letters, nothing is committed; if they mean the same, it is repeated for these.
+        """
+        before, held = str(marker["schema_before"]), str(marker["rollback_guards"])
+        schemas = dict.fromkeys([before, respelled(before, guards.respelled_of_json(held))])
+        try:
+            return await self._roll_back(marker, statements, checks, lease, [*schemas])
+        except OtherSchema as other:
+            if found := differing(before, other.left):
+                cause = "".join(f"\n{each}" for each in found)
+                raise _rejected(self.address, transaction.BEFORE, f"it differs:{cause}") from None
+            return await self._roll_back(marker, statements, checks, lease, [other.left])
+
+    async def roll_back_copy(
+        self, marker: Row, statements: Sequence[Statement], checks: Sequence[SqlCheck], lease: Lease
+    ) -> RolledBack:
+        """Roll back an applied attempt on a copy, whose schema is compared afterwards. Raise Rejected if it fails."""
+        return await self._roll_back(marker, statements, checks, lease, [])
+
+    async def _roll_back(
+        self,
+        marker: Row,
+        statements: Sequence[Statement],
+        checks: Sequence[SqlCheck],
+        lease: Lease,
+        schemas: Sequence[str],
+    ) -> RolledBack:
         measures = guards.guards_of_json(str(marker["rollback_guards"]))
-        whole = transaction.roll_back(statements, checks, str(marker["attempt"]), measures, lease)
+        whole = transaction.roll_back(statements, checks, str(marker["attempt"]), measures, lease, schemas)
         results = await self._commit(whole, measures)
         return RolledBack(_growth(whole, results, measures), _costs(whole, results))
 
@@ -211,11 +249,9 @@ class Turso:
         try:
             return await self._database.transaction(statements)
         except StatementFailed as failed:
-            subject, cause = transaction.worded_failure(failed, measures)
-            remedy = f"Nothing was changed in {self.address}. Fix the statement, or the data that it found."
-            raise Rejected(
-                code="migration-failed", operation="running", subject=subject, cause=cause, remedy=remedy
-            ) from None
+            if (left := transaction.schema_left(failed)) is not None:
+                raise _other_schema(self.address, left) from None
+            raise _rejected(self.address, *transaction.worded_failure(failed, measures)) from None
 
     async def _own_row(self, statement: Statement) -> Row | None:
         """Return one row of a table of ours, or None if there is none. The first run finds no such table."""
@@ -223,6 +259,17 @@ class Turso:
         if (await self.read(exists)).scalar is None:
             return None
         return next(iter((await self.read(statement)).records), None)
+
+
+def _rejected(address: str, subject: str, cause: str) -> Rejected:
+    remedy = f"Nothing was changed in {address}. Fix the statement, or the data that it found."
+    return Rejected(code="migration-failed", operation="running", subject=subject, cause=cause, remedy=remedy)
+
+
+def _other_schema(address: str, left: str) -> OtherSchema:
+    error = OtherSchema.because(_rejected(address, transaction.BEFORE, "its letters are others than those expected"))
+    error.left = left
+    return error
 
 
 def _growth(statements: Sequence[Statement], results: Sequence[Rows], measures: Sequence[Measure]) -> dict[str, int]:

@@ -5,6 +5,7 @@ import shutil
 import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import closing
+from dataclasses import replace
 from typing import Any
 
 from steps.support.core.errors import Problem
@@ -92,6 +93,7 @@ async def _rehearsed(
         ) from None
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+    guards = replace(guards, respelled=log.respelled)
     if log.migrated and log.after_migration:
         guards = bound_row_changes(guards, log.migrated.growth, log.after_migration.objects)
         guards = hold_declared_counts(

@@ -32,6 +32,7 @@ from steps.support.proof.rows.result import TableDiff
 from steps.support.proof.server import Engine, Running, checkpoint, place_database
 from steps.support.proof.snapshot import Snapshot, take_snapshot
 from steps.support.proof.write_lock import Done, measure
+from steps.support.schema.fingerprint import Respelling, respellings
 from steps.support.sql.change import DatabaseChange
 from steps.support.sql.checks import SqlCheck
 from steps.support.sql.findings import MIGRATE, ROLLBACK, WRITES, Finding
@@ -90,6 +91,7 @@ class RehearsalLog:
     rows_rolled_back: Diff | None = None
     after_second_rollback: Snapshot | None = None
     rows_migrated_again: Diff | None = None
+    respelled: tuple[Respelling, ...] = ()
     counts: tuple[Declared, ...] = ()
     rollbacks: list[RollbackEffect] = field(default_factory=list)
     lock_uses: list[LockUse] = field(default_factory=list)
@@ -149,11 +151,13 @@ class _Rehearsal:
         self._before, self._live, self._after = before, running.file, after
         self._seconds: dict[str, float] = {}
         self._attempts, self._as_in_production = 0, True
+        self._schema = ""
 
     async def run(self) -> RehearsalLog:
         """Run the rehearsal and return its log."""
         engine = (await self._turso.read(ENGINE)).records[0]
         before, contract = await asyncio.to_thread(take_snapshot, self._before), await self._ask_contracts()
+        self._schema = await self._turso.schema()
         log = RehearsalLog(engine, before, contract, contract, self._seconds)
         if self._change.migrate:
             await self._run_phases(log)
@@ -179,6 +183,7 @@ class _Rehearsal:
         await self._plan_counts(log)
         if not await self._roll_back(log, "rollback", lease, measured=True):
             return
+        await self._learn_letters(log)
         await self._timed("verify rollback", self._ask(self._change.verify_rollback))
         log.after_rollback = await self._snapshot()
         log.rows_not_restored = await self._diff(self._before)
@@ -218,6 +223,11 @@ class _Rehearsal:
         touched = log.migrated.touched if log.migrated else None
         reaches = unheld_reaches(statement_bounds(self._change, touched, log.counts)) if touched else ()
         self._guards = replace(self._guards, declared=without_bounds(log.counts), reaches=reaches)
+
+    async def _learn_letters(self, log: RehearsalLog) -> None:
+        """Learn in which letters the rollback leaves what it created again: from here on every marker row has them."""
+        log.respelled = respellings(self._schema, await self._turso.schema())
+        self._guards = replace(self._guards, respelled=log.respelled)
 
     async def _take_lock(self) -> Lease:
         """Take the lock of the copy, even if a run held it in the database that was copied."""
@@ -261,7 +271,7 @@ class _Rehearsal:
                     log,
                     ROLLBACK if measured else "",
                     phase,
-                    lambda turso: turso.roll_back(marker, *script, lease),
+                    lambda turso: (turso.roll_back_copy if measured else turso.roll_back)(marker, *script, lease),
                 )
                 kept = await self._turso.kept()
             except Rejected as error:

@@ -6,7 +6,7 @@ from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from steps.support.gateways.transaction import OBJECTS
+from steps.support.gateways.transaction import OBJECTS, SCHEMA
 from steps.support.proof.lint.facts import Facts, facts
 from steps.support.schema.broken import broken_objects, sequences
 from steps.support.schema.reading import Schema, read_schema
@@ -18,8 +18,8 @@ class Snapshot:
     """A database at one moment, without its rows.
 
     `sequences`: the highest id ever given in each table. `broken`: objects that cannot run. `facts`: keys and
-    references. `objects`: the names of all objects. `definitions`: the SQL that creates the schema. `orphans`: by child
-    and parent, the number of references that lead nowhere, and the rowid of one.
+    references. `objects`: the names of all objects. `fingerprint`: the text of the schema. `definitions`: the SQL that
+    creates it. `orphans`: by child and parent, the number of references that lead nowhere, and the rowid of one.
     """
 
     schema: Schema
@@ -27,6 +27,7 @@ class Snapshot:
     broken: tuple[Finding, ...]
     facts: Facts
     objects: str
+    fingerprint: str
     definitions: tuple[str, ...]
     orphans: Mapping[tuple[str, str], tuple[int, int | None]]
 
@@ -41,6 +42,7 @@ def take_snapshot(file: Path) -> Snapshot:
             tuple(broken_objects(connection, schema)),
             facts(connection),
             str(connection.execute(OBJECTS).fetchone()[0]),
+            str(connection.execute(SCHEMA).fetchone()[0]),
             tuple(sql for (sql,) in connection.execute(_DEFINITIONS)),
             _orphans(connection),
         )

@@ -15,6 +15,7 @@ from steps.support.proof.waivers import apply_waivers, known_tables, names_of, u
 from steps.support.schema import diff
 from steps.support.schema.broken import lowered_sequences
 from steps.support.schema.diff import apply_renames, renames
+from steps.support.schema.fingerprint import with_texts
 from steps.support.schema.model import Table
 from steps.support.schema.reading import Schema
 from steps.support.sql.change import DatabaseChange
@@ -110,15 +111,22 @@ def _rolled_back(log: RehearsalLog) -> Iterator[Finding]:
     """Yield findings about what differs after each of the two rollbacks from before the change."""
     reported = set[str]()
     if log.after_rollback is not None and log.rows_not_restored is not None:
-        yield from diff.round_trip_findings(log.before.schema, log.after_rollback.schema)
+        yield from _other_schema(log.before, log.after_rollback)
         yield from lost_by_rollback(log.rows_not_restored)
         for each in _worse(log.before, log.after_rollback):
             reported.add(each.place)
             yield each
     if log.after_writes is not None and log.after_second_rollback is not None:
-        yield from diff.round_trip_findings(log.before.schema, log.after_second_rollback.schema)
+        yield from _other_schema(log.before, log.after_second_rollback)
         sequences = lowered_sequences(log.after_writes.sequences, log.after_second_rollback.sequences)
         yield from (each for each in sequences if each.place not in reported)
+
+
+def _other_schema(before: Snapshot, after_rollback: Snapshot) -> Iterator[Finding]:
+    """Yield findings about objects that mean something else after a rollback, with both of their texts."""
+    found = diff.round_trip_findings(before.schema, after_rollback.schema)
+    found += diff.respelling_findings(before.schema, after_rollback.schema)
+    yield from with_texts(found, before.fingerprint, after_rollback.fingerprint)
 
 
 def _unshown(log: RehearsalLog, change: DatabaseChange) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import pairwise, takewhile
 
 from steps.support.schema.text import (
     Item,
@@ -54,9 +54,56 @@ def elements(sql: str) -> tuple[Element, ...]:
 
 def after_name(sql: str, names: Collection[Name]) -> str:
     """Return what follows the name in a CREATE VIEW, TRIGGER or VIRTUAL TABLE."""
+    tokens = _after_name(sql)
+    return normalized(tokens, {*names, *_certain_names(tokens)})
+
+
+def body(sql: str, names: Collection[Name]) -> str:
+    """Return what a CREATE of any kind says about its object, without its name."""
+    kind = " ".join(keyword(token) for token in meaningful(sql)[1:2] if keyword(token) in {"unique", "virtual"})
+    return f"{kind} {after_name(sql, names)}".strip()
+
+
+def shown_names(sql: str) -> tuple[str, ...]:
+    """Return the names, letter by letter, that a result of SELECT * gets from the text of a CREATE TABLE or VIEW."""
     tokens = meaningful(sql)
-    kind = next(index for index, token in enumerate(tokens) if keyword(token) in {"view", "trigger", "table"})
-    return normalized(tokens[kind + 2 :], names)
+    if keyword(tokens[1] if len(tokens) > 1 else ()) == "view":
+        return tuple(str(name) for name in (*_listed_names(_after_name(sql)), *_aliases(_after_name(sql))))
+    return tuple(str(each.column) for each in elements(sql) if each.column) if _is_plain_table(tokens) else ()
+
+
+def _is_plain_table(tokens: Sequence[Token]) -> bool:
+    return keyword(tokens[1] if len(tokens) > 1 else ()) == "table"
+
+
+def _after_name(sql: str) -> tuple[Token, ...]:
+    tokens = meaningful(sql)
+    kinds = {"view", "trigger", "table", "index"}
+    return tokens[next((index for index, token in enumerate(tokens) if keyword(token) in kinds), -2) + 2 :]
+
+
+def _listed_names(tokens: Sequence[Token]) -> Iterator[Name]:
+    """Yield the column names in parentheses that a view begins with."""
+    first = next(iter(items(tokens)), ())
+    yield from () if isinstance(first, Token) else (identifier(token) for token in first if token.text != ",")
+
+
+def _aliases(tokens: Sequence[Token]) -> Iterator[Name]:
+    """Yield the names after AS that the columns of a view's result get."""
+    start = next((index for index, token in enumerate(tokens) if keyword(token) == "select"), len(tokens))
+    result = takewhile(lambda item: keyword(item) != "from", items(tokens[start:]))
+    for word, name in pairwise(result):
+        if keyword(word) == "as" and isinstance(name, Token):
+            yield identifier(name)
+
+
+def _certain_names(tokens: Sequence[Token]) -> Iterator[Name]:
+    """Yield what can only be a name, even in double quotes: what stands beside a dot, or after AS."""
+    for left, right in pairwise(tokens):
+        if right.text == ".":
+            yield identifier(left)
+        elif left.text == "." or (keyword(left) == "as" and right.text != "("):
+            yield identifier(right)
 
 
 def checks(parts: Sequence[Element], names: Collection[Name]) -> tuple[str, ...]:
@@ -94,6 +141,12 @@ def default(text: str | None) -> str:
         return normalized(tokens, ())
     found = identifier(tokens[0])
     return _CONSTANTS.get(keyword(tokens[0]), literal(found))
+
+
+def has_random_rowid(sql: str) -> bool:
+    """Return whether a CREATE TABLE ends with RANDOM ROWID, libSQL's own."""
+    words = [keyword(item) for item in items(meaningful(sql))]
+    return ("random", "rowid") in pairwise(words)
 
 
 def indexed(sql: str, names: Collection[Name]) -> tuple[str, ...]:

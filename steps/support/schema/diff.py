@@ -19,6 +19,8 @@ from steps.support.sql.verbs import read_statement
 
 _IN_PLACE = "Recreate the parent under its own name (DROP, then CREATE): RENAME makes the references follow it."
 _AGAIN = "DROP TABLE also drops the table's indexes and triggers: create it again, for the new columns."
+_AS_BEFORE = "Make rollback.sql restore the previous schema; quotes, spaces and comments make no difference."
+_SPELLED = "Spell it in rollback.sql as before: code reads the letters of the name in a result."
 _KEEP = "Repeat it in the new definition."
 
 RULES: Mapping[str, tuple[Severity, str]] = {
@@ -74,10 +76,31 @@ def schema_findings(before: Schema, after: Schema) -> list[Finding]:
 
 def round_trip_findings(before: Schema, after_rollback: Schema) -> list[Finding]:
     """Return a finding for each difference between before the change and after the rollback; none can be accepted."""
-    remedy = "Make rollback.sql restore the previous schema, character by character."
     return [
-        Finding(each.place, f"{each.words} after the rollback", remedy) for each in schema_diff(before, after_rollback)
+        Finding(each.place, f"{each.words} after the rollback", _AS_BEFORE)
+        for each in schema_diff(before, after_rollback)
     ]
+
+
+def respelling_findings(before: Schema, after_rollback: Schema) -> list[Finding]:
+    """Return a finding for each column whose name has other letters after the rollback; none can be accepted."""
+    found = respelled_names(before, after_rollback)
+    return [Finding(each.place, f"{each.words} after the rollback", _SPELLED) for each in found]
+
+
+def respelled_names(before: Schema, after: Schema) -> Iterator[Difference]:
+    """Return the columns whose names differ in letters: the engine takes either, but code reads them in a result."""
+    tables = {table.name: table for table in after.tables}
+    for table in before.tables:
+        now = {column.name: column.name for column in tables[table.name].columns} if table.name in tables else {}
+        for name in (column.name for column in table.columns):
+            if name in now and str(name) != str(now[name]):
+                yield Difference("column-respelled", f"{table.name}.{name}", f"is spelled {now[name]!s}")
+    views = {view.name: view for view in after.views}
+    for view in before.views:
+        if view.name in views and view.shown != views[view.name].shown:
+            was, now_shown = (", ".join(each.shown) or "(none)" for each in (view, views[view.name]))
+            yield Difference("view-respelled", f"view {view.name}", f"spells its names {now_shown}, not {was}")
 
 
 def _differences(before: Schema, after: Schema) -> Iterator[Difference]:

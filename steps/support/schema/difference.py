@@ -40,6 +40,7 @@ OF_A_TABLE: Sequence[tuple[str, Callable[[Table], str]]] = (
     ("autoincrement-lost", lambda table: "AUTOINCREMENT" * table.autoincrement),
     ("strict-lost", lambda table: "STRICT" * table.strict),
     ("without-rowid-lost", lambda table: "WITHOUT ROWID" * table.without_rowid),
+    ("random-rowid-lost", lambda table: "RANDOM ROWID" * table.random_rowid),
     ("table-lost", lambda table: table.virtual),
 )
 

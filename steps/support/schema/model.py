@@ -1,7 +1,7 @@
 """The parts of a schema, by meaning: two parts are equal if they mean the same to the engine."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from steps.support.schema.text import Name
 
@@ -91,6 +91,7 @@ class Table:
     strict: bool
     autoincrement: bool
     virtual: str
+    random_rowid: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,10 +105,11 @@ class Trigger:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """One view; `sql` is what follows its name."""
+    """One view; `sql` is what follows its name, `shown` the names that it gives to columns, letter by letter."""
 
     name: Name
     sql: str
+    shown: tuple[str, ...] = field(default=(), compare=False)
 
 
 def listed(parts: Iterable[object]) -> str:

@@ -8,7 +8,7 @@ from operator import itemgetter
 from typing import Any
 
 from steps.support.schema import definition
-from steps.support.schema.definition import after_name
+from steps.support.schema.definition import after_name, shown_names
 from steps.support.schema.model import Column, ForeignKey, Index, Part, Table, Trigger, View, listed
 from steps.support.schema.own_tables import is_owned, vector_shadows
 from steps.support.schema.text import Name, keyword, meaningful, normalized
@@ -47,6 +47,7 @@ def read_table(connection: sqlite3.Connection, name: str, sql: str, kind: Row) -
         strict=bool(kind[1]),
         autoincrement=any("autoincrement" in element.words for element in elements),
         virtual=definition.after_name(sql, names) if virtual else "",
+        random_rowid=not virtual and definition.has_random_rowid(sql),
     )
 
 
@@ -128,5 +129,5 @@ def read_schema(connection: sqlite3.Connection) -> Schema:
         tables=tuple(tables),
         indexes=tuple(read_index(connection, *index) for index in defined["index"]),
         triggers=tuple(Trigger(Name(n), Name(table), after_name(sql, names)) for n, table, sql in defined["trigger"]),
-        views=tuple(View(Name(name), after_name(sql, names)) for name, _, sql in defined["view"]),
+        views=tuple(View(Name(n), after_name(sql, names), shown_names(sql)) for n, _, sql in defined["view"]),
     )

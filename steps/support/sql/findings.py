@@ -85,8 +85,9 @@ class Finding:
         return waiver_line(self.rule, self.object)
 
     def __str__(self) -> str:
-        """Return it as one line."""
-        text = f"{self.place}: {self.cause}. {self.remedy}"
+        """Return it as one line; if the cause has several, the remedy follows on a line of its own."""
+        end = "\n  " if "\n" in self.cause else ". "
+        text = f"{self.place}: {self.cause}{end}{self.remedy}"
         if self.final:
             return f"{text} No `-- allow: {self.rule}` accepts it."
         if not self.is_open:
