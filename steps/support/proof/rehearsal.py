@@ -6,7 +6,7 @@ everything else that it loses.
 
 import asyncio
 import shutil
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
@@ -25,6 +25,7 @@ from steps.support.proof.guards.declared import (
     unheld_reaches,
     without_bounds,
 )
+from steps.support.proof.integrity import Integrity, alters_columns, check_integrity
 from steps.support.proof.result import LockUse
 from steps.support.proof.rows.cascades import cascades
 from steps.support.proof.rows.diff import row_diff
@@ -158,6 +159,7 @@ class _Rehearsal:
         engine = (await self._turso.read(ENGINE)).records[0]
         before, contract = await asyncio.to_thread(take_snapshot, self._before), await self._ask_contracts()
         self._schema = await self._turso.schema()
+        before = replace(before, integrity=await self._check(None, indexes=False))  # the copy's indexes were checked
         log = RehearsalLog(engine, before, contract, contract, self._seconds)
         if self._change.migrate:
             await self._run_phases(log)
@@ -180,6 +182,7 @@ class _Rehearsal:
         log.contract_after = await self._ask_contracts()
         log.after_migration = await self._snapshot()
         log.rows_migrated = await self._diff(self._before, FOLLOWED)
+        log.after_migration = await self._checked(log.after_migration, log.rows_migrated)
         await self._plan_counts(log)
         if not await self._roll_back(log, "rollback", lease, measured=True):
             return
@@ -187,6 +190,7 @@ class _Rehearsal:
         await self._timed("verify rollback", self._ask(self._change.verify_rollback))
         log.after_rollback = await self._snapshot()
         log.rows_not_restored = await self._diff(self._before)
+        log.after_rollback = await self._checked(log.after_rollback, log.rows_not_restored)
         if not await self._migrate(log, "migrate again", lease, measured=counts):
             return
         if counts:
@@ -202,6 +206,7 @@ class _Rehearsal:
             return
         log.after_second_rollback = await self._snapshot()
         log.rows_rolled_back = await self._diff(self._before, FOLLOWED)
+        log.after_second_rollback = await self._checked(log.after_second_rollback, log.rows_rolled_back)
         if await self._migrate(log, "migrate after writes", lease):
             log.rows_migrated_again = await self._diff(self._after, FOLLOWED)
 
@@ -214,6 +219,15 @@ class _Rehearsal:
 
     async def _diff(self, since: Path, keep: int = 0) -> Diff:
         return await self._timed("comparing rows", asyncio.to_thread(row_diff, since, checkpoint(self._live), keep))
+
+    async def _checked(self, snapshot: Snapshot, diff: Diff) -> Snapshot:
+        """Return the snapshot with what the engine takes on trust, of the tables that may differ from before."""
+        touched = {name for name, found in diff.items() if not found.by_pages}
+        return replace(snapshot, integrity=await self._check(touched, indexes=alters_columns(self._change.scripts)))
+
+    async def _check(self, touched: Collection[str] | None, *, indexes: bool) -> Integrity:
+        checking = check_integrity(self._running.database, touched, indexes=indexes)
+        return await self._timed("checking integrity", checking)
 
     async def _plan_counts(self, log: RehearsalLog) -> None:
         """Plan how declared rows are counted; from here on every migration counts them, without asserting any."""

@@ -2,11 +2,12 @@
 
 import sqlite3
 from collections.abc import Mapping
-from contextlib import closing, suppress
-from dataclasses import dataclass
+from contextlib import closing
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from steps.support.gateways.transaction import OBJECTS, SCHEMA
+from steps.support.proof.integrity import Integrity
 from steps.support.proof.lint.facts import Facts, facts
 from steps.support.schema.broken import broken_objects, sequences
 from steps.support.schema.reading import Schema, read_schema
@@ -20,6 +21,7 @@ class Snapshot:
     `sequences`: the highest id ever given in each table. `broken`: objects that cannot run. `facts`: keys and
     references. `objects`: the names of all objects. `fingerprint`: the text of the schema. `definitions`: the SQL that
     creates it. `orphans`: by child and parent, the number of references that lead nowhere, and the rowid of one.
+    `mismatched`: why the engine cannot follow the references of a table. `integrity`: what the engine takes on trust.
     """
 
     schema: Schema
@@ -30,6 +32,8 @@ class Snapshot:
     fingerprint: str
     definitions: tuple[str, ...]
     orphans: Mapping[tuple[str, str], tuple[int, int | None]]
+    mismatched: Mapping[str, str]
+    integrity: Integrity = field(default_factory=Integrity)
 
 
 def take_snapshot(file: Path) -> Snapshot:
@@ -44,17 +48,22 @@ def take_snapshot(file: Path) -> Snapshot:
             str(connection.execute(OBJECTS).fetchone()[0]),
             str(connection.execute(SCHEMA).fetchone()[0]),
             tuple(sql for (sql,) in connection.execute(_DEFINITIONS)),
-            _orphans(connection),
+            *_orphans(connection),
         )
 
 
-def _orphans(connection: sqlite3.Connection) -> dict[tuple[str, str], tuple[int, int | None]]:
-    """Count the references that lead nowhere; skip tables whose references the engine cannot follow."""
+def _orphans(
+    connection: sqlite3.Connection,
+) -> tuple[dict[tuple[str, str], tuple[int, int | None]], dict[str, str]]:
+    """Count the references that lead nowhere, and return why those of other tables cannot be followed."""
     found: dict[tuple[str, str], tuple[int, int | None]] = {}
+    mismatched: dict[str, str] = {}
     for (table,) in connection.execute(_TABLES).fetchall():
-        with suppress(sqlite3.OperationalError):  # a foreign key mismatch
+        try:
             found |= {(child, to): (count, one) for child, to, count, one in connection.execute(_ORPHANS, (table,))}
-    return found
+        except sqlite3.OperationalError as error:
+            mismatched[table] = str(error)
+    return found, mismatched
 
 
 _DEFINITIONS = """SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL AND name NOT GLOB 'sqlite_*'

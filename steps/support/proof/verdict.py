@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from steps.support.proof import contract, write_lock
 from steps.support.proof.contract import Contracts
+from steps.support.proof.integrity import new_defects, old_defects
 from steps.support.proof.lint.lint import lint, proved_harmless
 from steps.support.proof.rehearsal import RehearsalLog
 from steps.support.proof.round_trip import changed_without_reason, lost_by_migrating_again, lost_by_rollback
@@ -20,10 +21,12 @@ from steps.support.schema.model import Table
 from steps.support.schema.reading import Schema
 from steps.support.sql.change import DatabaseChange
 from steps.support.sql.findings import MIGRATE, NEW_CODE, OLD_CODE, ROLLBACK, VERIFY, WRITES, Finding, Severity, in_file
+from steps.support.sql.script import Script
 from steps.support.sql.tokens import folded
 from steps.support.sql.verbs import read_statement
 
 _REWRITES = frozenset({"INSERT", "UPDATE", "DELETE", "DROP TABLE"})
+_MISMATCHED = "Make the columns that it references a primary key, or give them a UNIQUE index."
 _ORPHANED = "Give those rows an existing parent, or delete them by their key in the same script."
 
 
@@ -58,6 +61,7 @@ def judge(log: RehearsalLog, change: DatabaseChange) -> Verdict:
         *in_file(MIGRATE, _migrated(log, change)),
         *returning,
         *_scripts(log, change),
+        *old_defects(log.before.integrity, log.after_migration.integrity if log.after_migration else None),
         *_by_hand(log),
         *(each for held in log.lock_uses for each in write_lock.lock_findings(held)),
         *log.failures,
@@ -84,7 +88,7 @@ def _migrated(log: RehearsalLog, change: DatabaseChange) -> Iterator[Finding]:
     lost_values = check_declared(log.rows_migrated, declared)
     reported = {each.place for each in lost_values}
     yield from lost_values
-    yield from _worse(log.before, log.after_migration)
+    yield from _worse(log.before, log.after_migration, change.scripts[0])
     in_schema = diff.schema_findings(before_as_renamed(log, change), log.after_migration.schema)
     yield from (each for each in in_schema if each.place not in reported)
 
@@ -96,7 +100,7 @@ def before_as_renamed(log: RehearsalLog, change: DatabaseChange) -> Schema:
 
 def _returning(log: RehearsalLog, change: DatabaseChange) -> Iterator[Finding]:
     """Yield findings about what the rollbacks and the repeated migrations do not restore."""
-    yield from in_file(ROLLBACK, dict.fromkeys(_rolled_back(log)))
+    yield from in_file(ROLLBACK, dict.fromkeys(_rolled_back(log, change.scripts[0])))
     if log.after_migration is not None and log.after_second_migration is not None:
         yield from _again(log.after_migration, log.after_second_migration)
     if log.rows_migrated is not None and log.rows_written is not None and log.rows_rolled_back is not None:
@@ -107,17 +111,18 @@ def _returning(log: RehearsalLog, change: DatabaseChange) -> Iterator[Finding]:
         yield from lost_by_migrating_again(log.rows_written, log.rows_migrated_again)
 
 
-def _rolled_back(log: RehearsalLog) -> Iterator[Finding]:
+def _rolled_back(log: RehearsalLog, migrate: Script) -> Iterator[Finding]:
     """Yield findings about what differs after each of the two rollbacks from before the change."""
     reported = set[str]()
     if log.after_rollback is not None and log.rows_not_restored is not None:
         yield from _other_schema(log.before, log.after_rollback)
         yield from lost_by_rollback(log.rows_not_restored)
-        for each in _worse(log.before, log.after_rollback):
+        for each in _worse(log.before, log.after_rollback, migrate):
             reported.add(each.place)
             yield each
     if log.after_writes is not None and log.after_second_rollback is not None:
         yield from _other_schema(log.before, log.after_second_rollback)
+        yield from new_defects(log.before.integrity, log.after_second_rollback.integrity, migrate)
         sequences = lowered_sequences(log.after_writes.sequences, log.after_second_rollback.sequences)
         yield from (each for each in sequences if each.place not in reported)
 
@@ -147,9 +152,13 @@ def _unasked(log: RehearsalLog, change: DatabaseChange) -> Iterator[str]:
     yield from (name for name, is_asked in asked.items() if not is_asked)
 
 
-def _worse(before: Snapshot, after: Snapshot) -> Iterator[Finding]:
+def _worse(before: Snapshot, after: Snapshot, migrate: Script) -> Iterator[Finding]:
     yield from (each for each in after.broken if each not in before.broken)
     yield from lowered_sequences(before.sequences, after.sequences)
+    yield from new_defects(before.integrity, after.integrity, migrate)
+    for table, why in after.mismatched.items():
+        if table not in before.mismatched:
+            yield Finding(table, f"no write to it or its parent would be accepted: {why}", _MISMATCHED)
     for (child, parent), (count, one) in after.orphans.items():
         if count > (was := before.orphans.get((child, parent), (0, None))[0]):
             cause = f"{count:,} rows reference rows of {parent} that are not there, {was:,} before"

@@ -14,7 +14,7 @@ from steps.support.core.errors import Problem
 from steps.support.gateways.database.hrana_wire import NoSuchPath
 from steps.support.gateways.database.protocol import Database
 from steps.support.proof.config import Limits
-from steps.support.proof.copy.check import INTEGRITY, State, differences, read_pages, read_state
+from steps.support.proof.copy.check import INTEGRITY, State, damages, differences, read_pages, read_state
 from steps.support.proof.copy.fill import by_dump, by_file, by_text, written_whole
 from steps.support.proof.copy.progress import Progress
 from steps.support.proof.copy.threads import in_thread
@@ -111,8 +111,7 @@ async def _sound(copy: Path, source: str) -> State:
         async def ask(sql: str) -> Sequence[tuple[Value, ...]]:
             return await in_thread(lambda: connection.execute(sql).fetchall(), connection.interrupt)
 
-        found = [str(line) for (line,) in await ask(INTEGRITY)]
-        _refuse([f"integrity_check says: {line}" for line in found if line != "ok"], source)
+        _refuse([*damages(str(line) for (line,) in await ask(INTEGRITY))], source)
         return await read_state(ask)
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import apsw
 
 from steps.support.core.errors import Problem
+from steps.support.proof.copy.constraints import LiftedConstraints
 
 WINDOW = 64 << 10  # bytes of one joined INSERT, at most
 LONGEST = 64 << 20  # bytes of one statement, at most; it is held in memory
@@ -25,6 +26,7 @@ _STATEMENT = re.compile(
 _ROW = re.compile(rb"(?:[^;']++|'[^']*+')*+")
 _LAST = re.compile(rb"(?:\s++|--[^\n]*+\n|/\*.*?\*/)*+END(?:\s++|--[^\n]*+\n|/\*.*?\*/)*+;", re.DOTALL | re.IGNORECASE)
 _TRIGGER = re.compile(rb"CREATE\s+(?:TEMP\w*\s+)?TRIGGER\b", re.IGNORECASE)
+_TABLE = re.compile(r"CREATE\s+TABLE\b", re.IGNORECASE)
 _INSERT = re.compile(
     rb"""INSERT\ INTO\ ("(?:[^"]|"")*+"|[^\s"'`(;]+)(?:\((?:[^()"'`;]|"[^"]*+")*+\))?\ VALUES\(""", re.VERBOSE
 )
@@ -91,7 +93,7 @@ def _whole(rows: list[bytes]) -> list[bytes]:
 
 
 _SETTINGS = ("page_size = {page_size}", "journal_mode = OFF", "synchronous = OFF", "locking_mode = EXCLUSIVE",
-             "foreign_keys = OFF", "cache_size = -16000")  # fmt: skip
+             "foreign_keys = OFF", "ignore_check_constraints = ON", "cache_size = -16000")  # fmt: skip
 _VALUES = re.compile(r"""(["'`])(?:(?!\1).)*\1?""", re.DOTALL)
 _FIX = "Fix it on the server, then try again."
 
@@ -108,6 +110,7 @@ class Loader:
         self.last = b""
         self._source = source
         self._statements = Statements()
+        self._lifted = LiftedConstraints(self._connection)
 
     def feed(self, piece: bytes) -> None:
         """Run the statements that end in this piece. Raise Problem if one cannot be run."""
@@ -121,6 +124,7 @@ class Loader:
     def whole(self) -> bool:
         """Return True if the text ended after a statement, outside any transaction, with nothing rolled back."""
         self.feed(b"\n")  # a comment on the last line needs its line break
+        self._lifted.put_back()
         rolled_back = self.last[:8].upper() == b"ROLLBACK"
         return not (self._statements.rest or self._connection.in_transaction or rolled_back)
 
@@ -134,12 +138,22 @@ class Loader:
 
     def _run(self, sql: Sql) -> None:
         try:
-            self._connection.execute(sql.text.decode())
+            self._execute(sql)
         except (apsw.Error, ValueError) as error:
             cause, remedy = _cause(sql, str(error))
             raise self._impossible(cause=cause, remedy=remedy) from None
         self.rows += sql.rows
         self.last = sql.text
+
+    def _execute(self, sql: Sql) -> None:
+        """Run a statement. Tables are created without the constraints that their rows may break, until all are in."""
+        text = sql.text.decode()
+        if _TABLE.match(text):
+            self._lifted.create(text)
+            return
+        if not sql.table:
+            self._lifted.put_back()
+        self._connection.execute(text)
 
     def _impossible(self, *, cause: str, remedy: str = _FIX) -> Problem:
         return Problem(

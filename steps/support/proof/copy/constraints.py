@@ -1,0 +1,97 @@
+"""Load rows that break a constraint of their table: the source has them, so the copy must have them too.
+
+libSQL's ALTER COLUMN looks at no row, so the dump of a table may break NOT NULL or STRICT, and cannot be loaded as it
+stands. Each table is created without the two, which changes no row, and gets its own text once its rows are there.
+"""
+
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+
+import apsw
+
+from steps.support.schema import definition
+from steps.support.schema.text import Item, Name, flat, identifier, items, keyword, meaningful
+from steps.support.sql.tokens import Token
+
+_SQL = "SELECT name, sql FROM sqlite_schema WHERE type = 'table' AND sql IS NOT NULL"
+_CHANGE = "UPDATE sqlite_schema SET sql = ? WHERE type = 'table' AND name = ?"
+
+
+class LiftedConstraints:
+    """The tables of a connection that were created without their NOT NULL and STRICT."""
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        self._connection = connection
+        self._texts: dict[Name, str] = {}  # as the source has them, by table
+
+    def create(self, sql: str) -> None:
+        """Run a CREATE TABLE without the constraints that its rows may break."""
+        lifted = lift(sql)
+        if lifted == sql:
+            self._connection.execute(sql)
+            return
+        try:
+            self._connection.execute(lifted)
+        except apsw.SQLError:
+            self._connection.execute(sql)
+        else:
+            self._texts[_name(sql)] = sql
+
+    def put_back(self) -> None:
+        """Write the source's own texts into the schema again."""
+        if not self._texts:
+            return
+        now = {Name(name): (str(name), str(sql)) for name, sql in self._connection.execute(_SQL)}
+        self._connection.execute("PRAGMA writable_schema = ON")
+        for name, text in self._texts.items():
+            stored, lifted = now[name]
+            self._connection.execute(_CHANGE, (_as_stored(text, lifted), stored))
+        self._connection.execute("PRAGMA writable_schema = RESET")
+        self._texts = {}
+
+
+def lift(sql: str) -> str:
+    """Return a CREATE TABLE without NOT NULL and STRICT; no other character of it moves.
+
+    A column of type ANY loses it, because without STRICT the engine would convert its values.
+    """
+    outer = items(meaningful(sql))
+    body = next((place for place, item in enumerate(outer) if not isinstance(item, Token)), len(outer))
+    if "as" in map(keyword, outer[:body]):
+        return sql
+    found = [part for each in definition.elements(sql) if each.column for part in _not_null(each)]
+    options = [*outer[body + 1 :]]
+    words = [keyword(item) for item in options]
+    if "strict" in words:
+        place = words.index("strict")
+        commas = [at for at in (place - 1, place + 1) if 0 <= at < len(options) and not words[at]][:1]
+        found += [options[at] for at in (*commas, place)]
+        found += [each.parts[1] for each in definition.elements(sql) if each.column and each.words[1:2] == ("any",)]
+    for token in flat(found):
+        sql = sql[: token.start] + " " * len(token.text) + sql[token.start + len(token.text) :]
+    return sql
+
+
+def _not_null(element: definition.Element) -> Iterator[Item]:
+    """Yield the parts of a column's NOT NULL, with its ON CONFLICT."""
+    for place, two in enumerate(pairwise(element.words)):
+        if two == ("not", "null"):
+            conflict = element.words[place + 2 : place + 4] == ("on", "conflict")
+            yield from element.parts[place : place + (5 if conflict else 2)]
+
+
+def _name(sql: str) -> Name:
+    """Return the name of the table that a CREATE TABLE creates."""
+    tokens = meaningful(sql)
+    start = next(place for place, token in enumerate(tokens) if keyword(token) == "table") + 1
+    start += 3 * (_words(tokens[start:]) == ("if", "not", "exists"))
+    return identifier(tokens[start + 2 if tokens[start + 1].text == "." else start])
+
+
+def _words(tokens: Sequence[Token]) -> tuple[str, ...]:
+    return tuple(map(keyword, tokens[:3]))
+
+
+def _as_stored(text: str, lifted: str) -> str:
+    """Return a text as the engine stores it: it writes the beginning itself, and keeps all that follows the name."""
+    return lifted[: lifted.index("(")] + text[text.index("(") :].removesuffix(";")

@@ -1,0 +1,208 @@
+"""What the engine takes on trust is checked: what a change breaks is refused, what was broken before is only told."""
+
+import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import aclosing, closing
+from pathlib import Path
+
+import pytest
+
+from steps.support.core.errors import Problem
+from steps.support.gateways.database.connect import connect
+from steps.support.gateways.turso import Turso
+from steps.support.proof.integrity import check_integrity
+from tests.support.proof.proved_production import Production
+
+pytestmark = pytest.mark.anyio
+
+USERS = """CREATE TABLE users (id INTEGER PRIMARY KEY, email TEXT, age TEXT, city INTEGER);
+INSERT INTO users VALUES (1, 'a@x.io', '41', 1), (2, NULL, '7', 2), (3, 'c@x.io', 'old', 9);
+CREATE TABLE cities (id INTEGER PRIMARY KEY, name TEXT); INSERT INTO cities VALUES (1, 'Bern'), (2, 'Rom');
+"""
+KEYED = "CREATE TABLE k (code TEXT PRIMARY KEY, v TEXT) WITHOUT ROWID; INSERT INTO k VALUES ('a', NULL), ('b', 'x');"
+STRICT = "CREATE TABLE s (id INTEGER PRIMARY KEY, v TEXT) STRICT; INSERT INTO s (v) VALUES ('7'), ('x');"
+INDEXED = (
+    USERS + "INSERT INTO users (email) VALUES ('A@x.io'), ('B'), ('a'); CREATE INDEX by_email ON users (email, age);"
+)
+DOCS = "CREATE TABLE docs (id INTEGER PRIMARY KEY, body TEXT); INSERT INTO docs (body) VALUES ('one'), ('two');"
+SEARCH = "CREATE VIRTUAL TABLE search USING {}({}, content={}); INSERT INTO search (search) VALUES ('rebuild');"
+
+
+def column(name: str, to: str, table: str = "users") -> str:
+    """Return libSQL's statement that changes a column, which looks at no row."""
+    return f"ALTER TABLE {table} ALTER COLUMN {name} TO {name} {to};"
+
+
+BROKEN = {
+    "NULL under NOT NULL": (
+        USERS, column("email", "TEXT NOT NULL"), column("email", "TEXT"),
+        (
+            "users.email: 1 rows: NULL in email, which is NOT NULL: WHERE email IS NULL does not find it, "
+            "for example the row with rowid 2"
+        ),
+    ),
+    "NULL under NOT NULL, without rowids": (
+        KEYED, column("v", "TEXT NOT NULL", "k"), column("v", "TEXT", "k"), "k.v: 1 rows: NULL in v",
+    ),
+    "a value against CHECK": (
+        USERS, column("age", "TEXT CHECK (length(age) < 3)"), column("age", "TEXT"),
+        "users.age: 1 rows: CHECK (length(age) < 3) does not hold, for example the row with rowid 3",
+    ),
+    "a type under STRICT": (
+        STRICT, column("v", "INT", "s"), column("v", "TEXT", "s"), "s.v: 2 rows: non-INT value in v",
+    ),
+    "a type without STRICT": (
+        USERS, column("age", "INTEGER"), column("age", "TEXT"), "users.age: 2 rows: TEXT value in age",
+    ),
+    "a reference that leads nowhere": (
+        USERS, column("city", "INTEGER REFERENCES cities (id)"), column("city", "INTEGER"),
+        "users: 1 rows reference rows of cities that are not there, 0 before, for example the row with rowid 3",
+    ),
+    "a reference to a column that is no key": (
+        USERS, column("city", "INTEGER REFERENCES cities (name)"), column("city", "INTEGER"),
+        'users: no write to it or its parent would be accepted: foreign key mismatch - "users" referencing "cities"',
+    ),
+    "an index out of order": (
+        INDEXED, column("email", "TEXT COLLATE NOCASE"), column("email", "TEXT"),
+        "users: index by_email lacks rows, or has them out of order",
+    ),
+    "an FTS5 index whose content got other ids": (
+        DOCS + SEARCH.format("fts5", "body", "docs"),
+        "-- changes: docs\nUPDATE docs SET id = id + 10;", "UPDATE docs SET id = id - 10;",
+        "search: its own check fails",
+    ),
+    "an FTS4 index whose content got other ids": (
+        DOCS + SEARCH.format("fts4", "body", '"docs"'),
+        "-- changes: docs\nUPDATE docs SET id = id + 10;", "UPDATE docs SET id = id - 10;",
+        "search: its own check fails",
+    ),
+}  # fmt: skip
+RIGHT = {
+    "the gaps filled first": (
+        USERS,
+        "-- changes: users 1\nCREATE TABLE _orchestrate_kept_n AS SELECT id FROM users WHERE email IS NULL;\n"
+        "UPDATE users SET email = '' WHERE email IS NULL;" + column("email", "TEXT NOT NULL"),
+        column("email", "TEXT") + "UPDATE users SET email = NULL WHERE id IN (SELECT id FROM _orchestrate_kept_n);\n"
+        "DROP TABLE _orchestrate_kept_n;",
+    ),
+    "a default": (USERS, column("email", "TEXT DEFAULT 'none'"), column("email", "TEXT")),
+    "a check that holds": (USERS, column("age", "TEXT CHECK (age <> '')"), column("age", "TEXT")),
+    "columns with defaults of another type": (
+        USERS,
+        "ALTER TABLE users ADD COLUMN a INTEGER DEFAULT '5'; ALTER TABLE users ADD COLUMN b TEXT DEFAULT 5;",
+        "ALTER TABLE users DROP COLUMN a; ALTER TABLE users DROP COLUMN b;",
+    ),
+    "virtual tables beside it": (
+        USERS + DOCS + "CREATE VIRTUAL TABLE f USING fts4(x); INSERT INTO f (docid, x) VALUES (1, 'one');"
+        "CREATE VIRTUAL TABLE g USING fts5(x, content=\"\"); INSERT INTO g (rowid, x) VALUES (1, 'one');"
+        "CREATE VIRTUAL TABLE r USING rtree(id, a, b); INSERT INTO r VALUES (1, 1, 2);"
+        + SEARCH.format("fts5", "body", "docs"),
+        "ALTER TABLE users ADD COLUMN note TEXT;",
+        "ALTER TABLE users DROP COLUMN note;",
+    ),
+}
+
+
+@pytest.fixture
+async def production(server: str, sqld_binary: Path, tmp_path: Path) -> AsyncIterator[Production]:
+    """Yield a production on a server, whose changes are rehearsed on the same engine."""
+    async with aclosing(connect(server, None)) as database:
+        yield Production(Turso(database), sqld_binary, tmp_path)
+
+
+@pytest.mark.parametrize(("before", "migrate", "rollback", "words"), BROKEN.values(), ids=BROKEN)
+async def test_what_a_change_breaks_unseen_is_refused(
+    production: Production, before: str, migrate: str, rollback: str, words: str
+) -> None:
+    """No statement fails, and yet the change is refused: table, column, rows, one of them and the remedy are named."""
+    with pytest.raises(Problem) as caught:
+        await production.proved(before, migrate, rollback)
+    assert f"\n- {words}" in str(caught.value)
+
+
+@pytest.mark.parametrize(("before", "migrate", "rollback"), RIGHT.values(), ids=RIGHT)
+async def test_right_change_of_a_sound_database_passes(
+    production: Production, before: str, migrate: str, rollback: str
+) -> None:
+    """A change whose rows keep to the new definition passes, and nothing is told of tables that are sound."""
+    proof = await production.proved(before, migrate, rollback)
+    assert [line for line in proof.warnings if "before the change" in line] == []
+
+
+NOTE = ("ALTER TABLE cities ADD COLUMN note TEXT;", "ALTER TABLE cities DROP COLUMN note;")
+SPOILT = {
+    name: (before + migrate.partition("\n")[2] if migrate.startswith("--") else before + migrate, words)
+    for name, (before, migrate, _, words) in BROKEN.items()
+    if name in {"NULL under NOT NULL", "a value against CHECK"}
+}
+
+
+@pytest.mark.parametrize(("before", "words"), SPOILT.values(), ids=SPOILT)
+async def test_unrelated_change_of_a_database_that_is_already_so_is_told(
+    production: Production, before: str, words: str
+) -> None:
+    """It passes with a warning that names table, column, rows and one of them; nothing is blamed on the change."""
+    proof = await production.proved(before, *NOTE)
+    (told,) = [line for line in proof.warnings if "It was so before the change, and blocks nothing" in line]
+    assert told.startswith(words)
+
+
+async def test_the_table_itself_may_change_and_be_renamed(production: Production) -> None:
+    """What was broken before is no new defect under another name of the table or the column."""
+    spoilt, _ = SPOILT["NULL under NOT NULL"]
+    renamed = "-- changes: users\n-- changes: people\n-- allow: table-lost it is called people now\n"
+    proof = await production.proved(
+        spoilt,
+        f"{renamed}ALTER TABLE users RENAME COLUMN email TO mail; ALTER TABLE users RENAME TO people;",
+        "ALTER TABLE people RENAME TO users; ALTER TABLE users RENAME COLUMN mail TO email;",
+    )
+    assert proof.guards.respelled
+
+
+async def test_change_that_mends_it_passes(production: Production) -> None:
+    """Filling the gaps that IS NULL no longer finds is right, and the defect is not told of any more."""
+    mend = "-- changes: users 1\n-- allow: retyped users.email: no e-mail is an empty one\nCREATE TABLE _orchestrate_kept_n AS SELECT id FROM users WHERE typeof(email) = 'null';"
+    proof = await production.proved(
+        SPOILT["NULL under NOT NULL"][0],
+        f"{mend}\nUPDATE users SET email = '' WHERE typeof(email) = 'null';",
+        column("email", "TEXT")
+        + "UPDATE users SET email = NULL WHERE id IN (SELECT id FROM _orchestrate_kept_n);"
+        + column("email", "TEXT NOT NULL")
+        + "DROP TABLE _orchestrate_kept_n;",
+    )
+    assert [line for line in proof.warnings if "before the change" in line] == []
+
+
+async def test_more_rows_than_before_are_refused(production: Production) -> None:
+    """A defect that was there before is no licence: one row more is a finding that says how many there were."""
+    before = SPOILT["NULL under NOT NULL"][0]
+    again = column("email", "TEXT") + "UPDATE users SET email = NULL WHERE id = 1;" + column("email", "TEXT NOT NULL")
+    back = (
+        column("email", "TEXT") + "UPDATE users SET email = 'a@x.io' WHERE id = 1;" + column("email", "TEXT NOT NULL")
+    )
+    with pytest.raises(Problem, match=r"2 rows: NULL in email.+before the change it was so in 1"):
+        await production.proved(before, f"-- changes: users 1\n{again}", back)
+
+
+async def test_untouched_tables_are_not_read_again(production: Production) -> None:
+    """After a change only the tables that may differ are checked, and virtual tables that read or store in them."""
+    database = production.turso.database
+    await production.written(USERS + DOCS + SEARCH.format("fts5", "body", "docs"))
+    for touched, checked in (
+        ({"users"}, {"users"}),
+        ({"docs"}, {"docs", "search"}),
+        ({"search_data"}, {"search"}),
+        (None, {"users", "cities", "docs", "search"}),
+    ):
+        assert (await check_integrity(database, touched, indexes=False)).checked == checked
+
+
+async def test_a_defect_is_found_by_the_local_engine_too(tmp_path: Path) -> None:
+    """Without a server SQLite gives the same answers, on a file whose schema was edited by hand."""
+    path = tmp_path / "some.db"
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.executescript("""CREATE TABLE t (a TEXT); INSERT INTO t VALUES (NULL), ('x');
+        PRAGMA writable_schema = ON; UPDATE sqlite_schema SET sql = 'CREATE TABLE t (a TEXT NOT NULL)'""")
+    async with aclosing(connect(f"file:{path}", None)) as database:
+        (defect,) = (await check_integrity(database, indexes=True)).defects
+    assert (defect.place, defect.kind, defect.rows, defect.example) == ("t.a", "null", 1, "rowid 1")
