@@ -27,6 +27,7 @@ from steps.support.sql.refusals import query_refusals, refusals
 from steps.support.sql.script import Piece, Script, read_script_text, require_whole
 from steps.support.sql.statement import Statement
 
+CODE_ONLY = "code only"  # the name of a change without any text
 _REMEDIES = {SAMPLE: "Write a small database of the shape before the change, or bring your own with --copy FILE."}
 _EMPTY = "Create it; if there is nothing to do, write a comment into it."
 
@@ -34,9 +35,11 @@ _EMPTY = "Create it; if there is nothing to do, write a comment into it."
 def read_change(folder: Path, *, sample: bool = False) -> DatabaseChange:
     """Read the folder and return its change; with `sample`, check that sample.sql can be read as well.
 
-    Raise BadSql with everything that is wrong in any of its files.
+    A release of code alone needs no file: without a statement in migrate.sql, or without migrate.sql and without the
+    folder, what is missing counts as empty. Raise BadSql with everything that is wrong in any of its files.
     """
-    contents = {name: _content(folder / name, name) for name in (*FILES, *([SAMPLE] if sample else []))}
+    alone = changes_code_alone(folder)
+    contents = {name: _content(folder / name, name, needed=not alone) for name in (*FILES, *([SAMPLE] * sample))}
     missing = [content for content in contents.values() if isinstance(content, Finding)]
     raw = {name: content for name, content in contents.items() if isinstance(content, bytes)}
     texts = {name: content.decode("utf-8-sig", errors="replace") for name, content in raw.items()}
@@ -44,6 +47,28 @@ def read_change(folder: Path, *, sample: bool = False) -> DatabaseChange:
     if findings := [*missing, *_not_utf8(raw), *_wrong(scripts), *_wrong_contracts(scripts)]:
         raise BadSql(subject=str(folder), findings=findings)
     return _change(raw[MIGRATE], scripts, texts)
+
+
+def changes_code_alone(folder: Path) -> bool:
+    """Return whether nothing in the folder is to be migrated.
+
+    Scripts without migrate.sql are a mistake instead, and so is the name of no folder beside a folder with one.
+    """
+    try:
+        text = (folder / MIGRATE).read_bytes().decode("utf-8-sig", errors="replace")
+    except FileNotFoundError:
+        beside = () if folder.exists() else folder.parent.glob(f"*/{MIGRATE}")
+        return not any(path.name != SAMPLE for path in (*folder.glob("*.sql"), *beside))
+    except OSError:
+        return False
+    script = read_script_text(text, MIGRATE)
+    return not (script.pieces or script.findings)
+
+
+def text_of(folder: Path, name: str) -> str:
+    """Return the text of a file; empty if there is none, which a release of code alone does not need."""
+    path = folder / name
+    return path.read_text(encoding="utf-8") if path.exists() else ""
 
 
 def read_script(text: str, name: str) -> tuple[Statement, ...]:
@@ -57,7 +82,7 @@ def read_script(text: str, name: str) -> tuple[Statement, ...]:
 def _change(content: bytes, scripts: Mapping[str, Script], texts: Mapping[str, str]) -> DatabaseChange:
     digest = hashlib.sha256(content).hexdigest()
     return DatabaseChange(
-        name=directives.name_of(scripts[MIGRATE]) or digest,
+        name=directives.name_of(scripts[MIGRATE]) or (digest if content else CODE_ONLY),
         sha256=digest,
         migrate=_statements(scripts[MIGRATE]),
         rollback=_statements(scripts[ROLLBACK]),
@@ -74,11 +99,11 @@ def _change(content: bytes, scripts: Mapping[str, Script], texts: Mapping[str, s
     )
 
 
-def _content(path: Path, name: str) -> bytes | Finding:
+def _content(path: Path, name: str, *, needed: bool) -> bytes | Finding:
     try:
         return path.read_bytes()
     except FileNotFoundError:
-        return Finding(name, "the file is missing", _REMEDIES.get(name, _EMPTY))
+        return b"" if not needed else Finding(name, "the file is missing", _REMEDIES.get(name, _EMPTY))
     except OSError as error:
         return Finding(name, f"it cannot be read ({error.strerror})", "Make it a readable file.")
 

@@ -120,8 +120,8 @@ def _writes(event: Planned) -> list[Line]:
     """Return the lines that say what the run writes, and where."""
     outside = [f"{step['name']}: {step['writes']}" for step in event.steps if "writes" in step]
     lock = "the lock: one row in the database, while the run lasts"
-    local = f"locally: {event.folder}/, readable by you alone; the backup in it is a copy of production"
-    return named("writes", *outside, lock, local)
+    backup = "; the backup in it is a copy of production" if event.facts.get("backup") else ""
+    return named("writes", *outside, lock, f"locally: {event.folder}/, readable by you alone{backup}")
 
 
 def _time(event: Planned) -> str:

@@ -13,10 +13,12 @@ from pathlib import Path
 
 from aiohttp.web import Application
 
+from steps.support.change.folder import text_of
 from steps.support.core.errors import Problem
 from steps.support.gateways.database.connect import connect
 from steps.support.gateways.database.protocol import Database
 from steps.support.proof import sqld
+from steps.support.sql.findings import NEW_CODE, OLD_CODE, SAMPLE
 from steps.support.sql.script import split
 from steps.support.standin import git_remote
 from steps.support.standin.faults import Faults
@@ -68,7 +70,7 @@ async def local_production(  # noqa: PLR0913 - the parts of the local production
         direct, url, proxy = await _database(stack, folder, binary, faults, copy)
         database = await stack.enter_async_context(aclosing(connect(direct, None)))
         if copy is None:
-            await database.transaction(split((sql / "sample.sql").read_text(encoding="utf-8"), "sample.sql"))
+            await database.transaction(split(text_of(sql, SAMPLE), SAMPLE))
         platform = Platform(HOST, faults, TOKEN, auto_assign=not staged)
         remote = await _history(stack, folder, sql, faults, platform)
         site = Site(
@@ -107,7 +109,7 @@ async def _history(
 ) -> git_remote.GitRemote:
     """Create the commits of the app. The older one is live, and the newer one waits to be released."""
     bare = await git_remote.create(folder / "remote.git")
-    old, new = ((sql / "contract" / name).read_text(encoding="utf-8") for name in ("old.sql", "new.sql"))
+    old, new = (text_of(sql, name) for name in (OLD_CODE, NEW_CODE))
     platform.deployed(await create_app(folder / "app", bare, old, new), "main", LIVE)
     remote = git_remote.GitRemote(bare, faults, platform.pushed)
     await add_remote(folder / "app", f"{await _served(stack, await remote.application())}/remote.git")

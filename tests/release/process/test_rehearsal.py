@@ -19,6 +19,8 @@ pytestmark = pytest.mark.slow
 
 STEPS = ["git_push", "vercel_deployment", "activation", "turso_migration", "verification_query", "health_checks"]
 
+CODE = {"git_push", "vercel_deployment", "activation", "health_checks"}
+
 
 @pytest.mark.usefixtures("sqld_binary")
 def test_rehearsal_shows_a_good_run_and_a_rollback(tmp_path: Path) -> None:
@@ -90,6 +92,21 @@ def test_rehearsal_without_a_libsql_server_runs_on_sqlite(tmp_path: Path, monkey
     well, back = reports(tmp_path)
     assert (well["verdict"], back["verdict"]) == ("rehearsed", "rolled_back")
     assert FETCH in well["warnings"][0]
+
+
+@pytest.mark.usefixtures("sqld_binary")
+def test_release_of_code_alone_needs_no_folder(tmp_path: Path) -> None:
+    """Without any SQL the code is released and rolled back, no database step runs, and no backup is claimed or made."""
+    health = '[[health]]\nname = "up"\npath = "/api/data"\nexpect = ["status == `401`"]\n'
+    (tmp_path / "orchestrate.toml").write_text(f'sql = "nowhere"\n{health}')
+    ran = rehearse(tmp_path, config=False)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    well, back = reports(tmp_path)
+    assert [step["name"] for step in well["steps"]] == [name for name in STEPS if name in CODE]
+    assert (well["verdict"], back["verdict"]) == ("rehearsed", "rolled_back")
+    assert [well[key] for key in ("backup", "rehearsal", "contract", "changes")] == [None] * 4
+    assert "backup" not in ran.stdout
+    assert not [*tmp_path.glob("runs/*/backup*")]
 
 
 def _without_sample(folder: Path) -> None:

@@ -82,6 +82,49 @@ def test_change_of_code_alone_is_accepted(folder: Path) -> None:
     assert (change.migrate, change.rollback, change.verify, change.verify_rollback) == ((), (), (), ())
 
 
+ALONE: dict[str, dict[str, str]] = {
+    "no folder": {},
+    "a sample only": {"sample.sql": "CREATE TABLE t (v);"},
+    "a contract only": {"contract/old.sql": "SELECT v FROM t;\n", "contract/new.sql": "SELECT v FROM t;\n"},
+    "the new code's contract only": {"contract/new.sql": "SELECT v FROM t;\n"},
+    "an empty migrate.sql": {"migrate.sql": ""},
+    "a migrate.sql of comments": {"migrate.sql": "-- name: colours\n/* only the code changes */\n"},
+    "other files": {"notes.md": "DROP TABLE t;", "contract/README": "x"},
+}
+
+
+@pytest.mark.parametrize("files", ALONE.values(), ids=ALONE)
+def test_release_of_code_alone_needs_no_file(tmp_path: Path, files: dict[str, str]) -> None:
+    """What is missing counts as empty, sample.sql too; a contract that is there is read."""
+    for name, text in files.items():
+        (path := tmp_path / "sql" / name).parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    change = read_change(tmp_path / "sql", sample=True)
+    assert (change.migrate, change.rollback, change.verify, change.verify_rollback, change.writes) == (
+        (),
+        (),
+        (),
+        (),
+        (),
+    )
+    assert [bool(change.old_code), bool(change.new_code)] == [
+        f"contract/{code}.sql" in files for code in ("old", "new")
+    ]
+    assert change.name == ("colours" if "name:" in files.get("migrate.sql", "") else change.name)
+
+
+def test_release_without_any_text_is_called_code_only(tmp_path: Path) -> None:
+    """It is not named by the hash of nothing."""
+    assert read_change(tmp_path / "nowhere").name == "code only"
+
+
+@pytest.mark.parametrize("name", ["migration.sql", "rollback.sql", "0001_init.sql", "writes.sql"])
+def test_scripts_without_migrate_are_a_mistake(tmp_path: Path, name: str) -> None:
+    """A folder of scripts in which migrate.sql is missing is no release of code alone: it would be forgotten in silence."""
+    (tmp_path / name).write_text("CREATE TABLE t (v);")
+    assert findings(tmp_path)[0].startswith("migrate.sql: the file is missing")
+
+
 @pytest.mark.parametrize("opening", ["BEGIN", "begin transaction", "BEGIN IMMEDIATE", "BEGIN EXCLUSIVE TRANSACTION"])
 @pytest.mark.parametrize("closing", ["COMMIT", "end", "COMMIT TRANSACTION", "END TRANSACTION"])
 def test_outer_transaction_is_ignored(folder: Path, opening: str, closing: str) -> None:
@@ -273,9 +316,9 @@ def test_sample_is_required_for_a_rehearsal_only(folder: Path) -> None:
     assert findings(folder, sample=True)[1].startswith("sample.sql: it cannot be read")
 
 
-def test_missing_folder_is_four_missing_files(tmp_path: Path) -> None:
-    """A missing folder is reported by its missing files."""
-    assert [each.partition(":")[0] for each in findings(tmp_path / "none")] == list(SOUND)
+def test_missing_folder_beside_a_change_is_its_missing_files(folder: Path) -> None:
+    """The name of no folder, beside a folder with a migrate.sql, is a mistyped name and no release of code alone."""
+    assert [each.partition(":")[0] for each in findings(folder.parent / "mistyped")] == list(SOUND)
 
 
 def test_directory_in_place_of_a_file_is_refused(folder: Path) -> None:

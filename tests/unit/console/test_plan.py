@@ -94,6 +94,7 @@ def test_code_alone_without_a_contract_claims_nothing() -> None:
         text, "code only: the schema does not change; not shown that the new code runs on it: contract/old.sql and"
     )
     assert "reads both schemas" not in text + _page(event)
+    assert "backup" not in text + _page(event)
     assert "runs" not in text.replace("runs/r", "").replace("code runs on it", "")
 
 

@@ -17,6 +17,7 @@ EXIT_CODES = {
 INTERRUPTED = 130
 ON_PURPOSE = "Nothing: the failure was on purpose, and it was rolled back."
 NOTHING = "Nothing: that run changed nothing, or was already rolled back."
+CODE_ALONE = "Nothing. Of the database only the row of the lock was written."
 NEXT = {
     "deployed": "Nothing. Leave the _orchestrate_ tables alone: a rollback needs them.",
     "rehearsed": "Release with --prod, without --dry-run.",
@@ -202,6 +203,8 @@ def _next_action(run: RunState, ending: str) -> str:
         return NOTHING
     if run.opened.broken and ending == "rolled_back":
         return ON_PURPOSE
+    if ending == "deployed" and not SCHEMA.intersection(step["name"] for step in _planned(run)):
+        return CODE_ALONE
     if ending == "rolled_back" and run.cause and run.cause.interrupted:
         return _with_retry(run, "Release again when you are ready.")
     return _with_retry(run, (run.cause and run.cause.next_action) or NEXT[ending])

@@ -18,7 +18,9 @@ from shutil import copyfile
 from tempfile import TemporaryDirectory, gettempdir
 from typing import cast
 
+from steps.support.change.folder import text_of
 from steps.support.core.errors import Problem, Refused
+from steps.support.sql.findings import SAMPLE
 from steps.support.sql.script import split
 from steps.support.standin.drill.forked import ToolProcess
 from steps.support.standin.drill.trial import READING, Event, RunResult, Trial
@@ -122,7 +124,7 @@ def load_sample(sql: Path, file: Path) -> None:
     """Create a database in `file` from sample.sql."""
     with closing(sqlite3.connect(file, isolation_level=None)) as database:
         database.execute("PRAGMA synchronous = OFF")
-        for statement in split((sql / "sample.sql").read_text(encoding="utf-8"), "sample.sql"):
+        for statement in split(text_of(sql, SAMPLE), SAMPLE):
             database.execute(statement.sql)
 
 
