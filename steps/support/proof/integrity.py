@@ -79,6 +79,10 @@ class Integrity:
     defects: tuple[Defect, ...] = ()
     checked: frozenset[str] = frozenset()
 
+    def with_those_of(self, other: "Integrity") -> "Integrity":
+        """Return the defects of both; of one that both have, that of `other`."""
+        return Integrity((*self.defects, *other.defects), self.checked | other.checked)
+
 
 @dataclass(frozen=True, slots=True)
 class _Table:

@@ -202,6 +202,7 @@ class _Rehearsal:
             return
         log.after_writes = await self._snapshot()
         log.rows_written = await self._diff(self._after, FOLLOWED)
+        log.after_writes = await self._checked(log.after_writes, log.rows_written)
         if not await self._roll_back(log, "rollback after writes", lease):
             return
         log.after_second_rollback = await self._snapshot()

@@ -122,7 +122,10 @@ def _rolled_back(log: RehearsalLog, migrate: Script) -> Iterator[Finding]:
             yield each
     if log.after_writes is not None and log.after_second_rollback is not None:
         yield from _other_schema(log.before, log.after_second_rollback)
-        yield from new_defects(log.before.integrity, log.after_second_rollback.integrity, migrate)
+        known = log.before.integrity.with_those_of(
+            log.after_writes.integrity
+        )  # what the app wrote is no one's fault here
+        yield from new_defects(known, log.after_second_rollback.integrity, migrate)
         sequences = lowered_sequences(log.after_writes.sequences, log.after_second_rollback.sequences)
         yield from (each for each in sequences if each.place not in reported)
 
