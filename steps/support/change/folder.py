@@ -91,6 +91,7 @@ def _change(content: bytes, scripts: Mapping[str, Script], texts: Mapping[str, s
         rollback_text=texts[ROLLBACK],
         verify_rollback_text=texts[VERIFY_ROLLBACK],
         changes=directives.changes_of(scripts[MIGRATE]),
+        changed_columns=directives.changed_columns_of(scripts[MIGRATE]),
         scripts=(scripts[MIGRATE], scripts[ROLLBACK]),
         old_code=contract_in(scripts[OLD_CODE]),
         new_code=contract_in(scripts[NEW_CODE]),

@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import TypeVar
 
 from steps.support.core.deadline import waiting_for
@@ -19,7 +20,9 @@ from steps.support.gateways.turso import Migrated, Turso
 from steps.support.proof.config import LockLimits
 from steps.support.proof.contract import Answers, Contracts, ask_contracts
 from steps.support.proof.guards.declared import (
-    declared_ranges,
+    Groups,
+    column_groups,
+    declared_numbers,
     plan_counts,
     statement_bounds,
     unheld_reaches,
@@ -173,7 +176,7 @@ class _Rehearsal:
 
     async def _run_phases(self, log: RehearsalLog) -> None:
         """Run all phases, up to the first whose failure makes the next one impossible."""
-        lease, counts = await self._take_lock(), bool(declared_ranges(self._change))
+        lease, counts = await self._take_lock(), bool(declared_numbers(self._change))
         await self._try_alone(MIGRATE, self._change.migrate)
         # declared rows are first compared in the second transaction: if there are any, that one is measured
         if not await self._migrate(log, "migrate", lease, measured=not counts):
@@ -181,7 +184,7 @@ class _Rehearsal:
         await self._timed("verify", self._ask(self._change.verify))
         log.contract_after = await self._ask_contracts()
         log.after_migration = await self._snapshot()
-        log.rows_migrated = await self._diff(self._before, FOLLOWED)
+        log.rows_migrated = await self._diff(self._before, FOLLOWED, column_groups(self._change))
         log.after_migration = await self._checked(log.after_migration, log.rows_migrated)
         await self._plan_counts(log)
         if not await self._roll_back(log, "rollback", lease, measured=True):
@@ -218,8 +221,9 @@ class _Rehearsal:
     async def _snapshot(self) -> Snapshot:
         return await asyncio.to_thread(take_snapshot, checkpoint(self._live))
 
-    async def _diff(self, since: Path, keep: int = 0) -> Diff:
-        return await self._timed("comparing rows", asyncio.to_thread(row_diff, since, checkpoint(self._live), keep))
+    async def _diff(self, since: Path, keep: int = 0, groups: Groups = MappingProxyType({})) -> Diff:
+        compared = asyncio.to_thread(row_diff, since, checkpoint(self._live), keep, groups)
+        return await self._timed("comparing rows", compared)
 
     async def _checked(self, snapshot: Snapshot, diff: Diff) -> Snapshot:
         """Return the snapshot with what the engine takes on trust, of the tables that may differ from before."""

@@ -10,6 +10,7 @@ from steps.support.proof.lint.lint import lint, proved_harmless
 from steps.support.proof.rehearsal import RehearsalLog
 from steps.support.proof.round_trip import changed_without_reason, lost_by_migrating_again, lost_by_rollback
 from steps.support.proof.rows.declared import check_declared
+from steps.support.proof.rows.intended import explained_columns
 from steps.support.proof.rows.result import TableDiff
 from steps.support.proof.snapshot import Snapshot
 from steps.support.proof.waivers import apply_waivers, known_tables, names_of, unknown_tables
@@ -85,7 +86,10 @@ def _migrated(log: RehearsalLog, change: DatabaseChange) -> Iterator[Finding]:
         return
     names = known_tables(log, change)
     declared = {table: amount for table, amount in change.changes.items() if folded(table) in names}
-    lost_values = check_declared(log.rows_migrated, declared)
+    columns = [each for each in change.changed_columns if folded(each.table) in names]
+    triggers = [each.sql for taken in (log.before, log.after_migration) for each in taken.schema.triggers]
+    explained = explained_columns(change.scripts[0], triggers, log.rows_migrated)
+    lost_values = check_declared(log.rows_migrated, declared, columns=columns, explained=explained)
     reported = {each.place for each in lost_values}
     yield from lost_values
     yield from _worse(log.before, log.after_migration, change.scripts[0])

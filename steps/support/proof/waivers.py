@@ -13,7 +13,7 @@ from steps.support.proof.rehearsal import RehearsalLog
 from steps.support.schema.own_tables import is_owned
 from steps.support.schema.text import Name
 from steps.support.sql.change import DatabaseChange
-from steps.support.sql.directives import Waiver, declared_in
+from steps.support.sql.directives import Declaration, Waiver, declarations
 from steps.support.sql.findings import MIGRATE, Finding, Severity, place, waiver_line, written_name
 from steps.support.sql.lookalikes import likely_tables_in
 from steps.support.sql.tokens import folded, unquoted_name
@@ -129,14 +129,31 @@ def known_tables(log: RehearsalLog, change: DatabaseChange) -> set[str]:
 
 
 def unknown_tables(log: RehearsalLog, change: DatabaseChange) -> Iterator[Finding]:
-    """Yield findings about `-- changes:` lines that name no table that exists before or after."""
+    """Yield findings about `-- changes:` lines that name no table or column that exists before or after."""
     names, script = known_tables(log, change), change.scripts[0]
-    for table, line in declared_in(script):
-        if folded(table) not in names:
-            near = nearest(table, (name for name in names if not is_owned(name)))
+    for each in declarations(script):
+        if folded(each.table) not in names:
+            near = nearest(each.table, (name for name in names if not is_owned(name)))
             hint = f", the nearest is {near}" if near else ""
-            cause = f"`changes: {written_name(table)}`: there is no such table, before or after{hint}"
-            yield Finding(place(MIGRATE, line), cause, "Name a table whose rows may change.")
+            cause = f"`changes: {written_name(each.table)}`: there is no such table, before or after{hint}"
+            yield Finding(place(MIGRATE, each.line), cause, "Name a table whose rows may change.")
+        else:
+            yield from _unknown_columns(log, each)
     for table, lost in likely_tables_in(script):
         if folded(table) in names:
             yield Finding(lost.place, lost.cause, lost.remedy)
+
+
+def _unknown_columns(log: RehearsalLog, line: Declaration) -> Iterator[Finding]:
+    snapshots = [each for each in (log.before, log.after_migration) if each]
+    tables = [
+        table for each in snapshots for table in each.schema.tables if folded(str(table.name)) == folded(line.table)
+    ]
+    names = {folded(str(column.name)) for table in tables for column in table.columns}
+    for column in line.columns if names else ():
+        if column not in names:
+            near = nearest(column, names)
+            hint = f", the nearest is {near}" if near else ""
+            what = f"{written_name(line.table)}({written_name(column)})"
+            cause = f"`changes: {what}`: there is no such column, before or after{hint}"
+            yield Finding(place(MIGRATE, line.line), cause, "Name a column whose values may change.")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from steps.support.sql.checks import SqlCheck
 from steps.support.sql.contract import Block
-from steps.support.sql.directives import Range, Waiver
+from steps.support.sql.directives import Declaration, Range, Waiver
 from steps.support.sql.script import Script
 from steps.support.sql.statement import Statement
 
@@ -14,6 +14,7 @@ from steps.support.sql.statement import Statement
 class DatabaseChange:
     """The contents of a change folder. `changes`: table -> rows that may change (minimum, maximum), None for any.
 
+    `changed_columns`: the `-- changes:` lines that declare only the values of some columns.
     `scripts`: migrate.sql and rollback.sql, split into statements. `old_code`, `new_code`: the statements that the live
     code and the code about to go live send to the database. `writes`: what the app writes while the new schema is live.
     `allowed`: the waivers in the scripts.
@@ -33,6 +34,7 @@ class DatabaseChange:
     old_code: tuple[Block, ...]
     new_code: tuple[Block, ...]
     writes: tuple[Statement, ...]
+    changed_columns: tuple[Declaration, ...] = ()
 
 
 def named_change(name: str, sha256: str) -> DatabaseChange:

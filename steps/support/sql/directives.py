@@ -20,7 +20,7 @@ from steps.support.sql.findings import (
     written_name,
 )
 from steps.support.sql.script import Piece, Script
-from steps.support.sql.tokens import unquoted_name
+from steps.support.sql.tokens import folded, unquoted_name
 
 Range = tuple[int, int]
 
@@ -37,8 +37,9 @@ _NAME = r'(?:[\w$]+|"(?:[^"]|"")+"|`(?:[^`]|``)+`|\[[^\]]+\])'
 _NAMES = rf"{_NAME}(?:\.{_NAME})*"
 _NUMBER = "[0-9]{1,18}"  # fits in the engine's integer type
 FORM = re.compile(r"--\s*(?P<keyword>[A-Za-z]+)\s*:(?P<value>.*)", re.DOTALL)
-_ROUGHLY = re.compile(rf"(?P<table>{_NAME})(?:\s+(?P<count>\d+(?:\.\.\d+)?)\.?)?")  # any number
-_CHANGES = re.compile(rf"(?P<table>{_NAME})(?:\s+(?P<low>{_NUMBER})(?:\.\.(?P<high>{_NUMBER}))?)?")
+_COLUMNS = rf"(?:\s*\((?P<columns>\s*{_NAME}(?:\s*,\s*{_NAME})*\s*)\))?"
+_ROUGHLY = re.compile(rf"(?P<table>{_NAME}){_COLUMNS}(?:\s+(?P<count>\d+(?:\.\.\d+)?)\.?)?")  # any number
+_CHANGES = re.compile(rf"(?P<table>{_NAME}){_COLUMNS}(?:\s+(?P<low>{_NUMBER})(?:\.\.(?P<high>{_NUMBER}))?)?")
 _ALLOW = re.compile(r"(?P<rule>[\w-]+)\s+(?P<rest>\S.*)", re.DOTALL)
 _OF_AN_OBJECT = re.compile(rf"(?P<object>{_NAMES})\s*:(?!//)\s*(?P<reason>.*)", re.DOTALL)
 _COLON = re.compile(r"\w+://\S+|\d:\d|(?P<colon>:)")  # not the colon of a URL or a time
@@ -47,8 +48,8 @@ VALUES = {
     "changes": (
         _CHANGES,
         (
-            "Write `-- changes: TABLE`, `-- changes: TABLE N` or `-- changes: TABLE MIN..MAX`; a number has at most 18 "
-            "digits, 0 to 9."
+            "Write `-- changes: TABLE`, `-- changes: TABLE N` or `-- changes: TABLE MIN..MAX`, with TABLE or "
+            "TABLE(COLUMN, ...); a number has at most 18 digits, 0 to 9."
         ),
     ),
     "allow": (_ALLOW, "Write `-- allow: RULE OBJECT: reason`, or `-- allow: RULE reason` if there is only one place."),
@@ -116,14 +117,32 @@ def name_of(script: Script) -> str | None:
     return next((found.value for found in directives(script, ("name",))), None)
 
 
+@dataclass(frozen=True, slots=True)
+class Declaration:
+    """One `-- changes:` line: the table, how many rows may change (None: any number), and its line in the file.
+
+    `columns`: in lower case; if there are any, only values in these columns may change, and no row comes or goes.
+    """
+
+    table: str
+    columns: tuple[str, ...]
+    amount: Range | None
+    line: int = 0
+
+
+def declarations(script: Script) -> tuple[Declaration, ...]:
+    """Return the `-- changes:` lines of a script, in order."""
+    return tuple(map(declaration_in, directives(script, ("changes",))))
+
+
 def changes_of(script: Script) -> dict[str, Range | None]:
     """Return the tables whose rows may change, each with the declared number of rows, None if there is none."""
-    return dict(map(change_in, directives(script, ("changes",))))
+    return {each.table: each.amount for each in declarations(script) if not each.columns}
 
 
-def declared_in(script: Script) -> list[tuple[str, int]]:
-    """Return the tables whose rows may change, each with the line that declares it."""
-    return [(change_in(found)[0], found.line) for found in directives(script, ("changes",))]
+def changed_columns_of(script: Script) -> tuple[Declaration, ...]:
+    """Return the lines that declare only the values of some columns."""
+    return tuple(each for each in declarations(script) if each.columns)
 
 
 def waivers_in(script: Script) -> tuple[Waiver, ...]:
@@ -157,18 +176,23 @@ def reads_as(keyword: str, value: str) -> bool:
 
 
 def table_in(value: str) -> tuple[str, str] | None:
-    """Return the table of a `-- changes:` line and its number as written, even if the number is invalid."""
+    """Return the table of a `-- changes:` line, and its columns and number as written, even if that is invalid."""
     match = _ROUGHLY.fullmatch(value)
-    return (unquoted_name(match["table"]), match["count"] or "") if match else None
+    if match is None:
+        return None
+    columns = f"({match['columns'].strip()})" if match["columns"] else ""
+    return unquoted_name(match["table"]), f"{columns} {match['count'] or ''}".rstrip()
 
 
-def change_in(found: Directive) -> tuple[str, Range | None]:
-    """Return the table of a `-- changes:` line, and how many rows may change, None if the line has no number."""
+def declaration_in(found: Directive) -> Declaration:
+    """Return what a `-- changes:` line declares."""
     match = _CHANGES.match(found.value)
     if match is None:
-        return found.value, None
+        return Declaration(found.value, (), None, found.line)
     low, high = match["low"], match["high"]
-    return unquoted_name(match["table"]), (int(low), int(high or low)) if low else None
+    columns = tuple(folded(unquoted_name(name)) for name in re.findall(_NAME, match["columns"] or ""))
+    amount = (int(low), int(high or low)) if low else None
+    return Declaration(unquoted_name(match["table"]), columns, amount, found.line)
 
 
 def unreasoned(value: str) -> tuple[str, str] | None:

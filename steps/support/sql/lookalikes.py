@@ -15,7 +15,7 @@ from steps.support.sql.directives import (
     FORM,
     VALUES,
     Directive,
-    change_in,
+    declaration_in,
     directives,
     of_the_form,
     reads_as,
@@ -75,10 +75,17 @@ def repeated_directives(script: Script) -> Iterator[Finding]:
     """Return a finding for each directive that contradicts an earlier one: a second name, or a table's second range."""
     seen: set[str] = set()
     for found in directives(script, ("name", "changes")):
-        key = found.keyword if found.keyword == "name" else f"changes: {change_in(found)[0].lower()}"
-        if key in seen:
+        keys = {found.keyword} if found.keyword == "name" else _declared(found)
+        for key in sorted(keys & seen):
             yield Finding(place(script.name, found.line), f"`{key}` appears a second time", "Keep one of them.")
-        seen.add(key)
+        seen |= keys
+
+
+def _declared(found: Directive) -> set[str]:
+    """Return what a `-- changes:` line declares: the rows of its table, or each of its columns."""
+    each = declaration_in(found)
+    table = f"changes: {each.table.lower()}"
+    return {f"{table}({column})" for column in each.columns} or {table}
 
 
 def likely_tables_in(script: Script) -> Iterator[tuple[str, Finding]]:
@@ -148,16 +155,16 @@ def _own(file: str) -> list[str]:
     return [keyword for keyword, files in BELONGS.items() if file in files]
 
 
-def _may_be_ignored(each: _Lookalike, count: str) -> bool:
+def _may_be_ignored(each: _Lookalike, rest: str) -> bool:
     """Return whether a remark about a table is unlikely to be a heading."""
     is_exact, is_lower = each.word.lower() == "changes", each.word.islower()
     is_headed = each.has_colon and (is_exact or is_lower)
-    return bool(count) or is_headed or (is_exact and is_lower and each.opens)
+    return bool(rest) or is_headed or (is_exact and is_lower and each.opens)
 
 
-def _ignored(each: _Lookalike, table: str, count: str) -> tuple[str, str]:
+def _ignored(each: _Lookalike, table: str, rest: str) -> tuple[str, str]:
     """Return the cause and the remedy for a remark that names a table."""
-    line = f"-- changes: {written_name(table)} {count}".rstrip()
+    line = f"-- changes: {written_name(table)}{rest}"
     is_prose = each.word == "Changes" and each.has_colon
     why = "is prose: a directive is written in lower case" if is_prose else "is not a directive"
     return f"`{each}` names a table, but {why}", f"Write `{line}`; if it is prose, reword it."

@@ -426,7 +426,7 @@ ROWS_LOST: tuple[Mode, ...] = (
             "migrate.sql": f"-- changes: polling_status 3\n{POLLS}UPDATE users SET default_system_id = 4 WHERE default_system_id = 2;\n",
             "rollback.sql": f"{POLLS_BACK}UPDATE users SET default_system_id = 2 WHERE default_system_id = 4;\n",
         },
-        ("users: of 2 rows 1 changed, and no `-- changes:` line names it",),
+        ("users.default_system_id: 1 of 2 values changed", "`-- changes: users(default_system_id) 1`"),
         {
             "migrate.sql": f"-- changes: polling_status 3\n-- changes: users 1\n{POLLS}UPDATE users SET default_system_id = 4 WHERE default_system_id = 2;\n",
             "rollback.sql": f"{POLLS_BACK}UPDATE users SET default_system_id = 2 WHERE default_system_id = 4;\n",

@@ -141,7 +141,8 @@ async def test_one_line_does_not_cover_six_statements_on_a_line(sqld_binary: Pat
 async def test_six_lines_cover_six_statements_on_a_line(sqld_binary: Path, tmp_path: Path) -> None:
     """A reason for each statement accepts each, in the order of the statements."""
     lines = "".join(f"-- allow: partial-key points: reason {number}\n" for number in range(1, 7))
-    files = {**OF_ANY, "migrate.sql": f"{lines}{KEPT}{HALF.replace(chr(10), ' ')}\n", "rollback.sql": GIVEN}
+    migrate = f"-- changes: points(name) 32\n{lines}{KEPT}{HALF.replace(chr(10), ' ')}\n"
+    files = {**OF_ANY, "migrate.sql": migrate, "rollback.sql": GIVEN}
     came = await tried(sqld_binary, tmp_path, POINTS, files)
     assert came.proof, came.said
     assert [said.split(":")[0][-1] + said[-2] for said in came.proof.accepted] == [f"{n}{n}" for n in range(1, 7)]

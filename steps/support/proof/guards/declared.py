@@ -5,20 +5,21 @@ took 0.11 s of the transaction, 100,000 took 0.29 s (measured on sqld 0.24.32).
 """
 
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 from steps.support.gateways.guards import ROWS_OF, WAS, Declared, Guards, Reach, count_words
+from steps.support.proof.rows.declared import all_columns
 from steps.support.proof.rows.keyed import has_same_key
 from steps.support.proof.rows.pair import Pair, listed, pair
-from steps.support.proof.rows.result import TableDiff
+from steps.support.proof.rows.result import Columns, TableDiff
 from steps.support.proof.rows.tables import Table, tables
 from steps.support.sql.change import DatabaseChange
-from steps.support.sql.directives import Range
+from steps.support.sql.directives import Declaration
 from steps.support.sql.tokens import folded, quoted
-from steps.support.sql.verbs import Reading, read_statement
+from steps.support.sql.verbs import Reading, read_statement, unquoted
 
 COMPARED = 50_000  # rows: the most that are compared row by row, all tables together
 BYTES = 16 << 20  # of those rows
@@ -28,25 +29,37 @@ ANY = 2**53  # rows
 Diff = Mapping[str, TableDiff]
 
 
+Groups = Mapping[str, Collection[Columns]]  # of columns, by table
+
+
 def plan_counts(before: Path, after: Path, change: DatabaseChange, moved: Diff) -> tuple[Declared, ...]:
-    """Return how each table with a declared number is counted; both files must not change meanwhile."""
-    ranges = declared_ranges(change)
-    if not ranges:
+    """Return how each declared number is counted; both files must not change meanwhile."""
+    numbers = declared_numbers(change)
+    if not numbers:
         return ()
     with _opened(before) as old, _opened(after) as new:
         was, now = tables(old, "main"), tables(new, "main")
-        small = _small(old, [was[name] for name in ranges.keys() & was.keys()], moved)
-        wanted = ((name, f"{WAS}{number}") for number, name in enumerate(ranges))
+        names = [folded(each.table) for each in numbers]
+        small = _small(old, [was[name] for name in names if name in was], moved)
         found = [
-            _counted(was.get(name), now.get(name), kept, ranges[name], moved.get(name), is_small=name in small)
-            for name, kept in wanted
+            _counted(was.get(name), now.get(name), f"{WAS}{number}", each, moved.get(name), is_small=name in small)
+            for number, (name, each) in enumerate(zip(names, numbers, strict=True))
         ]
     return tuple(filter(None, found))
 
 
-def declared_ranges(change: DatabaseChange) -> dict[str, Range]:
-    """Return the tables with a declared number, in lower case, and the range that was declared."""
-    return {folded(table): amount for table, amount in change.changes.items() if amount}
+def declared_numbers(change: DatabaseChange) -> list[Declaration]:
+    """Return the lines with a declared number: first those about rows, then those about values."""
+    rows = (Declaration(table, (), amount) for table, amount in change.changes.items())
+    return [each for each in (*rows, *change.changed_columns) if each.amount]
+
+
+def column_groups(change: DatabaseChange) -> Groups:
+    """Return, by table, the columns of each line that declares only values, and those of all its lines together."""
+    lines: dict[str, list[Declaration]] = {}
+    for each in change.changed_columns:
+        lines.setdefault(folded(each.table), []).append(each)
+    return {table: {all_columns(own), *(each.columns for each in own)} for table, own in lines.items()}
 
 
 def without_bounds(counted: Sequence[Declared]) -> tuple[Declared, ...]:
@@ -60,19 +73,20 @@ def statement_bounds(change: DatabaseChange, touched: Sequence[int], counted: Se
     `touched`: the rows that each statement of migrate.sql changed in the rehearsal. Together they may change as many as
     declared. If they changed more, because they reach the same rows, each may change as many as in the rehearsal.
     """
-    exact = {folded(each.table) for each in counted if each.is_exact}
+    exact = {each.table for each in counted if each.is_exact}
     readings = {id(piece.statement): read_statement(piece) for piece in change.scripts[0].pieces}
-    found: list[Reach] = []
-    for table, (_, most) in declared_ranges(change).items():
-        own = [n for n, each in enumerate(change.migrate) if _changes_rows_of(readings[id(each)], table)]
-        if table in exact:
+    found: dict[int, Reach] = {}
+    for each in declared_numbers(change):
+        label, (_, most) = _label(each), each.amount or (0, ANY)
+        if label in exact:
             continue
+        own = [n for n, one in enumerate(change.migrate) if _changes(readings[id(one)], each) and n not in found]
         if sum(touched[number] for number in own) > most:
-            found += (Reach(number, table, touched[number]) for number in own)
+            found |= {number: Reach(number, label, touched[number]) for number in own}
         else:
             places = zip(own, [None, *own], strict=False)
-            found += (Reach(number, table, most, earlier, number == own[-1]) for number, earlier in places)
-    return tuple(found)
+            found |= {number: Reach(number, label, most, earlier, number == own[-1]) for number, earlier in places}
+    return tuple(found.values())
 
 
 def unheld_reaches(found: Sequence[Reach]) -> tuple[Reach, ...]:
@@ -84,26 +98,36 @@ def hold_declared_counts(
     unbounded: Guards, change: DatabaseChange, touched: Sequence[int], counted: tuple[Declared, ...]
 ) -> Guards:
     """Bound each table with a declared number by that number, never by the rehearsed number plus an allowance."""
-    ranges = declared_ranges(change)
     reached = statement_bounds(change, touched, counted)
-    most = {f"{ROWS_OF}{each.table}": each.most for each in counted}
-    there = (replace(each, slack=-most[each.name]) if each.name in most else each for each in unbounded.there)
-    words = [f"changes of {table}: {count_words(*ranges[table])}{_how(table, counted, reached)}" for table in ranges]
+    bounds = {f"{ROWS_OF}{each.table}": each.most for each in counted}
+    there = (replace(each, slack=-bounds[each.name]) if each.name in bounds else each for each in unbounded.there)
+    numbers = [(_label(each), each.amount) for each in declared_numbers(change) if each.amount]
+    words = [f"changes of {label}: {count_words(*most)}{_how(label, counted, reached)}" for label, most in numbers]
     measured = "; ".join([*words, unbounded.measured])
     return replace(unbounded, there=tuple(there), measured=measured, declared=counted, reaches=reached)
 
 
-def _how(table: str, counted: Iterable[Declared], reached: Iterable[Reach]) -> str:
-    ways = {folded(each.table): "row by row" if each.is_exact else "by the number of its rows" for each in counted}
+def _how(label: str, counted: Iterable[Declared], reached: Iterable[Reach]) -> str:
+    ways = {each.table: "row by row" if each.is_exact else "by the number of its rows" for each in counted}
     together = {each.table: each.earlier is not None or not each.is_last for each in reached}
-    what = "what its statements reach together" if together.get(table) else "what each statement reaches"
-    by_statement = [f"by {what}"] if table in together else []
-    held = [*([ways[table]] if table in ways else []), *by_statement]
+    what = "what its statements reach together" if together.get(label) else "what each statement reaches"
+    by_statement = [f"by {what}"] if label in together else []
+    held = [*([ways[label]] if label in ways else []), *by_statement]
     return f", counted {' and '.join(held)}" if held else ", held only by the number of all row changes"
 
 
-def _changes_rows_of(reading: Reading, table: str) -> bool:
-    return reading.verb in {"INSERT", "UPDATE", "DELETE"} and reading.table == table
+def _label(line: Declaration) -> str:
+    """Return what a line declares, as messages name it."""
+    return f"{line.table}({', '.join(line.columns)})" if line.columns else line.table
+
+
+def _changes(reading: Reading, line: Declaration) -> bool:
+    """Return True if a statement may change what a line declares."""
+    verbs = {"UPDATE"} if line.columns else {"INSERT", "UPDATE", "DELETE"}
+    if reading.verb not in verbs or reading.table != folded(line.table):
+        return False
+    names = {unquoted(token.text) for token in reading.piece.tokens if token.kind in {"word", "name"}}
+    return not line.columns or not names.isdisjoint(line.columns)
 
 
 def _opened(file: Path) -> closing[sqlite3.Connection]:
@@ -128,25 +152,36 @@ def _bytes(connection: sqlite3.Connection, table: Table) -> int:
     return int(sum(connection.execute(f"SELECT {parts} FROM {table.source}").fetchone()))
 
 
-def _counted(  # noqa: PLR0913 - what is known of a table
-    old: Table | None, new: Table | None, kept: str, amount: Range, moved: TableDiff | None, *, is_small: bool
+def _counted(  # noqa: PLR0911, PLR0913 - what is known of a table
+    old: Table | None, new: Table | None, kept: str, line: Declaration, moved: TableDiff | None, *, is_small: bool
 ) -> Declared | None:
-    """Return how one table is counted; None if only its statements can be bounded, or if there is no such table."""
-    was, least, most = quoted(kept), *amount
+    """Return how one line's number is counted; None if only its statements can be bounded, or it has no table."""
+    label, was, (least, most) = _label(line), quoted(kept), line.amount or (0, ANY)
+    if line.columns and (old is None or new is None):
+        return None
     if old is None:
-        return Declared(new.name, least, most, kept, "SELECT 0 AS n", _rows(new), is_exact=True) if new else None
+        return Declared(label, least, most, kept, "SELECT 0 AS n", _rows(new), is_exact=True) if new else None
     if new is None:
         there = f"(SELECT n FROM {was})"
-        return Declared(old.name, least, most, kept, f"SELECT {_rows(old)} AS n", there, is_exact=True)
+        return Declared(label, least, most, kept, f"SELECT {_rows(old)} AS n", there, is_exact=True)
     if is_small:
         two = pair(old, new)
         is_keyed = has_same_key(two) if moved is None or moved.by_pages else moved.by_key
-        return Declared(old.name, least, most, kept, _all_of(two), _differing(two, was, is_keyed), is_exact=True)
+        if line.columns:
+            two = _narrowed(two, line.columns if is_keyed else two.names)
+            return Declared(label, least, most, kept, _all_of(two), _changed(two, was, is_keyed), is_exact=True)
+        return Declared(label, least, most, kept, _all_of(two), _differing(two, was, is_keyed), is_exact=True)
     is_anew = (old.entry, old.root) != (new.entry, new.root)
-    if is_anew or (moved and (moved.before or 0) <= COUNTED):
+    if not line.columns and (is_anew or (moved and (moved.before or 0) <= COUNTED)):
         growth = f"abs({_rows(new)} - (SELECT n FROM {was}))"
-        return Declared(old.name, 0, most, kept, f"SELECT {_rows(old)} AS n", growth, is_exact=False)
+        return Declared(label, 0, most, kept, f"SELECT {_rows(old)} AS n", growth, is_exact=False)
     return None
+
+
+def _narrowed(two: Pair, columns: Collection[str]) -> Pair:
+    """Return the pair with only these columns and its key."""
+    names = {*map(folded, columns), *(part.name for part in two.old.key)}
+    return replace(two, common=tuple(both for both in two.common if folded(both[0]) in names))
 
 
 def _rows(table: Table) -> str:
@@ -164,14 +199,29 @@ def _differing(two: Pair, was: str, is_keyed: bool) -> str:  # noqa: FBT001 - ho
 
     Equal rows of the two sides cancel out. What remains counts once for each key, or, without a key, once for each row.
     """
+    left = _left(two, was)
+    if not is_keyed:
+        return f"(SELECT coalesce(sum(abs(n)), 0) FROM ({left}))"
+    return f"(SELECT count(*) FROM (SELECT 1 FROM ({left}) GROUP BY {_key(two)}))"
+
+
+def _changed(two: Pair, was: str, is_keyed: bool) -> str:  # noqa: FBT001 - how rows are words apart
+    """Build the expression that counts the rows that are there before and after, and differ."""
+    left = _left(two, was)
+    if not is_keyed:
+        return f"(SELECT coalesce(sum(n), 0) FROM ({left}) WHERE n > 0)"
+    return f"(SELECT count(*) FROM (SELECT 1 FROM ({left}) GROUP BY {_key(two)} HAVING min(n) < 0 AND max(n) > 0))"
+
+
+def _left(two: Pair, was: str) -> str:
     values = [f"c{n}" for n in range(len(two.common))]
     after = listed(f"+{quoted(new)}" for _, new in two.common)
     sides = f"SELECT * FROM {was} UNION ALL SELECT -1{after} FROM {quoted(two.new.name)}"
     # in a column of any type, 1 and 1.0 would be one group
     groups = ", ".join(f"{value} COLLATE BINARY, typeof({value}) = 'real'" for value in values) or "''"
-    left = f"SELECT sum(side) AS n{listed(values)} FROM ({sides}) GROUP BY {groups} HAVING sum(side) <> 0"
-    if not is_keyed:
-        return f"(SELECT coalesce(sum(abs(n)), 0) FROM ({left}))"
+    return f"SELECT sum(side) AS n{listed(values)} FROM ({sides}) GROUP BY {groups} HAVING sum(side) <> 0"
+
+
+def _key(two: Pair) -> str:
     places = {folded(old): f"c{n}" for n, (old, _) in enumerate(two.common)}
-    key = ", ".join(f"{places[part.name]} COLLATE {part.collation}" for part in two.old.key)
-    return f"(SELECT count(*) FROM (SELECT 1 FROM ({left}) GROUP BY {key}))"
+    return ", ".join(f"{places[part.name]} COLLATE {part.collation}" for part in two.old.key)

@@ -127,3 +127,50 @@ def _within(node: exp.Expr) -> list[exp.Expr]:
 
 def _is_whole(node: exp.Expr) -> bool:
     return isinstance(node, exp.Literal) and not node.is_string and WHOLE.fullmatch(node.name) is not None
+
+
+def assignments(tree: exp.Expr) -> dict[str, bool]:
+    """Return the columns that an UPDATE sets, and whether each new value follows from the previous one.
+
+    It does if its expression reads the same column, or if WHERE compares that column with constants only.
+    """
+    where = tree.args.get("where")
+    if not isinstance(tree, exp.Update):
+        return {}
+    own = tree.this.alias_or_name.lower()
+    pinned = _pinned(where.this, own) if where else set()
+    found: dict[str, bool] = {}
+    for column, value in (pair for each in tree.expressions for pair in _set(each)):
+        reads = any(each.name.lower() == column and _is_own(each, value, own) for each in value.find_all(exp.Column))
+        found[column] = found.get(column, True) and (reads or column in pinned)
+    return found
+
+
+def _set(assignment: exp.Expr) -> Iterator[tuple[str, exp.Expr]]:
+    """Yield each column that an assignment sets, with its expression; that of a row is the same for all its columns."""
+    target, value = assignment.this, assignment.expression
+    if not isinstance(target, exp.Tuple | exp.Paren):
+        yield target.name.lower(), value
+        return
+    targets = target.expressions if isinstance(target, exp.Tuple) else [target.this]
+    values = value.expressions if isinstance(value, exp.Tuple) else [value.unnest()] * len(targets)
+    for each, own in zip(targets, values, strict=False):
+        yield each.name.lower(), own
+
+
+def _pinned(condition: exp.Expr, own: str) -> set[str]:
+    """Return the columns that every row reached by a condition has one of some constants in."""
+    condition = condition.unnest()
+    if isinstance(condition, exp.And):
+        return set[str]().union(*(_pinned(part, own) for part in condition.flatten()))
+    column, constants = condition.this, [condition.expression]
+    if isinstance(condition, exp.In):
+        constants = condition.expressions or [exp.Null()]
+    elif not isinstance(condition, exp.EQ | exp.Is):
+        return set()
+    is_constant = all(isinstance(each, exp.Literal) for each in constants)
+    return (
+        {column.name.lower()}
+        if isinstance(column, exp.Column) and is_constant and _is_own(column, condition, own)
+        else set()
+    )

@@ -1,24 +1,65 @@
 """Compare rows without a primary key: as two bags, each row of values with its number of occurrences."""
 
 import sqlite3
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
+from itertools import combinations
+from typing import Any
 
 from steps.support.proof.rows.pair import Pair, listed
-from steps.support.proof.rows.result import SAMPLES, Kind, Row, Sample, TableDiff, whole
+from steps.support.proof.rows.result import SAMPLES, Columns, Kind, Row, Sample, TableDiff, whole
 from steps.support.proof.rows.tables import materialize, rows_of
 from steps.support.sql.tokens import folded, quoted
 
+LOOKED_AT = 1_000  # different rows: if there are more, exchanged columns are not looked for
 _COUNTS = "SELECT total(max(n, 0)), total(max(-n, 0)) FROM temp.differing"
 
 
-def as_bags(connection: sqlite3.Connection, two: Pair, keep: int) -> TableDiff:
-    """Compare all rows of a table by the columns of both sides; if at most `keep` rows differ, return those too."""
+def as_bags(connection: sqlite3.Connection, two: Pair, keep: int, groups: Collection[Columns] = ()) -> TableDiff:
+    """Compare all rows of a table by the columns of both sides; if at most `keep` rows differ, return those too.
+
+    `groups`: groups of columns; for each, count the rows that changed, if they are the same apart from these columns.
+    """
     removed, added = _counts(connection, two)
     samples = (*_samples(connection, two, Kind.REMOVED), *_samples(connection, two, Kind.ADDED))
     before, after = rows_of(connection, two.old), rows_of(connection, two.new)
     rows = tuple(_rows(connection, two)) if removed + added <= keep else ()
-    return TableDiff(two.old.name, before, after, added, removed, samples=samples, rows=rows)
+    exchanged = tuple(_exchanged(connection, two))
+    alone = {group: removed for group in groups if removed and _only_in(connection, two, group)}
+    return TableDiff(
+        two.old.name, before, after, added, removed,
+        samples=samples, exchanged=exchanged, in_columns=alone, rows=rows,
+    )  # fmt: skip
+
+
+def _only_in(connection: sqlite3.Connection, two: Pair, group: Columns) -> bool:
+    """Return True if rows are the same apart from these columns."""
+    rest = tuple(both for both in two.common if folded(both[0]) not in group)
+    return _counts(connection, replace(two, common=rest)) == (0, 0)
+
+
+def _exchanged(connection: sqlite3.Connection, two: Pair) -> Iterator[tuple[str, str]]:
+    """Yield each two columns that exchanged their values: with those exchanged back, most rows are the same."""
+    found = connection.execute(f"SELECT * FROM temp.differing LIMIT {LOOKED_AT + 1}").fetchall()
+    removed = [_typed(values) for n, *values in found for _ in range(n)]
+    added = Counter(_typed(values) for n, *values in found for _ in range(-n))
+    if not removed or not added or len(found) > LOOKED_AT:
+        return
+    for one, other in combinations(range(len(two.common)), 2):
+        back = Counter(_with_exchanged(row, one, other) for row in removed if row[one] != row[other])
+        if (back & added).total() * 2 > len(removed):
+            yield two.names[one], two.names[other]
+
+
+def _typed(values: Sequence[Any]) -> tuple[tuple[type, Any], ...]:
+    return tuple((type(value), value) for value in values)
+
+
+def _with_exchanged(row: tuple[tuple[type, Any], ...], one: int, other: int) -> tuple[tuple[type, Any], ...]:
+    changed = [*row]
+    changed[one], changed[other] = row[other], row[one]
+    return tuple(changed)
 
 
 def is_same_in_bags(connection: sqlite3.Connection, two: Pair, found: TableDiff, old: str, new: str) -> bool:

@@ -1,45 +1,96 @@
 """Compare what became of the rows with what the change declares."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
 
-from steps.support.proof.rows.result import TableDiff
-from steps.support.sql.directives import Range
+from steps.support.proof.rows.result import Columns, TableDiff
+from steps.support.sql.directives import Declaration, Range
 from steps.support.sql.findings import Finding
 from steps.support.sql.tokens import folded, quoted
 
 COLUMN_LOST, RETYPED = "column-lost", "retyped"
+VALUES_CHANGED, VALUES_SWAPPED = "values-changed", "values-swapped"
+
+Explained = Mapping[str, Collection[str]]  # by table, the columns whose changed values need no declaration
 
 
 def check_declared(
-    diff: Mapping[str, TableDiff], changes: Mapping[str, Range | None], cascades: Sequence[Finding] = ()
+    diff: Mapping[str, TableDiff],
+    changes: Mapping[str, Range | None],
+    cascades: Sequence[Finding] = (),
+    columns: Sequence[Declaration] = (),
+    explained: Explained = MappingProxyType({}),
 ) -> list[Finding]:
-    """Return findings for rows that differ from the `-- changes:` lines, or are lost without one, and lost columns.
+    """Return findings for rows and values that differ from the `-- changes:` lines, or are lost without one.
 
-    `cascades` replace the plain finding about the same table. Lost rows can only be declared; a lost column can be
-    accepted as `column-lost`.
+    `columns`: the lines that declare only values. `explained`: by table, the columns whose values the script explains;
+    that counts if no line is about rows. `cascades` replace the plain finding about the same table. Changed
+    values and lost rows can only be declared; a lost column can be accepted as `column-lost`.
     """
-    declared = {folded(table): amount for table, amount in changes.items()}
     named = {each.place: each for each in cascades}
-    both = {**{table: TableDiff(table, None, None) for table in declared}, **diff}
-    return [finding for table, found in both.items() for finding in _of_table(table, found, declared, named)]
+    lines = _Lines({folded(table): amount for table, amount in changes.items()}, columns, explained)
+    both = {**{table: TableDiff(table, None, None) for table in lines.tables}, **diff}
+    return [finding for table, found in both.items() for finding in _of_table(table, found, lines, named)]
 
 
-def declaration(found: TableDiff) -> str:
-    """Return the line that declares what became of a table's rows."""
-    name = found.name if re.fullmatch(r"[\w$]+", found.name) else quoted(found.name)
-    return f"-- changes: {name} {found.total}"
+def all_columns(lines: Iterable[Declaration]) -> Columns:
+    """Return the columns of several lines about one table, together."""
+    return tuple(dict.fromkeys(column for each in lines for column in each.columns))
 
 
-def _of_table(
-    table: str, found: TableDiff, declared: Mapping[str, Range | None], named: Mapping[str, Finding]
-) -> Iterator[Finding]:
-    cause = _undeclared(table, found, declared) if declared else _lost(found)
-    as_declared = bool(declared) and not cause
+def declaration(found: TableDiff, column: str = "") -> str:
+    """Return the line that declares what became of a table's rows, or of the values in one column."""
+    if not column:
+        return f"-- changes: {_written(found.name)} {found.total}"
+    return f"-- changes: {_written(found.name)}({_written(column)}) {found.columns[column]}"
+
+
+def _written(name: str) -> str:
+    return name if re.fullmatch(r"[\w$]+", name) else quoted(name)
+
+
+@dataclass(frozen=True, slots=True)
+class _Lines:
+    """The `-- changes:` lines: `rows` by table, `columns` line by line; and the columns that need none."""
+
+    rows: Mapping[str, Range | None]
+    columns: Sequence[Declaration]
+    explained: Explained
+
+    @property
+    def tables(self) -> list[str]:
+        return [*dict.fromkeys((*self.rows, *(folded(each.table) for each in self.columns)))]
+
+    def of(self, table: str) -> list[Declaration]:
+        """Return the lines that declare values of a table."""
+        return [each for each in self.columns if folded(each.table) == table]
+
+    def all_of(self, table: str) -> Columns:
+        """Return all columns whose values the lines declare."""
+        return all_columns(self.of(table))
+
+    def declares(self, table: str, column: str) -> bool:
+        """Return whether a line says that the values of a column may change."""
+        own = self.all_of(table)
+        return column in own if own else table in self.rows
+
+    def explains(self, table: str, column: str) -> bool:
+        """Return whether the values of a column need no line; if a line is about rows, nothing else may change."""
+        return not self.rows and column in self.explained.get(table, ())
+
+
+def _of_table(table: str, found: TableDiff, lines: _Lines, named: Mapping[str, Finding]) -> Iterator[Finding]:
+    cause = _undeclared(table, found, lines) if lines.rows or lines.of(table) else _lost(found)
+    as_declared = bool(lines.tables) and not cause
     if not as_declared and found.name in named:
         yield named[found.name]
-    elif cause:
-        yield Finding(found.name, cause, f"Keep those rows, or declare the change: `{declaration(found)}`.")
+    else:
+        if cause:
+            yield Finding(found.name, cause, f"Keep those rows, or declare the change: `{declaration(found)}`.")
+        yield from _values(table, found, lines)
+    yield from (_out_of_range(found, line) for line in lines.of(table) if not _is_in_range(found, line))
     yield from _columns(found)
     for column, count in found.retyped.items():
         cause = f"{count:,} values have a different type than before"
@@ -47,12 +98,65 @@ def _of_table(
         yield Finding(place := f"{found.name}.{column}", cause, remedy, rule=RETYPED, object=place)
 
 
-def _undeclared(table: str, found: TableDiff, declared: Mapping[str, Range | None]) -> str | None:
+def _undeclared(table: str, found: TableDiff, lines: _Lines) -> str | None:
     what = _counts(found)
-    if table not in declared:
-        return f"{what}, and no `-- changes:` line names it" if found.total else None
-    low, high = declared[table] or (found.total, found.total)
-    return None if low <= found.total <= high else f"{what}, and {low} to {high} rows were declared to change"
+    if table in lines.rows:
+        low, high = lines.rows[table] or (found.total, found.total)
+        return None if low <= found.total <= high else f"{what}, and {low} to {high} rows were declared to change"
+    is_found_again = not found.by_key and lines.all_of(table) in found.in_columns
+    if not found.added + found.removed or is_found_again:
+        return None  # each changed column has a finding of its own
+    return f"{what}, and {'only values were declared' if lines.of(table) else 'no `-- changes:` line names it'}"
+
+
+def _values(table: str, found: TableDiff, lines: _Lines) -> Iterator[Finding]:
+    """Yield findings about changed values in columns that are there before and after."""
+    swapped = {column: circle for circle in found.exchanged for column in circle}
+    listed = {*lines.all_of(table)}
+    for column, count in found.columns.items():
+        place, own = f"{found.name}.{column}", swapped.get(column)
+        is_said = lines.explains(table, folded(column)) and not own
+        is_declared = is_said or lines.declares(table, folded(column))
+        if not is_declared and found.retyped.get(column, 0) < count:
+            taken = f"; {_circle(own)}" if own else ""
+            cause = f"{count:,} of {found.before or 0:,} values changed{_example(found, column)}{taken}"
+            remedy = (
+                f"Keep them: copy the column by its name. If it is meant, declare it: `{declaration(found, column)}`."
+            )
+            yield Finding(place, cause, remedy, rule=VALUES_CHANGED, object=place, final=True)
+    for circle in found.exchanged if table in lines.rows else ():
+        if not {*map(folded, circle)} <= listed:
+            place, line = f"{found.name}.{circle[0]}", ", ".join(map(_written, circle))
+            cause = f"{_circle(circle)}{_example(found, circle[0])}"
+            remedy = (
+                f"Copy by name, not by position. If it is meant, write `-- changes: {_written(found.name)}({line})`."
+            )
+            yield Finding(place, cause, remedy, rule=VALUES_SWAPPED, object=place)
+
+
+def _circle(columns: Sequence[str]) -> str:
+    return f"{' and '.join(columns)} exchanged their values"
+
+
+def _example(found: TableDiff, column: str) -> str:
+    return f", for example {found.examples[column]}" if column in found.examples else ""
+
+
+def _is_in_range(found: TableDiff, line: Declaration) -> bool:
+    if line.amount is None:
+        return True
+    low, high = line.amount
+    return low <= found.in_columns.get(line.columns, 0) <= high
+
+
+def _out_of_range(found: TableDiff, line: Declaration) -> Finding:
+    columns, count = ", ".join(map(_written, line.columns)), found.in_columns.get(line.columns, 0)
+    low, high = line.amount or (count, count)
+    what = f"{_written(found.name)}({columns})"
+    cause = f"values of {columns} changed in {count:,} of {found.before or 0:,} rows, and {low} to {high} were declared"
+    return Finding(
+        found.name, cause, f"Change only the rows that are meant, or declare them: `-- changes: {what} {count}`."
+    )
 
 
 def _lost(found: TableDiff) -> str | None:

@@ -6,24 +6,28 @@ beside sqldiff.
 """
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 
 from steps.support.proof.rows.bags import as_bags, is_same_in_bags
 from steps.support.proof.rows.keyed import by_key, has_key, is_same_by_key
 from steps.support.proof.rows.pages import Pages, differing
 from steps.support.proof.rows.pair import Pair, only_in, pair
-from steps.support.proof.rows.result import SAMPLES, Dropped, Kind, Sample, TableDiff, whole
+from steps.support.proof.rows.result import SAMPLES, Columns, Dropped, Kind, Sample, TableDiff, whole
 from steps.support.proof.rows.tables import AFTER, BEFORE, Table, rows_of, side_by_side, tables
 from steps.support.sql.tokens import quoted
 
 
-def row_diff(before: Path, after: Path, keep: int = 0) -> dict[str, TableDiff]:
+def row_diff(
+    before: Path, after: Path, keep: int = 0, groups: Mapping[str, Collection[Columns]] = MappingProxyType({})
+) -> dict[str, TableDiff]:
     """Compare every table of two files except the tool's and the engine's own; return the diffs by lower-case name.
 
-    `keep`: if at most this many rows of a table differ, its diff contains all of them. The call blocks, for seconds if
+    `keep`: if at most this many rows of a table differ, its diff contains all of them. `groups`: by table, groups of
+    columns in lower case for which the rows that changed in them are counted. The call blocks, for seconds if
     tables are large. Both files must be checkpointed and must not change meanwhile; differing values are kept in the
     engine's temporary files. Raise Problem if a file is not a complete database, or has a non-empty log beside it.
     """
@@ -32,7 +36,8 @@ def row_diff(before: Path, after: Path, keep: int = 0) -> dict[str, TableDiff]:
         pages = Pages.of(before, after)
         found = {name: _gone(connection, table) for name, table in old.items() if name not in new}
         found |= {name: _new(connection, table) for name, table in new.items() if name not in old}
-        found |= {name: _both(connection, old[name], new[name], pages, keep) for name in old.keys() & new.keys()}
+        both = old.keys() & new.keys()
+        found |= {name: _both(connection, old[name], new[name], pages, keep, groups.get(name, ())) for name in both}
     return dict(sorted(found.items()))
 
 
@@ -51,17 +56,19 @@ def _first(connection: sqlite3.Connection, table: Table, kind: Kind) -> tuple[Sa
     return tuple(whole(kind, table.names, row, table.key_names) for row in connection.execute(query))
 
 
-def _both(connection: sqlite3.Connection, old: Table, new: Table, pages: Pages, keep: int) -> TableDiff:
+def _both(  # noqa: PLR0913, PLR0917 - what a comparison is made of
+    connection: sqlite3.Connection, old: Table, new: Table, pages: Pages, keep: int, groups: Collection[Columns]
+) -> TableDiff:
     ranges = differing(connection, old, new, pages)
     if ranges == ():
         rows = rows_of(connection, old)
         return TableDiff(old.name, rows, rows, by_pages=True)
     two = pair(old, new, ranges)
     if has_key(connection, two):
-        found = replace(by_key(connection, two, keep), by_key=True)
+        found = replace(by_key(connection, two, keep, groups), by_key=True)
         dropped = _dropped(connection, two, partial(is_same_by_key, connection, two))
     else:
-        found = as_bags(connection, two, keep)
+        found = as_bags(connection, two, keep, groups)
         dropped = _dropped(connection, two, partial(is_same_in_bags, connection, two, found))
     new_columns = tuple(column.name for column in only_in(new, old))
     return replace(found, only_before=tuple(dropped), only_after=new_columns)

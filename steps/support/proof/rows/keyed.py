@@ -1,15 +1,28 @@
 """Compare rows by primary key, in one pass over both sides; only differing rows are kept and counted."""
 
 import sqlite3
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from steps.support.proof.rows.pair import Pair, listed, plain
-from steps.support.proof.rows.result import SAMPLES, Key, Kind, Row, Sample, SampleValue, TableDiff, sample_value, whole
+from steps.support.proof.rows.result import (
+    SAMPLES,
+    Columns,
+    Key,
+    Kind,
+    Row,
+    Sample,
+    SampleValue,
+    TableDiff,
+    sample_value,
+    whole,
+)
 from steps.support.proof.rows.tables import Table, materialize, rows_of
 from steps.support.sql.tokens import folded, quoted
 
 Values = Sequence[Any]
+
+LOOKED_AT = 1_000  # changed rows in which exchanged columns are looked for
 
 
 def has_key(connection: sqlite3.Connection, two: Pair) -> bool:
@@ -23,8 +36,11 @@ def has_same_key(two: Pair) -> bool:
     return bool(keys) and keys == set(two.new.key) and all(part.affinity for part in keys)
 
 
-def by_key(connection: sqlite3.Connection, two: Pair, keep: int) -> TableDiff:
-    """Compare all rows of a table; if at most `keep` rows differ, return those too."""
+def by_key(connection: sqlite3.Connection, two: Pair, keep: int, groups: Collection[Columns] = ()) -> TableDiff:
+    """Compare all rows of a table; if at most `keep` rows differ, return those too.
+
+    `groups`: groups of columns; for each, count the rows that changed in at least one of them.
+    """
     before, after = rows_of(connection, two.old), rows_of(connection, two.new)
     materialize(connection, _differing_rows(two))
     (removed,) = connection.execute("SELECT count(*) FROM temp.differing WHERE gone").fetchone()
@@ -34,21 +50,91 @@ def by_key(connection: sqlite3.Connection, two: Pair, keep: int) -> TableDiff:
     samples = (*_changed(connection, two), *_removed(connection, two), *(_added(connection, two) if added else ()))
     counts = {name: int(count) for name, count in zip(two.names, columns, strict=True) if count}
     rows = tuple(_rows(connection, two, added)) if added + removed + changed <= keep else ()
-    retyped = _retyped(connection, two, counts)
-    return TableDiff(two.old.name, before, after, added, removed, changed, counts, samples, retyped=retyped, rows=rows)
+    retyped, filled = _retyped_and_filled(connection, two, counts)
+    return TableDiff(
+        two.old.name, before, after, added, removed, changed, counts, samples, retyped=retyped, filled=filled,
+        examples=dict(_examples(connection, two, counts)), exchanged=_exchanged(connection, two, counts),
+        in_columns=_in_columns(connection, two, groups), rows=rows,
+    )  # fmt: skip
 
 
-def _retyped(connection: sqlite3.Connection, two: Pair, changed: Collection[str]) -> dict[str, int]:
-    """Count, for each changed column, the values that now have another type."""
+def _retyped_and_filled(
+    connection: sqlite3.Connection, two: Pair, changed: Collection[str]
+) -> tuple[dict[str, int], dict[str, int]]:
+    """Count, for each changed column, the values that now have another type, and those that were NULL before."""
     names = [both for both in two.common if both[0] in changed]
     if not names:
-        return {}
+        return {}, {}
     others = (f"typeof(b.{quoted(old)}) <> typeof(a.{quoted(new)})" for old, new in names)
     values = (f"b.{quoted(old)} NOT NULL AND a.{quoted(new)} NOT NULL" for old, new in names)
-    sums = ", ".join(f"total({other} AND {value})" for other, value in zip(others, values, strict=True))
+    retyped = [f"total({other} AND {value})" for other, value in zip(others, values, strict=True)]
+    filled = [f"total(b.{quoted(old)} IS NULL AND a.{quoted(new)} NOT NULL)" for old, new in names]
     sides = f"{_first(two, 'NOT gone', -1)} CROSS JOIN {two.new.source} AS a ON {two.by_key}"
-    counts = connection.execute(f"SELECT {sums} {sides}").fetchone()
-    return {old: int(count) for (old, _), count in zip(names, counts, strict=True) if count}
+    counts = connection.execute(f"SELECT {', '.join([*retyped, *filled])} {sides}").fetchone()
+    halves = counts[: len(names)], counts[len(names) :]
+    one, other = ({old: int(n) for (old, _), n in zip(names, half, strict=True) if n} for half in halves)
+    return one, other
+
+
+def _in_columns(connection: sqlite3.Connection, two: Pair, groups: Collection[Columns]) -> dict[Columns, int]:
+    flags = {folded(name): f"f{n}" for n, name in enumerate(two.names)}
+    found = {}
+    for group in groups:
+        own = " OR ".join(flags[name] for name in group if name in flags) or "0"
+        (count,) = connection.execute(f"SELECT count(*) FROM temp.differing WHERE NOT gone AND ({own})").fetchone()
+        found[group] = int(count)
+    return found
+
+
+def _examples(connection: sqlite3.Connection, two: Pair, changed: Collection[str]) -> Iterator[tuple[str, str]]:
+    """Yield one change of each changed column: the key of its row, the value before and the value after."""
+    for place, name in enumerate(two.names):
+        if name in changed:
+            for _, old, new in _both_sides(connection, two, 1, f"f{place}"):
+                keys = zip(two.names, old, strict=True)
+                key = [
+                    f"{each} {sample_value(each, value, is_key=True)}"
+                    for each, value in keys
+                    if each in two.old.key_names
+                ]
+                values = sample_value(name, old[place]), sample_value(name, new[place])
+                yield name, f"{', '.join(key)}: {' -> '.join(values)}"
+
+
+def _exchanged(connection: sqlite3.Connection, two: Pair, changed: Collection[str]) -> tuple[tuple[str, ...], ...]:
+    """Return the groups of columns that took over each other's values, by the first rows that changed."""
+    places = [place for place, name in enumerate(two.names) if name in changed]
+    if len(places) < 2:  # noqa: PLR2004 - it takes two to exchange
+        return ()
+    rows = [*_both_sides(connection, two, LOOKED_AT)]
+    takes = {to: source for to in places if (source := _source(to, places, rows)) is not None}
+    return tuple(tuple(two.names[place] for place in circle) for circle in _circles(takes))
+
+
+def _source(to: int, places: Sequence[int], rows: Sequence[tuple[Values, Values, Values]]) -> int | None:
+    """Return the other column whose previous values most changed rows have in this one now, if there is one."""
+    own = [(old, new[to]) for flags, old, new in rows if flags[to] and new[to] is not None]
+    counts = {
+        place: sum(type(old[place]) is type(value) and old[place] == value for old, value in own)
+        for place in places
+        if place != to
+    }
+    best = max(counts, key=lambda place: counts[place])
+    return best if counts[best] * 2 > len(own) else None
+
+
+def _circles(takes: Mapping[int, int]) -> Iterator[list[int]]:
+    """Yield each circle of columns in which every one has the values of the next."""
+    done = set[int]()
+    for start in takes:
+        path: list[int] = []
+        place: int | None = start
+        while place is not None and place not in done and place not in path:
+            path.append(place)
+            place = takes.get(place)
+        if place is not None and place in path:
+            yield sorted(path[path.index(place) :])
+        done.update(path)
 
 
 def is_same_by_key(connection: sqlite3.Connection, two: Pair, old: str, new: str) -> bool:
@@ -88,12 +174,15 @@ def _changed(connection: sqlite3.Connection, two: Pair) -> Iterator[Sample]:
         yield Sample(Kind.CHANGED, tuple(_shows(two, flags, old, new)))
 
 
-def _both_sides(connection: sqlite3.Connection, two: Pair, most: int) -> Iterator[tuple[Values, Values, Values]]:
+def _both_sides(
+    connection: sqlite3.Connection, two: Pair, most: int, where: str = "1"
+) -> Iterator[tuple[Values, Values, Values]]:
     """Yield, for each changed row, which columns differ, its values before and its values after."""
     size = len(two.common)
     flags = ", ".join(f"d.f{n}" for n in range(size))
     sides = listed([*(f"b.{quoted(old)}" for old, _ in two.common), *(f"a.{quoted(new)}" for _, new in two.common)])
-    query = f"SELECT {flags}{sides} {_first(two, 'NOT gone', most)} CROSS JOIN {two.new.source} AS a ON {two.by_key}"
+    first = _first(two, f"NOT gone AND {where}", most)
+    query = f"SELECT {flags}{sides} {first} CROSS JOIN {two.new.source} AS a ON {two.by_key}"
     for row in connection.execute(query).fetchall():
         yield row[:size], row[size : 2 * size], row[2 * size :]
 

@@ -85,6 +85,7 @@ class Sample:
 
 
 Key = tuple[tuple[str, Value], ...]
+Columns = tuple[str, ...]  # names of columns of one table, in lower case
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +121,11 @@ class TableDiff:
     `columns`: how many rows changed in that column, if any did. Without a primary key on both sides, rows are
     identified by all their values, and a changed row counts as removed and as added. `by_pages`: equal pages proved
     that nothing changed, and no row was read. `by_key`: a primary key identified the rows. `retyped`: of the rows that
-    changed in a column, how many have a value of another type there, without NULL. `rows`: every row that differs, if
-    they were requested and are not more than requested.
+    changed in a column, how many have a value of another type there, without NULL. `filled`: how many were NULL there
+    before. `examples`: one change of each changed column. `exchanged`: columns that took over each other's values.
+    `in_columns`: how many rows changed in at least one of these columns, for each requested group; for rows without a
+    key, only if they are the same apart from these columns. `rows`: every row that differs, if they were requested and
+    are not more than requested.
     """
 
     name: str
@@ -137,6 +141,10 @@ class TableDiff:
     by_pages: bool = False
     by_key: bool = field(default=False, compare=False)
     retyped: Mapping[str, int] = field(default_factory=dict)
+    filled: Mapping[str, int] = field(default_factory=dict, compare=False)
+    examples: Mapping[str, str] = field(default_factory=dict, compare=False)
+    exchanged: tuple[tuple[str, ...], ...] = field(default=(), compare=False)
+    in_columns: Mapping[Columns, int] = field(default_factory=dict, compare=False)
     rows: tuple[Row, ...] = ()
 
     @property

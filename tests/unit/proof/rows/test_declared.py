@@ -19,7 +19,7 @@ from tests.support.paths import SQL
 from tests.support.proof.findings import refusing
 
 ADDED = TableDiff("readings", 10, 13, added=3)
-CHANGED = TableDiff("readings", 10, 10, changed=3)
+CHANGED = TableDiff("readings", 10, 10, changed=3, columns={"watts": 3})
 LOST = TableDiff("readings", 10, 8, removed=2)
 GONE = TableDiff("readings", 10, None, removed=10)
 EMPTY = TableDiff("readings", 0, None)
@@ -32,14 +32,16 @@ ALL = TableDiff("readings", 10, 10, added=1, removed=1, changed=2)
     [
         (SAME, {}, None),
         (ADDED, {}, None),
-        (CHANGED, {}, None),
+        (CHANGED, {}, "3 of 10 values changed"),
         (EMPTY, {}, None),
         (LOST, {}, "of 10 rows 2 removed, and no loss was declared"),
         (GONE, {}, "of 10 rows 10 removed, and no loss was declared"),
         (ALL, {}, "of 10 rows 1 added, 1 removed, 2 changed, and no loss was declared"),
         (SAME, {"other": None}, None),
         (ADDED, {"other": None}, "of 10 rows 3 added, and no `-- changes:` line names it"),
-        (CHANGED, {"other": None}, "of 10 rows 3 changed, and no `-- changes:` line names it"),
+        (CHANGED, {"other": None}, "3 of 10 values changed"),
+        (CHANGED, {"readings": None}, None),
+        (CHANGED, {"readings": (3, 3)}, None),
         (LOST, {"readings": None}, None),
         (LOST, {"READINGS": (2, 2)}, None),
         (ALL, {"readings": (1, 4)}, None),
@@ -52,7 +54,7 @@ ALL = TableDiff("readings", 10, 10, added=1, removed=1, changed=2)
 def test_row_changes_are_compared_with_the_declared_ones(
     found: TableDiff, changes: Mapping[str, Range | None], cause: str | None
 ) -> None:
-    """With a declaration every changed row of any table counts; without one only lost rows do."""
+    """With a declaration every changed row of any table counts; without one lost rows and changed values do."""
     findings = check_declared({"readings": found}, changes)
     assert [each.cause for each in findings] == ([cause] if cause else [])
     assert refusing(findings, ["rows-lost", "undeclared-change", COLUMN_LOST]) == findings
@@ -210,7 +212,7 @@ def test_references_made_null_refuse_unless_declared(tmp_path: Path) -> None:
     before, after = made(tmp_path, SET_NULL, REBUILD)
     diff = row_diff(before, after)
     went = cascades(before, after, diff)
-    assert check_declared(diff, {}) == []
+    assert [each.place for each in check_declared(diff, {})] == ["readings.system_id"]
     assert check_declared(diff, {}, went) == went
     assert check_declared(diff, {"readings": None}, went) == []
 
