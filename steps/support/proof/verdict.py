@@ -7,6 +7,7 @@ from steps.support.proof import contract, write_lock
 from steps.support.proof.contract import Contracts
 from steps.support.proof.integrity import new_defects, old_defects
 from steps.support.proof.lint.lint import lint, proved_harmless
+from steps.support.proof.lint.quoted_texts import quoted_texts
 from steps.support.proof.rehearsal import RehearsalLog
 from steps.support.proof.round_trip import changed_without_reason, lost_by_migrating_again, lost_by_rollback
 from steps.support.proof.rows.declared import check_declared
@@ -184,7 +185,9 @@ def _scripts(log: RehearsalLog, change: DatabaseChange) -> Iterator[Finding]:
     yield from proved_harmless(
         lint(migrate, log.before.facts), _unharmed(log.before, log.after_migration, log.rows_migrated)
     )
+    yield from quoted_texts(migrate, log.before.definitions)
     if log.after_migration is not None:
+        yield from quoted_texts(rollback, log.after_migration.definitions)
         findings = lint(rollback, log.after_migration.facts)
         yield from proved_harmless(findings, _unharmed(log.before, log.after_rollback, log.rows_not_restored))
 

@@ -27,7 +27,7 @@ OF_THE_SCHEMA = (
 )  # fmt: skip
 OF_STATEMENTS = (
     "drop-parent", "rename-parent", "by-hand", "partial-key", "no-where", "or-replace", "or-ignore", "printed-only",
-    "integer-division", "raise-outside-trigger", "not-parsed",
+    "double-quoted", "integer-division", "raise-outside-trigger", "not-parsed",
 )  # fmt: skip
 OF_THE_CHANGE = ("no-contract", "write-lock")
 RULES = frozenset((*OF_THE_CHANGE, *OF_ROWS, *OF_THE_SCHEMA, *OF_STATEMENTS))

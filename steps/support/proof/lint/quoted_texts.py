@@ -1,0 +1,89 @@
+"""Find names in double quotes that name no column here: the engine then reads them as texts, in every row.
+
+A name in backticks is never read as a text, so the engine itself tells the two apart, on an empty database of the same
+schema. A statement that Python's own SQLite cannot prepare is not judged.
+"""
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing, suppress
+
+from steps.support.core.text import slip_of
+from steps.support.sql.findings import Finding, Severity
+from steps.support.sql.script import Piece, Script
+from steps.support.sql.tokens import Token, folded, literal, unquoted_name
+from steps.support.sql.verbs import read_statement, unquoted
+
+DOUBLE_QUOTED = "double-quoted"
+
+_OF_ROWS = frozenset({"SELECT", "VALUES", "INSERT", "UPDATE", "DELETE"})
+_COLUMNS = "SELECT m.name, c.name FROM sqlite_schema AS m, pragma_table_info(m.name) AS c"
+
+
+def quoted_texts(script: Script, definitions: Iterable[str]) -> list[Finding]:
+    """Return a finding for each name in double quotes that a statement reads as a text.
+
+    It is an error if a table that the statement names has such a column, or nearly, before or after; otherwise a
+    warning, because a text may be meant. `definitions`: the SQL that creates the schema before the script.
+    """
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as clone:
+        for sql in definitions:
+            _run(clone, sql)
+        columns, texts = {*_columns(clone)}, list[tuple[Piece, Token]]()
+        for piece in script.pieces:
+            if read_statement(piece).verb in _OF_ROWS:
+                texts += ((piece, token) for token in _texts(clone, piece))
+            else:
+                _run(clone, piece.statement.sql)
+                columns.update(_columns(clone))
+    return [_finding(script.name, piece, token, columns) for piece, token in texts]
+
+
+def _finding(file: str, piece: Piece, token: Token, columns: set[tuple[str, str]]) -> Finding:
+    name, named = unquoted_name(token.text), {unquoted(each.text) for each in piece.tokens}
+    own = sorted(column for table, column in columns if table in named)
+    column = folded(name) if folded(name) in own else slip_of(folded(name), own)
+    meant = (
+        "; a column of that name is elsewhere or comes later"
+        if column == folded(name)
+        else f"; the nearest is {column}"
+    )
+    cause = f"{token.text} is no column here, so it is read as the text {literal(name)}{meant if column else ''}"
+    remedy = "Name a column that is there; if the text is meant, write it in single quotes."
+    weight = Severity.ERROR if column else Severity.WARNING
+    subject = read_statement(piece).subject
+    return Finding(piece.statement.name, cause, remedy, DOUBLE_QUOTED, weight, subject, file)
+
+
+def _texts(clone: sqlite3.Connection, piece: Piece) -> Iterator[Token]:
+    """Yield the first place of each name in double quotes that the engine reads as a text."""
+    names = [token for token in piece.tokens if token.text.startswith('"')]
+    if not names or not _prepares(clone, piece, ()) or _prepares(clone, piece, names):
+        return
+    seen = set[str]()
+    for token in names:
+        if token.text not in seen and not _prepares(clone, piece, [token]):
+            seen.add(token.text)
+            yield token
+
+
+def _prepares(clone: sqlite3.Connection, piece: Piece, in_backticks: Sequence[Token]) -> bool:
+    sql = piece.statement.sql
+    for token in reversed(in_backticks):
+        at, name = token.start - piece.start, unquoted_name(token.text).replace("`", "``")
+        sql = f"{sql[:at]}`{name}`{sql[at + len(token.text) :]}"
+    try:
+        clone.execute(f"EXPLAIN {sql}")
+    except sqlite3.Error as error:
+        return not str(error).startswith("no such column") and bool(in_backticks)
+    return True
+
+
+def _run(clone: sqlite3.Connection, sql: str) -> None:
+    with suppress(sqlite3.Error, sqlite3.Warning):
+        clone.execute(sql)
+
+
+def _columns(clone: sqlite3.Connection) -> Iterator[tuple[str, str]]:
+    with suppress(sqlite3.Error):
+        yield from ((folded(table), folded(column)) for table, column in clone.execute(_COLUMNS).fetchall())
