@@ -105,8 +105,14 @@ def _lookalikes(script: Script) -> Iterator[_Lookalike]:
             match = _REMARK.fullmatch(text)
             is_directive = opens and directive and match and directive["keyword"] == match["word"].lower()
             if match and not is_directive:
-                yield _Lookalike(match["word"], match["sign"], match["value"].rstrip(" \t*/;,)"), line, opens)
+                yield _Lookalike(match["word"], match["sign"], _without_end(match["value"]), line, opens)
             opens = False
+
+
+def _without_end(text: str) -> str:
+    """Return a text without what ends a comment or a remark; a list of columns keeps its last parenthesis."""
+    found = text.rstrip(" \t*/;,)")
+    return f"{found})" if found.count("(") > found.count(")") else found
 
 
 def _remarks(comment: Comment) -> Iterator[tuple[str, int]]:

@@ -336,3 +336,54 @@ def test_checks_of_an_older_marker_row_are_read_unchanged() -> None:
 def test_nearest_keyword(word: str, known: list[str], slip: str, near: str) -> None:
     """A misspelling is a letter or two away; the nearest keyword must resemble it at all."""
     assert (slip_of(word, known), nearest(word, known)) == (slip, near)
+
+
+COLUMNS = {  # a line about columns, and what it declares
+    "users(email)": ("users", ("email",), None),
+    'Users ( Email , "full ""name""",[x y] ) 3': ("Users", ("email", 'full "name"', "x y"), (3, 3)),
+    '"my users"(a,b) 0..7': ("my users", ("a", "b"), (0, 7)),
+}
+NO_COLUMNS = ["users()", "users(a b)", "users(a,)", "users(a", "users(a) x", "users a)", "users(a.b)"]
+
+
+@pytest.mark.parametrize(("value", "declared"), COLUMNS.items(), ids=COLUMNS)
+def test_line_about_columns_is_read(
+    tmp_path: Path, value: str, declared: tuple[str, tuple[str, ...], tuple[int, int] | None]
+) -> None:
+    """Table, columns in any quotes, and number are read, and the table's rows are not declared by it."""
+    assert findings(tmp_path, **{MIGRATE: f"-- changes: {value}"}) == []
+    change = read_change(tmp_path)
+    (line,) = change.changed_columns
+    assert ((line.table, line.columns, line.amount), change.changes) == (declared, {})
+
+
+@pytest.mark.parametrize("value", NO_COLUMNS)
+def test_line_with_unreadable_columns_is_refused(tmp_path: Path, value: str) -> None:
+    """A list of columns that cannot be read is no declaration."""
+    (found,) = findings(tmp_path, **{MIGRATE: f"-- changes: {value}"})
+    assert "cannot be read" in found
+
+
+@pytest.mark.parametrize(
+    ("lines", "repeated"),
+    [
+        (["t(a)", "t(b)"], []),
+        (["t", "t(b)"], []),
+        (["t(a, b)", "T(B) 3"], ["changes: t(b)"]),
+        (["t(a, a)"], []),
+        (["t 1", "t"], ["changes: t"]),
+    ],
+)
+def test_column_is_declared_once(tmp_path: Path, lines: list[str], repeated: list[str]) -> None:
+    """A second line about the same column or the same table contradicts the first."""
+    found = findings(tmp_path, **{MIGRATE: "\n".join(f"-- changes: {line}" for line in lines)})
+    assert [each.split("`")[1] for each in found] == repeated
+
+
+@pytest.mark.parametrize(
+    "comment", ["-- Changes: t(a) 3", "/* changes: t(a) */", "-- chnages: t(a)", "--- changes: t(a) 1..2"]
+)
+def test_lookalike_of_a_line_about_columns_is_refused(tmp_path: Path, comment: str) -> None:
+    """A comment that only reads like such a line is refused with the line to write, columns included."""
+    (found,) = findings(tmp_path, **{MIGRATE: comment})
+    assert "t(a)" in found

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from steps.support.gateways.guards import ROWS_OF, WAS, Declared, Guards, Reach, count_words
+from steps.support.proof.rows.bags import without_columns
 from steps.support.proof.rows.declared import all_columns
 from steps.support.proof.rows.keyed import has_same_key
 from steps.support.proof.rows.pair import Pair, listed, pair
@@ -41,10 +42,14 @@ def plan_counts(before: Path, after: Path, change: DatabaseChange, moved: Diff) 
         was, now = tables(old, "main"), tables(new, "main")
         names = [folded(each.table) for each in numbers]
         small = _small(old, [was[name] for name in names if name in was], moved)
+        groups = column_groups(change)
         found = [
-            _counted(was.get(name), now.get(name), f"{WAS}{number}", each, moved.get(name), is_small=name in small)
+            _counted(
+                was.get(name), now.get(name), f"{WAS}{number}", each, moved.get(name),
+                groups.get(name, ()), is_small=name in small,
+            )
             for number, (name, each) in enumerate(zip(names, numbers, strict=True))
-        ]
+        ]  # fmt: skip
     return tuple(filter(None, found))
 
 
@@ -152,8 +157,15 @@ def _bytes(connection: sqlite3.Connection, table: Table) -> int:
     return int(sum(connection.execute(f"SELECT {parts} FROM {table.source}").fetchone()))
 
 
-def _counted(  # noqa: PLR0911, PLR0913 - what is known of a table
-    old: Table | None, new: Table | None, kept: str, line: Declaration, moved: TableDiff | None, *, is_small: bool
+def _counted(  # noqa: PLR0911, PLR0913, PLR0917 - what is known of a table
+    old: Table | None,
+    new: Table | None,
+    kept: str,
+    line: Declaration,
+    moved: TableDiff | None,
+    groups: Collection[Columns],
+    *,
+    is_small: bool,
 ) -> Declared | None:
     """Return how one line's number is counted; None if only its statements can be bounded, or it has no table."""
     label, was, (least, most) = _label(line), quoted(kept), line.amount or (0, ANY)
@@ -168,7 +180,8 @@ def _counted(  # noqa: PLR0911, PLR0913 - what is known of a table
         two = pair(old, new)
         is_keyed = has_same_key(two) if moved is None or moved.by_pages else moved.by_key
         if line.columns:
-            two = _narrowed(two, line.columns if is_keyed else two.names)
+            others = {name for group in groups for name in group} - {*line.columns}
+            two = _narrowed(two, line.columns) if is_keyed else without_columns(two, others)
             return Declared(label, least, most, kept, _all_of(two), _changed(two, was, is_keyed), is_exact=True)
         return Declared(label, least, most, kept, _all_of(two), _differing(two, was, is_keyed), is_exact=True)
     is_anew = (old.entry, old.root) != (new.entry, new.root)

@@ -26,17 +26,24 @@ def as_bags(connection: sqlite3.Connection, two: Pair, keep: int, groups: Collec
     before, after = rows_of(connection, two.old), rows_of(connection, two.new)
     rows = tuple(_rows(connection, two)) if removed + added <= keep else ()
     exchanged = tuple(_exchanged(connection, two))
-    alone = {group: removed for group in groups if removed and _only_in(connection, two, group)}
+    alone = _in_columns(connection, two, groups) if removed and removed == added else {}
     return TableDiff(
         two.old.name, before, after, added, removed,
         samples=samples, exchanged=exchanged, in_columns=alone, rows=rows,
     )  # fmt: skip
 
 
-def _only_in(connection: sqlite3.Connection, two: Pair, group: Columns) -> bool:
-    """Return True if rows are the same apart from these columns."""
-    rest = tuple(both for both in two.common if folded(both[0]) not in group)
-    return _counts(connection, replace(two, common=rest)) == (0, 0)
+def _in_columns(connection: sqlite3.Connection, two: Pair, groups: Collection[Columns]) -> dict[Columns, int]:
+    """Count the rows that changed in each group; nothing if rows also differ in columns that are in no group."""
+    named = {name for group in groups for name in group}
+    if not groups or _counts(connection, without_columns(two, named)) != (0, 0):
+        return {}
+    return {group: _counts(connection, without_columns(two, named - {*group}))[0] for group in groups}
+
+
+def without_columns(two: Pair, columns: Collection[str]) -> Pair:
+    """Return the pair without these columns, which are in lower case."""
+    return replace(two, common=tuple(both for both in two.common if folded(both[0]) not in columns))
 
 
 def _exchanged(connection: sqlite3.Connection, two: Pair) -> Iterator[tuple[str, str]]:

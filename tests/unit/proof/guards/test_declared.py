@@ -68,6 +68,57 @@ async def test_more_rows_than_declared_are_refused(
     )
 
 
+VALUES = {  # changes of values in one row of the copy, with the lines that declare them
+    "in place": ("-- changes: t(v) 1", "UPDATE t SET v = -v WHERE kind = 'new';", GIVE),
+    "two columns": ("-- changes: t(v, kind) 1", "UPDATE t SET v = -v, kind = 'x' WHERE kind = 'new';", GIVE),
+    "by two lines": ("-- changes: t(v) 1\n-- changes: t(kind) 1", "UPDATE t SET v = -v, kind = 'x' WHERE kind = 'new';", GIVE),
+    "by a rebuild": ("-- changes: t(v) 1", ANEW.format("iif(kind = 'new', -v, v)"), BACK),
+    "touched for nothing": ("-- changes: t(v) 1", REMADE["touched for nothing"][0], GIVE),
+}  # fmt: skip
+KEYLESS = TABLE.replace("id INTEGER PRIMARY KEY", "id INTEGER")
+EACH_VALUE = [
+    *(pytest.param(TABLE, *each, COMPARED, id=f"{name}, compared") for name, each in VALUES.items()),
+    *(pytest.param(KEYLESS, *each, COMPARED, id=f"{name}, without a key") for name, each in VALUES.items() if "ANEW" not in name and name != "by a rebuild"),
+    pytest.param(TABLE, *VALUES["in place"], LARGE, id="in place, by statement"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("before", "lines", "migrate", "rollback", "compared"), EACH_VALUE)
+async def test_more_values_than_declared_are_refused(
+    production: Production,
+    monkeypatch: pytest.MonkeyPatch,
+    before: str,
+    lines: str,
+    migrate: str,
+    rollback: str,
+    compared: int,
+) -> None:
+    """A change of one value of the copy, and of 51 once the app has written, is refused by the transaction."""
+    monkeypatch.setattr(module, "COMPARED", compared)
+    await production.proved(before, f"{lines}\n{KEEP}\n{migrate}", rollback)
+    await production.written(FIFTY)
+    said = await production.migrated()
+    assert said.startswith("changes of t(v")
+    assert "51 rows changed, and `-- changes:` allows" in said
+
+
+@pytest.mark.parametrize(("before", "lines", "migrate", "rollback", "compared"), EACH_VALUE)
+async def test_declared_number_of_values_is_committed(
+    production: Production,
+    monkeypatch: pytest.MonkeyPatch,
+    before: str,
+    lines: str,
+    migrate: str,
+    rollback: str,
+    compared: int,
+) -> None:
+    """Rows that the app adds meanwhile, and whose values the change leaves alone, do not stop it."""
+    monkeypatch.setattr(module, "COMPARED", compared)
+    await production.proved(before, f"{lines}\n{KEEP}\n{migrate}", rollback)
+    await production.written(FIFTY.replace("'new'", "'old'"))
+    assert await production.migrated() == ""
+
+
 @pytest.mark.parametrize(("migrate", "rollback", "compared"), EACH_WAY)
 async def test_declared_number_of_rows_is_committed(
     production: Production, monkeypatch: pytest.MonkeyPatch, migrate: str, rollback: str, compared: int
