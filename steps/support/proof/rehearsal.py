@@ -29,6 +29,7 @@ from steps.support.proof.guards.declared import (
     without_bounds,
 )
 from steps.support.proof.integrity import Integrity, alters_columns, check_integrity
+from steps.support.proof.moments import CLOCK, NEVER, Moments, holds_moment
 from steps.support.proof.result import LockUse
 from steps.support.proof.rows.cascades import cascades
 from steps.support.proof.rows.diff import row_diff
@@ -51,6 +52,7 @@ ENGINE = Statement(
     name="the engine's version, and whether foreign keys are on",
 )
 FOLLOWED = 10_000  # rows that writes.sql may change in a table; each is followed through rollback and migration
+TICK = 0.05  # seconds between two looks at the clock
 LOCKED = 24 * 3600.0  # seconds that the lock on the copy is held
 FIX = "Fix the script, or the data it found, on a copy: production would have refused it too, and stayed unchanged."
 FIX_WRITES = "Make the new schema accept what the app writes, or fix writes.sql."
@@ -74,8 +76,8 @@ class RehearsalLog:
     `rows_not_restored` from before to after the migration and the rollback; `rows_written` by writes.sql on the new
     schema; `rows_rolled_back` from before to after the second rollback; `rows_migrated_again` from before the writes to
     after the last migration. `counts`: how the numbers of `-- changes:` are counted. `rollbacks`: what each of the two
-    did. `lock_uses`: what migration and rollback demand of other writers. `by_hand`: what a script loses, by its name,
-    if it runs as it stands with the engine's own settings.
+    did. `moments`: when it ran, by the engine's clock. `lock_uses`: what migration and rollback demand of other
+    writers. `by_hand`: what a script loses, by its name, if it runs as it stands with the engine's own settings.
     """
 
     engine: Mapping[str, Value]
@@ -98,6 +100,7 @@ class RehearsalLog:
     respelled: tuple[Respelling, ...] = ()
     counts: tuple[Declared, ...] = ()
     rollbacks: list[RollbackEffect] = field(default_factory=list)
+    moments: Moments = NEVER
     lock_uses: list[LockUse] = field(default_factory=list)
     by_hand: Mapping[str, Sequence[Finding]] = field(default_factory=dict)
 
@@ -165,9 +168,28 @@ class _Rehearsal:
         before = replace(before, integrity=await self._check(None, indexes=False))  # the copy's indexes were checked
         log = RehearsalLog(engine, before, contract, contract, self._seconds)
         if self._change.migrate:
+            began = await self._later_than_the_copy()
             await self._run_phases(log)
+            log.moments = Moments(began, await self._clock())
         log.lock_uses.sort(key=lambda each: each.script)
         return log
+
+    async def _clock(self) -> float:
+        """Return the engine's time, in seconds since 1970."""
+        return float(str((await self._turso.read(CLOCK)).scalar))
+
+    async def _later_than_the_copy(self) -> float:
+        """Wait until the engine's clock shows a later second than any value of the copy, and return its time.
+
+        Otherwise a time of writing that a script replaces by another could happen to be the same.
+        """
+        now = await self._clock()
+        if not await asyncio.to_thread(holds_moment, self._before, Moments(now, now)):
+            return now
+        second = now // 1
+        while (now := await self._clock()) // 1 <= second:
+            await asyncio.sleep(TICK)
+        return now
 
     @property
     def _turso(self) -> Turso:

@@ -110,10 +110,10 @@ def _returning(log: RehearsalLog, change: DatabaseChange) -> Iterator[Finding]:
         yield from _again(log.after_migration, log.after_second_migration)
     if log.rows_migrated is not None and log.rows_written is not None and log.rows_rolled_back is not None:
         yield from changed_without_reason(
-            log.rows_migrated, log.rows_written, log.rows_rolled_back, renames(change.scripts[0])
+            log.rows_migrated, log.rows_written, log.rows_rolled_back, renames(change.scripts[0]), log.moments
         )
     if log.rows_written is not None and log.rows_migrated_again is not None:
-        yield from lost_by_migrating_again(log.rows_written, log.rows_migrated_again)
+        yield from lost_by_migrating_again(log.rows_written, log.rows_migrated_again, log.moments)
 
 
 def _rolled_back(log: RehearsalLog, migrate: Script) -> Iterator[Finding]:

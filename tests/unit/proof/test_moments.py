@@ -1,0 +1,132 @@
+"""Values that are the time of writing differ from phase to phase: the same input gets the same verdict all the same."""
+
+import sqlite3
+from collections.abc import Mapping
+from contextlib import aclosing
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from steps.support.core.errors import Problem
+from steps.support.gateways.database.connect import connect
+from steps.support.gateways.turso import Turso
+from steps.support.proof.moments import NEVER, Moments
+from steps.support.proof.round_trip import lost_by_migrating_again
+from steps.support.proof.rows.result import Kind, Row, TableDiff
+from steps.support.sql.statement import Value
+from tests.support.database.engine_clock import EngineClock
+from tests.support.proof.proved_production import Production
+
+pytestmark = pytest.mark.anyio
+
+MIDNIGHT = 1796083200.0  # 2026-12-01 00:00:00 UTC
+AWKWARD = [pytest.param(MIDNIGHT - 1 - n / 8, id=f"{n} eighths") for n in range(8)]  # seconds end in other phases
+STEP = 0.17  # seconds from one transaction to the next
+NOW = ["unixepoch()", "CURRENT_TIMESTAMP", "strftime('%s', 'now')", "julianday('now')", "strftime('%Y-%m-%dT%H:%M:%SZ', 'now')",
+       "CURRENT_DATE", "CURRENT_TIME", "unixepoch() * 1000", "strftime('%Y%m%d%H%M%S', 'now')"]  # fmt: skip
+
+POSTS = "CREATE TABLE posts (id INTEGER PRIMARY KEY, title TEXT NOT NULL, seen_at); INSERT INTO posts VALUES (1, 'one ', {0}), (2, 'two', {0});"
+MADE_AT = """CREATE TABLE new_posts (id INTEGER PRIMARY KEY, title TEXT NOT NULL, seen_at, made_at DEFAULT ({0}));
+INSERT INTO new_posts (id, title, seen_at) SELECT id, title, seen_at FROM posts; DROP TABLE posts; ALTER TABLE new_posts RENAME TO posts;"""
+NO_LONGER = """CREATE TABLE _orchestrate_kept_live AS SELECT * FROM posts; DROP TABLE posts;
+CREATE TABLE posts (id INTEGER PRIMARY KEY, title TEXT NOT NULL, seen_at);
+INSERT INTO posts (id, title, seen_at) SELECT id, title, seen_at FROM _orchestrate_kept_live; DROP TABLE _orchestrate_kept_live;"""
+WRITES = "INSERT INTO posts (title, seen_at) VALUES ('three', {0}); UPDATE posts SET title = 'two b', seen_at = {0} WHERE id = 2;"
+STAMPED = (
+    "CREATE TRIGGER stamp AFTER UPDATE OF title ON posts BEGIN UPDATE posts SET seen_at = {0} WHERE id = new.id; END;"
+)
+TRIM = "CREATE TABLE _orchestrate_kept_t AS SELECT * FROM posts WHERE title <> trim(title); UPDATE posts SET title = trim(title) WHERE title <> trim(title);"
+UNTRIM = """UPDATE posts SET title = (SELECT k.title FROM _orchestrate_kept_t AS k WHERE k.id = posts.id)
+WHERE id IN (SELECT id FROM _orchestrate_kept_t); DROP TABLE _orchestrate_kept_t;"""
+
+
+async def verdict(folder: Path, began: float, now: str, files: Mapping[str, str]) -> str:
+    """Prove a change on SQLite by a clock that begins at this time; return the refusal, empty if it passes."""
+    path, clock = folder / "some.db", EngineClock(began, STEP)
+    path.unlink(missing_ok=True)
+    with clock.told():
+        sqlite3.connect(path).close()
+        async with aclosing(connect(f"file:{path}", None)) as database:
+            production = Production(Turso(database), None, folder)
+            try:
+                await production.proved(
+                    *(files[name].format(now) for name in ("before", "migrate", "rollback", "writes"))
+                )
+            except Problem as problem:
+                return str(problem)
+    return ""
+
+
+@pytest.mark.parametrize("began", AWKWARD)
+@pytest.mark.parametrize("now", NOW)
+async def test_column_filled_with_the_time_of_writing_passes_at_any_moment(
+    tmp_path: Path, now: str, began: float
+) -> None:
+    """Each migration fills the new column anew, also in rows that the app wrote: nothing is lost."""
+    files = {"before": POSTS, "migrate": MADE_AT, "rollback": NO_LONGER, "writes": WRITES}
+    assert await verdict(tmp_path, began, now, files) == ""
+
+
+@pytest.mark.parametrize("began", AWKWARD)
+@pytest.mark.parametrize("now", ["unixepoch()", "CURRENT_TIMESTAMP"])
+async def test_stamp_of_a_trigger_is_named_at_any_moment(tmp_path: Path, now: str, began: float) -> None:
+    """A backfill that sets off a trigger changes its column, even if the copy was filled in the same second."""
+    files = {"before": POSTS + STAMPED, "migrate": TRIM, "rollback": UNTRIM, "writes": "SELECT 1;"}
+    said = await verdict(tmp_path, began, now, files)
+    assert "posts.seen_at: 1 of 2 values changed, for example id 1: " in said
+    assert "posts: after the rollback seen_at differs in 1 rows" in said
+
+
+@pytest.mark.parametrize("began", AWKWARD)
+async def test_time_lost_by_the_rollback_is_refused_at_any_moment(tmp_path: Path, began: float) -> None:
+    """A rollback that fills a column of before with the time of writing loses it, and the column is named."""
+    rollback = NO_LONGER.replace("title, seen_at FROM", "title, {0} FROM")
+    said = await verdict(
+        tmp_path, began, "unixepoch()", {"before": POSTS, "migrate": MADE_AT, "rollback": rollback, "writes": WRITES}
+    )
+    assert "posts: after the rollback seen_at differs in 2 rows" in said
+
+
+SPAN = Moments(MIDNIGHT - 2.5, MIDNIGHT + 3.5)
+TIMES: list[tuple[Value, Value]] = [  # two times of the span, in one unit
+    (int(MIDNIGHT) - 3, int(MIDNIGHT) + 3), (MIDNIGHT - 1.5, MIDNIGHT + 0.25), (int(MIDNIGHT) * 1000, int(MIDNIGHT) * 1000 + 2999),
+    (2440587.5 + MIDNIGHT / 86400, 2440587.5 + (MIDNIGHT + 1) / 86400), (str(int(MIDNIGHT)), str(int(MIDNIGHT) + 1)),
+    ("2026-11-30 23:59:59", "2026-12-01 00:00:02"), ("2026-11-30T23:59:59.125Z", "2026-12-01T00:00:02.000Z"),
+    ("2026-11-30", "2026-12-01"), ("23:59:58", "00:00:01"), ("20261130235959", "20261201000001"), (20261130235959, 20261201000001),
+    (datetime.fromtimestamp(MIDNIGHT, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S"), "2026-12-01 00:00:02"),
+]  # fmt: skip
+OTHERS: list[tuple[Value, Value]] = [  # two values of which one is no such time, or is one in another unit
+    (int(MIDNIGHT) - 4, int(MIDNIGHT)), (int(MIDNIGHT), int(MIDNIGHT) + 60), (1, 2), (0, int(MIDNIGHT)), (None, int(MIDNIGHT)),
+    (b"1", b"2"), (int(MIDNIGHT), MIDNIGHT + 1.0), (int(MIDNIGHT), str(int(MIDNIGHT) + 1)), ("2026-11-30", "2026-12-01 00:00:01"),
+    ("2026-11-29", "2026-12-01"), ("2026-11-30 23:59:00", "2026-12-01 00:00:00"), ("2026-11-30 23:59:59", "2026-12-01T00:00:02"),
+    ("open", "closed"), ("12", "13"), ("", "1"), (float("inf"), MIDNIGHT), ("nan", "inf"), (10**30, 10**31),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("one", "other"), TIMES)
+def test_times_of_the_span_are_the_same(one: Value, other: Value) -> None:
+    """Two times of writing in one unit are the same; outside of every span nothing but equal values is."""
+    assert SPAN.same(one, other)
+    assert not NEVER.same(one, other)
+
+
+@pytest.mark.parametrize(("one", "other"), OTHERS)
+def test_other_values_are_never_the_same(one: Value, other: Value) -> None:
+    """A value from before the rehearsal, a number, a text and a time in another unit are a difference."""
+    assert not SPAN.same(one, other)
+    assert not SPAN.same(other, one)
+
+
+def test_lost_value_beside_a_time_of_writing_is_found() -> None:
+    """A written row whose time differs is followed as before, and only what is lost is named."""
+    key = (("id", 2),)
+    wrote = Row(Kind.CHANGED, key, {"title": "two", "at": 5}, {"title": "two b", "at": int(MIDNIGHT)})
+    kept = Row(Kind.CHANGED, key, {"title": "two", "at": 5}, {"title": "two b", "at": int(MIDNIGHT) + 2})
+    lost = Row(Kind.CHANGED, key, {"title": "two", "at": 5}, {"title": "two c", "at": int(MIDNIGHT) + 2})
+    written, *others = ({"t": TableDiff("t", 2, 2, changed=1, rows=(row,))} for row in (wrote, kept, lost))
+    assert [*lost_by_migrating_again(written, others[0], SPAN)] == []
+    (finding,) = lost_by_migrating_again(written, others[1], SPAN)
+    assert finding.cause.endswith(", which now has title 'two c'")
+    (finding,) = lost_by_migrating_again(written, others[0])
+    assert finding.cause.endswith(f", which now has at {int(MIDNIGHT) + 2}")
