@@ -146,6 +146,19 @@ def assignments(tree: exp.Expr) -> dict[str, bool]:
     return found
 
 
+def carried(tree: exp.Expr) -> set[str]:
+    """Return the columns that an INSERT names, and whose values its SELECT computes from columns of the same name."""
+    query = tree.args.get("expression")
+    if not isinstance(tree, exp.Insert) or not isinstance(tree.this, exp.Schema) or not isinstance(query, exp.Select):
+        return set()
+    both = zip(tree.this.expressions, query.expressions, strict=False)
+    return {
+        target.name.lower()
+        for target, value in both
+        if any(each.name.lower() == target.name.lower() for each in value.find_all(exp.Column))
+    }
+
+
 def _set(assignment: exp.Expr) -> Iterator[tuple[str, exp.Expr]]:
     """Yield each column that an assignment sets, with its expression; that of a row is the same for all its columns."""
     target, value = assignment.this, assignment.expression

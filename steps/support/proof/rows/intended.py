@@ -2,10 +2,11 @@
 
 An UPDATE that names the table, the column and the rows says what it does. It explains the values of a column if nothing
 is lost unnamed: each value was NULL, or the new value is computed from the previous one, or WHERE names the previous
-one. For the last two, nothing else in the script, and no trigger, may write to that column.
+one. For the last two, nothing else in the script, and no trigger, may write to that column. A rebuild explains values
+that were NULL if it fills the column from itself, by name, as coalesce(name, '') does.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from itertools import pairwise
@@ -55,15 +56,40 @@ def explained_columns(script: Script, triggers: Iterable[str], diff: Mapping[str
 def _explained(table: str, found: TableDiff, readings: Sequence[Reading], triggers: Sequence[_Body]) -> set[str]:
     writing = [each for each in readings if each.verb in _WRITES and table in {each.table, each.renamed}]
     updates = [(each, _assigned(each)) for each in writing if each.verb == "UPDATE" and each.where]
+    may_fill = {*_filled(readings, _names_of(table, readings))}
     columns = set[str]()
     for name, changed in ((folded(each), count) for each, count in found.columns.items()):
         own = [assigned[name] for _, assigned in updates if name in assigned]
         is_filled = changed == next((n for each, n in found.filled.items() if folded(each) == name), 0)
         in_trigger = any(table in body.writes and name in body.names for body in triggers)
         is_kept = all(own) and not in_trigger and all(_leaves(each, name, updates) for each in writing)
-        if own and (is_filled or is_kept):
+        if (is_filled and name in may_fill) or (own and is_kept):
             columns.add(name)
     return columns
+
+
+def _names_of(table: str, readings: Sequence[Reading]) -> set[str]:
+    """Return the names that a table has in the course of the script, before it is renamed."""
+    names = {table}
+    for each in reversed(readings):
+        if each.verb == "RENAME TABLE" and each.renamed in names:
+            names.add(each.table)
+    return names
+
+
+def _filled(readings: Sequence[Reading], names: Collection[str]) -> Iterator[str]:
+    """Yield the columns that an UPDATE with WHERE sets, or that an INSERT computes from the column of the same name."""
+    for each in readings:
+        if each.table in names and each.verb == "UPDATE" and each.where:
+            yield from _assigned(each)
+        elif each.table in names and each.verb == "INSERT":
+            yield from _carried(each)
+
+
+def _carried(reading: Reading) -> set[str]:
+    parser = import_module("steps.support.proof.lint.parser")
+    tree = parser.parse(reading.sql)
+    return parser.carried(tree) if tree is not None else set()
 
 
 def _assigned(reading: Reading) -> dict[str, bool]:

@@ -59,6 +59,8 @@ def found(folder: Path, before: str, migrate: str) -> list[Finding]:
 HARMS = {  # a migration, and the columns that are named
     "copied by position into another order": (REBUILT.format("users (id INTEGER PRIMARY KEY, name TEXT, email TEXT, role TEXT)", "SELECT * FROM users"), ["email", "name"]),
     "left out of the copy": (REBUILT.format("users (id INTEGER PRIMARY KEY, email TEXT, name TEXT, role TEXT DEFAULT 'member')", "(id, email, name) SELECT id, email, name FROM users"), ["role"]),
+    "a gap filled by a default": (REBUILT.format("users (id INTEGER PRIMARY KEY, email TEXT, role TEXT, name TEXT NOT NULL DEFAULT 'Ann ')", "(id, email, role) SELECT id, email, role FROM users"), ["name"]),
+    "more than gaps filled by a rebuild": (REBUILT.format("users (id INTEGER PRIMARY KEY, email TEXT, role TEXT, name TEXT)", "(id, email, role, name) SELECT id, email, role, coalesce(nullif(name, 'Cid'), 'Ann ') FROM users"), ["name"]),
     "a constant": ("UPDATE users SET email = 'email' WHERE true;", ["email"]),
     "a constant, where other columns choose": ("UPDATE users SET role = 'none' WHERE id > 1;", ["role"]),
     "set off by a trigger": (STAMPED + TRIM, ["role"]),
@@ -80,6 +82,8 @@ RIGHT = {
     "computed from itself, beside a trigger that only reads": LOGGED + TRIM,
     "a gap filled": "UPDATE users SET name = 'nobody' WHERE name IS NULL;",
     "a gap filled, then a rebuild": "UPDATE users SET name = '' WHERE name IS NULL;" + REBUILT.format("users (id INTEGER PRIMARY KEY, email TEXT, name TEXT NOT NULL, role TEXT)", "(id, email, name, role) SELECT id, email, name, role FROM users"),
+    "a gap filled by a rebuild": REBUILT.format("users (id INTEGER PRIMARY KEY, email TEXT, name TEXT NOT NULL, role TEXT)", "(id, email, name, role) SELECT u.id, u.email, coalesce(u.name, 'nobody'), u.role FROM users AS u"),
+    "a gap filled before the new table is renamed": REBUILT.format("users (id INTEGER PRIMARY KEY, email TEXT, name TEXT, role TEXT)", "(id, email, name, role) SELECT id, email, name, role FROM users; UPDATE new_users SET name = '' WHERE name IS NULL"),
     "previous values that WHERE names": "UPDATE users SET role = 'member' WHERE role IN ('owner', 'admin') AND id < 9;",
     "in quotes, and with an alias": 'UPDATE "Users" AS u SET "ROLE" = upper(u."role") WHERE u.role = \'owner\';',
     "a column added": "ALTER TABLE users ADD COLUMN x INTEGER DEFAULT 1; UPDATE users SET x = 2 WHERE true;" + TRIM,
