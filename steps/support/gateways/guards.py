@@ -140,8 +140,8 @@ class Guards:
 
     `there`: the figures for the migration. `back`: the figures for the rollback. `objects`: the names of all objects
     after the migration, empty if they are not checked. `measured`: what is asserted, in words. `declared` and
-    `reaches`: what enforces the numbers of `-- changes:`. `respelled`: the objects that the rehearsed rollback left with
-    the same meaning as before, but with another text.
+    `reaches`: what enforces the numbers of `-- changes:`. `respelled`: the objects to which the rehearsed rollback gave
+    another text with the same meaning.
     """
 
     there: tuple[Measure, ...]
