@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 
 from steps.support.sql.findings import Finding, place
+from steps.support.sql.functions import forbidden
 from steps.support.sql.script import Piece
 from steps.support.sql.tokens import TRANSACTION_CONTROL, Token
 
@@ -16,6 +17,15 @@ _ARGUMENT_ONLY_READS = re.compile(  # pragmas whose argument selects what to rea
     "TABLE_X?INFO|TABLE_LIST|INDEX_X?INFO|INDEX_LIST|FOREIGN_KEY_LIST|FOREIGN_KEY_CHECK|INTEGRITY_CHECK|QUICK_CHECK"
 )
 _ACTING_PRAGMAS = frozenset({"OPTIMIZE", "WAL_CHECKPOINT", "INCREMENTAL_VACUUM", "SHRINK_MEMORY"})
+_ALONE = "Remove it: the tool runs the whole script in one transaction."
+_UNPAIRED = {
+    "BEGIN": "Close it with COMMIT, or remove it: a shell would never commit what follows.",
+    "COMMIT": "Open it with BEGIN, or remove it: the tool runs the whole script in one transaction.",
+    "END": "Open it with BEGIN, or remove it: the tool runs the whole script in one transaction.",
+    "ROLLBACK": "Remove it, with the statements that it takes back: the tool commits the whole script, or nothing.",
+    "SAVEPOINT": "Release it in the script, or remove it: the tool runs the whole script in one transaction.",
+}
+_ONLY_SQL = "Remove it: a script reads and writes this database only, with SQL that can be checked beforehand."
 _PLAIN = "Create an ordinary table and drop it in the same script."
 _NAMES_A_TABLE = frozenset({"TABLE", "EXISTS", "INTO", "UPDATE", "FROM", "JOIN", "INDEX", "VIEW", "TRIGGER"})
 _OUTSIDE = {
@@ -47,12 +57,13 @@ _FINISH = "Write the real value; if this text is the real value, write it in two
 
 def refusals(pieces: Sequence[Piece], name: str) -> Iterator[Finding]:
     """Return a finding for each statement that must not be in a script run in one transaction."""
-    return _apply_rules(pieces, name, (_dot_command, _control, _outside, _temporary, _pragma, _parameter, _unfilled))
+    rules = (_dot_command, _control, _outside, _temporary, _pragma, _function, _parameter, _unfilled)
+    return _apply_rules(pieces, name, rules)
 
 
 def query_refusals(pieces: Sequence[Piece], name: str) -> Iterator[Finding]:
     """Return a finding for each statement that must not be in a script of queries."""
-    return _apply_rules(pieces, name, (_dot_command, _not_a_query, _temporary, _parameter, _unfilled))
+    return _apply_rules(pieces, name, (_dot_command, _not_a_query, _temporary, _function, _parameter, _unfilled))
 
 
 def _apply_rules(pieces: Sequence[Piece], name: str, rules: Sequence[Rule]) -> Iterator[Finding]:
@@ -72,7 +83,7 @@ def _control(piece: Piece) -> CauseAndRemedy | None:
     (first,) = piece.words(1)
     if first not in TRANSACTION_CONTROL:
         return None
-    return f"{first} inside the script", "Remove it: the tool runs the whole script in one transaction."
+    return f"{first} inside the script", _UNPAIRED.get(first, _ALONE)
 
 
 def _outside(piece: Piece) -> CauseAndRemedy | None:
@@ -80,10 +91,7 @@ def _outside(piece: Piece) -> CauseAndRemedy | None:
     if first == "CREATE" and second in {"TEMP", "TEMPORARY"}:
         return f"CREATE {second} is not supported by the server", _PLAIN
     if first == "ANALYZE":
-        return (
-            "ANALYZE is not supported by the server",
-            "Remove it: the server's query planner does not use its statistics.",
-        )
+        return "ANALYZE is not supported by the server", "Remove it: the query planner does not use its statistics."
     return (f"{first} cannot run inside a transaction", _OUTSIDE[first]) if first in _OUTSIDE else None
 
 
@@ -110,10 +118,12 @@ def _pragma(piece: Piece) -> CauseAndRemedy | None:
         return None
     if not sign and name not in _ACTING_PRAGMAS:
         return None
-    return (
-        f"PRAGMA {name.lower()} changes something",
-        "Remove it; the tool switches foreign keys off around the transaction.",
-    )
+    return f"PRAGMA {name.lower()} changes something", "Remove it: the script may only change tables and rows."
+
+
+def _function(piece: Piece) -> CauseAndRemedy | None:
+    found = next(forbidden(piece.tokens), None)
+    return (" ".join(found), _ONLY_SQL) if found else None
 
 
 def _not_a_query(piece: Piece) -> CauseAndRemedy | None:
