@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
+from steps.support.change.one_transaction import in_one_transaction, switches_foreign_keys_off
 from steps.support.sql import directives
 from steps.support.sql.change import DatabaseChange
 from steps.support.sql.checks import check_findings, checks
@@ -24,7 +25,7 @@ from steps.support.sql.findings import (
 )
 from steps.support.sql.lookalikes import invalid_directives, repeated_directives
 from steps.support.sql.refusals import query_refusals, refusals
-from steps.support.sql.script import Piece, Script, read_script_text, require_whole
+from steps.support.sql.script import Script, read_script_text, require_whole
 from steps.support.sql.statement import Statement
 
 CODE_ONLY = "code only"  # the name of a change without any text
@@ -72,31 +73,34 @@ def text_of(folder: Path, name: str) -> str:
 
 
 def read_script(text: str, name: str) -> tuple[Statement, ...]:
-    """Return the statements of migrate.sql or rollback.sql, without an outer BEGIN and COMMIT.
+    """Return the statements of migrate.sql or rollback.sql as they run in one transaction.
 
     Raise BadSql if the last statement is unfinished.
     """
-    return _statements(require_whole(read_script_text(text, name)))
+    return in_one_transaction(require_whole(read_script_text(text, name))).script.statements
 
 
 def _change(content: bytes, scripts: Mapping[str, Script], texts: Mapping[str, str]) -> DatabaseChange:
     digest = hashlib.sha256(content).hexdigest()
+    migrate, rollback = (in_one_transaction(scripts[name]) for name in (MIGRATE, ROLLBACK))
     return DatabaseChange(
         name=directives.name_of(scripts[MIGRATE]) or (digest if content else CODE_ONLY),
         sha256=digest,
-        migrate=_statements(scripts[MIGRATE]),
-        rollback=_statements(scripts[ROLLBACK]),
+        migrate=migrate.script.statements,
+        rollback=rollback.script.statements,
         verify=checks(scripts[VERIFY]),
         verify_rollback=checks(scripts[VERIFY_ROLLBACK]),
         rollback_text=texts[ROLLBACK],
         verify_rollback_text=texts[VERIFY_ROLLBACK],
         changes=directives.changes_of(scripts[MIGRATE]),
         changed_columns=directives.changed_columns_of(scripts[MIGRATE]),
-        scripts=(scripts[MIGRATE], scripts[ROLLBACK]),
+        scripts=(migrate.script, rollback.script),
         old_code=contract_in(scripts[OLD_CODE]),
         new_code=contract_in(scripts[NEW_CODE]),
-        writes=_statements(scripts[WRITES]),
+        writes=scripts[WRITES].statements,
         allowed=(*directives.waivers_in(scripts[MIGRATE]), *directives.waivers_in(scripts[ROLLBACK])),
+        notes=(*migrate.notes, *rollback.notes),
+        keys_off=tuple(name for name in (MIGRATE, ROLLBACK) if switches_foreign_keys_off(scripts[name])),
     )
 
 
@@ -122,7 +126,8 @@ def _wrong(scripts: Mapping[str, Script]) -> Iterator[Finding]:
     for name, script in scripts.items():
         yield from script.findings
         yield from JUDGES[name](script)
-    if {MIGRATE, ROLLBACK} <= scripts.keys() and _inner(scripts[MIGRATE]) and not _inner(scripts[ROLLBACK]):
+    runs = {name for name in (MIGRATE, ROLLBACK) if name in scripts and in_one_transaction(scripts[name]).script.pieces}
+    if ROLLBACK in scripts and runs == {MIGRATE}:
         yield Finding(
             ROLLBACK, "it holds no statement, although migrate.sql does", "Write the statements that revert it."
         )
@@ -131,7 +136,8 @@ def _wrong(scripts: Mapping[str, Script]) -> Iterator[Finding]:
 def _wrong_script(script: Script) -> Iterator[Finding]:
     yield from invalid_directives(script)
     yield from repeated_directives(script) if script.name == MIGRATE else ()
-    yield from refusals(_inner(script), script.name)
+    taken = in_one_transaction(script)
+    yield from (*taken.refused, *refusals(taken.script.pieces, script.name))
 
 
 def _wrong_questions(script: Script) -> Iterator[Finding]:
@@ -170,14 +176,3 @@ def _wrong_contracts(scripts: Mapping[str, Script]) -> Iterator[Finding]:
             contract_in(scripts[name])
         except BadSql as bad:
             yield from bad.findings
-
-
-def _statements(script: Script) -> tuple[Statement, ...]:
-    return tuple(piece.statement for piece in _inner(script))
-
-
-def _inner(script: Script) -> tuple[Piece, ...]:
-    """Return the statements to run: all except an outer pair of BEGIN and COMMIT."""
-    pieces = script.pieces
-    opens = len(pieces) > 1 and pieces[0].words(1) == ("BEGIN",) and pieces[0].words(2)[1:] != ("CONCURRENT",)
-    return pieces[1:-1] if opens and pieces[-1].words(1)[0] in {"COMMIT", "END"} else pieces

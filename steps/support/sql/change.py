@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from steps.support.sql.checks import SqlCheck
 from steps.support.sql.contract import Block
 from steps.support.sql.directives import Declaration, Range, Waiver
+from steps.support.sql.findings import Finding
 from steps.support.sql.script import Script
 from steps.support.sql.statement import Statement
 
@@ -17,7 +18,8 @@ class DatabaseChange:
     `changed_columns`: the `-- changes:` lines that declare only the values of some columns.
     `scripts`: migrate.sql and rollback.sql, split into statements. `old_code`, `new_code`: the statements that the live
     code and the code about to go live send to the database. `writes`: what the app writes while the new schema is live.
-    `allowed`: the waivers in the scripts.
+    `allowed`: the waivers in the scripts. `notes`: what of the scripts was left out or rewritten. `keys_off`: the
+    scripts that, run by hand, switch foreign keys off themselves.
     """
 
     name: str
@@ -35,6 +37,8 @@ class DatabaseChange:
     new_code: tuple[Block, ...]
     writes: tuple[Statement, ...]
     changed_columns: tuple[Declaration, ...] = ()
+    notes: tuple[Finding, ...] = ()
+    keys_off: tuple[str, ...] = ()
 
 
 def named_change(name: str, sha256: str) -> DatabaseChange:

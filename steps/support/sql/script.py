@@ -10,6 +10,7 @@ from steps.support.sql.findings import BadSql, Finding, place
 from steps.support.sql.statement import Statement
 from steps.support.sql.tokens import Token, tokenize
 
+_BREAKPOINT = re.compile(r"-->\s*statement-breakpoint\s*")  # ends a statement in the files of Drizzle
 _OPENED = {"/": "comment", "'": "string", '"': "quoted name", "`": "quoted name", "[": "quoted name"}
 
 
@@ -96,12 +97,14 @@ def read_script_text(text: str, name: str) -> Script:
 
 
 def _groups(text: str, tokens: Sequence[Token]) -> Iterator[tuple[Token, ...]]:
-    """Return the tokens of each statement; the engine decides which semicolon ends it."""
+    """Return the tokens of each statement; the engine decides which semicolon ends it, and a breakpoint always does."""
     group: list[Token] = []
     for token in tokens:
         if token.kind == "comment":
-            continue
-        if token.text == ";" and (not group or sqlite3.complete_statement(text[group[0].start : token.start + 1])):
+            if group and _BREAKPOINT.fullmatch(token.text):
+                yield tuple(group)
+                group = []
+        elif token.text == ";" and (not group or sqlite3.complete_statement(text[group[0].start : token.start + 1])):
             yield from [tuple(group)] if group else []
             group = []
         else:

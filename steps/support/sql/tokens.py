@@ -10,7 +10,7 @@ TRANSACTION_CONTROL = frozenset({"BEGIN", "COMMIT", "END", "ROLLBACK", "SAVEPOIN
 
 _TOKEN = re.compile(
     r"""
-      (?P<space>[ \t\n\r\f\v]+)
+      (?P<space>[ \t\n\r\f\v\ufeff]+)
     | (?P<comment>--[^\n]*|/\*.*?\*/)
     | (?P<string>'[^']*+(?:''[^']*+)*+')
     | (?P<name>"[^"]*+(?:""[^"]*+)*+"|`[^`]*+(?:``[^`]*+)*+`|\[[^\]]*+\])

@@ -1,0 +1,142 @@
+"""A script as an ORM or a person wrote it, made to run in the tool's one transaction.
+
+What has no effect there is left out, with a note: pairs of BEGIN and COMMIT, savepoints that are only released, and
+pragmas that tune the connection. What would change the meaning stays in the script, and is refused.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from steps.support.change.temporary import as_ordinary_tables
+from steps.support.sql.findings import Finding, Severity, place
+from steps.support.sql.script import Piece, Script
+from steps.support.sql.tokens import folded, unquoted_name
+
+_BEGIN = re.compile(r"BEGIN( (DEFERRED|IMMEDIATE|EXCLUSIVE|CONCURRENT|READONLY))?( TRANSACTION)?")
+_COMMIT = re.compile(r"(COMMIT|END)( TRANSACTION)?")
+_SAVEPOINT = re.compile(r"SAVEPOINT (?P<name>\S+)")
+_RELEASE = re.compile(r"RELEASE (SAVEPOINT )?(?P<name>\S+)")
+
+_OF_KEYS = frozenset({"foreign_keys", "defer_foreign_keys"})
+_OF_THE_CONNECTION = frozenset({
+    "journal_mode", "journal_size_limit", "synchronous", "busy_timeout", "cache_size", "cache_spill", "temp_store",
+    "mmap_size", "locking_mode", "wal_autocheckpoint", "wal_checkpoint", "optimize", "analysis_limit", "threads",
+    "shrink_memory", "encoding", "secure_delete", "automatic_index",
+})  # fmt: skip
+_OFF_BY_DEFAULT = frozenset({
+    "legacy_alter_table", "recursive_triggers", "ignore_check_constraints", "writable_schema", "case_sensitive_like",
+    "reverse_unordered_selects", "query_only", "read_uncommitted",
+})  # fmt: skip
+_OFF = frozenset({"0", "OFF", "FALSE", "NO"})
+_REACHES_CHILDREN = frozenset({"DELETE", "DROP", "REPLACE", "UPDATE", "WITH"})  # with foreign keys on
+
+_ONE = "The whole script runs in one transaction of the tool: all of it is committed, or none of it."
+_KEYS = "Foreign keys are off for the whole transaction, and every reference is checked at its end."
+_NO_EFFECT = "It changes nothing that the transaction writes."
+Note = tuple[str, str]  # what is left out, and why that is right
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A script as it runs. `notes`: what was left out or rewritten. `refused`: temporary tables that must stay so."""
+
+    script: Script
+    notes: tuple[Finding, ...]
+    refused: tuple[Finding, ...]
+
+
+def in_one_transaction(script: Script) -> Taken:
+    """Return a script as it runs in one transaction, with notes about what that changes."""
+    control = _paired(script.pieces)
+    is_outer = {number for number, _ in control} == {0, len(script.pieces) - 1}  # round everything they change nothing
+    notes = {number: ("BEGIN and COMMIT are left out", _ONE) for number, is_pair in control if is_pair}
+    notes |= {number: ("savepoints are left out", _ONE) for number, is_pair in control if not is_pair}
+    if is_outer:
+        notes = {}
+    gone = {number for number, _ in control}
+    for number, piece in enumerate(script.pieces):
+        if note := _without_effect(piece):
+            notes[number] = note
+            gone.add(number)
+    ordinary = as_ordinary_tables(script.name, [piece for n, piece in enumerate(script.pieces) if n not in gone])
+    left_out = (_note(script, script.pieces[number], *notes[number]) for number in sorted(notes))
+    return Taken(replace(script, pieces=ordinary.pieces), (*left_out, *ordinary.notes), ordinary.refused)
+
+
+def switches_foreign_keys_off(script: Script) -> bool:
+    """Return whether a script, run by hand, switches foreign keys off before it deletes or changes anything."""
+    off = ever_off = in_transaction = False
+    for piece in script.pieces:
+        name, value = _pragma(piece)
+        text = " ".join(piece.words(3))
+        if name == "foreign_keys" and value and not in_transaction:  # inside a transaction it has no effect
+            off = value in _OFF
+            ever_off = ever_off or off
+        elif not off and (piece.words(1)[0] in _REACHES_CHILDREN or piece.words(2) == ("INSERT", "OR")):
+            return False
+        in_transaction = (in_transaction or _BEGIN.match(text) is not None) and not _COMMIT.match(text)
+    return ever_off
+
+
+def _note(script: Script, piece: Piece, what: str, why: str) -> Finding:
+    return Finding(place(script.name, piece.line), what, why, severity=Severity.NOTE)
+
+
+def _paired(pieces: Sequence[Piece]) -> list[tuple[int, bool]]:
+    """Return the numbers of the statements that open and close transactions in pairs; False for those of savepoints."""
+    return [*_transactions(pieces), *_savepoints(pieces)]
+
+
+def _transactions(pieces: Sequence[Piece]) -> Iterator[tuple[int, bool]]:
+    begun: int | None = None
+    for number, piece in enumerate(pieces):
+        text = " ".join(piece.words(len(piece.tokens)))
+        if begun is None and _BEGIN.fullmatch(text):
+            begun = number
+        elif begun is not None and _COMMIT.fullmatch(text):
+            yield from ((begun, True), (number, True))
+            begun = None
+
+
+def _savepoints(pieces: Sequence[Piece]) -> Iterator[tuple[int, bool]]:
+    if any(piece.words(1) == ("ROLLBACK",) for piece in pieces):  # it may return to any of them
+        return
+    held: list[tuple[str, int]] = []
+    for number, piece in enumerate(pieces):
+        text = " ".join(piece.words(len(piece.tokens)))
+        if found := _SAVEPOINT.fullmatch(text):
+            held.append((_name(found), number))
+        elif (found := _RELEASE.fullmatch(text)) and _name(found) in dict(held):
+            yield number, False
+            while held:  # those inside it are released with it
+                name, since = held.pop()
+                yield since, False
+                if name == _name(found):
+                    break
+
+
+def _name(found: re.Match[str]) -> str:
+    return folded(unquoted_name(found["name"]))
+
+
+def _without_effect(piece: Piece) -> Note | None:
+    """Return what to say of a statement that has no effect in the transaction; None if it may have one."""
+    if piece.words(1) == ("ANALYZE",):
+        return "ANALYZE is left out", "The server refuses it, and its query planner does not use the statistics."
+    name, value = _pragma(piece)
+    if name in _OF_KEYS and value:
+        return f"PRAGMA {name} is left out", _KEYS
+    if name in _OF_THE_CONNECTION or (name in _OFF_BY_DEFAULT and value in _OFF):
+        return f"PRAGMA {name} is left out", _NO_EFFECT
+    return None
+
+
+def _pragma(piece: Piece) -> tuple[str, str]:
+    """Return the name of a pragma in lower case, and its new value in upper case; empty if there is none."""
+    first, *rest = piece.tokens
+    if first.text.upper() != "PRAGMA" or not rest:
+        return "", ""
+    name, *rest = rest[2:] if [token.text for token in rest[1:2]] == ["."] and rest[2:] else rest
+    value = unquoted_name(rest[1].text).upper() if len(rest) > 1 else ""
+    return folded(unquoted_name(name.text)), value

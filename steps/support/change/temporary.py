@@ -1,0 +1,201 @@
+"""Temporary tables as ordinary ones: the server refuses the first, and the last statement drops the second.
+
+Each gets a name of the tool's own, wherever the script means that table. In the one transaction nobody else sees it.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+from steps.support.sql.findings import Finding, Severity, place
+from steps.support.sql.script import Piece
+from steps.support.sql.statement import Statement
+from steps.support.sql.tokens import Token, folded, quoted, tokenize, unquoted_name
+from steps.support.sql.verbs import makes_trigger, read_statement
+
+PREFIX = "_orchestrate_temp_"
+_TEMPORARY = ("TEMP", "TEMPORARY")
+_TABLE_FOLLOWS = frozenset({"FROM", "JOIN", "INTO", "UPDATE", "IN"})
+_CONFLICTS = frozenset({"ROLLBACK", "ABORT", "FAIL", "IGNORE", "REPLACE"})
+_CLAUSES = frozenset({
+    "FROM", "JOIN", "SELECT", "WHERE", "SET", "VALUES", "BY", "HAVING", "RETURNING", "LIMIT", "INTO", "WITH",
+})  # fmt: skip
+_NO_ALIAS_FOLLOWS = _TABLE_FOLLOWS | _CLAUSES | {
+    "ADD", "ALL", "AND", "BETWEEN", "CASE", "COLUMN", "CONSTRAINT", "DISTINCT", "DROP", "ELSE", "ESCAPE", "EXISTS",
+    "GLOB", "INDEX", "IS", "KEY", "LIKE", "NOT", "OFFSET", "ON", "OR", "RENAME", "TABLE", "THEN", "TO", "WHEN",
+    *_CONFLICTS,
+}  # fmt: skip
+_RENAMED = "Create it as an ordinary table under its new name: a renamed temporary table ends with the connection."
+_UNCLEAR = "Give the temporary table a name that nothing else in the statement has."
+Edit = tuple[int, int, str]  # the first and the last token, and the text that replaces them
+
+
+@dataclass(frozen=True, slots=True)
+class Ordinary:
+    """The statements of a script with ordinary tables in place of temporary ones; `refused`: those that cannot be."""
+
+    pieces: tuple[Piece, ...]
+    notes: tuple[Finding, ...] = ()
+    refused: tuple[Finding, ...] = ()
+
+
+def as_ordinary_tables(file: str, pieces: Iterable[Piece]) -> Ordinary:
+    """Return the statements with each temporary table as an ordinary one, which the last statements drop."""
+    own: dict[str, str] = {}  # the tool's names of the temporary tables that exist, by their names in lower case
+    taken: list[Piece] = []
+    notes: list[Finding] = []
+    refused: list[Finding] = []
+    for piece in pieces:
+        where, created = place(file, piece.line), _created(piece)
+        if problem := _problem(piece, own):
+            refused.append(Finding(where, *problem))
+            taken.append(piece)
+            continue
+        new = {} if created is None else {created: PREFIX + unquoted_name(piece.tokens[created].text)}
+        taken.append(_renamed(piece, own, new))
+        for index, name in new.items():
+            own[_plain(piece.tokens[index].text)] = name
+            cause = f"the temporary table {unquoted_name(piece.tokens[index].text)} is an ordinary one, {name}"
+            notes.append(Finding(where, cause, "The transaction drops it at its end.", severity=Severity.NOTE))
+        if piece.words(2) == ("DROP", "TABLE") and _is_table(piece.tokens, len(piece.tokens) - 1, own):
+            del own[_plain(piece.tokens[-1].text)]
+    line = taken[-1].line + 1 if taken else 1
+    dropped = (_written(f"DROP TABLE {quoted(name)}", line, f"{file}, at its end") for name in reversed(own.values()))
+    return Ordinary((*taken, *dropped), tuple(notes), tuple(refused))
+
+
+def _created(piece: Piece) -> int | None:
+    """Return the position of the name in CREATE TEMP TABLE or CREATE TABLE temp.name; None for other statements."""
+    words = piece.words(7)
+    is_temporary = words[:1] == ("CREATE",) and words[1:2] and words[1] in _TEMPORARY and words[2:3] == ("TABLE",)
+    if not is_temporary and words[:2] != ("CREATE", "TABLE"):
+        return None
+    name = 3 if is_temporary else 2
+    name += 3 if words[name : name + 3] == ("IF", "NOT", "EXISTS") else 0
+    if _is_schema(piece.tokens, name):
+        return name + 2
+    return name if is_temporary and len(piece.tokens) > name else None
+
+
+def _problem(piece: Piece, own: Mapping[str, str]) -> tuple[str, str] | None:
+    """Return why a statement needs a table to be temporary, and the remedy; None if it does not."""
+    used = _tables_used(piece.tokens, own)
+    if used and read_statement(piece).verb == "RENAME TABLE":
+        return f"the temporary table {min(used)} is renamed", _RENAMED
+    if makes_trigger(piece) and (host := _host(piece)) in own:
+        return f"a trigger on the temporary table {host}", "Write its statements into the script itself."
+    if unclear := sorted(used & _named_here(piece.tokens)):
+        return f"{unclear[0]} is a temporary table, and an alias or a query of the same statement", _UNCLEAR
+    return None
+
+
+def _tables_used(tokens: Sequence[Token], own: Mapping[str, str]) -> set[str]:
+    return {_plain(token.text) for index, token in enumerate(tokens) if _is_table(tokens, index, own)}
+
+
+def _host(piece: Piece) -> str:
+    """Return the table of a trigger in lower case."""
+    words = piece.words(len(piece.tokens))
+    return _plain(piece.tokens[words.index("ON") + 1].text) if "ON" in words[:-1] else ""
+
+
+def _named_here(tokens: Sequence[Token]) -> set[str]:
+    """Return the names that a statement may give to something of its own: aliases, and common table expressions."""
+    found = set()
+    for before, token, after in zip(tokens, tokens[1:], (*tokens[2:], None), strict=False):
+        word = before.text.upper()
+        aliased = word == "AS" or ((before.kind in {"word", "name"} or word == ")") and word not in _NO_ALIAS_FOLLOWS)
+        query = word in {"WITH", "RECURSIVE"} or (word == "," and after is not None and after.text.upper() == "AS")
+        if token.kind in {"word", "name"} and (aliased or query):
+            found.add(_plain(token.text))
+    return found
+
+
+def _renamed(piece: Piece, own: Mapping[str, str], new: Mapping[int, str]) -> Piece:
+    """Return the statement with the tool's names for the temporary tables; `new`: the one it creates, by position."""
+    text, end = "", 0
+    for first, last, name in _edits(piece, own, new):
+        text += piece.statement.sql[end : piece.tokens[first].start - piece.start] + name
+        end = piece.tokens[last].start + len(piece.tokens[last].text) - piece.start
+    return _as_piece(piece, text + piece.statement.sql[end:]) if end else piece
+
+
+def _edits(piece: Piece, own: Mapping[str, str], new: Mapping[int, str]) -> Iterator[Edit]:
+    tokens = piece.tokens
+    if new and tokens[1].text.upper() in _TEMPORARY:
+        yield 1, 1, ""
+    if makes_trigger(piece):  # it sees the tables of its own schema only
+        return
+    used = _tables_used(tokens, own)
+    for index, token in enumerate(tokens):
+        name = quoted(new.get(index) or own.get(_plain(token.text), ""))
+        if index in new or _is_table(tokens, index, own):
+            yield (index - 2 if _is_schema(tokens, index - 2) else index), index, name
+        elif _plain(token.text) in used and _qualifies(tokens, index):
+            yield index, index, name
+
+
+def _is_table(tokens: Sequence[Token], index: int, own: Mapping[str, str]) -> bool:
+    """Return whether a temporary table is meant here: its name stands for a table, without a schema or as temp.name."""
+    token = tokens[index]
+    if token.kind not in {"word", "name", "string"} or _plain(token.text) not in own:
+        return False
+    around = [each.text for each in (*tokens[max(0, index - 1) : index], *tokens[index + 1 : index + 2])]
+    return _is_schema(tokens, index - 2) if "." in around else _stands_for_table(tokens, index)
+
+
+def _stands_for_table(tokens: Sequence[Token], index: int) -> bool:
+    words = [token.text.upper() for token in tokens]
+    before, second, third = [*reversed(words[max(0, index - 3) : index]), "", "", ""][:3]
+    match before:
+        case "TABLE" | "EXISTS":  # CREATE names an ordinary table
+            return words[0] != "CREATE" and (before == "TABLE" or second == "IF")
+        case "ON":
+            return words[0] == "CREATE" and "INDEX" in words[1:3] and "ON" not in words[: index - 1]
+        case "FROM":
+            return not (second == "DISTINCT" and third in {"IS", "NOT"})
+        case "," | "(":
+            return _is_in_from(words[:index])
+        case _:
+            return before in _TABLE_FOLLOWS or (before in _CONFLICTS and (second, third) == ("OR", "UPDATE"))
+
+
+def _is_in_from(words: Sequence[str]) -> bool:
+    """Return whether what follows these words, after a comma or a parenthesis, stands in the list of a FROM clause."""
+    depth = 0
+    for word, before in pairwise(reversed(("", *words))):
+        depth += {")": 1, "(": -1}.get(word, 0)
+        if depth < 0:  # it stands inside a parenthesis, which may be one of joined tables
+            if before not in {"FROM", "JOIN", ",", "("}:
+                return False
+            depth = 0
+        elif depth == 0 and word in _CLAUSES:
+            return word in {"FROM", "JOIN"}
+    return False
+
+
+def _qualifies(tokens: Sequence[Token], index: int) -> bool:
+    """Return whether a name stands before a column: name.column, but not schema.name.column or column.name."""
+    follows = tokens[index + 1 : index + 2]
+    return bool(follows) and follows[0].text == "." and (index == 0 or tokens[index - 1].text != ".")
+
+
+def _is_schema(tokens: Sequence[Token], index: int) -> bool:
+    """Return whether the schema temp stands here, before a name."""
+    is_it = index >= 0 and len(tokens) > index + 2 and tokens[index + 1].text == "."
+    return is_it and tokens[index].kind in {"word", "name", "string"} and _plain(tokens[index].text) == "temp"
+
+
+def _plain(name: str) -> str:
+    """Return a name in lower case, without its quotes."""
+    return folded(unquoted_name(name))
+
+
+def _as_piece(piece: Piece, sql: str) -> Piece:
+    tokens = (token for token in tokenize(sql) if token.kind != "comment")
+    moved = tuple(replace(token, start=token.start + piece.start) for token in tokens)
+    return Piece(replace(piece.statement, sql=sql), moved, piece.line)
+
+
+def _written(sql: str, line: int, name: str) -> Piece:
+    return Piece(Statement(sql, name=name), tuple(tokenize(sql)), line)
