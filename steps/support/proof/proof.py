@@ -26,7 +26,7 @@ from steps.support.proof.server import Engine
 from steps.support.proof.verdict import Verdict, before_as_renamed, judge, listed
 from steps.support.schema.diff import schema_diff
 from steps.support.sql.change import DatabaseChange
-from steps.support.sql.findings import Finding, Severity
+from steps.support.sql.findings import Finding, Severity, entries
 from steps.support.sql.statement import Value
 
 ELSEWHERE = (
@@ -62,7 +62,7 @@ async def prove(turso: Turso, change: DatabaseChange, proof_config: ProofConfig)
         found.name: _rows(found) for found in (log.rows_migrated or {}).values() if found.total or found.before is None
     }
     warned = [*_unlike(target, log.engine), *verdict.warnings]
-    warnings, notes, accepted = (tuple(map(str, each)) for each in (warned, verdict.notes, verdict.accepted))
+    warnings, notes, accepted = (tuple(entries(each)) for each in (warned, verdict.notes, verdict.accepted))
     seconds = {beat: round(took, 4) for beat, took in log.seconds.items()}
     return Proof(
         name, backup, seconds, guards, contract.table, contract.ruled_out, schema, rows,
@@ -104,15 +104,16 @@ async def _rehearsed(
 
 def _refuse(verdict: Verdict, contract: Contract, log: RehearsalLog, change: DatabaseChange, engine: Engine) -> None:
     """Raise Problem if there are errors; list them first, then warnings, notes and accepted findings."""
-    errors = [str(each) for each in verdict.errors]
+    errors, number = entries(verdict.errors), len(verdict.errors)
     if (log.after_migration or not change.migrate) and not contract.orders:
         errors.append(". ".join(contract.refusal))
+        number += 1
     if not errors:
         return
-    others = [str(each) for each in (*verdict.warnings, *verdict.notes, *verdict.accepted)]
+    others = entries((*verdict.warnings, *verdict.notes, *verdict.accepted))
     also = f"\nalso found:{listed(others)}" if others else ""
     lacking = f" {ELSEWHERE}" if engine.binary is None and log.failures else ""
-    count = f"{len(errors)} finding{'s' * (len(errors) > 1)} block{'s' * (len(errors) == 1)} this change"
+    count = f"{number} finding{'s' * (number > 1)} block{'s' * (number == 1)} this change"
     raise Problem(
         code="blocking-findings",
         operation="proving",

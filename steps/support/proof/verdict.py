@@ -1,26 +1,35 @@
 """Reach the verdict on a change: all findings from its rehearsal, sorted by severity."""
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 
 from steps.support.proof import contract, write_lock
 from steps.support.proof.contract import Contracts
 from steps.support.proof.integrity import new_defects, old_defects
-from steps.support.proof.lint.lint import lint, proved_harmless
+from steps.support.proof.lint.lint import decided_by_rows, lint, proved_harmless
 from steps.support.proof.lint.quoted_texts import quoted_texts
+from steps.support.proof.orphans import orphan_findings
 from steps.support.proof.rehearsal import RehearsalLog
 from steps.support.proof.round_trip import changed_without_reason, lost_by_migrating_again, lost_by_rollback
 from steps.support.proof.rows.declared import check_declared
 from steps.support.proof.rows.intended import explained_columns
 from steps.support.proof.rows.result import TableDiff
 from steps.support.proof.snapshot import Snapshot
-from steps.support.proof.waivers import apply_waivers, known_tables, names_of, unknown_tables
+from steps.support.proof.waivers import (
+    apply_waivers,
+    known_tables,
+    names_of,
+    partial_keys_without_number,
+    unknown_tables,
+)
 from steps.support.schema import diff
 from steps.support.schema.broken import lowered_sequences
 from steps.support.schema.diff import apply_renames, renames
 from steps.support.schema.fingerprint import with_texts
 from steps.support.schema.model import Table
 from steps.support.schema.reading import Schema
+from steps.support.schema.references import keeps_references
+from steps.support.schema.text import Name
 from steps.support.sql.change import DatabaseChange
 from steps.support.sql.findings import MIGRATE, NEW_CODE, OLD_CODE, ROLLBACK, VERIFY, WRITES, Finding, Severity, in_file
 from steps.support.sql.script import Script
@@ -29,7 +38,6 @@ from steps.support.sql.verbs import read_statement
 
 _REWRITES = frozenset({"INSERT", "UPDATE", "DELETE", "DROP TABLE"})
 _MISMATCHED = "Make the columns that it references a primary key, or give them a UNIQUE index."
-_ORPHANED = "Give those rows an existing parent, or delete them by their key in the same script."
 
 
 _GUARD = (
@@ -64,7 +72,7 @@ def judge(log: RehearsalLog, change: DatabaseChange) -> Verdict:
         *returning,
         *_scripts(log, change),
         *old_defects(log.before.integrity, log.after_migration.integrity if log.after_migration else None),
-        *_by_hand(log),
+        *_by_hand(log, change.keys_off),
         *(each for held in log.lock_uses for each in write_lock.lock_findings(held)),
         *log.failures,
         *(contract.unasked_contracts(Contracts(change.old_code, change.new_code)) if change.migrate else ()),
@@ -74,11 +82,12 @@ def judge(log: RehearsalLog, change: DatabaseChange) -> Verdict:
     ended = log.rows_rolled_back is not None or not change.migrate
     came_back = ended and not any(each.severity is Severity.ERROR for each in returning)
     errors, warnings, notes, fine = by_weight.values()
-    errors = (*errors, *unknown_tables(log, change), *weighing.refused)
+    uncounted = partial_keys_without_number(fine, log, change)
+    errors = (*map(_final, errors), *unknown_tables(log, change), *weighing.refused, *uncounted)
     unused = weighing.unused if ended else ()  # a rehearsal that came to an end has found what there is
     unasked = tuple(_unasked(log, change))
     lossless, unshown = came_back and WRITES not in unasked, tuple(_unshown(log, change))
-    return Verdict(errors, (*warnings, *unused), notes, fine, lossless, unshown, unasked)
+    return Verdict(errors, (*warnings, *unused), (*change.notes, *notes), fine, lossless, unshown, unasked)
 
 
 def _migrated(log: RehearsalLog, change: DatabaseChange) -> Iterator[Finding]:
@@ -93,7 +102,7 @@ def _migrated(log: RehearsalLog, change: DatabaseChange) -> Iterator[Finding]:
     lost_values = check_declared(log.rows_migrated, declared, columns=columns, explained=explained)
     reported = {each.place for each in lost_values}
     yield from lost_values
-    yield from _worse(log.before, log.after_migration, change.scripts[0])
+    yield from _worse(log.before, log.after_migration, change.scripts[0], change.scripts[0])
     in_schema = diff.schema_findings(before_as_renamed(log, change), log.after_migration.schema)
     yield from (each for each in in_schema if each.place not in reported)
 
@@ -105,7 +114,7 @@ def before_as_renamed(log: RehearsalLog, change: DatabaseChange) -> Schema:
 
 def _returning(log: RehearsalLog, change: DatabaseChange) -> Iterator[Finding]:
     """Yield findings about what the rollbacks and the repeated migrations do not restore."""
-    yield from in_file(ROLLBACK, dict.fromkeys(_rolled_back(log, change.scripts[0])))
+    yield from in_file(ROLLBACK, dict.fromkeys(_rolled_back(log, *change.scripts)))
     if log.after_migration is not None and log.after_second_migration is not None:
         yield from _again(log.after_migration, log.after_second_migration)
     if log.rows_migrated is not None and log.rows_written is not None and log.rows_rolled_back is not None:
@@ -116,13 +125,13 @@ def _returning(log: RehearsalLog, change: DatabaseChange) -> Iterator[Finding]:
         yield from lost_by_migrating_again(log.rows_written, log.rows_migrated_again, log.moments)
 
 
-def _rolled_back(log: RehearsalLog, migrate: Script) -> Iterator[Finding]:
+def _rolled_back(log: RehearsalLog, migrate: Script, rollback: Script) -> Iterator[Finding]:
     """Yield findings about what differs after each of the two rollbacks from before the change."""
     reported = set[str]()
     if log.after_rollback is not None and log.rows_not_restored is not None:
         yield from _other_schema(log.before, log.after_rollback)
         yield from lost_by_rollback(log.rows_not_restored)
-        for each in _worse(log.before, log.after_rollback, migrate):
+        for each in _worse(log.before, log.after_rollback, migrate, rollback):
             reported.add(each.place)
             yield each
     if log.after_writes is not None and log.after_second_rollback is not None:
@@ -160,17 +169,15 @@ def _unasked(log: RehearsalLog, change: DatabaseChange) -> Iterator[str]:
     yield from (name for name, is_asked in asked.items() if not is_asked)
 
 
-def _worse(before: Snapshot, after: Snapshot, migrate: Script) -> Iterator[Finding]:
+def _worse(before: Snapshot, after: Snapshot, migrate: Script, script: Script) -> Iterator[Finding]:
+    """Yield findings about what is worse after a script than before."""
     yield from (each for each in after.broken if each not in before.broken)
     yield from lowered_sequences(before.sequences, after.sequences)
     yield from new_defects(before.integrity, after.integrity, migrate)
     for table, why in after.mismatched.items():
         if table not in before.mismatched:
             yield Finding(table, f"no write to it or its parent would be accepted: {why}", _MISMATCHED)
-    for (child, parent), (count, one) in after.orphans.items():
-        if count > (was := before.orphans.get((child, parent), (0, None))[0]):
-            cause = f"{count:,} rows reference rows of {parent} that are not there, {was:,} before"
-            yield Finding(child, f"{cause}, for example the row with rowid {one}", _ORPHANED)
+    yield from orphan_findings(before, after, script)
 
 
 def _again(after_migration: Snapshot, after_second_migration: Snapshot) -> Iterator[Finding]:
@@ -182,38 +189,47 @@ def _again(after_migration: Snapshot, after_second_migration: Snapshot) -> Itera
 def _scripts(log: RehearsalLog, change: DatabaseChange) -> Iterator[Finding]:
     """Yield findings about the text of the scripts; those that the rehearsal shows to be harmless are notes."""
     migrate, rollback = change.scripts
-    yield from proved_harmless(
-        lint(migrate, log.before.facts), _unharmed(log.before, log.after_migration, log.rows_migrated)
-    )
+    ended = log.rows_rolled_back is not None
+    migrated, returned = (rows or {} if ended else {} for rows in (log.rows_migrated, log.rows_not_restored))
+    found = decided_by_rows(lint(migrate, log.before.facts), migrated)
+    yield from proved_harmless(found, _unharmed(log.before, log.after_migration, log.rows_migrated))
     yield from quoted_texts(migrate, log.before.definitions)
     if log.after_migration is not None:
         yield from quoted_texts(rollback, log.after_migration.definitions)
-        findings = lint(rollback, log.after_migration.facts)
-        yield from proved_harmless(findings, _unharmed(log.before, log.after_rollback, log.rows_not_restored))
+        found = decided_by_rows(lint(rollback, log.after_migration.facts), returned)
+        yield from proved_harmless(found, _unharmed(log.before, log.after_rollback, log.rows_not_restored))
 
 
 def _unharmed(before: Snapshot, after: Snapshot | None, rows: Mapping[str, TableDiff] | None) -> list[str]:
     """Return the names of the tables that kept their rows and their references."""
     if after is None or rows is None:
         return []
-    now = {table.name: table for table in after.schema.tables}
-    return [str(table.name) for table in before.schema.tables if _is_unharmed(table, now.get(table.name), rows)]
+    old, now = ({table.name: table for table in each.schema.tables} for each in (before, after))
+    return [str(name) for name, table in old.items() if _is_unharmed(table, old, now.get(name), rows)]
 
 
-def _is_unharmed(table: Table, now: Table | None, rows: Mapping[str, TableDiff]) -> bool:
+def _is_unharmed(table: Table, old: Mapping[Name, Table], now: Table | None, rows: Mapping[str, TableDiff]) -> bool:
     found = rows.get(folded(table.name))
     kept = found is not None and not found.removed and not found.changed
-    return kept and now is not None and table.foreign_keys == now.foreign_keys
+    return kept and now is not None and keeps_references(table, now, old)
 
 
-def _by_hand(log: RehearsalLog) -> Iterator[Finding]:
-    """Yield warnings about what each script also deletes if it runs with foreign keys on."""
+def _by_hand(log: RehearsalLog, keys_off: Collection[str]) -> Iterator[Finding]:
+    """Yield warnings about what each script also deletes if it runs with foreign keys on.
+
+    `keys_off`: the scripts that switch them off themselves.
+    """
     for name, losses in log.by_hand.items():
-        for each in losses:
+        for each in () if name in keys_off else losses:
             cause = f"run by hand, {name} loses this: {each.cause}"
             yield Finding(
                 each.place, cause, _GUARD, rule="by-hand", severity=Severity.WARNING, object=each.place, file=name
             )
+
+
+def _final(error: Finding) -> Finding:
+    """Mark an error that nothing accepts: it has no rule, and no declaration makes it right."""
+    return error if error.rule or "`-- changes:" in error.remedy else replace(error, final=True)
 
 
 def listed(lines: Iterable[str]) -> str:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from steps.support.core.text import nearest
 from steps.support.proof.rehearsal import RehearsalLog
+from steps.support.proof.rows.declared import declaration
 from steps.support.schema.own_tables import is_owned
 from steps.support.schema.text import Name
 from steps.support.sql.change import DatabaseChange
@@ -157,3 +158,19 @@ def _unknown_columns(log: RehearsalLog, line: Declaration) -> Iterator[Finding]:
             what = f"{written_name(line.table)}({written_name(column)})"
             cause = f"`changes: {what}`: there is no such column, before or after{hint}"
             yield Finding(place(MIGRATE, line.line), cause, "Name a column whose values may change.")
+
+
+def partial_keys_without_number(
+    accepted: Iterable[Finding], log: RehearsalLog, change: DatabaseChange
+) -> Iterator[Finding]:
+    """Yield a finding for each accepted `partial-key` in migrate.sql on a table whose changed rows nothing counts."""
+    counted = {folded(table) for table, amount in change.changes.items() if amount}
+    for each in accepted:
+        table = folded(each.object)
+        if each.rule == "partial-key" and each.file == MIGRATE and table not in counted:
+            found = (log.rows_migrated or {}).get(table)
+            line = declaration(found) if found else f"-- changes: {written_name(table)} N"
+            cause = (
+                f"a part of the key is accepted for {table}, and no `-- changes:` line says how many rows it reaches"
+            )
+            yield Finding(each.place, cause, f"Write the number, which production then asserts: `{line}`.")

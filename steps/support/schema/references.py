@@ -1,7 +1,7 @@
 """Foreign keys before and after: the parent of each, its actions, and whether the parent exists and will stay."""
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 
 from steps.support.schema.difference import Difference, worded
 from steps.support.schema.model import ForeignKey, Table, listed
@@ -16,8 +16,16 @@ def looks_left_over(name: str) -> bool:
     return bool(_LEFTOVER.search(re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()))
 
 
+def keeps_references(before: Table, after: Table, old_tables: Mapping[Name, Table]) -> bool:
+    """Return whether a table still has every reference that it had; those that the engine could not follow may differ.
+
+    `old_tables`: all tables before.
+    """
+    return all(key in after.foreign_keys or _is_broken(key, old_tables) for key in before.foreign_keys)
+
+
 def reference_differences(
-    before: Table, after: Table, old_tables: Collection[Name], new_tables: Collection[Name]
+    before: Table, after: Table, old_tables: Mapping[Name, Table], new_tables: Collection[Name]
 ) -> Iterator[Difference]:
     """Return the differences in what a table references; the last two arguments are all tables before and after."""
     new = [key for key in after.foreign_keys if key not in before.foreign_keys]
@@ -26,7 +34,11 @@ def reference_differences(
             yield from _dangling(before, key) if key.parent in old_tables and key.parent not in new_tables else ()
         elif successors := [each for each in new if each.columns == key.columns]:
             new.remove(successors[0])
-            yield from _changed(before, key, successors[0], new_tables)
+            repaired = _is_broken(key, old_tables) and not _absence(successors[0], new_tables)
+            yield from (_repaired if repaired else _changed)(before, key, successors[0], new_tables)
+        elif _is_broken(key, old_tables):
+            words = f"no longer references {key.target}, which the engine could not follow"
+            yield Difference("foreign-key-repaired", _place(before, key), words)
         else:
             yield Difference("foreign-key-lost", _place(before, key), f"no longer references {key.target}")
     for key in new:
@@ -53,6 +65,17 @@ def _changed(table: Table, old: ForeignKey, new: ForeignKey, new_tables: Collect
     for event, was, now in (("UPDATE", old.on_update, new.on_update), ("DELETE", old.on_delete, new.on_delete)):
         yield from worded("foreign-key-lost", place, f"ON {event} {was}", f"ON {event} {now}")
     yield from worded("foreign-key-lost", place, "DEFERRED" * old.deferred, "DEFERRED" * new.deferred)
+
+
+def _repaired(table: Table, old: ForeignKey, new: ForeignKey, _: Collection[Name]) -> Iterator[Difference]:
+    words = f"references {new.target}, no longer {old.target}, which the engine could not follow"
+    yield Difference("foreign-key-repaired", _place(table, old), words)
+
+
+def _is_broken(key: ForeignKey, tables: Mapping[Name, Table]) -> bool:
+    """Return whether the engine cannot follow a reference: its parent, or a column there, does not exist."""
+    parent = tables.get(key.parent)
+    return parent is None or not {column.name for column in parent.columns} >= {*key.parent_columns}
 
 
 def _added(table: Table, key: ForeignKey, old_tables: Collection[Name], new_tables: Collection[Name]) -> Difference:

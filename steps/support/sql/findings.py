@@ -62,7 +62,7 @@ class Finding:
     `rule`: the name by which an `-- allow:` line accepts it; empty if it cannot be accepted. `place`: a file and line,
     or a table and column. `object`: what that line names: a table, a column, an index, a trigger or a view; empty if
     there is none. `file`: the file in which that line must be; empty if the finding concerns the whole change, and
-    either file will do. `final`: no reason accepts it, although it has a rule.
+    either file will do. `final`: nothing accepts it, even if it has a rule.
     """
 
     place: str
@@ -84,16 +84,54 @@ class Finding:
         """The `-- allow:` line that accepts this finding."""
         return waiver_line(self.rule, self.object)
 
+    @property
+    def acceptance(self) -> str:
+        """A sentence about what accepts it; empty if it needs no acceptance."""
+        if self.final:
+            return f"No `-- allow: {self.rule}` accepts it." if self.rule else "No `-- allow` line accepts it."
+        if not self.is_open:
+            return ""
+        where = self.file or f"{MIGRATE} or {ROLLBACK}"
+        return f"To accept it: {self.waiver}{'' if self.place.startswith(where) else f' (in {where})'}"
+
     def __str__(self) -> str:
         """Return it as one line; if the cause has several, the remedy follows on a line of its own."""
         end = "\n  " if "\n" in self.cause else ". "
-        text = f"{self.place}: {self.cause}{end}{self.remedy}"
-        if self.final:
-            return f"{text} No `-- allow: {self.rule}` accepts it."
-        if not self.is_open:
-            return text
-        where = self.file or f"{MIGRATE} or {ROLLBACK}"
-        return f"{text} To accept it: {self.waiver}{'' if self.place.startswith(where) else f' (in {where})'}"
+        return " ".join(filter(None, [f"{self.place}: {self.cause}{end}{self.remedy}", self.acceptance]))
+
+
+def entries(findings: Iterable[Finding]) -> list[str]:
+    """Return findings as text: one entry for each kind, with its places below it if there is more than one.
+
+    Findings are of one kind if they have the same rule, or, without a rule, the same cause and remedy.
+    """
+    kinds: dict[tuple[str, ...], list[Finding]] = {}
+    for each in findings:
+        key = (each.rule, each.severity) if each.rule else (each.cause, each.remedy, each.severity)
+        kinds.setdefault(key, []).append(each)
+    return [_entry(alike) for alike in kinds.values()]
+
+
+def _entry(alike: Sequence[Finding]) -> str:
+    first, *others = alike
+    if not others:
+        return str(first)
+    if not first.rule:
+        places = ", ".join(dict.fromkeys(each.place for each in alike))
+        return str(replace(first, place=places))
+    same = {(each.remedy, each.acceptance if each.final else "") for each in alike}
+    shared = " ".join(next(iter(same))).rstrip() if len(same) == 1 else ""
+    head = " ".join(filter(None, [f"{first.rule}, {len(alike)} places.", shared]))
+    return "".join([head, *(f"\n  {_place(each, shared)}" for each in alike)])
+
+
+def _place(each: Finding, shared: str) -> str:
+    said = [
+        f"{each.place}: {each.cause}.",
+        "" if shared else each.remedy,
+        "" if each.final and shared else each.acceptance,
+    ]
+    return " ".join(filter(None, said))
 
 
 class BadSql(Problem):
@@ -104,16 +142,16 @@ class BadSql(Problem):
             code="usage",
             operation="reading",
             subject=subject,
-            cause="; ".join(map(str, findings)).rstrip("."),
+            cause="; ".join(entries(findings)).rstrip("."),
             remedy="Nothing was run.",
         )
         self.findings = tuple(findings)
 
     def __str__(self) -> str:
-        """Return a heading with the number of problems, then one line per finding."""
+        """Return a heading with the number of problems, then one entry for each kind of finding."""
         count = len(self.findings)
         heading = f"{self.operation} {self.subject}: {count} problem{'s' * (count != 1)} found"
-        return "\n".join([heading, *map(str, self.findings)])
+        return "\n".join([heading, *entries(self.findings)])
 
 
 def place(name: str, line: int) -> str:

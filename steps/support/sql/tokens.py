@@ -23,6 +23,15 @@ _TOKEN = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 
+_PLAIN = re.compile(r"[A-Za-z_]\w*", re.ASCII)
+_RESERVED = frozenset({
+    "ADD", "ALL", "ALTER", "AND", "AS", "AUTOINCREMENT", "BETWEEN", "CASE", "CHECK", "COLLATE", "COMMIT", "CONSTRAINT",
+    "CREATE", "DEFAULT", "DEFERRABLE", "DELETE", "DISTINCT", "DROP", "ELSE", "ESCAPE", "EXCEPT", "EXISTS", "FOREIGN",
+    "FROM", "GROUP", "HAVING", "IN", "INDEX", "INSERT", "INTERSECT", "INTO", "IS", "ISNULL", "JOIN", "LIMIT", "NOT",
+    "NOTHING", "NOTNULL", "NULL", "ON", "OR", "ORDER", "PRIMARY", "REFERENCES", "RETURNING", "SELECT", "SET", "TABLE",
+    "THEN", "TO", "TRANSACTION", "UNION", "UNIQUE", "UPDATE", "USING", "VALUES", "WHEN", "WHERE",
+})  # fmt: skip
+
 
 @dataclass(frozen=True, slots=True)
 class Token:
@@ -48,6 +57,11 @@ def first_word(sql: str) -> str:
 def quoted(name: str) -> str:
     """Return an identifier in double quotes."""
     return '"' + name.replace('"', '""') + '"'
+
+
+def plain(name: str) -> str:
+    """Return an identifier as SQL needs it: in double quotes if it has unusual characters, or is a reserved word."""
+    return name if _PLAIN.fullmatch(name) and name.upper() not in _RESERVED else quoted(name)
 
 
 def unquoted_name(name: str) -> str:

@@ -19,6 +19,7 @@ _HEADS = {  # longest first; the table follows these words
     ("REPLACE", "INTO"): "INSERT",
     ("UPDATE",): "UPDATE",
 }
+_AFTER_WHERE = frozenset({"RETURNING", "ORDER", "LIMIT"})
 _NAMES_ONE = frozenset({"FROM", "INTO", "UPDATE", "TABLE", "JOIN", "INDEX", "TRIGGER", "VIEW"})
 _VERBS = frozenset({"SELECT", "INSERT", "UPDATE", "DELETE", "VALUES"})
 _OTHERS = _VERBS | {
@@ -50,6 +51,28 @@ class Reading:
     def subject(self) -> str:
         """The object of the statement: its table, or the first object it names, or its first word."""
         return self.table or _first_named(self.piece.tokens) or folded(self.piece.tokens[0].text)
+
+
+@dataclass(frozen=True, slots=True)
+class Deletion:
+    """A DELETE: `rows`, from FROM to the end of its WHERE, selects what it deletes; `head` is the WITH before it."""
+
+    piece: Piece
+    table: str
+    head: str
+    rows: str
+
+
+def deletion(piece: Piece) -> Deletion | None:
+    """Return a DELETE in parts; None for any other statement."""
+    reading = read_statement(piece)
+    if reading.verb != "DELETE":
+        return None
+    main = _main(piece.tokens)
+    ends = (main[index].start for index in _outside_parentheses(main) if _words(main[index:], 1)[0] in _AFTER_WHERE)
+    rows, end = main[1].start - piece.start, next(ends, piece.end) - piece.start
+    sql = piece.statement.sql
+    return Deletion(piece, reading.table, sql[: main[0].start - piece.start], sql[rows:end])
 
 
 def read_statement(piece: Piece) -> Reading:

@@ -293,7 +293,7 @@ CASCADES: tuple[Mode, ...] = (
         ("references that lead nowhere: 0 before, 3 after, during 'migrate'",),
         {
             "migrate.sql": "-- changes: systems 1\n-- changes: readings 1\n-- changes: polling_status 1\n"
-            "-- changes: point_info 1\n-- allow: partial-key all points of that system are meant\n"
+            "-- changes: point_info 1\n"
             + "".join(
                 f"CREATE TABLE _orchestrate_kept_{table} AS SELECT * FROM {table} WHERE {key} = 4;\n"
                 f"DELETE FROM {table} WHERE {key} = 4;\n"
@@ -469,10 +469,10 @@ SCRIPTS: tuple[Mode, ...] = (
         },
     ),
     Mode(
-        "commit_in_mid_file",
+        "rollback_in_mid_file",
+        {**ADDED, "migrate.sql": f"BEGIN;\n{ADD}ROLLBACK;\nUPDATE systems SET vendor_type = 'other' WHERE id = 1;\n"},
+        ("migrate.sql line 1: BEGIN inside the script", "migrate.sql line 3: ROLLBACK inside the script"),
         {**ADDED, "migrate.sql": f"BEGIN;\n{ADD}COMMIT;\nUPDATE systems SET vendor_type = 'other' WHERE id = 1;\n"},
-        ("migrate.sql line 1: BEGIN inside the script", "migrate.sql line 3: COMMIT inside the script"),
-        {**ADDED, "migrate.sql": f"BEGIN;\n{ADD}UPDATE systems SET vendor_type = 'other' WHERE id = 1;\nCOMMIT;\n"},
     ),
     Mode(
         "raise_outside_a_trigger",

@@ -303,11 +303,11 @@ DIFFERENT: dict[str, tuple[str, str, list[str], list[str]]] = {
     ),
     "a reference to a backup that is gone": (
         S + R, S + R.replace("systems(", "systems_backup("),
-        ["foreign-key-target readings.system_id"], ["foreign-key-target readings.system_id"],
+        ["foreign-key-target readings.system_id"], ["foreign-key-repaired readings.system_id"],
     ),
     "a reference to a table of passage": (
         S + R, S + R.replace("systems(", "_orchestrate_kept_systems("),
-        ["foreign-key-target readings.system_id"], ["foreign-key-target readings.system_id"],
+        ["foreign-key-target readings.system_id"], ["foreign-key-repaired readings.system_id"],
     ),
     "a reference of two columns": (
         P + "CREATE TABLE r (s, p, FOREIGN KEY (s, p) REFERENCES point ON DELETE CASCADE);", P + "CREATE TABLE r (s, p);",
@@ -319,7 +319,7 @@ DIFFERENT: dict[str, tuple[str, str, list[str], list[str]]] = {
     ),
     "a parent whose key was not named": (
         S + "CREATE TABLE r (s REFERENCES systems);", "CREATE TABLE r (s REFERENCES systems);",
-        ["foreign-key-target r.s", "table-lost table systems"], ["foreign-key-target r.s", "table-added table systems"],
+        ["foreign-key-target r.s", "table-lost table systems"], ["foreign-key-repaired r.s", "table-added table systems"],
     ),
     "a new table that references what is not there": (
         S, S + R.replace("systems(", "gone("),

@@ -43,6 +43,11 @@ class Facts:
         """Return the primary key of a table in lower case; empty if it has none, or none is known."""
         return tuple(folded(column) for column in self.keys.get(table, ()))
 
+    def references(self, table: str) -> list[frozenset[str]]:
+        """Return the columns of each reference of a table, in lower case."""
+        children = (child for those in self.children.values() for child in those)
+        return [frozenset(map(folded, child.columns)) for child in children if folded(child.table) == table]
+
     def after(self, reading: Reading) -> "Facts":
         """Return the facts after this statement has run."""
         table = reading.table
@@ -51,9 +56,19 @@ class Facts:
         if reading.verb == "DROP TABLE":
             return Facts(_without(self.keys, table), self._without_child(table), self.made - {table})
         if reading.verb == "RENAME COLUMN":
-            key = tuple(reading.renamed if column == reading.column else column for column in self.key(table))
-            return replace(self, keys={**self.keys, table: key}) if table in self.keys else self
+            return self._with_column_renamed(reading)
         return self._renamed(table, reading.renamed) if reading.verb == "RENAME TABLE" else self
+
+    def _with_column_renamed(self, reading: Reading) -> "Facts":
+        def follow(column: str) -> str:
+            return reading.renamed if folded(column) == reading.column else column
+
+        def renamed(child: Child) -> Child:
+            is_it = folded(child.table) == reading.table
+            return replace(child, columns=tuple(map(follow, child.columns))) if is_it else child
+
+        keys = {name: tuple(map(follow, key)) if name == reading.table else key for name, key in self.keys.items()}
+        return replace(self, keys=keys, children={name: tuple(map(renamed, of)) for name, of in self.children.items()})
 
     def _without_child(self, table: str) -> dict[str, tuple[Child, ...]]:
         return {

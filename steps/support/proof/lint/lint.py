@@ -5,17 +5,19 @@ a trigger it checks only divisions, because the body does not run when the trigg
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import replace
 
 from steps.support.proof.lint import parent_rules, row_rules
 from steps.support.proof.lint.facts import Child, Facts, facts, from_schema
 from steps.support.proof.lint.parent_rules import proved_harmless
-from steps.support.sql.findings import MIGRATE, ROLLBACK, Finding
+from steps.support.sql.findings import MIGRATE, ROLLBACK, Finding, Severity
 from steps.support.sql.script import Script
 from steps.support.sql.verbs import Reading, read_statement
 
-__all__ = ["Child", "Facts", "facts", "lint", "proved_harmless"]
+__all__ = ["Child", "Facts", "decided_by_rows", "facts", "lint", "proved_harmless"]
+
+_COMPARED = "The rehearsal compared every row of it, before and after: that decides."
 
 Rule = Callable[[Reading, Facts], Iterator[Finding]]
 
@@ -42,6 +44,19 @@ def lint(script: Script, schema: Facts) -> list[Finding]:
         findings += [replace(each, place=where, object=reading.subject, file=script.name) for each in found]
         known = known.after(reading)
     return findings
+
+
+def decided_by_rows(findings: Iterable[Finding], compared: Collection[str]) -> list[Finding]:
+    """Return the findings, with those of no-where reduced to notes for the tables whose every row was compared.
+
+    `compared`: tables in lower case, compared from before the rehearsal to after it; the comparison judges their rows.
+    """
+    return [
+        replace(each, severity=Severity.NOTE, remedy=_COMPARED)
+        if each.rule == "no-where" and each.object in compared
+        else each
+        for each in findings
+    ]
 
 
 def _places(script: Script) -> Iterator[str]:

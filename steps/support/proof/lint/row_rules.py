@@ -20,6 +20,7 @@ _CHANGES_ROWS = frozenset({"UPDATE", "DELETE"})
 _ONLY_READS = frozenset({"SELECT", "VALUES"})
 _CAN_FAIL = frozenset({"JSON_EXTRACT", "JSON", "ABS", "RAISE"})  # for some value; RAISE has a rule of its own
 _RAISES = frozenset({"IGNORE", "ABORT", "FAIL", "ROLLBACK"})
+_FAILED = re.compile(r"\b(?:fail|stop|abort|error|wrong|refus|invalid|missing|not ok|do not|must)", re.IGNORECASE)
 _ZONE = re.compile(r"offset|timezone|minutes|(?:\b|_)tz")
 _MINUTES, _HOUR = re.compile(r"_min(?:_|\b)"), 60  # divided by another number, _min means a minimum rather than minutes
 
@@ -58,7 +59,10 @@ def no_where(reading: Reading, known: Facts) -> Iterator[Finding]:
 
 
 def partial_key(reading: Reading, known: Facts) -> Iterator[Finding]:
-    """Yield a finding for UPDATE and DELETE that select rows by only some columns of a composite key."""
+    """Yield a finding for UPDATE and DELETE that select rows by a later column of a composite key, without an earlier.
+
+    Its leading columns alone, or all columns that reference another table, name a group of rows: that is meant.
+    """
     key, where = known.key(reading.table), reading.piece.statement.name
     if reading.verb not in _CHANGES_ROWS or not reading.where or not key[1:]:
         return
@@ -68,7 +72,8 @@ def partial_key(reading: Reading, known: Facts) -> Iterator[Finding]:
         cause = f"the parser does not know this {reading.verb}: if its WHERE names the whole key was not checked"
         yield _not_parsed(where, cause, f"Check it by eye; the key of {reading.table} is ({', '.join(key)}).")
         return
-    for partial in _partial(lint_tree.comparisons(tree), key)[:1]:
+    groups = known.references(reading.table)
+    for partial in _partial(lint_tree.comparisons(tree), key, groups)[:1]:
         yield Finding(
             where, f"the key of {reading.table} is ({', '.join(key)}), {partial}", _whole(key), rule="partial-key"
         )
@@ -85,12 +90,14 @@ def raise_outside_trigger(reading: Reading, _: Facts) -> Iterator[Finding]:
 
 
 def printed_only(reading: Reading, _: Facts) -> Iterator[Finding]:
-    """Yield a finding for a SELECT that can never fail: its output is discarded, so it checks nothing."""
+    """Yield a finding for a SELECT that cannot fail: an error if it says that something failed, else a warning."""
     words = reading.piece.words(len(reading.piece.tokens))
     called = {word for word, sign in pairwise(words) if sign == "("}
     if reading.verb in _ONLY_READS and called.isdisjoint(_CAN_FAIL):
         cause = f"this {reading.verb} cannot fail, and its output is discarded, so it checks nothing"
-        yield Finding(reading.piece.statement.name, cause, _ASK, rule="printed-only")
+        texts = (token.text for token in reading.piece.tokens if token.kind == "string")
+        weight = Severity.ERROR if any(map(_FAILED.search, texts)) else Severity.WARNING
+        yield Finding(reading.piece.statement.name, cause, _ASK, rule="printed-only", severity=weight)
 
 
 def integer_division(reading: Reading, _: Facts) -> Iterator[Finding]:
@@ -113,14 +120,19 @@ def _not_parsed(where: str, cause: str, remedy: str) -> Finding:
     return Finding(where, cause, remedy, rule="not-parsed", severity=Severity.WARNING)
 
 
-def _partial(alternatives: "Iterable[Compared]", key: tuple[str, ...]) -> list[str]:
-    """Return, for each alternative that does not cover the key, what it compares and what it leaves out."""
+def _partial(alternatives: "Iterable[Compared]", key: tuple[str, ...], groups: Iterable[frozenset[str]]) -> list[str]:
+    """Return, for each alternative that selects by a part of the key, what it compares and what it leaves out.
+
+    `groups`: the columns of each reference, which hold the whole key of another table.
+    """
     found = []
     for each in alternatives:
-        compared = " and ".join(column for column in key if column in each.equal)
+        compared = [column for column in key if column in each.equal]
         missing = " and ".join(column for column in key if column not in each.mentioned)
-        if compared and missing:
-            found.append(f"and WHERE compares {compared} without {missing}: it reaches the rows of every {missing}")
+        leads = compared == [*key[: len(compared)]] or any(group <= each.equal for group in groups)
+        if compared and missing and not leads:
+            words = " and ".join(compared)
+            found.append(f"and WHERE compares {words} without {missing}: it reaches the rows of every {missing}")
     return sorted(found)
 
 

@@ -1,0 +1,83 @@
+"""References that lead nowhere after a script, and the lines that would have kept them whole.
+
+Foreign keys are off in the transaction, so that a DELETE does not cascade: the author who expects it has to write it.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from steps.support.proof.snapshot import Snapshot
+from steps.support.schema.model import ForeignKey, Table
+from steps.support.schema.text import Name
+from steps.support.sql.findings import Finding, written_name
+from steps.support.sql.script import Script
+from steps.support.sql.tokens import plain
+from steps.support.sql.verbs import Deletion, deletion
+
+_EITHER = "Give those rows an existing parent, or delete them by their key in the same script."
+_OFF = "Foreign keys are off in the transaction, so ON DELETE {action} does nothing."
+_REACHES = frozenset({"CASCADE", "SET NULL", "SET DEFAULT"})
+
+
+def orphan_findings(before: Snapshot, after: Snapshot, script: Script) -> Iterator[Finding]:
+    """Yield a finding for each reference with more rows that lead nowhere than before, with the lines to write."""
+    for (child, parent), (count, one) in after.orphans.items():
+        was = before.orphans.get((child, parent), (0, None))[0] + _unfollowed(before, after, child)
+        if count > was:
+            cause = f"{count:,} rows reference rows of {parent} that are not there, {was:,} before"
+            remedy = _remedy(after, script, Name(child), Name(parent), count) or _EITHER
+            yield Finding(child, f"{cause}, for example the row with rowid {one}", remedy)
+
+
+def _unfollowed(before: Snapshot, after: Snapshot, child: str) -> int:
+    """Return how many rows of a table referenced a missing table before, by references that are repaired since."""
+    existing = {table.name for table in before.schema.tables}
+    gone = (found for found in before.orphans if found[0] == child and found not in after.orphans)
+    return sum(before.orphans[found][0] for found in gone if Name(found[1]) not in existing)
+
+
+def _remedy(after: Snapshot, script: Script, child: Name, parent: Name, count: int) -> str:
+    """Return the lines that do what the foreign key would do; empty if it does nothing, or no DELETE is to blame."""
+    tables = after.schema.tables
+    keys = [(table, key) for table in tables if table.name == child for key in table.foreign_keys]
+    reaching = [(table, key) for table, key in keys if key.parent == parent and key.on_delete in _REACHES]
+    deletions = [found for found in map(deletion, script.pieces) if found and Name(found.table) == parent]
+    if not reaching or not deletions:
+        return ""
+    lines = dict.fromkeys(
+        line for each in deletions for table, key in reaching for line in _lines(tables, table, key, each)
+    )
+    where = " and ".join(dict.fromkeys(each.piece.statement.name for each in deletions))
+    written = "".join(f"\n  {line}" for line in lines)
+    off = _OFF.format(action=reaching[0][1].on_delete)
+    return (
+        f"{off} Write what is meant before {where}, and declare `-- changes: {written_name(child)} {count}`:{written}"
+    )
+
+
+def _lines(tables: Sequence[Table], child: Table, key: ForeignKey, deleted: Deletion) -> Iterator[str]:
+    """Yield what a foreign key does when rows of its parent are deleted; dependent rows come first."""
+    yield from (f"{deleted.head}{line};" for line in _actions(tables, child, key, deleted.rows, {key.parent}))
+
+
+def _actions(tables: Iterable[Table], child: Table, key: ForeignKey, deleted: str, seen: set[Name]) -> Iterator[str]:
+    name, columns = plain(child.name), _row(key.columns)
+    chosen = f"{columns} IN (SELECT {_list(key.parent_columns)} {deleted})"
+    if key.on_delete != "CASCADE":
+        value = "NULL" if key.on_delete == "SET NULL" else ""
+        defaults = {column.name: column.default or "NULL" for column in child.columns}
+        sets = ", ".join(f"{plain(each)} = {value or defaults[each]}" for each in key.columns)
+        yield f"UPDATE {name} SET {sets} WHERE {chosen}"
+        return
+    for table in tables:
+        for other in table.foreign_keys if table.name not in {*seen, child.name} else ():
+            if other.parent == child.name and other.on_delete in _REACHES:
+                yield from _actions(tables, table, other, f"FROM {name} WHERE {chosen}", {*seen, child.name})
+    yield f"DELETE FROM {name} WHERE {chosen}"
+
+
+def _row(columns: Sequence[Name]) -> str:
+    return _list(columns) if len(columns) == 1 else f"({_list(columns)})"
+
+
+def _list(columns: Sequence[Name]) -> str:
+    return ", ".join(map(plain, columns))
