@@ -95,6 +95,7 @@ def _changes(event: Planned) -> list[Line]:
         *named("not shown", *(words for file, words in UNSHOWN.items() if file in silent)),
         *named("warning", *rehearsal["warnings"]),
         *named("accepted", *rehearsal["accepted"]),
+        *named("note", *rehearsal["notes"]),
         *named("backup", f"{kept['path']}: {size}"),
         Line(),
     ]

@@ -40,6 +40,7 @@ _REWRITES = frozenset({"INSERT", "UPDATE", "DELETE", "DROP TABLE"})
 _MISMATCHED = "Make the columns that it references a primary key, or give them a UNIQUE index."
 
 
+_SAME_VALUES = "The same values are there, in every row; check that no code reads the old name."
 _GUARD = (
     "Make the script refuse that itself, in its first statement: SELECT CASE WHEN (SELECT foreign_keys FROM "
     "pragma_foreign_keys) = 0 THEN 1 ELSE json_extract('{}', 'foreign keys are on') END."
@@ -104,7 +105,17 @@ def _migrated(log: RehearsalLog, change: DatabaseChange) -> Iterator[Finding]:
     yield from lost_values
     yield from _worse(log.before, log.after_migration, change.scripts[0], change.scripts[0])
     in_schema = diff.schema_findings(before_as_renamed(log, change), log.after_migration.schema)
-    yield from (each for each in in_schema if each.place not in reported)
+    yield from (_replaced(each, log.rows_migrated) for each in in_schema if each.place not in reported)
+
+
+def _replaced(finding: Finding, rows: Mapping[str, TableDiff]) -> Finding:
+    """Return a finding about a lost column with the column that holds its values now, if there is one."""
+    table, _, column = finding.object.rpartition(".")
+    if finding.rule != "column-lost" or folded(table) not in rows:
+        return finding
+    found = (each.became for each in rows[folded(table)].only_before if Name(each.name) == column and each.became)
+    became = next(found, None)
+    return replace(finding, cause=f"it became {became}", remedy=_SAME_VALUES) if became else finding
 
 
 def before_as_renamed(log: RehearsalLog, change: DatabaseChange) -> Schema:

@@ -6,7 +6,12 @@ from difflib import SequenceMatcher
 
 from steps.support.schema.model import Column, Table, Trigger, View
 from steps.support.schema.text import Name
+from steps.support.sql.tokens import folded, tokenize, unquoted_name
 
+_IN_EVERY_CLAUSE = frozenset({
+    "check", "unique", "primary", "key", "conflict", "not", "null", "and", "or", "in", "is", "like", "between", "on",
+    "replace", "ignore", "abort", "fail", "rollback", "length", "typeof",
+})  # fmt: skip
 _KINDS = ("table ", "index ", "trigger ", "view ")  # how a place begins, unless it is a table or column
 
 
@@ -98,10 +103,24 @@ def _checks(table: Table) -> tuple[str, ...]:
 
 
 def _sets(kind: str, place: str, before: Collection[str], after: Collection[str]) -> Iterator[Difference]:
-    for each in before:
-        yield from worded(kind, place, each, each * (each in after))
-    for each in after:
-        yield from worded(kind, place, each * (each in before), each)
+    new = [each for each in after if each not in before]
+    for each in (each for each in before if each not in after):
+        successor = max((other for other in new if _names(other) & _names(each)), key=_likeness(each), default="")
+        new = [other for other in new if other != successor]
+        yield from worded(kind, place, each, successor)
+    for each in new:
+        yield from worded(kind, place, "", each)
+
+
+def _names(clause: str) -> set[str]:
+    """Return the names in a clause, and those of its keywords that do not occur in every clause."""
+    words = (token for token in tokenize(clause) if token.kind in {"word", "name"})
+    return {folded(unquoted_name(token.text)) for token in words} - _IN_EVERY_CLAUSE
+
+
+def _likeness(clause: str) -> Callable[[str], float]:
+    """Return the measure of how alike another clause is, from 0 to 1."""
+    return lambda other: SequenceMatcher(None, clause, other, autojunk=False).ratio()
 
 
 def trigger_differences(

@@ -44,8 +44,8 @@ def _constraints(before: Keyed, after: Keyed) -> Iterator[Difference]:
     place = before.table.name
     for word, parts in before.constraints:
         if (word, parts) not in after.constraints:
-            kind, why = _lost_or_enforced((parts, ""), after)
-            yield Difference(kind, place, f"{word} {listed(parts)} is gone{why}")
+            kind, fate = _lost_or_enforced((parts, ""), after)
+            yield Difference(kind, place, f"{word} {listed(parts)} {fate}")
     for word, parts in after.constraints:
         if (word, parts) not in before.constraints:
             yield Difference("unique-added", place, f"{word} {listed(parts)} is new")
@@ -53,9 +53,9 @@ def _constraints(before: Keyed, after: Keyed) -> Iterator[Difference]:
 
 def _index(index: Index, before: Keyed, after: Keyed) -> Iterator[Difference]:
     place, successor = f"index {index.name}", _successor(index, before, after)
-    kind, why = _lost_or_enforced((index.parts, index.where), after)
+    kind, fate = _lost_or_enforced((index.parts, index.where), after)
     if index.unique and kind == "unique-lost":
-        yield Difference(kind, place, f"{_described(index)} is gone{why}")
+        yield Difference(kind, place, f"{_described(index)} {fate}")
     elif successor:
         yield from _changed(index, successor)
     elif index.unique and (index.parts, "") in [(parts, index.where) for _, parts in after.constraints]:
@@ -87,12 +87,12 @@ def _successor(index: Index, before: Keyed, after: Keyed) -> Index | None:
 
 
 def _lost_or_enforced(key: Key, after: Keyed) -> tuple[str, str]:
-    """Return the kind of the difference: whether another key still enforces uniqueness; and a note about that key."""
+    """Return the kind of the difference, whether another key still enforces uniqueness, and what became of the key."""
     wanted, where = _columns(key[0]), key[1]
     if any(_columns(parts) <= wanted and condition in {"", where} for parts, condition in after.unique):
-        return "unique-changed", "; another key still enforces it"
+        return "unique-changed", "is gone; another key still enforces it"
     wider = [parts for parts, _ in after.unique if _columns(parts) >= wanted]
-    return "unique-lost", f"; {listed(wider[0])} lets more rows in" if wider else ""
+    return "unique-lost", f"became {listed(wider[0])}, which lets more rows in" if wider else "is gone"
 
 
 def _columns(parts: Collection[Part]) -> set[tuple[str, str]]:

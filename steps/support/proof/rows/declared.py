@@ -1,6 +1,7 @@
 """Compare what became of the rows with what the change declares."""
 
 import re
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -10,6 +11,7 @@ from steps.support.sql.directives import Declaration, Range
 from steps.support.sql.findings import Finding
 from steps.support.sql.tokens import folded, quoted
 
+_TYPES = {int: "INTEGER", float: "REAL", str: "TEXT", bytes: "BLOB", type(None): "NULL"}
 COLUMN_LOST, RETYPED = "column-lost", "retyped"
 VALUES_CHANGED, VALUES_SWAPPED = "values-changed", "values-swapped"
 
@@ -93,9 +95,20 @@ def _of_table(table: str, found: TableDiff, lines: _Lines, named: Mapping[str, F
     yield from (_out_of_range(found, line) for line in lines.of(table) if not _is_in_range(found, line))
     yield from _columns(found)
     for column, count in found.retyped.items():
-        cause = f"{count:,} values have a different type than before"
+        cause = f"{count:,} values have a different type than before{_types(found, column)}"
         remedy = "Store them as the code reads them: an ORM reads a time stored as text as an invalid date."
         yield Finding(place := f"{found.name}.{column}", cause, remedy, rule=RETYPED, object=place)
+
+
+def _types(found: TableDiff, column: str) -> str:
+    """Return the types that values of a column had and have, and one of its rows; empty if no row is known."""
+    name = folded(column)
+    changed = [row for row in found.rows if name in row.old and None not in {row.old[name], row.new.get(name)}]
+    pairs = Counter((_TYPES[type(row.old[name])], _TYPES[type(row.new[name])]) for row in changed)
+    words = ", ".join(f"{count:,} {old} became {new}" for (old, new), count in pairs.items() if old != new)
+    samples = (sample for sample in found.samples if any(value.column == column for value in sample.row))
+    example = next((f", for example {str(sample).removeprefix('changed ')}" for sample in samples), "")
+    return (f": {words}" if words else "") + example
 
 
 def _undeclared(table: str, found: TableDiff, lines: _Lines) -> str | None:
