@@ -1,0 +1,169 @@
+"""What is right passes on the real engine, as it was written; what is wrong beside it is named with what to write."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.support.proof.proofs import OF_ANY, Tried, tried
+
+pytestmark = pytest.mark.anyio
+
+BEFORE = """CREATE TABLE users (id INTEGER PRIMARY KEY, name TEXT);
+CREATE TABLE posts (id INTEGER PRIMARY KEY, author INTEGER REFERENCES users(id) ON DELETE CASCADE, title TEXT);
+CREATE TABLE "order" (a, b, post INTEGER REFERENCES posts ON DELETE CASCADE, PRIMARY KEY (a, b));
+CREATE TABLE seen (post INTEGER NOT NULL REFERENCES posts(id) ON DELETE SET NULL DEFAULT 0, n INTEGER);
+CREATE TABLE notes (id INTEGER PRIMARY KEY, about INTEGER REFERENCES users_old(id));
+CREATE TABLE tracker (version TEXT PRIMARY KEY);
+INSERT INTO users VALUES (1, 'Ann'), (2, 'Bob'), (3, 'Cid  D');
+INSERT INTO posts VALUES (1, 1, 'one'), (2, 2, 'two'), (3, 2, 'three'), (4, 3, 'four');
+INSERT INTO "order" VALUES (1, 1, 1), (1, 2, 2), (2, 1, 3);
+INSERT INTO notes VALUES (1, 1), (2, 2);
+INSERT INTO tracker VALUES ('a');
+"""
+NOTES = """CREATE TABLE notes_2 (id INTEGER PRIMARY KEY, about INTEGER REFERENCES users(id));
+INSERT INTO notes_2 SELECT id, about FROM notes;
+DROP TABLE notes;
+ALTER TABLE notes_2 RENAME TO notes;
+"""
+NOTES_BACK = """CREATE TABLE _orchestrate_kept_notes AS SELECT * FROM notes;
+DROP TABLE notes;
+CREATE TABLE notes (id INTEGER PRIMARY KEY, about INTEGER REFERENCES users_old(id));
+INSERT INTO notes SELECT * FROM _orchestrate_kept_notes;
+DROP TABLE _orchestrate_kept_notes;
+"""
+WITH_MAIL = """CREATE TABLE "new_users" ("id" INTEGER NOT NULL PRIMARY KEY, "name" TEXT, "mail" TEXT);
+INSERT INTO "new_users" ("id", "name") SELECT "id", "name" FROM "users";
+DROP TABLE "users";
+ALTER TABLE "new_users" RENAME TO "users";
+"""
+AS_BEFORE = """CREATE TABLE _orchestrate_kept_live AS SELECT * FROM users;
+DROP TABLE users;
+CREATE TABLE users (id INTEGER PRIMARY KEY, name TEXT);
+INSERT INTO users SELECT id, name FROM _orchestrate_kept_live;
+DROP TABLE _orchestrate_kept_live;
+"""
+PASSES = {  # migrate.sql, rollback.sql, the first words of its warnings
+    "a new column filled in every row": (
+        "ALTER TABLE users ADD COLUMN upper_name TEXT;\nUPDATE users SET upper_name = upper(name);\n",
+        "ALTER TABLE users DROP COLUMN upper_name;\n",
+        [],
+    ),
+    "all rows of a leading column": (
+        ('-- changes: "order" 2\nCREATE TABLE _orchestrate_kept_o AS SELECT * FROM "order" WHERE a = 1;\n'
+        'DELETE FROM "order" WHERE a = 1;\n'),
+        'INSERT INTO "order" SELECT * FROM _orchestrate_kept_o;\nDROP TABLE _orchestrate_kept_o;\n',
+        [],
+    ),
+    "a reference to no table repaired": (NOTES, NOTES_BACK, []),
+    "prisma's rebuild of a parent": (
+        (f"PRAGMA defer_foreign_keys=ON;\nPRAGMA foreign_keys=OFF;\n{WITH_MAIL}PRAGMA foreign_keys=ON;\n"
+        "PRAGMA defer_foreign_keys=OFF;\n"),
+        f"PRAGMA foreign_keys=OFF;\n{AS_BEFORE}PRAGMA foreign_keys=ON;\n",
+        [],
+    ),
+    "rails' temporary table, and its tracker": (
+        ('begin transaction;\nCREATE TEMPORARY TABLE "ausers" ("id" integer PRIMARY KEY, "name" varchar);\n'
+        'INSERT INTO "ausers" SELECT "id","name" FROM "users";\nDROP TABLE "users";\n'
+        'CREATE TABLE "users" ("id" INTEGER PRIMARY KEY, "name" TEXT, "mail" varchar);\n'
+        'INSERT INTO "users" ("id","name") SELECT "id","name" FROM "ausers";\nDROP TABLE "ausers";\n'
+        "commit transaction;\nINSERT INTO tracker VALUES ('b');\n"),
+        f"DELETE FROM tracker WHERE version = 'b';\n{AS_BEFORE}",
+        ["by-hand, 4 places"],
+    ),
+    "drizzle's breakpoints": (
+        ("ALTER TABLE users ADD `mail` text;--> statement-breakpoint\r\nCREATE INDEX `mail` ON `users` (`mail`)\r\n"
+        "--> statement-breakpoint\r\nPRAGMA optimize;\r\n"),
+        "DROP INDEX mail;\nALTER TABLE users DROP COLUMN mail;\n",
+        [],
+    ),
+    "queries that print": (
+        "SELECT 'before', count(*) FROM users;\nALTER TABLE users ADD COLUMN mail TEXT;\nSELECT * FROM users;\n",
+        "ALTER TABLE users DROP COLUMN mail;\n",
+        ["printed-only, 2 places"],
+    ),
+}  # fmt: skip
+
+
+def warned(came: Tried) -> list[str]:
+    """Return the first words of each warning."""
+    assert came.proof, came.said
+    return sorted(re.split(r",? migrate|\.", each)[0].removesuffix(",") for each in came.proof.warnings)
+
+
+@pytest.mark.parametrize(("migrate", "rollback", "warnings"), PASSES.values(), ids=PASSES)
+async def test_right_change_passes_as_it_is(
+    sqld_binary: Path, tmp_path: Path, migrate: str, rollback: str, warnings: list[str]
+) -> None:
+    """A change that does no harm passes, with what was left out as a note, and no warning that is not true."""
+    came = await tried(sqld_binary, tmp_path, BEFORE, {**OF_ANY, "migrate.sql": migrate, "rollback.sql": rollback})
+    assert came.proof, came.said
+    assert warned(came) == warnings
+    assert came.untouched
+
+
+EXPECTED = {  # a DELETE whose author expects a cascade, and the lines that the refusal must show before it
+    "of one row": (
+        "DELETE FROM users WHERE id = 2;\n",
+        [
+            'DELETE FROM "order" WHERE post IN (SELECT id FROM posts WHERE author IN (SELECT id FROM users WHERE id = 2));',
+            "UPDATE seen SET post = NULL WHERE post IN (SELECT id FROM posts WHERE author IN (SELECT id FROM users WHERE id = 2));",
+            "DELETE FROM posts WHERE author IN (SELECT id FROM users WHERE id = 2);",
+        ],
+    ),
+    "with an alias, and what it returns": (
+        "DELETE FROM users AS u WHERE u.name = 'Cid  D' RETURNING id;\n",
+        ["DELETE FROM posts WHERE author IN (SELECT id FROM users AS u WHERE u.name = 'Cid  D' );"],
+    ),
+    "after WITH": (
+        "WITH gone AS (SELECT 3 AS id) DELETE FROM users WHERE id IN (SELECT id FROM gone);\n",
+        ["WITH gone AS (SELECT 3 AS id) DELETE FROM posts WHERE author IN (SELECT id FROM users WHERE id IN (SELECT id FROM gone));"],
+    ),
+    "of every row": ("DELETE FROM users;\n", ["DELETE FROM posts WHERE author IN (SELECT id FROM users);"]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("delete", "lines"), EXPECTED.values(), ids=EXPECTED)
+async def test_delete_without_its_cascade_shows_what_to_write(
+    sqld_binary: Path, tmp_path: Path, delete: str, lines: list[str]
+) -> None:
+    """A DELETE that leaves orphans is refused with the lines to write; with them, in that place, none is left."""
+    kept = "".join(f'CREATE TABLE _orchestrate_kept_{n} AS SELECT * FROM "{n}";\n' for n in ("users", "posts", "order"))
+    back = "".join(
+        f'DELETE FROM "{n}" WHERE true;\nINSERT INTO "{n}" SELECT * FROM _orchestrate_kept_{n};\n'
+        f"DROP TABLE _orchestrate_kept_{n};\n"
+        for n in ("users", "posts", "order")
+    )
+    declared = '-- changes: users\n-- changes: posts\n-- changes: "order"\n-- changes: seen\n'
+    before = BEFORE.replace("INSERT INTO notes VALUES (1, 1), (2, 2);\n", "")
+    files = {**OF_ANY, "migrate.sql": f"{declared}{kept}{delete}", "rollback.sql": back}
+    (tmp_path / "first").mkdir()
+    came = await tried(sqld_binary, tmp_path / "first", before, files)
+    assert came.proof is None
+    assert "Foreign keys are off in the transaction, so ON DELETE CASCADE does nothing." in came.said
+    for line in lines:
+        assert f"\n  {line}" in came.said
+    shown = re.findall(r"^  ((?:WITH|DELETE|UPDATE) .*;)$", came.said, re.MULTILINE)
+    (tmp_path / "second").mkdir()
+    migrate = f"{declared}{kept}{''.join(f'{line}{chr(10)}' for line in shown)}{delete}"
+    second = await tried(sqld_binary, tmp_path / "second", before, {**files, "migrate.sql": migrate})
+    assert "that are not there" not in second.said
+    assert second.proof, second.said
+
+
+async def test_finding_says_that_nothing_accepts_it(sqld_binary: Path, tmp_path: Path) -> None:
+    """An error without a rule, and without a declaration that would make it right, says that no line accepts it."""
+    files = {**OF_ANY, "migrate.sql": "DROP TABLE nowhere;\n", "rollback.sql": "SELECT json(1);\n"}
+    came = await tried(sqld_binary, tmp_path, BEFORE, files)
+    assert came.proof is None
+    assert "No `-- allow` line accepts it." in came.said
+
+
+async def test_renamed_by_a_rebuild_became(sqld_binary: Path, tmp_path: Path) -> None:
+    """A column that a rebuild gives another name is said to have become it, not to be gone."""
+    migrate = WITH_MAIL.replace('"name" TEXT, "mail" TEXT', '"full_name" TEXT').replace('("id", "name") SELECT', '("id", "full_name") SELECT')  # fmt: skip
+    rollback = AS_BEFORE.replace("SELECT id, name FROM", "SELECT id, full_name FROM")
+    came = await tried(sqld_binary, tmp_path, BEFORE, {**OF_ANY, "migrate.sql": migrate, "rollback.sql": rollback})
+    assert came.proof, came.said
+    (said,) = [each for each in came.proof.warnings if each.startswith("users.name")]
+    assert said.startswith("users.name: it became full_name. The same values are there, in every row")
