@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from steps.support.sql.script import Piece
 from steps.support.sql.tokens import Token, folded, unquoted_name
@@ -76,7 +77,12 @@ def deletion(piece: Piece) -> Deletion | None:
 
 
 def read_statement(piece: Piece) -> Reading:
-    """Return what one statement does."""
+    """Return what one statement does; each is read once."""
+    return _read(piece, piece.statement.name)
+
+
+@lru_cache(4096)
+def _read(piece: Piece, _name: str) -> Reading:  # equal statements of two files differ in name only
     tokens, conflict = _without_conflict(_main(piece.tokens))
     words = _words(tokens, 6)
     head = next((head for head in _HEADS if words[: len(head)] == head and len(tokens) > len(head)), None)
