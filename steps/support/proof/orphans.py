@@ -11,10 +11,10 @@ from steps.support.schema.text import Name
 from steps.support.sql.findings import Finding, written_name
 from steps.support.sql.script import Script
 from steps.support.sql.tokens import plain
-from steps.support.sql.verbs import Deletion, deletion
+from steps.support.sql.verbs import Deletion, deletion, read_statement
 
 _EITHER = "Give those rows an existing parent, or delete them by their key in the same script."
-_OFF = "Foreign keys are off in the transaction, so ON DELETE {action} does nothing."
+_OFF = "Foreign keys are off in the transaction, so ON {event} {action} does nothing."
 _REACHES = frozenset({"CASCADE", "SET NULL", "SET DEFAULT"})
 
 
@@ -23,9 +23,16 @@ def orphan_findings(before: Snapshot, after: Snapshot, script: Script) -> Iterat
     for (child, parent), (count, one) in after.orphans.items():
         was = before.orphans.get((child, parent), (0, None))[0] + _unfollowed(before, after, child)
         if count > was:
+            keys = _keys(after, Name(child), Name(parent))
+            columns = " or ".join(", ".join(key.columns) for _, key in keys)
             cause = f"{count:,} rows reference rows of {parent} that are not there, {was:,} before"
-            remedy = _remedy(after, script, Name(child), Name(parent), count) or _EITHER
-            yield Finding(child, f"{cause}, for example the row with rowid {one}", remedy)
+            remedy = _of_deletions(after, script, keys, count) or _of_updates(script, keys) or _EITHER
+            yield Finding(child, f"{cause}, for example by {columns} in the row with rowid {one}", remedy)
+
+
+def _keys(after: Snapshot, child: Name, parent: Name) -> list[tuple[Table, ForeignKey]]:
+    children = (table for table in after.schema.tables if table.name == child)
+    return [(table, key) for table in children for key in table.foreign_keys if key.parent == parent]
 
 
 def _unfollowed(before: Snapshot, after: Snapshot, child: str) -> int:
@@ -35,12 +42,22 @@ def _unfollowed(before: Snapshot, after: Snapshot, child: str) -> int:
     return sum(before.orphans[found][0] for found in gone if Name(found[1]) not in existing)
 
 
-def _remedy(after: Snapshot, script: Script, child: Name, parent: Name, count: int) -> str:
+def _of_updates(script: Script, keys: Iterable[tuple[Table, ForeignKey]]) -> str:
+    """Return what to do if the foreign key would follow an UPDATE of its parent; empty if there is none."""
+    updated = {Name(each.table) for each in map(read_statement, script.pieces) if each.verb == "UPDATE"}
+    for table, key in keys:
+        if key.parent in updated and key.on_update in _REACHES:
+            off = _OFF.format(event="UPDATE", action=key.on_update)
+            return f"{off} Give {', '.join(key.columns)} of {table.name} the new values in the same script."
+    return ""
+
+
+def _of_deletions(after: Snapshot, script: Script, keys: Sequence[tuple[Table, ForeignKey]], count: int) -> str:
     """Return the lines that do what the foreign key would do; empty if it does nothing, or no DELETE is to blame."""
     tables = after.schema.tables
-    keys = [(table, key) for table in tables if table.name == child for key in table.foreign_keys]
-    reaching = [(table, key) for table, key in keys if key.parent == parent and key.on_delete in _REACHES]
-    deletions = [found for found in map(deletion, script.pieces) if found and Name(found.table) == parent]
+    reaching = [(table, key) for table, key in keys if key.on_delete in _REACHES]
+    parents = {key.parent for _, key in reaching}
+    deletions = [found for found in map(deletion, script.pieces) if found and Name(found.table) in parents]
     if not reaching or not deletions:
         return ""
     lines = dict.fromkeys(
@@ -48,7 +65,7 @@ def _remedy(after: Snapshot, script: Script, child: Name, parent: Name, count: i
     )
     where = " and ".join(dict.fromkeys(each.piece.statement.name for each in deletions))
     written = "".join(f"\n  {line}" for line in lines)
-    off = _OFF.format(action=reaching[0][1].on_delete)
+    off, child = _OFF.format(event="DELETE", action=reaching[0][1].on_delete), reaching[0][0].name
     return (
         f"{off} Write what is meant before {where}, and declare `-- changes: {written_name(child)} {count}`:{written}"
     )

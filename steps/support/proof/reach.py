@@ -128,8 +128,19 @@ def _compiled(connection: apsw.Connection, piece: Piece) -> Reach:
     finally:
         connection.authorizer = None
     if not error and piece.words(1)[0] in _CHANGES_THE_SCHEMA:
-        error = _attempted(connection, sql)
+        error = _attempted(connection, _without_rows(piece))
     return Reach(piece, frozenset(found), error)
+
+
+def _without_rows(piece: Piece) -> str:
+    """Return the statement; CREATE TABLE ... AS without the rows, which a query may make out of nothing."""
+    sql, words = piece.statement.sql, piece.words(len(piece.tokens))
+    if read_statement(piece).verb != "CREATE TABLE" or "(" in words[: words.index("AS") if "AS" in words else 0]:
+        return sql
+    after = next(
+        (token.start - piece.start for word, token in zip(words, piece.tokens[1:], strict=False) if word == "AS"), 0
+    )
+    return f"{sql[:after]} SELECT * FROM ({sql[after:]}\n) LIMIT 0" if after else sql
 
 
 def _attempted(connection: apsw.Connection, sql: str) -> str:

@@ -151,6 +151,22 @@ async def test_delete_without_its_cascade_shows_what_to_write(
     assert second.proof, second.said
 
 
+async def test_update_of_a_referenced_key_says_what_does_not_follow(sqld_binary: Path, tmp_path: Path) -> None:
+    """A changed key whose children do not follow is refused, and the finding names what ON UPDATE would have done."""
+    before = BEFORE.replace(
+        "author INTEGER REFERENCES users(id)", "author INTEGER REFERENCES users(id) ON UPDATE CASCADE"
+    )
+    files = {
+        **OF_ANY,
+        "migrate.sql": "UPDATE users SET id = 20 WHERE id = 2;\n",
+        "rollback.sql": "UPDATE users SET id = 2 WHERE id = 20;\n",
+    }
+    came = await tried(sqld_binary, tmp_path, before, files)
+    assert came.proof is None
+    assert "for example by author in the row with rowid 2. Foreign keys are off in the transaction" in came.said
+    assert "so ON UPDATE CASCADE does nothing. Give author of posts the new values in the same script." in came.said
+
+
 async def test_finding_says_that_nothing_accepts_it(sqld_binary: Path, tmp_path: Path) -> None:
     """An error without a rule, and without a declaration that would make it right, says that no line accepts it."""
     files = {**OF_ANY, "migrate.sql": "DROP TABLE nowhere;\n", "rollback.sql": "SELECT json(1);\n"}

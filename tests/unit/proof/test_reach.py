@@ -71,6 +71,13 @@ _SCHEMA = """SELECT sql FROM sqlite_schema WHERE sql NOT NULL AND name NOT GLOB 
 ORDER BY type <> 'table', rowid"""
 
 
+def test_table_made_of_a_query_stays_empty_on_the_clone() -> None:
+    """CREATE TABLE ... AS makes the table with its columns and not one row, so that no query takes long."""
+    endless = "CREATE TABLE big AS WITH RECURSIVE n (x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT x AS y, p.* FROM n, p -- all"
+    text = f"{endless}\n;UPDATE big SET y = n, id = 2; CREATE TABLE t (a AS (1) , b); UPDATE t SET b = a;"
+    assert [each.error for each in reach(DEFINITIONS, script(text).pieces)] == [""] * 4
+
+
 def _definitions(sql: str, done: Script | None = None) -> list[str]:
     """Return the definitions of a database after a script."""
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
