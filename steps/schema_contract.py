@@ -7,6 +7,7 @@ from steps.support.core.errors import Failed
 from steps.support.core.retry import preflight_read, retry
 from steps.support.operations import prove
 from steps.support.proof.result import Proof
+from steps.support.proof.target import refuse_turso_engine
 from steps.support.run.release import Gateways, Release
 from steps.support.run.step import Done, Step
 from steps.support.sql.contract import Block
@@ -30,6 +31,7 @@ class SchemaContract(Step[Observed]):
 
     async def preflight(self, gateways: Gateways) -> Observed:
         """Run every statement of both files on a copy. Raise Refused with every finding that blocks the release."""
+        await preflight_read(refuse_turso_engine, gateways.turso)
         schema = await preflight_read(gateways.turso.schema)
         return Observed(schema, await prove.prove_change(gateways.turso, self.release))
 

@@ -17,6 +17,7 @@ from steps.support.operations.prove import refuse_applied, refuse_unparsable
 from steps.support.operations.roll_back_schema import kept_rows, roll_back
 from steps.support.operations.taking_writes import refuse_locked_out
 from steps.support.proof.result import UNKNOWN, Proof
+from steps.support.proof.target import refuse_turso_engine
 from steps.support.run.release import Gateways, Release
 from steps.support.run.step import Done, ReversibleStep
 from steps.support.schema.fingerprint import differing
@@ -61,7 +62,11 @@ class TursoMigration(ReversibleStep[Observed]):
         return True
 
     async def preflight(self, gateways: Gateways) -> Observed:
-        """Check that the change is not applied yet, and prove it on a copy. Raise Refused with the findings."""
+        """Check what the database is and that the change is not applied yet, and prove it on a copy.
+
+        Raise Refused with the findings.
+        """
+        await preflight_read(refuse_turso_engine, gateways.turso)
         await preflight_read(refuse_unparsable, gateways.turso, self.release.change)
         await preflight_read(refuse_applied, gateways.turso, self.release.change)
         now, round_trip = await _situation(gateways), await _round_trip(gateways.turso)

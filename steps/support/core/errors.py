@@ -39,6 +39,7 @@ Code = Literal[  # each is the anchor of one section of runbook.md; choose the s
     "no-writes",
     "not-confirmed",
     "nothing-to-release",
+    "other-engine",
     "platform-not-ready",
     "preflight-timeout",
     "production-changed",

@@ -13,9 +13,9 @@ from steps.support.gateways.marker import ROLLED_BACK, take_over
 from steps.support.gateways.turso import RolledBack, Row, Turso
 from steps.support.proof.config import ProofConfig
 from steps.support.proof.copy.copy import copy_database
-from steps.support.proof.rehearsal import ENGINE
 from steps.support.proof.result import LockUse
 from steps.support.proof.server import Engine, place_database
+from steps.support.proof.target import ENGINE, refuse_turso_engine
 from steps.support.proof.write_lock import STOP_OTHERS, lock_findings, measure
 from steps.support.sql.checks import SqlCheck, stored_checks
 from steps.support.sql.findings import ROLLBACK
@@ -64,6 +64,7 @@ async def rehearse_rollback(turso: Turso, marker: Row, proof_config: ProofConfig
     The copy is removed afterwards; a compressed backup of it stays in the proof's folder. Raise Problem if no copy can
     be made, if the rollback fails on it, or if it would hold up other writers for too long.
     """
+    await refuse_turso_engine(turso)
     enforces_keys = (await turso.read(ENGINE)).records[0]["foreign_keys"] == 1
     make_private(proof_config.folder)
     copy, folder, run = (

@@ -3,7 +3,6 @@
 import asyncio
 import shutil
 import sqlite3
-from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import replace
 from typing import Any
@@ -19,15 +18,15 @@ from steps.support.proof.copy.copy import Copy, copy_database
 from steps.support.proof.guards.choose import bound_row_changes, guards_for
 from steps.support.proof.guards.declared import hold_declared_counts
 from steps.support.proof.guards.moved_rows import hold_rewritten_tables, with_moved_rows
-from steps.support.proof.rehearsal import ENGINE, RehearsalLog, rehearse
+from steps.support.proof.rehearsal import RehearsalLog, rehearse
 from steps.support.proof.result import Backup, Proof
 from steps.support.proof.rows.result import TableDiff
 from steps.support.proof.server import Engine
+from steps.support.proof.target import ENGINE, refuse_turso_engine, unlike
 from steps.support.proof.verdict import Verdict, before_as_renamed, judge, listed
 from steps.support.schema.diff import schema_diff
 from steps.support.sql.change import DatabaseChange
-from steps.support.sql.findings import Finding, Severity, entries
-from steps.support.sql.statement import Value
+from steps.support.sql.findings import entries
 
 ELSEWHERE = (
     f"It was rehearsed on SQLite, which lacks some features of the real server. To get the server: {sqld.FETCH}."
@@ -41,6 +40,7 @@ async def prove(turso: Turso, change: DatabaseChange, proof_config: ProofConfig)
     Raise Problem with all findings that block the change, or if the copy or the rehearsal is impossible. The backup
     stays in the folder of `proof_config`.
     """
+    await refuse_turso_engine(turso)
     target = (await turso.read(ENGINE)).records[0]
     engine = Engine(proof_config.binary, foreign_keys=target["foreign_keys"] == 1)
     name = engine.name
@@ -61,7 +61,7 @@ async def prove(turso: Turso, change: DatabaseChange, proof_config: ProofConfig)
     rows = {
         found.name: _rows(found) for found in (log.rows_migrated or {}).values() if found.total or found.before is None
     }
-    warned = [*_unlike(target, log.engine), *verdict.warnings]
+    warned = [*unlike(target, log.engine), *verdict.warnings]
     warnings, notes, accepted = (tuple(entries(each)) for each in (warned, verdict.notes, verdict.accepted))
     seconds = {beat: round(took, 4) for beat, took in log.seconds.items()}
     return Proof(
@@ -121,16 +121,6 @@ def _refuse(verdict: Verdict, contract: Contract, log: RehearsalLog, change: Dat
         cause=f"{count}:{listed(errors)}{also}",
         remedy=f"{WAY_OUT}{lacking}",
     )
-
-
-def _unlike(target: Mapping[str, Value], engine: Mapping[str, Value]) -> Iterator[Finding]:
-    """Yield a warning for each way in which the rehearsal's engine differs from the target's."""
-    for what, expected in target.items():
-        if engine[what] != expected:
-            cause = f"{what} is {expected!s} on the target, and was {engine[what]!s} in the rehearsal"
-            yield Finding(
-                "the target's engine", cause, "Rehearse on the engine of the target.", severity=Severity.WARNING
-            )
 
 
 def _rows(found: TableDiff) -> dict[str, Any]:

@@ -36,6 +36,7 @@ from steps.support.proof.rows.diff import row_diff
 from steps.support.proof.rows.result import TableDiff
 from steps.support.proof.server import Engine, Running, checkpoint, place_database
 from steps.support.proof.snapshot import Snapshot, take_snapshot
+from steps.support.proof.target import ENGINE
 from steps.support.proof.write_lock import Done, measure
 from steps.support.schema.fingerprint import Respelling, respellings
 from steps.support.sql.change import DatabaseChange
@@ -47,10 +48,6 @@ from steps.support.sql.tokens import folded
 Result = TypeVar("Result")
 Diff = Mapping[str, TableDiff]
 
-ENGINE = Statement(
-    "SELECT sqlite_version() AS version, (SELECT foreign_keys FROM pragma_foreign_keys) AS foreign_keys",
-    name="the engine's version, and whether foreign keys are on",
-)
 FOLLOWED = 10_000  # rows that writes.sql may change in a table; each is followed through rollback and migration
 TICK = 0.05  # seconds between two looks at the clock
 LOCKED = 24 * 3600.0  # seconds that the lock on the copy is held
