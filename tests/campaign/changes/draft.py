@@ -14,11 +14,16 @@ SEQUENCE = "_orchestrate_kept_sequence"
 
 @dataclass
 class Step:
-    """A statement. `regains`: it brings back what an earlier rollback kept. `keeps`: it keeps what would be lost."""
+    """A statement.
+
+    `regains`: it brings back what an earlier rollback kept. `keeps`: it keeps what would be lost. `hushes`: without it,
+    what the change writes would set off a trigger.
+    """
 
     sql: str
     regains: bool = False
     keeps: bool = False
+    hushes: bool = False
 
 
 @dataclass

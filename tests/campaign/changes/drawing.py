@@ -33,10 +33,11 @@ TEXTS = (
     "c d",
 )
 NUMBERS = (0, 1, -1, 2, 7, 42, 1000, 2**53 + 1, -(2**63))
-FRACTIONS = (0.5, 2.0, -1.25, 1e300, 9.5, 3.0)
+FRACTIONS = (0.5, 2.0, -1.25, 1e300, 9.5, 3.0, float("inf"))
 BLOBS = (b"", b"a", b"\x00\xff", b"12")
 ROWS = (3, 9)  # at least and at most, in a table
 NULLS = 0.15
+LOG, TOUCHED, NOTED = "log", "touched_at", "noted"  # what a trigger writes to, and the trigger
 
 
 def drawn_database(rng: Random) -> tuple[Drawn, sqlite3.Connection]:
@@ -128,17 +129,21 @@ def _objects(rng: Random, table: Table) -> list[Object]:
 
 
 def _log(rng: Random, drawn: Drawn) -> None:
-    """Add a table to which a trigger writes."""
-    table = rng.choice(drawn.tables)
-    if rng.random() > 0.3:
+    """Add a trigger that writes to a table of its own, or one that says in the row that it was touched."""
+    table, chance = rng.choice(drawn.tables), rng.random()
+    own = quoted(table.name)
+    if chance < 0.25:
+        drawn.tables.append(Table(LOG, (Column("n", "INTEGER"), Column("what", "TEXT")), "rowid", ("n",)))
+        body = f"INSERT INTO {LOG} (what) VALUES ('changed');"
+    elif chance < 0.5:
+        touched = replace(table, columns=(*table.columns, Column(TOUCHED, "TEXT")))
+        drawn.tables[drawn.tables.index(table)] = touched
+        same = " AND ".join(f"{quoted(name)} IS new.{quoted(name)}" for name in table.key) or "rowid = new.rowid"
+        body = f"UPDATE {own} SET {TOUCHED} = 'now' WHERE {same};"
+    else:
         return
-    log = Table("log", (Column("n", "INTEGER"), Column("what", "TEXT")), "rowid", ("n",))
-    trigger = (
-        f"CREATE TRIGGER logged AFTER UPDATE ON {quoted(table.name)} "
-        f"BEGIN INSERT INTO log (what) VALUES ('changed'); END"
-    )
-    drawn.tables.append(log)
-    drawn.objects.append(Object("TRIGGER", "logged", table.name, trigger))
+    trigger = f"CREATE TRIGGER {NOTED} AFTER UPDATE ON {own} BEGIN {body} END"
+    drawn.objects.append(Object("TRIGGER", NOTED, table.name, trigger, (TOUCHED,) * (chance >= 0.25)))
 
 
 def _search(rng: Random, drawn: Drawn) -> None:

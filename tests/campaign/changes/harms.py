@@ -5,7 +5,7 @@ from random import Random
 
 from steps.support.sql.tokens import quoted
 from tests.campaign.changes.draft import Draft, Part, Rebuild, Step
-from tests.campaign.changes.drawing import fitting_value
+from tests.campaign.changes.drawing import TOUCHED, fitting_value
 from tests.campaign.changes.forgotten import constraint_forgotten, index_forgotten, trigger_forgotten, view_forgotten
 from tests.campaign.changes.kinds import KEPT, changes
 from tests.campaign.changes.model import ROWID, Column, Table, listed, literal
@@ -289,6 +289,19 @@ def orphaned(rng: Random, draft: Draft) -> bool:
     return True
 
 
+def set_off(_: Random, draft: Draft) -> bool:
+    """Let what the migration writes set off a trigger; the rollback takes back what the trigger said in the rows."""
+    if not any(isinstance(each, Step) and each.hushes for each in draft.migrate):
+        return False
+    draft.migrate = [each for each in draft.migrate if not (isinstance(each, Step) and each.hushes)]
+    table = draft.after.table(draft.targets[0])
+    if table.has(TOUCHED):
+        known = f"SELECT k.{TOUCHED} FROM {KEPT} AS k WHERE {table.same(quoted(table.name), 'k', kept=False)}"
+        back = f"UPDATE {quoted(table.name)} SET {TOUCHED} = ({known}) WHERE {TOUCHED} IS 'now' AND EXISTS ({known})"
+        draft.rollback.insert(1, Step(back))
+    return True
+
+
 def renumbered(rng: Random, draft: Draft) -> bool:
     """Give rowids anew on which a full-text index rests."""
     found = [each for each in (*draft.forward, *draft.back) if each.old.implicit and draft.before.is_searched(each.old)]
@@ -314,6 +327,6 @@ HARMS: Mapping[str, Harm] = {
     for each in (
         swapped, left_out, constant, retyped, defaulted, row_lost, swapped_back, value_lost_back, row_lost_back,
         written_lost_back, not_regained, value_changed, row_deleted, orphaned, index_forgotten, trigger_forgotten,
-        view_forgotten, constraint_forgotten, renumbered, kept_not_used,
+        view_forgotten, constraint_forgotten, renumbered, kept_not_used, set_off,
     )
 }  # fmt: skip

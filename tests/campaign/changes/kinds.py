@@ -9,7 +9,7 @@ from random import Random
 from steps.support.sql.findings import waiver_line, written_name
 from steps.support.sql.tokens import quoted
 from tests.campaign.changes.draft import Draft, Rebuild, Step
-from tests.campaign.changes.drawing import fitting_value, value
+from tests.campaign.changes.drawing import LOG, NOTED, TOUCHED, fitting_value, value
 from tests.campaign.changes.model import Column, Drawn, Object, Search, Table, listed, literal
 
 KEPT = "_orchestrate_kept_before"
@@ -48,7 +48,7 @@ def _free(drawn: Drawn, table: Table) -> list[Column]:
 
 
 def _own(drawn: Drawn) -> list[Table]:
-    return [each for each in drawn.tables if each.name != "log"]
+    return [each for each in drawn.tables if each.name != LOG]
 
 
 def _pick(rng: Random, tables: list[Table], fits: Callable[[Table], object]) -> Table | None:
@@ -196,7 +196,12 @@ def table_dropped(rng: Random, drawn: Drawn, connection: sqlite3.Connection) -> 
     table = _pick(
         rng,
         _own(drawn),
-        lambda each: len(drawn.tables) > 1 and _stands_alone(drawn, each) and each.style != "autoincrement",
+        lambda each: (
+            len(drawn.tables) > 1
+            and not each.references
+            and _stands_alone(drawn, each)
+            and each.style != "autoincrement"
+        ),
     )
     if not table:
         return None
@@ -368,16 +373,16 @@ def _first(table: Table) -> str:
 
 
 def rows_updated(rng: Random, drawn: Drawn, connection: sqlite3.Connection) -> Draft | None:
-    """Fill a column where it is NULL, declared; previous values are kept, and come back unless the app wrote since."""
+    """Fill a column where it is NULL, declared; previous values are kept, and come back unless the app wrote since.
+
+    A trigger that would note each row is dropped meanwhile.
+    """
 
     def fitting(table: Table) -> list[Column]:
-        return [
-            each
-            for each in _free(drawn, table)
-            if not each.not_null and _count(connection, table, f"{quoted(each.name)} IS NULL")
-        ]
+        empty = [each for each in _free(drawn, table) if not each.not_null]
+        return [each for each in empty if _count(connection, table, f"{quoted(each.name)} IS NULL")]
 
-    table = _pick(rng, _own(drawn), lambda each: not _is_logged(drawn, each) and fitting(each))
+    table = _pick(rng, _own(drawn), fitting)
     if not table:
         return None
     column = rng.choice(fitting(table))
@@ -385,17 +390,18 @@ def rows_updated(rng: Random, drawn: Drawn, connection: sqlite3.Connection) -> D
     filled = {"INTEGER": "17", "INT": "17", "REAL": "17.5", "BLOB": "x'17'"}.get(column.type, "'filled'")
     draft = _draft("rows updated", drawn, table, table)
     draft.directives = _filled(rng, table, column, _count(connection, table, f"{name} IS NULL"))
+    noting = [each for each in drawn.on(table, "TRIGGER") if each.name == NOTED]
+    hush = [Step(f"DROP TRIGGER {NOTED}", hushes=True) for _ in noting]
+    again = [Step(each.sql, hushes=True) for each in noting]
+    kept = f"{table.identity('t')}, t.{TOUCHED}" if table.has(TOUCHED) else table.identity("t")
     draft.migrate = [
-        Step(f"CREATE TABLE {KEPT} AS SELECT {table.identity('t')} FROM {own} AS t WHERE t.{name} IS NULL", keeps=True),
-        Step(f"UPDATE {own} SET {name} = {filled} WHERE {name} IS NULL"),
-    ]
-    same = table.same(own, "k", kept=False)
+        Step(f"CREATE TABLE {KEPT} AS SELECT {kept} FROM {own} AS t WHERE t.{name} IS NULL", keeps=True),
+        *hush, Step(f"UPDATE {own} SET {name} = {filled} WHERE {name} IS NULL"), *again,
+    ]  # fmt: skip
+    was = f"{name} IS {filled} AND EXISTS (SELECT 1 FROM {KEPT} AS k WHERE {table.same(own, 'k', kept=False)})"
     draft.rollback = [
-        Step(
-            f"UPDATE {own} SET {name} = NULL WHERE {name} IS {filled} AND EXISTS (SELECT 1 FROM {KEPT} AS k WHERE {same})"
-        ),
-        Step(f"DROP TABLE {KEPT}"),
-    ]
+        *hush, Step(f"UPDATE {own} SET {name} = NULL WHERE {was}"), *again, Step(f"DROP TABLE {KEPT}"),
+    ]  # fmt: skip
     draft.avoided = {column.name}
     return draft
 
@@ -406,7 +412,7 @@ def column_moved(rng: Random, drawn: Drawn, _: sqlite3.Connection) -> Draft | No
     def fitting(table: Table) -> list[Column]:
         return [each for each in _free(drawn, table) if not each.not_null and not each.default]
 
-    table = _pick(rng, _own(drawn), lambda each: each.key and each.name != "log" and fitting(each))
+    table = _pick(rng, _own(drawn), lambda each: each.key and each.name != LOG and fitting(each))
     if not table:
         return None
     column = rng.choice(fitting(table))
@@ -443,6 +449,7 @@ def key_retyped(rng: Random, drawn: Drawn, _: sqlite3.Connection) -> Draft | Non
     draft = _draft("key retyped", drawn, table, new)
     rules = ("retyped", "type-changed", "default-lost")
     draft.directives = [changes(table.name), *(allow(rule, f"{table.name}.id") for rule in rules)]
+    draft.directives += [allow("drop-parent", table.name)] * bool(drawn.children(table))
     forward = Rebuild.of(table, new, drawn.on(table), id="i.uid")
     forward.joined = f" JOIN {ids} AS i ON i.id = l.id"
     back = Rebuild.of(new, table, drawn.on(table), id="i.id")

@@ -96,6 +96,10 @@ class Table:
         """Return the names of the columns that can be written."""
         return [column.name for column in self.stored]
 
+    def has(self, name: str) -> bool:
+        """Return True if it has a column of that name."""
+        return any(each.name == name for each in self.columns)
+
     def column(self, name: str) -> Column:
         """Return the column of that name."""
         return next(each for each in self.columns if each.name == name)
@@ -211,4 +215,6 @@ def literal(value: Value) -> str:
         return "NULL"
     if isinstance(value, bytes):
         return f"x'{value.hex()}'"
-    return "'{}'".format(value.replace("'", "''")) if isinstance(value, str) else repr(value)
+    if isinstance(value, str):
+        return f"CAST(x'{value.encode().hex()}' AS TEXT)" if "\0" in value else "'{}'".format(value.replace("'", "''"))
+    return repr(value).replace("inf", "9e999")

@@ -10,6 +10,8 @@ from pathlib import Path
 from steps.support.change.folder import read_change
 from steps.support.core.errors import Problem
 from steps.support.gateways.database.connect import connect
+from steps.support.gateways.database.protocol import Database
+from steps.support.gateways.database.sqlite_file import SqliteFile
 from steps.support.gateways.turso import Turso
 from steps.support.operations.prove import refuse_unparsable
 from steps.support.proof import sqld
@@ -63,13 +65,13 @@ async def _said(before: sqlite3.Connection, files: dict[str, str], folder: Path,
     with closing(sqlite3.connect(file)) as production:
         before.backup(production)
     if not binary:
-        return await _proved(f"file:{file}", files, folder, None)
+        return await _proved(SqliteFile(f"file:{file}", foreign_keys=True), files, folder, None)
     async with sqld.serve(binary, folder / "production") as url:
-        return await _proved(url, files, folder, binary)
+        return await _proved(connect(url, None), files, folder, binary)
 
 
-async def _proved(url: str, files: dict[str, str], folder: Path, binary: Path | None) -> str:
-    async with aclosing(connect(url, None)) as database:
+async def _proved(reached: Database, files: dict[str, str], folder: Path, binary: Path | None) -> str:
+    async with aclosing(reached) as database:
         try:
             change = read_change(written(folder / "sql", files))
             await refuse_unparsable(Turso(database), change)
