@@ -1,11 +1,11 @@
 """A production on Turso's new engine: it is refused by name before anything else is asked of it."""
 
 import pytest
-from tests.world.database import MemoryDatabase
-from tests.world.virtual import VirtualProduction
 
 from steps.support.gateways.database.protocol import Rows
 from steps.support.sql.statement import Statement
+from tests.support.virtual.database import MemoryDatabase
+from tests.support.virtual.production import VirtualProduction
 
 pytestmark = pytest.mark.anyio
 
