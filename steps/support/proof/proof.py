@@ -106,7 +106,7 @@ def _refuse(verdict: Verdict, contract: Contract, log: RehearsalLog, change: Dat
     """Raise Problem if there are errors; list them first, then warnings, notes and accepted findings."""
     errors, number = entries(verdict.errors), len(verdict.errors)
     if (log.after_migration or not change.migrate) and not contract.orders:
-        errors.append(". ".join(contract.refusal))
+        errors.append(f"{'. '.join(contract.refusal)} No `-- allow` line accepts it.")
         number += 1
     if not errors:
         return

@@ -225,7 +225,8 @@ def _unharmed(before: Snapshot, after: Snapshot | None, rows: Mapping[str, Table
 
 def _is_unharmed(table: Table, old: Mapping[Name, Table], now: Table | None, rows: Mapping[str, TableDiff]) -> bool:
     found = rows.get(folded(table.name))
-    kept = found is not None and not found.removed and not found.changed
+    referencing = {folded(column) for key in table.foreign_keys for column in key.columns}
+    kept = found is not None and not found.removed and referencing.isdisjoint(map(folded, found.columns))
     return kept and now is not None and keeps_references(table, now, old)
 
 

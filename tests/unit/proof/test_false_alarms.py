@@ -56,6 +56,13 @@ PASSES = {  # migrate.sql, rollback.sql, the first words of its warnings
         [],
     ),
     "a reference to no table repaired": (NOTES, NOTES_BACK, []),
+    "a parent made anew, and other values of its children": (
+        (f"-- changes: posts 4\nCREATE TABLE _orchestrate_kept_t AS SELECT id, title FROM posts;\n{WITH_MAIL}"
+        "UPDATE posts SET title = upper(title);\n"),
+        (f"{AS_BEFORE}UPDATE posts SET title = (SELECT k.title FROM _orchestrate_kept_t AS k WHERE k.id = posts.id);\n"
+        "DROP TABLE _orchestrate_kept_t;\n"),
+        ["by-hand, 4 places"],
+    ),
     "prisma's rebuild of a parent": (
         (f"PRAGMA defer_foreign_keys=ON;\nPRAGMA foreign_keys=OFF;\n{WITH_MAIL}PRAGMA foreign_keys=ON;\n"
         "PRAGMA defer_foreign_keys=OFF;\n"),

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from steps.support.proof.rows.result import Columns, TableDiff
+from steps.support.proof.rows.result import Columns, TableDiff, sample_value
 from steps.support.sql.directives import Declaration, Range
 from steps.support.sql.findings import Finding
 from steps.support.sql.tokens import folded, quoted
@@ -103,12 +103,16 @@ def _of_table(table: str, found: TableDiff, lines: _Lines, named: Mapping[str, F
 def _types(found: TableDiff, column: str) -> str:
     """Return the types that values of a column had and have, and one of its rows; empty if no row is known."""
     name = folded(column)
-    changed = [row for row in found.rows if name in row.old and None not in {row.old[name], row.new.get(name)}]
-    pairs = Counter((_TYPES[type(row.old[name])], _TYPES[type(row.new[name])]) for row in changed)
-    words = ", ".join(f"{count:,} {old} became {new}" for (old, new), count in pairs.items() if old != new)
-    samples = (sample for sample in found.samples if any(value.column == column for value in sample.row))
-    example = next((f", for example {str(sample).removeprefix('changed ')}" for sample in samples), "")
-    return (f": {words}" if words else "") + example
+    both = [(row.key, row.old[name], row.new[name]) for row in found.rows if name in row.old and name in row.new]
+    retyped = [(key, old, new) for key, old, new in both if None not in {old, new} and type(old) is not type(new)]
+    if not retyped:
+        return ""
+    pairs = Counter((_TYPES[type(old)], _TYPES[type(new)]) for _, old, new in retyped)
+    words = ", ".join(f"{count:,} {old} became {new}" for (old, new), count in pairs.items())
+    key, old, new = retyped[0]
+    ids = [f"{each} {sample_value(each, value, is_key=True)}" for each, value in key]
+    values = " -> ".join(sample_value(column, value) for value in (old, new))
+    return f": {words}, for example {', '.join([*ids, f'{column} {values}'])}"
 
 
 def _undeclared(table: str, found: TableDiff, lines: _Lines) -> str | None:

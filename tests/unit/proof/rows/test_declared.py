@@ -231,3 +231,22 @@ def test_shipped_change_matches_its_declaration(tmp_path: Path) -> None:
     findings = check_declared(diff, change.changes, cascades(before, after, diff))
     assert [each.place for each in findings] == ["systems.user_id", "systems.timezone_offset"]
     assert Dropped("system_number", 6, "vendor_site_id") in diff["systems"].only_before
+
+
+RETYPED = {  # the new values of a column v, and what the finding says after the number
+    "one type for another": ("CAST(v AS TEXT)", ": 2 INTEGER became TEXT, for example id 1, v 5 -> '5'"),
+    "two types": ("CASE id WHEN 1 THEN 0.5 ELSE x'00' END", ": 1 INTEGER became REAL, 1 INTEGER became BLOB, for example id 1, v 5 -> 0.5"),
+    "one of them": ("CASE id WHEN 1 THEN 7 ELSE 'x' END", ": 1 INTEGER became TEXT, for example id 2, v 6 -> 'x'"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("value", "words"), RETYPED.values(), ids=RETYPED)
+def test_values_of_another_type_are_named_with_both_types(tmp_path: Path, value: str, words: str) -> None:
+    """The finding says how many values of which type became which other type, and shows a row."""
+    made = "CREATE TABLE t (id INTEGER PRIMARY KEY, v); INSERT INTO t VALUES (1, 5), (2, 6), (3, NULL);"
+    for name, then in (("before", ""), ("after", f"UPDATE t SET v = {value} WHERE v NOT NULL;")):
+        with closing(sqlite3.connect(tmp_path / name)) as connection:
+            connection.executescript(made + then)
+    (found,) = check_declared(row_diff(tmp_path / "before", tmp_path / "after", 100), {"t": None})
+    assert found.rule == "retyped"
+    assert found.cause.partition(" than before")[2] == words
