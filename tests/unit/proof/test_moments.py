@@ -22,7 +22,7 @@ pytestmark = pytest.mark.anyio
 
 MIDNIGHT = 1796083200.0  # 2026-12-01 00:00:00 UTC
 AWKWARD = [pytest.param(MIDNIGHT - 1 - n / 8, id=f"{n} eighths") for n in range(8)]  # seconds end in other phases
-STEP = 0.17  # seconds from one transaction to the next
+STEP = 0.03  # seconds from one transaction to the next
 NOW = ["unixepoch()", "CURRENT_TIMESTAMP", "strftime('%s', 'now')", "julianday('now')", "strftime('%Y-%m-%dT%H:%M:%SZ', 'now')",
        "CURRENT_DATE", "CURRENT_TIME", "unixepoch() * 1000", "strftime('%Y%m%d%H%M%S', 'now')"]  # fmt: skip
 
