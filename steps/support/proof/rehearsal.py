@@ -154,7 +154,7 @@ class _Rehearsal:
         self._running, self._change, self._guards, self._limits = running, change, guards, limits
         self._before, self._live, self._after = before, running.file, after
         self._seconds: dict[str, float] = {}
-        self._attempts, self._as_in_production = 0, True
+        self._attempts, self._as_in_production, self._began = 0, True, 0.0
         self._schema = ""
 
     async def run(self) -> RehearsalLog:
@@ -165,9 +165,9 @@ class _Rehearsal:
         before = replace(before, integrity=await self._check(None, indexes=False))  # the copy's indexes were checked
         log = RehearsalLog(engine, before, contract, contract, self._seconds)
         if self._change.migrate:
-            began = await self._later_than_the_copy()
+            self._began = await self._later_than_the_copy()
             await self._run_phases(log)
-            log.moments = Moments(began, await self._clock())
+            log.moments = Moments(self._began, await self._clock())
         log.lock_uses.sort(key=lambda each: each.script)
         return log
 
@@ -231,7 +231,8 @@ class _Rehearsal:
         log.rows_rolled_back = await self._diff(self._before, FOLLOWED)
         log.after_second_rollback = await self._checked(log.after_second_rollback, log.rows_rolled_back)
         if await self._migrate(log, "migrate after writes", lease):
-            log.rows_migrated_again = await self._diff(self._after, FOLLOWED)
+            moments = Moments(self._began, await self._clock())  # a column that each migration fills anew is no loss
+            log.rows_migrated_again = await self._diff(self._after, FOLLOWED, moments=moments)
 
     async def _ask_contracts(self) -> Answers:
         contracts = Contracts(self._change.old_code, self._change.new_code)
@@ -240,8 +241,10 @@ class _Rehearsal:
     async def _snapshot(self) -> Snapshot:
         return await asyncio.to_thread(take_snapshot, checkpoint(self._live))
 
-    async def _diff(self, since: Path, keep: int = 0, groups: Groups = MappingProxyType({})) -> Diff:
-        compared = asyncio.to_thread(row_diff, since, checkpoint(self._live), keep, groups)
+    async def _diff(
+        self, since: Path, keep: int = 0, groups: Groups = MappingProxyType({}), moments: Moments = NEVER
+    ) -> Diff:
+        compared = asyncio.to_thread(row_diff, since, checkpoint(self._live), keep, groups, moments)
         return await self._timed("comparing rows", compared)
 
     async def _checked(self, snapshot: Snapshot, diff: Diff) -> Snapshot:

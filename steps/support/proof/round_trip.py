@@ -212,17 +212,12 @@ def _explained(row: Row, wrote: Row | None, way: _Way) -> bool:
 def _holds(row: Row | None, wrote: Row, moments: Moments) -> bool:
     """Return True if the row still holds every written value; other columns may differ.
 
-    A time of writing that replaced an earlier one of the same rehearsal is as good as that.
+    A value that does not differ any more is the one from before the writes: as good if both are times of writing.
     """
-    if row is None or row.kind is not wrote.kind:
+    if (row is None and wrote.kind is not Kind.CHANGED) or (row is not None and row.kind is not wrote.kind):
         return False
-    again = {name for name, value in wrote.old.items() if moments.unit(value) and name not in row.new}
-    return all(
-        moments.same(wrote.old[name] if name in again else row.new.get(name), value)
-        if name in {*again, *row.new}
-        else False
-        for name, value in wrote.new.items()
-    )
+    values = {**wrote.old, **(row.new if row else {})}
+    return all(name in values and moments.same(values[name], value) for name, value in wrote.new.items())
 
 
 def _as_many(found: TableDiff, wrote: TableDiff, way: _Way) -> Iterator[Finding]:

@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections.abc import Mapping
-from contextlib import aclosing
+from contextlib import aclosing, closing
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from steps.support.gateways.database.connect import connect
 from steps.support.gateways.turso import Turso
 from steps.support.proof.moments import NEVER, Moments
 from steps.support.proof.round_trip import lost_by_migrating_again
+from steps.support.proof.rows.diff import row_diff
 from steps.support.proof.rows.result import Kind, Row, TableDiff
 from steps.support.sql.statement import Value
 from tests.support.database.engine_clock import EngineClock
@@ -130,3 +131,18 @@ def test_lost_value_beside_a_time_of_writing_is_found() -> None:
     assert finding.cause.endswith(", which now has title 'two c'")
     (finding,) = lost_by_migrating_again(written, others[0])
     assert finding.cause.endswith(f", which now has at {int(MIDNIGHT) + 2}")
+
+
+@pytest.mark.parametrize("later", [0, 1])
+def test_rows_that_only_a_migration_stamped_anew_are_not_counted(tmp_path: Path, later: int) -> None:
+    """However many rows a migration stamps, those that differ otherwise are still listed."""
+    one, two = tmp_path / "one.db", tmp_path / "two.db"
+    for file, at, title in ((one, 0, "two"), (two, later, "three")):
+        with closing(sqlite3.connect(file, isolation_level=None)) as connection:
+            connection.executescript("CREATE TABLE t (id INTEGER PRIMARY KEY, title, at)")
+            rows = [(n, "one", int(MIDNIGHT) + at) for n in range(50)]
+            connection.executemany("INSERT INTO t VALUES (?, ?, ?)", [*rows, (99, title, int(MIDNIGHT) + at)])
+    found = row_diff(one, two, 10, moments=SPAN)["t"]
+    assert (found.changed, dict(found.columns)) == (1, {"title": 1})
+    assert [(row.old, row.new) for row in found.rows] == [({"title": "two"}, {"title": "three"})]
+    assert row_diff(one, two, 10)["t"].changed == (51 if later else 1)

@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 
+from steps.support.proof.moments import NEVER, Moments
 from steps.support.proof.rows.bags import as_bags, is_same_in_bags
 from steps.support.proof.rows.keyed import by_key, has_key, is_same_by_key
 from steps.support.proof.rows.pages import Pages, differing
@@ -22,22 +23,32 @@ from steps.support.sql.tokens import quoted
 
 
 def row_diff(
-    before: Path, after: Path, keep: int = 0, groups: Mapping[str, Collection[Columns]] = MappingProxyType({})
+    before: Path,
+    after: Path,
+    keep: int = 0,
+    groups: Mapping[str, Collection[Columns]] = MappingProxyType({}),
+    moments: Moments = NEVER,
 ) -> dict[str, TableDiff]:
     """Compare every table of two files except the tool's and the engine's own; return the diffs by lower-case name.
 
     `keep`: if at most this many rows of a table differ, its diff contains all of them. `groups`: by table, groups of
-    columns in lower case for which the rows that changed in them are counted. The call blocks, for seconds if
-    tables are large. Both files must be checkpointed and must not change meanwhile; differing values are kept in the
-    engine's temporary files. Raise Problem if a file is not a complete database, or has a non-empty log beside it.
+    columns in lower case for which the rows that changed in them are counted. `moments`: a span of time; in a row with
+    a key, two times of writing within it count as equal. The call blocks, for seconds if tables are large. Both files
+    must be checkpointed and must not change meanwhile; differing values are kept in the engine's temporary files. Raise
+    Problem if a file is not a complete database, or has a non-empty log beside it.
     """
     with side_by_side(before, after) as connection:
         old, new = tables(connection, BEFORE), tables(connection, AFTER)
         pages = Pages.of(before, after)
         found = {name: _gone(connection, table) for name, table in old.items() if name not in new}
         found |= {name: _new(connection, table) for name, table in new.items() if name not in old}
-        both = old.keys() & new.keys()
-        found |= {name: _both(connection, old[name], new[name], pages, keep, groups.get(name, ())) for name in both}
+        both, same = old.keys() & new.keys(), ""
+        if moments != NEVER:
+            same = "same_moment"
+            connection.create_function(same, 2, moments.same, deterministic=True)
+        found |= {
+            name: _both(connection, old[name], new[name], pages, keep, groups.get(name, ()), same) for name in both
+        }
     return dict(sorted(found.items()))
 
 
@@ -57,7 +68,13 @@ def _first(connection: sqlite3.Connection, table: Table, kind: Kind) -> tuple[Sa
 
 
 def _both(  # noqa: PLR0913, PLR0917 - what a comparison is made of
-    connection: sqlite3.Connection, old: Table, new: Table, pages: Pages, keep: int, groups: Collection[Columns]
+    connection: sqlite3.Connection,
+    old: Table,
+    new: Table,
+    pages: Pages,
+    keep: int,
+    groups: Collection[Columns],
+    same: str,
 ) -> TableDiff:
     ranges = differing(connection, old, new, pages)
     if ranges == ():
@@ -65,7 +82,7 @@ def _both(  # noqa: PLR0913, PLR0917 - what a comparison is made of
         return TableDiff(old.name, rows, rows, by_pages=True)
     two = pair(old, new, ranges)
     if has_key(connection, two):
-        found = replace(by_key(connection, two, keep, groups), by_key=True)
+        found = replace(by_key(connection, replace(two, same=same), keep, groups), by_key=True)
         dropped = _dropped(connection, two, partial(is_same_by_key, connection, two))
     else:
         found = as_bags(connection, two, keep, groups)

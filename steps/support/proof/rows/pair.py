@@ -11,13 +11,15 @@ from steps.support.sql.tokens import quoted
 class Pair:
     """A table before and after; `common`: the columns to compare, each with its names before and after.
 
-    `ranges`: the rowid ranges in which rows may differ, if they are known.
+    `ranges`: the rowid ranges in which rows may differ, if they are known. `same`: an SQL function that also makes two
+    values equal; empty if there is none.
     """
 
     old: Table
     new: Table
     common: tuple[tuple[str, str], ...]
     ranges: tuple[tuple[int, int], ...] | None = None
+    same: str = ""
 
     def may_differ(self, side: str) -> str:
         """Build the condition that a row of `side`, `b` or `a`, is in a range in which rows may differ."""
@@ -37,13 +39,15 @@ class Pair:
         if not self.common:
             return "0"
         old, new = (", ".join([*map(plain, side), *map(kind, side)]) for side in self._sides())
-        return f"({old}) IS NOT ({new})"
+        whole = f"({old}) IS NOT ({new})"
+        return f"{whole} AND ({' OR '.join(self.differences)})" if self.same else whole
 
     @property
     def differences(self) -> Iterator[str]:
         """Build the same condition for each compared column."""
         for old, new in zip(*self._sides(), strict=True):
-            yield f"({plain(old)}, {kind(old)}) IS NOT ({plain(new)}, {kind(new)})"
+            differs = f"({plain(old)}, {kind(old)}) IS NOT ({plain(new)}, {kind(new)})"
+            yield f"({differs} AND NOT {self.same}({old}, {new}))" if self.same else differs
 
     @property
     def by_key(self) -> str:
