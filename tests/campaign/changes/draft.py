@@ -16,13 +16,12 @@ SEQUENCE = "_orchestrate_kept_sequence"
 class Step:
     """A statement.
 
-    `regains`: it brings back what an earlier rollback kept. `keeps`: it keeps what would be lost. `hushes`: without it,
-    what the change writes would set off a trigger.
+    `regains`: it brings back what an earlier rollback kept. `hushes`: without it, what the change writes would set off a
+    trigger.
     """
 
     sql: str
     regains: bool = False
-    keeps: bool = False
     hushes: bool = False
 
 

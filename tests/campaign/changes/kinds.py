@@ -151,7 +151,6 @@ def column_dropped(rng: Random, drawn: Drawn, _: sqlite3.Connection) -> Draft | 
     draft.directives = [allow("column-lost", f"{table.name}.{column.name}")]
     keep = Step(
         f"CREATE TABLE {KEPT} AS SELECT {table.identity('t')}, t.{quoted(column.name)} FROM {quoted(table.name)} AS t",
-        keeps=True,
     )
     drop = Step(f"ALTER TABLE {quoted(table.name)} DROP COLUMN {quoted(column.name)}")
     draft.migrate = [keep, drop if rng.random() < 0.5 else Rebuild.of(table, new, drawn.on(table))]
@@ -210,7 +209,7 @@ def table_dropped(rng: Random, drawn: Drawn, connection: sqlite3.Connection) -> 
     draft.targets = [each.name for each in draft.after.tables]
     draft.directives = [allow("table-lost", table.name), changes(table.name, _count(connection, table))]
     draft.migrate = [
-        Step(f"CREATE TABLE {KEPT} AS SELECT {table.row_of('t')} FROM {quoted(table.name)} AS t", keeps=True),
+        Step(f"CREATE TABLE {KEPT} AS SELECT {table.row_of('t')} FROM {quoted(table.name)} AS t"),
         Step(f"DROP TABLE {quoted(table.name)}"),
     ]
     columns = f"rowid, {listed(table.names)}" if table.implicit else listed(table.names)
@@ -264,7 +263,6 @@ def not_null_added(rng: Random, drawn: Drawn, connection: sqlite3.Connection) ->
     forward = Rebuild.of(table, new, drawn.on(table), **{column.name: f"coalesce(l.{name}, {filled})"})
     keep = Step(
         f"CREATE TABLE {KEPT} AS SELECT {table.identity('t')}, 1 AS was_null FROM {own} AS t WHERE t.{name} IS NULL",
-        keeps=True,
     )
     draft.directives = _filled(rng, table, column, _count(connection, table, f"{name} IS NULL"))
     draft.migrate = [keep, forward]
@@ -296,7 +294,7 @@ def _widened(kind: str, drawn: Drawn, table: Table, new: Table, unfit: str, rule
     back = Rebuild.of(new, table, drawn.on(table))
     back.where = f"NOT EXISTS (SELECT 1 FROM {WAITING} AS w WHERE {table.same('w', 'l')})"
     draft.migrate = [forward]
-    draft.rollback = [Step(f"CREATE TABLE {WAITING} AS SELECT {keeps} FROM {own} AS t WHERE {unfit}", keeps=True), back]
+    draft.rollback = [Step(f"CREATE TABLE {WAITING} AS SELECT {keeps} FROM {own} AS t WHERE {unfit}"), back]
     draft.directives = [allow(rule, named)]
     return draft
 
@@ -395,7 +393,7 @@ def rows_updated(rng: Random, drawn: Drawn, connection: sqlite3.Connection) -> D
     again = [Step(each.sql, hushes=True) for each in noting]
     kept = f"{table.identity('t')}, t.{TOUCHED}" if table.has(TOUCHED) else table.identity("t")
     draft.migrate = [
-        Step(f"CREATE TABLE {KEPT} AS SELECT {kept} FROM {own} AS t WHERE t.{name} IS NULL", keeps=True),
+        Step(f"CREATE TABLE {KEPT} AS SELECT {kept} FROM {own} AS t WHERE t.{name} IS NULL"),
         *hush, Step(f"UPDATE {own} SET {name} = {filled} WHERE {name} IS NULL"), *again,
     ]  # fmt: skip
     was = f"{name} IS {filled} AND EXISTS (SELECT 1 FROM {KEPT} AS k WHERE {table.same(own, 'k', kept=False)})"
@@ -428,7 +426,7 @@ def column_moved(rng: Random, drawn: Drawn, _: sqlite3.Connection) -> Draft | No
     draft.directives_back = [allow("drop-parent", table.name)]
     fill = f"INSERT INTO moved ({listed([*table.key, column.name])}) SELECT {listed([*table.key, column.name])} FROM {own} WHERE {name} IS NOT NULL"
     drop = Step(f"ALTER TABLE {own} DROP COLUMN {name}")
-    draft.migrate = [Step(sql), Step(fill, keeps=True), drop]
+    draft.migrate = [Step(sql), Step(fill), drop]
     back = Rebuild.of(new, table, drawn.on(table), **{column.name: f"k.{name}"})
     back.joined = f" LEFT JOIN moved AS k ON {table.same('l', 'k')}"
     draft.rollback = [back, Step("DROP TABLE moved")]
@@ -462,7 +460,7 @@ def key_retyped(rng: Random, drawn: Drawn, _: sqlite3.Connection) -> Draft | Non
     ]  # fmt: skip
     given = f"coalesce(i.id, (SELECT coalesce(max(id), 0) FROM {ids}) + row_number() OVER (PARTITION BY i.id IS NULL ORDER BY t.id))"
     draft.rollback = [
-        Step(f"CREATE TABLE {mapped} AS SELECT {given} AS id, t.id AS uid FROM {own} AS t LEFT JOIN {ids} AS i ON i.uid = t.id", keeps=True),
+        Step(f"CREATE TABLE {mapped} AS SELECT {given} AS id, t.id AS uid FROM {own} AS t LEFT JOIN {ids} AS i ON i.uid = t.id"),
         Step(f"DROP TABLE {ids}"), Step(f"CREATE TABLE {ids} AS SELECT id, uid FROM {mapped}"), back,
     ]  # fmt: skip
     draft.rollback.append(Step(f"DROP TABLE {ids}"))
