@@ -35,6 +35,7 @@ TEXTS = (
 NUMBERS = (0, 1, -1, 2, 7, 42, 1000, 2**53 + 1, -(2**63))
 FRACTIONS = (0.5, 2.0, -1.25, 1e300, 9.5, 3.0, float("inf"))
 BLOBS = (b"", b"a", b"\x00\xff", b"12")
+PROFILE, ABOUT = "profile", "about"
 ROWS = (3, 9)  # at least and at most, in a table
 NULLS = 0.15
 LOG, TOUCHED, NOTED = "log", "touched_at", "noted"  # what a trigger writes to, and the trigger
@@ -52,6 +53,7 @@ def drawn_database(rng: Random) -> tuple[Drawn, sqlite3.Connection]:
         drawn.searches.append(Search("own_text", "", ("title",), "CREATE VIRTUAL TABLE own_text USING fts5(title)"))
     _search(rng, drawn)
     _log(rng, drawn)
+    _profile(rng, drawn)
     connection = sqlite3.connect(":memory:", isolation_level=None)
     for sql in drawn.definitions:
         connection.execute(sql)
@@ -144,6 +146,17 @@ def _log(rng: Random, drawn: Drawn) -> None:
         return
     trigger = f"CREATE TRIGGER {NOTED} AFTER UPDATE ON {own} BEGIN {body} END"
     drawn.objects.append(Object("TRIGGER", NOTED, table.name, trigger, (TOUCHED,) * (chance >= 0.25)))
+
+
+def _profile(rng: Random, drawn: Drawn) -> None:
+    """Add a table that says more about each row of another one."""
+    table = rng.choice(drawn.tables)
+    if not table.key or table.has(ABOUT) or rng.random() > 0.3:
+        return
+    keys = tuple(replace(table.column(name), not_null=True, default="", check="") for name in table.key)
+    reference = Reference(table.key, table.name, table.key, " ON DELETE CASCADE")
+    columns = (*keys, Column(ABOUT, "TEXT", not_null=True))
+    drawn.tables.append(Table(PROFILE, columns, "keyed", table.key, references=(reference,)))
 
 
 def _search(rng: Random, drawn: Drawn) -> None:

@@ -9,12 +9,13 @@ from random import Random
 from steps.support.sql.findings import waiver_line, written_name
 from steps.support.sql.tokens import quoted
 from tests.campaign.changes.draft import Draft, Rebuild, Step
-from tests.campaign.changes.drawing import LOG, NOTED, TOUCHED, fitting_value, value
+from tests.campaign.changes.drawing import ABOUT, LOG, NOTED, PROFILE, TOUCHED, fitting_value, value
 from tests.campaign.changes.model import Column, Drawn, Object, Search, Table, listed, literal
 
 KEPT = "_orchestrate_kept_before"
 WAITING = "_orchestrate_kept_waiting"
 LONG = "more than forty characters, as only the new schema admits them"
+FILLED = {"INTEGER": "17", "INT": "17", "REAL": "17.5", "BLOB": "x'17'", "NUMERIC": "17", "BOOLEAN": "17"}
 WHY = "the author knows, and says so"
 
 Kind = Callable[[Random, Drawn, sqlite3.Connection], Draft | None]
@@ -258,8 +259,7 @@ def not_null_added(rng: Random, drawn: Drawn, connection: sqlite3.Connection) ->
     name, own = quoted(column.name), quoted(table.name)
     new = table.with_column(replace(column, not_null=True))
     draft = _draft("NOT NULL added", drawn, table, new)
-    filled = literal(fitting_value(rng, column.type, strict=table.strict))
-    filled = {"TEXT": "'unknown'", "BLOB": "x'00'", "": "'unknown'", "ANY": "'unknown'"}.get(column.type, filled)
+    filled = FILLED.get(column.type, "'unknown'")
     forward = Rebuild.of(table, new, drawn.on(table), **{column.name: f"coalesce(l.{name}, {filled})"})
     keep = Step(
         f"CREATE TABLE {KEPT} AS SELECT {table.identity('t')}, 1 AS was_null FROM {own} AS t WHERE t.{name} IS NULL",
@@ -385,7 +385,7 @@ def rows_updated(rng: Random, drawn: Drawn, connection: sqlite3.Connection) -> D
         return None
     column = rng.choice(fitting(table))
     own, name = quoted(table.name), quoted(column.name)
-    filled = {"INTEGER": "17", "INT": "17", "REAL": "17.5", "BLOB": "x'17'"}.get(column.type, "'filled'")
+    filled = FILLED.get(column.type, "'unknown'")
     draft = _draft("rows updated", drawn, table, table)
     draft.directives = _filled(rng, table, column, _count(connection, table, f"{name} IS NULL"))
     noting = [each for each in drawn.on(table, "TRIGGER") if each.name == NOTED]
@@ -430,6 +430,27 @@ def column_moved(rng: Random, drawn: Drawn, _: sqlite3.Connection) -> Draft | No
     back = Rebuild.of(new, table, drawn.on(table), **{column.name: f"k.{name}"})
     back.joined = f" LEFT JOIN moved AS k ON {table.same('l', 'k')}"
     draft.rollback = [back, Step("DROP TABLE moved")]
+    return draft
+
+
+def tables_merged(_rng: Random, drawn: Drawn, connection: sqlite3.Connection) -> Draft | None:
+    """Merge a table into the one that it says more about."""
+    profile = next((each for each in drawn.tables if each.name == PROFILE), None)
+    if not profile or drawn.on(profile) or drawn.is_searched(profile):
+        return None
+    table = drawn.table(profile.references[0].parent)
+    new = replace(table, columns=(*table.columns, Column(ABOUT, "TEXT")))
+    draft = _draft("tables merged", drawn, table, new)
+    draft.after.tables = [each for each in draft.after.tables if each.name != PROFILE]
+    count, parent = _count(connection, profile), allow("drop-parent", table.name)
+    draft.directives = [allow("table-lost", PROFILE), changes(PROFILE, count), parent]
+    draft.directives_back = [parent]
+    forward = Rebuild.of(table, new, drawn.on(table), **{ABOUT: f"k.{ABOUT}"})
+    forward.joined = f" LEFT JOIN {PROFILE} AS k ON {table.same('l', 'k')}"
+    draft.migrate = [forward, Step(f"DROP TABLE {PROFILE}")]
+    names = listed([*table.key, ABOUT])
+    again = f"INSERT INTO {PROFILE} ({names}) SELECT {names} FROM {quoted(table.name)} WHERE {ABOUT} IS NOT NULL"
+    draft.rollback = [Step(profile.sql), Step(again), Rebuild.of(new, table, drawn.on(table))]
     return draft
 
 
@@ -548,6 +569,6 @@ KINDS: Mapping[str, Kind] = {
     for each in (
         column_added_in_place, column_added_by_rebuild, rebuilt, column_dropped, column_renamed, table_created,
         table_dropped, table_renamed, index_added, not_null_added, not_null_dropped, check_widened, unique_widened,
-        rows_updated, column_moved, key_retyped, trigger_replaced, view_replaced, search_created,
+        rows_updated, column_moved, tables_merged, key_retyped, trigger_replaced, view_replaced, search_created,
     )
 }  # fmt: skip
