@@ -293,8 +293,10 @@ def set_off(_: Random, draft: Draft) -> bool:
     """Let what the migration writes set off a trigger; the rollback takes back what the trigger said in the rows."""
     if not any(isinstance(each, Step) and each.hushes for each in draft.migrate):
         return False
-    draft.migrate = [each for each in draft.migrate if not (isinstance(each, Step) and each.hushes)]
     table = draft.after.table(draft.targets[0])
+    if table.has(TOUCHED) and table.name in draft.declared:
+        return False
+    draft.migrate = [each for each in draft.migrate if not (isinstance(each, Step) and each.hushes)]
     if table.has(TOUCHED):
         known = f"SELECT k.{TOUCHED} FROM {KEPT} AS k WHERE {table.same(quoted(table.name), 'k', kept=False)}"
         back = f"UPDATE {quoted(table.name)} SET {TOUCHED} = ({known}) WHERE {TOUCHED} IS 'now' AND EXISTS ({known})"
