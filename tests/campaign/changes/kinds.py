@@ -502,6 +502,8 @@ def key_retyped(rng: Random, drawn: Drawn, _: sqlite3.Connection) -> Draft | Non
             allow("retyped", f"{child.name}.{column.name}"),
             allow("type-changed", f"{child.name}.{column.name}"),
         ]
+        if column.name in child.key:
+            draft.directives.append(allow("default-lost", f"{child.name}.{column.name}"))
     return draft
 
 
