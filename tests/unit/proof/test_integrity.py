@@ -71,6 +71,15 @@ BROKEN = {
         "-- changes: docs\nUPDATE docs SET id = id + 10;", "UPDATE docs SET id = id - 10;",
         "search: its own check fails",
     ),
+    "an FTS5 index whose content lost a column": (
+        DOCS + SEARCH.format("fts5", "body", "docs"),
+        (
+            "-- allow: column-lost nobody reads it\nCREATE TABLE _orchestrate_kept_b AS SELECT id, body FROM docs;"
+            "ALTER TABLE docs DROP COLUMN body;"
+        ),
+        "ALTER TABLE docs ADD COLUMN body TEXT; DROP TABLE _orchestrate_kept_b;",
+        "search: its own check fails",
+    ),
     "an FTS4 index whose content got other ids": (
         DOCS + SEARCH.format("fts4", "body", '"docs"'),
         "-- changes: docs\nUPDATE docs SET id = id + 10;", "UPDATE docs SET id = id - 10;",
@@ -206,6 +215,17 @@ async def test_untouched_tables_are_not_read_again(production: Production) -> No
         (None, {"users", "cities", "docs", "search"}),
     ):
         assert (await check_integrity(database, touched, indexes=False)).checked == checked
+
+
+async def test_contentless_tables_have_nothing_to_check(production: Production) -> None:
+    """FTS4 cannot check a table without content, and FTS5 finds one sound: neither is a defect."""
+    await production.written(
+        "CREATE VIRTUAL TABLE f USING fts4(x, content=''); INSERT INTO f (docid, x) VALUES (1, 'one');"
+        "CREATE VIRTUAL TABLE g USING fts5(x, content=''); INSERT INTO g (rowid, x) VALUES (1, 'one');"
+    )
+    found = await check_integrity(production.turso.database, indexes=True)
+    assert found.defects == ()
+    assert found.checked == {"f", "g"}
 
 
 async def test_a_defect_is_found_by_the_local_engine_too(tmp_path: Path) -> None:
