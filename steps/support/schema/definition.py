@@ -11,12 +11,11 @@ from steps.support.schema.text import (
     identifier,
     items,
     keyword,
-    literal,
     meaningful,
     normalized,
     split_at_commas,
 )
-from steps.support.sql.tokens import Token, folded
+from steps.support.sql.tokens import Token, folded, literal
 
 _OF_THE_TABLE = frozenset({"constraint", "primary", "unique", "check", "foreign"})
 _KINDS = {"unique": "UNIQUE", "key": "PRIMARY KEY", "null": "NOT NULL", "check": ""}

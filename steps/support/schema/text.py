@@ -4,7 +4,7 @@ import re
 from collections.abc import Collection, Iterator, Sequence
 from itertools import pairwise
 
-from steps.support.sql.tokens import Token, folded, tokenize
+from steps.support.sql.tokens import Token, folded, literal, tokenize
 
 Item = Token | tuple[Token, ...]  # a token, or the contents of a pair of parentheses
 
@@ -79,11 +79,6 @@ def normalized(tokens: Sequence[Token], names: Collection[Name]) -> str:
     """
     spelled = [_spelled(token, names) for token in flat(items(tokens))]
     return "".join(f"{_gap(left, right)}{right}" for left, right in pairwise(["", *spelled]))
-
-
-def literal(text: str) -> str:
-    """Return text as an SQL string literal."""
-    return "'" + text.replace("'", "''") + "'"
 
 
 def _items(tokens: Iterator[Token]) -> Iterator[Item]:

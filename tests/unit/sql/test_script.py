@@ -2,12 +2,14 @@
 
 import sqlite3
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from steps.support.core.errors import Problem
 from steps.support.sql.script import split
+from steps.support.sql.tokens import tokenize
 
 
 def places(text: str) -> list[tuple[int, str]]:
@@ -106,3 +108,17 @@ def test_splitting_takes_linear_time() -> None:
     assert len(split(inserts, "x.sql")) == 5000
     assert len(split(long, "x.sql")) == 1
     assert time.process_time() - begun < 3
+
+
+@pytest.mark.parametrize("sign", ["é", "🚀", "\u00a0", "\u2019", "\u0663", "$", "_", "9", "-", "@", "+", "\ufeff", "ß"])
+@pytest.mark.parametrize("text", ["{}b", "b{}", "b{}b"])
+def test_names_end_where_the_engine_ends_them(sign: str, text: str) -> None:
+    """A name in any script is one word exactly if the engine takes it for one; a byte order mark before it is space."""
+    name = text.format(sign)
+    with closing(sqlite3.connect(":memory:")) as connection:
+        try:
+            (found,) = connection.execute(f"SELECT 1 AS {name}").description
+        except sqlite3.Error:
+            found = ("",)
+    words = [token.text for token in tokenize(name)]
+    assert (len(words) == 1 and words[0] == found[0]) == (found[0] != "")
