@@ -39,6 +39,10 @@ RULES: Mapping[str, tuple[Severity, str]] = {
         Severity.ERROR,
         "Add AUTOINCREMENT: without it, the ids of deleted rows are assigned again.",
     ),
+    "without-rowid-lost": (
+        Severity.ERROR,
+        "Add WITHOUT ROWID, or NOT NULL to each column of the key: without either, NULL gets into it.",
+    ),
     "not-null-lost": (Severity.WARNING, "Add NOT NULL if the code relies on it."),
     "strict-lost": (Severity.WARNING, "Add STRICT if the code relies on types."),
     "type-changed": (Severity.WARNING, "Check that the values are stored the way the code reads them."),

@@ -44,7 +44,6 @@ OF_A_COLUMN: Sequence[tuple[str, Callable[[Column], str]]] = (
 OF_A_TABLE: Sequence[tuple[str, Callable[[Table], str]]] = (
     ("autoincrement-lost", lambda table: "AUTOINCREMENT" * table.autoincrement),
     ("strict-lost", lambda table: "STRICT" * table.strict),
-    ("without-rowid-lost", lambda table: "WITHOUT ROWID" * table.without_rowid),
     ("random-rowid-lost", lambda table: "RANDOM ROWID" * table.random_rowid),
     ("table-lost", lambda table: table.virtual),
 )
@@ -55,6 +54,7 @@ def table_differences(before: Table, after: Table) -> Iterator[Difference]:
     yield from _columns(before, after)
     for kind, phrase in OF_A_TABLE:
         yield from worded(kind, before.name, phrase(before), phrase(after))
+    yield from _without_rowid(before, after)
     yield from _sets("check-lost", before.name, _checks(before), _checks(after))
     yield from _sets("conflict-lost", before.name, before.conflicts, after.conflicts)
 
@@ -67,6 +67,19 @@ def worded(kind: str, place: str, before: str, after: str) -> Iterator[Differenc
         yield Difference(kind.replace("-lost", "-added"), place, f"{after} is new")
     elif before != after:
         yield Difference(kind, place, f"{before} became {after}")
+
+
+def _without_rowid(before: Table, after: Table) -> Iterator[Difference]:
+    harmless = before.without_rowid and not _lets_null_in(after)
+    kind = "without-rowid-changed" if harmless else "without-rowid-lost"
+    words = "WITHOUT ROWID" * before.without_rowid, "WITHOUT ROWID" * after.without_rowid
+    yield from worded(kind, before.name, *words)
+
+
+def _lets_null_in(table: Table) -> bool:
+    """Return whether NULL gets into the primary key: only WITHOUT ROWID and NOT NULL keep it out, or a row's number."""
+    key = {part.what for part in table.primary_key}
+    return any(column.name in key and not column.not_null and not column.given for column in table.columns)
 
 
 def _columns(before: Table, after: Table) -> Iterator[Difference]:

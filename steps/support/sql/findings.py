@@ -22,7 +22,8 @@ OF_THE_APP = (OLD_CODE, NEW_CODE, WRITES)  # statements that the app itself send
 OF_ROWS = ("values-changed", "values-swapped", "column-lost", "retyped", "written-lost", "sequence-lowered")
 OF_THE_SCHEMA = (
     "table-lost", "index-lost", "trigger-lost", "view-lost", "unique-lost", "default-lost", "check-lost",
-    "conflict-lost", "collation-lost", "autoincrement-lost", "not-null-lost", "strict-lost", "type-changed",
+    "conflict-lost", "collation-lost", "autoincrement-lost", "without-rowid-lost", "not-null-lost", "strict-lost",
+    "type-changed",
     "foreign-key-target", "foreign-key-lost", "leftover-table", "broken-view", "broken-trigger",
 )  # fmt: skip
 OF_STATEMENTS = (

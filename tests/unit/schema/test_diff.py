@@ -168,7 +168,7 @@ DIFFERENT: dict[str, tuple[str, str, list[str], list[str]]] = {
     ),
     "WITHOUT ROWID": (
         "CREATE TABLE t (a TEXT NOT NULL PRIMARY KEY) WITHOUT ROWID;", "CREATE TABLE t (a TEXT NOT NULL PRIMARY KEY);",
-        ["without-rowid-lost t"], ["without-rowid-added t"],
+        ["without-rowid-changed t"], ["without-rowid-added t"],
     ),
     "NOT NULL that WITHOUT ROWID gave": (
         "CREATE TABLE t (a TEXT PRIMARY KEY) WITHOUT ROWID;", "CREATE TABLE t (a TEXT PRIMARY KEY);",
