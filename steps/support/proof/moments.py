@@ -5,14 +5,15 @@ value of the copy does, because the rehearsal begins in a later second than the 
 """
 
 import math
-import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from pathlib import Path
 
+from steps.support.schema.connection import Connection
 from steps.support.schema.own_tables import is_owned
+from steps.support.schema.reader import ENGINE_ERRORS, open_file, sample_text
 from steps.support.sql.statement import Statement, Value
 from steps.support.sql.tokens import quoted
 
@@ -119,17 +120,19 @@ NEVER = Moments(math.inf, -math.inf)
 
 def holds_moment(file: Path, moments: Moments) -> bool:
     """Return whether one of the first rows of a table of a database file holds a time within the span."""
-    with closing(sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro&immutable=1", uri=True)) as connection:
-        connection.text_factory = lambda text: text.decode(errors="replace")
-        names = [name for (name,) in connection.execute(_TABLES).fetchall() if not is_owned(name)]
+    with open_file(file) as connection:
+        names = [str(name) for (name,) in connection.execute(_TABLES).fetchall() if not is_owned(str(name))]
         return any(moments.unit(value) for name in names for row in _first_rows(connection, name) for value in row)
 
 
-def _first_rows(connection: sqlite3.Connection, table: str) -> list[tuple[Value, ...]]:
-    with suppress(sqlite3.Error):  # what this engine cannot read is not compared either
-        return connection.execute(f"SELECT * FROM {quoted(table)} LIMIT {_LOOKED_AT}").fetchall()
+def _first_rows(connection: Connection, table: str) -> list[tuple[Value, ...]]:
+    columns = [name for (name,) in connection.execute(_COLUMNS, (table,))]
+    shown = ", ".join(sample_text(quoted(name)) for name in columns)
+    with suppress(*ENGINE_ERRORS):  # what this engine cannot read is not compared either
+        return connection.execute(f"SELECT {shown} FROM {quoted(table)} LIMIT {_LOOKED_AT}").fetchall()
     return []
 
 
 _LOOKED_AT = 1_000  # rows of each table
+_COLUMNS = "SELECT name FROM pragma_table_xinfo(?) WHERE hidden <> 1"
 _TABLES = "SELECT name FROM sqlite_schema WHERE type = 'table' AND rootpage > 0"

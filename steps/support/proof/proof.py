@@ -2,8 +2,6 @@
 
 import asyncio
 import shutil
-import sqlite3
-from contextlib import closing
 from dataclasses import replace
 from typing import Any
 
@@ -25,6 +23,7 @@ from steps.support.proof.server import Engine
 from steps.support.proof.target import ENGINE, refuse_turso_engine, unlike
 from steps.support.proof.verdict import Verdict, before_as_renamed, judge, listed
 from steps.support.schema.diff import schema_diff
+from steps.support.schema.reader import open_file
 from steps.support.sql.change import DatabaseChange
 from steps.support.sql.findings import entries
 
@@ -73,7 +72,7 @@ async def prove(turso: Turso, change: DatabaseChange, proof_config: ProofConfig)
 async def _rehearsed(
     copy: Copy, change: DatabaseChange, engine: Engine, proof_config: ProofConfig
 ) -> tuple[RehearsalLog, Guards]:
-    with closing(sqlite3.connect(copy.path)) as connection:
+    with open_file(copy.path) as connection:
         guards = with_moved_rows(guards_for(connection, copy.tables, change), connection, copy.tables, change)
     folder = proof_config.folder / "rehearsal"
     folder.mkdir(mode=0o700)

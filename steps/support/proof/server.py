@@ -12,6 +12,8 @@ from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass
 from pathlib import Path
 
+import apsw
+
 from steps.support.gateways.database.connect import connect
 from steps.support.gateways.database.protocol import Database
 from steps.support.gateways.database.sqlite_file import SqliteFile
@@ -93,6 +95,7 @@ async def place_database(file: Path, folder: Path) -> Path:
 
 def checkpoint(file: Path) -> Path:
     """Move the content of the write-ahead log into the database file, so that the file alone is complete; return it."""
-    with closing(sqlite3.connect(file)) as connection:
+    with closing(apsw.Connection(str(file))) as connection:
+        connection.execute("PRAGMA writable_schema = ON")  # a definition that SQLite cannot parse is no hindrance
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     return file

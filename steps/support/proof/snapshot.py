@@ -1,8 +1,6 @@
 """A snapshot of a database file: everything about it except its rows."""
 
-import sqlite3
 from collections.abc import Mapping
-from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,6 +8,8 @@ from steps.support.gateways.transaction import OBJECTS, SCHEMA
 from steps.support.proof.integrity import Integrity
 from steps.support.proof.lint.facts import Facts, facts
 from steps.support.schema.broken import broken_objects, sequences
+from steps.support.schema.connection import Connection
+from steps.support.schema.reader import ENGINE_ERRORS, open_file
 from steps.support.schema.reading import Schema, read_schema
 from steps.support.sql.findings import Finding
 
@@ -38,30 +38,32 @@ class Snapshot:
 
 def take_snapshot(file: Path) -> Snapshot:
     """Return a snapshot of a file that is a complete database; it must not be written to meanwhile."""
-    with closing(sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro&immutable=1", uri=True)) as connection:
-        schema = read_schema(connection)
-        return Snapshot(
-            schema,
-            sequences(connection, schema),
-            tuple(broken_objects(connection, schema)),
-            facts(connection),
-            str(connection.execute(OBJECTS).fetchone()[0]),
-            str(connection.execute(SCHEMA).fetchone()[0]),
-            tuple(sql for (sql,) in connection.execute(_DEFINITIONS)),
-            *_orphans(connection),
-        )
+    with open_file(file) as connection:
+        return _snapshot(connection)
 
 
-def _orphans(
-    connection: sqlite3.Connection,
-) -> tuple[dict[tuple[str, str], tuple[int, int | None]], dict[str, str]]:
+def _snapshot(connection: Connection) -> Snapshot:
+    schema = read_schema(connection)
+    return Snapshot(
+        schema,
+        sequences(connection, schema),
+        tuple(broken_objects(connection, schema)),
+        facts(connection),
+        str(connection.execute(OBJECTS).fetchone()[0]),
+        str(connection.execute(SCHEMA).fetchone()[0]),
+        tuple(sql for (sql,) in connection.execute(_DEFINITIONS)),
+        *_orphans(connection),
+    )
+
+
+def _orphans(connection: Connection) -> tuple[dict[tuple[str, str], tuple[int, int | None]], dict[str, str]]:
     """Count the references that lead nowhere, and return why those of other tables cannot be followed."""
     found: dict[tuple[str, str], tuple[int, int | None]] = {}
     mismatched: dict[str, str] = {}
     for (table,) in connection.execute(_TABLES).fetchall():
         try:
             found |= {(child, to): (count, one) for child, to, count, one in connection.execute(_ORPHANS, (table,))}
-        except sqlite3.OperationalError as error:
+        except ENGINE_ERRORS as error:  # a foreign key mismatch
             mismatched[table] = str(error)
     return found, mismatched
 

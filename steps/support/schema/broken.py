@@ -1,10 +1,11 @@
 """Views and triggers that name missing objects: CREATE accepts them, and they fail when first used."""
 
-import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import takewhile
 
+from steps.support.schema.connection import Connection
 from steps.support.schema.model import Trigger
+from steps.support.schema.reader import ENGINE_ERRORS
 from steps.support.schema.reading import Schema
 from steps.support.schema.text import Name, identifier, keyword, meaningful
 from steps.support.sql.findings import Finding, Severity, waiver_line
@@ -15,7 +16,7 @@ _OF_THIS_ENGINE = ("no such function", "no such module", "no such collation", "u
 _EVENTS = ("INSERT", "UPDATE", "DELETE")
 
 
-def broken_objects(connection: sqlite3.Connection, schema: Schema) -> list[Finding]:
+def broken_objects(connection: Connection, schema: Schema) -> list[Finding]:
     """Return a finding for each view or trigger that cannot run; they are only compiled, nothing is run or written.
 
     A failure that is due only to a function this engine lacks, and the server may have, is a warning.
@@ -30,7 +31,7 @@ def broken_objects(connection: sqlite3.Connection, schema: Schema) -> list[Findi
     ]
 
 
-def _broken_triggers(connection: sqlite3.Connection, triggers: Sequence[Trigger]) -> Iterator[Finding]:
+def _broken_triggers(connection: Connection, triggers: Sequence[Trigger]) -> Iterator[Finding]:
     for trigger in triggers:
         if gone := [name for name in _watched(trigger) if name not in _columns(connection, trigger.table)]:
             why = f"it fires on updates of {', '.join(gone)}, which {trigger.table} does not have"
@@ -49,16 +50,16 @@ def _finding(rule: str, place: str, why: str) -> Finding:
     return Finding(place, why, remedy, rule=rule, severity=weight, object=name)
 
 
-def _error(connection: sqlite3.Connection, sql: str) -> str:
+def _error(connection: Connection, sql: str) -> str:
     """Compile a statement and return the engine's error message; empty if there is none."""
     try:
-        connection.execute(f"EXPLAIN {sql}").close()
-    except sqlite3.Error as error:
+        connection.execute(f"EXPLAIN {sql}").fetchone()
+    except ENGINE_ERRORS as error:
         return str(error)
     return ""
 
 
-def _use(connection: sqlite3.Connection, host: Name, event: str) -> str:
+def _use(connection: Connection, host: Name, event: str) -> str:
     """Return a statement that compiles the triggers of one event."""
     name = quoted(host)
     settable = [quoted(column) for column, hidden in _columns(connection, host).items() if not hidden]
@@ -67,7 +68,7 @@ def _use(connection: sqlite3.Connection, host: Name, event: str) -> str:
     return uses.get(event, f"DELETE FROM {name}")
 
 
-def _columns(connection: sqlite3.Connection, host: Name) -> dict[Name, int]:
+def _columns(connection: Connection, host: Name) -> dict[Name, int]:
     return {Name(name): hidden for name, hidden in connection.execute(_COLUMNS, (host,))}
 
 
@@ -90,7 +91,7 @@ _SEQUENCES = (
 )
 
 
-def sequences(connection: sqlite3.Connection, schema: Schema) -> dict[str, int]:
+def sequences(connection: Connection, schema: Schema) -> dict[str, int]:
     """Return the highest id ever assigned in each AUTOINCREMENT table; 0 if the engine has recorded none."""
     names = [table.name for table in schema.tables if table.autoincrement]
     kept = {Name(name): int(highest or 0) for name, highest in (connection.execute(_SEQUENCES) if names else ())}

@@ -4,9 +4,9 @@ Comparisons and guards ignore them. Every other name is the user's, with any pre
 tool's own tables hold what a rollback needs; the text of the rollback names them.
 """
 
-import sqlite3
 from collections.abc import Iterator
 
+from steps.support.schema.connection import Connection
 from steps.support.sql.script import Piece, read_script_text
 from steps.support.sql.tokens import folded, unquoted_name
 
@@ -31,7 +31,7 @@ def is_owned(name: str) -> bool:
     return lower.startswith(PREFIXES) or lower in NAMES
 
 
-def vector_shadows(connection: sqlite3.Connection, schema: str = "main") -> set[str]:
+def vector_shadows(connection: Connection, schema: str = "main") -> set[str]:
     """Return the table and index behind each vector index, in lower case: libSQL creates, fills and drops them."""
     indexes = [folded(str(name)) for (name,) in connection.execute(_VECTORS.format(schema))]
     return {f"{name}{end}" for name in indexes for end in ("_shadow", "_shadow_idx")}

@@ -1,6 +1,5 @@
 """A schema, read from pragmas and definitions."""
 
-import sqlite3
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -8,6 +7,7 @@ from operator import itemgetter
 from typing import Any
 
 from steps.support.schema import definition
+from steps.support.schema.connection import Connection
 from steps.support.schema.definition import after_name, shown_names
 from steps.support.schema.model import Column, ForeignKey, Index, Part, Table, Trigger, View, listed
 from steps.support.schema.own_tables import is_owned, vector_shadows
@@ -26,7 +26,7 @@ ORDER BY id DESC, seq"""  # the engine numbers them from the last one written
 _GENERATED = {2: "VIRTUAL", 3: "STORED"}
 
 
-def read_table(connection: sqlite3.Connection, name: str, sql: str, kind: Row) -> Table:
+def read_table(connection: Connection, name: str, sql: str, kind: Row) -> Table:
     """Read one table; `sql` is its definition, `kind` whether it is WITHOUT ROWID, and whether it is STRICT."""
     virtual = keyword(meaningful(sql)[1]) == "virtual"
     elements = () if virtual else definition.elements(sql)
@@ -51,7 +51,7 @@ def read_table(connection: sqlite3.Connection, name: str, sql: str, kind: Row) -
     )
 
 
-def read_index(connection: sqlite3.Connection, name: str, table: str, sql: str) -> Index:
+def read_index(connection: Connection, name: str, table: str, sql: str) -> Index:
     """Read one index; `sql` is its definition."""
     names = {Name(row[0]) for row in connection.execute(_COLUMNS, (table,))}
     texts = definition.indexed(sql, names)
@@ -61,7 +61,7 @@ def read_index(connection: sqlite3.Connection, name: str, table: str, sql: str) 
     return Index(Name(name), Name(table), unique, parts, definition.where(sql, names))
 
 
-def _keys(connection: sqlite3.Connection, table: str) -> dict[str, list[tuple[Part, ...]]]:
+def _keys(connection: Connection, table: str) -> dict[str, list[tuple[Part, ...]]]:
     """Return the constraints that the engine enforces with its own indexes: at most one `pk`, any number of `u`."""
     indexes = groupby(connection.execute(_CONSTRAINTS, (table,)).fetchall(), itemgetter(0))
     return {
@@ -89,7 +89,7 @@ def _column(row: Row, defined: definition.Element | None, names: Collection[Name
     )
 
 
-def _references(connection: sqlite3.Connection, table: str, elements: Elements) -> Iterator[ForeignKey]:
+def _references(connection: Connection, table: str, elements: Elements) -> Iterator[ForeignKey]:
     groups = groupby(connection.execute(_REFERENCES, (table,)).fetchall(), itemgetter(0))
     for (_, rows), deferred in zip(groups, definition.deferred(elements), strict=True):
         yield _reference(sorted(rows, key=lambda row: folded(row[1])), deferred=deferred)
@@ -115,8 +115,8 @@ class Schema:
     views: tuple[View, ...]
 
 
-def read_schema(connection: sqlite3.Connection) -> Schema:
-    """Read the schema. Raise sqlite3.Error if the file is not a database that this engine can read."""
+def read_schema(connection: Connection) -> Schema:
+    """Read the schema. Raise apsw.Error if the file is not a database that this engine can read."""
     defined: dict[str, list[tuple[str, str, str]]] = {"table": [], "index": [], "trigger": [], "view": []}
     shadows = vector_shadows(connection)
     for kind, name, table, sql in connection.execute(_DEFINED):

@@ -5,7 +5,6 @@ and the highest id of a million rows took 2 ms (measured on sqld 0.24.32). Losse
 move its ends, but they show in the number of changed rows, which costs nothing and is bounded by the rehearsal.
 """
 
-import sqlite3
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -14,6 +13,8 @@ from steps.support.gateways.guards import NOT_FEWER, SAME, Guards, Measure
 from steps.support.proof.guards.row_flow import remaining_tables
 from steps.support.proof.lint.facts import Child, facts
 from steps.support.proof.rows.tables import Table, tables
+from steps.support.schema.connection import Connection
+from steps.support.schema.reader import ENGINE_ERRORS
 from steps.support.sql.change import DatabaseChange
 from steps.support.sql.tokens import folded, quoted
 from steps.support.sql.verbs import Reading, read_statement
@@ -57,7 +58,7 @@ class _Known:
         return {name: table for name, table in self.stays.items() if name not in {*self.counted, *self.declared}}
 
 
-def guards_for(connection: sqlite3.Connection, rows: Mapping[str, int], change: DatabaseChange) -> Guards:
+def guards_for(connection: Connection, rows: Mapping[str, int], change: DatabaseChange) -> Guards:
     """Choose guards from known row counts; the bound on changed rows is added later."""
     readings = [read_statement(piece) for piece in change.scripts[0].pieces]
     all_readings = [*readings, *(read_statement(piece) for piece in change.scripts[1].pieces)]
@@ -103,14 +104,14 @@ def allowance(seen: int) -> int:
     return max(SPARE, seen // 100)
 
 
-def plain_tables(connection: sqlite3.Connection) -> dict[str, Table]:
+def plain_tables(connection: Connection) -> dict[str, Table]:
     """Read the user's tables by their folded names, without the shadow tables of virtual tables."""
     shadows = {folded(name) for (name,) in connection.execute(_SHADOWS)}
     return {name: table for name, table in tables(connection, "main").items() if name not in shadows}
 
 
 def _known(
-    connection: sqlite3.Connection, rows: Mapping[str, int], change: DatabaseChange, readings: Sequence[Reading]
+    connection: Connection, rows: Mapping[str, int], change: DatabaseChange, readings: Sequence[Reading]
 ) -> _Known:
     current = plain_tables(connection)
     remaining = remaining_tables(current, [read_statement(piece) for piece in change.scripts[0].pieces])
@@ -122,7 +123,7 @@ def _known(
     return _Known(stays, counted, {*map(folded, change.changes)}, made & stays.keys(), touched)
 
 
-def _references(connection: sqlite3.Connection, rows: Mapping[str, int], known: _Known) -> list[Measure]:
+def _references(connection: Connection, rows: Mapping[str, int], known: _Known) -> list[Measure]:
     """Return measures of the references that lead nowhere; skip tables whose references the engine cannot follow."""
     is_small = sum(rows.values()) <= FOLLOWED
     if is_small and _figure(connection, guards.orphans()) >= 0:
@@ -131,11 +132,11 @@ def _references(connection: sqlite3.Connection, rows: Mapping[str, int], known: 
     return [each for each in single if _figure(connection, each) >= 0]
 
 
-def _figure(connection: sqlite3.Connection, measure: Measure) -> int:
+def _figure(connection: Connection, measure: Measure) -> int:
     """Return a measure's value before the change, or -1 if the engine cannot compute it."""
     try:
         return int(connection.execute(f"SELECT {measure.expression}").fetchone()[0])
-    except sqlite3.OperationalError:  # a foreign key mismatch
+    except ENGINE_ERRORS:  # a foreign key mismatch
         return -1
 
 
@@ -167,7 +168,7 @@ def _is_of(measure: Measure, touched: Collection[str], large: Mapping[str, Table
     return measure.name in {f"{what} of {name}" for name in names for what in ("rows", "lowest id", "highest id")}
 
 
-def _parents(connection: sqlite3.Connection, readings: Iterable[Reading], known: _Known) -> Iterator[Measure]:
+def _parents(connection: Connection, readings: Iterable[Reading], known: _Known) -> Iterator[Measure]:
     """Yield counts of parents with rows in a large child, for each table that the script drops or deletes from."""
     children, renames = facts(connection).children, {each.table for each in readings if each.verb == "RENAME COLUMN"}
     for parent in dict.fromkeys(each.table for each in readings if each.verb in {"DROP TABLE", "DELETE"}):
@@ -178,7 +179,7 @@ def _parents(connection: sqlite3.Connection, readings: Iterable[Reading], known:
                 yield _with_rows(known.stays[parent], child)
 
 
-def _is_quick(connection: sqlite3.Connection, child: Child, parent: Table) -> bool:
+def _is_quick(connection: Connection, child: Child, parent: Table) -> bool:
     """Return True if an index finds the child's rows, and the rowid, under any name, finds their parents."""
     if len(child.columns) > 1 or not parent.is_numbered:
         return False

@@ -4,9 +4,7 @@ A row counts once, added, removed or changed, as in the comparison of the copy. 
 took 0.11 s of the transaction, 100,000 took 0.29 s (measured on sqld 0.24.32).
 """
 
-import sqlite3
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +15,8 @@ from steps.support.proof.rows.keyed import has_same_key
 from steps.support.proof.rows.pair import Pair, listed, pair
 from steps.support.proof.rows.result import Columns, TableDiff
 from steps.support.proof.rows.tables import Table, tables
+from steps.support.schema.connection import Connection
+from steps.support.schema.reader import open_file
 from steps.support.sql.change import DatabaseChange
 from steps.support.sql.directives import Declaration
 from steps.support.sql.tokens import folded, quoted
@@ -38,7 +38,7 @@ def plan_counts(before: Path, after: Path, change: DatabaseChange, moved: Diff) 
     numbers = declared_numbers(change)
     if not numbers:
         return ()
-    with _opened(before) as old, _opened(after) as new:
+    with open_file(before) as old, open_file(after) as new:
         was, now = tables(old, "main"), tables(new, "main")
         names = [folded(each.table) for each in numbers]
         small = _small(old, [was[name] for name in names if name in was], moved)
@@ -135,11 +135,7 @@ def _changes(reading: Reading, line: Declaration) -> bool:
     return not line.columns or not names.isdisjoint(line.columns)
 
 
-def _opened(file: Path) -> closing[sqlite3.Connection]:
-    return closing(sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro&immutable=1", uri=True))
-
-
-def _small(connection: sqlite3.Connection, those: Sequence[Table], moved: Diff) -> set[str]:
+def _small(connection: Connection, those: Sequence[Table], moved: Diff) -> set[str]:
     """Return the names of the tables that are small enough, together, to be compared row by row."""
     small, rows, size = set[str](), 0, 0
     for table in sorted(those, key=lambda each: moved[folded(each.name)].before or 0):
@@ -151,7 +147,7 @@ def _small(connection: sqlite3.Connection, those: Sequence[Table], moved: Diff) 
     return small
 
 
-def _bytes(connection: sqlite3.Connection, table: Table) -> int:
+def _bytes(connection: Connection, table: Table) -> int:
     sizes = (f"coalesce(length(CAST({quoted(name)} AS BLOB)), 0)" for name in table.names)
     parts = ", ".join(f"total({size})" for size in sizes)
     return int(sum(connection.execute(f"SELECT {parts} FROM {table.source}").fetchone()))

@@ -5,7 +5,6 @@ took them over. Rows that the old schema cannot hold may wait in a table that ro
 exceed those lost in the rehearsal by a small allowance only.
 """
 
-import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
@@ -14,6 +13,7 @@ from steps.support.gateways.guards import NOT_FEWER, UNBOUNDED_LOSS, Guards, Mea
 from steps.support.proof.guards.choose import COUNTED, allowance, plain_tables
 from steps.support.proof.guards.row_flow import Flow, kept_of, remaining_tables, row_flow
 from steps.support.proof.rehearsal import RollbackEffect
+from steps.support.schema.connection import Connection
 from steps.support.schema.own_tables import KEPT
 from steps.support.sql.change import DatabaseChange
 from steps.support.sql.script import Script
@@ -23,9 +23,7 @@ from steps.support.sql.verbs import read_statement, unquoted
 _TABLES = "SELECT name FROM sqlite_schema WHERE type = 'table'"
 
 
-def with_moved_rows(
-    chosen: Guards, connection: sqlite3.Connection, rows: Mapping[str, int], change: DatabaseChange
-) -> Guards:
+def with_moved_rows(chosen: Guards, connection: Connection, rows: Mapping[str, int], change: DatabaseChange) -> Guards:
     """Add guards for the rows of tables that a script drops or renames; the bound on lost rows is added later.
 
     `connection`: the database before the change. `rows`: how many each of its tables has.

@@ -1,9 +1,9 @@
 """The tables as the lint sees them: keys and references, before a script and after each of its statements."""
 
-import sqlite3
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
+from steps.support.schema.connection import Connection
 from steps.support.sql.tokens import folded
 from steps.support.sql.verbs import Reading
 
@@ -88,7 +88,7 @@ class Facts:
         return Facts(keys, children, frozenset(map(follow, self.made)))
 
 
-def facts(connection: sqlite3.Connection) -> Facts:
+def facts(connection: Connection) -> Facts:
     """Read the keys and foreign keys of every table, except virtual ones."""
     keys: dict[str, tuple[str, ...]] = {}
     for table, column in connection.execute(_KEYS):

@@ -1,6 +1,5 @@
 """Compare rows without a primary key: as two bags, each row of values with its number of occurrences."""
 
-import sqlite3
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
@@ -10,13 +9,15 @@ from typing import Any
 from steps.support.proof.rows.pair import Pair, listed
 from steps.support.proof.rows.result import SAMPLES, Columns, Kind, Row, Sample, TableDiff, whole
 from steps.support.proof.rows.tables import materialize, rows_of
+from steps.support.schema.connection import Connection
+from steps.support.schema.reader import sample_text
 from steps.support.sql.tokens import folded, quoted
 
 LOOKED_AT = 1_000  # different rows: if there are more, exchanged columns are not looked for
 _COUNTS = "SELECT total(max(n, 0)), total(max(-n, 0)) FROM temp.differing"
 
 
-def as_bags(connection: sqlite3.Connection, two: Pair, keep: int, groups: Collection[Columns] = ()) -> TableDiff:
+def as_bags(connection: Connection, two: Pair, keep: int, groups: Collection[Columns] = ()) -> TableDiff:
     """Compare all rows of a table by the columns of both sides; if at most `keep` rows differ, return those too.
 
     `groups`: groups of columns; for each, count the rows that changed, if they are the same apart from these columns.
@@ -33,7 +34,7 @@ def as_bags(connection: sqlite3.Connection, two: Pair, keep: int, groups: Collec
     )  # fmt: skip
 
 
-def _in_columns(connection: sqlite3.Connection, two: Pair, groups: Collection[Columns]) -> dict[Columns, int]:
+def _in_columns(connection: Connection, two: Pair, groups: Collection[Columns]) -> dict[Columns, int]:
     """Count the rows that changed in each group; nothing if rows also differ in columns that are in no group."""
     named = {name for group in groups for name in group}
     if not groups or _counts(connection, without_columns(two, named)) != (0, 0):
@@ -46,7 +47,7 @@ def without_columns(two: Pair, columns: Collection[str]) -> Pair:
     return replace(two, common=tuple(both for both in two.common if folded(both[0]) not in columns))
 
 
-def _exchanged(connection: sqlite3.Connection, two: Pair) -> Iterator[tuple[str, str]]:
+def _exchanged(connection: Connection, two: Pair) -> Iterator[tuple[str, str]]:
     """Yield each two columns that exchanged their values: with those exchanged back, most rows are the same."""
     found = connection.execute(f"SELECT * FROM temp.differing LIMIT {LOOKED_AT + 1}").fetchall()
     removed = [_typed(values) for n, *values in found for _ in range(n)]
@@ -69,13 +70,13 @@ def _with_exchanged(row: tuple[tuple[type, Any], ...], one: int, other: int) -> 
     return tuple(changed)
 
 
-def is_same_in_bags(connection: sqlite3.Connection, two: Pair, found: TableDiff, old: str, new: str) -> bool:
+def is_same_in_bags(connection: Connection, two: Pair, found: TableDiff, old: str, new: str) -> bool:
     """Return True if no more rows differ when the two columns count as one, and at least one row is unchanged."""
     counts = _counts(connection, replace(two, common=(*two.common, (old, new))))
     return counts == (found.removed, found.added) and found.removed < (found.before or 0)
 
 
-def _counts(connection: sqlite3.Connection, two: Pair) -> tuple[int, int]:
+def _counts(connection: Connection, two: Pair) -> tuple[int, int]:
     """Keep the rows whose number of occurrences differs, and return how many are gone and how many were added."""
     materialize(connection, _differing_values(two))
     removed, added = connection.execute(_COUNTS).fetchone()
@@ -106,19 +107,19 @@ def _side(two: Pair, own: str) -> str:
     return f"{rows} LEFT JOIN {other.source} AS {far} ON {same} WHERE {two.may_differ(own)} AND ({differ})"
 
 
-def _samples(connection: sqlite3.Connection, two: Pair, kind: Kind) -> Iterator[Sample]:
+def _samples(connection: Connection, two: Pair, kind: Kind) -> Iterator[Sample]:
     names = [old if kind is Kind.REMOVED else new for old, new in two.common]
-    values = ", ".join(f"c{n}" for n in range(len(names))) or "NULL"
+    values = ", ".join(sample_text(f"c{n}") for n in range(len(names))) or "NULL"
     condition = "n > 0" if kind is Kind.REMOVED else "n < 0"
     query = f"SELECT {values} FROM temp.differing WHERE {condition} LIMIT {SAMPLES}"
     for row in connection.execute(query).fetchall():
         yield whole(kind, names, row[: len(names)])
 
 
-def _rows(connection: sqlite3.Connection, two: Pair) -> Iterator[Row]:
+def _rows(connection: Connection, two: Pair) -> Iterator[Row]:
     """Yield every row that differs, once for each occurrence."""
     names = [folded(old) for old, _ in two.common]
-    columns = "".join(f"c{n}, " for n in range(len(names)))
+    columns = "".join(f"{sample_text(f'c{n}')}, " for n in range(len(names)))
     for *values, count in connection.execute(f"SELECT {columns}n FROM temp.differing").fetchall():
         row = dict(zip(names, values, strict=True))
         gone = count > 0

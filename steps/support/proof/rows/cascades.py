@@ -1,6 +1,5 @@
 """Find rows that were lost because others were: which foreign key removed them, and why."""
 
-import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -10,6 +9,7 @@ from pathlib import Path
 from steps.support.proof.rows.declared import declaration
 from steps.support.proof.rows.result import TableDiff
 from steps.support.proof.rows.tables import AFTER, BEFORE, Table, side_by_side, tables
+from steps.support.schema.connection import Connection
 from steps.support.sql.findings import Finding
 from steps.support.sql.tokens import folded, quoted
 
@@ -77,12 +77,12 @@ def cascades(before: Path, after: Path, diff: Mapping[str, TableDiff]) -> list[F
         return [finding for finding in named if finding]
 
 
-def _sides(connection: sqlite3.Connection, diff: Mapping[str, TableDiff]) -> dict[str, Side]:
+def _sides(connection: Connection, diff: Mapping[str, TableDiff]) -> dict[str, Side]:
     old, new = tables(connection, BEFORE), tables(connection, AFTER)
     return {name: Side(table, new.get(name), diff[name]) for name, table in old.items()}
 
 
-def _references(connection: sqlite3.Connection, child: Side, sides: Mapping[str, Side]) -> Iterator[Reference]:
+def _references(connection: Connection, child: Side, sides: Mapping[str, Side]) -> Iterator[Reference]:
     """Yield the foreign keys that CASCADE or SET NULL; one without columns references the parent's primary key."""
     rows = connection.execute(_KEYS, (child.old.name,)).fetchall()
     for (_, table, on_delete), parts in groupby(rows, itemgetter(0, 1, 4)):
@@ -93,7 +93,7 @@ def _references(connection: sqlite3.Connection, child: Side, sides: Mapping[str,
                 yield Reference(child, parent, tuple(zip(own, to, strict=True)), on_delete)
 
 
-def _named(connection: sqlite3.Connection, references: Sequence[Reference]) -> Finding | None:
+def _named(connection: Connection, references: Sequence[Reference]) -> Finding | None:
     """Return a finding for the first foreign key that explains the loss; dropped parents are tried before lost ones."""
     dropped = [each for each in references if each.parent.was_dropped]
     for reference in dropped:
@@ -108,7 +108,7 @@ def _named(connection: sqlite3.Connection, references: Sequence[Reference]) -> F
     return None
 
 
-def _lost(connection: sqlite3.Connection, reference: Reference, parents: str) -> int:
+def _lost(connection: Connection, reference: Reference, parents: str) -> int:
     """Count the rows lost with these parents: 0 unless they are all their children, and nothing else is lost."""
     child, own = reference.child, [own for own, _ in reference.columns]
     if child.new is None or not {*map(folded, own)} <= child.new.by_name.keys():
@@ -121,7 +121,7 @@ def _lost(connection: sqlite3.Connection, reference: Reference, parents: str) ->
     return lost if is_all and not _count(connection, child.new, had_parent) else 0
 
 
-def _count(connection: sqlite3.Connection, table: Table, condition: str) -> int:
+def _count(connection: Connection, table: Table, condition: str) -> int:
     return int(connection.execute(f"SELECT count(*) FROM {table.source} AS c WHERE {condition}").fetchone()[0])
 
 

@@ -5,7 +5,6 @@ pass over both sides if a primary key identifies rows, else as bags of values. `
 beside sqldiff.
 """
 
-import sqlite3
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
@@ -19,6 +18,8 @@ from steps.support.proof.rows.pages import Pages, differing
 from steps.support.proof.rows.pair import Pair, only_in, pair
 from steps.support.proof.rows.result import SAMPLES, Columns, Dropped, Kind, Sample, TableDiff, whole
 from steps.support.proof.rows.tables import AFTER, BEFORE, Table, rows_of, side_by_side, tables
+from steps.support.schema.connection import Connection
+from steps.support.schema.reader import sample_text
 from steps.support.sql.tokens import quoted
 
 
@@ -45,30 +46,30 @@ def row_diff(
         both, same = old.keys() & new.keys(), ""
         if moments != NEVER:
             same = "same_moment"
-            connection.create_function(same, 2, moments.same, deterministic=True)
+            connection.create_scalar_function(same, moments.same, 2, deterministic=True)
         found |= {
             name: _both(connection, old[name], new[name], pages, keep, groups.get(name, ()), same) for name in both
         }
     return dict(sorted(found.items()))
 
 
-def _gone(connection: sqlite3.Connection, table: Table) -> TableDiff:
+def _gone(connection: Connection, table: Table) -> TableDiff:
     rows = rows_of(connection, table)
     return TableDiff(table.name, rows, None, removed=rows, samples=_first(connection, table, Kind.REMOVED))
 
 
-def _new(connection: sqlite3.Connection, table: Table) -> TableDiff:
+def _new(connection: Connection, table: Table) -> TableDiff:
     rows = rows_of(connection, table)
     return TableDiff(table.name, None, rows, added=rows, samples=_first(connection, table, Kind.ADDED))
 
 
-def _first(connection: sqlite3.Connection, table: Table, kind: Kind) -> tuple[Sample, ...]:
-    query = f"SELECT {', '.join(map(quoted, table.names))} FROM {table.source} LIMIT {SAMPLES}"
+def _first(connection: Connection, table: Table, kind: Kind) -> tuple[Sample, ...]:
+    query = f"SELECT {', '.join(sample_text(quoted(name)) for name in table.names)} FROM {table.source} LIMIT {SAMPLES}"
     return tuple(whole(kind, table.names, row, table.key_names) for row in connection.execute(query))
 
 
 def _both(  # noqa: PLR0913, PLR0917 - what a comparison is made of
-    connection: sqlite3.Connection,
+    connection: Connection,
     old: Table,
     new: Table,
     pages: Pages,
@@ -91,7 +92,7 @@ def _both(  # noqa: PLR0913, PLR0917 - what a comparison is made of
     return replace(found, only_before=tuple(dropped), only_after=new_columns)
 
 
-def _dropped(connection: sqlite3.Connection, two: Pair, is_same: Callable[[str, str], bool]) -> Iterator[Dropped]:
+def _dropped(connection: Connection, two: Pair, is_same: Callable[[str, str], bool]) -> Iterator[Dropped]:
     new_columns = [column.name for column in only_in(two.new, two.old)]
     for name, is_generated in ((column.name, column.is_generated) for column in only_in(two.old, two.new)):
         (values,) = connection.execute(f"SELECT count({quoted(name)}) FROM {two.old.source}").fetchone()

@@ -1,6 +1,5 @@
 """Compare rows by primary key, in one pass over both sides; only differing rows are kept and counted."""
 
-import sqlite3
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -18,6 +17,8 @@ from steps.support.proof.rows.result import (
     whole,
 )
 from steps.support.proof.rows.tables import Table, materialize, rows_of
+from steps.support.schema.connection import Connection
+from steps.support.schema.reader import sample_text
 from steps.support.sql.tokens import folded, quoted
 
 Values = Sequence[Any]
@@ -25,7 +26,7 @@ Values = Sequence[Any]
 LOOKED_AT = 1_000  # changed rows in which exchanged columns are looked for
 
 
-def has_key(connection: sqlite3.Connection, two: Pair) -> bool:
+def has_key(connection: Connection, two: Pair) -> bool:
     """Return True if both sides have the same primary key, without NULL, which SQLite lets into some keys."""
     return has_same_key(two) and not any(_holds_null(connection, table) for table in (two.old, two.new))
 
@@ -36,7 +37,7 @@ def has_same_key(two: Pair) -> bool:
     return bool(keys) and keys == set(two.new.key) and all(part.affinity for part in keys)
 
 
-def by_key(connection: sqlite3.Connection, two: Pair, keep: int, groups: Collection[Columns] = ()) -> TableDiff:
+def by_key(connection: Connection, two: Pair, keep: int, groups: Collection[Columns] = ()) -> TableDiff:
     """Compare all rows of a table; if at most `keep` rows differ, return those too.
 
     `groups`: groups of columns; for each, count the rows that changed in at least one of them.
@@ -59,7 +60,7 @@ def by_key(connection: sqlite3.Connection, two: Pair, keep: int, groups: Collect
 
 
 def _retyped_and_filled(
-    connection: sqlite3.Connection, two: Pair, changed: Collection[str]
+    connection: Connection, two: Pair, changed: Collection[str]
 ) -> tuple[dict[str, int], dict[str, int]]:
     """Count, for each changed column, the values that now have another type, and those that were NULL before."""
     names = [both for both in two.common if both[0] in changed]
@@ -76,7 +77,7 @@ def _retyped_and_filled(
     return one, other
 
 
-def _in_columns(connection: sqlite3.Connection, two: Pair, groups: Collection[Columns]) -> dict[Columns, int]:
+def _in_columns(connection: Connection, two: Pair, groups: Collection[Columns]) -> dict[Columns, int]:
     flags = {folded(name): f"f{n}" for n, name in enumerate(two.names)}
     found = {}
     for group in groups:
@@ -86,7 +87,7 @@ def _in_columns(connection: sqlite3.Connection, two: Pair, groups: Collection[Co
     return found
 
 
-def _examples(connection: sqlite3.Connection, two: Pair, changed: Collection[str]) -> Iterator[tuple[str, str]]:
+def _examples(connection: Connection, two: Pair, changed: Collection[str]) -> Iterator[tuple[str, str]]:
     """Yield one change of each changed column: the key of its row, the value before and the value after."""
     for place, name in enumerate(two.names):
         if name in changed:
@@ -101,7 +102,7 @@ def _examples(connection: sqlite3.Connection, two: Pair, changed: Collection[str
                 yield name, f"{', '.join(key)}: {' -> '.join(values)}"
 
 
-def _exchanged(connection: sqlite3.Connection, two: Pair, changed: Collection[str]) -> tuple[tuple[str, ...], ...]:
+def _exchanged(connection: Connection, two: Pair, changed: Collection[str]) -> tuple[tuple[str, ...], ...]:
     """Return the groups of columns that took over each other's values, by the first rows that changed."""
     places = [place for place, name in enumerate(two.names) if name in changed]
     if len(places) < 2:  # noqa: PLR2004 - it takes two to exchange
@@ -137,19 +138,19 @@ def _circles(takes: Mapping[int, int]) -> Iterator[list[int]]:
         done.update(path)
 
 
-def is_same_by_key(connection: sqlite3.Connection, two: Pair, old: str, new: str) -> bool:
+def is_same_by_key(connection: Connection, two: Pair, old: str, new: str) -> bool:
     """Return True if two columns hold the same values in every remaining row, and not only NULL."""
     both = f"FROM {two.old.source} AS b CROSS JOIN {two.new.source} AS a ON {two.by_key}"
     b, a = plain(f"b.{quoted(old)}"), plain(f"a.{quoted(new)}")
     return not _any(connection, f"{both} WHERE {b} IS NOT {a}") and _any(connection, f"{both} WHERE {b} = {a}")
 
 
-def _holds_null(connection: sqlite3.Connection, table: Table) -> bool:
+def _holds_null(connection: Connection, table: Table) -> bool:
     empty = [f"{quoted(part.name)} IS NULL" for part in table.key if part.is_nullable]
     return bool(empty) and _any(connection, f"FROM {table.source} WHERE {' OR '.join(empty)}")
 
 
-def _any(connection: sqlite3.Connection, rows: str) -> bool:
+def _any(connection: Connection, rows: str) -> bool:
     return connection.execute(f"SELECT 1 {rows} LIMIT 1").fetchone() is not None
 
 
@@ -169,13 +170,13 @@ def _first(two: Pair, condition: str, most: int) -> str:
     return f"FROM ({first}) AS d CROSS JOIN {two.old.source} AS b ON {on}"
 
 
-def _changed(connection: sqlite3.Connection, two: Pair) -> Iterator[Sample]:
+def _changed(connection: Connection, two: Pair) -> Iterator[Sample]:
     for flags, old, new in _both_sides(connection, two, SAMPLES):
         yield Sample(Kind.CHANGED, tuple(_shows(two, flags, old, new)))
 
 
 def _both_sides(
-    connection: sqlite3.Connection, two: Pair, most: int, where: str = "1"
+    connection: Connection, two: Pair, most: int, where: str = "1"
 ) -> Iterator[tuple[Values, Values, Values]]:
     """Yield, for each changed row, which columns differ, its values before and its values after."""
     size = len(two.common)
@@ -196,30 +197,31 @@ def _shows(two: Pair, flags: Values, old: Values, new: Values) -> Iterator[Sampl
             )
 
 
-def _removed(connection: sqlite3.Connection, two: Pair) -> Iterator[Sample]:
+def _removed(connection: Connection, two: Pair) -> Iterator[Sample]:
     for row in _gone(connection, two, SAMPLES):
         yield whole(Kind.REMOVED, two.old.names, row, two.old.key_names)
 
 
-def _gone(connection: sqlite3.Connection, two: Pair, most: int) -> list[Values]:
-    columns = ", ".join(f"b.{quoted(name)}" for name in two.old.names)
+def _gone(connection: Connection, two: Pair, most: int) -> list[Values]:
+    columns = ", ".join(sample_text(f"b.{quoted(name)}") for name in two.old.names)
     return connection.execute(f"SELECT {columns} {_first(two, 'gone', most)}").fetchall()
 
 
-def _added(connection: sqlite3.Connection, two: Pair) -> Iterator[Sample]:
+def _added(connection: Connection, two: Pair) -> Iterator[Sample]:
     for row in _new(connection, two, SAMPLES):
         yield whole(Kind.ADDED, two.new.names, row, two.new.key_names)
 
 
-def _new(connection: sqlite3.Connection, two: Pair, most: int) -> list[Values]:
+def _new(connection: Connection, two: Pair, most: int) -> list[Values]:
     """Return added rows, highest keys first, where most of them are, so that the search ends early."""
-    query = f"""SELECT {", ".join(f"a.{quoted(name)}" for name in two.new.names)} FROM {two.new.source} AS a
+    columns = ", ".join(sample_text(f"a.{quoted(name)}") for name in two.new.names)
+    query = f"""SELECT {columns} FROM {two.new.source} AS a
 WHERE {two.may_differ("a")} AND NOT EXISTS (SELECT 1 FROM {two.old.source} AS b WHERE {two.by_key})
 ORDER BY {", ".join(f"a.{quoted(key)} DESC" for key in two.new.key_names)} LIMIT {most}"""
     return connection.execute(query).fetchall()
 
 
-def _rows(connection: sqlite3.Connection, two: Pair, added: int) -> Iterator[Row]:
+def _rows(connection: Connection, two: Pair, added: int) -> Iterator[Row]:
     """Yield every row that differs, in full."""
     old, new, both = ([*map(folded, names)] for names in (two.old.names, two.new.names, two.names))
     for row in _gone(connection, two, -1):

@@ -4,13 +4,14 @@ A table whose pages are all identical need not be read, and of any other table o
 format: https://sqlite.org/fileformat2.html. Measured on 5 million rows of ten columns: half a second.
 """
 
-import sqlite3
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 from steps.support.proof.rows.tables import AFTER, BEFORE, Table
+from steps.support.schema.connection import Connection
+from steps.support.schema.reader import ENGINE_ERRORS
 
 Ranges = tuple[tuple[int, int], ...]
 
@@ -50,7 +51,7 @@ class Pages:
         return page <= len(self.changed) and not self.changed[page - 1]
 
 
-def differing(connection: sqlite3.Connection, old: Table, new: Table, pages: Pages) -> Ranges | None:
+def differing(connection: Connection, old: Table, new: Table, pages: Pages) -> Ranges | None:
     """Return the rowid ranges in which rows may differ; none if the whole table is identical, with its definition.
 
     None: rows may differ anywhere, or the engine was built without `dbstat`.
@@ -62,7 +63,7 @@ def differing(connection: sqlite3.Connection, old: Table, new: Table, pages: Pag
         if all(pages.is_same(page) for page, *_ in was):
             return ()
         now = connection.execute(_PAGES, (new.name, AFTER)).fetchall()
-    except sqlite3.OperationalError:
+    except ENGINE_ERRORS:
         return None
     same = {page for page, *_ in was if pages.is_same(page)} & {page for page, *_ in now}
     sides = ((pages.before, was), (pages.after, now))

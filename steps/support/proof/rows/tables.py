@@ -1,14 +1,17 @@
 """Read the tables of a database file, as far as is needed to compare their rows."""
 
-import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import apsw
+
 from steps.support.core.errors import Problem
+from steps.support.schema.connection import Connection
 from steps.support.schema.own_tables import is_owned, vector_shadows
+from steps.support.schema.reader import ENGINE_ERRORS, open_file
 from steps.support.sql.tokens import folded, quoted
 
 _TABLES = "SELECT name, sql, rowid, rootpage FROM {}.sqlite_schema WHERE type = 'table' AND rootpage > 0 ORDER BY name"
@@ -75,19 +78,19 @@ class Table:
         return [self.by_name[part.name].name for part in self.key]
 
 
-def tables(connection: sqlite3.Connection, schema: str) -> dict[str, Table]:
+def tables(connection: Connection, schema: str) -> dict[str, Table]:
     """Read the tables of a file by their folded names; virtual ones store their rows in others, which are included."""
     found, shadows = connection.execute(_TABLES.format(schema)).fetchall(), vector_shadows(connection, schema)
     users = (row for row in found if not is_owned(row[0]) and folded(row[0]) not in shadows)
     return {folded(row[0]): _table(connection, schema, row) for row in users}
 
 
-def rows_of(connection: sqlite3.Connection, table: Table) -> int:
+def rows_of(connection: Connection, table: Table) -> int:
     """Count the rows of a table."""
     return int(connection.execute(f"SELECT count(*) FROM {table.source}").fetchone()[0])
 
 
-def _table(connection: sqlite3.Connection, schema: str, row: Sequence[Any]) -> Table:
+def _table(connection: Connection, schema: str, row: Sequence[Any]) -> Table:
     name, sql, entry, root = row
     columns = connection.execute(_COLUMNS, (name, schema)).fetchall()
     index = connection.execute(_KEY, (name, schema)).fetchall()
@@ -134,7 +137,7 @@ CACHE = 16_000  # KiB for each file, and for the temporary one
 
 
 @contextmanager
-def side_by_side(before: Path, after: Path) -> Iterator[sqlite3.Connection]:
+def side_by_side(before: Path, after: Path) -> Iterator[apsw.Connection]:
     """Open two files for reading only, as `main` and `after`; they must not change meanwhile.
 
     Raise Problem if one of them cannot be read, or is not a complete database.
@@ -142,14 +145,12 @@ def side_by_side(before: Path, after: Path) -> Iterator[sqlite3.Connection]:
     for file in (before, after):
         _refuse_unfinished(file)
     try:
-        with closing(sqlite3.connect(_address(before), uri=True, isolation_level=None)) as connection:
-            connection.text_factory = lambda text: text.decode(errors="replace")
-            connection.execute("ATTACH ? AS after", (_address(after),))
+        with open_file(before, after=after) as connection:
             connection.execute("PRAGMA temp_store = FILE")
             for schema in (BEFORE, AFTER, "temp"):
                 connection.execute(f"PRAGMA {schema}.cache_size = -{CACHE}")
             yield connection
-    except sqlite3.Error as error:
+    except ENGINE_ERRORS as error:
         raise Problem(
             code="copy-failed",
             operation="comparing",
@@ -159,7 +160,7 @@ def side_by_side(before: Path, after: Path) -> Iterator[sqlite3.Connection]:
         ) from error
 
 
-def materialize(connection: sqlite3.Connection, query: str) -> None:
+def materialize(connection: Connection, query: str) -> None:
     """Keep the result of a query as `temp.differing`, in a temporary file, and drop the previous one."""
     connection.execute("DROP TABLE IF EXISTS temp.differing")
     connection.execute(f"CREATE TEMP TABLE differing AS {query}")
@@ -176,7 +177,3 @@ def _refuse_unfinished(file: Path) -> None:
                 cause=cause,
                 remedy="Checkpoint a copy of the two, and compare that.",
             )
-
-
-def _address(file: Path) -> str:
-    return f"{file.resolve().as_uri()}?mode=ro&immutable=1"
