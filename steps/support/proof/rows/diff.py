@@ -46,7 +46,7 @@ def row_diff(
         both, same = old.keys() & new.keys(), ""
         if moments != NEVER:
             same = "same_moment"
-            connection.create_scalar_function(same, moments.same, 2, deterministic=True)
+            connection.create_scalar_function(same, lambda *both: moments.same(*both), 2, deterministic=True)
         found |= {
             name: _both(connection, old[name], new[name], pages, keep, groups.get(name, ()), same) for name in both
         }
