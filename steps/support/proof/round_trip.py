@@ -3,14 +3,15 @@
 Rows that the app wrote on the new schema are followed one by one. After the rollback each must be there under its key,
 with the same values in the columns that both schemas have. Columns that only the old schema has are derived from the
 new ones, so they may change in such a row, and in no other. After the next migration every row must be as written.
+
+Diffs are compared without their times of writing, which differ from one script to the next; see rows/timeless.py.
 """
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
-from steps.support.proof.moments import NEVER, Moments
-from steps.support.proof.rows.result import Key, Kind, Row, TableDiff, sample_value
+from steps.support.proof.rows.result import Key, Kind, Row, TableDiff, TimeOfWriting, sample_value
 from steps.support.sql.findings import Finding, Severity
 from steps.support.sql.statement import Value
 from steps.support.sql.tokens import folded
@@ -38,16 +39,14 @@ def lost_by_rollback(back: Diff) -> Iterator[Finding]:
             yield Finding(found.name, f"after the rollback {', '.join(differences)}{sample}", _BACK)
 
 
-def changed_without_reason(
-    moved: Diff, written: Diff, returned: Diff, renames: Renames, moments: Moments = NEVER
-) -> Iterator[Finding]:
+def changed_without_reason(moved: Diff, written: Diff, returned: Diff, renames: Renames) -> Iterator[Finding]:
     """Report rows the app wrote that the rollback lost, and other rows it changed for no reason.
 
     `moved` compares before with after_migration, `written` after_second_migration with after_writes, `returned` before
-    with after_second_rollback. `moments`: the time of the rehearsal; its times of writing count as equal.
+    with after_second_rollback.
     """
     for name, found in returned.items():
-        way = replace(_Way.of(moved.get(name), renames.get(name, {})), moments=moments)
+        way = _Way.of(moved.get(name), renames.get(name, {}))
         wrote = written.get(name, TableDiff(found.name, None, None))
         if _too_many(wrote):
             yield _too_large_a_sample(wrote)
@@ -60,16 +59,13 @@ def changed_without_reason(
             yield from _as_many(found, wrote, way)
 
 
-def lost_by_migrating_again(written: Diff, regained: Diff, moments: Moments = NEVER) -> Iterator[Finding]:
-    """Report rows the app wrote that differ after migrating a second time; both compare with after_second_migration.
-
-    `moments`: the time of the rehearsal; values that are the time of writing count as equal.
-    """
+def lost_by_migrating_again(written: Diff, regained: Diff) -> Iterator[Finding]:
+    """Report rows the app wrote that differ after migrating a second time; both compare with after_second_migration."""
     for name, wrote in written.items():
         found = regained.get(name, TableDiff(wrote.name, None, None))
         by_key = {row.key: row for row in found.rows if row.key}
-        lacking = _contents(wrote, moments) - _contents(found, moments)
-        gone = [row for row in _lacking(wrote.rows, lacking, moments) if not _holds(by_key.get(row.key), row, moments)]
+        lacking = Counter(map(_content, wrote.rows)) - Counter(map(_content, found.rows))
+        gone = [row for row in _lacking(wrote.rows, lacking) if not _holds(by_key.get(row.key), row)]
         if _too_many(wrote):
             yield _too_large_a_sample(wrote)
         elif gone and _too_many(found):
@@ -79,17 +75,16 @@ def lost_by_migrating_again(written: Diff, regained: Diff, moments: Moments = NE
             cause = (
                 f"{len(gone):,} of {wrote.total:,} rows written by the app are lost or changed after migrating again"
             )
-            others = _others(gone[0], by_key.get(gone[0].key), moments)
-            cause = f"{cause}, for example {_described(gone[0])}{others}"
+            cause = f"{cause}, for example {_described(gone[0])}{_others(gone[0], by_key.get(gone[0].key))}"
             yield Finding(wrote.name, cause, _AGAIN, rule=WRITTEN_LOST, object=wrote.name)
 
 
-def _lacking(rows: Sequence[Row], lacking: Mapping[_Content, int], moments: Moments) -> Iterator[Row]:
+def _lacking(rows: Sequence[Row], lacking: Mapping[_Content, int]) -> Iterator[Row]:
     """Yield as many of the equal rows as are lacking."""
     left = dict(lacking)
     for row in rows:
-        if left.get(content := _content(row, moments), 0):
-            left[content] -= 1
+        if left.get(_content(row), 0):
+            left[_content(row)] -= 1
             yield row
 
 
@@ -103,7 +98,6 @@ class _Way:
 
     `only_before` and `only_after`: columns of one side only. `renamed`: the old names of columns by their new names.
     `changed`: columns whose values it changed. `rows`: the rows it changed, by key; None if there are too many.
-    `moments`: the time of the rehearsal.
     """
 
     only_before: Collection[str] = ()
@@ -111,7 +105,6 @@ class _Way:
     renamed: Mapping[str, str] = field(default_factory=dict)
     changed: Collection[str] = ()
     rows: Mapping[Key, Row] | None = field(default_factory=dict)
-    moments: Moments = NEVER
 
     @classmethod
     def of(cls, moved: TableDiff | None, renamed: Mapping[str, str]) -> "_Way":
@@ -151,11 +144,8 @@ class _Way:
     def stamped(self, row: Row) -> list[str]:
         """Return the columns in which the migration put the time of writing, and the row has another such time now."""
         mine = (self.rows or {}).get(row.key)
-        return [
-            name
-            for name, value in row.new.items()
-            if mine and self.moments.unit(value) and self.moments.same(mine.new.get(name), value)
-        ]
+        times = (name for name, value in row.new.items() if isinstance(value, TimeOfWriting))
+        return [name for name in times if mine and mine.new.get(name) == row.new[name]]
 
     def _of_its_own(self, row: Row) -> set[str]:
         """Return the columns whose values belong to the new schema only, in this row: new and converted ones."""
@@ -176,7 +166,7 @@ def _followed(found: TableDiff, wrote: TableDiff, way: _Way) -> Iterator[Finding
     lost = [row for row in since.values() if not _kept(row, there.get(row.key), way)]
     if lost:
         cause = f"{len(lost):,} of {wrote.total:,} rows that the app wrote are lost or changed after the rollback"
-        others = _others(lost[0], there.get(lost[0].key), way.moments)
+        others = _others(lost[0], there.get(lost[0].key))
         yield Finding(found.name, f"{cause}, for example {_described(lost[0])}{others}", _KEEP)
     unexplained = [row for row in found.rows if not _explained(row, since.get(row.key), way)]
     if unexplained:
@@ -196,7 +186,7 @@ def _kept(wrote: Row, there: Row | None, way: _Way) -> bool:
     if there.kind is not wrote.kind:
         return False
     needed = common.keys() & there.new.keys() if wrote.kind is Kind.ADDED else common.keys()
-    return all(name in there.new and way.moments.same(there.new[name], common[name]) for name in needed)
+    return all(name in there.new and _equal(there.new[name], common[name]) for name in needed)
 
 
 def _explained(row: Row, wrote: Row | None, way: _Way) -> bool:
@@ -209,15 +199,11 @@ def _explained(row: Row, wrote: Row | None, way: _Way) -> bool:
     return row.kind is not Kind.CHANGED or row.new.keys() <= {*wrote.new, *follows}
 
 
-def _holds(row: Row | None, wrote: Row, moments: Moments) -> bool:
-    """Return True if the row still holds every written value; other columns may differ.
-
-    A value that does not differ any more is the one from before the writes: as good if both are times of writing.
-    """
-    if (row is None and wrote.kind is not Kind.CHANGED) or (row is not None and row.kind is not wrote.kind):
+def _holds(row: Row | None, wrote: Row) -> bool:
+    """Return True if the row still holds every written value; other columns may differ."""
+    if row is None or row.kind is not wrote.kind:
         return False
-    values = {**wrote.old, **(row.new if row else {})}
-    return all(name in values and moments.same(values[name], value) for name, value in wrote.new.items())
+    return all(name in row.new and _equal(row.new[name], value) for name, value in wrote.new.items())
 
 
 def _as_many(found: TableDiff, wrote: TableDiff, way: _Way) -> Iterator[Finding]:
@@ -226,7 +212,7 @@ def _as_many(found: TableDiff, wrote: TableDiff, way: _Way) -> Iterator[Finding]
     removed, taken = found.removed + found.changed, wrote.removed + wrote.changed
     # if the table is not plain, the app may have written to a column that only the new schema has
     is_less = way.is_plain and added < wanted
-    differs = way.is_plain and _contents(found, way.moments) != _contents(wrote, way.moments)
+    differs = way.is_plain and Counter(map(_content, found.rows)) != Counter(map(_content, wrote.rows))
     if added - removed != wanted - taken or added > wanted or is_less or (differs and _is_keyless(found, wrote)):
         by_app = f"the app added or changed {wanted:,} rows and removed or changed {taken:,}"
         cause = f"{by_app}; after the rollback these are {added:,} and {removed:,}"
@@ -241,23 +227,20 @@ def _too_many(found: TableDiff) -> bool:
     return found.total > len(found.rows)
 
 
-def _contents(diff: TableDiff, moments: Moments) -> Counter[_Content]:
-    return Counter(_content(row, moments) for row in diff.rows)
-
-
-def _content(row: Row, moments: Moments) -> _Content:
+def _content(row: Row) -> _Content:
     values = row.old if row.kind is Kind.REMOVED and not row.key else row.new
-    units = ((name, value, moments.unit(value)) for name, value in values.items())
-    return row.kind, row.key, frozenset((name, type(value), unit or value) for name, value, unit in units)
+    return row.kind, row.key, frozenset((name, type(value), value) for name, value in values.items())
 
 
-def _others(wrote: Row, there: Row | None, moments: Moments) -> str:
+def _equal(one: Value, other: Value) -> bool:
+    return type(one) is type(other) and one == other
+
+
+def _others(wrote: Row, there: Row | None) -> str:
     """Return the columns of a written row that hold another value, with it; empty if the row is not there."""
     values = there.new if there and there.kind is wrote.kind else {}
     other = {
-        name: values[name]
-        for name, value in wrote.new.items()
-        if name in values and not moments.same(values[name], value)
+        name: values[name] for name, value in wrote.new.items() if name in values and not _equal(values[name], value)
     }
     words = (f"{name} {sample_value(name, value)}" for name, value in [*other.items()][:4])
     return f", which now has {', '.join(words)}" if other else ""

@@ -15,6 +15,7 @@ from steps.support.proof.round_trip import changed_without_reason, lost_by_migra
 from steps.support.proof.rows.declared import check_declared
 from steps.support.proof.rows.intended import explained_columns
 from steps.support.proof.rows.result import TableDiff
+from steps.support.proof.rows.timeless import without_times
 from steps.support.proof.snapshot import Snapshot
 from steps.support.proof.waivers import (
     apply_waivers,
@@ -68,7 +69,7 @@ class Verdict:
 
 def judge(log: RehearsalLog, change: DatabaseChange) -> Verdict:
     """Return the verdict on a rehearsal by all rules; losses come first."""
-    returning = [*_returning(log, change)]
+    returning = [*_returning(_without_times(log), change)]
     found = [
         *in_file(MIGRATE, _migrated(log, change)),
         *returning,
@@ -131,10 +132,19 @@ def _returning(log: RehearsalLog, change: DatabaseChange) -> Iterator[Finding]:
         yield from _again(log.after_migration, log.after_second_migration)
     if log.rows_migrated is not None and log.rows_written is not None and log.rows_rolled_back is not None:
         yield from changed_without_reason(
-            log.rows_migrated, log.rows_written, log.rows_rolled_back, renames(change.scripts[0]), log.moments
+            log.rows_migrated, log.rows_written, log.rows_rolled_back, renames(change.scripts[0])
         )
     if log.rows_written is not None and log.rows_migrated_again is not None:
-        yield from lost_by_migrating_again(log.rows_written, log.rows_migrated_again, log.moments)
+        yield from lost_by_migrating_again(log.rows_written, log.rows_migrated_again)
+
+
+def _without_times(log: RehearsalLog) -> RehearsalLog:
+    """Return the log with the rows that are followed, without their times of writing."""
+    diffs = log.rows_migrated, log.rows_written, log.rows_rolled_back, log.rows_migrated_again
+    moved, wrote, returned, regained = without_times(diffs, log.moments)
+    return replace(
+        log, rows_migrated=moved, rows_written=wrote, rows_rolled_back=returned, rows_migrated_again=regained
+    )
 
 
 def _rolled_back(log: RehearsalLog, migrate: Script, rollback: Script) -> Iterator[Finding]:

@@ -1,6 +1,7 @@
 """Values that are the time of writing differ from phase to phase: the same input gets the same verdict all the same."""
 
 import sqlite3
+from collections import Counter
 from collections.abc import Mapping
 from contextlib import aclosing, closing
 from datetime import UTC, datetime
@@ -15,6 +16,7 @@ from steps.support.proof.moments import NEVER, Moments
 from steps.support.proof.round_trip import lost_by_migrating_again
 from steps.support.proof.rows.diff import row_diff
 from steps.support.proof.rows.result import Kind, Row, TableDiff
+from steps.support.proof.rows.timeless import without_times
 from steps.support.sql.statement import Value
 from tests.support.database.engine_clock import EngineClock
 from tests.support.proof.proved_production import Production
@@ -125,12 +127,46 @@ def test_lost_value_beside_a_time_of_writing_is_found() -> None:
     wrote = Row(Kind.CHANGED, key, {"title": "two", "at": 5}, {"title": "two b", "at": int(MIDNIGHT)})
     kept = Row(Kind.CHANGED, key, {"title": "two", "at": 5}, {"title": "two b", "at": int(MIDNIGHT) + 2})
     lost = Row(Kind.CHANGED, key, {"title": "two", "at": 5}, {"title": "two c", "at": int(MIDNIGHT) + 2})
-    written, *others = ({"t": TableDiff("t", 2, 2, changed=1, rows=(row,))} for row in (wrote, kept, lost))
-    assert [*lost_by_migrating_again(written, others[0], SPAN)] == []
-    (finding,) = lost_by_migrating_again(written, others[1], SPAN)
-    assert finding.cause.endswith(", which now has title 'two c'")
-    (finding,) = lost_by_migrating_again(written, others[0])
+    written, kept_rows, lost_rows = [{"t": TableDiff("t", 2, 2, changed=1, rows=(row,))} for row in (wrote, kept, lost)]
+    assert [*lost_by_migrating_again(*timeless(written, kept_rows))] == []
+    (finding,) = lost_by_migrating_again(*timeless(written, lost_rows))
+    assert finding.cause.endswith("title 'two b', at the time of writing, which now has title 'two c'")
+    (finding,) = lost_by_migrating_again(written, kept_rows)
     assert finding.cause.endswith(f", which now has at {int(MIDNIGHT) + 2}")
+
+
+def timeless(*diffs: Mapping[str, TableDiff]) -> list[Mapping[str, TableDiff]]:
+    """Return the diffs as they are compared, without the times of the span."""
+    return [diff for diff in without_times(diffs, SPAN) if diff is not None]
+
+
+BEFORE, EARLY, LATE = 5, int(MIDNIGHT), int(MIDNIGHT) + 2  # a time of before the rehearsal, and two of the span
+ID = (("id", 1),)
+SETTLED = [  # rows that differ, and what is left of them
+    pytest.param((Row(Kind.CHANGED, ID, {"at": EARLY}, {"at": LATE}),), (0, 0, 0, {}), id="only a time of writing changed"),
+    pytest.param((Row(Kind.CHANGED, ID, {"at": BEFORE}, {"at": LATE}),), (0, 0, 1, {"at": 1}), id="a time of before is lost"),
+    pytest.param((Row(Kind.CHANGED, ID, {"at": EARLY}, {"at": BEFORE}),), (0, 0, 1, {"at": 1}), id="a time of before is back"),
+    pytest.param((Row(Kind.CHANGED, ID, {"at": EARLY}, {"at": None}),), (0, 0, 1, {"at": 1}), id="a time is lost"),
+    pytest.param((Row(Kind.CHANGED, ID, {"at": EARLY}, {"at": str(LATE)}),), (0, 0, 1, {"at": 1}), id="a time has another type"),
+    pytest.param((Row(Kind.CHANGED, ID, {"at": EARLY, "title": "a"}, {"at": LATE, "title": "b"}),), (0, 0, 1, {"Title": 1}), id="a title changed beside it"),
+    pytest.param((Row(Kind.REMOVED, (), old={"at": EARLY}), Row(Kind.ADDED, (), new={"at": LATE})), (0, 0, 0, {}), id="a row without a key is stamped anew"),
+    pytest.param((*[Row(Kind.REMOVED, (), old={"at": EARLY})] * 2, Row(Kind.ADDED, (), new={"at": LATE})), (0, 1, 0, {}), id="one of two such rows is lost"),
+    pytest.param((Row(Kind.REMOVED, (("at", EARLY),), old={"at": EARLY}), Row(Kind.ADDED, (("at", LATE),), new={"at": LATE})), (1, 1, 0, {}), id="a key that is a time stays a key"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("rows", "left"), SETTLED)
+def test_only_a_time_that_became_another_drops_out(
+    rows: tuple[Row, ...], left: tuple[int, int, int, dict[str, int]]
+) -> None:
+    """What else differs stays, and is counted; outside of every span all rows stay."""
+    kinds, names = Counter(row.kind for row in rows), {"at": "at", "title": "Title"}
+    columns = Counter(names[name] for row in rows if row.kind is Kind.CHANGED for name in row.new)
+    diff = {"t": TableDiff("t", 9, 9, kinds[Kind.ADDED], kinds[Kind.REMOVED], kinds[Kind.CHANGED], columns, rows=rows)}
+    found = timeless(diff)[0]["t"]
+    assert (found.added, found.removed, found.changed, found.columns) == left
+    assert len(found.rows) == found.total
+    assert without_times([diff, None], NEVER) == [diff, None]
 
 
 @pytest.mark.parametrize("later", [0, 1])

@@ -26,6 +26,12 @@ _TELLING = re.compile(
 _REDACTOR = Redactor()
 
 
+class TimeOfWriting(str):
+    """Stands for every value that is a time of writing in one unit, which is its text."""
+
+    __slots__ = ()
+
+
 @dataclass(frozen=True, slots=True)
 class SampleValue:
     """A value of a row as SQL writes it: one, or two, before and after, if it changed."""
@@ -45,6 +51,8 @@ def sample_value(column: str, value: Value, *, is_key: bool = False) -> str:
     """
     if value is None:
         return "NULL"
+    if isinstance(value, TimeOfWriting):
+        return "the time of writing"
     if isinstance(value, bytes):
         return f"<{len(value):,} bytes>"
     if isinstance(value, str):

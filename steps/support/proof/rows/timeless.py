@@ -1,0 +1,96 @@
+"""Compare rows without their times of writing: each of these becomes one constant of its unit.
+
+So all that follows rows through a rehearsal compares values as they are, and no second decides.
+"""
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import replace
+
+from steps.support.proof.moments import Moments
+from steps.support.proof.rows.result import Kind, Row, TableDiff, TimeOfWriting
+from steps.support.sql.statement import Value
+from steps.support.sql.tokens import folded
+
+Diff = Mapping[str, TableDiff]
+
+
+def without_times(diffs: Iterable[Diff | None], moments: Moments) -> list[Diff | None]:
+    """Return the diffs of one rehearsal with a constant for each value that is a time within the span.
+
+    A value that was such a time and became another one is no difference; a row with no other difference drops out. Keys
+    stay as they are, because they tell rows apart, and so do the samples. `moments`: the time of the rehearsal.
+    """
+    several = [*diffs]
+    keys = _keys(several)
+    return [
+        None if diff is None else {name: _timeless(found, moments, keys.get(name, ())) for name, found in diff.items()}
+        for diff in several
+    ]
+
+
+def _keys(diffs: Iterable[Diff | None]) -> Mapping[str, set[str]]:
+    """Return, by table, the columns that are part of a primary key in one of the diffs."""
+    found = dict[str, set[str]]()
+    for diff in diffs:
+        for name, table in (diff or {}).items():
+            found.setdefault(name, set()).update(column for row in table.rows for column, _ in row.key)
+    return found
+
+
+def _timeless(found: TableDiff, moments: Moments, keys: Collection[str]) -> TableDiff:
+    rows = tuple(_without_pairs(_row(row, moments, keys) for row in found.rows))
+    if found.total != len(found.rows) or rows == found.rows:  # too many differ to list them, or none is such a time
+        return found
+    kinds, columns = Counter(row.kind for row in rows), Counter(name for row in rows for name in _changed(row))
+    return replace(
+        found,
+        added=kinds[Kind.ADDED],
+        removed=kinds[Kind.REMOVED],
+        changed=kinds[Kind.CHANGED],
+        columns={name: columns[folded(name)] for name in found.columns if columns[folded(name)]},
+        rows=rows,
+    )
+
+
+def _row(row: Row, moments: Moments, keys: Collection[str]) -> Row:
+    old, new = (
+        {name: value if name in keys else _constant(value, moments) for name, value in side.items()}
+        for side in (row.old, row.new)
+    )
+    if row.kind is not Kind.CHANGED:
+        return replace(row, old=old, new=new)
+    same = {name for name, value in new.items() if isinstance(value, TimeOfWriting) and old[name] == value}
+    old, new = ({name: value for name, value in side.items() if name not in same} for side in (old, new))
+    return replace(row, old=old, new=new)
+
+
+def _constant(value: Value, moments: Moments) -> Value:
+    unit = moments.unit(value)
+    return TimeOfWriting(unit) if unit else value
+
+
+def _without_pairs(rows: Iterable[Row]) -> Iterator[Row]:
+    """Yield the rows that still differ: no changed one without a change, and none that is gone and there again.
+
+    Without a key, a row in which only a time of writing changed is one that was removed and one that was added.
+    """
+    several = [row for row in rows if row.kind is not Kind.CHANGED or row.new]
+    gone, came = (
+        Counter(_values(row) for row in several if row.kind is kind and not row.key)
+        for kind in (Kind.REMOVED, Kind.ADDED)
+    )
+    left = {kind: gone & came for kind in (Kind.REMOVED, Kind.ADDED)}
+    for row in several:
+        if not row.key and left[row.kind][_values(row)]:
+            left[row.kind][_values(row)] -= 1
+        else:
+            yield row
+
+
+def _values(row: Row) -> frozenset[tuple[str, type, Value]]:
+    return frozenset((name, type(value), value) for name, value in (row.new or row.old).items())
+
+
+def _changed(row: Row) -> Collection[str]:
+    return row.new if row.kind is Kind.CHANGED else ()
