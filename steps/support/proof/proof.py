@@ -66,6 +66,7 @@ async def prove(turso: Turso, change: DatabaseChange, proof_config: ProofConfig)
     return Proof(
         name, backup, seconds, guards, contract.table, contract.ruled_out, schema, rows,
         verdict.lossless, verdict.unshown, warnings, notes, accepted, verdict.unasked, tuple(log.lock_uses),
+        verdict.waiting,
     )  # fmt: skip
 
 

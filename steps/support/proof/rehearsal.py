@@ -8,6 +8,7 @@ import asyncio
 import shutil
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 from types import MappingProxyType
 from typing import TypeVar
@@ -31,25 +32,28 @@ from steps.support.proof.guards.declared import (
 from steps.support.proof.integrity import Integrity, alters_columns, check_integrity
 from steps.support.proof.moments import CLOCK, NEVER, Moments, holds_moment
 from steps.support.proof.result import LockUse
+from steps.support.proof.round_trip import Refused, values_to_try
 from steps.support.proof.rows.cascades import cascades
 from steps.support.proof.rows.diff import row_diff
-from steps.support.proof.rows.result import TableDiff
+from steps.support.proof.rows.result import Key, TableDiff
 from steps.support.proof.server import Engine, Running, checkpoint, place_database
 from steps.support.proof.snapshot import Snapshot, take_snapshot
 from steps.support.proof.target import ENGINE
 from steps.support.proof.write_lock import Done, measure
+from steps.support.schema.diff import renames
 from steps.support.schema.fingerprint import Respelling, respellings
 from steps.support.sql.change import DatabaseChange
 from steps.support.sql.checks import SqlCheck
 from steps.support.sql.findings import MIGRATE, ROLLBACK, WRITES, Finding
 from steps.support.sql.statement import Statement, Value
-from steps.support.sql.tokens import folded
+from steps.support.sql.tokens import folded, quoted
 
 Result = TypeVar("Result")
 Diff = Mapping[str, TableDiff]
 
 FOLLOWED = 10_000  # rows that writes.sql may change in a table; each is followed through rollback and migration
 TICK = 0.05  # seconds between two looks at the clock
+TRIED = 300  # written values that are others after the rollback; the old schema is asked if it refuses them
 LOCKED = 24 * 3600.0  # seconds that the lock on the copy is held
 FIX = "Fix the script, or the data it found, on a copy: production would have refused it too, and stayed unchanged."
 FIX_WRITES = "Make the new schema accept what the app writes, or fix writes.sql."
@@ -72,9 +76,11 @@ class RehearsalLog:
     `after_second_migration`, `after_writes`, `after_second_rollback`. Rows that differ: `rows_migrated` and
     `rows_not_restored` from before to after the migration and the rollback; `rows_written` by writes.sql on the new
     schema; `rows_rolled_back` from before to after the second rollback; `rows_migrated_again` from before the writes to
-    after the last migration. `counts`: how the numbers of `-- changes:` are counted. `rollbacks`: what each of the two
-    did. `moments`: when it ran, by the engine's clock. `lock_uses`: what migration and rollback demand of other
-    writers. `by_hand`: what a script loses, by its name, if it runs as it stands with the engine's own settings.
+    after the last migration. `refused`: the written values that the old schema refuses, and why. `kept`: the rows in
+    the tool's own tables after the second rollback. `counts`: how the numbers of `-- changes:` are counted.
+    `rollbacks`: what each of the two did. `moments`: when it ran, by the engine's clock. `lock_uses`: what migration
+    and rollback demand of other writers. `by_hand`: what a script loses, by its name, if it runs as it stands with the
+    engine's own settings.
     """
 
     engine: Mapping[str, Value]
@@ -94,6 +100,8 @@ class RehearsalLog:
     rows_rolled_back: Diff | None = None
     after_second_rollback: Snapshot | None = None
     rows_migrated_again: Diff | None = None
+    refused: Refused = field(default_factory=dict)
+    kept: Mapping[str, Sequence[Sequence[Value]]] = field(default_factory=dict)
     respelled: tuple[Respelling, ...] = ()
     counts: tuple[Declared, ...] = ()
     rollbacks: list[RollbackEffect] = field(default_factory=list)
@@ -142,6 +150,12 @@ async def _by_hand(
     meant = {name for name in rows if diff[folded(name)].removed and rows[name] >= left.get(folded(name), 0)}
     await asyncio.to_thread(shutil.rmtree, folder)
     return [each for each in found if each.place not in meant]
+
+
+def _update(table: str, key: Key, column: str, value: Value) -> Statement:
+    where = " AND ".join(f"{quoted(name)} IS ?" for name, _ in key)
+    values = (value, *(each for _, each in key))
+    return Statement(f"UPDATE {quoted(table)} SET {quoted(column)} = ? WHERE {where}", values)
 
 
 class _Rehearsal:
@@ -230,6 +244,8 @@ class _Rehearsal:
         log.after_second_rollback = await self._snapshot()
         log.rows_rolled_back = await self._diff(self._before, FOLLOWED)
         log.after_second_rollback = await self._checked(log.after_second_rollback, log.rows_rolled_back)
+        log.refused = await self._try_written_values(log)
+        log.kept = {name: await self._kept_rows(name) for name, rows in (await self._turso.kept()).items() if rows}
         if await self._migrate(log, "migrate after writes", lease):
             moments = Moments(self._began, await self._clock())  # a column that each migration fills anew is no loss
             log.rows_migrated_again = await self._diff(self._after, FOLLOWED, moments=moments)
@@ -348,6 +364,18 @@ class _Rehearsal:
         if error:
             log.failures.append(Finding(WRITES, f"the new schema rejects what the app writes: {error}", FIX_WRITES))
         return not error
+
+    async def _try_written_values(self, log: RehearsalLog) -> Refused:
+        """Try on the old schema the written values that are others there; return those it refuses, and why."""
+        written = log.rows_written or {}, log.rows_rolled_back or {}
+        tried = values_to_try(log.rows_migrated or {}, *written, renames(self._change.scripts[0]))
+        several = dict(islice((((table, key, column), value) for table, key, column, value in tried), TRIED))
+        updates = [[_update(*where, value)] for where, value in several.items()]
+        errors = await self._timed("writes on the old schema", self._turso.database.trials(updates)) if updates else ()
+        return {where: error for where, error in zip(several, errors, strict=True) if error}
+
+    async def _kept_rows(self, name: str) -> Sequence[Sequence[Value]]:
+        return (await self._turso.read(Statement(f"SELECT * FROM {quoted(name)} LIMIT {FOLLOWED}"))).values
 
     async def _ask(self, checks: Sequence[SqlCheck]) -> None:
         """Run checks once more, as the step after the commit does; the transaction has asserted their results."""

@@ -1,7 +1,7 @@
 """The result of the proof, as the release and the report carry it: what is known of a change before it is made."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from steps.support.gateways.guards import Guards
@@ -59,6 +59,8 @@ class Proof:
     `unshown`: the tables for which the rehearsal did not show that a rollback keeps what the app writes. `unasked`: the
     files that checked or wrote nothing, and so prove nothing. `warnings`, `notes`, `accepted`: the findings that do not
     block the change. `locks`: what the migration and the rollback demand of other writers.
+    `waiting`: by table of the tool's own, how many of the rows written in the rehearsal waited there after a rollback,
+    until the migration ran again.
     """
 
     engine: str
@@ -76,6 +78,7 @@ class Proof:
     accepted: tuple[str, ...]
     unasked: tuple[str, ...] = ()  # this field and the next are missing in journals of earlier versions
     locks: tuple[LockUse, ...] = ()
+    waiting: Mapping[str, int] = field(default_factory=dict)
 
     def lock(self, script: str) -> str:
         """Return in a few words what a script's transaction demands of other writers; empty if that is not known."""

@@ -4,13 +4,16 @@ Rows that the app wrote on the new schema are followed one by one. After the rol
 with the same values in the columns that both schemas have. Columns that only the old schema has are derived from the
 new ones, so they may change in such a row, and in no other. After the next migration every row must be as written.
 
+A row that comes back exactly then may be absent meanwhile, or stand in another table or under another key; and a value
+that the old schema refuses may be another one there.
 Diffs are compared without their times of writing, which differ from one script to the next; see rows/timeless.py.
 """
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
+from steps.support.proof.rows.elsewhere import Content, Elsewhere, Typed, content, is_too_many, typed
 from steps.support.proof.rows.result import Key, Kind, Row, TableDiff, TimeOfWriting, sample_value
 from steps.support.sql.findings import Finding, Severity
 from steps.support.sql.statement import Value
@@ -18,13 +21,14 @@ from steps.support.sql.tokens import folded
 
 Diff = Mapping[str, TableDiff]
 Renames = Mapping[str, Mapping[str, str]]  # by table, the old names of columns by the new ones
-_Content = tuple[Kind, Key, frozenset[tuple[str, type, Value]]]
-
+Refused = Mapping[tuple[str, Key, str], str]  # by table, key and column, why the old schema refuses a written value
 WRITTEN_LOST = "written-lost"
+_CHECK = "CHECK constraint"
 
 _BACK = "Make rollback.sql restore exactly what was there before; migrate.sql must keep what it removes."
 _KEEP = "Make rollback.sql carry over what was written since."
 _AGAIN = "Make rollback.sql keep it in an _orchestrate_kept_ table, and migrate.sql read it from there."
+_ONLY_WRITTEN = "Make migrate.sql give back what rollback.sql kept: each row once, and no other row."
 _SMALLER = "Make writes.sql touch fewer rows: it is a sample of what the app writes."
 
 
@@ -39,52 +43,122 @@ def lost_by_rollback(back: Diff) -> Iterator[Finding]:
             yield Finding(found.name, f"after the rollback {', '.join(differences)}{sample}", _BACK)
 
 
-def changed_without_reason(moved: Diff, written: Diff, returned: Diff, renames: Renames) -> Iterator[Finding]:
+def changed_without_reason(  # noqa: PLR0913, PLR0917 - three comparisons, and what is known of the rows
+    moved: Diff, written: Diff, returned: Diff, renames: Renames, elsewhere: Elsewhere, refused: Refused
+) -> Iterator[Finding]:
     """Report rows the app wrote that the rollback lost, and other rows it changed for no reason.
 
     `moved` compares before with after_migration, `written` after_second_migration with after_writes, `returned` before
-    with after_second_rollback.
+    with after_second_rollback. `elsewhere`: the written rows that come back when the migration runs again.
     """
     for name, found in returned.items():
-        way = _Way.of(moved.get(name), renames.get(name, {}))
+        way = _Way.of(moved.get(name), renames.get(name, {}), elsewhere.references.get(name, ()))
         wrote = written.get(name, TableDiff(found.name, None, None))
-        if _too_many(wrote):
+        if is_too_many(wrote):
             yield _too_large_a_sample(wrote)
-        elif _too_many(found):
+        elif is_too_many(found):
             cause = f"after writes and rollback {found.total:,} rows differ from before; {wrote.total:,} were written"
             yield Finding(found.name, cause, _BACK)
         elif _keyed_alike(found, wrote, way):
-            yield from _followed(found, wrote, way)
+            yield from _followed(_Trip(name, found, wrote, way), elsewhere, refused)
         else:
-            yield from _as_many(found, wrote, way)
+            yield from _as_many(_Trip(name, found, wrote, way), elsewhere)
 
 
-def lost_by_migrating_again(written: Diff, regained: Diff) -> Iterator[Finding]:
+def values_to_try(
+    moved: Diff, written: Diff, returned: Diff, renames: Renames
+) -> Iterator[tuple[str, Key, str, Value]]:
+    """Yield the written values that are others after the rollback: table, key, column and value, by their old names."""
+    for name, found in returned.items():
+        way = _Way.of(moved.get(name), renames.get(name, {}))
+        wrote = written.get(name, TableDiff(found.name, None, None))
+        if not is_too_many(wrote) and not is_too_many(found) and _keyed_alike(found, wrote, way):
+            there = {row.key: row for row in found.rows}
+            for row in map(way.back, wrote.rows):
+                for column in _other_values(row, there.get(row.key), way):
+                    yield name, row.key, column, row.new[column]
+
+
+def lost_by_migrating_again(written: Diff, regained: Diff, renames: Renames, refused: Refused) -> Iterator[Finding]:
     """Report rows the app wrote that differ after migrating a second time; both compare with after_second_migration."""
     for name, wrote in written.items():
         found = regained.get(name, TableDiff(wrote.name, None, None))
         by_key = {row.key: row for row in found.rows if row.key}
-        lacking = Counter(map(_content, wrote.rows)) - Counter(map(_content, found.rows))
+        lacking = Counter(map(content, wrote.rows)) - Counter(map(content, found.rows))
         gone = [row for row in _lacking(wrote.rows, lacking) if not _holds(by_key.get(row.key), row)]
-        if _too_many(wrote):
+        way = _Way(renamed=renames.get(name, {}))
+        translated = [row for row in gone if _is_translated(name, way, row, by_key.get(row.key), refused)]
+        lost = [row for row in gone if row not in translated]
+        if is_too_many(wrote):
             yield _too_large_a_sample(wrote)
-        elif gone and _too_many(found):
+        elif gone and is_too_many(found):
             cause = f"{found.total:,} rows differ after migrating again, too many to find the written ones among them"
             yield Finding(wrote.name, cause, _AGAIN, rule=WRITTEN_LOST, severity=Severity.WARNING, object=wrote.name)
-        elif gone:
+        elif lost:
             cause = (
-                f"{len(gone):,} of {wrote.total:,} rows written by the app are lost or changed after migrating again"
+                f"{len(lost):,} of {wrote.total:,} rows written by the app are lost or changed after migrating again"
             )
-            cause = f"{cause}, for example {_described(gone[0])}{_others(gone[0], by_key.get(gone[0].key))}"
+            cause = f"{cause}, for example {_described(lost[0])}{_others(lost[0], by_key.get(lost[0].key))}"
             yield Finding(wrote.name, cause, _AGAIN, rule=WRITTEN_LOST, object=wrote.name)
+        elif translated:
+            cause = f"{len(translated):,} of {wrote.total:,} rows written by the app come back with another value"
+            why = "rollback.sql gives them one that the old CHECK lets in, and migrate.sql does not give theirs back"
+            cause = f"{cause}: {why}, for example {_described(translated[0])}"
+            yield Finding(wrote.name, cause, _AGAIN, rule=WRITTEN_LOST, severity=Severity.WARNING, object=wrote.name)
 
 
-def _lacking(rows: Sequence[Row], lacking: Mapping[_Content, int]) -> Iterator[Row]:
+def changed_by_migrating_again(
+    moved: Diff, written: Diff, regained: Diff, renames: Renames, reported: Collection[str]
+) -> Iterator[Finding]:
+    """Report rows that the app did not write and that differ after migrating again, and written ones that came twice.
+
+    A column that the migration itself adds or changes may hold another value each time. Tables that are `reported`
+    already are left out; their names are in lower case.
+    """
+    for name, found in regained.items():
+        way, wrote = _Way.of(moved.get(name), renames.get(name, {})), written.get(name)
+        if wrote is None or is_too_many(wrote) or is_too_many(found) or name in reported:
+            continue
+        own = {row.key: row for row in wrote.rows if row.key}
+        extra = [*_lacking(found.rows, Counter(map(content, found.rows)) - Counter(map(content, wrote.rows)))]
+        twice = [row for row in extra if _is_twice(row, wrote)]
+        others = [row for row in extra if _is_changed_without_reason(row, own.get(row.key), moved.get(name), way)]
+        for rows, what in ((twice, "came back twice"), (others, "differ, and the app did not write that")):
+            if rows:
+                cause = f"after migrating again {len(rows):,} rows {what}, for example {_described(rows[0])}"
+                yield Finding(found.name, cause, _ONLY_WRITTEN)
+
+
+def _is_twice(row: Row, wrote: TableDiff) -> bool:
+    """Return True if a row that the app did not write says the same as one that it added, under another key."""
+    keys = {name for name, _ in row.key}
+    own = {name: value for name, value in row.new.items() if name not in keys}
+    added = (each.new for each in wrote.rows if each.kind is Kind.ADDED)
+    same = any({name: value for name, value in each.items() if name not in keys} == own for each in added)
+    return row.kind is Kind.ADDED and any(value is not None for value in own.values()) and same
+
+
+def _is_changed_without_reason(row: Row, wrote: Row | None, moved: TableDiff | None, way: "_Way") -> bool:
+    """Return True if a row differs after migrating again in what neither the app nor the migration writes."""
+    if moved is None or moved.before is None or moved.after is None:
+        return False
+    if not row.key or not moved.by_key:
+        return way.is_plain and not moved.total
+    match row.kind:
+        case Kind.CHANGED:
+            theirs = {*way.only_after, *way.changed, *way.renamed, *(wrote.new if wrote else ())}
+            return not row.new.keys() <= theirs and (wrote is None or wrote.kind is Kind.CHANGED)
+        case Kind.ADDED:
+            return wrote is None and not moved.added
+    return wrote is None and not way.touches(row)
+
+
+def _lacking(rows: Sequence[Row], lacking: Mapping[Content, int]) -> Iterator[Row]:
     """Yield as many of the equal rows as are lacking."""
     left = dict(lacking)
     for row in rows:
-        if left.get(_content(row), 0):
-            left[_content(row)] -= 1
+        if left.get(content(row), 0):
+            left[content(row)] -= 1
             yield row
 
 
@@ -98,6 +172,7 @@ class _Way:
 
     `only_before` and `only_after`: columns of one side only. `renamed`: the old names of columns by their new names.
     `changed`: columns whose values it changed. `rows`: the rows it changed, by key; None if there are too many.
+    `referring`: by column that references another table, the old values by the new ones, where each has one.
     """
 
     only_before: Collection[str] = ()
@@ -105,15 +180,18 @@ class _Way:
     renamed: Mapping[str, str] = field(default_factory=dict)
     changed: Collection[str] = ()
     rows: Mapping[Key, Row] | None = field(default_factory=dict)
+    referring: Mapping[str, Mapping[Typed, Typed]] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, moved: TableDiff | None, renamed: Mapping[str, str]) -> "_Way":
+    def of(cls, moved: TableDiff | None, renamed: Mapping[str, str], references: Collection[str] = ()) -> "_Way":
         if moved is None:
             return cls()
         only_before = {folded(column.name) for column in moved.only_before} - {*renamed.values()}
         only_after = {*map(folded, moved.only_after)} - renamed.keys()
-        rows = None if _too_many(moved) else {row.key: row for row in moved.rows if row.key}
-        return cls(only_before, only_after, renamed, {*map(folded, moved.columns)}, rows)
+        rows = None if is_too_many(moved) else {row.key: row for row in moved.rows if row.key}
+        changed = {*map(folded, moved.columns)}
+        referring = {name: _old_values(rows.values(), name) for name in changed & {*references}} if rows else {}
+        return cls(only_before, only_after, renamed, changed, rows, referring)
 
     @property
     def is_plain(self) -> bool:
@@ -126,7 +204,7 @@ class _Way:
         old, new = (
             {self.renamed.get(name, name): value for name, value in side.items()} for side in (row.old, row.new)
         )
-        return Row(row.kind, key, old, new)
+        return replace(row, key=key, old=old, new=new)
 
     def common(self, row: Row) -> dict[str, Value]:
         """Return the values of a written row that mean the same on both sides."""
@@ -147,11 +225,25 @@ class _Way:
         times = (name for name, value in row.new.items() if isinstance(value, TimeOfWriting))
         return [name for name in times if mine and mine.new.get(name) == row.new[name]]
 
+    def references(self, row: Row) -> dict[str, Typed]:
+        """Return the old values of a written row's references to rows that the migration gave other keys."""
+        known = {name: values.get(typed(row.new[name])) for name, values in self.referring.items() if name in row.new}
+        return {name: old for name, old in known.items() if old is not None}
+
     def _of_its_own(self, row: Row) -> set[str]:
         """Return the columns whose values belong to the new schema only, in this row: new and converted ones."""
         mine = (self.rows or {}).get(row.key)
         converted = self.changed if self.rows is None or row.kind is Kind.ADDED else mine.new if mine else ()
         return {*self.only_after, *converted}
+
+
+def _old_values(rows: Iterable[Row], column: str) -> Mapping[Typed, Typed]:
+    """Return the old values of a column by the new ones, without those that several became."""
+    found = dict[Typed, set[Typed]]()
+    for row in rows:
+        if column in row.new and column in row.old:
+            found.setdefault(typed(row.new[column]), set()).add(typed(row.old[column]))
+    return {new: next(iter(old)) for new, old in found.items() if len(old) == 1}
 
 
 def _keyed_alike(found: TableDiff, wrote: TableDiff, way: _Way) -> bool:
@@ -160,20 +252,85 @@ def _keyed_alike(found: TableDiff, wrote: TableDiff, way: _Way) -> bool:
     return len(keys) < 2 and () not in keys  # noqa: PLR2004 - there is one kind of key, or no row at all
 
 
-def _followed(found: TableDiff, wrote: TableDiff, way: _Way) -> Iterator[Finding]:
-    since = {row.key: row for row in map(way.back, wrote.rows)}
+@dataclass(frozen=True, slots=True)
+class _Trip:
+    """A table on its way: what differs after the rollback, what the app wrote, and what the migration did to it."""
+
+    name: str
+    found: TableDiff
+    wrote: TableDiff
+    way: _Way
+
+
+def _followed(trip: _Trip, elsewhere: Elsewhere, refused: Refused) -> Iterator[Finding]:
+    found, wrote, way = trip.found, trip.wrote, trip.way
+    since = {way.back(row).key: row for row in wrote.rows}
     there = {row.key: row for row in found.rows}
-    lost = [row for row in since.values() if not _kept(row, there.get(row.key), way)]
+    strange = [row for row in found.rows if not _is_of(row, since.get(row.key), trip, elsewhere)]
+    unexplained = elsewhere.unexplained(trip.name, strange)
+    lost = [row for key, row in since.items() if not _is_safe(row, there.get(key), trip, elsewhere, refused)]
     if lost:
         cause = f"{len(lost):,} of {wrote.total:,} rows that the app wrote are lost or changed after the rollback"
-        others = _others(lost[0], there.get(lost[0].key))
-        yield Finding(found.name, f"{cause}, for example {_described(lost[0])}{others}", _KEEP)
-    unexplained = [row for row in found.rows if not _explained(row, since.get(row.key), way)]
+        one = way.back(lost[0])
+        others = _others(one, there.get(one.key))
+        yield Finding(found.name, f"{cause}, for example {_described(one)}{others}", _KEEP)
     if unexplained:
         cause = f"{len(unexplained):,} rows that the app did not write differ after the rollback"
         wanted = since.get(unexplained[0].key)
-        others = f", where the app wrote only {', '.join(wanted.new)}" if wanted and wanted.new else ""
+        others = f", where the app wrote only {', '.join(way.back(wanted).new)}" if wanted and wanted.new else ""
         yield Finding(found.name, f"{cause}, for example {_described(unexplained[0])}{others}", _BACK)
+
+
+def _is_of(row: Row, wrote: Row | None, trip: _Trip, elsewhere: Elsewhere) -> bool:
+    """Return True if what was written explains why a row differs from before; one that waits is not there."""
+    if wrote is None:
+        return False
+    if row.kind is Kind.REMOVED and wrote.kind is Kind.CHANGED and elsewhere.came_back(trip.name, wrote):
+        return True
+    return _explained(row, trip.way.back(wrote), trip.way)
+
+
+def _is_safe(wrote: Row, there: Row | None, trip: _Trip, elsewhere: Elsewhere, refused: Refused) -> bool:
+    """Return True if a written row is there after the rollback, or comes back when the migration runs again.
+
+    Meanwhile it may be absent, or stand elsewhere; where it stands, only a value that the old schema refuses may be
+    another one.
+    """
+    own, comes_back = trip.way.back(wrote), elsewhere.came_back(trip.name, wrote)
+    if _kept(own, there, trip.way) or elsewhere.explains(trip.name, wrote):
+        return True
+    if wrote.kind is Kind.REMOVED:
+        return False
+    if _is_absent(own, there):
+        return comes_back
+    why = [refused.get((trip.name, own.key, column), "") for column in _other_values(own, there, trip.way)]
+    return bool(why) and all(reason and (comes_back or _CHECK in reason) for reason in why)
+
+
+def _is_absent(wrote: Row, there: Row | None) -> bool:
+    return there.kind is Kind.REMOVED if there else wrote.kind is Kind.ADDED
+
+
+def _other_values(wrote: Row, there: Row | None, way: _Way) -> list[str]:
+    """Return the columns in which a written row, which is there after the rollback, has another value."""
+    if wrote.kind is Kind.REMOVED or _is_absent(wrote, there) or _kept(wrote, there, way):
+        return []
+    common, values = way.common(wrote), there.new if there else {}
+    needed = common.keys() & values.keys() if wrote.kind is Kind.ADDED else common.keys()
+    return [name for name in common if name in needed and not _same(name, values, common[name])]
+
+
+def _is_translated(name: str, way: _Way, wrote: Row, there: Row | None, refused: Refused) -> bool:
+    """Return True if a written row came back, with other values only where the old CHECK refused its own."""
+    if wrote.kind is Kind.REMOVED or (there.kind is not wrote.kind if there else wrote.kind is Kind.ADDED):
+        return False
+    values, own = there.new if there else {}, way.back(wrote)
+    others = [column for column, value in wrote.new.items() if not _same(column, values, value)]
+    return all(_CHECK in refused.get((name, own.key, way.renamed.get(each, each)), "") for each in others)
+
+
+def _same(name: str, values: Mapping[str, Value], value: Value) -> bool:
+    return name in values and _equal(values[name], value)
 
 
 def _kept(wrote: Row, there: Row | None, way: _Way) -> bool:
@@ -182,8 +339,9 @@ def _kept(wrote: Row, there: Row | None, way: _Way) -> bool:
         return True
     common = way.common(wrote)
     if there is None:
-        return wrote.kind is Kind.CHANGED and not common
-    if there.kind is not wrote.kind:
+        return wrote.kind is Kind.CHANGED and not common and not way.references(wrote)
+    referred = way.references(wrote).items()
+    if there.kind is not wrote.kind or any(typed(there.new.get(name)) != old for name, old in referred):
         return False
     needed = common.keys() & there.new.keys() if wrote.kind is Kind.ADDED else common.keys()
     return all(name in there.new and _equal(there.new[name], common[name]) for name in needed)
@@ -206,30 +364,36 @@ def _holds(row: Row | None, wrote: Row) -> bool:
     return all(name in row.new and _equal(row.new[name], value) for name, value in wrote.new.items())
 
 
-def _as_many(found: TableDiff, wrote: TableDiff, way: _Way) -> Iterator[Finding]:
+def _as_many(trip: _Trip, elsewhere: Elsewhere) -> Iterator[Finding]:
     """Compare numbers of rows if no key identifies them; a changed row counts as removed and added."""
+    found, wrote, way = trip.found, trip.wrote, trip.way
     added, wanted = found.added + found.changed, wrote.added + wrote.changed
     removed, taken = found.removed + found.changed, wrote.removed + wrote.changed
     # if the table is not plain, the app may have written to a column that only the new schema has
     is_less = way.is_plain and added < wanted
-    differs = way.is_plain and Counter(map(_content, found.rows)) != Counter(map(_content, wrote.rows))
+    differs = way.is_plain and Counter(map(content, found.rows)) != Counter(map(content, wrote.rows))
     if added - removed != wanted - taken or added > wanted or is_less or (differs and _is_keyless(found, wrote)):
-        by_app = f"the app added or changed {wanted:,} rows and removed or changed {taken:,}"
-        cause = f"{by_app}; after the rollback these are {added:,} and {removed:,}"
-        yield Finding(found.name, cause, _KEEP)
+        lost, strange = _apart(trip, elsewhere)
+        if lost or strange:
+            by_app = f"the app added or changed {wanted:,} rows and removed or changed {taken:,}"
+            cause = f"{by_app}; after the rollback these are {added:,} and {removed:,}"
+            yield Finding(found.name, f"{cause}, for example {_described([*lost, *strange][0])}", _KEEP)
+
+
+def _apart(trip: _Trip, elsewhere: Elsewhere) -> tuple[list[Row], list[Row]]:
+    """Return the written rows that are not there and do not come back, and the rows there that nothing explains."""
+    found, back = trip.found.rows, [*map(trip.way.back, trip.wrote.rows)]
+    there, since = Counter(map(content, found)), Counter(map(content, back))
+    strange = elsewhere.unexplained(trip.name, _lacking(found, there - since))
+    gone = [*_lacking(back, since - there)]
+    rows = [row for row in trip.wrote.rows if trip.way.back(row) in gone]
+    waiting = [row for row in rows if elsewhere.came_back(trip.name, row) and row.kind is not Kind.REMOVED]
+    lost = [row for row in rows if row not in waiting and not elsewhere.explains(trip.name, row)]
+    return lost, strange
 
 
 def _is_keyless(found: TableDiff, wrote: TableDiff) -> bool:
     return not any(row.key for row in (*found.rows, *wrote.rows))
-
-
-def _too_many(found: TableDiff) -> bool:
-    return found.total > len(found.rows)
-
-
-def _content(row: Row) -> _Content:
-    values = row.old if row.kind is Kind.REMOVED and not row.key else row.new
-    return row.kind, row.key, frozenset((name, type(value), value) for name, value in values.items())
 
 
 def _equal(one: Value, other: Value) -> bool:

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from importlib import import_module
+from itertools import chain
 
 from steps.support.proof import contract, write_lock
 from steps.support.proof.contract import Contracts
@@ -11,12 +12,20 @@ from steps.support.proof.lint.lint import decided_by_rows, lint, proved_harmless
 from steps.support.proof.lint.quoted_texts import quoted_texts
 from steps.support.proof.orphans import orphan_findings
 from steps.support.proof.rehearsal import RehearsalLog
-from steps.support.proof.round_trip import changed_without_reason, lost_by_migrating_again, lost_by_rollback
+from steps.support.proof.round_trip import (
+    WRITTEN_LOST,
+    changed_by_migrating_again,
+    changed_without_reason,
+    lost_by_migrating_again,
+    lost_by_rollback,
+)
 from steps.support.proof.rows.declared import check_declared
+from steps.support.proof.rows.elsewhere import Elsewhere
 from steps.support.proof.rows.intended import explained_columns
 from steps.support.proof.rows.result import TableDiff
-from steps.support.proof.rows.timeless import without_times
+from steps.support.proof.rows.timeless import with_constants, without_times
 from steps.support.proof.snapshot import Snapshot
+from steps.support.proof.waiting import waiting_rows
 from steps.support.proof.waivers import (
     apply_waivers,
     known_tables,
@@ -55,7 +64,8 @@ class Verdict:
 
     `lossless`: whether the rollback restored everything, including what the app wrote meanwhile. `unshown`: tables for
     which the rehearsal did not show that the rollback keeps what the app writes. `unasked`: files that ask or write
-    nothing, and so prove nothing.
+    nothing, and so prove nothing. `waiting`: by table of the tool's own, how many written rows wait there after a
+    rollback until the migration runs again.
     """
 
     errors: tuple[Finding, ...]
@@ -65,11 +75,14 @@ class Verdict:
     lossless: bool
     unshown: tuple[str, ...]
     unasked: tuple[str, ...]
+    waiting: Mapping[str, int]
 
 
 def judge(log: RehearsalLog, change: DatabaseChange) -> Verdict:
     """Return the verdict on a rehearsal by all rules; losses come first."""
-    returning = [*_returning(_without_times(log), change)]
+    followed = _without_times(log)
+    elsewhere = _elsewhere(followed)
+    returning = [*_returning(log, change), *_written(followed, change, elsewhere)]
     found = [
         *in_file(MIGRATE, _migrated(log, change)),
         *returning,
@@ -83,14 +96,15 @@ def judge(log: RehearsalLog, change: DatabaseChange) -> Verdict:
     weighing = apply_waivers(found, change.allowed, names_of(log))
     by_weight = {weight: tuple(each for each in weighing.findings if each.severity is weight) for weight in Severity}
     ended = log.rows_rolled_back is not None or not change.migrate
-    came_back = ended and not any(each.severity is Severity.ERROR for each in returning)
+    came_back = ended and not any(each.severity is Severity.ERROR or each.rule == WRITTEN_LOST for each in returning)
     errors, warnings, notes, fine = by_weight.values()
     uncounted = partial_keys_without_number(fine, log, change)
     errors = (*map(_final, errors), *unknown_tables(log, change), *weighing.refused, *uncounted)
     unused = weighing.unused if ended else ()  # a rehearsal that came to an end has found what there is
     unasked = tuple(_unasked(log, change))
     lossless, unshown = came_back and WRITES not in unasked, tuple(_unshown(log, change))
-    return Verdict(errors, (*warnings, *unused), (*change.notes, *notes), fine, lossless, unshown, unasked)
+    waiting = waiting_rows(followed, renames(change.scripts[0]), elsewhere)
+    return Verdict(errors, (*warnings, *unused), (*change.notes, *notes), fine, lossless, unshown, unasked, waiting)
 
 
 def _migrated(log: RehearsalLog, change: DatabaseChange) -> Iterator[Finding]:
@@ -130,20 +144,44 @@ def _returning(log: RehearsalLog, change: DatabaseChange) -> Iterator[Finding]:
     yield from in_file(ROLLBACK, dict.fromkeys(_rolled_back(log, *change.scripts)))
     if log.after_migration is not None and log.after_second_migration is not None:
         yield from _again(log.after_migration, log.after_second_migration)
-    if log.rows_migrated is not None and log.rows_written is not None and log.rows_rolled_back is not None:
-        yield from changed_without_reason(
-            log.rows_migrated, log.rows_written, log.rows_rolled_back, renames(change.scripts[0])
-        )
-    if log.rows_written is not None and log.rows_migrated_again is not None:
-        yield from lost_by_migrating_again(log.rows_written, log.rows_migrated_again)
+
+
+def _written(log: RehearsalLog, change: DatabaseChange, elsewhere: Elsewhere) -> Iterator[Finding]:
+    """Yield findings about the rows that the app wrote, and about others beside them."""
+    moved, wrote, returned, regained = (
+        log.rows_migrated,
+        log.rows_written,
+        log.rows_rolled_back,
+        log.rows_migrated_again,
+    )
+    if moved is None or wrote is None:
+        return
+    renamed, found = renames(change.scripts[0]), list[Finding]()
+    if returned is not None:
+        found += changed_without_reason(moved, wrote, returned, renamed, elsewhere, log.refused)
+    if regained is not None:
+        found += lost_by_migrating_again(wrote, regained, renamed, log.refused)
+        reported = {*(folded(each.place) for each in found), *map(folded, change.changes)}
+        found += changed_by_migrating_again(moved, wrote, regained, renamed, reported)
+    yield from found
+
+
+def _elsewhere(log: RehearsalLog) -> Elsewhere:
+    """Return the written rows that come back when the migration runs again."""
+    tables = log.before.schema.tables
+    references = {
+        folded(each.name): {*map(folded, chain(*(key.columns for key in each.foreign_keys)))} for each in tables
+    }
+    return Elsewhere.of(log.rows_written or {}, log.rows_migrated_again or {}, references)
 
 
 def _without_times(log: RehearsalLog) -> RehearsalLog:
     """Return the log with the rows that are followed, without their times of writing."""
     diffs = log.rows_migrated, log.rows_written, log.rows_rolled_back, log.rows_migrated_again
     moved, wrote, returned, regained = without_times(diffs, log.moments)
+    kept = {name: with_constants(rows, log.moments) for name, rows in log.kept.items()}
     return replace(
-        log, rows_migrated=moved, rows_written=wrote, rows_rolled_back=returned, rows_migrated_again=regained
+        log, rows_migrated=moved, rows_written=wrote, rows_rolled_back=returned, rows_migrated_again=regained, kept=kept
     )
 
 

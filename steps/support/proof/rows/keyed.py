@@ -231,8 +231,9 @@ def _rows(connection: Connection, two: Pair, added: int) -> Iterator[Row]:
     for flags, was, now in _both_sides(connection, two, -1):
         changed = [name for name, differs in zip(both, flags, strict=True) if differs]
         before, after = (dict(zip(both, side, strict=True)) for side in (was, now))
-        old_values = {name: before[name] for name in changed}
-        yield Row(Kind.CHANGED, _key(two.old, both, was), old_values, {name: after[name] for name in changed})
+        old_values, new_values = ({name: side[name] for name in changed} for side in (before, after))
+        unchanged = {name: value for name, value in after.items() if name not in new_values}
+        yield Row(Kind.CHANGED, _key(two.old, both, was), old_values, new_values, unchanged)
 
 
 def _own(table: Table, names: Sequence[str], row: Values) -> dict[str, Any]:

@@ -101,13 +101,24 @@ class Row:
     """One row that differs: the differing columns of a changed row, or all columns of any other.
 
     `key`: the columns of the primary key and their values, ordered by name; empty if there is no key. `old` and `new`:
-    values by the names of columns, in lower case.
+    values by the names of columns, in lower case. `unchanged`: the other values of a changed row.
     """
 
     kind: Kind
     key: Key
     old: Mapping[str, Value] = field(default_factory=dict)
     new: Mapping[str, Value] = field(default_factory=dict)
+    unchanged: Mapping[str, Value] = field(default_factory=dict)
+
+    @property
+    def before(self) -> Mapping[str, Value]:
+        """All values of the row before; none if it was added."""
+        return {**self.unchanged, **self.old}
+
+    @property
+    def after(self) -> Mapping[str, Value]:
+        """All values of the row after; none if it was removed."""
+        return {**self.unchanged, **self.new}
 
 
 @dataclass(frozen=True, slots=True)

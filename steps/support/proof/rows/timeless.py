@@ -4,7 +4,7 @@ So all that follows rows through a rehearsal compares values as they are, and no
 """
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from steps.support.proof.moments import Moments
@@ -27,6 +27,11 @@ def without_times(diffs: Iterable[Diff | None], moments: Moments) -> list[Diff |
         None if diff is None else {name: _timeless(found, moments, keys.get(name, ())) for name, found in diff.items()}
         for diff in several
     ]
+
+
+def with_constants(rows: Sequence[Sequence[Value]], moments: Moments) -> list[list[Value]]:
+    """Return rows with the constant beside each value that is a time within the span; it may be that of a key."""
+    return [[*row, *(TimeOfWriting(unit) for unit in map(moments.unit, row) if unit)] for row in rows]
 
 
 def _keys(diffs: Iterable[Diff | None]) -> Mapping[str, set[str]]:
@@ -54,15 +59,15 @@ def _timeless(found: TableDiff, moments: Moments, keys: Collection[str]) -> Tabl
 
 
 def _row(row: Row, moments: Moments, keys: Collection[str]) -> Row:
-    old, new = (
+    old, new, unchanged = (
         {name: value if name in keys else _constant(value, moments) for name, value in side.items()}
-        for side in (row.old, row.new)
+        for side in (row.old, row.new, row.unchanged)
     )
     if row.kind is not Kind.CHANGED:
         return replace(row, old=old, new=new)
-    same = {name for name, value in new.items() if isinstance(value, TimeOfWriting) and old[name] == value}
+    same = {name: value for name, value in new.items() if isinstance(value, TimeOfWriting) and old[name] == value}
     old, new = ({name: value for name, value in side.items() if name not in same} for side in (old, new))
-    return replace(row, old=old, new=new)
+    return replace(row, old=old, new=new, unchanged={**unchanged, **same})
 
 
 def _constant(value: Value, moments: Moments) -> Value:

@@ -1,0 +1,160 @@
+"""Follow written rows by content: to another table, to another key, or out of the old schema and back into the new one.
+
+A written row came back if migrating again makes it exactly as it was. Only such a row can explain what a rollback did
+in another table or under another key, and each explains one row of a table.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from steps.support.proof.rows.result import Key, Kind, Row, TableDiff
+from steps.support.sql.statement import Value
+
+Diff = Mapping[str, TableDiff]
+Content = tuple[Kind, Key, frozenset[tuple[str, type, Value]]]
+Typed = tuple[type, Value]
+_Used = set[tuple[int, Kind]]
+
+
+def content(row: Row) -> Content:
+    """Return what makes a row differ: equal contents are equal differences."""
+    values = row.old if row.kind is Kind.REMOVED and not row.key else row.new
+    return row.kind, row.key, frozenset((name, type(value), value) for name, value in values.items())
+
+
+def typed(value: Value) -> Typed:
+    """Return a value with its type, by which 1 and 1.0 are two."""
+    return type(value), value
+
+
+def is_too_many(found: TableDiff) -> bool:
+    """Return True if more rows differ than were kept."""
+    return found.total > len(found.rows)
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """A written row that came back; `before` and `after`: its values, with their types."""
+
+    row: Row
+    before: Collection[Typed]
+    after: Collection[Typed]
+
+    @classmethod
+    def of(cls, row: Row) -> "_Source":
+        return cls(row, {*map(typed, row.before.values())}, {*map(typed, row.after.values())})
+
+    def has(self, key: Key) -> bool:
+        """Return True if the values of a key are among its own."""
+        return bool(key) and all(typed(value) in self.before or typed(value) in self.after for _, value in key)
+
+    def is_as(self, row: Row, free: Collection[str]) -> bool:
+        """Return True if a row that was added or removed holds its values; those of the key may be others."""
+        is_added = row.kind is Kind.ADDED
+        (values, own, there) = (
+            (row.new, self.row.after, self.after) if is_added else (row.old, self.row.before, self.before)
+        )
+        keys = {name for name, _ in row.key}
+        compared = {name: value for name, value in values.items() if name not in keys and name not in free}
+        is_shared = any(value is not None and typed(value) in there for value in values.values())
+        return is_shared and all(_fits(name, value, own, there) for name, value in compared.items())
+
+    def sets(self, row: Row, column: str) -> bool:
+        """Return True if it explains a changed value: by the same change of a value, or by the key of the row."""
+        old, new = typed(row.old[column]), typed(row.new[column])
+        if any(old == typed(self.row.old[name]) and new == typed(self.row.new[name]) for name in self._changed):
+            return True
+        if not self.has(row.key):
+            return False
+        written = {typed(value) for value in self.row.new.values()}
+        return new in written or (self.row.kind is Kind.REMOVED and row.new[column] is None and old in self.before)
+
+    @property
+    def _changed(self) -> Iterable[str]:
+        return self.row.new if self.row.kind is Kind.CHANGED else ()
+
+
+def _fits(name: str, value: Value, own: Mapping[str, Value], there: Collection[Typed]) -> bool:
+    if name in own:
+        return typed(own[name]) == typed(value)
+    return value is None or typed(value) in there
+
+
+@dataclass(slots=True)
+class Elsewhere:
+    """The written rows that came back, and which of them explain rows of other tables or keys.
+
+    `references`: by table of the old schema, the columns that hold keys of other rows, which may be others there.
+    """
+
+    references: Mapping[str, Collection[str]] = field(default_factory=dict)
+    explaining: set[tuple[str, Content]] = field(default_factory=set)
+    _back: Mapping[str, Counter[Content]] = field(default_factory=dict)
+    _wrote: Mapping[str, Counter[Content]] = field(default_factory=dict)
+    _by_value: Mapping[Typed, Sequence[tuple[str, _Source]]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, written: Diff, regained: Diff, references: Mapping[str, Collection[str]]) -> "Elsewhere":
+        """Return it for what the app wrote, and what there is after migrating again; too many rows count as lost."""
+        both = {name: found for name, found in written.items() if name in regained and not is_too_many(found)}
+        wrote = {name: Counter(map(content, found.rows)) for name, found in both.items()}
+        back = {name: Counter(map(content, regained[name].rows)) for name in both}
+        made, by_value = cls(references, set(), back, wrote), defaultdict[Typed, list[tuple[str, _Source]]](list)
+        for name, found in both.items():
+            for row in found.rows:
+                if made.came_back(name, row):
+                    source = _Source.of(row)
+                    for value in {*source.before, *source.after}:
+                        by_value[value].append((name, source))
+        made._by_value = by_value
+        return made
+
+    def came_back(self, table: str, row: Row) -> bool:
+        """Return True if migrating again makes a written row exactly as it was."""
+        what = content(row)
+        return 0 < self._wrote.get(table, Counter())[what] <= self._back.get(table, Counter())[what]
+
+    def unexplained(self, table: str, rows: Iterable[Row]) -> list[Row]:
+        """Return the rows of a table, which differ after the rollback, that no written row explains."""
+        used, free = set[tuple[int, Kind]](), self.references.get(table, ())
+        return [row for row in rows if not self._explains(row, used, free)]
+
+    def explains(self, table: str, row: Row) -> bool:
+        """Return True if a written row was found in another table, or under another key."""
+        return (table, content(row)) in self.explaining
+
+    def _explains(self, row: Row, used: _Used, free: Collection[str]) -> bool:
+        if row.kind is not Kind.CHANGED:
+            found = next((each for each in self._like(row, used, free) if each[1].is_as(row, free)), None)
+            return self._use([found] if found else [], row, used)
+        columns = [name for name in row.new if name not in free]
+        if not columns:
+            found = next((each for each in self._like(row, used, free) if each[1].has(row.key)), None)
+            return self._use([found] if found else [], row, used)
+        setting = [
+            next((each for each in self._like(row, used, free, column) if each[1].sets(row, column)), None)
+            for column in columns
+        ]
+        return all(setting) and self._use([each for each in setting if each], row, used)
+
+    def _use(self, found: Sequence[tuple[str, _Source]], row: Row, used: _Used) -> bool:
+        for table, source in found:
+            used.add((id(source), row.kind))
+            self.explaining.add((table, content(source.row)))
+        return bool(found)
+
+    def _like(self, row: Row, used: _Used, free: Collection[str], column: str = "") -> Iterator[tuple[str, _Source]]:
+        """Yield the rows that share a value with this one; those that have its key come first."""
+        by_key = [each for _, value in row.key for each in self._by_value.get(typed(value), ())]
+        yield from (each for each in by_key if (id(each[1]), row.kind) not in used and each[1].has(row.key))
+        keys = {name for name, _ in row.key}
+        own = [name for name in (row.new or row.old) if name not in keys and name not in free]
+        values = [side[name] for name in ([column] if column else own) for side in (row.old, row.new) if name in side]
+        shared = [self._by_value[each] for each in map(typed, values) if each[1] is not None and each in self._by_value]
+        alike = min(shared, key=len) if shared else self._sharing(row)
+        yield from (each for each in alike if (id(each[1]), row.kind) not in used)
+
+    def _sharing(self, row: Row) -> list[tuple[str, _Source]]:
+        values = map(typed, (row.new or row.old).values())
+        return [each for value in values if value[1] is not None for each in self._by_value.get(value, ())]

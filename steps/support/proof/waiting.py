@@ -1,0 +1,73 @@
+"""Count the written rows that the old schema does not show, and name the tables of the tool's own where they wait."""
+
+from collections import Counter, defaultdict
+from collections.abc import Collection, Mapping, Sequence
+
+from steps.support.proof.rehearsal import RehearsalLog
+from steps.support.proof.rows.elsewhere import Elsewhere, Typed, is_too_many, typed
+from steps.support.proof.rows.result import Key, Kind, Row, TableDiff
+from steps.support.sql.statement import Value
+
+Places = Mapping[Typed, Sequence[tuple[str, Collection[Typed]]]]  # by a value, the kept rows that hold it
+
+
+def waiting_rows(
+    log: RehearsalLog, renames: Mapping[str, Mapping[str, str]], elsewhere: Elsewhere
+) -> Mapping[str, int]:
+    """Return, by table of the tool's own, how many written rows wait there until the migration runs again."""
+    if log.rows_written is None or log.rows_rolled_back is None or log.rows_migrated is None:
+        return {}
+    found, places = Counter[str](), _places(log.kept)
+    for name, wrote in log.rows_written.items():
+        there, renamed = log.rows_rolled_back.get(name), renames.get(name, {})
+        shown = {} if there is None or is_too_many(there) else {row.key: row for row in there.rows}
+        converted = _converted(log.rows_migrated.get(name), renamed)
+        for row in wrote.rows:
+            if row.kind is Kind.REMOVED or elsewhere.explains(name, row) or not elsewhere.came_back(name, row):
+                continue
+            key: Key = tuple(sorted((renamed.get(column, column), value) for column, value in row.key))
+            missing = _missing(row, shown.get(key), renamed, converted)
+            found.update([place for place in [_place(row, missing, places)] if missing and place])
+    return dict(sorted(found.items()))
+
+
+def _converted(moved: TableDiff | None, renamed: Mapping[str, str]) -> set[str]:
+    """Return the columns of both schemas in which the migration itself changes values."""
+    return set() if moved is None else {*moved.columns} - {*renamed}
+
+
+def _missing(
+    row: Row, there: Row | None, renamed: Mapping[str, str], converted: Collection[str]
+) -> Mapping[str, Value]:
+    """Return the values of a written row that the old schema does not show."""
+    values = there.new if there and there.kind is row.kind else {}
+    by_old_name = {name: renamed.get(name, name) for name in row.new}
+    return {
+        name: value
+        for name, value in row.new.items()
+        if name not in converted
+        and not (by_old_name[name] in values and typed(values[by_old_name[name]]) == typed(value))
+    }
+
+
+def _places(kept: Mapping[str, Sequence[Sequence[Value]]]) -> Places:
+    places = defaultdict[Typed, list[tuple[str, Collection[Typed]]]](list)
+    for name, rows in kept.items():
+        for row in rows:
+            values = {*map(typed, row)}
+            for value in values:
+                places[value].append((name, values))
+    return places
+
+
+def _place(row: Row, missing: Mapping[str, Value], places: Places) -> str:
+    """Return the table in which a row waits: it holds the row's key, and most of the missing values."""
+    key = [typed(value) for _, value in row.key] or [typed(value) for value in row.new.values() if value is not None]
+    wanted = {typed(value) for value in missing.values() if value is not None}
+    holding = (
+        [(len(wanted & {*values}), name) for name, values in places.get(key[0], ()) if {*key} <= {*values}]
+        if key
+        else []
+    )
+    most, name = max(holding, default=(0, ""))
+    return name if most or not wanted else ""
