@@ -205,8 +205,19 @@ class TursoMigration(ReversibleStep[Observed]):
 def _keeps(proof: Proof) -> str:
     if WRITES in proof.unasked:
         return f"; not shown that it keeps the rows written since: {WRITES} writes nothing"
+    kept = ", which loses no row written since" if proof.lossless else "; not all that was written since comes back"
     exceptions = f"; not shown for {', '.join(proof.unshown)}: {WRITES} writes nothing there" if proof.unshown else ""
-    return f", which loses no row written since{exceptions}"
+    return f"{kept}{_waiting(proof)}{exceptions}"
+
+
+def _waiting(proof: Proof) -> str:
+    """Return how many of the rows written in the rehearsal wait for the next migration, and where."""
+    rows, places = sum(proof.waiting.values()), proof.waiting.items()
+    where = (
+        f"in {next(iter(proof.waiting))}" if len(places) == 1 else ", ".join(f"{n:,} in {name}" for name, n in places)
+    )
+    verb = "row written since waits" if rows == 1 else "rows written since wait"
+    return f"; {rows:,} {verb} until the change is made again, {where}" if rows else ""
 
 
 def _refuse_accepted(marker: Row) -> None:
