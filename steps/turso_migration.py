@@ -108,7 +108,7 @@ class TursoMigration(ReversibleStep[Observed]):
     def rollback_plan(self, observed: Observed) -> str:
         """Describe the rollback, and what was proved about it."""
         lock = f"; {words}" if (words := observed.proof.lock(ROLLBACK)) else ""
-        return f"rollback.sql in one transaction{_keeps(observed.proof)}{lock}"
+        return f"rollback.sql in one transaction{rollback_words(observed.proof)}{lock}"
 
     def facts(self, observed: Observed) -> dict[str, object]:
         """Return what the report keeps of the proof."""
@@ -202,7 +202,8 @@ class TursoMigration(ReversibleStep[Observed]):
         return f"the schema of {gateways.turso.address} is not the previous one:{texts}" if found else ""
 
 
-def _keeps(proof: Proof) -> str:
+def rollback_words(proof: Proof) -> str:
+    """Return what the rehearsal showed about the rollback: what it keeps, what waits, and what was not shown."""
     if WRITES in proof.unasked:
         return f"; not shown that it keeps the rows written since: {WRITES} writes nothing"
     kept = ", which loses no row written since" if proof.lossless else "; not all that was written since comes back"

@@ -103,7 +103,7 @@ def _changes(event: Planned) -> list[Line]:
 
 def _losses(rehearsal: Mapping[str, Any]) -> str:
     if rehearsal["lossless"]:
-        return "lossless"
+        return "lossless" + (f"; not shown for {', '.join(rehearsal['not_shown'])}" if rehearsal["not_shown"] else "")
     return "not shown to be lossless" if WRITES in unasked_words(rehearsal) else "with losses"
 
 

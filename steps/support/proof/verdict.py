@@ -22,7 +22,7 @@ from steps.support.proof.round_trip import (
 from steps.support.proof.rows.declared import check_declared
 from steps.support.proof.rows.elsewhere import Elsewhere
 from steps.support.proof.rows.intended import explained_columns
-from steps.support.proof.rows.result import TableDiff
+from steps.support.proof.rows.result import Kind, TableDiff
 from steps.support.proof.rows.timeless import with_constants, without_times
 from steps.support.proof.snapshot import Snapshot
 from steps.support.proof.waiting import waiting_rows
@@ -47,7 +47,7 @@ from steps.support.sql.script import Script
 from steps.support.sql.tokens import folded
 from steps.support.sql.verbs import read_statement
 
-_REWRITES = frozenset({"INSERT", "UPDATE", "DELETE", "DROP TABLE"})
+_REWRITES = frozenset({"INSERT", "UPDATE", "DELETE", "DROP TABLE", "RENAME TABLE"})
 _MISMATCHED = "Make the columns that it references a primary key, or give them a UNIQUE index."
 
 
@@ -62,10 +62,10 @@ _GUARD = (
 class Verdict:
     """The findings about a change, sorted: errors block it, warnings are printed, notes are harmless, others accepted.
 
-    `lossless`: whether the rollback restored everything, including what the app wrote meanwhile. `unshown`: tables for
-    which the rehearsal did not show that the rollback keeps what the app writes. `unasked`: files that ask or write
-    nothing, and so prove nothing. `waiting`: by table of the tool's own, how many written rows wait there after a
-    rollback until the migration runs again.
+    `lossless`: whether the rollback restored everything, including what the app wrote meanwhile. `unshown`: tables and
+    columns for which the rehearsal did not show that the rollback keeps what the app writes. `unasked`: files that ask
+    or write nothing, and so prove nothing. `waiting`: by table of the tool's own, how many written rows wait there
+    after a rollback until the migration runs again.
     """
 
     errors: tuple[Finding, ...]
@@ -212,12 +212,22 @@ def _other_schema(before: Snapshot, after_rollback: Snapshot) -> Iterator[Findin
 
 
 def _unshown(log: RehearsalLog, change: DatabaseChange) -> Iterator[str]:
-    """Yield the tables that rollback.sql rewrites, and to which writes.sql writes nothing that could be lost."""
+    """Yield the tables that rollback.sql rewrites, and the new columns, to which writes.sql writes nothing."""
     rewritten = {each.table for each in map(read_statement, change.scripts[1].pieces) if each.verb in _REWRITES}
-    existing = {folded(table.name) for table in log.before.schema.tables}
+    renamed = renames(change.scripts[0])
     for name, found in (log.rows_written or {}).items():
-        if name in rewritten & existing and not found.total:
+        moved = (log.rows_migrated or {}).get(name)
+        if name in rewritten and not found.total:
             yield found.name
+        elif moved and moved.before is not None and len(found.rows) == found.total:
+            new = (each for each in moved.only_after if folded(each) not in renamed.get(name, {}))
+            yield from (f"{found.name}.{column}" for column in new if not _is_written(folded(column), found))
+
+
+def _is_written(column: str, found: TableDiff) -> bool:
+    """Return True if a written row has a value of its own in a column."""
+    rows = (row for row in found.rows if column in row.new)
+    return any(row.kind is Kind.CHANGED or row.new[column] is not None for row in rows)
 
 
 def _unasked(log: RehearsalLog, change: DatabaseChange) -> Iterator[str]:

@@ -17,13 +17,15 @@ def waiting_rows(
     """Return, by table of the tool's own, how many written rows wait there until the migration runs again."""
     if log.rows_written is None or log.rows_rolled_back is None or log.rows_migrated is None:
         return {}
-    found, places = Counter[str](), _places(log.kept)
+    found, places, standing = Counter[str](), _places(log.kept), _standing(log.rows_rolled_back)
     for name, wrote in log.rows_written.items():
         there, renamed = log.rows_rolled_back.get(name), renames.get(name, {})
         shown = {} if there is None or is_too_many(there) else {row.key: row for row in there.rows}
         converted = _converted(log.rows_migrated.get(name), renamed)
         for row in wrote.rows:
             if row.kind is Kind.REMOVED or elsewhere.explains(name, row) or not elsewhere.came_back(name, row):
+                continue
+            if _holding(row, standing):
                 continue
             key: Key = tuple(sorted((renamed.get(column, column), value) for column, value in row.key))
             missing = _missing(row, shown.get(key), renamed, converted)
@@ -60,14 +62,22 @@ def _places(kept: Mapping[str, Sequence[Sequence[Value]]]) -> Places:
     return places
 
 
+def _standing(rolled_back: Mapping[str, TableDiff]) -> Places:
+    """Return the rows that differ after the rollback, by their values."""
+    return _places({name: [[*row.after.values()] for row in found.rows] for name, found in rolled_back.items()})
+
+
+def _holding(row: Row, places: Places) -> bool:
+    """Return True if a row of the old schema holds all that was written."""
+    values = {*map(typed, row.after.values())}
+    few = min((places.get(value, ()) for value in values), key=len, default=())
+    return any(values <= {*there} for _, there in few)
+
+
 def _place(row: Row, missing: Mapping[str, Value], places: Places) -> str:
     """Return the table in which a row waits: it holds the row's key, and most of the missing values."""
     key = [typed(value) for _, value in row.key] or [typed(value) for value in row.new.values() if value is not None]
     wanted = {typed(value) for value in missing.values() if value is not None}
-    holding = (
-        [(len(wanted & {*values}), name) for name, values in places.get(key[0], ()) if {*key} <= {*values}]
-        if key
-        else []
-    )
-    most, name = max(holding, default=(0, ""))
+    with_key = [(name, {*values}) for name, values in places.get(key[0], ()) if {*key} <= {*values}] if key else []
+    most, name = max(((len(wanted & values), name) for name, values in with_key), default=(0, ""))
     return name if most or not wanted else ""

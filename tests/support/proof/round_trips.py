@@ -5,6 +5,8 @@ Each has losses beside it: a text of a script, what replaces it, and what must b
 
 from dataclasses import dataclass, replace
 
+from tests.support.proof.proofs import OF_ANY, Files
+
 Loss = tuple[str, str, tuple[str, ...]]
 
 
@@ -24,13 +26,20 @@ class RoundTrip:
     waits: dict[str, int]
     losses: dict[str, Loss]
 
+    @property
+    def files(self) -> Files:
+        """Its files, with the lines that accept what the change is about."""
+        migrate, rollback = ACCEPTED.get(self.name.split(": ", maxsplit=1)[0], ("", ""))
+        scripts = {"migrate.sql": migrate + self.migrate, "rollback.sql": rollback + self.rollback}
+        return {**OF_ANY, **scripts, "writes.sql": self.writes}
+
     def with_loss(self, name: str) -> "RoundTrip":
         """Return it with one of its losses."""
         text, other, _ = self.losses[name]
         assert (text in self.migrate) != (text in self.rollback), f"{self.name}: {name}"
         return replace(
             self,
-            name=f"{self.name}, {name}",
+            name=f"{self.name}: {name}",
             migrate=self.migrate.replace(text, other),
             rollback=self.rollback.replace(text, other),
         )
@@ -152,7 +161,7 @@ CREATE UNIQUE INDEX pages_slug ON pages (slug);
     },
 )  # fmt: skip
 
-USERS = "CREATE TABLE users (id INTEGER PRIMARY KEY, email TEXT NOT NULL, name TEXT NOT NULL);\nINSERT INTO users VALUES (1, 'a@x.io', 'Ann'), (2, 'b@x.io', 'Bob'), (3, 'c@x.io', 'Cid');\n"
+USERS = "CREATE TABLE \"users\" (id INTEGER PRIMARY KEY, email TEXT NOT NULL, name TEXT NOT NULL);\nINSERT INTO users VALUES (1, 'a@x.io', 'Ann'), (2, 'b@x.io', 'Bob'), (3, 'c@x.io', 'Cid');\n"
 USER = "id INTEGER PRIMARY KEY, email TEXT NOT NULL, name TEXT NOT NULL"
 ALL_OF_ACCOUNTS = "INSERT INTO accounts (email, name) VALUES ('d@x.io', 'Dot');\nUPDATE accounts SET name = 'Zed' WHERE id = 1;\nDELETE FROM accounts WHERE id = 2;\n"
 RENAMED = RoundTrip(
@@ -172,7 +181,7 @@ RENAMED = RoundTrip(
 )  # fmt: skip
 COPIED = RoundTrip(
     "table renamed by a copy, with a column",
-    USERS,
+    USERS.replace('"', ""),
     "CREATE TABLE accounts (id INTEGER PRIMARY KEY, email TEXT NOT NULL, full_name TEXT NOT NULL);\nINSERT INTO accounts SELECT id, email, name FROM users;\nDROP TABLE users;\n",
     ALL_OF_ACCOUNTS.replace("name", "full_name"),
     f"CREATE TABLE users ({USER});\nINSERT INTO users SELECT id, email, full_name FROM accounts;\nDROP TABLE accounts;\n",
@@ -327,11 +336,13 @@ INSERT INTO users VALUES (1, 'a@x.io'), (2, 'b@x.io');
 INSERT INTO tags VALUES (10, 'red'), (11, 'blue');
 INSERT INTO user_tags VALUES (1, 10), (2, 11);
 """,
-    """ALTER TABLE users RENAME TO _orchestrate_kept_users;
+    """CREATE TABLE _orchestrate_kept_users AS SELECT * FROM users;
+CREATE TABLE _orchestrate_kept_user_tags AS SELECT * FROM user_tags;
+DROP TABLE user_tags;
+DROP TABLE users;
 CREATE TABLE users (id TEXT PRIMARY KEY NOT NULL, email TEXT NOT NULL);
 INSERT INTO users SELECT printf('u%04d', id), email FROM _orchestrate_kept_users;
 DROP TABLE _orchestrate_kept_users;
-ALTER TABLE user_tags RENAME TO _orchestrate_kept_user_tags;
 CREATE TABLE user_tags (user_id TEXT NOT NULL REFERENCES users(id), tag_id INTEGER NOT NULL REFERENCES tags(id), PRIMARY KEY (user_id, tag_id)) WITHOUT ROWID;
 INSERT INTO user_tags SELECT printf('u%04d', user_id), tag_id FROM _orchestrate_kept_user_tags;
 DROP TABLE _orchestrate_kept_user_tags;
@@ -390,6 +401,38 @@ CREATE TABLE _orchestrate_kept_origin""",
     },
 )  # fmt: skip
 
+
+RENAMES = """-- changes: users 3
+-- changes: accounts 3
+-- allow: table-lost they are called accounts now
+"""
+MOVES = "-- allow: column-lost it stands in profiles\n", "-- allow: drop-parent the child goes next\n"
+MERGES = """-- changes: customers 2
+-- changes: suppliers 2
+-- changes: parties 4
+-- allow: table-lost customers: they are parties now
+-- allow: table-lost suppliers: they are parties now
+"""
+ACCEPTED = {  # lines of migrate.sql and of rollback.sql
+    STATES.name: ("-- allow: check-lost one state more\n", ""),
+    NUMBERS.name: ("-- allow: unique-lost one number for each kind\n", ""),
+    SLUGS.name: ("-- allow: unique-lost one slug for each site\n", ""),
+    RENAMED.name: (RENAMES, ""),
+    COPIED.name: (RENAMES, ""),
+    MOVED.name: MOVES,
+    MOVED_AND_KEPT.name: MOVES,
+    SPLIT.name: (
+        "-- allow: column-lost people.street: in addresses\n-- allow: column-lost people.city: in addresses\n",
+        MOVES[1],
+    ),
+    MERGED.name: (MERGES, ""),
+    MERGED_AND_KEPT.name: (MERGES, ""),
+    TEXT_IDS.name: (
+        "-- changes: users\n-- changes: posts\n-- allow: retyped keys are texts\n-- allow: default-lost the code gives keys\n",
+        "",
+    ),
+    LINKS.name: ("-- changes: users\n-- changes: user_tags\n-- allow: default-lost the code gives keys\n", ""),
+}  # fmt: skip
 
 ROUND_TRIPS = (
     OWNERLESS,

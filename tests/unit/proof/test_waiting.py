@@ -1,0 +1,91 @@
+"""What the app writes while the new schema is live, and the old one cannot hold, in a whole rehearsal on the server."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from steps.support.proof.result import UNKNOWN
+from steps.turso_migration import rollback_words
+from tests.support.proof.proofs import NOTHING, lacking, tried
+from tests.support.proof.round_trips import LOSSES, OWNERLESS, ROUND_TRIPS, STATES, RoundTrip
+
+FIRST_LOSSES = [
+    next((each, words) for each, words in LOSSES if each.name.startswith(f"{way.name}:")) for way in ROUND_TRIPS
+]
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("way", ROUND_TRIPS, ids=[each.name for each in ROUND_TRIPS])
+async def test_right_rollback_is_lossless_and_says_what_waits(
+    sqld_binary: Path, tmp_path: Path, way: RoundTrip
+) -> None:
+    """The change passes as lossless, and the proof says how many of the written rows wait in which table."""
+    came = await tried(sqld_binary, tmp_path, way.before, way.files)
+    assert came.proof, came.said
+    assert (came.proof.lossless, dict(came.proof.waiting)) == (True, way.waits)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(("way", "words"), FIRST_LOSSES, ids=[each.name for each, _ in FIRST_LOSSES])
+async def test_loss_beside_what_waits_is_refused(
+    sqld_binary: Path, tmp_path: Path, way: RoundTrip, words: tuple[str, ...]
+) -> None:
+    """With one row or value lost the change is refused, and the refusal names it."""
+    came = await tried(sqld_binary, tmp_path, way.before, way.files)
+    assert came.proof is None
+    assert lacking(came.said, words) == [], came.said
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("way", ROUND_TRIPS, ids=[each.name for each in ROUND_TRIPS])
+async def test_right_rollback_without_writes_is_not_shown(sqld_binary: Path, tmp_path: Path, way: RoundTrip) -> None:
+    """If the app writes nothing, the change passes, is not called lossless, and nothing waits."""
+    came = await tried(sqld_binary, tmp_path, way.before, {**way.files, "writes.sql": NOTHING})
+    assert came.proof, came.said
+    assert (came.proof.lossless, "writes.sql" in came.proof.unasked, came.proof.waiting) == (False, True, {})
+
+
+FORGOTTEN = """UPDATE tasks SET state = k.state FROM _orchestrate_kept_held AS k WHERE k.id = tasks.id;
+"""
+
+
+@pytest.mark.anyio
+async def test_state_that_the_old_check_refuses_and_that_is_forgotten_is_a_warning(
+    sqld_binary: Path, tmp_path: Path
+) -> None:
+    """rollback.sql must choose another state; if it does not come back, the change is not called lossless."""
+    files = {**STATES.files, "migrate.sql": STATES.files["migrate.sql"].replace(FORGOTTEN, "")}
+    came = await tried(sqld_binary, tmp_path, STATES.before, files)
+    assert came.proof, came.said
+    assert not came.proof.lossless
+    (warning,) = (each for each in came.proof.warnings if each.startswith("tasks: "))
+    assert lacking(warning, ["2 of 2 rows written by the app come back with another value", "state 'held'"]) == []
+
+
+@pytest.mark.anyio
+async def test_null_that_the_old_schema_refuses_and_that_is_forgotten_is_refused(
+    sqld_binary: Path, tmp_path: Path
+) -> None:
+    """A NULL that became a text under NOT NULL can be remembered; nothing else says which of the texts it was."""
+    way = OWNERLESS.with_loss("which are forgotten")
+    came = await tried(sqld_binary, tmp_path, way.before, way.files)
+    assert came.proof is None
+    assert "tasks: 2 of 3 rows written by the app are lost or changed after migrating again" in came.said
+
+
+@pytest.mark.parametrize(
+    ("known", "words"),
+    [
+        ({"lossless": True}, ", which loses no row written since"),
+        ({"lossless": False}, "; not all that was written since comes back"),
+        ({"lossless": True, "waiting": {"_orchestrate_kept_a": 1}}, ", which loses no row written since; 1 row written since waits until the change is made again, in _orchestrate_kept_a"),
+        ({"lossless": True, "waiting": {"_orchestrate_kept_a": 3}}, ", which loses no row written since; 3 rows written since wait until the change is made again, in _orchestrate_kept_a"),
+        ({"lossless": True, "waiting": {"_orchestrate_kept_a": 1_000, "_orchestrate_kept_b": 2}, "unshown": ("t",)}, ", which loses no row written since; 1,002 rows written since wait until the change is made again, 1,000 in _orchestrate_kept_a, 2 in _orchestrate_kept_b; not shown for t: writes.sql writes nothing there"),
+        ({"unasked": ("writes.sql",), "lossless": True}, "; not shown that it keeps the rows written since: writes.sql writes nothing"),
+    ],
+)  # fmt: skip
+def test_plan_says_what_waits(known: dict[str, Any], words: str) -> None:
+    """The rollback of the plan names the tables of the tool in which rows wait, and how many."""
+    assert rollback_words(replace(UNKNOWN, **known)) == words
