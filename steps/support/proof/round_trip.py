@@ -130,11 +130,11 @@ def changed_by_migrating_again(
 
 
 def _is_twice(row: Row, wrote: TableDiff) -> bool:
-    """Return True if a row that the app did not write says the same as one that it added, under another key."""
+    """Return True if a row that the app did not write says the same as one that it wrote, under another key."""
     keys = {name for name, _ in row.key}
     own = {name: value for name, value in row.new.items() if name not in keys}
-    added = (each.new for each in wrote.rows if each.kind is Kind.ADDED)
-    same = any({name: value for name, value in each.items() if name not in keys} == own for each in added)
+    there = (each.after for each in wrote.rows if each.kind is not Kind.REMOVED)
+    same = any({name: value for name, value in each.items() if name not in keys} == own for each in there)
     return row.kind is Kind.ADDED and any(value is not None for value in own.values()) and same
 
 
@@ -287,7 +287,8 @@ def _is_of(row: Row, wrote: Row | None, trip: _Trip, elsewhere: Elsewhere) -> bo
         return False
     if row.kind is Kind.REMOVED and wrote.kind is Kind.CHANGED and elsewhere.came_back(trip.name, wrote):
         return True
-    return _explained(row, trip.way.back(wrote), trip.way)
+    borrows = row.kind is Kind.ADDED and elsewhere.contradicts(trip.name, row, trip.way.only_before)
+    return _explained(row, trip.way.back(wrote), trip.way) and not borrows
 
 
 def _is_safe(wrote: Row, there: Row | None, trip: _Trip, elsewhere: Elsewhere, refused: Refused) -> bool:

@@ -23,7 +23,7 @@ def waiting_rows(
         shown = {} if there is None or is_too_many(there) else {row.key: row for row in there.rows}
         converted = _converted(log.rows_migrated.get(name), renamed)
         for row in wrote.rows:
-            if row.kind is Kind.REMOVED or elsewhere.explains(name, row) or not elsewhere.came_back(name, row):
+            if row.kind is Kind.REMOVED or elsewhere.shows(name, row) or not elsewhere.came_back(name, row):
                 continue
             if _holding(row, standing):
                 continue

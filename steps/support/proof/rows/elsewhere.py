@@ -75,6 +75,12 @@ class _Source:
         return self.row.new if self.row.kind is Kind.CHANGED else ()
 
 
+def _is_used(source: _Source, kind: Kind, used: _Used) -> bool:
+    """Return True if a written row explains another row already; one that changed is gone and new without a key."""
+    kinds = Kind if Kind.CHANGED is kind else (kind, Kind.CHANGED)
+    return any((id(source), each) in used for each in kinds)
+
+
 def _fits(name: str, value: Value, own: Mapping[str, Value], there: Collection[Typed]) -> bool:
     if name in own:
         return typed(own[name]) == typed(value)
@@ -86,10 +92,12 @@ class Elsewhere:
     """The written rows that came back, and which of them explain rows of other tables or keys.
 
     `references`: by table of the old schema, the columns that hold keys of other rows, which may be others there.
+    `explaining`: the written rows that were found there, or are gone; `shown`: those that stand there.
     """
 
     references: Mapping[str, Collection[str]] = field(default_factory=dict)
     explaining: set[tuple[str, Content]] = field(default_factory=set)
+    shown: set[tuple[str, Content]] = field(default_factory=set)
     _back: Mapping[str, Counter[Content]] = field(default_factory=dict)
     _wrote: Mapping[str, Counter[Content]] = field(default_factory=dict)
     _by_value: Mapping[Typed, Sequence[tuple[str, _Source]]] = field(default_factory=dict)
@@ -100,7 +108,7 @@ class Elsewhere:
         both = {name: found for name, found in written.items() if name in regained and not is_too_many(found)}
         wrote = {name: Counter(map(content, found.rows)) for name, found in both.items()}
         back = {name: Counter(map(content, regained[name].rows)) for name in both}
-        made, by_value = cls(references, set(), back, wrote), defaultdict[Typed, list[tuple[str, _Source]]](list)
+        made, by_value = cls(references, set(), set(), back, wrote), defaultdict[Typed, list[tuple[str, _Source]]](list)
         for name, found in both.items():
             for row in found.rows:
                 if made.came_back(name, row):
@@ -124,6 +132,27 @@ class Elsewhere:
         """Return True if a written row was found in another table, or under another key."""
         return (table, content(row)) in self.explaining
 
+    def shows(self, table: str, row: Row) -> bool:
+        """Return True if a written row stands in another table, or under another key."""
+        return (table, content(row)) in self.shown
+
+    def contradicts(self, table: str, row: Row, columns: Collection[str]) -> bool:
+        """Return True if an added row holds in one of these columns what was written for another row, or not for it."""
+        keyed = [each for _, value in row.key for each in self._by_value.get(typed(value), ())]
+        for name in (name for name in columns if row.new.get(name) is not None):
+            value = typed(row.new[name])
+            own = {typed(each.row.after[name]) for to, each in keyed if to != table and self._is_of(each, row, name)}
+            others = any(
+                typed(each.row.after.get(name)) == value for to, each in self._by_value.get(value, ()) if to != table
+            )
+            if value not in own if own else others:
+                return True
+        return False
+
+    @staticmethod
+    def _is_of(source: _Source, row: Row, column: str) -> bool:
+        return column in source.row.after and source.has(row.key)
+
     def _explains(self, row: Row, used: _Used, free: Collection[str]) -> bool:
         if row.kind is not Kind.CHANGED:
             found = next((each for each in self._like(row, used, free) if each[1].is_as(row, free)), None)
@@ -142,18 +171,20 @@ class Elsewhere:
         for table, source in found:
             used.add((id(source), row.kind))
             self.explaining.add((table, content(source.row)))
+            if row.kind is not Kind.REMOVED:
+                self.shown.add((table, content(source.row)))
         return bool(found)
 
     def _like(self, row: Row, used: _Used, free: Collection[str], column: str = "") -> Iterator[tuple[str, _Source]]:
         """Yield the rows that share a value with this one; those that have its key come first."""
         by_key = [each for _, value in row.key for each in self._by_value.get(typed(value), ())]
-        yield from (each for each in by_key if (id(each[1]), row.kind) not in used and each[1].has(row.key))
+        yield from (each for each in by_key if not _is_used(each[1], row.kind, used) and each[1].has(row.key))
         keys = {name for name, _ in row.key}
         own = [name for name in (row.new or row.old) if name not in keys and name not in free]
         values = [side[name] for name in ([column] if column else own) for side in (row.old, row.new) if name in side]
         shared = [self._by_value[each] for each in map(typed, values) if each[1] is not None and each in self._by_value]
         alike = min(shared, key=len) if shared else self._sharing(row)
-        yield from (each for each in alike if (id(each[1]), row.kind) not in used)
+        yield from (each for each in alike if not _is_used(each[1], row.kind, used))
 
     def _sharing(self, row: Row) -> list[tuple[str, _Source]]:
         values = map(typed, (row.new or row.old).values())
