@@ -62,7 +62,9 @@ def changed_without_reason(  # noqa: PLR0913, PLR0917 - three comparisons, and w
         elif _keyed_alike(found, wrote, way):
             yield from _followed(_Trip(name, found, wrote, way), elsewhere, refused)
         else:
-            yield from _as_many(_Trip(name, found, wrote, way), elsewhere)
+            there = moved.get(name)
+            keeps_values = there is not None and not there.total and not way.renamed
+            yield from _as_many(_Trip(name, found, wrote, way, keeps_values), elsewhere)
 
 
 def values_to_try(
@@ -260,6 +262,28 @@ class _Trip:
     found: TableDiff
     wrote: TableDiff
     way: _Way
+    keeps_values: bool = False
+
+    @property
+    def is_unlike(self) -> bool:
+        """Return True if rows came or went that the app did not write, by the columns of both schemas.
+
+        They can be compared if the migration itself leaves all values of these columns alone.
+        """
+        own = {*self.way.only_before, *self.way.only_after}
+        came, went = (
+            Counter(_values(row.after, own) for row in self.found.rows),
+            Counter(_values(row.before, own) for row in self.found.rows),
+        )
+        added, removed = (
+            Counter(_values(row.after, own) for row in self.wrote.rows),
+            Counter(_values(row.before, own) for row in self.wrote.rows),
+        )
+        return self.keeps_values and bool((came - added) or (went - removed))
+
+
+def _values(values: Mapping[str, Value], without: Collection[str]) -> frozenset[tuple[str, Typed]]:
+    return frozenset((name, typed(value)) for name, value in values.items() if name not in without)
 
 
 def _followed(trip: _Trip, elsewhere: Elsewhere, refused: Refused) -> Iterator[Finding]:
@@ -373,7 +397,8 @@ def _as_many(trip: _Trip, elsewhere: Elsewhere) -> Iterator[Finding]:
     # if the table is not plain, the app may have written to a column that only the new schema has
     is_less = way.is_plain and added < wanted
     differs = way.is_plain and Counter(map(content, found.rows)) != Counter(map(content, wrote.rows))
-    if added - removed != wanted - taken or added > wanted or is_less or (differs and _is_keyless(found, wrote)):
+    is_other = added - removed != wanted - taken or added > wanted or is_less or trip.is_unlike
+    if is_other or (differs and _is_keyless(found, wrote)):
         lost, strange = _apart(trip, elsewhere)
         if lost or strange:
             by_app = f"the app added or changed {wanted:,} rows and removed or changed {taken:,}"

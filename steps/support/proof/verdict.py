@@ -20,7 +20,7 @@ from steps.support.proof.round_trip import (
     lost_by_rollback,
 )
 from steps.support.proof.rows.declared import check_declared
-from steps.support.proof.rows.elsewhere import Elsewhere
+from steps.support.proof.rows.elsewhere import Elsewhere, texts_of
 from steps.support.proof.rows.intended import explained_columns
 from steps.support.proof.rows.result import Kind, TableDiff
 from steps.support.proof.rows.timeless import with_constants, without_times
@@ -81,7 +81,7 @@ class Verdict:
 def judge(log: RehearsalLog, change: DatabaseChange) -> Verdict:
     """Return the verdict on a rehearsal by all rules; losses come first."""
     followed = _without_times(log)
-    elsewhere = _elsewhere(followed)
+    elsewhere = _elsewhere(followed, change)
     returning = [*_returning(log, change), *_written(followed, change, elsewhere)]
     found = [
         *in_file(MIGRATE, _migrated(log, change)),
@@ -166,13 +166,13 @@ def _written(log: RehearsalLog, change: DatabaseChange, elsewhere: Elsewhere) ->
     yield from found
 
 
-def _elsewhere(log: RehearsalLog) -> Elsewhere:
+def _elsewhere(log: RehearsalLog, change: DatabaseChange) -> Elsewhere:
     """Return the written rows that come back when the migration runs again."""
     tables = log.before.schema.tables
     references = {
         folded(each.name): {*map(folded, chain(*(key.columns for key in each.foreign_keys)))} for each in tables
     }
-    return Elsewhere.of(log.rows_written or {}, log.rows_migrated_again or {}, references)
+    return Elsewhere.of(log.rows_written or {}, log.rows_migrated_again or {}, references, texts_of(change.scripts[1]))
 
 
 def _without_times(log: RehearsalLog) -> RehearsalLog:

@@ -450,3 +450,222 @@ ROUND_TRIPS = (
     LINKS,
 )
 LOSSES = tuple((trip.with_loss(name), words) for trip in ROUND_TRIPS for name, (_, _, words) in trip.losses.items())
+
+OTHERS = (  # played on files alone
+    RoundTrip(
+        "all keys become random",
+        """CREATE TABLE users (id INTEGER PRIMARY KEY, email TEXT NOT NULL);
+CREATE TABLE posts (id INTEGER PRIMARY KEY, user_id INTEGER NOT NULL REFERENCES users(id), title TEXT);
+INSERT INTO users VALUES (1,'a@x'),(2,'b@x'),(3,'c@x');
+INSERT INTO posts VALUES (1,1,'one'),(2,2,'two'),(3,1,'three');
+""",
+        """CREATE TABLE IF NOT EXISTS _orchestrate_kept_u (id INTEGER, uid TEXT);
+CREATE TABLE IF NOT EXISTS _orchestrate_kept_p (id INTEGER, uid TEXT);
+CREATE TABLE _orchestrate_kept_uid AS SELECT u.id, coalesce(k.uid, lower(hex(randomblob(16)))) AS uid FROM users u LEFT JOIN _orchestrate_kept_u k ON k.id=u.id;
+CREATE TABLE _orchestrate_kept_pid AS SELECT u.id, coalesce(k.uid, lower(hex(randomblob(16)))) AS uid FROM posts u LEFT JOIN _orchestrate_kept_p k ON k.id=u.id;
+DROP TABLE _orchestrate_kept_u;
+DROP TABLE _orchestrate_kept_p;
+CREATE TABLE nu (id TEXT PRIMARY KEY NOT NULL, email TEXT NOT NULL);
+CREATE TABLE np (id TEXT PRIMARY KEY NOT NULL, user_id TEXT NOT NULL REFERENCES users(id), title TEXT);
+INSERT INTO nu SELECT k.uid,u.email FROM users u JOIN _orchestrate_kept_uid k USING(id);
+INSERT INTO np SELECT kp.uid,ku.uid,p.title FROM posts p JOIN _orchestrate_kept_pid kp ON kp.id=p.id JOIN _orchestrate_kept_uid ku ON ku.id=p.user_id;
+DROP TABLE posts;
+DROP TABLE users;
+ALTER TABLE nu RENAME TO users;
+ALTER TABLE np RENAME TO posts;
+""",
+        """INSERT INTO users VALUES ('new-uuid','d@x');
+INSERT INTO posts VALUES ('p-uuid','new-uuid','four');
+UPDATE posts SET title='ONE' WHERE title='one';
+UPDATE users SET email='z@x' WHERE email='b@x';
+DELETE FROM posts WHERE title='three';
+UPDATE posts SET user_id=(SELECT id FROM users WHERE email='c@x') WHERE title='two';
+""",
+        """CREATE TABLE _orchestrate_kept_u AS SELECT coalesce(k.id,(SELECT max(id) FROM _orchestrate_kept_uid)+row_number() OVER (PARTITION BY k.id IS NULL ORDER BY u.id)) AS id, u.id AS uid, u.email FROM users u LEFT JOIN _orchestrate_kept_uid k ON k.uid=u.id;
+CREATE TABLE _orchestrate_kept_p AS SELECT coalesce(k.id,(SELECT max(id) FROM _orchestrate_kept_pid)+row_number() OVER (PARTITION BY k.id IS NULL ORDER BY p.id)) AS id, p.id AS uid, u.id AS user_id, p.title FROM posts p JOIN _orchestrate_kept_u u ON u.uid=p.user_id LEFT JOIN _orchestrate_kept_pid k ON k.uid=p.id;
+DROP TABLE posts;
+DROP TABLE users;
+CREATE TABLE users (id INTEGER PRIMARY KEY, email TEXT NOT NULL);
+CREATE TABLE posts (id INTEGER PRIMARY KEY, user_id INTEGER NOT NULL REFERENCES users(id), title TEXT);
+INSERT INTO users SELECT id,email FROM _orchestrate_kept_u;
+INSERT INTO posts SELECT id,user_id,title FROM _orchestrate_kept_p;
+DROP TABLE _orchestrate_kept_uid;
+DROP TABLE _orchestrate_kept_pid;
+""",
+        {},
+        {},
+    ),
+    RoundTrip(
+        "NOT NULL dropped, rows wait whole",
+        """CREATE TABLE tasks (id INTEGER PRIMARY KEY, owner TEXT NOT NULL, state TEXT NOT NULL DEFAULT 'open' CHECK (state IN ('open', 'done')));
+INSERT INTO tasks VALUES (1, 'Ann', 'open'), (2, 'Bob', 'done'), (3, '', 'open');
+""",
+        """CREATE TABLE _orchestrate_kept_live AS SELECT * FROM tasks;
+DROP TABLE tasks;
+CREATE TABLE tasks (id INTEGER PRIMARY KEY, owner TEXT, state TEXT NOT NULL DEFAULT 'open' CHECK (state IN ('open', 'done')));
+INSERT INTO tasks (id, owner, state) SELECT id, owner, state FROM _orchestrate_kept_live;
+DROP TABLE _orchestrate_kept_live;
+CREATE TABLE IF NOT EXISTS _orchestrate_kept_n (id,owner,state);
+INSERT OR REPLACE INTO tasks SELECT * FROM _orchestrate_kept_n;
+DROP TABLE _orchestrate_kept_n;
+""",
+        """INSERT INTO tasks(owner) VALUES(NULL);
+UPDATE tasks SET owner=NULL WHERE id=1;
+DELETE FROM tasks WHERE id=2;
+""",
+        """CREATE TABLE _orchestrate_kept_n AS SELECT * FROM tasks WHERE owner IS NULL;
+DELETE FROM tasks WHERE owner IS NULL;
+CREATE TABLE _orchestrate_kept_live AS SELECT * FROM tasks;
+DROP TABLE tasks;
+CREATE TABLE tasks (id INTEGER PRIMARY KEY, owner TEXT NOT NULL, state TEXT NOT NULL DEFAULT 'open' CHECK (state IN ('open', 'done')));
+INSERT INTO tasks (id, owner, state) SELECT id, owner, state FROM _orchestrate_kept_live;
+DROP TABLE _orchestrate_kept_live;
+""",
+        {},
+        {},
+    ),
+    RoundTrip(
+        "table split by kind",
+        """CREATE TABLE events (id INTEGER PRIMARY KEY, kind TEXT NOT NULL, at INTEGER, amount INTEGER);
+INSERT INTO events VALUES (1,'login',100,NULL),(2,'buy',200,5),(3,'login',300,NULL),(4,'buy',400,7);
+""",
+        """CREATE TABLE IF NOT EXISTS _orchestrate_kept_e (old INTEGER, kind TEXT, id INTEGER);
+CREATE TABLE logins (id INTEGER PRIMARY KEY, at INTEGER);
+CREATE TABLE buys (id INTEGER PRIMARY KEY, at INTEGER, amount INTEGER);
+INSERT INTO logins SELECT coalesce(k.id,e.id),at FROM events e LEFT JOIN _orchestrate_kept_e k ON k.old=e.id AND k.kind='login' WHERE e.kind='login';
+INSERT INTO buys SELECT coalesce(k.id,e.id),at,amount FROM events e LEFT JOIN _orchestrate_kept_e k ON k.old=e.id AND k.kind='buy' WHERE e.kind='buy';
+DROP TABLE _orchestrate_kept_e;
+CREATE TABLE _orchestrate_kept_o AS SELECT id,kind FROM events;
+DROP TABLE events;
+""",
+        """INSERT INTO logins(at) VALUES (500),(501);
+INSERT INTO buys(at,amount) VALUES(600,9);
+UPDATE buys SET amount=6 WHERE id=2;
+DELETE FROM logins WHERE id=1;
+""",
+        """CREATE TABLE _orchestrate_kept_a AS SELECT 'login' AS kind,id,at,NULL AS amount FROM logins UNION ALL SELECT 'buy',id,at,amount FROM buys;
+CREATE TABLE _orchestrate_kept_e AS SELECT coalesce(o.id,100+row_number() OVER (PARTITION BY o.id IS NULL ORDER BY a.kind,a.id)) AS old, a.kind, a.id FROM _orchestrate_kept_a a LEFT JOIN _orchestrate_kept_o o ON o.id=a.id AND o.kind=a.kind;
+CREATE TABLE events (id INTEGER PRIMARY KEY, kind TEXT NOT NULL, at INTEGER, amount INTEGER);
+INSERT INTO events SELECT e.old,a.kind,a.at,a.amount FROM _orchestrate_kept_a a JOIN _orchestrate_kept_e e ON e.kind=a.kind AND e.id=a.id;
+DROP TABLE _orchestrate_kept_a;
+DROP TABLE _orchestrate_kept_o;
+DROP TABLE logins;
+DROP TABLE buys;
+""",
+        {},
+        {},
+    ),
+    RoundTrip(
+        "tables merged, with children",
+        """CREATE TABLE customers (id INTEGER PRIMARY KEY, name TEXT NOT NULL);
+CREATE TABLE orders (id INTEGER PRIMARY KEY, customer_id INTEGER NOT NULL REFERENCES customers(id), total INTEGER);
+CREATE TABLE suppliers (id INTEGER PRIMARY KEY, name TEXT NOT NULL);
+INSERT INTO customers VALUES (1,'Ann'),(2,'Bob');
+INSERT INTO suppliers VALUES (1,'Yard');
+INSERT INTO orders VALUES (1,1,10),(2,2,20);
+""",
+        """CREATE TABLE parties (id INTEGER PRIMARY KEY, kind TEXT NOT NULL, name TEXT NOT NULL);
+INSERT INTO parties SELECT id*2,'customer',name FROM customers;
+INSERT INTO parties SELECT id*2+1,'supplier',name FROM suppliers;
+CREATE TABLE no (id INTEGER PRIMARY KEY, party_id INTEGER NOT NULL REFERENCES parties(id), total INTEGER);
+INSERT INTO no SELECT id,customer_id*2,total FROM orders;
+DROP TABLE orders;
+ALTER TABLE no RENAME TO orders;
+DROP TABLE customers;
+DROP TABLE suppliers;
+""",
+        """INSERT INTO parties VALUES (6,'customer','Eve'),(7,'supplier','Mill');
+INSERT INTO orders(party_id,total) VALUES (6,30),(2,5);
+UPDATE orders SET party_id=6 WHERE id=2;
+UPDATE parties SET name='Anna' WHERE id=2;
+""",
+        """CREATE TABLE customers (id INTEGER PRIMARY KEY, name TEXT NOT NULL);
+CREATE TABLE suppliers (id INTEGER PRIMARY KEY, name TEXT NOT NULL);
+INSERT INTO customers SELECT id/2,name FROM parties WHERE kind='customer';
+INSERT INTO suppliers SELECT id/2,name FROM parties WHERE kind='supplier';
+CREATE TABLE no (id INTEGER PRIMARY KEY, customer_id INTEGER NOT NULL REFERENCES customers(id), total INTEGER);
+INSERT INTO no SELECT id,party_id/2,total FROM orders;
+DROP TABLE orders;
+ALTER TABLE no RENAME TO orders;
+DROP TABLE parties;
+""",
+        {},
+        {},
+    ),
+    RoundTrip(
+        "table and columns renamed, with a child",
+        """CREATE TABLE users (id INTEGER PRIMARY KEY, nm TEXT);
+CREATE TABLE posts (id INTEGER PRIMARY KEY, user_id INTEGER REFERENCES users(id), t TEXT);
+INSERT INTO users VALUES (1,'A'),(2,'B');
+INSERT INTO posts VALUES (1,1,'x'),(2,2,'y');
+""",
+        """ALTER TABLE users RENAME TO accounts;
+ALTER TABLE accounts RENAME COLUMN nm TO name;
+ALTER TABLE posts RENAME COLUMN user_id TO account_id;
+""",
+        """INSERT INTO accounts VALUES (3,'C');
+INSERT INTO posts VALUES (3,3,'z');
+UPDATE posts SET account_id=3 WHERE id=1;
+UPDATE accounts SET name='AA' WHERE id=1;
+DELETE FROM posts WHERE id=2;
+DELETE FROM accounts WHERE id=2;
+""",
+        """ALTER TABLE posts RENAME COLUMN account_id TO user_id;
+ALTER TABLE accounts RENAME COLUMN name TO nm;
+ALTER TABLE accounts RENAME TO users;
+""",
+        {},
+        {},
+    ),
+    RoundTrip(
+        "column moved between tables",
+        """CREATE TABLE orders (id INTEGER PRIMARY KEY, note TEXT, v INTEGER);
+CREATE TABLE shipments (id INTEGER PRIMARY KEY, order_id INTEGER REFERENCES orders(id));
+INSERT INTO orders VALUES (1,'n1',1),(2,NULL,2),(3,'n3',3);
+INSERT INTO shipments VALUES (11,1),(12,2),(13,3);
+""",
+        """ALTER TABLE shipments ADD COLUMN note TEXT;
+UPDATE shipments SET note=(SELECT note FROM orders o WHERE o.id=order_id);
+ALTER TABLE orders DROP COLUMN note;
+""",
+        """UPDATE shipments SET note='N1' WHERE id=11;
+UPDATE shipments SET note='N2' WHERE id=12;
+UPDATE shipments SET note=NULL WHERE id=13;
+INSERT INTO orders VALUES (4,4);
+INSERT INTO shipments VALUES (14,4,'N4');
+UPDATE orders SET v=9 WHERE id=1;
+""",
+        """CREATE TABLE no (id INTEGER PRIMARY KEY, note TEXT, v INTEGER);
+INSERT INTO no SELECT o.id, s.note, o.v FROM orders o LEFT JOIN shipments s ON s.order_id=o.id;
+DROP TABLE orders;
+ALTER TABLE no RENAME TO orders;
+ALTER TABLE shipments DROP COLUMN note;
+""",
+        {},
+        {},
+    ),
+    RoundTrip(
+        "UNIQUE widened without a key",
+        """CREATE TABLE tags (post INTEGER, tag TEXT, UNIQUE (post, tag));
+INSERT INTO tags VALUES (1,'a'),(2,'b');
+""",
+        """CREATE TABLE nt (post INTEGER, tag TEXT, lang TEXT NOT NULL DEFAULT 'en', UNIQUE(post,tag,lang));
+INSERT INTO nt(post,tag) SELECT post,tag FROM tags;
+DROP TABLE tags;
+ALTER TABLE nt RENAME TO tags;
+CREATE TABLE IF NOT EXISTS _orchestrate_kept_t (post,tag,lang);
+DELETE FROM tags WHERE EXISTS (SELECT 1 FROM _orchestrate_kept_t k WHERE k.post=tags.post AND k.tag=tags.tag);
+INSERT INTO tags SELECT * FROM _orchestrate_kept_t;
+DROP TABLE _orchestrate_kept_t;
+""",
+        """INSERT INTO tags VALUES (1,'a','de'),(3,'c','en'),(4,'d','fr');
+""",
+        """CREATE TABLE _orchestrate_kept_t AS SELECT * FROM tags;
+DROP TABLE tags;
+CREATE TABLE tags (post INTEGER, tag TEXT, UNIQUE (post, tag));
+INSERT INTO tags SELECT DISTINCT post,tag FROM _orchestrate_kept_t;
+""",
+        {},
+        {},
+    ),
+)  # fmt: skip

