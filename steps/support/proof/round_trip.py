@@ -6,6 +6,7 @@ new ones, so they may change in such a row, and in no other. After the next migr
 
 A row that comes back exactly then may be absent meanwhile, or stand in another table or under another key; and a value
 that the old schema refuses may be another one there.
+
 Diffs are compared without their times of writing, which differ from one script to the next; see rows/timeless.py.
 """
 
@@ -13,7 +14,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from steps.support.proof.rows.elsewhere import Content, Elsewhere, Typed, content, is_too_many, typed
+from steps.support.proof.rows.elsewhere import Content, Elsewhere, Typed, content, is_telling, is_too_many, typed
 from steps.support.proof.rows.result import Key, Kind, Row, TableDiff, TimeOfWriting, sample_value
 from steps.support.sql.findings import Finding, Severity
 from steps.support.sql.statement import Value
@@ -123,7 +124,7 @@ def changed_by_migrating_again(
             continue
         own = {row.key: row for row in wrote.rows if row.key}
         extra = [*_lacking(found.rows, Counter(map(content, found.rows)) - Counter(map(content, wrote.rows)))]
-        twice = [row for row in extra if _is_twice(row, wrote)]
+        twice = [row for row in extra if _is_twice(row, wrote, found)]
         others = [row for row in extra if _is_changed_without_reason(row, own.get(row.key), moved.get(name), way)]
         for rows, what in ((twice, "came back twice"), (others, "differ, and the app did not write that")):
             if rows:
@@ -131,13 +132,20 @@ def changed_by_migrating_again(
                 yield Finding(found.name, cause, _ONLY_WRITTEN)
 
 
-def _is_twice(row: Row, wrote: TableDiff) -> bool:
-    """Return True if a row that the app did not write says the same as one that it wrote, under another key."""
-    keys = {name for name, _ in row.key}
-    own = {name: value for name, value in row.new.items() if name not in keys}
-    there = (each.after for each in wrote.rows if each.kind is not Kind.REMOVED)
-    same = any({name: value for name, value in each.items() if name not in keys} == own for each in there)
-    return row.kind is Kind.ADDED and any(value is not None for value in own.values()) and same
+def _is_twice(row: Row, wrote: TableDiff, found: TableDiff) -> bool:
+    """Return True if a row that the app did not write says the same as one that it wrote, under another key.
+
+    It does not, if a row that said the same is gone: the migration wrote that one, and writes it again.
+    """
+    keys, came = {name for name, _ in row.key}, row.kind is Kind.ADDED
+    own = _rest(row.new, keys)
+    there = (_rest(each.after, keys) for each in wrote.rows if each.kind is not Kind.REMOVED)
+    gone = (_rest(each.old, keys) for each in found.rows if each.kind is Kind.REMOVED)
+    return came and any(map(is_telling, own.values())) and own in there and own not in gone
+
+
+def _rest(values: Mapping[str, Value], keys: Collection[str]) -> dict[str, Value]:
+    return {name: value for name, value in values.items() if name not in keys}
 
 
 def _is_changed_without_reason(row: Row, wrote: Row | None, moved: TableDiff | None, way: "_Way") -> bool:

@@ -4,6 +4,7 @@ import sqlite3
 from collections import Counter
 from collections.abc import Mapping
 from contextlib import aclosing, closing
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,8 +14,9 @@ from steps.support.core.errors import Problem
 from steps.support.gateways.database.connect import connect
 from steps.support.gateways.turso import Turso
 from steps.support.proof.moments import NEVER, Moments
-from steps.support.proof.round_trip import lost_by_migrating_again
+from steps.support.proof.round_trip import changed_by_migrating_again, lost_by_migrating_again
 from steps.support.proof.rows.diff import row_diff
+from steps.support.proof.rows.elsewhere import Elsewhere
 from steps.support.proof.rows.result import Kind, Row, TableDiff
 from steps.support.proof.rows.timeless import without_times
 from steps.support.sql.statement import Value
@@ -128,10 +130,11 @@ def test_lost_value_beside_a_time_of_writing_is_found() -> None:
     kept = Row(Kind.CHANGED, key, {"title": "two", "at": 5}, {"title": "two b", "at": int(MIDNIGHT) + 2})
     lost = Row(Kind.CHANGED, key, {"title": "two", "at": 5}, {"title": "two c", "at": int(MIDNIGHT) + 2})
     written, kept_rows, lost_rows = [{"t": TableDiff("t", 2, 2, changed=1, rows=(row,))} for row in (wrote, kept, lost)]
-    assert [*lost_by_migrating_again(*timeless(written, kept_rows))] == []
-    (finding,) = lost_by_migrating_again(*timeless(written, lost_rows))
+    wrote_timeless, kept_timeless, lost_timeless = timeless(written, kept_rows, lost_rows)
+    assert [*lost_by_migrating_again(wrote_timeless, kept_timeless, {}, {})] == []
+    (finding,) = lost_by_migrating_again(wrote_timeless, lost_timeless, {}, {})
     assert finding.cause.endswith("title 'two b', at the time of writing, which now has title 'two c'")
-    (finding,) = lost_by_migrating_again(written, kept_rows)
+    (finding,) = lost_by_migrating_again(written, kept_rows, {}, {})
     assert finding.cause.endswith(f", which now has at {int(MIDNIGHT) + 2}")
 
 
@@ -167,6 +170,65 @@ def test_only_a_time_that_became_another_drops_out(
     assert (found.added, found.removed, found.changed, found.columns) == left
     assert len(found.rows) == found.total
     assert without_times([diff, None], NEVER) == [diff, None]
+
+
+WAITING = {  # a task may have no owner: one that has none waits, and each migration stamps all rows anew
+    "before": "CREATE TABLE tasks (id INTEGER PRIMARY KEY, owner TEXT NOT NULL, seen_at); INSERT INTO tasks VALUES (1, 'Ann', {0}), (2, 'Bob', {0});",
+    "migrate": """-- allow: not-null-lost a task may have no owner
+CREATE TABLE new_tasks (id INTEGER PRIMARY KEY, owner TEXT, seen_at, made_at DEFAULT ({0}));
+INSERT INTO new_tasks (id, owner, seen_at) SELECT id, owner, seen_at FROM tasks;
+CREATE TABLE IF NOT EXISTS _orchestrate_kept_n (id INTEGER, seen_at);
+INSERT INTO new_tasks (id, seen_at) SELECT id, seen_at FROM _orchestrate_kept_n;
+DROP TABLE tasks; ALTER TABLE new_tasks RENAME TO tasks; DROP TABLE _orchestrate_kept_n;""",
+    "rollback": """CREATE TABLE _orchestrate_kept_n AS SELECT id, seen_at FROM tasks WHERE owner IS NULL;
+CREATE TABLE _orchestrate_kept_live AS SELECT * FROM tasks WHERE owner IS NOT NULL; DROP TABLE tasks;
+CREATE TABLE tasks (id INTEGER PRIMARY KEY, owner TEXT NOT NULL, seen_at);
+INSERT INTO tasks (id, owner, seen_at) SELECT id, owner, seen_at FROM _orchestrate_kept_live; DROP TABLE _orchestrate_kept_live;""",
+    "writes": "INSERT INTO tasks (owner, seen_at) VALUES (NULL, {0}), ('Cid', {0}); UPDATE tasks SET owner = 'Ann b' WHERE id = 1;",
+}
+FORGOTTEN = WAITING["rollback"].replace("WHERE owner IS NULL", "WHERE owner IS NULL AND id < 0")
+
+
+@pytest.mark.parametrize("began", AWKWARD)
+@pytest.mark.parametrize("now", ["unixepoch()", "CURRENT_TIMESTAMP"])
+async def test_row_that_waits_beside_times_of_writing_is_found_at_any_moment(
+    tmp_path: Path, now: str, began: float
+) -> None:
+    """A row that waits comes back with another time of the migration: it is there, and a row that is forgotten is not."""
+    assert await verdict(tmp_path, began, now, WAITING) == ""
+    said = await verdict(tmp_path, began, now, {**WAITING, "rollback": FORGOTTEN})
+    assert "1 of 3 rows written by the app are lost or changed after migrating again, for example added id 3" in said
+
+
+def logged(kind: Kind, number: int, at: int, what: str = "moved") -> Row:
+    """Return a row of a log that was added or removed."""
+    values: dict[str, Value] = {"id": number, "what": what, "at": at}
+    side = {"new": values} if kind is Kind.ADDED else {"old": values}
+    return Row(kind, (("id", number),), **side)
+
+
+def log(*rows: Row) -> dict[str, TableDiff]:
+    """Return what became of the rows of a log."""
+    kinds = Counter(row.kind for row in rows)
+    return {"log": TableDiff("log", 9, 9, kinds[Kind.ADDED], kinds[Kind.REMOVED], by_key=True, rows=rows)}
+
+
+def test_row_that_the_migration_writes_each_time_did_not_come_twice() -> None:
+    """A migration that notes itself in a log writes its row again, under another key; one that is there twice is named."""
+    again = [logged(Kind.ADDED, 2, EARLY), logged(Kind.ADDED, 3, LATE)]
+    for rows, twice in (([*again, logged(Kind.REMOVED, 1, EARLY)], 0), (again, 1)):
+        moved, wrote, found = timeless(log(logged(Kind.ADDED, 1, EARLY)), log(logged(Kind.ADDED, 2, EARLY)), log(*rows))
+        assert len([*changed_by_migrating_again(moved, wrote, found, {}, ())]) == twice
+
+
+def test_time_of_writing_alone_explains_no_row() -> None:
+    """Two rows that only share the time of writing are not the same row, in whatever table."""
+    wrote, returned = log(logged(Kind.ADDED, 2, EARLY)), log(logged(Kind.ADDED, 7, LATE, "another"))
+    one, other = timeless(wrote, returned)
+    elsewhere = Elsewhere.of(one, one, {})
+    assert elsewhere.unexplained("others", other["log"].rows) == [*other["log"].rows]
+    bare = replace(other["log"].rows[0], new={"id": 7, "at": other["log"].rows[0].new["at"]})
+    assert elsewhere.unexplained("others", [bare]) == [bare]
 
 
 @pytest.mark.parametrize("later", [0, 1])

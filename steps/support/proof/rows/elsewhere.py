@@ -8,7 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from steps.support.proof.rows.result import Key, Kind, Row, TableDiff
+from steps.support.proof.rows.result import Key, Kind, Row, TableDiff, TimeOfWriting
 from steps.support.sql.script import Script
 from steps.support.sql.statement import Value
 from steps.support.sql.tokens import unquoted_name
@@ -28,6 +28,11 @@ def content(row: Row) -> Content:
 def typed(value: Value) -> Typed:
     """Return a value with its type, by which 1 and 1.0 are two."""
     return type(value), value
+
+
+def is_telling(value: Value) -> bool:
+    """Return True if a value tells a row from others: NULL and the time of writing are in many rows."""
+    return value is not None and not isinstance(value, TimeOfWriting)
 
 
 def texts_of(script: Script) -> set[str]:
@@ -68,21 +73,22 @@ class _Source:
         )
         keys = {name for name, _ in row.key}
         compared = {name: value for name, value in values.items() if name not in keys and name not in free}
-        is_shared = any(value is not None and typed(value) in there for value in values.values())
+        is_shared = any(is_telling(value) and typed(value) in there for value in values.values())
         return is_shared and all(_fits(name, value, own, {*there, *named}) for name, value in compared.items())
 
     def changes_alike(self, row: Row, free: Collection[str]) -> bool:
         """Return True if it is the same row, by its key or by the values that did not change, with other references."""
         keys = {name for name, _ in row.key}
         rest = {name: value for name, value in row.unchanged.items() if name not in keys and name not in free}
-        is_shared = any(value is not None and typed(value) in self.after for value in rest.values())
+        is_shared = any(is_telling(value) and typed(value) in self.after for value in rest.values())
         is_alike = is_shared and all(_fits(name, value, self.row.unchanged, self.after) for name, value in rest.items())
         return self.row.kind is Kind.CHANGED and (self.has(row.key) or is_alike)
 
     def sets(self, row: Row, column: str) -> bool:
         """Return True if it explains a changed value: by the same change of a value, or by the key of the row."""
         old, new = typed(row.old[column]), typed(row.new[column])
-        if any(old == typed(self.row.old[name]) and new == typed(self.row.new[name]) for name in self._changed):
+        alike = (old == typed(self.row.old[name]) and new == typed(self.row.new[name]) for name in self._changed)
+        if is_telling(row.new[column]) and any(alike):
             return True
         if not self.has(row.key):
             return False
@@ -168,7 +174,7 @@ class Elsewhere:
         for name in (name for name in columns if row.new.get(name) is not None):
             value = typed(row.new[name])
             own = {typed(each.row.after[name]) for to, each in keyed if to != table and self._is_of(each, row, name)}
-            others = any(
+            others = is_telling(row.new[name]) and any(
                 typed(each.row.after.get(name)) == value for to, each in self._by_value.get(value, ()) if to != table
             )
             if value not in own if own else others:

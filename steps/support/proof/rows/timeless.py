@@ -85,7 +85,7 @@ def _without_pairs(rows: Iterable[Row]) -> Iterator[Row]:
         Counter(_values(row) for row in several if row.kind is kind and not row.key)
         for kind in (Kind.REMOVED, Kind.ADDED)
     )
-    left = {kind: gone & came for kind in (Kind.REMOVED, Kind.ADDED)}
+    left = {Kind.REMOVED: gone & came, Kind.ADDED: gone & came}
     for row in several:
         if not row.key and left[row.kind][_values(row)]:
             left[row.kind][_values(row)] -= 1
