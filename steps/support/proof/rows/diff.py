@@ -46,7 +46,8 @@ def row_diff(
         both, same = old.keys() & new.keys(), ""
         if moments != NEVER:
             same = "same_moment"
-            connection.create_scalar_function(same, lambda *both: moments.same(*both), 2, deterministic=True)
+            # a lambda, because the library asks for a function of any number of values
+            connection.create_scalar_function(same, lambda *both: moments.same(*both), 2, deterministic=True)  # noqa: PLW0108
         found |= {
             name: _both(connection, old[name], new[name], pages, keep, groups.get(name, ()), same) for name in both
         }

@@ -181,7 +181,8 @@ def _both_sides(
     """Yield, for each changed row, which columns differ, its values before and its values after."""
     size = len(two.common)
     flags = ", ".join(f"d.f{n}" for n in range(size))
-    sides = listed([*(f"b.{quoted(old)}" for old, _ in two.common), *(f"a.{quoted(new)}" for _, new in two.common)])
+    values = [*(f"b.{quoted(old)}" for old, _ in two.common), *(f"a.{quoted(new)}" for _, new in two.common)]
+    sides = listed(map(sample_text, values))
     first = _first(two, f"NOT gone AND {where}", most)
     query = f"SELECT {flags}{sides} {first} CROSS JOIN {two.new.source} AS a ON {two.by_key}"
     for row in connection.execute(query).fetchall():
