@@ -11,11 +11,10 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from pathlib import Path
 
-from steps.support.schema.connection import Connection
+from steps.support.proof.rows.tables import first_rows
 from steps.support.schema.own_tables import is_owned
-from steps.support.schema.reader import ENGINE_ERRORS, open_file, sample_text
+from steps.support.schema.reader import open_file
 from steps.support.sql.statement import Statement, Value
-from steps.support.sql.tokens import quoted
 
 CLOCK = Statement("SELECT (julianday('now') - 2440587.5) * 86400.0", name="the engine's clock")
 
@@ -122,17 +121,9 @@ def holds_moment(file: Path, moments: Moments) -> bool:
     """Return whether one of the first rows of a table of a database file holds a time within the span."""
     with open_file(file) as connection:
         names = [str(name) for (name,) in connection.execute(_TABLES).fetchall() if not is_owned(str(name))]
-        return any(moments.unit(value) for name in names for row in _first_rows(connection, name) for value in row)
-
-
-def _first_rows(connection: Connection, table: str) -> list[tuple[Value, ...]]:
-    columns = [name for (name,) in connection.execute(_COLUMNS, (table,))]
-    shown = ", ".join(sample_text(quoted(name)) for name in columns)
-    with suppress(*ENGINE_ERRORS):  # what this engine cannot read is not compared either
-        return connection.execute(f"SELECT {shown} FROM {quoted(table)} LIMIT {_LOOKED_AT}").fetchall()
-    return []
+        rows = (row for name in names for row in first_rows(connection, name, _LOOKED_AT))
+        return any(moments.unit(value) for row in rows for value in row)
 
 
 _LOOKED_AT = 1_000  # rows of each table
-_COLUMNS = "SELECT name FROM pragma_table_xinfo(?) WHERE hidden <> 1"
 _TABLES = "SELECT name FROM sqlite_schema WHERE type = 'table' AND rootpage > 0"

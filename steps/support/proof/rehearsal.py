@@ -5,6 +5,7 @@ everything else that it loses.
 """
 
 import asyncio
+import math
 import shutil
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -36,12 +37,14 @@ from steps.support.proof.round_trip import Refused, values_to_try
 from steps.support.proof.rows.cascades import cascades
 from steps.support.proof.rows.diff import row_diff
 from steps.support.proof.rows.result import Key, TableDiff
+from steps.support.proof.rows.tables import first_rows
 from steps.support.proof.server import Engine, Running, checkpoint, place_database
 from steps.support.proof.snapshot import Snapshot, take_snapshot
 from steps.support.proof.target import ENGINE
 from steps.support.proof.write_lock import Done, measure
 from steps.support.schema.diff import renames
 from steps.support.schema.fingerprint import Respelling, respellings
+from steps.support.schema.reader import open_file
 from steps.support.sql.change import DatabaseChange
 from steps.support.sql.checks import SqlCheck
 from steps.support.sql.findings import MIGRATE, ROLLBACK, WRITES, Finding
@@ -152,10 +155,24 @@ async def _by_hand(
     return [each for each in found if each.place not in meant]
 
 
+def _rows_of(file: Path, names: Collection[str]) -> Mapping[str, Sequence[Sequence[Value]]]:
+    """Return the first rows of tables of a database file, which must not be written to meanwhile."""
+    with open_file(file) as connection:
+        return {name: first_rows(connection, name, FOLLOWED) for name in names}
+
+
 def _update(table: str, key: Key, column: str, value: Value) -> Statement:
-    where = " AND ".join(f"{quoted(name)} IS ?" for name, _ in key)
-    values = (value, *(each for _, each in key))
-    return Statement(f"UPDATE {quoted(table)} SET {quoted(column)} = ? WHERE {where}", values)
+    (new, own), *keys = map(_sent, (value, *(each for _, each in key)))
+    where = " AND ".join(f"{quoted(name)} IS {sql}" for (name, _), (sql, _) in zip(key, keys, strict=True))
+    values = (*own, *(each for _, sent in keys for each in sent))
+    return Statement(f"UPDATE {quoted(table)} SET {quoted(column)} = {new} WHERE {where}", values)
+
+
+def _sent(value: Value) -> tuple[str, tuple[Value, ...]]:
+    """Return how a statement says a value, and what is sent with it: infinity cannot be sent."""
+    if isinstance(value, float) and math.isinf(value):
+        return ("9e999" if value > 0 else "-9e999"), ()
+    return "?", (value,)
 
 
 class _Rehearsal:
@@ -245,7 +262,7 @@ class _Rehearsal:
         log.rows_rolled_back = await self._diff(self._before, FOLLOWED)
         log.after_second_rollback = await self._checked(log.after_second_rollback, log.rows_rolled_back)
         log.refused = await self._try_written_values(log)
-        log.kept = {name: await self._kept_rows(name) for name, rows in (await self._turso.kept()).items() if rows}
+        log.kept = await asyncio.to_thread(_rows_of, checkpoint(self._live), await self._turso.kept())
         if await self._migrate(log, "migrate after writes", lease):
             moments = Moments(self._began, await self._clock())  # a column that each migration fills anew is no loss
             log.rows_migrated_again = await self._diff(self._after, FOLLOWED, moments=moments)
@@ -373,9 +390,6 @@ class _Rehearsal:
         updates = [[_update(*where, value)] for where, value in several.items()]
         errors = await self._timed("writes on the old schema", self._turso.database.trials(updates)) if updates else ()
         return {where: error for where, error in zip(several, errors, strict=True) if error}
-
-    async def _kept_rows(self, name: str) -> Sequence[Sequence[Value]]:
-        return (await self._turso.read(Statement(f"SELECT * FROM {quoted(name)} LIMIT {FOLLOWED}"))).values
 
     async def _ask(self, checks: Sequence[SqlCheck]) -> None:
         """Run checks once more, as the step after the commit does; the transaction has asserted their results."""

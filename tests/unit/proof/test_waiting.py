@@ -89,3 +89,41 @@ async def test_null_that_the_old_schema_refuses_and_that_is_forgotten_is_refused
 def test_plan_says_what_waits(known: dict[str, Any], words: str) -> None:
     """The rollback of the plan names the tables of the tool in which rows wait, and how many."""
     assert rollback_words(replace(UNKNOWN, **known)) == words
+
+
+ODD = {  # a weight over 1,000 and a row without an owner are new; the old schema has neither
+    "migrate.sql": """-- allow: not-null-lost a task may have no owner
+-- allow: check-lost a task may weigh more
+CREATE TABLE new_tasks (id INTEGER PRIMARY KEY, owner TEXT, note TEXT, weight REAL);
+INSERT INTO new_tasks SELECT id, owner, note, weight FROM tasks;
+CREATE TABLE IF NOT EXISTS _orchestrate_kept_n (id INTEGER, note TEXT, weight REAL);
+CREATE TABLE IF NOT EXISTS _orchestrate_kept_w (id INTEGER, weight REAL);
+INSERT INTO new_tasks (id, note, weight) SELECT id, note, weight FROM _orchestrate_kept_n;
+UPDATE new_tasks SET weight = k.weight FROM _orchestrate_kept_w AS k WHERE k.id = new_tasks.id;
+DROP TABLE tasks; ALTER TABLE new_tasks RENAME TO tasks;
+DROP TABLE _orchestrate_kept_n; DROP TABLE _orchestrate_kept_w;
+""",
+    "rollback.sql": """CREATE TABLE _orchestrate_kept_n AS SELECT id, note, weight FROM tasks WHERE owner IS NULL;
+CREATE TABLE _orchestrate_kept_w AS SELECT id, weight FROM tasks WHERE weight > 1000 AND owner IS NOT NULL;
+CREATE TABLE _orchestrate_kept_live AS SELECT * FROM tasks WHERE owner IS NOT NULL; DROP TABLE tasks;
+CREATE TABLE tasks (id INTEGER PRIMARY KEY, owner TEXT NOT NULL, note TEXT, weight REAL CHECK (weight <= 1000));
+INSERT INTO tasks SELECT id, owner, note, min(weight, 1000) FROM _orchestrate_kept_live;
+DROP TABLE _orchestrate_kept_live;
+""",
+    "writes.sql": """INSERT INTO tasks (note, weight) VALUES (CAST(x'66ff0066' AS TEXT), -9e999);
+UPDATE tasks SET weight = 9e999 WHERE id = 1;
+""",
+    "contract/old.sql": "SELECT owner FROM tasks;",
+    "contract/new.sql": "SELECT owner FROM tasks;",
+}
+
+
+@pytest.mark.anyio
+async def test_values_that_no_answer_carries_wait_as_well(sqld_binary: Path, tmp_path: Path) -> None:
+    """Infinity, NUL and text that is not UTF-8 are found where they wait, and tried on the old schema."""
+    before = """CREATE TABLE tasks (id INTEGER PRIMARY KEY, owner TEXT NOT NULL, note TEXT, weight REAL CHECK (weight <= 1000));
+INSERT INTO tasks VALUES (1, 'Ann', 'a', 1.5), (2, 'Bob', 'b', 2.5);"""
+    came = await tried(sqld_binary, tmp_path, before, ODD)
+    assert came.proof, came.said
+    assert came.proof.lossless
+    assert came.proof.waiting == {"_orchestrate_kept_n": 1, "_orchestrate_kept_w": 1}

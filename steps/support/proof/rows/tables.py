@@ -1,7 +1,7 @@
 """Read the tables of a database file, as far as is needed to compare their rows."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,8 @@ import apsw
 from steps.support.core.errors import Problem
 from steps.support.schema.connection import Connection
 from steps.support.schema.own_tables import is_owned, vector_shadows
-from steps.support.schema.reader import ENGINE_ERRORS, open_file
+from steps.support.schema.reader import ENGINE_ERRORS, open_file, sample_text
+from steps.support.sql.statement import Value
 from steps.support.sql.tokens import folded, quoted
 
 _TABLES = "SELECT name, sql, rowid, rootpage FROM {}.sqlite_schema WHERE type = 'table' AND rootpage > 0 ORDER BY name"
@@ -88,6 +89,15 @@ def tables(connection: Connection, schema: str) -> dict[str, Table]:
 def rows_of(connection: Connection, table: Table) -> int:
     """Count the rows of a table."""
     return int(connection.execute(f"SELECT count(*) FROM {table.source}").fetchone()[0])
+
+
+def first_rows(connection: Connection, name: str, most: int) -> list[tuple[Value, ...]]:
+    """Return the first rows of a table of a file, at most this many; none if this engine cannot read it."""
+    columns = [column for column, *_, hidden in connection.execute(_COLUMNS, (name, "main")) if hidden != 1]
+    shown = ", ".join(sample_text(quoted(column)) for column in columns)
+    with suppress(*ENGINE_ERRORS):
+        return connection.execute(f"SELECT {shown} FROM {quoted(name)} LIMIT {most}").fetchall()
+    return []
 
 
 def _table(connection: Connection, schema: str, row: Sequence[Any]) -> Table:
