@@ -27,6 +27,7 @@ from steps.support.proof.round_trip import (
 )
 from steps.support.proof.rows.diff import row_diff
 from steps.support.proof.rows.elsewhere import Elsewhere
+from steps.support.proof.rows.result import Kind, Row, TableDiff
 from steps.support.schema.diff import renames
 from steps.support.sql.findings import Severity
 from steps.support.sql.script import read_script_text, split
@@ -555,3 +556,17 @@ def test_harmed_rollback_is_named_and_a_correct_one_is_not(seed: int, key: str, 
         assert is_told_apart <= (
             bool([*changed_without_reason(moved, wrote, spoilt, named, elsewhere, {})]) == (held(back) != held(harmed))
         )
+
+
+def test_changed_row_is_explained_by_its_own_change_rather_than_by_a_chance_value() -> None:
+    """A row of another table that happens to hold the key and the value leaves the change to the row that made it."""
+    note = Row(Kind.ADDED, (("code", "k"),), new={"code": "k", "size": 1, "state": "new"})
+    user = Row(Kind.CHANGED, (("id", "u-1"),), {"price": "old"}, {"price": "new"}, {"id": "u-1"})
+    wrote = {
+        "notes": TableDiff("notes", 1, 2, added=1, rows=(note,)),
+        "users": TableDiff("users", 1, 1, changed=1, rows=(user,)),
+    }
+    elsewhere = Elsewhere.of(wrote, wrote, {})
+    there = Row(Kind.CHANGED, (("id", 1),), {"price": "old"}, {"price": "new"}, {"id": 1})
+    assert elsewhere.unexplained("users", [there]) == []
+    assert elsewhere.explains("users", user)

@@ -7,6 +7,7 @@ in another table or under another key, and each explains one row of a table.
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 
 from steps.support.proof.rows.result import Key, Kind, Row, TableDiff, TimeOfWriting
 from steps.support.sql.script import Script
@@ -17,6 +18,8 @@ Diff = Mapping[str, TableDiff]
 Content = tuple[Kind, Key, frozenset[tuple[str, type, Value]]]
 Typed = tuple[type, Value]
 _Used = set[tuple[int, Kind]]
+
+LOOKED_AT = 1_000  # more written rows, for one that explains a value better
 
 
 def content(row: Row) -> Content:
@@ -87,13 +90,18 @@ class _Source:
     def sets(self, row: Row, column: str) -> bool:
         """Return True if it explains a changed value: by the same change of a value, or by the key of the row."""
         old, new = typed(row.old[column]), typed(row.new[column])
-        alike = (old == typed(self.row.old[name]) and new == typed(self.row.new[name]) for name in self._changed)
-        if is_telling(row.new[column]) and any(alike):
+        if self.makes_the_change(row, column):
             return True
         if not self.has(row.key):
             return False
         written = {typed(value) for value in self.row.new.values()}
         return new in written or (self.row.kind is Kind.REMOVED and row.new[column] is None and old in self.before)
+
+    def makes_the_change(self, row: Row, column: str) -> bool:
+        """Return True if it changed a value in the same way."""
+        old, new = typed(row.old[column]), typed(row.new[column])
+        alike = (old == typed(self.row.old[name]) and new == typed(self.row.new[name]) for name in self._changed)
+        return is_telling(row.new[column]) and any(alike)
 
     @property
     def _changed(self) -> Iterable[str]:
@@ -193,11 +201,16 @@ class Elsewhere:
         if not columns:
             found = next((each for each in self._like(row, used, free) if each[1].changes_alike(row, free)), None)
             return self._use([found] if found else [], row, used)
-        setting = [
-            next((each for each in self._like(row, used, free, column) if each[1].sets(row, column)), None)
-            for column in columns
-        ]
+        setting = [self._setting(row, used, free, column) for column in columns]
         return all(setting) and self._use([each for each in setting if each], row, used)
+
+    def _setting(self, row: Row, used: _Used, free: Collection[str], column: str) -> tuple[str, _Source] | None:
+        """Return a written row that explains a changed value, rather one that made the same change."""
+        several = self._like(row, used, free, column)
+        first = next((each for each in several if each[1].sets(row, column)), None)
+        if first is None or first[1].makes_the_change(row, column):
+            return first
+        return next((each for each in islice(several, LOOKED_AT) if each[1].makes_the_change(row, column)), first)
 
     def _use(self, found: Sequence[tuple[str, _Source]], row: Row, used: _Used) -> bool:
         for table, source in found:
