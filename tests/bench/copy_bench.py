@@ -13,7 +13,7 @@ from time import monotonic
 
 from steps.support.gateways.database.connect import connect
 from steps.support.proof import sqld
-from steps.support.proof.copy.copy import Copy, Limits, from_server
+from steps.support.proof.copy.copy import Copy, Limits, copy_database
 
 LIMITS = Limits(most_seconds=600, most_bytes=10**11)
 TABLE = """CREATE TABLE readings (id INTEGER PRIMARY KEY AUTOINCREMENT, system_id INTEGER NOT NULL, at TEXT NOT NULL,
@@ -39,7 +39,7 @@ def fill(path: Path, rows: int) -> None:
 async def ours(url: str, folder: Path) -> Copy:
     """Copy with the tool."""
     async with aclosing(connect(url, None)) as database:
-        return await from_server(database, folder, LIMITS)
+        return await copy_database(database, folder, LIMITS)
 
 
 def theirs(url: str, folder: Path) -> float:

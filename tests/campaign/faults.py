@@ -15,7 +15,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from steps.support.core.errors import NotSent, Rejected, Unknown
-from steps.support.gateways.database.protocol import Dump, Rows
+from steps.support.gateways.database.protocol import Rows
 from steps.support.sql.statement import Statement
 from steps.support.standin import faults
 from steps.support.standin.vercel.state import refusal
@@ -195,9 +195,8 @@ class BrokenDatabase:
         """Have statements explained, subject to faults; see Database."""
         return await self._line.through("database", ADDRESS, lambda: self._inner.parse(statements))
 
-    def dumps(self) -> tuple[Dump, ...]:
-        """Return no dumps."""
-        return ()
+    def moment(self) -> None:
+        """Return None: it is never copied."""
 
     async def aclose(self) -> None:
         """Do nothing."""

@@ -79,7 +79,7 @@ async def exchange(
     `most`: the bytes that the body may have. Raise NotSent, or Unknown if the response was not received completely.
     """
     what = f"{peer} ({method} {_public_address(client.base_url, url)})"
-    headers = {**(options.pop("headers", None) or {}), "Accept-Encoding": "gzip"}
+    headers = {"Accept-Encoding": "gzip", **(options.pop("headers", None) or {})}
     try:
         request = client.build_request(method, url, headers=headers, **options)
     except (httpx.InvalidURL, UnicodeError) as error:

@@ -37,6 +37,7 @@ from steps.support.proof.round_trip import Refused, values_to_try
 from steps.support.proof.rows.cascades import cascades
 from steps.support.proof.rows.diff import row_diff
 from steps.support.proof.rows.result import Key, TableDiff
+from steps.support.proof.rows.rowids import renumbered
 from steps.support.proof.rows.tables import first_rows
 from steps.support.proof.server import Engine, Running, checkpoint, place_database
 from steps.support.proof.snapshot import Snapshot, take_snapshot
@@ -47,7 +48,7 @@ from steps.support.schema.fingerprint import Respelling, respellings
 from steps.support.schema.reader import open_file
 from steps.support.sql.change import DatabaseChange
 from steps.support.sql.checks import SqlCheck
-from steps.support.sql.findings import MIGRATE, ROLLBACK, WRITES, Finding
+from steps.support.sql.findings import MIGRATE, ROLLBACK, WRITES, Finding, in_file
 from steps.support.sql.statement import Statement, Value
 from steps.support.sql.tokens import folded, quoted
 
@@ -236,6 +237,7 @@ class _Rehearsal:
         log.after_migration = await self._snapshot()
         log.rows_migrated = await self._diff(self._before, FOLLOWED, column_groups(self._change))
         log.after_migration = await self._checked(log.after_migration, log.rows_migrated)
+        await self._renumbered(log, MIGRATE)
         await self._plan_counts(log)
         if not await self._roll_back(log, "rollback", lease, measured=True):
             return
@@ -244,6 +246,7 @@ class _Rehearsal:
         log.after_rollback = await self._snapshot()
         log.rows_not_restored = await self._diff(self._before)
         log.after_rollback = await self._checked(log.after_rollback, log.rows_not_restored)
+        await self._renumbered(log, ROLLBACK)
         if not await self._migrate(log, "migrate again", lease, measured=counts):
             return
         if counts:
@@ -288,6 +291,12 @@ class _Rehearsal:
     async def _check(self, touched: Collection[str] | None, *, indexes: bool) -> Integrity:
         checking = check_integrity(self._running.database, touched, indexes=indexes)
         return await self._timed("checking integrity", checking)
+
+    async def _renumbered(self, log: RehearsalLog, file: str) -> None:
+        """Look for rows that have another rowid than before, by which something finds them."""
+        script = self._change.scripts[0 if file == MIGRATE else 1]
+        found = await asyncio.to_thread(renumbered, self._before, checkpoint(self._live), script)
+        log.failures += in_file(file, found)
 
     async def _plan_counts(self, log: RehearsalLog) -> None:
         """Plan how declared rows are counted; from here on every migration counts them, without asserting any."""

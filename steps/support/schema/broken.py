@@ -8,6 +8,7 @@ from steps.support.schema.model import Trigger
 from steps.support.schema.reader import ENGINE_ERRORS
 from steps.support.schema.reading import Schema
 from steps.support.schema.text import Name, identifier, keyword, meaningful
+from steps.support.schema.virtual import unreadable
 from steps.support.sql.findings import Finding, Severity, waiver_line
 from steps.support.sql.tokens import quoted
 
@@ -28,7 +29,13 @@ def broken_objects(connection: Connection, schema: Schema) -> list[Finding]:
     return [
         *(_finding("broken-view", f"view {name}", why) for name, why in views.items()),
         *_broken_triggers(connection, triggers),
+        *(_unreadable(name, why) for name, why in unreadable(connection)),
     ]
+
+
+def _unreadable(name: str, why: str) -> Finding:
+    remedy = "Create it again for the new schema, and fill it: its own 'rebuild' does that for FTS5."
+    return Finding(name, f"{why}: searches fail", remedy, rule="broken-virtual-table", object=name)
 
 
 def _broken_triggers(connection: Connection, triggers: Sequence[Trigger]) -> Iterator[Finding]:

@@ -142,12 +142,6 @@ def default(text: str | None) -> str:
     return _CONSTANTS.get(keyword(tokens[0]), literal(found))
 
 
-def has_random_rowid(sql: str) -> bool:
-    """Return whether a CREATE TABLE ends with RANDOM ROWID, libSQL's own."""
-    words = [keyword(item) for item in items(meaningful(sql))]
-    return ("random", "rowid") in pairwise(words)
-
-
 def indexed(sql: str, names: Collection[Name]) -> tuple[str, ...]:
     """Return each column or expression of a CREATE INDEX, without collation and direction."""
     body = next(item for item in items(meaningful(sql)) if not isinstance(item, Token))

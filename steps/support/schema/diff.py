@@ -46,6 +46,7 @@ RULES: Mapping[str, tuple[Severity, str]] = {
         "Add WITHOUT ROWID, or NOT NULL to each column of the key: without either, NULL gets into it.",
     ),
     "not-null-lost": (Severity.WARNING, "Add NOT NULL if the code relies on it."),
+    "random-rowid-lost": (Severity.WARNING, "Repeat RANDOM ROWID: without it, rowids tell the order of the rows."),
     "strict-lost": (Severity.WARNING, "Add STRICT if the code relies on types."),
     "type-changed": (Severity.WARNING, "Check that the values are stored the way the code reads them."),
     "column-lost": (Severity.WARNING, "Check that its values are stored elsewhere."),

@@ -31,8 +31,10 @@ _READ_ONLY = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
 
 
 @contextmanager
-def open_file(file: Path, **others: Path) -> Iterator[apsw.Connection]:
+def open_file(file: Path, *, learning: bool = True, **others: Path) -> Iterator[apsw.Connection]:
     """Open a file for reading only, and others beside it under their names; none may change meanwhile.
+
+    `learning`: let the schema use functions that only the server has, see `learn_functions`.
 
     Raise apsw.Error if one of them is not a database.
     """
@@ -42,9 +44,16 @@ def open_file(file: Path, **others: Path) -> Iterator[apsw.Connection]:
         connection.create_scalar_function("as_text", _as_text, 1, deterministic=True)
         for name, path in zip(others, beside, strict=True):
             connection.execute(f"ATTACH ? AS {name}", (_address(path),))
-        for name in ("main", *others):
+        for name in ("main", *others) if learning else ():
             learn_functions(connection, name)
         yield connection
+
+
+def as_written(file: Path, query: str) -> str:
+    """Return the one text that a query of the schema returns, with each definition as its server wrote it."""
+    with closing(apsw.Connection(_address(file), flags=_READ_ONLY)) as connection:
+        connection.execute("PRAGMA writable_schema = ON")
+        return str(connection.execute(query).fetchall()[0][0])
 
 
 def learn_functions(connection: apsw.Connection, schema: str = "main") -> frozenset[str]:
@@ -74,6 +83,14 @@ def readable(sql: str) -> str:
     options = sql[at:].split(",")
     kept = [option for option in options if not _RANDOM.fullmatch(option)]
     return sql if kept == options else f"{sql[:at]}{','.join(kept)} {RANDOM_ROWID}"
+
+
+def original(sql: str) -> str:
+    """Return a readable definition as its server writes it."""
+    if not sql.endswith(RANDOM_ROWID):
+        return sql
+    others = sql.removesuffix(RANDOM_ROWID).rstrip()
+    return f"{others}{'' if others.endswith(')') else ','} RANDOM ROWID"
 
 
 def is_random(sql: str) -> bool:

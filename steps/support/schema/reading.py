@@ -11,6 +11,7 @@ from steps.support.schema.connection import Connection
 from steps.support.schema.definition import after_name, shown_names
 from steps.support.schema.model import Column, ForeignKey, Index, Part, Table, Trigger, View, listed
 from steps.support.schema.own_tables import is_owned, vector_shadows
+from steps.support.schema.reader import is_random
 from steps.support.schema.text import Name, keyword, meaningful, normalized
 from steps.support.sql.tokens import folded
 
@@ -47,7 +48,7 @@ def read_table(connection: Connection, name: str, sql: str, kind: Row) -> Table:
         strict=bool(kind[1]),
         autoincrement=any("autoincrement" in element.words for element in elements),
         virtual=definition.after_name(sql, names) if virtual else "",
-        random_rowid=not virtual and definition.has_random_rowid(sql),
+        random_rowid=is_random(sql) and not virtual,
     )
 
 

@@ -19,11 +19,13 @@ SAMPLE = "sample.sql"  # needed only by a rehearsal on stand-ins
 OF_THE_APP = (OLD_CODE, NEW_CODE, WRITES)  # statements that the app itself sends
 
 
-OF_ROWS = ("values-changed", "values-swapped", "column-lost", "retyped", "written-lost", "sequence-lowered")
+OF_ROWS = (
+    "values-changed", "values-swapped", "column-lost", "retyped", "written-lost", "sequence-lowered", "rowid-renumbered",
+)  # fmt: skip
 OF_THE_SCHEMA = (
     "table-lost", "index-lost", "trigger-lost", "view-lost", "unique-lost", "default-lost", "check-lost",
-    "conflict-lost", "collation-lost", "autoincrement-lost", "without-rowid-lost", "not-null-lost", "strict-lost",
-    "type-changed",
+    "conflict-lost", "collation-lost", "autoincrement-lost", "without-rowid-lost", "random-rowid-lost",
+    "not-null-lost", "strict-lost", "type-changed", "broken-virtual-table",
     "foreign-key-target", "foreign-key-lost", "leftover-table", "broken-view", "broken-trigger",
 )  # fmt: skip
 OF_STATEMENTS = (

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from steps.support.gateways.database.connect import connect
-from steps.support.proof.copy.copy import Copy, Limits, from_server
+from steps.support.proof.copy.copy import Copy, Limits, copy_database
 
 ENOUGH = Limits(most_seconds=60, most_bytes=10**9)
 
@@ -16,7 +16,7 @@ async def copied(url: str, folder: Path, limits: Limits = ENOUGH) -> Copy:
     """Copy the database of a server."""
     made(folder)
     async with aclosing(connect(url, None)) as database:
-        return await from_server(database, folder, limits)
+        return await copy_database(database, folder, limits)
 
 
 def names(folder: Path) -> set[str]:

@@ -1,6 +1,6 @@
 """A change, proved on a real server with a small production on it, and what came of it."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +18,7 @@ from steps.support.proof.proof import prove
 from steps.support.proof.result import Proof
 from steps.support.sql.findings import FILES
 from steps.support.sql.script import split
-from tests.support.servers.front import Handler, dumped, in_front_of
+from tests.support.servers.front import Change, dumped, without_file_pages
 
 Files = Mapping[str, str]
 
@@ -54,15 +54,12 @@ async def tried(binary: Path, folder: Path, before: str, files: Files | Path) ->
         return await _tried(binary, folder, url, database, files)
 
 
-async def tried_with_dump(
-    binary: Path, folder: Path, before: str, files: Files, arriving: Callable[[bytes], Handler]
-) -> Tried:
-    """Prove a change on a server whose dump arrives differently from how the server sends it."""
+async def tried_with_answers(binary: Path, folder: Path, before: str, files: Files, arriving: Change) -> Tried:
+    """Prove a change on a server that gives no pages of its file, and whose answers arrive differently."""
     async with sqld.serve(binary, folder / "sqld") as url:
         async with aclosing(connect(url, None)) as database:
             await _fill(database, before)
-        path = {"/dump": arriving(await dumped(url))}
-        async with in_front_of(url, path) as seen, aclosing(connect(seen, None)) as database:
+        async with without_file_pages(url, arriving) as seen, aclosing(connect(seen, None)) as database:
             return await _tried(binary, folder, url, database, files)
 
 

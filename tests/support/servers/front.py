@@ -1,8 +1,8 @@
 """A server in front of the real one, which answers some paths differently."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import aiohttp
 from aiohttp import web
@@ -10,6 +10,7 @@ from aiohttp import web
 from steps.support.standin.servers import serve
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+Change = Callable[[bytes], bytes]
 
 
 @asynccontextmanager
@@ -30,26 +31,34 @@ async def in_front_of(url: str, paths: dict[str, Handler]) -> AsyncIterator[str]
             yield front
 
 
+@asynccontextmanager
+async def changing(
+    url: str, answers: Change = lambda text: text, questions: Change = lambda text: text, *, pause: float = 0.0
+) -> AsyncIterator[str]:
+    """Serve a server with what is asked and what it answers changed, after a pause in seconds."""
+    async with aiohttp.ClientSession() as session:
+
+        async def answer(request: web.Request) -> web.Response:
+            await asyncio.sleep(pause)
+            asked = questions(await request.read())
+            async with session.post(f"{url}{request.path}", data=asked) as told:
+                text = answers(await told.read())
+                return web.Response(status=told.status, body=text, content_type=told.content_type)
+
+        app = web.Application(client_max_size=2**26)
+        app.router.add_route("POST", "/{path:.*}", answer)
+        async with serve(app) as front:
+            yield front
+
+
+def without_file_pages(url: str, answers: Change = lambda text: text) -> AbstractAsyncContextManager[str]:
+    """Serve a server that does not give the pages of its file."""
+    return changing(url, answers, lambda text: text.replace(b"sqlite_dbpage", b"no_such_table"))
+
+
 async def missing(_: web.Request) -> web.Response:
     """Answer that the path does not exist."""
     return web.Response(status=404, text='{"error":"route not found"}', content_type="application/json")
-
-
-def streaming(pieces: Iterable[bytes], *, pause: float = 0.0, whole: bool = True) -> Handler:
-    """Answer with these pieces, one after the other; unless complete, the connection is lost after them."""
-
-    async def answer(request: web.Request) -> web.StreamResponse:
-        response = web.StreamResponse()
-        response.enable_chunked_encoding()
-        await response.prepare(request)
-        for piece in pieces:
-            await response.write(piece)
-            await asyncio.sleep(pause)
-        if not whole and request.transport:
-            request.transport.abort()
-        return response
-
-    return answer
 
 
 async def dumped(url: str) -> bytes:

@@ -11,7 +11,6 @@ from steps.support.gateways.database.protocol import (
     BEGIN,
     COMMIT,
     OPENING,
-    Dump,
     Rows,
     StatementFailed,
     admit,
@@ -125,9 +124,8 @@ class MemoryDatabase:
         _answer(lost=lost)
         return errors
 
-    def dumps(self) -> tuple[Dump, ...]:
-        """Return no dumps, as this database is never copied; see Database."""
-        return ()
+    def moment(self) -> None:
+        """Return None, as this database is never copied; see Database."""
 
     async def aclose(self) -> None:
         """Do nothing: the creator of the store closes it."""

@@ -13,9 +13,10 @@ import pytest
 
 from steps.support.core.errors import Rejected, Unknown
 from steps.support.gateways.database import hrana_stream, hrana_wire
-from steps.support.gateways.database.dump import dump
+from steps.support.gateways.database.file_pages import file_pages
 from steps.support.gateways.database.hrana import Hrana
-from steps.support.gateways.database.pages import paged
+from steps.support.gateways.database.moment import moment
+from steps.support.gateways.database.text_pages import text_pages
 from steps.support.gateways.http import MOST
 from steps.support.gateways.site import Request, Site
 from steps.support.gateways.vercel import Deployment, Project, RollingRelease, Vercel
@@ -82,14 +83,15 @@ async def _read(pieces: AsyncIterator[bytes]) -> None:
         )  # as the loader does
 
 
-async def _dumped(url: str) -> None:
-    async with dump(url, SECRET) as pieces:
-        await _read(pieces)
+async def _text_pages(url: str) -> None:
+    async with moment(url, SECRET) as stream:
+        await _read(text_pages(stream))
 
 
-async def _paged(url: str) -> None:
-    async with paged(url, SECRET) as pieces:
-        await _read(pieces)
+async def _file_pages(url: str) -> None:
+    async with moment(url, SECRET) as stream:
+        async for _ in file_pages(stream):
+            pass
 
 
 async def _visited(url: str) -> str:
@@ -114,8 +116,8 @@ HRANA: dict[str, Ask] = {
     "transaction": _of_hrana(lambda database: database.transaction([INSERT])),
     "trials": _of_hrana(lambda database: database.trials([[INSERT]])),
     "parse": _of_hrana(lambda database: database.parse([SELECT])),
-    "pages": _paged,
-    "dump": _dumped,
+    "text pages": _text_pages,
+    "file pages": _file_pages,
 }
 GATEWAYS = VERCEL | HRANA
 DEEP = "[" * 200_000
@@ -236,7 +238,7 @@ GIGABYTES = {name: pieces for name, pieces in GARBAGE.items() if "gigabyte" in n
 
 
 @pytest.mark.parametrize("pieces", GIGABYTES.values(), ids=GIGABYTES)
-@pytest.mark.parametrize("gateway", ["project", "query", "dump", "site"])
+@pytest.mark.parametrize("gateway", ["project", "query", "file pages", "site"])
 async def test_endless_answers_are_not_held_in_memory(pieces: Pieces, gateway: str, peak: Callable[[], int]) -> None:
     """No more of an endless answer is in memory than the bound and its copies, compressed or not."""
     async with peer(pieces) as there, asyncio.timeout(SCOPE):
@@ -260,7 +262,6 @@ ENDLESS = {
     "half a status line": b"HTTP/1.1",
     "headers that drip": b"HTTP/1.1 200 OK\r\nX-Slow:",
     "a body that drips": head(),
-    "a dump that drips": head(kind="text/plain") + b"PRAGMA foreign_keys=OFF;\n",
     "an error that drips": head("500 No"),
 }
 
@@ -311,7 +312,7 @@ async def test_stream_does_not_continue_on_another_host() -> None:
         named = {"baton": "b", "base_url": elsewhere.url, "results": [result]}
         async with peer(document(named)) as there:
             with pytest.raises(Unknown, match="continues on another host"):
-                await _paged(there.url)
+                await _text_pages(there.url)
         assert not elsewhere.heads
 
 
@@ -340,6 +341,11 @@ DEPLOYMENT = {
 }
 TEXT, NUMBER = {"type": "text", "value": "x"}, {"type": "integer", "value": "7"}
 RESULT = {"cols": [{"name": "a"}, {"name": "b"}], "rows": [[TEXT, NUMBER]], "affected_row_count": 0}
+SIZE = {
+    "cols": [{"name": "a"}, {"name": "b"}],
+    "rows": [[NUMBER, {"type": "integer", "value": "4096"}]],
+    "affected_row_count": 0,
+}
 SHAPES: dict[str, Any] = {
     "user": {"user": {"username": "someone"}},
     "project": PROJECT,
@@ -350,7 +356,8 @@ SHAPES: dict[str, Any] = {
     "rolling_release": {"rollingRelease": {"state": "ACTIVE", "queuedDeploymentId": "dpl_3"}},
     "build_errors": [{"text": "one"}, {"payload": {"text": "two"}}],
     "query": {"baton": None, "results": [{"type": "ok", "response": {"type": "execute", "result": RESULT}}]},
-    "pages": {"baton": None, "results": [{"type": "ok", "response": {"type": "execute", "result": RESULT}}]},
+    "text pages": {"baton": None, "results": [{"type": "ok", "response": {"type": "execute", "result": RESULT}}]},
+    "file pages": {"baton": None, "results": [{"type": "ok", "response": {"type": "execute", "result": SIZE}}]},
 }
 ODD: list[Any] = [None, True, 1.5, 10**400, float("inf"), float("nan"), "\x1b[2J", [], {"a": {}}]
 
@@ -411,7 +418,7 @@ async def test_values_of_wrong_types_are_not_passed_on(gateway: str) -> None:
             if gateway in MEANT:
                 assert _fits(answered, MEANT[gateway]), told
             else:
-                assert gateway in ("query", "pages"), told
+                assert gateway in ("query", "text pages"), told
 
 
 @pytest.mark.parametrize("odd", ["../x", "a/b", "a?b=c", "a#b", "", "x'; touch y; '", "x\ny", "\x1b[2J", "%2e%2e", "ü"])

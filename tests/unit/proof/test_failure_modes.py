@@ -4,7 +4,6 @@ Every change is proved against a real server. The rows are in failure_modes.py. 
 would have done, and what the shipped change does, is tried on the shape that production had.
 """
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -23,8 +22,8 @@ from tests.support.proof.failure_modes import (
     Files,
     Mode,
 )
-from tests.support.proof.proofs import lacking, tried, tried_with_dump
-from tests.support.servers.front import Handler, streaming
+from tests.support.proof.proofs import lacking, tried, tried_with_answers
+from tests.support.servers.front import Change
 
 pytestmark = pytest.mark.anyio
 
@@ -153,28 +152,23 @@ async def test_order_that_would_fail_is_ruled_out(
     assert all(came.proof.ruled_out[order].startswith(why) for order, why in ruled_out.items())
 
 
-Arriving = Callable[[bytes], Handler]
-BACKUPS: dict[str, tuple[Arriving, str]] = {
-    "cut_off": (lambda text: streaming([text[: len(text) // 2]], whole=False), "cut off after"),
-    "without_its_end": (lambda text: streaming([text.removesuffix(b"COMMIT;\n")]), "cut off after"),
-    "a_message_instead": (lambda _: streaming([b"Error: database is being exported\n"]), "the answer is not a dump"),
+BACKUPS: dict[str, tuple[Change, str]] = {
+    "broken_off": (lambda text: b"" if b"INSERT INTO" in text else text, "reading the answer"),
     "without_a_row": (
-        lambda text: streaming([text.replace(b"INSERT INTO readings VALUES(6,4,60,60);\n", b"")]),
+        lambda text: text.replace(b');\\nINSERT INTO \\"readings\\" VALUES(6,4,60,60', b""),
         "the copy differs from its source: table readings has 5 rows, the server 6",
     ),
     "without_an_index": (
-        lambda text: streaming(
-            [text.replace(b"CREATE INDEX user_system_idx ON systems (user_id, system_number);\n", b"")]
-        ),
+        lambda text: text.replace(b'"value":"CREATE INDEX user_system_idx', b'"value":"SELECT 1 --'),
         "the copy differs from its source: its schema differs from the server's",
     ),
 }
 
 
 @pytest.mark.parametrize(("arriving", "words"), BACKUPS.values(), ids=BACKUPS)
-async def test_wrong_backup_leaves_no_proof(sqld_binary: Path, tmp_path: Path, arriving: Arriving, words: str) -> None:
+async def test_wrong_backup_leaves_no_proof(sqld_binary: Path, tmp_path: Path, arriving: Change, words: str) -> None:
     """If the backup is not what production holds, there is no proof and no file that looks like one."""
-    came = await tried_with_dump(sqld_binary, tmp_path, LIVEONE, ADDED, arriving)
+    came = await tried_with_answers(sqld_binary, tmp_path, LIVEONE, ADDED, arriving)
     assert came.proof is None
     assert words in came.said
     assert names(came.run) == set()
@@ -183,7 +177,7 @@ async def test_wrong_backup_leaves_no_proof(sqld_binary: Path, tmp_path: Path, a
 
 async def test_complete_backup_is_kept(sqld_binary: Path, tmp_path: Path) -> None:
     """A complete backup is kept with its rows, and nothing else is."""
-    came = await tried_with_dump(sqld_binary, tmp_path, LIVEONE, ADDED, lambda text: streaming([text]))
+    came = await tried_with_answers(sqld_binary, tmp_path, LIVEONE, ADDED, lambda text: text)
     assert came.proof, came.said
     assert names(came.run) == {Path(came.proof.backup.path).name}
     assert came.proof.backup.rows == 19

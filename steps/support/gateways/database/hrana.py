@@ -1,17 +1,16 @@
 """A libSQL server over HTTP. A transaction is one request, so a lost request or answer cannot leave it half done."""
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import httpx
 
 from steps.support.core.errors import Problem
 from steps.support.gateways.database import hrana_parse, hrana_wire
-from steps.support.gateways.database.dump import dump
 from steps.support.gateways.database.hrana_wire import NEW, OLD, NoSuchPath, post, rows_of, statement_json
-from steps.support.gateways.database.pages import paged
-from steps.support.gateways.database.protocol import Dump, Rows, admit, admit_values
+from steps.support.gateways.database.moment import moment
+from steps.support.gateways.database.protocol import Moment, Rows, admit, admit_values
 from steps.support.gateways.http import client_for
 from steps.support.sql.statement import Statement
 
@@ -76,9 +75,9 @@ class Hrana:
             errors += await self._parse(statements[start : start + CHUNK])
         return tuple(errors)
 
-    def dumps(self) -> tuple[Dump, ...]:
-        """Return the server's own dump, then the dump that is read page by page; see Database."""
-        return partial(dump, self._address, self._token), partial(paged, self._address, self._token)
+    def moment(self) -> AbstractAsyncContextManager[Moment]:
+        """Return the way to read the whole database at one moment; see Database."""
+        return moment(self._address, self._token)
 
     async def aclose(self) -> None:
         """Close the connections that this object opened."""

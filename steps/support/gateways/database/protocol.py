@@ -6,7 +6,7 @@ statements may be sent.
 
 import math
 import re
-from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -14,8 +14,6 @@ from typing import Protocol
 from steps.support.core.errors import Rejected
 from steps.support.sql.statement import Statement, Value
 from steps.support.sql.tokens import TRANSACTION_CONTROL, first_word
-
-Dump = Callable[[], AbstractAsyncContextManager[AsyncGenerator[bytes, None]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +39,22 @@ class Rows:
     def scalar(self) -> Value:
         """The first value of the first row, or None if there is no row."""
         return self.values[0][0] if self.values else None
+
+
+class Moment(Protocol):
+    """A database as it is at one moment, until it is closed."""
+
+    received: int  # bytes of the last answer
+
+    @property
+    def address(self) -> str:
+        """The database's address, without any secret."""
+
+    async def rows(self, statement: Statement) -> Rows:
+        """Run one statement that only reads, and return its rows. Raise as `Database.query` does."""
+
+    async def close(self) -> None:
+        """End the moment; nothing can be read after it."""
 
 
 class StatementFailed(Rejected):
@@ -96,11 +110,8 @@ class Database(Protocol):
         error. A bound parameter is one, and so is a statement that the server refuses.
         """
 
-    def dumps(self) -> tuple[Dump, ...]:
-        """Return the ways to read the whole database as SQL text at one moment, the best one first. A file has none.
-
-        Opening one raises NoSuchPath if the server does not support it.
-        """
+    def moment(self) -> AbstractAsyncContextManager[Moment] | None:
+        """Return the way to read the whole database as it is at one moment, for as long as it is open. A file has none."""
 
     async def aclose(self) -> None:
         """Close the connection."""

@@ -21,7 +21,6 @@ from steps.support.gateways.database.protocol import (
     BEGIN,
     COMMIT,
     OPENING,
-    Dump,
     Rows,
     StatementFailed,
     admit,
@@ -92,9 +91,8 @@ class SqliteFile:
         with self._open():
             return tuple([await self._syntax_error(statement) for statement in statements])
 
-    def dumps(self) -> tuple[Dump, ...]:
-        """Return no dumps, because the database is a file; see Database."""
-        return ()
+    def moment(self) -> None:
+        """Return None, because the database is a file; see Database."""
 
     async def aclose(self) -> None:
         """Close the client. Its connections have ended with each call."""

@@ -42,11 +42,13 @@ class LiftedConstraints:
         if not self._texts:
             return
         now = {Name(name): (str(name), str(sql)) for name, sql in self._connection.execute(_SQL)}
+        ((is_writable,),) = self._connection.execute("PRAGMA writable_schema").fetchall()  # a dump with virtual tables
         self._connection.execute("PRAGMA writable_schema = ON")
         for name, text in self._texts.items():
             stored, lifted = now[name]
             self._connection.execute(_CHANGE, (_as_stored(text, lifted), stored))
         self._connection.execute("PRAGMA writable_schema = RESET")
+        self._connection.execute(f"PRAGMA writable_schema = {is_writable}")
         self._texts = {}
 
 

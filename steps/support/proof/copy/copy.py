@@ -1,23 +1,25 @@
 """Copy production as of one moment into a local file, check that the copy is complete, and keep it as a backup."""
 
 import gzip
-import sqlite3
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import closing
-from dataclasses import dataclass
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import urlsplit
 
 from steps.support.core.errors import Problem
-from steps.support.gateways.database.hrana_wire import NoSuchPath
-from steps.support.gateways.database.protocol import Database
+from steps.support.gateways.database.file_pages import gives_pages
+from steps.support.gateways.database.protocol import Database, Moment
+from steps.support.gateways.transaction import SCHEMA
 from steps.support.proof.config import Limits
-from steps.support.proof.copy.check import INTEGRITY, State, damages, differences, read_pages, read_state
-from steps.support.proof.copy.fill import by_dump, by_file, by_text, written_whole
+from steps.support.proof.copy.check import State, differences, read_pages, read_state
+from steps.support.proof.copy.fill import by_file, by_file_pages, by_text, by_text_pages, written_whole
 from steps.support.proof.copy.progress import Progress
 from steps.support.proof.copy.threads import in_thread
+from steps.support.schema.damage import damages
+from steps.support.schema.reader import as_written, open_file
 from steps.support.sql.statement import Statement, Value
 
 __all__ = ["Copy", "Limits", "copy_database", "from_file", "from_server"]
@@ -34,8 +36,9 @@ _MAGIC = b"SQLite format 3\0"
 class Copy:
     """A copy of a database that was checked and is complete.
 
-    `path`: a SQLite file of `bytes` bytes. `backup`: the dump, or the copied file, compressed with gzip; `sha256`: its
-    digest. `tables`: the number of rows of each of the user's tables. `seconds`: how long the copy took.
+    `path`: a SQLite file of `bytes` bytes. `backup`: its content as SQL text, or the copied file, compressed
+    with gzip; `sha256`: its digest. `tables`: the number of rows of each of the user's tables. `seconds`: how long the
+    copy took.
     """
 
     path: Path
@@ -48,32 +51,35 @@ class Copy:
 
 async def copy_database(database: Database, folder: Path, limits: Limits) -> Copy:
     """Copy a database, on a server or a file, into an existing folder; see the two functions below."""
-    if database.dumps():
-        return await from_server(database, folder, limits)
+    if reading := database.moment():
+        return await from_server(database, reading, folder, limits)
     return await from_file(Path(urlsplit(database.address).path), folder, limits)
 
 
-async def from_server(database: Database, folder: Path, limits: Limits) -> Copy:
-    """Copy the database of a server into an existing folder; the server is only read.
+async def from_server(
+    database: Database, reading: AbstractAsyncContextManager[Moment], folder: Path, limits: Limits
+) -> Copy:
+    """Copy the database of a server, as of one moment, into an existing folder; the server is only read.
 
     Raise Problem if the copy is too big, too slow, impossible or differs from the server; NotSent, Rejected or Unknown
     as a transport does. After an error nothing is left in the folder.
     """
     progress = Progress("a copy of production", database.address, limits)
-    async with progress.bounded():
-        asked = partial(_asked, database)
-        count, page_size = await read_pages(asked)
+    async with progress.bounded(), reading as moment:
+
+        async def ask(sql: str) -> Sequence[tuple[Value, ...]]:
+            return (await moment.rows(Statement(sql))).values
+
+        count, page_size = await read_pages(ask)
         progress.room(folder, count * page_size)
-        before = await read_state(asked)
+        server = await read_state(ask)
 
-        async def check(copy: State) -> None:
-            _refuse([*differences(copy, before, await read_state(asked))], database.address)
+        def check(copy: State) -> None:
+            _refuse([*differences(copy, server)], database.address)
 
-        served, by_pages = (partial(by_dump, dump, page_size, progress) for dump in database.dumps())
-        try:
-            return await _made(folder, OF_TEXT, served, progress, check)
-        except NoSuchPath:
-            return await _made(folder, OF_TEXT, by_pages, progress, check)
+        by_pages = partial(by_file_pages, moment, progress)
+        fill = by_pages if await gives_pages(moment) else partial(by_text_pages, moment, page_size, progress)
+        return await _made(folder, OF_TEXT, fill, progress, check)
 
 
 async def from_file(source: Path, folder: Path, limits: Limits) -> Copy:
@@ -90,37 +96,32 @@ async def from_file(source: Path, folder: Path, limits: Limits) -> Copy:
             return await _made(folder, OF_TEXT, partial(by_text, text, str(source), progress), progress, _unchecked)
 
 
-async def _made(
-    folder: Path, kept: str, fill: Fill, progress: Progress, check: Callable[[State], Awaitable[None]]
-) -> Copy:
+async def _made(folder: Path, kept: str, fill: Fill, progress: Progress, check: Callable[[State], None]) -> Copy:
     path, backup = folder / COPY, folder / kept
     with written_whole(path) as copy, written_whole(backup) as backing:
         sha256 = await fill(copy, backing)
         progress.checking()
         found = await _sound(copy, progress.subject)
-        await check(found)
+        check(found)
         size = copy.stat().st_size
     tables = {name: extent.rows for name, extent in found.tables.items()}
     return Copy(path, backup, sha256, size, tables, progress.seconds)
 
 
 async def _sound(copy: Path, source: str) -> State:
-    """Read the state of the copy. Raise Problem if its integrity check fails."""
-    with closing(sqlite3.connect(copy, isolation_level=None, check_same_thread=False)) as connection:
+    """Read the state of the copy. Raise Problem if the file is damaged."""
+    with open_file(copy) as connection:
 
         async def ask(sql: str) -> Sequence[tuple[Value, ...]]:
             return await in_thread(lambda: connection.execute(sql).fetchall(), connection.interrupt)
 
-        _refuse([*damages(str(line) for (line,) in await ask(INTEGRITY))], source)
-        return await read_state(ask)
+        found = await in_thread(lambda: damages(copy), connection.interrupt)
+        _refuse([f"quick_check says: {line}" for line in found], source)
+        return replace(await read_state(ask), schema=as_written(copy, SCHEMA))
 
 
-async def _unchecked(_: State) -> None:
+def _unchecked(_: State) -> None:
     """Compare with nothing: a copied file has no server to compare with."""
-
-
-async def _asked(database: Database, sql: str) -> Sequence[tuple[Value, ...]]:
-    return (await database.query(Statement(sql))).values
 
 
 def _refuse(causes: Sequence[str], source: str) -> None:

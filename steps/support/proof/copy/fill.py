@@ -1,4 +1,4 @@
-"""Fill a copy of production and its backup, from a dump, from SQL text or from a file.
+"""Fill a copy of production and its backup, from the pages of a server, from SQL text or from a file.
 
 The backup is compressed while it arrives, readable by its owner only, and gets its name only when it is complete. Each
 function returns its SHA-256.
@@ -6,7 +6,6 @@ function returns its SHA-256.
 
 import hashlib
 import os
-import sqlite3
 import threading
 import zlib
 from collections.abc import AsyncGenerator, Iterator
@@ -17,28 +16,50 @@ from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import quote
 
-from steps.support.gateways.database.dump import PIECE, cut_off
-from steps.support.gateways.database.protocol import Dump
+import apsw
+
+from steps.support.core.errors import Unknown
+from steps.support.gateways.database.file_pages import PIECE, file_pages
+from steps.support.gateways.database.protocol import Moment
+from steps.support.gateways.database.text_pages import text_pages
 from steps.support.proof.copy.load import Loader
+from steps.support.proof.copy.local import LocalMoment
 from steps.support.proof.copy.progress import Progress
 from steps.support.proof.copy.threads import in_thread, pump
+from steps.support.schema.reader import open_file, original
 
 _AT_ONCE = 4096  # pages of a SQLite file that are copied between two checks whether to stop
 _COMMIT = b"COMMIT;"
+_READ_ONLY = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
 
 
 class Stopped(Exception):  # noqa: N818 - not an error: the caller asked for it
     """The copying of a file was told to stop."""
 
 
-async def by_dump(dump: Dump, page_size: int, progress: Progress, copy: Path, backup: Path) -> str:
-    """Load and keep a server's dump. Raise NoSuchPath if the server offers none, and Unknown if it is cut off."""
-    async with dump() as pieces:
-        with closing(Loader(copy, progress.subject, page_size)) as loader:
-            sha256 = await _text(pieces, loader, progress, backup)
-            if not loader.whole or loader.last != _COMMIT:
-                raise cut_off(address=progress.subject, size=progress.bytes, cause="it does not end with COMMIT;")
-        return sha256
+async def by_file_pages(moment: Moment, progress: Progress, copy: Path, backup: Path) -> str:
+    """Write the server's file, page by page, and keep its content as SQL text. Raise the errors of the moment."""
+    with copy.open("wb") as file:
+
+        def write(piece: bytes) -> None:
+            file.write(piece)
+
+        async with aclosing(file_pages(moment)) as pieces:
+            await pump(pieces, write, stop=lambda: None, report=lambda piece: progress.step(0, len(piece)))
+    with backup.open("wb") as kept, open_file(copy) as connection:
+        gzip = Gzip(kept)
+        async with aclosing(text_pages(LocalMoment(connection, progress.subject), original)) as text:
+            await pump(text, gzip.write, stop=connection.interrupt, report=lambda _: progress.keeping())
+        return gzip.finish()
+
+
+async def by_text_pages(moment: Moment, page_size: int, progress: Progress, copy: Path, backup: Path) -> str:
+    """Load and keep the server's rows as SQL text, for servers that do not give the pages of their file."""
+    with closing(Loader(copy, progress.subject, page_size)) as loader:
+        sha256 = await _text(text_pages(moment), loader, progress, backup)
+        if not loader.whole or loader.last != _COMMIT:
+            raise cut_off(address=progress.subject, size=progress.bytes, cause="it does not end with COMMIT;")
+    return sha256
 
 
 async def by_text(file: BinaryIO | GzipFile, name: str, progress: Progress, copy: Path, backup: Path) -> str:
@@ -60,6 +81,17 @@ async def by_file(source: Path, copy: Path, backup: Path) -> str:
     stopping = threading.Event()
     await in_thread(partial(_copied, source, copy, stopping), stopping.set)
     return await _compressed(copy, backup)
+
+
+def cut_off(*, address: str, size: int, cause: str) -> Unknown:
+    """Return the error for SQL text that was cut off after `size` bytes."""
+    return Unknown(
+        code="copy-failed",
+        operation="reading the dump of",
+        subject=address,
+        cause=f"the dump is cut off after {size:,} bytes ({cause})",
+        remedy="Try again.",
+    )
 
 
 async def _text(pieces: AsyncGenerator[bytes, None], loader: Loader, progress: Progress, backup: Path) -> str:
@@ -87,16 +119,18 @@ async def _read(file: BinaryIO | GzipFile) -> AsyncGenerator[bytes, None]:
 
 
 def _copied(source: Path, copy: Path, stopping: threading.Event) -> None:
-    def check_stop(*_: int) -> None:
-        if stopping.is_set():
-            raise Stopped
-
-    theirs = sqlite3.connect(f"file:{quote(str(source))}?mode=ro", uri=True, isolation_level=None)
-    with closing(theirs), closing(sqlite3.connect(copy, isolation_level=None)) as ours:
+    theirs = apsw.Connection(f"file:{quote(str(source))}?mode=ro", flags=_READ_ONLY)
+    with closing(theirs), closing(apsw.Connection(str(copy))) as ours:
+        for connection in (theirs, ours):
+            connection.execute("PRAGMA writable_schema = ON")  # definitions that SQLite cannot parse are copied, too
         ours.execute("PRAGMA synchronous = OFF")
         theirs.execute("BEGIN")
         theirs.execute("SELECT 1 FROM sqlite_schema").fetchone()  # from here on the transaction sees one state
-        theirs.backup(ours, pages=_AT_ONCE, progress=check_stop)
+        with ours.backup("main", theirs, "main") as pages:
+            while not pages.done:
+                pages.step(_AT_ONCE)
+                if stopping.is_set():
+                    raise Stopped
         ours.execute("PRAGMA journal_mode = DELETE")  # one file holds the whole database, even if the source uses a log
 
 

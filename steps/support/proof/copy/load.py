@@ -15,6 +15,8 @@ import apsw
 
 from steps.support.core.errors import Problem
 from steps.support.proof.copy.constraints import LiftedConstraints
+from steps.support.schema.reader import is_random, readable
+from steps.support.sql.tokens import first_word
 
 WINDOW = 64 << 10  # bytes of one joined INSERT, at most
 LONGEST = 64 << 20  # bytes of one statement, at most; it is held in memory
@@ -26,7 +28,7 @@ _STATEMENT = re.compile(
 _ROW = re.compile(rb"(?:[^;']++|'[^']*+')*+")
 _LAST = re.compile(rb"(?:\s++|--[^\n]*+\n|/\*.*?\*/)*+END(?:\s++|--[^\n]*+\n|/\*.*?\*/)*+;", re.DOTALL | re.IGNORECASE)
 _TRIGGER = re.compile(rb"CREATE\s+(?:TEMP\w*\s+)?TRIGGER\b", re.IGNORECASE)
-_TABLE = re.compile(r"CREATE\s+TABLE\b", re.IGNORECASE)
+_CREATED = re.compile(r"CREATE\s+(TABLE|INDEX)\b", re.IGNORECASE)
 _INSERT = re.compile(
     rb"""INSERT\ INTO\ ("(?:[^"]|"")*+"|[^\s"'`(;]+)(?:\((?:[^()"'`;]|"[^"]*+")*+\))?\ VALUES\(""", re.VERBOSE
 )
@@ -94,7 +96,10 @@ def _whole(rows: list[bytes]) -> list[bytes]:
 
 _SETTINGS = ("page_size = {page_size}", "journal_mode = OFF", "synchronous = OFF", "locking_mode = EXCLUSIVE",
              "foreign_keys = OFF", "ignore_check_constraints = ON", "cache_size = -16000")  # fmt: skip
+_VECTOR = re.compile(r"\blibsql_vector_idx\s*\(", re.IGNORECASE)
+_NEWEST = "SELECT rowid FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY rowid DESC LIMIT 1"
 _VALUES = re.compile(r"""(["'`])(?:(?!\1).)*\1?""", re.DOTALL)
+_LACKING = re.compile(r"(?:no such|unknown) (function|module|collation)")
 _FIX = "Fix it on the server, then try again."
 
 
@@ -106,11 +111,13 @@ class Loader:
         self._connection.limit(apsw.SQLITE_LIMIT_ATTACHED, 0)  # a dump reaches no other file
         for setting in _SETTINGS:
             self._connection.execute(f"PRAGMA {setting.format(page_size=page_size)}")
+        self._connection.create_scalar_function("libsql_vector_idx", lambda *_: None, deterministic=True)
         self.rows = 0
         self.last = b""
         self._source = source
         self._statements = Statements()
         self._lifted = LiftedConstraints(self._connection)
+        self._definitions: dict[int, str] = {}  # by their rowid in the schema
 
     def feed(self, piece: bytes) -> None:
         """Run the statements that end in this piece. Raise Problem if one cannot be run."""
@@ -133,7 +140,10 @@ class Loader:
         self._connection.interrupt()
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the file. What SQLite could not parse is written into its schema as it was."""
+        self._connection.execute("PRAGMA writable_schema = ON")
+        for row, sql in self._definitions.items():
+            self._connection.execute("UPDATE sqlite_schema SET sql = ? WHERE rowid = ?", (sql, row))
         self._connection.close()
 
     def _run(self, sql: Sql) -> None:
@@ -146,14 +156,22 @@ class Loader:
         self.last = sql.text
 
     def _execute(self, sql: Sql) -> None:
-        """Run a statement. Tables are created without the constraints that their rows may break, until all are in."""
+        """Run a statement. One that only libSQL can parse is run in a form that stores the same.
+
+        Tables are created without the constraints that their rows may break, until all rows are there.
+        """
         text = sql.text.decode()
-        if _TABLE.match(text):
-            self._lifted.create(text)
-            return
-        if not sql.table:
-            self._lifted.put_back()
-        self._connection.execute(text)
+        created = _CREATED.match(text)
+        known = _in_sqlite(text) if created else text
+        if created and created[1].upper() == "TABLE":
+            self._lifted.create(known)
+        else:
+            if not sql.table:
+                self._lifted.put_back()
+            self._connection.execute(known)
+        if known != text:
+            ((newest,),) = self._connection.execute(_NEWEST).fetchall()
+            self._definitions[int(str(newest))] = text.rstrip(";").rstrip()
 
     def _impossible(self, *, cause: str, remedy: str = _FIX) -> Problem:
         return Problem(
@@ -165,6 +183,14 @@ class Loader:
         )
 
 
+def _in_sqlite(sql: str) -> str:
+    """Return a CREATE in a form that SQLite knows: libSQL itself leaves the tree of a vector index empty."""
+    text = sql.rstrip(";").rstrip()
+    if first_word(text[6:].lstrip()) == "INDEX":
+        return f"{text} WHERE 0" if _VECTOR.search(text) else sql
+    return f"{readable(text)};" if is_random(text) else sql
+
+
 def _cause(sql: Sql, message: str) -> tuple[str, str]:
     """Return what is wrong with a statement, and the remedy; values of rows are left out."""
     if b"\0" in sql.text:
@@ -172,6 +198,9 @@ def _cause(sql: Sql, message: str) -> tuple[str, str]:
         return f"{_place(sql)} holds a text with a NUL character", remedy
     if sql.table and message.lower() == "no such column: inf":
         return f"{_place(sql)} holds an infinite number", "Replace it on the server with a number or NULL."
+    if found := _LACKING.search(message):
+        own = f"SQLite {apsw.sqlite_lib_version()}, which loads the copy, has no {found[1]} of the server's own"
+        return f"{_place(sql)}: {message}", f"{own}; use one of SQLite's, or a server that gives the pages of its file."
     return f"{_place(sql)}: {_VALUES.sub('...', message) if sql.table else message}", _FIX
 
 

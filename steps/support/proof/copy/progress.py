@@ -2,10 +2,11 @@
 
 import asyncio
 import shutil
-import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+
+import apsw
 
 from steps.support.core.deadline import waiting_for
 from steps.support.core.errors import Problem
@@ -14,6 +15,8 @@ from steps.support.proof.config import Limits
 SPACE = 4  # times the size of the database, for its copy and the rehearsals on it
 
 _PAUSE = 0.5  # seconds between two reports
+_DISK = "Check the disk and the file permissions."
+_OF_THE_DISK = (apsw.FullError, apsw.IOError, apsw.CantOpenError, apsw.PermissionsError, apsw.ReadOnlyError)
 
 
 class Progress:
@@ -38,6 +41,12 @@ class Progress:
         if _now() >= self._reported + _PAUSE:
             self._reported = _now()
             waiting_for(f"{self._what}: {self}")
+
+    def keeping(self) -> None:
+        """Report, as often as the rows, that everything has been copied and the backup is written."""
+        if _now() >= self._reported + _PAUSE:
+            self._reported = _now()
+            waiting_for(f"{self._what}: {self}, backup being written")
 
     def checking(self) -> None:
         """Report that everything has been copied and is being checked."""
@@ -72,14 +81,13 @@ class Progress:
             raise Problem(
                 code="copy-failed", operation="copying", subject=self.subject, cause=cause, remedy=remedy
             ) from None
-        except (sqlite3.Error, OSError) as error:
-            raise Problem(
-                code="copy-failed",
-                operation="copying",
-                subject=self.subject,
-                cause=str(error),
-                remedy="Check the disk and the file permissions.",
-            ) from None
+        except apsw.Error as error:
+            raise self._failed(str(error), _remedy(error)) from None
+        except OSError as error:
+            raise self._failed(str(error), _DISK) from None
+
+    def _failed(self, cause: str, remedy: str) -> Problem:
+        return Problem(code="copy-failed", operation="copying", subject=self.subject, cause=cause, remedy=remedy)
 
     def _too_big(self, cause: str) -> Problem:
         allowed = f"rehearsal.most_bytes allows {self._limits.most_bytes:,} ({megabytes(self._limits.most_bytes)})"
@@ -92,9 +100,19 @@ class Progress:
         )
 
     def __str__(self) -> str:
-        """Return rows, bytes and rate so far."""
-        rate = self.bytes / max(self.seconds, 0.001)
-        return f"{self._rows:,} rows, {megabytes(self.bytes)}, {megabytes(rate)}/s"
+        """Return rows, if they are counted, bytes and rate so far."""
+        rate, rows = self.bytes / max(self.seconds, 0.001), f"{self._rows:,} rows, " if self._rows else ""
+        return f"{rows}{megabytes(self.bytes)}, {megabytes(rate)}/s"
+
+
+def _remedy(error: apsw.Error) -> str:
+    """Return what to do about an error of the engine: a disk is not to blame for a definition that it cannot read."""
+    if isinstance(error, _OF_THE_DISK):
+        return _DISK
+    if isinstance(error, apsw.NotADBError):
+        return "Pass a SQLite file that is not encrypted, or a dump."
+    own = f"SQLite {apsw.sqlite_lib_version()}, which reads the copy,"
+    return f"{own} does not know this, or finds the file damaged: compare it with what the database's own server says."
 
 
 def _now() -> float:

@@ -20,6 +20,7 @@ from steps.support.proof.rows.result import SAMPLES, Columns, Dropped, Kind, Sam
 from steps.support.proof.rows.tables import AFTER, BEFORE, Table, rows_of, side_by_side, tables
 from steps.support.schema.connection import Connection
 from steps.support.schema.reader import sample_text
+from steps.support.sql.statement import Value
 from steps.support.sql.tokens import quoted
 
 
@@ -46,8 +47,12 @@ def row_diff(
         both, same = old.keys() & new.keys(), ""
         if moments != NEVER:
             same = "same_moment"
-            # a lambda, because the library asks for a function of any number of values
-            connection.create_scalar_function(same, lambda *both: moments.same(*both), 2, deterministic=True)  # noqa: PLW0108
+
+
+            def same_moment(one: Value, other: Value) -> bool:
+                return moments.same(one, other)
+
+            connection.create_scalar_function(same, same_moment, 2, deterministic=True)
         found |= {
             name: _both(connection, old[name], new[name], pages, keep, groups.get(name, ()), same) for name in both
         }

@@ -56,7 +56,7 @@ def differing(connection: Connection, old: Table, new: Table, pages: Pages) -> R
 
     None: rows may differ anywhere, or the engine was built without `dbstat`.
     """
-    if not pages.changed or (old.sql, old.root) != (new.sql, new.root):
+    if not pages.changed or not old.root or (old.sql, old.root) != (new.sql, new.root):
         return None
     try:
         was = connection.execute(_PAGES, (old.name, BEFORE)).fetchall()

@@ -10,12 +10,13 @@ import apsw
 
 from steps.support.core.errors import Problem
 from steps.support.schema.connection import Connection
-from steps.support.schema.own_tables import is_owned, vector_shadows
+from steps.support.schema.own_tables import is_owned
 from steps.support.schema.reader import ENGINE_ERRORS, open_file, sample_text
+from steps.support.schema.virtual import shadow_tables, virtual_tables
 from steps.support.sql.statement import Value
 from steps.support.sql.tokens import folded, quoted
 
-_TABLES = "SELECT name, sql, rowid, rootpage FROM {}.sqlite_schema WHERE type = 'table' AND rootpage > 0 ORDER BY name"
+_TABLES = "SELECT name, sql, rowid, coalesce(rootpage, 0) FROM {}.sqlite_schema WHERE type = 'table' ORDER BY name"
 _COLUMNS = 'SELECT name, type, "notnull", pk, hidden FROM pragma_table_xinfo(?, ?) ORDER BY cid'
 _KEY = """SELECT x.name, x.coll FROM pragma_index_list(?1, ?2) AS i, pragma_index_xinfo(i.name, ?2) AS x
 WHERE i.origin = 'pk' AND (x.key OR x.cid = -1) ORDER BY x.seqno"""  # the rowid has no name, and the number -1
@@ -43,7 +44,8 @@ class KeyColumn:
 class Table:
     """A table of one of the files.
 
-    `entry` and `root`: its place in the schema and its first page; ALTER keeps both, recreating the table does not.
+    `entry` and `root`: its place in the schema and its first page, 0 if it is virtual; ALTER keeps both, recreating the
+    table does not.
     `rowid`: a name by which its rowid can be read, None if it has none. `is_numbered`: the rowid is its primary key, so
     that it stays with the row.
     """
@@ -80,9 +82,12 @@ class Table:
 
 
 def tables(connection: Connection, schema: str) -> dict[str, Table]:
-    """Read the tables of a file by their folded names; virtual ones store their rows in others, which are included."""
-    found, shadows = connection.execute(_TABLES.format(schema)).fetchall(), vector_shadows(connection, schema)
-    users = (row for row in found if not is_owned(row[0]) and folded(row[0]) not in shadows)
+    """Read the tables of a file by their folded names: the virtual ones that have rows, not those that hold them."""
+    found = connection.execute(_TABLES.format(schema)).fetchall()
+    virtual = {folded(each.name) for each in virtual_tables(connection, schema) if each.has_rows}
+    left_out = shadow_tables(connection, schema) - virtual
+    users = (row for row in found if not is_owned(row[0]) and folded(row[0]) not in left_out)
+    users = (row for row in users if row[3] or folded(row[0]) in virtual)
     return {folded(row[0]): _table(connection, schema, row) for row in users}
 
 
@@ -113,7 +118,7 @@ def _table(connection: Connection, schema: str, row: Sequence[Any]) -> Table:
         sql,
         entry,
         root,
-        tuple(Column(column, hidden > 1) for column, *_, hidden in columns),
+        tuple(Column(column, hidden > 1) for column, *_, hidden in columns if hidden != 1),
         tuple(_key(columns, [part for part in index if part[0] is not None])),
         rowid,
         rowid is not None and not index and any(pk for *_, pk, _ in columns),

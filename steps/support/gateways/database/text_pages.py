@@ -1,18 +1,18 @@
-"""Read a dump page by page inside one transaction, for servers that have no dumps of their own.
+"""Read a database as SQL text, its rows page by page, as it is at one moment.
 
-The text is like that of the server's dump, and shows the database at one moment.
+The text is a backup, and also the copy if the server does not give the pages of its file. Every value keeps its type
+and its bytes, and every row keeps its rowid.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
 from typing import Any
 
-from steps.support.gateways.database.hrana_stream import Stream, TooLarge
+from steps.support.gateways.database.hrana_stream import TooLarge
 from steps.support.gateways.database.hrana_wire import unreadable
-from steps.support.gateways.http import client_for
+from steps.support.gateways.database.protocol import Moment
 from steps.support.sql.statement import Statement
 from steps.support.sql.tokens import literal, quoted
 
@@ -21,26 +21,38 @@ AIM = 3 << 20  # bytes that an answer should have; the limits are 5 MB for a val
 
 _OBJECTS = """SELECT type, name, sql FROM sqlite_schema
   WHERE sql NOT NULL AND name NOT GLOB 'sqlite_*' ORDER BY type <> 'table', rowid"""
-_COLUMNS = """SELECT m.name, l.wr, c.name, c.pk
+_COLUMNS = """SELECT m.name, EXISTS (SELECT 1 FROM pragma_index_list(m.name) WHERE origin = 'pk'), l.wr, c.name, c.pk
   FROM sqlite_schema m, pragma_table_list(m.name) l, pragma_table_xinfo(m.name) c
   WHERE m.type = 'table' AND l.schema = 'main' AND c.hidden = 0
-  AND m.name NOT GLOB 'sqlite_stat*' AND m.sql NOT LIKE 'CREATE VIRTUAL TABLE%' ORDER BY m.rowid, c.cid"""
+  AND m.name NOT GLOB 'sqlite_stat*' AND l.type <> 'virtual' ORDER BY m.rowid, c.cid"""
 _SEQUENCE = "sqlite_sequence"
+_NOT_ASCII = "'*[^' || char(1) || '-' || char(127) || ']*'"
 _TERMS = 100  # columns joined in one expression, which may be nested 1000 levels deep
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table: its name, its columns except computed ones, and the columns by which its rows are ordered."""
+    """A table: its name, its columns except computed ones, and the columns by which its rows are ordered.
+
+    `rowid`: a name of the rowid, if none of the columns is the rowid, so that it must be written beside them; else it
+    is empty.
+    """
 
     name: str
     columns: tuple[str, ...]
     key: tuple[str, ...]
+    rowid: str
+
+    @property
+    def written(self) -> tuple[str, ...]:
+        """The columns whose values are written."""
+        return (self.rowid, *self.columns) if self.rowid else self.columns
 
     @property
     def insert(self) -> str:
         """The beginning of each row's INSERT."""
-        return f"INSERT INTO {quoted(self.name)} VALUES("
+        named = f"({','.join(map(quoted, self.written))})" if self.rowid else ""
+        return f"INSERT INTO {quoted(self.name)}{named} VALUES("
 
     def page(self, after: str, most: int) -> Statement:
         """Build the query for at most `most` rows after the key `after`.
@@ -49,33 +61,24 @@ class Table:
         """
         order = ", ".join(map(quoted, self.key))
         where = f" WHERE ({order}) > ({after})" if after else ""
-        sql = f"""WITH page AS MATERIALIZED (SELECT {_row_sql(self.columns)} AS row, {_row_sql(self.key)} AS key
+        sql = f"""WITH page AS MATERIALIZED (SELECT {_row_sql(self.written)} AS row, {_row_sql(self.key)} AS key
   FROM {quoted(self.name)}{where} ORDER BY {order} LIMIT ?)
 SELECT group_concat(row, ?), count(*), (SELECT key FROM page LIMIT 1 OFFSET (SELECT count(*) FROM page) - 1)
 FROM page"""
         return Statement(sql, (most, f");\n{self.insert}"), f"reading table {self.name}")
 
 
-@asynccontextmanager
-async def paged(address: str, token: str | None) -> AsyncIterator[AsyncGenerator[bytes, None]]:
-    """Open the dump by pages of the database at `address`. A read-only token is enough."""
-    async with client_for(address) as client, aclosing(pages(Stream(client, address, token))) as pieces:
-        yield pieces
+async def text_pages(stream: Moment, written: Callable[[str], str] = str) -> AsyncGenerator[bytes, None]:
+    """Yield the text in pieces. Raise the errors of the moment.
 
-
-async def pages(stream: Stream) -> AsyncGenerator[bytes, None]:
-    """Yield the text of a dump in pieces. Raise the errors of the transport.
-
-    The text is complete only if it ends with `COMMIT;`. It preserves a NUL in text, and infinity, which the servers'
-    own dumps cannot represent.
+    The text is complete only if it ends with `COMMIT;`. `written`: returns a definition as it is written in the text.
     """
-    await stream.rows(Statement("BEGIN"))
     objects = await _typed_rows(stream, Statement(_OBJECTS), str, str, str)
-    columns = await _typed_rows(stream, Statement(_COLUMNS), str, int, str, int)
+    columns = await _typed_rows(stream, Statement(_COLUMNS), str, int, int, str, int)
     tables = {table.name: table for table in _tables(columns)}
     yield b"PRAGMA foreign_keys=OFF;\nBEGIN TRANSACTION;\n"
     for _, name, sql in (each for each in objects if each[0] == "table"):
-        yield _definition(name, sql, virtual=name not in tables)
+        yield _definition(name, written(sql), virtual=name not in tables)
         if name in tables:
             async for piece in _rows(stream, tables[name]):
                 yield piece
@@ -85,11 +88,11 @@ async def pages(stream: Stream) -> AsyncGenerator[bytes, None]:
             yield piece
     await stream.close()  # while the reader builds an index, it would expire; after an error, the server closes it
     for _, name, sql in (each for each in objects if each[0] != "table"):
-        yield _definition(name, sql, virtual=False)
+        yield _definition(name, written(sql), virtual=False)
     yield b"PRAGMA writable_schema=OFF;\nCOMMIT;\n"
 
 
-async def _rows(stream: Stream, table: Table) -> AsyncGenerator[bytes, None]:
+async def _rows(stream: Moment, table: Table) -> AsyncGenerator[bytes, None]:
     after, most = "", MOST_ROWS
     while True:
         try:
@@ -106,7 +109,7 @@ async def _rows(stream: Stream, table: Table) -> AsyncGenerator[bytes, None]:
         after, most = last, min(MOST_ROWS, max(1, AIM * most // stream.received))
 
 
-async def _typed_rows(stream: Stream, statement: Statement, *kinds: Any) -> list[tuple[Any, ...]]:
+async def _typed_rows(stream: Moment, statement: Statement, *kinds: Any) -> list[tuple[Any, ...]]:
     """Return the rows of a statement. Raise Unknown if their values are not of these kinds."""
     rows = (await stream.rows(statement)).values
     for row in rows:
@@ -125,17 +128,19 @@ def _definition(name: str, sql: str, *, virtual: bool) -> bytes:
 
 
 def _tables(columns: Iterable[tuple[Any, ...]]) -> Iterator[Table]:
-    for (name, without_rowid), group in groupby(columns, lambda row: row[:2]):
-        positions = [(column, position) for _, _, column, position in group]
+    for (name, has_index, without_rowid), group in groupby(columns, lambda row: row[:3]):
+        positions = [(column, position) for *_, column, position in group]
         names = tuple(column for column, _ in positions)
         primary = tuple(column for column, position in sorted(positions, key=itemgetter(1)) if position)
-        yield Table(name, names, primary if without_rowid else (_rowid(names),))
+        rowid = "" if without_rowid else _rowid(names)
+        is_numbered = bool(primary) and not has_index
+        yield Table(name, names, ((rowid,) if rowid else primary) or names, "" if is_numbered else rowid)
 
 
 def _rowid(columns: Iterable[str]) -> str:
-    """Return a name of the rowid that no column has."""
+    """Return a name of the rowid that no column has. If columns have all of them, the rowid cannot be read."""
     taken = {column.lower() for column in columns}
-    return next((name for name in ("rowid", "_rowid_", "oid") if name not in taken), "rowid")
+    return next((name for name in ("rowid", "_rowid_", "oid") if name not in taken), "")
 
 
 def _row_sql(columns: tuple[str, ...]) -> str:
@@ -148,9 +153,10 @@ def _row_sql(columns: tuple[str, ...]) -> str:
 def _value_sql(column: str) -> str:
     """Build the expression for one value as an SQL literal.
 
-    `quote` alone is not enough: it cuts text at a NUL, and writes infinity as Inf.
+    `quote` alone is not enough: it cuts text at a NUL, and writes infinity as Inf. And an answer holds only text that
+    is UTF-8.
     """
-    whole = f"'CAST(' || quote(CAST({column} AS BLOB)) || ' AS TEXT)'"
-    text = f"iif(instr({column}, char(0)), {whole}, quote({column}))"
+    plain = f"NOT instr({column}, char(0)) AND {column} NOT GLOB {_NOT_ASCII}"
+    text = f"iif({plain}, quote({column}), 'CAST(' || quote(CAST({column} AS BLOB)) || ' AS TEXT)')"
     real = f"replace(quote({column}), 'Inf', '9e999')"
     return f"CASE typeof({column}) WHEN 'text' THEN {text} WHEN 'real' THEN {real} ELSE quote({column}) END"

@@ -1,0 +1,54 @@
+"""What the engine's own check says about a file itself: its pages, and how they hang together.
+
+Rows that break a constraint, and indexes that lack rows, are no damage of the file: a server's database may have them,
+and a copy of it must have them too. `proof/integrity.py` finds them on the server's own engine.
+"""
+
+import re
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+
+import apsw
+
+from steps.support.schema.reader import open_file
+from steps.support.sql.tokens import quoted
+
+_TOLD = 5  # lines
+_ALL = 1_000_000  # lines, also those about rows
+_TABLES = "SELECT name FROM pragma_table_list WHERE schema = 'main' AND type IN ('table', 'shadow')"
+_UNKNOWN = ("unknown function", "no such function", "no such module")
+_OF_ROWS = re.compile(r"NULL value in .+|CHECK constraint failed in .+|(?:non-)?[A-Z]+ value in .+|ok", re.DOTALL)
+
+
+def damages(file: Path) -> list[str]:
+    """Return what quick_check finds wrong with a file, at most five lines.
+
+    Tables whose indexes or columns use what only their server knows are left out; only the server can check them.
+    """
+    with open_file(file, learning=False) as connection:
+        try:
+            return [*islice(_lines(connection, str(_ALL)), _TOLD)]
+        except apsw.Error as error:
+            if not _is_unknown(error):
+                raise
+        names = [str(name) for (name,) in connection.execute(_TABLES).fetchall()]
+        return [line for name in names for line in _table_lines(connection, name)][:_TOLD]
+
+
+def _table_lines(connection: apsw.Connection, name: str) -> list[str]:
+    try:
+        return [*_lines(connection, quoted(name))]
+    except apsw.Error as error:
+        if _is_unknown(error):
+            return []
+        raise
+
+
+def _lines(connection: apsw.Connection, about: str) -> Iterator[str]:
+    lines = (str(line) for (line,) in connection.execute(f"PRAGMA quick_check({about})"))
+    return (line for line in lines if not _OF_ROWS.fullmatch(line))
+
+
+def _is_unknown(error: apsw.Error) -> bool:
+    return any(words in str(error) for words in _UNKNOWN)
