@@ -121,7 +121,7 @@ async def test_too_large_file_is_refused(tmp_path: Path) -> None:
 async def test_damaged_file_is_refused(database: sqlite3.Connection, tmp_path: Path) -> None:
     """A file that opens, but whose index does not match its table, is not accepted as a copy."""
     database.executescript("PRAGMA journal_mode = DELETE; PRAGMA writable_schema = ON")
-    database.execute("UPDATE sqlite_schema SET sql = sql || ' WHERE v = 3' WHERE name = 'i'")
+    database.execute("UPDATE sqlite_schema SET sql = 'CREATE INDEX i ON t (typeof(v))' WHERE name = 'i'")
     with pytest.raises(Problem, match="integrity_check says"):
         await from_file(tmp_path / "some.db", made(tmp_path / "run"), ENOUGH)
     assert names(tmp_path / "run") == set()
