@@ -3,7 +3,7 @@
 APSW's SQLite is as new as the package, and has FTS3, FTS4, FTS5 and R*Tree on every machine; Python's own may be years
 older than the server. Two things are libSQL's own. A function that only the server has returns NULL here, so that the
 tables that use it can be read. `RANDOM ROWID`, which SQLite cannot parse, is read as a comment: such a table is stored
-like any other.
+like any other. A vector index is read as one of no row, which is what it holds.
 """
 
 import re
@@ -25,6 +25,9 @@ ENGINE_ERRORS = (apsw.Error, sqlite3.Error)
 RANDOM_ROWID = "/* RANDOM ROWID */"  # what stands for it in a definition that SQLite can parse
 
 _RANDOM = re.compile(r"\s*\bRANDOM\s+ROWID\s*", re.IGNORECASE)
+_VECTOR_INDEX = re.compile(r"\s*CREATE\s+INDEX\b.*\blibsql_vector_idx\s*\(", re.IGNORECASE | re.DOTALL)
+_NO_ROW = " WHERE 0"  # libSQL leaves the tree of a vector index empty: SQLite must not count the rows of a table in it
+_OF_LIBSQL = "(instr(upper(sql), 'RANDOM') OR instr(lower(sql), 'libsql_vector_idx'))"
 _DEFINED = "SELECT rowid, sql FROM {}.sqlite_schema WHERE type IN ('table', 'index') AND sql IS NOT NULL"
 _FUNCTIONS = "SELECT lower(name) FROM pragma_function_list"
 _READ_ONLY = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
@@ -78,7 +81,9 @@ def called(definitions: Iterable[str]) -> set[str]:
 
 
 def readable(sql: str) -> str:
-    """Return the definition of a table as SQLite can parse it."""
+    """Return a definition as SQLite can parse it, and read by it what is in the file."""
+    if _VECTOR_INDEX.match(sql):
+        return sql if sql.endswith(_NO_ROW) else f"{sql}{_NO_ROW}"
     at = _after_columns(sql)
     options = sql[at:].split(",")
     kept = [option for option in options if not _RANDOM.fullmatch(option)]
@@ -87,6 +92,8 @@ def readable(sql: str) -> str:
 
 def original(sql: str) -> str:
     """Return a readable definition as its server writes it."""
+    if _VECTOR_INDEX.match(sql):
+        return sql.removesuffix(_NO_ROW)
     if not sql.endswith(RANDOM_ROWID):
         return sql
     others = sql.removesuffix(RANDOM_ROWID).rstrip()
@@ -95,7 +102,7 @@ def original(sql: str) -> str:
 
 def is_random(sql: str) -> bool:
     """Return True if a definition, or its readable form, gives each row a random rowid."""
-    return sql.endswith(RANDOM_ROWID) or readable(sql) != sql
+    return not _VECTOR_INDEX.match(sql) and (sql.endswith(RANDOM_ROWID) or readable(sql) != sql)
 
 
 def sample_text(column: str) -> str:
@@ -117,7 +124,7 @@ def _readable(file: Path, stack: ExitStack) -> Path:
 
 def _changed(connection: Connection) -> dict[int, str]:
     connection.execute("PRAGMA writable_schema = ON")  # definitions that cannot be parsed are left out, not refused
-    rows = connection.execute(f"{_DEFINED.format('main')} AND instr(upper(sql), 'RANDOM')").fetchall()
+    rows = connection.execute(f"{_DEFINED.format('main')} AND {_OF_LIBSQL}").fetchall()
     return {rowid: readable(sql) for rowid, sql in rows if readable(sql) != sql}
 
 

@@ -11,7 +11,7 @@ from steps.support.schema.connection import Connection
 from steps.support.schema.definition import after_name, shown_names
 from steps.support.schema.model import Column, ForeignKey, Index, Part, Table, Trigger, View, listed
 from steps.support.schema.own_tables import is_owned, vector_shadows
-from steps.support.schema.reader import is_random
+from steps.support.schema.reader import is_random, original
 from steps.support.schema.text import Name, keyword, meaningful, normalized
 from steps.support.sql.tokens import folded
 
@@ -59,7 +59,7 @@ def read_index(connection: Connection, name: str, table: str, sql: str) -> Index
     rows = connection.execute(_PARTS, (name,)).fetchall()
     parts = tuple(_part(row, text) for row, text in zip(rows, texts, strict=True))
     unique = keyword(meaningful(sql)[1]) == "unique"
-    return Index(Name(name), Name(table), unique, parts, definition.where(sql, names))
+    return Index(Name(name), Name(table), unique, parts, definition.where(original(sql), names))
 
 
 def _keys(connection: Connection, table: str) -> dict[str, list[tuple[Part, ...]]]:

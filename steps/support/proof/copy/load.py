@@ -15,8 +15,7 @@ import apsw
 
 from steps.support.core.errors import Problem
 from steps.support.proof.copy.constraints import LiftedConstraints
-from steps.support.schema.reader import is_random, readable
-from steps.support.sql.tokens import first_word
+from steps.support.schema.reader import readable
 
 WINDOW = 64 << 10  # bytes of one joined INSERT, at most
 LONGEST = 64 << 20  # bytes of one statement, at most; it is held in memory
@@ -96,7 +95,6 @@ def _whole(rows: list[bytes]) -> list[bytes]:
 
 _SETTINGS = ("page_size = {page_size}", "journal_mode = OFF", "synchronous = OFF", "locking_mode = EXCLUSIVE",
              "foreign_keys = OFF", "ignore_check_constraints = ON", "cache_size = -16000")  # fmt: skip
-_VECTOR = re.compile(r"\blibsql_vector_idx\s*\(", re.IGNORECASE)
 _NEWEST = "SELECT rowid FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY rowid DESC LIMIT 1"
 _VALUES = re.compile(r"""(["'`])(?:(?!\1).)*\1?""", re.DOTALL)
 _LACKING = re.compile(r"(?:no such|unknown) (function|module|collation)")
@@ -184,11 +182,10 @@ class Loader:
 
 
 def _in_sqlite(sql: str) -> str:
-    """Return a CREATE in a form that SQLite knows: libSQL itself leaves the tree of a vector index empty."""
+    """Return a CREATE in a form that SQLite knows."""
     text = sql.rstrip(";").rstrip()
-    if first_word(text[6:].lstrip()) == "INDEX":
-        return f"{text} WHERE 0" if _VECTOR.search(text) else sql
-    return f"{readable(text)};" if is_random(text) else sql
+    known = readable(text)
+    return sql if known == text else f"{known};"
 
 
 def _cause(sql: Sql, message: str) -> tuple[str, str]:
