@@ -32,6 +32,7 @@ _KIND = re.compile(r"(?P<kind>(?:non-)?[A-Z]+) value in (?P<column>.+)", re.DOTA
 _INDEX = re.compile(
     r"(?:row .+ missing from|wrong # of entries in|non-unique entry in|row .+ values differ from) index (.+)", re.DOTALL
 )
+_OF_INDEX = "index "
 _STORED = {"INT": "integer", "INTEGER": "integer", "REAL": "real", "TEXT": "text", "BLOB": "blob"}
 # other errors say that this engine lacks something; FTS5 says `logic error` if its content lacks a column
 _OUT_OF_STEP = ("malformed", "no such table", "no such column", "logic error")
@@ -84,6 +85,11 @@ class Integrity:
     defects: tuple[Defect, ...] = ()
     checked: frozenset[str] = frozenset()
 
+    @property
+    def is_of_indexes(self) -> bool:
+        """Return True if one of the defects is that of an index."""
+        return any(each.kind.startswith(_OF_INDEX) for each in self.defects)
+
     def with_those_of(self, other: "Integrity") -> "Integrity":
         """Return the defects of both; of one that both have, that of `other`."""
         return Integrity((*self.defects, *other.defects), self.checked | other.checked)
@@ -108,7 +114,7 @@ class _Table:
 
 
 async def check_integrity(database: Database, touched: Collection[str] | None = None, *, indexes: bool) -> Integrity:
-    """Check the tables named in `touched`, in lower case; None: all. A virtual table follows those it reads or stores in.
+    """Check the tables named in `touched`, in lower case; None: all. A virtual table follows its content.
 
     `indexes`: also check that each index has an entry for each row, in order.
     """
@@ -184,7 +190,7 @@ def _read(table: _Table, line: str, times: int) -> tuple[Defect, str]:
         return defect, _stored_otherwise(match["kind"], quoted(column))
     if match := _INDEX.fullmatch(line):
         what = f"index {match[1]} lacks rows, or has them out of order: queries that use it miss rows"
-        return Defect(name, "", f"index {match[1]}", what, _REINDEX), ""
+        return Defect(name, "", f"{_OF_INDEX}{match[1]}", what, _REINDEX), ""
     return Defect(name, "", line, f"integrity_check says: {line}", "Load the table from a dump"), ""
 
 

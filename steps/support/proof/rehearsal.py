@@ -36,6 +36,7 @@ from steps.support.proof.result import LockUse
 from steps.support.proof.round_trip import Refused, values_to_try
 from steps.support.proof.rows.cascades import cascades
 from steps.support.proof.rows.diff import row_diff
+from steps.support.proof.rows.pages import changed_virtual_tables
 from steps.support.proof.rows.result import Key, TableDiff
 from steps.support.proof.rows.rowids import renumbered
 from steps.support.proof.rows.tables import first_rows
@@ -188,13 +189,15 @@ class _Rehearsal:
         self._seconds: dict[str, float] = {}
         self._attempts, self._as_in_production, self._began = 0, True, 0.0
         self._schema = ""
+        self._defects_before = Integrity()
 
     async def run(self) -> RehearsalLog:
         """Run the rehearsal and return its log."""
         engine = (await self._turso.read(ENGINE)).records[0]
         before, contract = await asyncio.to_thread(take_snapshot, self._before), await self._ask_contracts()
         self._schema = await self._turso.schema()
-        before = replace(before, integrity=await self._check(None, indexes=False))  # the copy's indexes were checked
+        before = replace(before, integrity=await self._check(None, indexes=True))
+        self._defects_before = before.integrity
         log = RehearsalLog(engine, before, contract, contract, self._seconds)
         if self._change.migrate:
             self._began = await self._later_than_the_copy()
@@ -236,7 +239,7 @@ class _Rehearsal:
         log.contract_after = await self._ask_contracts()
         log.after_migration = await self._snapshot()
         log.rows_migrated = await self._diff(self._before, FOLLOWED, column_groups(self._change))
-        log.after_migration = await self._checked(log.after_migration, log.rows_migrated)
+        log.after_migration = await self._checked(log.after_migration, log.rows_migrated, self._before)
         await self._renumbered(log, MIGRATE)
         await self._plan_counts(log)
         if not await self._roll_back(log, "rollback", lease, measured=True):
@@ -245,7 +248,7 @@ class _Rehearsal:
         await self._timed("verify rollback", self._ask(self._change.verify_rollback))
         log.after_rollback = await self._snapshot()
         log.rows_not_restored = await self._diff(self._before)
-        log.after_rollback = await self._checked(log.after_rollback, log.rows_not_restored)
+        log.after_rollback = await self._checked(log.after_rollback, log.rows_not_restored, self._before)
         await self._renumbered(log, ROLLBACK)
         if not await self._migrate(log, "migrate again", lease, measured=counts):
             return
@@ -258,12 +261,12 @@ class _Rehearsal:
             return
         log.after_writes = await self._snapshot()
         log.rows_written = await self._diff(self._after, FOLLOWED)
-        log.after_writes = await self._checked(log.after_writes, log.rows_written)
+        log.after_writes = await self._checked(log.after_writes, log.rows_written, self._after)
         if not await self._roll_back(log, "rollback after writes", lease):
             return
         log.after_second_rollback = await self._snapshot()
         log.rows_rolled_back = await self._diff(self._before, FOLLOWED)
-        log.after_second_rollback = await self._checked(log.after_second_rollback, log.rows_rolled_back)
+        log.after_second_rollback = await self._checked(log.after_second_rollback, log.rows_rolled_back, self._before)
         log.refused = await self._try_written_values(log)
         log.kept = await asyncio.to_thread(_rows_of, checkpoint(self._live), await self._turso.kept())
         if await self._migrate(log, "migrate after writes", lease):
@@ -283,10 +286,17 @@ class _Rehearsal:
         compared = asyncio.to_thread(row_diff, since, checkpoint(self._live), keep, groups, moments)
         return await self._timed("comparing rows", compared)
 
-    async def _checked(self, snapshot: Snapshot, diff: Diff) -> Snapshot:
-        """Return the snapshot with what the engine takes on trust, of the tables that may differ from before."""
+    async def _checked(self, snapshot: Snapshot, diff: Diff, since: Path) -> Snapshot:
+        """Return the snapshot with what the engine takes on trust.
+
+        Only tables are checked that may differ since that file, or had a defect before the change.
+        """
+        was = self._defects_before
         touched = {name for name, found in diff.items() if not found.by_pages}
-        return replace(snapshot, integrity=await self._check(touched, indexes=alters_columns(self._change.scripts)))
+        touched |= await asyncio.to_thread(changed_virtual_tables, since, checkpoint(self._live))
+        touched |= {folded(each.table) for each in was.defects}
+        indexes = was.is_of_indexes or alters_columns(self._change.scripts)
+        return replace(snapshot, integrity=await self._check(touched, indexes=indexes))
 
     async def _check(self, touched: Collection[str] | None, *, indexes: bool) -> Integrity:
         checking = check_integrity(self._running.database, touched, indexes=indexes)

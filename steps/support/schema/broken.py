@@ -1,4 +1,4 @@
-"""Views and triggers that name missing objects: CREATE accepts them, and they fail when first used."""
+"""Views, triggers and virtual tables that name missing objects: CREATE accepts them, and they fail when first used."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import takewhile
@@ -18,7 +18,7 @@ _EVENTS = ("INSERT", "UPDATE", "DELETE")
 
 
 def broken_objects(connection: Connection, schema: Schema) -> list[Finding]:
-    """Return a finding for each view or trigger that cannot run; they are only compiled, nothing is run or written.
+    """Return a finding for each view, trigger or virtual table that cannot run; they are only compiled, not run.
 
     A failure that is due only to a function this engine lacks, and the server may have, is a warning.
     """

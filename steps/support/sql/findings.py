@@ -20,7 +20,8 @@ OF_THE_APP = (OLD_CODE, NEW_CODE, WRITES)  # statements that the app itself send
 
 
 OF_ROWS = (
-    "values-changed", "values-swapped", "column-lost", "retyped", "written-lost", "sequence-lowered", "rowid-renumbered",
+    "values-changed", "values-swapped", "column-lost", "retyped", "written-lost", "sequence-lowered",
+    "rowid-renumbered",
 )  # fmt: skip
 OF_THE_SCHEMA = (
     "table-lost", "index-lost", "trigger-lost", "view-lost", "unique-lost", "default-lost", "check-lost",

@@ -111,7 +111,7 @@ class Database(Protocol):
         """
 
     def moment(self) -> AbstractAsyncContextManager[Moment] | None:
-        """Return the way to read the whole database as it is at one moment, for as long as it is open. A file has none."""
+        """Return the way to read the whole database as it is at one moment, while it is open. A file has none."""
 
     async def aclose(self) -> None:
         """Close the connection."""

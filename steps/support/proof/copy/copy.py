@@ -115,8 +115,14 @@ async def _sound(copy: Path, source: str) -> State:
         async def ask(sql: str) -> Sequence[tuple[Value, ...]]:
             return await in_thread(lambda: connection.execute(sql).fetchall(), connection.interrupt)
 
-        found = await in_thread(lambda: damages(copy), connection.interrupt)
-        _refuse([f"quick_check says: {line}" for line in found], source)
+        if found := await in_thread(lambda: damages(copy), connection.interrupt):
+            raise Problem(
+                code="copy-failed",
+                operation="copying",
+                subject=source,
+                cause=f"the copy is damaged; quick_check says: {'; '.join(found)}",
+                remedy="Run PRAGMA quick_check on the source. If it says ok there, try again; if not, repair it first.",
+            )
         return replace(await read_state(ask), schema=as_written(copy, SCHEMA))
 
 

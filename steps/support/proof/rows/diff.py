@@ -48,9 +48,8 @@ def row_diff(
         if moments != NEVER:
             same = "same_moment"
 
-
-            def same_moment(one: Value, other: Value) -> bool:
-                return moments.same(one, other)
+            def same_moment(*both: Value) -> bool:
+                return moments.same(*both)
 
             connection.create_scalar_function(same, same_moment, 2, deterministic=True)
         found |= {

@@ -9,15 +9,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from steps.support.proof.rows.tables import AFTER, BEFORE, Table
+from steps.support.proof.rows.tables import AFTER, BEFORE, Table, side_by_side
 from steps.support.schema.connection import Connection
 from steps.support.schema.reader import ENGINE_ERRORS
+from steps.support.schema.virtual import virtual_tables
+from steps.support.sql.tokens import folded
 
 Ranges = tuple[tuple[int, int], ...]
 
 _BLOCK = 1 << 20  # bytes read at once; a multiple of every page size
 _SAME_READING = (slice(16, 18), slice(20, 21), slice(44, 48), slice(56, 60))  # page size, unused end, format, encoding
 _PAGES = "SELECT pageno, path, pagetype FROM dbstat WHERE name = ? AND schema = ?"  # including pages of long values
+_SHADOWS = """SELECT m.name, m.sql, m.rootpage
+FROM {0}.sqlite_schema AS m JOIN pragma_table_list AS l ON l.name = m.name
+WHERE l.schema = '{0}' AND l.type = 'shadow' AND m.type = 'table' AND m.rootpage > 0 ORDER BY m.name"""
 _LEAF = 0x0D  # the first byte of a page with rows
 _MOST = 64  # ranges; with more, reading the whole table is as fast
 
@@ -56,8 +61,10 @@ def differing(connection: Connection, old: Table, new: Table, pages: Pages) -> R
 
     None: rows may differ anywhere, or the engine was built without `dbstat`.
     """
-    if not pages.changed or not old.root or (old.sql, old.root) != (new.sql, new.root):
+    if not pages.changed or (old.sql, old.root) != (new.sql, new.root):
         return None
+    if not old.root:  # a virtual table
+        return () if has_same_shadows(connection, old.name, pages) else None
     try:
         was = connection.execute(_PAGES, (old.name, BEFORE)).fetchall()
         if all(pages.is_same(page) for page, *_ in was):
@@ -70,6 +77,33 @@ def differing(connection: Connection, old: Table, new: Table, pages: Pages) -> R
     found = [_spans(file, [*_touched(side, same)], pages.size) for file, side in sides] if old.rowid else [None]
     joined = _joined(span for spans in found for span in spans or ())
     return None if None in found or not 0 < len(joined) <= _MOST else joined
+
+
+def changed_virtual_tables(before: Path, after: Path) -> set[str]:
+    """Return the virtual tables of `after`, in lower case, that do not store the same in both files, page by page.
+
+    The call blocks. Both files must not change meanwhile.
+    """
+    with side_by_side(before, after) as connection:
+        if not (found := virtual_tables(connection, AFTER)):
+            return set()
+        pages = Pages.of(before, after)
+        return {folded(each.name) for each in found if not has_same_shadows(connection, each.name, pages)}
+
+
+def has_same_shadows(connection: Connection, name: str, pages: Pages) -> bool:
+    """Return True if the tables in which a virtual table stores what it knows are identical, page by page."""
+    was, now = (
+        [each for each in connection.execute(_SHADOWS.format(schema)) if folded(each[0]).startswith(f"{folded(name)}_")]
+        for schema in (BEFORE, AFTER)
+    )
+    if not pages.changed or not was or was != now:
+        return False
+    try:
+        stored = [page for shadow, *_ in was for page, *_ in connection.execute(_PAGES, (shadow, BEFORE)).fetchall()]
+    except ENGINE_ERRORS:
+        return False
+    return all(map(pages.is_same, stored))
 
 
 def _touched(pages: Iterable[tuple[int, str, str]], same: Collection[int]) -> Iterator[int]:

@@ -61,6 +61,34 @@ def test_later_statements_meet_the_table_as_it_is(tmp_path: Path) -> None:
         assert connection.execute("SELECT sql FROM sqlite_schema").fetchone() == ("CREATE TABLE t (a NOT NULL, b)",)
 
 
+def test_a_random_rowid_is_kept_beside_them(tmp_path: Path) -> None:
+    """What SQLite cannot parse is in the schema as it was, letter by letter, once all is loaded."""
+    path, table = tmp_path / "copy.db", "CREATE TABLE t (a ANY NOT NULL) STRICT, RANDOM ROWID"
+    with closing(Loader(path, "a dump")) as loader:
+        loader.feed(f"{table};\nINSERT INTO t VALUES(NULL);\nCREATE INDEX i ON t (a);\n".encode())
+        assert loader.whole
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA writable_schema = ON")
+        assert connection.execute("SELECT sql FROM sqlite_schema WHERE name = 't'").fetchone() == (table,)
+
+
+def test_virtual_tables_of_a_dump_are_loaded_beside_them(tmp_path: Path) -> None:
+    """The shell writes virtual tables into the schema itself: after other tables, too, and after their sequence."""
+    path = tmp_path / "copy.db"
+    define = "INSERT INTO sqlite_schema(type,name,tbl_name,rootpage,sql)VALUES('table','{0}','{0}',0,'{1}');\n"
+    dump = "PRAGMA writable_schema=ON;\n" + define.format("f", "CREATE VIRTUAL TABLE f USING fts5(a, content=t)")
+    dump += "CREATE TABLE t(id INTEGER PRIMARY KEY AUTOINCREMENT, a NOT NULL);\nINSERT INTO t VALUES(1,NULL);\n"
+    dump += "DELETE FROM sqlite_sequence;\nINSERT INTO sqlite_sequence VALUES('t',7);\n"
+    dump += define.format("g", "CREATE VIRTUAL TABLE g USING fts5(a, content=t)") + "PRAGMA writable_schema=OFF;\n"
+    with closing(Loader(path, "a dump")) as loader:
+        loader.feed(dump.encode())
+        assert loader.whole
+    with closing(sqlite3.connect(path)) as connection:
+        names = connection.execute("SELECT name FROM sqlite_schema ORDER BY name").fetchall()
+        assert names == [("f",), ("g",), ("sqlite_sequence",), ("t",)]
+        assert connection.execute("SELECT * FROM sqlite_sequence").fetchall() == [("t", 7)]
+
+
 UNTOUCHED = [
     "CREATE TABLE t AS SELECT (1 NOT NULL) AS a",
     "CREATE TABLE t (a INT, CHECK (a NOT NULL))",

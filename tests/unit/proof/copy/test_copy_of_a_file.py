@@ -119,12 +119,21 @@ async def test_too_large_file_is_refused(tmp_path: Path) -> None:
 
 
 async def test_damaged_file_is_refused(database: sqlite3.Connection, tmp_path: Path) -> None:
-    """A file that opens, but whose index does not match its table, is not accepted as a copy."""
+    """A file that opens, but in which pages belong to nothing, is not accepted as a copy."""
     database.executescript("PRAGMA journal_mode = DELETE; PRAGMA writable_schema = ON")
-    database.execute("UPDATE sqlite_schema SET sql = 'CREATE INDEX i ON t (typeof(v))' WHERE name = 'i'")
-    with pytest.raises(Problem, match="integrity_check says"):
+    database.execute("DELETE FROM sqlite_schema WHERE name = 'u'")
+    with pytest.raises(Problem, match=r"the copy is damaged; quick_check says: (.|\n)+Run PRAGMA quick_check on the"):
         await from_file(tmp_path / "some.db", made(tmp_path / "run"), ENOUGH)
     assert names(tmp_path / "run") == set()
+
+
+async def test_what_rows_and_indexes_break_is_copied(database: sqlite3.Connection, tmp_path: Path) -> None:
+    """An index that lacks rows, and NULL under NOT NULL, are in the source and so in the copy: the rehearsal judges."""
+    database.executescript("PRAGMA journal_mode = DELETE; INSERT INTO u VALUES (NULL); PRAGMA writable_schema = ON")
+    database.execute("UPDATE sqlite_schema SET sql = 'CREATE INDEX i ON t (typeof(v))' WHERE name = 'i'")
+    database.execute("UPDATE sqlite_schema SET sql = 'CREATE TABLE u (v NOT NULL)' WHERE name = 'u'")
+    copy = await from_file(tmp_path / "some.db", made(tmp_path / "run"), ENOUGH)
+    assert copy.tables == {"t": 3, "u": 2}
 
 
 async def test_copying_a_file_can_be_cancelled(database: sqlite3.Connection, tmp_path: Path) -> None:

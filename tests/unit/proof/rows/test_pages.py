@@ -7,12 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import apsw
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from steps.support.proof.rows import diff
-from steps.support.proof.rows.pages import Pages, differing
+from steps.support.proof.rows.pages import Pages, changed_virtual_tables, differing
 from steps.support.proof.rows.result import TableDiff
 from steps.support.proof.rows.tables import tables
 
@@ -86,3 +87,32 @@ def test_rows_far_from_an_edit_are_skipped() -> None:
     assert ranges[0][0] == 1
     assert ranges[-1][1] == ROWS + 1
     assert sum(high - low for low, high in ranges) < ROWS / 4
+
+
+VIRTUAL = """CREATE TABLE docs (id INTEGER PRIMARY KEY, body); INSERT INTO docs VALUES (1, 'one');
+CREATE VIRTUAL TABLE own USING fts5(body); INSERT INTO own VALUES ('one');
+CREATE VIRTUAL TABLE found USING fts5(body, content='docs', content_rowid='id');
+INSERT INTO found (found) VALUES ('rebuild');
+CREATE VIRTUAL TABLE boxes USING rtree(id, low, high); INSERT INTO boxes VALUES (1, 2, 3);"""
+CHANGES: dict[str, tuple[str, set[str]]] = {
+    "nothing": ("", set()),
+    "another table": ("UPDATE docs SET body = 'two'", set()),
+    "own rows": ("INSERT INTO own VALUES ('two')", {"own"}),
+    "only what is found": ("INSERT INTO found (rowid, body) VALUES (2, 'two')", {"found"}),
+    "a box": ("DELETE FROM boxes", {"boxes"}),
+}
+
+
+@pytest.mark.parametrize(("change", "changed"), CHANGES.values(), ids=CHANGES)
+def test_virtual_tables_are_compared_by_what_they_store(change: str, changed: set[str], tmp_path: Path) -> None:
+    """One that stores the same pages in its own tables is the same, and its rows are not read."""
+    before, after = tmp_path / "before.db", tmp_path / "after.db"
+    with closing(apsw.Connection(str(before))) as database:
+        database.execute(VIRTUAL)
+    after.write_bytes(before.read_bytes())
+    with closing(apsw.Connection(str(after))) as database:
+        database.execute(change)
+    assert changed_virtual_tables(before, after) == changed
+    found = diff.row_diff(before, after)
+    assert found.keys() == {"docs", "own", "boxes"}
+    assert {name for name, each in found.items() if not each.by_pages} - {"docs"} == changed - {"found"}
