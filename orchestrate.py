@@ -291,7 +291,7 @@ async def drill_faults(options: Namespace) -> int:
 
     Return exit code 0 if every outcome is the expected one, otherwise 1.
     """
-    from steps.support.proof import sqld  # noqa: PLC0415 - production needs no stand-in
+    from steps.support.proof.rehearsal import sqld  # noqa: PLC0415 - production needs no stand-in
     from steps.support.standin.drill import drill  # noqa: PLC0415 - production needs no stand-in
 
     settings = load(options.config)

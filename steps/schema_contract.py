@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from steps.support.core.errors import Failed
 from steps.support.core.retry import preflight_read, retry
 from steps.support.operations import prove
+from steps.support.proof.rehearsal.target import refuse_turso_engine
 from steps.support.proof.result import Proof
-from steps.support.proof.target import refuse_turso_engine
 from steps.support.run.release import Gateways, Release
 from steps.support.run.step import Done, Step
 from steps.support.sql.contract import Block

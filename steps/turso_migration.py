@@ -16,8 +16,8 @@ from steps.support.operations.foreign_moves import refuse_others
 from steps.support.operations.prove import refuse_applied, refuse_unparsable
 from steps.support.operations.roll_back_schema import kept_rows, roll_back
 from steps.support.operations.taking_writes import refuse_locked_out
+from steps.support.proof.rehearsal.target import refuse_turso_engine
 from steps.support.proof.result import UNKNOWN, Proof
-from steps.support.proof.target import refuse_turso_engine
 from steps.support.run.release import Gateways, Release
 from steps.support.run.step import Done, ReversibleStep
 from steps.support.schema.fingerprint import differing

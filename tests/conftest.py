@@ -8,7 +8,7 @@ from typing import IO
 
 import pytest
 
-from steps.support.proof import sqld
+from steps.support.proof.rehearsal import sqld
 
 FOLDERS = {"standin", "official", "campaign", "bench", "runbook", "mutations"}
 FILES = {  # processes, a browser, or many random cases

@@ -12,8 +12,8 @@ from tempfile import TemporaryDirectory
 from time import monotonic
 
 from steps.support.gateways.database.connect import connect
-from steps.support.proof import sqld
 from steps.support.proof.copy.copy import Copy, Limits, copy_database
+from steps.support.proof.rehearsal import sqld
 
 LIMITS = Limits(most_seconds=600, most_bytes=10**11)
 TABLE = """CREATE TABLE readings (id INTEGER PRIMARY KEY AUTOINCREMENT, system_id INTEGER NOT NULL, at TEXT NOT NULL,

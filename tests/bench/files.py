@@ -21,9 +21,9 @@ from pathlib import Path
 from typing import Any
 
 from steps.support.gateways.database.connect import connect
-from steps.support.proof import sqld
 from steps.support.proof.config import Limits
 from steps.support.proof.copy.copy import copy_database
+from steps.support.proof.rehearsal import sqld
 from steps.support.proof.rows.diff import row_diff
 from steps.support.sql.script import split
 from steps.support.standin.drill import drill, forked

@@ -23,10 +23,10 @@ from time import monotonic
 from steps.support.change.folder import read_change
 from steps.support.gateways.database.connect import connect
 from steps.support.gateways.turso import Turso
-from steps.support.proof import sqld
 from steps.support.proof.config import ProofConfig
 from steps.support.proof.copy.copy import Limits
 from steps.support.proof.proof import prove
+from steps.support.proof.rehearsal import sqld
 from steps.support.proof.result import Proof
 from steps.support.sql.script import split
 from tests.support.paths import SQL

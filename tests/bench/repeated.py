@@ -10,7 +10,7 @@ from statistics import median
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from steps.support.proof import sqld
+from steps.support.proof.rehearsal import sqld
 from steps.support.standin.drill.trial import ROOT, Event, Trial
 from steps.support.standin.faults import Faults
 from steps.support.standin.world import local_production

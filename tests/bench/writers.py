@@ -25,7 +25,7 @@ from steps.support.core.errors import Problem
 from steps.support.gateways.database.connect import connect
 from steps.support.gateways.database.hrana_stream import Stream
 from steps.support.gateways.database.protocol import Database, StatementFailed
-from steps.support.proof import sqld
+from steps.support.proof.rehearsal import sqld
 from steps.support.sql.script import split
 from steps.support.sql.statement import Statement
 from steps.support.standin.drill.trial import Event

@@ -24,7 +24,7 @@ from unittest.mock import patch
 from steps.support.change.folder import read_change
 from steps.support.core.errors import Problem
 from steps.support.core.events import line_of
-from steps.support.proof import sqld
+from steps.support.proof.rehearsal import sqld
 from steps.support.run.run_record import JOURNAL, read
 from steps.support.sql.change import DatabaseChange
 from steps.support.sql.statement import Statement

@@ -21,7 +21,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from steps.support.change.folder import read_change
-from steps.support.proof import sqld
+from steps.support.proof.rehearsal import sqld
 from steps.support.proof.result import Proof
 from steps.support.sql.change import DatabaseChange
 from tests.campaign.oracle import Oracle, facts

@@ -15,7 +15,7 @@ import pytest
 from steps.support.gateways.database.connect import connect
 from steps.support.gateways.database.protocol import Database, StatementFailed
 from steps.support.gateways.database.sqlite_file import SqliteFile
-from steps.support.proof import sqld
+from steps.support.proof.rehearsal import sqld
 from steps.support.sql.statement import Statement, Value
 from tests.support.virtual.database import MemoryDatabase, MemoryStore
 

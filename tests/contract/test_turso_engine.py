@@ -1,6 +1,6 @@
 """Why a database on Turso's new engine is refused: what pyturso, which is that engine in process, does today.
 
-A row that fails after an upgrade of pyturso is a reason to look again at `steps/support/proof/target.py`.
+A row that fails after an upgrade of pyturso is a reason to look again at `steps/support/proof/rehearsal/target.py`.
 """
 
 from collections.abc import Iterator

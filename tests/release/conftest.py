@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from steps.support.proof import sqld
+from steps.support.proof.rehearsal import sqld
 from steps.support.proof.result import Proof
 from tests.support.production import sample as samples
 from tests.support.production.base import AnyProduction

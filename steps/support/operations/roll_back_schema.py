@@ -13,10 +13,10 @@ from steps.support.gateways.marker import ROLLED_BACK, take_over
 from steps.support.gateways.turso import RolledBack, Row, Turso
 from steps.support.proof.config import ProofConfig
 from steps.support.proof.copy.copy import copy_database
+from steps.support.proof.rehearsal.server import Engine, place_database
+from steps.support.proof.rehearsal.target import ENGINE, refuse_turso_engine
+from steps.support.proof.rehearsal.write_lock import STOP_OTHERS, lock_findings, measure
 from steps.support.proof.result import LockUse
-from steps.support.proof.server import Engine, place_database
-from steps.support.proof.target import ENGINE, refuse_turso_engine
-from steps.support.proof.write_lock import STOP_OTHERS, lock_findings, measure
 from steps.support.sql.checks import SqlCheck, stored_checks
 from steps.support.sql.findings import ROLLBACK
 

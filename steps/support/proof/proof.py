@@ -9,19 +9,19 @@ from steps.support.core.errors import Problem
 from steps.support.core.files import make_private
 from steps.support.gateways.guards import Guards
 from steps.support.gateways.turso import Turso
-from steps.support.proof import sqld
 from steps.support.proof.config import ProofConfig
-from steps.support.proof.contract import Contract
 from steps.support.proof.copy.copy import Copy, copy_database
 from steps.support.proof.guards.choose import bound_row_changes, guards_for
 from steps.support.proof.guards.declared import hold_declared_counts
 from steps.support.proof.guards.moved_rows import hold_rewritten_tables, with_moved_rows
-from steps.support.proof.rehearsal import RehearsalLog, rehearse
+from steps.support.proof.rehearsal import sqld
+from steps.support.proof.rehearsal.contract import Contract
+from steps.support.proof.rehearsal.rehearsal import RehearsalLog, rehearse
+from steps.support.proof.rehearsal.server import Engine
+from steps.support.proof.rehearsal.target import ENGINE, refuse_turso_engine, unlike
 from steps.support.proof.result import Backup, Proof
 from steps.support.proof.rows.result import TableDiff
-from steps.support.proof.server import Engine
-from steps.support.proof.target import ENGINE, refuse_turso_engine, unlike
-from steps.support.proof.verdict import Verdict, before_as_renamed, judge, listed
+from steps.support.proof.verdict.verdict import Verdict, before_as_renamed, judge, listed
 from steps.support.schema.diff import schema_diff
 from steps.support.schema.reader import open_file
 from steps.support.sql.change import DatabaseChange

@@ -12,9 +12,9 @@ from steps.support.gateways.http import LIVENESS, client_for
 from steps.support.gateways.site import Request, Site
 from steps.support.gateways.turso import Turso
 from steps.support.gateways.vercel import Vercel
-from steps.support.proof import sqld
 from steps.support.proof.config import LockLimits, ProofConfig
 from steps.support.proof.copy.copy import Limits
+from steps.support.proof.rehearsal import sqld
 from steps.support.run.release import Demands, Gateways, HealthCheck
 
 

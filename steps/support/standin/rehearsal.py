@@ -18,8 +18,8 @@ from steps.support.gateways.http import LIVENESS, client_for
 from steps.support.gateways.site import Site
 from steps.support.gateways.turso import Turso
 from steps.support.gateways.vercel import Vercel
-from steps.support.proof import sqld
 from steps.support.proof.copy.copy import from_file
+from steps.support.proof.rehearsal import sqld
 from steps.support.run.journal import Journal
 from steps.support.run.release import Gateways
 from steps.support.run.wiring import proof_settings

@@ -17,7 +17,7 @@ from steps.support.change.folder import text_of
 from steps.support.core.errors import Problem
 from steps.support.gateways.database.connect import connect
 from steps.support.gateways.database.protocol import Database
-from steps.support.proof import sqld
+from steps.support.proof.rehearsal import sqld
 from steps.support.sql.findings import NEW_CODE, OLD_CODE, SAMPLE
 from steps.support.sql.script import split
 from steps.support.standin import git_remote

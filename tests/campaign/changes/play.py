@@ -14,9 +14,9 @@ from steps.support.gateways.database.protocol import Database
 from steps.support.gateways.database.sqlite_file import SqliteFile
 from steps.support.gateways.turso import Turso
 from steps.support.operations.prove import refuse_unparsable
-from steps.support.proof import sqld
 from steps.support.proof.config import ProofConfig
 from steps.support.proof.proof import prove
+from steps.support.proof.rehearsal import sqld
 from tests.campaign.changes.case import drawn
 from tests.support.proof.proofs import ENOUGH, written
 

@@ -11,7 +11,7 @@ import pytest
 from steps.support.core.errors import Problem
 from steps.support.gateways.database.connect import connect
 from steps.support.gateways.database.protocol import Database
-from steps.support.proof import sqld
+from steps.support.proof.rehearsal import sqld
 from steps.support.sql.statement import Statement
 from steps.support.standin.faults import Faults, Kind
 from steps.support.standin.proxy import Proxy

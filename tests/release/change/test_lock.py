@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from steps.support.core.errors import Problem
-from steps.support.proof import sqld
+from steps.support.proof.rehearsal import sqld
 from steps.support.sql.statement import Statement
 from tests.support.production.base import ROOT, Event
 from tests.support.production.changes import changed

@@ -81,11 +81,11 @@ def test_kill(tmp_path: Path) -> None:
 
 def test_rehearsal_without_a_libsql_server_runs_on_sqlite(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine without the server can still rehearse; what that lacks, and how to get it, is reported."""
-    monkeypatch.setattr("steps.support.proof.sqld.CACHE", tmp_path / "nothing")
+    monkeypatch.setattr("steps.support.proof.rehearsal.sqld.CACHE", tmp_path / "nothing")
     monkeypatch.setenv("PATH", os.defpath)
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     from orchestrate import parse, rehearse
-    from steps.support.proof.sqld import FETCH
+    from steps.support.proof.rehearsal.sqld import FETCH
 
     (tmp_path / "orchestrate.toml").write_text(f'sql = "{ROOT / "sql"}"\n')
     assert asyncio.run(rehearse(parse(["--dry-run", "--config", str(tmp_path / "orchestrate.toml")]))) == 0

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import httpx
 
-from steps.support.proof import sqld
+from steps.support.proof.rehearsal import sqld
 
 Row = tuple[Any, ...]
 

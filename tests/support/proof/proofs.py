@@ -11,10 +11,10 @@ from steps.support.gateways.database.connect import connect
 from steps.support.gateways.database.protocol import Database
 from steps.support.gateways.turso import Turso
 from steps.support.operations.prove import refuse_unparsable
-from steps.support.proof import sqld
 from steps.support.proof.config import ProofConfig
 from steps.support.proof.copy.copy import Limits
 from steps.support.proof.proof import prove
+from steps.support.proof.rehearsal import sqld
 from steps.support.proof.result import Proof
 from steps.support.sql.findings import FILES
 from steps.support.sql.script import split

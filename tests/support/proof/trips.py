@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from steps.support.proof.round_trip import (
+from steps.support.proof.rows.diff import row_diff
+from steps.support.proof.rows.elsewhere import Elsewhere, texts_of
+from steps.support.proof.rows.result import Key
+from steps.support.proof.verdict.round_trip import (
     changed_by_migrating_again,
     changed_without_reason,
     lost_by_migrating_again,
     lost_by_rollback,
     values_to_try,
 )
-from steps.support.proof.rows.diff import row_diff
-from steps.support.proof.rows.elsewhere import Elsewhere, texts_of
-from steps.support.proof.rows.result import Key
 from steps.support.schema.diff import renames
 from steps.support.sql.findings import Finding
 from steps.support.sql.script import read_script_text

@@ -23,9 +23,9 @@ from steps.support.gateways.database.protocol import Database
 from steps.support.gateways.http import client_for
 from steps.support.gateways.turso import Row, Turso
 from steps.support.operations.roll_back_schema import rehearse_rollback
-from steps.support.proof import sqld
 from steps.support.proof.config import ProofConfig
 from steps.support.proof.proof import prove
+from steps.support.proof.rehearsal import sqld
 from steps.support.proof.result import Proof
 from steps.support.sql.change import DatabaseChange
 from steps.support.standin.faults import Faults

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from steps.support.core import event_loop
 from steps.support.gateways.database.connect import connect
 from steps.support.gateways.turso import Turso
-from steps.support.proof import sqld
+from steps.support.proof.rehearsal import sqld
 
 Result = TypeVar("Result")
 Ask = Callable[[Turso], Coroutine[Any, Any, Result]]

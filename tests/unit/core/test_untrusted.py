@@ -14,7 +14,7 @@ from steps.support.config.loading import Misconfigured, load
 from steps.support.core import process
 from steps.support.core.errors import Problem, Rejected
 from steps.support.gateways.git import Git
-from steps.support.proof import sqld
+from steps.support.proof.rehearsal import sqld
 from steps.support.run.wiring import proof_settings
 from tests.support.paths import ROOT
 

@@ -15,7 +15,7 @@ from steps.support.gateways.guards import NOT_FEWER, NOT_MORE, SAME, Guards, Mea
 from steps.support.gateways.marker import APPLIED, ROLLED_BACK
 from steps.support.gateways.transaction import OBJECTS
 from steps.support.gateways.turso import Migrated
-from steps.support.proof import sqld
+from steps.support.proof.rehearsal import sqld
 from steps.support.sql.statement import Statement
 from steps.support.sql.tokens import quoted
 from tests.support.database.changes import changed

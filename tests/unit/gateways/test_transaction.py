@@ -16,7 +16,7 @@ from steps.support.gateways.database.protocol import Database
 from steps.support.gateways.guards import Guards, rows_of
 from steps.support.gateways.marker import Attempt, Claim, Lease
 from steps.support.gateways.turso import Turso
-from steps.support.proof import sqld
+from steps.support.proof.rehearsal import sqld
 from steps.support.sql.change import DatabaseChange
 from steps.support.sql.statement import Statement
 

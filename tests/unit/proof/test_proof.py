@@ -15,10 +15,10 @@ from steps.support.core.errors import Problem
 from steps.support.gateways.database.connect import connect
 from steps.support.gateways.marker import Claim
 from steps.support.gateways.turso import Turso
-from steps.support.proof import sqld
 from steps.support.proof.config import ProofConfig
 from steps.support.proof.copy.copy import Limits
 from steps.support.proof.proof import prove
+from steps.support.proof.rehearsal import sqld
 from steps.support.sql.script import split
 from steps.support.sql.statement import Statement
 from tests.support.paths import SQL

@@ -12,7 +12,7 @@ from steps.support.gateways import guards
 from steps.support.gateways.guards import NOT_FEWER, UNBOUNDED_LOSS, Guards, Measure
 from steps.support.proof.guards.choose import COUNTED, allowance, plain_tables
 from steps.support.proof.guards.row_flow import Flow, kept_of, remaining_tables, row_flow
-from steps.support.proof.rehearsal import RollbackEffect
+from steps.support.proof.rehearsal.rehearsal import RollbackEffect
 from steps.support.schema.connection import Connection
 from steps.support.schema.own_tables import KEPT
 from steps.support.sql.change import DatabaseChange

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 
-from steps.support.proof.moments import NEVER, Moments
+from steps.support.proof.rehearsal.moments import NEVER, Moments
 from steps.support.proof.rows.bags import as_bags, is_same_in_bags
 from steps.support.proof.rows.keyed import by_key, has_key, is_same_by_key
 from steps.support.proof.rows.pages import Pages, differing

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from steps.support.proof.moments import Moments
+from steps.support.proof.rehearsal.moments import Moments
 from steps.support.proof.rows.result import Kind, Row, TableDiff, TimeOfWriting
 from steps.support.sql.statement import Value
 from steps.support.sql.tokens import folded

@@ -15,7 +15,7 @@ from uuid import uuid4
 
 from steps.support.core.errors import Problem
 from steps.support.gateways import transaction
-from steps.support.proof import sqld
+from steps.support.proof.rehearsal import sqld
 from steps.support.sql.statement import Statement, Value
 from steps.support.sql.tokens import quoted
 from steps.support.standin.drill import forked

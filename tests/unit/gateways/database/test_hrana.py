@@ -21,7 +21,7 @@ from steps.support.gateways.database import hrana_wire
 from steps.support.gateways.database.connect import connect
 from steps.support.gateways.database.hrana import Hrana
 from steps.support.gateways.database.protocol import StatementFailed
-from steps.support.proof import sqld
+from steps.support.proof.rehearsal import sqld
 from steps.support.sql.statement import Statement
 from steps.support.standin.servers import serve
 

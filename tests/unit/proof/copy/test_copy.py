@@ -17,8 +17,8 @@ from aiohttp import web
 from steps.support.core.deadline import listening
 from steps.support.core.errors import NotSent, Problem, Rejected, Unknown
 from steps.support.gateways.database.connect import connect
-from steps.support.proof import sqld
 from steps.support.proof.copy.copy import Copy, Limits, from_file
+from steps.support.proof.rehearsal import sqld
 from steps.support.sql.statement import Statement
 from steps.support.sql.tokens import literal, quoted
 from tests.support.database.awkward import ROWS, SCHEMA, TABLES, fill

@@ -21,9 +21,9 @@ from steps.support.gateways.guards import (
     rows_of,
 )
 from steps.support.gateways.transaction import OBJECTS
-from steps.support.proof import sqld
 from steps.support.proof.guards import choose
 from steps.support.proof.guards.choose import UNBOUNDED, bound_row_changes, guards_for
+from steps.support.proof.rehearsal import sqld
 from steps.support.sql.change import DatabaseChange
 from steps.support.sql.script import split
 from steps.support.sql.statement import Statement

@@ -10,7 +10,7 @@ import pytest
 from steps.support.gateways.guards import Guards
 from steps.support.proof.guards.choose import COUNTED, SPARE
 from steps.support.proof.guards.moved_rows import hold_rewritten_tables, with_moved_rows
-from steps.support.proof.rehearsal import RollbackEffect
+from steps.support.proof.rehearsal.rehearsal import RollbackEffect
 from tests.support.database.changes import changed
 from tests.support.proof.proved_production import Production
 

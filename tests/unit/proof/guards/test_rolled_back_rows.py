@@ -7,7 +7,7 @@ import pytest
 from steps.support.gateways import guards
 from steps.support.gateways.guards import NOT_FEWER, Guards, Measure
 from steps.support.proof.guards.moved_rows import hold_rewritten_tables
-from steps.support.proof.rehearsal import RollbackEffect
+from steps.support.proof.rehearsal.rehearsal import RollbackEffect
 from tests.support.database.changes import changed
 from tests.support.proof.proved_production import Production
 

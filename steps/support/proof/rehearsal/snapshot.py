@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from steps.support.gateways.transaction import OBJECTS, SCHEMA
-from steps.support.proof.integrity import Integrity
 from steps.support.proof.lint.facts import Facts, facts
+from steps.support.proof.rehearsal.integrity import Integrity
 from steps.support.schema.broken import broken_objects, sequences
 from steps.support.schema.connection import Connection
 from steps.support.schema.reader import ENGINE_ERRORS, open_file

@@ -17,7 +17,7 @@ import apsw
 from steps.support.gateways.database.connect import connect
 from steps.support.gateways.database.protocol import Database
 from steps.support.gateways.database.sqlite_file import SqliteFile
-from steps.support.proof import sqld
+from steps.support.proof.rehearsal import sqld
 
 
 @dataclass(frozen=True, slots=True)

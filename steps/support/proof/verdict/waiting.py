@@ -3,7 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
 
-from steps.support.proof.rehearsal import RehearsalLog
+from steps.support.proof.rehearsal.rehearsal import RehearsalLog
 from steps.support.proof.rows.elsewhere import Elsewhere, Typed, is_too_many, typed
 from steps.support.proof.rows.result import Key, Kind, Row, TableDiff
 from steps.support.sql.statement import Value

@@ -15,7 +15,7 @@ from steps.support.gateways.turso import Row, Turso
 from steps.support.operations.roll_back_schema import rehearse_rollback
 from steps.support.proof.config import Limits, ProofConfig
 from steps.support.proof.proof import prove
-from steps.support.proof.target import refuse_turso_engine, unlike
+from steps.support.proof.rehearsal.target import refuse_turso_engine, unlike
 from steps.support.sql.statement import Statement, Value
 from tests.support.paths import SQL
 

@@ -17,17 +17,14 @@ from steps.support.change.folder import read_change
 from steps.support.core.errors import Problem
 from steps.support.gateways.database.connect import connect
 from steps.support.gateways.turso import Turso
-from steps.support.proof import sqld
 from steps.support.proof.config import ProofConfig
 from steps.support.proof.copy.copy import Limits
 from steps.support.proof.proof import prove
-from steps.support.proof.round_trip import (
-    WRITTEN_LOST,
-    changed_without_reason,
-)
+from steps.support.proof.rehearsal import sqld
 from steps.support.proof.rows.diff import row_diff
 from steps.support.proof.rows.elsewhere import Elsewhere
 from steps.support.proof.rows.result import Kind, Row, TableDiff
+from steps.support.proof.verdict.round_trip import WRITTEN_LOST, changed_without_reason
 from steps.support.schema.diff import renames
 from steps.support.sql.findings import Severity
 from steps.support.sql.script import read_script_text, split

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from steps.support.change.folder import read_change
 from steps.support.change.one_transaction import in_one_transaction
-from steps.support.proof.reach import Access, Action, reach, reach_findings
+from steps.support.proof.lint.reach import Access, Action, reach, reach_findings
 from steps.support.sql.findings import Severity
 from steps.support.sql.script import Script, read_script_text
 from steps.support.sql.verbs import read_statement

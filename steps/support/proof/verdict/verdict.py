@@ -2,31 +2,31 @@
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from importlib import import_module
 from itertools import chain
 
-from steps.support.proof import contract, write_lock
-from steps.support.proof.contract import Contracts
-from steps.support.proof.integrity import new_defects, old_defects
 from steps.support.proof.lint.lint import decided_by_rows, lint, proved_harmless
 from steps.support.proof.lint.quoted_texts import quoted_texts
-from steps.support.proof.orphans import orphan_findings
-from steps.support.proof.rehearsal import RehearsalLog
-from steps.support.proof.round_trip import (
+from steps.support.proof.lint.reach import reach_findings
+from steps.support.proof.rehearsal import contract, write_lock
+from steps.support.proof.rehearsal.contract import Contracts
+from steps.support.proof.rehearsal.integrity import new_defects, old_defects
+from steps.support.proof.rehearsal.rehearsal import RehearsalLog
+from steps.support.proof.rehearsal.snapshot import Snapshot
+from steps.support.proof.rows.declared import check_declared
+from steps.support.proof.rows.elsewhere import Elsewhere, texts_of
+from steps.support.proof.rows.intended import explained_columns
+from steps.support.proof.rows.result import Kind, TableDiff
+from steps.support.proof.rows.timeless import with_constants, without_times
+from steps.support.proof.verdict.orphans import orphan_findings
+from steps.support.proof.verdict.round_trip import (
     WRITTEN_LOST,
     changed_by_migrating_again,
     changed_without_reason,
     lost_by_migrating_again,
     lost_by_rollback,
 )
-from steps.support.proof.rows.declared import check_declared
-from steps.support.proof.rows.elsewhere import Elsewhere, texts_of
-from steps.support.proof.rows.intended import explained_columns
-from steps.support.proof.rows.result import Kind, TableDiff
-from steps.support.proof.rows.timeless import with_constants, without_times
-from steps.support.proof.snapshot import Snapshot
-from steps.support.proof.waiting import waiting_rows
-from steps.support.proof.waivers import (
+from steps.support.proof.verdict.waiting import waiting_rows
+from steps.support.proof.verdict.waivers import (
     apply_waivers,
     known_tables,
     names_of,
@@ -262,14 +262,13 @@ def _scripts(log: RehearsalLog, change: DatabaseChange) -> Iterator[Finding]:
     migrate, rollback = change.scripts
     ended = log.rows_rolled_back is not None
     migrated, returned = (rows or {} if ended else {} for rows in (log.rows_migrated, log.rows_not_restored))
-    engine = import_module("steps.support.proof.reach")  # late: few scripts of a release need it
-    yield from in_file(MIGRATE, engine.reach_findings(log.before.definitions, migrate))
+    yield from in_file(MIGRATE, reach_findings(log.before.definitions, migrate))
     found = decided_by_rows(lint(migrate, log.before.facts), migrated)
     yield from proved_harmless(found, _unharmed(log.before, log.after_migration, log.rows_migrated))
     yield from quoted_texts(migrate, log.before.definitions)
     if log.after_migration is not None:
         yield from quoted_texts(rollback, log.after_migration.definitions)
-        yield from in_file(ROLLBACK, engine.reach_findings(log.after_migration.definitions, rollback))
+        yield from in_file(ROLLBACK, reach_findings(log.after_migration.definitions, rollback))
         found = decided_by_rows(lint(rollback, log.after_migration.facts), returned)
         yield from proved_harmless(found, _unharmed(log.before, log.after_rollback, log.rows_not_restored))
 

@@ -22,8 +22,8 @@ from steps.support.gateways import marker
 from steps.support.gateways.database.protocol import Database
 from steps.support.gateways.turso import Cost
 from steps.support.proof.config import LockLimits
+from steps.support.proof.rehearsal.server import Running, checkpoint
 from steps.support.proof.result import LockUse
-from steps.support.proof.server import Running, checkpoint
 from steps.support.sql.findings import Finding
 
 PAUSE = 0.02  # seconds between two writes of one writer

@@ -20,7 +20,6 @@ from steps.support.gateways.guards import Declared, Guards
 from steps.support.gateways.marker import Attempt, Claim, Lease
 from steps.support.gateways.turso import Migrated, Turso
 from steps.support.proof.config import LockLimits
-from steps.support.proof.contract import Answers, Contracts, ask_contracts
 from steps.support.proof.guards.declared import (
     Groups,
     column_groups,
@@ -30,20 +29,21 @@ from steps.support.proof.guards.declared import (
     unheld_reaches,
     without_bounds,
 )
-from steps.support.proof.integrity import Integrity, alters_columns, check_integrity
-from steps.support.proof.moments import CLOCK, NEVER, Moments, holds_moment
+from steps.support.proof.rehearsal.contract import Answers, Contracts, ask_contracts
+from steps.support.proof.rehearsal.integrity import Integrity, alters_columns, check_integrity
+from steps.support.proof.rehearsal.moments import CLOCK, NEVER, Moments, holds_moment
+from steps.support.proof.rehearsal.server import Engine, Running, checkpoint, place_database
+from steps.support.proof.rehearsal.snapshot import Snapshot, take_snapshot
+from steps.support.proof.rehearsal.target import ENGINE
+from steps.support.proof.rehearsal.write_lock import Done, measure
 from steps.support.proof.result import LockUse
-from steps.support.proof.round_trip import Refused, values_to_try
 from steps.support.proof.rows.cascades import cascades
 from steps.support.proof.rows.diff import row_diff
 from steps.support.proof.rows.pages import changed_virtual_tables
 from steps.support.proof.rows.result import Key, TableDiff
 from steps.support.proof.rows.rowids import renumbered
 from steps.support.proof.rows.tables import first_rows
-from steps.support.proof.server import Engine, Running, checkpoint, place_database
-from steps.support.proof.snapshot import Snapshot, take_snapshot
-from steps.support.proof.target import ENGINE
-from steps.support.proof.write_lock import Done, measure
+from steps.support.proof.verdict.round_trip import Refused, values_to_try
 from steps.support.schema.diff import renames
 from steps.support.schema.fingerprint import Respelling, respellings
 from steps.support.schema.reader import open_file

@@ -10,7 +10,7 @@ import pytest
 from steps.support.core.errors import Problem
 from steps.support.gateways.database.connect import connect
 from steps.support.gateways.turso import Turso
-from steps.support.proof.integrity import check_integrity
+from steps.support.proof.rehearsal.integrity import check_integrity
 from tests.support.proof.proved_production import Production
 
 pytestmark = pytest.mark.anyio

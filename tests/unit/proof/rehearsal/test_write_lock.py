@@ -16,10 +16,10 @@ from steps.support.gateways.database.connect import connect
 from steps.support.gateways.database.hrana import Hrana
 from steps.support.gateways.database.protocol import Rows
 from steps.support.gateways.turso import Turso
-from steps.support.proof import server, write_lock
 from steps.support.proof.config import LockLimits, ProofConfig
 from steps.support.proof.copy.copy import Limits
 from steps.support.proof.proof import prove
+from steps.support.proof.rehearsal import server, write_lock
 from steps.support.proof.result import Proof
 from steps.support.sql.script import split
 from steps.support.sql.statement import Statement

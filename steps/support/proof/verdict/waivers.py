@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from steps.support.core.text import nearest
-from steps.support.proof.rehearsal import RehearsalLog
+from steps.support.proof.rehearsal.rehearsal import RehearsalLog
 from steps.support.proof.rows.declared import declaration
 from steps.support.schema.own_tables import is_owned
 from steps.support.schema.text import Name

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from steps.support.proof.waivers import Waived, apply_waivers
+from steps.support.proof.verdict.waivers import Waived, apply_waivers
 from steps.support.sql.directives import Waiver
 from steps.support.sql.findings import MIGRATE, ROLLBACK, Finding, Severity
 

@@ -5,7 +5,7 @@ Foreign keys are off in the transaction, so that a DELETE does not cascade: the 
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from steps.support.proof.snapshot import Snapshot
+from steps.support.proof.rehearsal.snapshot import Snapshot
 from steps.support.schema.model import ForeignKey, Table
 from steps.support.schema.text import Name
 from steps.support.sql.findings import Finding, written_name

@@ -1,0 +1,1 @@
+"""The verdict: the findings that a rehearsal gives reason for."""
