@@ -4,14 +4,11 @@ What RENAME COLUMN updates by itself does not count as lost: columns are renamed
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import closing, suppress
 
-import apsw
-
+from steps.support.schema.clone import attempt, empty_clone
 from steps.support.schema.difference import Difference, table_differences, trigger_differences, view_differences
 from steps.support.schema.keys import Keyed, key_differences
 from steps.support.schema.model import Table
-from steps.support.schema.reader import called, readable
 from steps.support.schema.reading import Schema, read_schema
 from steps.support.schema.references import looks_left_over, new_references, reference_differences
 from steps.support.schema.text import Name
@@ -158,12 +155,9 @@ def apply_renames(schema: Schema, definitions: Sequence[str], script: Script) ->
     renames = [piece.statement.sql for piece in script.pieces if read_statement(piece).verb == "RENAME COLUMN"]
     if not renames:
         return schema
-    with closing(apsw.Connection(":memory:")) as connection:
-        for name in called(definitions):
-            connection.create_scalar_function(name, lambda *_: None, deterministic=True)
-        for sql in (*map(readable, definitions), *renames):
-            with suppress(apsw.Error):
-                connection.execute(sql)
+    with empty_clone(definitions) as connection:
+        for sql in renames:
+            attempt(connection, sql)
         renamed = read_schema(connection)
     known = {table.name for table in renamed.tables}
     others = tuple(table for table in schema.tables if table.name not in known)

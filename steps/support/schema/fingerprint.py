@@ -5,12 +5,11 @@ the server knows it, is compared by its tokens.
 """
 
 import re
-import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 
 from steps.support.schema import definition
+from steps.support.schema.clone import empty_clone
 from steps.support.schema.diff import respelled_names, schema_diff
 from steps.support.schema.reading import Schema, read_schema
 from steps.support.schema.text import Name
@@ -139,9 +138,6 @@ def _are_same(old: Texts, new: Texts, odd: Sequence[Object]) -> bool:
 
 def _read(texts: Texts) -> tuple[Schema, set[Object]]:
     """Create a schema in an empty database, as far as the local engine can; return it, and what was created."""
-    with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
-        for sql in (sql for kind in _ORDER for (its, _), sql in texts.items() if its == kind and sql):
-            with suppress(sqlite3.Error):
-                connection.execute(sql)
+    with empty_clone(sql for kind in _ORDER for (its, _), sql in texts.items() if its == kind and sql) as connection:
         made = connection.execute("SELECT type, name FROM sqlite_schema").fetchall()
         return read_schema(connection), {(str(kind), Name(name)) for kind, name in made}

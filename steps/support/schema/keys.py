@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from steps.support.schema.difference import Difference
 from steps.support.schema.model import Index, Part, Table, listed
 
+_WEAKER = ", which lets more rows in"
+
 Key = tuple[Sequence[Part], str]  # the parts that are unique together, and the condition of a partial index
 
 
@@ -44,7 +46,7 @@ def _constraints(before: Keyed, after: Keyed) -> Iterator[Difference]:
     place = before.table.name
     for word, parts in before.constraints:
         if (word, parts) not in after.constraints:
-            kind, fate = _lost_or_enforced((parts, ""), after)
+            kind, fate = _lost_or_enforced((parts, ""), before, after)
             yield Difference(kind, place, f"{word} {listed(parts)} {fate}")
     for word, parts in after.constraints:
         if (word, parts) not in before.constraints:
@@ -53,17 +55,16 @@ def _constraints(before: Keyed, after: Keyed) -> Iterator[Difference]:
 
 def _index(index: Index, before: Keyed, after: Keyed) -> Iterator[Difference]:
     place, successor = f"index {index.name}", _successor(index, before, after)
-    kind, fate = _lost_or_enforced((index.parts, index.where), after)
+    kind, fate = _lost_or_enforced((index.parts, index.where), before, after)
+    redefined = next((f"became {_described(each)}" for each in after.indexes if each.name == index.name), "")
     if index.unique and kind == "unique-lost":
-        yield Difference(kind, place, f"{_described(index)} {fate}")
+        yield Difference(kind, place, f"{_described(index)} {f'{redefined}{_WEAKER}' if redefined else fate}")
     elif successor:
         yield from _changed(index, successor)
     elif index.unique and (index.parts, "") in [(parts, index.where) for _, parts in after.constraints]:
         yield Difference("index-renamed", place, "is now a table constraint")
     else:
-        same_name = (each for each in after.indexes if each.name == index.name)
-        fate = next((f" became {_described(each)}" for each in same_name), " is gone")
-        yield Difference("index-lost", place, f"{_described(index)}{fate}")
+        yield Difference("index-lost", place, f"{_described(index)} {redefined or 'is gone'}")
 
 
 def _changed(index: Index, successor: Index) -> Iterator[Difference]:
@@ -86,13 +87,13 @@ def _successor(index: Index, before: Keyed, after: Keyed) -> Index | None:
     return min(candidates, key=lambda each: (each.name != index.name, each.unique != index.unique), default=None)
 
 
-def _lost_or_enforced(key: Key, after: Keyed) -> tuple[str, str]:
+def _lost_or_enforced(key: Key, before: Keyed, after: Keyed) -> tuple[str, str]:
     """Return the kind of the difference, whether another key still enforces uniqueness, and what became of the key."""
     wanted, where = _columns(key[0]), key[1]
     if any(_columns(parts) <= wanted and condition in {"", where} for parts, condition in after.unique):
         return "unique-changed", "is gone; another key still enforces it"
-    wider = [parts for parts, _ in after.unique if _columns(parts) >= wanted]
-    return "unique-lost", f"became {listed(wider[0])}, which lets more rows in" if wider else "is gone"
+    wider = [each[0] for each in after.unique if each not in before.unique and _columns(each[0]) >= wanted]
+    return "unique-lost", f"became {listed(wider[0])}{_WEAKER}" if wider else "is gone"
 
 
 def _columns(parts: Collection[Part]) -> set[tuple[str, str]]:

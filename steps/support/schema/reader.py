@@ -2,8 +2,8 @@
 
 APSW's SQLite is as new as the package, and has FTS3, FTS4, FTS5 and R*Tree on every machine; Python's own may be years
 older than the server. Two things are libSQL's own. A function that only the server has returns NULL here, so that the
-tables that use it can be read. `RANDOM ROWID`, which SQLite cannot parse, is read as a comment: such a table is stored
-like any other. A vector index is read as one of no row, which is what it holds.
+tables that use it can be read. `RANDOM ROWID`, which SQLite cannot parse, is read as a comment behind the last column:
+such a table is stored like any other. A vector index is read as one of no row, which is what it holds.
 """
 
 import re
@@ -22,7 +22,7 @@ from steps.support.schema.connection import Connection
 from steps.support.sql.tokens import folded, tokenize
 
 ENGINE_ERRORS = (apsw.Error, sqlite3.Error)
-RANDOM_ROWID = "/* RANDOM ROWID */"  # what stands for it in a definition that SQLite can parse
+RANDOM_ROWID = " /* RANDOM ROWID */)"  # what stands for it where the columns end; SQLite keeps no comment after that
 
 _RANDOM = re.compile(r"\s*\bRANDOM\s+ROWID\s*", re.IGNORECASE)
 _VECTOR_INDEX = re.compile(r"\s*CREATE\s+INDEX\b.*\blibsql_vector_idx\s*\(", re.IGNORECASE | re.DOTALL)
@@ -87,22 +87,22 @@ def readable(sql: str) -> str:
     at = _after_columns(sql)
     options = sql[at:].split(",")
     kept = [option for option in options if not _RANDOM.fullmatch(option)]
-    return sql if kept == options else f"{sql[:at]}{','.join(kept)} {RANDOM_ROWID}"
+    return sql if kept == options else f"{sql[: at - 1]}{RANDOM_ROWID}{','.join(kept)}"
 
 
 def original(sql: str) -> str:
     """Return a readable definition as its server writes it."""
     if _VECTOR_INDEX.match(sql):
         return sql.removesuffix(_NO_ROW)
-    if not sql.endswith(RANDOM_ROWID):
+    columns, random, others = sql.rpartition(RANDOM_ROWID)
+    if not random:
         return sql
-    others = sql.removesuffix(RANDOM_ROWID).rstrip()
-    return f"{others}{'' if others.endswith(')') else ','} RANDOM ROWID"
+    return f"{columns}){others.rstrip()}{',' * bool(others.strip())} RANDOM ROWID"
 
 
 def is_random(sql: str) -> bool:
     """Return True if a definition, or its readable form, gives each row a random rowid."""
-    return not _VECTOR_INDEX.match(sql) and (sql.endswith(RANDOM_ROWID) or readable(sql) != sql)
+    return not _VECTOR_INDEX.match(sql) and (RANDOM_ROWID in sql or readable(sql) != sql)
 
 
 def sample_text(column: str) -> str:

@@ -658,7 +658,7 @@ SCHEMAS: tuple[Mode, ...] = (
             "contract/new.sql": UPSERT,
         },
         (
-            "index polling_unique: UNIQUE on polling_status (system_id) is gone",
+            "index polling_unique: UNIQUE on polling_status (system_id) became on polling_status (system_id), which lets more rows in",
             (
                 "the new code cannot run on the new schema: contract/new.sql line 1: "
                 "SQLite error: ON CONFLICT clause does not match any PRIMARY KEY or UNIQUE constraint"
@@ -676,7 +676,7 @@ SCHEMAS: tuple[Mode, ...] = (
             "migrate.sql": "DROP INDEX one_spare;\nCREATE UNIQUE INDEX one_spare ON point_info (system_id, point_name) WHERE active = 0;\n",
             "rollback.sql": "DROP INDEX one_spare;\nCREATE UNIQUE INDEX one_spare ON point_info (system_id) WHERE active = 0;\n",
         },
-        ("index one_spare: UNIQUE on point_info (system_id) WHERE active = 0 is gone",),
+        ("index one_spare: UNIQUE on point_info (system_id) WHERE active = 0 became UNIQUE on point_info (system_id, point_name) WHERE active = 0",),
         {
             "migrate.sql": "CREATE UNIQUE INDEX by_name ON point_info (system_id, point_name) WHERE active = 0;\n",
             "rollback.sql": "DROP INDEX by_name;\n",

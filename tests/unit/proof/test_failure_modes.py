@@ -54,8 +54,9 @@ async def test_loss_only_in_a_shell_is_a_warning(sqld_binary: Path, tmp_path: Pa
     files = {"migrate.sql": ANEW.replace(GUARD, ""), "rollback.sql": BACK}
     came = await tried(sqld_binary, tmp_path, LIVEONE, files)
     assert came.proof, came.said
-    assert [warning.partition(", because")[0] for warning in came.proof.warnings] == [
-        f"{table}: run by hand, migrate.sql loses this: {what}"
+    (warning,) = came.proof.warnings
+    assert [line.partition(", because")[0] for line in warning.splitlines()[1:]] == [
+        f"  {table}: run by hand, migrate.sql loses this: {what}"
         for table, what in (
             ("point_info", "5 rows are lost by cascade: point_info.system_id -> systems(id) ON DELETE CASCADE"),
             ("polling_status", "3 rows are lost by cascade: polling_status.system_id -> systems(id) ON DELETE CASCADE"),

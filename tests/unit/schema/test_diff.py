@@ -441,7 +441,7 @@ WORDS = {
     "an index": (S + BY_USER, S, "index user_idx: on systems (user_id, number) is gone"),
     "another index": (S + BY_USER, S + "CREATE INDEX user_idx ON systems (user_id COLLATE NOCASE DESC) WHERE number > 5;",
                       "index user_idx: on systems (user_id, number) became on systems (user_id COLLATE NOCASE DESC) WHERE number > 5"),
-    "a wider unique index": (S + U, S + U.replace("(number)", "(number, user_id)"), "index number_unique: UNIQUE on systems (number) became (number, user_id), which lets more rows in"),
+    "a wider unique index": (S + U, S + U.replace("(number)", "(number, user_id)"), "index number_unique: UNIQUE on systems (number) became UNIQUE on systems (number, user_id), which lets more rows in"),
     "a unique constraint held by the key": ("CREATE TABLE t (a PRIMARY KEY, b, UNIQUE (a, b));", "CREATE TABLE t (a PRIMARY KEY, b);", "t: UNIQUE (a, b) is gone; another key still enforces it"),
     "a parent's new name": (S + R, S + S.replace("systems", "systems_backup") + R.replace("systems(", "systems_backup("),
                             "readings.system_id: references systems_backup (id), no longer systems (id)"),

@@ -9,9 +9,9 @@ import pytest
 from steps.support.schema.reader import as_written, is_random, open_file, original, readable
 
 DEFINITIONS: dict[str, tuple[str, str]] = {
-    "random": ("CREATE TABLE t (a TEXT) RANDOM ROWID", "CREATE TABLE t (a TEXT) /* RANDOM ROWID */"),
-    "random, then strict": ("CREATE TABLE t (a) random  rowid, STRICT", "CREATE TABLE t (a) STRICT /* RANDOM ROWID */"),
-    "strict, then random": ("CREATE TABLE t (a) STRICT, RANDOM ROWID", "CREATE TABLE t (a) STRICT /* RANDOM ROWID */"),
+    "random": ("CREATE TABLE t (a TEXT) RANDOM ROWID", "CREATE TABLE t (a TEXT /* RANDOM ROWID */)"),
+    "random, then strict": ("CREATE TABLE t (a) random  rowid, STRICT", "CREATE TABLE t (a /* RANDOM ROWID */) STRICT"),
+    "strict, then random": ("CREATE TABLE t (a) STRICT, RANDOM ROWID", "CREATE TABLE t (a /* RANDOM ROWID */) STRICT"),
     "a vector index": (
         "CREATE INDEX i ON t (libsql_vector_idx(a))",
         "CREATE INDEX i ON t (libsql_vector_idx(a)) WHERE 0",

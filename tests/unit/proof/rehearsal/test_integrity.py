@@ -56,7 +56,7 @@ BROKEN = {
     ),
     "a reference that leads nowhere": (
         USERS, column("city", "INTEGER REFERENCES cities (id)"), column("city", "INTEGER"),
-        "users: 1 rows reference rows of cities that are not there, 0 before, for example the row with rowid 3",
+        "users: 1 rows reference rows of cities that are not there, 0 before, for example by city in the row with rowid 3",
     ),
     "a reference to a column that is no key": (
         USERS, column("city", "INTEGER REFERENCES cities (name)"), column("city", "INTEGER"),

@@ -107,7 +107,7 @@ async def test_transaction_over_the_limit_is_refused(
     """The refusal gives figure, limit, the largest statements first and ways out; no `-- allow:` line accepts it."""
     said = await refusal_of(production, replace(proof_config, allowed=allowed), LARGE)
     for script in (r"migrate\.sql", r"rollback\.sql"):
-        assert re.search(rf"^- {script}: {words}", said, re.MULTILINE), said
+        assert re.search(rf"^  {script}: {words}", said, re.MULTILINE), said
     assert re.search(STATEMENT, said), said
     for line in re.findall(r"Largest first: (.+?)\. ", said):
         seconds = [float(each) for each in re.findall(r": (\d+\.\d\d) s", line)]
@@ -159,7 +159,7 @@ async def test_sole_writer_must_finish_before_the_lock_is_taken_over(
     monkeypatch.setattr(write_lock, "STEALS", 0.001)
     sole = LockLimits(seconds=0.001, bytes=1, sole_writer=True)
     said = await refusal_of(production, replace(proof_config, allowed=sole), LARGE)
-    assert re.search(r"- migrate\.sql: it holds the write lock for .+ may take it over after 0\.001 s", said), said
+    assert re.search(r"^  migrate\.sql: it holds the write lock for .+ may take it over after 0\.001 s", said, re.MULTILINE), said
     assert "limits.lock" not in said
 
 
