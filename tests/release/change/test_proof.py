@@ -122,4 +122,4 @@ async def test_report_contains_the_proof(production: Production) -> None:
     kept = {path.name: path.read_bytes() for path in backup.parent.glob("*")}
     assert kept.keys() == {"journal.jsonl", "report.json", "report.html", backup.name}
     assert hashlib.sha256(kept[backup.name]).hexdigest() == report["backup"]["sha256"]
-    assert b"INSERT INTO systems VALUES(1," in gzip.decompress(kept[backup.name])
+    assert b'INSERT INTO "systems" VALUES(1,' in gzip.decompress(kept[backup.name])
