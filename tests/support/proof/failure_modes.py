@@ -676,7 +676,9 @@ SCHEMAS: tuple[Mode, ...] = (
             "migrate.sql": "DROP INDEX one_spare;\nCREATE UNIQUE INDEX one_spare ON point_info (system_id, point_name) WHERE active = 0;\n",
             "rollback.sql": "DROP INDEX one_spare;\nCREATE UNIQUE INDEX one_spare ON point_info (system_id) WHERE active = 0;\n",
         },
-        ("index one_spare: UNIQUE on point_info (system_id) WHERE active = 0 became UNIQUE on point_info (system_id, point_name) WHERE active = 0",),
+        (
+            "index one_spare: UNIQUE on point_info (system_id) WHERE active = 0 became UNIQUE on point_info (system_id, point_name) WHERE active = 0",
+        ),
         {
             "migrate.sql": "CREATE UNIQUE INDEX by_name ON point_info (system_id, point_name) WHERE active = 0;\n",
             "rollback.sql": "DROP INDEX by_name;\n",

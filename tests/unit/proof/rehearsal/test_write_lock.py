@@ -159,7 +159,9 @@ async def test_sole_writer_must_finish_before_the_lock_is_taken_over(
     monkeypatch.setattr(write_lock, "STEALS", 0.001)
     sole = LockLimits(seconds=0.001, bytes=1, sole_writer=True)
     said = await refusal_of(production, replace(proof_config, allowed=sole), LARGE)
-    assert re.search(r"^  migrate\.sql: it holds the write lock for .+ may take it over after 0\.001 s", said, re.MULTILINE), said
+    assert re.search(
+        r"^  migrate\.sql: it holds the write lock for .+ may take it over after 0\.001 s", said, re.MULTILINE
+    ), said
     assert "limits.lock" not in said
 
 
