@@ -3,7 +3,8 @@
 An UPDATE that names the table, the column and the rows says what it does. It explains the values of a column if nothing
 is lost unnamed: each value was NULL, or the new value is computed from the previous one, or WHERE names the previous
 one. For the last two, nothing else in the script, and no trigger, may write to that column. A rebuild explains values
-that were NULL if it fills the column from itself, by name, as coalesce(name, '') does.
+that were NULL if it fills the column from itself, by name, as coalesce(name, '') does, and the column lets in no NULL
+any more: without that need, NULL would have been right, too.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -42,21 +43,30 @@ class _Body:
         return cls(frozenset(writes), frozenset(names))
 
 
-def explained_columns(script: Script, triggers: Iterable[str], diff: Mapping[str, TableDiff]) -> dict[str, set[str]]:
+def explained_columns(
+    script: Script, triggers: Iterable[str], diff: Mapping[str, TableDiff], not_null: Mapping[str, Collection[str]]
+) -> dict[str, set[str]]:
     """Return, for each table by its lower-case name, the changed columns whose values the script explains.
 
-    `triggers`: the SQL of the triggers that exist before or after.
+    `triggers`: the SQL of the triggers that exist before or after. `not_null`: by table, the columns that let in no
+    NULL after the script; all names are in lower case.
     """
     readings = [read_statement(piece) for piece in script.pieces]
     made = (piece.statement.sql for piece in script.pieces if makes_trigger(piece))
     bodies = [_Body.of(sql) for sql in dict.fromkeys((*triggers, *made))]
-    return {name: _explained(name, found, readings, bodies) for name, found in diff.items() if found.columns}
+    return {
+        name: _explained(name, found, readings, bodies, not_null.get(name, ()))
+        for name, found in diff.items()
+        if found.columns
+    }
 
 
-def _explained(table: str, found: TableDiff, readings: Sequence[Reading], triggers: Sequence[_Body]) -> set[str]:
+def _explained(
+    table: str, found: TableDiff, readings: Sequence[Reading], triggers: Sequence[_Body], not_null: Collection[str]
+) -> set[str]:
     writing = [each for each in readings if each.verb in _WRITES and table in {each.table, each.renamed}]
     updates = [(each, _assigned(each)) for each in writing if each.verb == "UPDATE" and each.where]
-    may_fill = {*_filled(readings, _names_of(table, readings))}
+    may_fill = {*_filled(readings, _names_of(table, readings), not_null)}
     columns = set[str]()
     for name, changed in ((folded(each), count) for each, count in found.columns.items()):
         own = [assigned[name] for _, assigned in updates if name in assigned]
@@ -77,13 +87,13 @@ def _names_of(table: str, readings: Sequence[Reading]) -> set[str]:
     return names
 
 
-def _filled(readings: Sequence[Reading], names: Collection[str]) -> Iterator[str]:
-    """Yield the columns that an UPDATE with WHERE sets, or that an INSERT computes from the column of the same name."""
+def _filled(readings: Sequence[Reading], names: Collection[str], not_null: Collection[str]) -> Iterator[str]:
+    """Yield the columns that an UPDATE with WHERE sets, or that an INSERT has to compute from that of the same name."""
     for each in readings:
         if each.table in names and each.verb == "UPDATE" and each.where:
             yield from _assigned(each)
         elif each.table in names and each.verb == "INSERT":
-            yield from _carried(each)
+            yield from _carried(each) & {*not_null}
 
 
 def _carried(reading: Reading) -> set[str]:

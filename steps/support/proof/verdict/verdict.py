@@ -115,7 +115,11 @@ def _migrated(log: RehearsalLog, change: DatabaseChange) -> Iterator[Finding]:
     declared = {table: amount for table, amount in change.changes.items() if folded(table) in names}
     columns = [each for each in change.changed_columns if folded(each.table) in names]
     triggers = [each.sql for taken in (log.before, log.after_migration) for each in taken.schema.triggers]
-    explained = explained_columns(change.scripts[0], triggers, log.rows_migrated)
+    not_null = {
+        folded(table.name): {folded(each.name) for each in table.columns if each.not_null}
+        for table in log.after_migration.schema.tables
+    }
+    explained = explained_columns(change.scripts[0], triggers, log.rows_migrated, not_null)
     lost_values = check_declared(log.rows_migrated, declared, columns=columns, explained=explained)
     reported = {each.place for each in lost_values}
     yield from lost_values

@@ -32,6 +32,7 @@ CREATE TABLE log (id INTEGER PRIMARY KEY, was TEXT);"""
 REBUILT = "CREATE TABLE new_{}; INSERT INTO new_users {}; DROP TABLE users; ALTER TABLE new_users RENAME TO users;"
 STAMPED = "CREATE TRIGGER stamp AFTER UPDATE ON users BEGIN UPDATE users SET role = 'seen' WHERE id = new.id; END;"
 LOGGED = "CREATE TRIGGER logs AFTER UPDATE ON users BEGIN INSERT INTO log (was) VALUES (old.name); END;"
+NOT_NULL = "SELECT lower(name) FROM pragma_table_info('users') WHERE [notnull]"
 TRIM = "UPDATE users SET name = trim(name) WHERE name <> trim(name);"
 
 
@@ -49,10 +50,11 @@ def found(folder: Path, before: str, migrate: str) -> list[Finding]:
         with closing(sqlite3.connect(file, isolation_level=None)) as connection:
             connection.executescript(f"PRAGMA synchronous = OFF; {sql}")
             triggers = [sql for (sql,) in connection.execute("SELECT sql FROM sqlite_schema WHERE type = 'trigger'")]
+            not_null = {name for (name,) in connection.execute(NOT_NULL)}
     script = read_script_text(migrate, "migrate.sql")
     change = change_of(script)
     diff = row_diff(start, end, 1_000, column_groups(change))
-    explained = explained_columns(script, triggers, diff)
+    explained = explained_columns(script, triggers, diff, {"users": not_null})
     return check_declared(diff, change.changes, columns=change.changed_columns, explained=explained)
 
 
@@ -61,6 +63,7 @@ HARMS = {  # a migration, and the columns that are named
     "left out of the copy": (REBUILT.format("users (id INTEGER PRIMARY KEY, email TEXT, name TEXT, role TEXT DEFAULT 'member')", "(id, email, name) SELECT id, email, name FROM users"), ["role"]),
     "a gap filled by a default": (REBUILT.format("users (id INTEGER PRIMARY KEY, email TEXT, role TEXT, name TEXT NOT NULL DEFAULT 'Ann ')", "(id, email, role) SELECT id, email, role FROM users"), ["name"]),
     "more than gaps filled by a rebuild": (REBUILT.format("users (id INTEGER PRIMARY KEY, email TEXT, role TEXT, name TEXT)", "(id, email, role, name) SELECT id, email, role, coalesce(nullif(name, 'Cid'), 'Ann ') FROM users"), ["name"]),
+    "a gap filled by a rebuild, though NULL is let in": (REBUILT.format("users (id INTEGER PRIMARY KEY, email TEXT, role TEXT, name TEXT)", "(id, email, role, name) SELECT id, email, role, coalesce(name, 'nobody') FROM users"), ["name"]),
     "a constant": ("UPDATE users SET email = 'email' WHERE true;", ["email"]),
     "a constant, where other columns choose": ("UPDATE users SET role = 'none' WHERE id > 1;", ["role"]),
     "set off by a trigger": (STAMPED + TRIM, ["role"]),
