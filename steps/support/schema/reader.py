@@ -106,7 +106,7 @@ def is_random(sql: str) -> bool:
 
 
 def sample_text(column: str) -> str:
-    """Build the expression for a value to show: bytes of a text that are not UTF-8 are replaced."""
+    """Build the expression for a value to show: bytes of a text that are not UTF-8 are shown one by one."""
     return f"CASE typeof({column}) WHEN 'text' THEN as_text(CAST({column} AS BLOB)) ELSE {column} END"
 
 
@@ -148,7 +148,7 @@ def _after_columns(sql: str) -> int:
 
 
 def _as_text(*values: Any) -> str:
-    return str(values[0], "utf-8", errors="replace")
+    return str(values[0], "utf-8", errors="backslashreplace")
 
 
 def _address(file: Path) -> str:

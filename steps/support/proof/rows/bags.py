@@ -49,7 +49,8 @@ def without_columns(two: Pair, columns: Collection[str]) -> Pair:
 
 def _exchanged(connection: Connection, two: Pair) -> Iterator[tuple[str, str]]:
     """Yield each two columns that exchanged their values: with those exchanged back, most rows are the same."""
-    found = connection.execute(f"SELECT * FROM temp.differing LIMIT {LOOKED_AT + 1}").fetchall()
+    values = listed(sample_text(f"c{n}") for n in range(len(two.common)))
+    found = connection.execute(f"SELECT n{values} FROM temp.differing LIMIT {LOOKED_AT + 1}").fetchall()
     removed = [_typed(values) for n, *values in found for _ in range(n)]
     added = Counter(_typed(values) for n, *values in found for _ in range(-n))
     if not removed or not added or len(found) > LOOKED_AT:

@@ -291,7 +291,14 @@ def test_neither_file_is_touched(files: Callable[[str, str], tuple[Path, Path]])
     assert {*before.parent.iterdir()} == {before, after}
 
 
-def test_invalid_utf_8_is_compared(files: Callable[[str, str], tuple[Path, Path]]) -> None:
-    """Invalid text is a value like any other, and its readable part is shown."""
-    found = row_diff(*files(KEYED, "UPDATE t SET w = CAST(x'61ff62' AS TEXT) WHERE id = 1"))["t"]
-    assert (found.changed, str(found.samples[0])) == (1, "changed id 1, w 'a' -> 'a\ufffdb'")
+@pytest.mark.parametrize(
+    ("before", "sample"),
+    [
+        (KEYED, r"changed id 1, w 'a' -> 'a\xffb'"),
+        ("CREATE TABLE t (id, w); INSERT INTO t VALUES (1, 'a')", r"added id 1, w 'a\xffb'"),
+    ],
+)
+def test_invalid_utf_8_is_compared(files: Callable[[str, str], tuple[Path, Path]], before: str, sample: str) -> None:
+    """Invalid text is a value like any other, with a key or without, and each of its bytes is shown."""
+    found = row_diff(*files(before, "UPDATE t SET w = CAST(x'61ff62' AS TEXT) WHERE id = 1"))["t"]
+    assert str(found.samples[-1]) == sample
