@@ -63,9 +63,7 @@ def changed_without_reason(  # noqa: PLR0913, PLR0917 - three comparisons, and w
         elif _keyed_alike(found, wrote, way):
             yield from _followed(_Trip(name, found, wrote, way), elsewhere, refused)
         else:
-            there = moved.get(name)
-            keeps_values = there is not None and not there.total and not way.renamed
-            yield from _as_many(_Trip(name, found, wrote, way, keeps_values), elsewhere)
+            yield from _as_many(_Trip(name, found, wrote, way), elsewhere)
 
 
 def values_to_try(
@@ -163,12 +161,13 @@ def _is_changed_without_reason(row: Row, wrote: Row | None, moved: TableDiff | N
     return wrote is None and not way.touches(row)
 
 
-def _lacking(rows: Sequence[Row], lacking: Mapping[Content, int]) -> Iterator[Row]:
-    """Yield as many of the equal rows as are lacking."""
+def _lacking(rows: Sequence[Row], lacking: Mapping[Content, int], without: Collection[str] = ()) -> Iterator[Row]:
+    """Yield as many of the rows, which are equal without some columns, as are lacking."""
     left = dict(lacking)
     for row in rows:
-        if left.get(content(row), 0):
-            left[content(row)] -= 1
+        what = content(_bare(row, without))
+        if left.get(what, 0):
+            left[what] -= 1
             yield row
 
 
@@ -183,6 +182,8 @@ class _Way:
     `only_before` and `only_after`: columns of one side only. `renamed`: the old names of columns by their new names.
     `changed`: columns whose values it changed. `rows`: the rows it changed, by key; None if there are too many.
     `referring`: by column that references another table, the old values by the new ones, where each has one.
+    `rewritten`: the same as `changed`, for rows without a key; None if not known. `keeps_rest`: all other values of
+    both schemas are the same on both sides, under the same names.
     """
 
     only_before: Collection[str] = ()
@@ -191,6 +192,8 @@ class _Way:
     changed: Collection[str] = ()
     rows: Mapping[Key, Row] | None = field(default_factory=dict)
     referring: Mapping[str, Mapping[Typed, Typed]] = field(default_factory=dict)
+    rewritten: Collection[str] | None = ()
+    keeps_rest: bool = False
 
     @classmethod
     def of(cls, moved: TableDiff | None, renamed: Mapping[str, str], references: Collection[str] = ()) -> "_Way":
@@ -201,12 +204,20 @@ class _Way:
         rows = None if is_too_many(moved) else {row.key: row for row in moved.rows if row.key}
         changed = {*map(folded, moved.columns)}
         referring = {name: _old_values(rows.values(), name) for name in changed & {*references}} if rows else {}
-        return cls(only_before, only_after, renamed, changed, rows, referring)
+        rewritten = () if moved.by_key else _rewritten(moved)
+        keeps_rest = not renamed and (bool(rewritten) or not moved.total)
+        return cls(only_before, only_after, renamed, changed, rows, referring, rewritten, keeps_rest)
 
     @property
     def is_plain(self) -> bool:
         """Return True if the table has the same columns, with the same values, on both sides."""
-        return not (self.only_before or self.only_after or self.renamed or self.changed)
+        is_same = self.rewritten is not None and not self.rewritten
+        return is_same and not (self.only_before or self.only_after or self.renamed or self.changed)
+
+    @property
+    def of_one_side(self) -> set[str]:
+        """Return the columns whose values are of one schema only, for rows without a key."""
+        return {*self.only_before, *self.only_after, *(self.rewritten or ())}
 
     def back(self, row: Row) -> Row:
         """Return a row of the new schema with the column names of the old one."""
@@ -256,6 +267,22 @@ def _old_values(rows: Iterable[Row], column: str) -> Mapping[Typed, Typed]:
     return {new: next(iter(old)) for new, old in found.items() if len(old) == 1}
 
 
+def _rewritten(moved: TableDiff) -> Collection[str] | None:
+    """Return the columns whose values changed, if the rows are the same apart from them; None if that is not known."""
+    if not moved.added or not moved.removed:
+        return ()
+    old, new = ([row for row in moved.rows if row.kind is kind] for kind in (Kind.REMOVED, Kind.ADDED))
+    if is_too_many(moved) or len(old) != len(new):
+        return None
+    changed = {
+        name
+        for name in old[0].old
+        if Counter(typed(row.old[name]) for row in old) != Counter(typed(row.new.get(name)) for row in new)
+    }
+    same = Counter(_values(row.old, changed) for row in old) == Counter(_values(row.new, changed) for row in new)
+    return changed if same else None
+
+
 def _keyed_alike(found: TableDiff, wrote: TableDiff, way: _Way) -> bool:
     """Return True if the rows of both sides have a key of the same columns."""
     keys = {tuple(name for name, _ in row.key) for row in (*found.rows, *map(way.back, wrote.rows))}
@@ -270,7 +297,6 @@ class _Trip:
     found: TableDiff
     wrote: TableDiff
     way: _Way
-    keeps_values: bool = False
 
     @property
     def is_unlike(self) -> bool:
@@ -278,7 +304,7 @@ class _Trip:
 
         They can be compared if the migration itself leaves all values of these columns alone.
         """
-        own = {*self.way.only_before, *self.way.only_after}
+        own = self.way.of_one_side
         came, went = (
             Counter(_values(row.after, own) for row in self.found.rows),
             Counter(_values(row.before, own) for row in self.found.rows),
@@ -287,7 +313,7 @@ class _Trip:
             Counter(_values(row.after, own) for row in self.wrote.rows),
             Counter(_values(row.before, own) for row in self.wrote.rows),
         )
-        return self.keeps_values and bool((came - added) or (went - removed))
+        return self.way.keeps_rest and bool((came - added) or (went - removed))
 
 
 def _values(values: Mapping[str, Value], without: Collection[str]) -> frozenset[tuple[str, Typed]]:
@@ -416,14 +442,37 @@ def _as_many(trip: _Trip, elsewhere: Elsewhere) -> Iterator[Finding]:
 
 def _apart(trip: _Trip, elsewhere: Elsewhere) -> tuple[list[Row], list[Row]]:
     """Return the written rows that are not there and do not come back, and the rows there that nothing explains."""
-    found, back = trip.found.rows, [*map(trip.way.back, trip.wrote.rows)]
-    there, since = Counter(map(content, found)), Counter(map(content, back))
-    strange = elsewhere.unexplained(trip.name, _lacking(found, there - since))
-    gone = [*_lacking(back, since - there)]
+    found, back, own = trip.found.rows, [*map(trip.way.back, trip.wrote.rows)], trip.way.of_one_side
+    there, since = _contents(found, own), _contents(back, own)
+    strange = elsewhere.unexplained(trip.name, _lacking(found, there - since, own))
+    gone = [*_lacking(back, since - there, own)]
     rows = [row for row in trip.wrote.rows if trip.way.back(row) in gone]
     waiting = [row for row in rows if elsewhere.came_back(trip.name, row) and row.kind is not Kind.REMOVED]
     lost = [row for row in rows if row not in waiting and not elsewhere.explains(trip.name, row)]
     return lost, strange
+
+
+def _contents(rows: Iterable[Row], without: Collection[str]) -> Counter[Content]:
+    """Count rows by content without some columns; a row that is gone and there again by the others is no difference."""
+    bare = [_bare(row, without) for row in rows]
+    gone, came = (
+        Counter(_values(row.new or row.old, ()) for row in bare if row.kind is kind and not row.key)
+        for kind in (Kind.REMOVED, Kind.ADDED)
+    )
+    both = {Kind.REMOVED: gone & came, Kind.ADDED: gone & came}
+    found = Counter[Content]()
+    for row in bare:
+        values = _values(row.new or row.old, ())
+        if not row.key and both.get(row.kind, Counter())[values]:
+            both[row.kind][values] -= 1
+        else:
+            found[content(row)] += 1
+    return found
+
+
+def _bare(row: Row, without: Collection[str]) -> Row:
+    old, new = ({name: value for name, value in side.items() if name not in without} for side in (row.old, row.new))
+    return replace(row, old=old, new=new)
 
 
 def _is_keyless(found: TableDiff, wrote: TableDiff) -> bool:

@@ -69,6 +69,10 @@ KEEP_LOG = "CREATE TABLE _orchestrate_kept_log AS SELECT * FROM log; DROP TABLE 
 AWAY = "CREATE TABLE _orchestrate_kept_t AS SELECT * FROM t; DROP TABLE t;"
 HERE = "CREATE TABLE t (id INTEGER PRIMARY KEY, v TEXT, w INTEGER); INSERT INTO t SELECT * FROM _orchestrate_kept_t; DROP TABLE _orchestrate_kept_t;"
 
+# a gap that is filled and emptied again, in a row without a key
+FILL = "CREATE TABLE _orchestrate_kept_t AS SELECT rowid AS r FROM t WHERE v IS NULL; UPDATE t SET v = 'none' WHERE v IS NULL;"
+EMPTY = "UPDATE t SET v = NULL WHERE v = 'none' AND rowid IN (SELECT r FROM _orchestrate_kept_t); DROP TABLE _orchestrate_kept_t;"
+
 # a renamed column
 RENAMED, NAMED_BACK = "ALTER TABLE t RENAME COLUMN v TO label;", "ALTER TABLE t RENAME COLUMN label TO v;"
 KEPT_LABEL = f"{RENAMED} CREATE TABLE IF NOT EXISTS _orchestrate_kept_new (id, v); UPDATE t SET label = k.v FROM _orchestrate_kept_new AS k WHERE k.id = t.id; DROP TABLE _orchestrate_kept_new; CREATE TABLE _orchestrate_kept_old AS SELECT id, label AS v FROM t;"
@@ -118,6 +122,7 @@ KEPT = [  # before, migrate, what the app writes, rollback
     ("a new table, nothing written", THREE, f"{LOG} INSERT INTO log SELECT id, v FROM t", "", "DROP TABLE log"),
     ("a table that is away meanwhile", THREE, AWAY, "", HERE),
     ("what the change writes itself is another each time", THREE, "ALTER TABLE t ADD COLUMN at; UPDATE t SET at = randomblob(8)", "UPDATE t SET v = 'z' WHERE id = 1", "ALTER TABLE t DROP COLUMN at"),
+    ("a gap filled in a row without a key", WITHOUT_KEY, FILL, "UPDATE t SET w = 9 WHERE rowid > 1; INSERT INTO t VALUES ('b', NULL)", EMPTY),
     ("a column by another name", THREE, RENAMED, "UPDATE t SET label = 'z' WHERE id = 1; INSERT INTO t VALUES (4, 'd', 40); DELETE FROM t WHERE id = 2", NAMED_BACK),
     ("a key by another name", THREE, "ALTER TABLE t RENAME COLUMN id TO uid", "UPDATE t SET v = 'z' WHERE uid = 1; INSERT INTO t VALUES (4, 'd', 40); DELETE FROM t WHERE uid = 2", "ALTER TABLE t RENAME COLUMN uid TO id"),
     ("a part of a key by another name", TWO_KEYS, "ALTER TABLE t RENAME COLUMN b TO c", "UPDATE t SET v = 9 WHERE c = 'y'; DELETE FROM t WHERE a = 2", "ALTER TABLE t RENAME COLUMN c TO b"),
@@ -228,6 +233,7 @@ OTHERS = [  # before, migrate, what the app writes, rollback, what is said of th
     ("a row that the change made", THREE, "INSERT INTO t VALUES (99, 'seed', 0)", "UPDATE t SET v = 'z' WHERE id = 99", "DELETE FROM t WHERE id = 99", [], ["changed id 99, v 'z'"]),
     ("a column of the new schema without a key", WITHOUT_KEY, ADD, "UPDATE t SET n = 7 WHERE v IS NULL", DROP, [], ["2 of 2 rows written by the app are lost or changed after migrating again, for example removed v NULL, w 2, n 0"]),
     ("a change of a row without a key", WITHOUT_KEY, "CREATE INDEX i ON t (v)", "UPDATE t SET v = 'z' WHERE v IS NULL", "DROP INDEX i; UPDATE t SET v = NULL WHERE v = 'z'", ["t: the app added or changed 1 rows and removed or changed 1; after the rollback these are 0 and 0"], ["2 of 2 rows written by the app"]),
+    ("another row without a key than was written, beside a gap that is filled", WITHOUT_KEY, FILL, "UPDATE t SET w = 9 WHERE rowid = 3", f"{EMPTY} UPDATE t SET w = iif(rowid = 1, 9, w) WHERE rowid <> 2; UPDATE t SET w = 2 WHERE rowid = 3", ["t: the app added or changed 1 rows and removed or changed 1; after the rollback these are 1 and 1"], ["2 of 2 rows written by the app"]),
     ("rows alike, all but one", THREE, KEPT_LOG.replace("id INTEGER PRIMARY KEY, v", "v").replace("(id, v)", "(v)"), "INSERT INTO log VALUES (1), (1), (1)", KEEP_LOG.replace("SELECT *", "SELECT DISTINCT *"), [], ["of 3 rows written by the app are lost or changed after migrating again, for example added v 1"]),
     ("one of some alike that were there", f"{THREE} CREATE TABLE log (v); INSERT INTO log VALUES (1)", "CREATE INDEX i ON log (v)", "INSERT INTO log VALUES (1), (1)", "DROP INDEX i; DELETE FROM log WHERE rowid = 3", ["log: the app added or changed 2 rows and removed or changed 0; after the rollback these are 1 and 0"], ["of 2 rows written by the app are lost or changed"]),
     ("a row without a key", WITHOUT_KEY, ADD, "INSERT INTO t VALUES ('a', 1, 0)", f"{DROP} DELETE FROM t WHERE rowid = 4", ["t: the app added or changed 1 rows and removed or changed 0; after the rollback these are 0 and 0"], ["added v 'a', w 1, n 0"]),
