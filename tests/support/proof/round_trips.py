@@ -449,8 +449,6 @@ ROUND_TRIPS = (
     TEXT_IDS,
     LINKS,
 )
-LOSSES = tuple((trip.with_loss(name), words) for trip in ROUND_TRIPS for name, (_, _, words) in trip.losses.items())
-
 OTHERS = (  # played on files alone
     RoundTrip(
         "all keys become random",
@@ -668,4 +666,33 @@ INSERT INTO tags SELECT DISTINCT post,tag FROM _orchestrate_kept_t;
         {},
         {},
     ),
+    RoundTrip(
+        "keys become text, and a value becomes NULL",
+        """CREATE TABLE users (id INTEGER PRIMARY KEY, email TEXT NOT NULL, bio TEXT);
+INSERT INTO users VALUES (1, 'a@x.io', 'tea'), (2, 'b@x.io', 'tea');
+""",
+        """CREATE TABLE new_users (id TEXT PRIMARY KEY NOT NULL, email TEXT NOT NULL, bio TEXT);
+INSERT INTO new_users SELECT 'u-' || id, email, bio FROM users;
+DROP TABLE users;
+ALTER TABLE new_users RENAME TO users;
+""",
+        """UPDATE users SET bio = NULL WHERE id = 'u-1';
+""",
+        """CREATE TABLE old_users (id INTEGER PRIMARY KEY, email TEXT NOT NULL, bio TEXT);
+INSERT INTO old_users SELECT substr(id, 3), users.email, users.bio FROM users;
+DROP TABLE users;
+ALTER TABLE old_users RENAME TO users;
+""",
+        {},
+        {
+            "another user's": (
+                "users.bio FROM",
+                "iif(id = 'u-1', 'tea', nullif(bio, 'tea')) FROM",
+                ("1 of 1 rows that the app wrote", "changed id 2, bio NULL"),
+            ),
+        },
+    ),
 )  # fmt: skip
+LOSSES = tuple(
+    (trip.with_loss(name), words) for trip in (*ROUND_TRIPS, *OTHERS) for name, (_, _, words) in trip.losses.items()
+)

@@ -81,27 +81,30 @@ class _Source:
 
     def changes_alike(self, row: Row, free: Collection[str]) -> bool:
         """Return True if it is the same row, by its key or by the values that did not change, with other references."""
+        return self.row.kind is Kind.CHANGED and (self.has(row.key) or self._keeps_the_same(row, free))
+
+    def _keeps_the_same(self, row: Row, free: Collection[str]) -> bool:
+        """Return True if it has the values of a row that did not change, and one of them tells it from others."""
         keys = {name for name, _ in row.key}
         rest = {name: value for name, value in row.unchanged.items() if name not in keys and name not in free}
         is_shared = any(is_telling(value) and typed(value) in self.after for value in rest.values())
-        is_alike = is_shared and all(_fits(name, value, self.row.unchanged, self.after) for name, value in rest.items())
-        return self.row.kind is Kind.CHANGED and (self.has(row.key) or is_alike)
+        return is_shared and all(_fits(name, value, self.row.unchanged, self.after) for name, value in rest.items())
 
-    def sets(self, row: Row, column: str) -> bool:
+    def sets(self, row: Row, column: str, free: Collection[str]) -> bool:
         """Return True if it explains a changed value: by the same change of a value, or by the key of the row."""
         old, new = typed(row.old[column]), typed(row.new[column])
-        if self.makes_the_change(row, column):
+        if self.makes_the_change(row, column, free):
             return True
         if not self.has(row.key):
             return False
         written = {typed(value) for value in self.row.new.values()}
         return new in written or (self.row.kind is Kind.REMOVED and row.new[column] is None and old in self.before)
 
-    def makes_the_change(self, row: Row, column: str) -> bool:
-        """Return True if it changed a value in the same way."""
+    def makes_the_change(self, row: Row, column: str, free: Collection[str]) -> bool:
+        """Return True if it changed a value in the same way; one that became NULL, in the same row."""
         old, new = typed(row.old[column]), typed(row.new[column])
         alike = (old == typed(self.row.old[name]) and new == typed(self.row.new[name]) for name in self._changed)
-        return is_telling(row.new[column]) and any(alike)
+        return any(alike) and (is_telling(row.new[column]) or self._keeps_the_same(row, free))
 
     @property
     def _changed(self) -> Iterable[str]:
@@ -207,10 +210,10 @@ class Elsewhere:
     def _setting(self, row: Row, used: _Used, free: Collection[str], column: str) -> tuple[str, _Source] | None:
         """Return a written row that explains a changed value, rather one that made the same change."""
         several = self._like(row, used, free, column)
-        first = next((each for each in several if each[1].sets(row, column)), None)
-        if first is None or first[1].makes_the_change(row, column):
+        first = next((each for each in several if each[1].sets(row, column, free)), None)
+        if first is None or first[1].makes_the_change(row, column, free):
             return first
-        return next((each for each in islice(several, LOOKED_AT) if each[1].makes_the_change(row, column)), first)
+        return next((each for each in islice(several, LOOKED_AT) if each[1].makes_the_change(row, column, free)), first)
 
     def _use(self, found: Sequence[tuple[str, _Source]], row: Row, used: _Used) -> bool:
         for table, source in found:
