@@ -230,7 +230,10 @@ def _untouched(rng: Random, draft: Draft) -> Table | None:
 
 
 def value_changed(rng: Random, draft: Draft) -> bool:
-    """Change the values of a column of a table, undeclared, some rows or all."""
+    """Change the values of a column of a table, undeclared.
+
+    An UPDATE that fills gaps, or names in WHERE what it computes from itself, would say so: this one does neither.
+    """
     if not (table := _untouched(rng, draft)):
         return False
     columns = [
@@ -240,13 +243,14 @@ def value_changed(rng: Random, draft: Draft) -> bool:
     ]
     column = rng.choice(columns)
     name, own = quoted(column.name), quoted(table.name)
-    made = rng.choice(
-        (literal(column.name), f"{name} + 1", f"CAST({name} AS TEXT)", f"upper({name})", "NULL", f"trim({name})")
-    )
-    where = rng.choice((f"{name} IS NOT NULL", f"{name} IS NULL", f"length({name}) > 1"))
+    if rng.random() < 0.5:
+        made = rng.choice((literal(column.name), "NULL"))
+        where = rng.choice((f" WHERE {name} IS NOT NULL", f" WHERE length({name}) > 1"))
+    else:
+        made, where = rng.choice((f"{name} + 1", f"CAST({name} AS TEXT)", f"upper({name})", f"trim({name})")), ""
     kept = f"CREATE TABLE _orchestrate_kept_was AS SELECT {table.identity('t')}, t.{name} AS was FROM {own} AS t"
     same = table.same(own, "k", kept=False)
-    draft.migrate += [Step(kept), Step(f"UPDATE {own} SET {name} = {made} WHERE {where}")]
+    draft.migrate += [Step(kept), Step(f"UPDATE {own} SET {name} = {made}{where}")]
     if rng.random() < 0.7 and (not draft.back or table.name != draft.back[0].old.name):
         known = f"SELECT k.was FROM _orchestrate_kept_was AS k WHERE {same}"
         draft.rollback = [

@@ -1,7 +1,7 @@
 """Right changes, each of a kind: what a rollback of them must bring back waits in tables that the change keeps."""
 
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import replace
 from random import Random
@@ -341,7 +341,7 @@ def check_widened(rng: Random, drawn: Drawn, _: sqlite3.Connection) -> Draft | N
 
 
 def unique_widened(rng: Random, drawn: Drawn, _: sqlite3.Connection) -> Draft | None:
-    """Widen a UNIQUE by one more column; rows that only the new one admits wait."""
+    """Widen a UNIQUE by one more column; of rows that only the new one admits, those that the app wrote wait."""
 
     def wider(table: Table) -> list[Column]:
         return [each for each in table.stored if each.name not in {*table.key, *table.uniques[0]}]
@@ -351,18 +351,25 @@ def unique_widened(rng: Random, drawn: Drawn, _: sqlite3.Connection) -> Draft | 
         return None
     unique, more = table.uniques[0], rng.choice(wider(table))
     new = replace(table, uniques=((*unique, more.name),))
-    by = [quoted(each) for each in table.key] or ["rowid"]
+    own, by = quoted(table.name), [quoted(each) for each in table.key] or ["rowid"]
     same = " AND ".join(f"o.{quoted(name)} = t.{quoted(name)}" for name in unique)
-    ids = ", ".join(f"o.{each}" for each in by)
-    unfit = f"EXISTS (SELECT 1 FROM {quoted(table.name)} AS o WHERE {same} AND ({ids}) < ({', '.join(f't.{each}' for each in by)}))"
+    one, other = (", ".join([_is_new(table, each, unique), *(f"{each}.{name}" for name in by)]) for each in "ot")
+    unfit = f"EXISTS (SELECT 1 FROM {own} AS o WHERE {same} AND ({one}) < ({other}))"
     draft = _widened("UNIQUE widened", drawn, table, new, unfit, "unique-lost", table.name)
+    was = ", ".join(f"t.{quoted(name)}" for name in unique)
+    draft.migrate.insert(0, Step(f"CREATE TABLE {KEPT} AS SELECT {table.identity('t')}, {was} FROM {own} AS t"))
+    draft.rollback.append(Step(f"DROP TABLE {KEPT}"))
     names = [name for name in table.names if not table.numbered or name not in table.key]
-    other = {more.name: literal(fitting_value(rng, more.type, strict=table.strict)), "code": "'k-twin'"}
-    twin = ", ".join(other.get(name, quoted(name)) for name in names)
-    draft.extra = lambda: [
-        f"INSERT INTO {quoted(table.name)} ({listed(names)}) SELECT {twin} FROM {quoted(table.name)} WHERE {_first(table)}"
-    ]
+    given = {more.name: literal(fitting_value(rng, more.type, strict=table.strict)), "code": "'k-twin'"}
+    twin = ", ".join(given.get(name, quoted(name)) for name in names)
+    draft.extra = lambda: [f"INSERT INTO {own} ({listed(names)}) SELECT {twin} FROM {own} WHERE {_first(table)}"]
     return draft
+
+
+def _is_new(table: Table, alias: str, columns: Sequence[str]) -> str:
+    """Return the condition that a row has come, or got other values in some columns, since these were kept."""
+    values = " AND ".join(f"k.{quoted(name)} IS {alias}.{quoted(name)}" for name in columns)
+    return f"NOT EXISTS (SELECT 1 FROM {KEPT} AS k WHERE {table.same(alias, 'k', kept=False)} AND {values})"
 
 
 def _first(table: Table) -> str:
@@ -539,7 +546,9 @@ def _replaced(kind: str, drawn: Drawn, old: Object, new: Object) -> Draft:
 
 def search_created(rng: Random, drawn: Drawn, _: sqlite3.Connection) -> Draft | None:
     """Create a full-text index over a table."""
-    table = _pick(rng, _own(drawn), lambda each: not each.without_rowid and not drawn.is_searched(each))
+    table = _pick(
+        rng, _own(drawn), lambda each: not (each.without_rowid or drawn.is_searched(each) or each.has(TOUCHED))
+    )
     if not table:
         return None
     names = [each.name for each in table.stored if each.name.isalpha() and each.name not in {*table.key, "select"}]
