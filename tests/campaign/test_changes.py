@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from steps.support.proof.verdict import verdict
 from tests.campaign.changes.case import drawn
 from tests.campaign.changes.play import play
 
@@ -17,6 +18,19 @@ def test_right_changes_pass_and_harms_are_refused(sqld_binary: Path, first: int)
     assert sqld_binary
     wrong = [str(outcome) for outcome in map(play, _seeds(first)) if outcome.is_wrong]
     assert not wrong, "\n".join(wrong)
+
+
+BROKEN = {"check_declared": "defaulted", "_other_schema": "strict forgotten"}  # a rule of the proof, and what it finds
+
+
+@pytest.mark.parametrize(("rule", "harm"), BROKEN.items())
+def test_a_proof_without_a_rule_lets_harms_pass(
+    sqld_binary: Path, monkeypatch: pytest.MonkeyPatch, rule: str, harm: str
+) -> None:
+    """If a rule of the proof is taken away, a harm that it alone finds passes: the campaign can fail."""
+    assert sqld_binary
+    monkeypatch.setattr(verdict, rule, lambda *_, **__: [])
+    assert any(play(seed).is_wrong for seed in range(4 * CASES) if drawn(seed).harm == harm)
 
 
 def test_a_seed_gives_the_same_case() -> None:
