@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from itertools import combinations
-from typing import Any
+from typing import Any, TypeVar
 
 from steps.support.proof.rows.pair import Pair, listed
 from steps.support.proof.rows.result import SAMPLES, Columns, Kind, Row, Sample, TableDiff, whole
@@ -12,6 +12,9 @@ from steps.support.proof.rows.tables import materialize, rows_of
 from steps.support.schema.connection import Connection
 from steps.support.schema.reader import sample_text
 from steps.support.sql.tokens import folded, quoted
+
+Value = TypeVar("Value")
+_Typed = tuple[tuple[type, Any], ...]
 
 LOOKED_AT = 1_000  # different rows: if there are more, exchanged columns are not looked for
 _COUNTS = "SELECT total(max(n, 0)), total(max(-n, 0)) FROM temp.differing"
@@ -48,24 +51,42 @@ def without_columns(two: Pair, columns: Collection[str]) -> Pair:
 
 
 def _exchanged(connection: Connection, two: Pair) -> Iterator[tuple[str, str]]:
-    """Yield each two columns that exchanged their values: with those exchanged back, most rows are the same."""
+    """Yield each two columns that exchanged their values: with those exchanged back, most rows are the same.
+
+    Other columns that have no value in common with before, such as a key that changed its type, are not compared.
+    """
     values = listed(sample_text(f"c{n}") for n in range(len(two.common)))
     found = connection.execute(f"SELECT n{values} FROM temp.differing LIMIT {LOOKED_AT + 1}").fetchall()
     removed = [_typed(values) for n, *values in found for _ in range(n)]
-    added = Counter(_typed(values) for n, *values in found for _ in range(-n))
+    added = [_typed(values) for n, *values in found for _ in range(-n)]
     if not removed or not added or len(found) > LOOKED_AT:
         return
-    for one, other in combinations(range(len(two.common)), 2):
-        back = Counter(_with_exchanged(row, one, other) for row in removed if row[one] != row[other])
-        if (back & added).total() * 2 > len(removed):
+    places = range(len(two.common))
+    kept = [place for place in places if {row[place] for row in removed} & {row[place] for row in added}]
+    for one, other in combinations(places, 2):
+        if _is_exchanged(removed, added, one, other, {*kept, one, other}):
             yield two.names[one], two.names[other]
 
 
-def _typed(values: Sequence[Any]) -> tuple[tuple[type, Any], ...]:
+def _is_exchanged(removed: Sequence[_Typed], added: Sequence[_Typed], one: int, other: int, kept: set[int]) -> bool:
+    """Return True if most rows that differ in the kept columns are the same once two of these are exchanged back."""
+    old, new = (
+        Counter(tuple(value if place in kept else None for place, value in enumerate(row)) for row in rows)
+        for rows in (removed, added)
+    )
+    gone, came = old - new, new - old
+    back = Counter[tuple[tuple[type, Any] | None, ...]]()
+    for row, count in gone.items():
+        if row[one] != row[other]:
+            back[_with_exchanged(row, one, other)] += count
+    return (back & came).total() * 2 > gone.total()
+
+
+def _typed(values: Sequence[Any]) -> _Typed:
     return tuple((type(value), value) for value in values)
 
 
-def _with_exchanged(row: tuple[tuple[type, Any], ...], one: int, other: int) -> tuple[tuple[type, Any], ...]:
+def _with_exchanged(row: tuple[Value, ...], one: int, other: int) -> tuple[Value, ...]:
     changed = [*row]
     changed[one], changed[other] = row[other], row[one]
     return tuple(changed)

@@ -165,6 +165,20 @@ def test_values_of_rows_without_a_key_are_held(tmp_path: Path, migrate: str, cau
     assert [each.cause for each in found(tmp_path, f"CREATE TABLE {KEYLESS}; {ROWS}", migrate)] == causes
 
 
+TEXT_KEY = "CREATE TABLE n (id TEXT PRIMARY KEY, a TEXT, b TEXT); INSERT INTO n SELECT 'u-' || id, {} FROM users; DROP TABLE users; ALTER TABLE n RENAME TO users;"
+
+
+@pytest.mark.parametrize(("copied", "causes"), [("a, b", []), ("b, a", ["a and b exchanged their values"])])
+def test_columns_that_are_exchanged_while_the_key_changes_are_named(
+    tmp_path: Path, copied: str, causes: Sequence[str]
+) -> None:
+    """A declared change of every key hides no exchange of values, and is none itself, even if some rows mirror others."""
+    rows = "(1, 'x', 'y'), (2, 'y', 'x'), (3, 'z', NULL), (4, 'v', 'w'), (5, 'v', 'v')"
+    before = f"CREATE TABLE users (id INTEGER PRIMARY KEY, a TEXT, b TEXT); INSERT INTO users VALUES {rows};"
+    findings = found(tmp_path, before, f"-- changes: users\n{TEXT_KEY.format(copied)}")
+    assert [each.cause for each in findings if each.rule == VALUES_SWAPPED] == causes
+
+
 TEXTS = st.lists(st.sampled_from(["", "a", "B ", "c c", None]), min_size=3, max_size=3)
 
 
