@@ -134,7 +134,7 @@ def _values(table: str, found: TableDiff, lines: _Lines) -> Iterator[Finding]:
         place, own = f"{found.name}.{column}", swapped.get(column)
         is_said = lines.explains(table, folded(column)) and not own
         is_declared = is_said or lines.declares(table, folded(column))
-        if not is_declared and found.retyped.get(column, 0) < count:
+        if not is_declared and found.converted.get(column, 0) < count:
             taken = f"; {_circle(own)}" if own else ""
             cause = f"{count:,} of {found.before or 0:,} values changed{_example(found, column)}{taken}"
             remedy = (

@@ -13,6 +13,7 @@ from types import MappingProxyType
 
 from steps.support.proof.rehearsal.moments import NEVER, Moments
 from steps.support.proof.rows.bags import as_bags, is_same_in_bags
+from steps.support.proof.rows.conversion import says_the_same
 from steps.support.proof.rows.keyed import by_key, has_key, is_same_by_key
 from steps.support.proof.rows.pages import Pages, differing
 from steps.support.proof.rows.pair import Pair, only_in, pair
@@ -45,6 +46,7 @@ def row_diff(
         found = {name: _gone(connection, table) for name, table in old.items() if name not in new}
         found |= {name: _new(connection, table) for name, table in new.items() if name not in old}
         both, same = old.keys() & new.keys(), ""
+        connection.create_scalar_function("says_the_same", says_the_same, 2, deterministic=True)
         if moments != NEVER:
             same = "same_moment"
 

@@ -23,6 +23,14 @@ from steps.support.sql.tokens import folded, quoted
 
 Values = Sequence[Any]
 
+_RETYPED = "typeof({b}) <> typeof({a}) AND {b} NOT NULL AND {a} NOT NULL"
+_KINDS = (  # of a changed value: of another type; so, and still the same; NULL before; NULL after
+    _RETYPED,
+    f"CASE WHEN {_RETYPED} THEN says_the_same({sample_text('{b}')}, {sample_text('{a}')}) ELSE 0 END",
+    "{b} IS NULL AND {a} NOT NULL",
+    "{b} NOT NULL AND {a} IS NULL",
+)
+
 LOOKED_AT = 1_000  # changed rows in which exchanged columns are looked for
 
 
@@ -51,30 +59,27 @@ def by_key(connection: Connection, two: Pair, keep: int, groups: Collection[Colu
     samples = (*_changed(connection, two), *_removed(connection, two), *(_added(connection, two) if added else ()))
     counts = {name: int(count) for name, count in zip(two.names, columns, strict=True) if count}
     rows = tuple(_rows(connection, two, added)) if added + removed + changed <= keep else ()
-    retyped, filled = _retyped_and_filled(connection, two, counts)
+    retyped, converted, filled, emptied = _kinds_of_changes(connection, two, counts)
     return TableDiff(
-        two.old.name, before, after, added, removed, changed, counts, samples, retyped=retyped, filled=filled,
+        two.old.name, before, after, added, removed, changed, counts, samples,
+        retyped=retyped, converted=converted, filled=filled, emptied=emptied,
         examples=dict(_examples(connection, two, counts)), exchanged=_exchanged(connection, two, counts),
         in_columns=_in_columns(connection, two, groups), rows=rows,
     )  # fmt: skip
 
 
-def _retyped_and_filled(
-    connection: Connection, two: Pair, changed: Collection[str]
-) -> tuple[dict[str, int], dict[str, int]]:
-    """Count, for each changed column, the values that now have another type, and those that were NULL before."""
+def _kinds_of_changes(connection: Connection, two: Pair, changed: Collection[str]) -> list[dict[str, int]]:
+    """Count, for each changed column, the values of each kind of change, in the order of `_KINDS`."""
     names = [both for both in two.common if both[0] in changed]
     if not names:
-        return {}, {}
-    others = (f"typeof(b.{quoted(old)}) <> typeof(a.{quoted(new)})" for old, new in names)
-    values = (f"b.{quoted(old)} NOT NULL AND a.{quoted(new)} NOT NULL" for old, new in names)
-    retyped = [f"total({other} AND {value})" for other, value in zip(others, values, strict=True)]
-    filled = [f"total(b.{quoted(old)} IS NULL AND a.{quoted(new)} NOT NULL)" for old, new in names]
+        return [{} for _ in _KINDS]
+    sums = [
+        f"total({kind.format(b=f'b.{quoted(old)}', a=f'a.{quoted(new)}')})" for kind in _KINDS for old, new in names
+    ]
     sides = f"{_first(two, 'NOT gone', -1)} CROSS JOIN {two.new.source} AS a ON {two.by_key}"
-    counts = connection.execute(f"SELECT {', '.join([*retyped, *filled])} {sides}").fetchone()
-    halves = counts[: len(names)], counts[len(names) :]
-    one, other = ({old: int(n) for (old, _), n in zip(names, half, strict=True) if n} for half in halves)
-    return one, other
+    counts = connection.execute(f"SELECT {', '.join(sums)} {sides}").fetchone()
+    parts = (counts[first : first + len(names)] for first in range(0, len(counts), len(names)))
+    return [{old: int(n) for (old, _), n in zip(names, part, strict=True) if n} for part in parts]
 
 
 def _in_columns(connection: Connection, two: Pair, groups: Collection[Columns]) -> dict[Columns, int]:

@@ -140,11 +140,11 @@ class TableDiff:
     `columns`: how many rows changed in that column, if any did. Without a primary key on both sides, rows are
     identified by all their values, and a changed row counts as removed and as added. `by_pages`: equal pages proved
     that nothing changed, and no row was read. `by_key`: a primary key identified the rows. `retyped`: of the rows that
-    changed in a column, how many have a value of another type there, without NULL. `filled`: how many were NULL there
-    before. `examples`: one change of each changed column. `exchanged`: columns that took over each other's values.
-    `in_columns`: how many rows changed in at least one of these columns, for each requested group; for rows without a
-    key, only if they are the same apart from these columns. `rows`: every row that differs, if they were requested and
-    are not more than requested.
+    changed in a column, how many have a value of another type there, without NULL. `converted`: how many of those still
+    say the same. `filled` and `emptied`: how many were NULL there before, and how many are now. `examples`: one change
+    of each changed column. `exchanged`: columns that took over each other's values. `in_columns`: how many rows changed
+    in at least one of these columns, for each requested group; for rows without a key, only if they are the same apart
+    from these columns. `rows`: every row that differs, if they were requested and are not more than requested.
     """
 
     name: str
@@ -160,7 +160,9 @@ class TableDiff:
     by_pages: bool = False
     by_key: bool = field(default=False, compare=False)
     retyped: Mapping[str, int] = field(default_factory=dict)
+    converted: Mapping[str, int] = field(default_factory=dict, compare=False)
     filled: Mapping[str, int] = field(default_factory=dict, compare=False)
+    emptied: Mapping[str, int] = field(default_factory=dict, compare=False)
     examples: Mapping[str, str] = field(default_factory=dict, compare=False)
     exchanged: tuple[tuple[str, ...], ...] = field(default=(), compare=False)
     in_columns: Mapping[Columns, int] = field(default_factory=dict, compare=False)
