@@ -146,6 +146,16 @@ def assignments(tree: exp.Expr) -> dict[str, bool]:
     return found
 
 
+def emptied(tree: exp.Expr) -> set[str]:
+    """Return the columns that an UPDATE sets to an expression that names NULL, or calls NULLIF."""
+    both = (pair for each in tree.expressions for pair in _set(each)) if isinstance(tree, exp.Update) else ()
+    return {column for column, value in both if any(map(_names_null, value.find_all(exp.Null, exp.Nullif)))}
+
+
+def _names_null(node: exp.Expr) -> bool:
+    return not isinstance(node.parent, exp.Is)  # that one asks for NULL
+
+
 def carried(tree: exp.Expr) -> set[str]:
     """Return the columns that an INSERT names, and whose values its SELECT computes from columns of the same name."""
     query = tree.args.get("expression")

@@ -2,9 +2,10 @@
 
 An UPDATE that names the table, the column and the rows says what it does. It explains the values of a column if nothing
 is lost unnamed: each value was NULL, or the new value is computed from the previous one, or WHERE names the previous
-one. For the last two, nothing else in the script, and no trigger, may write to that column. A rebuild explains values
-that were NULL if it fills the column from itself, by name, as coalesce(name, '') does, and the column lets in no NULL
-any more: without that need, NULL would have been right, too.
+one. For the last two, nothing else in the script, and no trigger, may write to that column, and no value may become
+NULL that the statement does not name: a lookup that finds nothing does that, and a CASE without ELSE. A rebuild
+explains values that were NULL if it fills the column from itself, by name, as coalesce(name, '') does, and the column
+lets in no NULL any more: without that need, NULL would have been right, too.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -66,6 +67,7 @@ def _explained(
 ) -> set[str]:
     writing = [each for each in readings if each.verb in _WRITES and table in {each.table, each.renamed}]
     updates = [(each, _assigned(each)) for each in writing if each.verb == "UPDATE" and each.where]
+    unsaid = {*map(folded, found.emptied)} - {name for each, _ in updates for name in _emptied(each)}
     may_fill = {*_filled(readings, _names_of(table, readings), not_null)}
     columns = set[str]()
     for name, changed in ((folded(each), count) for each, count in found.columns.items()):
@@ -73,7 +75,7 @@ def _explained(
         is_filled = changed == next((n for each, n in found.filled.items() if folded(each) == name), 0)
         in_trigger = any(table in body.writes and name in body.names for body in triggers)
         is_kept = all(own) and not in_trigger and all(_leaves(each, name, updates) for each in writing)
-        if (is_filled and name in may_fill) or (own and is_kept):
+        if (is_filled and name in may_fill) or (own and is_kept and name not in unsaid):
             columns.add(name)
     return columns
 
@@ -107,6 +109,12 @@ def _assigned(reading: Reading) -> dict[str, bool]:
     parser = import_module("steps.support.proof.lint.parser")  # late, because it is slow and few scripts need it
     tree = parser.parse(reading.sql)
     return parser.assignments(tree) if tree is not None else {}
+
+
+def _emptied(reading: Reading) -> set[str]:
+    parser = import_module("steps.support.proof.lint.parser")
+    tree = parser.parse(reading.sql)
+    return parser.emptied(tree) if tree is not None else set()
 
 
 def _leaves(reading: Reading, column: str, updates: Sequence[tuple[Reading, Mapping[str, bool]]]) -> bool:
