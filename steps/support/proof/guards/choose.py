@@ -27,6 +27,10 @@ NAMED = 12  # tables or figures that the plan names; it gives only the number of
 
 _LEADS = """SELECT 1 FROM pragma_index_list(?) AS i, pragma_index_info(i.name) AS p
 WHERE NOT i.partial AND p.seqno = 0 AND p.name = ? COLLATE NOCASE"""
+_UNFOLLOWED = """SELECT DISTINCT t.name FROM sqlite_schema AS t, pragma_foreign_key_list(t.name) AS k
+WHERE t.type = 'table' AND NOT EXISTS (
+    SELECT 1 FROM sqlite_schema AS p WHERE p.type = 'table' AND p.name = k."table" COLLATE NOCASE
+)"""
 _TARGET = (
     """SELECT "to" FROM pragma_foreign_key_list(?) WHERE "from" = ? COLLATE NOCASE AND "table" = ? COLLATE NOCASE"""
 )
@@ -72,8 +76,9 @@ def guards_for(connection: Connection, rows: Mapping[str, int], change: Database
     left_alone = (name for name in counts if folded(name) not in known.touched)
     rewritten = (guards.rows_lost(known.stays[name].name) for name in known.rewritten)
     ends_back = (replace(each, relation=SAME) for each in ends if not _is_of(each, known.touched, known.large))
-    # references that a change repairs may lead nowhere again after its rollback
-    mended = (replace(each, slack=_figure(connection, each)) for each in references)
+    # references that a change repairs may lead nowhere again after its rollback, with those of rows written since
+    followed = _references(connection, rows, known, {folded(name) for (name,) in connection.execute(_UNFOLLOWED)})
+    mended = (replace(each, slack=_figure(connection, each)) for each in followed)
     parents_back = (each for each in parents if known.anew or not known.touched)
     back = [*map(guards.rows_of, left_alone), *ends_back, *rewritten]
     measured = _summary(counts, [*ends, *parents, *references])
@@ -121,12 +126,18 @@ def _known(
     return _Known(stays, counted, {*map(folded, change.changes)}, made & stays.keys(), touched)
 
 
-def _references(connection: Connection, rows: Mapping[str, int], known: _Known) -> list[Measure]:
-    """Return measures of the references that lead nowhere; skip tables whose references the engine cannot follow."""
+def _references(
+    connection: Connection, rows: Mapping[str, int], known: _Known, without: Collection[str] = ()
+) -> list[Measure]:
+    """Return measures of the references that lead nowhere; skip tables whose references the engine cannot follow.
+
+    `without`: tables that reference one that is not there, so that each of their rows leads nowhere.
+    """
     is_small = sum(rows.values()) <= FOLLOWED
-    if is_small and _figure(connection, guards.orphans()) >= 0:
+    if is_small and not without and _figure(connection, guards.orphans()) >= 0:
         return [guards.orphans()]
-    single = (guards.orphans(known.stays[each].name) for each in (known.stays if is_small else known.counted))
+    names = (each for each in (known.stays if is_small else known.counted) if each not in without)
+    single = (guards.orphans(known.stays[each].name) for each in names)
     return [each for each in single if _figure(connection, each) >= 0]
 
 

@@ -126,6 +126,7 @@ ONE_WAY = [  # the same, with fewer figures in the rollback
     ("a parent of two columns", FAMILY.replace("CASCADE)", "CASCADE, q INTEGER REFERENCES p)") + " CREATE INDEX j ON c (q);", 3, ANEW, ["rows of p", *ENDS, f"{HAVE[:-1]}q", HAVE, ORPHANS], [*ENDS, f"{HAVE[:-1]}q", HAVE, ORPHANS]),
     ("a parent of a child with an index of some rows", FAMILY.replace("ON c (p)", "ON c (p) WHERE p > 1"), 3, ANEW, ["rows of p", *ENDS, ORPHANS], [*ENDS, ORPHANS]),
     ("a parent of a child whose columns are renamed", FAMILY, 3, f"{ANEW} ALTER TABLE C RENAME COLUMN p TO parent;", ["rows of p", *ENDS, ORPHANS], [*ENDS, ORPHANS]),
+    ("references to no table that are repaired", "CREATE TABLE p (id INTEGER PRIMARY KEY); CREATE TABLE c (id INTEGER PRIMARY KEY, p REFERENCES gone); INSERT INTO c VALUES (1, 1);", 9, "CREATE TABLE n (id INTEGER PRIMARY KEY, p REFERENCES p); INSERT INTO n SELECT * FROM c; DROP TABLE c; ALTER TABLE n RENAME TO c;", ["rows of c", "rows of p", ORPHANS], ["rows of p", "references of p that lead nowhere"]),
     ("what only looks the same", 'CREATE TABLE "Ä" (id INTEGER PRIMARY KEY, v); CREATE TABLE "ä" (id INTEGER PRIMARY KEY, v);', 9, 'INSERT INTO "ä" VALUES (1, 1);', ["rows of Ä", "rows of ä", ORPHANS], ["rows of Ä", ORPHANS]),
 ]  # fmt: skip
 
