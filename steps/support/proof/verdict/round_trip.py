@@ -25,6 +25,7 @@ Renames = Mapping[str, Mapping[str, str]]  # by table, the old names of columns 
 Refused = Mapping[tuple[str, Key, str], str]  # by table, key and column, why the old schema refuses a written value
 WRITTEN_LOST = "written-lost"
 _CHECK = "CHECK constraint"
+_SHOWN = 4  # columns of a row
 
 _BACK = "Make rollback.sql restore exactly what was there before; migrate.sql must keep what it removes."
 _KEEP = "Make rollback.sql carry over what was written since."
@@ -99,7 +100,8 @@ def lost_by_migrating_again(written: Diff, regained: Diff, renames: Renames, ref
             cause = (
                 f"{len(lost):,} of {wrote.total:,} rows written by the app are lost or changed after migrating again"
             )
-            cause = f"{cause}, for example {_described(lost[0])}{_others(lost[0], by_key.get(lost[0].key))}"
+            there = by_key.get(lost[0].key)
+            cause = f"{cause}, for example {_described(lost[0], there)}{_others(lost[0], there)}"
             yield Finding(wrote.name, cause, _AGAIN, rule=WRITTEN_LOST, object=wrote.name)
         elif translated:
             cause = f"{len(translated):,} of {wrote.total:,} rows written by the app come back with another value"
@@ -330,8 +332,8 @@ def _followed(trip: _Trip, elsewhere: Elsewhere, refused: Refused) -> Iterator[F
     if lost:
         cause = f"{len(lost):,} of {wrote.total:,} rows that the app wrote are lost or changed after the rollback"
         one = way.back(lost[0])
-        others = _others(one, there.get(one.key))
-        yield Finding(found.name, f"{cause}, for example {_described(one)}{others}", _KEEP)
+        now = there.get(one.key)
+        yield Finding(found.name, f"{cause}, for example {_described(one, now)}{_others(one, now)}", _KEEP)
     if unexplained:
         cause = f"{len(unexplained):,} rows that the app did not write differ after the rollback"
         wanted = since.get(unexplained[0].key)
@@ -483,22 +485,28 @@ def _equal(one: Value, other: Value) -> bool:
     return type(one) is type(other) and one == other
 
 
-def _others(wrote: Row, there: Row | None) -> str:
-    """Return the columns of a written row that hold another value, with it; empty if the row is not there."""
-    values = there.new if there and there.kind is wrote.kind else {}
-    other = {
+def _other(wrote: Row, there: Row | None) -> dict[str, Value]:
+    """Return the values that a row has now in the columns in which another one was written."""
+    values = there.after if there and there.kind is wrote.kind else {}
+    return {
         name: values[name] for name, value in wrote.new.items() if name in values and not _equal(values[name], value)
     }
-    words = (f"{name} {sample_value(name, value)}" for name, value in [*other.items()][:4])
+
+
+def _others(wrote: Row, there: Row | None) -> str:
+    """Return the columns of a written row that hold another value, with it; empty if the row is not there."""
+    other = _other(wrote, there)
+    words = (f"{name} {sample_value(name, value)}" for name, value in [*other.items()][:_SHOWN])
     return f", which now has {', '.join(words)}" if other else ""
 
 
-def _described(row: Row) -> str:
+def _described(row: Row, there: Row | None = None) -> str:
+    """Return a row in words; if another one is there now, the columns that differ come first."""
     keys = [f"{name} {sample_value(name, value, is_key=True)}" for name, value in row.key]
     values = row.old if row.kind is Kind.REMOVED else row.new
-    others = [f"{name} {sample_value(name, value)}" for name, value in _few(values, row.key)]
+    first = _other(row, there)
+    own = sorted(
+        (each for each in values.items() if each[0] not in dict(row.key)), key=lambda each: each[0] not in first
+    )
+    others = [f"{name} {sample_value(name, value)}" for name, value in own[:_SHOWN]]
     return f"{row.kind} {', '.join([*keys, *others])}"
-
-
-def _few(values: Mapping[str, Value], key: Key) -> Sequence[tuple[str, Value]]:
-    return [each for each in values.items() if each[0] not in dict(key)][:4]
