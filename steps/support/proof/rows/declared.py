@@ -2,10 +2,10 @@
 
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 
+from steps.support.proof.rows.intended import Explained
 from steps.support.proof.rows.result import Columns, TableDiff, sample_value
 from steps.support.sql.directives import Declaration, Range
 from steps.support.sql.findings import Finding
@@ -14,8 +14,7 @@ from steps.support.sql.tokens import folded, quoted
 _TYPES = {int: "INTEGER", float: "REAL", str: "TEXT", bytes: "BLOB", type(None): "NULL"}
 COLUMN_LOST, RETYPED = "column-lost", "retyped"
 VALUES_CHANGED, VALUES_SWAPPED = "values-changed", "values-swapped"
-
-Explained = Mapping[str, Collection[str]]  # by table, the columns whose changed values need no declaration
+_NOTHING = Explained()
 
 
 def check_declared(
@@ -23,12 +22,12 @@ def check_declared(
     changes: Mapping[str, Range | None],
     cascades: Sequence[Finding] = (),
     columns: Sequence[Declaration] = (),
-    explained: Explained = MappingProxyType({}),
+    explained: Explained = _NOTHING,
 ) -> list[Finding]:
     """Return findings for rows and values that differ from the `-- changes:` lines, or are lost without one.
 
-    `columns`: the lines that declare only values. `explained`: by table, the columns whose values the script explains;
-    that counts if no line is about rows. `cascades` replace the plain finding about the same table. Changed
+    `columns`: the lines that declare only values. `explained`: what the script explains by itself; that counts if
+    no line is about rows. `cascades` replace the plain finding about the same table. Changed
     values and lost rows can only be declared; a lost column can be accepted as `column-lost`.
     """
     named = {each.place: each for each in cascades}
@@ -80,11 +79,16 @@ class _Lines:
 
     def explains(self, table: str, column: str) -> bool:
         """Return whether the values of a column need no line; if a line is about rows, nothing else may change."""
-        return not self.rows and column in self.explained.get(table, ())
+        return not self.rows and column in self.explained.columns.get(table, ())
+
+    def is_replaced(self, table: str) -> bool:
+        """Return whether an UPDATE explains the rows that seem gone, and no line is about the table."""
+        return not self.tables and table in self.explained.tables
 
 
 def _of_table(table: str, found: TableDiff, lines: _Lines, named: Mapping[str, Finding]) -> Iterator[Finding]:
-    cause = _undeclared(table, found, lines) if lines.rows or lines.of(table) else _lost(found)
+    kept = lines.is_replaced(table)
+    cause = _undeclared(table, found, lines) if lines.rows or lines.of(table) else None if kept else _lost(found)
     as_declared = bool(lines.tables) and not cause
     if not as_declared and found.name in named:
         yield named[found.name]

@@ -8,13 +8,15 @@ explains values that were NULL if it fills the column from itself, by name, as c
 lets in no NULL any more: without that need, NULL would have been right, too.
 """
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 from itertools import pairwise
 
-from steps.support.proof.rows.result import TableDiff
+from steps.support.proof.rows.result import Kind, TableDiff
 from steps.support.sql.script import Script
+from steps.support.sql.statement import Value
 from steps.support.sql.tokens import folded, tokenize
 from steps.support.sql.verbs import Reading, makes_trigger, read_statement, unquoted
 
@@ -44,10 +46,22 @@ class _Body:
         return cls(frozenset(writes), frozenset(names))
 
 
-def explained_columns(
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """What a script explains: `columns`, by table, whose values changed, and `tables` in which rows seem replaced.
+
+    Such a row has another key, or no key tells it from others: it is there again, with other values in columns that an
+    UPDATE explains. Names are in lower case.
+    """
+
+    columns: Mapping[str, Collection[str]] = field(default_factory=dict)
+    tables: Collection[str] = ()
+
+
+def explained(
     script: Script, triggers: Iterable[str], diff: Mapping[str, TableDiff], not_null: Mapping[str, Collection[str]]
-) -> dict[str, set[str]]:
-    """Return, for each table by its lower-case name, the changed columns whose values the script explains.
+) -> Explained:
+    """Return what the script explains of the changed values.
 
     `triggers`: the SQL of the triggers that exist before or after. `not_null`: by table, the columns that let in no
     NULL after the script; all names are in lower case.
@@ -55,29 +69,75 @@ def explained_columns(
     readings = [read_statement(piece) for piece in script.pieces]
     made = (piece.statement.sql for piece in script.pieces if makes_trigger(piece))
     bodies = [_Body.of(sql) for sql in dict.fromkeys((*triggers, *made))]
-    return {
-        name: _explained(name, found, readings, bodies, not_null.get(name, ()))
+    explains = {
+        name: _Explains.of(name, readings, bodies, not_null.get(name, ()))
         for name, found in diff.items()
-        if found.columns
+        if found.columns or found.removed
     }
+    return Explained(
+        {name: own.columns(diff[name]) for name, own in explains.items() if diff[name].columns},
+        {name for name, own in explains.items() if own.is_replaced(diff[name])},
+    )
 
 
-def _explained(
-    table: str, found: TableDiff, readings: Sequence[Reading], triggers: Sequence[_Body], not_null: Collection[str]
-) -> set[str]:
-    writing = [each for each in readings if each.verb in _WRITES and table in {each.table, each.renamed}]
-    updates = [(each, _assigned(each)) for each in writing if each.verb == "UPDATE" and each.where]
-    unsaid = {*map(folded, found.emptied)} - {name for each, _ in updates for name in _emptied(each)}
-    may_fill = {*_filled(readings, _names_of(table, readings), not_null)}
-    columns = set[str]()
-    for name, changed in ((folded(each), count) for each, count in found.columns.items()):
-        own = [assigned[name] for _, assigned in updates if name in assigned]
-        is_filled = changed == next((n for each, n in found.filled.items() if folded(each) == name), 0)
-        in_trigger = any(table in body.writes and name in body.names for body in triggers)
-        is_kept = all(own) and not in_trigger and all(_leaves(each, name, updates) for each in writing)
-        if (is_filled and name in may_fill) or (own and is_kept and name not in unsaid):
-            columns.add(name)
-    return columns
+@dataclass(frozen=True, slots=True)
+class _Explains:
+    """What the statements of a script say about one table.
+
+    `filled`: the columns whose gaps they fill. `updated`: the columns that only UPDATEs write. `emptied`: the columns
+    for which an UPDATE names NULL.
+    """
+
+    filled: Collection[str]
+    updated: Collection[str]
+    emptied: Collection[str]
+
+    @classmethod
+    def of(
+        cls, table: str, readings: Sequence[Reading], triggers: Sequence[_Body], not_null: Collection[str]
+    ) -> "_Explains":
+        writing = [each for each in readings if each.verb in _WRITES and table in {each.table, each.renamed}]
+        updates = [(each, _assigned(each)) for each in writing if each.verb == "UPDATE" and each.where]
+        updated = set[str]()
+        for name in {column for _, assigned in updates for column in assigned}:
+            own = [assigned[name] for _, assigned in updates if name in assigned]
+            in_trigger = any(table in body.writes and name in body.names for body in triggers)
+            if all(own) and not in_trigger and all(_leaves(each, name, updates) for each in writing):
+                updated.add(name)
+        filled = {*_filled(readings, _names_of(table, readings), not_null)}
+        return cls(filled, updated, {name for each, _ in updates for name in _emptied(each)})
+
+    def columns(self, found: TableDiff) -> set[str]:
+        """Return the changed columns whose values are explained."""
+        filled = {folded(each) for each, count in found.filled.items() if count == found.columns.get(each)}
+        updated = {*self.updated} - ({*map(folded, found.emptied)} - {*self.emptied})
+        return {
+            name for name in map(folded, found.columns) if name in updated or (name in filled and name in self.filled)
+        }
+
+    def is_replaced(self, found: TableDiff) -> bool:
+        """Return whether each row that is gone is there again, with other values only in explained columns."""
+        gone, came = ([row for row in found.rows if row.kind is kind] for kind in (Kind.REMOVED, Kind.ADDED))
+        if len(gone) != found.removed or len(gone) != len(came):
+            return False
+        updated = {
+            name
+            for name in self.updated
+            if name in self.emptied
+            or _nulls(name, (row.new for row in came)) <= _nulls(name, (row.old for row in gone))
+        }
+        own = {*updated, *(name for name in self.filled if all(row.old.get(name, 0) is None for row in gone))}
+        return bool(own) and Counter(_apart_from(own, row.old) for row in gone) == Counter(
+            _apart_from(own, row.new) for row in came
+        )
+
+
+def _nulls(column: str, rows: Iterable[Mapping[str, Value]]) -> int:
+    return sum(row.get(column, 0) is None for row in rows)
+
+
+def _apart_from(columns: Collection[str], values: Mapping[str, Value]) -> frozenset[tuple[str, type, Value]]:
+    return frozenset((name, type(value), value) for name, value in values.items() if name not in columns)
 
 
 def _names_of(table: str, readings: Sequence[Reading]) -> set[str]:

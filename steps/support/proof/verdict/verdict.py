@@ -14,7 +14,7 @@ from steps.support.proof.rehearsal.rehearsal import RehearsalLog
 from steps.support.proof.rehearsal.snapshot import Snapshot
 from steps.support.proof.rows.declared import check_declared
 from steps.support.proof.rows.elsewhere import Elsewhere, texts_of
-from steps.support.proof.rows.intended import explained_columns
+from steps.support.proof.rows.intended import explained
 from steps.support.proof.rows.result import Kind, TableDiff
 from steps.support.proof.rows.timeless import with_constants, without_times
 from steps.support.proof.verdict.orphans import orphan_findings
@@ -119,8 +119,8 @@ def _migrated(log: RehearsalLog, change: DatabaseChange) -> Iterator[Finding]:
         folded(table.name): {folded(each.name) for each in table.columns if each.not_null}
         for table in log.after_migration.schema.tables
     }
-    explained = explained_columns(change.scripts[0], triggers, log.rows_migrated, not_null)
-    lost_values = check_declared(log.rows_migrated, declared, columns=columns, explained=explained)
+    said = explained(change.scripts[0], triggers, log.rows_migrated, not_null)
+    lost_values = check_declared(log.rows_migrated, declared, columns=columns, explained=said)
     reported = {each.place for each in lost_values}
     yield from lost_values
     yield from _worse(log.before, log.after_migration, change.scripts[0], change.scripts[0])

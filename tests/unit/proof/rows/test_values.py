@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from steps.support.proof.guards.declared import column_groups
 from steps.support.proof.rows.declared import VALUES_CHANGED, VALUES_SWAPPED, check_declared
 from steps.support.proof.rows.diff import row_diff
-from steps.support.proof.rows.intended import explained_columns
+from steps.support.proof.rows.intended import explained
 from steps.support.sql.change import DatabaseChange
 from steps.support.sql.directives import changed_columns_of, changes_of
 from steps.support.sql.findings import Finding
@@ -54,8 +54,8 @@ def found(folder: Path, before: str, migrate: str) -> list[Finding]:
     script = read_script_text(migrate, "migrate.sql")
     change = change_of(script)
     diff = row_diff(start, end, 1_000, column_groups(change))
-    explained = explained_columns(script, triggers, diff, {"users": not_null})
-    return check_declared(diff, change.changes, columns=change.changed_columns, explained=explained)
+    said = explained(script, triggers, diff, {"users": not_null})
+    return check_declared(diff, change.changes, columns=change.changed_columns, explained=said)
 
 
 HARMS = {  # a migration, and the columns that are named
@@ -183,6 +183,28 @@ def test_columns_that_are_exchanged_while_the_key_changes_are_named(
     before = f"CREATE TABLE users (id INTEGER PRIMARY KEY, a TEXT, b TEXT); INSERT INTO users VALUES {rows};"
     findings = found(tmp_path, before, f"-- changes: users\n{TEXT_KEY.format(copied)}")
     assert [each.cause for each in findings if each.rule == VALUES_SWAPPED] == causes
+
+
+VERSIONS = "CREATE TABLE versions (v TEXT NOT NULL, PRIMARY KEY (v)); INSERT INTO versions VALUES ('a1'), ('z0');"
+LOOSE = "CREATE TABLE loose (v TEXT, is_dirty INTEGER); INSERT INTO loose VALUES ('a1', 0), ('z0', NULL), ('z0', NULL);"
+REPLACED = {  # a migration, and what is said
+    "a key that WHERE names": ("UPDATE versions SET v = 'b2' WHERE versions.v = 'a1';", []),
+    "a value that WHERE names, without a key": ("UPDATE loose SET v = 'b2', is_dirty = 1 WHERE v = 'a1' AND is_dirty = 0;", []),
+    "gaps filled, without a key": ("UPDATE loose SET is_dirty = 0 WHERE is_dirty IS NULL;", []),
+    "a key, whatever it was": ("UPDATE versions SET v = 'b2' WHERE v > 'a0' AND v < 'b0';", ["of 2 rows 1 added, 1 removed, and no loss was declared"]),
+    "a value beside it": ("UPDATE loose SET v = 'b2', is_dirty = 1 WHERE v = 'a1';", ["of 3 rows 1 added, 1 removed, and no loss was declared"]),
+    "deleted and inserted": ("DELETE FROM versions WHERE v = 'a1'; INSERT INTO versions VALUES ('b2');", ["of 2 rows 1 added, 1 removed, and no loss was declared"]),
+    "more than gaps": ("UPDATE loose SET is_dirty = 1 WHERE is_dirty IS NULL OR v = 'a1';", ["of 3 rows 3 added, 3 removed, and no loss was declared"]),
+    "another table is declared": ("-- changes: loose\nUPDATE versions SET v = 'b2' WHERE v = 'a1';", ["of 2 rows 1 added, 1 removed, and no `-- changes:` line names it"]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("migrate", "causes"), REPLACED.values(), ids=REPLACED)
+def test_rows_that_an_update_says_to_have_other_values_are_not_lost(
+    tmp_path: Path, migrate: str, causes: Sequence[str]
+) -> None:
+    """A row under another key, or without any, is the same row if WHERE names the previous value of what differs."""
+    assert [each.cause for each in found(tmp_path, VERSIONS + LOOSE, migrate)] == causes
 
 
 TEXTS = st.lists(st.sampled_from(["", "a", "B ", "c c", None]), min_size=3, max_size=3)
