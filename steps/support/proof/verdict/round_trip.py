@@ -115,9 +115,11 @@ def changed_by_migrating_again(
 ) -> Iterator[Finding]:
     """Report rows that the app did not write and that differ after migrating again, and written ones that came twice.
 
-    A column that the migration itself adds or changes may hold another value each time. Tables that are `reported`
-    already are left out; their names are in lower case.
+    A column that the migration itself adds or changes may hold another value each time, and a row that it adds may get
+    another number, such as one in a list of applied migrations, unless the app wrote that number. Tables that are
+    `reported` already are left out; their names are in lower case.
     """
+    values = _written_values(written.values())
     for name, found in regained.items():
         way, wrote = _Way.of(moved.get(name), renames.get(name, {})), written.get(name)
         if wrote is None or is_too_many(wrote) or is_too_many(found) or name in reported:
@@ -126,6 +128,7 @@ def changed_by_migrating_again(
         extra = [*_lacking(found.rows, Counter(map(content, found.rows)) - Counter(map(content, wrote.rows)))]
         twice = [row for row in extra if _is_twice(row, wrote, found)]
         others = [row for row in extra if _is_changed_without_reason(row, own.get(row.key), moved.get(name), way)]
+        others = [row for row in others if not _is_numbered_anew(row, found, moved.get(name), values)]
         for rows, what in ((twice, "came back twice"), (others, "differ, and the app did not write that")):
             if rows:
                 cause = f"after migrating again {len(rows):,} rows {what}, for example {_described(rows[0])}"
@@ -142,6 +145,30 @@ def _is_twice(row: Row, wrote: TableDiff, found: TableDiff) -> bool:
     there = (_rest(each.after, keys) for each in wrote.rows if each.kind is not Kind.REMOVED)
     gone = (_rest(each.old, keys) for each in found.rows if each.kind is Kind.REMOVED)
     return came and any(map(is_telling, own.values())) and own in there and own not in gone
+
+
+def _is_numbered_anew(row: Row, found: TableDiff, moved: TableDiff | None, written: Collection[Typed]) -> bool:
+    """Return True if the migration added a row that is gone, and adds it again under a number of AUTOINCREMENT.
+
+    `written`: what the app wrote; a number among it may refer to the row, which would then lead nowhere.
+    """
+    match row.key:
+        case ((name, int(number)),) if row.kind is Kind.REMOVED and typed(number) not in written:
+            own = _rest(row.old, {name})
+            mine, again = ([_rest(each.new, {name}) for each in rows] for rows in _added_rows(moved, found))
+            gone = [_rest(each.old, {name}) for each in found.rows if each.kind is Kind.REMOVED]
+            return any(map(is_telling, own.values())) and own in mine and gone.count(own) == again.count(own)
+    return False
+
+
+def _added_rows(*several: TableDiff | None) -> Iterator[list[Row]]:
+    return ([row for row in found.rows if row.kind is Kind.ADDED] if found else [] for found in several)
+
+
+def _written_values(several: Iterable[TableDiff]) -> set[Typed]:
+    """Return the values that the app wrote outside of primary keys."""
+    rows = (row for found in several for row in found.rows)
+    return {typed(value) for row in rows for value in _rest(row.new, {name for name, _ in row.key}).values()}
 
 
 def _rest(values: Mapping[str, Value], keys: Collection[str]) -> dict[str, Value]:

@@ -24,7 +24,7 @@ from steps.support.proof.rehearsal import sqld
 from steps.support.proof.rows.diff import row_diff
 from steps.support.proof.rows.elsewhere import Elsewhere
 from steps.support.proof.rows.result import Kind, Row, TableDiff
-from steps.support.proof.verdict.round_trip import WRITTEN_LOST, changed_without_reason
+from steps.support.proof.verdict.round_trip import WRITTEN_LOST, changed_by_migrating_again, changed_without_reason
 from steps.support.schema.diff import renames
 from steps.support.sql.findings import Severity
 from steps.support.sql.script import read_script_text, split
@@ -361,6 +361,33 @@ def test_too_many_rows_changed_by_migrating_again_are_a_warning(
     found = trip.travelled(THREE, ANEW_EACH_TIME, "UPDATE t SET at = 'z' WHERE id = 1", DROP.replace(" n", " at"), keep)
     assert matches(found.unregained, said), found.unregained
     assert found.unregained[0].severity is weight
+
+
+APPLIED = "CREATE TABLE applied (id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT, batch INTEGER); INSERT INTO applied VALUES (1, 'one', 1); CREATE TABLE t (id INTEGER PRIMARY KEY, v)"
+LISTED, UNLISTED = "INSERT INTO applied (name, batch) VALUES ('two', 7)", "DELETE FROM applied WHERE name = 'two'"
+
+
+@pytest.mark.parametrize(
+    ("migrate", "writes", "words"),
+    [
+        pytest.param(LISTED, "INSERT INTO t VALUES (3, 'x')", "", id="the list of applied migrations"),
+        pytest.param(LISTED, "INSERT INTO t VALUES (1, 3)", "removed id 3", id="a number that the app wrote"),
+        pytest.param(f"{LISTED} ON CONFLICT DO NOTHING; UPDATE applied SET batch = id WHERE name = 'two'", "", "removed id 3", id="another row each time"),
+    ],
+)  # fmt: skip
+def test_row_that_the_migration_adds_may_get_another_number_each_time(
+    trip: Trip, migrate: str, writes: str, words: str
+) -> None:
+    """AUTOINCREMENT numbers it anew; that is a loss only if the app wrote the number, or the row says something else."""
+    before, first = trip.made("before.db", APPLIED), trip.made("first.db", migrate, "before.db")
+    trip.made("undone.db", UNLISTED, "first.db")
+    there = trip.made("there.db", migrate, "undone.db")
+    written = trip.made("written.db", writes, "there.db")
+    trip.made("back.db", UNLISTED, "written.db")
+    again = trip.made("again.db", migrate, "back.db")
+    moved, wrote, regained = (row_diff(*both, 100) for both in ((before, first), (there, written), (there, again)))
+    causes = [each.cause for each in changed_by_migrating_again(moved, wrote, regained, {}, ())]
+    assert [words in cause for cause in causes] == [True] * bool(words), causes
 
 
 def test_loss_in_the_rollback_cannot_be_accepted(trip: Trip) -> None:
