@@ -24,8 +24,10 @@ from steps.support.sql.findings import (
     place,
 )
 from steps.support.sql.lookalikes import invalid_directives, repeated_directives
+from steps.support.sql.queries import counted
 from steps.support.sql.refusals import query_refusals, refusals
 from steps.support.sql.script import Script, read_script_text, require_whole
+from steps.support.sql.sections import sections
 from steps.support.sql.statement import Statement
 
 CODE_ONLY = "code only"  # the name of a change without any text
@@ -77,7 +79,12 @@ def read_script(text: str, name: str) -> tuple[Statement, ...]:
 
     Raise BadSql if the last statement is unfinished.
     """
-    return in_one_transaction(require_whole(read_script_text(text, name))).script.statements
+    return _run(in_one_transaction(require_whole(read_script_text(text, name))).script)
+
+
+def _run(script: Script) -> tuple[Statement, ...]:
+    """Return the statements of a script as they run: nothing reads what its queries print, whatever that is."""
+    return tuple(map(counted, script.statements))
 
 
 def _change(content: bytes, scripts: Mapping[str, Script], texts: Mapping[str, str]) -> DatabaseChange:
@@ -86,8 +93,8 @@ def _change(content: bytes, scripts: Mapping[str, Script], texts: Mapping[str, s
     return DatabaseChange(
         name=directives.name_of(scripts[MIGRATE]) or (digest if content else CODE_ONLY),
         sha256=digest,
-        migrate=migrate.script.statements,
-        rollback=rollback.script.statements,
+        migrate=_run(migrate.script),
+        rollback=_run(rollback.script),
         verify=checks(scripts[VERIFY]),
         verify_rollback=checks(scripts[VERIFY_ROLLBACK]),
         rollback_text=texts[ROLLBACK],
@@ -136,6 +143,7 @@ def _wrong(scripts: Mapping[str, Script]) -> Iterator[Finding]:
 def _wrong_script(script: Script) -> Iterator[Finding]:
     yield from invalid_directives(script)
     yield from repeated_directives(script) if script.name == MIGRATE else ()
+    yield from sections(script)
     taken = in_one_transaction(script)
     yield from (*taken.refused, *refusals(taken.script.pieces, script.name))
 

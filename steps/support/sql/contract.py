@@ -1,7 +1,7 @@
 """A contract: the statements that a version of the app runs, with the alternatives it tries in turn."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from steps.support.sql.findings import BadSql, Finding, place
@@ -23,6 +23,11 @@ class _Mark:
     word: str
     start: int
     place: str
+
+
+def statements_of(blocks: Iterable[Block]) -> list[Statement]:
+    """Return all statements of a contract, those of every alternative."""
+    return [statement for block in blocks for statements in block.alternatives for statement in statements]
 
 
 def read_contract(text: str, name: str) -> tuple[Block, ...]:

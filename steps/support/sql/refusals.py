@@ -5,13 +5,12 @@ from collections.abc import Callable, Iterator, Sequence
 
 from steps.support.sql.findings import Finding, place
 from steps.support.sql.functions import forbidden
+from steps.support.sql.queries import READING, written_by
 from steps.support.sql.script import Piece
 from steps.support.sql.tokens import TRANSACTION_CONTROL, Token
 
 CauseAndRemedy = tuple[str, str]  # a cause and its remedy
 Rule = Callable[[Piece], CauseAndRemedy | None]
-
-READING = frozenset({"SELECT", "WITH", "VALUES"})
 
 _ARGUMENT_ONLY_READS = re.compile(  # pragmas whose argument selects what to read
     "TABLE_X?INFO|TABLE_LIST|INDEX_X?INFO|INDEX_LIST|FOREIGN_KEY_LIST|FOREIGN_KEY_CHECK|INTEGRITY_CHECK|QUICK_CHECK"
@@ -131,18 +130,8 @@ def _not_a_query(piece: Piece) -> CauseAndRemedy | None:
     if first not in READING | {"."}:
         remedy = "Use SELECT, WITH or VALUES; instead of a PRAGMA, SELECT * FROM pragma_foreign_key_check and the like."
         return f"{first} is not a query", remedy
-    if first == "WITH" and (verb := _writes(piece.words(len(piece.tokens)))):
+    if first == "WITH" and (verb := written_by(piece.words(len(piece.tokens)))):
         return f"this {verb} changes rows", "A check must only read."
-    return None
-
-
-def _writes(words: Sequence[str]) -> str | None:
-    depth = 0
-    for word, following in zip(words, (*words[1:], ""), strict=True):
-        depth += {"(": 1, ")": -1}.get(word, 0)
-        replaces = (word, following) == ("REPLACE", "INTO")  # otherwise a function or a name
-        if not depth and (replaces or word in {"INSERT", "UPDATE", "DELETE"}):
-            return word
     return None
 
 

@@ -275,7 +275,7 @@ END;""",
 def test_harmless_lookalikes_are_accepted(folder: Path, text: str) -> None:
     """Marks and words inside strings, names and comments, and reading pragmas, are not refused."""
     (folder / "migrate.sql").write_text(text)
-    assert read_change(folder).migrate == split(text, "migrate.sql")
+    assert read_change(folder).scripts[0].statements == split(text, "migrate.sql")
 
 
 def test_unfinished_statement_is_reported_once(folder: Path) -> None:
@@ -416,3 +416,13 @@ def test_reading_checks_are_accepted(folder: Path, text: str) -> None:
     """Functions and columns named like a writing verb do not make a check a write."""
     (folder / "verify.sql").write_text(text)
     assert [check.statement.sql for check in read_change(folder).verify] == [text]
+
+
+def test_queries_of_the_scripts_are_run_for_their_number_of_rows(folder: Path) -> None:
+    """Nothing reads what they print, and no answer could hold text that is not UTF-8, or too much of it."""
+    for name in ("migrate.sql", "rollback.sql"):
+        (folder / name).write_text("SELECT * FROM users;\nDELETE FROM users WHERE id = 9 RETURNING id;\n")
+    change = read_change(folder)
+    for statements in (change.migrate, change.rollback, read_script(change.rollback_text, "rollback.sql")):
+        assert [each.sql.endswith("SELECT count(*) FROM _orchestrate_rows") for each in statements] == [True, False]
+    assert [each.sql for each in change.scripts[0].statements][0] == "SELECT * FROM users"

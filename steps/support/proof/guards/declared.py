@@ -79,13 +79,13 @@ def statement_bounds(change: DatabaseChange, touched: Sequence[int], counted: Se
     declared. If they changed more, because they reach the same rows, each may change as many as in the rehearsal.
     """
     exact = {each.table for each in counted if each.is_exact}
-    readings = {id(piece.statement): read_statement(piece) for piece in change.scripts[0].pieces}
+    readings = [read_statement(piece) for piece in change.scripts[0].pieces]
     found: dict[int, Reach] = {}
     for each in declared_numbers(change):
         label, (_, most) = _label(each), each.amount or (0, ANY)
         if label in exact:
             continue
-        own = [n for n, one in enumerate(change.migrate) if _changes(readings[id(one)], each) and n not in found]
+        own = [n for n, reading in enumerate(readings) if _changes(reading, each) and n not in found]
         if sum(touched[number] for number in own) > most:
             found |= {number: Reach(number, label, touched[number]) for number in own}
         else:

@@ -4,13 +4,18 @@ Writes are tried too, and rolled back; foreign keys are set as the app sets them
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
+from steps.support.core.errors import Unknown
 from steps.support.gateways.database.protocol import Database
 from steps.support.sql.contract import Block
 from steps.support.sql.findings import MIGRATE, NEW_CODE, OLD_CODE, Finding
+from steps.support.sql.queries import counted
+from steps.support.sql.statement import Statement
 
 OLD, NEW = "old", "new"
+_TOO_LARGE = "RESPONSE_TOO_LARGE"
 EXPAND = "Divide the change: first only add what both versions can run on; remove the rest in a later release."
 
 
@@ -104,7 +109,19 @@ async def _failing(database: Database, blocks: Sequence[Block]) -> tuple[str, ..
     """Return the last error of each block in which no alternative runs."""
     if not blocks:
         return ()
-    errors = zip(blocks, await database.trials([block.alternatives[0] for block in blocks]), strict=True)
+    errors = zip(blocks, await _errors_of(database, [block.alternatives[0] for block in blocks]), strict=True)
     failing = [(block.alternatives[1:], error) for block, error in errors if error]
     others = [Block(alternatives) for alternatives, _ in failing if alternatives]
     return (*(error for alternatives, error in failing if not alternatives), *await _failing(database, others))
+
+
+async def _errors_of(database: Database, several: Sequence[Sequence[Statement]]) -> Sequence[str | None]:
+    """Return the error of each group of statements; what matters is whether they run, not whether the answer fits.
+
+    An answer holds no text that is not UTF-8. After one that is too large, its transaction stays open.
+    """
+    with suppress(Unknown):
+        errors = await database.trials(several)
+        if not any(error and _TOO_LARGE in error for error in errors):
+            return errors
+    return await database.trials([[*map(counted, statements)] for statements in several])

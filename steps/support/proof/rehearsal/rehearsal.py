@@ -49,7 +49,9 @@ from steps.support.schema.fingerprint import Respelling, respellings
 from steps.support.schema.reader import open_file
 from steps.support.sql.change import DatabaseChange
 from steps.support.sql.checks import SqlCheck
+from steps.support.sql.contract import statements_of
 from steps.support.sql.findings import MIGRATE, ROLLBACK, WRITES, Finding, in_file
+from steps.support.sql.queries import counted
 from steps.support.sql.statement import Statement, Value
 from steps.support.sql.tokens import folded, quoted
 
@@ -305,7 +307,8 @@ class _Rehearsal:
     async def _renumbered(self, log: RehearsalLog, file: str) -> None:
         """Look for rows that have another rowid than before, by which something finds them."""
         script = self._change.scripts[0 if file == MIGRATE else 1]
-        found = await asyncio.to_thread(renumbered, self._before, checkpoint(self._live), script)
+        app = [*statements_of(self._change.old_code), *statements_of(self._change.new_code), *self._change.writes]
+        found = await asyncio.to_thread(renumbered, self._before, checkpoint(self._live), script, app)
         log.failures += in_file(file, found)
 
     async def _plan_counts(self, log: RehearsalLog) -> None:
@@ -396,7 +399,8 @@ class _Rehearsal:
 
     async def _write(self, log: RehearsalLog) -> bool:
         """Write what the app writes. Return True if the new schema accepts it."""
-        (error,) = await self._timed("writes", self._turso.database.trials([self._change.writes], keep=True))
+        writes = [*map(counted, self._change.writes)]
+        (error,) = await self._timed("writes", self._turso.database.trials([writes], keep=True))
         if error:
             log.failures.append(Finding(WRITES, f"the new schema rejects what the app writes: {error}", FIX_WRITES))
         return not error

@@ -1,4 +1,4 @@
-"""Rows that get another rowid, while something finds them by it: a search index, a trigger or a view.
+"""Rows that get another rowid, while something finds them by it: a search index, a trigger, a view or the app.
 
 Only an INTEGER PRIMARY KEY keeps a rowid. Any other is given anew if a script copies the rows without naming it.
 """
@@ -9,15 +9,18 @@ from pathlib import Path
 
 from steps.support.proof.rows.keyed import has_key
 from steps.support.proof.rows.pair import pair
+from steps.support.proof.rows.rowid_reads import readers
 from steps.support.proof.rows.tables import AFTER, BEFORE, Table, side_by_side, tables
 from steps.support.schema.connection import Connection
 from steps.support.schema.virtual import ROWIDS, virtual_tables
 from steps.support.sql.findings import Finding
 from steps.support.sql.script import Script
+from steps.support.sql.statement import Statement
 from steps.support.sql.tokens import Token, folded, quoted, tokenize, unquoted_name
 from steps.support.sql.verbs import Reading, read_statement
 
 _CODE = f"SELECT type, name, tbl_name, sql FROM {AFTER}.sqlite_schema WHERE type IN ('trigger', 'view') ORDER BY name"
+_TABLES = f"SELECT name FROM {AFTER}.sqlite_schema WHERE type IN ('table', 'view')"
 _TRIED = 5  # rows that are searched for under another rowid, if nothing but all their values identifies them
 
 
@@ -29,24 +32,29 @@ class Use:
     indexes: frozenset[str] = field(default_factory=frozenset)
 
 
-def renumbered(before: Path, after: Path, script: Script) -> list[Finding]:
+def renumbered(before: Path, after: Path, script: Script, app: Sequence[Statement] = ()) -> list[Finding]:
     """Return a finding for each table whose rows a script gives other rowids, or may give, while something uses them.
 
-    The call blocks. Both files must not change meanwhile.
+    `app`: the statements that the app sends. The call blocks. Both files must not change meanwhile.
     """
     readings = [read_statement(piece) for piece in script.pieces]
     with side_by_side(before, after) as connection:
         old, new = tables(connection, BEFORE), tables(connection, AFTER)
-        found = (_finding(connection, old[name], new[name], readings) for name in sorted(old.keys() & new.keys()))
+        both = sorted(old.keys() & new.keys())
+        found = (_finding(connection, old[name], new[name], readings, app) for name in both)
         return [each for each in found if each]
 
 
-def _finding(connection: Connection, old: Table, new: Table, readings: Sequence[Reading]) -> Finding | None:
+def _finding(
+    connection: Connection, old: Table, new: Table, readings: Sequence[Reading], app: Sequence[Statement]
+) -> Finding | None:
     if not (old.root and old.rowid and new.rowid) or (old.is_numbered and new.is_numbered):
         return None
     name = folded(new.name)
     fresh = frozenset(_rebuilt(name, readings))
     uses = [use.what for use in _uses(connection, new) if not use.indexes or use.indexes - fresh]
+    others = {folded(each) for (each,) in connection.execute(_TABLES)} - {name}
+    uses += dict.fromkeys(readers(app, name, _hidden(new), others))
     if not uses:
         return None
     count, example = _moved(connection, old, new)
@@ -58,9 +66,8 @@ def _finding(connection: Connection, old: Table, new: Table, readings: Sequence[
     remedy = (
         f"Copy the rowid along, INSERT INTO {quoted(new.name)} (rowid, ...) SELECT rowid, ..., or rebuild what uses it."
     )
-    return Finding(
-        new.name, f"{got}, and {', '.join(uses)} finds rows by it", remedy, rule="rowid-renumbered", object=new.name
-    )
+    finds = f"{', '.join(uses)} find{'s' * (len(uses) == 1)} rows by it"
+    return Finding(new.name, f"{got}, and {finds}", remedy, rule="rowid-renumbered", object=new.name)
 
 
 def _moved(connection: Connection, old: Table, new: Table) -> tuple[int, str]:

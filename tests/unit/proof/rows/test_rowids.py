@@ -8,6 +8,7 @@ import pytest
 
 from steps.support.proof.rows.rowids import renumbered
 from steps.support.sql.script import read_script_text
+from steps.support.sql.statement import Statement
 
 NOTES = "CREATE TABLE notes (id TEXT PRIMARY KEY, body TEXT);"
 LOG = "CREATE TABLE log (note INTEGER);"
@@ -57,6 +58,21 @@ def test_rowids_that_are_used_are_held(tmp_path: Path, before: str, script: str,
     found = renumbered(old, new, read_script_text(script, "migrate.sql"))
     assert [each.rule for each in found] == ["rowid-renumbered"] * bool(words)
     assert words in str(found)
+
+
+@pytest.mark.parametrize(("sql", "words"), [
+    ("SELECT n.body FROM notes AS n JOIN log ON log.note = n.rowid", "2 became 1, and contract/new.sql line 4 finds rows by it"),
+    ("SELECT body FROM notes ORDER BY rowid", ""),
+])  # fmt: skip
+def test_rowids_that_the_app_knows_are_held(tmp_path: Path, sql: str, words: str) -> None:
+    """The app's own statements use rowids as a trigger or a view does."""
+    old, new, script = tmp_path / "old.db", tmp_path / "new.db", ANEW + COPIED + PLACED
+    run(old, NOTES + LOG + ROWS + GAP)
+    new.write_bytes(old.read_bytes())
+    run(new, script)
+    app = [Statement(sql, name="contract/new.sql line 4")] * 2
+    found = renumbered(old, new, read_script_text(script, "migrate.sql"), app)
+    assert [words in each.cause for each in found] == [True] * bool(words), found
 
 
 def run(file: Path, script: str) -> None:
