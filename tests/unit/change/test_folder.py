@@ -425,4 +425,4 @@ def test_queries_of_the_scripts_are_run_for_their_number_of_rows(folder: Path) -
     change = read_change(folder)
     for statements in (change.migrate, change.rollback, read_script(change.rollback_text, "rollback.sql")):
         assert [each.sql.endswith("SELECT count(*) FROM _orchestrate_rows") for each in statements] == [True, False]
-    assert [each.sql for each in change.scripts[0].statements][0] == "SELECT * FROM users"
+    assert next(each.sql for each in change.scripts[0].statements) == "SELECT * FROM users"
