@@ -52,6 +52,7 @@ RULES: Mapping[str, tuple[Severity, str]] = {
         "Drop it in migrate.sql; if rollback.sql needs it, name it _orchestrate_kept_*.",
     ),
 }
+_ANOTHER = "Keep its options, or fill it anew and make sure that the new code means these."  # of a virtual table
 
 
 def schema_diff(before: Schema, after: Schema) -> tuple[Difference, ...]:
@@ -68,7 +69,7 @@ def schema_findings(before: Schema, after: Schema) -> list[Finding]:
         Finding(
             each.place,
             each.words,
-            RULES[each.kind][1],
+            _remedy(each),
             rule=each.kind,
             severity=RULES[each.kind][0],
             object=each.object,
@@ -76,6 +77,11 @@ def schema_findings(before: Schema, after: Schema) -> list[Finding]:
         for each in schema_diff(before, after)
         if each.kind in RULES
     ]
+
+
+def _remedy(difference: Difference) -> str:
+    is_there = difference.kind == "table-lost" and difference.place == difference.object  # it is not "table NAME"
+    return _ANOTHER if is_there else RULES[difference.kind][1]
 
 
 def round_trip_findings(before: Schema, after_rollback: Schema) -> list[Finding]:

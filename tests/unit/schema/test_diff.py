@@ -500,3 +500,11 @@ def test_earlier_dangling_reference_is_no_finding() -> None:
     """Drift that the change leaves alone is not a finding against it."""
     drift = R.replace("systems(", "systems_backup(") + S
     assert schema_findings(schema(drift), schema(drift, "ALTER TABLE systems ADD COLUMN vendor TEXT;")) == []
+
+
+def test_remedy_of_a_virtual_table_with_other_options_is_about_its_options() -> None:
+    """The table is still there: only one that is gone has to be kept."""
+    porter, plain = (schema(f"CREATE VIRTUAL TABLE f USING fts5(title{each});") for each in (", tokenize = porter", ""))
+    (other,), (gone,) = schema_findings(porter, plain), schema_findings(porter, schema())
+    assert (other.rule, other.remedy.startswith("Keep its options")) == ("table-lost", True)
+    assert (gone.rule, gone.remedy) == ("table-lost", RULES["table-lost"][1])
