@@ -1,5 +1,7 @@
 """Fixtures for every test: the real libSQL server, on a fresh folder; and shared or exclusive use of the machine."""
 
+import os
+import shutil
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack
 from fcntl import LOCK_EX, LOCK_SH, flock
@@ -16,6 +18,13 @@ FILES = {  # processes, a browser, or many random cases
     "test_random_tables.py", "test_round_trip.py",
 }  # fmt: skip
 SERVER = "sqld_binary"  # the fixture of the real server
+MEMORY, ENOUGH = Path("/dev/shm"), 4 << 30  # noqa: S108 - a folder in memory, and the free bytes that all tests fit in
+
+
+def pytest_configure() -> None:
+    """Have the folders of tests in memory if it is there: they need not survive, and a disk makes each COMMIT wait."""
+    if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > ENOUGH:
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
