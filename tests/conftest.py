@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack
 from fcntl import LOCK_EX, LOCK_SH, flock
@@ -11,6 +12,7 @@ from typing import IO
 import pytest
 
 from steps.support.proof.rehearsal import sqld
+from tests.support.paths import ROOT
 
 FOLDERS = {"standin", "official", "campaign", "bench", "runbook", "mutations"}
 FILES = {  # processes, a browser, or many random cases
@@ -25,6 +27,15 @@ def pytest_configure() -> None:
     """Have the folders of tests in memory if it is there: they need not survive, and a disk makes each COMMIT wait."""
     if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > ENOUGH:
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
+    if sys.dont_write_bytecode:
+        _keep_bytecode(ROOT / ".cache" / "bytecode")
+
+
+def _keep_bytecode(folder: Path) -> None:
+    """Keep bytecode away from the sources: without any, each worker and process would compile all of them again."""
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    os.environ["PYTHONPYCACHEPREFIX"] = sys.pycache_prefix = str(folder)
+    sys.dont_write_bytecode = False
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
