@@ -1,7 +1,7 @@
 """Run the tool in a process of its own, forked from one that has already imported it.
 
-The imports would take a large part of a short run. The process runs orchestrate.py as an operator starts it, with the
-same arguments, environment and folder, and with its own pipes.
+The imports would take a large part of a short run, those that the tool leaves for later too. The process runs
+orchestrate.py as an operator starts it, with the same arguments, environment and folder, and with its own pipes.
 """
 
 import asyncio
@@ -19,10 +19,11 @@ from pathlib import Path
 from typing import Any
 
 TOOL = Path(__file__).parents[4] / "orchestrate.py"
+LATE = ("steps.support.console.report.page", "steps.support.proof.lint.parser", "httpcore", "anyio._backends._asyncio")
 LONGEST = 1 << 24  # the most bytes of one line that the tool prints
 
 _FORKING = multiprocessing.get_context("forkserver")
-_FORKING.set_forkserver_preload([TOOL.stem])
+_FORKING.set_forkserver_preload([TOOL.stem, *LATE])
 
 
 @dataclass(frozen=True, slots=True)
