@@ -9,7 +9,7 @@ from steps.support.proof.verdict import verdict
 from tests.campaign.changes.case import drawn
 from tests.campaign.changes.play import play
 
-CASES, CHUNK = 50, 10
+CASES, CHUNK = 30, 10
 
 
 @pytest.mark.parametrize("first", range(0, CASES, CHUNK))
