@@ -1,4 +1,4 @@
-"""Make text from outside safe for a terminal and for files of lines, and find the known word nearest to a typed one."""
+"""Small services for text: make it safe to print, write numbers with their nouns, find the word that was meant."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
@@ -12,6 +12,14 @@ def printable(text: str) -> str:
 def printable_lines(text: str) -> str:
     """Return the text with unprintable characters escaped, except line breaks."""
     return "\n".join(map(printable, text.split("\n")))
+
+
+def counted(count: int, one: str, several: str = "") -> str:
+    """Return a number with the words that go with it: `1 row`, `2,000 rows`, or `1 row differs`, `2 rows differ`.
+
+    `one` are the words after 1, `several` those after any other number; without `several`, an s is added to `one`.
+    """
+    return f"{count:,} {one if count == 1 else several or f'{one}s'}"
 
 
 SHORT, LONG = 4, 7  # letters: up to 4, the first letter must match; from 7, two slips are allowed

@@ -1,1 +1,1 @@
-"""SQL scripts as text: tokens, statements, directives, checks, and what is refused before anything runs."""
+"""SQL scripts as text: their tokens, statements, directives and checks, and the rules that refuse a script unrun."""

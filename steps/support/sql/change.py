@@ -13,13 +13,15 @@ from steps.support.sql.statement import Statement
 
 @dataclass(frozen=True, slots=True)
 class DatabaseChange:
-    """The contents of a change folder. `changes`: table -> rows that may change (minimum, maximum), None for any.
+    """A database change as its folder or file describes it.
 
-    `changed_columns`: the `-- changes:` lines that declare only the values of some columns.
-    `scripts`: migrate.sql and rollback.sql, split into statements. `old_code`, `new_code`: the statements that the live
-    code and the code about to go live send to the database. `writes`: what the app writes while the new schema is live.
-    `allowed`: the waivers in the scripts. `notes`: what of the scripts was left out or rewritten. `keys_off`: the
-    scripts that, run by hand, switch foreign keys off themselves.
+    `changes`: by table, how many rows may change, as (minimum, maximum), or None if any number may.
+    `allowed`: the waivers in migrate.sql and rollback.sql. `scripts`: these two, in this order, split into statements.
+    `old_code`: the statements that the live code sends to the database. `new_code`: those that the code about to go
+    live sends. `writes`: the statements by which the app writes to the new schema.
+    `changed_columns`: the `-- changes:` lines that allow changes to the values of the named columns only.
+    `notes`: a note for each statement of the scripts that was left out or rewritten.
+    `keys_off`: the names of the scripts that switch foreign keys off themselves when a person runs them in a shell.
     """
 
     name: str
@@ -42,5 +44,5 @@ class DatabaseChange:
 
 
 def named_change(name: str, sha256: str) -> DatabaseChange:
-    """Return a change known only by name and hash; the marker row holds the rest of what is needed."""
+    """Return a change known only by its name and hash. A rollback reads everything else from the marker row."""
     return DatabaseChange(name, sha256, (), (), (), (), "", "", {}, (), (), (), (), ())

@@ -1,4 +1,4 @@
-"""verify.sql and verify_rollback.sql: queries, each with a name and the answer it expects."""
+"""Read verify.sql and verify_rollback.sql: each contains queries with a name and an expected answer."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -15,9 +15,10 @@ EXPECTED = {"": False, "rows": True, "any": None}
 
 @dataclass(frozen=True, slots=True)
 class SqlCheck:
-    """One query: it passes if it returns no rows, or, with `expects_rows`, if it returns at least one.
+    """One query that checks the database.
 
-    If `expects_rows` is None, it only shows its rows: it always passes, and is never asserted.
+    `expects_rows`: False if the check passes without rows, True if it needs at least one row. None if the query only
+    shows its rows: then the check always passes, and no transaction asserts it.
     """
 
     name: str
@@ -26,7 +27,7 @@ class SqlCheck:
 
     @property
     def can_fail(self) -> bool:
-        """Whether the check can fail."""
+        """Whether the check can fail; False if its query only shows rows."""
         return self.expects_rows is not None
 
 
@@ -39,17 +40,19 @@ def read_checks(text: str, name: str) -> tuple[SqlCheck, ...]:
 
 
 def stored_checks(text: str, name: str) -> tuple[SqlCheck, ...]:
-    """Read the checks stored in a marker row without validating them again: that was done before the release."""
+    """Read the checks stored in a marker row. They were validated before the release, and are not validated again."""
     return checks(require_whole(read_script_text(text, name)))
 
 
 def check_findings(script: Script) -> Iterator[Finding]:
-    """Return a finding for each wrong directive in a script of checks."""
+    """Yield a finding for each wrong directive in a script of checks."""
     yield from invalid_directives(script)
     end = script.pieces[-1].end if script.pieces else 0
     for found in directives(script, OF_A_CHECK):
         if found.start >= end:
-            yield Finding(place(script.name, found.line), f"`{found.keyword}:` has no statement", "Write one below it.")
+            yield Finding(
+                place(script.name, found.line), f"`{found.keyword}:` has no statement", "Write its query below it."
+            )
     for keyword, line in (each for piece in script.pieces for each in _duplicates(script, piece)):
         yield Finding(place(script.name, line), f"a second `{keyword}:` for one statement", "Keep one of them.")
     for name in _repeated(check.name for check in checks(script)):

@@ -1,4 +1,4 @@
-"""A contract: the statements that a version of the app runs, with the alternatives it tries in turn."""
+"""Read a contract: the statements that one version of the app sends, and the alternatives that it tries in turn."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -13,7 +13,7 @@ _MARK = re.compile(r"--\s*(either|or|end)\s*", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """What the app needs in one place: satisfied if all statements of one alternative run."""
+    """One thing that the app does, in one or more alternative ways. It works if all statements of one way run."""
 
     alternatives: tuple[tuple[Statement, ...], ...]
 
@@ -31,15 +31,15 @@ def statements_of(blocks: Iterable[Block]) -> list[Statement]:
 
 
 def read_contract(text: str, name: str) -> tuple[Block, ...]:
-    """Read a contract; a statement outside `-- either`, `-- or`, `-- end` is its own block.
+    """Read the blocks of a contract. A statement that is not between `-- either` and `-- end` is a block of its own.
 
-    Raise BadSql, with file and line, if the marks do not match.
+    Raise BadSql, with file and line, if `-- either`, `-- or` and `-- end` do not match.
     """
     return contract_in(require_whole(read_script_text(text, name)))
 
 
 def contract_in(script: Script) -> tuple[Block, ...]:
-    """Return the contract in a script; see read_contract."""
+    """Return the blocks of a contract that was already split into statements. Raise BadSql as read_contract does."""
     items: list[Piece | _Mark] = [*script.pieces, *_marks(script)]
     items.sort(key=lambda item: item.start)
     return tuple(_blocks(iter(items)))

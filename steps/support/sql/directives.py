@@ -1,7 +1,7 @@
-"""Directives: comments of the form `-- keyword: value` that have a meaning in one of the SQL files.
+"""Read directives: comments of the form `-- keyword: value` that instruct the tool.
 
-A keyword is written in lower case after two dashes. A comment that begins with a capital letter or any other word is
-prose.
+A keyword is written in lower case after two dashes. A comment that begins with a capital letter, or with a word that
+is not a keyword, is prose.
 """
 
 import re
@@ -63,9 +63,10 @@ _SHOWN = 80  # characters of a value shown in a message
 
 @dataclass(frozen=True, slots=True)
 class Directive:
-    """One directive and its position; `keyword` is in lower case, `word` as written.
+    """One directive with its position: `start` in characters, `line` from 1.
 
-    `alone`: only whitespace precedes it on its line.
+    `word`: its keyword as written; `keyword`: the same in lower case. `alone`: whether only whitespace precedes the
+    directive on its line.
     """
 
     keyword: str
@@ -77,7 +78,7 @@ class Directive:
 
     @property
     def well_formed(self) -> bool:
-        """Whether its value has the form that its keyword requires."""
+        """Whether the value has the form that the keyword requires."""
         match = VALUES[self.keyword][0].fullmatch(self.value)
         if match is None or self.keyword != "changes":
             return match is not None
@@ -87,7 +88,7 @@ class Directive:
 
 @dataclass(frozen=True, slots=True)
 class Waiver:
-    """One `-- allow:` line: the rule, the object it names (empty: none), the reason, and its position."""
+    """One `-- allow:` line: it accepts a rule's finding, with a reason. `object`: empty if the line names no object."""
 
     rule: str
     object: str
@@ -97,31 +98,32 @@ class Waiver:
 
     @property
     def place(self) -> str:
-        """Its file and line."""
+        """The file and line of the waiver, as text."""
         return place(self.file, self.line)
 
     def __str__(self) -> str:
-        """Return the line as written, without the reason."""
+        """Return the `-- allow:` line without its reason."""
         return f"-- allow: {' '.join(filter(None, [self.rule, written_name(self.object)]))}"
 
 
 def directives(script: Script, keywords: Collection[str]) -> Iterator[Directive]:
-    """Return the directives that have one of these keywords, in order."""
+    """Yield the directives of a script that have one of these keywords, in the order of the file."""
     for found in of_the_form(script):
         if found.keyword in keywords and (found.word == found.keyword or reads_as(found.keyword, found.value)):
             yield found
 
 
 def name_of(script: Script) -> str | None:
-    """Return the name that the script declares, or None."""
+    """Return the name that a `-- name:` line gives the change; None if there is no such line."""
     return next((found.value for found in directives(script, ("name",))), None)
 
 
 @dataclass(frozen=True, slots=True)
 class Declaration:
-    """One `-- changes:` line: the table, how many rows may change (None: any number), and its line in the file.
+    """One `-- changes:` line. It lets rows of `table` change.
 
-    `columns`: in lower case; if there are any, only values in these columns may change, and no row comes or goes.
+    `amount`: how many rows may change, as (minimum, maximum); None if any number may. `columns`: their names in lower
+    case; if the line names any, only their values may change, and no row may be added or removed.
     """
 
     table: str
@@ -131,34 +133,34 @@ class Declaration:
 
 
 def declarations(script: Script) -> tuple[Declaration, ...]:
-    """Return the `-- changes:` lines of a script, in order."""
+    """Return what the `-- changes:` lines of a script declare, in the order of the file."""
     return tuple(map(declaration_in, directives(script, ("changes",))))
 
 
 def changes_of(script: Script) -> dict[str, Range | None]:
-    """Return the tables whose rows may change, each with the declared number of rows, None if there is none."""
+    """Return, by table, how many rows may change; None if any number may. Lines that name columns are left out."""
     return {each.table: each.amount for each in declarations(script) if not each.columns}
 
 
 def changed_columns_of(script: Script) -> tuple[Declaration, ...]:
-    """Return the lines that declare only the values of some columns."""
+    """Return the `-- changes:` lines that name columns: only the values of these columns may change."""
     return tuple(each for each in declarations(script) if each.columns)
 
 
 def waivers_in(script: Script) -> tuple[Waiver, ...]:
-    """Return the waivers of a script, in order."""
+    """Return the waivers of a script, in the order of the file."""
     found = ((each.line, _allowed(each.value)) for each in directives(script, ("allow",)))
     return tuple(Waiver(*allowed, script.name, line) for line, allowed in found if allowed)
 
 
 def of_piece(script: Script, piece: Piece) -> tuple[Directive, ...]:
-    """Return the directives of a check: those above or inside its statement."""
+    """Return the directives of one check: they are written above its statement, or inside it."""
     before = max((other.end for other in script.pieces if other.end < piece.start), default=0)
     return tuple(found for found in directives(script, OF_A_CHECK) if before <= found.start < piece.end)
 
 
 def of_the_form(script: Script) -> Iterator[Directive]:
-    """Return every comment that has the form of a directive, with any word as keyword."""
+    """Yield every comment of the form `-- word: value`, whether or not the word is a keyword."""
     for comment in script.comments:
         if match := FORM.fullmatch(comment.text):
             word, value = match["keyword"], match["value"].strip()
@@ -166,7 +168,7 @@ def of_the_form(script: Script) -> Iterator[Directive]:
 
 
 def reads_as(keyword: str, value: str) -> bool:
-    """Return whether a value fits this keyword and is unlikely to be prose."""
+    """Return True if a value makes sense for a keyword, so that the comment is unlikely to be prose."""
     if keyword == "allow":
         match = _ALLOW.fullmatch(value)
         return match is not None and match["rule"] in RULES
@@ -176,7 +178,10 @@ def reads_as(keyword: str, value: str) -> bool:
 
 
 def table_in(value: str) -> tuple[str, str] | None:
-    """Return the table of a `-- changes:` line, and its columns and number as written, even if that is invalid."""
+    """Return the table that a `-- changes:` line names, and the text after the name; None if there is no table.
+
+    The text holds columns and number as written, even if they are invalid.
+    """
     match = _ROUGHLY.fullmatch(value)
     if match is None:
         return None
@@ -196,27 +201,27 @@ def declaration_in(found: Directive) -> Declaration:
 
 
 def unreasoned(value: str) -> tuple[str, str] | None:
-    """Return why a waiver is invalid, and the remedy: it has no reason, or its object is ambiguous. None if valid."""
+    """Return cause and remedy if a waiver gives no reason, or if its object is ambiguous; None if it is valid."""
     rule, name, reason = _allowed(value) or ("", "", "")
     line = f"`allow: {shown(value)}`"
     if reason == REASON or not re.search(r"\w", reason):
-        return f"{line} gives no reason", f"Write why it is intended: `{waiver_line(rule, name, 'reason')}`."
+        return f"{line} gives no reason", f"Write why this is intended: `{waiver_line(rule, name, 'reason')}`."
     colon = next((match.start() for match in _COLON.finditer(reason) if match["colon"]), None)
     if not name and colon is not None:
         before = reason[:colon].strip(" \t'\"`")
         cause = f"{line}: `{shown(before)}`, before the colon, is not a valid name"
         example = waiver_line(rule, before or "OBJECT", "reason")
-        return cause, f"Write only the name, quoted if necessary: `{example}`; without a name, use no colon."
+        return cause, f"Write only a name before the colon, quoted if necessary: `{example}`; or remove the colon."
     return None
 
 
 def shown(text: str) -> str:
-    """Return a text, shortened if it is long."""
+    """Return a text for a message, cut after 80 characters."""
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 
 
 def _allowed(value: str) -> tuple[str, str, str] | None:
-    """Return the rule, the object and the reason of a waiver; None if it does not have the form of one."""
+    """Return the rule, the object and the reason of a waiver; None if the text is not a waiver."""
     if not (match := _ALLOW.fullmatch(value)):
         return None
     named = _OF_AN_OBJECT.fullmatch(match["rest"])

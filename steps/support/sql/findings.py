@@ -1,6 +1,6 @@
-"""Findings against a change, each with its place, its cause, and the safe way; and the names of files and rules.
+"""Findings against a change, each with place, cause and remedy; and the names of the SQL files and of all rules.
 
-The runbook explains what each rule finds.
+The runbook explains each rule.
 """
 
 import re
@@ -10,12 +10,13 @@ from enum import StrEnum
 from typing import TypeVar
 
 from steps.support.core.errors import Problem
+from steps.support.core.text import counted
 from steps.support.sql.tokens import quoted
 
 MIGRATE, ROLLBACK, VERIFY, VERIFY_ROLLBACK = "migrate.sql", "rollback.sql", "verify.sql", "verify_rollback.sql"
 OLD_CODE, NEW_CODE, WRITES = "contract/old.sql", "contract/new.sql", "writes.sql"
 FILES = (MIGRATE, ROLLBACK, VERIFY, VERIFY_ROLLBACK, OLD_CODE, NEW_CODE, WRITES)
-SAMPLE = "sample.sql"  # needed only by a rehearsal on stand-ins
+SAMPLE = "sample.sql"  # only a rehearsal on stand-ins reads it
 OF_THE_APP = (OLD_CODE, NEW_CODE, WRITES)  # statements that the app itself sends
 
 
@@ -41,32 +42,33 @@ REASON = "<reason>"
 
 
 def waiver_line(rule: str, name: str, reason: str = REASON) -> str:
-    """Return the `-- allow:` line that accepts a rule's finding about an object."""
+    """Return the `-- allow:` line that accepts what a rule finds about an object; `name` is empty if it has none."""
     return f"-- allow: {rule} {written_name(name)}: {reason}" if name else f"-- allow: {rule} {reason}"
 
 
 def written_name(name: str) -> str:
-    """Return an object's name as written in a directive: quoted if it contains unusual characters."""
+    """Return an object's name as a directive must spell it: in quotes if it contains unusual characters."""
     return name if not name or re.fullmatch(r"[\w$]+(\.[\w$]+)*", name) else quoted(name)
 
 
 class Severity(StrEnum):
     """How serious a finding is."""
 
-    ERROR = "error"  # refuses the run unless accepted
-    WARNING = "warning"  # is printed
-    NOTE = "note"  # downgraded: the rehearsal showed that nothing is lost
-    ACCEPTED = "accepted"  # downgraded: a waiver gives the reason
+    ERROR = "error"  # blocks the change, unless a waiver accepts it
+    WARNING = "warning"  # is printed, and blocks nothing
+    NOTE = "note"  # was an error or a warning, until the rehearsal showed that nothing is lost
+    ACCEPTED = "accepted"  # was an error or a warning, until a waiver gave the reason
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
     """One finding against a change.
 
-    `rule`: the name by which an `-- allow:` line accepts it; empty if it cannot be accepted. `place`: a file and line,
-    or a table and column. `object`: what that line names: a table, a column, an index, a trigger or a view; empty if
-    there is none. `file`: the file in which that line must be; empty if the finding concerns the whole change, and
-    either file will do. `final`: nothing accepts it, even if it has a rule.
+    `place`: where it was found, as a file and line, or a table and column.
+    `rule`: the rule that found it, which an `-- allow:` line must name; empty if no such line can accept the finding.
+    `object`: the table, column, index, trigger or view that an `-- allow:` line must name; empty if there is none.
+    `file`: the file that must contain the `-- allow:` line; empty if it may be migrate.sql or rollback.sql.
+    `final`: whether nothing may accept the finding, although it has a rule.
     """
 
     place: str
@@ -80,7 +82,7 @@ class Finding:
 
     @property
     def is_open(self) -> bool:
-        """Whether a waiver could still accept it."""
+        """Whether a waiver can still accept this finding."""
         return bool(self.rule) and not self.final and self.severity in {Severity.ERROR, Severity.WARNING}
 
     @property
@@ -90,7 +92,7 @@ class Finding:
 
     @property
     def acceptance(self) -> str:
-        """A sentence about what accepts it; empty if it needs no acceptance."""
+        """A sentence that says which line accepts the finding, or that none does; empty if none is needed."""
         if self.final:
             return f"No `-- allow: {self.rule}` accepts it." if self.rule else "No `-- allow` line accepts it."
         if not self.is_open:
@@ -99,47 +101,48 @@ class Finding:
         return f"To accept it: {self.waiver}{'' if self.place.startswith(where) else f' (in {where})'}"
 
     def __str__(self) -> str:
-        """Return it as one line; if the cause has several, the remedy follows on a line of its own."""
+        """Return the finding as one line; if its cause has several lines, the remedy follows on a line of its own."""
         end = "\n  " if "\n" in self.cause else ". "
         return " ".join(filter(None, [f"{self.place}: {self.cause}{end}{self.remedy}", self.acceptance]))
 
 
 def entries(findings: Iterable[Finding]) -> list[str]:
-    """Return findings as text: one entry for each kind, with its places below it if there is more than one.
+    """Return findings as text, one entry for each kind. If a kind has several places, the entry lists them.
 
-    Findings are of one kind if they have the same rule, or, without a rule, the same cause and remedy.
+    Two findings are of one kind if they have the same rule; without a rule, if they have the same cause and remedy.
     """
     kinds: dict[tuple[str, ...], list[Finding]] = {}
     for each in findings:
         key = (each.rule, each.severity) if each.rule else (each.cause, each.remedy, each.severity)
         kinds.setdefault(key, []).append(each)
-    return [_entry(alike) for alike in kinds.values()]
+    return [_entry(same_kind) for same_kind in kinds.values()]
 
 
-def _entry(alike: Sequence[Finding]) -> str:
-    first, *others = alike
+def _entry(same_kind: Sequence[Finding]) -> str:
+    first, *others = same_kind
     if not others:
         return str(first)
     if not first.rule:
-        places = ", ".join(dict.fromkeys(each.place for each in alike))
+        places = ", ".join(dict.fromkeys(each.place for each in same_kind))
         return str(replace(first, place=places))
-    same = {(each.remedy, each.acceptance if each.final else "") for each in alike}
-    shared = " ".join(next(iter(same))).rstrip() if len(same) == 1 else ""
-    head = " ".join(filter(None, [f"{first.rule}, {len(alike)} places.", shared]))
-    return "".join([head, *(f"\n  {_place(each, shared)}" for each in alike)])
+    remedies = {(each.remedy, each.acceptance if each.final else "") for each in same_kind}
+    shared = " ".join(next(iter(remedies))).rstrip() if len(remedies) == 1 else ""
+    head = " ".join(filter(None, [f"{first.rule}, {counted(len(same_kind), 'place')}.", shared]))
+    return "".join([head, *(f"\n  {_place(each, shared)}" for each in same_kind)])
 
 
-def _place(each: Finding, shared: str) -> str:
-    said = [
-        f"{each.place}: {each.cause}.",
-        "" if shared else each.remedy,
-        "" if each.final and shared else each.acceptance,
+def _place(finding: Finding, shared: str) -> str:
+    """Return one place of an entry; `shared` is the remedy that the entry states once for all its places."""
+    parts = [
+        f"{finding.place}: {finding.cause}.",
+        "" if shared else finding.remedy,
+        "" if finding.final and shared else finding.acceptance,
     ]
-    return " ".join(filter(None, said))
+    return " ".join(filter(None, parts))
 
 
 class BadSql(Problem):
-    """Unusable SQL files, with all of their problems at once."""
+    """SQL files that cannot be used. It holds a finding for each of their problems."""
 
     def __init__(self, *, subject: str, findings: Sequence[Finding]) -> None:
         super().__init__(
@@ -147,19 +150,18 @@ class BadSql(Problem):
             operation="reading",
             subject=subject,
             cause="; ".join(entries(findings)).rstrip("."),
-            remedy="Nothing was run.",
+            remedy="Fix the files; nothing was run.",
         )
         self.findings = tuple(findings)
 
     def __str__(self) -> str:
-        """Return a heading with the number of problems, then one entry for each kind of finding."""
-        count = len(self.findings)
-        heading = f"{self.operation} {self.subject}: {count} problem{'s' * (count != 1)} found"
+        """Return a heading with the number of problems, and below it one entry for each kind of finding."""
+        heading = f"{self.operation} {self.subject}: {counted(len(self.findings), 'problem')} found"
         return "\n".join([heading, *entries(self.findings)])
 
 
 def place(name: str, line: int) -> str:
-    """Return a position in a file as text."""
+    """Return a line of a file as messages name it, such as `migrate.sql line 3`."""
     return f"{name} line {line}"
 
 
@@ -167,5 +169,5 @@ AnyFinding = TypeVar("AnyFinding", bound=Finding)
 
 
 def in_file(file: str, findings: Iterable[AnyFinding]) -> Iterator[AnyFinding]:
-    """Return the findings attributed to one file."""
+    """Yield the findings again, with this file as the one that must contain their waivers."""
     return (replace(each, file=file) for each in findings)

@@ -1,16 +1,16 @@
-"""Functions and virtual tables that no script may use: they run SQL from a text, or reach outside the database.
+"""Find functions and virtual tables that no script may use: they run SQL from a text, or reach outside the database.
 
 `sha3_query('COMMIT')` commits in the middle of a transaction, and `readfile` reads the server's own files (measured on
-sqld 0.24.32). Those that this server lacks are listed too: a server built with SQLite's shell has them.
+sqld 0.24.32). The lists also contain functions that sqld lacks, because a server built with SQLite's shell has them.
 """
 
 from collections.abc import Iterator, Sequence
 
 from steps.support.sql.tokens import Token, folded, unquoted_name
 
-_RUNS_SQL = "runs SQL from a text, COMMIT among it"
-_REACHES_FILES = "reaches files of the server"
-_RAW_PAGES = "reaches the pages of the database file"
+_RUNS_SQL = "runs any SQL that a text contains, even COMMIT"
+_REACHES_FILES = "reads or writes files of the server"
+_RAW_PAGES = "reads or writes the pages of the database file"
 _SETTINGS = "changes how the server works"
 
 FUNCTIONS = {  # in lower case
@@ -49,7 +49,7 @@ _QUERY_FOLLOWS = (("AS", "("), ("AS", "MATERIALIZED", "("), ("AS", "NOT", "MATER
 
 
 def forbidden(tokens: Sequence[Token]) -> Iterator[tuple[str, str]]:
-    """Yield each function or virtual table in a statement that no script may use, and what it does."""
+    """Yield the name of each forbidden function or virtual table that a statement uses, and what that does."""
     words = [*map(_word, tokens)]
     for index, token in enumerate(tokens):
         name = folded(unquoted_name(token.text)) if token.kind in {"word", "name"} else ""
@@ -66,24 +66,24 @@ def forbidden(tokens: Sequence[Token]) -> Iterator[tuple[str, str]]:
 
 
 def _word(token: Token) -> str:
-    """Return a keyword in upper case, or a sign; empty for what is quoted, because that is neither."""
+    """Return a token in upper case if it may be a keyword or a sign; empty for a quoted name, a string or a number."""
     return token.text.upper() if token.kind in {"word", "other"} else ""
 
 
 def _is_indexed(words: Sequence[str], index: int) -> bool:
-    """Return whether this is the table of CREATE INDEX ... ON table (...)."""
+    """Return True if the word at `index` is the table in CREATE INDEX ... ON table (...)."""
     makes_index = words[0] == "CREATE" and "INDEX" in words[1:3]
     return makes_index and words[index - 1] == "ON" and "ON" not in words[: index - 1]
 
 
 def _names_a_query(words: Sequence[str], index: int) -> bool:
-    """Return whether this is the name of a common table expression: name (columns) AS (SELECT ...)."""
+    """Return True if the word at `index` names a common table expression: name (columns) AS (SELECT ...)."""
     after = _closing(words, index + 1) + 1
     return any(tuple(words[after : after + len(follows)]) == follows for follows in _QUERY_FOLLOWS)
 
 
 def _closing(words: Sequence[str], opening: int) -> int:
-    """Return the position of the parenthesis that closes the one at `opening`, or the number of tokens."""
+    """Return the position of the parenthesis that closes the one at `opening`; the number of words if none does."""
     depth = 0
     for index in range(opening, len(words)):
         depth += {"(": 1, ")": -1}.get(words[index], 0)

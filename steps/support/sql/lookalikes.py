@@ -1,8 +1,7 @@
-"""Problems in the comments of a script: unreadable directives, and comments that only look like a directive.
+"""Find wrong directives in the comments of a script, and comments that were probably meant as directives.
 
-A misspelled keyword is refused, and so is a comment in another form that reads like a directive: if it were ignored,
-the number of rows it declares would never be checked. Prose is left alone; `change users 3` counts as prose if there is
-no such table.
+A misspelled directive is refused: if the tool took it for prose, nothing would check the number of rows that it
+declares. Prose is left alone. `change users 3` counts as prose if there is no table `users`.
 """
 
 import re
@@ -36,7 +35,10 @@ _PROSE = "if it is prose, begin it with a capital letter."
 
 @dataclass(frozen=True, slots=True)
 class _Lookalike:
-    """A remark in a comment: a word and what follows it. `opens`: it is the first remark, after two dashes."""
+    """A remark in a comment: its first word, the signs after the word, and the rest as `value`.
+
+    `opens`: whether the remark begins its comment, directly after the two dashes.
+    """
 
     word: str
     sign: str
@@ -46,21 +48,21 @@ class _Lookalike:
 
     @property
     def has_colon(self) -> bool:
-        """Whether a colon follows its first word."""
+        """Whether a colon follows the first word."""
         return ":" in self.sign
 
     @property
     def is_plain(self) -> bool:
-        """Whether it is written like a directive, except for the colon or for what precedes it."""
+        """Whether only its colon, or its place in the comment, distinguishes the remark from a directive."""
         return self.has_colon or (self.opens and self.word.islower())
 
     def __str__(self) -> str:
-        """Return it as written."""
+        """Return the remark as written, shortened if it is long."""
         return shown(f"{self.word}{self.sign}{self.value}")
 
 
 def invalid_directives(script: Script) -> Iterator[Finding]:
-    """Return a finding for each invalid directive and each comment that only looks like a directive."""
+    """Yield a finding for each invalid directive, and for each comment that was probably meant as a directive."""
     for found in of_the_form(script):
         if problem := _unknown(found, script.name) or _misplaced(found, script.name):
             yield Finding(place(script.name, found.line), *problem)
@@ -72,7 +74,7 @@ def invalid_directives(script: Script) -> Iterator[Finding]:
 
 
 def repeated_directives(script: Script) -> Iterator[Finding]:
-    """Return a finding for each directive that contradicts an earlier one: a second name, or a table's second range."""
+    """Yield a finding for each second `-- name:` line, and for each table or column that is declared twice."""
     seen: set[str] = set()
     for found in directives(script, ("name", "changes")):
         keys = {found.keyword} if found.keyword == "name" else _declared(found)
@@ -82,14 +84,17 @@ def repeated_directives(script: Script) -> Iterator[Finding]:
 
 
 def _declared(found: Directive) -> set[str]:
-    """Return what a `-- changes:` line declares: the rows of its table, or each of its columns."""
+    """Return a text for everything that a `-- changes:` line declares: its table, or each of its columns."""
     each = declaration_in(found)
     table = f"changes: {each.table.lower()}"
     return {f"{table}({column})" for column in each.columns} or {table}
 
 
 def likely_tables_in(script: Script) -> Iterator[tuple[str, Finding]]:
-    """Return each remark that may be an ignored `-- changes:` line, with its table; it is prose if there is none."""
+    """Yield each remark that may have been meant as a `-- changes:` line: the table that it names, and a finding.
+
+    The remark is prose if the database has no such table; the caller must check that.
+    """
     for each in _lookalikes(script):
         found = table_in(each.value)
         if found and _meant(each.word, script.name) == "changes" and _may_be_ignored(each, found[1]):
@@ -97,7 +102,7 @@ def likely_tables_in(script: Script) -> Iterator[tuple[str, Finding]]:
 
 
 def _lookalikes(script: Script) -> Iterator[_Lookalike]:
-    """Return each remark in the comments, except those in the form of a directive, which are checked as directives."""
+    """Yield the remarks in all comments, except comments in the form of a directive, which are checked elsewhere."""
     for comment in script.comments:
         directive = FORM.fullmatch(comment.text)
         opens = comment.text.startswith("--")
@@ -110,13 +115,13 @@ def _lookalikes(script: Script) -> Iterator[_Lookalike]:
 
 
 def _without_end(text: str) -> str:
-    """Return a text without what ends a comment or a remark; a list of columns keeps its last parenthesis."""
+    """Return a text without the signs that end a remark or a comment; a list of columns keeps its parenthesis."""
     found = text.rstrip(" \t*/;,)")
     return f"{found})" if found.count("(") > found.count(")") else found
 
 
 def _remarks(comment: Comment) -> Iterator[tuple[str, int]]:
-    """Return the lines of a comment, each with its number; text after further dashes counts as another line."""
+    """Yield the lines of a comment, each with its line number. Text after further dashes counts as another line."""
     start = 0
     for end in (*(match.span() for match in _DIVIDES.finditer(comment.text)), (len(comment.text),) * 2):
         if (text := comment.text[start : end[0]]).strip():
@@ -125,12 +130,14 @@ def _remarks(comment: Comment) -> Iterator[tuple[str, int]]:
 
 
 def _unknown(found: Directive, file: str) -> tuple[str, str] | None:
-    """Return why a comment in lower case is taken for a misspelled or misplaced directive, and the remedy."""
+    """Return cause and remedy if a comment is probably a misspelled or misplaced directive; None if it is prose."""
     if found.word in BELONGS or not found.word.islower():
         return None
     meant = _meant(found.word, file)
     if meant and (slip_of(found.word, [meant]) or reads_as(meant, found.value)):
-        cause = f"`{found.word}: {shown(found.value)}`: there is no such directive, the nearest is `{meant}:`"
+        cause = (
+            f"`{found.word}: {shown(found.value)}`: there is no directive `{found.word}:`, the nearest is `{meant}:`"
+        )
         return cause, f"Write `-- {meant}:`; {_PROSE}"
     elsewhere = slip_of(found.word, (keyword for keyword in _known_in(file) if file not in BELONGS[keyword]))
     if elsewhere and reads_as(elsewhere, found.value):
@@ -142,7 +149,10 @@ def _unknown(found: Directive, file: str) -> tuple[str, str] | None:
 
 
 def _clearly_meant(each: _Lookalike, file: str) -> str:
-    """Return the keyword of a remark unlikely to be prose; `change users 3` may be prose if there is no such table."""
+    """Return the keyword that a remark was clearly meant to have; empty if the remark may be prose.
+
+    `change users 3` may be prose, because the database may have no table `users`.
+    """
     if not any(reads_as(keyword, each.value) for keyword in _own(file)):
         return ""
     meant = _meant(each.word, file)
@@ -151,7 +161,7 @@ def _clearly_meant(each: _Lookalike, file: str) -> str:
 
 
 def _meant(word: str, file: str) -> str:
-    """Return the file's keyword that a word is, misspells, or is an anagram of; empty if there is none."""
+    """Return the keyword of the file that a word spells, misspells or scrambles; empty if there is none."""
     own, lower = _own(file), word.lower()
     anagrams = (each for each in own if sorted(lower.removesuffix("s")) == sorted(each))
     return lower if lower in own else slip_of(lower, own) or next(anagrams, "")
@@ -162,14 +172,14 @@ def _own(file: str) -> list[str]:
 
 
 def _may_be_ignored(each: _Lookalike, rest: str) -> bool:
-    """Return whether a remark about a table is unlikely to be a heading."""
+    """Return True if a remark about a table may be an ignored directive; `rest`: the columns and number after it."""
     is_exact, is_lower = each.word.lower() == "changes", each.word.islower()
     is_headed = each.has_colon and (is_exact or is_lower)
     return bool(rest) or is_headed or (is_exact and is_lower and each.opens)
 
 
 def _ignored(each: _Lookalike, table: str, rest: str) -> tuple[str, str]:
-    """Return the cause and the remedy for a remark that names a table."""
+    """Return cause and remedy for a remark that names a table, and is no directive."""
     line = f"-- changes: {written_name(table)}{rest}"
     is_prose = each.word == "Changes" and each.has_colon
     why = "is prose: a directive is written in lower case" if is_prose else "is not a directive"
@@ -177,19 +187,19 @@ def _ignored(each: _Lookalike, table: str, rest: str) -> tuple[str, str]:
 
 
 def _corrected(each: _Lookalike, meant: str) -> tuple[str, str]:
-    """Return why a comment is not a directive, and the line to write."""
+    """Return why a comment is no directive, and the line to write instead."""
     line = f"-- {meant}: {shown(each.value.rstrip('.'))}"
     if not each.has_colon:
         return f"`{each}` lacks its colon", f"Write `{line}`; {_PROSE}"
     if each.opens and not each.word.islower():
-        cause = f"`{each}`: a directive is written in lower case, the nearest is `{meant}:`"
+        cause = f"`{each}` is not a directive: a keyword is written in lower case, and the nearest is `{meant}:`"
         return cause, f"Write `-- {meant}:`; {_PROSE}"
     remedy = f"Write `{line}` on its own line; if it is not a directive, remove or reword it."
     return f"`{each}` reads like a directive, but is not written as one", remedy
 
 
 def _known_in(file: str) -> list[str]:
-    """Return the keywords that may be meant in a file; the app's own statements may use `name:` for another tool."""
+    """Return the keywords that a comment in a file may mean. In the app's own files, `name:` may be another tool's."""
     return [keyword for keyword in BELONGS if not (keyword == "name" and file in OF_THE_APP)]
 
 

@@ -1,4 +1,4 @@
-"""What a script must not contain, because it cannot run in the one transaction or is clearly unfinished."""
+"""Refuse statements that cannot run in the tool's one transaction, and statements that are clearly unfinished."""
 
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -18,19 +18,19 @@ _ARGUMENT_ONLY_READS = re.compile(  # pragmas whose argument selects what to rea
 _ACTING_PRAGMAS = frozenset({"OPTIMIZE", "WAL_CHECKPOINT", "INCREMENTAL_VACUUM", "SHRINK_MEMORY"})
 _ALONE = "Remove it: the tool runs the whole script in one transaction."
 _UNPAIRED = {
-    "BEGIN": "Close it with COMMIT, or remove it: a shell would never commit what follows.",
+    "BEGIN": "Close it with COMMIT, or remove it: a shell would never commit the statements after it.",
     "COMMIT": "Open it with BEGIN, or remove it: the tool runs the whole script in one transaction.",
     "END": "Open it with BEGIN, or remove it: the tool runs the whole script in one transaction.",
-    "ROLLBACK": "Remove it, with the statements that it takes back: the tool commits the whole script, or nothing.",
+    "ROLLBACK": "Remove it, and the statements that it reverts: the tool commits the whole script, or nothing.",
     "SAVEPOINT": "Release it in the script, or remove it: the tool runs the whole script in one transaction.",
 }
-_ONLY_SQL = "Remove it: a script reads and writes this database only, with SQL that can be checked beforehand."
+_ONLY_SQL = "Remove it: a script may only read and write this database, with SQL that can be checked beforehand."
 _PLAIN = "Create an ordinary table and drop it in the same script."
 _NAMES_A_TABLE = frozenset({"TABLE", "EXISTS", "INTO", "UPDATE", "FROM", "JOIN", "INDEX", "VIEW", "TRIGGER"})
 _OUTSIDE = {
     "ATTACH": "Use only the one database.",
     "DETACH": "Use only the one database.",
-    "VACUUM": "Remove it: the server refuses it outside a transaction too.",
+    "VACUUM": "Remove it: the server refuses VACUUM even outside a transaction.",
 }
 _MARK = re.compile(
     r"\{\{[^{}]*\}\}"  # {{ owner }}
@@ -55,13 +55,13 @@ _FINISH = "Write the real value; if this text is the real value, write it in two
 
 
 def refusals(pieces: Sequence[Piece], name: str) -> Iterator[Finding]:
-    """Return a finding for each statement that must not be in a script run in one transaction."""
+    """Yield a finding for each statement that a script must not contain, because it runs in one transaction."""
     rules = (_dot_command, _control, _outside, _temporary, _pragma, _function, _parameter, _unfilled)
     return _apply_rules(pieces, name, rules)
 
 
 def query_refusals(pieces: Sequence[Piece], name: str) -> Iterator[Finding]:
-    """Return a finding for each statement that must not be in a script of queries."""
+    """Yield a finding for each statement that a script of checks must not contain, because it may only read."""
     return _apply_rules(pieces, name, (_dot_command, _not_a_query, _temporary, _function, _parameter, _unfilled))
 
 

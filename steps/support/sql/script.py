@@ -1,4 +1,4 @@
-"""SQL text split the way the engine splits it: statements and comments, each with its position in the file."""
+"""Split SQL text into statements and comments, each with its position in the file, where the engine would split it."""
 
 import re
 import sqlite3
@@ -10,13 +10,13 @@ from steps.support.sql.findings import BadSql, Finding, place
 from steps.support.sql.statement import Statement
 from steps.support.sql.tokens import Token, tokenize
 
-_BREAKPOINT = re.compile(r"-->\s*statement-breakpoint\s*")  # ends a statement in the files of Drizzle
+_BREAKPOINT = re.compile(r"-->\s*statement-breakpoint\s*")  # Drizzle ends each statement with this comment
 _OPENED = {"/": "comment", "'": "string", '"': "quoted name", "`": "quoted name", "[": "quoted name"}
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """One statement and its position: its tokens without comments, and its line."""
+    """One statement of a script, its tokens without comments, and the line on which it begins."""
 
     statement: Statement
     tokens: tuple[Token, ...]
@@ -24,22 +24,22 @@ class Piece:
 
     @property
     def start(self) -> int:
-        """The offset of its first token, in characters."""
+        """The offset of the first token, in characters from the beginning of the file."""
         return self.tokens[0].start
 
     @property
     def end(self) -> int:
-        """The offset after its last token, excluding the closing semicolon."""
+        """The offset after the last token, in characters; the closing semicolon is not included."""
         return self.tokens[-1].start + len(self.tokens[-1].text)
 
     def words(self, count: int) -> tuple[str, ...]:
-        """Return its first tokens in upper case."""
+        """Return the first `count` tokens in upper case, or fewer if the statement is shorter."""
         return tuple(token.text.upper() for token in self.tokens[:count])
 
 
 @dataclass(frozen=True, slots=True)
 class Comment:
-    """One comment and its position; `alone` means that only whitespace precedes it on its line."""
+    """One comment and its position. `alone`: whether only whitespace precedes the comment on its line."""
 
     text: str
     start: int
@@ -49,7 +49,7 @@ class Comment:
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """A SQL file split into statements and comments; `findings` says why it could not be split completely."""
+    """A SQL file, split into statements and comments. `findings`: why the file could not be split to its end."""
 
     name: str
     pieces: tuple[Piece, ...]
@@ -58,7 +58,7 @@ class Script:
 
     @property
     def statements(self) -> tuple[Statement, ...]:
-        """The statements without their positions."""
+        """The statements, without their tokens and positions."""
         return tuple(piece.statement for piece in self.pieces)
 
 
@@ -71,14 +71,14 @@ def split(text: str, name: str) -> tuple[Statement, ...]:
 
 
 def require_whole(script: Script) -> Script:
-    """Return the script unchanged. Raise BadSql if it could not be split completely."""
+    """Return the script unchanged. Raise BadSql if it could not be split to its end."""
     if script.findings:
         raise BadSql(subject=script.name, findings=script.findings)
     return script
 
 
 def read_script_text(text: str, name: str) -> Script:
-    """Split a script. An unfinished string, comment or trigger at its end becomes a finding, not a statement."""
+    """Split a script. A string, comment or trigger that does not end becomes a finding of the script."""
     newlines = [match.start() for match in re.finditer("\n", text)]
 
     def line(offset: int) -> int:
@@ -97,7 +97,7 @@ def read_script_text(text: str, name: str) -> Script:
 
 
 def _groups(text: str, tokens: Sequence[Token]) -> Iterator[tuple[Token, ...]]:
-    """Return the tokens of each statement; the engine decides which semicolon ends it, and a breakpoint always does."""
+    """Yield the tokens of each statement. The engine decides which semicolon ends it; a breakpoint always ends it."""
     group: list[Token] = []
     for token in tokens:
         if token.kind == "comment":
@@ -118,9 +118,9 @@ def _unfinished(
 ) -> Iterator[tuple[int, tuple[str, str]]]:
     if tokens and tokens[-1].kind == "open":
         what = _OPENED[tokens[-1].text[0]]
-        yield tokens[-1].start, (f"a {what} begins here and does not end", "Close it.")
+        yield tokens[-1].start, (f"a {what} begins here and does not end", f"Close the {what}.")
     elif groups and not sqlite3.complete_statement(text[groups[-1][0].start :] + "\n;"):
-        yield groups[-1][0].start, ("a trigger begins here and does not end", "Close it with END;")
+        yield groups[-1][0].start, ("a trigger begins here and does not end", "Close the trigger with END;")
 
 
 def _piece(text: str, name: str, group: tuple[Token, ...], line: int) -> Piece:

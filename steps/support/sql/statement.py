@@ -1,4 +1,4 @@
-"""A statement and its argument values."""
+"""The smallest unit that is sent to a database: a statement with its argument values."""
 
 from dataclasses import dataclass, field
 
@@ -7,7 +7,7 @@ Value = None | int | float | str | bytes
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """One SQL statement, its positional arguments, and its name in error messages."""
+    """One SQL statement, the values of its positional parameters, and the name that error messages give it."""
 
     sql: str
     args: tuple[Value, ...] = ()

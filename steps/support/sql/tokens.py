@@ -1,4 +1,4 @@
-"""SQL as tokens, close enough to the engine's own to tell code from strings and comments."""
+"""Split SQL into tokens, nearly as the engine does: exactly enough to tell code from strings and comments."""
 
 import re
 from collections.abc import Iterator
@@ -35,7 +35,7 @@ _RESERVED = frozenset({
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """One token of SQL; `kind` is the name of its group in the pattern, `start` its offset in characters."""
+    """One token of SQL. `kind`: the name of the group in `_TOKEN` that matched. `start`: its offset in characters."""
 
     kind: str
     text: str
@@ -43,7 +43,7 @@ class Token:
 
 
 def tokenize(text: str) -> Iterator[Token]:
-    """Return every token except whitespace."""
+    """Yield every token of a text, except whitespace."""
     for match in _TOKEN.finditer(text):
         if match.lastgroup != "space":
             yield Token(match.lastgroup or "", match.group(), match.start())
@@ -60,12 +60,12 @@ def quoted(name: str) -> str:
 
 
 def plain(name: str) -> str:
-    """Return an identifier as SQL needs it: in double quotes if it has unusual characters, or is a reserved word."""
+    """Return an identifier for use in SQL, in double quotes if it has unusual characters or is a reserved word."""
     return name if _PLAIN.fullmatch(name) and name.upper() not in _RESERVED else quoted(name)
 
 
 def unquoted_name(name: str) -> str:
-    """Return a name without its quotes, which may be of any of the four kinds."""
+    """Return a name without its quotes, if it has any of the engine's four kinds: "name", 'name', `name` or [name]."""
     quote = name[0]
     if quote not in "\"'`[":
         return name
@@ -82,5 +82,5 @@ _LOWER = str.maketrans(ascii_uppercase, ascii_lowercase)
 
 @lru_cache(4096)
 def folded(text: str) -> str:
-    """Return text with ASCII letters in lower case, as the engine compares identifiers."""
+    """Return a text with its ASCII letters in lower case; the engine compares identifiers in this form."""
     return text.translate(_LOWER)

@@ -1,4 +1,4 @@
-"""What a statement does and to which table, read from its tokens, for every statement that the engine knows."""
+"""Read from the tokens of a statement what it does, and to which table."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -31,12 +31,13 @@ _OTHERS = _VERBS | {
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """One statement: what it does, with names in lower case and without quotes; a name it does not have is empty.
+    """One statement and what it does. Names are in lower case and without quotes; a missing name is empty.
 
     `verb`: CREATE TABLE, DROP TABLE, RENAME TABLE, RENAME COLUMN, ALTER TABLE, INSERT, UPDATE, DELETE, or the first
-    word of any other statement; empty if that is not SQL. `renamed`: the new name of the table, or of its `column`.
-    `conflict`: the word after OR. `sql`: the statement without that clause. `where`: whether its own WHERE limits its
-    rows.
+    word of any other statement; empty if the engine knows no statement with this first word.
+    `renamed`: the new name of the table, or of `column` if a column is renamed.
+    `conflict`: the word after OR in INSERT OR ... or UPDATE OR ...; `sql`: the statement with that clause blanked out.
+    `where`: whether a WHERE of the statement itself, not of a subquery, limits the rows.
     """
 
     piece: Piece
@@ -50,13 +51,13 @@ class Reading:
 
     @property
     def subject(self) -> str:
-        """The object of the statement: its table, or the first object it names, or its first word."""
+        """What the statement is about: its table, else the first object that it names, else its first word."""
         return self.table or _first_named(self.piece.tokens) or folded(self.piece.tokens[0].text)
 
 
 @dataclass(frozen=True, slots=True)
 class Deletion:
-    """A DELETE: `rows`, from FROM to the end of its WHERE, selects what it deletes; `head` is the WITH before it."""
+    """A DELETE in parts. `head`: its WITH clause. `rows`: its text from FROM to the end of WHERE."""
 
     piece: Piece
     table: str
@@ -65,7 +66,7 @@ class Deletion:
 
 
 def deletion(piece: Piece) -> Deletion | None:
-    """Return a DELETE in parts; None for any other statement."""
+    """Return the parts of a DELETE; None for any other statement."""
     reading = read_statement(piece)
     if reading.verb != "DELETE":
         return None
@@ -77,7 +78,7 @@ def deletion(piece: Piece) -> Deletion | None:
 
 
 def read_statement(piece: Piece) -> Reading:
-    """Return what one statement does; each is read once."""
+    """Return what one statement does; a second call for the same statement reads it from a cache."""
     return _read(piece, piece.statement.name)
 
 
@@ -101,17 +102,17 @@ def _read(piece: Piece, _name: str) -> Reading:  # equal statements of two files
 
 
 def makes_trigger(piece: Piece) -> bool:
-    """Return whether the statement creates a trigger, whose body does not run now."""
+    """Return True if the statement creates a trigger; then the statements in its body do not run now."""
     return piece.words(2) == ("CREATE", "TRIGGER")
 
 
 def unquoted(name: str) -> str:
-    """Return a name in lower case, without its quotes, which may be of any of the four kinds."""
+    """Return a name in lower case and without quotes, if it has any."""
     return folded(unquoted_name(name))
 
 
 def _main(tokens: Sequence[Token]) -> Sequence[Token]:
-    """Return the tokens after a leading WITH clause, if there is one."""
+    """Return the tokens of a statement without its leading WITH clause."""
     if tokens[0].text.upper() != "WITH":
         return tokens
     verbs = (index for index in _outside_parentheses(tokens) if _is_verb(_words(tokens[index:], 2)))
@@ -139,7 +140,7 @@ def _blanked(piece: Piece, cut: Sequence[Token]) -> str:
 
 
 def _named(tokens: Sequence[Token]) -> tuple[str, Sequence[Token]]:
-    """Return the table named here, without its schema, and the tokens that follow."""
+    """Return the table that these tokens begin with, without its schema, and the tokens after it."""
     match _words(tokens, 3):
         case (_, ".", _):
             return unquoted(tokens[2].text), tokens[3:]
@@ -148,7 +149,7 @@ def _named(tokens: Sequence[Token]) -> tuple[str, Sequence[Token]]:
 
 
 def _first_named(tokens: Sequence[Token]) -> str:
-    """Return the first table, index, trigger or view that a keyword introduces; a subquery names its own."""
+    """Return the first name that a keyword such as FROM or TABLE introduces; empty if there is none."""
     for place, token in enumerate(tokens, 1):
         rest = tokens[place + 3 :] if _words(tokens[place:], 3) == ("IF", "NOT", "EXISTS") else tokens[place:]
         rest = rest[2:] if _words(rest, 2) == ("IF", "EXISTS") else rest

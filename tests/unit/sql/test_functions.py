@@ -86,7 +86,7 @@ def test_every_file_refuses_it(file: str, tmp_path: Path) -> None:
     with pytest.raises(BadSql) as bad:
         read_change(tmp_path)
     assert [str(each).split(". ")[0] for each in bad.value.findings] == [
-        f"{file} line 1: sha3_query runs SQL from a text, COMMIT among it"
+        f"{file} line 1: sha3_query runs any SQL that a text contains, even COMMIT"
     ]
 
 
