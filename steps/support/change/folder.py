@@ -1,4 +1,4 @@
-"""Read the SQL folder: the change of the database, its rollback, and the checks of both."""
+"""Read a change from its SQL folder: migration, rollback, checks, contracts and writes."""
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
@@ -30,19 +30,21 @@ from steps.support.sql.script import Script, read_script_text, require_whole
 from steps.support.sql.sections import sections
 from steps.support.sql.statement import Statement
 
-CODE_ONLY = "code only"  # the name of a change without any text
-_REMEDIES = {SAMPLE: "Write a small database of the shape before the change, or bring your own with --copy FILE."}
-_EMPTY = "Create it; if there is nothing to do, write a comment into it."
+CODE_ONLY = "code only"  # the name of a change whose migrate.sql is missing or empty
+_REMEDIES = {
+    SAMPLE: "Write SQL that creates a small database as it is before the change, or pass your own with --copy FILE."
+}
+_EMPTY = "Create the file; if it has nothing to do, write a comment into it."
 
 
 def read_change(folder: Path, *, sample: bool = False) -> DatabaseChange:
-    """Read the folder and return its change; with `sample`, check that sample.sql can be read as well.
+    """Read a folder and return its change. Raise BadSql with every problem in every file.
 
-    A release of code alone needs no file: without a statement in migrate.sql, or without migrate.sql and without the
-    folder, what is missing counts as empty. Raise BadSql with everything that is wrong in any of its files.
+    A release of code alone needs no file: then each missing file counts as empty. `sample`: whether to check that
+    sample.sql can be read, too; only a rehearsal on stand-ins needs it.
     """
-    alone = changes_code_alone(folder)
-    contents = {name: _content(folder / name, name, needed=not alone) for name in (*FILES, *([SAMPLE] * sample))}
+    needed = not changes_code_alone(folder)
+    contents = {name: _content(folder / name, name, needed=needed) for name in (*FILES, *([SAMPLE] * sample))}
     missing = [content for content in contents.values() if isinstance(content, Finding)]
     raw = {name: content for name, content in contents.items() if isinstance(content, bytes)}
     texts = {name: content.decode("utf-8-sig", errors="replace") for name, content in raw.items()}
@@ -53,15 +55,16 @@ def read_change(folder: Path, *, sample: bool = False) -> DatabaseChange:
 
 
 def changes_code_alone(folder: Path) -> bool:
-    """Return whether nothing in the folder is to be migrated.
+    """Return True if the release changes code only: migrate.sql has no statement, or there is no SQL at all.
 
-    Scripts without migrate.sql are a mistake instead, and so is the name of no folder beside a folder with one.
+    Return False if migrate.sql is probably missing by mistake: the folder has other scripts, or the folder does not
+    exist and another folder in the same place has a migrate.sql.
     """
     try:
         text = (folder / MIGRATE).read_bytes().decode("utf-8-sig", errors="replace")
     except FileNotFoundError:
-        beside = () if folder.exists() else folder.parent.glob(f"*/{MIGRATE}")
-        return not any(path.name != SAMPLE for path in (*folder.glob("*.sql"), *beside))
+        elsewhere = () if folder.exists() else folder.parent.glob(f"*/{MIGRATE}")
+        return not any(path.name != SAMPLE for path in (*folder.glob("*.sql"), *elsewhere))
     except OSError:
         return False
     script = read_script_text(text, MIGRATE)
@@ -69,15 +72,15 @@ def changes_code_alone(folder: Path) -> bool:
 
 
 def text_of(folder: Path, name: str) -> str:
-    """Return the text of a file; empty if there is none, which a release of code alone does not need."""
+    """Return the text of a file in the folder; empty if the file is missing, as in a release of code alone."""
     path = folder / name
     return path.read_text(encoding="utf-8") if path.exists() else ""
 
 
 def read_script(text: str, name: str) -> tuple[Statement, ...]:
-    """Return the statements of migrate.sql or rollback.sql as they run in one transaction.
+    """Return the statements of migrate.sql or rollback.sql that run in the tool's one transaction.
 
-    Raise BadSql if the last statement is unfinished.
+    Raise BadSql if the last statement does not end.
     """
     return _run(in_one_transaction(require_whole(read_script_text(text, name))).script)
 
@@ -117,7 +120,7 @@ def _content(path: Path, name: str, *, needed: bool) -> bytes | Finding:
     except FileNotFoundError:
         return b"" if not needed else Finding(name, "the file is missing", _REMEDIES.get(name, _EMPTY))
     except OSError as error:
-        return Finding(name, f"it cannot be read ({error.strerror})", "Make it a readable file.")
+        return Finding(name, f"the file cannot be read ({error.strerror})", "Make it a readable file.")
 
 
 def _not_utf8(raw: Mapping[str, bytes]) -> Iterator[Finding]:
@@ -126,7 +129,7 @@ def _not_utf8(raw: Mapping[str, bytes]) -> Iterator[Finding]:
             content.decode()
         except UnicodeDecodeError as error:
             line = content.count(b"\n", 0, error.start) + 1
-            yield Finding(place(name, line), "this is not UTF-8", "Save the file as UTF-8.")
+            yield Finding(place(name, line), "the text is not UTF-8", "Save the file as UTF-8.")
 
 
 def _wrong(scripts: Mapping[str, Script]) -> Iterator[Finding]:
@@ -136,7 +139,7 @@ def _wrong(scripts: Mapping[str, Script]) -> Iterator[Finding]:
     runs = {name for name in (MIGRATE, ROLLBACK) if name in scripts and in_one_transaction(scripts[name]).script.pieces}
     if ROLLBACK in scripts and runs == {MIGRATE}:
         yield Finding(
-            ROLLBACK, "it holds no statement, although migrate.sql does", "Write the statements that revert it."
+            ROLLBACK, "it has no statement, although migrate.sql has some", "Write statements that revert migrate.sql."
         )
 
 
@@ -154,12 +157,12 @@ def _wrong_questions(script: Script) -> Iterator[Finding]:
 
 
 def _wrong_sample(_script: Script) -> Iterator[Finding]:
-    """Report nothing: a sample may hold anything that the engine accepts."""
+    """Yield nothing: a sample may contain every statement that the engine accepts."""
     return iter(())
 
 
 def _wrong_app(script: Script) -> Iterator[Finding]:
-    """Report what is wrong in a file of the app's own statements, which run one by one."""
+    """Yield findings about a file of the app's own statements."""
     yield from invalid_directives(script)
     yield from refusals(script.pieces, script.name)
 

@@ -1,7 +1,8 @@
-"""A script as an ORM or a person wrote it, made to run in the tool's one transaction.
+"""Adapt a script that an ORM or a person wrote to the tool's one transaction.
 
-What has no effect there is left out, with a note: pairs of BEGIN and COMMIT, savepoints that are only released, and
-pragmas that tune the connection. What would change the meaning stays in the script, and is refused.
+Statements without an effect in that transaction are left out, with a note: pairs of BEGIN and COMMIT, savepoints that
+are only released, and pragmas that tune the connection. A statement whose absence would change the meaning of the
+script stays, and a later check refuses it.
 """
 
 import re
@@ -39,7 +40,11 @@ Note = tuple[str, str]  # what is left out, and why that is right
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """A script as it runs. `notes`: what was left out or rewritten. `refused`: temporary tables that must stay so."""
+    """A script adapted to one transaction.
+
+    `notes`: a note for each statement that was left out or rewritten. `refused`: a finding for each statement that
+    needs a temporary table, because the server has none.
+    """
 
     script: Script
     notes: tuple[Finding, ...]
@@ -47,9 +52,12 @@ class Taken:
 
 
 def in_one_transaction(script: Script) -> Taken:
-    """Return a script as it runs in one transaction, with notes about what that changes."""
+    """Adapt a script to one transaction, with a note for each statement that is left out or rewritten.
+
+    A BEGIN before the first statement and a COMMIT after the last need no note: without them the script does the same.
+    """
     control = _paired(script.pieces)
-    is_outer = {number for number, _ in control} == {0, len(script.pieces) - 1}  # round everything they change nothing
+    is_outer = {number for number, _ in control} == {0, len(script.pieces) - 1}
     notes = {number: ("BEGIN and COMMIT are left out", _ONE) for number, is_pair in control if is_pair}
     notes |= {number: ("savepoints are left out", _ONE) for number, is_pair in control if not is_pair}
     if is_outer:
@@ -65,7 +73,7 @@ def in_one_transaction(script: Script) -> Taken:
 
 
 def switches_foreign_keys_off(script: Script) -> bool:
-    """Return whether a script, run by hand, switches foreign keys off before it deletes or changes anything."""
+    """Return True if a script switches foreign keys off before its first change, when a person runs it in a shell."""
     off = ever_off = in_transaction = False
     for piece in script.pieces:
         name, value = _pragma(piece)
@@ -84,7 +92,10 @@ def _note(script: Script, piece: Piece, what: str, why: str) -> Finding:
 
 
 def _paired(pieces: Sequence[Piece]) -> list[tuple[int, bool]]:
-    """Return the numbers of the statements that open and close transactions in pairs; False for those of savepoints."""
+    """Return the numbers of the statements that form pairs, each with True for BEGIN and COMMIT, False for savepoints.
+
+    Numbers count from 0. A savepoint and its RELEASE are a pair, unless the script has a ROLLBACK.
+    """
     return [*_transactions(pieces), *_savepoints(pieces)]
 
 
@@ -100,7 +111,7 @@ def _transactions(pieces: Sequence[Piece]) -> Iterator[tuple[int, bool]]:
 
 
 def _savepoints(pieces: Sequence[Piece]) -> Iterator[tuple[int, bool]]:
-    if any(piece.words(1) == ("ROLLBACK",) for piece in pieces):  # it may return to any of them
+    if any(piece.words(1) == ("ROLLBACK",) for piece in pieces):  # it may return to any savepoint
         return
     held: list[tuple[str, int]] = []
     for number, piece in enumerate(pieces):
@@ -109,7 +120,7 @@ def _savepoints(pieces: Sequence[Piece]) -> Iterator[tuple[int, bool]]:
             held.append((_name(found), number))
         elif (found := _RELEASE.fullmatch(text)) and _name(found) in dict(held):
             yield number, False
-            while held:  # those inside it are released with it
+            while held:  # the savepoints inside this one are released with it
                 name, since = held.pop()
                 yield since, False
                 if name == _name(found):
@@ -121,9 +132,9 @@ def _name(found: re.Match[str]) -> str:
 
 
 def _without_effect(piece: Piece) -> Note | None:
-    """Return what to say of a statement that has no effect in the transaction; None if it may have one."""
+    """Return a note, as what and why, if a statement has no effect in the transaction; None if it may have one."""
     if piece.words(1) == ("ANALYZE",):
-        return "ANALYZE is left out", "The server refuses it, and its query planner does not use the statistics."
+        return "ANALYZE is left out", "The server refuses it, and would not use the statistics."
     name, value = _pragma(piece)
     if name in _OF_KEYS and value:
         return f"PRAGMA {name} is left out", _KEYS
@@ -133,7 +144,7 @@ def _without_effect(piece: Piece) -> Note | None:
 
 
 def _pragma(piece: Piece) -> tuple[str, str]:
-    """Return the name of a pragma in lower case, and its new value in upper case; empty if there is none."""
+    """Return the name of a pragma in lower case, and the value that it sets in upper case; empty if there is none."""
     first, *rest = piece.tokens
     if first.text.upper() != "PRAGMA" or not rest:
         return "", ""

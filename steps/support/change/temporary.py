@@ -1,6 +1,7 @@
-"""Temporary tables as ordinary ones: the server refuses the first, and the last statement drops the second.
+"""Turn the temporary tables of a script into ordinary tables, because the server refuses temporary ones.
 
-Each gets a name of the tool's own, wherever the script means that table. In the one transaction nobody else sees it.
+Each table gets a name of the tool's own wherever the script means that table, and the last statements drop it. No other
+connection sees the table, because it exists in one transaction only.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -25,14 +26,17 @@ _NO_ALIAS_FOLLOWS = _TABLE_FOLLOWS | _CLAUSES | {
     "GLOB", "INDEX", "IS", "KEY", "LIKE", "NOT", "OFFSET", "ON", "OR", "RENAME", "TABLE", "THEN", "TO", "WHEN",
     *_CONFLICTS,
 }  # fmt: skip
-_RENAMED = "Create it as an ordinary table under its new name: a renamed temporary table ends with the connection."
+_RENAMED = "Create an ordinary table with the new name: even renamed, a temporary table ends with the connection."
 _UNCLEAR = "Give the temporary table a name that nothing else in the statement has."
 Edit = tuple[int, int, str]  # the first and the last token, and the text that replaces them
 
 
 @dataclass(frozen=True, slots=True)
 class Ordinary:
-    """The statements of a script with ordinary tables in place of temporary ones; `refused`: those that cannot be."""
+    """A script with ordinary tables in place of temporary ones.
+
+    `notes`: a note for each table. `refused`: a finding for each statement that needs its table to be temporary.
+    """
 
     pieces: tuple[Piece, ...]
     notes: tuple[Finding, ...] = ()
@@ -40,7 +44,7 @@ class Ordinary:
 
 
 def as_ordinary_tables(file: str, pieces: Iterable[Piece]) -> Ordinary:
-    """Return the statements with each temporary table as an ordinary one, which the last statements drop."""
+    """Replace each temporary table of these statements by an ordinary one, and drop that table at the end."""
     own: dict[str, str] = {}  # the tool's names of the temporary tables that exist, by their names in lower case
     taken: list[Piece] = []
     notes: list[Finding] = []
@@ -55,7 +59,7 @@ def as_ordinary_tables(file: str, pieces: Iterable[Piece]) -> Ordinary:
         taken.append(_renamed(piece, own, new))
         for index, name in new.items():
             own[_plain(piece.tokens[index].text)] = name
-            cause = f"the temporary table {unquoted_name(piece.tokens[index].text)} is an ordinary one, {name}"
+            cause = f"the temporary table {unquoted_name(piece.tokens[index].text)} becomes an ordinary one, {name}"
             notes.append(Finding(where, cause, "The transaction drops it at its end.", severity=Severity.NOTE))
         if piece.words(2) == ("DROP", "TABLE") and _is_table(piece.tokens, len(piece.tokens) - 1, own):
             del own[_plain(piece.tokens[-1].text)]
@@ -65,7 +69,7 @@ def as_ordinary_tables(file: str, pieces: Iterable[Piece]) -> Ordinary:
 
 
 def _created(piece: Piece) -> int | None:
-    """Return the position of the name in CREATE TEMP TABLE or CREATE TABLE temp.name; None for other statements."""
+    """Return which token names the table in CREATE TEMP TABLE name or CREATE TABLE temp.name; None if none does."""
     words = piece.words(7)
     is_temporary = words[:1] == ("CREATE",) and words[1:2] and words[1] in _TEMPORARY and words[2:3] == ("TABLE",)
     if not is_temporary and words[:2] != ("CREATE", "TABLE"):
@@ -78,14 +82,14 @@ def _created(piece: Piece) -> int | None:
 
 
 def _problem(piece: Piece, own: Mapping[str, str]) -> tuple[str, str] | None:
-    """Return why a statement needs a table to be temporary, and the remedy; None if it does not."""
+    """Return cause and remedy if a statement needs its table to be temporary; None if an ordinary one will do."""
     used = _tables_used(piece.tokens, own)
     if used and read_statement(piece).verb == "RENAME TABLE":
         return f"the temporary table {min(used)} is renamed", _RENAMED
     if makes_trigger(piece) and (host := _host(piece)) in own:
-        return f"a trigger on the temporary table {host}", "Write its statements into the script itself."
+        return f"a trigger on the temporary table {host}", "Write the trigger's statements into the script itself."
     if unclear := sorted(used & _named_here(piece.tokens)):
-        return f"{unclear[0]} is a temporary table, and an alias or a query of the same statement", _UNCLEAR
+        return f"{unclear[0]} is a temporary table, and also an alias or a query of the same statement", _UNCLEAR
     return None
 
 
@@ -94,13 +98,13 @@ def _tables_used(tokens: Sequence[Token], own: Mapping[str, str]) -> set[str]:
 
 
 def _host(piece: Piece) -> str:
-    """Return the table of a trigger in lower case."""
+    """Return the table, in lower case, on which a CREATE TRIGGER creates its trigger; empty if the table is missing."""
     words = piece.words(len(piece.tokens))
     return _plain(piece.tokens[words.index("ON") + 1].text) if "ON" in words[:-1] else ""
 
 
 def _named_here(tokens: Sequence[Token]) -> set[str]:
-    """Return the names that a statement may give to something of its own: aliases, and common table expressions."""
+    """Return the names, in lower case, that a statement itself introduces: aliases and common table expressions."""
     found = set()
     for before, token, after in zip(tokens, tokens[1:], (*tokens[2:], None), strict=False):
         word = before.text.upper()
@@ -112,7 +116,11 @@ def _named_here(tokens: Sequence[Token]) -> set[str]:
 
 
 def _renamed(piece: Piece, own: Mapping[str, str], new: Mapping[int, str]) -> Piece:
-    """Return the statement with the tool's names for the temporary tables; `new`: the one it creates, by position."""
+    """Return a statement with the tool's names in place of the names of temporary tables.
+
+    `own`: the tool's names by the names of existing temporary tables. `new`: the tool's name of the table that the
+    statement creates, by the position of its token.
+    """
     text, end = "", 0
     for first, last, name in _edits(piece, own, new):
         text += piece.statement.sql[end : piece.tokens[first].start - piece.start] + name
@@ -124,7 +132,7 @@ def _edits(piece: Piece, own: Mapping[str, str], new: Mapping[int, str]) -> Iter
     tokens = piece.tokens
     if new and tokens[1].text.upper() in _TEMPORARY:
         yield 1, 1, ""
-    if makes_trigger(piece):  # it sees the tables of its own schema only
+    if makes_trigger(piece):  # a trigger sees the tables of its own schema only
         return
     used = _tables_used(tokens, own)
     for index, token in enumerate(tokens):
@@ -136,7 +144,10 @@ def _edits(piece: Piece, own: Mapping[str, str], new: Mapping[int, str]) -> Iter
 
 
 def _is_table(tokens: Sequence[Token], index: int, own: Mapping[str, str]) -> bool:
-    """Return whether a temporary table is meant here: its name stands for a table, without a schema or as temp.name."""
+    """Return True if the token at `index` means a temporary table: it stands where a table is named.
+
+    It has no schema before it, or the schema temp.
+    """
     token = tokens[index]
     if token.kind not in {"word", "name", "string"} or _plain(token.text) not in own:
         return False
@@ -161,11 +172,14 @@ def _stands_for_table(tokens: Sequence[Token], index: int) -> bool:
 
 
 def _is_in_from(words: Sequence[str]) -> bool:
-    """Return whether what follows these words, after a comma or a parenthesis, stands in the list of a FROM clause."""
+    """Return True if a name after these words would be in the list of a FROM clause.
+
+    The last word is a comma or an opening parenthesis.
+    """
     depth = 0
     for word, before in pairwise(reversed(("", *words))):
         depth += {")": 1, "(": -1}.get(word, 0)
-        if depth < 0:  # it stands inside a parenthesis, which may be one of joined tables
+        if depth < 0:  # the name is inside a parenthesis, which may hold joined tables
             if before not in {"FROM", "JOIN", ",", "("}:
                 return False
             depth = 0
@@ -175,15 +189,15 @@ def _is_in_from(words: Sequence[str]) -> bool:
 
 
 def _qualifies(tokens: Sequence[Token], index: int) -> bool:
-    """Return whether a name stands before a column: name.column, but not schema.name.column or column.name."""
+    """Return True if the name at `index` qualifies a column, as in name.column, and has no schema before it."""
     follows = tokens[index + 1 : index + 2]
     return bool(follows) and follows[0].text == "." and (index == 0 or tokens[index - 1].text != ".")
 
 
 def _is_schema(tokens: Sequence[Token], index: int) -> bool:
-    """Return whether the schema temp stands here, before a name."""
-    is_it = index >= 0 and len(tokens) > index + 2 and tokens[index + 1].text == "."
-    return is_it and tokens[index].kind in {"word", "name", "string"} and _plain(tokens[index].text) == "temp"
+    """Return True if the token at `index` is the schema temp, before a dot and a name."""
+    is_qualifier = index >= 0 and len(tokens) > index + 2 and tokens[index + 1].text == "."
+    return is_qualifier and tokens[index].kind in {"word", "name", "string"} and _plain(tokens[index].text) == "temp"
 
 
 def _plain(name: str) -> str:

@@ -122,7 +122,10 @@ def test_missing_sample_is_a_usage_error(tmp_path: Path, words: list[str]) -> No
     _without_sample(tmp_path)
     ran = rehearse(tmp_path, *words, config=False)
     assert (ran.returncode, ran.stderr.count("orchestrate: ")) == (2, 1), ran.stderr
-    assert "sample.sql: the file is missing. Write a small database of the shape before the change, or" in ran.stderr
+    assert (
+        "sample.sql: the file is missing. Write SQL that creates a small database as it is before the change, or"
+        in ran.stderr
+    )
     assert "defect" not in ran.stderr
     assert not (tmp_path / "runs").exists()
 

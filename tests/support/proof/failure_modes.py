@@ -778,7 +778,7 @@ ROLLBACKS: tuple[Mode, ...] = (
     Mode(
         "rollback_that_is_empty",
         {"migrate.sql": ADD, "rollback.sql": "-- we only go forward\n"},
-        ("rollback.sql: it holds no statement, although migrate.sql does",),
+        ("rollback.sql: it has no statement, although migrate.sql has some",),
         ADDED,
     ),
     Mode(

@@ -291,7 +291,7 @@ def test_missing_file_is_refused(folder: Path, name: str) -> None:
     """Each of the four files is required."""
     (folder / name).unlink()
     assert findings(folder) == [
-        f"{name}: the file is missing. Create it; if there is nothing to do, write a comment into it."
+        f"{name}: the file is missing. Create the file; if it has nothing to do, write a comment into it."
     ]
 
 
@@ -304,7 +304,7 @@ def test_sample_is_required_for_a_rehearsal_only(folder: Path) -> None:
     assert findings(folder, sample=True)[1].startswith("sample.sql line 2: a string begins here and does not end")
     (folder / "sample.sql").unlink()
     (folder / "sample.sql").mkdir()
-    assert findings(folder, sample=True)[1].startswith("sample.sql: it cannot be read")
+    assert findings(folder, sample=True)[1].startswith("sample.sql: the file cannot be read")
 
 
 def test_missing_folder_beside_a_change_is_its_missing_files(folder: Path) -> None:
@@ -316,20 +316,20 @@ def test_directory_in_place_of_a_file_is_refused(folder: Path) -> None:
     """A directory in the place of a file is reported as unreadable."""
     (folder / "verify.sql").unlink()
     (folder / "verify.sql").mkdir()
-    assert re.match(r"verify.sql: it cannot be read \(Is a directory\)", findings(folder)[0])
+    assert re.match(r"verify.sql: the file cannot be read \(Is a directory\)", findings(folder)[0])
 
 
 def test_other_encodings_are_refused_with_their_line(folder: Path) -> None:
     """Text that is not UTF-8 is reported with the line of its first wrong byte."""
     (folder / "migrate.sql").write_bytes(b"-- a\nUPDATE t SET v = 'gr\xfcn';\n")
-    assert findings(folder) == ["migrate.sql line 2: this is not UTF-8. Save the file as UTF-8."]
+    assert findings(folder) == ["migrate.sql line 2: the text is not UTF-8. Save the file as UTF-8."]
 
 
 @pytest.mark.parametrize("text", ["", "-- later\n", "BEGIN; COMMIT;"])
 def test_migration_without_a_rollback_is_refused(folder: Path, text: str) -> None:
     """A migration that changes something needs a rollback that does."""
     (folder / "rollback.sql").write_text(text)
-    assert re.match("rollback.sql: it holds no statement", findings(folder)[0])
+    assert re.match("rollback.sql: it has no statement", findings(folder)[0])
 
 
 def test_all_findings_are_reported_at_once(folder: Path) -> None:

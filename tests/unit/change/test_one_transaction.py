@@ -188,7 +188,9 @@ def test_everything_left_out_is_noted() -> None:
         "migrate.sql line 14: PRAGMA foreign_keys is left out",
     ]
     (note,) = map(str, taken(AS_THEY_ARE["a temporary table left"]).notes)
-    assert note.startswith("migrate.sql line 1: the temporary table old is an ordinary one, _orchestrate_temp_old. The")
+    assert note.startswith(
+        "migrate.sql line 1: the temporary table old becomes an ordinary one, _orchestrate_temp_old. The"
+    )
     assert taken("BEGIN;\nDELETE FROM orders;\nCOMMIT;").notes == ()
     assert [each.cause for each in taken("ANALYZE;\nPRAGMA optimize;\nANALYZE main.shops;").notes] == [
         "ANALYZE is left out",
