@@ -1,1 +1,1 @@
-"""Schemas by meaning: how they are read, compared, and described."""
+"""Read schemas, compare them by meaning, and describe their differences."""

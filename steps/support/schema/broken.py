@@ -1,4 +1,7 @@
-"""Views, triggers and virtual tables that name missing objects: CREATE accepts them, and they fail when first used."""
+"""Find views, triggers and virtual tables that name missing objects: CREATE accepts them, but their first use fails.
+
+Also find sequences that a script lowered.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import takewhile
@@ -13,14 +16,19 @@ from steps.support.sql.findings import Finding, Severity, waiver_line
 from steps.support.sql.tokens import quoted
 
 _COLUMNS = "SELECT name, hidden FROM pragma_table_xinfo(?) ORDER BY cid"
-_OF_THIS_ENGINE = ("no such function", "no such module", "no such collation", "unknown function")
+_OF_THIS_ENGINE = (
+    "no such function",
+    "no such module",
+    "no such collation",
+    "unknown function",
+)  # the server may know
 _EVENTS = ("INSERT", "UPDATE", "DELETE")
 
 
 def broken_objects(connection: Connection, schema: Schema) -> list[Finding]:
-    """Return a finding for each view, trigger or virtual table that cannot run; they are only compiled, not run.
+    """Return a finding for each view, trigger and virtual table that cannot run. Nothing is run, only compiled.
 
-    A failure that is due only to a function this engine lacks, and the server may have, is a warning.
+    The finding is a warning if the local engine lacks a function, because the server may have that function.
     """
     views = {
         view.name: why for view in schema.views if (why := _error(connection, f"SELECT 1 FROM {quoted(view.name)}"))
@@ -34,14 +42,14 @@ def broken_objects(connection: Connection, schema: Schema) -> list[Finding]:
 
 
 def _unreadable(name: str, why: str) -> Finding:
-    remedy = "Create it again for the new schema, and fill it: its own 'rebuild' does that for FTS5."
+    remedy = "Create it again for the new schema, and fill it; an FTS5 table fills itself with its 'rebuild' command."
     return Finding(name, f"{why}: searches fail", remedy, rule="broken-virtual-table", object=name)
 
 
 def _broken_triggers(connection: Connection, triggers: Sequence[Trigger]) -> Iterator[Finding]:
     for trigger in triggers:
         if gone := [name for name in _watched(trigger) if name not in _columns(connection, trigger.table)]:
-            why = f"it fires on updates of {', '.join(gone)}, which {trigger.table} does not have"
+            why = f"the trigger fires on updates of {', '.join(gone)}, which {trigger.table} does not have"
             yield _finding("broken-trigger", f"trigger {trigger.name}", why)
     for host, event in sorted({(trigger.table, _event(trigger)) for trigger in triggers}):
         if why := _error(connection, _use(connection, host, event)):
@@ -53,12 +61,12 @@ def _finding(rule: str, place: str, why: str) -> Finding:
     weight = Severity.WARNING if any(lacking in why for lacking in _OF_THIS_ENGINE) else Severity.ERROR
     kind, name = place.split(maxsplit=1)
     lost = waiver_line(f"{kind}-lost", name)
-    remedy = f"Drop it in migrate.sql, or recreate it for the new schema; give the reason with {lost}."
+    remedy = f"Recreate it for the new schema, or drop it in migrate.sql and give the reason: {lost}."
     return Finding(place, why, remedy, rule=rule, severity=weight, object=name)
 
 
 def _error(connection: Connection, sql: str) -> str:
-    """Compile a statement and return the engine's error message; empty if there is none."""
+    """Compile a statement and return the engine's error message; empty if the statement compiles."""
     try:
         connection.execute(f"EXPLAIN {sql}").fetchone()
     except ENGINE_ERRORS as error:
@@ -67,7 +75,7 @@ def _error(connection: Connection, sql: str) -> str:
 
 
 def _use(connection: Connection, host: Name, event: str) -> str:
-    """Return a statement that compiles the triggers of one event."""
+    """Return a statement that makes the engine compile the triggers of a table or view for one event."""
     name = quoted(host)
     settable = [quoted(column) for column, hidden in _columns(connection, host).items() if not hidden]
     columns = ", ".join(f"{column} = {column}" for column in settable)
@@ -84,7 +92,7 @@ def _event(trigger: Trigger) -> str:
 
 
 def _watched(trigger: Trigger) -> list[Name]:
-    """Return the columns of the trigger's UPDATE OF clause; empty if it has none."""
+    """Return the columns that a trigger names in UPDATE OF; empty if it has no such clause."""
     tokens = meaningful(trigger.sql)
     event = next(index for index, token in enumerate(tokens) if token.text.upper() in _EVENTS)
     if keyword(tokens[event + 1]) != "of":
@@ -99,20 +107,23 @@ _SEQUENCES = (
 
 
 def sequences(connection: Connection, schema: Schema) -> dict[str, int]:
-    """Return the highest id ever assigned in each AUTOINCREMENT table; 0 if the engine has recorded none."""
+    """Return, by table, the highest id that AUTOINCREMENT ever assigned; 0 if the engine has recorded none."""
     names = [table.name for table in schema.tables if table.autoincrement]
     kept = {Name(name): int(highest or 0) for name, highest in (connection.execute(_SEQUENCES) if names else ())}
     return {str(name): kept.get(name, 0) for name in names}
 
 
 def lowered_sequences(before: Mapping[str, int], after: Mapping[str, int]) -> list[Finding]:
-    """Return a finding for each table, in both mappings, that would assign the ids of deleted rows again."""
+    """Return a finding for each table whose highest assigned id fell, so that ids of deleted rows are assigned again.
+
+    Both mappings have the highest ids by table, as from `sequences`. A table in only one of them has no finding.
+    """
     now = {Name(name): highest for name, highest in after.items()}
-    remedy = "Save its row of sqlite_sequence before DROP TABLE, and write it back."
+    remedy = "Save the table's row of sqlite_sequence before DROP TABLE, and write it back afterwards."
     return [
         Finding(
             name,
-            f"the highest id ever assigned went from {highest} to {now[Name(name)]}",
+            f"the highest id ever assigned went from {highest:,} to {now[Name(name)]:,}",
             remedy,
             rule="sequence-lowered",
             object=name,

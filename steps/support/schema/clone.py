@@ -1,7 +1,7 @@
-"""An empty clone of a schema, in memory: what the engine says about SQL when no row can be lost.
+"""Create a schema again in an empty database in memory, to ask the engine about SQL without risk to any row.
 
-Functions and collations that only libSQL's server has are stubs there. Definitions are taken in the form that SQLite
-can parse.
+A stub stands in for each function and collation that only libSQL's server has, and definitions are rewritten into a
+form that SQLite can parse.
 """
 
 import re
@@ -15,12 +15,12 @@ from steps.support.schema.reader import readable
 _LACKING = re.compile(
     r"no such (?P<kind>function|collation sequence): (?P<name>.+)|unknown function: (?P<other>.+)\(\)"
 )
-_MOST = 50  # functions and collations that the local engine lacks and one statement uses
+_MOST = 50  # stubs for one statement
 
 
 @contextmanager
 def empty_clone(definitions: Iterable[str]) -> Iterator[apsw.Connection]:
-    """Open a database in memory with these definitions, except those that the local engine cannot create."""
+    """Yield a connection to a database in memory with these definitions; skip what the local engine cannot create."""
     with closing(apsw.Connection(":memory:")) as connection:
         for sql in definitions:
             attempt(connection, readable(sql))
@@ -28,7 +28,7 @@ def empty_clone(definitions: Iterable[str]) -> Iterator[apsw.Connection]:
 
 
 def attempt(connection: apsw.Connection, sql: str) -> str:
-    """Run a statement, with stubs for what the local engine lacks, and return its error; empty if there is none."""
+    """Run a statement, with stubs for functions and collations that the engine lacks; return its error, or ""."""
     error = ""
     for _ in range(_MOST):
         try:

@@ -1,4 +1,4 @@
-"""What only the text of a definition shows, because no pragma does: read from its tokens."""
+"""Read from the text of a CREATE statement what no pragma of the engine returns."""
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
@@ -36,12 +36,12 @@ class Element:
 
     @property
     def column(self) -> Name | None:
-        """The column that it defines; None for a table constraint."""
+        """The name of the column that the element defines; None if it is a table constraint."""
         first = self.parts[0]
         return None if self.words[0] in _OF_THE_TABLE or not isinstance(first, Token) else identifier(first)
 
     def after(self, keyword: str) -> Iterator[Item]:
-        """Return the part that follows each occurrence of a keyword."""
+        """Return the parts that directly follow a keyword, one for each occurrence of the keyword."""
         return (following for found, following in zip(self.words, self.parts[1:], strict=False) if found == keyword)
 
 
@@ -52,19 +52,25 @@ def elements(sql: str) -> tuple[Element, ...]:
 
 
 def after_name(sql: str, names: Collection[Name]) -> str:
-    """Return what follows the name in a CREATE VIEW, TRIGGER or VIRTUAL TABLE."""
+    """Return the normalized text after the name in a CREATE VIEW, CREATE TRIGGER or CREATE VIRTUAL TABLE.
+
+    `names`: all names of the schema, to recognize names in double quotes.
+    """
     tokens = _after_name(sql)
     return normalized(tokens, {*names, *_certain_names(tokens)})
 
 
 def body(sql: str, names: Collection[Name]) -> str:
-    """Return what a CREATE of any kind says about its object, without its name."""
+    """Return the normalized text of any CREATE statement without its object's name: equal texts mean the same.
+
+    `names`: all names of the schema, to recognize names in double quotes.
+    """
     kind = " ".join(keyword(token) for token in meaningful(sql)[1:2] if keyword(token) in {"unique", "virtual"})
     return f"{kind} {after_name(sql, names)}".strip()
 
 
 def shown_names(sql: str) -> tuple[str, ...]:
-    """Return the names, letter by letter, that a result of SELECT * gets from the text of a CREATE TABLE or VIEW."""
+    """Return the column names, letter by letter, that SELECT * takes from the text of a CREATE TABLE or CREATE VIEW."""
     tokens = meaningful(sql)
     if keyword(tokens[1] if len(tokens) > 1 else ()) == "view":
         return tuple(str(name) for name in (*_listed_names(_after_name(sql)), *_aliases(_after_name(sql))))
@@ -82,13 +88,13 @@ def _after_name(sql: str) -> tuple[Token, ...]:
 
 
 def _listed_names(tokens: Sequence[Token]) -> Iterator[Name]:
-    """Yield the column names in parentheses that a view begins with."""
+    """Yield the column names that a view lists in parentheses before AS."""
     first = next(iter(items(tokens)), ())
     yield from () if isinstance(first, Token) else (identifier(token) for token in first if token.text != ",")
 
 
 def _aliases(tokens: Sequence[Token]) -> Iterator[Name]:
-    """Yield the names after AS that the columns of a view's result get."""
+    """Yield the names that a view's SELECT gives to its columns with AS."""
     start = next((index for index, token in enumerate(tokens) if keyword(token) == "select"), len(tokens))
     result = takewhile(lambda item: keyword(item) != "from", items(tokens[start:]))
     for word, name in pairwise(result):
@@ -97,7 +103,7 @@ def _aliases(tokens: Sequence[Token]) -> Iterator[Name]:
 
 
 def _certain_names(tokens: Sequence[Token]) -> Iterator[Name]:
-    """Yield what can only be a name, even in double quotes: what stands beside a dot, or after AS."""
+    """Yield the tokens that can only be names, even in double quotes, because they are next to a dot or after AS."""
     for left, right in pairwise(tokens):
         if right.text == ".":
             yield identifier(left)
@@ -106,7 +112,7 @@ def _certain_names(tokens: Sequence[Token]) -> Iterator[Name]:
 
 
 def checks(parts: Sequence[Element], names: Collection[Name]) -> tuple[str, ...]:
-    """Return the CHECK conditions in alphabetical order."""
+    """Return the normalized conditions of all CHECK constraints, in alphabetical order."""
     groups = (item for element in parts for item in element.after("check") if not isinstance(item, Token))
     return tuple(sorted(normalized(group, names) for group in groups))
 
@@ -118,23 +124,23 @@ def collation(element: Element) -> str:
 
 
 def computed(element: Element, names: Collection[Name]) -> str:
-    """Return the expression of a generated column; empty if it is not generated."""
+    """Return the normalized expression of a generated column; empty for any other column."""
     groups = (item for item in element.after("as") if not isinstance(item, Token))
     return next((normalized(group, names) for group in groups), "")
 
 
 def conflicts(parts: Sequence[Element]) -> tuple[str, ...]:
-    """Return the constraints' ON CONFLICT clauses in alphabetical order, except ABORT, which is the default."""
+    """Return the ON CONFLICT clauses of all constraints in alphabetical order; ABORT is left out as the default."""
     return tuple(sorted(clause for element in parts for clause in _conflicts(element)))
 
 
 def deferred(parts: Sequence[Element]) -> tuple[bool, ...]:
-    """Return for each REFERENCES, in order, whether it is checked only at COMMIT."""
+    """Return, for each REFERENCES clause in order, True if the engine checks it only at COMMIT."""
     return tuple(answer for element in parts for answer in _deferred(element.words))
 
 
 def default(text: str | None) -> str:
-    """Return a default by its meaning: a bare word is a string, and NULL means no default."""
+    """Return the normalized text of a default: a bare word becomes a string; empty for NULL, which is no default."""
     tokens = flat(items(meaningful(text or "")))
     if len(tokens) != 1 or tokens[0].kind not in {"word", "name"} or keyword(tokens[0]) in _NO_STRINGS:
         return normalized(tokens, ())
@@ -143,13 +149,13 @@ def default(text: str | None) -> str:
 
 
 def indexed(sql: str, names: Collection[Name]) -> tuple[str, ...]:
-    """Return each column or expression of a CREATE INDEX, without collation and direction."""
+    """Return the normalized columns and expressions of a CREATE INDEX, without their collation and direction."""
     body = next(item for item in items(meaningful(sql)) if not isinstance(item, Token))
     return tuple(normalized(flat(_without_order(parts)), names) for parts in split_at_commas(body))
 
 
 def where(sql: str, names: Collection[Name]) -> str:
-    """Return the condition of a partial index; empty if there is none."""
+    """Return the normalized condition of a partial index; empty for any other index."""
     parts = items(meaningful(sql))
     starts = [index for index, part in enumerate(parts) if keyword(part) == "where"]
     return normalized(flat(parts[starts[0] + 1 :]), names) if starts else ""

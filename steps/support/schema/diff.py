@@ -1,6 +1,6 @@
-"""Two schemas compared: all differences, and findings for those that block a change.
+"""Compare two schemas: list all differences, and return findings for those that block a change.
 
-What RENAME COLUMN updates by itself does not count as lost: columns are renamed first.
+To not report what RENAME COLUMN updates by itself, a caller first renames the columns of the earlier schema.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -16,10 +16,10 @@ from steps.support.sql.findings import Finding, Severity
 from steps.support.sql.script import Script
 from steps.support.sql.verbs import read_statement
 
-_IN_PLACE = "Recreate the parent under its own name (DROP, then CREATE): RENAME makes the references follow it."
-_AGAIN = "DROP TABLE also drops the table's indexes and triggers: create it again, for the new columns."
+_IN_PLACE = "Recreate the parent under its own name (DROP, then CREATE): RENAME makes references follow the table."
+_AGAIN = "Create it again, for the new columns: DROP TABLE also drops the table's indexes and triggers."
 _AS_BEFORE = "Make rollback.sql restore the previous schema; quotes, spaces and comments make no difference."
-_SPELLED = "Spell it in rollback.sql as before: code reads the letters of the name in a result."
+_SPELLED = "Spell the name in rollback.sql as before: a result shows its letters, and code reads them."
 _KEEP = "Repeat it in the new definition."
 
 RULES: Mapping[str, tuple[Severity, str]] = {
@@ -29,18 +29,18 @@ RULES: Mapping[str, tuple[Severity, str]] = {
     "index-lost": (Severity.ERROR, _AGAIN),
     "trigger-lost": (Severity.ERROR, _AGAIN),
     "view-lost": (Severity.ERROR, "Create the view again with its previous definition."),
-    "unique-lost": (Severity.ERROR, "Make it unique again: code that relied on it now lets duplicates in, or fails."),
+    "unique-lost": (Severity.ERROR, "Make it unique again: without that, duplicates get in, or upserts fail."),
     "default-lost": (Severity.ERROR, _KEEP),
     "check-lost": (Severity.ERROR, _KEEP),
     "conflict-lost": (Severity.ERROR, _KEEP),
     "collation-lost": (Severity.ERROR, _KEEP),
     "autoincrement-lost": (
         Severity.ERROR,
-        "Add AUTOINCREMENT: without it, the ids of deleted rows are assigned again.",
+        "Repeat AUTOINCREMENT: without it, the ids of deleted rows are assigned again.",
     ),
     "without-rowid-lost": (
         Severity.ERROR,
-        "Add WITHOUT ROWID, or NOT NULL to each column of the key: without either, NULL gets into it.",
+        "Add WITHOUT ROWID, or NOT NULL to each column of the key: without either, NULL gets into the key.",
     ),
     "not-null-lost": (Severity.WARNING, "Add NOT NULL if the code relies on it."),
     "random-rowid-lost": (Severity.WARNING, "Repeat RANDOM ROWID: without it, rowids tell the order of the rows."),
@@ -56,15 +56,15 @@ _ANOTHER = "Keep its options, or fill it anew and make sure that the new code me
 
 
 def schema_diff(before: Schema, after: Schema) -> tuple[Difference, ...]:
-    """Return every difference: tables in the order of their names, then triggers, then views.
+    """Return every difference: those of tables first, in the order of their names, then of triggers, then of views.
 
-    Indexes and triggers of a table that is gone or new are not listed separately.
+    If a table is gone or new, its indexes and triggers are not listed separately.
     """
     return tuple(_differences(before, after))
 
 
 def schema_findings(before: Schema, after: Schema) -> list[Finding]:
-    """Return findings for what the change removes, and for what it leaves behind."""
+    """Return a finding for each difference that `RULES` lists: what a change removes, or leaves behind."""
     return [
         Finding(
             each.place,
@@ -85,7 +85,7 @@ def _remedy(difference: Difference) -> str:
 
 
 def round_trip_findings(before: Schema, after_rollback: Schema) -> list[Finding]:
-    """Return a finding for each difference between before the change and after the rollback; none can be accepted."""
+    """Return a finding for each difference that a rollback leaves. No waiver can accept it."""
     return [
         Finding(each.place, f"{each.words} after the rollback", _AS_BEFORE)
         for each in schema_diff(before, after_rollback)
@@ -93,13 +93,16 @@ def round_trip_findings(before: Schema, after_rollback: Schema) -> list[Finding]
 
 
 def respelling_findings(before: Schema, after_rollback: Schema) -> list[Finding]:
-    """Return a finding for each column whose name has other letters after the rollback; none can be accepted."""
+    """Return a finding for each column whose name a rollback spells in other letters. No waiver can accept it."""
     found = respelled_names(before, after_rollback)
     return [Finding(each.place, f"{each.words} after the rollback", _SPELLED) for each in found]
 
 
 def respelled_names(before: Schema, after: Schema) -> Iterator[Difference]:
-    """Return the columns whose names differ in letters: the engine takes either, but code reads them in a result."""
+    """Yield each table column and view whose names are spelled differently, such as `userId` and `userid`.
+
+    The engine takes both spellings, but code reads the letters of a name in a result.
+    """
     tables = {table.name: table for table in after.tables}
     for table in before.tables:
         now = {column.name: column.name for column in tables[table.name].columns} if table.name in tables else {}
@@ -145,7 +148,7 @@ def _keyed(table: Table, schema: Schema) -> Keyed:
 
 
 def renames(script: Script) -> dict[str, dict[str, str]]:
-    """Return the old names of the columns that a script renames, by table and new name, all in lower case."""
+    """Return, by table and new column name, the old names of the columns that a script renames, in lower case."""
     found: dict[str, dict[str, str]] = {}
     for each in map(read_statement, script.pieces):
         if each.verb == "RENAME COLUMN":
@@ -154,9 +157,10 @@ def renames(script: Script) -> dict[str, dict[str, str]]:
 
 
 def apply_renames(schema: Schema, definitions: Sequence[str], script: Script) -> Schema:
-    """Return a schema after a script's column renames, which the engine itself applies to `definitions`.
+    """Return the schema as it is after the RENAME COLUMN statements of a script, and none of its other statements.
 
-    Objects that the local engine cannot create or rename, such as a virtual table, stay unchanged.
+    `definitions`: the SQL that creates the schema; the local engine renames the columns in an empty database. Tables
+    that this engine cannot create, such as virtual ones, stay unchanged.
     """
     renames = [piece.statement.sql for piece in script.pieces if read_statement(piece).verb == "RENAME COLUMN"]
     if not renames:

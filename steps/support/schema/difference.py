@@ -1,4 +1,4 @@
-"""Differences between two tables with the same name, or two columns: each with its kind, place, and description."""
+"""List the differences between two versions of a table, a trigger or a view: each with kind, place and words."""
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
@@ -12,12 +12,15 @@ _IN_EVERY_CLAUSE = frozenset({
     "check", "unique", "primary", "key", "conflict", "not", "null", "and", "or", "in", "is", "like", "between", "on",
     "replace", "ignore", "abort", "fail", "rollback", "length", "typeof",
 })  # fmt: skip
-_KINDS = ("table ", "index ", "trigger ", "view ")  # how a place begins, unless it is a table or column
+_KINDS = ("table ", "index ", "trigger ", "view ")  # a place may begin with one of these
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One difference. A kind that ends in `-lost` means that something was removed."""
+    """One difference between two schemas. `words` describe it, as in `is gone`.
+
+    `kind`: what differs; if it ends with `-lost`, something was removed. `place`: an object, as in `users.name`.
+    """
 
     kind: str
     place: str
@@ -25,7 +28,7 @@ class Difference:
 
     @property
     def object(self) -> str:
-        """The name of the object that differs, without its kind."""
+        """The name of the object, without a word such as `index` before it."""
         kind = next((each for each in _KINDS if self.place.startswith(each)), "")
         return self.place.removeprefix(kind)
 
@@ -50,7 +53,7 @@ OF_A_TABLE: Sequence[tuple[str, Callable[[Table], str]]] = (
 
 
 def table_differences(before: Table, after: Table) -> Iterator[Difference]:
-    """Return the differences in columns, conditions and table kind; other functions compare references and keys."""
+    """Yield the differences between two versions of a table, except those of its references and keys."""
     yield from _columns(before, after)
     for kind, phrase in OF_A_TABLE:
         yield from worded(kind, before.name, phrase(before), phrase(after))
@@ -60,7 +63,7 @@ def table_differences(before: Table, after: Table) -> Iterator[Difference]:
 
 
 def worded(kind: str, place: str, before: str, after: str) -> Iterator[Difference]:
-    """Return the difference between two phrases, if there is one; an empty phrase means absent."""
+    """Yield a difference if two phrases about a place differ. An empty phrase means that there is nothing there."""
     if before and not after:
         yield Difference(kind, place, f"{before} is gone")
     elif after and not before:
@@ -77,7 +80,7 @@ def _without_rowid(before: Table, after: Table) -> Iterator[Difference]:
 
 
 def _lets_null_in(table: Table) -> bool:
-    """Return whether NULL gets into the primary key: only WITHOUT ROWID and NOT NULL keep it out, or a row's number."""
+    """Return True if a column of the primary key accepts NULL, because nothing of the engine's own fills it."""
     key = {part.what for part in table.primary_key}
     return any(column.name in key and not column.not_null and not column.given for column in table.columns)
 
@@ -100,7 +103,7 @@ def _columns(before: Table, after: Table) -> Iterator[Difference]:
 
 
 def _moved(before: Sequence[Name], after: Sequence[Name]) -> Iterator[Name]:
-    """Return the columns of both whose order changed; as few as possible count as moved."""
+    """Return the columns that moved: the fewest whose move turns one order into the other."""
     old, new = [each for each in before if each in after], [each for each in after if each in before]
     blocks = SequenceMatcher(None, old, new, autojunk=False).get_matching_blocks()
     stayed = {name for block in blocks for name in old[block.a : block.a + block.size]}
@@ -126,20 +129,20 @@ def _sets(kind: str, place: str, before: Collection[str], after: Collection[str]
 
 
 def _names(clause: str) -> set[str]:
-    """Return the names in a clause, and those of its keywords that do not occur in every clause."""
+    """Return the words of a clause in lower case, except keywords that tell nothing because many clauses have them."""
     words = (token for token in tokenize(clause) if token.kind in {"word", "name"})
     return {folded(unquoted_name(token.text)) for token in words} - _IN_EVERY_CLAUSE
 
 
 def _likeness(clause: str) -> Callable[[str], float]:
-    """Return the measure of how alike another clause is, from 0 to 1."""
+    """Return a function that measures how similar another clause is to this one, from 0 to 1."""
     return lambda other: SequenceMatcher(None, clause, other, autojunk=False).ratio()
 
 
 def trigger_differences(
     before: Sequence[Trigger], after: Sequence[Trigger], stayed: Collection[Name]
 ) -> Iterator[Difference]:
-    """Return the differences in triggers of the tables and views that exist before and after."""
+    """Yield the differences between the triggers of tables and views that exist before and after, named in `stayed`."""
     old, new = [[each for each in triggers if each.table in stayed] for triggers in (before, after)]
     added = [trigger for trigger in new if trigger.name not in {each.name for each in old}]
     for trigger in (each for each in old if each not in new):
@@ -151,7 +154,7 @@ def trigger_differences(
 
 
 def view_differences(before: Sequence[View], after: Sequence[View]) -> Iterator[Difference]:
-    """Return the differences in views; a view under a new name is a new view, because queries use its name."""
+    """Yield the differences between views. A renamed view counts as gone and new, because queries use its name."""
     old, new = ({view.name: view for view in views} for views in (before, after))
     for name, view in old.items():
         if name not in new:

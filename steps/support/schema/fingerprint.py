@@ -1,7 +1,7 @@
-"""The fingerprint of a schema: the text of every object in it; and two fingerprints compared by meaning.
+"""Compare two fingerprints by meaning. A fingerprint contains the text of every object of a schema.
 
-Quotes, spaces, comments and the case of keywords make no difference. What the local engine cannot create, because only
-the server knows it, is compared by its tokens.
+Quotes, spaces, comments and the case of keywords make no difference. An object that the local engine cannot create,
+because only the server can, is compared token by token.
 """
 
 import re
@@ -15,16 +15,16 @@ from steps.support.schema.reading import Schema, read_schema
 from steps.support.schema.text import Name
 from steps.support.sql.findings import Finding
 
-Object = tuple[str, Name]  # its type and its name
+Object = tuple[str, Name]  # the type and the name of an object
 Texts = Mapping[Object, str]
 
 _HEAD = re.compile(r"^(table|index|trigger|view)\|(.*?)\|(?=CREATE |\n|\Z)", re.MULTILINE)
-_ORDER = ("table", "view", "index", "trigger")  # in which they can be created
+_ORDER = ("table", "view", "index", "trigger")  # an order in which objects can be created
 
 
 @dataclass(frozen=True, slots=True)
 class Differing:
-    """An object with another meaning than before, and both of its texts: one is empty if the object is not there."""
+    """An object whose meaning changed, with its texts `before` and `now`; a text is empty if the object is missing."""
 
     kind: str
     name: str
@@ -33,24 +33,24 @@ class Differing:
 
     @property
     def texts(self) -> str:
-        """Return both texts, whole, on lines of their own."""
+        """Return both texts in full, each on a line of its own."""
         return f"\n  before: {self.before or '(none)'}\n  now: {self.now or '(none)'}"
 
     def __str__(self) -> str:
-        """Return its name, then both texts."""
+        """Return the object's kind and name, and both texts below them."""
         return f"{self.kind} {self.name}{self.texts}"
 
 
 @dataclass(frozen=True, slots=True)
 class Respelling:
-    """An object that a rollback leaves in other letters: its part of the fingerprint before the change, and after."""
+    """An object that a rollback spells in other letters: its part of the fingerprint before and after the rollback."""
 
     was: str
     now: str
 
 
 def differing(before: str, now: str) -> tuple[Differing, ...]:
-    """Return the objects of two fingerprints that do not mean the same; none if the schemas are the same."""
+    """Return the objects that do not mean the same in two fingerprints; none if the schemas mean the same."""
     if before == now:
         return ()
     old, new = _texts(before), _texts(now)
@@ -62,33 +62,36 @@ def differing(before: str, now: str) -> tuple[Differing, ...]:
 
 
 def respellings(before: str, now: str) -> tuple[Respelling, ...]:
-    """Return the objects of both fingerprints whose letters differ."""
+    """Return the objects that both fingerprints contain, but spell differently."""
     old, new = _parts(before), _parts(now)
     return tuple(Respelling(part, new[each]) for each, part in old.items() if each in new and new[each] != part)
 
 
 def respelled(fingerprint: str, found: Sequence[Respelling]) -> str:
-    """Return a fingerprint with these objects in their other letters."""
+    """Return a fingerprint in which these objects have the spelling that a rollback gives them."""
     others = {each.was: each.now for each in found}
     parts = [others.get(part, part) for part in _parts(fingerprint).values()]
     return "\n".join(sorted(parts, key=_place)) if others else fingerprint  # a name may sort elsewhere now
 
 
 def with_texts(findings: Iterable[Finding], before: str, now: str) -> Iterator[Finding]:
-    """Add both texts of an object, whole, to the first finding about it."""
-    old, new, told = _texts(before), _texts(now), set[Object]()
+    """Yield the findings again; the first about each object also shows both texts of the object in full.
+
+    `before`, `now`: the fingerprints that have the texts.
+    """
+    old, new, shown = _texts(before), _texts(now), set[Object]()
     for each in findings:
-        of = next((key for key in _candidates(each.place) if key in old or key in new), None)
-        if of is None or of in told:
+        key = next((key for key in _candidates(each.place) if key in old or key in new), None)
+        if key is None or key in shown:
             yield each
             continue
-        told.add(of)
-        kind, name = of
-        yield replace(each, cause=f"{each.cause}{Differing(kind, name, old.get(of, ''), new.get(of, '')).texts}")
+        shown.add(key)
+        kind, name = key
+        yield replace(each, cause=f"{each.cause}{Differing(kind, name, old.get(key, ''), new.get(key, '')).texts}")
 
 
 def _candidates(place: str) -> Iterator[Object]:
-    """Yield the objects that a place may mean, the longest name first: a name may contain a dot or a space."""
+    """Yield the objects that a finding's place may name, the longest name first: names may contain dots and spaces."""
     kind, _, name = place.partition(" ")
     if kind in _ORDER:
         yield kind, Name(name)
@@ -102,7 +105,7 @@ def _place(part: str) -> tuple[bytes, bytes]:
 
 
 def _split(fingerprint: str) -> Iterator[tuple[Object, str, str]]:
-    """Yield each object with its part of the fingerprint, and the text in it."""
+    """Yield each object of a fingerprint, with its whole part of the fingerprint, and the SQL text in that part."""
     found = [*_HEAD.finditer(fingerprint)]
     for each, after in zip(found, [*found[1:], None], strict=True):
         end = after.start() - 1 if after else len(fingerprint)
@@ -118,7 +121,7 @@ def _texts(fingerprint: str) -> dict[Object, str]:
 
 
 def _names(texts: Texts) -> set[Name]:
-    """Return the names of all objects and columns."""
+    """Return the names of all objects, and of all columns of tables."""
     columns = (each.column for (kind, _), sql in texts.items() if kind == "table" for each in definition.elements(sql))
     return {*(name for _, name in texts), *filter(None, columns)}
 
@@ -129,7 +132,7 @@ def _meaning(each: Object, texts: Texts, names: set[Name]) -> tuple[object, ...]
 
 
 def _are_same(old: Texts, new: Texts, odd: Sequence[Object]) -> bool:
-    """Return True if the engine reads the same from the texts that differ; False if it cannot create one of them."""
+    """Return True if the engine reads two equal schemas; False if it cannot create an object whose text differs."""
     (was, made_before), (now, made_now) = _read(old), _read(new)
     if not {*odd} <= made_before & made_now:
         return False
@@ -137,7 +140,8 @@ def _are_same(old: Texts, new: Texts, odd: Sequence[Object]) -> bool:
 
 
 def _read(texts: Texts) -> tuple[Schema, set[Object]]:
-    """Create a schema in an empty database, as far as the local engine can; return it, and what was created."""
-    with empty_clone(sql for kind in _ORDER for (its, _), sql in texts.items() if its == kind and sql) as connection:
+    """Create the objects in an empty database; return the schema that the engine reads, and what it could create."""
+    in_order = (sql for each in _ORDER for (kind, _), sql in texts.items() if kind == each and sql)
+    with empty_clone(in_order) as connection:
         made = connection.execute("SELECT type, name FROM sqlite_schema").fetchall()
         return read_schema(connection), {(str(kind), Name(name)) for kind, name in made}

@@ -1,4 +1,4 @@
-"""Indexes, primary keys and constraints before and after: which remain, and whether uniqueness still holds."""
+"""Compare the indexes, primary keys and unique constraints of a table: which are lost, and what stays unique."""
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
@@ -20,19 +20,19 @@ class Keyed:
 
     @property
     def constraints(self) -> list[tuple[str, Sequence[Part]]]:
-        """The primary key and unique constraints of its definition."""
+        """The primary key and the unique constraints in the table's definition, each with its keyword."""
         primary = [("PRIMARY KEY", self.table.primary_key)] if self.table.primary_key else []
         return [*primary, *(("UNIQUE", parts) for parts in self.table.uniques)]
 
     @property
     def unique(self) -> list[Key]:
-        """All unique keys, from constraints and indexes."""
+        """The columns that are unique together, by a constraint or by an index."""
         constraints: list[Key] = [(parts, "") for _, parts in self.constraints]
         return [*constraints, *((index.parts, index.where) for index in self.indexes if index.unique)]
 
 
 def key_differences(before: Keyed, after: Keyed) -> Iterator[Difference]:
-    """Return the differences in constraints and indexes."""
+    """Yield the differences between the keys, unique constraints and indexes of a table."""
     yield from _constraints(before, after)
     for index in before.indexes:
         yield from _index(index, before, after)
@@ -80,7 +80,7 @@ def _successors(before: Keyed, after: Keyed) -> Iterator[Index]:
 
 
 def _successor(index: Index, before: Keyed, after: Keyed) -> Index | None:
-    """Return the index that now does what this one did: itself, or a new one."""
+    """Return the index that now has the same parts and condition, be it the same one or a new one; None if none has."""
     others = {each.name for each in before.indexes if each.name != index.name}
     equivalent = [each for each in after.indexes if (each.parts, each.where) == (index.parts, index.where)]
     candidates = [each for each in equivalent if each.name not in others]
@@ -88,7 +88,10 @@ def _successor(index: Index, before: Keyed, after: Keyed) -> Index | None:
 
 
 def _lost_or_enforced(key: Key, before: Keyed, after: Keyed) -> tuple[str, str]:
-    """Return the kind of the difference, whether another key still enforces uniqueness, and what became of the key."""
+    """Return the kind of the difference, and what became of the key.
+
+    The kind is `unique-changed` if another key still enforces uniqueness, and `unique-lost` if none does.
+    """
     wanted, where = _columns(key[0]), key[1]
     if any(_columns(parts) <= wanted and condition in {"", where} for parts, condition in after.unique):
         return "unique-changed", "is gone; another key still enforces it"

@@ -1,4 +1,4 @@
-"""The parts of a schema, by meaning: two parts are equal if they mean the same to the engine."""
+"""The parts of a schema: columns, keys, tables and so on. Two parts are equal if they mean the same to the engine."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -8,9 +8,10 @@ from steps.support.schema.text import Name
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column. Without a default, a collation other than BINARY or a value given by the engine, the field is empty.
+    """One column of a table.
 
-    `given`: the source of a value that the engine itself fills in: INTEGER PRIMARY KEY, or a generated column's AS.
+    `default`: empty if there is none. `collation`: empty if it is BINARY. `given`: how the engine itself fills in the
+    value, as INTEGER PRIMARY KEY or as the AS of a generated column; empty if a statement must give the value.
     """
 
     name: Name
@@ -21,16 +22,17 @@ class Column:
     collation: str = ""
 
     def __str__(self) -> str:
-        """Return it nearly as it is written in SQL."""
+        """Return the column nearly as SQL writes it."""
         words = (self.name, self.type, "NOT NULL" * self.not_null, self.default and f"DEFAULT {self.default}")
         return " ".join(filter(None, words))
 
 
 @dataclass(frozen=True, slots=True)
 class ForeignKey:
-    """One reference; its columns are in alphabetical order, and the parent's columns in the matching order.
+    """One foreign key of a table.
 
-    `parent_columns` is empty if none are named and the parent has no primary key, or does not exist.
+    `columns`: the referencing columns in alphabetical order. `parent_columns`: the referenced columns in the matching
+    order; empty if the key names none and the parent does not exist, or has no primary key.
     """
 
     columns: tuple[Name, ...]
@@ -42,7 +44,7 @@ class ForeignKey:
 
     @property
     def target(self) -> str:
-        """The parent with its columns."""
+        """The parent with the referenced columns in parentheses."""
         return f"{self.parent} ({', '.join(self.parent_columns)})" if self.parent_columns else self.parent
 
 
@@ -55,14 +57,14 @@ class Part:
     descending: bool = False
 
     def __str__(self) -> str:
-        """Return it as written in SQL, without defaults."""
+        """Return the part as SQL writes it; a default collation or direction is left out."""
         collation = "" if self.collation == "BINARY" else f" COLLATE {self.collation}"
         return f"{self.what}{collation}{' DESC' * self.descending}"
 
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """One index from a CREATE INDEX; the indexes of constraints belong to the Table."""
+    """One index that CREATE INDEX made. The engine's own indexes for constraints are not listed."""
 
     name: Name
     table: Name
@@ -72,13 +74,13 @@ class Index:
 
     @property
     def key(self) -> str:
-        """What it covers, as written in SQL."""
+        """The columns, expressions and condition of the index, as SQL writes them."""
         return listed(self.parts) + (f" WHERE {self.where}" if self.where else "")
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """One table. `virtual`: what follows the name of a virtual table; empty for an ordinary one."""
+    """One table. `virtual`: the text after the name of a virtual table; empty for an ordinary table."""
 
     name: Name
     columns: tuple[Column, ...]
@@ -96,7 +98,7 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Trigger:
-    """One trigger; `sql` is what follows its name."""
+    """One trigger. `sql`: the normalized text after its name."""
 
     name: Name
     table: Name
@@ -105,7 +107,7 @@ class Trigger:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """One view; `sql` is what follows its name, `shown` the names that it gives to columns, letter by letter."""
+    """One view. `sql`: the normalized text after its name. `shown`: its column names, letter by letter."""
 
     name: Name
     sql: str
@@ -113,5 +115,5 @@ class View:
 
 
 def listed(parts: Iterable[object]) -> str:
-    """Return the parts as a list in parentheses."""
+    """Return parts as text, separated by commas and in parentheses."""
     return f"({', '.join(map(str, parts))})"

@@ -1,7 +1,7 @@
-"""Names in a database that do not belong to its user: those of the engine, libSQL, the platform and the tool itself.
+"""Recognize names that do not belong to the user of a database, but to the engine, libSQL, the platform or the tool.
 
-Comparisons and guards ignore them. Every other name is the user's, with any prefix: libSQL reserves none. Some of the
-tool's own tables hold what a rollback needs; the text of the rollback names them.
+Comparisons and guards ignore these names. Every other name is the user's, with any prefix: libSQL reserves none. In
+some of the tool's own tables a migration keeps what its rollback needs; rollback.sql names these tables.
 """
 
 from collections.abc import Iterator
@@ -11,8 +11,8 @@ from steps.support.sql.script import Piece, read_script_text
 from steps.support.sql.tokens import folded, unquoted_name
 
 OURS = "_orchestrate_"
-KEPT = f"{OURS}kept_"  # what a rollback needs, and what is kept for the next migration
-PREFIXES = (OURS, "sqlite_")  # the engine itself does not let users create names with the second
+KEPT = f"{OURS}kept_"  # tables that keep data for the rollback, or for the next migration
+PREFIXES = (OURS, "sqlite_")  # the engine refuses to create tables named sqlite_*
 NAMES = ("libsql_vector_meta_shadow", "libsql_wasm_func_table", "_litestream_seq", "_litestream_lock")
 
 _VECTORS = "SELECT name FROM {}.sqlite_schema WHERE type = 'index' AND instr(lower(sql), 'libsql_vector_idx')"
@@ -26,24 +26,30 @@ IS_USERS = " AND ".join(  # an SQL condition on the column `name`
 
 
 def is_owned(name: str) -> bool:
-    """Return whether a name does not belong to the user."""
+    """Return True if a name belongs to the engine, libSQL, the platform or the tool, and not to the user."""
     lower = folded(name)
     return lower.startswith(PREFIXES) or lower in NAMES
 
 
 def vector_shadows(connection: Connection, schema: str = "main") -> set[str]:
-    """Return the table and index behind each vector index, in lower case: libSQL creates, fills and drops them."""
+    """Return the names, in lower case, of the table and the index that libSQL creates behind each vector index."""
     indexes = [folded(str(name)) for (name,) in connection.execute(_VECTORS.format(schema))]
     return {f"{name}{end}" for name in indexes for end in ("_shadow", "_shadow_idx")}
 
 
 def named_in(rollback: str) -> set[str]:
-    """Return our own tables that a rollback names, in lower case; names in comments and strings do not count."""
+    """Return the names, in lower case, of the `_orchestrate_kept_` tables that the text of a rollback mentions.
+
+    Names in comments and strings do not count.
+    """
     return {name for piece in read_script_text(rollback, "rollback.sql").pieces for name in _names(piece)}
 
 
 def needed_by(rollback: str) -> set[str]:
-    """Return the tool's own tables that must exist before a rollback begins: it names but does not create them."""
+    """Return the names of the `_orchestrate_kept_` tables that must exist before a rollback, in lower case.
+
+    The rollback reads them before it creates them, or does not create them at all.
+    """
     needed, created = set[str](), set[str]()
     for piece in read_script_text(rollback, "rollback.sql").pieces:
         names = [*_names(piece)]

@@ -1,9 +1,10 @@
-"""Open a database file for reading, with an engine that knows what the file's server knows.
+"""Open a database file for reading, even if its definitions use what only libSQL's server knows.
 
-APSW's SQLite is as new as the package, and has FTS3, FTS4, FTS5 and R*Tree on every machine; Python's own may be years
-older than the server. Two things are libSQL's own. A function that only the server has returns NULL here, so that the
-tables that use it can be read. `RANDOM ROWID`, which SQLite cannot parse, is read as a comment behind the last column:
-such a table is stored like any other. A vector index is read as one of no row, which is what it holds.
+The engine is APSW's SQLite: it is as new as the package, and has FTS3, FTS4, FTS5 and R*Tree on every machine, while
+Python's own may be years older than the server. libSQL's additions are replaced as follows. A function that only the
+server has returns NULL, so that tables that use the function can be read. `RANDOM ROWID`, which SQLite cannot parse,
+becomes a comment after the last column, because such a table is stored like any other. A vector index becomes an index
+without rows, because libSQL stores no row in it.
 """
 
 import re
@@ -22,7 +23,7 @@ from steps.support.schema.connection import Connection
 from steps.support.sql.tokens import folded, tokenize
 
 ENGINE_ERRORS = (apsw.Error, sqlite3.Error)
-RANDOM_ROWID = " /* RANDOM ROWID */)"  # what stands for it where the columns end; SQLite keeps no comment after that
+RANDOM_ROWID = " /* RANDOM ROWID */)"  # before the last parenthesis, because SQLite keeps no comment after it
 
 _RANDOM = re.compile(r"\s*\bRANDOM\s+ROWID\s*", re.IGNORECASE)
 _VECTOR_INDEX = re.compile(r"\s*CREATE\s+INDEX\b.*\blibsql_vector_idx\s*\(", re.IGNORECASE | re.DOTALL)
@@ -35,11 +36,10 @@ _READ_ONLY = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
 
 @contextmanager
 def open_file(file: Path, *, learning: bool = True, **others: Path) -> Iterator[apsw.Connection]:
-    """Open a file for reading only, and others beside it under their names; none may change meanwhile.
+    """Yield a connection to a file that only reads. No file may change meanwhile.
 
-    `learning`: let the schema use functions that only the server has, see `learn_functions`.
-
-    Raise apsw.Error if one of them is not a database.
+    `others`: further files to attach, by their schema names. `learning`: whether the schema may use functions that
+    only the server has, see `learn_functions`. Raise apsw.Error if a file is not a database.
     """
     with ExitStack() as stack:
         main, *beside = [_readable(path, stack) for path in (file, *others.values())]
@@ -53,16 +53,17 @@ def open_file(file: Path, *, learning: bool = True, **others: Path) -> Iterator[
 
 
 def as_written(file: Path, query: str) -> str:
-    """Return the one text that a query of the schema returns, with each definition as its server wrote it."""
+    """Return the single text that a query of the schema returns. Definitions are as the server wrote them."""
     with closing(apsw.Connection(_address(file), flags=_READ_ONLY)) as connection:
         connection.execute("PRAGMA writable_schema = ON")
         return str(connection.execute(query).fetchall()[0][0])
 
 
 def learn_functions(connection: apsw.Connection, schema: str = "main") -> frozenset[str]:
-    """Let tables and indexes use functions that only their server has; return their names, in lower case.
+    """Create a stub for each function that tables and indexes use and this engine lacks; return their names.
 
-    Views and triggers are not trusted: a server accepts them whether it knows their functions or not.
+    The names are in lower case. The functions of views and triggers get no stub: the server may lack them, too, because
+    it creates a view or a trigger without looking at its functions.
     """
     known = {name for (name,) in connection.execute(_FUNCTIONS)}
     lacking = called(sql for _, sql in connection.execute(_DEFINED.format(schema))) - known
@@ -72,7 +73,7 @@ def learn_functions(connection: apsw.Connection, schema: str = "main") -> frozen
 
 
 def called(definitions: Iterable[str]) -> set[str]:
-    """Return every name before a parenthesis, in lower case: functions, and also types and tables."""
+    """Return every name before a parenthesis, in lower case: names of functions, but also of types and tables."""
     found = set[str]()
     for sql in definitions:
         tokens = [token for token in tokenize(sql) if token.kind != "comment"]
@@ -81,7 +82,7 @@ def called(definitions: Iterable[str]) -> set[str]:
 
 
 def readable(sql: str) -> str:
-    """Return a definition as SQLite can parse it, and read by it what is in the file."""
+    """Return a definition in a form that SQLite can parse, and by which it can read what the file contains."""
     if _VECTOR_INDEX.match(sql):
         return sql if sql.endswith(_NO_ROW) else f"{sql}{_NO_ROW}"
     at = _after_columns(sql)
@@ -91,7 +92,7 @@ def readable(sql: str) -> str:
 
 
 def original(sql: str) -> str:
-    """Return a readable definition as its server writes it."""
+    """Return a definition as the server wrote it: undo `readable`."""
     if _VECTOR_INDEX.match(sql):
         return sql.removesuffix(_NO_ROW)
     columns, random, others = sql.rpartition(RANDOM_ROWID)
@@ -101,17 +102,17 @@ def original(sql: str) -> str:
 
 
 def is_random(sql: str) -> bool:
-    """Return True if a definition, or its readable form, gives each row a random rowid."""
+    """Return True if a definition has the option RANDOM ROWID, in libSQL's form or in the readable one."""
     return not _VECTOR_INDEX.match(sql) and (RANDOM_ROWID in sql or readable(sql) != sql)
 
 
 def sample_text(column: str) -> str:
-    """Build the expression for a value to show: bytes of a text that are not UTF-8 are shown one by one."""
+    """Build the SQL expression that reads a value for display: in a text, bytes that are not UTF-8 are shown one by one."""
     return f"CASE typeof({column}) WHEN 'text' THEN as_text(CAST({column} AS BLOB)) ELSE {column} END"
 
 
 def _readable(file: Path, stack: ExitStack) -> Path:
-    """Return a file that SQLite can read: this one, or a copy of it with other definitions."""
+    """Return this file if SQLite can read it, else a temporary copy with readable definitions."""
     with closing(apsw.Connection(_address(file), flags=_READ_ONLY)) as connection:
         changed = _changed(connection)
     if not changed:
@@ -129,7 +130,7 @@ def _changed(connection: Connection) -> dict[int, str]:
 
 
 def rewrite_definitions(file: Path, definitions: dict[int, str]) -> None:
-    """Write definitions, by their rowid in the schema, as they are."""
+    """Write definitions into the schema of a file without parsing them, by their rowids in sqlite_schema."""
     with closing(apsw.Connection(str(file))) as connection:
         connection.execute("PRAGMA writable_schema = ON")
         for rowid, sql in definitions.items():
@@ -137,7 +138,7 @@ def rewrite_definitions(file: Path, definitions: dict[int, str]) -> None:
 
 
 def _after_columns(sql: str) -> int:
-    """Return where the options of a CREATE TABLE begin: after the parenthesis that closes its columns."""
+    """Return the offset at which the options of a CREATE TABLE begin: after the parenthesis that closes its columns."""
     depth = 0
     for token in tokenize(sql):
         if token.kind == "other" and token.text in "()":

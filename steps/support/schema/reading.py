@@ -1,4 +1,4 @@
-"""A schema, read from pragmas and definitions."""
+"""Read a schema from the engine's pragmas, and from its definitions what no pragma returns."""
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ _GENERATED = {2: "VIRTUAL", 3: "STORED"}
 
 
 def read_table(connection: Connection, name: str, sql: str, kind: Row) -> Table:
-    """Read one table; `sql` is its definition, `kind` whether it is WITHOUT ROWID, and whether it is STRICT."""
+    """Read one table. `sql`: its definition. `kind`: the flags for WITHOUT ROWID and STRICT, from pragma table_list."""
     virtual = keyword(meaningful(sql)[1]) == "virtual"
     elements = () if virtual else definition.elements(sql)
     defined = {element.column: element for element in reversed(elements)}
@@ -53,7 +53,7 @@ def read_table(connection: Connection, name: str, sql: str, kind: Row) -> Table:
 
 
 def read_index(connection: Connection, name: str, table: str, sql: str) -> Index:
-    """Read one index; `sql` is its definition."""
+    """Read one index of a table. `sql`: its definition."""
     names = {Name(row[0]) for row in connection.execute(_COLUMNS, (table,))}
     texts = definition.indexed(sql, names)
     rows = connection.execute(_PARTS, (name,)).fetchall()
@@ -63,7 +63,7 @@ def read_index(connection: Connection, name: str, table: str, sql: str) -> Index
 
 
 def _keys(connection: Connection, table: str) -> dict[str, list[tuple[Part, ...]]]:
-    """Return the constraints that the engine enforces with its own indexes: at most one `pk`, any number of `u`."""
+    """Return the keys that the engine enforces with its own indexes: the primary key as `pk`, UNIQUE as `u`."""
     indexes = groupby(connection.execute(_CONSTRAINTS, (table,)).fetchall(), itemgetter(0))
     return {
         origin: [tuple(map(_part, connection.execute(_PARTS, (name,)))) for _, name in rows] for origin, rows in indexes
@@ -108,7 +108,7 @@ _TABLES = "SELECT name, wr, strict FROM pragma_table_list WHERE schema = 'main' 
 
 @dataclass(frozen=True, slots=True)
 class Schema:
-    """Everything in a schema that does not belong to the tool or the engine, in the order of names."""
+    """The user's part of a schema, without objects of the tool or the engine, in the order of names."""
 
     tables: tuple[Table, ...]
     indexes: tuple[Index, ...]

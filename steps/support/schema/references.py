@@ -1,4 +1,4 @@
-"""Foreign keys before and after: the parent of each, its actions, and whether the parent exists and will stay."""
+"""Compare the foreign keys of a table before and after: their parents, their actions, and whether the parents exist."""
 
 import re
 from collections.abc import Collection, Iterator, Mapping
@@ -12,14 +12,14 @@ _LEFTOVER = re.compile(r"(?:^|_)(?:new|old|backup|bak|tmp|copy|pre|orig)(?:_|\d|
 
 
 def looks_left_over(name: str) -> bool:
-    """Return whether a name looks like a temporary table: systems_new, __old_systems, systemsBackup, t_bak2."""
+    """Return True if a table's name looks temporary, such as systems_new, __old_systems, systemsBackup or t_bak2."""
     return bool(_LEFTOVER.search(re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()))
 
 
 def keeps_references(before: Table, after: Table, old_tables: Mapping[Name, Table]) -> bool:
-    """Return whether a table still has every reference that it had; those that the engine could not follow may differ.
+    """Return True if a table still has every foreign key that it had, except keys that the engine could not follow.
 
-    `old_tables`: all tables before.
+    `old_tables`: all tables of the schema before, by name.
     """
     return all(key in after.foreign_keys or _is_broken(key, old_tables) for key in before.foreign_keys)
 
@@ -27,7 +27,11 @@ def keeps_references(before: Table, after: Table, old_tables: Mapping[Name, Tabl
 def reference_differences(
     before: Table, after: Table, old_tables: Mapping[Name, Table], new_tables: Collection[Name]
 ) -> Iterator[Difference]:
-    """Return the differences in what a table references; the last two arguments are all tables before and after."""
+    """Yield the differences between the foreign keys of a table.
+
+    `old_tables`, `new_tables`: all tables before and after. A changed action or a lost key is `foreign-key-lost`; a
+    parent that is wrong or gone is `foreign-key-target`.
+    """
     new = [key for key in after.foreign_keys if key not in before.foreign_keys]
     for key in before.foreign_keys:
         if key in after.foreign_keys:
@@ -46,7 +50,7 @@ def reference_differences(
 
 
 def new_references(table: Table, old_tables: Collection[Name], new_tables: Collection[Name]) -> Iterator[Difference]:
-    """Return the wrong references of a new table."""
+    """Yield a difference for each foreign key of a new table whose parent is missing, or looks temporary."""
     differences = (_added(table, key, old_tables, new_tables) for key in table.foreign_keys)
     return (each for each in differences if each.kind == "foreign-key-target")
 
@@ -57,7 +61,7 @@ def _dangling(table: Table, key: ForeignKey) -> Iterator[Difference]:
 
 def _changed(table: Table, old: ForeignKey, new: ForeignKey, new_tables: Collection[Name]) -> Iterator[Difference]:
     place = _place(table, old)
-    if new.parent == old.parent and new.parent not in new_tables:  # its columns were the parent's key, now unknown
+    if new.parent == old.parent and new.parent not in new_tables:  # the key named no columns: they are unknown now
         yield from _dangling(table, old)
     elif (old.parent, old.parent_columns) != (new.parent, new.parent_columns):
         words = f"references {new.target}{_absence(new, new_tables)}, no longer {old.target}"
@@ -73,7 +77,7 @@ def _repaired(table: Table, old: ForeignKey, new: ForeignKey, _: Collection[Name
 
 
 def _is_broken(key: ForeignKey, tables: Mapping[Name, Table]) -> bool:
-    """Return whether the engine cannot follow a reference: its parent, or a column there, does not exist."""
+    """Return True if the engine cannot follow a foreign key, because its parent or a column of that does not exist."""
     parent = tables.get(key.parent)
     return parent is None or not {column.name for column in parent.columns} >= {*key.parent_columns}
 

@@ -1,4 +1,7 @@
-"""SQL text by meaning: names and keywords without case, quotes, spaces and comments; literals unchanged."""
+"""Normalize SQL text, so that texts with the same meaning become equal.
+
+Names and keywords lose their case and quotes, and spaces and comments are dropped; literals stay as they are.
+"""
 
 import re
 from collections.abc import Collection, Iterator, Sequence
@@ -13,9 +16,9 @@ _NO_GAP_AFTER, _NO_GAP_BEFORE, _SIGNS = {"", ".", "("}, {".", ",", ")"}, set("<>
 
 
 class Name(str):
-    """An identifier as spelled, equal to every other spelling of it; only ASCII letters are compared without case.
+    """An identifier that keeps its spelling, and equals every name that differs only in the case of ASCII letters.
 
-    A plain str compares equal too, but as a dictionary key only a Name finds it.
+    It also equals such a plain str; but to look it up in a dictionary or a set, the key must be a Name.
     """
 
     __slots__ = ()
@@ -34,12 +37,12 @@ class Name(str):
 
 
 def meaningful(sql: str) -> tuple[Token, ...]:
-    """Return the tokens that the engine reads; a definition may end in an unclosed comment."""
+    """Return the tokens that the engine reads: all except comments, also one that is not closed at the end."""
     return tuple(token for token in tokenize(sql) if token.kind not in {"comment", "open"})
 
 
 def identifier(token: Token) -> Name:
-    """Return the name that a token spells, without quotes of any kind."""
+    """Return the name that a token spells, without its quotes if it has any."""
     if token.kind not in {"name", "string"}:
         return Name(token.text)
     close = token.text[-1]
@@ -47,17 +50,17 @@ def identifier(token: Token) -> Name:
 
 
 def items(tokens: Sequence[Token]) -> tuple[Item, ...]:
-    """Return the tokens with the contents of each outer pair of parentheses grouped."""
+    """Return tokens as items: the contents of each outer pair of parentheses become one item."""
     return tuple(_items(iter(tokens)))
 
 
 def keyword(item: Item) -> str:
-    """Return a keyword in lower case; empty for a literal, a quoted name or parentheses."""
+    """Return the keyword that an item is, in lower case; empty for a literal, a quoted name or parentheses."""
     return folded(item.text) if isinstance(item, Token) and item.kind == "word" else ""
 
 
 def split_at_commas(tokens: Sequence[Token]) -> tuple[tuple[Item, ...], ...]:
-    """Return a list split at its outer commas."""
+    """Split tokens at the commas that are outside parentheses."""
     parts: list[tuple[Item, ...]] = [()]
     for item in items(tokens):
         comma = isinstance(item, Token) and item.text == ","
@@ -66,16 +69,16 @@ def split_at_commas(tokens: Sequence[Token]) -> tuple[tuple[Item, ...], ...]:
 
 
 def flat(parts: Sequence[Item]) -> tuple[Token, ...]:
-    """Return the tokens of the items, without parentheses that enclose all of them."""
+    """Return items as tokens again. Parentheses that enclose everything are left out."""
     if len(parts) == 1 and not isinstance(parts[0], Token):
         return flat(items(parts[0]))
     return tuple(token for item in parts for token in ([item] if isinstance(item, Token) else _enclosed(item)))
 
 
 def normalized(tokens: Sequence[Token], names: Collection[Name]) -> str:
-    """Return the one spelling shared by all texts with this meaning.
+    """Return tokens as text in a normal form: texts with the same meaning get the same form.
 
-    A word in double quotes is a name if it is in `names`, otherwise a string, as the engine reads it.
+    A word in double quotes counts as a name if `names` contains it, else as a string, which is how the engine reads it.
     """
     spelled = [_spelled(token, names) for token in flat(items(tokens))]
     return "".join(f"{_gap(left, right)}{right}" for left, right in pairwise(["", *spelled]))

@@ -1,4 +1,4 @@
-"""Virtual tables: what each one is, which tables hold its rows, and what it reads of other tables."""
+"""Read virtual tables: their modules and options, the tables that store their rows, and the tables that they index."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -22,8 +22,9 @@ _WITH_ROWS = _SEARCH | {"rtree", "rtree_i32"}
 class VirtualTable:
     """A virtual table.
 
-    `module`: in lower case. `content`: the table or view whose rows it indexes, and `content_rowid` the column by which
-    it finds them; `content` is None if it keeps rows of its own, and empty if it keeps none at all.
+    `module`: the name of its module in lower case, such as fts5. `content`: the table or view whose rows it indexes;
+    None if it stores rows itself, empty if it stores no rows at all. `content_rowid`: the column of `content` by which
+    it finds a row.
     """
 
     name: str
@@ -34,7 +35,7 @@ class VirtualTable:
 
     @property
     def has_rows(self) -> bool:
-        """Return True if its rows are its own, so that they can be compared."""
+        """Return True if the table stores its rows itself, so that they can be compared."""
         return self.module in _WITH_ROWS and self.content is None
 
 
@@ -45,13 +46,13 @@ def virtual_tables(connection: Connection, schema: str = "main") -> list[Virtual
 
 
 def shadow_tables(connection: Connection, schema: str = "main") -> set[str]:
-    """Return the tables, in lower case, in which virtual tables and vector indexes keep what only they understand."""
+    """Return the names, in lower case, of the tables in which virtual tables and vector indexes store their data."""
     shadows = {folded(str(name)) for (name,) in connection.execute(_SHADOWS, (schema,))}
     return shadows | vector_shadows(connection, schema)
 
 
 def unreadable(connection: Connection) -> Iterator[tuple[str, str]]:
-    """Yield each virtual table that reads a table or a column that does not exist, and why it cannot."""
+    """Yield the name of each virtual table that reads a missing table or column, and what is missing."""
     for table in virtual_tables(connection):
         if not table.content:
             continue
@@ -65,7 +66,7 @@ def unreadable(connection: Connection) -> Iterator[tuple[str, str]]:
 
 
 def module_and_options(sql: str) -> tuple[str, dict[str, str]]:
-    """Return the module of a CREATE VIRTUAL TABLE in lower case, and its options by their names in lower case."""
+    """Return the module of a CREATE VIRTUAL TABLE, and the values of its options by name, all names in lower case."""
     tokens = [token for token in tokenize(sql) if token.kind != "comment"]
     using = next((at for at, token in enumerate(tokens) if folded(token.text) == "using"), len(tokens) - 2)
     return folded(unquoted_name(tokens[using + 1].text)), dict(_options(tokens[using + 3 : -1]))

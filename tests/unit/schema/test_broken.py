@@ -71,7 +71,7 @@ BROKEN = {
     ),
     "a trigger that waits for a column that is gone": (
         f'CREATE TRIGGER u AFTER UPDATE OF a, gone, "b b" ON t {SEEN}',
-        ["broken-trigger trigger u: it fires on updates of gone, which t does not have"],
+        ["broken-trigger trigger u: the trigger fires on updates of gone, which t does not have"],
     ),
     "one of two triggers": (
         (f"CREATE TRIGGER i AFTER INSERT ON t {SEEN} CREATE TRIGGER j BEFORE INSERT ON t BEGIN SELECT new.gone; END;"
