@@ -1,4 +1,4 @@
-"""Settings of the proof: where it runs, on which engine, and what it may cost."""
+"""The settings of a proof: its folder, its engine, and the time, disk space and locks that it may take."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a copy may take: seconds in all, and bytes of disk, rehearsals included."""
+    """What a proof may take: seconds for the copy, seconds for the rehearsal, and bytes of disk for both together."""
 
     most_seconds: float
     most_bytes: int
@@ -14,9 +14,9 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class LockLimits:
-    """What a transaction may demand of other writers: seconds with the write lock, and bytes written.
+    """How much a transaction may hold other writers back: seconds with the write lock, and bytes that it writes.
 
-    `sole_writer`: the user says that nothing else writes meanwhile, so neither limit applies.
+    `sole_writer`: whether the user says that nothing else writes meanwhile; then neither limit applies.
     """
 
     seconds: float = 1.0
@@ -26,10 +26,10 @@ class LockLimits:
 
 @dataclass(frozen=True, slots=True)
 class ProofConfig:
-    """Hold the settings of one proof.
+    """The settings of one proof.
 
-    `folder`: the run's own, where the backup stays. `binary`: the libSQL server, None if there is none. `allowed`: what
-    the change may demand of other writers.
+    `folder`: the folder of the run, in which the backup stays. `binary`: the libSQL server to rehearse on; None to
+    rehearse on SQLite. `limits`: what the proof itself may take. `allowed`: how much the change may hold writers back.
     """
 
     folder: Path

@@ -157,7 +157,7 @@ BACKUPS: dict[str, tuple[Change, str]] = {
     "broken_off": (lambda text: b"" if b"INSERT INTO" in text else text, "reading the answer"),
     "without_a_row": (
         lambda text: text.replace(b');\\nINSERT INTO \\"readings\\" VALUES(6,4,60,60', b""),
-        "the copy differs from its source: table readings has 5 rows, the server 6",
+        "the copy differs from its source: table readings has 5 rows, and 6 on the server",
     ),
     "without_an_index": (
         lambda text: text.replace(b'"value":"CREATE INDEX user_system_idx', b'"value":"SELECT 1 --'),

@@ -1,4 +1,4 @@
-"""Compare a copy with the server: schema, row counts, newest rows and storage types."""
+"""Compare a copy with its server: the schema, and each table's row count, newest row and storage types."""
 
 import math
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from itertools import groupby
 
 from steps.support.core.errors import Rejected, Unknown
+from steps.support.core.text import counted
 from steps.support.gateways.transaction import SCHEMA
 from steps.support.schema.own_tables import IS_USERS
 from steps.support.sql.statement import Value
@@ -15,8 +16,8 @@ Ask = Callable[[str], Awaitable[Sequence[tuple[Value, ...]]]]
 
 _PAGES = "SELECT page_count, page_size FROM pragma_page_count(), pragma_page_size()"
 _USUAL = 4096  # bytes of a page
-_AT_ONCE = 100  # tables that one statement asks about; the engine takes 500 terms
-# A virtual table stores its rows in others, which are listed; a computed column stores none, unless it is STORED.
+_AT_ONCE = 100  # tables in one statement; the engine accepts up to 500 SELECTs joined by UNION ALL
+# virtual tables are left out, because their rows are in other tables; so are generated columns that store no values
 _STORED = f"""SELECT l.name, c.name, c.pk = 1 AND upper(c.type) = 'INTEGER'
     AND NOT EXISTS (SELECT 1 FROM pragma_index_list(l.name) WHERE origin = 'pk')
   FROM (SELECT * FROM pragma_table_list WHERE schema = 'main' AND type IN ('table', 'shadow') AND {IS_USERS}) AS l,
@@ -25,9 +26,10 @@ _STORED = f"""SELECT l.name, c.name, c.pk = 1 AND upper(c.type) = 'INTEGER'
 
 @dataclass(frozen=True, slots=True)
 class Extent:
-    """The rows of a table: their number, their storage types, and the newest id if it is an INTEGER PRIMARY KEY.
+    """A summary of a table's rows.
 
-    `types`: for each column one number, which changes if a value changes its type.
+    `rows`: how many there are. `newest`: the highest id; minus infinity without rows or an INTEGER PRIMARY KEY.
+    `types`: a number for each column, which changes if one of its values gets another storage type.
     """
 
     rows: int
@@ -37,7 +39,7 @@ class Extent:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """The parts of a database that are compared: the text of its schema, and each table's extent."""
+    """What is compared of a database: the text of its schema, and a summary of each table's rows."""
 
     schema: str
     tables: Mapping[str, Extent]
@@ -45,7 +47,7 @@ class State:
 
 @dataclass(frozen=True, slots=True)
 class _Stored:
-    """A table as it is asked about: its columns, and the one that is its INTEGER PRIMARY KEY."""
+    """A table to read. `columns`: those that store values. `numbered`: its INTEGER PRIMARY KEY; None if it has none."""
 
     name: str
     columns: tuple[str, ...]
@@ -53,13 +55,13 @@ class _Stored:
 
     @property
     def query(self) -> str:
-        """Build the query of its extent, in one pass over its rows."""
+        """Build the query that returns the summary of the table in one pass over its rows."""
         newest = f"max({quoted(self.numbered)})" if self.numbered else "NULL"
         types = " || ' ' || ".join(f"total(unicode(typeof({quoted(name)})))" for name in self.columns)
         return f"SELECT count(*), {newest}, {types} FROM {quoted(self.name)}"
 
     def extent(self, count: Value, newest: Value, types: Value) -> Extent:
-        """Read the answer."""
+        """Return the summary that the answer to `query` contains."""
         sums = (int(float(text)) for text in str(types).split())
         return Extent(
             int(str(count)),
@@ -69,7 +71,7 @@ class _Stored:
 
 
 async def read_pages(ask: Ask) -> tuple[int, int]:
-    """Return the number of pages of a server's file, 0 if it does not say, and the bytes of a page."""
+    """Return how many pages a server's file has, 0 if the server does not tell, and how many bytes a page has."""
     try:
         ((count, size),) = await ask(_PAGES)
     except (Rejected, Unknown):
@@ -78,7 +80,7 @@ async def read_pages(ask: Ask) -> tuple[int, int]:
 
 
 async def read_state(ask: Ask) -> State:
-    """Read the state through `ask`, which runs one statement and returns its rows; all of them see one moment."""
+    """Read the state of a database. `ask` runs one statement and returns its rows; all calls must see the same data."""
     schema = str((await ask(SCHEMA))[0][0])
     tables = [_stored(str(name), [*rows]) for name, rows in groupby(await ask(_STORED), lambda row: row[0])]
     extents: dict[str, Extent] = {}
@@ -90,7 +92,7 @@ async def read_state(ask: Ask) -> State:
 
 
 def differences(copy: State, server: State) -> Iterator[str]:
-    """Yield how the copy differs from the server at the moment of which it is a copy."""
+    """Yield a sentence for each difference between a copy and its server, both as of the same moment."""
     if copy.schema != server.schema:
         yield "its schema differs from the server's"
     else:
@@ -100,9 +102,9 @@ def differences(copy: State, server: State) -> Iterator[str]:
 
 def _differs(name: str, found: Extent, expected: Extent) -> Iterator[str]:
     if found.rows != expected.rows:
-        yield f"table {name} has {found.rows:,} rows, the server {expected.rows:,}"
+        yield f"table {name} has {counted(found.rows, 'row')}, and {expected.rows:,} on the server"
     elif found.newest != expected.newest:
-        yield f"the newest row of table {name} is {found.newest:,}, the server's {expected.newest:,}"
+        yield f"the newest row of table {name} has the id {found.newest:,}, and {expected.newest:,} on the server"
     else:
         for column in (each for each in found.types if found.types[each] != expected.types[each]):
             yield f"values of {name}.{column} have other storage types than on the server"

@@ -1,7 +1,7 @@
-"""Load rows that break a constraint of their table: the source has them, so the copy must have them too.
+"""Load rows that break a constraint of their table, because the copy must have them if the source has them.
 
-libSQL's ALTER COLUMN looks at no row, so the dump of a table may break NOT NULL or STRICT, and cannot be loaded as it
-stands. Each table is created without the two, which changes no row, and gets its own text once its rows are there.
+libSQL's ALTER COLUMN checks no row, so rows in a dump may break NOT NULL or STRICT, and could not be loaded. So each
+table is created without these two, which changes no row, and gets its original definition after its rows were loaded.
 """
 
 from collections.abc import Iterator, Sequence
@@ -18,14 +18,14 @@ _CHANGE = "UPDATE sqlite_schema SET sql = ? WHERE type = 'table' AND name = ?"
 
 
 class LiftedConstraints:
-    """The tables of a connection that were created without their NOT NULL and STRICT."""
+    """Tables of a connection, created without NOT NULL and STRICT until `put_back` is called."""
 
     def __init__(self, connection: apsw.Connection) -> None:
         self._connection = connection
-        self._texts: dict[Name, str] = {}  # as the source has them, by table
+        self._texts: dict[Name, str] = {}  # the source's definitions by table
 
     def create(self, sql: str) -> None:
-        """Run a CREATE TABLE without the constraints that its rows may break."""
+        """Run a CREATE TABLE without NOT NULL and STRICT, or as it is if that fails."""
         lifted = lift(sql)
         if lifted == sql:
             self._connection.execute(sql)
@@ -38,7 +38,7 @@ class LiftedConstraints:
             self._texts[_name(sql)] = sql
 
     def put_back(self) -> None:
-        """Write the source's own texts into the schema again."""
+        """Write the source's own definitions into the schema."""
         if not self._texts:
             return
         now = {Name(name): (str(name), str(sql)) for name, sql in self._connection.execute(_SQL)}
@@ -53,9 +53,9 @@ class LiftedConstraints:
 
 
 def lift(sql: str) -> str:
-    """Return a CREATE TABLE without NOT NULL and STRICT; no other character of it moves.
+    """Return a CREATE TABLE with spaces in place of NOT NULL and STRICT, so that every other word keeps its place.
 
-    A column of type ANY loses it, because without STRICT the engine would convert its values.
+    The type ANY of a STRICT table is removed as well: without STRICT, the engine would convert the column's values.
     """
     outer = items(meaningful(sql))
     body = next((place for place, item in enumerate(outer) if not isinstance(item, Token)), len(outer))
@@ -75,7 +75,7 @@ def lift(sql: str) -> str:
 
 
 def _not_null(element: definition.Element) -> Iterator[Item]:
-    """Yield the parts of a column's NOT NULL, with its ON CONFLICT."""
+    """Yield the words of a column's NOT NULL, and those of an ON CONFLICT clause after it."""
     for place, two in enumerate(pairwise(element.words)):
         if two == ("not", "null"):
             conflict = element.words[place + 2 : place + 4] == ("on", "conflict")
@@ -95,5 +95,9 @@ def _words(tokens: Sequence[Token]) -> tuple[str, ...]:
 
 
 def _as_stored(text: str, lifted: str) -> str:
-    """Return a text as the engine stores it: it writes the beginning itself, and keeps all that follows the name."""
+    """Return a definition as the engine would store it.
+
+    `lifted`: the stored definition without constraints. The engine writes the words before the parenthesis itself, and
+    keeps the text from there on.
+    """
     return lifted[: lifted.index("(")] + text[text.index("(") :].removesuffix(";")

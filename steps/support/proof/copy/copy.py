@@ -1,4 +1,4 @@
-"""Copy production as of one moment into a local file, check that the copy is complete, and keep it as a backup."""
+"""Copy production as of one moment into a local file, check that the copy is complete, and write a backup of it."""
 
 import gzip
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -34,11 +34,11 @@ _MAGIC = b"SQLite format 3\0"
 
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """A copy of a database that was checked and is complete.
+    """A complete copy of a database.
 
-    `path`: a SQLite file of `bytes` bytes. `backup`: its content as SQL text, or the copied file, compressed
-    with gzip; `sha256`: its digest. `tables`: the number of rows of each of the user's tables. `seconds`: how long the
-    copy took.
+    `path`: the copy, a SQLite file. `bytes`: the size of that file. `backup`: the copy as SQL text, or the copied file
+    itself, compressed with gzip. `sha256`: the digest of the backup. `tables`: by table of the user, the number of its
+    rows. `seconds`: how long the copy took.
     """
 
     path: Path
@@ -50,7 +50,7 @@ class Copy:
 
 
 async def copy_database(database: Database, folder: Path, limits: Limits) -> Copy:
-    """Copy a database, on a server or a file, into an existing folder; see the two functions below."""
+    """Copy a database into an existing folder, by `from_server` or by `from_file`."""
     if reading := database.moment():
         return await from_server(database, reading, folder, limits)
     return await from_file(Path(urlsplit(database.address).path), folder, limits)
@@ -59,10 +59,10 @@ async def copy_database(database: Database, folder: Path, limits: Limits) -> Cop
 async def from_server(
     database: Database, reading: AbstractAsyncContextManager[Moment], folder: Path, limits: Limits
 ) -> Copy:
-    """Copy the database of a server, as of one moment, into an existing folder; the server is only read.
+    """Copy a server's database as of one moment into an existing folder. The server is only read.
 
-    Raise Problem if the copy is too big, too slow, impossible or differs from the server; NotSent, Rejected or Unknown
-    as a transport does. After an error nothing is left in the folder.
+    Raise Problem if the copy is too big, too slow, impossible, damaged or different from the server; NotSent, Rejected
+    or Unknown if the connection fails. After an error, the folder is empty again.
     """
     progress = Progress("a copy of production", database.address, limits)
     async with progress.bounded(), reading as moment:
@@ -83,9 +83,9 @@ async def from_server(
 
 
 async def from_file(source: Path, folder: Path, limits: Limits) -> Copy:
-    """Copy a SQLite file, in use or not, or load a dump (.sql, .sql.gz), into an existing folder.
+    """Copy a SQLite file, even one in use, or load a dump (.sql or .sql.gz), into an existing folder.
 
-    Raise Problem as `from_server` does, and if the file is neither.
+    Raise Problem as `from_server` does, and if `source` is neither a SQLite file nor a dump.
     """
     progress = Progress(f"a copy of {source.name}", str(source), limits)
     async with progress.bounded():
@@ -109,7 +109,7 @@ async def _made(folder: Path, kept: str, fill: Fill, progress: Progress, check: 
 
 
 async def _sound(copy: Path, source: str) -> State:
-    """Read the state of the copy. Raise Problem if the file is damaged."""
+    """Return the state of a copy. Raise Problem if the file is damaged."""
     with open_file(copy) as connection:
 
         async def ask(sql: str) -> Sequence[tuple[Value, ...]]:
@@ -121,13 +121,13 @@ async def _sound(copy: Path, source: str) -> State:
                 operation="copying",
                 subject=source,
                 cause=f"the copy is damaged; quick_check says: {'; '.join(found)}",
-                remedy="Run PRAGMA quick_check on the source. If it says ok there, try again; if not, repair it first.",
+                remedy="Run PRAGMA quick_check on the source. If it says ok, copy again; else repair the source first.",
             )
         return replace(await read_state(ask), schema=as_written(copy, SCHEMA))
 
 
 def _unchecked(_: State) -> None:
-    """Compare with nothing: a copied file has no server to compare with."""
+    """Accept every state, because a copied file has no server to compare it with."""
 
 
 def _refuse(causes: Sequence[str], source: str) -> None:
@@ -138,7 +138,7 @@ def _refuse(causes: Sequence[str], source: str) -> None:
             operation="copying",
             subject=source,
             cause=cause,
-            remedy="Try again; if the message is the same, investigate.",
+            remedy="Copy again. If the message stays the same, find out what the source answers to these tables.",
         )
 
 
@@ -161,6 +161,6 @@ def _opened(source: Path) -> BinaryIO | gzip.GzipFile:
         code="copy-failed",
         operation="copying",
         subject=str(source),
-        cause="it is neither a SQLite file nor a dump",
+        cause="the file is neither a SQLite file nor a dump",
         remedy=remedy,
     )

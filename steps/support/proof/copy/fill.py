@@ -1,7 +1,7 @@
-"""Fill a copy of production and its backup, from the pages of a server, from SQL text or from a file.
+"""Write a copy and its backup: from the pages of a server's file, from SQL text, or from a local file.
 
-The backup is compressed while it arrives, readable by its owner only, and gets its name only when it is complete. Each
-function returns its SHA-256.
+Each function returns the SHA-256 of the backup. The backup is compressed while it is written, only its owner can read
+it, and it gets its final name when it is complete.
 """
 
 import hashlib
@@ -28,17 +28,20 @@ from steps.support.proof.copy.progress import Progress
 from steps.support.proof.copy.threads import in_thread, pump
 from steps.support.schema.reader import open_file, original
 
-_AT_ONCE = 4096  # pages of a SQLite file that are copied between two checks whether to stop
+_AT_ONCE = 4096  # pages of a SQLite file; after so many, the copying checks whether to stop
 _COMMIT = b"COMMIT;"
 _READ_ONLY = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
 
 
 class Stopped(Exception):  # noqa: N818 - not an error: the caller asked for it
-    """The copying of a file was told to stop."""
+    """The copying of a file stopped, because its caller was cancelled."""
 
 
 async def by_file_pages(moment: Moment, progress: Progress, copy: Path, backup: Path) -> str:
-    """Write the server's file, page by page, and keep its content as SQL text. Raise the errors of the moment."""
+    """Copy the server's file page by page, and write its content as SQL text into the backup.
+
+    Raise what `moment` raises.
+    """
     with copy.open("wb") as file:
 
         def write(piece: bytes) -> None:
@@ -54,16 +57,22 @@ async def by_file_pages(moment: Moment, progress: Progress, copy: Path, backup: 
 
 
 async def by_text_pages(moment: Moment, page_size: int, progress: Progress, copy: Path, backup: Path) -> str:
-    """Load and keep the server's rows as SQL text, for servers that do not give the pages of their file."""
+    """Read the server's content as SQL text; load the text into the copy, and write it into the backup.
+
+    This is for servers that do not give out the pages of their file. Raise Unknown if the text is cut off.
+    """
     with closing(Loader(copy, progress.subject, page_size)) as loader:
         sha256 = await _text(text_pages(moment), loader, progress, backup)
         if not loader.whole or loader.last != _COMMIT:
-            raise cut_off(address=progress.subject, size=progress.bytes, cause="it does not end with COMMIT;")
+            raise cut_off(address=progress.subject, size=progress.bytes, cause="the text does not end with COMMIT;")
     return sha256
 
 
 async def by_text(file: BinaryIO | GzipFile, name: str, progress: Progress, copy: Path, backup: Path) -> str:
-    """Load and keep the SQL text of a file. Raise Unknown if it ends inside a statement or a transaction."""
+    """Load a dump into the copy, and write its text into the backup.
+
+    Raise Unknown if the dump ends in the middle of a statement or a transaction.
+    """
     with closing(Loader(copy, name)) as loader:
         try:
             sha256 = await _text(_read(file), loader, progress, backup)
@@ -71,26 +80,26 @@ async def by_text(file: BinaryIO | GzipFile, name: str, progress: Progress, copy
             raise cut_off(address=name, size=progress.bytes, cause=str(error)) from None
         if not loader.whole:
             raise cut_off(
-                address=name, size=progress.bytes, cause="it ends in the middle of a statement or a transaction"
+                address=name, size=progress.bytes, cause="the text ends in the middle of a statement or a transaction"
             )
     return sha256
 
 
 async def by_file(source: Path, copy: Path, backup: Path) -> str:
-    """Copy a SQLite file as of one moment, even while others write to it, and keep it."""
+    """Copy a SQLite file as of one moment, even while others write to it, and compress the copy into the backup."""
     stopping = threading.Event()
     await in_thread(partial(_copied, source, copy, stopping), stopping.set)
     return await _compressed(copy, backup)
 
 
 def cut_off(*, address: str, size: int, cause: str) -> Unknown:
-    """Return the error for SQL text that was cut off after `size` bytes."""
+    """Return the error for a dump that is cut off after `size` bytes. `address`: where the dump comes from."""
     return Unknown(
         code="copy-failed",
         operation="reading the dump of",
         subject=address,
         cause=f"the dump is cut off after {size:,} bytes ({cause})",
-        remedy="Try again.",
+        remedy="Make the dump again, or copy the database again.",
     )
 
 
@@ -140,7 +149,10 @@ _GZIP = 31  # 15 bits of window, in the gzip format
 
 @contextmanager
 def written_whole(path: Path) -> Iterator[Path]:
-    """Create a file, mode 0600, under a temporary name; the block's end renames it to `path`, an error removes it."""
+    """Create a file with mode 0600 and yield its temporary name; rename it to `path` after the block.
+
+    An exception in the block removes the file.
+    """
     part = path.with_name(f"{path.name}.part")
     part.unlink(missing_ok=True)
     os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
@@ -152,7 +164,7 @@ def written_whole(path: Path) -> Iterator[Path]:
 
 
 class Gzip:
-    """A gzip file to write, whose SHA-256 is computed on the way."""
+    """Write a gzip file, and compute its SHA-256 meanwhile."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
@@ -164,7 +176,7 @@ class Gzip:
         self._put(self._deflate.compress(piece))
 
     def finish(self) -> str:
-        """Write the end of the file, and return its SHA-256."""
+        """Write the end of the file, and return the SHA-256 of the whole file in hexadecimal."""
         self._put(self._deflate.flush())
         return self._sha256.hexdigest()
 

@@ -1,9 +1,10 @@
-"""Build the copy: split a dump into statements, join rows of one table, and run them on a new SQLite file.
+"""Load a dump into a new SQLite file: split it into statements, and join the INSERTs of one table.
 
-On one core a million rows of ten columns took 6.4 s joined to 1 kB and 2.9 s joined to 64 kB (measured, SQLite 3.54.1).
+Joining saves time: on one core, loading a million rows of ten columns took 6.4 s if INSERTs were joined up to 1 kB, and
+2.9 s up to 64 kB (measured with SQLite 3.54.1).
 
-APSW's SQLite writes it, which is as new as the package: a million joined rows of ten columns took it 2.9 s of processor
-time, and the SQLite of Debian 12 6.4 s (3.54.1 and 3.40.1, measured). It also has FTS5 and R*Tree on every machine.
+APSW's SQLite writes the file. It is as new as the package, and has FTS5 and R*Tree on every machine; the SQLite 3.40.1
+of Debian 12 took 6.4 s of processor time for the rows for which 3.54.1 took 2.9 s.
 """
 
 import re
@@ -18,7 +19,7 @@ from steps.support.proof.copy.constraints import LiftedConstraints
 from steps.support.schema.reader import readable
 
 WINDOW = 64 << 10  # bytes of one joined INSERT, at most
-LONGEST = 64 << 20  # bytes of one statement, at most; it is held in memory
+LONGEST = 64 << 20  # bytes of one statement, at most, because the statement is held in memory
 
 _BETWEEN = re.compile(rb"(?:\s++|--[^\n]*+\n|/\*.*?\*/)*+", re.DOTALL)
 _STATEMENT = re.compile(
@@ -35,7 +36,7 @@ _INSERT = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Sql:
-    """One statement, the number of rows it inserts if it is one or several INSERTs of a dump, and their table."""
+    """One statement of a dump. For INSERTs, `table` is their table, and `rows` the number of rows that they add."""
 
     text: bytes
     rows: int = 0
@@ -43,16 +44,16 @@ class Sql:
 
 
 class Statements:
-    """Text split into statements as the engine splits it."""
+    """Split text that arrives in pieces into statements, where the engine would split it."""
 
     def __init__(self) -> None:
-        self.rest = b""  # text that is not a complete statement yet
+        self.rest = b""  # the text after the last complete statement
 
     def feed(self, piece: bytes) -> Iterator[Sql]:
-        """Yield the statements that end in this piece. Raise ValueError if one is longer than LONGEST."""
+        """Yield the statements that end in this piece of text. Raise ValueError if one exceeds LONGEST bytes."""
         text, at = self.rest + piece, 0
         while True:
-            start = _BETWEEN.match(text, at).end()  # type: ignore[union-attr]  # it also matches the empty text
+            start = _BETWEEN.match(text, at).end()  # type: ignore[union-attr]  # the pattern matches empty text, too
             if (end := _end(text, start)) is None:
                 break
             found, at = _joined(text, start, end)
@@ -63,7 +64,10 @@ class Statements:
 
 
 def _end(text: bytes, start: int) -> int | None:
-    """Return where the statement that begins at `start` ends, or None; a trigger contains statements."""
+    """Return the offset after the statement that begins at `start`; None if the text ends before the statement.
+
+    A trigger ends with END, because its body contains further statements.
+    """
     is_trigger, end = _TRIGGER.match(text, start), start
     while found := _STATEMENT.match(text, end):
         if not is_trigger or (end > start and _LAST.fullmatch(text, end, found.end())):
@@ -73,7 +77,10 @@ def _end(text: bytes, start: int) -> int | None:
 
 
 def _joined(text: bytes, start: int, end: int) -> tuple[Sql, int]:
-    """Return the statement, joined with those that follow and differ only in the values, and where they end."""
+    """Return the statement from `start` to `end`, joined with the INSERTs after it, and the offset after all of them.
+
+    Only INSERTs into the same table with the same columns are joined.
+    """
     insert = _INSERT.match(text, start)
     if insert is None:
         return Sql(text[start:end]), end
@@ -88,7 +95,7 @@ def _joined(text: bytes, start: int, end: int) -> tuple[Sql, int]:
 
 
 def _whole(rows: list[bytes]) -> list[bytes]:
-    """Return the rows before the first doubtful one: cut inside a text, or followed by other statements."""
+    """Return the rows up to the first that may not be complete: it ends inside a text, or contains a statement."""
     doubtful = (place for place, row in enumerate(rows) if row.count(b"'") & 1 or b";" in row)
     return rows[: next((place for place in doubtful if not _ROW.fullmatch(rows[place])), len(rows))]
 
@@ -102,11 +109,11 @@ _FIX = "Fix it on the server, then try again."
 
 
 class Loader:
-    """A new SQLite file, filled by statements, by one thread at a time. Errors name `source`."""
+    """Load text into a new SQLite file, in one thread at a time. `source`: the name that errors give the text."""
 
     def __init__(self, path: Path, source: str, page_size: int = 4096) -> None:
         self._connection = apsw.Connection(str(path), statementcachesize=0)
-        self._connection.limit(apsw.SQLITE_LIMIT_ATTACHED, 0)  # a dump reaches no other file
+        self._connection.limit(apsw.SQLITE_LIMIT_ATTACHED, 0)  # so that a dump cannot attach another file
         for setting in _SETTINGS:
             self._connection.execute(f"PRAGMA {setting.format(page_size=page_size)}")
         self._connection.create_scalar_function("libsql_vector_idx", lambda *_: None, deterministic=True)
@@ -115,10 +122,10 @@ class Loader:
         self._source = source
         self._statements = Statements()
         self._lifted = LiftedConstraints(self._connection)
-        self._definitions: dict[int, str] = {}  # by their rowid in the schema
+        self._definitions: dict[int, str] = {}  # definitions that SQLite cannot parse, by their rowid in the schema
 
     def feed(self, piece: bytes) -> None:
-        """Run the statements that end in this piece. Raise Problem if one cannot be run."""
+        """Run the statements that end in this piece of text. Raise Problem if a statement fails."""
         try:
             for sql in self._statements.feed(piece):
                 self._run(sql)
@@ -127,18 +134,18 @@ class Loader:
 
     @property
     def whole(self) -> bool:
-        """Return True if the text ended after a statement, outside any transaction, with nothing rolled back."""
+        """Return True if the text so far ends after a statement, outside a transaction, and without a ROLLBACK."""
         self.feed(b"\n")  # a comment on the last line needs its line break
         self._lifted.put_back()
         rolled_back = self.last[:8].upper() == b"ROLLBACK"
         return not (self._statements.rest or self._connection.in_transaction or rolled_back)
 
     def interrupt(self) -> None:
-        """Interrupt the statement that another thread is running."""
+        """Interrupt the statement that another thread is running at the moment."""
         self._connection.interrupt()
 
     def close(self) -> None:
-        """Close the file. What SQLite could not parse is written into its schema as it was."""
+        """Write the definitions that SQLite could not parse into the schema, word for word, and close the file."""
         self._connection.execute("PRAGMA writable_schema = ON")
         for row, sql in self._definitions.items():
             self._connection.execute("UPDATE sqlite_schema SET sql = ? WHERE rowid = ?", (sql, row))
@@ -154,9 +161,9 @@ class Loader:
         self.last = sql.text
 
     def _execute(self, sql: Sql) -> None:
-        """Run a statement. One that only libSQL can parse is run in a form that stores the same.
+        """Run a statement. If only libSQL can parse it, run it in a form that stores the same.
 
-        Tables are created without the constraints that their rows may break, until all rows are there.
+        Tables are created without the constraints that their rows may break; these return once all rows are loaded.
         """
         text = sql.text.decode()
         created = _CREATED.match(text)
@@ -182,21 +189,21 @@ class Loader:
 
 
 def _in_sqlite(sql: str) -> str:
-    """Return a CREATE in a form that SQLite knows."""
+    """Return a CREATE statement in a form that SQLite can parse."""
     text = sql.rstrip(";").rstrip()
     known = readable(text)
     return sql if known == text else f"{known};"
 
 
 def _cause(sql: Sql, message: str) -> tuple[str, str]:
-    """Return what is wrong with a statement, and the remedy; values of rows are left out."""
+    """Return cause and remedy for a statement that failed. Values of rows are left out, because they may be private."""
     if b"\0" in sql.text:
-        remedy = "Find it with instr(column, char(0)) on the server, and replace it."
-        return f"{_place(sql)} holds a text with a NUL character", remedy
+        remedy = "Find the text with instr(column, char(0)) on the server, and replace it."
+        return f"{_place(sql)} contains a text with a NUL character", remedy
     if sql.table and message.lower() == "no such column: inf":
-        return f"{_place(sql)} holds an infinite number", "Replace it on the server with a number or NULL."
+        return f"{_place(sql)} contains an infinite number", "Replace it on the server with a finite number or NULL."
     if found := _LACKING.search(message):
-        own = f"SQLite {apsw.sqlite_lib_version()}, which loads the copy, has no {found[1]} of the server's own"
+        own = f"SQLite {apsw.sqlite_lib_version()}, which loads the copy, does not have this {found[1]} of the server"
         return f"{_place(sql)}: {message}", f"{own}; use one of SQLite's, or a server that gives the pages of its file."
     return f"{_place(sql)}: {_VALUES.sub('...', message) if sql.table else message}", _FIX
 

@@ -1,4 +1,4 @@
-"""A local file read like a server's database at one moment."""
+"""Read a local file in the same way as a server's database at one moment."""
 
 from dataclasses import dataclass
 
@@ -11,20 +11,20 @@ from steps.support.sql.statement import Statement, Value
 
 @dataclass(slots=True)
 class LocalMoment:
-    """A file that is not written to, read in another thread; `received`: as of a server's answer."""
+    """A local file that nothing writes to, read in another thread. `received`: the size of the last answer in bytes."""
 
     connection: apsw.Connection
     address: str
     received: int = 1
 
     async def rows(self, statement: Statement) -> Rows:
-        """Run one statement that only reads, and return its rows. Raise apsw.Error."""
+        """Run one statement that only reads, and return its rows. Raise apsw.Error if it fails."""
         values = await in_thread(lambda: self._rows(statement), self.connection.interrupt)
         self.received = max(1, len(str(values[0][0]))) if values else 1
         return Rows(values=values)
 
     async def close(self) -> None:
-        """Do nothing: the file is closed where it was opened."""
+        """Do nothing, because the caller who opened the file also closes it."""
 
     def _rows(self, statement: Statement) -> tuple[tuple[Value, ...], ...]:
         return tuple(self.connection.execute(statement.sql, statement.args))

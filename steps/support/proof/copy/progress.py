@@ -1,4 +1,4 @@
-"""Report the progress of a copy, at most twice a second, and limit the time and the disk space that it takes."""
+"""Report the progress of a copy at most twice a second, and limit the time and the disk space that the copy takes."""
 
 import asyncio
 import shutil
@@ -10,9 +10,10 @@ import apsw
 
 from steps.support.core.deadline import waiting_for
 from steps.support.core.errors import Problem
+from steps.support.core.text import counted
 from steps.support.proof.config import Limits
 
-SPACE = 4  # times the size of the database, for its copy and the rehearsals on it
+SPACE = 4  # times the size of the database: disk space for the copy and the rehearsals on it
 
 _PAUSE = 0.5  # seconds between two reports
 _DISK = "Check the disk and the file permissions."
@@ -20,7 +21,7 @@ _OF_THE_DISK = (apsw.FullError, apsw.IOError, apsw.CantOpenError, apsw.Permissio
 
 
 class Progress:
-    """The progress of one copy; `what` is its name in reports, `subject` its source."""
+    """The progress of one copy. `what`: its name on the screen. `subject`: its source, which errors name."""
 
     def __init__(self, what: str, subject: str, limits: Limits) -> None:
         self.subject, self.bytes = subject, 0
@@ -34,7 +35,7 @@ class Progress:
         return _now() - self._began
 
     def step(self, rows: int, size: int) -> None:
-        """Set the rows so far, and add `size` bytes. Raise Problem if there are more bytes than allowed."""
+        """Set the number of rows so far, and add `size` bytes. Raise Problem if the bytes exceed the limit."""
         self._rows, self.bytes = rows, self.bytes + size
         if self.bytes > self._limits.most_bytes:
             raise self._too_big(f"{megabytes(self.bytes)} received so far")
@@ -43,26 +44,26 @@ class Progress:
             waiting_for(f"{self._what}: {self}")
 
     def keeping(self) -> None:
-        """Report, as often as the rows, that everything has been copied and the backup is written."""
+        """Report, at most twice a second, that everything is copied and the backup is being written."""
         if _now() >= self._reported + _PAUSE:
             self._reported = _now()
             waiting_for(f"{self._what}: {self}, backup being written")
 
     def checking(self) -> None:
-        """Report that everything has been copied and is being checked."""
+        """Report that everything is copied and the copy is being checked."""
         waiting_for(f"{self._what}: {self}, being checked")
 
     def room(self, folder: Path, size: int) -> None:
         """Raise Problem if a database of `size` bytes needs more than the free or the allowed disk space."""
         need, free = SPACE * size, shutil.disk_usage(folder).free
-        needs = f"it holds {megabytes(size)} and needs {SPACE} times that, {megabytes(need)}"
+        needs = f"the database has {megabytes(size)}, and a proof needs {SPACE} times as much, {megabytes(need)}"
         if need > free:
             remedy = "Free disk space there, or rehearse on a smaller copy with --copy FILE."
             raise Problem(
                 code="copy-failed",
                 operation="copying",
                 subject=self.subject,
-                cause=f"{needs}; the disk of {folder} has {megabytes(free)} free",
+                cause=f"{needs}; the disk of {folder} has only {megabytes(free)} free",
                 remedy=remedy,
             )
         if need > self._limits.most_bytes:
@@ -70,13 +71,13 @@ class Progress:
 
     @asynccontextmanager
     async def bounded(self) -> AsyncIterator[None]:
-        """Limit the block to `most_seconds`. Raise Problem if it takes longer, or if the disk or the engine fails."""
+        """Limit a block to `most_seconds`. Raise Problem if the block takes longer, or the disk or the engine fails."""
         try:
             async with asyncio.timeout(self._limits.most_seconds):
                 yield
             waiting_for("")
         except TimeoutError:
-            cause = f"it did not finish within {self._limits.most_seconds:g} s: {self}"
+            cause = f"the copy did not finish within {self._limits.most_seconds:g} s: {self}"
             remedy = "Allow more with rehearsal.most_seconds, in seconds."
             raise Problem(
                 code="copy-failed", operation="copying", subject=self.subject, cause=cause, remedy=remedy
@@ -100,19 +101,19 @@ class Progress:
         )
 
     def __str__(self) -> str:
-        """Return rows, if they are counted, bytes and rate so far."""
-        rate, rows = self.bytes / max(self.seconds, 0.001), f"{self._rows:,} rows, " if self._rows else ""
+        """Return the rows so far, if they are counted, with the megabytes and the rate."""
+        rate, rows = self.bytes / max(self.seconds, 0.001), f"{counted(self._rows, 'row')}, " if self._rows else ""
         return f"{rows}{megabytes(self.bytes)}, {megabytes(rate)}/s"
 
 
 def _remedy(error: apsw.Error) -> str:
-    """Return what to do about an error of the engine: a disk is not to blame for a definition that it cannot read."""
+    """Return the remedy for an error of the engine, by its kind: a full disk, an encrypted file, or anything else."""
     if isinstance(error, _OF_THE_DISK):
         return _DISK
     if isinstance(error, apsw.NotADBError):
         return "Pass a SQLite file that is not encrypted, or a dump."
     own = f"SQLite {apsw.sqlite_lib_version()}, which reads the copy,"
-    return f"{own} does not know this, or finds the file damaged: compare it with what the database's own server says."
+    return f"{own} does not know this, or finds the file damaged: compare with what the database's own server says."
 
 
 def _now() -> float:
@@ -120,5 +121,5 @@ def _now() -> float:
 
 
 def megabytes(size: float) -> str:
-    """Return bytes as megabytes, with one decimal if there are fewer than ten."""
+    """Return a number of bytes in MB as text, with one decimal below ten."""
     return f"{size / 1e6:,.0f} MB" if size >= 10e6 else f"{size / 1e6:.1f} MB"  # noqa: PLR2004 - ten of them

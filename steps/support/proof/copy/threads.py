@@ -1,4 +1,4 @@
-"""Run work in other threads, and end it when its caller is cancelled."""
+"""Run work in other threads, and stop the work when its caller is cancelled."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -12,9 +12,9 @@ _AGAIN = 0.02  # seconds between two attempts to stop
 
 
 async def in_thread(work: Callable[[], Result], stop: Callable[[], object] = lambda: None) -> Result:
-    """Run the work in a thread. When cancelled, call `stop` until the thread has ended, so that none is left running.
+    """Run the work in a thread and return its result. When cancelled, call `stop` again and again until the work ends.
 
-    `stop` must interrupt what the thread is doing; if the work is short, it may do nothing.
+    `stop` must interrupt the work, so that no thread is left running; for short work, it may do nothing.
     """
     thread = asyncio.ensure_future(asyncio.to_thread(work))
     try:
@@ -23,7 +23,7 @@ async def in_thread(work: Callable[[], Result], stop: Callable[[], object] = lam
         while not thread.done():
             stop()
             await asyncio.wait([thread], timeout=_AGAIN)
-        thread.exception()  # retrieved and dropped: it only says that it was stopped
+        thread.exception()  # read, so that asyncio does not report it: it only says that the work was stopped
         raise
 
 
@@ -33,9 +33,9 @@ async def pump(
     stop: Callable[[], object],
     report: Callable[[Piece], None],
 ) -> None:
-    """Pass each piece to every sink, each in a thread, while the next one is read; then call `report` with it.
+    """Pass each piece to every sink, in a thread each, while the next piece is read; then call `report` with the piece.
 
-    At most two pieces are in memory. Raise the first exception of the read or of a sink.
+    At most two pieces are in memory. `stop` interrupts the sinks. Raise the first exception of the reader or a sink.
     """
     piece = await _next(pieces)
     while piece is not None:
