@@ -390,7 +390,7 @@ ROWS_LOST: tuple[Mode, ...] = (
         },
         (
             "systems: of 3 rows 1 removed, and no loss was declared",
-            "migrate.sql line 12: OR IGNORE silently skips every row that breaks a constraint, NOT NULL and CHECK among them",
+            "migrate.sql line 12: OR IGNORE silently skips every row that breaks a constraint, even NOT NULL or CHECK",
         ),
         NAMED,
     ),
@@ -577,8 +577,8 @@ CONTRACTS: tuple[Mode, ...] = (
         },
         (
             "the new code cannot run on the old schema: contract/new.sql line 1: SQL input error: no such column: vendor_site_id",
-            "nor the old code on the new one: contract/old.sql line 1: SQL input error: no such column: system_number",
-            "Divide the change: first only add what both versions can run on",
+            "the old code cannot run on the new schema: contract/old.sql line 1: SQL input error: no such column: system_number",
+            "Divide the change: in this release, only add to the schema",
         ),
         {
             "migrate.sql": "ALTER TABLE systems ADD COLUMN vendor_site_id TEXT;\n"

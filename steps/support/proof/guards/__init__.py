@@ -1,1 +1,1 @@
-"""Which figures a transaction of a change holds, chosen from the scripts and from what the rehearsal saw."""
+"""Choose the figures that production's transaction asserts, from the scripts and from what the rehearsal measured."""

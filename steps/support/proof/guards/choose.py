@@ -1,13 +1,14 @@
-"""Choose the figures that a migration asserts inside its transaction: all rows are counted if that is cheap.
+"""Choose the figures that a migration asserts inside its transaction: the rows of small tables, the ends of large ones.
 
 Counting a million rows that are not in memory took 0.4 s, and a lock that is held for 5 s is lost; reading the lowest
-and the highest id of a million rows took 2 ms (measured on sqld 0.24.32). Losses in the middle of such a table do not
-move its ends, but they show in the number of changed rows, which costs nothing and is bounded by the rehearsal.
+and the highest id of a million rows took 2 ms (measured on sqld 0.24.32). A loss in the middle of a large table moves
+neither end. It shows in the number of changed rows, which costs nothing to read and is bounded by the rehearsal.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from steps.support.core.text import counted
 from steps.support.gateways import guards
 from steps.support.gateways.guards import NOT_FEWER, SAME, Guards, Measure
 from steps.support.proof.guards.row_flow import remaining_tables
@@ -19,11 +20,11 @@ from steps.support.sql.change import DatabaseChange
 from steps.support.sql.tokens import folded, quoted
 from steps.support.sql.verbs import Reading, read_statement
 
-COUNTED = 250_000  # rows: the most that are counted, all tables together
+COUNTED = 250_000  # rows: at most so many are counted, in all tables together
 FOLLOWED = 1_000_000  # rows: in a larger database, references are checked only in the counted tables
 UNBOUNDED = 2**53
-SPARE = 100  # rows
-NAMED = 12  # tables or figures that the plan names; it gives only the number of the others
+SPARE = 100  # rows that may differ from the rehearsal in any case
+NAMED = 12  # tables or figures that the plan names; of further ones it gives the number
 
 _LEADS = """SELECT 1 FROM pragma_index_list(?) AS i, pragma_index_info(i.name) AS p
 WHERE NOT i.partial AND p.seqno = 0 AND p.name = ? COLLATE NOCASE"""
@@ -40,8 +41,9 @@ _TARGET = (
 class _Known:
     """The tables that exist before and after the migration, and what the scripts do to them.
 
-    `counted`: few enough rows to count; `large`: the others. `anew`: recreated under the same name. `touched`: a
-    statement of a script adds or removes their rows.
+    `stays`: these tables by name. `counted`: those with few enough rows to count. `declared`: those with a
+    `-- changes:` line. `anew`: those that a script recreates under the same name. `touched`: those whose rows a
+    statement of a script adds or removes. Names are in lower case.
     """
 
     stays: Mapping[str, Table]
@@ -52,7 +54,7 @@ class _Known:
 
     @property
     def rewritten(self) -> list[str]:
-        """Return the countable tables whose rows a script changes."""
+        """Return the tables that can be counted and whose rows a script changes, in alphabetical order."""
         countable = {*self.counted, *self.anew}
         return sorted(name for name in countable & self.stays.keys() if name in {*self.touched, *self.declared})
 
@@ -62,7 +64,11 @@ class _Known:
 
 
 def guards_for(connection: Connection, rows: Mapping[str, int], change: DatabaseChange) -> Guards:
-    """Choose guards from known row counts; the bound on changed rows is added later."""
+    """Choose the guards of a migration and its rollback.
+
+    `connection`: the database before the change. `rows`: the number of rows by table. `bound_row_changes` adds the
+    bound on changed rows after the rehearsal.
+    """
     readings = [read_statement(piece) for piece in change.scripts[0].pieces]
     all_readings = [*readings, *(read_statement(piece) for piece in change.scripts[1].pieces)]
     known = _known(connection, rows, change, all_readings)
@@ -76,7 +82,7 @@ def guards_for(connection: Connection, rows: Mapping[str, int], change: Database
     left_alone = (name for name in counts if folded(name) not in known.touched)
     rewritten = (guards.rows_lost(known.stays[name].name) for name in known.rewritten)
     ends_back = (replace(each, relation=SAME) for each in ends if not _is_of(each, known.touched, known.large))
-    # references that a change repairs may lead nowhere again after its rollback, with those of rows written since
+    # a rollback may break references again that the migration repaired, also those of rows written since
     followed = _references(connection, rows, known, {folded(name) for (name,) in connection.execute(_UNFOLLOWED)})
     mended = (replace(each, slack=_figure(connection, each)) for each in followed)
     parents_back = (each for each in parents if known.anew or not known.touched)
@@ -87,29 +93,32 @@ def guards_for(connection: Connection, rows: Mapping[str, int], change: Database
 
 
 def bound_row_changes(unbounded: Guards, growth: Mapping[str, int], objects: str) -> Guards:
-    """Bound the changed rows by what the rehearsal saw, plus an allowance for what the app wrote since."""
+    """Bound the number of changed rows by the rehearsed number, plus an allowance for what the app wrote since.
+
+    `growth`: the rehearsed growth of each figure by its name. `objects`: the names of all objects after the migration.
+    """
     *others, changes = unbounded.there
     seen = growth[changes.name]
     most = seen + allowance(seen)
     others = [_lost_at_most(each, growth[each.name]) for each in others]
-    measured = f"{unbounded.measured}; at most {most:,} row changes ({seen:,} rehearsed); every object by name"
+    measured = f"{unbounded.measured}; at most {counted(most, 'row change')} ({seen:,} rehearsed); every object by name"
     return replace(unbounded, there=(*others, replace(changes, slack=most)), objects=objects, measured=measured)
 
 
 def _lost_at_most(measure: Measure, grew: int) -> Measure:
-    """Bound the rows that a table may lose by what the rehearsal saw it lose: none if it lost none."""
+    """Bound the rows that a table may lose by the rehearsed loss plus an allowance; to none if it lost none."""
     if measure.slack != guards.UNBOUNDED_LOSS:
         return measure
     return replace(measure, slack=grew - allowance(-grew) if grew < 0 else 0)
 
 
 def allowance(seen: int) -> int:
-    """Return how many rows are allowed beyond the rehearsed number, for what the app has written since."""
+    """Return how many rows the app may have written since the rehearsal: 100, or 1 % of the rehearsed number."""
     return max(SPARE, seen // 100)
 
 
 def plain_tables(connection: Connection) -> dict[str, Table]:
-    """Read the user's tables by their folded names, without virtual ones: their rows take long to count."""
+    """Read the user's ordinary tables by name, in lower case. Virtual tables are left out: counting them takes long."""
     return {name: table for name, table in tables(connection, "main").items() if table.root}
 
 
@@ -129,9 +138,10 @@ def _known(
 def _references(
     connection: Connection, rows: Mapping[str, int], known: _Known, without: Collection[str] = ()
 ) -> list[Measure]:
-    """Return measures of the references that lead nowhere; skip tables whose references the engine cannot follow.
+    """Return measures of references without a parent row: one of the whole database, or one for each table.
 
-    `without`: tables that reference one that is not there, so that each of their rows leads nowhere.
+    Tables whose references the engine cannot follow are left out; in a large database, so are large tables.
+    `without`: the tables that reference a missing table, so that each of their rows lacks its parent.
     """
     is_small = sum(rows.values()) <= FOLLOWED
     if is_small and not without and _figure(connection, guards.orphans()) >= 0:
@@ -142,7 +152,7 @@ def _references(
 
 
 def _figure(connection: Connection, measure: Measure) -> int:
-    """Return a measure's value before the change, or -1 if the engine cannot compute it."""
+    """Return the value of a measure before the change; -1 if the engine cannot compute it."""
     try:
         return int(connection.execute(f"SELECT {measure.expression}").fetchone()[0])
     except ENGINE_ERRORS:  # a foreign key mismatch
@@ -150,7 +160,7 @@ def _figure(connection: Connection, measure: Measure) -> int:
 
 
 def _cheap(rows: Mapping[str, int]) -> list[str]:
-    """Return the names of the smallest tables that together have few enough rows to count."""
+    """Return the smallest tables, as many as have at most COUNTED rows together, in alphabetical order."""
     cheap, together = [], 0
     for name, count in sorted(rows.items(), key=lambda each: each[1]):
         together += count
@@ -160,7 +170,10 @@ def _cheap(rows: Mapping[str, int]) -> list[str]:
 
 
 def _ends(table: Table, relation: str, known: _Known) -> Iterator[Measure]:
-    """Yield measures of a large table: all rows if it is recreated, which takes as long anyway, else its end ids."""
+    """Yield measures of a large table: its lowest and highest id, or whether it has any row if ids have no order.
+
+    If a script recreates the table, count all rows: recreating takes as long as counting anyway.
+    """
     if folded(table.name) in known.anew:
         yield guards.rows_of(table.name, relation)
     elif table.is_numbered:
@@ -172,13 +185,13 @@ def _ends(table: Table, relation: str, known: _Known) -> Iterator[Measure]:
 
 
 def _is_of(measure: Measure, touched: Collection[str], large: Mapping[str, Table]) -> bool:
-    """Return True if a measure is of a large table to which a script adds rows, or from which it removes rows."""
+    """Return True if a measure is about a large table whose rows a script adds or removes."""
     names = {large[name].name for name in touched if name in large}
     return measure.name in {f"{what} of {name}" for name in names for what in ("rows", "lowest id", "highest id")}
 
 
 def _parents(connection: Connection, readings: Iterable[Reading], known: _Known) -> Iterator[Measure]:
-    """Yield counts of parents with rows in a large child, for each table that the script drops or deletes from."""
+    """Yield counts of parent rows that have children in a large table, for each parent whose rows a script deletes."""
     children, renames = facts(connection).children, {each.table for each in readings if each.verb == "RENAME COLUMN"}
     for parent in dict.fromkeys(each.table for each in readings if each.verb in {"DROP TABLE", "DELETE"}):
         for child in children.get(parent, ()) if parent in known.counted else ():
@@ -189,7 +202,10 @@ def _parents(connection: Connection, readings: Iterable[Reading], known: _Known)
 
 
 def _is_quick(connection: Connection, child: Child, parent: Table) -> bool:
-    """Return True if an index finds the child's rows, and the rowid, under any name, finds their parents."""
+    """Return True if the parents with children can be counted quickly.
+
+    They can if an index of the child leads with the referencing column, and that references the parent's rowid.
+    """
     if len(child.columns) > 1 or not parent.is_numbered:
         return False
     target = connection.execute(_TARGET, (child.table, child.columns[0], parent.name)).fetchone()
@@ -198,17 +214,18 @@ def _is_quick(connection: Connection, child: Child, parent: Table) -> bool:
 
 
 def _with_rows(parent: Table, child: Child) -> Measure:
-    # without the +, the engine would convert each value of the child, and could not use an index
+    # without the +, the engine would convert each value of the child, and could not use the index
     own = f"SELECT 1 FROM {quoted(child.table)} AS c WHERE c.{quoted(child.columns[0])} = +p.{parent.rowid}"
     found = f"(SELECT count(*) FROM {quoted(parent.name)} AS p WHERE EXISTS ({own}))"
     return Measure(f"rows of {parent.name} that have rows in {child.table}.{child.columns[0]}", found, NOT_FEWER)
 
 
-def _summary(counted: Sequence[str], others: Iterable[Measure]) -> str:
-    rows = [f"rows of {', '.join(_few(counted, 'tables'))} counted"] if counted else []
-    return "; ".join([*rows, *_few([each.name for each in others], "figures"), "foreign keys off"])
+def _summary(tables_counted: Sequence[str], others: Iterable[Measure]) -> str:
+    rows = [f"rows of {', '.join(_few(tables_counted, 'table'))} counted"] if tables_counted else []
+    return "; ".join([*rows, *_few([each.name for each in others], "figure"), "foreign keys off"])
 
 
-def _few(names: Sequence[str], what: str) -> list[str]:
-    """Return the first names, and how many more there are; all of them are asserted."""
-    return [*names] if len(names) <= NAMED else [*names[:NAMED], f"and {len(names) - NAMED:,} more {what}"]
+def _few(names: Sequence[str], noun: str) -> list[str]:
+    """Return the first names, and after them how many more there are: the plan is short, but all are asserted."""
+    rest = len(names) - NAMED
+    return [*names] if rest <= 0 else [*names[:NAMED], f"and {counted(rest, f'more {noun}')}"]

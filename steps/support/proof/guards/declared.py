@@ -1,7 +1,8 @@
-"""Count the numbers of `-- changes:` inside the transaction: row by row if the table is small enough.
+"""Hold production to the numbers of `-- changes:` inside its transaction.
 
-A row counts once, added, removed or changed, as in the comparison of the copy. Comparing 50,000 rows of ten columns
-took 0.11 s of the transaction, 100,000 took 0.29 s (measured on sqld 0.24.32).
+The rows of small tables are compared one by one; of larger tables, only the number of rows, or what each statement
+changes. As in the comparison of the copy, each row that was added, removed or changed counts once. Comparing 50,000
+rows of ten columns took 0.11 s of the transaction, 100,000 rows 0.29 s (measured on sqld 0.24.32).
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -22,19 +23,23 @@ from steps.support.sql.directives import Declaration
 from steps.support.sql.tokens import folded, quoted
 from steps.support.sql.verbs import Reading, read_statement, unquoted
 
-COMPARED = 50_000  # rows: the most that are compared row by row, all tables together
-BYTES = 16 << 20  # of those rows
-COUNTED = 250_000  # rows: in a table that is only counted
-ANY = 2**53  # rows
+COMPARED = 50_000  # rows: at most so many are compared one by one, in all tables together
+BYTES = 16 << 20  # bytes of these rows, at most
+COUNTED = 250_000  # rows of a table that is only counted, at most
+ANY = 2**53  # rows: no bound
 
 Diff = Mapping[str, TableDiff]
 
 
-Groups = Mapping[str, Collection[Columns]]  # of columns, by table
+Groups = Mapping[str, Collection[Columns]]  # by table, groups of columns
 
 
 def plan_counts(before: Path, after: Path, change: DatabaseChange, moved: Diff) -> tuple[Declared, ...]:
-    """Return how each declared number is counted; both files must not change meanwhile."""
+    """Return how production counts each declared number of rows.
+
+    `before`, `after`: database files before and after the migration, which must not change meanwhile. `moved`: the
+    rows that differ between them.
+    """
     numbers = declared_numbers(change)
     if not numbers:
         return ()
@@ -54,13 +59,13 @@ def plan_counts(before: Path, after: Path, change: DatabaseChange, moved: Diff) 
 
 
 def declared_numbers(change: DatabaseChange) -> list[Declaration]:
-    """Return the lines with a declared number: first those about rows, then those about values."""
+    """Return the `-- changes:` lines that declare a number: first those about rows, then those about columns."""
     rows = (Declaration(table, (), amount) for table, amount in change.changes.items())
     return [each for each in (*rows, *change.changed_columns) if each.amount]
 
 
 def column_groups(change: DatabaseChange) -> Groups:
-    """Return, by table, the columns of each line that declares only values, and those of all its lines together."""
+    """Return, by table, the columns that each of its lines names, and the columns of all its lines together."""
     lines: dict[str, list[Declaration]] = {}
     for each in change.changed_columns:
         lines.setdefault(folded(each.table), []).append(each)
@@ -68,15 +73,16 @@ def column_groups(change: DatabaseChange) -> Groups:
 
 
 def without_bounds(counted: Sequence[Declared]) -> tuple[Declared, ...]:
-    """Return the same without bounds, for rehearsals with writes by the app: all is counted, nothing asserted."""
+    """Return the same counts without bounds: a rehearsal with writes by the app measures them, and asserts none."""
     return tuple(replace(each, least=0, most=ANY) for each in counted)
 
 
 def statement_bounds(change: DatabaseChange, touched: Sequence[int], counted: Sequence[Declared]) -> tuple[Reach, ...]:
-    """Return how many rows the statements may change of each table that is not compared row by row.
+    """Return how many rows each statement may change in a table that is not compared row by row.
 
-    `touched`: the rows that each statement of migrate.sql changed in the rehearsal. Together they may change as many as
-    declared. If they changed more, because they reach the same rows, each may change as many as in the rehearsal.
+    `touched`: how many rows each statement of migrate.sql changed in the rehearsal. If all statements on a table
+    together stayed within the declared number, that number bounds them together. If they exceeded it, because several
+    statements change the same rows, each statement is bounded by its own rehearsed number.
     """
     exact = {each.table for each in counted if each.is_exact}
     readings = [read_statement(piece) for piece in change.scripts[0].pieces]
@@ -95,14 +101,17 @@ def statement_bounds(change: DatabaseChange, touched: Sequence[int], counted: Se
 
 
 def unheld_reaches(found: Sequence[Reach]) -> tuple[Reach, ...]:
-    """Return the same without bounds, for rehearsals with writes by the app."""
+    """Return the same without bounds: a rehearsal with writes by the app measures these numbers, and asserts none."""
     return tuple(replace(each, most=ANY) for each in found)
 
 
 def hold_declared_counts(
     unbounded: Guards, change: DatabaseChange, touched: Sequence[int], counted: tuple[Declared, ...]
 ) -> Guards:
-    """Bound each table with a declared number by that number, never by the rehearsed number plus an allowance."""
+    """Replace the bounds of tables with a declared number: that number holds, and not what the rehearsal measured.
+
+    `touched`: how many rows each statement of migrate.sql changed in the rehearsal. `counted`: from `plan_counts`.
+    """
     reached = statement_bounds(change, touched, counted)
     bounds = {f"{ROWS_OF}{each.table}": each.most for each in counted}
     there = (replace(each, slack=-bounds[each.name]) if each.name in bounds else each for each in unbounded.there)
@@ -122,12 +131,12 @@ def _how(label: str, counted: Iterable[Declared], reached: Iterable[Reach]) -> s
 
 
 def _label(line: Declaration) -> str:
-    """Return what a line declares, as messages name it."""
+    """Return the table of a line, with its columns in parentheses if it names any."""
     return f"{line.table}({', '.join(line.columns)})" if line.columns else line.table
 
 
 def _changes(reading: Reading, line: Declaration) -> bool:
-    """Return True if a statement may change what a line declares."""
+    """Return True if a statement may change rows or values that a line declares."""
     verbs = {"UPDATE"} if line.columns else {"INSERT", "UPDATE", "DELETE"}
     if reading.verb not in verbs or reading.table != folded(line.table):
         return False
@@ -135,10 +144,10 @@ def _changes(reading: Reading, line: Declaration) -> bool:
     return not line.columns or not names.isdisjoint(line.columns)
 
 
-def _small(connection: Connection, those: Sequence[Table], moved: Diff) -> set[str]:
-    """Return the names of the tables that are small enough, together, to be compared row by row."""
+def _small(connection: Connection, declared: Sequence[Table], moved: Diff) -> set[str]:
+    """Return the smallest tables, in lower case, as many as can be compared row by row together."""
     small, rows, size = set[str](), 0, 0
-    for table in sorted(those, key=lambda each: moved[folded(each.name)].before or 0):
+    for table in sorted(declared, key=lambda each: moved[folded(each.name)].before or 0):
         rows += moved[folded(table.name)].before or 0
         size += _bytes(connection, table) if rows <= COMPARED else 0
         if rows > COMPARED or size > BYTES:
@@ -163,7 +172,11 @@ def _counted(  # noqa: PLR0911, PLR0913, PLR0917 - what is known of a table
     *,
     is_small: bool,
 ) -> Declared | None:
-    """Return how one line's number is counted; None if only its statements can be bounded, or it has no table."""
+    """Return how production counts the number that one line declares; None if it can only bound the statements.
+
+    `old`, `new`: the line's table before and after, None if it does not exist. `kept`: the name of the table that
+    holds the state before. `groups`: the columns of all lines about the table. `is_small`: whether to compare rows.
+    """
     label, was, (least, most) = _label(line), quoted(kept), line.amount or (0, ANY)
     if line.columns and (old is None or new is None):
         return None
@@ -188,7 +201,7 @@ def _counted(  # noqa: PLR0911, PLR0913, PLR0917 - what is known of a table
 
 
 def _narrowed(two: Pair, columns: Collection[str]) -> Pair:
-    """Return the pair with only these columns and its key."""
+    """Return a pair reduced to these columns and its key."""
     names = {*map(folded, columns), *(part.name for part in two.old.key)}
     return replace(two, common=tuple(both for both in two.common if folded(both[0]) in names))
 
@@ -198,7 +211,7 @@ def _rows(table: Table) -> str:
 
 
 def _all_of(two: Pair) -> str:
-    """Build the query of all rows before; the + keeps the engine from giving types to the columns and their values."""
+    """Build the query of all rows before. The + in front of each column keeps the engine from converting its values."""
     columns = [f"+{quoted(old)} AS c{n}" for n, (old, _) in enumerate(two.common)]
     return f"SELECT {', '.join(['1 AS side', *columns])} FROM {quoted(two.old.name)}"
 
@@ -206,7 +219,7 @@ def _all_of(two: Pair) -> str:
 def _differing(two: Pair, was: str, is_keyed: bool) -> str:  # noqa: FBT001 - how rows are words apart
     """Build the expression that counts the rows that differ before and after.
 
-    Equal rows of the two sides cancel out. What remains counts once for each key, or, without a key, once for each row.
+    Equal rows of both sides cancel out. The remaining rows count once for each key; without a key, each row counts.
     """
     left = _left(two, was)
     if not is_keyed:
@@ -215,7 +228,7 @@ def _differing(two: Pair, was: str, is_keyed: bool) -> str:  # noqa: FBT001 - ho
 
 
 def _changed(two: Pair, was: str, is_keyed: bool) -> str:  # noqa: FBT001 - how rows are words apart
-    """Build the expression that counts the rows that are there before and after, and differ."""
+    """Build the expression that counts the rows that exist before and after, and differ."""
     left = _left(two, was)
     if not is_keyed:
         return f"(SELECT coalesce(sum(n), 0) FROM ({left}) WHERE n > 0)"

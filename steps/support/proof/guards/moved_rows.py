@@ -1,8 +1,8 @@
-"""Guards of rows that move between tables, in the migration and in the rollback.
+"""Guard rows that move between tables, in the migration and in the rollback.
 
-If a script drops or renames a table, its rows are counted before the script, and after it the rows of the tables that
-took them over. Rows that the old schema cannot hold may wait in a table that rollback.sql keeps. The rows lost may
-exceed those lost in the rehearsal by a small allowance only.
+If a script drops or renames a table, the transaction counts the table's rows before the script, and after the script
+the rows of the tables that took them over. Rows that the old schema cannot hold may wait in a table that rollback.sql
+keeps. Production may lose only a few more rows than the rehearsal lost.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,9 +24,10 @@ _TABLES = "SELECT name FROM sqlite_schema WHERE type = 'table'"
 
 
 def with_moved_rows(chosen: Guards, connection: Connection, rows: Mapping[str, int], change: DatabaseChange) -> Guards:
-    """Add guards for the rows of tables that a script drops or renames; the bound on lost rows is added later.
+    """Add guards for the rows of tables that a script drops or renames.
 
-    `connection`: the database before the change. `rows`: how many each of its tables has.
+    `connection`: the database before the change. `rows`: the number of rows by table. `hold_rewritten_tables` adds the
+    bound on lost rows after the rehearsal.
     """
     plain = plain_tables(connection)
     found = {folded(name) for (name,) in connection.execute(_TABLES)}
@@ -40,9 +41,9 @@ def with_moved_rows(chosen: Guards, connection: Connection, rows: Mapping[str, i
 
 
 def hold_rewritten_tables(unbounded: Guards, change: DatabaseChange, undone: Sequence[RollbackEffect]) -> Guards:
-    """Bound the rows lost by the rollback by what the rehearsal saw.
+    """Bound the rows that a rollback may lose by what the rehearsed rollbacks lost.
 
-    `undone` is empty if nothing was rolled back, and the change is refused.
+    `undone`: what the rehearsed rollbacks did. If it is empty, no rollback ran; then the change is refused anyway.
     """
     if not undone:
         return unbounded
@@ -56,10 +57,10 @@ def hold_rewritten_tables(unbounded: Guards, change: DatabaseChange, undone: Seq
 
 
 def _of_lost_tables(flow: Flow, sizes: Mapping[str, int]) -> Iterator[Measure]:
-    """Yield guards of each table that migrate.sql removes: its rows, counted in the tables that take them over."""
+    """Yield a guard for each table that migrate.sql removes: it counts the table's rows where they moved to."""
     for source in sorted(flow.gone & sizes.keys()):
         into = [name for name in flow.into(source) if name in {*sizes, *flow.made} or name.startswith(KEPT)]
-        is_known = into or not sizes[source]  # if not, a view or a trigger moves its rows
+        is_known = into or not sizes[source]  # else a view or a trigger moves the rows
         is_small = sizes[source] <= COUNTED or any(flow.contents[name].is_copied for name in into)
         is_held = source in into or flow.is_whole(source, into)
         if is_known and is_small and not is_held and _is_cheap(into, flow, sizes):
@@ -67,7 +68,7 @@ def _of_lost_tables(flow: Flow, sizes: Mapping[str, int]) -> Iterator[Measure]:
 
 
 def _of_sources(flow: Flow, sizes: Mapping[str, int], found: set[str]) -> Iterator[Measure]:
-    """Yield guards of each table that rollback.sql removes: its rows, counted in the previous tables that get them."""
+    """Yield a guard for each table that rollback.sql removes: it counts the table's rows in the old tables."""
     for source in sorted(flow.gone & found):
         into = [name for name in flow.into(source) if name in sizes]
         if into and not flow.is_whole(source, into) and _is_cheap(into, flow, sizes):
@@ -75,7 +76,7 @@ def _of_sources(flow: Flow, sizes: Mapping[str, int], found: set[str]) -> Iterat
 
 
 def _of_joined(flow: Flow, sizes: Mapping[str, int], found: set[str]) -> Iterator[Measure]:
-    """Yield guards of the rows of several tables that become one: of each table, and of all together."""
+    """Yield guards for tables whose rows rollback.sql joins into one table: one for each, and one for all together."""
     for table, contents in sorted(flow.contents.items()):
         sources = sorted(contents.tables)
         taken = {each for each in sources if each in flow.gone and not flow.is_whole(each, [table])}
@@ -86,7 +87,7 @@ def _of_joined(flow: Flow, sizes: Mapping[str, int], found: set[str]) -> Iterato
 
 
 def _is_cheap(tables: Sequence[str], flow: Flow, sizes: Mapping[str, int]) -> bool:
-    """Return True if the tables have few enough rows to count, or are copied, which takes longer than counting."""
+    """Return True if counting these tables is cheap: they are small, or the script copies them, which takes longer."""
     return all(
         sizes.get(name, 0) <= COUNTED or (name in flow.made and flow.contents[name].is_copied) for name in tables
     )
@@ -104,11 +105,11 @@ def _rows(tables: Sequence[str]) -> str:
 def _bounded_by_rehearsal(
     measure: Measure, flow: Flow, script: Script, undone: Sequence[RollbackEffect]
 ) -> Measure | None:
-    """Return a measure bounded by what the rehearsal saw; None if it says nothing about lost rows."""
+    """Return a measure bounded by what the rehearsal lost; None if the measure cannot show a loss."""
     sources, into = _named(measure.before or measure.expression), _named(measure.expression)
     if not measure.before:
         return _bounded(measure, _waiting(measure, script, undone), undone, spared=0)
-    if sources == into:  # the guard of its own name covers it
+    if sources == into:  # the table's own guard counts the same
         return None
     contents = [flow.contents[name] for name in into]
     is_alone = all(each.tables == {*sources} for each in contents) and not sources[1:]
@@ -126,7 +127,7 @@ def _bounded_by_rehearsal(
 
 
 def _is_all_there_was(flow: Flow, into: Sequence[str]) -> bool:
-    """Return True if tables are restored from kept rows alone, which the app cannot have removed since."""
+    """Return True if tables are restored only from the tool's own tables, whose rows the app cannot remove."""
     contents = [flow.contents[name] for name in into]
     live = {
         name for each in contents for name in (each.tables | (each.beside & flow.gone)) if not name.startswith(KEPT)
@@ -137,9 +138,9 @@ def _is_all_there_was(flow: Flow, into: Sequence[str]) -> bool:
 def _stayed_apart(
     total: Measure, table: str, sources: Sequence[str], waiting: Sequence[str], undone: Sequence[RollbackEffect]
 ) -> bool:
-    """Return True if the rehearsal had rows of each source, and each of them became one row of the table.
+    """Return True if, in the rehearsal, each source had rows and each of their rows became one row of the table.
 
-    Then the table has more rows than one source, by as many as the others have.
+    Then the table has exactly as many rows as all sources together.
     """
     others = [_moved([source], [table]).name for source in sources]
     exact = all(_grew(total.name, waiting, each) == 0 for each in undone)
@@ -148,10 +149,10 @@ def _stayed_apart(
 
 
 def _waiting(measure: Measure, script: Script, undone: Sequence[RollbackEffect], *, is_alone: bool = True) -> list[str]:
-    """Return the names of the tool's own tables in which rows wait.
+    """Return the names of the tool's own tables in which rows of a measure's sources wait for the next migration.
 
-    In the rehearsal, such a table held rows only if others were lost; if none were lost, it holds copies. This cannot
-    be decided if rows of other tables arrived as well.
+    If such a table had rows after a rehearsed rollback that lost no row, these rows are copies, and do not wait.
+    `is_alone`: False if rows of other tables arrived, too; then copies cannot be recognized.
     """
     sources = _named(measure.before or measure.expression)
     names = dict.fromkeys(name for source in sources for name in kept_of(source, script) if name not in sources)
@@ -170,7 +171,10 @@ def _grew(name: str, waiting: Sequence[str], undone: RollbackEffect) -> int:
 
 
 def _bounded(measure: Measure, waiting: Sequence[str], undone: Sequence[RollbackEffect], spared: int) -> Measure:
-    """Return a measure that also counts the rows waiting elsewhere, bounded by the largest loss of the rehearsal."""
+    """Return a measure that also counts waiting rows, bounded by the largest rehearsed loss plus an allowance.
+
+    `waiting`: the tables in which the rows wait. `spared`: how many rows may be lost although the rehearsal lost none.
+    """
     grew = min(_grew(measure.name, waiting, each) for each in undone)
     counts = " + ".join([measure.expression, *(guards.rows_of(name).expression for name in waiting)])
     before = measure.before or measure.expression

@@ -1,7 +1,7 @@
-"""Where rows go when a script runs, as far as its text shows: from which tables, and into which.
+"""Follow rows through the text of a script: from which tables it takes them, and into which tables it puts them.
 
-A table that existed before the script keeps its original name here, even if the script renames it, or drops it and
-creates another one with that name. Names are in lower case.
+A table that existed before the script keeps its original name here, even if the script renames the table, or drops it
+and creates another one with the same name. Names are in lower case.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -24,10 +24,11 @@ _NO_ROW_LEFT_OUT = frozenset({"", "ABORT", "FAIL", "ROLLBACK"})
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """What a table holds: rows of the tables that existed before the script.
+    """What a table contains: rows of tables that existed before the script.
 
-    `whole`: the tables whose rows it holds completely. `beside`: tables read only to select rows. `is_loose`: other
-    rows may have replaced some. `is_copied`: statements moved the rows; a table that was only renamed kept them.
+    `tables`: those tables. `whole`: the tables of which it contains every row. `beside`: tables that statements read
+    only to choose rows. `is_loose`: whether some rows may have been replaced or removed. `is_copied`: whether
+    statements copied the rows; False if the table was only renamed.
     """
 
     tables: frozenset[str] = frozenset()
@@ -37,7 +38,7 @@ class Contents:
     is_copied: bool = False
 
     def __or__(self, other: "Contents") -> "Contents":
-        """Return the contents of a table that receives the rows of both."""
+        """Return the contents of a table that receives the rows of two others."""
         return Contents(
             self.tables | other.tables,
             self.whole | other.whole,
@@ -48,15 +49,16 @@ class Contents:
 
     @property
     def reduced(self) -> "Contents":
-        """The contents after some rows were removed."""
+        """The contents after some of the rows were removed or replaced."""
         return replace(self, whole=frozenset(), is_loose=True)
 
 
 @dataclass(frozen=True, slots=True)
 class Flow:
-    """What a script does to rows: the final contents of each table that it creates or fills.
+    """What a script does to rows.
 
-    `gone`: earlier tables that it dropped or renamed. `made`: names that it gave to new or renamed tables.
+    `contents`: what each table that the script creates or fills contains in the end. `gone`: the tables from before the
+    script that it drops or renames. `made`: the names that it gives to new and renamed tables.
     """
 
     contents: Mapping[str, Contents]
@@ -64,21 +66,21 @@ class Flow:
     made: frozenset[str]
 
     def found(self, table: str) -> bool:
-        """Return whether a table with this name existed before the script, as far as its text shows."""
+        """Return True if a table with this name existed before the script, as far as the text shows."""
         return table in self.gone or table not in self.made
 
     def into(self, source: str) -> list[str]:
-        """Return the tables that hold rows of this one at the end, sorted."""
+        """Return the tables that contain rows of `source` in the end, in alphabetical order."""
         return sorted(name for name, contents in self.contents.items() if source in contents.tables)
 
     def is_whole(self, source: str, into: Collection[str]) -> bool:
-        """Return whether one of these tables, or one of our own, holds every row of this one at the end."""
+        """Return True if, in the end, one table contains every row of `source`: one of `into`, or a kept table."""
         holding = [name for name, contents in self.contents.items() if source in contents.whole]
         return any(name in into or name.startswith(KEPT) for name in holding)
 
 
 def row_flow(script: Script) -> Flow:
-    """Return what a script does to rows, read statement by statement."""
+    """Read a script statement by statement, and return what it does to rows."""
     tracker = _Tracker()
     for piece in script.pieces:
         tracker.follow(read_statement(piece))
@@ -86,7 +88,7 @@ def row_flow(script: Script) -> Flow:
 
 
 def remaining_tables(known: Iterable[str], readings: Iterable[Reading]) -> set[str]:
-    """Return the tables that exist after the script has run, as far as its text shows."""
+    """Return the tables that exist after a script, as far as its text shows. `known`: the tables before."""
     tables = set(known)
     for each in readings:
         match each.verb:
@@ -101,7 +103,7 @@ def remaining_tables(known: Iterable[str], readings: Iterable[Reading]) -> set[s
 
 
 def kept_of(table: str, script: Script) -> list[str]:
-    """Return our own tables that a script fills with rows of a table, directly or through other tables."""
+    """Return the `_orchestrate_kept_` tables that a script fills from a table, directly or through other tables."""
     sources: dict[str, set[str]] = {}
     for piece in script.pieces:
         reading = read_statement(piece)
@@ -116,18 +118,18 @@ def kept_of(table: str, script: Script) -> list[str]:
 
 @dataclass(slots=True)
 class _Tracker:
-    """A script in progress: what the tables that it created or filled hold so far."""
+    """Follows a script statement by statement, and knows what each table contains so far. Fields as in Flow."""
 
     contents: dict[str, Contents] = field(default_factory=dict)
     gone: set[str] = field(default_factory=set)
     made: set[str] = field(default_factory=set)
 
     def follow(self, reading: Reading) -> None:
-        """Follow one statement."""
+        """Record what one statement does to rows."""
         table, piece = reading.table, reading.piece
         match reading.verb:
             case _ if not table or piece.words(2) == ("CREATE", "VIRTUAL"):
-                return  # a virtual table indexes rows of other tables, or stores rows in its own
+                return  # a virtual table indexes rows of other tables, or stores rows in tables of its own
             case "CREATE TABLE" if not self._may_exist(table, piece):
                 self.made.add(table)
                 self.contents[table] = self._taken(table, piece)
@@ -153,7 +155,7 @@ class _Tracker:
         return Contents(found, found)
 
     def _may_exist(self, table: str, piece: Piece) -> bool:
-        """Return whether the table of a CREATE TABLE IF NOT EXISTS may exist already."""
+        """Return True if a statement is CREATE TABLE IF NOT EXISTS and its table may exist already."""
         only_if = ("IF", "NOT", "EXISTS") in zip(piece.words(6), piece.words(6)[1:], piece.words(6)[2:], strict=False)
         return only_if and (table in self.contents or table not in self.gone)
 
@@ -165,7 +167,10 @@ class _Tracker:
             self.gone.add(table)
 
     def _taken(self, table: str, piece: Piece) -> Contents:
-        """Return the rows that a statement takes from other tables; our own tables must take all columns of a row."""
+        """Return the rows that a statement takes from other tables.
+
+        A kept table contains a whole row only if it takes all columns, by `SELECT *`.
+        """
         found, taken = _Query.of(piece.tokens), Contents()
         is_all = _takes_all(piece.tokens, ("*",) if table.startswith(KEPT) else ())
         for name in found.rows:
@@ -185,7 +190,7 @@ def _deletes_all(reading: Reading) -> bool:
 
 
 def _takes_all(tokens: Sequence[Token], columns: Sequence[str]) -> bool:
-    """Return whether a query only lists columns of one table; if `columns` is given, exactly those."""
+    """Return True if a query takes every row of one table: it only lists columns. `columns`: the only ones allowed."""
     words = _keywords(tokens)
     start = words.index("SELECT") if "SELECT" in words else len(words)
     query = words[start:]
@@ -200,15 +205,17 @@ def _takes_all(tokens: Sequence[Token], columns: Sequence[str]) -> bool:
 
 
 def _keywords(tokens: Sequence[Token]) -> list[str]:
-    """Return the tokens in upper case, except quoted names and strings, which are not keywords."""
+    """Return the text of each token, in upper case unless it is a quoted name or a string."""
     return [token.text if token.kind in {"name", "string"} else token.text.upper() for token in tokens]
 
 
 @dataclass(slots=True)
 class _Level:
-    """One pair of parentheses: the query it belongs to, and whether that query returns the rows of its tables.
+    """One level of parentheses in a statement.
 
-    `awaits`: not None if a table name comes next; True if the query returns that table's rows.
+    `query`: the query to which it belongs. `is_rows`: whether that query returns rows of the tables in its FROM.
+    `in_from`: whether the reader is in a FROM clause. `awaits`: None unless a table name comes next; then whether the
+    query returns rows of that table.
     """
 
     query: str
@@ -219,9 +226,10 @@ class _Level:
 
 @dataclass(slots=True)
 class _Query:
-    """The tables that a statement reads: for each of its queries, those whose rows it returns; and all others.
+    """The tables that a statement reads.
 
-    The statement itself is the query without a name; WITH names the others.
+    `rows_of`: by query, the tables whose rows the query returns; the statement itself is the query without a name, and
+    WITH names the others. `read`: all tables that the statement reads.
     """
 
     rows_of: dict[str, list[str]] = field(default_factory=lambda: {"": []})
@@ -229,7 +237,7 @@ class _Query:
 
     @classmethod
     def of(cls, tokens: Sequence[Token]) -> "_Query":
-        """Read a statement."""
+        """Read the tables from the tokens of a statement."""
         found, levels, words = cls(), [_Level("", is_rows=True)], _keywords(tokens)
         for place, token in enumerate(tokens):
             level, word = levels[-1], words[place]
@@ -255,7 +263,7 @@ class _Query:
 
     @property
     def beside(self) -> set[str]:
-        """The other tables that it reads."""
+        """The tables that the statement reads without returning their rows."""
         return self.read - self.rows_of.keys() - {*self.rows}
 
     def _opened(self, tokens: Sequence[Token], words: Sequence[str], place: int, outer: _Level) -> _Level:
@@ -275,7 +283,7 @@ class _Query:
         level.awaits = None
 
     def _resolved(self, query: str, visited: set[str]) -> Iterator[str]:
-        """Return the tables behind a query, including those behind the queries whose rows it returns."""
+        """Yield the tables whose rows a query returns, directly or through other queries."""
         visited.add(query)
         for name in self.rows_of[query]:
             if name not in self.rows_of:
@@ -285,7 +293,10 @@ class _Query:
 
 
 def _named_by_with(tokens: Sequence[Token], words: Sequence[str], place: int) -> str:
-    """Return the name that WITH gives to the query that opens here: `name [(columns)] AS [NOT] [MATERIALIZED] (`."""
+    """Return the name that WITH gives to the query whose parenthesis is at `place`; empty if the query has no name.
+
+    The form is `name [(columns)] AS [NOT] [MATERIALIZED] (`.
+    """
     at = place - 1
     while at >= 0 and words[at] in {"NOT", "MATERIALIZED"}:
         at -= 1

@@ -1,4 +1,4 @@
-"""The tables as the lint sees them: keys and references, before a script and after each of its statements."""
+"""What lint rules know of the tables: their keys and references, before a script and after each of its statements."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -17,9 +17,10 @@ WHERE m.type = 'table' AND m.sql NOT LIKE 'create virtual%' GROUP BY m.name, f.i
 
 @dataclass(frozen=True, slots=True)
 class Child:
-    """A table with a foreign key: its name, the referencing columns, and what deleting the parent does to its row.
+    """A table with a foreign key.
 
-    `on_delete`: in the engine's words, CASCADE, SET NULL, SET DEFAULT, RESTRICT or NO ACTION.
+    `columns`: the referencing columns. `on_delete`: what the engine does to a row when its parent is deleted: CASCADE,
+    SET NULL, SET DEFAULT, RESTRICT or NO ACTION.
     """
 
     table: str
@@ -29,10 +30,10 @@ class Child:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """The tables at one point of a script, by name, in upper or lower case.
+    """The tables at one point of a script. Names have the case of the schema until `from_schema` folds them.
 
-    `keys`: every table that existed before the script, with the columns of its primary key.
-    `children`: by the name of the table that they reference. `made`: the tables that the script created.
+    `keys`: the columns of the primary key, for each table that existed before the script. `children`: by table, the
+    foreign keys that reference it. `made`: the tables that the script created.
     """
 
     keys: Mapping[str, tuple[str, ...]]
@@ -40,16 +41,16 @@ class Facts:
     made: frozenset[str] = frozenset()
 
     def key(self, table: str) -> tuple[str, ...]:
-        """Return the primary key of a table in lower case; empty if it has none, or none is known."""
+        """Return the columns of a table's primary key in lower case; empty if it has none, or is not known."""
         return tuple(folded(column) for column in self.keys.get(table, ()))
 
     def references(self, table: str) -> list[frozenset[str]]:
-        """Return the columns of each reference of a table, in lower case."""
-        children = (child for those in self.children.values() for child in those)
+        """Return, for each foreign key of a table, its columns in lower case."""
+        children = (child for several in self.children.values() for child in several)
         return [frozenset(map(folded, child.columns)) for child in children if folded(child.table) == table]
 
     def after(self, reading: Reading) -> "Facts":
-        """Return the facts after this statement has run."""
+        """Return the facts as they are after this statement."""
         table = reading.table
         if reading.verb == "CREATE TABLE" and table not in self.keys:
             return replace(self, made=self.made | {table})
@@ -64,11 +65,12 @@ class Facts:
             return reading.renamed if folded(column) == reading.column else column
 
         def renamed(child: Child) -> Child:
-            is_it = folded(child.table) == reading.table
-            return replace(child, columns=tuple(map(follow, child.columns))) if is_it else child
+            is_same_table = folded(child.table) == reading.table
+            return replace(child, columns=tuple(map(follow, child.columns))) if is_same_table else child
 
         keys = {name: tuple(map(follow, key)) if name == reading.table else key for name, key in self.keys.items()}
-        return replace(self, keys=keys, children={name: tuple(map(renamed, of)) for name, of in self.children.items()})
+        children = {parent: tuple(map(renamed, several)) for parent, several in self.children.items()}
+        return replace(self, keys=keys, children=children)
 
     def _without_child(self, table: str) -> dict[str, tuple[Child, ...]]:
         return {
@@ -81,15 +83,15 @@ class Facts:
             return new if folded(name) == old else name
 
         children: dict[str, tuple[Child, ...]] = {}
-        for parent, those in self.children.items():
-            moved = tuple(replace(child, table=follow(child.table)) for child in those)
+        for parent, several in self.children.items():
+            moved = tuple(replace(child, table=follow(child.table)) for child in several)
             children[follow(parent)] = (*children.get(follow(parent), ()), *moved)
         keys = {follow(name): key for name, key in self.keys.items()}
         return Facts(keys, children, frozenset(map(follow, self.made)))
 
 
 def facts(connection: Connection) -> Facts:
-    """Read the keys and foreign keys of every table, except virtual ones."""
+    """Read the primary keys and foreign keys of every table of a database, except virtual tables."""
     keys: dict[str, tuple[str, ...]] = {}
     for table, column in connection.execute(_KEYS):
         keys[table] = (*keys.get(table, ()), *([column] if column else []))
@@ -97,9 +99,9 @@ def facts(connection: Connection) -> Facts:
 
 
 def from_schema(known: Facts) -> Facts:
-    """Return the same facts with table names in lower case, the form that statements are read in."""
+    """Return the same facts with table names in lower case, because statements are read with names in lower case."""
     keys = {folded(table): key for table, key in known.keys.items()}
-    children = {folded(parent): those for parent, those in known.children.items()}
+    children = {folded(parent): several for parent, several in known.children.items()}
     return Facts(keys, children, known.made)
 
 

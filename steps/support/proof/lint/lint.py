@@ -1,7 +1,7 @@
-"""Lint a script: find patterns that are known to lose data, statement by statement, with file and line.
+"""Lint a script: find statements that are known to lose data, each with its file and line.
 
-It reads text and does not judge validity: the engine's own prepare decides whether a statement can run. In the body of
-a trigger it checks only divisions, because the body does not run when the trigger is created.
+Lint reads text only. Whether a statement can run is decided by the engine, when it prepares the statement. In the body
+of a trigger, lint checks only divisions, because the body does not run when the trigger is created.
 """
 
 from collections import Counter
@@ -17,7 +17,7 @@ from steps.support.sql.verbs import Reading, read_statement
 
 __all__ = ["Child", "Facts", "decided_by_rows", "facts", "lint", "proved_harmless"]
 
-_COMPARED = "The rehearsal compared every row of it, before and after: that decides."
+_COMPARED = "The rehearsal compared every row of the table before and after, and that comparison decides."
 
 Rule = Callable[[Reading, Facts], Iterator[Finding]]
 
@@ -31,11 +31,11 @@ _RULES: tuple[Rule, ...] = (
     row_rules.integer_division,
     row_rules.unknown,
 )
-_OF_A_CHANGE = (*_RULES, row_rules.printed_only)  # other scripts may read just to print
+_OF_A_CHANGE = (*_RULES, row_rules.printed_only)  # in other scripts, a SELECT may just print
 
 
 def lint(script: Script, schema: Facts) -> list[Finding]:
-    """Return the findings about a script; `schema` describes the database before it runs."""
+    """Return the findings of all lint rules about a script. `schema`: the tables before the script."""
     known, findings = from_schema(schema), []
     rules = _OF_A_CHANGE if script.name in {MIGRATE, ROLLBACK} else _RULES
     for piece, where in zip(script.pieces, _places(script), strict=True):
@@ -47,9 +47,9 @@ def lint(script: Script, schema: Facts) -> list[Finding]:
 
 
 def decided_by_rows(findings: Iterable[Finding], compared: Collection[str]) -> list[Finding]:
-    """Return the findings, with those of no-where reduced to notes for the tables whose every row was compared.
+    """Return the findings; those of no-where become notes if the rehearsal compared every row of their table.
 
-    `compared`: tables in lower case, compared from before the rehearsal to after it; the comparison judges their rows.
+    `compared`: the names of the compared tables in lower case. The comparison reports each row that was lost.
     """
     return [
         replace(each, severity=Severity.NOTE, remedy=_COMPARED)
@@ -60,7 +60,7 @@ def decided_by_rows(findings: Iterable[Finding], compared: Collection[str]) -> l
 
 
 def _places(script: Script) -> Iterator[str]:
-    """Return the place of each statement, with its number if more than one begins on the same line."""
+    """Yield the place of each statement: its file and line, and its number if several statements share the line."""
     on_line, begun = Counter(piece.line for piece in script.pieces), Counter[int]()
     for piece in script.pieces:
         begun[piece.line] += 1

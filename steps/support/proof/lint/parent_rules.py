@@ -1,4 +1,7 @@
-"""Rules about tables that others reference: dropping one empties its children, renaming one redirects them."""
+"""Lint rules about parents, the tables that foreign keys reference.
+
+With foreign keys on, dropping a parent deletes rows of its children; renaming a parent redirects their references.
+"""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -8,30 +11,33 @@ from steps.support.sql.findings import Finding, Severity
 from steps.support.sql.tokens import folded
 from steps.support.sql.verbs import Reading
 
-_KEPT = "In the rehearsal, with foreign keys off as in the release, they kept their rows and their references."
+_KEPT = "In the rehearsal, with foreign keys off as in the release, these tables kept their rows and references."
 _EFFECTS = {"CASCADE": "loses rows", "SET NULL": "is set to NULL", "SET DEFAULT": "is set to its default"}
-_BLOCKS = "makes it fail"
+_BLOCKS = "makes the DROP fail"
 _ANEW = (
     "Change the table in place (ADD, RENAME or DROP COLUMN), or recreate it with foreign keys off before BEGIN, and "
-    "let the rehearsal show that its children keep their rows; if a child must go too, drop it first."
+    "let the rehearsal show that its children keep their rows; if a child must go, too, drop the child first."
 )
 _KEEP_NAME = (
-    "Keep the name {table}: save its old rows with CREATE TABLE ... AS SELECT, or CREATE a new table, copy the rows, "
-    "DROP {table}, and only then RENAME the new one to {table}."
+    "Keep the name {table}. To save its old rows, use CREATE TABLE ... AS SELECT. To change its definition, CREATE a "
+    "new table, copy the rows, DROP {table}, and only then RENAME the new table to {table}."
 )
 
 
 @dataclass(frozen=True, slots=True)
 class AtRisk(Finding):
-    """A finding about `tables`, in lower case, that would lose rows or references together with another table."""
+    """A finding about a statement that may take rows or references from other tables.
+
+    `tables`: the names of these tables in lower case.
+    """
 
     tables: frozenset[str] = frozenset()
 
 
 def proved_harmless(findings: Iterable[Finding], unharmed: Iterable[str]) -> list[Finding]:
-    """Return the findings, with those of drop-parent and rename-parent about unharmed tables reduced to notes.
+    """Return the findings; those of drop-parent and rename-parent become notes if all their tables are unharmed.
 
-    `unharmed`: tables that kept their rows and references in the rehearsal, on the target's engine and settings.
+    `unharmed`: the tables that kept their rows and references in the rehearsal, on the target's engine and settings.
     """
     safe = {folded(table) for table in unharmed}
     return [
@@ -43,24 +49,24 @@ def proved_harmless(findings: Iterable[Finding], unharmed: Iterable[str]) -> lis
 
 
 def drop_parent(reading: Reading, known: Facts) -> Iterator[Finding]:
-    """Yield a finding for DROP TABLE of a table that others reference."""
+    """Yield a finding for DROP TABLE if other tables reference the dropped one."""
     reached = _descendants(reading.table, known.children)
     if reading.verb == "DROP TABLE" and reached:
         cause = (
-            f"DROP TABLE {reading.table} deletes its rows first, and with foreign keys on, as libSQL has them unless "
-            f"they are switched off, that reaches the tables that reference it: {', '.join(map(_effect, reached))}"
+            f"DROP TABLE {reading.table} deletes its rows first; with foreign keys on, the default of libSQL, that "
+            f"reaches the tables that reference {reading.table}: {', '.join(map(_effect, reached))}"
         )
         tables = frozenset(folded(child.table) for child in reached)
         yield AtRisk(reading.piece.statement.name, cause, _ANEW, rule="drop-parent", tables=tables)
 
 
 def rename_parent(reading: Reading, known: Facts) -> Iterator[Finding]:
-    """Yield a finding for RENAME of a table that others reference; a new table may take a dropped one's name."""
+    """Yield a finding for RENAME of a table if other tables reference it; none references a new table."""
     children = [child.table for child in _children(reading.table, known.children)]
     if reading.verb == "RENAME TABLE" and children:
         cause = (
-            f"RENAME rewrites the REFERENCES of {', '.join(children)} from {reading.table} to {reading.renamed}: new "
-            f"rows are checked against {reading.renamed} from then on, and dropping it takes the rows of its children"
+            f"RENAME rewrites the REFERENCES of {', '.join(children)} from {reading.table} to {reading.renamed}: from "
+            f"then on new rows need a parent in {reading.renamed}, and dropping {reading.renamed} takes their rows"
         )
         remedy = _KEEP_NAME.format(table=reading.table)
         tables = frozenset(folded(child) for child in children)
@@ -72,7 +78,7 @@ def _children(table: str, children: Mapping[str, tuple[Child, ...]]) -> list[Chi
 
 
 def _descendants(table: str, children: Mapping[str, tuple[Child, ...]]) -> list[Child]:
-    """Return all tables that a deletion in this one reaches: its children, and their children if it cascades."""
+    """Return the children that a deletion in a table reaches: its own, and those of each child with CASCADE."""
     found: list[Child] = []
     waiting = _children(table, children)
     while waiting:

@@ -1,4 +1,4 @@
-"""Find what only an SQL parser can see: the key columns that a WHERE compares, and what is divided by what."""
+"""Read with an SQL parser what tokens do not show: which columns a WHERE compares, and what is divided by what."""
 
 import logging
 import re
@@ -9,9 +9,9 @@ from functools import reduce
 import sqlglot
 from sqlglot import exp
 
-logging.getLogger("sqlglot").disabled = True  # it logs a line for every statement that it parses as a bare command
+logging.getLogger("sqlglot").disabled = True  # sqlglot logs a line for every statement that it cannot parse in detail
 
-WHOLE = re.compile("[0-9]{1,18}")  # the engine may read a longer one as a real number
+WHOLE = re.compile("[0-9]{1,18}")  # the engine may read a longer number as a real one
 
 _EQUALITIES = (exp.EQ, exp.NullSafeEQ, exp.Is)
 _ARITHMETIC = (exp.Paren, exp.Neg, exp.Add, exp.Sub, exp.Mul, exp.Abs, exp.Coalesce, exp.Max, exp.Min)
@@ -19,7 +19,10 @@ _ARITHMETIC = (exp.Paren, exp.Neg, exp.Add, exp.Sub, exp.Mul, exp.Abs, exp.Coale
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """Columns of the changed table in one alternative of a WHERE: those compared for equality, and all mentioned."""
+    """The columns of the changed table in one alternative of a WHERE, that is, on one side of its ORs.
+
+    `equal`: those that are compared for equality. `mentioned`: all that occur.
+    """
 
     equal: frozenset[str]
     mentioned: frozenset[str]
@@ -27,23 +30,23 @@ class Compared:
 
 @dataclass(frozen=True, slots=True)
 class Division:
-    """A column divided by a whole number, with nothing that makes it a real number first."""
+    """A column that is divided by a whole number, without being converted to a real number before."""
 
     column: str
     divisor: int
 
 
 def parse(sql: str) -> exp.Expr | None:
-    """Parse one statement of SQLite's dialect; return None if the parser does not know it."""
+    """Parse one statement in SQLite's dialect; return None if the parser cannot."""
     try:
         tree = sqlglot.parse_one(sql, dialect="sqlite")
-    except Exception:  # noqa: BLE001 - it fails in many ways, the recursion limit among them; none may stop a release
+    except Exception:  # noqa: BLE001 - the parser fails in many ways, even by recursion; none may stop a release
         return None
     return None if tree.find(exp.Command) else tree
 
 
 def comparisons(tree: exp.Expr) -> set[Compared]:
-    """Return the alternatives in the WHERE of an UPDATE or DELETE, one for each way through its ORs."""
+    """Return the alternatives in the WHERE of an UPDATE or DELETE: one for each combination of the sides of its ORs."""
     where = tree.args.get("where")
     if where is None or not isinstance(tree, exp.Update | exp.Delete):
         return set()
@@ -51,7 +54,7 @@ def comparisons(tree: exp.Expr) -> set[Compared]:
 
 
 def divisions(tree: exp.Expr) -> Iterator[Division]:
-    """Yield every division of a column by a whole number whose remainder the statement does not also use."""
+    """Yield each division of a column by a whole number, unless the statement also uses the remainder, with %."""
     remainders = {found for node in tree.find_all(exp.Mod) for found in _divided(node)}
     for node in tree.find_all(exp.Div):
         yield from (found for found in _divided(node) if found not in remainders)
@@ -73,7 +76,7 @@ def _both(left: Iterable[Compared], right: Iterable[Compared]) -> set[Compared]:
 
 
 def _equated(node: exp.Expr) -> Iterator[exp.Column]:
-    """Yield the columns that stand alone, or in a row value, on a side of = or IS, or before IN."""
+    """Yield the columns that are one side of = or IS, or are before IN, alone or in a row value."""
     sides = [side for found in node.find_all(*_EQUALITIES) for side in (found.this, found.expression)]
     sides += [found.this for found in node.find_all(exp.In)]
     for side in (side.unnest() for side in sides):
@@ -82,7 +85,10 @@ def _equated(node: exp.Expr) -> Iterator[exp.Column]:
 
 
 def _is_own(column: exp.Column, condition: exp.Expr, own: str) -> bool:
-    """Return True if a column belongs to the changed table; in a subquery it must be qualified, and not shadowed."""
+    """Return True if a column belongs to the changed table, whose name is `own`.
+
+    In a subquery, the column must be qualified with that name, and no FROM of the subquery may introduce the name.
+    """
     name, selects = column.table.lower(), list(_selects(column, condition))
     return name in ({own} if selects else {own, ""}) and not any(own in _sources(select) for select in selects)
 
@@ -107,7 +113,7 @@ def _divided(node: exp.Div | exp.Mod) -> set[Division]:
 
 
 def _parts(node: exp.Expr) -> Iterator[exp.Expr]:
-    """Yield the operands of an expression, looking through operations that keep whole numbers whole."""
+    """Yield the innermost operands of an expression whose operations all keep whole numbers whole."""
     waiting = [node]
     while waiting:
         node = waiting.pop()
@@ -130,9 +136,9 @@ def _is_whole(node: exp.Expr) -> bool:
 
 
 def assignments(tree: exp.Expr) -> dict[str, bool]:
-    """Return the columns that an UPDATE sets, and whether each new value follows from the previous one.
+    """Return the columns that an UPDATE sets, each with True if the new value follows from the previous one.
 
-    It does if its expression reads the same column, or if WHERE compares that column with constants only.
+    It follows if its expression reads the same column, or if WHERE compares that column with constants only.
     """
     where = tree.args.get("where")
     if not isinstance(tree, exp.Update):
@@ -157,7 +163,7 @@ def _names_null(node: exp.Expr) -> bool:
 
 
 def carried(tree: exp.Expr) -> set[str]:
-    """Return the columns that an INSERT names, and whose values its SELECT computes from columns of the same name."""
+    """Return the columns that an INSERT ... SELECT fills with an expression of a column with the same name."""
     query = tree.args.get("expression")
     if not isinstance(tree, exp.Insert) or not isinstance(tree.this, exp.Schema) or not isinstance(query, exp.Select):
         return set()
@@ -170,7 +176,10 @@ def carried(tree: exp.Expr) -> set[str]:
 
 
 def _set(assignment: exp.Expr) -> Iterator[tuple[str, exp.Expr]]:
-    """Yield each column that an assignment sets, with its expression; that of a row is the same for all its columns."""
+    """Yield each column that an assignment of an UPDATE sets, with the expression of its value.
+
+    If a row of columns is set from one expression, such as a subquery, each of the columns has that expression.
+    """
     target, value = assignment.this, assignment.expression
     if not isinstance(target, exp.Tuple | exp.Paren):
         yield target.name.lower(), value
@@ -182,7 +191,7 @@ def _set(assignment: exp.Expr) -> Iterator[tuple[str, exp.Expr]]:
 
 
 def _pinned(condition: exp.Expr, own: str) -> set[str]:
-    """Return the columns that every row reached by a condition has one of some constants in."""
+    """Return the columns that a condition compares with constants only, so that it names their previous values."""
     condition = condition.unnest()
     if isinstance(condition, exp.And):
         return set[str]().union(*(_pinned(part, own) for part in condition.flatten()))

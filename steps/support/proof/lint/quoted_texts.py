@@ -1,7 +1,8 @@
-"""Find names in double quotes that name no column here: the engine then reads them as texts, in every row.
+"""Find words in double quotes that name no column, so that the engine reads them as texts instead.
 
-A name in backticks is never read as a text, so the engine itself tells the two apart, on an empty database of the same
-schema. A statement that the local engine cannot prepare is not judged.
+The engine never reads a name in backticks as a text. So on an empty database with the same schema, a word is a text if
+the statement can be prepared with the word in double quotes, and not with backticks. A statement that the local engine
+cannot prepare is not judged.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -23,10 +24,11 @@ _COLUMNS = "SELECT m.name, c.name FROM sqlite_schema AS m, pragma_table_info(m.n
 
 
 def quoted_texts(script: Script, definitions: Iterable[str]) -> list[Finding]:
-    """Return a finding for each name in double quotes that a statement reads as a text.
+    """Return a finding for each word in double quotes that the engine reads as a text.
 
-    It is an error if a table that the statement names has such a column, or nearly, before or after; otherwise a
-    warning, because a text may be meant. `definitions`: the SQL that creates the schema before the script.
+    The finding is an error if a table in the statement has a column of that name, or of a similar one, at any point of
+    the script; else it is a warning, because a text may be meant. `definitions`: the SQL that creates the schema as it
+    is before the script.
     """
     with empty_clone(definitions) as clone:
         columns, texts = {*_columns(clone)}, list[tuple[Piece, Token]]()
@@ -44,19 +46,19 @@ def _finding(file: str, piece: Piece, token: Token, columns: set[tuple[str, str]
     own = sorted(column for table, column in columns if table in named)
     column = folded(name) if folded(name) in own else slip_of(folded(name), own)
     meant = (
-        "; a column of that name is elsewhere or comes later"
+        "; a column of that name is in another table of the statement, or does not exist at this point"
         if column == folded(name)
         else f"; the nearest is {column}"
     )
     cause = f"{token.text} is no column here, so it is read as the text {literal(name)}{meant if column else ''}"
-    remedy = "Name a column that is there; if the text is meant, write it in single quotes."
+    remedy = "Name a column that exists here; if the text is meant, write it in single quotes."
     weight = Severity.ERROR if column else Severity.WARNING
     subject = read_statement(piece).subject
     return Finding(piece.statement.name, cause, remedy, DOUBLE_QUOTED, weight, subject, file)
 
 
 def _texts(clone: apsw.Connection, piece: Piece) -> Iterator[Token]:
-    """Yield the first place of each name in double quotes that the engine reads as a text."""
+    """Yield the first token of each word in double quotes that the engine reads as a text."""
     names = [token for token in piece.tokens if token.text.startswith('"')]
     if not names or not _prepares(clone, piece, ()) or _prepares(clone, piece, names):
         return

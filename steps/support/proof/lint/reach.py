@@ -1,8 +1,9 @@
-"""What a script can reach: the engine says it itself when it compiles each statement on an empty clone of the schema.
+"""Ask the engine what each statement of a script can reach, by compiling it on an empty clone of the schema.
 
-Compiling asks the engine's authorizer about everything that a statement reads, writes, creates, drops or calls, also
-through triggers, views and, with foreign keys on, through cascades. Nothing is run but the statements that change the
-schema, so that those after them find it. What a virtual table does in its shadow tables is not among it.
+When the engine compiles a statement, it tells its authorizer everything that the statement reads, writes, creates,
+drops or calls: by itself, through triggers and views, and with foreign keys on through cascades. Only statements that
+change the schema are also run, because later statements need their result. What a virtual table does in its own tables
+is not told.
 """
 
 from collections.abc import Iterable, Iterator
@@ -32,7 +33,7 @@ class Action(StrEnum):
     CALL = "calls"
 
 
-_ACTIONS = {  # the engine's code: the action, and whether the object is its first or its second argument
+_ACTIONS = {  # by the authorizer's code: the action, and which of its arguments names the object, from 0
     apsw.SQLITE_READ: (Action.READ, 0),
     apsw.SQLITE_INSERT: (Action.INSERT, 0),
     apsw.SQLITE_UPDATE: (Action.UPDATE, 0),
@@ -51,9 +52,7 @@ _ACTIONS = {  # the engine's code: the action, and whether the object is its fir
     apsw.SQLITE_FUNCTION: (Action.CALL, 1),
 }
 _WRITES = (Action.INSERT, Action.UPDATE, Action.DELETE)
-_MEANS: dict[
-    str, tuple[Action, set[Action]]
-] = {  # what the statements that the reader calls so do themselves: what they must do, and what else they may do
+_MEANS: dict[str, tuple[Action, set[Action]]] = {  # by verb: what such a statement must do, and what else it may do
     "INSERT": (Action.INSERT, {Action.UPDATE}),
     "UPDATE": (Action.UPDATE, set()),
     "DELETE": (Action.DELETE, set()),
@@ -70,9 +69,10 @@ _CHANGES_THE_SCHEMA = frozenset({"CREATE", "ALTER", "DROP"})
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """One thing that a statement does. `object` and `column` are in lower case; a column has only READ and UPDATE.
+    """One thing that a statement does to an object. Names are in lower case.
 
-    `through`: the innermost trigger or view, in lower case; empty if the statement does it itself.
+    `column`: the column that is read or updated; empty for any other action. `through`: the trigger or view that does
+    it, the innermost if there are several; empty if the statement does it directly.
     """
 
     action: Action
@@ -83,19 +83,22 @@ class Access:
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """All that one statement does. `error`: why the local engine could not compile it; empty if it could."""
+    """Everything that one statement does. `error`: why the local engine could not compile it; empty if it could."""
 
     piece: Piece
     accesses: frozenset[Access]
     error: str = ""
 
     def objects(self, *actions: Action) -> set[str]:
-        """Return the names of the objects to which the statement does one of these things."""
+        """Return the names of all objects to which the statement does one of these actions."""
         return {each.object for each in self.accesses if each.action in actions}
 
 
 def reach(definitions: Iterable[str], pieces: Iterable[Piece], *, foreign_keys: bool = False) -> tuple[Reach, ...]:
-    """Return what each statement can reach, in a database that these definitions create; cascades with foreign keys."""
+    """Return what each statement can reach in a database that these definitions create.
+
+    `foreign_keys`: whether the engine enforces them, so that deletions reach further tables by cascade.
+    """
     with empty_clone(definitions) as connection:
         connection.pragma("foreign_keys", foreign_keys)
         return tuple([_compiled(connection, piece) for piece in pieces])
@@ -125,7 +128,7 @@ def _compiled(connection: apsw.Connection, piece: Piece) -> Reach:
 
 
 def _without_rows(piece: Piece) -> str:
-    """Return the statement; CREATE TABLE ... AS without the rows, which a query may make out of nothing."""
+    """Return the SQL of a statement; CREATE TABLE ... AS gets a LIMIT 0, because its query may return endless rows."""
     sql, words = piece.statement.sql, piece.words(len(piece.tokens))
     if read_statement(piece).verb != "CREATE TABLE" or "(" in words[: words.index("AS") if "AS" in words else 0]:
         return sql
@@ -136,26 +139,26 @@ def _without_rows(piece: Piece) -> str:
 
 
 def reach_findings(definitions: Iterable[str], script: Script) -> Iterator[Finding]:
-    """Yield findings about what a script does according to the engine, and its text does not show.
+    """Yield a finding for each statement that, according to the engine, does more than its text shows.
 
-    `definitions`: the SQL that creates the schema before the script.
+    `definitions`: the SQL that creates the schema as it is before the script.
     """
     for each in reach(definitions, script.pieces):
         where = each.piece.statement.name
         for called in sorted(each.accesses, key=str):
             if called.action is Action.CALL and called.object in FUNCTIONS and called.through:
                 cause = f"through {called.through} it calls {called.object}, which {FUNCTIONS[called.object]}"
-                yield Finding(where, cause, "Drop that trigger or view first, or leave its table alone.")
+                yield Finding(where, cause, f"Drop {called.through} first, or do not touch its table.")
         if not each.error and (found := _misread(each)):
             yield Finding(
-                where, f"the engine reads it otherwise: it {found}; no rule checked that",
-                "Check it by eye; written more plainly, it can be checked.",
+                where, f"the engine reads this statement in another way: it {found}; no rule checked that",
+                "Check the statement by eye, or write it more plainly, so that the rules can check it.",
                 rule="not-parsed", severity=Severity.WARNING, object=read_statement(each.piece).subject,
             )  # fmt: skip
 
 
 def _misread(found: Reach) -> str:
-    """Return what a statement itself does to a table that its reading does not say; empty if they agree."""
+    """Return what a statement does directly, although the tool reads it differently; empty if both agree."""
     reading = read_statement(found.piece)
     direct = {(each.action, each.object) for each in found.accesses if not each.through}
     must, may = _MEANS.get(reading.verb, (None, set()))
