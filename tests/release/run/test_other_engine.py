@@ -25,7 +25,7 @@ async def test_the_new_turso_engine_is_refused_by_name(
     production.store.connection.create_function("turso_version", 0, lambda: "0.8.3")
     ending = await production.release()
     assert (ending.code, ending.report["verdict"]) == (3, "refused"), ending.report
-    assert "it is the new Turso engine 0.8.3" in ending.report["cause"]
+    assert "the database runs on the new Turso engine 0.8.3" in ending.report["cause"]
     assert "Move the database to libSQL" in ending.report["cause"] + ending.report["next_action"]
     assert "runbook.md#other-engine" in ending.report["runbook"] + ending.report["next_action"]
     assert asked[-1] == "SELECT turso_version()"

@@ -1,1 +1,1 @@
-"""The rehearsal: a server with the copy, the change made and rolled back on it, and what was seen."""
+"""The rehearsal: a server runs on the copy, the change is made and rolled back there, and everything is recorded."""

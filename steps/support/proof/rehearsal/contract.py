@@ -1,6 +1,6 @@
-"""Try the statements of the old and the new code on the old and the new schema: four answers, which decide the order.
+"""Try whether the old and the new code can run on the old and the new schema; the four answers decide the order.
 
-Writes are tried too, and rolled back; foreign keys are set as the app sets them.
+Each statement of the code is tried, and what it writes is rolled back. Foreign keys are set as the app sets them.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,56 +16,56 @@ from steps.support.sql.statement import Statement
 
 OLD, NEW = "old", "new"
 _TOO_LARGE = "RESPONSE_TOO_LARGE"
-EXPAND = "Divide the change: first only add what both versions can run on; remove the rest in a later release."
+EXPAND = "Divide the change: in this release, only add to the schema; remove what is old in a later release."
 
 
 @dataclass(frozen=True, slots=True)
 class Contracts:
-    """The statements that the old and the new code send."""
+    """The statements that the old code and the new code send to the database."""
 
     old: tuple[Block, ...]
     new: tuple[Block, ...]
 
 
 def unasked_contracts(what: Contracts) -> Iterator[Finding]:
-    """Yield a finding if a contract has no statements: without them, nothing is proved about its code."""
+    """Yield a finding if a contract has no statements, because then nothing is proved about that code."""
     contracts = ((OLD_CODE, OLD, what.old), (NEW_CODE, NEW, what.new))
     empty = {file: code for file, code, blocks in contracts if not blocks}
     if empty:
         codes = " and the ".join(f"{code} code" for code in empty.values())
         cause = f"no statements, so nothing shows that the {codes} can run on the old and the new schema"
-        remedy = f"Write every statement that this code sends, or say in {MIGRATE} why there are none."
+        remedy = f"Write every statement that this code sends, or say in {MIGRATE} why it sends none."
         yield Finding(" and ".join(empty), cause, remedy, rule="no-contract", file=MIGRATE)
 
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """For each version of the code, what it cannot run: statement and error; empty if everything runs."""
+    """The statements that cannot run on one schema, with their errors, by version of the code (OLD or NEW)."""
 
     failing: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def holds(self, code: str) -> bool:
-        """Return True if this version of the code can run."""
+        """Return True if every statement of this version of the code can run."""
         return not self.failing[code]
 
 
 @dataclass(frozen=True, slots=True)
 class Contract:
-    """The two-by-two table: the old and the new code on the schema before and after."""
+    """Which code can run on which schema: the answers on the schema before the migration, and on the one after it."""
 
     before: Answers
     after: Answers
 
     @property
     def orders(self) -> tuple[str, ...]:
-        """Return the orders in which no code meets a schema that it cannot run on, CODE_FIRST before DATA_FIRST."""
+        """Return the safe orders, CODE_FIRST before DATA_FIRST: each version can run on every schema that it meets."""
         if not (self.before.holds(OLD) and self.after.holds(NEW)):
             return ()
         return tuple(order for order in ("CODE_FIRST", "DATA_FIRST") if order not in self.ruled_out)
 
     @property
     def ruled_out(self) -> dict[str, str]:
-        """Return the orders in which some code would meet a schema that it cannot run on, and why."""
+        """Return, by unsafe order, why it is unsafe: a version would meet a schema that it cannot run on."""
         new_on_old = f"the new code cannot run on the old schema: {_errors(self.before, NEW)}"
         old_on_new = f"the old code cannot run on the new schema: {_errors(self.after, OLD)}"
         unsafe = {"CODE_FIRST": (self.before.holds(NEW), new_on_old), "DATA_FIRST": (self.after.holds(OLD), old_on_new)}
@@ -73,7 +73,7 @@ class Contract:
 
     @property
     def table(self) -> dict[str, tuple[str, ...]]:
-        """Return what fails for each code and schema; empty if everything runs."""
+        """Return the errors for each pair, such as `new code on the old schema`; none if everything runs."""
         places = {"old schema": self.before, "new schema": self.after}
         return {
             f"{code} code on the {schema}": answers.failing[code]
@@ -83,17 +83,15 @@ class Contract:
 
     @property
     def refusal(self) -> tuple[str, str]:
-        """Return why no order is possible, and what to do."""
+        """Return cause and remedy if no order is safe."""
         if not self.before.holds(OLD):
             cause = f"the live code cannot run on its own schema: {_errors(self.before, OLD)}"
-            return cause, "Fix contract/old.sql so that it holds what the live code really sends."
+            return cause, "Fix contract/old.sql: it must contain the statements that the live code really sends."
         if not self.after.holds(NEW):
             cause = f"the new code cannot run on the new schema: {_errors(self.after, NEW)}"
             return cause, "Create what the new code needs in migrate.sql, or fix contract/new.sql."
-        cause = (
-            f"the new code cannot run on the old schema: {_errors(self.before, NEW)}; nor the old code on the new one"
-        )
-        return f"{cause}: {_errors(self.after, OLD)}", EXPAND
+        cause = f"the new code cannot run on the old schema: {_errors(self.before, NEW)}"
+        return f"{cause}; the old code cannot run on the new schema: {_errors(self.after, OLD)}", EXPAND
 
 
 def _errors(answers: Answers, code: str) -> str:
@@ -101,12 +99,12 @@ def _errors(answers: Answers, code: str) -> str:
 
 
 async def ask_contracts(database: Database, what: Contracts) -> Answers:
-    """Return what fails when all statements of both versions are tried."""
+    """Try all statements of both versions on the schema of a database, and return those that fail."""
     return Answers({OLD: await _failing(database, what.old), NEW: await _failing(database, what.new)})
 
 
 async def _failing(database: Database, blocks: Sequence[Block]) -> tuple[str, ...]:
-    """Return the last error of each block in which no alternative runs."""
+    """Return, for each block in which no alternative runs, the error of its last alternative."""
     if not blocks:
         return ()
     errors = zip(blocks, await _errors_of(database, [block.alternatives[0] for block in blocks]), strict=True)

@@ -1,9 +1,9 @@
-"""What the engine takes on trust, checked: constraints that rows break, indexes, virtual tables.
+"""Check what the engine itself takes for granted: that rows keep their constraints, and that indexes are complete.
 
-libSQL's ALTER COLUMN looks at no row, and neither does a schema that was edited by hand. `WHERE c IS NULL` then finds
-nothing, because the engine relies on NOT NULL. The checks run on the engine of the rehearsal, which knows what the
-server knows. A million rows of ten columns with two indexes take `quick_check` 0.25 s, and `integrity_check`, which
-also reads the indexes, 1.1 s (sqld 0.24.32, measured).
+After libSQL's ALTER COLUMN, or after the schema was edited by hand, rows may break a new constraint. Then for example
+`WHERE c IS NULL` finds no row, because the engine relies on NOT NULL. The checks run on the engine of the rehearsal,
+which has the functions of the server. For a million rows of ten columns with two indexes, `quick_check` takes 0.25 s,
+and `integrity_check`, which also reads the indexes, 1.1 s (measured on sqld 0.24.32).
 """
 
 import json
@@ -11,6 +11,7 @@ import re
 from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from steps.support.core.text import counted
 from steps.support.gateways.database.protocol import Database, StatementFailed
 from steps.support.schema import definition
 from steps.support.schema.own_tables import is_owned
@@ -25,7 +26,7 @@ from steps.support.sql.verbs import read_statement
 _TABLES = """SELECT t.name, t.type, t.wr, m.sql FROM pragma_table_list AS t JOIN sqlite_schema AS m USING (name)
 WHERE t.schema = 'main' AND m.type = 'table' AND t.type IN ('table', 'virtual') ORDER BY t.name"""
 _CHECK = "SELECT t.value, c.* FROM json_each(?) AS t, {}(t.value) AS c"
-_MOST = 100  # messages that the engine gives of one table
+_MOST = 100  # messages about one table; then the engine stops
 
 _NULL = re.compile(r"NULL value in (?P<column>.+)", re.DOTALL)
 _KIND = re.compile(r"(?P<kind>(?:non-)?[A-Z]+) value in (?P<column>.+)", re.DOTALL)
@@ -34,29 +35,30 @@ _INDEX = re.compile(
 )
 _OF_INDEX = "index "
 _STORED = {"INT": "integer", "INTEGER": "integer", "REAL": "real", "TEXT": "text", "BLOB": "blob"}
-# other errors say that this engine lacks something; FTS5 says `logic error` if its content lacks a column
+# other errors mean that this engine lacks something; FTS5 answers `logic error` if its content table lacks a column
 _OUT_OF_STEP = ("malformed", "no such table", "no such column", "logic error")
 
-_FILL = "Fill them in the same script, before the column is changed: UPDATE {0} SET {1} = ... WHERE {1} IS NULL"
+_FILL = "Fill the values in the same script, before it changes the column: UPDATE {0} SET {1} = ... WHERE {1} IS NULL"
 _REFILL = "UPDATE {0} SET {1} = ... WHERE typeof({1}) = 'null'"
-_FIT = "Change these rows in the same script, before the condition is added"
-_CONVERT = "Convert them in the same script, after the column is changed: UPDATE {0} SET {1} = CAST({1} AS ...)"
-_REINDEX = "Drop the index before the column is changed, and create it again afterwards"
+_FIT = "Correct these rows in the same script, before it adds the condition"
+_CONVERT = "Convert the values in the same script, after it changes the column: UPDATE {0} SET {1} = CAST({1} AS ...)"
+_REINDEX = "Drop the index before the script changes the column, and create it again afterwards"
 _REBUILD = (
-    "Rebuild it in the same script, once its content has all columns that it reads: "
+    "Rebuild the table in the same script, once its content table has all columns that it reads: "
     "INSERT INTO {0} ({0}) VALUES ('rebuild')"
 )
-_LATER = "This change need not mend it; one that does passes."
+_LATER = "Repair it in this change or in a later one; both pass."
 
 Names = Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
 class Defect:
-    """Something in a table that the engine takes on trust, and that does not hold.
+    """A fault in a table that the engine does not notice, such as NULL in a NOT NULL column.
 
-    `column`: empty if it is about the whole table. `kind`: what breaks, the same before and after. `rows`: how many
-    rows, None if they are not counted. `example`: one of them.
+    `column`: empty if the fault concerns the whole table. `kind`: an identifier of the fault, the same before and after
+    a change. `what`: the fault in words. `rows`: in how many rows it is; None if they cannot be counted. `example`: how
+    to find one of these rows.
     """
 
     table: str
@@ -69,29 +71,30 @@ class Defect:
 
     @property
     def place(self) -> str:
-        """Return its table and column."""
+        """Return the table, and the column if there is one, as `table.column`."""
         return f"{self.table}.{self.column}" if self.column else self.table
 
     def __str__(self) -> str:
-        """Return what is wrong, in how many rows, and an example."""
-        several = "" if self.rows is None else f"{self.rows:,}{'+' * (self.rows == _MOST)} rows: "
-        return f"{several}{self.what}{self.example and f', for example the row with {self.example}'}"
+        """Return the number of rows, the fault, and an example, in one line."""
+        at_least = "at least " if self.rows == _MOST else ""
+        rows = "" if self.rows is None else f"{at_least}{counted(self.rows, 'row')}: "
+        return f"{rows}{self.what}{self.example and f', for example the row with {self.example}'}"
 
 
 @dataclass(frozen=True, slots=True)
 class Integrity:
-    """The defects of the tables that were checked; `checked`: their names, in lower case."""
+    """The result of a check. `defects`: what was found. `checked`: the checked tables, in lower case."""
 
     defects: tuple[Defect, ...] = ()
     checked: frozenset[str] = frozenset()
 
     @property
     def is_of_indexes(self) -> bool:
-        """Return True if one of the defects is that of an index."""
+        """Return True if one of the defects concerns an index."""
         return any(each.kind.startswith(_OF_INDEX) for each in self.defects)
 
     def with_those_of(self, other: "Integrity") -> "Integrity":
-        """Return the defects of both; of one that both have, that of `other`."""
+        """Return the results of two checks together. If both have the same defect, the one of `other` counts."""
         return Integrity((*self.defects, *other.defects), self.checked | other.checked)
 
 
@@ -104,19 +107,23 @@ class _Table:
 
     @property
     def module(self) -> str:
-        """Return the module of a virtual table, in lower case; empty for any other."""
+        """Return the module of a virtual table in lower case; empty for an ordinary table."""
         return module_and_options(self.sql)[0] if self.is_virtual else ""
 
     @property
     def content(self) -> str | None:
-        """Return the table or view whose rows a virtual table indexes: empty if it keeps none, None if its own."""
+        """Return the table or view whose rows a virtual table indexes; None if it stores its rows itself.
+
+        It is empty if the virtual table stores no rows at all.
+        """
         return module_and_options(self.sql)[1].get("content") if self.is_virtual else None
 
 
 async def check_integrity(database: Database, touched: Collection[str] | None = None, *, indexes: bool) -> Integrity:
-    """Check the tables named in `touched`, in lower case; None: all. A virtual table follows its content.
+    """Check tables of a database, and return their defects.
 
-    `indexes`: also check that each index has an entry for each row, in order.
+    `touched`: the names of the tables to check, in lower case; None for all tables. A virtual table is also checked if
+    the table that it indexes is. `indexes`: whether to check, too, that each index has an entry for each row, in order.
     """
     found_tables = await _tables(database)
     names = {folded(each.name) for each in found_tables}
@@ -142,7 +149,7 @@ async def _tables(database: Database) -> list[_Table]:
 
 
 def _key(sql: str) -> str:
-    """Return the first column of the primary key of a table WITHOUT ROWID."""
+    """Return the first column of the primary key of a WITHOUT ROWID table, quoted."""
     for each in definition.elements(sql):
         if "primary" in each.words:
             listed = next((item for item in each.parts if isinstance(item, tuple)), ())
@@ -151,9 +158,9 @@ def _key(sql: str) -> str:
 
 
 def _is_touched(table: _Table, touched: Collection[str], names: Collection[str]) -> bool:
-    """Return whether a table, or one in which a virtual table stores its rows or reads them, is among these.
+    """Return True if a table is in `touched`, or if a virtual table reads or stores rows in a table in `touched`.
 
-    `names`: of all tables. What a virtual table reads through a view may be any of them.
+    `names`: the names of all tables. If a virtual table reads a view, that may read any of them.
     """
     name, content = folded(table.name), folded(table.content or "")
     reads_any = bool(content and content not in names and touched)
@@ -162,34 +169,37 @@ def _is_touched(table: _Table, touched: Collection[str], names: Collection[str])
 
 
 async def _defects(database: Database, table: _Table, lines: Sequence[str]) -> list[Defect]:
-    """Return a defect for each kind of message about a table, with the number of its rows and one of them."""
+    """Return a defect for each kind of message that the engine gives about a table, with its rows counted."""
     found: list[Defect] = []
     for line, times in _grouped(lines).items():
         if line.startswith("CHECK constraint failed"):
             found += [each async for each in _broken_checks(database, table)]
             continue
         defect, condition = _read(table, line, times)
-        counted = await _counted(database, table, defect, condition) if condition else defect
-        # of generated columns and of keys that do not come first, engines say what no row confirms (3.40 to 3.54)
-        found += [] if condition and counted.rows == 0 else [counted]
+        measured = await _counted(database, table, defect, condition) if condition else defect
+        # SQLite 3.40 to 3.54 reports false defects of generated columns, and of keys that are not the first column
+        found += [] if condition and measured.rows == 0 else [measured]
     return [*dict.fromkeys(found)]
 
 
 def _read(table: _Table, line: str, times: int) -> tuple[Defect, str]:
-    """Return what a message of the engine says, and the condition that finds the rows; empty if there is none."""
+    """Return the defect that a message of the engine reports, and the condition that finds its rows.
+
+    The condition is empty if no condition finds them. `times`: how often the message was repeated.
+    """
     name = table.name
     if match := _NULL.fullmatch(line):
         column = match["column"].removeprefix(f"{name}.")
         what = f"NULL in {column}, which is NOT NULL: WHERE {column} IS NULL does not find it"
-        # the engine believes that IS NULL finds nothing
+        # IS NULL would find nothing, because the engine relies on NOT NULL
         return Defect(name, column, "null", what, _FILL.format(name, column)), f"typeof({quoted(column)}) = 'null'"
     if match := _KIND.fullmatch(line):
         column = match["column"].removeprefix(f"{name}.")
-        what = f"{match['kind']} value in {column}, which its type does not allow: comparisons do not find it"
+        what = f"{match['kind']} value in {column}, whose type does not allow it: comparisons do not find the value"
         defect = Defect(name, column, "type", what, _CONVERT.format(name, column), times)
         return defect, _stored_otherwise(match["kind"], quoted(column))
     if match := _INDEX.fullmatch(line):
-        what = f"index {match[1]} lacks rows, or has them out of order: queries that use it miss rows"
+        what = f"index {match[1]} lacks rows, or has them out of order: queries that use the index miss rows"
         return Defect(name, "", f"{_OF_INDEX}{match[1]}", what, _REINDEX), ""
     return Defect(name, "", line, f"integrity_check says: {line}", "Load the table from a dump"), ""
 
@@ -202,10 +212,13 @@ def _grouped(lines: Iterable[str]) -> dict[str, int]:
 
 
 def _stored_otherwise(kind: str, column: str) -> str:
-    """Return the condition that finds values of the wrong type; empty if the message alone tells them."""
+    """Return the condition that finds values of a wrong type; empty if no condition can find them.
+
+    `kind`: the type as the engine's message names it.
+    """
     if kind == "NUMERIC":
         return f"typeof({column}) IN ('integer', 'real')"
-    if kind == "TEXT":  # in a column of numbers: a text that is one
+    if kind == "TEXT":  # a text in a column of numbers that should have become a number
         return f"typeof({column}) = 'text' AND CAST({column} AS NUMERIC) = ({column} || '')"
     stored = _STORED.get(kind.removeprefix("non-")) if kind.startswith("non-") else None
     return f"typeof({column}) NOT IN ('{stored}', 'null')" if stored else ""
@@ -224,7 +237,7 @@ async def _broken_checks(database: Database, table: _Table) -> AsyncIterator[Def
 
 
 async def _counted(database: Database, table: _Table, defect: Defect, condition: str) -> Defect:
-    """Return the defect with the number of its rows, and one of them, if the engine can tell."""
+    """Return the defect with the number of its rows and an example; unchanged if the engine cannot count them."""
     sql = f"SELECT count(*), min({table.key}) FROM {quoted(table.name)} WHERE {condition}"
     try:
         ((rows, one),) = (await database.query(Statement(sql))).values
@@ -238,18 +251,15 @@ def _example(key: str, value: Value) -> str:
 
 
 async def _out_of_step(database: Database, table: _Table) -> list[Defect]:
-    """Return a defect if a virtual table's own check fails."""
+    """Return a defect if a virtual table's own check fails; none if the table has no such check."""
     name, module = quoted(table.name), table.module
     if module in {"rtree", "rtree_i32", "geopoly"}:
         try:
             said = str((await database.query(Statement("SELECT rtreecheck(?)", (table.name,)))).scalar)
         except StatementFailed:
             return []
-        return (
-            []
-            if said == "ok"
-            else [Defect(table.name, "", "own check", f"its own check fails: {said}", "Create and fill it again")]
-        )
+        remedy = "Create and fill the table again"
+        return [] if said == "ok" else [Defect(table.name, "", "own check", f"its own check fails: {said}", remedy)]
     checks = {"fts5": f"INSERT INTO {name} ({name}, rank) VALUES ('integrity-check', 1)"}
     checks |= dict.fromkeys(("fts3", "fts4"), f"INSERT INTO {name} ({name}) VALUES ('integrity-check')")
     if module not in checks or (module == "fts4" and table.content == ""):
@@ -262,47 +272,47 @@ async def _out_of_step(database: Database, table: _Table) -> list[Defect]:
             table.name,
             "",
             "own check",
-            "its own check fails: its index and its content differ",
+            "its own check fails: the index and the content differ",
             _REBUILD.format(table.name),
         )
     ]
 
 
 def new_defects(before: Integrity, after: Integrity, migrate: Script) -> Iterator[Finding]:
-    """Yield a finding for each defect that was not there before, or is in more rows than before."""
+    """Yield a finding for each defect that is new, or that more rows have than before."""
     tables, columns = _former_names(migrate)
     was = {_identity(each): each for each in before.defects}
     for each in after.defects:
         old = was.get(_identity(each)) or was.get(_identity(_renamed(each, tables, columns)))
         if old is None or (each.rows or 0) > (old.rows or 0):
-            since = "" if old is None else f"; before the change it was so in {old.rows or 0:,}"
+            since = "" if old is None else f"; before the change {counted(old.rows or 0, 'row was so', 'rows were so')}"
             yield Finding(each.place, f"{each}{since}", f"{each.remedy}.")
 
 
 def old_defects(before: Integrity, after: Integrity | None) -> Iterator[Finding]:
-    """Yield a warning for each defect that was there before, unless the change mends it."""
+    """Yield a warning for each defect that existed before the change, unless the change repairs it."""
     left = {_identity(each) for each in after.defects} if after else set()
     for each in before.defects:
         if after is None or folded(each.table) not in after.checked or _identity(each) in left:
             mend = f" {_REFILL.format(each.table, each.column)}." if each.kind == "null" else ""
-            cause = f"{each}. It was so before the change, and blocks nothing"
+            cause = f"{each}. This was so before the change, and does not block it"
             yield Finding(each.place, cause, f"{_LATER}{mend}", severity=Severity.WARNING)
 
 
 def _identity(defect: Defect) -> tuple[str, str, str]:
-    """Return what makes two defects the same."""
+    """Return what two results of the same defect have in common: table, column and kind."""
     return folded(defect.table), folded(defect.column), folded(defect.kind)
 
 
 def _renamed(defect: Defect, tables: Names, columns: Names) -> Defect:
-    """Return the defect under the names from before the change."""
+    """Return the defect with the names that its table and columns had before the change."""
     table = tables.get(folded(defect.table), folded(defect.table))
     kind = re.sub(r"\w+", lambda word: columns.get(folded(word[0]), word[0]), defect.kind)
     return replace(defect, table=table, column=columns.get(folded(defect.column), defect.column), kind=kind)
 
 
 def _former_names(migrate: Script) -> tuple[Names, Names]:
-    """Return the names of tables, and of columns, from before the script renamed them, by their new names."""
+    """Return the former names of the tables, and of the columns, that a script renames, by their new names."""
     tables, columns = dict[str, str](), dict[str, str]()
     for each in map(read_statement, migrate.pieces):
         if each.verb == "RENAME TABLE":
@@ -313,6 +323,6 @@ def _former_names(migrate: Script) -> tuple[Names, Names]:
 
 
 def alters_columns(scripts: Iterable[Script]) -> bool:
-    """Return whether a script uses libSQL's ALTER COLUMN, after which an index may be in another order."""
+    """Return True if a script uses libSQL's ALTER COLUMN, which may leave an index in the wrong order."""
     words = ([token.text.upper() for token in piece.tokens] for script in scripts for piece in script.pieces)
     return any(each[:2] == ["ALTER", "TABLE"] and "ALTER" in each[2:] for each in words)

@@ -1,7 +1,8 @@
-"""Know the values that are the time of writing: they differ from phase to phase of a rehearsal, and nothing is lost.
+"""Recognize values that are times of writing, because they differ from phase to phase without any loss.
 
-Such a value lies between beginning and end of the rehearsal, by the engine's own clock and in the value's own unit. No
-value of the copy does, because the rehearsal begins in a later second than the newest of them: so no loss can hide.
+Read in some unit, such a value is a time between the beginning and the end of the rehearsal by the engine's own clock.
+No value of the copy is, because the rehearsal begins in a later second than the newest of these. So no lost value of
+the copy is taken for a time of writing.
 """
 
 import math
@@ -24,19 +25,19 @@ _SCALES = {
     "ms": 1_000,
     "us": 1_000_000,
     "ns": 1_000_000_000,
-}  # units of a number, each by its parts of a second
+}  # units of a number: how many of them make a second
 _AS_DIGITS = "%Y%m%d%H%M%S"
 
 
 @dataclass(frozen=True, slots=True)
 class Moments:
-    """A span of time, in seconds since 1970 by the engine's clock."""
+    """A span of time. `began`, `ended`: in seconds since 1970 by the engine's clock."""
 
     began: float
     ended: float
 
     def unit(self, value: Value) -> str:
-        """Return the unit in which a value is a time within the span; empty if it is none."""
+        """Return the unit in which a value is a time within the span; empty if there is no such unit."""
         if self.ended < self.began:
             return ""
         if isinstance(value, str):
@@ -46,7 +47,7 @@ class Moments:
         return next((f"{type(value).__name__} {unit}" for unit in self._of_number(value)), "")
 
     def same(self, one: Value, other: Value) -> bool:
-        """Return whether two values are equal, or both times of writing in the same unit."""
+        """Return True if two values are equal, or are both times within the span in the same unit."""
         if type(one) is type(other) and one == other:
             return True
         unit = self.unit(one)
@@ -102,11 +103,11 @@ class Moments:
 
     @property
     def _floor(self) -> float:
-        """Return the beginning in whole seconds, the unit of most clocks."""
+        """Return the beginning of the span, rounded down to a whole second, because most clocks count whole seconds."""
         return self.began // 1 if math.isfinite(self.began) else self.began
 
     def _ends(self) -> list[datetime]:
-        """Return beginning and end, in UTC and in this machine's zone."""
+        """Return the beginning and the end of the span, each in UTC and in this machine's time zone."""
         both = [datetime.fromtimestamp(each, UTC) for each in (self.began, self.ended)]
         return [*both, *(each.astimezone() for each in both)]
 
@@ -118,7 +119,7 @@ NEVER = Moments(math.inf, -math.inf)
 
 
 def holds_moment(file: Path, moments: Moments) -> bool:
-    """Return whether one of the first rows of a table of a database file holds a time within the span."""
+    """Return True if one of the first rows of a table in a database file has a time within the span."""
     with open_file(file) as connection:
         names = [str(name) for (name,) in connection.execute(_TABLES).fetchall() if not is_owned(str(name))]
         rows = (row for name in names for row in first_rows(connection, name, _LOOKED_AT))

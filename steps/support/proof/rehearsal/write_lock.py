@@ -1,11 +1,12 @@
-"""Measure what a transaction demands of the app's own writers: how long they wait, and whether they can go on.
+"""Measure how long a transaction holds the app's own writers back, and whether they can write again afterwards.
 
-Measured on sqld 0.24.32 with its default options, beside three writers: after the COMMIT of a transaction that wrote
-much, the server copies its write-ahead log into the database file, and a race with the waiting writers may leave it
-unable to give out the write lock ever again. Reads work, but every write times out until the server is restarted.
-Bytes matter more than time: of transactions that recreated a table, 21 of 65 ended this way at 90 MB, half of them in
-less than a second; 5 of 65 at 45 MB, 3 of 100 at 27 MB, 1 of 100 at 18 MB, none of 65 at 9 MB. None did that wrote
-almost nothing for 3.9 s, none of 50 that ended in ROLLBACK, and none of 25 of 90 MB beside a single writer.
+Measured on sqld 0.24.32 with its default options and three writers: after the COMMIT of a transaction that wrote much,
+the server copies its write-ahead log into the database file. A race with the waiting writers may then leave the server
+unable to give out the write lock again: reads work, but every write times out until the server is restarted. Bytes
+matter more than time. Of transactions that recreated a table, this happened to 21 of 65 with 90 MB, half of which took
+less than a second; to 5 of 65 with 45 MB, 3 of 100 with 27 MB, 1 of 100 with 18 MB, and none of 65 with 9 MB. It never
+happened to transactions that wrote almost nothing in 3.9 s, to 50 that ended with ROLLBACK, or to 25 with 90 MB and a
+single writer.
 """
 
 import asyncio
@@ -18,6 +19,7 @@ from typing import Protocol, TypeVar
 
 from steps.support.core.errors import Problem
 from steps.support.core.limits import STEALS
+from steps.support.core.text import counted
 from steps.support.gateways import marker
 from steps.support.gateways.database.protocol import Database
 from steps.support.gateways.turso import Cost
@@ -27,32 +29,33 @@ from steps.support.proof.result import LockUse
 from steps.support.sql.findings import Finding
 
 PAUSE = 0.02  # seconds between two writes of one writer
-PATIENCE = 4.0  # seconds: sqld 0.24.32 recovers from a stall after 5 s, from a lost write lock never
-MOMENT = 1.0  # seconds for writes that are under way when the writers are stopped
-TICK = 0.005  # seconds
+PATIENCE = 4.0  # seconds until a writer counts as locked out; sqld 0.24.32 never recovers from a lost write lock
+MOMENT = 1.0  # seconds in which current writes may finish when the writers are stopped
+TICK = 0.005  # seconds between two looks at the writers
 
 
 class Writers:
-    """Writers beside a transaction: `refused` writes, seconds of the `longest`, and whether they end up `locked_out`.
+    """Writers that write at the same time as a transaction, into a table of the tool's own that nothing else reads.
 
-    They write into a table of the tool's own, which no comparison and no assertion of a change reads.
+    `refused`: how many of their writes were rejected. `longest`: the seconds of their slowest write. `locked_out`:
+    whether the server stopped accepting writes.
     """
 
     def __init__(self, database: Database, many: int) -> None:
         self.refused, self.longest, self.locked_out = 0, 0.0, False
         self._database, self._ended = database, False
-        self._through = [-1.0] * many  # when the last write of each that succeeded began
+        self._through = [-1.0] * many  # by writer, when its last successful write began
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
-        """Start all writers, and wait until each has written once."""
+        """Start all writers, and wait until each of them has written once."""
         if self._through:
             await self._database.transaction(marker.WRITERS)
         self._tasks = [asyncio.ensure_future(self._writing(number)) for number in range(len(self._through))]
         await self.get_through()
 
     async def get_through(self) -> None:
-        """Wait until each has written once more; set `locked_out` if they cannot within PATIENCE seconds."""
+        """Wait until each writer has written once more; set `locked_out` if one cannot within PATIENCE seconds."""
         since = asyncio.get_running_loop().time()
         try:
             async with asyncio.timeout(PATIENCE):
@@ -62,7 +65,7 @@ class Writers:
             self.locked_out = True
 
     async def stop(self) -> None:
-        """Let each writer finish its current write, unless they are locked out, then cancel them."""
+        """Let each writer finish its current write, then cancel the writers; cancel them at once if locked out."""
         self._ended = True
         if self._tasks and not self.locked_out:
             await asyncio.wait(self._tasks, timeout=MOMENT)
@@ -84,7 +87,7 @@ class Writers:
 
 @asynccontextmanager
 async def writing(database: Database, many: int) -> AsyncIterator[Writers]:
-    """Run writers beside the block, and check that each gets through after it."""
+    """Run writers during a block, and check that each of them can write after it. Raise what the block raises."""
     writers, failed = Writers(database, many), None
     try:
         await writers.start()
@@ -103,11 +106,11 @@ RULE = "write-lock"
 WRITERS = 3
 LOOKS = 0.02  # seconds between two readings of the log's size
 SHOWN = 5  # statements: the most that are named
-SMALLEST = 0.005  # seconds: less than that is shown as nothing
+SMALLEST = 0.005  # seconds: shorter statements are not shown
 STOP_OTHERS = "stop all other writers and say so: vercel.pause_crons = true and turso.sole_writer = true"
 WAYS = (
-    "Divide the change; or back-fill beforehand in chunks, by the app or in earlier releases, so that little is left to"
-    f" write here; or {STOP_OTHERS}."
+    "Divide the change; or let the app or earlier releases fill the rows in small parts beforehand, so that this change"
+    f" writes little; or {STOP_OTHERS}."
 )
 
 
@@ -116,7 +119,7 @@ class Committed(Protocol):
 
     @property
     def costs(self) -> tuple[Cost, ...]:
-        """Return the seconds and rows of each statement."""
+        """Return the seconds that each statement took, and the rows that it changed."""
 
 
 Done = TypeVar("Done", bound=Committed)
@@ -129,22 +132,23 @@ async def measure(
     work: Callable[[], Awaitable[Done]],
     note: Callable[[LockUse], None],
 ) -> Done:
-    """Run a transaction beside writers, and note what it demands of them. Raise what `work` raises.
+    """Run a transaction while others write, pass the measurement to `note`, and return the result of the transaction.
 
-    If a writer takes over the lock, or the transaction does not end, it runs once more without writers. If no writer
-    gets through afterwards, the engine is restarted, and the rehearsal goes on.
+    `work` runs the transaction of `script`; raise what it raises. If a writer takes over the lock, or the transaction
+    does not end, the transaction runs once more without writers. If the server accepts no write afterwards, restart the
+    engine and go on.
     """
     many = 0 if allowed.sole_writer or running.engine.binary is None else WRITERS
     began = asyncio.get_running_loop().time()
     try:
-        done, asked = await _measured(running, script, allowed, work, many)
+        done, lock_use = await _measured(running, script, allowed, work, many)
     except _NoAnswer:
         await running.restart()
     except Problem:
         if not many or asyncio.get_running_loop().time() - began < STEALS:
             raise
     else:
-        note(asked)
+        note(lock_use)
         return done
     took = asyncio.get_running_loop().time() - began
     try:
@@ -157,7 +161,7 @@ async def measure(
 
 
 def lock_findings(found: LockUse, ways: str = WAYS) -> Iterator[Finding]:
-    """Yield a finding if other writers would be blocked too long. No waiver accepts it, because others would suffer."""
+    """Yield a finding if a transaction would hold other writers back too long. No waiver can accept it."""
     if causes := [*_too_much(found)]:
         largest = "; ".join(map(_in_words, found.costs))
         cause = f"{'; '.join(causes)}. Largest first: {largest}" if largest else "; ".join(causes)
@@ -165,18 +169,19 @@ def lock_findings(found: LockUse, ways: str = WAYS) -> Iterator[Finding]:
 
 
 def _in_words(cost: Cost) -> str:
-    return f"{cost.name}: {cost.seconds:.2f} s" + (f", {cost.rows:,} rows" if cost.rows else "")
+    return f"{cost.name}: {cost.seconds:.2f} s" + (f", {counted(cost.rows, 'row')}" if cost.rows else "")
 
 
-class _NoAnswer(Exception):  # noqa: N818 - not an error: its result is found out in another way
-    """A transaction beside writers did not end."""
+class _NoAnswer(Exception):  # noqa: N818 - not an error: the transaction runs again without writers
+    """A transaction did not end while others wrote."""
 
 
 def _too_much(found: LockUse) -> Iterator[str]:
     allowed = found.allowed
     if allowed.sole_writer:
         if found.seconds > STEALS:
-            yield f"it holds the write lock for {found.seconds:.2f} s, and a writer may take it over after {STEALS:g} s"
+            seconds = f"it holds the write lock for {found.seconds:.2f} s"
+            yield f"{seconds}, and after {STEALS:g} s a writer may take over the lock"
         return
     if found.stolen:
         yield f"after {STEALS:g} s a waiting writer may take over the lock, and the transaction is rolled back"
@@ -184,16 +189,16 @@ def _too_much(found: LockUse) -> Iterator[str]:
         yield f"it holds writers back for {found.seconds:.2f} s, and limits.lock is {allowed.seconds:g} s"
     if (found.bytes or 0) > allowed.bytes:
         written, most = (f"{count / 1e6:,.1f} MB" for count in (found.bytes or 0, allowed.bytes))
-        yield f"it writes {written}, and limits.lock_bytes is {most}: a server may accept no more writes after that"
+        yield f"it writes {written}, and limits.lock_bytes is {most}: afterwards a server may accept no writes"
     if found.locked_out:
-        yield f"the server accepted no write for {PATIENCE:g} s after it, and had to be restarted"
+        yield f"afterwards the server accepted no write for {PATIENCE:g} s, and had to be restarted"
 
 
 async def _measured(
     running: Running, script: str, allowed: LockLimits, work: Callable[[], Awaitable[Done]], many: int
 ) -> tuple[Done, LockUse]:
     if running.log:
-        await asyncio.to_thread(checkpoint, running.file)  # so that the log holds only what follows
+        await asyncio.to_thread(checkpoint, running.file)  # so that the log grows only by this transaction
     met: Writers | None = None
     try:
         async with writing(running.database, many) as met, _watched(running.log) as growth:
@@ -209,7 +214,7 @@ async def _measured(
 
 
 async def _answered(work: Awaitable[Done]) -> Done:
-    """Wait for a transaction. Raise _NoAnswer after 2 * STEALS seconds, by when the server must have ended it."""
+    """Return the result of a transaction. Raise _NoAnswer after 2 * STEALS seconds; a server ends it before."""
     try:
         async with asyncio.timeout(2 * STEALS) as scope:
             return await work
@@ -220,14 +225,17 @@ async def _answered(work: Awaitable[Done]) -> Done:
 
 
 def _largest(costs: Sequence[Cost], seconds: float) -> tuple[Cost, ...]:
-    """Return the largest costs; time that the statements do not account for went into BEGIN and COMMIT."""
+    """Return the SHOWN largest costs. The time that no statement took counts for BEGIN and COMMIT.
+
+    `seconds`: the duration of the whole transaction.
+    """
     rest = Cost("BEGIN and COMMIT", round(max(0.0, seconds - sum(each.seconds for each in costs)), 4), 0)
     known = [each for each in (*costs, rest) if each.seconds >= SMALLEST] if any(each.seconds for each in costs) else []
     return tuple(nlargest(SHOWN, known, key=lambda each: each.seconds))
 
 
 class _Growth:
-    """The growth of a log while it is watched."""
+    """How many bytes a log grew while `_watched` watched it."""
 
     def __init__(self, log: Path | None) -> None:
         self._log = log
@@ -246,7 +254,7 @@ class _Growth:
 
 @asynccontextmanager
 async def _watched(log: Path | None) -> AsyncIterator[_Growth]:
-    """Watch a log's size while the block runs: after the commit, a server may empty it at any moment."""
+    """Watch the size of a log during a block, because after the commit a server may empty the log at any moment."""
     growth = _Growth(log)
 
     async def watch() -> None:

@@ -37,16 +37,16 @@ BROKEN = {
     "NULL under NOT NULL": (
         USERS, column("email", "TEXT NOT NULL"), column("email", "TEXT"),
         (
-            "users.email: 1 rows: NULL in email, which is NOT NULL: WHERE email IS NULL does not find it, "
+            "users.email: 1 row: NULL in email, which is NOT NULL: WHERE email IS NULL does not find it, "
             "for example the row with rowid 2"
         ),
     ),
     "NULL under NOT NULL, without rowids": (
-        KEYED, column("v", "TEXT NOT NULL", "k"), column("v", "TEXT", "k"), "k.v: 1 rows: NULL in v",
+        KEYED, column("v", "TEXT NOT NULL", "k"), column("v", "TEXT", "k"), "k.v: 1 row: NULL in v",
     ),
     "a value against CHECK": (
         USERS, column("age", "TEXT CHECK (length(age) < 3)"), column("age", "TEXT"),
-        "users.age: 1 rows: CHECK (length(age) < 3) does not hold, for example the row with rowid 3",
+        "users.age: 1 row: CHECK (length(age) < 3) does not hold, for example the row with rowid 3",
     ),
     "a type under STRICT": (
         STRICT, column("v", "INT", "s"), column("v", "TEXT", "s"), "s.v: 2 rows: non-INT value in v",
@@ -152,7 +152,7 @@ async def test_unrelated_change_of_a_database_that_is_already_so_is_told(
 ) -> None:
     """It passes with a warning that names table, column, rows and one of them; nothing is blamed on the change."""
     proof = await production.proved(before, *NOTE)
-    (told,) = [line for line in proof.warnings if "It was so before the change, and blocks nothing" in line]
+    (told,) = [line for line in proof.warnings if "This was so before the change, and does not block it" in line]
     assert told.startswith(words)
 
 
@@ -189,7 +189,7 @@ async def test_more_rows_than_before_are_refused(production: Production) -> None
     back = (
         column("email", "TEXT") + "UPDATE users SET email = 'a@x.io' WHERE id = 1;" + column("email", "TEXT NOT NULL")
     )
-    with pytest.raises(Problem, match=r"2 rows: NULL in email.+before the change it was so in 1"):
+    with pytest.raises(Problem, match=r"2 rows: NULL in email.+before the change 1 row was so"):
         await production.proved(before, f"-- changes: users 1\n{again}", back)
 
 
