@@ -107,7 +107,7 @@ def is_random(sql: str) -> bool:
 
 
 def sample_text(column: str) -> str:
-    """Build the SQL expression that reads a value for display: in a text, bytes that are not UTF-8 are shown one by one."""
+    """Build the SQL expression that reads a value for display; bytes that are not UTF-8 are shown one by one."""
     return f"CASE typeof({column}) WHEN 'text' THEN as_text(CAST({column} AS BLOB)) ELSE {column} END"
 
 

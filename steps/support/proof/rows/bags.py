@@ -1,4 +1,4 @@
-"""Compare rows without a primary key: as two bags, each row of values with its number of occurrences."""
+"""Compare rows without a primary key: count how often each row of values occurs on both sides."""
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
@@ -16,14 +16,15 @@ from steps.support.sql.tokens import folded, quoted
 Value = TypeVar("Value")
 _Typed = tuple[tuple[type, Any], ...]
 
-LOOKED_AT = 1_000  # different rows: if there are more, exchanged columns are not looked for
+LOOKED_AT = 1_000  # rows that differ: with more of them, exchanged columns are not looked for
 _COUNTS = "SELECT total(max(n, 0)), total(max(-n, 0)) FROM temp.differing"
 
 
 def as_bags(connection: Connection, two: Pair, keep: int, groups: Collection[Columns] = ()) -> TableDiff:
-    """Compare all rows of a table by the columns of both sides; if at most `keep` rows differ, return those too.
+    """Compare all rows of a table by the columns that both sides have.
 
-    `groups`: groups of columns; for each, count the rows that changed, if they are the same apart from these columns.
+    `keep`: if at most so many rows differ, the diff contains all of them. `groups`: groups of columns; for each, the
+    diff has the number of rows that changed in them and in no other column.
     """
     removed, added = _counts(connection, two)
     samples = (*_samples(connection, two, Kind.REMOVED), *_samples(connection, two, Kind.ADDED))
@@ -38,7 +39,7 @@ def as_bags(connection: Connection, two: Pair, keep: int, groups: Collection[Col
 
 
 def _in_columns(connection: Connection, two: Pair, groups: Collection[Columns]) -> dict[Columns, int]:
-    """Count the rows that changed in each group; nothing if rows also differ in columns that are in no group."""
+    """Count, by group, the rows that changed in its columns; none if rows also changed in columns of no group."""
     named = {name for group in groups for name in group}
     if not groups or _counts(connection, without_columns(two, named)) != (0, 0):
         return {}
@@ -51,7 +52,7 @@ def without_columns(two: Pair, columns: Collection[str]) -> Pair:
 
 
 def _exchanged(connection: Connection, two: Pair) -> Iterator[tuple[str, str]]:
-    """Yield each two columns that exchanged their values: with those exchanged back, most rows are the same.
+    """Yield each pair of columns that exchanged their values: exchanging them again makes most rows equal.
 
     Other columns that have no value in common with before, such as a key that changed its type, are not compared.
     """
@@ -93,13 +94,16 @@ def _with_exchanged(row: tuple[Value, ...], one: int, other: int) -> tuple[Value
 
 
 def is_same_in_bags(connection: Connection, two: Pair, found: TableDiff, old: str, new: str) -> bool:
-    """Return True if no more rows differ when the two columns count as one, and at least one row is unchanged."""
+    """Return True if a dropped column and a new one hold the same values, as far as rows without a key can show.
+
+    They do if comparing the two as one column makes no further row differ, and at least one row is unchanged.
+    """
     counts = _counts(connection, replace(two, common=(*two.common, (old, new))))
     return counts == (found.removed, found.added) and found.removed < (found.before or 0)
 
 
 def _counts(connection: Connection, two: Pair) -> tuple[int, int]:
-    """Keep the rows whose number of occurrences differs, and return how many are gone and how many were added."""
+    """Return how many rows are gone and how many were added, and keep these rows as `temp.differing`."""
     materialize(connection, _differing_values(two))
     removed, added = connection.execute(_COUNTS).fetchone()
     return int(removed), int(added)
@@ -115,9 +119,9 @@ GROUP BY {", ".join(groups) or "''"} HAVING sum(side) <> 0"""
 
 
 def _side(two: Pair, own: str) -> str:
-    """Build the query of one side's rows, with 1 for each row before and -1 for each after.
+    """Build the query of the rows of one side, `b` or `a`, with the number 1 for a row before and -1 for a row after.
 
-    Rows that are the same under the same rowid are left out on both sides; usually that is most of them.
+    Rows that are equal under the same rowid, usually most of them, are left out on both sides.
     """
     sides = (two.old, "b", 0), (two.new, "a", 1)
     (table, _, at), (other, far, _) = sides if own == "b" else sides[::-1]
@@ -139,7 +143,7 @@ def _samples(connection: Connection, two: Pair, kind: Kind) -> Iterator[Sample]:
 
 
 def _rows(connection: Connection, two: Pair) -> Iterator[Row]:
-    """Yield every row that differs, once for each occurrence."""
+    """Yield every row that differs, as often as it occurs."""
     names = [folded(old) for old, _ in two.common]
     columns = "".join(f"{sample_text(f'c{n}')}, " for n in range(len(names)))
     for *values, count in connection.execute(f"SELECT {columns}n FROM temp.differing").fetchall():

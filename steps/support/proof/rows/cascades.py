@@ -1,4 +1,4 @@
-"""Find rows that were lost because others were: which foreign key removed them, and why."""
+"""Find rows that a foreign key removed because their parents were lost: which key it was, and why."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -6,6 +6,7 @@ from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
 
+from steps.support.core.text import counted
 from steps.support.proof.rows.declared import declaration
 from steps.support.proof.rows.result import TableDiff
 from steps.support.proof.rows.tables import AFTER, BEFORE, Table, side_by_side, tables
@@ -14,14 +15,17 @@ from steps.support.sql.findings import Finding
 from steps.support.sql.tokens import folded, quoted
 
 _KEYS = """SELECT id, "table", "from", "to", on_delete FROM pragma_foreign_key_list(?)
-WHERE on_delete IN ('CASCADE', 'SET NULL') ORDER BY id DESC, seq"""  # it numbers them from the last one written
+WHERE on_delete IN ('CASCADE', 'SET NULL') ORDER BY id DESC, seq"""  # the key that is written last has the id 0
 _OFF = "Switch foreign keys off before BEGIN, as the orchestrator does, or edit {} in place with ALTER TABLE."
-_ELSEWHERE = "Give those rows another parent first, or declare it: `{}`."
+_ELSEWHERE = "Give these rows another parent first, or declare the loss: `{}`."
 
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """A table at one end of a foreign key: before, after (None if it is gone), and what became of its rows."""
+    """A table at one end of a foreign key. `old`, `new`: the table before and after, None if it is gone.
+
+    `found`: what became of its rows.
+    """
 
     old: Table
     new: Table | None
@@ -29,13 +33,16 @@ class Side:
 
     @property
     def was_dropped(self) -> bool:
-        """Return True if it was dropped, even if it was recreated: ALTER keeps its schema entry and its root page."""
+        """Return True if the table was dropped, even if it was recreated; ALTER keeps schema entry and root page."""
         return self.new is None or (self.old.entry, self.old.root) != (self.new.entry, self.new.root)
 
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """A foreign key before the change, its columns paired with the parent's. In SQL `c` is a child, `p` a parent."""
+    """A foreign key before the change. `columns`: pairs of a column and the parent's column that it references.
+
+    In the SQL, `c` is a child, `p` a parent before the change, and `q` a parent after it.
+    """
 
     child: Side
     parent: Side
@@ -43,14 +50,14 @@ class Reference:
     on_delete: str
 
     def __str__(self) -> str:
-        """Return it the way it is declared."""
+        """Return the foreign key as one line, such as `users.city -> cities(id) ON DELETE CASCADE`."""
         own, to = (", ".join(names) for names in zip(*self.columns, strict=True))
         own = f".{own}" if len(self.columns) == 1 else f"({own})"
         return f"{self.child.old.name}{own} -> {self.parent.old.name}({to}) ON DELETE {self.on_delete}"
 
     @property
     def lost_parents(self) -> str:
-        """Build the query of the parents before the change whose key no parent has after."""
+        """Build the query of a child's parents before the change that are gone after it."""
         names = [to for _, to in self.columns]
         if self.parent.new is None or not {*map(folded, names)} <= self.parent.new.by_name.keys():
             return self.parents
@@ -59,16 +66,17 @@ class Reference:
 
     @property
     def parents(self) -> str:
-        """Build the query of the parents before."""
+        """Build the query of a child's parents before the change."""
         matches = " AND ".join(f"p.{quoted(to)} = c.{quoted(own)}" for own, to in self.columns)
         return f"SELECT 1 FROM {self.parent.old.source} AS p WHERE {matches}"
 
 
 def cascades(before: Path, after: Path, diff: Mapping[str, TableDiff]) -> list[Finding]:
-    """Return a finding for each table that lost exactly the rows, or references, that a foreign key removes.
+    """Return a finding for each table that lost exactly the rows, or the references, that one foreign key removes.
 
-    `diff`: the result of row_diff for the same two files. The place of each finding is the name of a table. Parents are
-    lost if they are gone, or if their table was dropped. Raise Problem as row_diff does.
+    `diff`: the result of `row_diff` for the same files. The place of a finding is the name of the table. A foreign key
+    removes rows if their parents are gone, or if the table of the parents was dropped. Raise Problem as `row_diff`
+    does.
     """
     with side_by_side(before, after) as connection:
         sides = _sides(connection, diff)
@@ -83,7 +91,7 @@ def _sides(connection: Connection, diff: Mapping[str, TableDiff]) -> dict[str, S
 
 
 def _references(connection: Connection, child: Side, sides: Mapping[str, Side]) -> Iterator[Reference]:
-    """Yield the foreign keys that CASCADE or SET NULL; one without columns references the parent's primary key."""
+    """Yield the foreign keys of a table with CASCADE or SET NULL. Without named columns, the primary key is meant."""
     rows = connection.execute(_KEYS, (child.old.name,)).fetchall()
     for (_, table, on_delete), parts in groupby(rows, itemgetter(0, 1, 4)):
         own, named = zip(*[(own, to) for _, _, own, to, _ in parts], strict=True)
@@ -94,7 +102,10 @@ def _references(connection: Connection, child: Side, sides: Mapping[str, Side]) 
 
 
 def _named(connection: Connection, references: Sequence[Reference]) -> Finding | None:
-    """Return a finding for the first foreign key that explains the loss; dropped parents are tried before lost ones."""
+    """Return a finding about the foreign key that explains a table's loss; None if none does.
+
+    Keys whose parent table was dropped are tried first.
+    """
     dropped = [each for each in references if each.parent.was_dropped]
     for reference in dropped:
         if lost := _lost(connection, reference, reference.parents):
@@ -103,13 +114,17 @@ def _named(connection: Connection, references: Sequence[Reference]) -> Finding |
     for reference in references:
         if lost := _lost(connection, reference, reference.lost_parents):
             parent = reference.parent.found
-            why = f"{parent.removed:,} of {parent.before or 0:,} rows of {parent.name} are gone"
+            of = counted(parent.before or 0, "row")
+            why = f"{parent.removed:,} of {of} of {parent.name} {'is' if parent.removed == 1 else 'are'} gone"
             return _finding(reference, lost, why, _ELSEWHERE.format(declaration(reference.child.found)))
     return None
 
 
 def _lost(connection: Connection, reference: Reference, parents: str) -> int:
-    """Count the rows lost with these parents: 0 unless they are all their children, and nothing else is lost."""
+    """Count the children of these parents if exactly they were lost; return 0 if one is left, or another row is lost.
+
+    `parents`: the query of a child's parents.
+    """
     child, own = reference.child, [own for own, _ in reference.columns]
     if child.new is None or not {*map(folded, own)} <= child.new.by_name.keys():
         return 0
@@ -126,6 +141,7 @@ def _count(connection: Connection, table: Table, condition: str) -> int:
 
 
 def _finding(reference: Reference, count: int, why: str, remedy: str) -> Finding:
-    what = "references are NULL now" if reference.on_delete == "SET NULL" else "rows are lost by cascade"
-    name = reference.child.old.name
-    return Finding(name, f"{count:,} {what}: {reference}, because {why}", remedy)
+    references = counted(count, "reference is NULL now", "references are NULL now")
+    rows = counted(count, "row is lost by cascade", "rows are lost by cascade")
+    lost = references if reference.on_delete == "SET NULL" else rows
+    return Finding(reference.child.old.name, f"{lost}: {reference}, because {why}", remedy)

@@ -1,10 +1,11 @@
-"""Compare what became of the rows with what the change declares."""
+"""Compare the rows that a change really changed with those that its `-- changes:` lines declare."""
 
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from steps.support.core.text import counted
 from steps.support.proof.rows.intended import Explained
 from steps.support.proof.rows.result import Columns, TableDiff, sample_value
 from steps.support.sql.directives import Declaration, Range
@@ -24,11 +25,12 @@ def check_declared(
     columns: Sequence[Declaration] = (),
     explained: Explained = _NOTHING,
 ) -> list[Finding]:
-    """Return findings for rows and values that differ from the `-- changes:` lines, or are lost without one.
+    """Return findings about rows and values that changed otherwise than declared, or were lost undeclared.
 
-    `columns`: the lines that declare only values. `explained`: what the script explains by itself; that counts if
-    no line is about rows. `cascades` replace the plain finding about the same table. Changed
-    values and lost rows can only be declared; a lost column can be accepted as `column-lost`.
+    `changes`: by table, how many rows may change. `columns`: the lines that declare only values of columns.
+    `explained`: what the script explains by itself; that needs no line, unless a line declares rows. `cascades`:
+    findings that replace the plain finding about the same table. Only a `-- changes:` line allows changed values and
+    lost rows; a lost column can be accepted as `column-lost`.
     """
     named = {each.place: each for each in cascades}
     lines = _Lines({folded(table): amount for table, amount in changes.items()}, columns, explained)
@@ -37,12 +39,12 @@ def check_declared(
 
 
 def all_columns(lines: Iterable[Declaration]) -> Columns:
-    """Return the columns of several lines about one table, together."""
+    """Return all columns that several lines about one table name."""
     return tuple(dict.fromkeys(column for each in lines for column in each.columns))
 
 
 def declaration(found: TableDiff, column: str = "") -> str:
-    """Return the line that declares what became of a table's rows, or of the values in one column."""
+    """Return the `-- changes:` line that declares what happened to a table's rows, or to the values of a column."""
     if not column:
         return f"-- changes: {_written(found.name)} {found.total}"
     return f"-- changes: {_written(found.name)}({_written(column)}) {found.columns[column]}"
@@ -54,7 +56,11 @@ def _written(name: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Lines:
-    """The `-- changes:` lines: `rows` by table, `columns` line by line; and the columns that need none."""
+    """The `-- changes:` lines of a script.
+
+    `rows`: by table, how many rows may change. `columns`: the lines about columns. `explained`: the columns that need
+    no line.
+    """
 
     rows: Mapping[str, Range | None]
     columns: Sequence[Declaration]
@@ -65,24 +71,27 @@ class _Lines:
         return [*dict.fromkeys((*self.rows, *(folded(each.table) for each in self.columns)))]
 
     def of(self, table: str) -> list[Declaration]:
-        """Return the lines that declare values of a table."""
+        """Return the lines about columns of a table."""
         return [each for each in self.columns if folded(each.table) == table]
 
     def all_of(self, table: str) -> Columns:
-        """Return all columns whose values the lines declare."""
+        """Return all columns of a table that lines name."""
         return all_columns(self.of(table))
 
     def declares(self, table: str, column: str) -> bool:
-        """Return whether a line says that the values of a column may change."""
+        """Return True if a line allows the values of a column to change."""
         own = self.all_of(table)
         return column in own if own else table in self.rows
 
     def explains(self, table: str, column: str) -> bool:
-        """Return whether the values of a column need no line; if a line is about rows, nothing else may change."""
+        """Return True if the script explains the values of a column, so that it needs no line.
+
+        If a line declares rows of any table, nothing may change without a line.
+        """
         return not self.rows and column in self.explained.columns.get(table, ())
 
     def is_replaced(self, table: str) -> bool:
-        """Return whether an UPDATE explains the rows that seem gone, and no line is about the table."""
+        """Return True if an UPDATE explains the rows that seem gone, and no line is about the table."""
         return not self.tables and table in self.explained.tables
 
 
@@ -94,18 +103,19 @@ def _of_table(table: str, found: TableDiff, lines: _Lines, named: Mapping[str, F
         yield named[found.name]
     else:
         if cause:
-            yield Finding(found.name, cause, f"Keep those rows, or declare the change: `{declaration(found)}`.")
+            yield Finding(found.name, cause, f"Keep these rows, or declare the change: `{declaration(found)}`.")
         yield from _values(table, found, lines)
     yield from (_out_of_range(found, line) for line in lines.of(table) if not _is_in_range(found, line))
     yield from _columns(found)
     for column, count in found.retyped.items():
-        cause = f"{count:,} values have a different type than before{_types(found, column)}"
+        values = counted(count, "value has a different type", "values have a different type")
+        cause = f"{values} than before{_types(found, column)}"
         remedy = "Store them as the code reads them: an ORM reads a time stored as text as an invalid date."
         yield Finding(place := f"{found.name}.{column}", cause, remedy, rule=RETYPED, object=place)
 
 
 def _types(found: TableDiff, column: str) -> str:
-    """Return the types that values of a column had and have, and one of its rows; empty if no row is known."""
+    """Return the old and new types of a column's values, and one row as an example; empty if no row is known."""
     name = folded(column)
     both = [(row.key, row.old[name], row.new[name]) for row in found.rows if name in row.old and name in row.new]
     retyped = [(key, old, new) for key, old, new in both if None not in {old, new} and type(old) is not type(new)]
@@ -123,15 +133,15 @@ def _undeclared(table: str, found: TableDiff, lines: _Lines) -> str | None:
     what = _counts(found)
     if table in lines.rows:
         low, high = lines.rows[table] or (found.total, found.total)
-        return None if low <= found.total <= high else f"{what}, and {low} to {high} rows were declared to change"
+        return None if low <= found.total <= high else f"{what}, and {_declared(low, high)} to change"
     is_found_again = not found.by_key and lines.all_of(table) in found.in_columns
     if not found.added + found.removed or is_found_again:
         return None  # each changed column has a finding of its own
-    return f"{what}, and {'only values were declared' if lines.of(table) else 'no `-- changes:` line names it'}"
+    return f"{what}, and {'only values were declared' if lines.of(table) else 'no `-- changes:` line names the table'}"
 
 
 def _values(table: str, found: TableDiff, lines: _Lines) -> Iterator[Finding]:
-    """Yield findings about changed values in columns that are there before and after."""
+    """Yield findings about changed values in columns that exist before and after."""
     swapped = {column: circle for circle in found.exchanged for column in circle}
     listed = {*lines.all_of(table)}
     for column, count in found.columns.items():
@@ -140,9 +150,10 @@ def _values(table: str, found: TableDiff, lines: _Lines) -> Iterator[Finding]:
         is_declared = is_said or lines.declares(table, folded(column))
         if not is_declared and found.converted.get(column, 0) < count:
             taken = f"; {_circle(own)}" if own else ""
-            cause = f"{count:,} of {found.before or 0:,} values changed{_example(found, column)}{taken}"
+            cause = f"{count:,} of {counted(found.before or 0, 'value')} changed{_example(found, column)}{taken}"
             remedy = (
-                f"Keep them: copy the column by its name. If it is meant, declare it: `{declaration(found, column)}`."
+                "Copy the column by its name, to keep its values. If the change is meant, declare it: "
+                f"`{declaration(found, column)}`."
             )
             yield Finding(place, cause, remedy, rule=VALUES_CHANGED, object=place, final=True)
     for circle in found.exchanged if table in lines.rows else ():
@@ -150,7 +161,8 @@ def _values(table: str, found: TableDiff, lines: _Lines) -> Iterator[Finding]:
             place, line = f"{found.name}.{circle[0]}", ", ".join(map(_written, circle))
             cause = f"{_circle(circle)}{_example(found, circle[0])}"
             remedy = (
-                f"Copy by name, not by position. If it is meant, write `-- changes: {_written(found.name)}({line})`."
+                "Copy the columns by name, not by position. If the exchange is meant, write "
+                f"`-- changes: {_written(found.name)}({line})`."
             )
             yield Finding(place, cause, remedy, rule=VALUES_SWAPPED, object=place)
 
@@ -174,7 +186,8 @@ def _out_of_range(found: TableDiff, line: Declaration) -> Finding:
     columns, count = ", ".join(map(_written, line.columns)), found.in_columns.get(line.columns, 0)
     low, high = line.amount or (count, count)
     what = f"{_written(found.name)}({columns})"
-    cause = f"values of {columns} changed in {count:,} of {found.before or 0:,} rows, and {low} to {high} were declared"
+    changed = f"{count:,} of {counted(found.before or 0, 'row')}"
+    cause = f"values of {columns} changed in {changed}, and {_declared(low, high)}"
     return Finding(
         found.name, cause, f"Change only the rows that are meant, or declare them: `-- changes: {what} {count}`."
     )
@@ -186,15 +199,19 @@ def _lost(found: TableDiff) -> str | None:
 
 def _counts(found: TableDiff) -> str:
     counts = {"added": found.added, "removed": found.removed, "changed": found.changed}
-    words = (
-        ", ".join(f"{count:,} {what}" for what, count in counts.items() if count) or "none added, removed or changed"
-    )
-    return f"of {found.before or 0:,} rows {words}"
+    (what, first), *others = [(what, count) for what, count in counts.items() if count] or [("changed", 0)]
+    words = ", ".join([f"{counted(first, 'row')} {what}", *(f"{count:,} {what}" for what, count in others)])
+    return f"{words} ({found.before or 0:,} before)"
+
+
+def _declared(low: int, high: int) -> str:
+    declared = counted(high, "row was declared", "rows were declared")
+    return declared if low == high else f"{low:,} to {declared}"
 
 
 def _columns(found: TableDiff) -> Iterator[Finding]:
     for column in found.only_before:
         if column.values and column.became is None:
-            cause = f"{column.values:,} values are lost with the column"
-            remedy = "Keep them in another column, and drop this one in a later change."
+            cause = f"{counted(column.values, 'value is', 'values are')} lost with the column"
+            remedy = "Copy the values to another column, and drop this one in a later change."
             yield Finding(place := f"{found.name}.{column.name}", cause, remedy, rule=COLUMN_LOST, object=place)

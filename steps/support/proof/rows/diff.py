@@ -1,8 +1,8 @@
 """Compare the rows of two database files, table by table: exactly, and fast enough for millions of rows.
 
-Skip tables, and row ranges, whose pages are identical. The engine compares the rest, values and their types: in one
-pass over both sides if a primary key identifies rows, else as bags of values. `python -m tests.bench.rows` measures it
-beside sqldiff.
+Tables and ranges of rows whose pages are identical are skipped. The engine compares the values of all other rows, with
+their types: row by row if a primary key identifies them, else by how often each row occurs. `python -m
+tests.bench.rows` measures the time, also that of sqldiff.
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -32,13 +32,14 @@ def row_diff(
     groups: Mapping[str, Collection[Columns]] = MappingProxyType({}),
     moments: Moments = NEVER,
 ) -> dict[str, TableDiff]:
-    """Compare every table of two files except the tool's and the engine's own; return the diffs by lower-case name.
+    """Compare the user's tables of two files, and return a diff for each table, by its name in lower case.
 
-    `keep`: if at most this many rows of a table differ, its diff contains all of them. `groups`: by table, groups of
-    columns in lower case for which the rows that changed in them are counted. `moments`: a span of time; in a row with
-    a key, two times of writing within it count as equal. The call blocks, for seconds if tables are large. Both files
-    must be checkpointed and must not change meanwhile; differing values are kept in the engine's temporary files. Raise
-    Problem if a file is not a complete database, or has a non-empty log beside it.
+    `keep`: if at most so many rows of a table differ, its diff contains all of them. `groups`: by table, groups of
+    columns in lower case; the diff has the number of rows that changed in each group. `moments`: a span of time; two
+    times in this span count as equal if the row has a key.
+
+    The call blocks, for seconds if tables are large. Both files must be checkpointed, and must not change meanwhile.
+    Raise Problem if a file is not a whole database, because it is damaged or has a non-empty log.
     """
     with side_by_side(before, after) as connection:
         old, new = tables(connection, BEFORE), tables(connection, AFTER)

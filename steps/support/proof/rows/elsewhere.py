@@ -1,7 +1,7 @@
-"""Follow written rows by content: to another table, to another key, or out of the old schema and back into the new one.
+"""Follow rows that the app wrote by their values: a rollback may move them to another table, or give them other keys.
 
-A written row came back if migrating again makes it exactly as it was. Only such a row can explain what a rollback did
-in another table or under another key, and each explains one row of a table.
+A written row came back if the next migration makes it exactly as the app wrote it. Only such a row can explain another
+row that a rollback added, changed or removed, and it explains at most one row in each table.
 """
 
 from collections import Counter, defaultdict
@@ -19,39 +19,39 @@ Content = tuple[Kind, Key, frozenset[tuple[str, type, Value]]]
 Typed = tuple[type, Value]
 _Used = set[tuple[int, Kind]]
 
-LOOKED_AT = 1_000  # more written rows, for one that explains a value better
+LOOKED_AT = 1_000  # further written rows that are tried, to find one that explains a value better
 
 
 def content(row: Row) -> Content:
-    """Return what makes a row differ: equal contents are equal differences."""
+    """Return the difference that a row stands for, in a form that can be compared and counted."""
     values = row.old if row.kind is Kind.REMOVED and not row.key else row.new
     return row.kind, row.key, frozenset((name, type(value), value) for name, value in values.items())
 
 
 def typed(value: Value) -> Typed:
-    """Return a value with its type, by which 1 and 1.0 are two."""
+    """Return a value with its type, so that 1 and 1.0 are not equal."""
     return type(value), value
 
 
 def is_telling(value: Value) -> bool:
-    """Return True if a value tells a row from others: NULL and the time of writing are in many rows."""
+    """Return True if a value helps to recognize a row, unlike NULL and times of writing, which many rows have."""
     return value is not None and not isinstance(value, TimeOfWriting)
 
 
 def texts_of(script: Script) -> set[str]:
-    """Return the texts that a script itself holds, such as the kind that it gives to all rows of a table."""
+    """Return the texts that a script contains, such as a constant that it writes into every row of a table."""
     tokens = (token for piece in script.pieces for token in piece.tokens if token.kind == "string")
     return {unquoted_name(token.text) for token in tokens}
 
 
 def is_too_many(found: TableDiff) -> bool:
-    """Return True if more rows differ than were kept."""
+    """Return True if the diff does not contain all rows that differ, because there were too many."""
     return found.total > len(found.rows)
 
 
 @dataclass(frozen=True, slots=True)
 class _Source:
-    """A written row that came back; `before` and `after`: its values, with their types."""
+    """A written row that came back. `before`, `after`: its values before and after writing, with their types."""
 
     row: Row
     before: Collection[Typed]
@@ -62,13 +62,14 @@ class _Source:
         return cls(row, {*map(typed, row.before.values())}, {*map(typed, row.after.values())})
 
     def has(self, key: Key) -> bool:
-        """Return True if the values of a key are among its own."""
+        """Return True if the written row contains all values of a key."""
         return bool(key) and all(typed(value) in self.before or typed(value) in self.after for _, value in key)
 
     def is_as(self, row: Row, free: Collection[str], named: Collection[Typed]) -> bool:
-        """Return True if a row that was added or removed holds its values; those of the key may be others.
+        """Return True if an added or removed row has the values of the written row. The values of its key may differ.
 
-        So may a value that the script itself names, in a column that this row does not have: the kind of row, say.
+        `free`: columns that may differ, too. `named`: constants of the script, which the row may have in columns that
+        the written row lacks.
         """
         is_added = row.kind is Kind.ADDED
         (values, own, there) = (
@@ -80,18 +81,24 @@ class _Source:
         return is_shared and all(_fits(name, value, own, {*there, *named}) for name, value in compared.items())
 
     def changes_alike(self, row: Row, free: Collection[str]) -> bool:
-        """Return True if it is the same row, by its key or by the values that did not change, with other references."""
+        """Return True if a changed row is the written row with other references.
+
+        It is if it has the key of the written row, or if its unchanged values are those of the written row.
+        """
         return self.row.kind is Kind.CHANGED and (self.has(row.key) or self._keeps_the_same(row, free))
 
     def _keeps_the_same(self, row: Row, free: Collection[str]) -> bool:
-        """Return True if it has the values of a row that did not change, and one of them tells it from others."""
+        """Return True if the unchanged values of a row are the written row's, and one of them tells rows apart."""
         keys = {name for name, _ in row.key}
         rest = {name: value for name, value in row.unchanged.items() if name not in keys and name not in free}
         is_shared = any(is_telling(value) and typed(value) in self.after for value in rest.values())
         return is_shared and all(_fits(name, value, self.row.unchanged, self.after) for name, value in rest.items())
 
     def sets(self, row: Row, column: str, free: Collection[str]) -> bool:
-        """Return True if it explains a changed value: by the same change of a value, or by the key of the row."""
+        """Return True if the written row explains a changed value of another row.
+
+        It does if it changed a value in the same way, or if it has the row's key and the new value.
+        """
         old, new = typed(row.old[column]), typed(row.new[column])
         if self.makes_the_change(row, column, free):
             return True
@@ -101,7 +108,7 @@ class _Source:
         return new in written or (self.row.kind is Kind.REMOVED and row.new[column] is None and old in self.before)
 
     def makes_the_change(self, row: Row, column: str, free: Collection[str]) -> bool:
-        """Return True if it changed a value in the same way; one that became NULL, in the same row."""
+        """Return True if the app changed a value of the written row in the same way; to NULL, only in the same row."""
         old, new = typed(row.old[column]), typed(row.new[column])
         alike = (old == typed(self.row.old[name]) and new == typed(self.row.new[name]) for name in self._changed)
         return any(alike) and (is_telling(row.new[column]) or self._keeps_the_same(row, free))
@@ -112,7 +119,10 @@ class _Source:
 
 
 def _is_used(source: _Source, kind: Kind, used: _Used) -> bool:
-    """Return True if a written row explains another row already; one that changed is gone and new without a key."""
+    """Return True if a written row already explains another row of this kind.
+
+    Without a key, a changed row counts as one that was removed and one that was added, so it uses up both kinds.
+    """
     kinds = Kind if Kind.CHANGED is kind else (kind, Kind.CHANGED)
     return any((id(source), each) in used for each in kinds)
 
@@ -125,11 +135,11 @@ def _fits(name: str, value: Value, own: Mapping[str, Value], there: Collection[T
 
 @dataclass(slots=True)
 class Elsewhere:
-    """The written rows that came back, and which of them explain rows of other tables or keys.
+    """The written rows that came back. It finds out which of them explain rows in other tables or under other keys.
 
-    `references`: by table of the old schema, the columns that hold keys of other rows, which may be others there.
-    `named`: the texts that rollback.sql itself holds. `explaining`: the written rows that were found there, or are
-    gone; `shown`: those that stand there.
+    `references`: by table of the old schema, its referencing columns, because keys may differ there. `named`: the texts
+    that rollback.sql contains. `explaining`: the written rows that explain another row. `shown`: those of them that the
+    old schema contains after the rollback.
     """
 
     references: Mapping[str, Collection[str]] = field(default_factory=dict)
@@ -144,7 +154,11 @@ class Elsewhere:
     def of(
         cls, written: Diff, regained: Diff, references: Mapping[str, Collection[str]], named: Collection[Value] = ()
     ) -> "Elsewhere":
-        """Return it for what the app wrote, and what there is after migrating again; too many rows count as lost."""
+        """Find the written rows that came back.
+
+        `written`: the rows that the app wrote. `regained`: the rows that differ after the last migration. Tables with
+        too many written rows are left out. `references`, `named`: as in the class.
+        """
         both = {name: found for name, found in written.items() if name in regained and not is_too_many(found)}
         wrote = {name: Counter(map(content, found.rows)) for name, found in both.items()}
         back = {name: Counter(map(content, regained[name].rows)) for name in both}
@@ -162,25 +176,28 @@ class Elsewhere:
         return made
 
     def came_back(self, table: str, row: Row) -> bool:
-        """Return True if migrating again makes a written row exactly as it was."""
+        """Return True if the last migration makes a written row exactly as the app wrote it."""
         what = content(row)
         return 0 < self._wrote.get(table, Counter())[what] <= self._back.get(table, Counter())[what]
 
     def unexplained(self, table: str, rows: Iterable[Row]) -> list[Row]:
-        """Return the rows of a table, which differ after the rollback, that no written row explains."""
+        """Return, of the rows of a table that differ after the rollback, those that no written row explains."""
         used, free = set[tuple[int, Kind]](), self.references.get(table, ())
         return [row for row in rows if not self._explains(row, used, free)]
 
     def explains(self, table: str, row: Row) -> bool:
-        """Return True if a written row was found in another table, or under another key."""
+        """Return True if a written row explains a row of another table, or of another key."""
         return (table, content(row)) in self.explaining
 
     def shows(self, table: str, row: Row) -> bool:
-        """Return True if a written row stands in another table, or under another key."""
+        """Return True if the old schema contains a written row, in another table or under another key."""
         return (table, content(row)) in self.shown
 
     def contradicts(self, table: str, row: Row, columns: Collection[str]) -> bool:
-        """Return True if an added row holds in one of these columns what was written for another row, or not for it."""
+        """Return True if an added row has, in one of these columns, a value that the app wrote for another row.
+
+        Also return True if the app wrote another value for this row.
+        """
         keyed = [each for _, value in row.key for each in self._by_value.get(typed(value), ())]
         for name in (name for name in columns if row.new.get(name) is not None):
             value = typed(row.new[name])
@@ -208,7 +225,7 @@ class Elsewhere:
         return all(setting) and self._use([each for each in setting if each], row, used)
 
     def _setting(self, row: Row, used: _Used, free: Collection[str], column: str) -> tuple[str, _Source] | None:
-        """Return a written row that explains a changed value, rather one that made the same change."""
+        """Return a written row that explains a changed value, if possible one that changed it in the same way."""
         several = self._like(row, used, free, column)
         first = next((each for each in several if each[1].sets(row, column, free)), None)
         if first is None or first[1].makes_the_change(row, column, free):
@@ -224,7 +241,7 @@ class Elsewhere:
         return bool(found)
 
     def _like(self, row: Row, used: _Used, free: Collection[str], column: str = "") -> Iterator[tuple[str, _Source]]:
-        """Yield the rows that share a value with this one; those that have its key come first."""
+        """Yield the written rows that share a value with a row. Those that contain the row's key come first."""
         by_key = [each for _, value in row.key for each in self._by_value.get(typed(value), ())]
         yield from (each for each in by_key if not _is_used(each[1], row.kind, used) and each[1].has(row.key))
         keys = {name for name, _ in row.key}

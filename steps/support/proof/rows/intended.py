@@ -1,11 +1,10 @@
-"""Which changed values a script explains by itself, so that no `-- changes:` line has to declare them.
+"""Find the changed values that a script explains by itself, so that no `-- changes:` line has to declare them.
 
-An UPDATE that names the table, the column and the rows says what it does. It explains the values of a column if nothing
-is lost unnamed: each value was NULL, or the new value is computed from the previous one, or WHERE names the previous
-one. For the last two, nothing else in the script, and no trigger, may write to that column, and no value may become
-NULL that the statement does not name: a lookup that finds nothing does that, and a CASE without ELSE. A rebuild
-explains values that were NULL if it fills the column from itself, by name, as coalesce(name, '') does, and the column
-lets in no NULL any more: without that need, NULL would have been right, too.
+An UPDATE with WHERE explains the values of a column in three cases: each value was NULL; or each new value is computed
+from the previous one; or WHERE names the previous one. In the last two cases, no other statement and no trigger may
+write to the column, and no value may become NULL unless the statement names NULL: a lookup that finds nothing does so,
+and a CASE without ELSE. An INSERT that copies a table explains values that were NULL if it computes the column from the
+column of the same name, as in coalesce(name, ''), and if the column is NOT NULL now.
 """
 
 from collections import Counter
@@ -28,14 +27,14 @@ _NAMES = frozenset({"word", "name", "string"})
 
 @dataclass(frozen=True, slots=True)
 class _Body:
-    """What a trigger does: the tables in which it adds or changes rows, and every name that it mentions."""
+    """The body of a trigger. `writes`: the tables whose rows it adds or changes. `names`: every word in it."""
 
     writes: frozenset[str]
     names: frozenset[str]
 
     @classmethod
     def of(cls, sql: str) -> "_Body":
-        """Read the SQL of a trigger."""
+        """Read the body from the SQL of a trigger."""
         tokens = [token for token in tokenize(sql) if token.kind != "comment"]
         names = [unquoted(token.text) if token.kind in _NAMES else token.text for token in tokens]
         writes = {name for before, name in pairwise(names) if before in {"into", "update"}}
@@ -63,8 +62,8 @@ def explained(
 ) -> Explained:
     """Return what the script explains of the changed values.
 
-    `triggers`: the SQL of the triggers that exist before or after. `not_null`: by table, the columns that let in no
-    NULL after the script; all names are in lower case.
+    `triggers`: the SQL of the triggers that exist before or after the script. `not_null`: by table, the columns that
+    are NOT NULL after the script. Names are in lower case.
     """
     readings = [read_statement(piece) for piece in script.pieces]
     made = (piece.statement.sql for piece in script.pieces if makes_trigger(piece))
@@ -141,7 +140,7 @@ def _apart_from(columns: Collection[str], values: Mapping[str, Value]) -> frozen
 
 
 def _names_of(table: str, readings: Sequence[Reading]) -> set[str]:
-    """Return the names that a table has in the course of the script, before it is renamed."""
+    """Return the names that a table has during the script; `table` is its last one."""
     names = {table}
     for each in reversed(readings):
         if each.verb == "RENAME TABLE" and each.renamed in names:
@@ -150,7 +149,10 @@ def _names_of(table: str, readings: Sequence[Reading]) -> set[str]:
 
 
 def _filled(readings: Sequence[Reading], names: Collection[str], not_null: Collection[str]) -> Iterator[str]:
-    """Yield the columns that an UPDATE with WHERE sets, or that an INSERT has to compute from that of the same name."""
+    """Yield the columns that UPDATEs with WHERE set, or that INSERTs have to compute from the column of that name.
+
+    `names`: the names of the table. `not_null`: its columns that are NOT NULL after the script.
+    """
     for each in readings:
         if each.table in names and each.verb == "UPDATE" and each.where:
             yield from _assigned(each)
@@ -165,7 +167,7 @@ def _carried(reading: Reading) -> set[str]:
 
 
 def _assigned(reading: Reading) -> dict[str, bool]:
-    """Return the columns that an UPDATE sets, and whether each new value follows from the previous one."""
+    """Return the columns that an UPDATE sets, each with True if the new value follows from the previous one."""
     parser = import_module("steps.support.proof.lint.parser")  # late, because it is slow and few scripts need it
     tree = parser.parse(reading.sql)
     return parser.assignments(tree) if tree is not None else {}
@@ -178,7 +180,7 @@ def _emptied(reading: Reading) -> set[str]:
 
 
 def _leaves(reading: Reading, column: str, updates: Sequence[tuple[Reading, Mapping[str, bool]]]) -> bool:
-    """Return True if a statement on the table does not change this column, except by an UPDATE that sets it."""
+    """Return True if a statement leaves a column alone, or is an UPDATE that the parser could read."""
     words = [token.text.upper() for token in reading.piece.tokens]
     match reading.verb:
         case "UPDATE":

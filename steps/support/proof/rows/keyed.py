@@ -1,4 +1,4 @@
-"""Compare rows by primary key, in one pass over both sides; only differing rows are kept and counted."""
+"""Compare rows by primary key in one pass over both sides, and keep only the rows that differ."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
@@ -35,7 +35,7 @@ LOOKED_AT = 1_000  # changed rows in which exchanged columns are looked for
 
 
 def has_key(connection: Connection, two: Pair) -> bool:
-    """Return True if both sides have the same primary key, without NULL, which SQLite lets into some keys."""
+    """Return True if both sides have the same primary key and no NULL in it; SQLite allows NULL in some keys."""
     return has_same_key(two) and not any(_holds_null(connection, table) for table in (two.old, two.new))
 
 
@@ -46,9 +46,10 @@ def has_same_key(two: Pair) -> bool:
 
 
 def by_key(connection: Connection, two: Pair, keep: int, groups: Collection[Columns] = ()) -> TableDiff:
-    """Compare all rows of a table; if at most `keep` rows differ, return those too.
+    """Compare all rows of a table by its primary key.
 
-    `groups`: groups of columns; for each, count the rows that changed in at least one of them.
+    `keep`: if at most so many rows differ, the diff contains all of them. `groups`: groups of columns; for each, the
+    diff has the number of rows that changed in at least one of its columns.
     """
     before, after = rows_of(connection, two.old), rows_of(connection, two.new)
     materialize(connection, _differing_rows(two))
@@ -69,7 +70,7 @@ def by_key(connection: Connection, two: Pair, keep: int, groups: Collection[Colu
 
 
 def _kinds_of_changes(connection: Connection, two: Pair, changed: Collection[str]) -> list[dict[str, int]]:
-    """Count, for each changed column, the values of each kind of change, in the order of `_KINDS`."""
+    """Count, by changed column, the values of each kind of change, in the order of `_KINDS`."""
     names = [both for both in two.common if both[0] in changed]
     if not names:
         return [{} for _ in _KINDS]
@@ -93,7 +94,7 @@ def _in_columns(connection: Connection, two: Pair, groups: Collection[Columns]) 
 
 
 def _examples(connection: Connection, two: Pair, changed: Collection[str]) -> Iterator[tuple[str, str]]:
-    """Yield one change of each changed column: the key of its row, the value before and the value after."""
+    """Yield each changed column with one change as text: the row's key, the value before and the value after."""
     for place, name in enumerate(two.names):
         if name in changed:
             for _, old, new in _both_sides(connection, two, 1, f"f{place}"):
@@ -108,7 +109,7 @@ def _examples(connection: Connection, two: Pair, changed: Collection[str]) -> It
 
 
 def _exchanged(connection: Connection, two: Pair, changed: Collection[str]) -> tuple[tuple[str, ...], ...]:
-    """Return the groups of columns that took over each other's values, by the first rows that changed."""
+    """Return the groups of columns that took over each other's values in most of the first changed rows."""
     places = [place for place, name in enumerate(two.names) if name in changed]
     if len(places) < 2:  # noqa: PLR2004 - it takes two to exchange
         return ()
@@ -118,7 +119,10 @@ def _exchanged(connection: Connection, two: Pair, changed: Collection[str]) -> t
 
 
 def _source(to: int, places: Sequence[int], rows: Sequence[tuple[Values, Values, Values]]) -> int | None:
-    """Return the other column whose previous values most changed rows have in this one now, if there is one."""
+    """Return the column whose previous values most changed rows now have in column `to`; None if there is none.
+
+    Columns are given by their position. `rows`: for each changed row, which columns differ, and its old and new values.
+    """
     own = [(old, new[to]) for flags, old, new in rows if flags[to] and new[to] is not None]
     counts = {
         place: sum(type(old[place]) is type(value) and old[place] == value for old, value in own)
@@ -130,7 +134,10 @@ def _source(to: int, places: Sequence[int], rows: Sequence[tuple[Values, Values,
 
 
 def _circles(takes: Mapping[int, int]) -> Iterator[list[int]]:
-    """Yield each circle of columns in which every one has the values of the next."""
+    """Yield each circle of columns in which every column took over the values of the next one.
+
+    `takes`: by column, the column whose values it took over.
+    """
     done = set[int]()
     for start in takes:
         path: list[int] = []
@@ -144,7 +151,7 @@ def _circles(takes: Mapping[int, int]) -> Iterator[list[int]]:
 
 
 def is_same_by_key(connection: Connection, two: Pair, old: str, new: str) -> bool:
-    """Return True if two columns hold the same values in every remaining row, and not only NULL."""
+    """Return True if a dropped column and a new one hold equal values in every remaining row, and not only NULL."""
     both = f"FROM {two.old.source} AS b CROSS JOIN {two.new.source} AS a ON {two.by_key}"
     b, a = plain(f"b.{quoted(old)}"), plain(f"a.{quoted(new)}")
     return not _any(connection, f"{both} WHERE {b} IS NOT {a}") and _any(connection, f"{both} WHERE {b} = {a}")
@@ -160,7 +167,7 @@ def _any(connection: Connection, rows: str) -> bool:
 
 
 def _differing_rows(two: Pair) -> str:
-    """Build the query of differing rows: their key, whether they are gone, and whether each column differs."""
+    """Build the query of the rows that are gone or changed: key, whether the row is gone, and which columns differ."""
     gone = f"a.{quoted(two.new.by_name[two.old.key[0].name].name)} IS NULL"
     keys = [f"+b.{quoted(name)} AS k{n}" for n, name in enumerate(two.old.key_names)]
     flags = [f"{difference} AS f{n}" for n, difference in enumerate(two.differences)]
@@ -183,7 +190,7 @@ def _changed(connection: Connection, two: Pair) -> Iterator[Sample]:
 def _both_sides(
     connection: Connection, two: Pair, most: int, where: str = "1"
 ) -> Iterator[tuple[Values, Values, Values]]:
-    """Yield, for each changed row, which columns differ, its values before and its values after."""
+    """Yield, for each of the first `most` changed rows, which columns differ, and the old and new values."""
     size = len(two.common)
     flags = ", ".join(f"d.f{n}" for n in range(size))
     values = [*(f"b.{quoted(old)}" for old, _ in two.common), *(f"a.{quoted(new)}" for _, new in two.common)]
@@ -219,7 +226,7 @@ def _added(connection: Connection, two: Pair) -> Iterator[Sample]:
 
 
 def _new(connection: Connection, two: Pair, most: int) -> list[Values]:
-    """Return added rows, highest keys first, where most of them are, so that the search ends early."""
+    """Return at most `most` added rows, highest keys first: most added rows are there, so the search ends early."""
     columns = ", ".join(sample_text(f"a.{quoted(name)}") for name in two.new.names)
     query = f"""SELECT {columns} FROM {two.new.source} AS a
 WHERE {two.may_differ("a")} AND NOT EXISTS (SELECT 1 FROM {two.old.source} AS b WHERE {two.by_key})
@@ -228,7 +235,7 @@ ORDER BY {", ".join(f"a.{quoted(key)} DESC" for key in two.new.key_names)} LIMIT
 
 
 def _rows(connection: Connection, two: Pair, added: int) -> Iterator[Row]:
-    """Yield every row that differs, in full."""
+    """Yield every row that differs, with all its values."""
     old, new, both = ([*map(folded, names)] for names in (two.old.names, two.new.names, two.names))
     for row in _gone(connection, two, -1):
         yield Row(Kind.REMOVED, _key(two.old, old, row), old=_own(two.old, old, row))
@@ -243,7 +250,7 @@ def _rows(connection: Connection, two: Pair, added: int) -> Iterator[Row]:
 
 
 def _own(table: Table, names: Sequence[str], row: Values) -> dict[str, Any]:
-    """Return a row's values without generated columns."""
+    """Return a row's values by column, without those of generated columns."""
     columns = table.by_name
     return {name: value for name, value in zip(names, row, strict=True) if not columns[name].is_generated}
 

@@ -1,7 +1,8 @@
-"""Prove rows unchanged by their pages: a page with the same bytes at the same place in a B-tree holds the same rows.
+"""Prove that rows did not change, by comparing pages of two files: equal pages of a table hold equal rows.
 
-A table whose pages are all identical need not be read, and of any other table only the rows on pages that differ. The
-format: https://sqlite.org/fileformat2.html. Measured on 5 million rows of ten columns: half a second.
+A table whose pages are all equal need not be read. Of any other table, only the rows on pages that differ are read. The
+file format is described at https://sqlite.org/fileformat2.html. Comparing the pages of 5 million rows of ten columns
+took half a second.
 """
 
 from collections.abc import Collection, Iterable, Iterator
@@ -24,15 +25,15 @@ _SHADOWS = """SELECT m.name, m.sql, m.rootpage
 FROM {0}.sqlite_schema AS m JOIN pragma_table_list AS l ON l.name = m.name
 WHERE l.schema = '{0}' AND l.type = 'shadow' AND m.type = 'table' AND m.rootpage > 0 ORDER BY m.name"""
 _LEAF = 0x0D  # the first byte of a page with rows
-_MOST = 64  # ranges; with more, reading the whole table is as fast
+_MOST = 64  # ranges of rows, at most; with more of them, reading the whole table is as fast
 
 
 @dataclass(frozen=True, slots=True)
 class Pages:
-    """Two files compared page by page.
+    """Two files, compared page by page.
 
-    `changed`: one byte for each page of `before`, 1 if `after` has another page there; empty if the two files cannot be
-    compared page by page. `size`: bytes of a page.
+    `size`: how many bytes a page has. `changed`: for each page of `before` a byte, 1 if `after` has another content
+    there, else 0. It is empty if the files cannot be compared page by page.
     """
 
     before: Path
@@ -42,7 +43,7 @@ class Pages:
 
     @classmethod
     def of(cls, before: Path, after: Path) -> "Pages":
-        """Compare two files."""
+        """Compare two files page by page."""
         with before.open("rb") as old, after.open("rb") as new:
             heads = [file.read(100) for file in (old, new)]
             if not heads[0] or any(heads[0][part] != heads[1][part] for part in _SAME_READING):
@@ -52,14 +53,15 @@ class Pages:
             return cls(before, after, size, _changed(old, new, size))
 
     def is_same(self, page: int) -> bool:
-        """Return True if both files have the same page at this number."""
+        """Return True if the page with this number, counted from 1, is equal in both files."""
         return page <= len(self.changed) and not self.changed[page - 1]
 
 
 def differing(connection: Connection, old: Table, new: Table, pages: Pages) -> Ranges | None:
-    """Return the rowid ranges in which rows may differ; none if the whole table is identical, with its definition.
+    """Return the ranges of rowids in which the rows of a table may differ.
 
-    None: rows may differ anywhere, or the engine was built without `dbstat`.
+    The result is empty if the whole table is equal, with its definition. It is None if rows may differ anywhere, or if
+    the engine was built without `dbstat`.
     """
     if not pages.changed or (old.sql, old.root) != (new.sql, new.root):
         return None
@@ -80,7 +82,7 @@ def differing(connection: Connection, old: Table, new: Table, pages: Pages) -> R
 
 
 def changed_virtual_tables(before: Path, after: Path) -> set[str]:
-    """Return the virtual tables of `after`, in lower case, that do not store the same in both files, page by page.
+    """Return the names, in lower case, of the virtual tables of `after` whose stored data differs from `before`.
 
     The call blocks. Both files must not change meanwhile.
     """
@@ -92,7 +94,7 @@ def changed_virtual_tables(before: Path, after: Path) -> set[str]:
 
 
 def has_same_shadows(connection: Connection, name: str, pages: Pages) -> bool:
-    """Return True if the tables in which a virtual table stores what it knows are identical, page by page."""
+    """Return True if the tables in which a virtual table stores its data are equal, page by page."""
     was, now = (
         [each for each in connection.execute(_SHADOWS.format(schema)) if folded(each[0]).startswith(f"{folded(name)}_")]
         for schema in (BEFORE, AFTER)
@@ -107,16 +109,16 @@ def has_same_shadows(connection: Connection, name: str, pages: Pages) -> bool:
 
 
 def _touched(pages: Iterable[tuple[int, str, str]], same: Collection[int]) -> Iterator[int]:
-    """Yield the leaves that differ, or hold a value that continues on a page that differs."""
+    """Yield the pages with rows that differ, or whose long values continue on a page that differs."""
     rows = list(pages)
     leaves = {path: page for page, path, kind in rows if kind == "leaf"}
-    # the path of such a page is that of its leaf, then the number of its row, a + and its own number
+    # the path of an overflow page consists of the path of its leaf, the number of its row, a + and its own number
     long = {path[: path.rindex("/") + 1] for page, path, kind in rows if kind == "overflow" and page not in same}
     yield from (page for path, page in leaves.items() if page not in same or path in long)
 
 
 def _spans(file: Path, pages: Collection[int], size: int) -> list[tuple[int, int]] | None:
-    """Return the first and the last rowid on each page; None if one is not a page of rows."""
+    """Return the first and the last rowid on each page; None if a page does not contain rows."""
     spans = []
     with file.open("rb") as opened:
         for page in pages:
@@ -130,7 +132,7 @@ def _spans(file: Path, pages: Collection[int], size: int) -> list[tuple[int, int
 
 
 def _rowid(page: bytes, cell: int) -> int:
-    """Read the rowid of a cell; it follows the length of its values."""
+    """Return the rowid of the row in a cell of a page."""
     start = int.from_bytes(page[8 + 2 * cell : 10 + 2 * cell], "big")
     _, start = _varint(page, start)
     number, _ = _varint(page, start)
@@ -138,7 +140,7 @@ def _rowid(page: bytes, cell: int) -> int:
 
 
 def _varint(page: bytes, at: int) -> tuple[int, int]:
-    """Read a number of one to nine bytes; return it and where it ends."""
+    """Read a number of one to nine bytes, and return it with the offset after it."""
     number = 0
     for place in range(at, at + 8):
         number = number << 7 | page[place] & 0x7F
@@ -148,7 +150,7 @@ def _varint(page: bytes, at: int) -> tuple[int, int]:
 
 
 def _joined(spans: Iterable[tuple[int, int]]) -> Ranges:
-    """Join ranges that touch or overlap."""
+    """Return the ranges in ascending order; ranges that touch or overlap become one."""
     joined: list[tuple[int, int]] = []
     for low, high in sorted(spans):
         if joined and low <= joined[-1][1] + 1:

@@ -1,4 +1,4 @@
-"""The result of comparing rows, table by table, with samples: short, on one line, without secrets or personal data."""
+"""The result of comparing rows, table by table. Samples of rows are short and show no secrets or personal data."""
 
 import re
 from collections.abc import Collection, Mapping, Sequence
@@ -9,8 +9,8 @@ from steps.support.core.redaction import MASK, Redactor
 from steps.support.core.text import printable
 from steps.support.sql.statement import Value
 
-LONGEST = 40  # characters of a text
-_SEARCHED = 400  # characters; later ones are never shown
+LONGEST = 40  # characters of a text that a sample shows
+_SEARCHED = 400  # characters that are searched for secrets
 _PRIVATE = re.compile(
     r"token|secret|passw|pwd|credential|mail|address|phone|contact|cookie|session_id|iban"
     r"|auth(?!or)|(?:^|_|api)key(?:_|s?$)|(?:^|_)(?:pw|otp|pin)(?:_|$)",
@@ -27,27 +27,27 @@ _REDACTOR = Redactor()
 
 
 class TimeOfWriting(str):
-    """Stands for every value that is a time of writing in one unit, which is its text."""
+    """A constant that replaces each value that is a time of writing. Its text is the unit of the time."""
 
     __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True)
 class SampleValue:
-    """A value of a row as SQL writes it: one, or two, before and after, if it changed."""
+    """A value in a sample. `values`: the value as SQL writes it; the old and the new one if it changed."""
 
     column: str
     values: tuple[str, ...]
 
     def __str__(self) -> str:
-        """Return it as a part of a line."""
+        """Return the column with its value or values, as in `name 'a' -> 'b'`."""
         return f"{self.column} {' -> '.join(self.values)}"
 
 
 def sample_value(column: str, value: Value, *, is_key: bool = False) -> str:
-    """Return a value as SQL writes it, at most 40 characters of it; a secret, or what may be one, as `***`.
+    """Return a value as SQL writes it, cut after 40 characters; return `***` if it may be a secret or private.
 
-    A number in a primary key is shown under any column name.
+    `is_key`: whether the column belongs to the primary key; then a number is shown whatever the column's name is.
     """
     if value is None:
         return "NULL"
@@ -69,11 +69,11 @@ def _short(text: str) -> str:
     return printable(cut)
 
 
-SAMPLES = 3  # of each kind, for each table
+SAMPLES = 3  # rows of each kind and table, at most
 
 
 class Kind(StrEnum):
-    """What became of a row."""
+    """What happened to a row."""
 
     ADDED = "added"
     REMOVED = "removed"
@@ -82,13 +82,13 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One row to show: the primary key and the differing columns of a changed row, or all of any other."""
+    """A row to show, with all its values; of a changed row, only the primary key and the columns that differ."""
 
     kind: Kind
     row: tuple[SampleValue, ...]
 
     def __str__(self) -> str:
-        """Return it as one line."""
+        """Return the sample as one line."""
         return f"{self.kind} " + ", ".join(map(str, self.row))
 
 
@@ -98,10 +98,11 @@ Columns = tuple[str, ...]  # names of columns of one table, in lower case
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row that differs: the differing columns of a changed row, or all columns of any other.
+    """One row that differs. Column names are in lower case.
 
-    `key`: the columns of the primary key and their values, ordered by name; empty if there is no key. `old` and `new`:
-    values by the names of columns, in lower case. `unchanged`: the other values of a changed row.
+    `key`: the columns of the primary key with their values, ordered by name; empty without a key. `old`, `new`: by
+    column, the values that differ if the row changed; all values if it was removed (`old`) or added (`new`).
+    `unchanged`: the other values of a changed row.
     """
 
     kind: Kind
@@ -112,20 +113,20 @@ class Row:
 
     @property
     def before(self) -> Mapping[str, Value]:
-        """All values of the row before; none if it was added."""
+        """All values that the row had before; none if it was added."""
         return {**self.unchanged, **self.old}
 
     @property
     def after(self) -> Mapping[str, Value]:
-        """All values of the row after; none if it was removed."""
+        """All values that the row has after; none if it was removed."""
         return {**self.unchanged, **self.new}
 
 
 @dataclass(frozen=True, slots=True)
 class Dropped:
-    """A column that only the table before has; `values`: how many values other than NULL it held.
+    """A column that a table had before and lacks after. `values`: how many values other than NULL it had.
 
-    `became`: a column of the table after that holds the same values in every remaining row, if there is one.
+    `became`: a new column with the same values in every remaining row; None if there is none.
     """
 
     name: str
@@ -135,16 +136,23 @@ class Dropped:
 
 @dataclass(frozen=True, slots=True)
 class TableDiff:
-    """What became of the rows of a table; `before` and `after` are their numbers, None if there is no such table.
+    """What happened to the rows of one table.
 
-    `columns`: how many rows changed in that column, if any did. Without a primary key on both sides, rows are
-    identified by all their values, and a changed row counts as removed and as added. `by_pages`: equal pages proved
-    that nothing changed, and no row was read. `by_key`: a primary key identified the rows. `retyped`: of the rows that
-    changed in a column, how many have a value of another type there, without NULL. `converted`: how many of those still
-    say the same. `filled` and `emptied`: how many were NULL there before, and how many are now. `examples`: one change
-    of each changed column. `exchanged`: columns that took over each other's values. `in_columns`: how many rows changed
-    in at least one of these columns, for each requested group; for rows without a key, only if they are the same apart
-    from these columns. `rows`: every row that differs, if they were requested and are not more than requested.
+    `before`, `after`: the number of rows; None if there is no such table.
+    `added`, `removed`, `changed`: how many rows; without a primary key, a changed row counts as removed and added.
+    `columns`: by column, how many rows changed in it. Columns without a change are left out.
+    `samples`: a few of the rows that differ. `rows`: all of them, if they were requested and are not too many.
+    `only_before`, `only_after`: the columns that one side lacks.
+    `by_pages`: whether equal pages proved that nothing changed, so that no row was read.
+    `by_key`: whether a primary key identified the rows.
+    `retyped`: by changed column, how many values have another type than before; changes from or to NULL do not count.
+    `converted`: by changed column, how many of the retyped values still say the same.
+    `filled`: by changed column, how many values were NULL before and are not now.
+    `emptied`: by changed column, how many values are NULL now and were not before.
+    `examples`: by changed column, one change as text.
+    `exchanged`: groups of columns that took over each other's values.
+    `in_columns`: by requested group of columns, how many rows changed in at least one of them. Rows without a key count
+    only if they are equal in all other columns.
     """
 
     name: str
@@ -170,11 +178,11 @@ class TableDiff:
 
     @property
     def total(self) -> int:
-        """Return the number of all rows that differ."""
+        """Return how many rows differ: added, removed and changed ones."""
         return self.added + self.removed + self.changed
 
 
 def whole(kind: Kind, columns: Sequence[str], row: Sequence[Value], key: Collection[str] = ()) -> Sample:
-    """Return a sample with all of a row that only one side has; `key` names the columns of its primary key."""
+    """Return a sample of an added or removed row, with all its values. `key`: the columns of the primary key."""
     texts = (sample_value(column, value, is_key=column in key) for column, value in zip(columns, row, strict=True))
     return Sample(kind, tuple(SampleValue(column, (text,)) for column, text in zip(columns, texts, strict=True)))

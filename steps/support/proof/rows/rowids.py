@@ -1,6 +1,7 @@
-"""Rows that get another rowid, while something finds them by it: a search index, a trigger, a view or the app.
+"""Find rows that got another rowid, although an index, a trigger, a view or the app finds them by their rowid.
 
-Only an INTEGER PRIMARY KEY keeps a rowid. Any other is given anew if a script copies the rows without naming it.
+Only a rowid that is an INTEGER PRIMARY KEY is safe. If a script copies rows without naming the rowid, the engine gives
+each copy a new one.
 """
 
 from collections.abc import Iterator, Sequence
@@ -21,21 +22,25 @@ from steps.support.sql.verbs import Reading, read_statement
 
 _CODE = f"SELECT type, name, tbl_name, sql FROM {AFTER}.sqlite_schema WHERE type IN ('trigger', 'view') ORDER BY name"
 _TABLES = f"SELECT name FROM {AFTER}.sqlite_schema WHERE type IN ('table', 'view')"
-_TRIED = 5  # rows that are searched for under another rowid, if nothing but all their values identifies them
+_TRIED = 5  # rows without a key that are searched for under another rowid, by all their values
 
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """What finds rows of a table by their rowid; `indexes`: the search indexes to which it passes the rowid."""
+    """Something that finds rows of a table by their rowid.
+
+    `what`: its kind and name. `indexes`: the search indexes, in lower case, to which it passes the rowid.
+    """
 
     what: str
     indexes: frozenset[str] = field(default_factory=frozenset)
 
 
 def renumbered(before: Path, after: Path, script: Script, app: Sequence[Statement] = ()) -> list[Finding]:
-    """Return a finding for each table whose rows a script gives other rowids, or may give, while something uses them.
+    """Return a finding for each table whose rows got, or may get, other rowids although something finds them by rowid.
 
-    `app`: the statements that the app sends. The call blocks. Both files must not change meanwhile.
+    `script`: the script that ran between the two files. `app`: the statements that the app sends. The call blocks. Both
+    files must not change meanwhile.
     """
     readings = [read_statement(piece) for piece in script.pieces]
     with side_by_side(before, after) as connection:
@@ -62,16 +67,20 @@ def _finding(
     rows = int(connection.execute(f"SELECT count(*) FROM {old.source}").fetchone()[0])
     if not count and not (may and rows):
         return None
-    got = f"{count:,} of {rows:,} rows have another rowid{example}" if count else "its rows may get other rowids"
+    have = "has" if count == 1 else "have"
+    got = f"{count:,} of {rows:,} rows {have} another rowid{example}" if count else "its rows may get other rowids"
     remedy = (
-        f"Copy the rowid along, INSERT INTO {quoted(new.name)} (rowid, ...) SELECT rowid, ..., or rebuild what uses it."
+        f"Copy the rowid, too, by INSERT INTO {quoted(new.name)} (rowid, ...) SELECT rowid, ...; or rebuild what uses "
+        "the rowid."
     )
-    finds = f"{', '.join(uses)} find{'s' * (len(uses) == 1)} rows by it"
-    return Finding(new.name, f"{got}, and {finds}", remedy, rule="rowid-renumbered", object=new.name)
+    find = "finds" if len(uses) == 1 else "find"
+    return Finding(
+        new.name, f"{got}, and {', '.join(uses)} {find} rows by rowid", remedy, rule="rowid-renumbered", object=new.name
+    )
 
 
 def _moved(connection: Connection, old: Table, new: Table) -> tuple[int, str]:
-    """Count the rows that have another rowid, and describe one."""
+    """Return how many rows have another rowid than before, and an example as text; empty if none is known."""
     two = pair(old, new)
     other = f"b.{old.rowid} <> a.{new.rowid}"
     if has_key(connection, two):
@@ -86,7 +95,7 @@ def _moved(connection: Connection, old: Table, new: Table) -> tuple[int, str]:
 
 
 def _uses(connection: Connection, table: Table) -> Iterator[Use]:
-    """Yield what finds the rows of a table by a rowid that is none of its columns."""
+    """Yield everything that finds rows of a table by a rowid that is not one of its columns."""
     indexes = {folded(each.name): each for each in virtual_tables(connection, AFTER)}
     own = {name for name, each in indexes.items() if folded(each.content or "") == folded(table.name)}
     for name in sorted(own):
@@ -99,7 +108,7 @@ def _uses(connection: Connection, table: Table) -> Iterator[Use]:
 
 
 def _reads_rowid(tokens: Sequence[Token], table: Table, *, is_own: bool) -> bool:
-    """Return True if a trigger or view reads the rowid of a table; `is_own`: it is a trigger of that table."""
+    """Return True if a trigger or view reads the rowid of a table. `is_own`: whether it is a trigger of that table."""
     names, hidden = [*_names(tokens)], _hidden(table)
     qualified = {owner for owner, dot, name in zip(names, names[1:], names[2:], strict=False)
                  if dot == "." and name in hidden}  # fmt: skip
@@ -109,7 +118,7 @@ def _reads_rowid(tokens: Sequence[Token], table: Table, *, is_own: bool) -> bool
 
 
 def _hidden(table: Table) -> set[str]:
-    """Return the names of the rowid that are not also names of columns."""
+    """Return the names by which the rowid of a table can be read: those that are not names of columns."""
     return {name for name in ROWIDS if name not in table.by_name}
 
 
@@ -118,7 +127,7 @@ def _names(tokens: Sequence[Token]) -> Iterator[str]:
 
 
 def _rebuilt(table: str, readings: Sequence[Reading]) -> Iterator[str]:
-    """Yield the search indexes that a script fills anew after the last statement that replaces or fills a table."""
+    """Yield the search indexes that a script creates, or rebuilds after its last statement on a table."""
     last = max((at for at, each in enumerate(readings) if table in {each.table, each.renamed}), default=-1)
     for at, each in enumerate(readings):
         words = {folded(token.text) for token in each.piece.tokens}
@@ -133,7 +142,7 @@ def _is_recreated(table: str, readings: Sequence[Reading]) -> bool:
 
 
 def _has_rowid(table: str, readings: Sequence[Reading]) -> bool:
-    """Return True if a script that fills a table names the rowid."""
+    """Return True if a statement of a script fills a table and names the rowid."""
     names = {table} | {each.table for each in readings if each.verb == "RENAME TABLE" and each.renamed == table}
     fills = (each for each in readings if each.verb == "INSERT" and each.table in names)
     return any(name in ROWIDS for each in fills for name in _names(each.piece.tokens))

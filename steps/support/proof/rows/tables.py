@@ -1,4 +1,4 @@
-"""Read the tables of a database file, as far as is needed to compare their rows."""
+"""Read the tables of a database file: what is needed to compare their rows."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -24,7 +24,7 @@ WHERE i.origin = 'pk' AND (x.key OR x.cid = -1) ORDER BY x.seqno"""  # the rowid
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column; a generated one stores no values of its own."""
+    """A column of a table. `is_generated`: whether the engine computes its values."""
 
     name: str
     is_generated: bool
@@ -32,7 +32,7 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class KeyColumn:
-    """A column of a primary key. Two are comparable if name, collation and affinity are equal."""
+    """A column of a primary key. Keys can be compared if their columns are equal in all fields but `is_nullable`."""
 
     name: str
     collation: str
@@ -42,12 +42,12 @@ class KeyColumn:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table of one of the files.
+    """A table of one of the compared files.
 
-    `entry` and `root`: its place in the schema and its first page, 0 if it is virtual; ALTER keeps both, recreating the
-    table does not.
-    `rowid`: a name by which its rowid can be read, None if it has none. `is_numbered`: the rowid is its primary key, so
-    that it stays with the row.
+    `schema`: which file, BEFORE or AFTER. `entry`: its rowid in sqlite_schema. `root`: the number of its first page; 0
+    if it is virtual. ALTER keeps `entry` and `root`; recreating the table does not.
+    `rowid`: a name by which its rowid can be read; None if it has no rowid. `is_numbered`: whether the rowid is the
+    primary key, so that each row keeps its rowid.
     """
 
     schema: str
@@ -62,12 +62,12 @@ class Table:
 
     @property
     def source(self) -> str:
-        """Return its name in SQL."""
+        """Return the table's name for use in SQL, with its schema."""
         return f"{self.schema}.{quoted(self.name)}"
 
     @property
     def by_name(self) -> dict[str, Column]:
-        """Return the columns by their folded names."""
+        """Return the columns by name, in lower case."""
         return {folded(column.name): column for column in self.columns}
 
     @property
@@ -82,7 +82,10 @@ class Table:
 
 
 def tables(connection: Connection, schema: str) -> dict[str, Table]:
-    """Read the tables of a file by their folded names: the virtual ones that have rows, not those that hold them."""
+    """Read the user's tables of a file, by name in lower case.
+
+    Of virtual tables, only those that store rows themselves are read, and never the tables in which they store them.
+    """
     found = connection.execute(_TABLES.format(schema)).fetchall()
     virtual = {folded(each.name) for each in virtual_tables(connection, schema) if each.has_rows}
     left_out = shadow_tables(connection, schema) - virtual
@@ -97,7 +100,7 @@ def rows_of(connection: Connection, table: Table) -> int:
 
 
 def first_rows(connection: Connection, name: str, most: int) -> list[tuple[Value, ...]]:
-    """Return the first rows of a table of a file, at most this many; none if this engine cannot read it."""
+    """Return the first `most` rows of a table; none if this engine cannot read the table."""
     columns = [column for column, *_, hidden in connection.execute(_COLUMNS, (name, "main")) if hidden != 1]
     shown = ", ".join(sample_text(quoted(column)) for column in columns)
     with suppress(*ENGINE_ERRORS):
@@ -126,7 +129,7 @@ def _table(connection: Connection, schema: str, row: Sequence[Any]) -> Table:
 
 
 def _key(columns: Sequence[Any], index: Sequence[tuple[str, str]]) -> Iterator[KeyColumn]:
-    """Yield the columns of the primary key; without an index it is the rowid itself, which is never NULL."""
+    """Yield the columns of the primary key. A key without an index is the rowid, which is never NULL."""
     kinds = {name: (_affinity(kind), not notnull) for name, kind, notnull, *_ in columns}
     for name, collation in index:
         yield KeyColumn(folded(name), collation.upper(), *kinds[name])
@@ -135,9 +138,9 @@ def _key(columns: Sequence[Any], index: Sequence[tuple[str, str]]) -> Iterator[K
 
 
 def _affinity(declared: str) -> str:
-    """Return the affinity of a column of this type: https://sqlite.org/datatype3.html, 3.1.
+    """Return the affinity of a column by its declared type, see https://sqlite.org/datatype3.html, section 3.1.
 
-    Empty if it also depends on whether the table is STRICT.
+    It is empty for ANY, whose affinity also depends on whether the table is STRICT.
     """
     kind = declared.upper()
     if "INT" not in kind and any(word in kind for word in ("CHAR", "CLOB", "TEXT")):
@@ -153,9 +156,9 @@ CACHE = 16_000  # KiB for each file, and for the temporary one
 
 @contextmanager
 def side_by_side(before: Path, after: Path) -> Iterator[apsw.Connection]:
-    """Open two files for reading only, as `main` and `after`; they must not change meanwhile.
+    """Yield a connection that reads two files, as the schemas `main` and `after`. Both must not change meanwhile.
 
-    Raise Problem if one of them cannot be read, or is not a complete database.
+    Raise Problem if a file cannot be read, or is not a whole database.
     """
     for file in (before, after):
         _refuse_unfinished(file)
@@ -171,12 +174,12 @@ def side_by_side(before: Path, after: Path) -> Iterator[apsw.Connection]:
             operation="comparing",
             subject=f"{before.name} and {after.name}",
             cause=str(error),
-            remedy="Make both copies again; nothing was changed.",
+            remedy="Make both copies again. Nothing was changed.",
         ) from error
 
 
 def materialize(connection: Connection, query: str) -> None:
-    """Keep the result of a query as `temp.differing`, in a temporary file, and drop the previous one."""
+    """Store the result of a query as `temp.differing`, in a temporary file, in place of an earlier result."""
     connection.execute("DROP TABLE IF EXISTS temp.differing")
     connection.execute(f"CREATE TEMP TABLE differing AS {query}")
 
@@ -184,11 +187,11 @@ def materialize(connection: Connection, query: str) -> None:
 def _refuse_unfinished(file: Path) -> None:
     for left in (file.with_name(f"{file.name}-{end}") for end in ("wal", "journal")):
         if left.is_file() and left.stat().st_size:
-            cause = f"{left.name} beside it is not empty, so the file alone is not the whole database"
+            cause = f"{left.name} is not empty, so {file.name} alone is not the whole database"
             raise Problem(
                 code="copy-failed",
                 operation="comparing",
                 subject=file.name,
                 cause=cause,
-                remedy="Checkpoint a copy of the two, and compare that.",
+                remedy="Copy both files, checkpoint the copy, and compare that.",
             )

@@ -1,6 +1,6 @@
-"""Compare rows without their times of writing: each of these becomes one constant of its unit.
+"""Replace times of writing in rows by constants, so that a verdict does not depend on the second of a statement.
 
-So all that follows rows through a rehearsal compares values as they are, and no second decides.
+All times in the same unit become the same constant, and all later comparisons take values as they are.
 """
 
 from collections import Counter
@@ -16,10 +16,10 @@ Diff = Mapping[str, TableDiff]
 
 
 def without_times(diffs: Iterable[Diff | None], moments: Moments) -> list[Diff | None]:
-    """Return the diffs of one rehearsal with a constant for each value that is a time within the span.
+    """Return the diffs of one rehearsal with a constant in place of each time of writing.
 
-    A value that was such a time and became another one is no difference; a row with no other difference drops out. Keys
-    stay as they are, because they tell rows apart, and so do the samples. `moments`: the time of the rehearsal.
+    A change from one time of writing to another is no difference, and a row without any other difference is left out.
+    Primary keys keep their times, because they identify rows; so do samples. `moments`: the time span of the rehearsal.
     """
     several = [*diffs]
     keys = _keys(several)
@@ -30,12 +30,15 @@ def without_times(diffs: Iterable[Diff | None], moments: Moments) -> list[Diff |
 
 
 def with_constants(rows: Sequence[Sequence[Value]], moments: Moments) -> list[list[Value]]:
-    """Return rows with the constant beside each value that is a time within the span; it may be that of a key."""
+    """Return rows with an added constant for each value that is a time of writing.
+
+    The times themselves stay, because they may belong to a key.
+    """
     return [[*row, *(TimeOfWriting(unit) for unit in map(moments.unit, row) if unit)] for row in rows]
 
 
 def _keys(diffs: Iterable[Diff | None]) -> Mapping[str, set[str]]:
-    """Return, by table, the columns that are part of a primary key in one of the diffs."""
+    """Return, by table, the columns that belong to a primary key in any of the diffs."""
     found = dict[str, set[str]]()
     for diff in diffs:
         for name, table in (diff or {}).items():
@@ -76,9 +79,10 @@ def _constant(value: Value, moments: Moments) -> Value:
 
 
 def _without_pairs(rows: Iterable[Row]) -> Iterator[Row]:
-    """Yield the rows that still differ: no changed one without a change, and none that is gone and there again.
+    """Yield the rows that still differ after times became constants.
 
-    Without a key, a row in which only a time of writing changed is one that was removed and one that was added.
+    A changed row must still have a change. Without a key, a row whose time of writing changed was removed and added;
+    both of these now have the same values, and cancel out.
     """
     several = [row for row in rows if row.kind is not Kind.CHANGED or row.new]
     gone, came = (

@@ -34,20 +34,20 @@ ALL = TableDiff("readings", 10, 10, added=1, removed=1, changed=2)
         (ADDED, {}, None),
         (CHANGED, {}, "3 of 10 values changed"),
         (EMPTY, {}, None),
-        (LOST, {}, "of 10 rows 2 removed, and no loss was declared"),
-        (GONE, {}, "of 10 rows 10 removed, and no loss was declared"),
-        (ALL, {}, "of 10 rows 1 added, 1 removed, 2 changed, and no loss was declared"),
+        (LOST, {}, "2 rows removed (10 before), and no loss was declared"),
+        (GONE, {}, "10 rows removed (10 before), and no loss was declared"),
+        (ALL, {}, "1 row added, 1 removed, 2 changed (10 before), and no loss was declared"),
         (SAME, {"other": None}, None),
-        (ADDED, {"other": None}, "of 10 rows 3 added, and no `-- changes:` line names it"),
+        (ADDED, {"other": None}, "3 rows added (10 before), and no `-- changes:` line names the table"),
         (CHANGED, {"other": None}, "3 of 10 values changed"),
         (CHANGED, {"readings": None}, None),
         (CHANGED, {"readings": (3, 3)}, None),
         (LOST, {"readings": None}, None),
         (LOST, {"READINGS": (2, 2)}, None),
         (ALL, {"readings": (1, 4)}, None),
-        (ALL, {"readings": (1, 3)}, "of 10 rows 1 added, 1 removed, 2 changed, and 1 to 3 rows were declared to change"),
-        (ADDED, {"readings": (4, 4)}, "of 10 rows 3 added, and 4 to 4 rows were declared to change"),
-        (SAME, {"readings": (1, 5)}, "of 10 rows none added, removed or changed, and 1 to 5 rows were declared to change"),
+        (ALL, {"readings": (1, 3)}, "1 row added, 1 removed, 2 changed (10 before), and 1 to 3 rows were declared to change"),
+        (ADDED, {"readings": (4, 4)}, "3 rows added (10 before), and 4 rows were declared to change"),
+        (SAME, {"readings": (1, 5)}, "0 rows changed (10 before), and 1 to 5 rows were declared to change"),
         (SAME, {"readings": (0, 5)}, None),
     ],
 )  # fmt: skip
@@ -68,14 +68,14 @@ def test_remedy_is_a_line_that_declares_the_change(name: str, line: str) -> None
     """The suggested line declares exactly what was found."""
     found = {name: TableDiff(name, 10, 8, removed=2)}
     (finding,) = check_declared(found, {})
-    assert finding.remedy == f"Keep those rows, or declare the change: `{line}`."
+    assert finding.remedy == f"Keep these rows, or declare the change: `{line}`."
     assert check_declared(found, changes_of(read_script_text(line, "migrate.sql"))) == []
 
 
 def test_declared_table_that_does_not_exist_is_refused() -> None:
     """A number of rows declared for a table that neither side has does not match."""
     (finding,) = check_declared({}, {"reading": (3, 3)})
-    assert (finding.place, finding.cause[:9]) == ("reading", "of 0 rows")
+    assert (finding.place, finding.cause[:14]) == ("reading", "0 rows changed")
     assert check_declared({}, {"reading": None}) == []
 
 
@@ -146,7 +146,7 @@ def test_deleted_parents_are_named_for_their_deleted_children(named: Callable[[s
         "2 rows are lost by cascade: readings.system_id -> systems(id) ON DELETE CASCADE,"
         " because 2 of 3 rows of systems are gone"
     )
-    assert finding.remedy == "Give those rows another parent first, or declare it: `-- changes: readings 2`."
+    assert finding.remedy == "Give these rows another parent first, or declare the loss: `-- changes: readings 2`."
 
 
 @pytest.mark.parametrize(

@@ -267,7 +267,7 @@ def test_file_with_a_log_beside_it_is_refused(files: Callable[[str, str], tuple[
     log.touch()
     assert row_diff(before, after)["t"].total == 0
     log.write_bytes(b"x")
-    with pytest.raises(Problem, match=f"after.db-{end} beside it is not empty"):
+    with pytest.raises(Problem, match=f"after.db-{end} is not empty"):
         row_diff(before, after)
 
 

@@ -106,9 +106,9 @@ RIGHT = {
 }  # fmt: skip
 WRONGLY_DECLARED = {  # a migration, the place of the finding, and words of its cause
     "another column": ("-- changes: users(email)\nUPDATE users SET role = 'x' WHERE id = 1;", "users.role", "1 of 3 values changed"),
-    "too few": ("-- changes: users(email) 2\nUPDATE users SET email = 'x' WHERE true;", "users", "values of email changed in 3 of 3 rows, and 2 to 2 were declared"),
-    "a row goes": ("-- changes: users(email)\nDELETE FROM users WHERE id = 1;", "users", "of 3 rows 1 removed, and only values were declared"),
-    "a row comes": ("-- changes: users(email)\nINSERT INTO users VALUES (9, 'z', 'z', 'z');", "users", "of 3 rows 1 added, and only values were declared"),
+    "too few": ("-- changes: users(email) 2\nUPDATE users SET email = 'x' WHERE true;", "users", "values of email changed in 3 of 3 rows, and 2 rows were declared"),
+    "a row goes": ("-- changes: users(email)\nDELETE FROM users WHERE id = 1;", "users", "1 row removed (3 before), and only values were declared"),
+    "a row comes": ("-- changes: users(email)\nINSERT INTO users VALUES (9, 'z', 'z', 'z');", "users", "1 row added (3 before), and only values were declared"),
     "exchanged in a declared table": ("-- changes: users 1\nUPDATE users SET (email, name) = (name, email) WHERE id = 1;", "users.email", "email and name exchanged their values"),
     "explained, but another table is declared": (f"-- changes: log\n{TRIM}", "users.name", "1 of 3 values changed"),
 }  # fmt: skip
@@ -156,12 +156,12 @@ def test_values_that_differ_from_their_line_are_named(tmp_path: Path, migrate: s
 @pytest.mark.parametrize(
     ("migrate", "causes"),
     [
-        ("UPDATE users SET role = 'x' WHERE id = 1;", ["of 3 rows 1 added, 1 removed, and no loss was declared"]),
+        ("UPDATE users SET role = 'x' WHERE id = 1;", ["1 row added, 1 removed (3 before), and no loss was declared"]),
         ("-- changes: users(role) 1\nUPDATE users SET role = 'x' WHERE id = 1;", []),
         ("-- changes: users(role) 2\nUPDATE users SET role = 'x' WHERE id = 1;",
-         ["values of role changed in 1 of 3 rows, and 2 to 2 were declared"]),
+         ["values of role changed in 1 of 3 rows, and 2 rows were declared"]),
         ("-- changes: users(name)\nUPDATE users SET role = 'x' WHERE id = 1;",
-         ["of 3 rows 1 added, 1 removed, and only values were declared"]),
+         ["1 row added, 1 removed (3 before), and only values were declared"]),
         ("-- changes: users 2\nUPDATE users SET (email, name) = (name, email) WHERE id = 1;",
          ["email and name exchanged their values"]),
     ],
