@@ -73,7 +73,10 @@ def in_one_transaction(script: Script) -> Taken:
 
 
 def switches_foreign_keys_off(script: Script) -> bool:
-    """Return True if a script switches foreign keys off before its first change, when a person runs it in a shell."""
+    """Return True if a script switches foreign keys off before it changes anything, provided that a shell runs it.
+
+    Within the tool's transaction, the switch would have no effect.
+    """
     off = ever_off = in_transaction = False
     for piece in script.pieces:
         name, value = _pragma(piece)

@@ -1,4 +1,4 @@
-"""Prove a change before production is touched: copy production, rehearse on the copy, reach a verdict."""
+"""Prove a change before production is touched: copy production, rehearse the change on the copy, reach a verdict."""
 
 import asyncio
 import shutil
@@ -7,6 +7,7 @@ from typing import Any
 
 from steps.support.core.errors import Problem
 from steps.support.core.files import make_private
+from steps.support.core.text import counted
 from steps.support.gateways.guards import Guards
 from steps.support.gateways.turso import Turso
 from steps.support.proof.config import ProofConfig
@@ -28,16 +29,16 @@ from steps.support.sql.change import DatabaseChange
 from steps.support.sql.findings import entries
 
 ELSEWHERE = (
-    f"It was rehearsed on SQLite, which lacks some features of the real server. To get the server: {sqld.FETCH}."
+    f"The rehearsal ran on SQLite, which lacks some features of the real server. To get the server: {sqld.FETCH}."
 )
 WAY_OUT = "Each finding says how to fix or accept it; production was not touched."
 
 
 async def prove(turso: Turso, change: DatabaseChange, proof_config: ProofConfig) -> Proof:
-    """Copy a database, rehearse the change on the copy, and return the proof; production is only read.
+    """Copy a database, rehearse the change on the copy, and return the proof. Production is only read.
 
-    Raise Problem with all findings that block the change, or if the copy or the rehearsal is impossible. The backup
-    stays in the folder of `proof_config`.
+    Raise Problem with all findings if any of them blocks the change, or if the copy or the rehearsal is impossible. The
+    backup stays in the folder of `proof_config`.
     """
     await refuse_turso_engine(turso)
     target = (await turso.read(ENGINE)).records[0]
@@ -83,7 +84,7 @@ async def _rehearsed(
     except TimeoutError:
         if not scope.expired():
             raise
-        cause = f"it did not finish within {proof_config.limits.most_seconds:g} s"
+        cause = f"the rehearsal did not finish within {proof_config.limits.most_seconds:g} s"
         raise Problem(
             code="copy-failed",
             operation="rehearsing",
@@ -103,7 +104,7 @@ async def _rehearsed(
 
 
 def _refuse(verdict: Verdict, contract: Contract, log: RehearsalLog, change: DatabaseChange, engine: Engine) -> None:
-    """Raise Problem if there are errors; list them first, then warnings, notes and accepted findings."""
+    """Raise Problem if any finding is an error. It lists errors first, then warnings, notes and accepted findings."""
     errors, number = entries(verdict.errors), len(verdict.errors)
     if (log.after_migration or not change.migrate) and not contract.orders:
         errors.append(f"{'. '.join(contract.refusal)} No `-- allow` line accepts it.")
@@ -113,7 +114,7 @@ def _refuse(verdict: Verdict, contract: Contract, log: RehearsalLog, change: Dat
     others = entries((*verdict.warnings, *verdict.notes, *verdict.accepted))
     also = f"\nalso found:{listed(others)}" if others else ""
     lacking = f" {ELSEWHERE}" if engine.binary is None and log.failures else ""
-    count = f"{number} finding{'s' * (number > 1)} block{'s' * (number == 1)} this change"
+    count = counted(number, "finding blocks this change", "findings block this change")
     raise Problem(
         code="blocking-findings",
         operation="proving",

@@ -1,9 +1,10 @@
-"""The result of the proof, as the release and the report carry it: what is known of a change before it is made."""
+"""The result of a proof, as plan, journal and report contain it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from steps.support.core.text import counted
 from steps.support.gateways.guards import Guards
 from steps.support.gateways.turso import Cost
 from steps.support.proof.config import LockLimits
@@ -11,12 +12,13 @@ from steps.support.proof.config import LockLimits
 
 @dataclass(frozen=True, slots=True)
 class LockUse:
-    """What one transaction demanded of other writers on the copy.
+    """How long one transaction on the copy held other writers back.
 
-    `script`: the file whose statements it ran. `seconds`: from its request to the answer to COMMIT. `bytes`: what it
-    added to the write-ahead log, None if that cannot be seen. `costs`: its largest statements. Of the writers beside
-    it: `refused`, the number of rejected writes; `longest`, seconds of the slowest write; `locked_out`, no write got
-    through afterwards; `stolen`, the transaction did not end beside them, and was measured alone.
+    `script`: the script that it ran. `seconds`: the time from its request to the answer to COMMIT. `bytes`: how many
+    bytes it added to the write-ahead log; None if the log cannot be seen. `costs`: its longest statements. `allowed`:
+    the limits. `refused`: how many writes of other writers were rejected meanwhile. `longest`: how many seconds their
+    slowest write took. `locked_out`: whether the server accepted no write afterwards. `stolen`: whether the transaction
+    lost the lock to a writer, or did not end; then it was measured again without writers.
     """
 
     script: str
@@ -30,16 +32,20 @@ class LockUse:
     stolen: bool = False
 
     def __str__(self) -> str:
-        """Return it in a few words."""
+        """Return the measurement in a few words that continue a sentence, such as `holds writers back for 0.42 s`."""
         written = "" if self.bytes is None else f" and writes {self.bytes / 1e6:,.1f} MB"
-        rejected = f"; {self.refused} concurrent writes were rejected" if self.refused else ""
+        writes = counted(self.refused, "concurrent write was rejected", "concurrent writes were rejected")
+        rejected = f"; {writes}" if self.refused else ""
         sole = "; turso.sole_writer says that nothing else writes" if self.allowed.sole_writer else ""
         return f"holds writers back for {self.seconds:.2f} s{written}{rejected}{sole}"
 
 
 @dataclass(frozen=True, slots=True)
 class Backup:
-    """The copy that is kept: its path, its SHA-256, the bytes and rows of the database, and the seconds it took."""
+    """The backup that a proof keeps. `path`, `sha256`: of the backup file. `bytes`, `rows`: the size of the database.
+
+    `seconds`: how long the copy took.
+    """
 
     path: str
     sha256: str
@@ -52,15 +58,20 @@ class Backup:
 class Proof:
     """What is known about a change before it is made.
 
-    `engine`: the engine that it was rehearsed on. `seconds`: how long each phase of the rehearsal took. `guards`: what
-    the migration and the rollback assert. `contract`: the statements that each version of the code cannot run, for each
-    schema. `ruled_out`: the orders that the contract forbids, and why. `schema`: the changes of the schema, one in each
-    line. `rows`: row counts and samples, by table. `lossless`: whether the rehearsed rollback kept everything.
-    `unshown`: the tables for which the rehearsal did not show that a rollback keeps what the app writes. `unasked`: the
-    files that checked or wrote nothing, and so prove nothing. `warnings`, `notes`, `accepted`: the findings that do not
-    block the change. `locks`: what the migration and the rollback demand of other writers.
-    `waiting`: by table of the tool's own, how many of the rows written in the rehearsal waited there after a rollback,
-    until the migration ran again.
+    `engine`: the name of the engine that ran the rehearsal.
+    `seconds`: how long each phase of the rehearsal took, in seconds, by the name of the phase.
+    `guards`: what the migration and the rollback assert in production.
+    `contract`: for each version of the code and each schema, the errors of the statements that cannot run.
+    `ruled_out`: by order that the contract forbids, the reason.
+    `schema`: the differences that the migration makes to the schema, as sentences.
+    `rows`: by table, row counts and samples of changed rows.
+    `lossless`: whether the rehearsed rollback lost nothing.
+    `unshown`: the tables and columns to which the rehearsal wrote nothing, so that no rollback of theirs was shown.
+    `warnings`, `notes`, `accepted`: the findings that do not block the change, as text.
+    `unasked`: the files that check or write nothing, and so prove nothing.
+    `locks`: how long the migration and the rollback hold other writers back.
+    `waiting`: by table of the tool's own, how many rows that the app wrote wait there from a rollback until the next
+    migration.
     """
 
     engine: str
@@ -81,7 +92,7 @@ class Proof:
     waiting: Mapping[str, int] = field(default_factory=dict)
 
     def lock(self, script: str) -> str:
-        """Return in a few words what a script's transaction demands of other writers; empty if that is not known."""
+        """Return in a few words how long a script holds other writers back; empty if that was not measured."""
         return next((str(held) for held in self.locks if held.script == script), "")
 
 

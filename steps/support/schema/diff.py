@@ -1,6 +1,7 @@
 """Compare two schemas: list all differences, and return findings for those that block a change.
 
-To not report what RENAME COLUMN updates by itself, a caller first renames the columns of the earlier schema.
+RENAME COLUMN itself updates indexes, triggers and views. So callers rename the columns in the earlier schema first;
+then such updates are no differences.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence

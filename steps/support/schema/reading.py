@@ -1,4 +1,4 @@
-"""Read a schema from the engine's pragmas, and from its definitions what no pragma returns."""
+"""Read a schema: from the engine's pragmas, and if no pragma returns a property, from the text of its definition."""
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass

@@ -37,7 +37,7 @@ class Name(str):
 
 
 def meaningful(sql: str) -> tuple[Token, ...]:
-    """Return the tokens that the engine reads: all except comments, also one that is not closed at the end."""
+    """Return the tokens that the engine reads. Comments are left out, even an unclosed one at the end."""
     return tuple(token for token in tokenize(sql) if token.kind not in {"comment", "open"})
 
 

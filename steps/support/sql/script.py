@@ -1,4 +1,4 @@
-"""Split SQL text into statements and comments, each with its position in the file, where the engine would split it."""
+"""Split SQL text where the engine would split it, into statements and comments with their positions in the file."""
 
 import re
 import sqlite3

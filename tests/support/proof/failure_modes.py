@@ -316,7 +316,7 @@ CASCADES: tuple[Mode, ...] = (
             **ADDED,
             "migrate.sql": ADD + "DELETE FROM readings WHERE system_id NOT IN (SELECT default_system_id FROM users);\n",
         },
-        ("readings: of 6 rows 1 removed, and no loss was declared", "rows of readings: 6 before, 5 after"),
+        ("readings: 1 row removed (6 before), and no loss was declared", "rows of readings: 6 before, 5 after"),
         {**ADDED, "migrate.sql": ADD + "DELETE FROM readings WHERE system_id NOT IN (SELECT id FROM systems);\n"},
     ),
     Mode(
@@ -371,9 +371,9 @@ ROWS_LOST: tuple[Mode, ...] = (
             "verify.sql": "-- expect: rows\nSELECT id, system_id, grid_w FROM readings LIMIT 1;\n",
         },
         (
-            "readings: of 6 rows 1 removed, and no loss was declared",
+            "readings: 1 row removed (6 before), and no loss was declared",
             "rows of readings: 6 before, 5 after, during 'migrate'",
-            "readings: after the rollback 1 rows removed",
+            "readings: after the rollback 1 row is missing",
         ),
         {
             "migrate.sql": READINGS_ANEW,
@@ -389,7 +389,7 @@ ROWS_LOST: tuple[Mode, ...] = (
             "rollback.sql": BACK,
         },
         (
-            "systems: of 3 rows 1 removed, and no loss was declared",
+            "systems: 1 row removed (3 before), and no loss was declared",
             "migrate.sql line 12: OR IGNORE silently skips every row that breaks a constraint, even NOT NULL or CHECK",
         ),
         NAMED,
@@ -402,8 +402,8 @@ ROWS_LOST: tuple[Mode, ...] = (
         },
         (
             "migrate.sql line 3: the key of point_info is (system_id, id), and WHERE compares id without system_id",
-            "point_info: of 5 rows 3 removed, and 1 to 1 rows were declared to change",
-            "point_info: after the rollback 2 rows removed",
+            "point_info: 3 rows removed (5 before), and 1 row was declared to change",
+            "point_info: after the rollback 2 rows are missing",
         ),
         {
             "migrate.sql": f"-- changes: point_info 1\n{SPARE}"
@@ -414,7 +414,7 @@ ROWS_LOST: tuple[Mode, ...] = (
     Mode(
         "more_rows_changed_than_declared",
         {"migrate.sql": f"-- changes: polling_status 1..2\n{POLLS}", "rollback.sql": POLLS_BACK},
-        ("polling_status: of 3 rows 3 changed, and 1 to 2 rows were declared to change",),
+        ("polling_status: 3 rows changed (3 before), and 1 to 2 rows were declared to change",),
         {
             "migrate.sql": f"-- changes: polling_status 1..2\n{POLLS}".replace("WHERE true", "WHERE is_active = 1"),
             "rollback.sql": POLLS_BACK,
@@ -747,7 +747,7 @@ ROLLBACKS: tuple[Mode, ...] = (
         {"migrate.sql": NAMES, "rollback.sql": "DROP TABLE _orchestrate_kept_nameless;\n"},
         (
             (
-                "systems: after the rollback display_name differs in 1 rows, "
+                "systems: after the rollback display_name differs in 1 row, "
                 "for example changed id 1, display_name NULL -> 'System 1001'"
             ),
         ),
@@ -809,7 +809,7 @@ ROLLBACKS: tuple[Mode, ...] = (
         "rows_of_a_new_table_lost_by_the_rollback",
         {"migrate.sql": USER_SYSTEMS, "rollback.sql": "DROP TABLE user_systems;\n", "writes.sql": SEEN},
         (
-            "user_systems: 1 of 1 rows written by the app are lost or changed after migrating again",
+            "user_systems: 1 of 1 rows written by the app is lost or changed after migrating again",
             "To accept it: -- allow: written-lost user_systems: <reason>",
         ),
         {"migrate.sql": SEEN_AGAIN, "rollback.sql": SEEN_KEPT, "writes.sql": SEEN},

@@ -378,8 +378,8 @@ MOVED_AND_KEPT = replace(
     rollback=f"CREATE TABLE _orchestrate_kept_profiles AS SELECT user_id, bio FROM profiles;\n{MOVED.rollback}",
     losses={
         "under another owner": ("ON p.user_id = l.id", "ON p.user_id = CASE l.id WHEN 1 THEN 2 WHEN 2 THEN 1 ELSE l.id END", ("people: 2 rows", "id 1, bio 'reads'")),
-        "in one more row": ("SELECT l.id, l.email, p.bio", "SELECT l.id, l.email, iif(l.id = 3, 'reads', p.bio)", ("people: 1 rows", "id 3, bio 'reads'")),
-        "as another value": ("SELECT l.id, l.email, p.bio", "SELECT l.id, l.email, iif(l.id = 1, 'likes', p.bio)", ("people: 1 rows", "id 1, bio 'likes'")),
+        "in one more row": ("SELECT l.id, l.email, p.bio", "SELECT l.id, l.email, iif(l.id = 3, 'reads', p.bio)", ("people: 1 row ", "id 3, bio 'reads'")),
+        "as another value": ("SELECT l.id, l.email, p.bio", "SELECT l.id, l.email, iif(l.id = 1, 'likes', p.bio)", ("people: 1 row ", "id 1, bio 'likes'")),
     },
 )  # fmt: skip
 MERGED_AND_KEPT = replace(
@@ -395,9 +395,9 @@ CREATE TABLE _orchestrate_kept_origin""",
     ),
     rollback=f"CREATE TABLE _orchestrate_kept_all AS SELECT * FROM parties;\n{MERGED.rollback}",
     losses={
-        "a name of another": ("SELECT k.old, p.name FROM parties", "SELECT k.old, iif(p.id = 2, 'Eve', p.name) FROM parties", ("customers: 1 rows", "id 2, name 'Eve'")),
-        "a value of another row": ("p.name, p.vat FROM parties", "p.name, iif(p.id = 1001, 'D1', p.vat) FROM parties", ("suppliers: 1 rows", "id 1, name 'Yard Ltd', vat 'D1'")),
-        "a row in both": ("WHERE p.kind = 'customer';", "WHERE p.kind = 'customer' UNION ALL SELECT 77, 'Ghost';", ("customers: 1 rows", "'Ghost'")),
+        "a name of another": ("SELECT k.old, p.name FROM parties", "SELECT k.old, iif(p.id = 2, 'Eve', p.name) FROM parties", ("customers: 1 row ", "id 2, name 'Eve'")),
+        "a value of another row": ("p.name, p.vat FROM parties", "p.name, iif(p.id = 1001, 'D1', p.vat) FROM parties", ("suppliers: 1 row ", "id 1, name 'Yard Ltd', vat 'D1'")),
+        "a row in both": ("WHERE p.kind = 'customer';", "WHERE p.kind = 'customer' UNION ALL SELECT 77, 'Ghost';", ("customers: 1 row ", "'Ghost'")),
     },
 )  # fmt: skip
 

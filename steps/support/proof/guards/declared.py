@@ -127,7 +127,7 @@ def _how(label: str, counted: Iterable[Declared], reached: Iterable[Reach]) -> s
     what = "what its statements reach together" if together.get(label) else "what each statement reaches"
     by_statement = [f"by {what}"] if label in together else []
     held = [*([ways[label]] if label in ways else []), *by_statement]
-    return f", counted {' and '.join(held)}" if held else ", held only by the number of all row changes"
+    return f", counted {' and '.join(held)}" if held else ", bounded only by the total number of row changes"
 
 
 def _label(line: Declaration) -> str:

@@ -74,7 +74,7 @@ class Flow:
         return sorted(name for name, contents in self.contents.items() if source in contents.tables)
 
     def is_whole(self, source: str, into: Collection[str]) -> bool:
-        """Return True if, in the end, one table contains every row of `source`: one of `into`, or a kept table."""
+        """Return True if, in the end, one of the tables in `into`, or a kept table, contains every row of `source`."""
         holding = [name for name, contents in self.contents.items() if source in contents.whole]
         return any(name in into or name.startswith(KEPT) for name in holding)
 
@@ -118,7 +118,7 @@ def kept_of(table: str, script: Script) -> list[str]:
 
 @dataclass(slots=True)
 class _Tracker:
-    """Follows a script statement by statement, and knows what each table contains so far. Fields as in Flow."""
+    """Follow a script statement by statement, and remember what each table contains so far. Fields are as in Flow."""
 
     contents: dict[str, Contents] = field(default_factory=dict)
     gone: set[str] = field(default_factory=set)

@@ -41,7 +41,7 @@ class Facts:
     made: frozenset[str] = frozenset()
 
     def key(self, table: str) -> tuple[str, ...]:
-        """Return the columns of a table's primary key in lower case; empty if it has none, or is not known."""
+        """Return the columns of a table's primary key in lower case; empty if the table has none, or is not known."""
         return tuple(folded(column) for column in self.keys.get(table, ()))
 
     def references(self, table: str) -> list[frozenset[str]]:

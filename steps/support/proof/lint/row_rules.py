@@ -30,8 +30,8 @@ _ASK = (
     f"at this point, {_ASSERT}"
 )
 _REPLACES = (
-    "OR REPLACE silently deletes every row in conflict: its other columns are lost, with foreign keys on also its "
-    "children by CASCADE, and total_changes() does not count the deleted rows"
+    "OR REPLACE silently deletes every row in conflict, and total_changes() does not count it; the row's other columns "
+    "are lost, and with foreign keys on also its children, by CASCADE"
 )
 _IGNORES = "OR IGNORE silently skips every row that breaks a constraint, even NOT NULL or CHECK"
 _UPSERT = (

@@ -1,7 +1,7 @@
 """Rehearse the whole life of a change on a copy: migrate, roll back, migrate again, write, roll back, migrate.
 
-Each phase runs in the transaction that production would run. If one fails, its script runs once more by itself, to find
-everything else that it loses.
+Each phase runs in the same transaction as in production. If that fails, the script of the phase runs once more in a
+plain transaction, to find everything else that the script loses.
 """
 
 import asyncio
@@ -58,17 +58,17 @@ from steps.support.sql.tokens import folded, quoted
 Result = TypeVar("Result")
 Diff = Mapping[str, TableDiff]
 
-FOLLOWED = 10_000  # rows that writes.sql may change in a table; each is followed through rollback and migration
+FOLLOWED = 10_000  # rows of a table that writes.sql may change, at most, because each row is followed
 TICK = 0.05  # seconds between two looks at the clock
-TRIED = 300  # written values that are others after the rollback; the old schema is asked if it refuses them
-LOCKED = 24 * 3600.0  # seconds that the lock on the copy is held
-FIX = "Fix the script, or the data it found, on a copy: production would have refused it too, and stayed unchanged."
+TRIED = 300  # written values, at most, for which the old schema is asked whether it refuses them
+LOCKED = 24 * 3600.0  # seconds after which the lock on the copy expires
+FIX = "Fix the script, or the data that it met, on a copy; production would have refused the script, and not changed."
 FIX_WRITES = "Make the new schema accept what the app writes, or fix writes.sql."
 
 
 @dataclass(frozen=True, slots=True)
 class RollbackEffect:
-    """What a rollback did: the growth of each measured figure, and the rows waiting in the tool's own tables."""
+    """What a rollback did. `growth`: by measured figure, how much it grew. `kept`: by table of the tool, its rows."""
 
     growth: Mapping[str, int]
     kept: Mapping[str, int]
@@ -76,18 +76,26 @@ class RollbackEffect:
 
 @dataclass(slots=True)
 class RehearsalLog:
-    """What a rehearsal observed. A field is None if the rehearsal did not get that far; `failures` say why.
+    """What a rehearsal observed. A field is None if the rehearsal stopped before; `failures` then say why.
 
-    `engine`: the answers to ENGINE. `contract_before`, `contract_after`: what each version of the code cannot run.
-    `seconds`: of each phase, by its name. Snapshots: `before`, `after_migration`, `after_rollback`,
-    `after_second_migration`, `after_writes`, `after_second_rollback`. Rows that differ: `rows_migrated` and
-    `rows_not_restored` from before to after the migration and the rollback; `rows_written` by writes.sql on the new
-    schema; `rows_rolled_back` from before to after the second rollback; `rows_migrated_again` from before the writes to
-    after the last migration. `refused`: the written values that the old schema refuses, and why. `kept`: the rows in
-    the tool's own tables after the second rollback. `counts`: how the numbers of `-- changes:` are counted.
-    `rollbacks`: what each of the two did. `moments`: when it ran, by the engine's clock. `lock_uses`: what migration
-    and rollback demand of other writers. `by_hand`: what a script loses, by its name, if it runs as it stands with the
-    engine's own settings.
+    `engine`: the engine's answer to ENGINE.
+    `contract_before`, `contract_after`: which code cannot run on the schema before and after the migration.
+    `seconds`: how long each phase took, in seconds, by the name of the phase.
+    `before`, `after_migration`, `after_rollback`, `after_second_migration`, `after_writes`, `after_second_rollback`:
+    snapshots at these points.
+    `rows_migrated`: the rows that differ between before and after the migration.
+    `rows_not_restored`: those that differ between before the migration and after the rollback.
+    `rows_written`: those that writes.sql changed on the new schema.
+    `rows_rolled_back`: those that differ between before the migration and after the second rollback.
+    `rows_migrated_again`: those that differ between before writes.sql and after the last migration.
+    `refused`: the written values that the old schema refuses, with its errors.
+    `kept`: the rows in the tool's own tables after the second rollback.
+    `respelled`: the objects that the rollback spells in other letters.
+    `counts`: how production counts the numbers of `-- changes:`.
+    `rollbacks`: what each of the two rollbacks did.
+    `moments`: the time span of the rehearsal, by the engine's clock.
+    `lock_uses`: how long migration and rollback hold other writers back.
+    `by_hand`: by script, what it loses if a person runs it in a shell, with the engine's own settings.
     """
 
     engine: Mapping[str, Value]
@@ -120,7 +128,7 @@ class RehearsalLog:
 async def rehearse(  # noqa: PLR0913, PLR0917 - what a rehearsal is made of
     before: Path, change: DatabaseChange, guards: Guards, engine: Engine, folder: Path, limits: LockLimits
 ) -> RehearsalLog:
-    """Rehearse a change on a copy of the file `before`, in an existing folder. Raise what the engine raises."""
+    """Rehearse a change in an existing folder, on a further copy of the file `before`. Raise what the engine raises."""
     await place_database(before, folder / "live")
     after = folder / "after.db"
     async with engine.opened(folder / "live") as running:
@@ -136,18 +144,19 @@ async def rehearse(  # noqa: PLR0913, PLR0917 - what a rehearsal is made of
 
 
 def _left(diff: Diff | None) -> Mapping[str, int]:
-    """Return the number of rows that each table has in the end."""
+    """Return, by table, how many rows it has after what the diff compares."""
     return {name: found.after or 0 for name, found in (diff or {}).items()}
 
 
 async def _by_hand(
     file: Path, statements: Sequence[Statement], left: Mapping[str, int], engine: Engine, folder: Path
 ) -> Sequence[Finding]:
-    """Run a script as it stands, the way a shell sends it, and return what foreign keys delete beyond the script.
+    """Run a script as a shell would, without any change, and return findings for rows that foreign keys delete.
 
-    `left`: the rows that each table has if the tool runs it; references set to NULL do not change that number.
+    `left`: by table, how many rows it has after the tool ran the script. A table with as many rows here lost nothing
+    that was not meant.
     """
-    waiting_for("rehearsal: what would be lost if it were run by hand")
+    waiting_for("rehearsal: what would be lost if a person ran it in a shell")
     live = await place_database(file, folder)
     async with engine.opened(folder) as running:
         await running.database.trials([statements], keep=True)
@@ -160,7 +169,7 @@ async def _by_hand(
 
 
 def _rows_of(file: Path, names: Collection[str]) -> Mapping[str, Sequence[Sequence[Value]]]:
-    """Return the first rows of tables of a database file, which must not be written to meanwhile."""
+    """Return, by table, its first rows in a database file. Nothing may write to the file meanwhile."""
     with open_file(file) as connection:
         return {name: first_rows(connection, name, FOLLOWED) for name in names}
 
@@ -173,14 +182,14 @@ def _update(table: str, key: Key, column: str, value: Value) -> Statement:
 
 
 def _sent(value: Value) -> tuple[str, tuple[Value, ...]]:
-    """Return how a statement says a value, and what is sent with it: infinity cannot be sent."""
+    """Return the SQL for a value, and the arguments to send with it. Infinity is written as SQL: it cannot be sent."""
     if isinstance(value, float) and math.isinf(value):
         return ("9e999" if value > 0 else "-9e999"), ()
     return "?", (value,)
 
 
 class _Rehearsal:
-    """One rehearsal. `run_alone`: the scripts that also run with foreign keys left on."""
+    """One rehearsal. `run_alone`: the scripts that succeed without changes, as if a person ran them in a shell."""
 
     def __init__(  # noqa: PLR0913, PLR0917 - what a rehearsal is made of
         self, running: Running, change: DatabaseChange, guards: Guards, limits: LockLimits, before: Path, after: Path
@@ -195,12 +204,12 @@ class _Rehearsal:
 
     async def run(self) -> RehearsalLog:
         """Run the rehearsal and return its log."""
-        engine = (await self._turso.read(ENGINE)).records[0]
+        engine_answer = (await self._turso.read(ENGINE)).records[0]
         before, contract = await asyncio.to_thread(take_snapshot, self._before), await self._ask_contracts()
         self._schema = await self._turso.schema()
         before = replace(before, integrity=await self._check(None, indexes=True))
         self._defects_before = before.integrity
-        log = RehearsalLog(engine, before, contract, contract, self._seconds)
+        log = RehearsalLog(engine_answer, before, contract, contract, self._seconds)
         if self._change.migrate:
             self._began = await self._later_than_the_copy()
             await self._run_phases(log)
@@ -209,13 +218,13 @@ class _Rehearsal:
         return log
 
     async def _clock(self) -> float:
-        """Return the engine's time, in seconds since 1970."""
+        """Return the time by the engine's clock, in seconds since 1970."""
         return float(str((await self._turso.read(CLOCK)).scalar))
 
     async def _later_than_the_copy(self) -> float:
-        """Wait until the engine's clock shows a later second than any value of the copy, and return its time.
+        """Wait until the engine's clock is in a later second than every time in the copy, and return the clock's time.
 
-        Otherwise a time of writing that a script replaces by another could happen to be the same.
+        Else a time that a script writes could happen to equal a time that was in the copy before.
         """
         now = await self._clock()
         if not await asyncio.to_thread(holds_moment, self._before, Moments(now, now)):
@@ -227,14 +236,14 @@ class _Rehearsal:
 
     @property
     def _turso(self) -> Turso:
-        """Return the database, over the connection of the engine's last start."""
+        """Return the database, over the connection that the engine's last start made."""
         return Turso(self._running.database)
 
     async def _run_phases(self, log: RehearsalLog) -> None:
-        """Run all phases, up to the first whose failure makes the next one impossible."""
+        """Run the phases one after another, and stop at the first failure that makes the next phase impossible."""
         lease, counts = await self._take_lock(), bool(declared_numbers(self._change))
         await self._try_alone(MIGRATE, self._change.migrate)
-        # declared rows are first compared in the second transaction: if there are any, that one is measured
+        # only from the second migration on are declared rows counted: if any are declared, measure that one
         if not await self._migrate(log, "migrate", lease, measured=not counts):
             return
         await self._timed("verify", self._ask(self._change.verify))
@@ -272,7 +281,7 @@ class _Rehearsal:
         log.refused = await self._try_written_values(log)
         log.kept = await asyncio.to_thread(_rows_of, checkpoint(self._live), await self._turso.kept())
         if await self._migrate(log, "migrate after writes", lease):
-            moments = Moments(self._began, await self._clock())  # a column that each migration fills anew is no loss
+            moments = Moments(self._began, await self._clock())  # each migration may fill a column with the time
             log.rows_migrated_again = await self._diff(self._after, FOLLOWED, moments=moments)
 
     async def _ask_contracts(self) -> Answers:
@@ -289,9 +298,9 @@ class _Rehearsal:
         return await self._timed("comparing rows", compared)
 
     async def _checked(self, snapshot: Snapshot, diff: Diff, since: Path) -> Snapshot:
-        """Return the snapshot with what the engine takes on trust.
+        """Return the snapshot with the result of an integrity check.
 
-        Only tables are checked that may differ since that file, or had a defect before the change.
+        Only tables that may differ from the file `since`, or had a defect before the change, are checked.
         """
         was = self._defects_before
         touched = {name for name, found in diff.items() if not found.by_pages}
@@ -305,14 +314,14 @@ class _Rehearsal:
         return await self._timed("checking integrity", checking)
 
     async def _renumbered(self, log: RehearsalLog, file: str) -> None:
-        """Look for rows that have another rowid than before, by which something finds them."""
+        """Add findings about rows with another rowid than before, if an index, trigger or view finds them by rowid."""
         script = self._change.scripts[0 if file == MIGRATE else 1]
         app = [*statements_of(self._change.old_code), *statements_of(self._change.new_code), *self._change.writes]
         found = await asyncio.to_thread(renumbered, self._before, checkpoint(self._live), script, app)
         log.failures += in_file(file, found)
 
     async def _plan_counts(self, log: RehearsalLog) -> None:
-        """Plan how declared rows are counted; from here on every migration counts them, without asserting any."""
+        """Plan how declared rows are counted. From here on each rehearsed migration counts them, but asserts none."""
         log.counts = await asyncio.to_thread(
             plan_counts, self._before, self._live, self._change, log.rows_migrated or {}
         )
@@ -321,12 +330,12 @@ class _Rehearsal:
         self._guards = replace(self._guards, declared=without_bounds(log.counts), reaches=reaches)
 
     async def _learn_letters(self, log: RehearsalLog) -> None:
-        """Learn in which letters the rollback leaves what it created again: from here on every marker row has them."""
+        """Record which objects the rollback spells in other letters. From here on each marker row contains them."""
         log.respelled = respellings(self._schema, await self._turso.schema())
         self._guards = replace(self._guards, respelled=log.respelled)
 
     async def _take_lock(self) -> Lease:
-        """Take the lock of the copy, even if a run held it in the database that was copied."""
+        """Take the lock in the copy, even if a run held the lock in production when it was copied."""
         mine = Claim("rehearsal", "the rehearsal", "this machine", LOCKED)
         taken, holder = await self._turso.lock(mine)
         if holder and not taken:
@@ -339,7 +348,10 @@ class _Rehearsal:
             self.run_alone.append(name)
 
     async def _migrate(self, log: RehearsalLog, phase: str, lease: Lease, *, measured: bool = False) -> bool:
-        """Migrate as production would, or by the script alone. Return False if neither succeeds."""
+        """Migrate as in production, or if that is rejected by the script alone. Return False if neither succeeds.
+
+        `measured`: whether to measure how long the transaction holds other writers back.
+        """
         self._attempts += 1
         attempt = Attempt(f"rehearsal-{self._attempts}", "", "", "", "", "", await self._turso.schema())
         if self._as_in_production:
@@ -358,7 +370,10 @@ class _Rehearsal:
         return await self._run_alone(phase, self._change.migrate)
 
     async def _roll_back(self, log: RehearsalLog, phase: str, lease: Lease, *, measured: bool = False) -> bool:
-        """Roll back as production would, or by the script alone. Return False if neither succeeds."""
+        """Roll back as in production, or if that is rejected by the script alone. Return False if neither succeeds.
+
+        `measured`: whether to measure how long the transaction holds other writers back.
+        """
         marker = await self._turso.marker(f"rehearsal-{self._attempts}")
         if self._as_in_production and marker:
             script = self._change.rollback, self._change.verify_rollback
@@ -380,9 +395,9 @@ class _Rehearsal:
     async def _commit(
         self, log: RehearsalLog, script: str, phase: str, commit: Callable[[Turso], Awaitable[Done]]
     ) -> Done:
-        """Commit as production would; if a script is named, do it beside writers and log what it demands of them."""
+        """Commit a transaction. If `script` is not empty, let others write meanwhile, and log how long they wait."""
 
-        async def timed() -> Done:  # a measurement may restart the engine, and then commit once more
+        async def timed() -> Done:  # may be called twice: a measurement may restart the engine and commit again
             return await self._timed(phase, commit(self._turso))
 
         if not script:
@@ -398,7 +413,7 @@ class _Rehearsal:
         return True
 
     async def _write(self, log: RehearsalLog) -> bool:
-        """Write what the app writes. Return True if the new schema accepts it."""
+        """Run writes.sql. Return True if the new schema accepts it."""
         writes = [*map(counted, self._change.writes)]
         (error,) = await self._timed("writes", self._turso.database.trials([writes], keep=True))
         if error:
@@ -406,7 +421,7 @@ class _Rehearsal:
         return not error
 
     async def _try_written_values(self, log: RehearsalLog) -> Refused:
-        """Try on the old schema the written values that are others there; return those it refuses, and why."""
+        """Write to the old schema the values that the rollback replaced; return those that it refuses, with errors."""
         written = log.rows_written or {}, log.rows_rolled_back or {}
         tried = values_to_try(log.rows_migrated or {}, *written, renames(self._change.scripts[0]))
         several = dict(islice((((table, key, column), value) for table, key, column, value in tried), TRIED))
@@ -415,7 +430,7 @@ class _Rehearsal:
         return {where: error for where, error in zip(several, errors, strict=True) if error}
 
     async def _ask(self, checks: Sequence[SqlCheck]) -> None:
-        """Run checks once more, as the step after the commit does; the transaction has asserted their results."""
+        """Run checks to measure their time. Their results do not matter, because the transaction asserted them."""
         await self._turso.database.trials([[check.statement] for check in checks])
 
     def _fail(self, log: RehearsalLog, place: str, cause: str) -> None:

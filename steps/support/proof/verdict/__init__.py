@@ -1,1 +1,1 @@
-"""The verdict: the findings that a rehearsal gives reason for."""
+"""Reach the verdict on a change: derive findings from its rehearsal, and sort them by severity."""

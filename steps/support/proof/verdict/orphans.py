@@ -1,10 +1,11 @@
-"""References that lead nowhere after a script, and the lines that would have kept them whole.
+"""Find rows whose parent row is missing after a script, and write the statements that would have prevented it.
 
-Foreign keys are off in the transaction, so that a DELETE does not cascade: the author who expects it has to write it.
+Foreign keys are off in the transaction, so a DELETE does not cascade. An author who expects a cascade must write it.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
 
+from steps.support.core.text import counted
 from steps.support.proof.rehearsal.snapshot import Snapshot
 from steps.support.schema.model import ForeignKey, Table
 from steps.support.schema.text import Name
@@ -13,21 +14,27 @@ from steps.support.sql.script import Script
 from steps.support.sql.tokens import plain
 from steps.support.sql.verbs import Deletion, deletion, read_statement
 
-_EITHER = "Give those rows an existing parent, or delete them by their key in the same script."
+_EITHER = "Give these rows an existing parent, or delete them by their key in the same script."
 _OFF = "Foreign keys are off in the transaction, so ON {event} {action} does nothing."
 _REACHES = frozenset({"CASCADE", "SET NULL", "SET DEFAULT"})
 
 
 def orphan_findings(before: Snapshot, after: Snapshot, script: Script) -> Iterator[Finding]:
-    """Yield a finding for each reference with more rows that lead nowhere than before, with the lines to write."""
+    """Yield a finding for each child table that has more rows without their parent than before.
+
+    The remedy has the statements to write, if the script itself deleted or updated the parents.
+    """
     for (child, parent), (count, one) in after.orphans.items():
         was = before.orphans.get((child, parent), (0, None))[0] + _unfollowed(before, after, child)
         if count > was:
             keys = _keys(after, Name(child), Name(parent))
             columns = " or ".join(", ".join(key.columns) for _, key in keys)
-            cause = f"{count:,} rows reference rows of {parent} that are not there, {was:,} before"
+            references = counted(
+                count, f"row references a missing row of {parent}", f"rows reference missing rows of {parent}"
+            )
+            cause = f"{references} ({was:,} before)"
             remedy = _of_deletions(after, script, keys, count) or _of_updates(script, keys) or _EITHER
-            yield Finding(child, f"{cause}, for example by {columns} in the row with rowid {one}", remedy)
+            yield Finding(child, f"{cause}, for example {columns} of the row with rowid {one}", remedy)
 
 
 def _keys(after: Snapshot, child: Name, parent: Name) -> list[tuple[Table, ForeignKey]]:
@@ -36,14 +43,14 @@ def _keys(after: Snapshot, child: Name, parent: Name) -> list[tuple[Table, Forei
 
 
 def _unfollowed(before: Snapshot, after: Snapshot, child: str) -> int:
-    """Return how many rows of a table referenced a missing table before, by references that are repaired since."""
+    """Return how many rows of a table referenced a missing table before, by foreign keys that the script repaired."""
     existing = {table.name for table in before.schema.tables}
     gone = (found for found in before.orphans if found[0] == child and found not in after.orphans)
     return sum(before.orphans[found][0] for found in gone if Name(found[1]) not in existing)
 
 
 def _of_updates(script: Script, keys: Iterable[tuple[Table, ForeignKey]]) -> str:
-    """Return what to do if the foreign key would follow an UPDATE of its parent; empty if there is none."""
+    """Return the remedy if an UPDATE of the script changed parents that a foreign key follows; empty if none did."""
     updated = {Name(each.table) for each in map(read_statement, script.pieces) if each.verb == "UPDATE"}
     for table, key in keys:
         if key.parent in updated and key.on_update in _REACHES:
@@ -53,7 +60,10 @@ def _of_updates(script: Script, keys: Iterable[tuple[Table, ForeignKey]]) -> str
 
 
 def _of_deletions(after: Snapshot, script: Script, keys: Sequence[tuple[Table, ForeignKey]], count: int) -> str:
-    """Return the lines that do what the foreign key would do; empty if it does nothing, or no DELETE is to blame."""
+    """Return the remedy if the script deleted parents, and a foreign key would have changed their children; else "".
+
+    The remedy has the statements that do what the foreign key would have done. `count`: how many rows they change.
+    """
     tables = after.schema.tables
     reaching = [(table, key) for table, key in keys if key.on_delete in _REACHES]
     parents = {key.parent for _, key in reaching}
@@ -72,7 +82,7 @@ def _of_deletions(after: Snapshot, script: Script, keys: Sequence[tuple[Table, F
 
 
 def _lines(tables: Sequence[Table], child: Table, key: ForeignKey, deleted: Deletion) -> Iterator[str]:
-    """Yield what a foreign key does when rows of its parent are deleted; dependent rows come first."""
+    """Yield the statements that do what a foreign key does when its parents are deleted; children come first."""
     yield from (f"{deleted.head}{line};" for line in _actions(tables, child, key, deleted.rows, {key.parent}))
 
 

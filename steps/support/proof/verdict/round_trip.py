@@ -1,19 +1,22 @@
-"""Check that the rollback restores everything: what was there before, and what the app wrote in between.
+"""Check that the rollback restores everything: the rows from before the migration, and the rows that the app wrote.
 
-Rows that the app wrote on the new schema are followed one by one. After the rollback each must be there under its key,
-with the same values in the columns that both schemas have. Columns that only the old schema has are derived from the
-new ones, so they may change in such a row, and in no other. After the next migration every row must be as written.
+Each row that the app wrote on the new schema is followed. After the rollback, the old schema must have the row under
+its key, with the same values in the columns of both schemas. Columns that only the old schema has may also change in
+such a row, because they are derived from columns of the new schema; in any other row they must not change. After the
+next migration, each row must be as the app wrote it.
 
-A row that comes back exactly then may be absent meanwhile, or stand in another table or under another key; and a value
-that the old schema refuses may be another one there.
+If the next migration makes a row exactly as written, then after the rollback the row may be missing, or be in another
+table or under another key; and the rollback may replace values that the old schema refuses.
 
-Diffs are compared without their times of writing, which differ from one script to the next; see rows/timeless.py.
+Diffs are compared without their times of writing, because these differ from one script to the next; see
+rows/timeless.py.
 """
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from steps.support.core.text import counted
 from steps.support.proof.rows.elsewhere import Content, Elsewhere, Typed, content, is_telling, is_too_many, typed
 from steps.support.proof.rows.result import Key, Kind, Row, TableDiff, TimeOfWriting, sample_value
 from steps.support.sql.findings import Finding, Severity
@@ -21,26 +24,27 @@ from steps.support.sql.statement import Value
 from steps.support.sql.tokens import folded
 
 Diff = Mapping[str, TableDiff]
-Renames = Mapping[str, Mapping[str, str]]  # by table, the old names of columns by the new ones
-Refused = Mapping[tuple[str, Key, str], str]  # by table, key and column, why the old schema refuses a written value
+Renames = Mapping[str, Mapping[str, str]]  # by table, the old names of columns by their new names
+Refused = Mapping[tuple[str, Key, str], str]  # by table, key and column, the old schema's error for a written value
 WRITTEN_LOST = "written-lost"
 _CHECK = "CHECK constraint"
 _SHOWN = 4  # columns of a row
 
-_BACK = "Make rollback.sql restore exactly what was there before; migrate.sql must keep what it removes."
-_KEEP = "Make rollback.sql carry over what was written since."
-_AGAIN = "Make rollback.sql keep it in an _orchestrate_kept_ table, and migrate.sql read it from there."
-_ONLY_WRITTEN = "Make migrate.sql give back what rollback.sql kept: each row once, and no other row."
-_SMALLER = "Make writes.sql touch fewer rows: it is a sample of what the app writes."
+_BACK = "Make rollback.sql restore the rows exactly; for that, migrate.sql must keep what it removes."
+_KEEP = "Make rollback.sql carry over what the app wrote since the migration."
+_AGAIN = "Make rollback.sql keep these rows in an _orchestrate_kept_ table, and migrate.sql read them from there."
+_ONLY_WRITTEN = "Make migrate.sql restore each row that rollback.sql kept, once, and no other row."
+_SMALLER = "Make writes.sql change fewer rows: it only has to be a sample of what the app writes."
 
 
 def lost_by_rollback(back: Diff) -> Iterator[Finding]:
-    """Report the rows that differ from before the migration: how many in each column, with a sample."""
+    """Yield a finding for each table that the rollback did not restore: how many rows differ, with a sample."""
     for found in back.values():
         if found.total:
-            counts = {"removed": found.removed, "added": found.added}
-            differences = [f"{count:,} rows {what}" for what, count in counts.items() if count]
-            differences += [f"{column} differs in {count:,} rows" for column, count in found.columns.items()]
+            missing = counted(found.removed, "row is missing", "rows are missing")
+            new = counted(found.added, "row is new", "rows are new")
+            differences = [words for words, count in ((missing, found.removed), (new, found.added)) if count]
+            differences += [f"{column} differs in {counted(count, 'row')}" for column, count in found.columns.items()]
             sample = f", for example {found.samples[0]}" if found.samples else ""
             yield Finding(found.name, f"after the rollback {', '.join(differences)}{sample}", _BACK)
 
@@ -48,10 +52,11 @@ def lost_by_rollback(back: Diff) -> Iterator[Finding]:
 def changed_without_reason(  # noqa: PLR0913, PLR0917 - three comparisons, and what is known of the rows
     moved: Diff, written: Diff, returned: Diff, renames: Renames, elsewhere: Elsewhere, refused: Refused
 ) -> Iterator[Finding]:
-    """Report rows the app wrote that the rollback lost, and other rows it changed for no reason.
+    """Yield findings about rows the app wrote that the rollback lost, and about other rows that it changed.
 
-    `moved` compares before with after_migration, `written` after_second_migration with after_writes, `returned` before
-    with after_second_rollback. `elsewhere`: the written rows that come back when the migration runs again.
+    `moved`, `written`, `returned`: the rows that the migration changed, that the app wrote, and that differ between
+    before the migration and after the second rollback. `renames`: the columns that the migration renames. `elsewhere`:
+    the written rows that the next migration brings back. `refused`: the written values that the old schema refuses.
     """
     for name, found in returned.items():
         way = _Way.of(moved.get(name), renames.get(name, {}), elsewhere.references.get(name, ()))
@@ -59,7 +64,8 @@ def changed_without_reason(  # noqa: PLR0913, PLR0917 - three comparisons, and w
         if is_too_many(wrote):
             yield _too_large_a_sample(wrote)
         elif is_too_many(found):
-            cause = f"after writes and rollback {found.total:,} rows differ from before; {wrote.total:,} were written"
+            differ = counted(found.total, "row differs", "rows differ")
+            cause = f"after writes and rollback {differ} from before, but the app wrote only {wrote.total:,}"
             yield Finding(found.name, cause, _BACK)
         elif _keyed_alike(found, wrote, way):
             yield from _followed(_Trip(name, found, wrote, way), elsewhere, refused)
@@ -70,7 +76,10 @@ def changed_without_reason(  # noqa: PLR0913, PLR0917 - three comparisons, and w
 def values_to_try(
     moved: Diff, written: Diff, returned: Diff, renames: Renames
 ) -> Iterator[tuple[str, Key, str, Value]]:
-    """Yield the written values that are others after the rollback: table, key, column and value, by their old names."""
+    """Yield the written values that the rollback replaced: table, key, column and value, by the names before.
+
+    The caller asks the old schema whether it refuses these values.
+    """
     for name, found in returned.items():
         way = _Way.of(moved.get(name), renames.get(name, {}))
         wrote = written.get(name, TableDiff(found.name, None, None))
@@ -82,7 +91,11 @@ def values_to_try(
 
 
 def lost_by_migrating_again(written: Diff, regained: Diff, renames: Renames, refused: Refused) -> Iterator[Finding]:
-    """Report rows the app wrote that differ after migrating a second time; both compare with after_second_migration."""
+    """Yield findings about rows the app wrote that the next migration does not bring back as they were written.
+
+    `written`: the rows that the app wrote. `regained`: the rows that differ between before the writes and after the
+    last migration. If everything comes back, both contain the same rows.
+    """
     for name, wrote in written.items():
         found = regained.get(name, TableDiff(wrote.name, None, None))
         by_key = {row.key: row for row in found.rows if row.key}
@@ -94,30 +107,33 @@ def lost_by_migrating_again(written: Diff, regained: Diff, renames: Renames, ref
         if is_too_many(wrote):
             yield _too_large_a_sample(wrote)
         elif gone and is_too_many(found):
-            cause = f"{found.total:,} rows differ after migrating again, too many to find the written ones among them"
+            differ = counted(found.total, "row differs", "rows differ")
+            cause = f"{differ} after migrating again, too many to find the rows that the app wrote"
             yield Finding(wrote.name, cause, _AGAIN, rule=WRITTEN_LOST, severity=Severity.WARNING, object=wrote.name)
         elif lost:
-            cause = (
-                f"{len(lost):,} of {wrote.total:,} rows written by the app are lost or changed after migrating again"
-            )
+            rows = f"{_of(lost, wrote)} written by the app {_are(lost)} lost or changed after migrating again"
             there = by_key.get(lost[0].key)
-            cause = f"{cause}, for example {_described(lost[0], there)}{_others(lost[0], there)}"
+            cause = f"{rows}, for example {_described(lost[0], there)}{_others(lost[0], there)}"
             yield Finding(wrote.name, cause, _AGAIN, rule=WRITTEN_LOST, object=wrote.name)
         elif translated:
-            cause = f"{len(translated):,} of {wrote.total:,} rows written by the app come back with another value"
-            why = "rollback.sql gives them one that the old CHECK lets in, and migrate.sql does not give theirs back"
-            cause = f"{cause}: {why}, for example {_described(translated[0])}"
+            come = "comes" if len(translated) == 1 else "come"
+            rows = f"{_of(translated, wrote)} written by the app {come} back with another value"
+            why = (
+                "rollback.sql writes a value that the old CHECK accepts, and migrate.sql does not restore the first one"
+            )
+            cause = f"{rows}: {why}, for example {_described(translated[0])}"
             yield Finding(wrote.name, cause, _AGAIN, rule=WRITTEN_LOST, severity=Severity.WARNING, object=wrote.name)
 
 
 def changed_by_migrating_again(
     moved: Diff, written: Diff, regained: Diff, renames: Renames, reported: Collection[str]
 ) -> Iterator[Finding]:
-    """Report rows that the app did not write and that differ after migrating again, and written ones that came twice.
+    """Yield findings about rows that differ after migrating again although the app did not write them.
 
-    A column that the migration itself adds or changes may hold another value each time, and a row that it adds may get
-    another number, such as one in a list of applied migrations, unless the app wrote that number. Tables that are
-    `reported` already are left out; their names are in lower case.
+    Rows that the app wrote once and that came back twice are among them. A column that the migration itself adds or
+    changes may have another value each time. A row that it adds may get another number, as in a list of applied
+    migrations, unless the app wrote that number. `moved`, `written`, `regained`: as in the functions above. `reported`:
+    the tables, in lower case, that have a finding already; they are left out.
     """
     values = _written_values(written.values())
     for name, found in regained.items():
@@ -129,16 +145,18 @@ def changed_by_migrating_again(
         twice = [row for row in extra if _is_twice(row, wrote, found)]
         others = [row for row in extra if _is_changed_without_reason(row, own.get(row.key), moved.get(name), way)]
         others = [row for row in others if not _is_numbered_anew(row, found, moved.get(name), values)]
-        for rows, what in ((twice, "came back twice"), (others, "differ, and the app did not write that")):
+        differ = "differs, and the app did not write that", "differ, and the app did not write that"
+        for rows, (one, several) in ((twice, ("came back twice",) * 2), (others, differ)):
             if rows:
-                cause = f"after migrating again {len(rows):,} rows {what}, for example {_described(rows[0])}"
+                what = counted(len(rows), f"row {one}", f"rows {several}")
+                cause = f"after migrating again {what}, for example {_described(rows[0])}"
                 yield Finding(found.name, cause, _ONLY_WRITTEN)
 
 
 def _is_twice(row: Row, wrote: TableDiff, found: TableDiff) -> bool:
-    """Return True if a row that the app did not write says the same as one that it wrote, under another key.
+    """Return True if an added row equals a row that the app wrote, except for its key.
 
-    It does not, if a row that said the same is gone: the migration wrote that one, and writes it again.
+    Return False if such a row is also gone: then the migration itself wrote it, and wrote it again under another key.
     """
     keys, came = {name for name, _ in row.key}, row.kind is Kind.ADDED
     own = _rest(row.new, keys)
@@ -176,7 +194,7 @@ def _rest(values: Mapping[str, Value], keys: Collection[str]) -> dict[str, Value
 
 
 def _is_changed_without_reason(row: Row, wrote: Row | None, moved: TableDiff | None, way: "_Way") -> bool:
-    """Return True if a row differs after migrating again in what neither the app nor the migration writes."""
+    """Return True if a row differs after migrating again in columns that neither the app nor the migration writes."""
     if moved is None or moved.before is None or moved.after is None:
         return False
     if not row.key or not moved.by_key:
@@ -191,7 +209,7 @@ def _is_changed_without_reason(row: Row, wrote: Row | None, moved: TableDiff | N
 
 
 def _lacking(rows: Sequence[Row], lacking: Mapping[Content, int], without: Collection[str] = ()) -> Iterator[Row]:
-    """Yield as many of the rows, which are equal without some columns, as are lacking."""
+    """Yield the rows that are lacking; of rows that are equal without some columns, only as many as are lacking."""
     left = dict(lacking)
     for row in rows:
         what = content(_bare(row, without))
@@ -201,18 +219,28 @@ def _lacking(rows: Sequence[Row], lacking: Mapping[Content, int], without: Colle
 
 
 def _too_large_a_sample(wrote: TableDiff) -> Finding:
-    return Finding(wrote.name, f"writes.sql changes {wrote.total:,} rows", _SMALLER)
+    cause = f"writes.sql changes {counted(wrote.total, 'row')}, too many to follow each of them"
+    return Finding(wrote.name, cause, _SMALLER)
+
+
+def _of(rows: Sequence[Row], wrote: TableDiff) -> str:
+    return f"{len(rows):,} of {wrote.total:,} rows"
+
+
+def _are(rows: Sequence[Row]) -> str:
+    return "is" if len(rows) == 1 else "are"
 
 
 @dataclass(frozen=True, slots=True)
 class _Way:
     """What the migration did to a table.
 
-    `only_before` and `only_after`: columns of one side only. `renamed`: the old names of columns by their new names.
-    `changed`: columns whose values it changed. `rows`: the rows it changed, by key; None if there are too many.
-    `referring`: by column that references another table, the old values by the new ones, where each has one.
-    `rewritten`: the same as `changed`, for rows without a key; None if not known. `keeps_rest`: all other values of
-    both schemas are the same on both sides, under the same names.
+    `only_before`, `only_after`: the columns that only one side has. `renamed`: the old names of renamed columns by
+    their new names. `changed`: the columns whose values it changed. `rows`: the rows that it changed, by key; None if
+    there are too many. `referring`: by referencing column whose values it changed, the old values by the new values; a
+    new value that replaced several old ones is left out. `rewritten`: the same as `changed`, for rows without a key;
+    None if not known. `keeps_rest`: whether all other values of both schemas are the same on both sides, under the same
+    names.
     """
 
     only_before: Collection[str] = ()
@@ -249,7 +277,7 @@ class _Way:
         return {*self.only_before, *self.only_after, *(self.rewritten or ())}
 
     def back(self, row: Row) -> Row:
-        """Return a row of the new schema with the column names of the old one."""
+        """Return a row of the new schema with the column names of the old schema."""
         key = tuple(sorted((self.renamed.get(name, name), value) for name, value in row.key))
         old, new = (
             {self.renamed.get(name, name): value for name, value in side.items()} for side in (row.old, row.new)
@@ -257,38 +285,38 @@ class _Way:
         return replace(row, key=key, old=old, new=new)
 
     def common(self, row: Row) -> dict[str, Value]:
-        """Return the values of a written row that mean the same on both sides."""
+        """Return the values of a written row, by column, that mean the same in both schemas."""
         return {name: value for name, value in row.new.items() if name not in self._of_its_own(row)}
 
     def drives(self, row: Row) -> bool:
-        """Return True if values of a written row may determine columns that only the old schema has."""
+        """Return True if a written row may change columns that only the old schema has, because they depend on it."""
         return row.kind is not Kind.CHANGED or not row.new.keys().isdisjoint(self._of_its_own(row))
 
     def touches(self, row: Row) -> bool:
-        """Return True if the migration itself adds or removes the row of this key, so that nothing follows from it."""
+        """Return True if the migration itself adds or removes the row with this key; then the row proves nothing."""
         mine = (self.rows or {}).get(row.key)
         return mine is not None and mine.kind is not Kind.CHANGED
 
     def stamped(self, row: Row) -> list[str]:
-        """Return the columns in which the migration put the time of writing, and the row has another such time now."""
+        """Return the columns of a row into which both the migration and a later statement wrote the time of writing."""
         mine = (self.rows or {}).get(row.key)
         times = (name for name, value in row.new.items() if isinstance(value, TimeOfWriting))
         return [name for name in times if mine and mine.new.get(name) == row.new[name]]
 
     def references(self, row: Row) -> dict[str, Typed]:
-        """Return the old values of a written row's references to rows that the migration gave other keys."""
+        """Return, by column, the old values of a row's references to rows to which the migration gave other keys."""
         known = {name: values.get(typed(row.new[name])) for name, values in self.referring.items() if name in row.new}
         return {name: old for name, old in known.items() if old is not None}
 
     def _of_its_own(self, row: Row) -> set[str]:
-        """Return the columns whose values belong to the new schema only, in this row: new and converted ones."""
+        """Return the columns of a row whose values only the new schema has, because they are new or were converted."""
         mine = (self.rows or {}).get(row.key)
         converted = self.changed if self.rows is None or row.kind is Kind.ADDED else mine.new if mine else ()
         return {*self.only_after, *converted}
 
 
 def _old_values(rows: Iterable[Row], column: str) -> Mapping[Typed, Typed]:
-    """Return the old values of a column by the new ones, without those that several became."""
+    """Return the old values of a column by the new values. A new value that replaced several old ones is left out."""
     found = dict[Typed, set[Typed]]()
     for row in rows:
         if column in row.new and column in row.old:
@@ -313,14 +341,18 @@ def _rewritten(moved: TableDiff) -> Collection[str] | None:
 
 
 def _keyed_alike(found: TableDiff, wrote: TableDiff, way: _Way) -> bool:
-    """Return True if the rows of both sides have a key of the same columns."""
+    """Return True if all rows of both diffs have a primary key of the same columns."""
     keys = {tuple(name for name, _ in row.key) for row in (*found.rows, *map(way.back, wrote.rows))}
     return len(keys) < 2 and () not in keys  # noqa: PLR2004 - there is one kind of key, or no row at all
 
 
 @dataclass(frozen=True, slots=True)
 class _Trip:
-    """A table on its way: what differs after the rollback, what the app wrote, and what the migration did to it."""
+    """One table through migration, writes and rollback.
+
+    `found`: the rows that differ after the rollback. `wrote`: the rows that the app wrote. `way`: what the migration
+    did to the table. `keeps_values`: whether the migration leaves all values of the columns of both schemas alone.
+    """
 
     name: str
     found: TableDiff
@@ -329,9 +361,9 @@ class _Trip:
 
     @property
     def is_unlike(self) -> bool:
-        """Return True if rows came or went that the app did not write, by the columns of both schemas.
+        """Return True if rows were added or removed that the app did not write, by the columns of both schemas.
 
-        They can be compared if the migration itself leaves all values of these columns alone.
+        Return False, too, if the migration changes values of these columns, because then rows cannot be compared.
         """
         own = self.way.of_one_side
         came, went = (
@@ -357,19 +389,24 @@ def _followed(trip: _Trip, elsewhere: Elsewhere, refused: Refused) -> Iterator[F
     unexplained = elsewhere.unexplained(trip.name, strange)
     lost = [row for key, row in since.items() if not _is_safe(row, there.get(key), trip, elsewhere, refused)]
     if lost:
-        cause = f"{len(lost):,} of {wrote.total:,} rows that the app wrote are lost or changed after the rollback"
+        cause = f"{_of(lost, wrote)} that the app wrote {_are(lost)} lost or changed after the rollback"
         one = way.back(lost[0])
         now = there.get(one.key)
         yield Finding(found.name, f"{cause}, for example {_described(one, now)}{_others(one, now)}", _KEEP)
     if unexplained:
-        cause = f"{len(unexplained):,} rows that the app did not write differ after the rollback"
+        words = "that the app did not write"
+        rows = counted(len(unexplained), f"row {words} differs", f"rows {words} differ")
+        cause = f"{rows} after the rollback"
         wanted = since.get(unexplained[0].key)
         others = f", where the app wrote only {', '.join(way.back(wanted).new)}" if wanted and wanted.new else ""
         yield Finding(found.name, f"{cause}, for example {_described(unexplained[0])}{others}", _BACK)
 
 
 def _is_of(row: Row, wrote: Row | None, trip: _Trip, elsewhere: Elsewhere) -> bool:
-    """Return True if what was written explains why a row differs from before; one that waits is not there."""
+    """Return True if the app's write explains why a row differs after the rollback.
+
+    The row may also be missing meanwhile, if the next migration brings it back.
+    """
     if wrote is None:
         return False
     if row.kind is Kind.REMOVED and wrote.kind is Kind.CHANGED and elsewhere.came_back(trip.name, wrote):
@@ -379,10 +416,9 @@ def _is_of(row: Row, wrote: Row | None, trip: _Trip, elsewhere: Elsewhere) -> bo
 
 
 def _is_safe(wrote: Row, there: Row | None, trip: _Trip, elsewhere: Elsewhere, refused: Refused) -> bool:
-    """Return True if a written row is there after the rollback, or comes back when the migration runs again.
+    """Return True if a written row is safe: the old schema has it, or the next migration brings it back.
 
-    Meanwhile it may be absent, or stand elsewhere; where it stands, only a value that the old schema refuses may be
-    another one.
+    If the old schema has the row, only values that the old schema refuses may be replaced.
     """
     own, comes_back = trip.way.back(wrote), elsewhere.came_back(trip.name, wrote)
     if _kept(own, there, trip.way) or elsewhere.explains(trip.name, wrote):
@@ -400,7 +436,7 @@ def _is_absent(wrote: Row, there: Row | None) -> bool:
 
 
 def _other_values(wrote: Row, there: Row | None, way: _Way) -> list[str]:
-    """Return the columns in which a written row, which is there after the rollback, has another value."""
+    """Return the columns in which a written row has another value after the rollback; none if the row is missing."""
     if wrote.kind is Kind.REMOVED or _is_absent(wrote, there) or _kept(wrote, there, way):
         return []
     common, values = way.common(wrote), there.new if there else {}
@@ -409,7 +445,7 @@ def _other_values(wrote: Row, there: Row | None, way: _Way) -> list[str]:
 
 
 def _is_translated(name: str, way: _Way, wrote: Row, there: Row | None, refused: Refused) -> bool:
-    """Return True if a written row came back, with other values only where the old CHECK refused its own."""
+    """Return True if a written row came back, and only values that the old CHECK refuses were replaced."""
     if wrote.kind is Kind.REMOVED or (there.kind is not wrote.kind if there else wrote.kind is Kind.ADDED):
         return False
     values, own = there.new if there else {}, way.back(wrote)
@@ -422,7 +458,7 @@ def _same(name: str, values: Mapping[str, Value], value: Value) -> bool:
 
 
 def _kept(wrote: Row, there: Row | None, way: _Way) -> bool:
-    """Return True if a written row is there on the old schema, by the columns that mean the same on both."""
+    """Return True if the old schema has a written row, with its values in the columns that mean the same in both."""
     if way.touches(wrote):
         return True
     common = way.common(wrote)
@@ -436,7 +472,7 @@ def _kept(wrote: Row, there: Row | None, way: _Way) -> bool:
 
 
 def _explained(row: Row, wrote: Row | None, way: _Way) -> bool:
-    """Return True if what was written explains why a row differs from before."""
+    """Return True if the row that the app wrote explains why a row with the same key differs from before."""
     if wrote is None or way.touches(row):
         return wrote is not None
     if wrote.kind is not row.kind:
@@ -453,7 +489,10 @@ def _holds(row: Row | None, wrote: Row) -> bool:
 
 
 def _as_many(trip: _Trip, elsewhere: Elsewhere) -> Iterator[Finding]:
-    """Compare numbers of rows if no key identifies them; a changed row counts as removed and added."""
+    """Yield a finding if the numbers of rows do not match, for tables whose rows no key identifies.
+
+    A changed row counts as removed and added.
+    """
     found, wrote, way = trip.found, trip.wrote, trip.way
     added, wanted = found.added + found.changed, wrote.added + wrote.changed
     removed, taken = found.removed + found.changed, wrote.removed + wrote.changed
@@ -464,13 +503,13 @@ def _as_many(trip: _Trip, elsewhere: Elsewhere) -> Iterator[Finding]:
     if is_other or (differs and _is_keyless(found, wrote)):
         lost, strange = _apart(trip, elsewhere)
         if lost or strange:
-            by_app = f"the app added or changed {wanted:,} rows and removed or changed {taken:,}"
-            cause = f"{by_app}; after the rollback these are {added:,} and {removed:,}"
+            by_app = f"the app added or changed {counted(wanted, 'row')} and removed or changed {taken:,}"
+            cause = f"{by_app}; after the rollback the numbers are {added:,} and {removed:,}"
             yield Finding(found.name, f"{cause}, for example {_described([*lost, *strange][0])}", _KEEP)
 
 
 def _apart(trip: _Trip, elsewhere: Elsewhere) -> tuple[list[Row], list[Row]]:
-    """Return the written rows that are not there and do not come back, and the rows there that nothing explains."""
+    """Return the written rows that are missing and do not come back, and the rows that no written row explains."""
     found, back, own = trip.found.rows, [*map(trip.way.back, trip.wrote.rows)], trip.way.of_one_side
     there, since = _contents(found, own), _contents(back, own)
     strange = elsewhere.unexplained(trip.name, _lacking(found, there - since, own))
@@ -513,7 +552,7 @@ def _equal(one: Value, other: Value) -> bool:
 
 
 def _other(wrote: Row, there: Row | None) -> dict[str, Value]:
-    """Return the values that a row has now in the columns in which another one was written."""
+    """Return the values that a row has now in the columns in which the app wrote another value."""
     values = there.after if there and there.kind is wrote.kind else {}
     return {
         name: values[name] for name, value in wrote.new.items() if name in values and not _equal(values[name], value)

@@ -1,4 +1,4 @@
-"""Reach the verdict on a change: all findings from its rehearsal, sorted by severity."""
+"""Reach the verdict on a change: collect all findings from its rehearsal, and sort them by severity."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -48,24 +48,27 @@ from steps.support.sql.tokens import folded
 from steps.support.sql.verbs import read_statement
 
 _REWRITES = frozenset({"INSERT", "UPDATE", "DELETE", "DROP TABLE", "RENAME TABLE"})
-_MISMATCHED = "Make the columns that it references a primary key, or give them a UNIQUE index."
+_MISMATCHED = "Make the referenced columns a primary key, or give them a UNIQUE index."
 
 
-_SAME_VALUES = "The same values are there, in every row; check that no code reads the old name."
+_SAME_VALUES = "The new column has the same values in every row; check that no code reads the old name."
 _GUARD = (
-    "Make the script refuse that itself, in its first statement: SELECT CASE WHEN (SELECT foreign_keys FROM "
+    "Make the script refuse foreign keys itself, in its first statement: SELECT CASE WHEN (SELECT foreign_keys FROM "
     "pragma_foreign_keys) = 0 THEN 1 ELSE json_extract('{}', 'foreign keys are on') END."
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The findings about a change, sorted: errors block it, warnings are printed, notes are harmless, others accepted.
+    """The findings about a change, sorted by severity.
 
-    `lossless`: whether the rollback restored everything, including what the app wrote meanwhile. `unshown`: tables and
-    columns for which the rehearsal did not show that the rollback keeps what the app writes. `unasked`: files that ask
-    or write nothing, and so prove nothing. `waiting`: by table of the tool's own, how many written rows wait there
-    after a rollback until the migration runs again.
+    `errors`: block the change. `warnings`: are printed. `notes`: are harmless, as the rehearsal showed. `accepted`: the
+    author accepted them by a waiver.
+    `lossless`: whether the rollback lost nothing, not even what the app wrote meanwhile.
+    `unshown`: the tables and columns to which the rehearsal wrote nothing, so that no rollback of theirs was shown.
+    `unasked`: the files that check or write nothing, and so prove nothing.
+    `waiting`: by table of the tool's own, how many rows that the app wrote wait there from a rollback until the next
+    migration.
     """
 
     errors: tuple[Finding, ...]
@@ -79,7 +82,7 @@ class Verdict:
 
 
 def judge(log: RehearsalLog, change: DatabaseChange) -> Verdict:
-    """Return the verdict on a rehearsal by all rules; losses come first."""
+    """Return the verdict on a rehearsal. Findings about losses come first."""
     followed = _without_times(log)
     elsewhere = _elsewhere(followed, change)
     returning = [*_returning(log, change), *_written(followed, change, elsewhere)]
@@ -100,7 +103,7 @@ def judge(log: RehearsalLog, change: DatabaseChange) -> Verdict:
     errors, warnings, notes, fine = by_weight.values()
     uncounted = partial_keys_without_number(fine, log, change)
     errors = (*map(_final, errors), *unknown_tables(log, change), *weighing.refused, *uncounted)
-    unused = weighing.unused if ended else ()  # a rehearsal that came to an end has found what there is
+    unused = weighing.unused if ended else ()  # an unfinished rehearsal might still have found what a waiver accepts
     unasked = tuple(_unasked(log, change))
     lossless, unshown = came_back and WRITES not in unasked, tuple(_unshown(log, change))
     waiting = waiting_rows(followed, renames(change.scripts[0]), elsewhere)
@@ -129,7 +132,7 @@ def _migrated(log: RehearsalLog, change: DatabaseChange) -> Iterator[Finding]:
 
 
 def _replaced(finding: Finding, rows: Mapping[str, TableDiff]) -> Finding:
-    """Return a finding about a lost column with the column that holds its values now, if there is one."""
+    """Return a finding unchanged, or if its lost column has a successor with the same values, name the successor."""
     table, _, column = finding.object.rpartition(".")
     if finding.rule != "column-lost" or folded(table) not in rows:
         return finding
@@ -139,19 +142,19 @@ def _replaced(finding: Finding, rows: Mapping[str, TableDiff]) -> Finding:
 
 
 def before_as_renamed(log: RehearsalLog, change: DatabaseChange) -> Schema:
-    """Return the schema before the migration, with the columns that it only renames under their new names."""
+    """Return the schema before the migration, in which the columns that migrate.sql renames have their new names."""
     return apply_renames(log.before.schema, log.before.definitions, change.scripts[0])
 
 
 def _returning(log: RehearsalLog, change: DatabaseChange) -> Iterator[Finding]:
-    """Yield findings about what the rollbacks and the repeated migrations do not restore."""
+    """Yield findings about everything that the rollbacks, and the migrations after them, do not restore."""
     yield from in_file(ROLLBACK, dict.fromkeys(_rolled_back(log, *change.scripts)))
     if log.after_migration is not None and log.after_second_migration is not None:
         yield from _again(log.after_migration, log.after_second_migration)
 
 
 def _written(log: RehearsalLog, change: DatabaseChange, elsewhere: Elsewhere) -> Iterator[Finding]:
-    """Yield findings about the rows that the app wrote, and about others beside them."""
+    """Yield findings about the rows that the app wrote, and about other rows in their tables."""
     moved, wrote, returned, regained = (
         log.rows_migrated,
         log.rows_written,
@@ -171,7 +174,7 @@ def _written(log: RehearsalLog, change: DatabaseChange, elsewhere: Elsewhere) ->
 
 
 def _elsewhere(log: RehearsalLog, change: DatabaseChange) -> Elsewhere:
-    """Return the written rows that come back when the migration runs again."""
+    """Return the written rows that the last migration brought back."""
     tables = log.before.schema.tables
     references = {
         folded(each.name): {*map(folded, chain(*(key.columns for key in each.foreign_keys)))} for each in tables
@@ -180,7 +183,7 @@ def _elsewhere(log: RehearsalLog, change: DatabaseChange) -> Elsewhere:
 
 
 def _without_times(log: RehearsalLog) -> RehearsalLog:
-    """Return the log with the rows that are followed, without their times of writing."""
+    """Return the log with constants in place of times of writing, in all rows that are followed."""
     diffs = log.rows_migrated, log.rows_written, log.rows_rolled_back, log.rows_migrated_again
     moved, wrote, returned, regained = without_times(diffs, log.moments)
     kept = {name: with_constants(rows, log.moments) for name, rows in log.kept.items()}
@@ -190,7 +193,7 @@ def _without_times(log: RehearsalLog) -> RehearsalLog:
 
 
 def _rolled_back(log: RehearsalLog, migrate: Script, rollback: Script) -> Iterator[Finding]:
-    """Yield findings about what differs after each of the two rollbacks from before the change."""
+    """Yield findings about everything that one of the two rollbacks did not restore."""
     reported = set[str]()
     if log.after_rollback is not None and log.rows_not_restored is not None:
         yield from _other_schema(log.before, log.after_rollback)
@@ -200,23 +203,21 @@ def _rolled_back(log: RehearsalLog, migrate: Script, rollback: Script) -> Iterat
             yield each
     if log.after_writes is not None and log.after_second_rollback is not None:
         yield from _other_schema(log.before, log.after_second_rollback)
-        known = log.before.integrity.with_those_of(
-            log.after_writes.integrity
-        )  # what the app wrote is no one's fault here
+        known = log.before.integrity.with_those_of(log.after_writes.integrity)  # the app caused these, not the rollback
         yield from new_defects(known, log.after_second_rollback.integrity, migrate)
         sequences = lowered_sequences(log.after_writes.sequences, log.after_second_rollback.sequences)
         yield from (each for each in sequences if each.place not in reported)
 
 
 def _other_schema(before: Snapshot, after_rollback: Snapshot) -> Iterator[Finding]:
-    """Yield findings about objects that mean something else after a rollback, with both of their texts."""
+    """Yield findings about objects whose meaning or spelling a rollback changes, with both texts."""
     found = diff.round_trip_findings(before.schema, after_rollback.schema)
     found += diff.respelling_findings(before.schema, after_rollback.schema)
     yield from with_texts(found, before.fingerprint, after_rollback.fingerprint)
 
 
 def _unshown(log: RehearsalLog, change: DatabaseChange) -> Iterator[str]:
-    """Yield the tables that rollback.sql rewrites, and the new columns, to which writes.sql writes nothing."""
+    """Yield the tables that rollback.sql rewrites, and the new columns, if writes.sql wrote nothing to them."""
     rewritten = {each.table for each in map(read_statement, change.scripts[1].pieces) if each.verb in _REWRITES}
     renamed = renames(change.scripts[0])
     for name, found in (log.rows_written or {}).items():
@@ -229,13 +230,13 @@ def _unshown(log: RehearsalLog, change: DatabaseChange) -> Iterator[str]:
 
 
 def _is_written(column: str, found: TableDiff) -> bool:
-    """Return True if a written row has a value of its own in a column."""
+    """Return True if the app wrote a value into a column, in at least one row."""
     rows = (row for row in found.rows if column in row.new)
     return any(row.kind is Kind.CHANGED or row.new[column] is not None for row in rows)
 
 
 def _unasked(log: RehearsalLog, change: DatabaseChange) -> Iterator[str]:
-    """Yield the files that asked or wrote nothing, if this change needs them."""
+    """Yield the names of the files that check or write nothing, although this change needs them."""
     asked = {OLD_CODE: bool(change.old_code), NEW_CODE: bool(change.new_code)}
     if change.migrate:
         written = (found.total for found in (log.rows_written or {}).values())
@@ -244,14 +245,17 @@ def _unasked(log: RehearsalLog, change: DatabaseChange) -> Iterator[str]:
 
 
 def _worse(before: Snapshot, after: Snapshot, migrate: Script, script: Script) -> Iterator[Finding]:
-    """Yield findings about what is worse after a script than before."""
+    """Yield findings about broken objects, sequences, defects and references that a script made worse.
+
+    `before`, `after`: snapshots before and after the script.
+    """
     yield from (each for each in after.broken if each not in before.broken)
     yield from lowered_sequences(before.sequences, after.sequences)
-    told = {each.place for each in after.broken if each.rule == "broken-virtual-table"}  # their own checks fail, too
-    yield from (each for each in new_defects(before.integrity, after.integrity, migrate) if each.place not in told)
+    reported = {each.place for each in after.broken if each.rule == "broken-virtual-table"}  # their checks fail, too
+    yield from (each for each in new_defects(before.integrity, after.integrity, migrate) if each.place not in reported)
     for table, why in after.mismatched.items():
         if table not in before.mismatched:
-            yield Finding(table, f"no write to it or its parent would be accepted: {why}", _MISMATCHED)
+            yield Finding(table, f"the engine would refuse every write to {table} or its parent: {why}", _MISMATCHED)
     yield from orphan_findings(before, after, script)
 
 
@@ -262,7 +266,7 @@ def _again(after_migration: Snapshot, after_second_migration: Snapshot) -> Itera
 
 
 def _scripts(log: RehearsalLog, change: DatabaseChange) -> Iterator[Finding]:
-    """Yield findings about the text of the scripts; those that the rehearsal shows to be harmless are notes."""
+    """Yield findings about the text of the scripts. If the rehearsal showed that one is harmless, it is a note."""
     migrate, rollback = change.scripts
     ended = log.rows_rolled_back is not None
     migrated, returned = (rows or {} if ended else {} for rows in (log.rows_migrated, log.rows_not_restored))
@@ -278,7 +282,7 @@ def _scripts(log: RehearsalLog, change: DatabaseChange) -> Iterator[Finding]:
 
 
 def _unharmed(before: Snapshot, after: Snapshot | None, rows: Mapping[str, TableDiff] | None) -> list[str]:
-    """Return the names of the tables that kept their rows and their references."""
+    """Return the tables that kept all their rows, and all their references to other tables."""
     if after is None or rows is None:
         return []
     old, now = ({table.name: table for table in each.schema.tables} for each in (before, after))
@@ -293,9 +297,9 @@ def _is_unharmed(table: Table, old: Mapping[Name, Table], now: Table | None, row
 
 
 def _by_hand(log: RehearsalLog, keys_off: Collection[str]) -> Iterator[Finding]:
-    """Yield warnings about what each script also deletes if it runs with foreign keys on.
+    """Yield warnings about rows that a script also deletes if a person runs it in a shell, with foreign keys on.
 
-    `keys_off`: the scripts that switch them off themselves.
+    `keys_off`: the scripts that switch foreign keys off themselves.
     """
     for name, losses in log.by_hand.items():
         for each in () if name in keys_off else losses:
@@ -306,10 +310,10 @@ def _by_hand(log: RehearsalLog, keys_off: Collection[str]) -> Iterator[Finding]:
 
 
 def _final(error: Finding) -> Finding:
-    """Mark an error that nothing accepts: it has no rule, and no declaration makes it right."""
+    """Return an error marked as final if neither a waiver nor a `-- changes:` line can accept it."""
     return error if error.rule or "`-- changes:" in error.remedy else replace(error, final=True)
 
 
 def listed(lines: Iterable[str]) -> str:
-    """Return the lines as a list, one below the other."""
+    """Return lines as a list for a message, each on a line of its own after a dash."""
     return "".join(f"\n- {line}" for line in lines)

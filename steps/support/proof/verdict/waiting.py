@@ -1,4 +1,4 @@
-"""Count the written rows that the old schema does not show, and name the tables of the tool's own where they wait."""
+"""Count the rows that the app wrote and that the old schema cannot show, by the tool's own table where they wait."""
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
@@ -14,7 +14,11 @@ Places = Mapping[Typed, Sequence[tuple[str, Collection[Typed]]]]  # by a value, 
 def waiting_rows(
     log: RehearsalLog, renames: Mapping[str, Mapping[str, str]], elsewhere: Elsewhere
 ) -> Mapping[str, int]:
-    """Return, by table of the tool's own, how many written rows wait there until the migration runs again."""
+    """Return, by table of the tool's own, how many written rows wait there until the migration runs again.
+
+    `renames`: by table, the old names of renamed columns by their new names. `elsewhere`: the written rows that the
+    last migration brings back.
+    """
     if log.rows_written is None or log.rows_rolled_back is None or log.rows_migrated is None:
         return {}
     found, places, standing = Counter[str](), _places(log.kept), _standing(log.rows_rolled_back)
@@ -34,14 +38,17 @@ def waiting_rows(
 
 
 def _converted(moved: TableDiff | None, renamed: Mapping[str, str]) -> set[str]:
-    """Return the columns of both schemas in which the migration itself changes values."""
+    """Return the columns whose values the migration itself changes, by their names in the new schema."""
     return set() if moved is None else {*moved.columns} - {*renamed}
 
 
 def _missing(
     row: Row, there: Row | None, renamed: Mapping[str, str], converted: Collection[str]
 ) -> Mapping[str, Value]:
-    """Return the values of a written row that the old schema does not show."""
+    """Return the values of a written row, by column, that the old schema does not show.
+
+    `there`: the row with the same key after the rollback; None if it is not there, or did not change.
+    """
     values = there.new if there and there.kind is row.kind else {}
     by_old_name = {name: renamed.get(name, name) for name in row.new}
     return {
@@ -63,19 +70,22 @@ def _places(kept: Mapping[str, Sequence[Sequence[Value]]]) -> Places:
 
 
 def _standing(rolled_back: Mapping[str, TableDiff]) -> Places:
-    """Return the rows that differ after the rollback, by their values."""
+    """Return the rows that differ after the rollback, in a form in which they can be found by a value."""
     return _places({name: [[*row.after.values()] for row in found.rows] for name, found in rolled_back.items()})
 
 
 def _holding(row: Row, places: Places) -> bool:
-    """Return True if a row of the old schema holds all that was written."""
+    """Return True if one row of the old schema contains all values of a written row."""
     values = {*map(typed, row.after.values())}
     few = min((places.get(value, ()) for value in values), key=len, default=())
     return any(values <= {*there} for _, there in few)
 
 
 def _place(row: Row, missing: Mapping[str, Value], places: Places) -> str:
-    """Return the table in which a row waits: it holds the row's key, and most of the missing values."""
+    """Return the table in which a written row waits; empty if there is none.
+
+    Of the tables with a row that contains the written row's key, it is the one with most of the missing values.
+    """
     key = [typed(value) for _, value in row.key] or [typed(value) for value in row.new.values() if value is not None]
     wanted = {typed(value) for value in missing.values() if value is not None}
     with_key = [(name, {*values}) for name, values in places.get(key[0], ()) if {*key} <= {*values}] if key else []

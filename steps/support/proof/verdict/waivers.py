@@ -1,14 +1,14 @@
-"""Apply waivers, the `-- allow:` lines, to findings, and report lines that accept nothing.
+"""Apply waivers, the `-- allow:` lines, to findings, and report waivers that accept nothing or too much.
 
-A line applies in its own file, to one place at the object that it names. Two statements on one table are two places:
-each needs a line, so that an unintended one is not accepted with the other. A line without an object applies if its
+A waiver accepts one finding in its own file, about the object that it names. Two findings about the same object need
+two waivers, so that nobody accepts the second one by accident. A waiver without an object accepts a finding only if its
 rule found exactly one place in the file.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from steps.support.core.text import nearest
+from steps.support.core.text import counted, nearest
 from steps.support.proof.rehearsal.rehearsal import RehearsalLog
 from steps.support.proof.rows.declared import declaration
 from steps.support.schema.own_tables import is_owned
@@ -20,12 +20,16 @@ from steps.support.sql.lookalikes import likely_tables_in
 from steps.support.sql.tokens import folded, unquoted_name
 from steps.support.sql.verbs import read_statement
 
-_UNUSED = "Remove the line, or name the object that it is for."
+_UNUSED = "Remove the line, or name the object that it shall accept."
 
 
 @dataclass(frozen=True, slots=True)
 class Waived:
-    """All findings, the accepted ones marked; and findings about the waivers: `refused` and `unused` ones."""
+    """The result of applying waivers.
+
+    `findings`: all findings, of which accepted ones are marked. `refused`: findings about waivers that are ambiguous,
+    or accept more than they name. `unused`: findings about waivers that accept nothing.
+    """
 
     findings: tuple[Finding, ...]
     refused: tuple[Finding, ...]
@@ -35,15 +39,16 @@ class Waived:
 def apply_waivers(
     findings: Iterable[Finding], waivers: Sequence[Waiver], names: Collection[str] = frozenset()
 ) -> Waived:
-    """Mark the findings that a waiver accepts; its reason replaces the remedy.
+    """Mark the findings that a waiver accepts; the waiver's reason replaces their remedy.
 
-    `names`: all names of the schema, folded. A line whose only word is one of them gives no reason.
+    `names`: all names of the schema, in lower case. A waiver whose reason is one of these names is refused, because the
+    author probably forgot the reason.
     """
     found = [*dict.fromkeys(findings)]
     reasons: dict[int, str] = {}
     refused = [_ambiguous(each) for each in waivers if not each.object and _one_name(each.reason) in names]
     unused: list[Waiver] = []
-    for lines in _alike(waivers):
+    for lines in _grouped(waivers):
         places = [number for number, each in enumerate(found) if _is_meant(lines[0], each)]
         if len(places) > len(lines) or (not lines[0].object and len(places) > 1):
             refused.append(_too_few(lines, [found[number] for number in places]))
@@ -55,7 +60,7 @@ def apply_waivers(
 
 
 def _one_name(reason: str) -> str:
-    """Return the reason, folded, if it is nothing but a name; empty if it is more."""
+    """Return the last name of a reason, in lower case, if the reason may be a name; empty if it cannot."""
     names = reason.split(".")
     return folded(unquoted_name(names[-1])) if all(names) else ""
 
@@ -66,17 +71,17 @@ def _ambiguous(line: Waiver) -> Finding:
     return Finding(line.place, cause, remedy)
 
 
-def _alike(waivers: Iterable[Waiver]) -> Iterator[list[Waiver]]:
-    """Group the lines that name the same rule and object in one file."""
-    alike: dict[tuple[str, str, str], list[Waiver]] = {}
+def _grouped(waivers: Iterable[Waiver]) -> Iterator[list[Waiver]]:
+    """Yield the waivers in groups; those of a group have the same file, rule and object."""
+    groups: dict[tuple[str, str, str], list[Waiver]] = {}
     for each in waivers:
-        alike.setdefault((each.file, each.rule, folded(each.object)), []).append(each)
-    yield from alike.values()
+        groups.setdefault((each.file, each.rule, folded(each.object)), []).append(each)
+    yield from groups.values()
 
 
 def _is_meant(waiver: Waiver, finding: Finding) -> bool:
-    is_of_it = finding.is_open and finding.rule == waiver.rule and finding.file in {"", waiver.file}
-    return is_of_it and (not waiver.object or folded(waiver.object) == folded(finding.object))
+    has_rule = finding.is_open and finding.rule == waiver.rule and finding.file in {"", waiver.file}
+    return has_rule and (not waiver.object or folded(waiver.object) == folded(finding.object))
 
 
 def _accepted(finding: Finding, reason: str) -> Finding:
@@ -84,12 +89,16 @@ def _accepted(finding: Finding, reason: str) -> Finding:
 
 
 def _too_few(lines: Sequence[Waiver], places: Sequence[Finding]) -> Finding:
-    """Return a finding about lines that would accept more than they say, with the lines to write."""
+    """Return a finding that there are too few waivers for all places that a rule found at an object.
+
+    `lines`: the waivers. `places`: the findings; the remedy has a line for each of them.
+    """
     line = lines[0]
-    found = f"{line.rule} found {len(places)} places{f' at {line.object}' if line.object else ''}"
-    cause = f"{found}, and {len(lines)} has a line" if line.object else f"it names no object, and {found}"
+    found = f"{line.rule} found {counted(len(places), 'place')}{f' at {line.object}' if line.object else ''}"
+    has = counted(len(lines), "place has", "places have")
+    cause = f"{found}, and {has} a line" if line.object else f"the line names no object, and {found}"
     wanted = "".join(f"\n  {each.waiver}" for each in places)
-    return Finding(line.place, f"`{line}`: {cause}", f"Write one line for each that is meant:{wanted}")
+    return Finding(line.place, f"`{line}`: {cause}", f"Write one line for each place that is meant:{wanted}")
 
 
 def _unused(line: Waiver, marked: Sequence[Finding]) -> Finding:
@@ -100,16 +109,16 @@ def _unused(line: Waiver, marked: Sequence[Finding]) -> Finding:
 
 
 def _hint(line: Waiver, marked: Sequence[Finding]) -> str:
-    """Return the nearest match to what a line names, or the file in which the finding is."""
+    """Return a hint for a waiver that accepts nothing: a similar object, or another file with such a finding."""
     left = [each for each in marked if each.rule == line.rule and each.is_open]
     own = {folded(each.object): each.object for each in left if each.file in {"", line.file}}
     if near := nearest(folded(line.object), own):
         return f", the nearest is {own[near]}"
-    return f", but in {left[0].file}: a line holds in its own file only" if left and not own else ""
+    return f", but in {left[0].file}: a line applies in its own file only" if left and not own else ""
 
 
 def names_of(log: RehearsalLog) -> set[str]:
-    """Return the names of all tables, columns, indexes, triggers and views, before and after the migration, folded."""
+    """Return the names, in lower case, of all tables, columns, indexes, triggers and views on either side."""
     found = set[Name]()
     for schema in (each.schema for each in (log.before, log.after_migration) if each):
         found.update(table.name for table in schema.tables)
@@ -121,7 +130,10 @@ def names_of(log: RehearsalLog) -> set[str]:
 
 
 def known_tables(log: RehearsalLog, change: DatabaseChange) -> set[str]:
-    """Return the tables before and after the migration, in lower case; if it did not run, those after by its text."""
+    """Return the names, in lower case, of all tables before and after the migration.
+
+    If the migration did not run, the tables after it are taken from the text of migrate.sql.
+    """
     snapshots = [log.before] if log.after_migration is None else [log.before, log.after_migration]
     names = {name for each in snapshots for name in (*each.facts.keys, *(table.name for table in each.schema.tables))}
     readings = () if log.after_migration else map(read_statement, change.scripts[0].pieces)
@@ -130,7 +142,7 @@ def known_tables(log: RehearsalLog, change: DatabaseChange) -> set[str]:
 
 
 def unknown_tables(log: RehearsalLog, change: DatabaseChange) -> Iterator[Finding]:
-    """Yield findings about `-- changes:` lines that name no table or column that exists before or after."""
+    """Yield a finding for each `-- changes:` line whose table or column exists neither before nor after."""
     names, script = known_tables(log, change), change.scripts[0]
     for each in declarations(script):
         if folded(each.table) not in names:
@@ -163,7 +175,7 @@ def _unknown_columns(log: RehearsalLog, line: Declaration) -> Iterator[Finding]:
 def partial_keys_without_number(
     accepted: Iterable[Finding], log: RehearsalLog, change: DatabaseChange
 ) -> Iterator[Finding]:
-    """Yield a finding for each accepted `partial-key` in migrate.sql on a table whose changed rows nothing counts."""
+    """Yield a finding for each accepted `partial-key` of migrate.sql if no line declares how many rows may change."""
     counted = {folded(table) for table, amount in change.changes.items() if amount}
     for each in accepted:
         table = folded(each.object)
@@ -171,6 +183,6 @@ def partial_keys_without_number(
             found = (log.rows_migrated or {}).get(table)
             line = declaration(found) if found else f"-- changes: {written_name(table)} N"
             cause = (
-                f"a part of the key is accepted for {table}, and no `-- changes:` line says how many rows it reaches"
+                f"a part of the key is accepted for {table}, and no `-- changes:` line says how many rows may change"
             )
             yield Finding(each.place, cause, f"Write the number, which production then asserts: `{line}`.")

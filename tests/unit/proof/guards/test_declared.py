@@ -228,7 +228,7 @@ async def test_plan_tells_how_each_table_is_counted(production: Production, monk
     proof = await production.proved(before, migrate, rollback)
     assert proof.guards.measured.startswith(
         "changes of t: 1, counted row by row; changes of s: 2, counted row by row; "
-        "changes of r: at most 9, held only by the number of all row changes; "
+        "changes of r: at most 9, bounded only by the total number of row changes; "
     )
 
 

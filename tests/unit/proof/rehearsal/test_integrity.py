@@ -56,11 +56,11 @@ BROKEN = {
     ),
     "a reference that leads nowhere": (
         USERS, column("city", "INTEGER REFERENCES cities (id)"), column("city", "INTEGER"),
-        "users: 1 rows reference rows of cities that are not there, 0 before, for example by city in the row with rowid 3",
+        "users: 1 row references a missing row of cities (0 before), for example city of the row with rowid 3",
     ),
     "a reference to a column that is no key": (
         USERS, column("city", "INTEGER REFERENCES cities (name)"), column("city", "INTEGER"),
-        'users: no write to it or its parent would be accepted: foreign key mismatch - "users" referencing "cities"',
+        'users: the engine would refuse every write to users or its parent: foreign key mismatch - "users" referencing "cities"',
     ),
     "an index out of order": (
         INDEXED, column("email", "TEXT COLLATE NOCASE"), column("email", "TEXT"),

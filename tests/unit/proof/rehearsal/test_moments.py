@@ -80,7 +80,7 @@ async def test_stamp_of_a_trigger_is_named_at_any_moment(tmp_path: Path, now: st
     files = {"before": POSTS + STAMPED, "migrate": TRIM, "rollback": UNTRIM, "writes": "SELECT 1;"}
     said = await verdict(tmp_path, began, now, files)
     assert "posts.seen_at: 1 of 2 values changed, for example id 1: " in said
-    assert "posts: after the rollback seen_at differs in 1 rows" in said
+    assert "posts: after the rollback seen_at differs in 1 row" in said
 
 
 @pytest.mark.parametrize("began", AWKWARD)
@@ -197,7 +197,7 @@ async def test_row_that_waits_beside_times_of_writing_is_found_at_any_moment(
     """A row that waits comes back with another time of the migration: it is there, and a row that is forgotten is not."""
     assert await verdict(tmp_path, began, now, WAITING) == ""
     said = await verdict(tmp_path, began, now, {**WAITING, "rollback": FORGOTTEN})
-    assert "1 of 3 rows written by the app are lost or changed after migrating again, for example added id 3" in said
+    assert "1 of 3 rows written by the app is lost or changed after migrating again, for example added id 3" in said
 
 
 def logged(kind: Kind, number: int, at: int, what: str = "moved") -> Row:

@@ -145,7 +145,7 @@ async def test_six_lines_cover_six_statements_on_a_line(sqld_binary: Path, tmp_p
     (tmp_path / "first").mkdir()
     uncounted = await tried(sqld_binary, tmp_path / "first", POINTS, files)
     assert (
-        "says how many rows it reaches. Write the number, which production then asserts: `-- changes: points 32`."
+        "says how many rows may change. Write the number, which production then asserts: `-- changes: points 32`."
         in (uncounted.said)
     )
     (tmp_path / "second").mkdir()

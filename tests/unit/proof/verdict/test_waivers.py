@@ -120,13 +120,13 @@ def test_too_few_lines_are_refused_with_the_missing_ones() -> None:
     """The refusal shows one line for each place, ready to paste, whether an object was named or not."""
     (none_named,) = apply_waivers([gone(NAMES), gone('my "index"')], [allow()]).refused
     assert str(none_named) == (
-        "migrate.sql line 2: `-- allow: index-lost`: it names no object, and index-lost found 2 places. Write one line for "
-        'each that is meant:\n  -- allow: index-lost users_name: <reason>\n  -- allow: index-lost "my ""index""": <reason>'
+        "migrate.sql line 2: `-- allow: index-lost`: the line names no object, and index-lost found 2 places. Write one line "
+        'for each place that is meant:\n  -- allow: index-lost users_name: <reason>\n  -- allow: index-lost "my ""index""": <reason>'
     )
     (named,) = apply_waivers(STATEMENTS, [allow("Points", rule="partial-key")]).refused
     assert str(named) == (
-        "migrate.sql line 2: `-- allow: partial-key Points`: partial-key found 3 places at Points, and 1 has a line. Write "
-        "one line for each that is meant:" + "\n  -- allow: partial-key points: <reason>" * 3
+        "migrate.sql line 2: `-- allow: partial-key Points`: partial-key found 3 places at Points, and 1 place has a line. "
+        "Write one line for each place that is meant:" + "\n  -- allow: partial-key points: <reason>" * 3
     )
 
 
@@ -135,7 +135,7 @@ UNUSED = [
     ([], allow(), "`-- allow: index-lost` accepts nothing: index-lost found nothing in migrate.sql"),
     ([gone(NAMES)], allow("user_names"), "`-- allow: index-lost user_names` accepts nothing: index-lost found nothing at user_names in migrate.sql, the nearest is users_name"),
     ([gone(NAMES)], allow("x"), "`-- allow: index-lost x` accepts nothing: index-lost found nothing at x in migrate.sql"),
-    ([gone(NAMES, ROLLBACK)], allow(NAMES), "`-- allow: index-lost users_name` accepts nothing: index-lost found nothing at users_name in migrate.sql, but in rollback.sql: a line holds in its own file only"),
+    ([gone(NAMES, ROLLBACK)], allow(NAMES), "`-- allow: index-lost users_name` accepts nothing: index-lost found nothing at users_name in migrate.sql, but in rollback.sql: a line applies in its own file only"),
     ([gone(NAMES, severity=Severity.NOTE)], allow(), "`-- allow: index-lost` accepts nothing: index-lost found nothing else in migrate.sql"),
 ]  # fmt: skip
 
@@ -144,7 +144,7 @@ UNUSED = [
 def test_unused_line_is_reported(found: list[Finding], lines: Waiver, said: str) -> None:
     """The warning says where the line is, what it names, and the nearest name that exists."""
     (unused,) = apply_waivers(found, [lines]).unused
-    assert str(unused) == f"migrate.sql line 2: {said}. Remove the line, or name the object that it is for."
+    assert str(unused) == f"migrate.sql line 2: {said}. Remove the line, or name the object that it shall accept."
 
 
 def test_reason_replaces_the_remedy() -> None:
