@@ -95,7 +95,7 @@ ALONE: dict[str, dict[str, str]] = {
 
 @pytest.mark.parametrize("files", ALONE.values(), ids=ALONE)
 def test_release_of_code_alone_needs_no_file(tmp_path: Path, files: dict[str, str]) -> None:
-    """What is missing counts as empty, sample.sql too; a contract that is there is read."""
+    """Missing files count as empty, even sample.sql; an existing contract is read."""
     for name, text in files.items():
         (path := tmp_path / "sql" / name).parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
@@ -114,7 +114,7 @@ def test_release_of_code_alone_needs_no_file(tmp_path: Path, files: dict[str, st
 
 
 def test_release_without_any_text_is_called_code_only(tmp_path: Path) -> None:
-    """It is not named by the hash of nothing."""
+    """A change without any text is named `code only`, and not by a hash."""
     assert read_change(tmp_path / "nowhere").name == "code only"
 
 
@@ -296,7 +296,7 @@ def test_missing_file_is_refused(folder: Path, name: str) -> None:
 
 
 def test_sample_is_required_for_a_rehearsal_only(folder: Path) -> None:
-    """If missing or unfinished it is reported with all other findings, and only if a rehearsal needs it."""
+    """A missing or unfinished sample.sql is reported with all other findings, if a rehearsal needs it."""
     (folder / "writes.sql").unlink()
     assert [finding.partition(":")[0] for finding in findings(folder)] == ["writes.sql"]
     assert [finding.partition(":")[0] for finding in findings(folder, sample=True)] == ["writes.sql", "sample.sql"]
@@ -308,7 +308,7 @@ def test_sample_is_required_for_a_rehearsal_only(folder: Path) -> None:
 
 
 def test_missing_folder_beside_a_change_is_its_missing_files(folder: Path) -> None:
-    """The name of no folder, beside a folder with a migrate.sql, is a mistyped name and no release of code alone."""
+    """A folder that does not exist, next to one with a migrate.sql, is a mistyped name: its files are missing."""
     assert [each.partition(":")[0] for each in findings(folder.parent / "mistyped")] == list(SOUND)
 
 

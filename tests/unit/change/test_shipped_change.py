@@ -52,7 +52,7 @@ async def database(
 async def whole(
     request: pytest.FixtureRequest, samples: Path, sqld_binary: Path, tmp_path: Path
 ) -> AsyncIterator[Engine]:
-    """Open one that holds the whole sample."""
+    """Open a database of this test's own that holds the whole sample."""
     async with copied(request.param, sqld_binary, samples / f"{request.param}-whole", tmp_path) as engine:
         yield engine
 

@@ -1,4 +1,4 @@
-"""What is right passes on the real engine, as it was written; what is wrong beside it is named with what to write."""
+"""Right changes pass on the real engine as they were written; a fault in one is named, with the lines to write."""
 
 import re
 from pathlib import Path
@@ -102,7 +102,7 @@ def warned(came: Tried) -> list[str]:
 async def test_right_change_passes_as_it_is(
     sqld_binary: Path, tmp_path: Path, migrate: str, rollback: str, warnings: list[str]
 ) -> None:
-    """A change that does no harm passes, with what was left out as a note, and no warning that is not true."""
+    """A harmless change passes without a false warning; a note names each statement that was left out."""
     came = await tried(sqld_binary, tmp_path, BEFORE, {**OF_ANY, "migrate.sql": migrate, "rollback.sql": rollback})
     assert came.proof, came.said
     assert warned(came) == warnings
@@ -134,7 +134,7 @@ EXPECTED = {  # a DELETE whose author expects a cascade, and the lines that the 
 async def test_delete_without_its_cascade_shows_what_to_write(
     sqld_binary: Path, tmp_path: Path, delete: str, lines: list[str]
 ) -> None:
-    """A DELETE that leaves orphans is refused with the lines to write; with them, in that place, none is left."""
+    """A DELETE that leaves orphans is refused with the lines to write; with these, the change leaves none."""
     kept = "".join(f'CREATE TABLE _orchestrate_kept_{n} AS SELECT * FROM "{n}";\n' for n in ("users", "posts", "order"))
     back = "".join(
         f'DELETE FROM "{n}" WHERE true;\nINSERT INTO "{n}" SELECT * FROM _orchestrate_kept_{n};\n'
@@ -183,7 +183,7 @@ async def test_finding_says_that_nothing_accepts_it(sqld_binary: Path, tmp_path:
 
 
 async def test_renamed_by_a_rebuild_became(sqld_binary: Path, tmp_path: Path) -> None:
-    """A column that a rebuild gives another name is said to have become it, not to be gone."""
+    """If a rebuild gives a column another name, the finding says what the column became, not that it is gone."""
     migrate = WITH_MAIL.replace('"name" TEXT, "mail" TEXT', '"full_name" TEXT').replace('("id", "name") SELECT', '("id", "full_name") SELECT')  # fmt: skip
     rollback = AS_BEFORE.replace("SELECT id, name FROM", "SELECT id, full_name FROM")
     came = await tried(sqld_binary, tmp_path, BEFORE, {**OF_ANY, "migrate.sql": migrate, "rollback.sql": rollback})

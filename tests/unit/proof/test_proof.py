@@ -50,7 +50,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 async def test_shipped_change_is_lossless_on_the_server(production: Turso, proof_config: ProofConfig) -> None:
-    """On the target's engine nothing is lost or warned of, and code goes first because old code needs that."""
+    """On the target's engine nothing is lost, there is no warning, and code goes first because old code needs that."""
     proof = await prove(production, read_change(SQL), proof_config)
     assert (proof.lossless, proof.warnings) == (True, ())
     assert proof.engine == sqld.version(proof_config.binary or Path())

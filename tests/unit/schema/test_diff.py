@@ -414,7 +414,7 @@ MIGRATIONS = {
 
 @pytest.mark.parametrize(("script", "expected"), MIGRATIONS.values(), ids=MIGRATIONS)
 def test_losses_of_a_migration_are_found(script: str, expected: list[str]) -> None:
-    """The findings name what was dropped with a table, and what moved with it to another name."""
+    """The findings name everything that was dropped with a table, or renamed with it."""
     found = schema_findings(schema(AROUND), schema(AROUND, script))
     assert [f"{each.rule} {each.place}" for each in found] == expected
 

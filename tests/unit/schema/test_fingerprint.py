@@ -81,7 +81,7 @@ def test_another_meaning_is_named_with_both_texts(which: int, old: str, new: str
 
 
 def test_missing_and_added_objects_differ() -> None:
-    """An object that is only in one of the two is named, and its missing text said to be none."""
+    """An object in only one of the two fingerprints is named, and its missing text is shown as (none)."""
     (gone,) = differing(fingerprint(ALL), fingerprint(ALL[:3]))
     (new,) = differing(fingerprint(ALL[:3]), fingerprint(ALL))
     assert (str(gone), str(new)) == (
@@ -91,7 +91,7 @@ def test_missing_and_added_objects_differ() -> None:
 
 
 def test_what_the_local_engine_cannot_create_is_compared_by_tokens() -> None:
-    """A table and an index of libSQL's own are the same in other quotes, and others without their options."""
+    """A table and an index of libSQL's own are equal in other quotes, and differ without their options."""
     table, index = "CREATE TABLE t (a TEXT) RANDOM ROWID", "CREATE INDEX i ON t (libsql_vector_idx(a))"
     one = f"index|i|{index}\ntable|t|{table}"
     assert differing(one, one.replace("TABLE t (a", 'TABLE "t" (\n"a"').replace("RANDOM", "random")) == ()
@@ -111,7 +111,7 @@ def test_learned_letters_turn_one_fingerprint_into_the_other() -> None:
 
 
 def test_first_finding_about_an_object_gets_both_texts() -> None:
-    """The texts stand once an object, below the first finding about it, whatever place the finding names."""
+    """Both texts of an object are shown once, below the first finding about it."""
     old, new = fingerprint(ALL), fingerprint([TABLE.replace("INT ", "TEXT "), *ALL[1:2]])
     places = ["users.age", "users", "view adults", "elsewhere"]
     found = [*with_texts([Finding(place, "it differs", "Fix it.") for place in places], old, new)]

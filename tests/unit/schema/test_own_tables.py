@@ -84,7 +84,7 @@ async def test_user_table_called_libsql_is_compared(sqld_binary: Path, tmp_path:
 
 
 async def test_user_table_called_libsql_is_guarded(sqld_binary: Path, tmp_path: Path) -> None:
-    """Its rows are counted in production's transaction, and its name is checked afterwards."""
+    """The rows of a user's table called libsql_* are counted in production, and its name is checked afterwards."""
     files = {
         "migrate.sql": "ALTER TABLE libsql_orders ADD COLUMN w;\n",
         "rollback.sql": "ALTER TABLE libsql_orders DROP COLUMN w;\n",

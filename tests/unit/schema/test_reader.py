@@ -30,7 +30,7 @@ def test_definition_of_libsql_is_made_readable(sql: str, read: str) -> None:
 
 
 def test_table_with_a_random_rowid_is_read(tmp_path: Path) -> None:
-    """Its rows are read, the file stays as it was, and nothing is left beside it."""
+    """A table with a random rowid is read; the file does not change, and no other file is left."""
     file = tmp_path / "t.db"
     with closing(apsw.Connection(str(file))) as connection:
         connection.execute("CREATE TABLE t (a); INSERT INTO t (rowid, a) VALUES (9, 'x'); PRAGMA writable_schema = ON")
@@ -43,7 +43,7 @@ def test_table_with_a_random_rowid_is_read(tmp_path: Path) -> None:
 
 
 def test_rows_are_not_counted_in_a_vector_index(tmp_path: Path) -> None:
-    """The tree of a vector index is empty, whatever the table holds; a count does not use it, however wide the rows."""
+    """The empty tree of a vector index is not used to count the rows of its table."""
     file = tmp_path / "t.db"
     with closing(apsw.Connection(str(file))) as connection:
         connection.create_scalar_function("libsql_vector_idx", lambda *_: None, 1, deterministic=True)

@@ -24,7 +24,7 @@ def names(*spelled: str) -> tuple[Name, ...]:
 
 
 def test_empty_database_has_an_empty_schema(database: sqlite3.Connection) -> None:
-    """Nothing is invented."""
+    """A schema without objects is read as empty."""
     assert read_schema(database) == Schema((), (), (), ())
 
 

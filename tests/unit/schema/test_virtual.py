@@ -51,7 +51,7 @@ BROKEN: dict[str, tuple[str, list[tuple[str, str]]]] = {
 
 
 @pytest.mark.parametrize(("change", "meant"), BROKEN.values(), ids=BROKEN)
-def test_what_it_reads_is_held(connection: apsw.Connection, change: str, meant: list[tuple[str, str]]) -> None:
+def test_missing_content_is_named(connection: apsw.Connection, change: str, meant: list[tuple[str, str]]) -> None:
     """A virtual table whose content table, column or id is gone is named, with what it misses."""
     connection.execute("CREATE VIRTUAL TABLE f USING fts5(body, tag, content='notes', content_rowid='id')")
     connection.execute(change)

@@ -41,7 +41,7 @@ NO_CHECKS = {
 
 @pytest.mark.parametrize(("text", "line", "cause"), [(text, *what) for text, what in NO_CHECKS.items()])
 def test_ambiguous_checks_are_refused(text: str, line: int | None, cause: str) -> None:
-    """A directive that is not understood, or belongs to no statement, is a Problem with its line."""
+    """A directive that cannot be read, or has no statement, is a Problem that names its line."""
     where = f"verify.sql line {line}" if line else "verify.sql"
     with pytest.raises(BadSql, match=f"(?m)^{where}: {cause}"):
         read_checks(text, "verify.sql")

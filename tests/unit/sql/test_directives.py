@@ -126,7 +126,7 @@ def misplaced() -> Iterator[tuple[str, str]]:
 
 @pytest.mark.parametrize(("file", "keyword"), [*misplaced()])
 def test_misplaced_directive_is_refused(tmp_path: Path, file: str, keyword: str) -> None:
-    """It would have no effect there: the files in which it has are named."""
+    """A directive in the wrong file is refused, and the right files are named."""
     (found,) = findings(tmp_path, **{file: f"-- {keyword}: {VALUES[keyword]}"})
     assert found.startswith(
         f"{file} line 1: `{keyword}:` means nothing in this file. Write it in {BELONGS[keyword][0]}"
@@ -302,7 +302,7 @@ def test_unknown_rule_is_refused_with_the_nearest(tmp_path: Path, file: str, rul
 
 @pytest.mark.parametrize("rule", sorted(RULES))
 def test_every_rule_can_be_waived(tmp_path: Path, rule: str) -> None:
-    """Each can be waived in both files, with an object and without."""
+    """Every rule can be waived in both files, with an object and without."""
     assert (
         findings(tmp_path, **dict.fromkeys((MIGRATE, ROLLBACK), f"-- allow: {rule} it is\n-- allow: {rule} t.v: it is"))
         == []

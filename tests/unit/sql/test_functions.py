@@ -115,7 +115,7 @@ sqlite_stmt vector_top_k
 
 @pytest.mark.anyio
 async def test_every_function_of_the_server_is_classified(server: str) -> None:
-    """A function or module that a newer server brings is noticed here: it must be judged before any script uses it."""
+    """Every function and module of the server is classified, so a newer server's additions fail this test."""
     database = connect(server, None)
     names = "SELECT name FROM pragma_function_list UNION SELECT name FROM pragma_module_list"
     rows = await database.query(Statement(names))

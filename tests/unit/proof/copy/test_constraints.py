@@ -1,4 +1,4 @@
-"""A copy has the rows of its source, also those that break a constraint of their table, and the same text of the schema."""
+"""A copy has all rows of its source, even rows that break a constraint, and the same text of the schema."""
 
 import sqlite3
 from contextlib import closing
@@ -29,7 +29,7 @@ CREATED = {
 @pytest.mark.parametrize("inside", [True, False], ids=["in a transaction", "outside"])
 @pytest.mark.parametrize(("table", "row"), CREATED.values(), ids=CREATED)
 def test_rows_that_break_a_constraint_are_loaded(table: str, row: str, inside: bool, tmp_path: Path) -> None:  # noqa: FBT001 - a parameter
-    """They are there with their types, indexes work, and the schema has the source's text, letter by letter."""
+    """The copy has such rows with their types, its indexes work, and its schema has the source's exact text."""
     path = tmp_path / "copy.db"
     statements = [
         f"CREATE TABLE {table};",
@@ -50,7 +50,7 @@ def test_rows_that_break_a_constraint_are_loaded(table: str, row: str, inside: b
 
 
 def test_later_statements_meet_the_table_as_it_is(tmp_path: Path) -> None:
-    """Once something other than rows follows, the table has its own text: ALTER and INSERT OR IGNORE see NOT NULL."""
+    """After the rows, a table has its own definition again: ALTER and INSERT OR IGNORE see NOT NULL."""
     path = tmp_path / "copy.db"
     with closing(Loader(path, "a dump")) as loader:
         loader.feed(b"CREATE TABLE t (a NOT NULL);\nINSERT INTO t VALUES(1);\nALTER TABLE t ADD COLUMN b;\n")
@@ -61,8 +61,8 @@ def test_later_statements_meet_the_table_as_it_is(tmp_path: Path) -> None:
         assert connection.execute("SELECT sql FROM sqlite_schema").fetchone() == ("CREATE TABLE t (a NOT NULL, b)",)
 
 
-def test_a_random_rowid_is_kept_beside_them(tmp_path: Path) -> None:
-    """What SQLite cannot parse is in the schema as it was, letter by letter, once all is loaded."""
+def test_random_rowid_is_kept_with_lifted_constraints(tmp_path: Path) -> None:
+    """When all rows are loaded, the schema has definitions that SQLite cannot parse, letter by letter."""
     path, table = tmp_path / "copy.db", "CREATE TABLE t (a ANY NOT NULL) STRICT, RANDOM ROWID"
     with closing(Loader(path, "a dump")) as loader:
         loader.feed(f"{table};\nINSERT INTO t VALUES(NULL);\nCREATE INDEX i ON t (a);\n".encode())
@@ -72,8 +72,8 @@ def test_a_random_rowid_is_kept_beside_them(tmp_path: Path) -> None:
         assert connection.execute("SELECT sql FROM sqlite_schema WHERE name = 't'").fetchone() == (table,)
 
 
-def test_virtual_tables_of_a_dump_are_loaded_beside_them(tmp_path: Path) -> None:
-    """The shell writes virtual tables into the schema itself: after other tables, too, and after their sequence."""
+def test_virtual_tables_of_a_dump_are_loaded_with_lifted_constraints(tmp_path: Path) -> None:
+    """Virtual tables, which the shell's dump writes into the schema directly, are loaded even after other tables."""
     path = tmp_path / "copy.db"
     define = "INSERT INTO sqlite_schema(type,name,tbl_name,rootpage,sql)VALUES('table','{0}','{0}',0,'{1}');\n"
     dump = "PRAGMA writable_schema=ON;\n" + define.format("f", "CREATE VIRTUAL TABLE f USING fts5(a, content=t)")

@@ -36,7 +36,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 async def awkward(sqld_binary: Path, place: Path) -> AsyncIterator[str]:
-    """Return a server with everything in it that a dump may trip over; the tests only read it."""
+    """Return a server with all kinds of data that a dump may get wrong; the tests only read it."""
     async with sqld.serve(sqld_binary, place) as url:
         await fill(url, *SCHEMA[:TABLES], *ROWS)
         await fill(url, *SCHEMA[TABLES:])
@@ -188,7 +188,7 @@ AWKWARD: dict[str, tuple[str, ...]] = {
 @pytest.mark.parametrize("by_rows", [False, True], ids=["by pages", "by rows"])
 @pytest.mark.parametrize("statements", AWKWARD.values(), ids=AWKWARD)
 async def test_copy_is_the_database(server: str, tmp_path: Path, statements: Sequence[str], *, by_rows: bool) -> None:
-    """A server that runs on the copy tells the same as the one that was copied: definitions, rowids, types and bytes."""
+    """A server on the copy gives the same answers as the copied server: definitions, rowids, types and bytes."""
     for statement in statements:
         await fill(server, statement)
     async with without_file_pages(server) if by_rows else in_front_of(server, {}) as url:
@@ -219,7 +219,7 @@ async def told(url: str) -> list[Any]:
 
 
 async def test_function_that_only_the_server_has_is_named(server: str, tmp_path: Path) -> None:
-    """By pages its table is copied; by rows its index cannot be built, and neither disk nor rows are to blame."""
+    """By pages, a table with a function of the server is copied; by rows, the error names the function."""
     await fill(server, "CREATE TABLE t (v TEXT)", "INSERT INTO t VALUES ('a')", "CREATE INDEX i ON t (soundex(v))")
     assert (await copied(server, tmp_path / "pages")).tables == {"t": 1}
     async with without_file_pages(server) as url:
@@ -312,7 +312,7 @@ async def test_too_large_database_is_refused_before_reading(
 
 
 async def test_slow_copy_ends_when_its_time_is_up(awkward: str, tmp_path: Path) -> None:
-    """A copy out of time reports its progress, its rate and the setting that allows more."""
+    """A copy that exceeds its time reports its progress, its rate and the setting that allows more."""
     async with changing(awkward, pause=0.4) as url:
         words = r"did not finish within 1 s: [\d.]+ MB, [\d.]+ MB/s. Allow more with rehearsal.most_seconds"
         await nothing_left(tmp_path / "run", Problem, words, url, Limits(1, 10**9))

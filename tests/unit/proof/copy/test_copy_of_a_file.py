@@ -119,7 +119,7 @@ async def test_too_large_file_is_refused(tmp_path: Path) -> None:
 
 
 async def test_damaged_file_is_refused(database: sqlite3.Connection, tmp_path: Path) -> None:
-    """A file that opens, but in which pages belong to nothing, is not accepted as a copy."""
+    """A damaged file, which opens although some of its pages belong to no table, is not accepted as a copy."""
     database.executescript("PRAGMA journal_mode = DELETE; PRAGMA writable_schema = ON")
     database.execute("DELETE FROM sqlite_schema WHERE name = 'u'")
     with pytest.raises(Problem, match=r"the copy is damaged; quick_check says: (.|\n)+Run PRAGMA quick_check on the"):
@@ -128,7 +128,7 @@ async def test_damaged_file_is_refused(database: sqlite3.Connection, tmp_path: P
 
 
 async def test_what_rows_and_indexes_break_is_copied(database: sqlite3.Connection, tmp_path: Path) -> None:
-    """An index that lacks rows, and NULL under NOT NULL, are in the source and so in the copy: the rehearsal judges."""
+    """If an index lacks rows, or a NOT NULL column has NULL, the copy has the same defect; the rehearsal reports it."""
     database.executescript("PRAGMA journal_mode = DELETE; INSERT INTO u VALUES (NULL); PRAGMA writable_schema = ON")
     database.execute("UPDATE sqlite_schema SET sql = 'CREATE INDEX i ON t (typeof(v))' WHERE name = 'i'")
     database.execute("UPDATE sqlite_schema SET sql = 'CREATE TABLE u (v NOT NULL)' WHERE name = 'u'")

@@ -139,7 +139,7 @@ ONE_WAY = [  # the same, with fewer figures in the rollback
 def test_chosen_figures(
     database: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, script: str, counted: int, migrate: str, there: list[str], back: list[str],
 ) -> None:  # fmt: skip
-    """Rows are counted if that is cheap, else a table's ends; in a rollback the ends of tables no script writes to."""
+    """Rows of small tables are counted, of large ones the end ids; a rollback asserts ends only of untouched tables."""
     monkeypatch.setattr(choose, "COUNTED", counted)
     database.executescript(script)
     what = guards_for(database, rows(database), changed(tmp_path, migrate))
@@ -241,7 +241,7 @@ def test_references_are_searched_by_index(
 
 
 def test_every_one_of_many_tables_is_measured(database: sqlite3.Connection, tmp_path: Path) -> None:
-    """No figure is left out either way; the plan names the first tables and how many more are measured."""
+    """Each of many tables is counted or measured by its ends; the plan names a few, and how many more there are."""
     database.executescript("".join(f"CREATE TABLE t{number:04} (v);" for number in range(MANY)))
     what = guards_for(database, rows(database), changed(tmp_path, "SELECT 1;"))
     every = [f"rows of t{number:04}" for number in range(MANY)]
@@ -274,7 +274,7 @@ async def rig(one_server: str, tmp_path: Path) -> AsyncIterator[Rig]:
 
 
 async def chosen_on(rig: Rig, database: sqlite3.Connection, script: str, change: DatabaseChange) -> Guards:
-    """Create the same database there and here, and choose the figures from the one here."""
+    """Create the same database on the server and locally, and choose the figures from the local one."""
     await rig.made(script)
     for statement in split(script, "script.sql"):
         database.execute(statement.sql)
@@ -384,7 +384,7 @@ LOSSES = [  # database, SQL of the loss, limit of counted rows, refusal
 async def test_lost_row_or_reference_is_refused(
     rig: Rig, database: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch, script: str, loss: str, counted: int, said: str,
 ) -> None:  # fmt: skip
-    """A change that loses rows besides is not committed, and the first figure that differs names the loss."""
+    """A change that also loses rows is not committed, and the first figure that differs names the loss."""
     monkeypatch.setattr(choose, "COUNTED", counted)
     change = changed(rig.folder, f"{ANEW} {loss}")
     found = await rig.refused(change, await chosen_on(rig, database, script, change))

@@ -57,7 +57,7 @@ EACH_WAY = [
 async def test_more_rows_than_declared_are_refused(
     production: Production, monkeypatch: pytest.MonkeyPatch, migrate: str, rollback: str, compared: int
 ) -> None:
-    """A change that reaches one row of the copy, and 51 once the app has written, is refused by the transaction."""
+    """If a change reaches one row of the copy, but 51 after the app has written, the transaction refuses it."""
     monkeypatch.setattr(module, "COMPARED", compared)
     await production.proved(TABLE, f"-- changes: t 1\n{KEEP}\n{migrate}", rollback)
     await production.written(FIFTY)
@@ -93,7 +93,7 @@ async def test_more_values_than_declared_are_refused(
     rollback: str,
     compared: int,
 ) -> None:
-    """A change of one value of the copy, and of 51 once the app has written, is refused by the transaction."""
+    """If a change sets one value of the copy, but 51 after the app has written, the transaction refuses it."""
     monkeypatch.setattr(module, "COMPARED", compared)
     await production.proved(before, f"{lines}\n{KEEP}\n{migrate}", rollback)
     await production.written(FIFTY)
@@ -112,7 +112,7 @@ async def test_declared_number_of_values_is_committed(
     rollback: str,
     compared: int,
 ) -> None:
-    """Rows that the app adds meanwhile, and whose values the change leaves alone, do not stop it."""
+    """Rows that the app adds meanwhile do not stop a change that leaves their values alone."""
     monkeypatch.setattr(module, "COMPARED", compared)
     await production.proved(before, f"{lines}\n{KEEP}\n{migrate}", rollback)
     await production.written(FIFTY.replace("'new'", "'old'"))
@@ -123,7 +123,7 @@ async def test_declared_number_of_values_is_committed(
 async def test_declared_number_of_rows_is_committed(
     production: Production, monkeypatch: pytest.MonkeyPatch, migrate: str, rollback: str, compared: int
 ) -> None:
-    """Rows that the app writes meanwhile, and that the change does not reach, do not stop it."""
+    """Rows that the app writes meanwhile do not stop a change that does not reach them."""
     monkeypatch.setattr(module, "COMPARED", compared)
     await production.proved(TABLE, f"-- changes: t 1\n{KEEP}\n{migrate}", rollback)
     await production.written(FIFTY.replace("'new'", "'old'"))
@@ -192,14 +192,14 @@ async def test_declared_range_holds_at_both_ends(production: Production, amount:
 
 
 async def test_declared_deletions_cover_rows_written_since(production: Production) -> None:
-    """The declared number holds if no row of the copy is deleted, and some that the app wrote since are."""
+    """The declared number also bounds deletions if only rows that the app wrote after the copy are deleted."""
     await production.proved(TABLE, f"-- changes: t 0..2\n{KEEP}\nDELETE FROM t WHERE kind = 'since';", GIVE)
     await production.written("INSERT INTO t VALUES (7, 'since', 7), (8, 'since', 8);")
     assert await production.migrated() == ""
 
 
 async def test_rows_kept_for_comparison_are_no_row_changes(production: Production) -> None:
-    """A thousand rows set aside for the comparison do not count as changed by the change."""
+    """A thousand rows that are set aside for the comparison do not count as changed rows."""
     many = "INSERT INTO t SELECT value + 100, 'old', 1 FROM json_each('[{}]');".format(",".join(map(str, range(1000))))
     proof = await production.proved(
         f"{TABLE} {many}", "-- changes: t 1\nUPDATE t SET v = 9 WHERE id = 1;", "UPDATE t SET v = 1 WHERE id = 1;"

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.anyio
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A change, what the app writes in the rehearsal, and in production before the change and after it."""
+    """A change, and what the app writes: in the rehearsal, in production before the change, and after it."""
 
     before: str
     migrate: str
@@ -167,7 +167,7 @@ MEASURED = [  # rows of t, migrate, rollback, figures of the migration and of th
 def test_moved_rows_are_counted_if_that_is_cheap(
     tmp_path: Path, rows: int, migrate: str, rollback: str, there: list[str], back: list[str]
 ) -> None:
-    """Rows that all stay, under any name, are not counted; many rows are counted only if they are copied anyway."""
+    """Tables that keep all rows are not counted; large tables are counted only if the script copies them anyway."""
     with closing(sqlite3.connect(":memory:")) as connection:
         connection.executescript("CREATE TABLE t (v); CREATE VIEW w AS SELECT * FROM t;")
         found = with_moved_rows(Guards((), ()), connection, {"t": rows}, changed(tmp_path, migrate, rollback))
@@ -203,7 +203,7 @@ SEEN = [  # rollback.sql, growth of the figures, rows kept aside, least growth r
 def test_moved_rows_are_bounded_by_the_rehearsal(
     tmp_path: Path, rollback: str, grew: dict[str, int], kept: int, held: dict[str, int], waits: set[str]
 ) -> None:
-    """Each figure is bounded by what the rehearsal saw; figures that tell nothing of lost rows are left out."""
+    """Each figure is bounded by what the rehearsal lost; figures that cannot show lost rows are left out."""
     migrate = "CREATE TABLE people (id, name); CREATE TABLE more (id, name); CREATE TABLE other (id, name);"
     change = changed(tmp_path, migrate, rollback)
     with closing(sqlite3.connect(":memory:")) as connection:

@@ -71,7 +71,7 @@ HONEST = {  # table, migrate, rollback, what the app writes in the rehearsal and
 async def test_rollback_that_loses_nothing_passes(
     production: Production, table: str, migrate: str, rollback: str, rehearsed: str, since: str
 ) -> None:
-    """Rows still there, kept in a table of ours, made by the change, or deleted by the app are not losses."""
+    """Rows that remain, wait in a kept table, were made by the change, or were deleted by the app are no losses."""
     await production.proved(BEFORE.replace(TABLE, table), migrate, rollback, rehearsed or "-- nothing\n")
     await production.written("INSERT INTO t VALUES (4, 'd');")
     assert await production.migrated() == ""

@@ -13,7 +13,7 @@ Told = Mapping[str, str]
 
 
 def flow(script: str) -> Told:
-    """Follow a script; `a*` is a table whose rows are all there, `(b)` one that was read beside them."""
+    """Follow a script; `a*` is a table whose rows are all contained, `(b)` one that was read only to choose rows."""
     contents = row_flow(read_script_text(script, "some.sql")).contents
     return {name: _told(each) for name, each in contents.items() if each.tables}
 
@@ -70,7 +70,7 @@ def test_rows_are_followed_from_table_to_table(script: str, told: Told) -> None:
 
 
 def test_dropped_and_created_tables_are_told_apart() -> None:
-    """A table created and dropped again is neither; one created under the name of a dropped one is both."""
+    """A table that is created and dropped is neither gone nor made; one with the name of a dropped table is both."""
     found = row_flow(
         read_script_text(
             "ALTER TABLE a RENAME TO b; CREATE TABLE u (v); DROP TABLE u; DROP TABLE c; CREATE TABLE c (v);", "x"

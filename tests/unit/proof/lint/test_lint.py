@@ -188,7 +188,7 @@ def test_sound_check_passes(sql: str, name: str) -> None:
 @pytest.mark.parametrize("sql", LET_THROUGH_IN_A_QUESTION, ids=[sql[:60] for sql in LET_THROUGH_IN_A_QUESTION])
 @pytest.mark.parametrize("name", ["migrate.sql", "rollback.sql"])
 def test_select_in_a_change_checks_nothing(sql: str, name: str) -> None:
-    """In migrate.sql and rollback.sql such a SELECT is a warning that says where checks belong."""
+    """In migrate.sql and rollback.sql, a SELECT that cannot fail is a warning that says where checks belong."""
     (found,) = judged(sql, name=name)
     assert (found.rule, found.place, found.severity) == ("printed-only", f"{name} line 1", Severity.WARNING)
     assert "verify_rollback.sql, as a `-- check:` that must return no rows" in found.remedy

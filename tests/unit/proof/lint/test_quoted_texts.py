@@ -41,7 +41,7 @@ READ_AS_NAMES = {
 
 @pytest.mark.parametrize(("script", "names", "is_error"), READ_AS_TEXTS.values(), ids=READ_AS_TEXTS)
 def test_name_that_is_read_as_a_text_is_found(script: str, names: Sequence[str], *, is_error: bool) -> None:
-    """Each name is reported once; it is an error if a column of that name, or nearly, is in reach."""
+    """Each name is reported once, as an error if a table of the statement has a column of that or a similar name."""
     found = quoted_texts(read_script_text(script, "migrate.sql"), BEFORE)
     assert [each.cause.split(" is no column here")[0] for each in found] == names
     assert {each.severity for each in found} == {Severity.ERROR if is_error else Severity.WARNING}

@@ -101,14 +101,14 @@ def test_reader_agrees_with_the_engine_on_the_shipped_change() -> None:
 
 @pytest.mark.parametrize("mode", MODES, ids=lambda mode: mode.name)
 def test_reader_agrees_with_the_engine_on_real_mistakes(mode: Mode) -> None:
-    """The same for every change of the failure modes, faulty or correct."""
+    """For every change of the failure modes, faulty or correct, the reader names the same actions as the engine."""
     for files in (mode.faulty, mode.correct):
         taken = in_one_transaction(script(files.get("migrate.sql", ""))).script
         assert [*reach_findings(_definitions(mode.before), taken)] == []
 
 
 def test_call_through_a_trigger_of_the_database_is_found() -> None:
-    """A script that sets off a trigger which runs SQL from a text is refused, though its own text shows nothing."""
+    """A script is refused if it fires a trigger that runs SQL from a text, even if its own text does not show it."""
     bad = [*DEFINITIONS, "CREATE TRIGGER h AFTER INSERT ON log BEGIN SELECT sha3_query('COMMIT') FROM v; END"]
     (found,) = reach_findings(bad, script("SELECT 1;\nDELETE FROM c;"))
     assert (found.place, found.severity, found.rule) == ("migrate.sql line 2", Severity.ERROR, "")

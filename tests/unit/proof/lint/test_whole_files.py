@@ -66,7 +66,7 @@ def test_seed_migration_is_refused() -> None:
 
 
 def test_seed_rollback_is_refused() -> None:
-    """Its rollback is flagged where it truncates half hours and where it drops systems a second time."""
+    """The rollback of that change is flagged where it truncates half hours and where it drops systems again."""
     expected = [
         ("integer-division", line(SEED_ROLLBACK, "INSERT INTO systems_rollback")),
         ("drop-parent", line(SEED_ROLLBACK, "DROP TABLE systems")),
@@ -90,7 +90,7 @@ def database() -> Iterator[sqlite3.Connection]:
 
 
 def test_seed_change_does_the_flagged_harm(database: sqlite3.Connection) -> None:
-    """With foreign keys on it commits with no reading left, and its rollback turns 9.5 hours into 9."""
+    """With foreign keys on, that change commits without any reading left, and its rollback turns 9.5 hours into 9."""
     assert database.execute("SELECT count(*) FROM readings").fetchone() == (7,)
     for path in (SEED_MIGRATE, SEED_ROLLBACK):
         for statement in split(path.read_text(encoding="utf-8"), path.name):

@@ -1,4 +1,4 @@
-"""What the engine takes on trust is checked: what a change breaks is refused, what was broken before is only told."""
+"""What the engine takes for granted is checked: new defects are refused, and defects from before are warnings."""
 
 import sqlite3
 from collections.abc import AsyncIterator
@@ -29,7 +29,7 @@ SEARCH = "CREATE VIRTUAL TABLE search USING {}({}, content={}); INSERT INTO sear
 
 
 def column(name: str, to: str, table: str = "users") -> str:
-    """Return libSQL's statement that changes a column, which looks at no row."""
+    """Return libSQL's ALTER COLUMN statement, which checks no row."""
     return f"ALTER TABLE {table} ALTER COLUMN {name} TO {name} {to};"
 
 
@@ -123,7 +123,7 @@ async def production(server: str, sqld_binary: Path, tmp_path: Path) -> AsyncIte
 async def test_what_a_change_breaks_unseen_is_refused(
     production: Production, before: str, migrate: str, rollback: str, words: str
 ) -> None:
-    """No statement fails, and yet the change is refused: table, column, rows, one of them and the remedy are named."""
+    """The change is refused although no statement fails; table, column, number of rows, a row and remedy are named."""
     with pytest.raises(Problem) as caught:
         await production.proved(before, migrate, rollback)
     assert f"\n- {words}" in str(caught.value)
@@ -133,7 +133,7 @@ async def test_what_a_change_breaks_unseen_is_refused(
 async def test_right_change_of_a_sound_database_passes(
     production: Production, before: str, migrate: str, rollback: str
 ) -> None:
-    """A change whose rows keep to the new definition passes, and nothing is told of tables that are sound."""
+    """A change whose rows fit the new definition passes, and sound tables are not mentioned."""
     proof = await production.proved(before, migrate, rollback)
     assert [line for line in proof.warnings if "before the change" in line] == []
 
@@ -147,17 +147,17 @@ SPOILT = {
 
 
 @pytest.mark.parametrize(("before", "words"), SPOILT.values(), ids=SPOILT)
-async def test_unrelated_change_of_a_database_that_is_already_so_is_told(
+async def test_defect_from_before_an_unrelated_change_is_a_warning(
     production: Production, before: str, words: str
 ) -> None:
-    """It passes with a warning that names table, column, rows and one of them; nothing is blamed on the change."""
+    """The change passes, with a warning that names table, column, number of rows and a row of the earlier defect."""
     proof = await production.proved(before, *NOTE)
     (told,) = [line for line in proof.warnings if "This was so before the change, and does not block it" in line]
     assert told.startswith(words)
 
 
 async def test_the_table_itself_may_change_and_be_renamed(production: Production) -> None:
-    """What was broken before is no new defect under another name of the table or the column."""
+    """A defect from before is no new defect if the change renames its table or its column."""
     spoilt, _ = SPOILT["NULL under NOT NULL"]
     renamed = "-- changes: users\n-- changes: people\n-- allow: table-lost it is called people now\n"
     proof = await production.proved(
@@ -168,8 +168,8 @@ async def test_the_table_itself_may_change_and_be_renamed(production: Production
     assert proof.guards.respelled
 
 
-async def test_change_that_mends_it_passes(production: Production) -> None:
-    """Filling the gaps that IS NULL no longer finds is right, and the defect is not told of any more."""
+async def test_change_that_repairs_a_defect_passes(production: Production) -> None:
+    """A change that fills the NULLs, which IS NULL cannot find, passes, and the warning disappears."""
     mend = "-- changes: users 1\n-- allow: retyped users.email: no e-mail is an empty one\nCREATE TABLE _orchestrate_kept_n AS SELECT id FROM users WHERE typeof(email) = 'null';"
     proof = await production.proved(
         SPOILT["NULL under NOT NULL"][0],
@@ -183,7 +183,7 @@ async def test_change_that_mends_it_passes(production: Production) -> None:
 
 
 async def test_more_rows_than_before_are_refused(production: Production) -> None:
-    """A defect that was there before is no licence: one row more is a finding that says how many there were."""
+    """A defect from before does not excuse a further row: the finding says how many rows had it before."""
     before = SPOILT["NULL under NOT NULL"][0]
     again = column("email", "TEXT") + "UPDATE users SET email = NULL WHERE id = 1;" + column("email", "TEXT NOT NULL")
     back = (
@@ -194,7 +194,7 @@ async def test_more_rows_than_before_are_refused(production: Production) -> None
 
 
 async def test_what_the_app_writes_is_not_blamed_on_the_rollback(production: Production) -> None:
-    """An app that fills its index later leaves it out of step, with the change and without: no finding."""
+    """If the app fills its search index later, the index is out of date with and without the change: no finding."""
     proof = await production.proved(
         DOCS + SEARCH.format("fts5", "body", "docs"),
         "ALTER TABLE docs ADD COLUMN note TEXT;",
@@ -205,7 +205,7 @@ async def test_what_the_app_writes_is_not_blamed_on_the_rollback(production: Pro
 
 
 async def test_untouched_tables_are_not_read_again(production: Production) -> None:
-    """After a change only the tables that may differ are checked, and virtual tables that read or store in them."""
+    """After a change, only tables that may differ are checked, and the virtual tables that use such tables."""
     database = production.turso.database
     await production.written(USERS + DOCS + SEARCH.format("fts5", "body", "docs"))
     for touched, checked in (
@@ -218,7 +218,7 @@ async def test_untouched_tables_are_not_read_again(production: Production) -> No
 
 
 async def test_contentless_tables_have_nothing_to_check(production: Production) -> None:
-    """FTS4 cannot check a table without content, and FTS5 finds one sound: neither is a defect."""
+    """Contentless tables give no defect: FTS4 cannot check them, and FTS5 finds them sound."""
     await production.written(
         "CREATE VIRTUAL TABLE f USING fts4(x, content=''); INSERT INTO f (docid, x) VALUES (1, 'one');"
         "CREATE VIRTUAL TABLE g USING fts5(x, content=''); INSERT INTO g (rowid, x) VALUES (1, 'one');"
@@ -228,8 +228,8 @@ async def test_contentless_tables_have_nothing_to_check(production: Production) 
     assert found.checked == {"f", "g"}
 
 
-async def test_a_defect_is_found_by_the_local_engine_too(tmp_path: Path) -> None:
-    """Without a server SQLite gives the same answers, on a file whose schema was edited by hand."""
+async def test_defect_is_found_by_the_local_engine_too(tmp_path: Path) -> None:
+    """Without a server, SQLite finds the same defects in a file whose schema was edited by hand."""
     path = tmp_path / "some.db"
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.executescript("""CREATE TABLE t (a TEXT); INSERT INTO t VALUES (NULL), ('x');
@@ -252,7 +252,7 @@ UNCONFIRMED = {
 
 @pytest.mark.parametrize("tables", UNCONFIRMED.values(), ids=UNCONFIRMED)
 async def test_what_no_row_confirms_is_no_defect(production: Production, tables: str, tmp_path: Path) -> None:
-    """Engines say of some sound tables that their rows break a type or NOT NULL: the rows themselves decide."""
+    """Engines report false defects of some sound tables: a defect counts only if a query finds such rows."""
     await production.written(tables)
     assert (await check_integrity(production.turso.database, indexes=True)).defects == ()
     path = tmp_path / "some.db"
@@ -262,22 +262,22 @@ async def test_what_no_row_confirms_is_no_defect(production: Production, tables:
         assert (await check_integrity(database, indexes=True)).defects == ()
 
 
-async def test_index_that_was_out_of_order_before_is_told(production: Production) -> None:
-    """A release that has nothing to do with it passes with a warning that names the index."""
+async def test_index_out_of_order_before_the_change_is_a_warning(production: Production) -> None:
+    """A release that does not touch the index passes, with a warning that names it."""
     proof = await production.proved(INDEXED + column("email", "TEXT COLLATE NOCASE"), *NOTE)
     told = [line for line in proof.warnings if "before the change" in line]
     assert [line.partition(" lacks")[0] for line in told] == ["users: index by_email"]
 
 
-async def test_index_made_anew_is_mended(production: Production) -> None:
-    """Once the index is dropped and created again nothing is told of it."""
+async def test_recreated_index_gives_no_warning(production: Production) -> None:
+    """A change that recreates an index whose entries were out of order passes without a warning."""
     again = "DROP INDEX by_email; CREATE INDEX by_email ON users (email, age);"
     proof = await production.proved(INDEXED + column("email", "TEXT COLLATE NOCASE"), again, again)
     assert [line for line in proof.warnings if "before the change" in line] == []
 
 
 async def test_virtual_table_that_reads_a_view_follows_every_table(production: Production) -> None:
-    """What a view reads is not known, so any change may put the index out of step."""
+    """If a virtual table reads a view, it is checked after a change of any table, because the view may read it."""
     view = "CREATE VIEW all_docs AS SELECT id, body FROM docs;"
     await production.written(USERS + DOCS + view + SEARCH.format("fts5", "body", "all_docs, content_rowid=id"))
     for touched, checked in (({"docs"}, {"docs", "search"}), (set[str](), set[str]())):

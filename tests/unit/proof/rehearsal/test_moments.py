@@ -1,4 +1,4 @@
-"""Values that are the time of writing differ from phase to phase: the same input gets the same verdict all the same."""
+"""Times of writing differ from phase to phase, yet the same change always gets the same verdict."""
 
 import sqlite3
 from collections import Counter
@@ -47,7 +47,7 @@ WHERE id IN (SELECT id FROM _orchestrate_kept_t); DROP TABLE _orchestrate_kept_t
 
 
 async def verdict(folder: Path, began: float, now: str, files: Mapping[str, str]) -> str:
-    """Prove a change on SQLite by a clock that begins at this time; return the refusal, empty if it passes."""
+    """Prove a change on SQLite with a clock that begins at this time; return the refusal, or "" if it passes."""
     path, clock = folder / "some.db", EngineClock(began, STEP)
     path.unlink(missing_ok=True)
     with clock.told():
@@ -85,7 +85,7 @@ async def test_stamp_of_a_trigger_is_named_at_any_moment(tmp_path: Path, now: st
 
 @pytest.mark.parametrize("began", AWKWARD)
 async def test_time_lost_by_the_rollback_is_refused_at_any_moment(tmp_path: Path, began: float) -> None:
-    """A rollback that fills a column of before with the time of writing loses it, and the column is named."""
+    """A rollback that overwrites an old column with the time of writing loses its values, and the column is named."""
     rollback = NO_LONGER.replace("title, seen_at FROM", "title, {0} FROM")
     said = await verdict(
         tmp_path, began, "unixepoch()", {"before": POSTS, "migrate": MADE_AT, "rollback": rollback, "writes": WRITES}
@@ -111,7 +111,7 @@ OTHERS: list[tuple[Value, Value]] = [  # two values of which one is no such time
 
 @pytest.mark.parametrize(("one", "other"), TIMES)
 def test_times_of_the_span_are_the_same(one: Value, other: Value) -> None:
-    """Two times of writing in one unit are the same; outside of every span nothing but equal values is."""
+    """Two times within the span, in one unit, are the same; without a span only equal values are."""
     assert SPAN.same(one, other)
     assert not NEVER.same(one, other)
 
@@ -124,7 +124,7 @@ def test_other_values_are_never_the_same(one: Value, other: Value) -> None:
 
 
 def test_lost_value_beside_a_time_of_writing_is_found() -> None:
-    """A written row whose time differs is followed as before, and only what is lost is named."""
+    """A written row whose time differs is still followed, and only its lost values are named."""
     key = (("id", 2),)
     wrote = Row(Kind.CHANGED, key, {"title": "two", "at": 5}, {"title": "two b", "at": int(MIDNIGHT)})
     kept = Row(Kind.CHANGED, key, {"title": "two", "at": 5}, {"title": "two b", "at": int(MIDNIGHT) + 2})
@@ -162,7 +162,7 @@ SETTLED = [  # rows that differ, and what is left of them
 def test_only_a_time_that_became_another_drops_out(
     rows: tuple[Row, ...], left: tuple[int, int, int, dict[str, int]]
 ) -> None:
-    """What else differs stays, and is counted; outside of every span all rows stay."""
+    """Rows with another difference stay and are counted; without a span all rows stay."""
     kinds, names = Counter(row.kind for row in rows), {"at": "at", "title": "Title"}
     columns = Counter(names[name] for row in rows if row.kind is Kind.CHANGED for name in row.new)
     diff = {"t": TableDiff("t", 9, 9, kinds[Kind.ADDED], kinds[Kind.REMOVED], kinds[Kind.CHANGED], columns, rows=rows)}
@@ -194,7 +194,7 @@ FORGOTTEN = WAITING["rollback"].replace("WHERE owner IS NULL", "WHERE owner IS N
 async def test_row_that_waits_beside_times_of_writing_is_found_at_any_moment(
     tmp_path: Path, now: str, began: float
 ) -> None:
-    """A row that waits comes back with another time of the migration: it is there, and a row that is forgotten is not."""
+    """A waiting row that comes back with another time of the migration counts as kept; a forgotten row does not."""
     assert await verdict(tmp_path, began, now, WAITING) == ""
     said = await verdict(tmp_path, began, now, {**WAITING, "rollback": FORGOTTEN})
     assert "1 of 3 rows written by the app is lost or changed after migrating again, for example added id 3" in said
@@ -214,7 +214,7 @@ def log(*rows: Row) -> dict[str, TableDiff]:
 
 
 def test_row_that_the_migration_writes_each_time_did_not_come_twice() -> None:
-    """A migration that notes itself in a log writes its row again, under another key; one that is there twice is named."""
+    """A migration may log itself again under another key; a row of the app that comes back twice is named."""
     again = [logged(Kind.ADDED, 2, EARLY), logged(Kind.ADDED, 3, LATE)]
     for rows, twice in (([*again, logged(Kind.REMOVED, 1, EARLY)], 0), (again, 1)):
         moved, wrote, found = timeless(log(logged(Kind.ADDED, 1, EARLY)), log(logged(Kind.ADDED, 2, EARLY)), log(*rows))
@@ -222,7 +222,7 @@ def test_row_that_the_migration_writes_each_time_did_not_come_twice() -> None:
 
 
 def test_time_of_writing_alone_explains_no_row() -> None:
-    """Two rows that only share the time of writing are not the same row, in whatever table."""
+    """Two rows that share only the time of writing do not explain each other, in any table."""
     wrote, returned = log(logged(Kind.ADDED, 2, EARLY)), log(logged(Kind.ADDED, 7, LATE, "another"))
     one, other = timeless(wrote, returned)
     elsewhere = Elsewhere.of(one, one, {})
@@ -233,7 +233,7 @@ def test_time_of_writing_alone_explains_no_row() -> None:
 
 @pytest.mark.parametrize("later", [0, 1])
 def test_rows_that_only_a_migration_stamped_anew_are_not_counted(tmp_path: Path, later: int) -> None:
-    """However many rows a migration stamps, those that differ otherwise are still listed."""
+    """However many rows a migration stamps with the time, rows with another difference are still listed."""
     one, two = tmp_path / "one.db", tmp_path / "two.db"
     for file, at, title in ((one, 0, "two"), (two, later, "three")):
         with closing(sqlite3.connect(file, isolation_level=None)) as connection:

@@ -1,4 +1,4 @@
-"""What runs the target: the new Turso engine is refused, and another version or build is said."""
+"""The engine of the target: the new Turso engine is refused, and another version or build gives a warning."""
 
 import sqlite3
 from collections.abc import Mapping
@@ -53,7 +53,7 @@ async def test_neither_rehearsal_runs_for_the_new_engine(file: str, tmp_path: Pa
 
 
 async def test_other_engines_pass(file: str) -> None:
-    """SQLite and libSQL do not know the function."""
+    """SQLite and libSQL pass, because they do not know the function `turso_version()`."""
     await refuse_turso_engine(Turso(SqliteFile(file)))
 
 
@@ -66,6 +66,6 @@ async def test_other_engines_pass(file: str) -> None:
         ({"foreign_keys": 0}, ["foreign_keys is 0 on the target, but was 1 in the rehearsal"]),
     ],
 )  # fmt: skip
-def test_a_different_engine_is_said(target: Mapping[str, Value], said: list[str]) -> None:
-    """A warning names each difference; of another version, the build says nothing more."""
+def test_different_engine_gives_a_warning(target: Mapping[str, Value], said: list[str]) -> None:
+    """A warning names each difference; if the version differs, the build is not compared."""
     assert [each.cause for each in unlike({**OURS, **target}, OURS)] == said

@@ -1,4 +1,4 @@
-"""What a change costs other writers: measured beside three of them on the real server, and refused above a limit."""
+"""How long a change holds other writers back: measured with three writers on the real server, refused above a limit."""
 
 import asyncio
 import re
@@ -81,7 +81,7 @@ async def refusal_of(production: Turso, proof_config: ProofConfig, files: Files)
 
 
 async def test_small_change_is_measured_beside_writers(production: Turso, proof_config: ProofConfig) -> None:
-    """Both transactions are reported with seconds and bytes, and no concurrent writer was turned away."""
+    """Both transactions are reported with seconds and bytes, and no concurrent write was rejected."""
     proof = await proved(production, replace(proof_config, allowed=LockLimits()), SMALL)
     migrate, rollback = proof.locks
     assert (migrate.script, rollback.script) == ("migrate.sql", "rollback.sql")

@@ -105,7 +105,7 @@ CHANGES: dict[str, tuple[str, set[str]]] = {
 
 @pytest.mark.parametrize(("change", "changed"), CHANGES.values(), ids=CHANGES)
 def test_virtual_tables_are_compared_by_what_they_store(change: str, changed: set[str], tmp_path: Path) -> None:
-    """One that stores the same pages in its own tables is the same, and its rows are not read."""
+    """A virtual table whose own tables have equal pages is equal, and its rows are not read."""
     before, after = tmp_path / "before.db", tmp_path / "after.db"
     with closing(apsw.Connection(str(before))) as database:
         database.execute(VIRTUAL)

@@ -1,4 +1,4 @@
-"""Rows that get another rowid are found if, and only if, something finds them by it."""
+"""Rows that get another rowid give a finding if, and only if, something finds these rows by rowid."""
 
 from contextlib import closing
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Values are held like rows: one that changes without being declared, or said by an UPDATE, is a finding."""
+"""A value that changes is a finding, unless a `-- changes:` line declares it, or an UPDATE explains it."""
 
 import sqlite3
 from collections.abc import Sequence
@@ -141,7 +141,7 @@ def test_values_that_change_unsaid_are_named(tmp_path: Path, shape: str, migrate
      for name, sql in RIGHT.items() if fits(key, sql)],
 )  # fmt: skip
 def test_values_that_change_as_said_pass(tmp_path: Path, shape: str, migrate: str) -> None:
-    """What a `-- changes:` line declares, and what an UPDATE says by itself, is no finding."""
+    """Changes that a `-- changes:` line declares, or that an UPDATE explains by itself, are no findings."""
     assert found(tmp_path, f"CREATE TABLE {shape}; {ROWS}", migrate) == []
 
 

@@ -259,7 +259,7 @@ OTHERS = [  # before, migrate, what the app writes, rollback, what is said of th
 def test_losses_of_other_changes_are_named(
     trip: Trip, before: str, migrate: str, writes: str, rollback: str, back: list[str], again: list[str]
 ) -> None:
-    """With any key or none; values that only the new schema can hold are expected after migrating again."""
+    """Losses are named with any key and without one; the next migration must restore values of the new schema."""
     found = trip.travelled(before, migrate, writes, rollback)
     assert matches(found.unexplained, *back), found.unexplained
     assert matches(found.unregained, *again), found.unregained
@@ -360,7 +360,7 @@ ANEW_EACH_TIME = "ALTER TABLE t ADD COLUMN at; UPDATE t SET at = randomblob(8);"
 def test_too_many_rows_changed_by_migrating_again_are_a_warning(
     trip: Trip, keep: int, said: str, weight: Severity
 ) -> None:
-    """Written rows may be among them; if they can be searched for and are missing, it is an error."""
+    """If too many rows differ to find the written ones, that is a warning; if written rows are missing, an error."""
     found = trip.travelled(THREE, ANEW_EACH_TIME, "UPDATE t SET at = 'z' WHERE id = 1", DROP.replace(" n", " at"), keep)
     assert matches(found.unregained, said), found.unregained
     assert found.unregained[0].severity is weight
@@ -424,7 +424,7 @@ def tables_of(connection: sqlite3.Connection) -> dict[str, list[tuple[Any, ...]]
 
 
 def harms(file: Path) -> Iterator[tuple[str, str]]:
-    """Yield everything that one statement can do to one row, and its kind: a row lost, a value lost, another, a row."""
+    """Yield every harm that one statement can do to a row, with its kind: a lost row or value, another value, a row."""
     with closing(sqlite3.connect(file)) as connection:
         tables = tables_of(connection)
         columns = {name: connection.execute(f'PRAGMA table_info("{name}")').fetchall() for name in tables}

@@ -45,7 +45,7 @@ async def database(server: str) -> AsyncIterator[Turso]:
 async def test_shipped_change_passes_however_production_spells_systems(
     respell: Callable[[str], str], database: Turso, sqld_binary: Path, tmp_path: Path
 ) -> None:
-    """It is lossless, its rollback commits in production's transaction, and the schema means what it meant."""
+    """The shipped change is lossless, its rollback commits in production, and the schema means the same as before."""
     sample = (SQL / "sample.sql").read_text().replace("n < 20159", "n < 59")
     table = re.search(r"CREATE TABLE systems \(.*?\n\);", sample, re.DOTALL)
     assert table
@@ -131,7 +131,7 @@ async def test_marker_of_an_earlier_version_is_enough(production: Production) ->
 
 
 async def test_what_others_changed_meanwhile_is_shown_and_stays(production: Production) -> None:
-    """An index that somebody made since is no spelling: the rollback is refused with both texts, and nothing changes."""
+    """If an index was added meanwhile, the rollback is refused with both texts of the schema, and nothing changes."""
     before, migrate, rollback = PAIRS["a table renamed"]
     await production.proved(before, migrate, rollback)
     assert await production.migrated() == ""

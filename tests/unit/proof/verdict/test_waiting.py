@@ -1,4 +1,4 @@
-"""What the app writes while the new schema is live, and the old one cannot hold, in a whole rehearsal on the server."""
+"""Rows that the app writes and the old schema cannot hold: they wait for the next migration, on the real server."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -68,7 +68,7 @@ async def test_state_that_the_old_check_refuses_and_that_is_forgotten_is_a_warni
 async def test_null_that_the_old_schema_refuses_and_that_is_forgotten_is_refused(
     sqld_binary: Path, tmp_path: Path
 ) -> None:
-    """A NULL that became a text under NOT NULL can be remembered; nothing else says which of the texts it was."""
+    """If the rollback replaces NULL by a text that migrate.sql cannot tell from others, the change is refused."""
     way = OWNERLESS.with_loss("which are forgotten")
     came = await tried(sqld_binary, tmp_path, way.before, way.files)
     assert came.proof is None
