@@ -95,9 +95,10 @@ def _note(script: Script, piece: Piece, what: str, why: str) -> Finding:
 
 
 def _paired(pieces: Sequence[Piece]) -> list[tuple[int, bool]]:
-    """Return the numbers of the statements that form pairs, each with True for BEGIN and COMMIT, False for savepoints.
+    """Return the numbers, from 0, of the statements that open or close a transaction or a savepoint, in pairs.
 
-    Numbers count from 0. A savepoint and its RELEASE are a pair, unless the script has a ROLLBACK.
+    Each number has True for BEGIN or COMMIT, and False for SAVEPOINT or RELEASE. Savepoints count only if the script
+    has no ROLLBACK.
     """
     return [*_transactions(pieces), *_savepoints(pieces)]
 

@@ -142,7 +142,10 @@ def _likeness(clause: str) -> Callable[[str], float]:
 def trigger_differences(
     before: Sequence[Trigger], after: Sequence[Trigger], stayed: Collection[Name]
 ) -> Iterator[Difference]:
-    """Yield the differences between the triggers of tables and views that exist before and after, named in `stayed`."""
+    """Yield the differences between triggers. `stayed`: the tables and views whose triggers are compared.
+
+    They exist before and after; triggers of other tables come and go with their tables.
+    """
     old, new = [[each for each in triggers if each.table in stayed] for triggers in (before, after)]
     added = [trigger for trigger in new if trigger.name not in {each.name for each in old}]
     for trigger in (each for each in old if each not in new):

@@ -190,7 +190,10 @@ def _deletes_all(reading: Reading) -> bool:
 
 
 def _takes_all(tokens: Sequence[Token], columns: Sequence[str]) -> bool:
-    """Return True if a query takes every row of one table: it only lists columns. `columns`: the only ones allowed."""
+    """Return True if a query returns every row of one table: it only lists columns, and has no join or condition.
+
+    `columns`: if there are any, the query must list exactly these.
+    """
     words = _keywords(tokens)
     start = words.index("SELECT") if "SELECT" in words else len(words)
     query = words[start:]

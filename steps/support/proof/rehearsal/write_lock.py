@@ -214,7 +214,7 @@ async def _measured(
 
 
 async def _answered(work: Awaitable[Done]) -> Done:
-    """Return the result of a transaction. Raise _NoAnswer after 2 * STEALS seconds; a server ends it before."""
+    """Return the result of a transaction. Raise _NoAnswer if it does not end within 2 * STEALS seconds."""
     try:
         async with asyncio.timeout(2 * STEALS) as scope:
             return await work

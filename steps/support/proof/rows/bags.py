@@ -24,7 +24,7 @@ def as_bags(connection: Connection, two: Pair, keep: int, groups: Collection[Col
     """Compare all rows of a table by the columns that both sides have.
 
     `keep`: if at most so many rows differ, the diff contains all of them. `groups`: groups of columns; for each, the
-    diff has the number of rows that changed in them and in no other column.
+    diff has the number of rows that changed in its columns, unless rows also changed in columns of no group.
     """
     removed, added = _counts(connection, two)
     samples = (*_samples(connection, two, Kind.REMOVED), *_samples(connection, two, Kind.ADDED))

@@ -20,7 +20,7 @@ _REACHES = frozenset({"CASCADE", "SET NULL", "SET DEFAULT"})
 
 
 def orphan_findings(before: Snapshot, after: Snapshot, script: Script) -> Iterator[Finding]:
-    """Yield a finding for each child table that has more rows without their parent than before.
+    """Yield a finding for each table in which more rows than before reference a parent row that is missing.
 
     The remedy has the statements to write, if the script itself deleted or updated the parents.
     """

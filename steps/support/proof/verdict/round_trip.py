@@ -237,10 +237,10 @@ class _Way:
 
     `only_before`, `only_after`: the columns that only one side has. `renamed`: the old names of renamed columns by
     their new names. `changed`: the columns whose values it changed. `rows`: the rows that it changed, by key; None if
-    there are too many. `referring`: by referencing column whose values it changed, the old values by the new values; a
-    new value that replaced several old ones is left out. `rewritten`: the same as `changed`, for rows without a key;
-    None if not known. `keeps_rest`: whether all other values of both schemas are the same on both sides, under the same
-    names.
+    there are too many. `referring`: for each changed column that references another table, a mapping from its new
+    values to the old ones; a new value that replaced several old ones is left out. `rewritten`: the same as `changed`,
+    for rows without a key; None if not known. `keeps_rest`: whether all other values of both schemas are the same on
+    both sides, under the same names.
     """
 
     only_before: Collection[str] = ()
