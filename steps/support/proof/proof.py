@@ -3,6 +3,7 @@
 import asyncio
 import shutil
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from steps.support.core.errors import Problem
@@ -53,34 +54,41 @@ async def prove(turso: Turso, change: DatabaseChange, proof_config: ProofConfig)
     verdict, contract = judge(log, change), Contract(log.contract_before, log.contract_after)
     _refuse(verdict, contract, log, change, engine)
     backup = Backup(str(copy.backup), copy.sha256, copy.bytes, sum(copy.tables.values()), copy.seconds)
-    schema = (
-        tuple(map(str, schema_diff(before_as_renamed(log, change), log.after_migration.schema)))
-        if log.after_migration
-        else ()
-    )
-    rows = {
-        found.name: _rows(found) for found in (log.rows_migrated or {}).values() if found.total or found.before is None
-    }
     warned = [*unlike(target, log.engine), *verdict.warnings]
     warnings, notes, accepted = (tuple(entries(each)) for each in (warned, verdict.notes, verdict.accepted))
-    seconds = {beat: round(took, 4) for beat, took in log.seconds.items()}
+    seconds = {phase: round(took, 4) for phase, took in log.seconds.items()}
     return Proof(
-        name, backup, seconds, guards, contract.table, contract.ruled_out, schema, rows,
-        verdict.lossless, verdict.unshown, warnings, notes, accepted, verdict.unasked, tuple(log.lock_uses),
-        verdict.waiting,
+        name, backup, seconds, guards, contract.table, contract.ruled_out, _schema_changes(log, change),
+        _changed_rows(log), verdict.lossless, verdict.unshown, warnings, notes, accepted, verdict.unasked,
+        tuple(log.lock_uses), verdict.waiting,
     )  # fmt: skip
 
 
 async def _rehearsed(
     copy: Copy, change: DatabaseChange, engine: Engine, proof_config: ProofConfig
 ) -> tuple[RehearsalLog, Guards]:
+    """Rehearse the change on the copy; return the log, and the guards bounded by what the rehearsal measured."""
     with open_file(copy.path) as connection:
         guards = with_moved_rows(guards_for(connection, copy.tables, change), connection, copy.tables, change)
+    log = await _rehearse_in_time(copy.path, change, guards, engine, proof_config)
+    guards = replace(guards, respelled=log.respelled)
+    if log.migrated and log.after_migration:
+        guards = bound_row_changes(guards, log.migrated.growth, log.after_migration.objects)
+        guards = hold_declared_counts(
+            hold_rewritten_tables(guards, change, log.rollbacks), change, log.migrated.touched, log.counts
+        )
+    return log, guards
+
+
+async def _rehearse_in_time(
+    copy: Path, change: DatabaseChange, guards: Guards, engine: Engine, proof_config: ProofConfig
+) -> RehearsalLog:
+    """Rehearse in a folder of its own, which is removed afterwards. Raise Problem if it takes longer than allowed."""
     folder = proof_config.folder / "rehearsal"
     folder.mkdir(mode=0o700)
     try:
         async with asyncio.timeout(proof_config.limits.most_seconds) as scope:
-            log = await rehearse(copy.path, change, guards, engine, folder, proof_config.allowed)
+            return await rehearse(copy, change, guards, engine, folder, proof_config.allowed)
     except TimeoutError:
         if not scope.expired():
             raise
@@ -94,13 +102,6 @@ async def _rehearsed(
         ) from None
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    guards = replace(guards, respelled=log.respelled)
-    if log.migrated and log.after_migration:
-        guards = bound_row_changes(guards, log.migrated.growth, log.after_migration.objects)
-        guards = hold_declared_counts(
-            hold_rewritten_tables(guards, change, log.rollbacks), change, log.migrated.touched, log.counts
-        )
-    return log, guards
 
 
 def _refuse(verdict: Verdict, contract: Contract, log: RehearsalLog, change: DatabaseChange, engine: Engine) -> None:
@@ -122,6 +123,18 @@ def _refuse(verdict: Verdict, contract: Contract, log: RehearsalLog, change: Dat
         cause=f"{count}:{listed(errors)}{also}",
         remedy=f"{WAY_OUT}{lacking}",
     )
+
+
+def _schema_changes(log: RehearsalLog, change: DatabaseChange) -> tuple[str, ...]:
+    if not log.after_migration:
+        return ()
+    return tuple(map(str, schema_diff(before_as_renamed(log, change), log.after_migration.schema)))
+
+
+def _changed_rows(log: RehearsalLog) -> dict[str, dict[str, Any]]:
+    """Return, by table that is new or has changed rows, the numbers of rows and samples of them."""
+    diffs = (log.rows_migrated or {}).values()
+    return {found.name: _rows(found) for found in diffs if found.total or found.before is None}
 
 
 def _rows(found: TableDiff) -> dict[str, Any]:

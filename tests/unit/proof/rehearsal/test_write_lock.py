@@ -217,7 +217,7 @@ async def test_server_that_takes_no_more_writes_is_recognised(
     files = {**SMALL, "writes.sql": "UPDATE t SET c = 'written' WHERE id = 1;\n"}
     said = await refusal_of(production, proof_config, files)
     assert "- migrate.sql: afterwards the server accepted no write for 0.5 s, and had to be restarted" in said
-    assert "rows written by the app are lost or changed after migrating again" in said
+    assert "rows written by the app is lost or changed after migrating again" in said
     assert "2 findings block this change" in said
 
 
