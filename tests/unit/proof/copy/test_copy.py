@@ -305,10 +305,10 @@ async def test_too_large_database_is_refused_before_reading(
     limits = Limits(60, 100_000)
     async with in_front_of(awkward, {}) as url:
         await nothing_left(
-            tmp_path / "run", Problem, r"needs 4 times that.+rehearsal.most_bytes allows 100,000", url, limits
+            tmp_path / "run", Problem, r"needs 4 times as much.+rehearsal.most_bytes allows 100,000", url, limits
         )
         monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=100_000))
-        await nothing_left(tmp_path / "run", Problem, r"needs 4 times that.+0\.1 MB free.+Free disk space", url)
+        await nothing_left(tmp_path / "run", Problem, r"needs 4 times as much.+0\.1 MB free.+Free disk space", url)
 
 
 async def test_slow_copy_ends_when_its_time_is_up(awkward: str, tmp_path: Path) -> None:

@@ -78,7 +78,7 @@ async def test_plain_statements_are_loaded(tmp_path: Path) -> None:
 
 
 BAD: dict[str, tuple[str, bytes, type[Problem], str]] = {
-    "cut off": ("a.sql", b"BEGIN;\nCREATE TABLE t (a);\n", Unknown, "cut off after 27 bytes .it ends in the middle"),
+    "cut off": ("a.sql", b"BEGIN;\nCREATE TABLE t (a);\n", Unknown, "cut off after 27 bytes .the text ends in the middle"),
     "in a text": ("a.sql", b"CREATE TABLE t (a DEFAULT 'x", Unknown, "cut off after 28 bytes"),
     "errors": ("a.sql", b"BEGIN;\nCREATE TABLE t (a);\nROLLBACK; -- due to errors\n", Unknown, "cut off"),
     "packed, cut off": ("a.sql.gz", gzip.compress(SCRIPT.encode())[:-9], Unknown, "cut off"),

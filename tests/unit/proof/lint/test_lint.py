@@ -262,7 +262,7 @@ def test_dropped_parent_names_the_fate_of_each_child() -> None:
     for effect in (
         "readings (system_id) loses rows",
         "users (default_system_id) is set to NULL",
-        "invoices (system_id) makes it fail",
+        "invoices (system_id) makes the DROP fail",
         "points (system_id, point_id) loses rows",
     ):
         assert effect in found.cause
