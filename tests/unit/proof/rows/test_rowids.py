@@ -61,7 +61,7 @@ def test_rowids_that_are_used_are_held(tmp_path: Path, before: str, script: str,
 
 
 @pytest.mark.parametrize(("sql", "words"), [
-    ("SELECT n.body FROM notes AS n JOIN log ON log.note = n.rowid", "2 became 1, and contract/new.sql line 4 finds rows by it"),
+    ("SELECT n.body FROM notes AS n JOIN log ON log.note = n.rowid", "2 became 1, and contract/new.sql line 4 finds rows by rowid"),
     ("SELECT body FROM notes ORDER BY rowid", ""),
 ])  # fmt: skip
 def test_rowids_that_the_app_knows_are_held(tmp_path: Path, sql: str, words: str) -> None:

@@ -191,11 +191,11 @@ REPLACED = {  # a migration, and what is said
     "a key that WHERE names": ("UPDATE versions SET v = 'b2' WHERE versions.v = 'a1';", []),
     "a value that WHERE names, without a key": ("UPDATE loose SET v = 'b2', is_dirty = 1 WHERE v = 'a1' AND is_dirty = 0;", []),
     "gaps filled, without a key": ("UPDATE loose SET is_dirty = 0 WHERE is_dirty IS NULL;", []),
-    "a key, whatever it was": ("UPDATE versions SET v = 'b2' WHERE v > 'a0' AND v < 'b0';", ["of 2 rows 1 added, 1 removed, and no loss was declared"]),
-    "a value beside it": ("UPDATE loose SET v = 'b2', is_dirty = 1 WHERE v = 'a1';", ["of 3 rows 1 added, 1 removed, and no loss was declared"]),
-    "deleted and inserted": ("DELETE FROM versions WHERE v = 'a1'; INSERT INTO versions VALUES ('b2');", ["of 2 rows 1 added, 1 removed, and no loss was declared"]),
-    "more than gaps": ("UPDATE loose SET is_dirty = 1 WHERE is_dirty IS NULL OR v = 'a1';", ["of 3 rows 3 added, 3 removed, and no loss was declared"]),
-    "another table is declared": ("-- changes: loose\nUPDATE versions SET v = 'b2' WHERE v = 'a1';", ["of 2 rows 1 added, 1 removed, and no `-- changes:` line names it"]),
+    "a key, whatever it was": ("UPDATE versions SET v = 'b2' WHERE v > 'a0' AND v < 'b0';", ["1 row added, 1 removed (2 before), and no loss was declared"]),
+    "a value beside it": ("UPDATE loose SET v = 'b2', is_dirty = 1 WHERE v = 'a1';", ["1 row added, 1 removed (3 before), and no loss was declared"]),
+    "deleted and inserted": ("DELETE FROM versions WHERE v = 'a1'; INSERT INTO versions VALUES ('b2');", ["1 row added, 1 removed (2 before), and no loss was declared"]),
+    "more than gaps": ("UPDATE loose SET is_dirty = 1 WHERE is_dirty IS NULL OR v = 'a1';", ["3 rows added, 3 removed (3 before), and no loss was declared"]),
+    "another table is declared": ("-- changes: loose\nUPDATE versions SET v = 'b2' WHERE v = 'a1';", ["1 row added, 1 removed (2 before), and no `-- changes:` line names the table"]),
 }  # fmt: skip
 
 
