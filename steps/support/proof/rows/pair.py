@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from steps.support.proof.rows.tables import Column, Table
+from steps.support.schema.reader import sample_text
 from steps.support.sql.tokens import quoted
 
 
@@ -48,7 +49,8 @@ class Pair:
         """Build, for each compared column, the condition that its values differ."""
         for old, new in zip(*self._sides(), strict=True):
             differs = f"({plain(old)}, {kind(old)}) IS NOT ({plain(new)}, {kind(new)})"
-            yield f"({differs} AND NOT {self.same}({old}, {new}))" if self.same else differs
+            both = f"{sample_text(old)}, {sample_text(new)}"  # a function cannot take a text that is not UTF-8
+            yield f"({differs} AND NOT {self.same}({both}))" if self.same else differs
 
     @property
     def by_key(self) -> str:

@@ -244,3 +244,13 @@ def test_rows_that_only_a_migration_stamped_anew_are_not_counted(tmp_path: Path,
     assert (found.changed, dict(found.columns)) == (1, {"title": 1})
     assert [(row.old, row.new) for row in found.rows] == [({"title": "two"}, {"title": "three"})]
     assert row_diff(one, two, 10)["t"].changed == (51 if later else 1)
+
+
+def test_text_that_is_not_utf_8_is_no_time(tmp_path: Path) -> None:
+    """Such a text is compared beside times of writing, and differs from another one."""
+    one, two = tmp_path / "one.db", tmp_path / "two.db"
+    for file, text in ((one, "61ff"), (two, "61fe")):
+        with closing(sqlite3.connect(file, isolation_level=None)) as connection:
+            connection.executescript("CREATE TABLE t (id INTEGER PRIMARY KEY, v)")
+            connection.execute(f"INSERT INTO t VALUES (1, CAST(x'{text}' AS TEXT))")
+    assert row_diff(one, two, 10, moments=SPAN)["t"].changed == 1
