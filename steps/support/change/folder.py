@@ -24,7 +24,7 @@ from steps.support.sql.findings import (
     place,
 )
 from steps.support.sql.lookalikes import invalid_directives, repeated_directives
-from steps.support.sql.queries import counted
+from steps.support.sql.queries import as_count
 from steps.support.sql.refusals import query_refusals, refusals
 from steps.support.sql.script import Script, read_script_text, require_whole
 from steps.support.sql.sections import sections
@@ -87,7 +87,7 @@ def read_script(text: str, name: str) -> tuple[Statement, ...]:
 
 def _run(script: Script) -> tuple[Statement, ...]:
     """Return the statements of a script as they run: nothing reads what its queries print, whatever that is."""
-    return tuple(map(counted, script.statements))
+    return tuple(map(as_count, script.statements))
 
 
 def _change(content: bytes, scripts: Mapping[str, Script], texts: Mapping[str, str]) -> DatabaseChange:

@@ -20,7 +20,7 @@ def written_by(words: Sequence[str]) -> str | None:
     return None
 
 
-def counted(statement: Statement) -> Statement:
+def as_count(statement: Statement) -> Statement:
     """Return a query that computes the same rows and answers their number; any other statement as it is.
 
     A server cannot answer with text that is not UTF-8, nor with too many rows.

@@ -5,7 +5,7 @@ from contextlib import closing
 
 import pytest
 
-from steps.support.sql.queries import counted
+from steps.support.sql.queries import as_count
 from steps.support.sql.statement import Statement
 
 SCHEMA = "CREATE TABLE t (id INTEGER PRIMARY KEY, a TEXT); INSERT INTO t VALUES (1, 'x'), (2, '{'); CREATE VIRTUAL TABLE f USING fts5(a); INSERT INTO f VALUES ('word');"
@@ -28,12 +28,12 @@ def test_query_is_run_for_its_number_of_rows(sql: str, rows: int | None) -> None
         connection.executescript(SCHEMA)
         if rows is None:
             with pytest.raises(sqlite3.Error):
-                connection.execute(counted(Statement(sql)).sql).fetchall()
+                connection.execute(as_count(Statement(sql)).sql).fetchall()
         else:
-            assert connection.execute(counted(Statement(sql)).sql).fetchall() == [(rows,)]
+            assert connection.execute(as_count(Statement(sql)).sql).fetchall() == [(rows,)]
 
 
 @pytest.mark.parametrize("sql", OTHERS)
 def test_any_other_statement_stays_as_it_is(sql: str) -> None:
     """Only a query can be asked for its number of rows."""
-    assert counted(Statement(sql)) == Statement(sql)
+    assert as_count(Statement(sql)) == Statement(sql)

@@ -11,7 +11,7 @@ from steps.support.core.errors import Unknown
 from steps.support.gateways.database.protocol import Database
 from steps.support.sql.contract import Block
 from steps.support.sql.findings import MIGRATE, NEW_CODE, OLD_CODE, Finding
-from steps.support.sql.queries import counted
+from steps.support.sql.queries import as_count
 from steps.support.sql.statement import Statement
 
 OLD, NEW = "old", "new"
@@ -122,4 +122,4 @@ async def _errors_of(database: Database, several: Sequence[Sequence[Statement]])
         errors = await database.trials(several)
         if not any(error and _TOO_LARGE in error for error in errors):
             return errors
-    return await database.trials([[*map(counted, statements)] for statements in several])
+    return await database.trials([[*map(as_count, statements)] for statements in several])

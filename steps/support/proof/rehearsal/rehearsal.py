@@ -51,7 +51,7 @@ from steps.support.sql.change import DatabaseChange
 from steps.support.sql.checks import SqlCheck
 from steps.support.sql.contract import statements_of
 from steps.support.sql.findings import MIGRATE, ROLLBACK, WRITES, Finding, in_file
-from steps.support.sql.queries import counted
+from steps.support.sql.queries import as_count
 from steps.support.sql.statement import Statement, Value
 from steps.support.sql.tokens import folded, quoted
 
@@ -414,7 +414,7 @@ class _Rehearsal:
 
     async def _write(self, log: RehearsalLog) -> bool:
         """Run writes.sql. Return True if the new schema accepts it."""
-        writes = [*map(counted, self._change.writes)]
+        writes = [*map(as_count, self._change.writes)]
         (error,) = await self._timed("writes", self._turso.database.trials([writes], keep=True))
         if error:
             log.failures.append(Finding(WRITES, f"the new schema rejects what the app writes: {error}", FIX_WRITES))
