@@ -18,7 +18,7 @@ from steps.support.gateways.marker import (
     rollbacks_in_need,
     take_lock,
 )
-from steps.support.schema.fingerprint import differing, respelled
+from steps.support.schema.comparison.fingerprint import differing, respelled
 from steps.support.schema.own_tables import named_in, needed_by
 from steps.support.sql.change import DatabaseChange
 from steps.support.sql.checks import SqlCheck
@@ -157,8 +157,9 @@ class Turso:
     ) -> RolledBack:
         """Roll back an applied attempt in one transaction. Raise Rejected if it fails.
 
-        The transaction asserts that the schema is that of before, letter by letter, or in the letters that the
-        rehearsal saw. If it has other letters, nothing is committed; if they mean the same, it is repeated for these.
+        The transaction asserts that the text of the schema is the previous one, or the text that the rehearsed rollback
+        left. Any other text commits nothing. If that text means the same schema, the transaction runs again and asserts
+        that text.
         """
         before, held = str(marker["schema_before"]), str(marker["rollback_guards"])
         schemas = dict.fromkeys([before, respelled(before, guards.respelled_of_json(held))])

@@ -105,7 +105,7 @@ class ForwardDeadline:
 class RollbackDeadline:
     """The time for the rollback.
 
-    `seconds`: the reserve, of which the rollback of each step may take a share. `end`: when the time ends. `suspended`:
+    `seconds`: the reserve; the rollback of each step may take a share. `end`: when the time ends. `suspended`:
     whether the machine was suspended.
     """
 

@@ -149,7 +149,7 @@ def _accepted(connection: sqlite3.Connection, sql: str) -> bool:
 
 
 def _write(rng: Random, table: Table, draft: Draft, connection: sqlite3.Connection) -> str:
-    """Draw one write; it stands for itself, whatever was written before."""
+    """Draw one write that does not depend on earlier writes."""
     what, own = rng.choice(("insert", "insert", "update", "update", "delete")), quoted(table.name)
     if what == "insert":
         connection.execute("SAVEPOINT drawn")

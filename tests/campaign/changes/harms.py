@@ -176,7 +176,7 @@ def retyped(rng: Random, draft: Draft) -> bool:
 
 
 def defaulted(rng: Random, draft: Draft) -> bool:
-    """Give rows without a value one."""
+    """Fill the rows that have no value."""
     return _in_migration(rng, draft, _defaulted)
 
 
@@ -201,7 +201,7 @@ def row_lost_back(rng: Random, draft: Draft) -> bool:
 
 
 def written_lost_back(_: Random, draft: Draft) -> bool:
-    """Roll back to the rows of before the migration, without those written since."""
+    """Roll back to the rows from before the migration, without the rows written since."""
     if not draft.forward or not draft.back or len(draft.back) > 1:
         return False
     back, old = draft.back[0], draft.forward[0].old

@@ -26,8 +26,8 @@ _NO_ROW_LEFT_OUT = frozenset({"", "ABORT", "FAIL", "ROLLBACK"})
 class Contents:
     """What a table contains: rows of tables that existed before the script.
 
-    `tables`: those tables. `whole`: the tables of which it contains every row. `beside`: tables that statements read
-    only to choose rows. `is_loose`: whether some rows may have been replaced or removed. `is_copied`: whether
+    `tables`: those tables. `whole`: the tables whose rows are all there. `beside`: tables that statements read only to
+    choose rows. `is_loose`: whether some rows may have been replaced or removed. `is_copied`: whether
     statements copied the rows; False if the table was only renamed.
     """
 

@@ -3,10 +3,10 @@
 Measured on sqld 0.24.32 with its default options and three writers: after the COMMIT of a transaction that wrote much,
 the server copies its write-ahead log into the database file. A race with the waiting writers may then leave the server
 unable to give out the write lock again: reads work, but every write times out until the server is restarted. Bytes
-matter more than time. Of transactions that recreated a table, this happened to 21 of 65 with 90 MB, half of which took
-less than a second; to 5 of 65 with 45 MB, 3 of 100 with 27 MB, 1 of 100 with 18 MB, and none of 65 with 9 MB. It never
-happened to transactions that wrote almost nothing in 3.9 s, to 50 that ended with ROLLBACK, or to 25 with 90 MB and a
-single writer.
+matter more than time. Among transactions that recreated a table, this happened to 21 of 65 with 90 MB (half of these 21
+took less than a second), 5 of 65 with 45 MB, 3 of 100 with 27 MB, 1 of 100 with 18 MB, and none of 65 with 9 MB. It
+never happened to transactions that wrote almost nothing in 3.9 s, to 50 that ended with ROLLBACK, or to 25 with 90 MB
+and a single writer.
 """
 
 import asyncio

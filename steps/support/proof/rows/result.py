@@ -47,7 +47,7 @@ class SampleValue:
 def sample_value(column: str, value: Value, *, is_key: bool = False) -> str:
     """Return a value as SQL writes it, cut after 40 characters; return `***` if it may be a secret or private.
 
-    `is_key`: whether the column belongs to the primary key; then a number is shown whatever the column's name is.
+    `is_key`: whether the column belongs to the primary key; its numbers are shown even if its name looks private.
     """
     if value is None:
         return "NULL"

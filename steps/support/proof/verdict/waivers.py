@@ -27,8 +27,8 @@ _UNUSED = "Remove the line, or name the object that it shall accept."
 class Waived:
     """The result of applying waivers.
 
-    `findings`: all findings, of which accepted ones are marked. `refused`: findings about waivers that are ambiguous,
-    or accept more than they name. `unused`: findings about waivers that accept nothing.
+    `findings`: all findings; those that a waiver accepts are marked. `refused`: findings about waivers that are
+    ambiguous, or accept more than they name. `unused`: findings about waivers that accept nothing.
     """
 
     findings: tuple[Finding, ...]
