@@ -20,7 +20,7 @@ from steps.support.proof.rehearsal.target import refuse_turso_engine
 from steps.support.proof.result import UNKNOWN, Proof
 from steps.support.run.release import Gateways, Release
 from steps.support.run.step import Done, ReversibleStep
-from steps.support.schema.fingerprint import differing
+from steps.support.schema.comparison.fingerprint import differing
 from steps.support.sql.findings import MIGRATE, ROLLBACK, WRITES
 from steps.support.sql.statement import Statement
 

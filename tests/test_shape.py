@@ -12,7 +12,7 @@ from steps.orders import CODE_FIRST, DATA_FIRST
 from steps.support.proof.rows import declared
 from steps.support.run.release import Gateways
 from steps.support.run.step import Done, ReversibleStep
-from steps.support.schema import diff
+from steps.support.schema.comparison import diff
 from steps.support.sql.findings import RULES
 from tests.support.paths import ROOT
 

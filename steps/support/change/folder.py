@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from steps.support.change.one_transaction import in_one_transaction, switches_foreign_keys_off
+from steps.support.change.sections import sections
 from steps.support.sql import directives
 from steps.support.sql.change import DatabaseChange
 from steps.support.sql.checks import check_findings, checks
@@ -24,11 +25,10 @@ from steps.support.sql.findings import (
     place,
 )
 from steps.support.sql.lookalikes import invalid_directives, repeated_directives
-from steps.support.sql.queries import as_count
 from steps.support.sql.refusals import query_refusals, refusals
 from steps.support.sql.script import Script, read_script_text, require_whole
-from steps.support.sql.sections import sections
 from steps.support.sql.statement import Statement
+from steps.support.sql.verbs import as_count
 
 CODE_ONLY = "code only"  # the name of a change whose migrate.sql is missing or empty
 _REMEDIES = {
@@ -86,7 +86,7 @@ def read_script(text: str, name: str) -> tuple[Statement, ...]:
 
 
 def _run(script: Script) -> tuple[Statement, ...]:
-    """Return the statements of a script as they run: nothing reads what its queries print, whatever that is."""
+    """Return the statements of a script as they run. Queries only count their rows, because nothing reads these."""
     return tuple(map(as_count, script.statements))
 
 

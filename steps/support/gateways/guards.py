@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 
 from steps.support.gateways.database.protocol import Rows
-from steps.support.schema.fingerprint import Respelling
+from steps.support.schema.comparison.fingerprint import Respelling
 from steps.support.schema.own_tables import OURS
 from steps.support.sql.statement import Statement
 from steps.support.sql.tokens import literal, quoted, tokenize

@@ -24,7 +24,7 @@ from steps.support.proof.rehearsal.target import ENGINE, refuse_turso_engine, un
 from steps.support.proof.result import Backup, Proof
 from steps.support.proof.rows.result import TableDiff
 from steps.support.proof.verdict.verdict import Verdict, before_as_renamed, judge, listed
-from steps.support.schema.diff import schema_diff
+from steps.support.schema.comparison.diff import schema_diff
 from steps.support.schema.reader import open_file
 from steps.support.sql.change import DatabaseChange
 from steps.support.sql.findings import entries

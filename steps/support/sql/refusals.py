@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterator, Sequence
 
 from steps.support.sql.findings import Finding, place
 from steps.support.sql.functions import forbidden
-from steps.support.sql.queries import READING, written_by
 from steps.support.sql.script import Piece
 from steps.support.sql.tokens import TRANSACTION_CONTROL, Token
+from steps.support.sql.verbs import READING, written_by
 
 CauseAndRemedy = tuple[str, str]  # a cause and its remedy
 Rule = Callable[[Piece], CauseAndRemedy | None]

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from steps.support.proof.rows.diff import row_diff
-from steps.support.proof.rows.elsewhere import Elsewhere, texts_of
 from steps.support.proof.rows.result import Key
+from steps.support.proof.verdict.elsewhere import Elsewhere, texts_of
 from steps.support.proof.verdict.round_trip import (
     changed_by_migrating_again,
     changed_without_reason,
@@ -17,7 +17,7 @@ from steps.support.proof.verdict.round_trip import (
     lost_by_rollback,
     values_to_try,
 )
-from steps.support.schema.diff import renames
+from steps.support.schema.comparison.diff import renames
 from steps.support.sql.findings import Finding
 from steps.support.sql.script import read_script_text
 

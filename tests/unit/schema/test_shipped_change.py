@@ -10,7 +10,7 @@ import pytest
 
 from steps.support.change.folder import read_script
 from steps.support.schema.broken import broken_objects, lowered_sequences, sequences
-from steps.support.schema.diff import round_trip_findings, schema_findings
+from steps.support.schema.comparison.diff import round_trip_findings, schema_findings
 from steps.support.schema.reading import Schema, read_schema
 from steps.support.sql.findings import Finding, Severity
 from steps.support.sql.script import split

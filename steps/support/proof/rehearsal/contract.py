@@ -11,8 +11,8 @@ from steps.support.core.errors import Unknown
 from steps.support.gateways.database.protocol import Database
 from steps.support.sql.contract import Block
 from steps.support.sql.findings import MIGRATE, NEW_CODE, OLD_CODE, Finding
-from steps.support.sql.queries import as_count
 from steps.support.sql.statement import Statement
+from steps.support.sql.verbs import as_count
 
 OLD, NEW = "old", "new"
 _TOO_LARGE = "RESPONSE_TOO_LARGE"

@@ -44,16 +44,16 @@ from steps.support.proof.rows.result import Key, TableDiff
 from steps.support.proof.rows.rowids import renumbered
 from steps.support.proof.rows.tables import first_rows
 from steps.support.proof.verdict.round_trip import Refused, values_to_try
-from steps.support.schema.diff import renames
-from steps.support.schema.fingerprint import Respelling, respellings
+from steps.support.schema.comparison.diff import renames
+from steps.support.schema.comparison.fingerprint import Respelling, respellings
 from steps.support.schema.reader import open_file
 from steps.support.sql.change import DatabaseChange
 from steps.support.sql.checks import SqlCheck
 from steps.support.sql.contract import statements_of
 from steps.support.sql.findings import MIGRATE, ROLLBACK, WRITES, Finding, in_file
-from steps.support.sql.queries import as_count
 from steps.support.sql.statement import Statement, Value
 from steps.support.sql.tokens import folded, quoted
+from steps.support.sql.verbs import as_count
 
 Result = TypeVar("Result")
 Diff = Mapping[str, TableDiff]

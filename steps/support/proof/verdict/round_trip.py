@@ -9,7 +9,7 @@ If the next migration makes a row exactly as written, then after the rollback th
 table or under another key; and the rollback may replace values that the old schema refuses.
 
 Diffs are compared without their times of writing, because these differ from one script to the next; see
-rows/timeless.py.
+timeless.py.
 """
 
 from collections import Counter
@@ -17,8 +17,8 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from steps.support.core.text import counted
-from steps.support.proof.rows.elsewhere import Content, Elsewhere, Typed, content, is_telling, is_too_many, typed
 from steps.support.proof.rows.result import Key, Kind, Row, TableDiff, TimeOfWriting, sample_value
+from steps.support.proof.verdict.elsewhere import Content, Elsewhere, Typed, content, is_telling, is_too_many, typed
 from steps.support.sql.findings import Finding, Severity
 from steps.support.sql.statement import Value
 from steps.support.sql.tokens import folded

@@ -13,10 +13,9 @@ from steps.support.proof.rehearsal.integrity import new_defects, old_defects
 from steps.support.proof.rehearsal.rehearsal import RehearsalLog
 from steps.support.proof.rehearsal.snapshot import Snapshot
 from steps.support.proof.rows.declared import check_declared
-from steps.support.proof.rows.elsewhere import Elsewhere, texts_of
 from steps.support.proof.rows.intended import explained
 from steps.support.proof.rows.result import Kind, TableDiff
-from steps.support.proof.rows.timeless import with_constants, without_times
+from steps.support.proof.verdict.elsewhere import Elsewhere, texts_of
 from steps.support.proof.verdict.orphans import orphan_findings
 from steps.support.proof.verdict.round_trip import (
     WRITTEN_LOST,
@@ -25,6 +24,7 @@ from steps.support.proof.verdict.round_trip import (
     lost_by_migrating_again,
     lost_by_rollback,
 )
+from steps.support.proof.verdict.timeless import with_constants, without_times
 from steps.support.proof.verdict.waiting import waiting_rows
 from steps.support.proof.verdict.waivers import (
     apply_waivers,
@@ -33,13 +33,13 @@ from steps.support.proof.verdict.waivers import (
     partial_keys_without_number,
     unknown_tables,
 )
-from steps.support.schema import diff
 from steps.support.schema.broken import lowered_sequences
-from steps.support.schema.diff import apply_renames, renames
-from steps.support.schema.fingerprint import with_texts
+from steps.support.schema.comparison import diff
+from steps.support.schema.comparison.diff import apply_renames, renames
+from steps.support.schema.comparison.fingerprint import with_texts
+from steps.support.schema.comparison.references import keeps_references
 from steps.support.schema.model import Table
 from steps.support.schema.reading import Schema
-from steps.support.schema.references import keeps_references
 from steps.support.schema.text import Name
 from steps.support.sql.change import DatabaseChange
 from steps.support.sql.findings import MIGRATE, NEW_CODE, OLD_CODE, ROLLBACK, VERIFY, WRITES, Finding, Severity, in_file

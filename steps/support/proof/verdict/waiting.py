@@ -4,8 +4,8 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
 
 from steps.support.proof.rehearsal.rehearsal import RehearsalLog
-from steps.support.proof.rows.elsewhere import Elsewhere, Typed, is_too_many, typed
 from steps.support.proof.rows.result import Key, Kind, Row, TableDiff
+from steps.support.proof.verdict.elsewhere import Elsewhere, Typed, is_too_many, typed
 from steps.support.sql.statement import Value
 
 Places = Mapping[Typed, Sequence[tuple[str, Collection[Typed]]]]  # by a value, the kept rows that hold it

@@ -15,10 +15,10 @@ from steps.support.gateways.database.connect import connect
 from steps.support.gateways.turso import Turso
 from steps.support.proof.rehearsal.moments import NEVER, Moments
 from steps.support.proof.rows.diff import row_diff
-from steps.support.proof.rows.elsewhere import Elsewhere
 from steps.support.proof.rows.result import Kind, Row, TableDiff
-from steps.support.proof.rows.timeless import without_times
+from steps.support.proof.verdict.elsewhere import Elsewhere
 from steps.support.proof.verdict.round_trip import changed_by_migrating_again, lost_by_migrating_again
+from steps.support.proof.verdict.timeless import without_times
 from steps.support.sql.statement import Value
 from tests.support.database.engine_clock import EngineClock
 from tests.support.proof.proved_production import Production

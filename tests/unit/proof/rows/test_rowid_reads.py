@@ -2,7 +2,7 @@
 
 import pytest
 
-from steps.support.proof.rows.rowid_reads import readers
+from steps.support.proof.rows.rowids import readers
 from steps.support.sql.statement import Statement
 
 KNOW = [

@@ -22,10 +22,10 @@ from steps.support.proof.copy.copy import Limits
 from steps.support.proof.proof import prove
 from steps.support.proof.rehearsal import sqld
 from steps.support.proof.rows.diff import row_diff
-from steps.support.proof.rows.elsewhere import Elsewhere
 from steps.support.proof.rows.result import Kind, Row, TableDiff
+from steps.support.proof.verdict.elsewhere import Elsewhere
 from steps.support.proof.verdict.round_trip import WRITTEN_LOST, changed_by_migrating_again, changed_without_reason
-from steps.support.schema.diff import renames
+from steps.support.schema.comparison.diff import renames
 from steps.support.sql.findings import Severity
 from steps.support.sql.script import read_script_text, split
 from tests.support.database.changes import changed

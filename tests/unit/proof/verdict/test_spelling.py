@@ -15,7 +15,7 @@ from steps.support.gateways.marker import Attempt, Claim, Lease
 from steps.support.gateways.turso import Turso
 from steps.support.proof.config import ProofConfig
 from steps.support.proof.proof import prove
-from steps.support.schema.fingerprint import differing
+from steps.support.schema.comparison.fingerprint import differing
 from steps.support.sql.script import split
 from steps.support.sql.statement import Statement
 from tests.support.paths import SQL

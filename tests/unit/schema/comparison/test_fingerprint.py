@@ -9,8 +9,8 @@ from contextlib import closing
 import pytest
 
 from steps.support.gateways.transaction import SCHEMA
-from steps.support.schema.diff import schema_diff
-from steps.support.schema.fingerprint import differing, respelled, respellings, with_texts
+from steps.support.schema.comparison.diff import schema_diff
+from steps.support.schema.comparison.fingerprint import differing, respelled, respellings, with_texts
 from steps.support.schema.reading import read_schema
 from steps.support.sql.findings import Finding
 

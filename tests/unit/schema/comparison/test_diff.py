@@ -5,7 +5,7 @@ from contextlib import closing
 
 import pytest
 
-from steps.support.schema.diff import RULES, round_trip_findings, schema_diff, schema_findings
+from steps.support.schema.comparison.diff import RULES, round_trip_findings, schema_diff, schema_findings
 from steps.support.schema.reading import Schema, read_schema
 from steps.support.sql.findings import Severity
 from tests.support.proof.findings import refusing

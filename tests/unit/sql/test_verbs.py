@@ -1,12 +1,12 @@
-"""A query run for its number of rows computes the same rows, and whatever changes rows is left as it is."""
+"""A query run for its number of rows computes the same rows, and a statement that changes rows stays as it is."""
 
 import sqlite3
 from contextlib import closing
 
 import pytest
 
-from steps.support.sql.queries import as_count
 from steps.support.sql.statement import Statement
+from steps.support.sql.verbs import as_count
 
 SCHEMA = "CREATE TABLE t (id INTEGER PRIMARY KEY, a TEXT); INSERT INTO t VALUES (1, 'x'), (2, '{'); CREATE VIRTUAL TABLE f USING fts5(a); INSERT INTO f VALUES ('word');"
 QUERIES = [  # a query, and how many rows it finds; None if it fails

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
-from steps.support.schema.difference import Difference
+from steps.support.schema.comparison.difference import Difference
 from steps.support.schema.model import Index, Part, Table, listed
 
 _WEAKER = ", which lets more rows in"

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Collection, Iterator, Mapping
 
-from steps.support.schema.difference import Difference, worded
+from steps.support.schema.comparison.difference import Difference, worded
 from steps.support.schema.model import ForeignKey, Table, listed
 from steps.support.schema.own_tables import KEPT
 from steps.support.schema.text import Name

@@ -2,8 +2,8 @@
 
 import pytest
 
+from steps.support.change.sections import sections
 from steps.support.sql.script import read_script_text
-from steps.support.sql.sections import sections
 
 UP, DOWN = "ALTER TABLE t ADD COLUMN a;\n", "ALTER TABLE t DROP COLUMN a;\n"
 MARKS = [

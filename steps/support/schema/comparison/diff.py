@@ -7,11 +7,16 @@ then such updates are no differences.
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from steps.support.schema.clone import attempt, empty_clone
-from steps.support.schema.difference import Difference, table_differences, trigger_differences, view_differences
-from steps.support.schema.keys import Keyed, key_differences
+from steps.support.schema.comparison.difference import (
+    Difference,
+    table_differences,
+    trigger_differences,
+    view_differences,
+)
+from steps.support.schema.comparison.keys import Keyed, key_differences
+from steps.support.schema.comparison.references import looks_left_over, new_references, reference_differences
 from steps.support.schema.model import Table
 from steps.support.schema.reading import Schema, read_schema
-from steps.support.schema.references import looks_left_over, new_references, reference_differences
 from steps.support.schema.text import Name
 from steps.support.sql.findings import Finding, Severity
 from steps.support.sql.script import Script

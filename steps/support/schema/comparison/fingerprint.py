@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from steps.support.schema import definition
 from steps.support.schema.clone import empty_clone
-from steps.support.schema.diff import respelled_names, schema_diff
+from steps.support.schema.comparison.diff import respelled_names, schema_diff
 from steps.support.schema.reading import Schema, read_schema
 from steps.support.schema.text import Name
 from steps.support.sql.findings import Finding
