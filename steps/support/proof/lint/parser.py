@@ -4,7 +4,7 @@ import logging
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import reduce
+from functools import lru_cache, reduce
 
 import sqlglot
 from sqlglot import exp
@@ -36,6 +36,7 @@ class Division:
     divisor: int
 
 
+@lru_cache(maxsize=256)
 def parse(sql: str) -> exp.Expr | None:
     """Parse one statement in SQLite's dialect; return None if the parser cannot."""
     try:
@@ -135,14 +136,15 @@ def _is_whole(node: exp.Expr) -> bool:
     return isinstance(node, exp.Literal) and not node.is_string and WHOLE.fullmatch(node.name) is not None
 
 
-def assignments(tree: exp.Expr) -> dict[str, bool]:
+def assignments(sql: str) -> dict[str, bool]:
     """Return the columns that an UPDATE sets, each with True if the new value follows from the previous one.
 
     It follows if its expression reads the same column, or if WHERE compares that column with constants only.
     """
-    where = tree.args.get("where")
+    tree = parse(sql)
     if not isinstance(tree, exp.Update):
         return {}
+    where = tree.args.get("where")
     own = tree.this.alias_or_name.lower()
     pinned = _pinned(where.this, own) if where else set()
     found: dict[str, bool] = {}
@@ -152,8 +154,9 @@ def assignments(tree: exp.Expr) -> dict[str, bool]:
     return found
 
 
-def emptied(tree: exp.Expr) -> set[str]:
+def emptied(sql: str) -> set[str]:
     """Return the columns that an UPDATE sets to an expression that names NULL, or calls NULLIF."""
+    tree = parse(sql)
     both = (pair for each in tree.expressions for pair in _set(each)) if isinstance(tree, exp.Update) else ()
     return {column for column, value in both if any(map(_names_null, value.find_all(exp.Null, exp.Nullif)))}
 
@@ -162,10 +165,13 @@ def _names_null(node: exp.Expr) -> bool:
     return not isinstance(node.parent, exp.Is)  # that one asks for NULL
 
 
-def carried(tree: exp.Expr) -> set[str]:
+def carried(sql: str) -> set[str]:
     """Return the columns that an INSERT ... SELECT fills with an expression of a column with the same name."""
+    tree = parse(sql)
+    if not isinstance(tree, exp.Insert) or not isinstance(tree.this, exp.Schema):
+        return set()
     query = tree.args.get("expression")
-    if not isinstance(tree, exp.Insert) or not isinstance(tree.this, exp.Schema) or not isinstance(query, exp.Select):
+    if not isinstance(query, exp.Select):
         return set()
     both = zip(tree.this.expressions, query.expressions, strict=False)
     return {

@@ -70,7 +70,7 @@ def partial_key(reading: Reading, known: Facts) -> Iterator[Finding]:
     key, where = known.key(reading.table), reading.piece.statement.name
     if reading.verb not in _CHANGES_ROWS or not reading.where or not key[1:]:
         return
-    lint_tree = _parser()
+    lint_tree = sql_parser()
     tree = lint_tree.parse(reading.sql)
     if tree is None:
         cause = f"the parser does not know this {reading.verb}, so nothing checked that WHERE names the whole key"
@@ -149,8 +149,8 @@ def _whole(key: tuple[str, ...]) -> str:
     return f"Compare the whole key: WHERE {row} IN (SELECT {row[1:-1]} FROM ...), or each of its columns with =."
 
 
-def _parser() -> ModuleType:
-    """Return the parser module. It is imported only when it is needed, because importing it is slow."""
+def sql_parser() -> ModuleType:
+    """Return the module lint/parser.py. It is imported only when it is needed, because importing it is slow."""
     return import_module("steps.support.proof.lint.parser")
 
 
@@ -159,7 +159,7 @@ def _divisions(reading: Reading) -> "list[Division]":
     tokens = reading.piece.tokens
     if not any(sign.text == "/" and not _REAL.fullmatch(right.text) for sign, right in pairwise(tokens)):
         return []
-    lint_tree = _parser()
+    lint_tree = sql_parser()
     tree = lint_tree.parse(reading.sql)
     if tree is not None:
         return sorted(set(lint_tree.divisions(tree)), key=str)

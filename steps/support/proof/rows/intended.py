@@ -10,9 +10,9 @@ column of the same name, as in coalesce(name, ''), and if the column is NOT NULL
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib import import_module
 from itertools import pairwise
 
+from steps.support.proof.lint.row_rules import sql_parser
 from steps.support.proof.rows.result import Kind, TableDiff
 from steps.support.sql.script import Script
 from steps.support.sql.statement import Value
@@ -96,7 +96,9 @@ class _Explains:
         cls, table: str, readings: Sequence[Reading], triggers: Sequence[_Body], not_null: Collection[str]
     ) -> "_Explains":
         writing = [each for each in readings if each.verb in _WRITES and table in {each.table, each.renamed}]
-        updates = [(each, _assigned(each)) for each in writing if each.verb == "UPDATE" and each.where]
+        updates = [
+            (each, sql_parser().assignments(each.sql)) for each in writing if each.verb == "UPDATE" and each.where
+        ]
         updated = set[str]()
         for name in {column for _, assigned in updates for column in assigned}:
             own = [assigned[name] for _, assigned in updates if name in assigned]
@@ -104,7 +106,7 @@ class _Explains:
             if all(own) and not in_trigger and all(_leaves(each, name, updates) for each in writing):
                 updated.add(name)
         filled = {*_filled(readings, _names_of(table, readings), not_null)}
-        return cls(filled, updated, {name for each, _ in updates for name in _emptied(each)})
+        return cls(filled, updated, {name for each, _ in updates for name in sql_parser().emptied(each.sql)})
 
     def columns(self, found: TableDiff) -> set[str]:
         """Return the changed columns whose values are explained."""
@@ -155,28 +157,9 @@ def _filled(readings: Sequence[Reading], names: Collection[str], not_null: Colle
     """
     for each in readings:
         if each.table in names and each.verb == "UPDATE" and each.where:
-            yield from _assigned(each)
+            yield from sql_parser().assignments(each.sql)
         elif each.table in names and each.verb == "INSERT":
-            yield from _carried(each) & {*not_null}
-
-
-def _carried(reading: Reading) -> set[str]:
-    parser = import_module("steps.support.proof.lint.parser")
-    tree = parser.parse(reading.sql)
-    return parser.carried(tree) if tree is not None else set()
-
-
-def _assigned(reading: Reading) -> dict[str, bool]:
-    """Return the columns that an UPDATE sets, each with True if the new value follows from the previous one."""
-    parser = import_module("steps.support.proof.lint.parser")  # late, because it is slow and few scripts need it
-    tree = parser.parse(reading.sql)
-    return parser.assignments(tree) if tree is not None else {}
-
-
-def _emptied(reading: Reading) -> set[str]:
-    parser = import_module("steps.support.proof.lint.parser")
-    tree = parser.parse(reading.sql)
-    return parser.emptied(tree) if tree is not None else set()
+            yield from sql_parser().carried(each.sql) & {*not_null}
 
 
 def _leaves(reading: Reading, column: str, updates: Sequence[tuple[Reading, Mapping[str, bool]]]) -> bool:
