@@ -151,7 +151,7 @@ def _affinity(declared: str) -> str:
 
 
 BEFORE, AFTER = "main", "after"  # the schema names of the two files in the connection
-CACHE = 16_000  # KiB for each file, and for the temporary one
+CACHE = 8_000  # KiB for each file, and for the temporary one
 
 
 @contextmanager
