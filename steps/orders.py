@@ -23,6 +23,7 @@ EXPAND = (
 )
 
 # For new code that runs on both schemas: it goes live first, and the schema changes afterwards.
+# `steps_of` leaves out PauseCrons, SchemaContract and the two steps of the database where a release does not need them.
 CODE_FIRST: Order = (
     PauseCrons,
     GitPush,

@@ -182,7 +182,7 @@ async def _refuse_missing(vercel: Vercel, required: tuple[str, ...]) -> None:
 
 
 def _refuse_building(deployments: list[Deployment], sha: str) -> None:
-    """Raise Refused if a build of others could go live during the release, or if our commit is already deployed."""
+    """Raise Refused if someone else's build could go live during the release, or if our commit is already deployed."""
     for each in deployments:
         if each.sha == sha:
             remedy = "Make a new commit: git commit --amend --no-edit"

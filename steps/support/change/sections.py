@@ -1,6 +1,6 @@
 """A file that holds the change and its rollback, one below the other, as goose, dbmate and others keep them.
 
-Their own tool runs one of the two sections. Run as one script, the second would take back the first.
+Those tools run only one of the two sections. Run as one script, the second section would undo the first.
 """
 
 import re

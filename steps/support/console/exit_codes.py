@@ -1,4 +1,7 @@
-"""The exit code of the process. An error that no run caught becomes one line on stderr and an exit code."""
+"""The exit code of the process. An error that no run caught becomes one line on stderr and an exit code.
+
+The exit code of a run that began comes from its events: see report/fold.py.
+"""
 
 import sys
 import traceback

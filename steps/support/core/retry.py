@@ -155,7 +155,7 @@ async def _within(patience: float | None, ask: Callable[[], Awaitable[Result]]) 
             code="connection",
             operation="waiting for",
             subject="an answer",
-            cause=f"there was none for {patience} s",
+            cause=f"no answer came within {patience} s",
             remedy="Check which service is slow to respond.",
         ) from None
 

@@ -188,6 +188,7 @@ def last_lock() -> Statement:
 def fence(attempt: str, name: str) -> tuple[Statement, ...]:
     """Build the statements that fence an attempt: if it has not committed, it never can, even if it is still under way.
 
+    The fence has the key of the migration's own marker row, so a migration that comes later fails on that key.
     The last statement returns the marker row.
     """
     sql = """INSERT INTO _orchestrate_migrations (attempt, name, state) VALUES (?, ?, 'fenced')

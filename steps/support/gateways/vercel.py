@@ -38,12 +38,12 @@ class Move:
 
     @property
     def is_under_way(self) -> bool:
-        """True if it has not ended yet."""
+        """True if the move has not ended yet."""
         return self.status in ("pending", "in-progress")
 
     @property
     def had_no_effect(self) -> bool:
-        """True if it ended without effect."""
+        """True if the move failed or was skipped, so that production did not change."""
         return self.status in ("failed", "skipped")
 
     @classmethod

@@ -170,10 +170,10 @@ def _of(state: RunState) -> str:
 
 
 def _resolved(runs: Iterable[RunState]) -> dict[str, str]:
-    """Return how each run was resolved by later ones, by its name.
+    """Return, by the name of a run, how a later run resolved it.
 
-    `runs`: the newest one comes first, and decides. A rollback that was begun but not finished reopens its run, even if
-    an earlier rollback had resolved it.
+    `runs`: newest first; the newest one that concerns a run decides. A rollback that was begun but not finished
+    reopens its run, even if an earlier rollback had resolved it.
     """
     resolved: dict[str, str] = {}
     for state in runs:

@@ -43,7 +43,7 @@ class Step(ABC, Generic[Observed]):
         """Return, in words for the plan, what applying the step will do."""
 
     def settle(self, release: "Release", observed: Observed) -> "Release":  # noqa: ARG002
-        """Return the release with what this step's preflight decided: the proof, or orders that are ruled out."""
+        """Return the release, updated with what this step's preflight found: the proof, or an unsafe order."""
         return release
 
     def expected_seconds(self, observed: Observed) -> float:  # noqa: ARG002

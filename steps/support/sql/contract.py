@@ -13,7 +13,10 @@ _MARK = re.compile(r"--\s*(either|or|end)\s*", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """One thing that the app does, in one or more alternative ways. It works if all statements of one way run."""
+    """One thing that the app does, in one way or in several alternative ways.
+
+    It works if every statement runs in at least one of them.
+    """
 
     alternatives: tuple[tuple[Statement, ...], ...]
 

@@ -102,7 +102,7 @@ def likely_tables_in(script: Script) -> Iterator[tuple[str, Finding]]:
 
 
 def _lookalikes(script: Script) -> Iterator[_Lookalike]:
-    """Yield the remarks in all comments, except comments in the form of a directive, which are checked elsewhere."""
+    """Yield the lines of comments that look like a directive; real directives are checked elsewhere."""
     for comment in script.comments:
         directive = FORM.fullmatch(comment.text)
         opens = comment.text.startswith("--")

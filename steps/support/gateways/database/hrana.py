@@ -93,7 +93,7 @@ class Hrana:
     async def _ask(self, requests: Requests) -> list[Any]:
         """Send what `requests` builds for the server's version of the protocol, and return the results.
 
-        If the server does not know the path, it ran nothing, so the older version is tried.
+        If the server does not serve this version's URL, it has run nothing, and the older version is tried.
         """
         try:
             return await self._post(self._version, requests)

@@ -77,7 +77,7 @@ def _both(left: Iterable[Compared], right: Iterable[Compared]) -> set[Compared]:
 
 
 def _equated(node: exp.Expr) -> Iterator[exp.Column]:
-    """Yield the columns that are one side of = or IS, or are before IN, alone or in a row value."""
+    """Yield each column that is compared with = or IS, on either side, or with IN, on its left."""
     sides = [side for found in node.find_all(*_EQUALITIES) for side in (found.this, found.expression)]
     sides += [found.this for found in node.find_all(exp.In)]
     for side in (side.unnest() for side in sides):

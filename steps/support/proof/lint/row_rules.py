@@ -155,7 +155,7 @@ def sql_parser() -> ModuleType:
 
 
 def _divisions(reading: Reading) -> "list[Division]":
-    """Return the divisions in a statement, from the parser; from the tokens if the parser cannot read the statement."""
+    """Return each `column / number` in a statement. Use the tokens if the parser cannot read the statement."""
     tokens = reading.piece.tokens
     if not any(sign.text == "/" and not _REAL.fullmatch(right.text) for sign, right in pairwise(tokens)):
         return []

@@ -94,7 +94,7 @@ class Integrity:
         return any(each.kind.startswith(_OF_INDEX) for each in self.defects)
 
     def with_those_of(self, other: "Integrity") -> "Integrity":
-        """Return the results of two checks together. If both have the same defect, the one of `other` counts."""
+        """Return the results of two checks together. If both have the same defect, the one in `other` is kept."""
         return Integrity((*self.defects, *other.defects), self.checked | other.checked)
 
 

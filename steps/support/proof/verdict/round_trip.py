@@ -273,7 +273,7 @@ class _Way:
 
     @property
     def of_one_side(self) -> set[str]:
-        """Return the columns whose values are of one schema only, for rows without a key."""
+        """Return the columns whose values exist, or have their meaning, in only one of the two schemas."""
         return {*self.only_before, *self.only_after, *(self.rewritten or ())}
 
     def back(self, row: Row) -> Row:

@@ -84,7 +84,8 @@ def _holding(row: Row, places: Places) -> bool:
 def _place(row: Row, missing: Mapping[str, Value], places: Places) -> str:
     """Return the table in which a written row waits; empty if there is none.
 
-    Of the tables with a row that contains the written row's key, it is the one with most of the missing values.
+    Among the tables in which some row contains the written row's key, choose the one whose row holds the most of the
+    missing values.
     """
     key = [typed(value) for _, value in row.key] or [typed(value) for value in row.new.values() if value is not None]
     wanted = {typed(value) for value in missing.values() if value is not None}

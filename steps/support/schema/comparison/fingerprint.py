@@ -132,7 +132,10 @@ def _meaning(each: Object, texts: Texts, names: set[Name]) -> tuple[object, ...]
 
 
 def _are_same(old: Texts, new: Texts, odd: Sequence[Object]) -> bool:
-    """Return True if the engine reads two equal schemas; False if it cannot create an object whose text differs."""
+    """Create both schemas in empty databases, and return True if the engine reads them as equal.
+
+    Return False too if the engine cannot create an object in `odd`.
+    """
     (was, made_before), (now, made_now) = _read(old), _read(new)
     if not {*odd} <= made_before & made_now:
         return False

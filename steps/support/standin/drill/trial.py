@@ -74,7 +74,7 @@ class AnyTrial(ABC):
 
     @abstractmethod
     async def release(self, *words: str, react: Reaction | None = None, **extra: str) -> RunResult:
-        """Run the tool with --prod until it ends. After each event, it waits until `react` has returned."""
+        """Run the tool with --prod until it ends. After each event, the tool waits until `react` has returned."""
 
     @abstractmethod
     async def head(self) -> str:
@@ -145,7 +145,7 @@ class Trial(AnyTrial):
         return forked.start_tool(words, self.environment, self.folder, paced=paced)
 
     async def release(self, *words: str, react: Reaction | None = None, **extra: str) -> RunResult:
-        """Run the tool with --prod until it ends. After each event, it waits until `react` has returned."""
+        """Run the tool with --prod until it ends. After each event, the tool waits until `react` has returned."""
         config = self.configure(**extra)
         command = ("--prod", "--yes", "--json", "--config", str(config), *words)
         async with self.started(*command, paced=react is not None) as process:
