@@ -108,7 +108,7 @@ def a_release(folder: Path, database: Path, binary: Path, *, dirty: bool = False
 def a_drill_row(folder: Path, sample: Path, binary: Path) -> set[str]:
     """Return the files of the drill and of the tool in one row: the health checks fail."""
     row = next(
-        each for each in drill.rows(drill.read(drill.DRILLS)) if (each[0].name, each[1]) == ("fails", "health_checks")
+        each for each in drill.rows(drill.read(drill.FAULTS)) if (each[0].name, each[1]) == ("fails", "health_checks")
     )
     with traced() as files:
         play = partial(asyncio.run, drill.drill_row(row, ROOT / "sql", sample, binary, folder))

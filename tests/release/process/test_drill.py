@@ -11,18 +11,18 @@ from tests.support.production.base import ROOT
 
 pytestmark = [pytest.mark.anyio, pytest.mark.on("process")]
 
-ROWS = drill.rows(drill.read(drill.DRILLS))
+ROWS = drill.rows(drill.read(drill.FAULTS))
 
 
 def test_the_readme_has_the_table() -> None:
     """The README has the expected outcome of each fault in each step, as the drill has it."""
-    assert drill.markdown(drill.read(drill.DRILLS)) in (ROOT / "README.md").read_text()
+    assert drill.markdown(drill.read(drill.FAULTS)) in (ROOT / "README.md").read_text()
 
 
 def test_every_step_is_broken_in_every_way() -> None:
     """No fault leaves out a step that could have it; only reversible steps can fail to roll back."""
     changes = {"git_push", "vercel_deployment", "activation", "turso_migration"}
-    for each in drill.read(drill.DRILLS):
+    for each in drill.read(drill.FAULTS):
         assert set(each.expected) == (changes if each.name.startswith("undo_") else set(drill.STEPS))
 
 
@@ -35,7 +35,7 @@ async def test_a_row_of_the_drill(row: Row, sampled: Path, sqld_binary: Path, tm
 
 def test_no_drills_are_no_success(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """If the folder of faults is missing, the drill says so instead of passing without a case."""
-    monkeypatch.setattr(drill, "DRILLS", tmp_path / "nowhere")
+    monkeypatch.setattr(drill, "FAULTS", tmp_path / "nowhere")
     with pytest.raises(Problem, match="there are no faults"):
         drill.chosen(None)
 

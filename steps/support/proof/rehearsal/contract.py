@@ -16,7 +16,7 @@ from steps.support.sql.verbs import as_count
 
 OLD, NEW = "old", "new"
 _TOO_LARGE = "RESPONSE_TOO_LARGE"
-EXPAND = "Divide the change: in this release, only add to the schema; remove what is old in a later release."
+DIVIDE = "Divide the change: in this release, only add to the schema; remove what is old in a later release."
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,7 @@ class Contract:
             cause = f"the new code cannot run on the new schema: {_errors(self.after, NEW)}"
             return cause, "Create what the new code needs in migrate.sql, or fix contract/new.sql."
         cause = f"the new code cannot run on the old schema: {_errors(self.before, NEW)}"
-        return f"{cause}; the old code cannot run on the new schema: {_errors(self.after, OLD)}", EXPAND
+        return f"{cause}; the old code cannot run on the new schema: {_errors(self.after, OLD)}", DIVIDE
 
 
 def _errors(answers: Answers, code: str) -> str:

@@ -27,7 +27,7 @@ from steps.support.standin.drill.trial import READING, Event, RunResult, Trial
 from steps.support.standin.faults import Faults, Kind
 from steps.support.standin.world import local_production
 
-DRILLS = Path(__file__).parent / "faults"
+FAULTS = Path(__file__).parent / "faults"
 STEPS = ("git_push", "vercel_deployment", "activation", "turso_migration", "verification_query", "health_checks")
 LIMIT = 3.0  # seconds for each step, unless the fault sets its own limit; the limits below are in seconds, too
 BUDGET = "total = 50\nreserve = 14"
@@ -96,15 +96,15 @@ Row = tuple[Fault, str]
 
 def read(folder: Path) -> tuple[Fault, ...]:
     """Read all faults in a folder, sorted by file name."""
-    return tuple(_drill(path) for path in sorted(folder.glob("*.toml")))
+    return tuple(_fault(path) for path in sorted(folder.glob("*.toml")))
 
 
-def rows(drills: Sequence[Fault]) -> list[Row]:
+def rows(faults: Sequence[Fault]) -> list[Row]:
     """Return every pair of a fault and a step that it can affect, in the order of the steps."""
-    return [(drill, step) for step in STEPS for drill in drills if step in drill.expected]
+    return [(fault, step) for step in STEPS for fault in faults if step in fault.expected]
 
 
-def _drill(path: Path) -> Fault:
+def _fault(path: Path) -> Fault:
     table = tomllib.loads(path.read_text(encoding="utf-8"))
     deeds = tuple(Action(**deed) for deed in table["deeds"])
     expected = {step: Outcome(row[0], tuple(row[1]), row[2] == "as before") for step, row in table["expect"].items()}
@@ -130,26 +130,26 @@ def load_sample(sql: Path, file: Path) -> None:
 
 async def drill_row(row: Row, sql: Path, sample: Path, binary: Path, folder: Path) -> tuple[Outcome, str]:
     """Break the step. Return the outcome, and the cause as reported by the run that ended the case."""
-    (drill, step), faults = row, Faults()
+    (fault, step), faults = row, Faults()
     copy = await asyncio.to_thread(copyfile, sample, folder / "copy.db")
     staged = step == "activation"
     async with local_production(folder, sql, binary, faults, staged=staged, copy=copy) as production:
         production.platform.build_seconds, production.platform.alias_seconds = BUILD, MOVE
         trial = Trial(production, faults, folder, sql_folder=sql)
         before = await trial.state()
-        results = await _run(trial, drill, step)
-        if drill.then:
+        results = await _run(trial, fault, step)
+        if fault.then:
             faults.disarm()
-            results.append(await trial.release(*drill.then, react=None, **_times(drill)))
+            results.append(await trial.release(*fault.then, react=None, **_times(fault)))
         identical = await trial.state() == before
-    last = results[-1] if drill.then else results[0]
+    last = results[-1] if fault.then else results[0]
     codes = (results[0].code, *(_code(result, results[0]) for result in results[1:]))
     outcome = Outcome(last.report.get("verdict", "none"), codes, identical)
     return outcome, str(last.report.get("cause") or last.said)
 
 
-def _times(drill: Fault) -> dict[str, str]:
-    limits = "\n".join(f"{step} = {drill.limit + (BUILD if step == 'vercel_deployment' else 0)}" for step in STEPS)
+def _times(fault: Fault) -> dict[str, str]:
+    limits = "\n".join(f"{step} = {fault.limit + (BUILD if step == 'vercel_deployment' else 0)}" for step in STEPS)
     return {"limits": limits, "budget": BUDGET, "health": HEALTH}
 
 
@@ -159,10 +159,10 @@ def _code(result: RunResult, first: RunResult) -> int:
     return -1 if refused and first.events[0]["run"] not in str(result.report["cause"]) else result.code
 
 
-async def _run(trial: Trial, drill: Fault, step: str) -> list[RunResult]:
-    """Run the tool with the actions of a drill. Return its result, then those of the other runs started meanwhile."""
-    config = trial.configure(**_times(drill))
-    waiting, others, later = list(drill.deeds), list[RunResult](), list[asyncio.Task[None]]()
+async def _run(trial: Trial, fault: Fault, step: str) -> list[RunResult]:
+    """Run the tool with the actions of a fault. Return its result, then those of the other runs started meanwhile."""
+    config = trial.configure(**_times(fault))
+    waiting, others, later = list(fault.deeds), list[RunResult](), list[asyncio.Task[None]]()
     async with trial.started("--prod", "--yes", "--json", "--config", str(config), paced=True) as process:
 
         async def do(deed: Action, event: Event) -> None:
@@ -173,7 +173,7 @@ async def _run(trial: Trial, drill: Fault, step: str) -> list[RunResult]:
             if deed.disk:
                 _fill(trial.folder / "runs" / event["run"] / "journal.jsonl", process)
             if deed.operator:
-                others.append(await trial.release(react=None, **_times(drill)))
+                others.append(await trial.release(react=None, **_times(fault)))
 
         async def react(event: Event) -> None:
             about = event.get("step", "")
@@ -206,19 +206,19 @@ def _fill(journal: Path, process: ToolProcess) -> None:
 
 def chosen(killed: str | None) -> list[Row]:
     """Return all cases, or the kill case for STEP:kill. Raise Problem if there is none."""
-    every = rows(read(DRILLS))
+    every = rows(read(FAULTS))
     if not every:
         raise Problem(
             code="stand-ins",
             operation="reading",
-            subject=str(DRILLS),
+            subject=str(FAULTS),
             cause="there are no faults in it",
             remedy="Install the tool again.",
         )
     if not killed:
         return every
     step, _, _ = killed.partition(":")
-    if one := [(drill, its) for drill, its in every if (drill.name, its) == (KILLED, step)]:
+    if one := [(fault, its) for fault, its in every if (fault.name, its) == (KILLED, step)]:
         return one
     raise Problem(
         code="usage",
@@ -263,20 +263,20 @@ async def _timed(
 
 def _report(row: Row, found: tuple[Outcome, str, float], tell: Callable[[str], object]) -> bool:
     """Report one case. Return True if its outcome is the expected one."""
-    (drill, step), (outcome, cause, seconds) = row, found
-    expected = drill.expected[step]
-    tell(f"{'ok' if outcome == expected else 'WRONG':<6}{step:<19}{drill.name:<17}{seconds:5.1f} s  {outcome}")
+    (fault, step), (outcome, cause, seconds) = row, found
+    expected = fault.expected[step]
+    tell(f"{'ok' if outcome == expected else 'WRONG':<6}{step:<19}{fault.name:<17}{seconds:5.1f} s  {outcome}")
     if outcome != expected:
         tell(f"      expected: {expected}; reported cause: {cause}")
     return outcome == expected
 
 
-def markdown(drills: Sequence[Fault]) -> str:
+def markdown(faults: Sequence[Fault]) -> str:
     """Return the expected outcomes as a Markdown table, with a line for each fault and a column for each step."""
     lines = [["fault", *(f"`{step}`" for step in STEPS)], ["---"] * (len(STEPS) + 1)]
-    for drill in drills:
-        cells = (drill.expected.get(step) for step in STEPS)
-        lines.append([drill.says, *(_cell(expected) if expected else "-" for expected in cells)])
+    for fault in faults:
+        cells = (fault.expected.get(step) for step in STEPS)
+        lines.append([fault.says, *(_cell(expected) if expected else "-" for expected in cells)])
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
