@@ -4,8 +4,7 @@ import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from steps.support.change.one_transaction import in_one_transaction, switches_foreign_keys_off
-from steps.support.change.sections import sections
+from steps.support.change.one_transaction import in_one_transaction, sections, switches_foreign_keys_off
 from steps.support.sql import directives
 from steps.support.sql.change import DatabaseChange
 from steps.support.sql.checks import check_findings, checks

@@ -2,7 +2,7 @@
 
 Statements without an effect in that transaction are left out, with a note: pairs of BEGIN and COMMIT, savepoints that
 are only released, and pragmas that tune the connection. A statement whose absence would change the meaning of the
-script stays, and a later check refuses it.
+script stays, and a later check refuses it. So is a file that holds the change and its rollback, one below the other.
 """
 
 import re
@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from steps.support.change.temporary import as_ordinary_tables
-from steps.support.sql.findings import Finding, Severity, place
+from steps.support.sql.findings import MIGRATE, ROLLBACK, Finding, Severity, place
 from steps.support.sql.script import Piece, Script
 from steps.support.sql.tokens import folded, unquoted_name
 
@@ -30,6 +30,15 @@ _OFF_BY_DEFAULT = frozenset({
     "reverse_unordered_selects", "query_only", "read_uncommitted",
 })  # fmt: skip
 _OFF = frozenset({"0", "OFF", "FALSE", "NO"})
+_DOWN = re.compile(
+    r"-{2,}\s*(?:\+\s*\w+\s+|\w+:|!|//\s*)?@?(?:downs?|undo)(?:\s+\w+:\w+)*\W*"  # -- +goose Down, -- migrate:down
+    r"|-{2,}\s*create above / drop below\W*",  # tern
+    re.IGNORECASE,
+)
+_REMEDIES = {
+    MIGRATE: f"Move what follows this line to {ROLLBACK}.",
+    ROLLBACK: "Remove what precedes this line.",
+}
 _REACHES_CHILDREN = frozenset({"DELETE", "DROP", "REPLACE", "UPDATE", "WITH"})  # with foreign keys on
 
 _ONE = "The whole script runs in one transaction of the tool: all of it is committed, or none of it."
@@ -155,3 +164,13 @@ def _pragma(piece: Piece) -> tuple[str, str]:
     name, *rest = rest[2:] if [token.text for token in rest[1:2]] == ["."] and rest[2:] else rest
     value = unquoted_name(rest[1].text).upper() if len(rest) > 1 else ""
     return folded(unquoted_name(name.text)), value
+
+
+def sections(script: Script) -> Iterator[Finding]:
+    """Return a finding for a line that begins the rollback in a file that holds the change as well."""
+    for comment in script.comments:
+        begun = [piece.start > comment.start for piece in script.pieces]
+        if comment.alone and {*begun} == {False, True} and _DOWN.fullmatch(comment.text.rstrip()):
+            cause = f"`{comment.text.strip()}` begins another section of the file, and both would run"
+            yield Finding(place(script.name, comment.line), cause, _REMEDIES[script.name])
+            return

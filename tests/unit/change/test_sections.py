@@ -2,7 +2,7 @@
 
 import pytest
 
-from steps.support.change.sections import sections
+from steps.support.change.one_transaction import sections
 from steps.support.sql.script import read_script_text
 
 UP, DOWN = "ALTER TABLE t ADD COLUMN a;\n", "ALTER TABLE t DROP COLUMN a;\n"

@@ -13,10 +13,9 @@ import pytest
 
 from steps.support.core.errors import Rejected, Unknown
 from steps.support.gateways.database import hrana_stream, hrana_wire
-from steps.support.gateways.database.file_pages import file_pages
 from steps.support.gateways.database.hrana import Hrana
-from steps.support.gateways.database.moment import moment
-from steps.support.gateways.database.text_pages import text_pages
+from steps.support.gateways.database.hrana_stream import moment
+from steps.support.gateways.database.pages import file_pages, text_pages
 from steps.support.gateways.http import MOST
 from steps.support.gateways.site import Request, Site
 from steps.support.gateways.vercel import Deployment, Project, RollingRelease, Vercel

@@ -7,7 +7,7 @@ import pytest
 from steps.support.change.folder import read_change
 from steps.support.gateways.database.connect import connect
 from steps.support.sql.findings import FILES, BadSql
-from steps.support.sql.functions import FUNCTIONS, MODULES, forbidden
+from steps.support.sql.refusals import FUNCTIONS, MODULES, forbidden
 from steps.support.sql.script import read_script_text
 from steps.support.sql.statement import Statement
 

@@ -8,8 +8,8 @@ import httpx
 
 from steps.support.core.errors import Problem
 from steps.support.gateways.database import hrana_parse, hrana_wire
+from steps.support.gateways.database.hrana_stream import moment
 from steps.support.gateways.database.hrana_wire import NEW, OLD, NoSuchPath, post, rows_of, statement_json
-from steps.support.gateways.database.moment import moment
 from steps.support.gateways.database.protocol import Moment, Rows, admit, admit_values
 from steps.support.gateways.http import client_for
 from steps.support.sql.statement import Statement

@@ -1,5 +1,7 @@
 """A connection that the server keeps between requests. All reads inside its transaction see the same moment."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from http import HTTPStatus
 from typing import Any
 
@@ -19,7 +21,7 @@ from steps.support.gateways.database.hrana_wire import (
     statement_json,
 )
 from steps.support.gateways.database.protocol import Rows
-from steps.support.gateways.http import LIVENESS, SHOWN, exchange
+from steps.support.gateways.http import LIVENESS, SHOWN, client_for, exchange
 from steps.support.sql.statement import Statement
 
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
@@ -112,3 +114,15 @@ def _failed(error: dict[str, Any], statement: Statement, address: str) -> Proble
             remedy="If a single row is too large, shorten it on the server.",
         )
     return hrana_wire.failed(error, statement, address)
+
+
+@asynccontextmanager
+async def moment(address: str, token: str | None) -> AsyncIterator[Stream]:
+    """Open the database at `address` as of one moment; a read-only token is enough.
+
+    After 10 s without a read the server ends the moment. Raise NotSent, Rejected or Unknown as a transport does.
+    """
+    async with client_for(address) as client:
+        stream = Stream(client, address, token)
+        await stream.rows(Statement("BEGIN"))
+        yield stream

@@ -1,14 +1,25 @@
-"""Compare a copy with its server: the schema, and each table's row count, newest row and storage types."""
+"""Check a copy: whether its file is whole, and whether it is as its server.
+
+Compared are the schema, and each table's row count, newest row and storage types. Damage is what the engine's
+quick_check finds in the pages and in the links between them. Rows that break a constraint, and indexes that lack rows,
+are no damage: a server's database may have them, and then its copy must have them, too.
+`proof/rehearsal/integrity.py` finds them with the server's own engine.
+"""
 
 import math
+import re
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import groupby
+from itertools import groupby, islice
+from pathlib import Path
+
+import apsw
 
 from steps.support.core.errors import Rejected, Unknown
 from steps.support.core.text import counted
 from steps.support.gateways.transaction import SCHEMA
 from steps.support.schema.own_tables import IS_USERS
+from steps.support.schema.reader import open_file
 from steps.support.sql.statement import Value
 from steps.support.sql.tokens import quoted
 
@@ -22,6 +33,11 @@ _STORED = f"""SELECT l.name, c.name, c.pk = 1 AND upper(c.type) = 'INTEGER'
     AND NOT EXISTS (SELECT 1 FROM pragma_index_list(l.name) WHERE origin = 'pk')
   FROM (SELECT * FROM pragma_table_list WHERE schema = 'main' AND type IN ('table', 'shadow') AND {IS_USERS}) AS l,
     pragma_table_xinfo(l.name) AS c WHERE c.hidden IN (0, 3) ORDER BY l.name, c.cid"""
+_REPORTED = 5  # lines, at most
+_ALL = 1_000_000  # lines, including those about rows, which are filtered out afterwards
+_TABLES = "SELECT name FROM pragma_table_list WHERE schema = 'main' AND type IN ('table', 'shadow')"
+_UNKNOWN = ("unknown function", "no such function", "no such module")
+_OF_ROWS = re.compile(r"NULL value in .+|CHECK constraint failed in .+|(?:non-)?[A-Z]+ value in .+|ok", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,3 +129,36 @@ def _differs(name: str, found: Extent, expected: Extent) -> Iterator[str]:
 def _stored(name: str, rows: Sequence[tuple[Value, ...]]) -> _Stored:
     columns = tuple(str(column) for _, column, _ in rows)
     return _Stored(name, columns, next((str(column) for _, column, numbered in rows if numbered), None))
+
+
+def damages(file: Path) -> list[str]:
+    """Return what quick_check reports about damage of a file, at most five lines; none if the file is sound.
+
+    Skip tables with an index or a column that uses a function of the server: only the server can check them.
+    """
+    with open_file(file, learning=False) as connection:
+        try:
+            return [*islice(_lines(connection, str(_ALL)), _REPORTED)]
+        except apsw.Error as error:
+            if not _is_unknown(error):
+                raise
+        names = [str(name) for (name,) in connection.execute(_TABLES).fetchall()]
+        return [line for name in names for line in _table_lines(connection, name)][:_REPORTED]
+
+
+def _table_lines(connection: apsw.Connection, name: str) -> list[str]:
+    try:
+        return [*_lines(connection, quoted(name))]
+    except apsw.Error as error:
+        if _is_unknown(error):
+            return []
+        raise
+
+
+def _lines(connection: apsw.Connection, about: str) -> Iterator[str]:
+    lines = (str(line) for (line,) in connection.execute(f"PRAGMA quick_check({about})"))
+    return (line for line in lines if not _OF_ROWS.fullmatch(line))
+
+
+def _is_unknown(error: apsw.Error) -> bool:
+    return any(words in str(error) for words in _UNKNOWN)

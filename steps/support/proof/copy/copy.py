@@ -10,15 +10,14 @@ from typing import BinaryIO
 from urllib.parse import urlsplit
 
 from steps.support.core.errors import Problem
-from steps.support.gateways.database.file_pages import gives_pages
+from steps.support.gateways.database.pages import gives_pages
 from steps.support.gateways.database.protocol import Database, Moment
 from steps.support.gateways.transaction import SCHEMA
 from steps.support.proof.config import Limits
-from steps.support.proof.copy.check import State, differences, read_pages, read_state
+from steps.support.proof.copy.check import State, damages, differences, read_pages, read_state
 from steps.support.proof.copy.fill import by_file, by_file_pages, by_text, by_text_pages, written_whole
 from steps.support.proof.copy.progress import Progress
 from steps.support.proof.copy.threads import in_thread
-from steps.support.schema.damage import damages
 from steps.support.schema.reader import as_written, open_file
 from steps.support.sql.statement import Statement, Value
 

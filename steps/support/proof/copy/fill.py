@@ -10,6 +10,7 @@ import threading
 import zlib
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing, closing, contextmanager
+from dataclasses import dataclass
 from functools import partial
 from gzip import GzipFile
 from pathlib import Path
@@ -19,14 +20,13 @@ from urllib.parse import quote
 import apsw
 
 from steps.support.core.errors import Unknown
-from steps.support.gateways.database.file_pages import PIECE, file_pages
-from steps.support.gateways.database.protocol import Moment
-from steps.support.gateways.database.text_pages import text_pages
+from steps.support.gateways.database.pages import PIECE, file_pages, text_pages
+from steps.support.gateways.database.protocol import Moment, Rows
 from steps.support.proof.copy.load import Loader
-from steps.support.proof.copy.local import LocalMoment
 from steps.support.proof.copy.progress import Progress
 from steps.support.proof.copy.threads import in_thread, pump
 from steps.support.schema.reader import open_file, original
+from steps.support.sql.statement import Statement, Value
 
 _AT_ONCE = 4096  # pages of a SQLite file; after so many, the copying checks whether to stop
 _COMMIT = b"COMMIT;"
@@ -183,3 +183,24 @@ class Gzip:
     def _put(self, piece: bytes) -> None:
         self._sha256.update(piece)
         self._file.write(piece)
+
+
+@dataclass(slots=True)
+class LocalMoment:
+    """A local file that nothing writes to, read in another thread. `received`: the size of the last answer in bytes."""
+
+    connection: apsw.Connection
+    address: str
+    received: int = 1
+
+    async def rows(self, statement: Statement) -> Rows:
+        """Run one statement that only reads, and return its rows. Raise apsw.Error if it fails."""
+        values = await in_thread(lambda: self._rows(statement), self.connection.interrupt)
+        self.received = max(1, len(str(values[0][0]))) if values else 1
+        return Rows(values=values)
+
+    async def close(self) -> None:
+        """Do nothing, because the caller who opened the file also closes it."""
+
+    def _rows(self, statement: Statement) -> tuple[tuple[Value, ...], ...]:
+        return tuple(self.connection.execute(statement.sql, statement.args))

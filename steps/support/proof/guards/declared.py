@@ -13,9 +13,8 @@ from steps.support.gateways.guards import ROWS_OF, WAS, Declared, Guards, Reach,
 from steps.support.proof.rows.bags import without_columns
 from steps.support.proof.rows.declared import all_columns
 from steps.support.proof.rows.keyed import has_same_key
-from steps.support.proof.rows.pair import Pair, listed, pair
 from steps.support.proof.rows.result import Columns, TableDiff
-from steps.support.proof.rows.tables import Table, tables
+from steps.support.proof.rows.tables import Pair, Table, listed, pair, tables
 from steps.support.schema.connection import Connection
 from steps.support.schema.reader import open_file
 from steps.support.sql.change import DatabaseChange

@@ -14,7 +14,7 @@ import apsw
 
 from steps.support.schema.clone import attempt, empty_clone
 from steps.support.sql.findings import Finding, Severity
-from steps.support.sql.functions import FUNCTIONS
+from steps.support.sql.refusals import FUNCTIONS
 from steps.support.sql.script import Piece, Script
 from steps.support.sql.tokens import folded
 from steps.support.sql.verbs import read_statement

@@ -6,9 +6,8 @@ from dataclasses import replace
 from itertools import combinations
 from typing import Any, TypeVar
 
-from steps.support.proof.rows.pair import Pair, listed
 from steps.support.proof.rows.result import SAMPLES, Columns, Kind, Row, Sample, TableDiff, whole
-from steps.support.proof.rows.tables import materialize, rows_of
+from steps.support.proof.rows.tables import Pair, listed, materialize, rows_of
 from steps.support.schema.connection import Connection
 from steps.support.schema.reader import sample_text
 from steps.support.sql.tokens import folded, quoted

@@ -16,9 +16,8 @@ from steps.support.proof.rows.bags import as_bags, is_same_in_bags
 from steps.support.proof.rows.conversion import says_the_same
 from steps.support.proof.rows.keyed import by_key, has_key, is_same_by_key
 from steps.support.proof.rows.pages import Pages, differing
-from steps.support.proof.rows.pair import Pair, only_in, pair
 from steps.support.proof.rows.result import SAMPLES, Columns, Dropped, Kind, Sample, TableDiff, whole
-from steps.support.proof.rows.tables import AFTER, BEFORE, Table, rows_of, side_by_side, tables
+from steps.support.proof.rows.tables import AFTER, BEFORE, Pair, Table, only_in, pair, rows_of, side_by_side, tables
 from steps.support.schema.connection import Connection
 from steps.support.schema.reader import sample_text
 from steps.support.sql.statement import Value

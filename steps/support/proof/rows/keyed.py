@@ -3,7 +3,6 @@
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
-from steps.support.proof.rows.pair import Pair, listed, plain
 from steps.support.proof.rows.result import (
     SAMPLES,
     Columns,
@@ -16,7 +15,7 @@ from steps.support.proof.rows.result import (
     sample_value,
     whole,
 )
-from steps.support.proof.rows.tables import Table, materialize, rows_of
+from steps.support.proof.rows.tables import Pair, Table, listed, materialize, plain, rows_of
 from steps.support.schema.connection import Connection
 from steps.support.schema.reader import sample_text
 from steps.support.sql.tokens import folded, quoted

@@ -10,8 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from steps.support.proof.rows.keyed import has_key
-from steps.support.proof.rows.pair import pair
-from steps.support.proof.rows.tables import AFTER, BEFORE, Table, side_by_side, tables
+from steps.support.proof.rows.tables import AFTER, BEFORE, Table, pair, side_by_side, tables
 from steps.support.schema.connection import Connection
 from steps.support.schema.virtual import ROWIDS, virtual_tables
 from steps.support.sql.findings import Finding

@@ -11,12 +11,10 @@ from aiohttp import web
 
 from steps.support.core.errors import Unknown
 from steps.support.gateways.database import hrana_stream as streams
-from steps.support.gateways.database import text_pages as paging
-from steps.support.gateways.database.file_pages import file_pages, gives_pages
-from steps.support.gateways.database.hrana_stream import Stream, TooLarge
-from steps.support.gateways.database.moment import moment
+from steps.support.gateways.database import pages as paging
+from steps.support.gateways.database.hrana_stream import Stream, TooLarge, moment
+from steps.support.gateways.database.pages import file_pages, gives_pages, text_pages
 from steps.support.gateways.database.protocol import StatementFailed
-from steps.support.gateways.database.text_pages import text_pages
 from steps.support.sql.statement import Statement
 from steps.support.standin.servers import serve
 
