@@ -38,6 +38,14 @@ class VirtualTable:
         """Return True if the table stores its rows itself, so that they can be compared."""
         return self.module in _WITH_ROWS and self.content is None
 
+    @property
+    def entries(self) -> str:
+        """The table with an entry for each row of a search index that stores no rows; empty for any other table.
+
+        An entry has the rowid and the number of words. The table is missing if an option of the index leaves it out.
+        """
+        return f"{self.name}_docsize" if self.module in _SEARCH and self.content == "" else ""
+
 
 def virtual_tables(connection: Connection, schema: str = "main") -> list[VirtualTable]:
     """Read the virtual tables of a file, in the order of their names."""

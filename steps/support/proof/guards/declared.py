@@ -206,13 +206,13 @@ def _narrowed(two: Pair, columns: Collection[str]) -> Pair:
 
 
 def _rows(table: Table) -> str:
-    return f"(SELECT count(*) FROM {quoted(table.name)})"
+    return f"(SELECT count(*) FROM {table.stored})"
 
 
 def _all_of(two: Pair) -> str:
     """Build the query of all rows before. The + in front of each column keeps the engine from converting its values."""
     columns = [f"+{quoted(old)} AS c{n}" for n, (old, _) in enumerate(two.common)]
-    return f"SELECT {', '.join(['1 AS side', *columns])} FROM {quoted(two.old.name)}"
+    return f"SELECT {', '.join(['1 AS side', *columns])} FROM {two.old.stored}"
 
 
 def _differing(two: Pair, was: str, is_keyed: bool) -> str:  # noqa: FBT001 - how rows are words apart
@@ -237,7 +237,7 @@ def _changed(two: Pair, was: str, is_keyed: bool) -> str:  # noqa: FBT001 - how 
 def _left(two: Pair, was: str) -> str:
     values = [f"c{n}" for n in range(len(two.common))]
     after = listed(f"+{quoted(new)}" for _, new in two.common)
-    sides = f"SELECT * FROM {was} UNION ALL SELECT -1{after} FROM {quoted(two.new.name)}"
+    sides = f"SELECT * FROM {was} UNION ALL SELECT -1{after} FROM {two.new.stored}"
     # in a column of any type, 1 and 1.0 would be one group
     groups = ", ".join(f"{value} COLLATE BINARY, typeof({value}) = 'real'" for value in values) or "''"
     return f"SELECT sum(side) AS n{listed(values)} FROM ({sides}) GROUP BY {groups} HAVING sum(side) <> 0"

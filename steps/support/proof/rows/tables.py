@@ -5,7 +5,7 @@ In that SQL, `b` is a row before and `a` is a row after.
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from steps.support.schema.connection import Connection
 from steps.support.schema.own_tables import is_owned
 from steps.support.schema.reader import ENGINE_ERRORS, open_file, sample_text
 from steps.support.schema.virtual import shadow_tables, virtual_tables
+from steps.support.schema.virtual_options import makes_same_words
 from steps.support.sql.statement import Value
 from steps.support.sql.tokens import folded, quoted
 
@@ -50,7 +51,8 @@ class Table:
     `schema`: which file, BEFORE or AFTER. `entry`: its rowid in sqlite_schema. `root`: the number of its first page; 0
     if it is virtual. ALTER keeps `entry` and `root`; recreating the table does not.
     `rowid`: a name by which its rowid can be read; None if it has no rowid. `is_numbered`: whether the rowid is the
-    primary key, so that each row keeps its rowid.
+    primary key, so that each row keeps its rowid. `entries`: of a search index that stores no rows, the table with an
+    entry for each row, which is read instead; else empty.
     """
 
     schema: str
@@ -62,11 +64,17 @@ class Table:
     key: tuple[KeyColumn, ...]
     rowid: str | None
     is_numbered: bool
+    entries: str = ""
+
+    @property
+    def stored(self) -> str:
+        """Return the name under which its rows can be read, for use in SQL."""
+        return quoted(self.entries or self.name)
 
     @property
     def source(self) -> str:
-        """Return the table's name for use in SQL, with its schema."""
-        return f"{self.schema}.{quoted(self.name)}"
+        """Return the same name with its schema."""
+        return f"{self.schema}.{self.stored}"
 
     @property
     def by_name(self) -> dict[str, Column]:
@@ -87,14 +95,18 @@ class Table:
 def tables(connection: Connection, schema: str) -> dict[str, Table]:
     """Read the user's tables of a file, by name in lower case.
 
-    Of virtual tables, only those that store rows themselves are read, and never the tables in which they store them.
+    Of virtual tables, those are read that store rows themselves, or an entry for each row; never the tables in which
+    they store them.
     """
     found = connection.execute(_TABLES.format(schema)).fetchall()
-    virtual = {folded(each.name) for each in virtual_tables(connection, schema) if each.has_rows}
-    left_out = shadow_tables(connection, schema) - virtual
+    names = {folded(row[0]) for row in found}
+    indexes = virtual_tables(connection, schema)
+    virtual = {folded(each.name): "" for each in indexes if each.has_rows}
+    virtual |= {folded(each.name): each.entries for each in indexes if folded(each.entries) in names}
+    left_out = shadow_tables(connection, schema) - virtual.keys()
     users = (row for row in found if not is_owned(row[0]) and folded(row[0]) not in left_out)
     users = (row for row in users if row[3] or folded(row[0]) in virtual)
-    return {folded(row[0]): _table(connection, schema, row) for row in users}
+    return {folded(row[0]): _table(connection, schema, row, virtual.get(folded(row[0]), "")) for row in users}
 
 
 def rows_of(connection: Connection, table: Table) -> int:
@@ -111,9 +123,11 @@ def first_rows(connection: Connection, name: str, most: int) -> list[tuple[Value
     return []
 
 
-def _table(connection: Connection, schema: str, row: Sequence[Any]) -> Table:
+def _table(connection: Connection, schema: str, row: Sequence[Any], entries: str) -> Table:
     name, sql, entry, root = row
-    columns = connection.execute(_COLUMNS, (name, schema)).fetchall()
+    columns = connection.execute(_COLUMNS, (entries or name, schema)).fetchall()
+    if entries:
+        return _index(schema, row, columns, entries)
     index = connection.execute(_KEY, (name, schema)).fetchall()
     taken = {folded(column) for column, *_ in columns}
     has_rowid = not index or (None, "BINARY") in index
@@ -129,6 +143,17 @@ def _table(connection: Connection, schema: str, row: Sequence[Any]) -> Table:
         rowid,
         rowid is not None and not index and any(pk for *_, pk, _ in columns),
     )
+
+
+def _index(schema: str, row: Sequence[Any], columns: Sequence[Any], entries: str) -> Table:
+    """Return a search index as a table of its entries. An entry with another number of words is another one."""
+    (name, sql, entry, root), names = row, [name for name, *_ in columns[:_OF_AN_ENTRY]]
+    key = [
+        KeyColumn(folded(name), "BINARY", affinity, is_nullable=False)
+        for name, affinity in zip(names, ("NUMERIC", "BLOB"), strict=True)
+    ]
+    own = tuple(Column(name, is_generated=False) for name in names)
+    return Table(schema, name, sql, entry, root, own, tuple(key), None, is_numbered=False, entries=entries)
 
 
 def _key(columns: Sequence[Any], index: Sequence[tuple[str, str]]) -> Iterator[KeyColumn]:
@@ -152,6 +177,8 @@ def _affinity(declared: str) -> str:
         return "" if kind == "ANY" else "NUMERIC"
     return "BLOB"
 
+
+_OF_AN_ENTRY = 2  # columns: the rowid, and the number of words in each column of the index
 
 BEFORE, AFTER = "main", "after"  # the schema names of the two files in the connection
 CACHE = 8_000  # KiB for each file, and for the temporary one
@@ -265,7 +292,12 @@ def kind(column: str) -> str:
 
 
 def pair(old: Table, new: Table, ranges: tuple[tuple[int, int], ...] | None = None) -> Pair:
-    """Pair a table before with the table after. Columns generated on both sides are not compared."""
+    """Pair a table before with the table after. Columns generated on both sides are not compared.
+
+    Of the entries of a search index whose words are made in another way, only the rowids are compared.
+    """
+    if old.entries and new.entries and not makes_same_words(old.sql, new.sql):
+        old, new = (replace(each, columns=each.columns[:1], key=each.key[:1]) for each in (old, new))
     after = new.by_name
     both = ((column, after[name]) for name, column in old.by_name.items() if name in after)
     return Pair(old, new, tuple((b.name, a.name) for b, a in both if not (b.is_generated and a.is_generated)), ranges)
