@@ -17,6 +17,7 @@ from steps.support.proof.rows.intended import explained
 from steps.support.proof.rows.result import Kind, TableDiff
 from steps.support.proof.verdict.elsewhere import Elsewhere, texts_of
 from steps.support.proof.verdict.orphans import orphan_findings
+from steps.support.proof.verdict.recreated import as_recreated
 from steps.support.proof.verdict.round_trip import (
     WRITTEN_LOST,
     changed_by_migrating_again,
@@ -128,7 +129,9 @@ def _migrated(log: RehearsalLog, change: DatabaseChange) -> Iterator[Finding]:
     yield from lost_values
     yield from _worse(log.before, log.after_migration, change.scripts[0], change.scripts[0])
     in_schema = diff.schema_findings(before_as_renamed(log, change), log.after_migration.schema)
-    yield from (_replaced(each, log.rows_migrated) for each in in_schema if each.place not in reported)
+    for each in in_schema:
+        if each.place not in reported:
+            yield as_recreated(_replaced(each, log.rows_migrated), log)
 
 
 def _replaced(finding: Finding, rows: Mapping[str, TableDiff]) -> Finding:
