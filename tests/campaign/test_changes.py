@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from steps.support.proof.verdict import verdict
-from tests.campaign.changes.case import drawn
+from tests.campaign.changes import play as player
+from tests.campaign.changes.__main__ import main
+from tests.campaign.changes.case import Case, NotRight, drawn
 from tests.campaign.changes.play import play
 
 CASES, CHUNK = 30, 10
@@ -32,6 +34,22 @@ def test_a_proof_without_a_rule_lets_harms_pass(
     assert drawn(seed).harm == harm
     monkeypatch.setattr(verdict, rule, lambda *_, **__: [])
     assert play(seed).is_wrong
+
+
+def test_a_traceback_is_counted_as_wrong_with_its_seed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A seed that ends with a traceback is named and counted as wrong, and the campaign goes on."""
+
+    def fail(seed: int) -> Case:
+        raise NotRight(f"nothing is right about {seed}")
+
+    monkeypatch.setattr(player, "drawn", fail)
+    assert main(["2", "7"]) == 1
+    said = capsys.readouterr().out
+    assert "NotRight: nothing is right about 7" in said
+    assert "replay: 1 8" in said
+    assert "2 wrong: 7, 8" in said
 
 
 def test_a_seed_gives_the_same_case() -> None:

@@ -15,7 +15,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from multiprocessing import get_context
 
-from tests.campaign.changes.play import Outcome, play
+from tests.campaign.changes.play import FAILED, Outcome, play_safely
 
 CASES = 2_000
 SHOWN = 300  # characters of a refusal
@@ -68,19 +68,25 @@ def main(words: list[str]) -> int:
     for outcome in _outcomes(options.seed, options.cases):
         tally.add(outcome)
         if outcome.is_wrong or options.cases == 1:
-            _say(f"{str(outcome)[:SHOWN] if options.cases > 1 else outcome}\n  replay: 1 {outcome.seed}")
+            _say(f"{_shown(outcome) if options.cases > 1 else outcome}\n  replay: 1 {outcome.seed}")
         if options.cases == 1:
             _say("\n".join(f"--- {name}\n{text}" for name, text in outcome.files.items()))
     _say(f"{tally}\n{options.cases} cases in {time.monotonic() - began:.0f} s")
     return 1 if tally.wrong else 0
 
 
+def _shown(outcome: Outcome) -> str:
+    """Return an outcome, cut; of a traceback, its end."""
+    text = str(outcome)
+    return f"{outcome.about}: ...{text[-SHOWN:].rstrip()}" if outcome.kind == FAILED else text[:SHOWN]
+
+
 def _outcomes(first: int, cases: int) -> Iterator[Outcome]:
     if cases == 1:
-        yield play(first)
+        yield play_safely(first)
         return
     with ProcessPoolExecutor(os.cpu_count(), get_context("fork")) as pool:
-        yield from pool.map(play, range(first, first + cases))
+        yield from pool.map(play_safely, range(first, first + cases))
 
 
 def _say(text: str) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import sqlite3
 import tempfile
+import traceback
 from contextlib import aclosing, closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ from tests.campaign.changes.case import drawn
 from tests.support.proof.proofs import ENOUGH, written
 
 MEMORY = Path("/dev/shm")  # noqa: S108 - a folder in memory: what is written there need not survive
+FAILED = "ended with a traceback"
 SERVED = 25  # every such seed runs on the server
 
 
@@ -55,6 +57,14 @@ def play(seed: int) -> Outcome:
         said = asyncio.run(_said(case.before, dict(case.files), Path(place), served=seed % SERVED == 0))
     about = f"{case} ({'; '.join(case.differing)})" if case.harm else str(case)
     return Outcome(seed, case.kind, case.harm, said, about, case.no_ops, dict(case.files))
+
+
+def play_safely(seed: int) -> Outcome:
+    """Play a seed; if it fails otherwise than by a refusal, return an outcome that is wrong and has the traceback."""
+    try:
+        return play(seed)
+    except Exception:  # noqa: BLE001 - a campaign must name the seed, whatever fails
+        return Outcome(seed, FAILED, "", traceback.format_exc(), f"seed {seed}: {FAILED}", 0, {})
 
 
 async def _said(before: sqlite3.Connection, files: dict[str, str], folder: Path, *, served: bool) -> str:
