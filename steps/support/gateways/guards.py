@@ -9,6 +9,7 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 
+from steps.support.core.text import counted
 from steps.support.gateways.database.protocol import Rows
 from steps.support.schema.comparison.fingerprint import Respelling
 from steps.support.schema.own_tables import OURS
@@ -71,7 +72,8 @@ def keep_declared(declared: Sequence[Declared]) -> Iterator[Statement]:
 def hold_declared(declared: Sequence[Declared]) -> Iterator[Statement]:
     """Yield the statements that check how many rows of each table changed, and drop what was kept."""
     for each in declared:
-        why = f"{each.changed} || ' rows changed, and `-- changes:` allows {count_words(each.least, each.most)}'"
+        changed, allowed = rows_in_words(each.changed), count_words(each.least, each.most)
+        why = f"{changed} || ' changed, and `-- changes:` allows {allowed}'"
         yield assertion(f"changes of {each.table}", f"{each.changed} BETWEEN {each.least} AND {each.most}", why)
         yield Statement(f"DROP TABLE {quoted(each.was)}", name=f"keeping {each.table}")
 
@@ -92,7 +94,7 @@ def _bound(reach: Reach, name: str) -> Iterator[Statement]:
     script gets the same values from changes() as it would without these statements.
     """
     so_far = "changes()" if reach.earlier is None else f"(SELECT n FROM {_so_far(reach.earlier)}) + changes()"
-    why = f"({so_far}) || ' rows changed, and `-- changes:` allows {count_words(0, reach.most)}'"
+    why = f"{rows_in_words(so_far)} || ' changed, and `-- changes:` allows {count_words(0, reach.most)}'"
     yield assertion(name, f"{so_far} <= {reach.most}", why)
     if not reach.is_last:
         yield Statement(f"CREATE TABLE {_so_far(reach.statement)} AS SELECT {so_far} AS n", name=name)
@@ -102,6 +104,12 @@ def _bound(reach: Reach, name: str) -> Iterator[Statement]:
 
 def _so_far(statement: int) -> str:
     return quoted(f"{OURS}changed_{statement}")
+
+
+def rows_in_words(count: str) -> str:
+    """Build the SQL expression of a number of rows in words, `1 row` or `2 rows`, from the expression of the number."""
+    one, several = (counted(n, "row").removeprefix("2") for n in (1, 2))
+    return f"(SELECT CASE n WHEN 1 THEN '{one}' ELSE n || '{several}' END FROM (SELECT {count} AS n))"
 
 
 def count_words(least: int, most: int) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Sequence
 
 from steps.support.gateways import guards, marker
 from steps.support.gateways.database.protocol import StatementFailed
-from steps.support.gateways.guards import Guards, Measure, assertion
+from steps.support.gateways.guards import Guards, Measure, assertion, rows_in_words
 from steps.support.gateways.marker import APPLIED, CREATE, HELD, Attempt, Lease
 from steps.support.schema.own_tables import IS_USERS
 from steps.support.sql.change import DatabaseChange
@@ -110,7 +110,7 @@ def _check_assertion(check: SqlCheck) -> Statement:
     if check.expects_rows:
         return assertion(name, f"EXISTS (\n{query}\n)", "'no row found, and there must be some'")
     count = f"(SELECT count(*) FROM (\n{query}\n))"
-    return assertion(name, f"NOT EXISTS (\n{query}\n)", f"{count} || ' rows found, and there must be none'")
+    return assertion(name, f"NOT EXISTS (\n{query}\n)", f"{rows_in_words(count)} || ' found, and there must be none'")
 
 
 def schema_left(failed: StatementFailed) -> str | None:

@@ -171,7 +171,7 @@ async def test_schema_must_match_the_plan(rig: Rig) -> None:
 @pytest.mark.parametrize(
     ("migrate", "said"),
     [
-        ("ALTER TABLE t ADD COLUMN b; UPDATE t SET a = 'x' WHERE true;", "1 rows found, and there must be none"),
+        ("ALTER TABLE t ADD COLUMN b; UPDATE t SET a = 'x' WHERE true;", "1 row found, and there must be none"),
         ("ALTER TABLE t ADD COLUMN b; DELETE FROM t WHERE true;", "no row found, and there must be some"),
     ],
 )
@@ -246,6 +246,6 @@ async def test_every_check_of_the_rollback_is_asserted(rig: Rig) -> None:
     change = await rig.change(rollback="ALTER TABLE t DROP COLUMN b; UPDATE t SET a = 'y' WHERE true;")
     await rig.migrate(change)
     before = await rig.state()
-    with pytest.raises(Rejected, match="1 rows found, and there must be none"):
+    with pytest.raises(Rejected, match="1 row found, and there must be none"):
         await rig.roll_back(change)
     assert await rig.state() == before
