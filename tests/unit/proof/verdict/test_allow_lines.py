@@ -279,3 +279,23 @@ async def test_table_of_a_failed_script_is_not_called_unknown(sqld_binary: Path,
     came = await tried(sqld_binary, tmp_path, USERS, {**OF_ANY, **files})
     assert "no such table: nowhere" in came.said
     assert "no such table, before or after" not in came.said
+
+
+LOST_CHECK = """CREATE TABLE users_2 (id INTEGER PRIMARY KEY, email TEXT NOT NULL, name TEXT NOT NULL, role TEXT);
+INSERT INTO users_2 SELECT * FROM users WHERE id > 1;
+DROP TABLE users;
+ALTER TABLE users_2 RENAME TO users;
+"""
+
+
+async def test_a_line_beside_lost_rows_is_not_unused(sqld_binary: Path, tmp_path: Path) -> None:
+    """If rows of a table are reported as lost, a valid line about the same table does not seem to accept nothing."""
+    before = f"{USERS.replace('role TEXT', 'role TEXT CHECK (role > 0)')}"
+    files = {
+        "migrate.sql": f"-- allow: check-lost users: roles are free now\n{LOST_CHECK}",
+        "rollback.sql": BACK,
+    }
+    came = await tried(sqld_binary, tmp_path, before, {**OF_ANY, **files})
+    assert "users: 1 row removed (1 before), and no loss was declared" in came.said
+    assert "accepts nothing" not in came.said
+    assert "Accepted: roles are free now" in came.said
