@@ -78,6 +78,11 @@ PASSES = {  # migrate.sql, rollback.sql, the first words of its warnings
         f"DELETE FROM tracker WHERE version = 'b';\n{AS_BEFORE}",
         ["by-hand, 4 places"],
     ),
+    "a parent renamed": (
+        "-- changes: users 3\n-- changes: people 3\n-- allow: table-lost users: it is called people\nALTER TABLE users RENAME TO people;\n",
+        "ALTER TABLE people RENAME TO users;\n",
+        [],
+    ),
     "drizzle's breakpoints": (
         ("ALTER TABLE users ADD `mail` text;--> statement-breakpoint\r\nCREATE INDEX `mail` ON `users` (`mail`)\r\n"
         "--> statement-breakpoint\r\nPRAGMA optimize;\r\n"),

@@ -129,7 +129,9 @@ def _migrated(log: RehearsalLog, change: DatabaseChange) -> Iterator[Finding]:
     places = {place for place, _ in reported}
     yield from lost_values
     yield from _worse(log.before, log.after_migration, change.scripts[0], change.scripts[0])
-    in_schema = diff.schema_findings(before_as_renamed(log, change), log.after_migration.schema)
+    in_schema = diff.schema_findings(
+        before_as_renamed(log, change), log.after_migration.schema, _only_renamed(log, change.scripts[0])
+    )
     for each in in_schema:
         is_said = (each.place, each.rule) in reported
         if each.place not in places or (_is_waived(each, change) and not is_said):
@@ -155,6 +157,11 @@ def _replaced(finding: Finding, rows: Mapping[str, TableDiff]) -> Finding:
 def before_as_renamed(log: RehearsalLog, change: DatabaseChange) -> Schema:
     """Return the schema before the migration, in which the columns that migrate.sql renames have their new names."""
     return apply_renames(log.before.schema, log.before.definitions, change.scripts[0])
+
+
+def _only_renamed(log: RehearsalLog, script: Script) -> Schema:
+    """Return the schema before the migration as the RENAME statements of a script alone would leave it."""
+    return apply_renames(log.before.schema, log.before.definitions, script, ("RENAME COLUMN", "RENAME TABLE"))
 
 
 def _returning(log: RehearsalLog, change: DatabaseChange) -> Iterator[Finding]:
@@ -283,7 +290,8 @@ def _scripts(log: RehearsalLog, change: DatabaseChange) -> Iterator[Finding]:
     migrated, returned = (rows or {} if ended else {} for rows in (log.rows_migrated, log.rows_not_restored))
     yield from in_file(MIGRATE, reach_findings(log.before.definitions, migrate))
     found = decided_by_rows(lint(migrate, log.before.facts), migrated)
-    yield from proved_harmless(found, _unharmed(log.before, log.after_migration, log.rows_migrated))
+    renamed = _only_renamed(log, migrate)
+    yield from proved_harmless(found, _unharmed(log.before, log.after_migration, log.rows_migrated, renamed))
     yield from quoted_texts(migrate, log.before.definitions)
     if log.after_migration is not None:
         yield from quoted_texts(rollback, log.after_migration.definitions)
@@ -292,19 +300,28 @@ def _scripts(log: RehearsalLog, change: DatabaseChange) -> Iterator[Finding]:
         yield from proved_harmless(found, _unharmed(log.before, log.after_rollback, log.rows_not_restored))
 
 
-def _unharmed(before: Snapshot, after: Snapshot | None, rows: Mapping[str, TableDiff] | None) -> list[str]:
-    """Return the tables that kept all their rows, and all their references to other tables."""
+def _unharmed(
+    before: Snapshot, after: Snapshot | None, rows: Mapping[str, TableDiff] | None, renamed: Schema | None = None
+) -> list[str]:
+    """Return the tables that kept all their rows, and all their references to other tables.
+
+    `renamed`: the schema before as the RENAME statements of the script alone would leave it.
+    """
     if after is None or rows is None:
         return []
-    old, now = ({table.name: table for table in each.schema.tables} for each in (before, after))
-    return [str(name) for name, table in old.items() if _is_unharmed(table, old, now.get(name), rows)]
+    schemas = before.schema, after.schema, renamed or before.schema
+    old, now, moved = ({table.name: table for table in schema.tables} for schema in schemas)
+    kept = [table for name, table in old.items() if name in now and _keeps_rows(table, rows)]
+    return [
+        str(table.name) for table in kept if keeps_references(table, now[table.name], old, now, moved.get(table.name))
+    ]
 
 
-def _is_unharmed(table: Table, old: Mapping[Name, Table], now: Table | None, rows: Mapping[str, TableDiff]) -> bool:
+def _keeps_rows(table: Table, rows: Mapping[str, TableDiff]) -> bool:
+    """Return True if a table lost no row, and no value of a column that references another table."""
     found = rows.get(folded(table.name))
     referencing = {folded(column) for key in table.foreign_keys for column in key.columns}
-    kept = found is not None and not found.removed and referencing.isdisjoint(map(folded, found.columns))
-    return kept and now is not None and keeps_references(table, now, old)
+    return found is not None and not found.removed and referencing.isdisjoint(map(folded, found.columns))
 
 
 def _by_hand(log: RehearsalLog, keys_off: Collection[str]) -> Iterator[Finding]:

@@ -61,16 +61,20 @@ RULES: Mapping[str, tuple[Severity, str]] = {
 _ANOTHER = "Keep its options, or fill it anew and make sure that the new code means these."  # of a virtual table
 
 
-def schema_diff(before: Schema, after: Schema) -> tuple[Difference, ...]:
+def schema_diff(before: Schema, after: Schema, renamed: Schema | None = None) -> tuple[Difference, ...]:
     """Return every difference: those of tables first, in the order of their names, then of triggers, then of views.
 
-    If a table is gone or new, its indexes and triggers are not listed separately.
+    If a table is gone or new, its indexes and triggers are not listed separately. `renamed`: the schema before as the
+    RENAME statements of the script alone would leave it, so that a reference to a renamed table is no difference.
     """
-    return tuple(_differences(before, after))
+    return tuple(_differences(before, after, renamed))
 
 
-def schema_findings(before: Schema, after: Schema) -> list[Finding]:
-    """Return a finding for each difference that `RULES` lists: what a change removes, or leaves behind."""
+def schema_findings(before: Schema, after: Schema, renamed: Schema | None = None) -> list[Finding]:
+    """Return a finding for each difference that `RULES` lists: what a change removes, or leaves behind.
+
+    The arguments are those of `schema_diff`.
+    """
     return [
         Finding(
             each.place,
@@ -80,7 +84,7 @@ def schema_findings(before: Schema, after: Schema) -> list[Finding]:
             severity=RULES[each.kind][0],
             object=each.object,
         )
-        for each in schema_diff(before, after)
+        for each in schema_diff(before, after, renamed)
         if each.kind in RULES
     ]
 
@@ -122,13 +126,14 @@ def respelled_names(before: Schema, after: Schema) -> Iterator[Difference]:
             yield Difference("view-respelled", f"view {view.name}", f"spells its names {now_shown}, not {was}")
 
 
-def _differences(before: Schema, after: Schema) -> Iterator[Difference]:
+def _differences(before: Schema, after: Schema, renamed: Schema | None) -> Iterator[Difference]:
     old, new = ({table.name: table for table in schema.tables} for schema in (before, after))
+    moved = {table.name: table for table in renamed.tables} if renamed else {}
     for name, table in old.items():
         if name in new:
             yield from table_differences(table, new[name])
             yield from key_differences(_keyed(table, before), _keyed(new[name], after))
-            yield from reference_differences(table, new[name], old, new)
+            yield from reference_differences(table, new[name], old, new, moved.get(name))
         else:
             yield Difference("table-lost", f"table {name}", "is gone")
     for name, table in new.items():
@@ -162,13 +167,15 @@ def renames(script: Script) -> dict[str, dict[str, str]]:
     return found
 
 
-def apply_renames(schema: Schema, definitions: Sequence[str], script: Script) -> Schema:
-    """Return the schema as it is after the RENAME COLUMN statements of a script, and none of its other statements.
+def apply_renames(
+    schema: Schema, definitions: Sequence[str], script: Script, verbs: Collection[str] = ("RENAME COLUMN",)
+) -> Schema:
+    """Return the schema as it is after the RENAME statements of a script, and none of its other statements.
 
-    `definitions`: the SQL that creates the schema; the local engine renames the columns in an empty database. Tables
-    that this engine cannot create, such as virtual ones, stay unchanged.
+    `definitions`: the SQL that creates the schema; the local engine renames in an empty database. Tables that this
+    engine cannot create, such as virtual ones, stay unchanged. `verbs`: which statements to apply.
     """
-    renames = [piece.statement.sql for piece in script.pieces if read_statement(piece).verb == "RENAME COLUMN"]
+    renames = [piece.statement.sql for piece in script.pieces if read_statement(piece).verb in verbs]
     if not renames:
         return schema
     with empty_clone(definitions) as connection:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
 
 from steps.support.schema.comparison.difference import Difference, worded
 from steps.support.schema.model import ForeignKey, Table, listed
@@ -16,37 +17,52 @@ def looks_left_over(name: str) -> bool:
     return bool(_LEFTOVER.search(re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()))
 
 
-def keeps_references(before: Table, after: Table, old_tables: Mapping[Name, Table]) -> bool:
+def keeps_references(
+    before: Table, after: Table, old_tables: Mapping[Name, Table], new_tables: Collection[Name], renamed: Table | None
+) -> bool:
     """Return True if a table still has every foreign key that it had, except keys that the engine could not follow.
 
-    `old_tables`: all tables of the schema before, by name.
+    The arguments are those of `reference_differences`.
     """
-    return all(key in after.foreign_keys or _is_broken(key, old_tables) for key in before.foreign_keys)
+    kept = ((key, _followed(key, before, renamed, new_tables)) for key in before.foreign_keys)
+    return all(now in after.foreign_keys or _is_broken(key, old_tables) for key, now in kept)
 
 
 def reference_differences(
-    before: Table, after: Table, old_tables: Mapping[Name, Table], new_tables: Collection[Name]
+    before: Table, after: Table, old_tables: Mapping[Name, Table], new_tables: Collection[Name], renamed: Table | None
 ) -> Iterator[Difference]:
     """Yield the differences between the foreign keys of a table.
 
-    `old_tables`, `new_tables`: all tables before and after. A changed action or a lost key is `foreign-key-lost`; a
-    parent that is wrong or gone is `foreign-key-target`.
+    `old_tables`, `new_tables`: all tables before and after. `renamed`: the table as the RENAME statements of the script
+    alone would leave it; a key that followed its parent to a new name is no difference, unless another table has the
+    old name. A changed action or a lost key is `foreign-key-lost`; a parent that is wrong or gone is
+    `foreign-key-target`.
     """
-    new = [key for key in after.foreign_keys if key not in before.foreign_keys]
-    for key in before.foreign_keys:
+    followed = {key: _followed(key, before, renamed, new_tables) for key in before.foreign_keys}
+    new = [key for key in after.foreign_keys if key not in {*followed.values()}]
+    for old, key in followed.items():
         if key in after.foreign_keys:
             yield from _dangling(before, key) if key.parent in old_tables and key.parent not in new_tables else ()
         elif successors := [each for each in new if each.columns == key.columns]:
             new.remove(successors[0])
-            repaired = _is_broken(key, old_tables) and not _absence(successors[0], new_tables)
+            repaired = _is_broken(old, old_tables) and not _absence(successors[0], new_tables)
             yield from (_repaired if repaired else _changed)(before, key, successors[0], new_tables)
-        elif _is_broken(key, old_tables):
+        elif _is_broken(old, old_tables):
             words = f"no longer references {key.target}, which the engine could not follow"
             yield Difference("foreign-key-repaired", _place(before, key), words)
         else:
             yield Difference("foreign-key-lost", _place(before, key), f"no longer references {key.target}")
     for key in new:
         yield _added(after, key, old_tables, new_tables)
+
+
+def _followed(key: ForeignKey, before: Table, renamed: Table | None, new_tables: Collection[Name]) -> ForeignKey:
+    """Return a foreign key as RENAME leaves it if its parent has only the new name now; else the same key."""
+    if renamed is None or key in renamed.foreign_keys or key.parent in new_tables:
+        return key
+    moved = [each for each in renamed.foreign_keys if each not in before.foreign_keys and each.parent in new_tables]
+    alike = (each for each in moved if replace(each, parent=key.parent, parent_columns=key.parent_columns) == key)
+    return next(alike, key)
 
 
 def new_references(table: Table, old_tables: Collection[Name], new_tables: Collection[Name]) -> Iterator[Difference]:

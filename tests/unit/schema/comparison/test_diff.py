@@ -5,9 +5,10 @@ from contextlib import closing
 
 import pytest
 
-from steps.support.schema.comparison.diff import RULES, round_trip_findings, schema_diff, schema_findings
+from steps.support.schema.comparison.diff import RULES, apply_renames, round_trip_findings, schema_diff, schema_findings
 from steps.support.schema.reading import Schema, read_schema
 from steps.support.sql.findings import Severity
+from steps.support.sql.script import read_script_text
 from tests.support.proof.findings import refusing
 
 S = "CREATE TABLE systems (id INTEGER PRIMARY KEY AUTOINCREMENT, user_id TEXT NOT NULL, number TEXT NOT NULL);"
@@ -508,3 +509,35 @@ def test_remedy_of_a_virtual_table_with_other_options_is_about_its_options() -> 
     (other,), (gone,) = schema_findings(porter, plain), schema_findings(porter, schema())
     assert (other.rule, other.remedy.startswith("Keep its options")) == ("table-lost", True)
     assert (gone.rule, gone.remedy) == ("table-lost", RULES["table-lost"][1])
+
+
+RENAMED = {  # what becomes of a table and of the reference to it, and the findings about the reference
+    "a parent": ("ALTER TABLE systems RENAME TO plants;", []),
+    "a parent, twice": ("ALTER TABLE systems RENAME TO plants_2; ALTER TABLE plants_2 RENAME TO plants;", []),
+    "a parent and its key": (
+        "ALTER TABLE systems RENAME TO plants; ALTER TABLE plants RENAME COLUMN id TO plant_id;", [],
+    ),
+    "a parent, under whose name a view stands now": (
+        "ALTER TABLE systems RENAME TO plants; CREATE VIEW systems AS SELECT * FROM plants;", [],
+    ),
+    "a parent whose name another table takes": (
+        f"ALTER TABLE systems RENAME TO plants; {S}", ["foreign-key-target readings.system_id"],
+    ),
+    "a parent, and then dropped": (
+        "ALTER TABLE systems RENAME TO plants; DROP TABLE plants;", ["foreign-key-target readings.system_id"],
+    ),
+    "a parent, and the reference loses its action": (
+        ("ALTER TABLE systems RENAME TO plants; DROP TABLE readings; "
+        f"{R.replace('systems', 'plants').replace(' ON DELETE CASCADE', '')}"),
+        ["foreign-key-lost readings.system_id"],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("script", "expected"), RENAMED.values(), ids=RENAMED)
+def test_reference_follows_a_renamed_parent(script: str, expected: list[str]) -> None:
+    """A reference that RENAME rewrote is no finding, unless the old name means another table or no table is left."""
+    before, after = schema(S + R), schema(S + R, script)
+    renamed = apply_renames(before, [S, R], read_script_text(script, "migrate.sql"), ("RENAME COLUMN", "RENAME TABLE"))
+    found = schema_findings(before, after, renamed)
+    assert [f"{each.rule} {each.place}" for each in found if each.rule.startswith("foreign-key")] == expected
