@@ -58,7 +58,7 @@ class Defect:
 
     `column`: empty if the fault concerns the whole table. `kind`: an identifier of the fault, the same before and after
     a change. `what`: the fault in words. `rows`: in how many rows it is; None if they cannot be counted. `example`: how
-    to find one of these rows.
+    to find one of these rows. `condition`: the SQL condition that finds all of them; empty if there is none.
     """
 
     table: str
@@ -68,6 +68,7 @@ class Defect:
     remedy: str
     rows: int | None = None
     example: str = ""
+    condition: str = ""
 
     @property
     def place(self) -> str:
@@ -243,7 +244,7 @@ async def _counted(database: Database, table: _Table, defect: Defect, condition:
         ((rows, one),) = (await database.query(Statement(sql))).values
     except StatementFailed:
         return defect
-    return replace(defect, rows=int(str(rows)), example=_example(table.key, one))
+    return replace(defect, rows=int(str(rows)), example=_example(table.key, one), condition=condition)
 
 
 def _example(key: str, value: Value) -> str:

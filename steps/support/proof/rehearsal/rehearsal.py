@@ -29,6 +29,7 @@ from steps.support.proof.guards.declared import (
     unheld_reaches,
     without_bounds,
 )
+from steps.support.proof.rehearsal.broken_rows import Broken, broken_rows
 from steps.support.proof.rehearsal.contract import Answers, Contracts, ask_contracts
 from steps.support.proof.rehearsal.integrity import Integrity, alters_columns, check_integrity
 from steps.support.proof.rehearsal.moments import CLOCK, NEVER, Moments, holds_moment
@@ -83,6 +84,7 @@ class RehearsalLog:
     `seconds`: how long each phase took, in seconds, by the name of the phase.
     `before`, `after_migration`, `after_rollback`, `after_second_migration`, `after_writes`, `after_second_rollback`:
     snapshots at these points.
+    `broken`: the rows that broke a condition of their own table before.
     `rows_migrated`: the rows that differ between before and after the migration.
     `rows_not_restored`: those that differ between before the migration and after the rollback.
     `rows_written`: those that writes.sql changed on the new schema.
@@ -103,6 +105,7 @@ class RehearsalLog:
     contract_before: Answers
     contract_after: Answers
     seconds: dict[str, float]
+    broken: Broken = field(default_factory=dict)
     failures: list[Finding] = field(default_factory=list)
     migrated: Migrated | None = None
     rows_migrated: Diff | None = None
@@ -209,7 +212,8 @@ class _Rehearsal:
         self._schema = await self._turso.schema()
         before = replace(before, integrity=await self._check(None, indexes=True))
         self._defects_before = before.integrity
-        log = RehearsalLog(engine_answer, before, contract, contract, self._seconds)
+        broken = await broken_rows(self._running.database, before.integrity, FOLLOWED)
+        log = RehearsalLog(engine_answer, before, contract, contract, self._seconds, broken)
         if self._change.migrate:
             self._began = await self._later_than_the_copy()
             await self._run_phases(log)
@@ -258,7 +262,7 @@ class _Rehearsal:
         await self._learn_letters(log)
         await self._timed("verify rollback", self._ask(self._change.verify_rollback))
         log.after_rollback = await self._snapshot()
-        log.rows_not_restored = await self._diff(self._before)
+        log.rows_not_restored = await self._diff(self._before, FOLLOWED)
         log.after_rollback = await self._checked(log.after_rollback, log.rows_not_restored, self._before)
         await self._renumbered(log, ROLLBACK)
         if not await self._migrate(log, "migrate again", lease, measured=counts):

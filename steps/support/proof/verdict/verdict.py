@@ -16,6 +16,7 @@ from steps.support.proof.rows.declared import check_declared
 from steps.support.proof.rows.intended import explained
 from steps.support.proof.rows.result import Kind, TableDiff
 from steps.support.proof.verdict.elsewhere import Elsewhere, texts_of
+from steps.support.proof.verdict.mended import mended_findings, without_mended
 from steps.support.proof.verdict.orphans import orphan_findings
 from steps.support.proof.verdict.recreated import as_recreated
 from steps.support.proof.verdict.round_trip import (
@@ -183,6 +184,7 @@ def _written(log: RehearsalLog, change: DatabaseChange, elsewhere: Elsewhere) ->
         return
     renamed, found = renames(change.scripts[0]), list[Finding]()
     if returned is not None:
+        returned = without_mended(returned, log.broken, moved, wrote, renamed)
         found += changed_without_reason(moved, wrote, returned, renamed, elsewhere, log.refused)
     if regained is not None:
         found += lost_by_migrating_again(wrote, regained, renamed, log.refused)
@@ -215,7 +217,9 @@ def _rolled_back(log: RehearsalLog, migrate: Script, rollback: Script) -> Iterat
     reported = set[str]()
     if log.after_rollback is not None and log.rows_not_restored is not None:
         yield from _other_schema(log.before, log.after_rollback)
-        yield from lost_by_rollback(log.rows_not_restored)
+        several = log.rows_not_restored, log.broken, log.rows_migrated or {}
+        yield from lost_by_rollback(without_mended(*several))
+        yield from mended_findings(*several)
         for each in _worse(log.before, log.after_rollback, migrate, rollback):
             reported.add(each.place)
             yield each
