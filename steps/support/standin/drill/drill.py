@@ -10,7 +10,7 @@ import resource
 import signal
 import sqlite3
 import tomllib
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +23,7 @@ from steps.support.core.errors import Problem, Refused
 from steps.support.sql.findings import SAMPLE
 from steps.support.sql.script import split
 from steps.support.standin.drill.forked import ToolProcess
-from steps.support.standin.drill.trial import READING, Event, RunResult, Trial
+from steps.support.standin.drill.trial import READING, AnyTrial, Event, RunResult, Trial
 from steps.support.standin.faults import Faults, Kind
 from steps.support.standin.world import local_production
 
@@ -130,18 +130,25 @@ def load_sample(sql: Path, file: Path) -> None:
 
 async def drill_row(row: Row, sql: Path, sample: Path, binary: Path, folder: Path) -> tuple[Outcome, str]:
     """Break the step. Return the outcome, and the cause as reported by the run that ended the case."""
-    (fault, step), faults = row, Faults()
-    copy = await asyncio.to_thread(copyfile, sample, folder / "copy.db")
-    staged = step == "activation"
-    async with local_production(folder, sql, binary, faults, staged=staged, copy=copy) as production:
-        production.platform.build_seconds, production.platform.alias_seconds = BUILD, MOVE
-        trial = Trial(production, faults, folder, sql_folder=sql)
-        before = await trial.state()
-        results = await _run(trial, fault, step)
-        if fault.then:
-            faults.disarm()
-            results.append(await trial.release(*fault.then, react=None, **_times(fault)))
-        identical = await trial.state() == before
+    faults, copy = Faults(), await asyncio.to_thread(copyfile, sample, folder / "copy.db")
+    async with local_production(folder, sql, binary, faults, copy=copy) as production:
+        return await play(row, Trial(production, faults, folder, sql_folder=sql))
+
+
+async def play(row: Row, trial: AnyTrial) -> tuple[Outcome, str]:
+    """Break the step in a production of any kind. Return the outcome, and the cause as reported by the last run.
+
+    A signal and a full disk need a production whose tool is a process.
+    """
+    (fault, step), platform = row, trial.world.platform
+    platform.build_seconds, platform.alias_seconds = BUILD, MOVE
+    platform.auto_assign = step != "activation"
+    before = await trial.state()
+    results = await _run(trial, fault, step)
+    if fault.then:
+        trial.faults.disarm()
+        results.append(await trial.release(*fault.then, react=None, **_times(fault)))
+    identical = await trial.state() == before
     last = results[-1] if fault.then else results[0]
     codes = (results[0].code, *(_code(result, results[0]) for result in results[1:]))
     outcome = Outcome(last.report.get("verdict", "none"), codes, identical)
@@ -159,39 +166,49 @@ def _code(result: RunResult, first: RunResult) -> int:
     return -1 if refused and first.events[0]["run"] not in str(result.report["cause"]) else result.code
 
 
-async def _run(trial: Trial, fault: Fault, step: str) -> list[RunResult]:
+async def _run(trial: AnyTrial, fault: Fault, step: str) -> list[RunResult]:
     """Run the tool with the actions of a fault. Return its result, then those of the other runs started meanwhile."""
-    config = trial.configure(**_times(fault))
     waiting, others, later = list(fault.deeds), list[RunResult](), list[asyncio.Task[None]]()
-    async with trial.started("--prod", "--yes", "--json", "--config", str(config), paced=True) as process:
+    process: ToolProcess | None = None
 
-        async def do(deed: Action, event: Event) -> None:
-            await asyncio.sleep(deed.after)
-            _break(deed, trial, deed.step or step)
-            if deed.signal:
-                process.send_signal(signal.Signals[deed.signal])
-            if deed.disk:
-                _fill(trial.folder / "runs" / event["run"] / "journal.jsonl", process)
-            if deed.operator:
-                others.append(await trial.release(react=None, **_times(fault)))
+    async def do(deed: Action, event: Event) -> None:
+        await asyncio.sleep(deed.after)
+        _break(deed, trial, deed.step or step)
+        if process and deed.signal:
+            process.send_signal(signal.Signals[deed.signal])
+        if process and deed.disk:
+            _fill(trial.folder / "runs" / event["run"] / "journal.jsonl", process)
+        if deed.operator:
+            others.append(await trial.release(react=None, **_times(fault)))
 
-        async def react(event: Event) -> None:
-            about = event.get("step", "")
-            for deed in [each for each in waiting if each.at == event["event"] and about in ("", each.step or step)]:
-                waiting.remove(deed)
-                if deed.after:
-                    later.append(asyncio.ensure_future(do(deed, event)))
-                else:
-                    await do(deed, event)
+    async def react(event: Event) -> None:
+        about = event.get("step", "")
+        for deed in [each for each in waiting if each.at == event["event"] and about in ("", each.step or step)]:
+            waiting.remove(deed)
+            if deed.after:
+                later.append(asyncio.ensure_future(do(deed, event)))
+            else:
+                await do(deed, event)
 
-        first = await trial.watched(process, react)
-        for task in later:
-            task.cancel()
-        await asyncio.gather(*later, return_exceptions=True)
+    if isinstance(trial, Trial):
+        config = trial.configure(**_times(fault))
+        async with trial.started("--prod", "--yes", "--json", "--config", str(config), paced=True) as process:
+            first = await _until_end(trial.watched(process, react), later)
+    else:
+        first = await _until_end(trial.release(react=react, **_times(fault)), later)
     return [first, *others]
 
 
-def _break(deed: Action, trial: Trial, step: str) -> None:
+async def _until_end(run: Awaitable[RunResult], later: Sequence[asyncio.Task[None]]) -> RunResult:
+    """Return the result of a run; what should have been done later to it no longer is."""
+    result = await run
+    for task in later:
+        task.cancel()
+    await asyncio.gather(*later, return_exceptions=True)
+    return result
+
+
+def _break(deed: Action, trial: AnyTrial, step: str) -> None:
     if deed.world == "mended":
         trial.faults.disarm()
     elif deed.world:
