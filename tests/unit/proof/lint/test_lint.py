@@ -1,5 +1,6 @@
 """The lint: each statement that once lost data is named with file and line, and its safe form passes."""
 
+import inspect
 import sqlite3
 import subprocess
 import sys
@@ -7,6 +8,8 @@ from contextlib import closing
 
 import pytest
 
+from steps.support.proof.lint import lint as lint_rules
+from steps.support.proof.lint import parent_rules, row_rules
 from steps.support.proof.lint.lint import Child, Facts, decided_by_rows, lint, proved_harmless
 from steps.support.sql.findings import Severity
 from steps.support.sql.refusals import refusals
@@ -400,3 +403,15 @@ def test_row_diff_decides_about_statements_without_where() -> None:
     )
     weights = [each.severity for each in decided_by_rows(findings, {"systems", "point_info"})]
     assert weights == [Severity.NOTE, Severity.ERROR, Severity.ERROR]
+
+
+def test_every_rule_is_registered() -> None:
+    """A function that is written as a rule, but that no list names, would never run."""
+    written = {
+        each
+        for module in (parent_rules, row_rules)
+        for _, each in inspect.getmembers(module, inspect.isfunction)
+        if each.__module__ == module.__name__ and [*inspect.signature(each).parameters][:1] == ["reading"]
+        if not each.__name__.startswith("_")
+    }
+    assert written == {*lint_rules._OF_A_CHANGE}  # noqa: SLF001 - the list itself is what is tested
