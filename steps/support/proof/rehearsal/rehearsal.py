@@ -41,7 +41,8 @@ from steps.support.proof.result import LockUse
 from steps.support.proof.rows.cascades import cascades
 from steps.support.proof.rows.diff import row_diff
 from steps.support.proof.rows.pages import changed_virtual_tables
-from steps.support.proof.rows.result import Key, TableDiff
+from steps.support.proof.rows.renamed import renamed_tables
+from steps.support.proof.rows.result import Key, Renamed, TableDiff
 from steps.support.proof.rows.rowids import renumbered
 from steps.support.proof.rows.tables import first_rows
 from steps.support.proof.verdict.round_trip import Refused, values_to_try
@@ -86,6 +87,7 @@ class RehearsalLog:
     snapshots at these points.
     `broken`: the rows that broke a condition of their own table before.
     `rows_migrated`: the rows that differ between before and after the migration.
+    `renamed`: the tables that the migration renames, in place or by a copy, compared with their new names.
     `rows_not_restored`: those that differ between before the migration and after the rollback.
     `rows_written`: those that writes.sql changed on the new schema.
     `rows_rolled_back`: those that differ between before the migration and after the second rollback.
@@ -109,6 +111,7 @@ class RehearsalLog:
     failures: list[Finding] = field(default_factory=list)
     migrated: Migrated | None = None
     rows_migrated: Diff | None = None
+    renamed: Sequence[Renamed] = ()
     after_migration: Snapshot | None = None
     rows_not_restored: Diff | None = None
     after_rollback: Snapshot | None = None
@@ -254,6 +257,7 @@ class _Rehearsal:
         log.contract_after = await self._ask_contracts()
         log.after_migration = await self._snapshot()
         log.rows_migrated = await self._diff(self._before, FOLLOWED, column_groups(self._change))
+        log.renamed = await self._renamed()
         log.after_migration = await self._checked(log.after_migration, log.rows_migrated, self._before)
         await self._renumbered(log, MIGRATE)
         await self._plan_counts(log)
@@ -299,6 +303,11 @@ class _Rehearsal:
         self, since: Path, keep: int = 0, groups: Groups = MappingProxyType({}), moments: Moments = NEVER
     ) -> Diff:
         compared = asyncio.to_thread(row_diff, since, checkpoint(self._live), keep, groups, moments)
+        return await self._timed("comparing rows", compared)
+
+    async def _renamed(self) -> Sequence[Renamed]:
+        script, groups = self._change.scripts[0], column_groups(self._change)
+        compared = asyncio.to_thread(renamed_tables, self._before, checkpoint(self._live), script, FOLLOWED, groups)
         return await self._timed("comparing rows", compared)
 
     async def _checked(self, snapshot: Snapshot, diff: Diff, since: Path) -> Snapshot:

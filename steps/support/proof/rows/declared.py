@@ -3,11 +3,11 @@
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from steps.support.core.text import counted
 from steps.support.proof.rows.intended import Explained
-from steps.support.proof.rows.result import Columns, TableDiff, sample_value
+from steps.support.proof.rows.result import Columns, Kind, Renamed, TableDiff, sample_value
 from steps.support.sql.directives import Declaration, Range
 from steps.support.sql.findings import Finding
 from steps.support.sql.tokens import folded, quoted
@@ -18,24 +18,30 @@ VALUES_CHANGED, VALUES_SWAPPED = "values-changed", "values-swapped"
 _NOTHING = Explained()
 
 
-def check_declared(
+def check_declared(  # noqa: PLR0913, PLR0917 - what changed, and everything that may declare it
     diff: Mapping[str, TableDiff],
     changes: Mapping[str, Range | None],
     cascades: Sequence[Finding] = (),
     columns: Sequence[Declaration] = (),
     explained: Explained = _NOTHING,
+    renamed: Sequence[Renamed] = (),
 ) -> list[Finding]:
     """Return findings about rows and values that changed otherwise than declared, or were lost undeclared.
 
     `changes`: by table, how many rows may change. `columns`: the lines that declare only values of columns.
     `explained`: what the script explains by itself; that needs no line, unless a line declares rows. `cascades`:
     findings that replace the plain finding about the same table. Only a `-- changes:` line allows changed values and
-    lost rows; a lost column can be accepted as `column-lost`.
+    lost rows; a lost column can be accepted as `column-lost`. `renamed`: the tables that have another name now. Their
+    lines about rows say that these rows are gone and come, and nothing about values.
     """
     named = {each.place: each for each in cascades}
     lines = _Lines({folded(table): amount for table, amount in changes.items()}, columns, explained)
     both = {**{table: TableDiff(table, None, None) for table in lines.tables}, **diff}
-    return [finding for table, found in both.items() for finding in _of_table(table, found, lines, named)]
+    for each in renamed:
+        name = folded(each.found.name)
+        both[name] = replace(both[name], in_columns=each.found.in_columns, by_key=True)
+    found_in = [finding for table, found in both.items() for finding in _of_table(table, found, lines, named)]
+    return [*found_in, *(finding for each in renamed for finding in _of_renamed(each, lines))]
 
 
 def all_columns(lines: Iterable[Declaration]) -> Columns:
@@ -107,11 +113,57 @@ def _of_table(table: str, found: TableDiff, lines: _Lines, named: Mapping[str, F
         yield from _values(table, found, lines)
     yield from (_out_of_range(found, line) for line in lines.of(table) if not _is_in_range(found, line))
     yield from _columns(found)
+    yield from _retyped(found)
+
+
+def _retyped(found: TableDiff) -> Iterator[Finding]:
     for column, count in found.retyped.items():
         values = counted(count, "value has a different type", "values have a different type")
         cause = f"{values} than before{_types(found, column)}"
         remedy = "Store them as the code reads them: an ORM reads a time stored as text as an invalid date."
         yield Finding(place := f"{found.name}.{column}", cause, remedy, rule=RETYPED, object=place)
+
+
+def _of_renamed(renamed: Renamed, lines: _Lines) -> Iterator[Finding]:
+    """Yield findings about the values and rows of a table that has another name now."""
+    found, table = renamed.found, folded(renamed.found.name)
+    named = {*lines.all_of(table)}
+    said = {*named, *lines.explained.columns.get(table, ())}
+    said |= {folded(column) for circle in found.exchanged for column in circle}  # these are named below
+    for column, count in found.columns.items():
+        if folded(column) not in said and found.converted.get(column, 0) < count:
+            yield _changed_values(found, column, f" since they were in {renamed.source}")
+    yield from (_swapped(found, circle) for circle in found.exchanged if not {*map(folded, circle)} <= named)
+    yield from _retyped(found)
+    is_said_already = bool(found.exchanged) and not found.by_key
+    is_meant = found.removed <= _fewer(renamed, lines) or _is_keyed_anew(renamed, lines)
+    if renamed.is_whole and not is_meant and not is_said_already:
+        yield _not_taken_over(renamed)
+
+
+def _fewer(renamed: Renamed, lines: _Lines) -> int:
+    """Return how many rows may be lost on the way to the new name, by the numbers declared for both names."""
+    old, new = (lines.rows.get(folded(name)) for name in (renamed.source, renamed.found.name))
+    return max(0, old[1] - new[0]) if old and new else 0
+
+
+def _is_keyed_anew(renamed: Renamed, lines: _Lines) -> bool:
+    """Return True if lines name a column of the key, or without a key, columns apart from which all rows are there."""
+    named = lines.all_of(folded(renamed.found.name))
+    return bool({*named} & {*renamed.key}) if renamed.found.by_key else named in renamed.found.in_columns
+
+
+def _not_taken_over(renamed: Renamed) -> Finding:
+    found, source, table = renamed.found, renamed.source, _written(renamed.found.name)
+    rows = f"{found.removed:,} of {counted(found.before or 0, 'row')} of {source}"
+    fate = "is not there as it was" if found.removed == 1 else "are not there as they were"
+    if (found.after or 0) < (found.before or 0):
+        lines = f"`-- changes: {_written(source)} {found.before}`, `-- changes: {table} {found.after}`"
+        meant = f"If fewer rows are meant, declare both numbers: {lines}."
+    else:
+        meant = f"If others are meant, declare: `-- changes: {table}({', '.join(renamed.key) or 'COLUMN'})`."
+    remedy = f"Copy all rows and values of {source}. {meant}"
+    return Finding(found.name, f"{rows} {fate}{_sample(found)}", remedy, final=True)
 
 
 def _types(found: TableDiff, column: str) -> str:
@@ -133,11 +185,12 @@ def _undeclared(table: str, found: TableDiff, lines: _Lines) -> str | None:
     what = _counts(found)
     if table in lines.rows:
         low, high = lines.rows[table] or (found.total, found.total)
-        return None if low <= found.total <= high else f"{what}, and {_declared(low, high)} to change"
+        return None if low <= found.total <= high else f"{what}, and {_declared(low, high)} to change{_sample(found)}"
     is_found_again = not found.by_key and lines.all_of(table) in found.in_columns
     if not found.added + found.removed or is_found_again:
         return None  # each changed column has a finding of its own
-    return f"{what}, and {'only values were declared' if lines.of(table) else 'no `-- changes:` line names the table'}"
+    why = "only values were declared" if lines.of(table) else "no `-- changes:` line names the table"
+    return f"{what}, and {why}{_sample(found)}"
 
 
 def _values(table: str, found: TableDiff, lines: _Lines) -> Iterator[Finding]:
@@ -145,26 +198,34 @@ def _values(table: str, found: TableDiff, lines: _Lines) -> Iterator[Finding]:
     swapped = {column: circle for circle in found.exchanged for column in circle}
     listed = {*lines.all_of(table)}
     for column, count in found.columns.items():
-        place, own = f"{found.name}.{column}", swapped.get(column)
+        own = swapped.get(column)
         is_said = lines.explains(table, folded(column)) and not own
         is_declared = is_said or lines.declares(table, folded(column))
         if not is_declared and found.converted.get(column, 0) < count:
-            taken = f"; {_circle(own)}" if own else ""
-            cause = f"{count:,} of {counted(found.before or 0, 'value')} changed{_example(found, column)}{taken}"
-            remedy = (
-                "Copy the column by its name, to keep its values. If the change is meant, declare it: "
-                f"`{declaration(found, column)}`."
-            )
-            yield Finding(place, cause, remedy, rule=VALUES_CHANGED, object=place, final=True)
+            yield _changed_values(found, column, "", f"; {_circle(own)}" if own else "")
     for circle in found.exchanged if table in lines.rows else ():
         if not {*map(folded, circle)} <= listed:
-            place, line = f"{found.name}.{circle[0]}", ", ".join(map(_written, circle))
-            cause = f"{_circle(circle)}{_example(found, circle[0])}"
-            remedy = (
-                "Copy the columns by name, not by position. If the exchange is meant, write "
-                f"`-- changes: {_written(found.name)}({line})`."
-            )
-            yield Finding(place, cause, remedy, rule=VALUES_SWAPPED, object=place)
+            yield _swapped(found, circle)
+
+
+def _changed_values(found: TableDiff, column: str, since: str = "", taken: str = "") -> Finding:
+    place, count = f"{found.name}.{column}", found.columns[column]
+    cause = f"{count:,} of {counted(found.before or 0, 'value')} changed{since}{_example(found, column)}{taken}"
+    remedy = (
+        "Copy the column by its name, to keep its values. If the change is meant, declare it: "
+        f"`{declaration(found, column)}`."
+    )
+    return Finding(place, cause, remedy, rule=VALUES_CHANGED, object=place, final=True)
+
+
+def _swapped(found: TableDiff, circle: Sequence[str]) -> Finding:
+    place, line = f"{found.name}.{circle[0]}", ", ".join(map(_written, circle))
+    cause = f"{_circle(circle)}{_example(found, circle[0])}"
+    remedy = (
+        "Copy the columns by name, not by position. If the exchange is meant, write "
+        f"`-- changes: {_written(found.name)}({line})`."
+    )
+    return Finding(place, cause, remedy, rule=VALUES_SWAPPED, object=place)
 
 
 def _circle(columns: Sequence[str]) -> str:
@@ -194,7 +255,13 @@ def _out_of_range(found: TableDiff, line: Declaration) -> Finding:
 
 
 def _lost(found: TableDiff) -> str | None:
-    return f"{_counts(found)}, and no loss was declared" if found.removed else None
+    return f"{_counts(found)}, and no loss was declared{_sample(found)}" if found.removed else None
+
+
+def _sample(found: TableDiff) -> str:
+    """Return a row that is gone, as an example; empty if none is known."""
+    one = next((each for each in found.samples if each.kind is Kind.REMOVED), None)
+    return f", for example {one}" if one else ""
 
 
 def _counts(found: TableDiff) -> str:

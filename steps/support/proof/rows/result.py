@@ -182,6 +182,20 @@ class TableDiff:
         return self.added + self.removed + self.changed
 
 
+@dataclass(frozen=True, slots=True)
+class Renamed:
+    """A table under its new name. `source`: its name before. `found`: what became of its rows.
+
+    `is_whole`: whether the script puts rows of this table into no other one, and no other rows there; if not, only
+    `found.exchanged` is known. `key`: the columns of its primary key, in lower case.
+    """
+
+    source: str
+    found: TableDiff
+    is_whole: bool
+    key: Columns
+
+
 def whole(kind: Kind, columns: Sequence[str], row: Sequence[Value], key: Collection[str] = ()) -> Sample:
     """Return a sample of an added or removed row, with all its values. `key`: the columns of the primary key."""
     texts = (sample_value(column, value, is_key=column in key) for column, value in zip(columns, row, strict=True))

@@ -125,7 +125,10 @@ def _migrated(log: RehearsalLog, change: DatabaseChange) -> Iterator[Finding]:
         for table in log.after_migration.schema.tables
     }
     said = explained(change.scripts[0], triggers, log.rows_migrated, not_null)
-    lost_values = check_declared(log.rows_migrated, declared, columns=columns, explained=said)
+    anew = {folded(each.found.name): each.found for each in log.renamed}
+    of_new = explained(change.scripts[0], triggers, anew, not_null)
+    said = replace(said, columns={**said.columns, **of_new.columns})
+    lost_values = check_declared(log.rows_migrated, declared, columns=columns, explained=said, renamed=log.renamed)
     reported = {(each.place, each.rule) for each in lost_values}
     places = {place for place, _ in reported}
     yield from lost_values

@@ -156,12 +156,12 @@ def test_values_that_differ_from_their_line_are_named(tmp_path: Path, migrate: s
 @pytest.mark.parametrize(
     ("migrate", "causes"),
     [
-        ("UPDATE users SET role = 'x' WHERE id = 1;", ["1 row added, 1 removed (3 before), and no loss was declared"]),
+        ("UPDATE users SET role = 'x' WHERE id = 1;", ["1 row added, 1 removed (3 before), and no loss was declared, for example removed id 1, email ***, name 'Ann ', role 'owner'"]),
         ("-- changes: users(role) 1\nUPDATE users SET role = 'x' WHERE id = 1;", []),
         ("-- changes: users(role) 2\nUPDATE users SET role = 'x' WHERE id = 1;",
          ["values of role changed in 1 of 3 rows, and 2 rows were declared"]),
         ("-- changes: users(name)\nUPDATE users SET role = 'x' WHERE id = 1;",
-         ["1 row added, 1 removed (3 before), and only values were declared"]),
+         ["1 row added, 1 removed (3 before), and only values were declared, for example removed id 1, email ***, name 'Ann ', role 'owner'"]),
         ("-- changes: users 2\nUPDATE users SET (email, name) = (name, email) WHERE id = 1;",
          ["email and name exchanged their values"]),
     ],
@@ -191,11 +191,11 @@ REPLACED = {  # a migration, and what is said
     "a key that WHERE names": ("UPDATE versions SET v = 'b2' WHERE versions.v = 'a1';", []),
     "a value that WHERE names, without a key": ("UPDATE loose SET v = 'b2', is_dirty = 1 WHERE v = 'a1' AND is_dirty = 0;", []),
     "gaps filled, without a key": ("UPDATE loose SET is_dirty = 0 WHERE is_dirty IS NULL;", []),
-    "a key, whatever it was": ("UPDATE versions SET v = 'b2' WHERE v > 'a0' AND v < 'b0';", ["1 row added, 1 removed (2 before), and no loss was declared"]),
-    "a value beside it": ("UPDATE loose SET v = 'b2', is_dirty = 1 WHERE v = 'a1';", ["1 row added, 1 removed (3 before), and no loss was declared"]),
-    "deleted and inserted": ("DELETE FROM versions WHERE v = 'a1'; INSERT INTO versions VALUES ('b2');", ["1 row added, 1 removed (2 before), and no loss was declared"]),
-    "more than gaps": ("UPDATE loose SET is_dirty = 1 WHERE is_dirty IS NULL OR v = 'a1';", ["3 rows added, 3 removed (3 before), and no loss was declared"]),
-    "another table is declared": ("-- changes: loose\nUPDATE versions SET v = 'b2' WHERE v = 'a1';", ["1 row added, 1 removed (2 before), and no `-- changes:` line names the table"]),
+    "a key, whatever it was": ("UPDATE versions SET v = 'b2' WHERE v > 'a0' AND v < 'b0';", ["1 row added, 1 removed (2 before), and no loss was declared, for example removed v 'a1'"]),
+    "a value beside it": ("UPDATE loose SET v = 'b2', is_dirty = 1 WHERE v = 'a1';", ["1 row added, 1 removed (3 before), and no loss was declared, for example removed v 'a1', is_dirty 0"]),
+    "deleted and inserted": ("DELETE FROM versions WHERE v = 'a1'; INSERT INTO versions VALUES ('b2');", ["1 row added, 1 removed (2 before), and no loss was declared, for example removed v 'a1'"]),
+    "more than gaps": ("UPDATE loose SET is_dirty = 1 WHERE is_dirty IS NULL OR v = 'a1';", ["3 rows added, 3 removed (3 before), and no loss was declared, for example removed v 'a1', is_dirty 0"]),
+    "another table is declared": ("-- changes: loose\nUPDATE versions SET v = 'b2' WHERE v = 'a1';", ["1 row added, 1 removed (2 before), and no `-- changes:` line names the table, for example removed v 'a1'"]),
 }  # fmt: skip
 
 
