@@ -42,6 +42,12 @@ _ROUGHLY = re.compile(rf"(?P<table>{_NAME}){_COLUMNS}(?:\s+(?P<count>\d+(?:\.\.\
 _CHANGES = re.compile(rf"(?P<table>{_NAME}){_COLUMNS}(?:\s+(?P<low>{_NUMBER})(?:\.\.(?P<high>{_NUMBER}))?)?")
 _ALLOW = re.compile(r"(?P<rule>[\w-]+)\s+(?P<rest>\S.*)", re.DOTALL)
 _OF_AN_OBJECT = re.compile(rf"(?P<object>{_NAMES})\s*:(?!//)\s*(?P<reason>.*)", re.DOTALL)
+_WITH_KIND = re.compile(rf"(?:table|index|trigger|view)\s+(?P<name>{_NAME})", re.IGNORECASE)
+_WITH_COLUMNS = re.compile(rf"(?P<table>{_NAME})\s*\((?P<columns>\s*{_NAME}(?:\s*,\s*{_NAME})*\s*)\)")
+_OF_COLUMNS = frozenset({  # rules whose finding is about a column
+    "values-changed", "values-swapped", "column-lost", "retyped", "default-lost", "not-null-lost", "type-changed",
+    "collation-lost",
+})  # fmt: skip
 _COLON = re.compile(r"\w+://\S+|\d:\d|(?P<colon>:)")  # not the colon of a URL or a time
 VALUES = {
     "name": (re.compile(r"\S.*"), "Write `-- name: NAME`."),
@@ -210,9 +216,20 @@ def unreasoned(value: str) -> tuple[str, str] | None:
     if not name and colon is not None:
         before = reason[:colon].strip(" \t'\"`")
         cause = f"{line}: `{shown(before)}`, before the colon, is not a valid name"
-        example = waiver_line(rule, before or "OBJECT", "reason")
+        example = waiver_line(rule, _meant(rule, before) or "OBJECT", "reason")
         return cause, f"Write only a name before the colon, quoted if necessary: `{example}`; or remove the colon."
     return None
+
+
+def _meant(rule: str, written: str) -> str:
+    """Return the object that an author probably means by a text that is not a name, such as `index i` or `t(c)`."""
+    if match := _WITH_KIND.fullmatch(written):
+        return _spelled(match["name"])
+    if match := _WITH_COLUMNS.fullmatch(written):
+        columns = re.findall(_NAME, match["columns"])
+        is_of_one = rule in _OF_COLUMNS and len(columns) == 1
+        return ".".join([_spelled(match["table"]), *(map(_spelled, columns) if is_of_one else ())])
+    return written
 
 
 def shown(text: str) -> str:

@@ -242,12 +242,12 @@ UNREASONED = [  # what stands behind the rule, what is told, and the line to wri
     ("users_role: <reason>", "gives no reason", "users_role: reason"),
     ("<reason>", "gives no reason", "reason"),
     ("...", "gives no reason", "reason"),
-    ("index users_role: nobody asks", "`index users_role`, before the colon", '"index users_role": reason'),
-    ("index users_role:nobody asks", "`index users_role`, before the colon", '"index users_role": reason'),
+    ("index users_role: nobody asks", "`index users_role`, before the colon", "users_role: reason"),
+    ("index users_role:nobody asks", "`index users_role`, before the colon", "users_role: reason"),
     ("users-role: nobody asks", "`users-role`, before the colon", '"users-role": reason'),
     ("my index: nobody asks", "`my index`, before the colon", '"my index": reason'),
     ("'users_role': nobody asks", "`users_role`, before the colon", "users_role: reason"),
-    ("t (a, b): nobody asks", "`t (a, b)`, before the colon", '"t (a, b)": reason'),
+    ("t (a, b): nobody asks", "`t (a, b)`, before the colon", "t: reason"),
     (": nobody asks", "``, before the colon", "OBJECT: reason"),
 ]  # fmt: skip
 

@@ -70,6 +70,10 @@ UNREASONED = [  # a line above migrate.sql while another index is lost, and the 
     ('-- allow: index-lost "Users_Role"', "one word may be the object or the reason"),
     ("-- allow: index-lost users.name", "one word may be the object or the reason"),
     ("-- allow: index-lost index users_role: nobody asks", "before the colon, is not a valid name"),
+    ("-- allow: index-lost index users_role: nobody asks", "`-- allow: index-lost users_role: reason`"),
+    ("-- allow: unique-lost users(name): not unique", "`-- allow: unique-lost users: reason`"),
+    ("-- allow: unique-lost users (name, role): no", "`-- allow: unique-lost users: reason`"),
+    ("-- allow: column-lost users(name): no use", "`-- allow: column-lost users.name: reason`"),
 ]  # fmt: skip
 
 
