@@ -12,7 +12,7 @@ Diffs are compared without their times of writing, because these differ from one
 timeless.py.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -68,7 +68,7 @@ def changed_without_reason(  # noqa: PLR0913, PLR0917 - three comparisons, and w
             cause = f"after writes and rollback {differ} from before, but the app wrote only {wrote.total:,}"
             yield Finding(found.name, cause, _BACK)
         elif _keyed_alike(found, wrote, way):
-            yield from _followed(_Trip(name, found, wrote, way), elsewhere, refused)
+            yield from _followed(_Trip(name, found, wrote, way), elsewhere, refused, written)
         else:
             yield from _as_many(_Trip(name, found, wrote, way), elsewhere)
 
@@ -381,7 +381,7 @@ def _values(values: Mapping[str, Value], without: Collection[str]) -> frozenset[
     return frozenset((name, typed(value)) for name, value in values.items() if name not in without)
 
 
-def _followed(trip: _Trip, elsewhere: Elsewhere, refused: Refused) -> Iterator[Finding]:
+def _followed(trip: _Trip, elsewhere: Elsewhere, refused: Refused, written: Diff) -> Iterator[Finding]:
     found, wrote, way = trip.found, trip.wrote, trip.way
     since = {way.back(row).key: row for row in wrote.rows}
     there = {row.key: row for row in found.rows}
@@ -393,13 +393,37 @@ def _followed(trip: _Trip, elsewhere: Elsewhere, refused: Refused) -> Iterator[F
         one = way.back(lost[0])
         now = there.get(one.key)
         yield Finding(found.name, f"{cause}, for example {_described(one, now)}{_others(one, now)}", _KEEP)
-    if unexplained:
+    by_app = _written_elsewhere(trip.name, unexplained, written) if unexplained else {}
+    others = [row for row in unexplained if id(row) not in by_app]
+    if by_app:
+        rows = [row for row in unexplained if id(row) in by_app]
+        differ = counted(len(rows), "row differs", "rows differ")
+        cause = f"{differ} after the rollback from what the app wrote to {', '.join(dict.fromkeys(by_app.values()))}"
+        yield Finding(found.name, f"{cause}, for example {_described(rows[0])}", _KEEP)
+    if others:
         words = "that the app did not write"
-        rows = counted(len(unexplained), f"row {words} differs", f"rows {words} differ")
-        cause = f"{rows} after the rollback"
-        wanted = since.get(unexplained[0].key)
-        others = f", where the app wrote only {', '.join(way.back(wanted).new)}" if wanted and wanted.new else ""
-        yield Finding(found.name, f"{cause}, for example {_described(unexplained[0])}{others}", _BACK)
+        cause = f"{counted(len(others), f'row {words} differs', f'rows {words} differ')} after the rollback"
+        wanted = since.get(others[0].key)
+        only = f", where the app wrote only {', '.join(way.back(wanted).new)}" if wanted and wanted.new else ""
+        yield Finding(found.name, f"{cause}, for example {_described(others[0])}{only}", _BACK)
+
+
+def _written_elsewhere(table: str, rows: Iterable[Row], written: Diff) -> dict[int, str]:
+    """Return, by the identity of a row, the other table to which the app wrote a row with its key and another value."""
+    places = defaultdict[Typed, list[tuple[str, set[Typed]]]](list)
+    for wrote in (found for name, found in written.items() if name != table):
+        for own in wrote.rows:
+            values = {*map(typed, own.after.values()), *map(typed, own.before.values())}
+            for _, value in own.key:
+                places[typed(value)].append((wrote.name, values))
+    found = dict[int, str]()
+    for row in rows:
+        keys = {typed(value) for _, value in row.key}
+        others = {typed(value) for value in (row.new or row.old).values() if is_telling(value)} - keys
+        near = (each for key in keys for each in places.get(key, ()))
+        name = next((name for name, values in near if keys <= values and others & values), None)
+        found.update({id(row): name} if name else {})
+    return found
 
 
 def _is_of(row: Row, wrote: Row | None, trip: _Trip, elsewhere: Elsewhere) -> bool:

@@ -246,6 +246,7 @@ OTHERS = [  # before, migrate, what the app writes, rollback, what is said of th
     ("one row of a new table", THREE, KEPT_LOG, "INSERT INTO log VALUES (1, 'x'), (2, 'y')", KEEP_LOG.replace("FROM log", "FROM log WHERE id = 1"), [], ["log: 1 of 2 rows written by the app is lost or changed after migrating again, for example added id 2, v 'y'"]),
     ("a new table without a key", THREE, LOG.replace(" PRIMARY KEY", ""), "INSERT INTO log VALUES (1, 'x')", "DROP TABLE log", [], ["log: 1 of 1 rows written by the app"]),
     ("rows of a table that was away", THREE, AWAY, "", HERE.replace("_orchestrate_kept_t;", "_orchestrate_kept_t WHERE id < 3;", 1), ["removed id 3, v 'c'"], []),
+    ("which column is which, of a row under another name", f"{THREE} INSERT INTO t VALUES (4, 'd', 40)", "CREATE TABLE s (id INTEGER PRIMARY KEY, v, w); INSERT INTO s SELECT * FROM t; DROP TABLE t", "INSERT INTO s VALUES (5, 'e', 50)", "CREATE TABLE t (id INTEGER PRIMARY KEY, v TEXT, w INTEGER); INSERT INTO t SELECT id, CASE id WHEN 5 THEN w ELSE v END, CASE id WHEN 5 THEN v ELSE w END FROM s; DROP TABLE s", ["t: 1 row differs after the rollback from what the app wrote to s, for example added id 5, v '50', w 'e'"], ["s: 1 of 1 rows written by the app is lost or changed"]),
     ("a table that is not made again", THREE, "DROP TABLE IF EXISTS t", "", "", ["3 rows"], []),
     ("that there was no such table", THREE, LOG, "INSERT INTO log VALUES (1, 'x')", "ALTER TABLE log RENAME TO stays", ["stays: "], ["log: 1 of 1 rows"]),
 ]  # fmt: skip
