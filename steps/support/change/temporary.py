@@ -1,10 +1,10 @@
-"""Turn the temporary tables of a script into ordinary tables, because the server refuses temporary ones.
+"""Turn the temporary tables and views of a script into ordinary ones, because the server refuses temporary ones.
 
-Each table gets a name of the tool's own wherever the script means that table, and the last statements drop it. No other
-connection sees the table, because it exists in one transaction only.
+Each gets a name of the tool's own wherever the script means it, and the last statements drop it. No other connection
+sees it, because it exists in one transaction only.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -16,6 +16,8 @@ from steps.support.sql.verbs import makes_trigger, read_statement
 
 PREFIX = "_orchestrate_temp_"
 _TEMPORARY = ("TEMP", "TEMPORARY")
+_KINDS = ("TABLE", "VIEW")
+_DROPS = {("DROP", kind) for kind in _KINDS}
 _TABLE_FOLLOWS = frozenset({"FROM", "JOIN", "INTO", "UPDATE", "IN"})
 _CONFLICTS = frozenset({"ROLLBACK", "ABORT", "FAIL", "IGNORE", "REPLACE"})
 _CLAUSES = frozenset({
@@ -23,7 +25,7 @@ _CLAUSES = frozenset({
 })  # fmt: skip
 _NO_ALIAS_FOLLOWS = _TABLE_FOLLOWS | _CLAUSES | {
     "ADD", "ALL", "AND", "BETWEEN", "CASE", "COLUMN", "CONSTRAINT", "DISTINCT", "DROP", "ELSE", "ESCAPE", "EXISTS",
-    "GLOB", "INDEX", "IS", "KEY", "LIKE", "NOT", "OFFSET", "ON", "OR", "RENAME", "TABLE", "THEN", "TO", "WHEN",
+    "GLOB", "INDEX", "IS", "KEY", "LIKE", "NOT", "OFFSET", "ON", "OR", "RENAME", "TABLE", "THEN", "TO", "VIEW", "WHEN",
     *_CONFLICTS,
 }  # fmt: skip
 _RENAMED = "Create an ordinary table with the new name: even renamed, a temporary table ends with the connection."
@@ -33,9 +35,9 @@ Edit = tuple[int, int, str]  # the first and the last token, and the text that r
 
 @dataclass(frozen=True, slots=True)
 class Ordinary:
-    """A script with ordinary tables in place of temporary ones.
+    """A script with ordinary tables and views in place of temporary ones.
 
-    `notes`: a note for each table. `refused`: a finding for each statement that needs its table to be temporary.
+    `notes`: a note for each of them. `refused`: a finding for each statement that needs one of them to be temporary.
     """
 
     pieces: tuple[Piece, ...]
@@ -44,35 +46,42 @@ class Ordinary:
 
 
 def as_ordinary_tables(file: str, pieces: Iterable[Piece]) -> Ordinary:
-    """Replace each temporary table of these statements by an ordinary one, and drop that table at the end."""
-    own: dict[str, str] = {}  # the tool's names of the temporary tables that exist, by their names in lower case
+    """Replace each temporary table or view of these statements by an ordinary one, and drop that at the end."""
+    own: dict[str, str] = {}  # the tool's names of the temporary tables and views, by their names in lower case
+    kinds: dict[str, str] = {}  # by the same names, TABLE or VIEW
+    named_by_views: set[str] = set()
     taken: list[Piece] = []
     notes: list[Finding] = []
     refused: list[Finding] = []
     for piece in pieces:
         where, created = place(file, piece.line), _created(piece)
-        if problem := _problem(piece, own):
+        kind = "table" if created is None else _kind(piece)
+        if problem := _problem(piece, own) or _too_late(piece, created, named_by_views):
             refused.append(Finding(where, *problem))
             taken.append(piece)
             continue
         new = {} if created is None else {created: PREFIX + unquoted_name(piece.tokens[created].text)}
         taken.append(_renamed(piece, own, new))
         for index, name in new.items():
-            own[_plain(piece.tokens[index].text)] = name
-            cause = f"the temporary table {unquoted_name(piece.tokens[index].text)} becomes an ordinary one, {name}"
+            own[_plain(piece.tokens[index].text)], kinds[name] = name, kind.upper()
+            named_by_views |= {_plain(each.text) for each in piece.tokens[index + 1 :]} if kind == "view" else set()
+            cause = f"the temporary {kind} {unquoted_name(piece.tokens[index].text)} becomes an ordinary one, {name}"
             notes.append(Finding(where, cause, "The transaction drops it at its end.", severity=Severity.NOTE))
-        if piece.words(2) == ("DROP", "TABLE") and _is_table(piece.tokens, len(piece.tokens) - 1, own):
+        if piece.words(2) in {("DROP", "TABLE"), ("DROP", "VIEW")} and _is_table(
+            piece.tokens, len(piece.tokens) - 1, own
+        ):
             del own[_plain(piece.tokens[-1].text)]
     line = taken[-1].line + 1 if taken else 1
-    dropped = (_written(f"DROP TABLE {quoted(name)}", line, f"{file}, at its end") for name in reversed(own.values()))
+    drops = (f"DROP {kinds[name]} {quoted(name)}" for name in reversed(own.values()))
+    dropped = (_written(sql, line, f"{file}, at its end") for sql in drops)
     return Ordinary((*taken, *dropped), tuple(notes), tuple(refused))
 
 
 def _created(piece: Piece) -> int | None:
-    """Return which token names the table in CREATE TEMP TABLE name or CREATE TABLE temp.name; None if none does."""
+    """Return which token is the name in CREATE TEMP TABLE name or CREATE VIEW temp.name; None if none is."""
     words = piece.words(7)
-    is_temporary = words[:1] == ("CREATE",) and words[1:2] and words[1] in _TEMPORARY and words[2:3] == ("TABLE",)
-    if not is_temporary and words[:2] != ("CREATE", "TABLE"):
+    is_temporary = len(words) > 3 and words[0] == "CREATE" and words[1] in _TEMPORARY and words[2] in _KINDS  # noqa: PLR2004
+    if not is_temporary and not (words[:1] == ("CREATE",) and words[1:2] and words[1] in _KINDS):
         return None
     name = 3 if is_temporary else 2
     name += 3 if words[name : name + 3] == ("IF", "NOT", "EXISTS") else 0
@@ -81,13 +90,27 @@ def _created(piece: Piece) -> int | None:
     return name if is_temporary and len(piece.tokens) > name else None
 
 
+def _kind(piece: Piece) -> str:
+    return "view" if "VIEW" in piece.words(3) else "table"
+
+
+def _too_late(piece: Piece, created: int | None, named_by_views: Collection[str]) -> tuple[str, str] | None:
+    """Return cause and remedy if an earlier temporary view names what is created only now; else None."""
+    if created is None or _plain(name := piece.tokens[created].text) not in named_by_views:
+        return None
+    return f"a temporary view before it names {unquoted_name(name)}", "Create it before the view."
+
+
 def _problem(piece: Piece, own: Mapping[str, str]) -> tuple[str, str] | None:
     """Return cause and remedy if a statement needs its table to be temporary; None if an ordinary one will do."""
     used = _tables_used(piece.tokens, own)
     if used and read_statement(piece).verb == "RENAME TABLE":
         return f"the temporary table {min(used)} is renamed", _RENAMED
     if makes_trigger(piece) and (host := _host(piece)) in own:
-        return f"a trigger on the temporary table {host}", "Write the trigger's statements into the script itself."
+        return (
+            f"a trigger on the temporary table or view {host}",
+            "Write the trigger's statements into the script itself.",
+        )
     if unclear := sorted(used & _named_here(piece.tokens)):
         return f"{unclear[0]} is a temporary table, and also an alias or a query of the same statement", _UNCLEAR
     return None
@@ -159,8 +182,8 @@ def _stands_for_table(tokens: Sequence[Token], index: int) -> bool:
     words = [token.text.upper() for token in tokens]
     before, second, third = [*reversed(words[max(0, index - 3) : index]), "", "", ""][:3]
     match before:
-        case "TABLE" | "EXISTS":  # CREATE names an ordinary table
-            return words[0] != "CREATE" and (before == "TABLE" or second == "IF")
+        case "TABLE" | "VIEW" | "EXISTS":  # CREATE names an ordinary table
+            return words[0] != "CREATE" and (before in _KINDS or second == "IF")
         case "ON":
             return words[0] == "CREATE" and "INDEX" in words[1:3] and "ON" not in words[: index - 1]
         case "FROM":

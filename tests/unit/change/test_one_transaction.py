@@ -127,6 +127,14 @@ INSERT INTO "tracker" ("version") VALUES ('20260101_zip');
     "UPDATE OR IGNORE t SET t = 't' || t.t WHERE t.id IN (SELECT id FROM t WHERE t IS NOT DISTINCT FROM t.t);\n"
     "DELETE FROM orders WHERE shop NOT IN (SELECT t.id FROM shops, t WHERE t.id = shops.id AND t.id > 1);\n"
     "INSERT INTO tracker SELECT 't' || t FROM (t JOIN shops USING (id)), json_each('[1]');\n",
+    "a temporary view": "CREATE TEMP VIEW high AS SELECT id FROM orders WHERE cents > 1;\nUPDATE orders SET cents = 1 "
+    "WHERE id IN (SELECT high.id FROM high);\nDROP VIEW high;\n",
+    "views left, on a temporary table": "CREATE TEMPORARY TABLE t AS SELECT id, cents FROM orders;\nCREATE VIEW temp.v (i, c) AS SELECT "
+    "t.id, t.cents FROM t;\nCREATE TEMP VIEW IF NOT EXISTS w AS SELECT i FROM v JOIN shops ON 1;\nUPDATE orders SET cents = "
+    "(SELECT c + 1 FROM temp.v WHERE i = orders.id) WHERE id IN (SELECT i FROM w);\n",
+    "a view with the name of an ordinary table": "CREATE TEMP VIEW shops AS SELECT id, cents AS city FROM orders;\n"
+    "UPDATE orders SET cents = (SELECT city * 2 FROM shops WHERE shops.id = orders.id);\nDROP VIEW IF EXISTS shops;\n"
+    "DELETE FROM shops WHERE id > 1;\n",
     "made twice": "CREATE TEMP TABLE x AS SELECT 1 AS v; DROP TABLE x; CREATE TEMP TABLE X AS SELECT 2 AS v;\n"
     "INSERT INTO tracker SELECT v FROM x;\n",
     "statements ended by breakpoints alone": "ALTER TABLE shops ADD zip text\n--> statement-breakpoint\nUPDATE shops SET zip = ';'\n"
@@ -212,7 +220,7 @@ REFUSED = {
     "PRAGMA ignore_check_constraints(1);": "PRAGMA ignore_check_constraints changes something",
     "PRAGMA legacy_alter_table = 1;": "PRAGMA legacy_alter_table changes something",
     "PRAGMA recursive_triggers = true;": "PRAGMA recursive_triggers changes something",
-    "PRAGMA user_version = 3;": "PRAGMA user_version changes something",
+    "PRAGMA application_id = 3;": "PRAGMA application_id changes something",
     "ATTACH 'x' AS x;": "ATTACH cannot run",
     "VACUUM;": "VACUUM cannot run",
     "CREATE TEMP TABLE x (y); ALTER TABLE x RENAME TO orders2;": "the temporary table x is renamed",
@@ -220,7 +228,9 @@ REFUSED = {
     "CREATE TEMP TABLE x (y); SELECT (SELECT x.y FROM x) FROM shops x;": "x is a temporary table, and also an alias",
     "CREATE TEMP TABLE x (y); WITH x AS (SELECT 1) SELECT * FROM x;": "x is a temporary table, and also an alias",
     "CREATE TEMP TABLE x (y); CREATE TRIGGER g AFTER INSERT ON x BEGIN SELECT 1; END;": "a trigger on the temporary",
-    "CREATE TEMP VIEW x AS SELECT 1;": "CREATE TEMP is not supported",
+    "CREATE TEMP VIEW x AS SELECT * FROM y; CREATE TEMP TABLE y (z);": "a temporary view before it names y",
+    "CREATE TEMP VIEW x AS SELECT 1 AS a; CREATE TEMP TRIGGER g INSTEAD OF DELETE ON x BEGIN SELECT 1; END;": "CREATE TEMP is not",
+    "CREATE TEMP VIEW x AS SELECT 1 AS a; CREATE TRIGGER g INSTEAD OF DELETE ON x BEGIN SELECT 1; END;": "a trigger on the temporary",
     "CREATE TEMP TRIGGER g AFTER INSERT ON orders BEGIN SELECT 1; END;": "CREATE TEMP is not supported",
     "INSERT INTO temp.never SELECT 1;": "the schema temp is not supported",
 }
