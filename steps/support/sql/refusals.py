@@ -117,6 +117,8 @@ def _pragma(piece: Piece) -> CauseAndRemedy | None:
     if first != "PRAGMA":
         return None
     name, sign, *_ = [*(rest[2:] if rest[1:2] == ["."] else rest), "", ""]
+    if name == "USER_VERSION":  # part of the database, and of the transaction
+        return None
     if sign == "(" and _ARGUMENT_ONLY_READS.fullmatch(name):
         return None
     if not sign and name not in _ACTING_PRAGMAS:

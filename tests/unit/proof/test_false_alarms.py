@@ -1,11 +1,12 @@
 """Right changes pass on the real engine as they were written; a fault in one is named, with the lines to write."""
 
 import re
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
 
-from tests.support.proof.proofs import OF_ANY, Tried, tried
+from tests.support.proof.proofs import OF_ANY, Files, Tried, tried, tried_with_answers
 
 pytestmark = pytest.mark.anyio
 
@@ -83,6 +84,12 @@ PASSES = {  # migrate.sql, rollback.sql, the first words of its warnings
         "ALTER TABLE people RENAME TO users;\n",
         [],
     ),
+    "a temporary view": (
+        ("ALTER TABLE users ADD COLUMN many INTEGER;\nCREATE TEMP VIEW busy AS SELECT author FROM posts GROUP BY 1 HAVING "
+        "count(*) > 1;\nUPDATE users SET many = id IN (SELECT author FROM busy);\n"),
+        "ALTER TABLE users DROP COLUMN many;\n",
+        [],
+    ),
     "drizzle's breakpoints": (
         ("ALTER TABLE users ADD `mail` text;--> statement-breakpoint\r\nCREATE INDEX `mail` ON `users` (`mail`)\r\n"
         "--> statement-breakpoint\r\nPRAGMA optimize;\r\n"),
@@ -95,6 +102,14 @@ PASSES = {  # migrate.sql, rollback.sql, the first words of its warnings
         ["printed-only, 2 places"],
     ),
 }  # fmt: skip
+
+
+Trying = Callable[[Path, Path, str, Files], Awaitable[Tried]]
+
+
+async def tried_without_pages(binary: Path, folder: Path, before: str, files: Files) -> Tried:
+    """Prove a change on a server that gives its rows, and not the pages of its file."""
+    return await tried_with_answers(binary, folder, before, files, lambda text: text)
 
 
 def warned(came: Tried) -> list[str]:
@@ -112,6 +127,31 @@ async def test_right_change_passes_as_it_is(
     assert came.proof, came.said
     assert warned(came) == warnings
     assert came.untouched
+
+
+MAIL = "ALTER TABLE users ADD COLUMN mail TEXT;\n"
+NO_MAIL = "ALTER TABLE users DROP COLUMN mail;\n"
+NUMBERED = {  # migrate.sql, rollback.sql, what is refused
+    "set and set back": (f"{MAIL}PRAGMA user_version = 5;\n", f"{NO_MAIL}PRAGMA main.user_version(4);\n", ""),
+    "set and not set back": (
+        f"{MAIL}PRAGMA user_version = 5;\n", NO_MAIL, "user_version: is 5 after the rollback, and was 4. Make rollback.sql",
+    ),
+    "set to another number": (
+        f"PRAGMA user_version = 5;\n{MAIL}", f"{NO_MAIL}PRAGMA user_version = 3;\n", "user_version: is 3 after the rollback",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("answers", [tried, tried_without_pages], ids=["by pages of the file", "by rows"])
+@pytest.mark.parametrize(("migrate", "rollback", "words"), NUMBERED.values(), ids=NUMBERED)
+async def test_user_version_is_part_of_the_change(
+    sqld_binary: Path, tmp_path: Path, answers: Trying, migrate: str, rollback: str, words: str
+) -> None:
+    """The copy has the number, a script may set it in its transaction, and the rollback must restore it."""
+    before = f"{BEFORE}PRAGMA user_version = 4;\n"
+    came = await answers(sqld_binary, tmp_path, before, {**OF_ANY, "migrate.sql": migrate, "rollback.sql": rollback})
+    assert (came.proof is None) == bool(words), came.said
+    assert words in came.said
 
 
 EXPECTED = {  # a DELETE whose author expects a cascade, and the lines that the refusal must show before it

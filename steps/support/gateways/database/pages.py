@@ -27,6 +27,7 @@ PIECE = 1 << 20  # bytes of one piece, about
 
 _OBJECTS = """SELECT type, name, sql FROM sqlite_schema
   WHERE sql NOT NULL AND name NOT GLOB 'sqlite_*' ORDER BY type <> 'table', rowid"""
+_VERSION = "SELECT user_version FROM pragma_user_version"
 _COLUMNS = """SELECT m.name, EXISTS (SELECT 1 FROM pragma_index_list(m.name) WHERE origin = 'pk'), l.wr, c.name, c.pk
   FROM sqlite_schema m, pragma_table_list(m.name) l, pragma_table_xinfo(m.name) c
   WHERE m.type = 'table' AND l.schema = 'main' AND c.hidden = 0
@@ -87,6 +88,7 @@ async def text_pages(stream: Moment, written: Callable[[str], str] = str) -> Asy
     objects = await _typed_rows(stream, Statement(_OBJECTS), str, str, str)
     columns = await _typed_rows(stream, Statement(_COLUMNS), str, int, int, str, int)
     tables = {table.name: table for table in _tables(columns)}
+    versions = await _typed_rows(stream, Statement(_VERSION), int)
     yield b"PRAGMA foreign_keys=OFF;\nBEGIN TRANSACTION;\n"
     for _, name, sql in (each for each in objects if each[0] == "table"):
         yield _definition(name, written(sql), virtual=name not in tables)
@@ -100,6 +102,8 @@ async def text_pages(stream: Moment, written: Callable[[str], str] = str) -> Asy
     await stream.close()  # while the reader builds an index, it would expire; after an error, the server closes it
     for _, name, sql in (each for each in objects if each[0] != "table"):
         yield _definition(name, written(sql), virtual=False)
+    for (version,) in versions:
+        yield f"PRAGMA user_version={version};\n".encode() if version else b""
     yield b"PRAGMA writable_schema=OFF;\nCOMMIT;\n"
 
 

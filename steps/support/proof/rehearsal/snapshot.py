@@ -22,7 +22,8 @@ class Snapshot:
     virtual tables that cannot run. `facts`: keys and foreign keys, for the lint. `objects`: the names of all objects.
     `fingerprint`: the text of the schema. `definitions`: the statements that create the schema. `orphans`: by child and
     parent, the number of rows whose parent row is missing, and the rowid of one such row. `mismatched`: by table, the
-    error of the engine if it cannot follow the table's foreign keys. `integrity`: the result of the integrity check.
+    error of the engine if it cannot follow the table's foreign keys. `user_version`: the number that the application
+    keeps in the file's header. `integrity`: the result of the integrity check.
     """
 
     schema: Schema
@@ -34,6 +35,7 @@ class Snapshot:
     definitions: tuple[str, ...]
     orphans: Mapping[tuple[str, str], tuple[int, int | None]]
     mismatched: Mapping[str, str]
+    user_version: int
     integrity: Integrity = field(default_factory=Integrity)
 
 
@@ -54,6 +56,7 @@ def _snapshot(connection: Connection) -> Snapshot:
         str(connection.execute(SCHEMA).fetchone()[0]),
         tuple(sql for (sql,) in connection.execute(_DEFINITIONS)),
         *_orphans(connection),
+        int(connection.execute("PRAGMA user_version").fetchone()[0]),
     )
 
 

@@ -50,6 +50,7 @@ from steps.support.sql.tokens import folded
 from steps.support.sql.verbs import read_statement
 
 _REWRITES = frozenset({"INSERT", "UPDATE", "DELETE", "DROP TABLE", "RENAME TABLE"})
+_USER_VERSION = "Make rollback.sql set it as before: PRAGMA user_version = {}."
 _MISMATCHED = "Make the referenced columns a primary key, or give them a UNIQUE index."
 
 
@@ -239,6 +240,9 @@ def _other_schema(before: Snapshot, after_rollback: Snapshot) -> Iterator[Findin
     found = diff.round_trip_findings(before.schema, after_rollback.schema)
     found += diff.respelling_findings(before.schema, after_rollback.schema)
     yield from with_texts(found, before.fingerprint, after_rollback.fingerprint)
+    if after_rollback.user_version != before.user_version:
+        cause = f"is {after_rollback.user_version} after the rollback, and was {before.user_version}"
+        yield Finding("user_version", cause, _USER_VERSION.format(before.user_version))
 
 
 def _unshown(log: RehearsalLog, change: DatabaseChange) -> Iterator[str]:
