@@ -5,6 +5,7 @@ then such updates are no differences.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import TypeVar
 
 from steps.support.schema.clone import attempt, empty_clone
 from steps.support.schema.comparison.difference import (
@@ -15,12 +16,14 @@ from steps.support.schema.comparison.difference import (
 )
 from steps.support.schema.comparison.keys import Keyed, key_differences
 from steps.support.schema.comparison.references import looks_left_over, new_references, reference_differences
-from steps.support.schema.model import Table
+from steps.support.schema.model import Table, Trigger, View
 from steps.support.schema.reading import Schema, read_schema
 from steps.support.schema.text import Name
 from steps.support.sql.findings import Finding, Severity
 from steps.support.sql.script import Script
 from steps.support.sql.verbs import read_statement
+
+Text = TypeVar("Text", Trigger, View)
 
 _IN_PLACE = "Recreate the parent under its own name (DROP, then CREATE): RENAME makes references follow the table."
 _AGAIN = "Create it again, for the new columns: DROP TABLE also drops the table's indexes and triggers."
@@ -65,7 +68,8 @@ def schema_diff(before: Schema, after: Schema, renamed: Schema | None = None) ->
     """Return every difference: those of tables first, in the order of their names, then of triggers, then of views.
 
     If a table is gone or new, its indexes and triggers are not listed separately. `renamed`: the schema before as the
-    RENAME statements of the script alone would leave it, so that a reference to a renamed table is no difference.
+    RENAME statements of the script alone would leave it; references, triggers and views that only followed a renamed
+    table are no differences.
     """
     return tuple(_differences(before, after, renamed))
 
@@ -138,8 +142,18 @@ def _differences(before: Schema, after: Schema, renamed: Schema | None) -> Itera
             yield Difference("table-lost", f"table {name}", "is gone")
     for name, table in new.items():
         yield from () if name in old else _new_table(table, old, new)
-    yield from trigger_differences(before.triggers, after.triggers, _hosts(before) & _hosts(after))
-    yield from view_differences(before.views, after.views)
+    triggers, views = before.triggers, before.views
+    if renamed and new.keys().isdisjoint(old.keys() - moved.keys()):  # no other table has the name of a renamed one
+        triggers = _as_renamed(triggers, renamed.triggers, after.triggers)
+        views = _as_renamed(views, renamed.views, after.views)
+    yield from trigger_differences(triggers, after.triggers, _hosts(before) & _hosts(after))
+    yield from view_differences(views, after.views)
+
+
+def _as_renamed(before: Sequence[Text], renamed: Sequence[Text], after: Collection[Text]) -> tuple[Text, ...]:
+    """Return triggers or views; in place of one that only followed a RENAME, as it is then."""
+    then = {each.name: each for each in renamed if each in after}
+    return tuple(then.get(each.name, each) for each in before)
 
 
 def _new_table(table: Table, old: Collection[Name], new: Collection[Name]) -> Iterator[Difference]:
@@ -179,10 +193,10 @@ def apply_renames(
     if not renames:
         return schema
     with empty_clone(definitions) as connection:
+        known = {table.name for table in read_schema(connection).tables}
         for sql in renames:
             attempt(connection, sql)
         renamed = read_schema(connection)
-    known = {table.name for table in renamed.tables}
     others = tuple(table for table in schema.tables if table.name not in known)
     if not others:
         return renamed

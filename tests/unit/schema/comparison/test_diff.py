@@ -541,3 +541,35 @@ def test_reference_follows_a_renamed_parent(script: str, expected: list[str]) ->
     renamed = apply_renames(before, [S, R], read_script_text(script, "migrate.sql"), ("RENAME COLUMN", "RENAME TABLE"))
     found = schema_findings(before, after, renamed)
     assert [f"{each.rule} {each.place}" for each in found if each.rule.startswith("foreign-key")] == expected
+
+
+OTHERS = R.replace("system_id", "s") + (
+    "CREATE TRIGGER seen AFTER INSERT ON readings BEGIN UPDATE systems SET number = 'x' WHERE id = new.s; END;"
+    "CREATE VIEW own AS SELECT s.id, s.number FROM systems AS s;"
+)
+FOLLOWING = {  # what becomes of a table that a trigger and a view name, and the findings about these
+    "renamed": ("ALTER TABLE systems RENAME TO plants;", []),
+    "renamed with a column": (
+        "ALTER TABLE systems RENAME TO plants; ALTER TABLE plants RENAME COLUMN number TO no;", [],
+    ),
+    "renamed, and another takes the name": (
+        f"ALTER TABLE systems RENAME TO plants; {S}", ["trigger-lost trigger seen", "view-lost view own"],
+    ),
+    "renamed, and the trigger is another": (
+        ("ALTER TABLE systems RENAME TO plants; DROP TRIGGER seen; CREATE TRIGGER seen AFTER INSERT ON readings BEGIN "
+        "UPDATE plants SET number = 'y' WHERE id = new.s; END;"),
+        ["trigger-lost trigger seen"],
+    ),
+    "renamed, and the view is dropped": ("ALTER TABLE systems RENAME TO plants; DROP VIEW own;", ["view-lost view own"]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("script", "expected"), FOLLOWING.values(), ids=FOLLOWING)
+def test_triggers_and_views_follow_a_renamed_table(script: str, expected: list[str]) -> None:
+    """A trigger or view that RENAME rewrote is no finding, unless it is another, or the old name means another table."""
+    before, after = schema(S + OTHERS), schema(S + OTHERS, script)
+    given = [f"{each};" for each in (S + OTHERS).replace("; END;", " @ END;").split(";") if each]
+    definitions = [each.replace(" @ END", "; END") for each in given]
+    renamed = apply_renames(before, definitions, read_script_text(script, "m.sql"), ("RENAME COLUMN", "RENAME TABLE"))
+    found = schema_findings(before, after, renamed)
+    assert [f"{each.rule} {each.place}" for each in found if each.rule in {"trigger-lost", "view-lost"}] == expected
