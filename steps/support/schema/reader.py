@@ -28,6 +28,7 @@ RANDOM_ROWID = " /* RANDOM ROWID */)"  # before the last parenthesis, because SQ
 _RANDOM = re.compile(r"\s*\bRANDOM\s+ROWID\s*", re.IGNORECASE)
 _VECTOR_INDEX = re.compile(r"\s*CREATE\s+INDEX\b.*\blibsql_vector_idx\s*\(", re.IGNORECASE | re.DOTALL)
 _NO_ROW = " WHERE 0"  # libSQL leaves the tree of a vector index empty: SQLite must not count the rows of a table in it
+_NO_PART, _END = " 0 AND (/* no row */", "\n)"  # the same for an index with a condition: after its WHERE
 _OF_LIBSQL = "(instr(upper(sql), 'RANDOM') OR instr(lower(sql), 'libsql_vector_idx'))"
 _DEFINED = "SELECT rowid, sql FROM {}.sqlite_schema WHERE type IN ('table', 'index') AND sql IS NOT NULL"
 _FUNCTIONS = "SELECT lower(name) FROM pragma_function_list"
@@ -84,17 +85,25 @@ def called(definitions: Iterable[str]) -> set[str]:
 def readable(sql: str) -> str:
     """Return a definition in a form that SQLite can parse, and by which it can read what the file contains."""
     if _VECTOR_INDEX.match(sql):
-        return sql if sql.endswith(_NO_ROW) else f"{sql}{_NO_ROW}"
+        return sql if sql.endswith(_NO_ROW) or _NO_PART in sql else _without_rows(sql)
     at = _after_columns(sql)
     options = sql[at:].split(",")
     kept = [option for option in options if not _RANDOM.fullmatch(option)]
     return sql if kept == options else f"{sql[: at - 1]}{RANDOM_ROWID}{','.join(kept)}"
 
 
+def _without_rows(sql: str) -> str:
+    """Return the definition of a vector index with a condition that no row meets."""
+    words = (token for token in tokenize(sql) if token.kind == "word" and folded(token.text) == "where")
+    at = next((token.start + len(token.text) for token in words), None)
+    return f"{sql}{_NO_ROW}" if at is None else f"{sql[:at]}{_NO_PART}{sql[at:]}{_END}"
+
+
 def original(sql: str) -> str:
     """Return a definition as the server wrote it: undo `readable`."""
     if _VECTOR_INDEX.match(sql):
-        return sql.removesuffix(_NO_ROW)
+        first, partial, condition = sql.partition(_NO_PART)
+        return f"{first}{condition.removesuffix(_END)}" if partial else sql.removesuffix(_NO_ROW)
     columns, random, others = sql.rpartition(RANDOM_ROWID)
     if not random:
         return sql

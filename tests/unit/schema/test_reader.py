@@ -63,3 +63,16 @@ def test_unknown_functions_do_not_hide_rows(tmp_path: Path) -> None:
         connection.execute("INSERT INTO t VALUES ('x')")
     with open_file(file) as connection:
         assert connection.execute("SELECT a, b, count(*) FROM t").fetchall() == [("x", None, 1)]
+
+
+@pytest.mark.parametrize("condition", ["", " WHERE b > 1 OR c", "where b -- c", " WHERE (b) /* WHERE */ "])
+def test_vector_index_keeps_its_condition(condition: str) -> None:
+    """SQLite reads a vector index without rows, also one that has a condition; the server's own words come back."""
+    sql = f"CREATE INDEX v ON t (libsql_vector_idx(e)){condition}"
+    with closing(apsw.Connection(":memory:")) as connection:
+        connection.create_scalar_function("libsql_vector_idx", lambda *_: None, deterministic=True)
+        connection.execute("CREATE TABLE t (b, c, e)")
+        connection.execute("INSERT INTO t VALUES (2, 1, x'00')")
+        connection.execute(readable(sql))
+    assert original(readable(sql)) == sql
+    assert readable(readable(sql)) == readable(sql)
