@@ -9,6 +9,7 @@ import zlib
 from collections.abc import Callable, Iterable
 from contextlib import aclosing
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any
 
@@ -129,6 +130,7 @@ def _children(value: Any) -> Iterable[Any]:
     return value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
 
 
+@lru_cache(maxsize=64)  # parsing takes as long as building the request, and most addresses are requested often
 def _public_address(base: httpx.URL, url: str) -> str:
     """Return the requested address without the parts that may be secret."""
     try:
