@@ -55,24 +55,24 @@ async def _no_database(production: Production) -> dict[str, str]:
     return {"turso": f'url = "{production.world.site_url}"'}
 
 
-async def _bad_scheme(_production: Production) -> dict[str, str]:
+async def _bad_scheme(_production: AnyProduction) -> dict[str, str]:
     return {"turso": 'url = "mysql://db"'}
 
 
-async def _bad_token(production: Production) -> dict[str, str]:
+async def _bad_token(production: AnyProduction) -> dict[str, str]:
     production.settings = {"VERCEL_TOKEN": "not-the-token"}
     return {}
 
 
-async def _no_project(production: Production) -> dict[str, str]:
+async def _no_project(production: AnyProduction) -> dict[str, str]:
     return {"vercel": f'project = "another"\napi = "{production.world.api_url}"'}
 
 
-async def _red_health(_production: Production) -> dict[str, str]:
+async def _red_health(_production: AnyProduction) -> dict[str, str]:
     return {"health": '[[health]]\nname = "data"\npath = "/api/nothing"\nexpect = ["status == `200`"]\n'}
 
 
-async def _wrong_expectation(_production: Production) -> dict[str, str]:
+async def _wrong_expectation(_production: AnyProduction) -> dict[str, str]:
     return {"health": '[[health]]\nname = "data"\npath = "/api/data"\nexpect = ["status ==="]\n'}
 
 
@@ -80,11 +80,11 @@ async def _no_repository(_production: Production) -> dict[str, str]:
     return {"top": 'repository = "nowhere"'}
 
 
-async def _malformed(_production: Production) -> dict[str, str]:
+async def _malformed(_production: AnyProduction) -> dict[str, str]:
     return {"budget": 'total = "soon"', "limits": "git_push = 0"}
 
 
-async def _no_secrets(production: Production) -> dict[str, str]:
+async def _no_secrets(production: AnyProduction) -> dict[str, str]:
     production.settings = {"VERCEL_TOKEN": "", "SITE_AUTH_TOKEN": ""}
     return {}
 
@@ -100,14 +100,7 @@ async def _no_secrets(production: Production) -> dict[str, str]:
         (_no_git, 3, ["git repository", "#git-access"]),
         (_unreachable_database, 3, ["127.0.0.1:9", "#connection"]),
         (_no_database, 3, ["libSQL", "#database-access"]),
-        (_bad_scheme, 2, ["turso.url", "libsql"]),
-        (_bad_token, 3, ["403", "VERCEL_TOKEN", "#vercel-access"]),
-        (_no_project, 3, ["404", "vercel.project", "#vercel-access"]),
-        (_red_health, 3, ["failed before anything changed", "no such route", "#health-check-failed"]),
-        (_wrong_expectation, 2, ["health.0", "status ==="]),
         (_no_repository, 2, ["nowhere"]),
-        (_malformed, 2, ["budget.total", "limits.git_push"]),
-        (_no_secrets, 2, ["VERCEL_TOKEN", "SITE_AUTH_TOKEN"]),
     ],
 )
 @pytest.mark.on("process")
@@ -120,10 +113,45 @@ async def test_unmet_precondition_is_named(production: Production, spoil: Spoil,
 
 
 @pytest.mark.parametrize(
+    ("spoil", "code", "words"),
+    [
+        (_bad_scheme, 2, ["turso.url", "libsql"]),
+        (_bad_token, 3, ["403", "VERCEL_TOKEN", "#vercel-access"]),
+        (_no_project, 3, ["404", "vercel.project", "#vercel-access"]),
+        (_red_health, 3, ["failed before anything changed", "no such route", "#health-check-failed"]),
+        (_wrong_expectation, 2, ["health.0", "status ==="]),
+        (_malformed, 2, ["budget.total", "limits.git_push"]),
+        (_no_secrets, 2, ["VERCEL_TOKEN", "SITE_AUTH_TOKEN"]),
+    ],
+)
+async def test_wrong_setting_is_named(
+    production: AnyProduction, spoil: Callable[[AnyProduction], Awaitable[dict[str, str]]], code: int, words: list[str]
+) -> None:
+    """Each setting that is wrong, or does not fit platform or site, is named, with the section that helps."""
+    before = await production.state()
+    ending = await production.release(react=None, **await spoil(production))
+    _is_clear(ending, code, words)
+    assert await production.state() == before
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("CREATE TABLE a (b);\n\nSELEC 1;\n", ["migrate.sql line 3", "SELEC", "#syntax-error"]),
+        ("CREATE TABLE a (b", ["migrate.sql line 1"]),
+    ],
+)
+@pytest.mark.on("process")
+async def test_statement_that_the_server_cannot_parse_is_refused(
+    production: Production, tmp_path: Path, text: str, words: list[str]
+) -> None:
+    """A mistake that only the server finds is refused before anything is touched, naming file and line."""
+    await _is_refused(production, tmp_path, "migrate.sql", text, 3, words)
+
+
+@pytest.mark.parametrize(
     ("script", "text", "code", "words"),
     [
-        ("migrate.sql", "CREATE TABLE a (b);\n\nSELEC 1;\n", 3, ["migrate.sql line 3", "SELEC", "#syntax-error"]),
-        ("migrate.sql", "CREATE TABLE a (b", 3, ["migrate.sql line 1"]),
         ("migrate.sql", ".bail on\nCREATE TABLE a (b);\n", 2, ["migrate.sql line 1", "shell command"]),
         ("migrate.sql", "CREATE TABLE a (b);\nCOMMIT;\nCREATE TABLE c (d);\n", 2, ["migrate.sql line 2", "COMMIT"]),
         (
@@ -137,17 +165,22 @@ async def test_unmet_precondition_is_named(production: Production, spoil: Spoil,
         ("rollback.sql", None, 2, ["rollback.sql", "missing"]),
     ],
 )
-@pytest.mark.on("process")
 async def test_faulty_sql_folder_is_refused(
-    production: Production, tmp_path: Path, script: str, text: str | None, code: int, words: list[str]
+    production: AnyProduction, tmp_path: Path, script: str, text: str | None, code: int, words: list[str]
 ) -> None:
     """A SQL folder with a mistake is refused before anything is touched, naming file and line."""
+    await _is_refused(production, tmp_path, script, text, code, words)
+
+
+async def _is_refused(
+    production: AnyProduction, tmp_path: Path, script: str, text: str | None, code: int, words: list[str]
+) -> None:
     folder = tmp_path / "changed"
     shutil.copytree(ROOT / "sql", folder)
     (folder / script).unlink()
     if text is not None:
         (folder / script).write_text(text)
-    production.sql_folder = folder
+    production.change(folder)
     before = await production.state()
     _is_clear(await production.release(), code, words)
     assert await production.state() == before

@@ -8,7 +8,7 @@ itself, on a real server that holds a copy of the database.
 import asyncio
 import os
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, closing, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -19,6 +19,7 @@ import httpx
 
 import orchestrate
 from steps.support.change.folder import read_change
+from steps.support.console.exit_codes import exit_code_of
 from steps.support.gateways.database.protocol import Database
 from steps.support.gateways.http import client_for
 from steps.support.gateways.turso import Row, Turso
@@ -63,7 +64,10 @@ class VirtualProduction(AnyProduction):
         """Run the tool with --prod until it ends; call `react` with each event as it is printed."""
         options = orchestrate.parse(["--prod", "--yes", "--json", "--config", str(self.configure(**extra)), *words])
         with listening(self.folder) as output, reacting(react) as reactions, self.in_place():
-            code = await asyncio.ensure_future(orchestrate.main(options))
+            running = asyncio.ensure_future(orchestrate.main(options))
+            with suppress(Exception):
+                await running
+            code = exit_code_of(running.result, options.verbose)
         await asyncio.gather(*reactions)
         return RunResult(code, output.events, self.report_of(output.events), output.said)
 
