@@ -1,8 +1,10 @@
-"""A change, proved on a real server with a small production on it, and what came of it."""
+"""A change, proved with a small production on a real server or a SQLite file, and what came of it."""
 
-from collections.abc import Collection, Mapping
+import sqlite3
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from steps.support.change.folder import read_change
@@ -18,6 +20,7 @@ from steps.support.proof.rehearsal import sqld
 from steps.support.proof.result import Proof
 from steps.support.sql.findings import FILES
 from steps.support.sql.script import split
+from tests.support.proof.copies import made
 from tests.support.servers.front import Change, dumped, without_file_pages
 
 Files = Mapping[str, str]
@@ -51,7 +54,20 @@ async def tried(binary: Path, folder: Path, before: str, files: Files | Path) ->
     """Prove a change, given as files or as their folder, on a server that holds what `before` creates."""
     async with sqld.serve(binary, folder / "sqld") as url, aclosing(connect(url, None)) as database:
         await _fill(database, before)
-        return await _tried(binary, folder, url, database, files)
+        return await _tried(binary, folder, database, files, partial(dumped, url))
+
+
+async def tried_in_process(folder: Path, before: str, files: Files | Path) -> Tried:
+    """Prove a change as `tried` does, on a SQLite file, for findings that no engine takes part in."""
+    path = made(folder) / "some.db"
+    sqlite3.connect(path).close()
+
+    async def content() -> bytes:
+        return path.read_bytes()
+
+    async with aclosing(connect(f"file:{path}", None)) as database:
+        await _fill(database, before)
+        return await _tried(None, folder, database, files, content)
 
 
 async def tried_with_answers(binary: Path, folder: Path, before: str, files: Files, arriving: Change) -> Tried:
@@ -60,7 +76,7 @@ async def tried_with_answers(binary: Path, folder: Path, before: str, files: Fil
         async with aclosing(connect(url, None)) as database:
             await _fill(database, before)
         async with without_file_pages(url, arriving) as seen, aclosing(connect(seen, None)) as database:
-            return await _tried(binary, folder, url, database, files)
+            return await _tried(binary, folder, database, files, partial(dumped, url))
 
 
 def lacking(text: str, words: Collection[str]) -> list[str]:
@@ -72,16 +88,18 @@ async def _fill(database: Database, sql: str) -> None:
     await database.transaction(split(sql, "before.sql"))
 
 
-async def _tried(binary: Path, folder: Path, url: str, database: Database, files: Files | Path) -> Tried:
+async def _tried(
+    binary: Path | None, folder: Path, database: Database, files: Files | Path, dump: Callable[[], Awaitable[bytes]]
+) -> Tried:
     """Do what a run does before it touches production: read the folder, parse every statement, prove the change."""
-    was, run = await dumped(url), folder / "run"
+    was, run = await dump(), folder / "run"
     try:
         change = read_change(files if isinstance(files, Path) else written(folder / "sql", files))
         await refuse_unparsable(Turso(database), change)
         proof, said = await prove(Turso(database), change, ProofConfig(run, binary, ENOUGH)), ""
     except Problem as problem:
         proof, said = None, str(problem)
-    return Tried(proof, said, await dumped(url) == was, run)
+    return Tried(proof, said, await dump() == was, run)
 
 
 def written(folder: Path, files: Files) -> Path:

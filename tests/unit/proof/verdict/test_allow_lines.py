@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.proof.proofs import OF_ANY, Tried, tried
+from tests.support.proof.proofs import OF_ANY, Tried, tried_in_process
 
 pytestmark = pytest.mark.anyio
 
@@ -54,11 +54,11 @@ INDEXES = {  # lines above migrate.sql and rollback.sql, which index is recreate
 
 @pytest.mark.parametrize(("migrate", "rollback", "again", "passes"), INDEXES.values(), ids=INDEXES)
 async def test_lost_index_is_accepted_by_name_in_its_file(
-    sqld_binary: Path, tmp_path: Path, migrate: str, rollback: str, again: str, *, passes: bool
+    tmp_path: Path, migrate: str, rollback: str, again: str, *, passes: bool
 ) -> None:
     """A rebuild that loses more than was allowed in its own file is refused with the lines to write."""
     files = {"migrate.sql": migrate + ANEW + again, "rollback.sql": rollback + BACK}
-    came = await tried(sqld_binary, tmp_path, USERS, {**OF_ANY, **files})
+    came = await tried_in_process(tmp_path, USERS, {**OF_ANY, **files})
     assert (came.proof is not None) == passes, came.said
     assert passes or "-- allow: index-lost users_" in came.said
     assert came.untouched
@@ -78,12 +78,10 @@ UNREASONED = [  # a line above migrate.sql while another index is lost, and the 
 
 
 @pytest.mark.parametrize(("line", "told"), UNREASONED)
-async def test_line_without_readable_name_or_reason_accepts_nothing(
-    sqld_binary: Path, tmp_path: Path, line: str, told: str
-) -> None:
+async def test_line_without_readable_name_or_reason_accepts_nothing(tmp_path: Path, line: str, told: str) -> None:
     """A line without a reason, or without a readable name, does not accept the one index that is lost."""
     files = {"migrate.sql": f"{line}\n{ANEW}{ONE}", "rollback.sql": BACK}
-    came = await tried(sqld_binary, tmp_path, USERS, {**OF_ANY, **files})
+    came = await tried_in_process(tmp_path, USERS, {**OF_ANY, **files})
     assert came.proof is None
     assert told in came.said
 
@@ -113,12 +111,10 @@ ACCIDENT = {  # lines above migrate.sql and rollback.sql
 
 
 @pytest.mark.parametrize(("migrate", "rollback"), ACCIDENT.values(), ids=ACCIDENT)
-async def test_one_line_does_not_cover_six_statements(
-    sqld_binary: Path, tmp_path: Path, migrate: str, rollback: str
-) -> None:
+async def test_one_line_does_not_cover_six_statements(tmp_path: Path, migrate: str, rollback: str) -> None:
     """The accident that renamed 32 of 35 rows by half a key is still refused if one statement was allowed."""
     files = {"migrate.sql": migrate + KEPT + HALF, "rollback.sql": rollback + GIVEN}
-    came = await tried(sqld_binary, tmp_path, POINTS, {**OF_ANY, **files})
+    came = await tried_in_process(tmp_path, POINTS, {**OF_ANY, **files})
     assert came.proof is None
     assert came.said.count("the key of points is (system_id, id), and WHERE compares id without system_id") == 6
     assert "-- allow: partial-key points: <reason>" in came.said
@@ -128,11 +124,11 @@ async def test_one_line_does_not_cover_six_statements(
     "line",
     ["-- allow: partial-key points: those of that vendor are meant", "-- allow: partial-key the points are meant"],
 )
-async def test_one_line_does_not_cover_six_statements_on_a_line(sqld_binary: Path, tmp_path: Path, line: str) -> None:
+async def test_one_line_does_not_cover_six_statements_on_a_line(tmp_path: Path, line: str) -> None:
     """The same accident on a single line of the file is six places, too, and six lines to write are shown."""
     migrate = f"{line}\n{KEPT}{HALF.replace(chr(10), ' ')}\n"
     files = {**OF_ANY, "migrate.sql": migrate, "rollback.sql": GIVEN}
-    came = await tried(sqld_binary, tmp_path, POINTS, files)
+    came = await tried_in_process(tmp_path, POINTS, files)
     assert came.proof is None
     assert came.untouched
     found = [said for said in came.said.splitlines() if "WHERE compares id without system_id" in said]
@@ -142,19 +138,19 @@ async def test_one_line_does_not_cover_six_statements_on_a_line(sqld_binary: Pat
     assert came.said.count("\n  -- allow: partial-key points: <reason>") == 6
 
 
-async def test_six_lines_cover_six_statements_on_a_line(sqld_binary: Path, tmp_path: Path) -> None:
+async def test_six_lines_cover_six_statements_on_a_line(tmp_path: Path) -> None:
     """A reason for each statement accepts each, in the order of the statements; the number of rows is asserted."""
     lines = "".join(f"-- allow: partial-key points: reason {number}\n" for number in range(1, 7))
     files = {**OF_ANY, "migrate.sql": f"{lines}{KEPT}{HALF.replace(chr(10), ' ')}\n", "rollback.sql": GIVEN}
     (tmp_path / "first").mkdir()
-    uncounted = await tried(sqld_binary, tmp_path / "first", POINTS, files)
+    uncounted = await tried_in_process(tmp_path / "first", POINTS, files)
     assert (
         "says how many rows may change. Write the number, which production then asserts: `-- changes: points 32`."
         in (uncounted.said)
     )
     (tmp_path / "second").mkdir()
     counted = {**files, "migrate.sql": f"-- changes: points 32\n{files['migrate.sql']}"}
-    came = await tried(sqld_binary, tmp_path / "second", POINTS, counted)
+    came = await tried_in_process(tmp_path / "second", POINTS, counted)
     assert came.proof, came.said
     (entry,) = came.proof.accepted
     head, *places = entry.splitlines()
@@ -162,10 +158,10 @@ async def test_six_lines_cover_six_statements_on_a_line(sqld_binary: Path, tmp_p
     assert [said.split(":")[0][-1] + said[-2] for said in places] == [f"{n}{n}" for n in range(1, 7)]
 
 
-async def test_whole_key_needs_no_line(sqld_binary: Path, tmp_path: Path) -> None:
+async def test_whole_key_needs_no_line(tmp_path: Path) -> None:
     """The change as intended reaches six rows, and gives no finding."""
     files = {"migrate.sql": f"-- changes: points 6\n{KEPT}{WHOLE}", "rollback.sql": GIVEN}
-    came = await tried(sqld_binary, tmp_path, POINTS, {**OF_ANY, **files})
+    came = await tried_in_process(tmp_path, POINTS, {**OF_ANY, **files})
     assert came.proof, came.said
     assert came.proof.warnings == ()
 
@@ -191,18 +187,18 @@ UPDATE "odd table" SET v = v;
 """
 
 
-async def test_suggested_lines_can_be_pasted(sqld_binary: Path, tmp_path: Path) -> None:
+async def test_suggested_lines_can_be_pasted(tmp_path: Path) -> None:
     """Each line that a refusal shows for a file accepts its finding there; with all of them the change passes."""
     (tmp_path / "first").mkdir()
     (tmp_path / "second").mkdir()
-    first = await tried(sqld_binary, tmp_path / "first", ODD, {**OF_ANY, "migrate.sql": MANY, "rollback.sql": ODD_BACK})
+    first = await tried_in_process(tmp_path / "first", ODD, {**OF_ANY, "migrate.sql": MANY, "rollback.sql": ODD_BACK})
     lines = shown(first)
     assert {file: len(own) for file, own in lines.items()} == {"migrate.sql": 9, "rollback.sql": 0}, first.said
     files = {
         "migrate.sql": "\n".join([*lines["migrate.sql"], MANY]),
         "rollback.sql": "\n".join([*lines["rollback.sql"], ODD_BACK]),
     }
-    second = await tried(sqld_binary, tmp_path / "second", ODD, {**OF_ANY, **files})
+    second = await tried_in_process(tmp_path / "second", ODD, {**OF_ANY, **files})
     assert second.proof, second.said
     assert [each for each in second.proof.warnings if "accepts nothing" in each] == []
     assert len([place for each in second.proof.accepted for place in each.splitlines()[1:] or [each]]) == 9
@@ -219,11 +215,11 @@ def shown(came: Tried) -> dict[str, list[str]]:
     return lines
 
 
-async def test_unused_line_is_a_warning(sqld_binary: Path, tmp_path: Path) -> None:
+async def test_unused_line_is_a_warning(tmp_path: Path) -> None:
     """If a change passes, each line that accepts nothing is reported with what it names."""
     lines = f"{NAMED}-- allow: index-lost users_rol: nor for that\n-- allow: no-where all of them are meant\n"
     files = {"migrate.sql": lines + ANEW + ONE, "rollback.sql": f"-- allow: table-lost users: it comes back\n{BACK}"}
-    came = await tried(sqld_binary, tmp_path, USERS, {**OF_ANY, **files})
+    came = await tried_in_process(tmp_path, USERS, {**OF_ANY, **files})
     assert came.proof, came.said
     assert [each.partition(".sql. Remove")[0] for each in came.proof.warnings] == [
         "migrate.sql line 2: `-- allow: index-lost users_rol` accepts nothing: index-lost found nothing at users_rol in migrate",
@@ -263,24 +259,22 @@ TABLES = {  # lines above migrate.sql, migrate.sql, rollback.sql, refusal
 
 @pytest.mark.parametrize(("lines", "migrate", "rollback", "said"), TABLES.values(), ids=TABLES)
 async def test_declared_table_that_never_exists_is_refused(
-    sqld_binary: Path, tmp_path: Path, lines: str, migrate: str, rollback: str, said: str
+    tmp_path: Path, lines: str, migrate: str, rollback: str, said: str
 ) -> None:
     """A `-- changes:` line for a table that never exists is refused with the nearest name; production is unchanged."""
-    came = await tried(
-        sqld_binary, tmp_path, USERS, {**OF_ANY, "migrate.sql": lines + migrate, "rollback.sql": rollback}
-    )
+    came = await tried_in_process(tmp_path, USERS, {**OF_ANY, "migrate.sql": lines + migrate, "rollback.sql": rollback})
     assert (came.proof is None) == bool(said), came.said
     assert said in came.said
     assert came.untouched
 
 
-async def test_table_of_a_failed_script_is_not_called_unknown(sqld_binary: Path, tmp_path: Path) -> None:
+async def test_table_of_a_failed_script_is_not_called_unknown(tmp_path: Path) -> None:
     """If the script failed, the tables it would have created count as existing: one finding, not two."""
     files = {
         "migrate.sql": "-- changes: posts\nCREATE TABLE posts (id);\nINSERT INTO nowhere VALUES (1);\n",
         "rollback.sql": "DROP TABLE posts;\n",
     }
-    came = await tried(sqld_binary, tmp_path, USERS, {**OF_ANY, **files})
+    came = await tried_in_process(tmp_path, USERS, {**OF_ANY, **files})
     assert "no such table: nowhere" in came.said
     assert "no such table, before or after" not in came.said
 
@@ -292,14 +286,14 @@ ALTER TABLE users_2 RENAME TO users;
 """
 
 
-async def test_a_line_beside_lost_rows_is_not_unused(sqld_binary: Path, tmp_path: Path) -> None:
+async def test_a_line_beside_lost_rows_is_not_unused(tmp_path: Path) -> None:
     """If rows of a table are reported as lost, a valid line about the same table does not seem to accept nothing."""
     before = f"{USERS.replace('role TEXT', 'role TEXT CHECK (role > 0)')}"
     files = {
         "migrate.sql": f"-- allow: check-lost users: roles are free now\n{LOST_CHECK}",
         "rollback.sql": BACK,
     }
-    came = await tried(sqld_binary, tmp_path, before, {**OF_ANY, **files})
+    came = await tried_in_process(tmp_path, before, {**OF_ANY, **files})
     assert "users: 1 row removed (1 before), and no loss was declared" in came.said
     assert "accepts nothing" not in came.said
     assert "Accepted: roles are free now" in came.said
