@@ -15,9 +15,9 @@ from steps.support.proof.rehearsal import sqld
 from tests.support.paths import ROOT
 
 FOLDERS = {"standin", "official", "campaign", "bench", "runbook", "mutations"}
-FILES = {  # processes, a browser, or many random cases
+FILES = {  # processes, a browser, or many cases
     "test_git.py", "test_hostile.py", "test_untrusted.py", "test_page_in_chromium.py",
-    "test_random_tables.py", "test_round_trip.py",
+    "test_random_tables.py", "test_round_trip.py", "test_moments.py",
 }  # fmt: skip
 SERVER = "sqld_binary"  # the fixture of the real server
 MEMORY, ENOUGH = Path("/dev/shm"), 4 << 30  # noqa: S108 - a folder in memory, and the free bytes that all tests fit in
