@@ -10,9 +10,8 @@ from steps.support.proof.rows.bags import as_bags, without_columns
 from steps.support.proof.rows.conversion import says_the_same
 from steps.support.proof.rows.keyed import by_key, has_key, has_same_key
 from steps.support.proof.rows.pages import Pages, differing
-from steps.support.proof.rows.pair import Pair, pair
 from steps.support.proof.rows.result import Columns, Renamed, TableDiff
-from steps.support.proof.rows.tables import AFTER, BEFORE, Table, rows_of, side_by_side, tables
+from steps.support.proof.rows.tables import AFTER, BEFORE, Pair, Table, pair, rows_of, side_by_side, tables
 from steps.support.schema.connection import Connection
 from steps.support.sql.script import Script
 
