@@ -1,6 +1,6 @@
 """Compare tables that a script renames, in place or by a copy, with the tables that have their rows afterwards."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
@@ -13,7 +13,9 @@ from steps.support.proof.rows.pages import Pages, differing
 from steps.support.proof.rows.result import Columns, Renamed, TableDiff
 from steps.support.proof.rows.tables import AFTER, BEFORE, Pair, Table, pair, rows_of, side_by_side, tables
 from steps.support.schema.connection import Connection
+from steps.support.schema.own_tables import KEPT
 from steps.support.sql.script import Script
+from steps.support.sql.tokens import quoted
 
 
 def renamed_tables(
@@ -37,13 +39,22 @@ def renamed_tables(
         found, pages = list[Renamed](), Pages.of(before, after)
         for source in sorted(flow.gone & (old.keys() - new.keys())):
             into = [name for name in flow.into(source) if name in new.keys() - old.keys()]
+            kept = [name for name in flow.into(source) if name.startswith(KEPT)]
             for name in into:
                 is_whole = len(into) == 1 and flow.contents[name].tables & old.keys() == {source}
+                is_whole = is_whole and not _is_divided(connection, old[source], new[name], kept)
                 compare = _compared if is_whole else _exchanged
                 diff = compare(connection, old[source], new[name], pages, keep, groups.get(name, ()))
                 key = tuple(part.name for part in old[source].key)
                 found.append(Renamed(old[source].name, replace(diff, name=new[name].name), is_whole, key))
     return found
+
+
+def _is_divided(connection: Connection, old: Table, new: Table, kept: Iterable[str]) -> bool:
+    """Return True if rows that the new table lacks wait in tables for the rollback, so that none is missing."""
+    query = f"SELECT count(*) FROM {AFTER}.{{}}"
+    waiting = sum(connection.execute(query.format(quoted(name))).fetchone()[0] for name in kept)
+    return bool(waiting) and rows_of(connection, old) == rows_of(connection, new) + waiting
 
 
 def _compared(  # noqa: PLR0913, PLR0917 - what a comparison is made of
