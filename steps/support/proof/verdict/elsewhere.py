@@ -1,7 +1,8 @@
-"""Follow rows that the app wrote by their values: a rollback may move them to another table, or give them other keys.
+"""Recognize the app's rows by their values, because a rollback may move them to another table or give them other keys.
 
-A written row came back if the next migration makes it exactly as the app wrote it. Only such a row can explain another
-row that a rollback added, changed or removed, and it explains at most one row in each table.
+A written row is a row that the app wrote. It came back if the next migration makes it exactly as the app wrote it. Only
+such a row can explain another row that a rollback added, changed or removed, and it explains at most one row in each
+table.
 """
 
 from collections import Counter, defaultdict
@@ -23,7 +24,7 @@ LOOKED_AT = 1_000  # further written rows that are tried, to find one that expla
 
 
 def content(row: Row) -> Content:
-    """Return the difference that a row stands for, in a form that can be compared and counted."""
+    """Return how a row differs, in a form that can be compared and counted."""
     values = row.old if row.kind is Kind.REMOVED and not row.key else row.new
     return row.kind, row.key, frozenset((name, type(value), value) for name, value in values.items())
 
@@ -34,7 +35,7 @@ def typed(value: Value) -> Typed:
 
 
 def is_telling(value: Value) -> bool:
-    """Return True if a value helps to recognize a row, unlike NULL and times of writing, which many rows have."""
+    """Return True if a value helps to recognize a row. NULL and times of writing do not: many rows have them."""
     return value is not None and not isinstance(value, TimeOfWriting)
 
 
@@ -51,7 +52,7 @@ def is_too_many(found: TableDiff) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Source:
-    """A written row that came back. `before`, `after`: its values before and after writing, with their types."""
+    """A written row that came back. `before`, `after`: its values before and after the write, with their types."""
 
     row: Row
     before: Collection[Typed]
@@ -83,12 +84,13 @@ class _Source:
     def changes_alike(self, row: Row, free: Collection[str]) -> bool:
         """Return True if a changed row is the written row with other references.
 
-        It is if it has the key of the written row, or if its unchanged values are those of the written row.
+        The two count as the same row if the written row contains the changed row's key, or has the same unchanged
+        values.
         """
         return self.row.kind is Kind.CHANGED and (self.has(row.key) or self._keeps_the_same(row, free))
 
     def _keeps_the_same(self, row: Row, free: Collection[str]) -> bool:
-        """Return True if the unchanged values of a row are the written row's, and one of them tells rows apart."""
+        """Return True if a row has the written row's unchanged values, and one of these helps to recognize a row."""
         keys = {name for name, _ in row.key}
         rest = {name: value for name, value in row.unchanged.items() if name not in keys and name not in free}
         is_shared = any(is_telling(value) and typed(value) in self.after for value in rest.values())
@@ -97,7 +99,8 @@ class _Source:
     def sets(self, row: Row, column: str, free: Collection[str]) -> bool:
         """Return True if the written row explains a changed value of another row.
 
-        It does if it changed a value in the same way, or if it has the row's key and the new value.
+        It does if the app changed a value of the written row in the same way, or if the written row has the other row's
+        key and the new value.
         """
         old, new = typed(row.old[column]), typed(row.new[column])
         if self.makes_the_change(row, column, free):
@@ -108,7 +111,11 @@ class _Source:
         return new in written or (self.row.kind is Kind.REMOVED and row.new[column] is None and old in self.before)
 
     def makes_the_change(self, row: Row, column: str, free: Collection[str]) -> bool:
-        """Return True if the app changed a value of the written row in the same way; to NULL, only in the same row."""
+        """Return True if the app changed a value of the written row in the same way.
+
+        A change to NULL or to a time of writing counts only if the written row also has the other row's unchanged
+        values.
+        """
         old, new = typed(row.old[column]), typed(row.new[column])
         alike = (old == typed(self.row.old[name]) and new == typed(self.row.new[name]) for name in self._changed)
         return any(alike) and (is_telling(row.new[column]) or self._keeps_the_same(row, free))
@@ -121,7 +128,8 @@ class _Source:
 def _is_used(source: _Source, kind: Kind, used: _Used) -> bool:
     """Return True if a written row already explains another row of this kind.
 
-    Without a key, a changed row counts as one that was removed and one that was added, so it uses up both kinds.
+    Without a key, a changed row counts as one that was removed and one that was added, so a changed row uses up both of
+    these kinds.
     """
     kinds = Kind if Kind.CHANGED is kind else (kind, Kind.CHANGED)
     return any((id(source), each) in used for each in kinds)
@@ -135,11 +143,11 @@ def _fits(name: str, value: Value, own: Mapping[str, Value], there: Collection[T
 
 @dataclass(slots=True)
 class Elsewhere:
-    """The written rows that came back. It finds out which of them explain rows in other tables or under other keys.
+    """Finds out which of the written rows that came back explain rows in other tables or under other keys.
 
-    `references`: by table of the old schema, its referencing columns, because keys may differ there. `named`: the texts
-    that rollback.sql contains. `explaining`: the written rows that explain another row. `shown`: those of them that the
-    old schema contains after the rollback.
+    `references`: for each table of the old schema, the columns that reference other tables; their values may differ.
+    `named`: the texts that rollback.sql contains. `explaining`: the written rows that explain another row. `shown`:
+    those of them that the old schema contains after the rollback.
     """
 
     references: Mapping[str, Collection[str]] = field(default_factory=dict)
@@ -181,12 +189,15 @@ class Elsewhere:
         return 0 < self._wrote.get(table, Counter())[what] <= self._back.get(table, Counter())[what]
 
     def unexplained(self, table: str, rows: Iterable[Row]) -> list[Row]:
-        """Return, of the rows of a table that differ after the rollback, those that no written row explains."""
+        """Return the rows that no written row explains.
+
+        `rows`: the rows of the table that differ after the rollback.
+        """
         used, free = set[tuple[int, Kind]](), self.references.get(table, ())
         return [row for row in rows if not self._explains(row, used, free)]
 
     def explains(self, table: str, row: Row) -> bool:
-        """Return True if a written row explains a row of another table, or of another key."""
+        """Return True if a written row explains a row in another table or under another key."""
         return (table, content(row)) in self.explaining
 
     def shows(self, table: str, row: Row) -> bool:
@@ -194,9 +205,9 @@ class Elsewhere:
         return (table, content(row)) in self.shown
 
     def contradicts(self, table: str, row: Row, columns: Collection[str]) -> bool:
-        """Return True if an added row has, in one of these columns, a value that the app wrote for another row.
+        """Return True if one of these columns of an added row has a value that the app wrote for another row.
 
-        Also return True if the app wrote another value for this row.
+        Also return True if the app wrote a different value in that column for this row.
         """
         keyed = [each for _, value in row.key for each in self._by_value.get(typed(value), ())]
         for name in (name for name in columns if row.new.get(name) is not None):
@@ -225,7 +236,7 @@ class Elsewhere:
         return all(setting) and self._use([each for each in setting if each], row, used)
 
     def _setting(self, row: Row, used: _Used, free: Collection[str], column: str) -> tuple[str, _Source] | None:
-        """Return a written row that explains a changed value, if possible one that changed it in the same way."""
+        """Return a written row that explains a changed value, if possible one in which the app made the same change."""
         several = self._like(row, used, free, column)
         first = next((each for each in several if each[1].sets(row, column, free)), None)
         if first is None or first[1].makes_the_change(row, column, free):

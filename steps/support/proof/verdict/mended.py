@@ -1,7 +1,7 @@
-"""Leave out of a comparison what no rollback can restore: values that the old schema itself refuses.
+"""Leave values out of a comparison that no rollback can restore, because the old schema itself refuses them.
 
-A change may repair a row that broke a CHECK, a NOT NULL or the type of a column before. The old schema has the same
-condition, so the repaired value stays after the rollback.
+A change may repair a row that violated a CHECK, a NOT NULL or a column's type before. The old schema has the same
+constraint, so the old value cannot be written back, and the repaired value stays after the rollback.
 """
 
 from collections import Counter
@@ -23,11 +23,11 @@ _RIGHT = "Nothing has to be done if the repaired value is right."
 def without_mended(
     returned: Diff, broken: Broken, moved: Diff, written: Diff | None = None, renames: Renames | None = None
 ) -> dict[str, TableDiff]:
-    """Return the rows that differ after a rollback, without what the old schema cannot hold as it was.
+    """Return the rows that differ after a rollback, without the values that the old schema refuses.
 
-    `broken`: the rows that broke a condition before. `moved`: the rows that the migration changed; a row that is gone
-    stays a difference unless the migration deleted it. `written`, `renames`: the rows that the app wrote meanwhile, and
-    the columns that the migration renames; what the app wrote stays a difference.
+    `broken`: the rows that violated a constraint before. `moved`: the rows that the migration changed. `written`: the
+    rows that the app wrote meanwhile. `renames`: the columns that the migration renames. Two kinds of differences stay:
+    values that the app wrote, and missing rows that the migration did not delete.
     """
     since = _written_columns(written or {}, renames or {})
     return {
@@ -39,7 +39,7 @@ def without_mended(
 
 
 def mended_findings(returned: Diff, broken: Broken, moved: Diff) -> Iterator[Finding]:
-    """Yield a warning for each column whose repaired values stay after the rollback, and for rows that stay away."""
+    """Yield a warning for each column whose repaired values stay, and for deleted rows that cannot come back."""
     left = without_mended(returned, broken, moved)
     for name, found in returned.items():
         remain = {(row.key, column) for row in left[name].rows for column in (*row.new, *row.old)}
@@ -49,7 +49,7 @@ def mended_findings(returned: Diff, broken: Broken, moved: Diff) -> Iterator[Fin
                 f"{counted(len(away), 'row')} that the migration deletes cannot come back, because the previous schema "
                 f"refuses their values, for example {_described(away[0])}"
             )
-            yield Finding(found.name, cause, "Nothing has to be done if they may go.", severity=Severity.WARNING)
+            yield Finding(found.name, cause, "Nothing has to be done if they may be lost.", severity=Severity.WARNING)
         for column in found.columns:
             own = folded(column)
             rows = [row for row in found.rows if own in row.new and (row.key, own) not in remain and row not in away]
@@ -64,7 +64,10 @@ def mended_findings(returned: Diff, broken: Broken, moved: Diff) -> Iterator[Fin
 
 
 def _written_columns(written: Diff, renames: Renames) -> Mapping[str, Mapping[Key, Collection[str] | None]]:
-    """Return, by table and key, the columns that the app wrote, by their names before; None if it wrote the row."""
+    """Return, by table and key, the old names of the columns that the app changed.
+
+    The value is None for a row that the app added or removed.
+    """
     return {
         name: {
             _before(row.key, renames.get(name, {})): [renames.get(name, {}).get(each, each) for each in row.new]
@@ -86,7 +89,7 @@ def _rows(
     moved: TableDiff | None,
     since: Mapping[Key, Collection[str] | None],
 ) -> Iterator[Row]:
-    """Yield the rows that still differ; changed rows without the columns that the old schema refuses."""
+    """Yield the rows that still differ; a changed row comes without the columns whose values the old schema refuses."""
     deleted = {row.key for row in moved.rows if row.kind is Kind.REMOVED} if moved else set()
     for row in found.rows:
         wrote, columns = since.get(row.key, ()), {*broken.get(row.key, ())}
@@ -124,7 +127,7 @@ def _sample(row: Row) -> Sample:
 
 
 def _described(row: Row) -> str:
-    """Return the key of a row, and of a deleted one its first values, in words."""
+    """Return the key of a row in words; for a deleted row, also its first values."""
     keys = [f"{name} {sample_value(name, value, is_key=True)}" for name, value in row.key]
     gone = [each for each in row.old.items() if row.kind is Kind.REMOVED and each not in row.key]
     return ", ".join([*keys, *(f"{name} {sample_value(name, value)}" for name, value in gone[:_SHOWN])])

@@ -1,6 +1,7 @@
-"""Find rows whose parent row is missing after a script, and write the statements that would have prevented it.
+"""Find rows whose parent row is missing after a script, and suggest statements that prevent this.
 
-Foreign keys are off in the transaction, so a DELETE does not cascade. An author who expects a cascade must write it.
+Foreign keys are off in the transaction, so a DELETE does not cascade. An author who wants the effect of a cascade must
+write statements for it.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -20,9 +21,9 @@ _REACHES = frozenset({"CASCADE", "SET NULL", "SET DEFAULT"})
 
 
 def orphan_findings(before: Snapshot, after: Snapshot, script: Script) -> Iterator[Finding]:
-    """Yield a finding for each table in which more rows than before reference a parent row that is missing.
+    """Yield a finding for each table in which more rows than before reference a missing parent row.
 
-    The remedy has the statements to write, if the script itself deleted or updated the parents.
+    If the script itself deleted or updated the parents, the remedy says what to write.
     """
     for (child, parent), (count, one) in after.orphans.items():
         was = before.orphans.get((child, parent), (0, None))[0] + _unfollowed(before, after, child)
@@ -43,14 +44,14 @@ def _keys(after: Snapshot, child: Name, parent: Name) -> list[tuple[Table, Forei
 
 
 def _unfollowed(before: Snapshot, after: Snapshot, child: str) -> int:
-    """Return how many rows of a table referenced a missing table before, by foreign keys that the script repaired."""
+    """Return how many rows of a table referenced a missing table before the script repaired the foreign key."""
     existing = {table.name for table in before.schema.tables}
     gone = (found for found in before.orphans if found[0] == child and found not in after.orphans)
     return sum(before.orphans[found][0] for found in gone if Name(found[1]) not in existing)
 
 
 def _of_updates(script: Script, keys: Iterable[tuple[Table, ForeignKey]]) -> str:
-    """Return the remedy if an UPDATE of the script changed parents that a foreign key follows; empty if none did."""
+    """Return the remedy if the script updated parents, and a foreign key would have changed their children; else ""."""
     updated = {Name(each.table) for each in map(read_statement, script.pieces) if each.verb == "UPDATE"}
     for table, key in keys:
         if key.parent in updated and key.on_update in _REACHES:
@@ -62,7 +63,7 @@ def _of_updates(script: Script, keys: Iterable[tuple[Table, ForeignKey]]) -> str
 def _of_deletions(after: Snapshot, script: Script, keys: Sequence[tuple[Table, ForeignKey]], count: int) -> str:
     """Return the remedy if the script deleted parents, and a foreign key would have changed their children; else "".
 
-    The remedy has the statements that do what the foreign key would have done. `count`: how many rows they change.
+    The remedy has the statements that do what the foreign key would have done. `count`: how many rows these change.
     """
     tables = after.schema.tables
     reaching = [(table, key) for table, key in keys if key.on_delete in _REACHES]
@@ -77,12 +78,13 @@ def _of_deletions(after: Snapshot, script: Script, keys: Sequence[tuple[Table, F
     written = "".join(f"\n  {line}" for line in lines)
     off, child = _OFF.format(event="DELETE", action=reaching[0][1].on_delete), reaching[0][0].name
     return (
-        f"{off} Write what is meant before {where}, and declare `-- changes: {written_name(child)} {count}`:{written}"
+        f"{off} Before {where}, write the statements that are meant, and declare "
+        f"`-- changes: {written_name(child)} {count}`:{written}"
     )
 
 
 def _lines(tables: Sequence[Table], child: Table, key: ForeignKey, deleted: Deletion) -> Iterator[str]:
-    """Yield the statements that do what a foreign key does when its parents are deleted; children come first."""
+    """Yield the statements that do what a foreign key does when its parents are deleted, children first."""
     yield from (f"{deleted.head}{line};" for line in _actions(tables, child, key, deleted.rows, {key.parent}))
 
 

@@ -1,8 +1,8 @@
-"""Recognize virtual tables that a script recreated with other options: they lost nothing if their content is the same.
+"""Recognize virtual tables that a script recreated with other options, and that lost nothing.
 
-The content of a table that stores rows is compared row by row. An index of other tables is compared with these by its
-own check. Of an index without any rows, the rowids and numbers of words are compared, unless other options make other
-words of the same text.
+A virtual table that stores rows is compared row by row. An index of another table is compared with that table by the
+index's own check. An index that stores no rows is compared by its rowids and numbers of words; it never counts as the
+same if its new options make other words of a text.
 """
 
 from dataclasses import replace
@@ -14,7 +14,7 @@ from steps.support.schema.virtual_options import answers_fewer, content, makes_s
 from steps.support.sql.findings import Finding, Severity
 from steps.support.sql.tokens import folded
 
-_SAME = "Its content is the same. Check that the new code means these options: searches may find other rows."
+_SAME = "Its content is the same. Check that the new code expects these options: searches may find other rows."
 
 
 def as_recreated(finding: Finding, log: RehearsalLog) -> Finding:
@@ -33,7 +33,7 @@ def as_recreated(finding: Finding, log: RehearsalLog) -> Finding:
 
 
 def _options(schema: Schema, table: str) -> str:
-    """Return the text of a virtual table after its name; empty if there is no such virtual table."""
+    """Return the text after the name in a virtual table's definition; empty if there is no such virtual table."""
     return next((each.virtual for each in schema.tables if each.name == Name(table)), "")
 
 
@@ -52,7 +52,7 @@ def _holds_the_same(table: str, before: str, after: str, log: RehearsalLog) -> b
 
 
 def _is_checked(name: str, log: RehearsalLog) -> bool:
-    """Return True if the own check of an index ran after the migration and found no difference to what it indexes."""
+    """Return True if the index's own check ran after the migration, and found no difference from the indexed table."""
     integrity = log.after_migration.integrity if log.after_migration else None
     defects = {folded(each.table) for each in integrity.defects} if integrity else {name}
     return integrity is not None and name in integrity.checked and name not in defects

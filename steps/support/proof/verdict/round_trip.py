@@ -1,12 +1,12 @@
 """Check that the rollback restores everything: the rows from before the migration, and the rows that the app wrote.
 
 Each row that the app wrote on the new schema is followed. After the rollback, the old schema must have the row under
-its key, with the same values in the columns of both schemas. Columns that only the old schema has may also change in
-such a row, because they are derived from columns of the new schema; in any other row they must not change. After the
-next migration, each row must be as the app wrote it.
+its key, with the same values in the columns that both schemas have. Columns that only the old schema has may also
+change in such a row, because they are derived from columns of the new schema; in any other row they must not change.
+After the next migration, each row must be as the app wrote it.
 
-If the next migration makes a row exactly as written, then after the rollback the row may be missing, or be in another
-table or under another key; and the rollback may replace values that the old schema refuses.
+A row may differ after the rollback if the next migration makes it exactly as the app wrote it: it may be missing, be in
+another table, have another key, or have other values in place of those that the old schema refuses.
 
 Diffs are compared without their times of writing, because these differ from one script to the next; see
 timeless.py.
@@ -54,9 +54,10 @@ def changed_without_reason(  # noqa: PLR0913, PLR0917 - three comparisons, and w
 ) -> Iterator[Finding]:
     """Yield findings about rows the app wrote that the rollback lost, and about other rows that it changed.
 
-    `moved`, `written`, `returned`: the rows that the migration changed, that the app wrote, and that differ between
-    before the migration and after the second rollback. `renames`: the columns that the migration renames. `elsewhere`:
-    the written rows that the next migration brings back. `refused`: the written values that the old schema refuses.
+    `moved`: the rows that the migration changed. `written`: the rows that the app wrote. `returned`: the rows that are
+    not as before the migration once the second rollback has run. `renames`: the columns that the migration renames.
+    `elsewhere`: the written rows that the next migration brings back. `refused`: the written values that the old schema
+    refuses.
     """
     for name, found in returned.items():
         way = _Way.of(moved.get(name), renames.get(name, {}), elsewhere.references.get(name, ()))
@@ -76,7 +77,7 @@ def changed_without_reason(  # noqa: PLR0913, PLR0917 - three comparisons, and w
 def values_to_try(
     moved: Diff, written: Diff, returned: Diff, renames: Renames
 ) -> Iterator[tuple[str, Key, str, Value]]:
-    """Yield the written values that the rollback replaced: table, key, column and value, by the names before.
+    """Yield table, key, column and value of each written value that the rollback replaced, under the old names.
 
     The caller asks the old schema whether it refuses these values.
     """
@@ -118,9 +119,7 @@ def lost_by_migrating_again(written: Diff, regained: Diff, renames: Renames, ref
         elif translated:
             come = "comes" if len(translated) == 1 else "come"
             rows = f"{_of(translated, wrote)} written by the app {come} back with another value"
-            why = (
-                "rollback.sql writes a value that the old CHECK accepts, and migrate.sql does not restore the first one"
-            )
+            why = "rollback.sql writes a value that the old CHECK accepts, and migrate.sql does not restore the app's"
             cause = f"{rows}: {why}, for example {_described(translated[0])}"
             yield Finding(wrote.name, cause, _AGAIN, rule=WRITTEN_LOST, severity=Severity.WARNING, object=wrote.name)
 
@@ -130,10 +129,10 @@ def changed_by_migrating_again(
 ) -> Iterator[Finding]:
     """Yield findings about rows that differ after migrating again although the app did not write them.
 
-    Rows that the app wrote once and that came back twice are among them. A column that the migration itself adds or
-    changes may have another value each time. A row that it adds may get another number, as in a list of applied
-    migrations, unless the app wrote that number. `moved`, `written`, `regained`: as in the functions above. `reported`:
-    the tables, in lower case, that have a finding already; they are left out.
+    These include rows that the app wrote once and that came back twice. Two differences are allowed. A column that the
+    migration itself adds or changes may have another value each time. A row that the migration itself adds may get
+    another number, as in a list of applied migrations, unless the app wrote that number. `moved`, `written`,
+    `regained`: as in the functions above. `reported`: the tables to leave out, in lower case.
     """
     values = _written_values(written.values())
     for name, found in regained.items():
@@ -156,7 +155,8 @@ def changed_by_migrating_again(
 def _is_twice(row: Row, wrote: TableDiff, found: TableDiff) -> bool:
     """Return True if an added row equals a row that the app wrote, except for its key.
 
-    Return False if such a row is also gone: then the migration itself wrote it, and wrote it again under another key.
+    Return False if an equal row is gone: then the migration itself wrote that row, and wrote it again under another
+    key.
     """
     keys, came = {name for name, _ in row.key}, row.kind is Kind.ADDED
     own = _rest(row.new, keys)
@@ -166,9 +166,10 @@ def _is_twice(row: Row, wrote: TableDiff, found: TableDiff) -> bool:
 
 
 def _is_numbered_anew(row: Row, found: TableDiff, moved: TableDiff | None, written: Collection[Typed]) -> bool:
-    """Return True if the migration added a row that is gone, and adds it again under a number of AUTOINCREMENT.
+    """Return True if the migration added a row that is gone now, and adds it again under another number.
 
-    `written`: what the app wrote; a number among it may refer to the row, which would then lead nowhere.
+    `written`: the values that the app wrote. If the row's number is one of them, return False, because the app's value
+    may reference the row.
     """
     match row.key:
         case ((name, int(number)),) if row.kind is Kind.REMOVED and typed(number) not in written:
@@ -209,7 +210,10 @@ def _is_changed_without_reason(row: Row, wrote: Row | None, moved: TableDiff | N
 
 
 def _lacking(rows: Sequence[Row], lacking: Mapping[Content, int], without: Collection[str] = ()) -> Iterator[Row]:
-    """Yield the rows that are lacking; of rows that are equal without some columns, only as many as are lacking."""
+    """Yield, for each content, as many rows as are lacking.
+
+    `lacking`: how many rows are lacking, by content. `without`: columns that do not count as content.
+    """
     left = dict(lacking)
     for row in rows:
         what = content(_bare(row, without))
@@ -236,11 +240,11 @@ class _Way:
     """What the migration did to a table.
 
     `only_before`, `only_after`: the columns that only one side has. `renamed`: the old names of renamed columns by
-    their new names. `changed`: the columns whose values it changed. `rows`: the rows that it changed, by key; None if
-    there are too many. `referring`: for each changed column that references another table, a mapping from its new
-    values to the old ones; a new value that replaced several old ones is left out. `rewritten`: the same as `changed`,
-    for rows without a key; None if not known. `keeps_rest`: whether all other values of both schemas are the same on
-    both sides, under the same names.
+    their new names. `changed`: the columns whose values the migration changed. `rows`: the rows that the migration
+    changed, by key; None if there are too many. `referring`: for each changed column that references another table, a
+    mapping from its new values to the old ones; a new value that replaced several old ones is left out. `rewritten`:
+    the same as `changed`, for rows without a key; None if not known. `keeps_rest`: whether no column was renamed, and
+    all values outside `rewritten` are known to be the same on both sides.
     """
 
     only_before: Collection[str] = ()
@@ -273,7 +277,7 @@ class _Way:
 
     @property
     def of_one_side(self) -> set[str]:
-        """Return the columns whose values exist, or have their meaning, in only one of the two schemas."""
+        """Return the columns that only one of the schemas has, and those whose values the migration rewrote."""
         return {*self.only_before, *self.only_after, *(self.rewritten or ())}
 
     def back(self, row: Row) -> Row:
@@ -289,7 +293,7 @@ class _Way:
         return {name: value for name, value in row.new.items() if name not in self._of_its_own(row)}
 
     def drives(self, row: Row) -> bool:
-        """Return True if a written row may change columns that only the old schema has, because they depend on it."""
+        """Return True if the app's write to a row may explain changes in columns that only the old schema has."""
         return row.kind is not Kind.CHANGED or not row.new.keys().isdisjoint(self._of_its_own(row))
 
     def touches(self, row: Row) -> bool:
@@ -304,7 +308,7 @@ class _Way:
         return [name for name in times if mine and mine.new.get(name) == row.new[name]]
 
     def references(self, row: Row) -> dict[str, Typed]:
-        """Return, by column, the old values of a row's references to rows to which the migration gave other keys."""
+        """Return, by column, the old value of each reference in a row whose target got another key."""
         known = {name: values.get(typed(row.new[name])) for name, values in self.referring.items() if name in row.new}
         return {name: old for name, old in known.items() if old is not None}
 
@@ -316,7 +320,7 @@ class _Way:
 
 
 def _old_values(rows: Iterable[Row], column: str) -> Mapping[Typed, Typed]:
-    """Return the old values of a column by the new values. A new value that replaced several old ones is left out."""
+    """Return, by new value, the old value of a column. A new value that replaced several old ones is left out."""
     found = dict[Typed, set[Typed]]()
     for row in rows:
         if column in row.new and column in row.old:
@@ -325,7 +329,7 @@ def _old_values(rows: Iterable[Row], column: str) -> Mapping[Typed, Typed]:
 
 
 def _rewritten(moved: TableDiff) -> Collection[str] | None:
-    """Return the columns whose values changed, if the rows are the same apart from them; None if that is not known."""
+    """Return the columns that changed, if the rows are otherwise the same; None if it is not known which changed."""
     if not moved.added or not moved.removed:
         return ()
     old, new = ([row for row in moved.rows if row.kind is kind] for kind in (Kind.REMOVED, Kind.ADDED))
@@ -351,7 +355,7 @@ class _Trip:
     """One table through migration, writes and rollback.
 
     `found`: the rows that differ after the rollback. `wrote`: the rows that the app wrote. `way`: what the migration
-    did to the table. `keeps_values`: whether the migration leaves all values of the columns of both schemas alone.
+    did to the table.
     """
 
     name: str
@@ -361,9 +365,9 @@ class _Trip:
 
     @property
     def is_unlike(self) -> bool:
-        """Return True if rows were added or removed that the app did not write, by the columns of both schemas.
+        """Return True if, by the columns of both schemas, rows were added or removed that the app did not write.
 
-        Return False, too, if the migration changes values of these columns, because then rows cannot be compared.
+        Return False too if the migration changes values in these columns, because then the rows cannot be compared.
         """
         own = self.way.of_one_side
         came, went = (
@@ -429,7 +433,7 @@ def _written_elsewhere(table: str, rows: Iterable[Row], written: Diff) -> dict[i
 def _is_of(row: Row, wrote: Row | None, trip: _Trip, elsewhere: Elsewhere) -> bool:
     """Return True if the app's write explains why a row differs after the rollback.
 
-    The row may also be missing meanwhile, if the next migration brings it back.
+    The row may also be missing until the next migration, if that brings the row back.
     """
     if wrote is None:
         return False
@@ -513,7 +517,7 @@ def _holds(row: Row | None, wrote: Row) -> bool:
 
 
 def _as_many(trip: _Trip, elsewhere: Elsewhere) -> Iterator[Finding]:
-    """Yield a finding if the numbers of rows do not match, for tables whose rows no key identifies.
+    """Yield a finding if the numbers of added and removed rows do not match, for a table whose rows no key identifies.
 
     A changed row counts as removed and added.
     """
@@ -545,7 +549,10 @@ def _apart(trip: _Trip, elsewhere: Elsewhere) -> tuple[list[Row], list[Row]]:
 
 
 def _contents(rows: Iterable[Row], without: Collection[str]) -> Counter[Content]:
-    """Count rows by content without some columns; a row that is gone and there again by the others is no difference."""
+    """Count rows by content, without some columns.
+
+    A removed row and an added row that are equal in the other columns cancel out.
+    """
     bare = [_bare(row, without) for row in rows]
     gone, came = (
         Counter(_values(row.new or row.old, ()) for row in bare if row.kind is kind and not row.key)
@@ -576,7 +583,7 @@ def _equal(one: Value, other: Value) -> bool:
 
 
 def _other(wrote: Row, there: Row | None) -> dict[str, Value]:
-    """Return the values that a row has now in the columns in which the app wrote another value."""
+    """Return the values that a row has now in each column where the app wrote a different value."""
     values = there.after if there and there.kind is wrote.kind else {}
     return {
         name: values[name] for name, value in wrote.new.items() if name in values and not _equal(values[name], value)
@@ -584,14 +591,17 @@ def _other(wrote: Row, there: Row | None) -> dict[str, Value]:
 
 
 def _others(wrote: Row, there: Row | None) -> str:
-    """Return the columns of a written row that hold another value, with it; empty if the row is not there."""
+    """Return, in words, the values that differ now from what the app wrote; empty if none differs."""
     other = _other(wrote, there)
     words = (f"{name} {sample_value(name, value)}" for name, value in [*other.items()][:_SHOWN])
     return f", which now has {', '.join(words)}" if other else ""
 
 
 def _described(row: Row, there: Row | None = None) -> str:
-    """Return a row in words; if another one is there now, the columns that differ come first."""
+    """Return a row in words.
+
+    `there`: the row as it is now, if it exists; the columns in which it differs come first.
+    """
     keys = [f"{name} {sample_value(name, value, is_key=True)}" for name, value in row.key]
     values = row.old if row.kind is Kind.REMOVED else row.new
     first = _other(row, there)

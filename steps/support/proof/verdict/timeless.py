@@ -1,6 +1,6 @@
-"""Replace times of writing in rows by constants, so that a verdict does not depend on the second of a statement.
+"""Replace times of writing in rows by constants, so that a verdict does not depend on when a statement ran.
 
-All times in the same unit become the same constant, and all later comparisons take values as they are.
+All times in the same unit become the same constant, so later comparisons need not treat times specially.
 """
 
 from collections import Counter
@@ -19,7 +19,8 @@ def without_times(diffs: Iterable[Diff | None], moments: Moments) -> list[Diff |
     """Return the diffs of one rehearsal with a constant in place of each time of writing.
 
     A change from one time of writing to another is no difference, and a row without any other difference is left out.
-    Primary keys keep their times, because they identify rows; so do samples. `moments`: the time span of the rehearsal.
+    Primary keys keep their times, because they identify rows; samples keep theirs, too. `moments`: the time span of the
+    rehearsal.
     """
     several = [*diffs]
     keys = _keys(several)
@@ -30,7 +31,7 @@ def without_times(diffs: Iterable[Diff | None], moments: Moments) -> list[Diff |
 
 
 def with_constants(rows: Sequence[Sequence[Value]], moments: Moments) -> list[list[Value]]:
-    """Return rows with an added constant for each value that is a time of writing.
+    """Return the rows, with a constant appended for each value that is a time of writing.
 
     The times themselves stay, because they may belong to a key.
     """
@@ -48,7 +49,7 @@ def _keys(diffs: Iterable[Diff | None]) -> Mapping[str, set[str]]:
 
 def _timeless(found: TableDiff, moments: Moments, keys: Collection[str]) -> TableDiff:
     rows = tuple(_without_pairs(_row(row, moments, keys) for row in found.rows))
-    if found.total != len(found.rows) or rows == found.rows:  # too many differ to list them, or none is such a time
+    if found.total != len(found.rows) or rows == found.rows:  # too many rows to list, or no time of writing
         return found
     kinds, columns = Counter(row.kind for row in rows), Counter(name for row in rows for name in _changed(row))
     return replace(
@@ -81,8 +82,8 @@ def _constant(value: Value, moments: Moments) -> Value:
 def _without_pairs(rows: Iterable[Row]) -> Iterator[Row]:
     """Yield the rows that still differ after times became constants.
 
-    A changed row must still have a change. Without a key, a row whose time of writing changed was removed and added;
-    both of these now have the same values, and cancel out.
+    A changed row is left out if only a time of writing changed. Without a key, such a row counts as removed and added;
+    both now have the same values, and cancel out.
     """
     several = [row for row in rows if row.kind is not Kind.CHANGED or row.new]
     gone, came = (

@@ -65,12 +65,12 @@ _GUARD = (
 class Verdict:
     """The findings about a change, sorted by severity.
 
-    `errors`: block the change. `warnings`: are printed. `notes`: are harmless, as the rehearsal showed. `accepted`: the
-    author accepted them by a waiver.
+    `errors`: findings that block the change. `warnings`: findings that are only printed. `notes`: findings that the
+    rehearsal showed to be harmless. `accepted`: findings that the author accepted by a waiver.
     `lossless`: whether the rollback lost nothing, not even what the app wrote meanwhile.
-    `unshown`: the tables and columns to which the rehearsal wrote nothing, so that no rollback of theirs was shown.
+    `unshown`: the tables and columns to which the rehearsal wrote nothing, so that it did not test their rollback.
     `unasked`: the files that check or write nothing, and so prove nothing.
-    `waiting`: by table of the tool's own, how many rows that the app wrote wait there from a rollback until the next
+    `waiting`: for each of the tool's own tables, how many rows of the app wait there from a rollback until the next
     migration.
     """
 
@@ -144,13 +144,13 @@ def _migrated(log: RehearsalLog, change: DatabaseChange) -> Iterator[Finding]:
 
 
 def _is_waived(finding: Finding, change: DatabaseChange) -> bool:
-    """Return True if a waiver names the finding, so that the waiver must not seem to accept nothing."""
+    """Return True if a waiver names the finding; without the finding, the waiver would seem to accept nothing."""
     own = (each for each in change.allowed if each.file == MIGRATE and each.rule == finding.rule)
     return any(not each.object or folded(each.object) == folded(finding.object) for each in own)
 
 
 def _replaced(finding: Finding, rows: Mapping[str, TableDiff]) -> Finding:
-    """Return a finding unchanged, or if its lost column has a successor with the same values, name the successor."""
+    """Return a finding; if it is about a lost column, name the new column with the same values, if there is one."""
     table, _, column = finding.object.rpartition(".")
     if finding.rule != "column-lost" or folded(table) not in rows:
         return finding
@@ -160,12 +160,12 @@ def _replaced(finding: Finding, rows: Mapping[str, TableDiff]) -> Finding:
 
 
 def before_as_renamed(log: RehearsalLog, change: DatabaseChange) -> Schema:
-    """Return the schema before the migration, in which the columns that migrate.sql renames have their new names."""
+    """Return the schema before the migration, but with the new names of the columns that migrate.sql renames."""
     return apply_renames(log.before.schema, log.before.definitions, change.scripts[0])
 
 
 def _only_renamed(log: RehearsalLog, script: Script) -> Schema:
-    """Return the schema before the migration as the RENAME statements of a script alone would leave it."""
+    """Return the schema before the migration, changed only by the RENAME statements of a script."""
     return apply_renames(log.before.schema, log.before.definitions, script, ("RENAME COLUMN", "RENAME TABLE"))
 
 
@@ -207,7 +207,7 @@ def _elsewhere(log: RehearsalLog, change: DatabaseChange) -> Elsewhere:
 
 
 def _without_times(log: RehearsalLog) -> RehearsalLog:
-    """Return the log with constants in place of times of writing, in all rows that are followed."""
+    """Return the log with constants in place of times of writing, in all rows that the verdict follows."""
     diffs = log.rows_migrated, log.rows_written, log.rows_rolled_back, log.rows_migrated_again
     moved, wrote, returned, regained = without_times(diffs, log.moments)
     kept = {name: with_constants(rows, log.moments) for name, rows in log.kept.items()}
@@ -295,7 +295,7 @@ def _again(after_migration: Snapshot, after_second_migration: Snapshot) -> Itera
 
 
 def _scripts(log: RehearsalLog, change: DatabaseChange) -> Iterator[Finding]:
-    """Yield findings about the text of the scripts. If the rehearsal showed that one is harmless, it is a note."""
+    """Yield findings about the text of the scripts; those that the rehearsal showed to be harmless are notes."""
     migrate, rollback = change.scripts
     ended = log.rows_rolled_back is not None
     migrated, returned = (rows or {} if ended else {} for rows in (log.rows_migrated, log.rows_not_restored))
@@ -316,7 +316,7 @@ def _unharmed(
 ) -> list[str]:
     """Return the tables that kept all their rows, and all their references to other tables.
 
-    `renamed`: the schema before as the RENAME statements of the script alone would leave it.
+    `renamed`: the schema before, changed only by the RENAME statements of the script.
     """
     if after is None or rows is None:
         return []
@@ -336,7 +336,7 @@ def _keeps_rows(table: Table, rows: Mapping[str, TableDiff]) -> bool:
 
 
 def _by_hand(log: RehearsalLog, keys_off: Collection[str]) -> Iterator[Finding]:
-    """Yield warnings about rows that a script also deletes if a person runs it in a shell, with foreign keys on.
+    """Yield warnings about rows that a script would also delete if a person ran it in a shell, with foreign keys on.
 
     `keys_off`: the scripts that switch foreign keys off themselves.
     """

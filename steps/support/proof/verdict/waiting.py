@@ -1,4 +1,4 @@
-"""Count the rows that the app wrote and that the old schema cannot show, by the tool's own table where they wait."""
+"""Count the app's rows that the old schema cannot show, and that wait in the tool's own tables."""
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
@@ -8,13 +8,13 @@ from steps.support.proof.rows.result import Key, Kind, Row, TableDiff
 from steps.support.proof.verdict.elsewhere import Elsewhere, Typed, is_too_many, typed
 from steps.support.sql.statement import Value
 
-Places = Mapping[Typed, Sequence[tuple[str, Collection[Typed]]]]  # by a value, the kept rows that hold it
+Places = Mapping[Typed, Sequence[tuple[str, Collection[Typed]]]]  # by value, the rows that contain it
 
 
 def waiting_rows(
     log: RehearsalLog, renames: Mapping[str, Mapping[str, str]], elsewhere: Elsewhere
 ) -> Mapping[str, int]:
-    """Return, by table of the tool's own, how many written rows wait there until the migration runs again.
+    """Return, for each of the tool's own tables, how many written rows wait there until the migration runs again.
 
     `renames`: by table, the old names of renamed columns by their new names. `elsewhere`: the written rows that the
     last migration brings back.
@@ -47,7 +47,7 @@ def _missing(
 ) -> Mapping[str, Value]:
     """Return the values of a written row, by column, that the old schema does not show.
 
-    `there`: the row with the same key after the rollback; None if it is not there, or did not change.
+    `there`: the row with the same key after the rollback; None if there is no such row, or it did not change.
     """
     values = there.new if there and there.kind is row.kind else {}
     by_old_name = {name: renamed.get(name, name) for name in row.new}

@@ -20,7 +20,7 @@ from steps.support.sql.lookalikes import likely_tables_in
 from steps.support.sql.tokens import folded, unquoted_name
 from steps.support.sql.verbs import read_statement
 
-_UNUSED = "Remove the line, or name the object that it shall accept."
+_UNUSED = "Remove the line, or name the object that it should accept."
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,10 @@ def _one_name(reason: str) -> str:
 
 def _ambiguous(line: Waiver) -> Finding:
     cause = f"`allow: {line.rule} {line.reason}`: one word may be the object or the reason"
-    remedy = f"Write `{waiver_line(line.rule, line.reason, 'reason')}`; if it is the reason, use more words."
+    remedy = (
+        f"If it is the object, write `{waiver_line(line.rule, line.reason, 'reason')}`; if it is the reason, use more "
+        "words."
+    )
     return Finding(line.place, cause, remedy)
 
 
@@ -89,7 +92,7 @@ def _accepted(finding: Finding, reason: str) -> Finding:
 
 
 def _too_few(lines: Sequence[Waiver], places: Sequence[Finding]) -> Finding:
-    """Return a finding that there are too few waivers for all places that a rule found at an object.
+    """Return the finding that a rule found more places at an object than there are waivers.
 
     `lines`: the waivers. `places`: the findings; the remedy has a line for each of them.
     """
@@ -118,7 +121,7 @@ def _hint(line: Waiver, marked: Sequence[Finding]) -> str:
 
 
 def names_of(log: RehearsalLog) -> set[str]:
-    """Return the names, in lower case, of all tables, columns, indexes, triggers and views on either side."""
+    """Return the names, in lower case, of all tables, columns, indexes, triggers and views before and after."""
     found = set[Name]()
     for schema in (each.schema for each in (log.before, log.after_migration) if each):
         found.update(table.name for table in schema.tables)

@@ -144,7 +144,7 @@ UNUSED = [
 def test_unused_line_is_reported(found: list[Finding], lines: Waiver, said: str) -> None:
     """The warning says where the line is, what it names, and the nearest name that exists."""
     (unused,) = apply_waivers(found, [lines]).unused
-    assert str(unused) == f"migrate.sql line 2: {said}. Remove the line, or name the object that it shall accept."
+    assert str(unused) == f"migrate.sql line 2: {said}. Remove the line, or name the object that it should accept."
 
 
 def test_reason_replaces_the_remedy() -> None:
