@@ -15,15 +15,15 @@ from steps.support.sql.tokens import folded, quoted
 Value = TypeVar("Value")
 _Typed = tuple[tuple[type, Any], ...]
 
-LOOKED_AT = 1_000  # rows that differ: with more of them, exchanged columns are not looked for
+LOOKED_AT = 1_000  # if more rows differ, there is no search for exchanged columns
 _COUNTS = "SELECT total(max(n, 0)), total(max(-n, 0)) FROM temp.differing"
 
 
 def as_bags(connection: Connection, two: Pair, keep: int, groups: Collection[Columns] = ()) -> TableDiff:
     """Compare all rows of a table by the columns that both sides have.
 
-    `keep`: if at most so many rows differ, the diff contains all of them. `groups`: groups of columns; for each, the
-    diff has the number of rows that changed in its columns, unless rows also changed in columns of no group.
+    `keep`: if at most this many rows differ, the diff contains all of them. `groups`: groups of columns; for each
+    group, the diff has the number of rows that changed in its columns, unless rows also changed outside all groups.
     """
     removed, added = _counts(connection, two)
     samples = (*_samples(connection, two, Kind.REMOVED), *_samples(connection, two, Kind.ADDED))
@@ -38,7 +38,7 @@ def as_bags(connection: Connection, two: Pair, keep: int, groups: Collection[Col
 
 
 def _in_columns(connection: Connection, two: Pair, groups: Collection[Columns]) -> dict[Columns, int]:
-    """Count, by group, the rows that changed in its columns; none if rows also changed in columns of no group."""
+    """Count, by group, the rows that changed in its columns; return {} if rows also changed outside all groups."""
     named = {name for group in groups for name in group}
     if not groups or _counts(connection, without_columns(two, named)) != (0, 0):
         return {}
@@ -51,9 +51,9 @@ def without_columns(two: Pair, columns: Collection[str]) -> Pair:
 
 
 def _exchanged(connection: Connection, two: Pair) -> Iterator[tuple[str, str]]:
-    """Yield each pair of columns that exchanged their values: exchanging them again makes most rows equal.
+    """Yield each pair of columns that exchanged their values: most rows become equal if the values are exchanged back.
 
-    Other columns that have no value in common with before, such as a key that changed its type, are not compared.
+    Other columns are not compared if they share no value before and after, such as a key whose type changed.
     """
     values = listed(sample_text(f"c{n}") for n in range(len(two.common)))
     found = connection.execute(f"SELECT n{values} FROM temp.differing LIMIT {LOOKED_AT + 1}").fetchall()
@@ -69,7 +69,10 @@ def _exchanged(connection: Connection, two: Pair) -> Iterator[tuple[str, str]]:
 
 
 def _is_exchanged(removed: Sequence[_Typed], added: Sequence[_Typed], one: int, other: int, kept: set[int]) -> bool:
-    """Return True if most rows that differ in the kept columns are the same once two of these are exchanged back."""
+    """Return True if most differing rows become equal when the columns `one` and `other` are exchanged back.
+
+    `kept`: the only columns that are compared.
+    """
     old, new = (
         Counter(tuple(value if place in kept else None for place, value in enumerate(row)) for row in rows)
         for rows in (removed, added)
@@ -95,7 +98,7 @@ def _with_exchanged(row: tuple[Value, ...], one: int, other: int) -> tuple[Value
 def is_same_in_bags(connection: Connection, two: Pair, found: TableDiff, old: str, new: str) -> bool:
     """Return True if a dropped column and a new one hold the same values, as far as rows without a key can show.
 
-    They do if comparing the two as one column makes no further row differ, and at least one row is unchanged.
+    They do if no further row differs when the two are compared as one column, and at least one row is unchanged.
     """
     counts = _counts(connection, replace(two, common=(*two.common, (old, new))))
     return counts == (found.removed, found.added) and found.removed < (found.before or 0)
@@ -110,7 +113,7 @@ def _counts(connection: Connection, two: Pair) -> tuple[int, int]:
 
 def _differing_values(two: Pair) -> str:
     values = [f"c{n}" for n in range(len(two.common))]
-    # in a column of any type, 1 and 1.0 would be one group
+    # without typeof, 1 and 1.0 would be one group in a column of any type
     groups = [f"{value} COLLATE BINARY, typeof({value}) = 'real'" for value in values]
     sides = f"{_side(two, 'b')} UNION ALL {_side(two, 'a')}"
     return f"""SELECT sum(side) AS n{listed(values)} FROM ({sides})
@@ -118,7 +121,7 @@ GROUP BY {", ".join(groups) or "''"} HAVING sum(side) <> 0"""
 
 
 def _side(two: Pair, own: str) -> str:
-    """Build the query of the rows of one side, `b` or `a`, with the number 1 for a row before and -1 for a row after.
+    """Build the query for the rows of one side, `b` or `a`, each with the number 1 (before) or -1 (after).
 
     Rows that are equal under the same rowid, usually most of them, are left out on both sides.
     """

@@ -1,4 +1,4 @@
-"""Find rows that a foreign key removed because their parents were lost: which key it was, and why."""
+"""Find rows that a foreign key removed because their parents were lost, and name the key and the reason."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -57,7 +57,7 @@ class Reference:
 
     @property
     def lost_parents(self) -> str:
-        """Build the query of a child's parents before the change that are gone after it."""
+        """Build the query for the parents that a child had before the change, and that are gone after the change."""
         names = [to for _, to in self.columns]
         if self.parent.new is None or not {*map(folded, names)} <= self.parent.new.by_name.keys():
             return self.parents
@@ -66,7 +66,7 @@ class Reference:
 
     @property
     def parents(self) -> str:
-        """Build the query of a child's parents before the change."""
+        """Build the query for the parents that a child had before the change."""
         matches = " AND ".join(f"p.{quoted(to)} = c.{quoted(own)}" for own, to in self.columns)
         return f"SELECT 1 FROM {self.parent.old.source} AS p WHERE {matches}"
 
@@ -91,7 +91,10 @@ def _sides(connection: Connection, diff: Mapping[str, TableDiff]) -> dict[str, S
 
 
 def _references(connection: Connection, child: Side, sides: Mapping[str, Side]) -> Iterator[Reference]:
-    """Yield the foreign keys of a table with CASCADE or SET NULL. Without named columns, the primary key is meant."""
+    """Yield a table's foreign keys with ON DELETE CASCADE or SET NULL.
+
+    A key that names no columns of its parent references the parent's primary key.
+    """
     rows = connection.execute(_KEYS, (child.old.name,)).fetchall()
     for (_, table, on_delete), parts in groupby(rows, itemgetter(0, 1, 4)):
         own, named = zip(*[(own, to) for _, _, own, to, _ in parts], strict=True)
@@ -102,7 +105,7 @@ def _references(connection: Connection, child: Side, sides: Mapping[str, Side]) 
 
 
 def _named(connection: Connection, references: Sequence[Reference]) -> Finding | None:
-    """Return a finding about the foreign key that explains a table's loss; None if none does.
+    """Return a finding about the foreign key that explains a table's loss; None if no key explains it.
 
     Keys whose parent table was dropped are tried first.
     """
@@ -121,9 +124,9 @@ def _named(connection: Connection, references: Sequence[Reference]) -> Finding |
 
 
 def _lost(connection: Connection, reference: Reference, parents: str) -> int:
-    """Count the children of these parents if exactly they were lost; return 0 if one is left, or another row is lost.
+    """Count the children of these parents if they were all lost, and no other rows were; otherwise return 0.
 
-    `parents`: the query of a child's parents.
+    `parents`: the query for a child's parents.
     """
     child, own = reference.child, [own for own, _ in reference.columns]
     if child.new is None or not {*map(folded, own)} <= child.new.by_name.keys():

@@ -1,4 +1,4 @@
-"""Tell whether a value of another type still says what it said: 5 and '5', or a time as a text and as a number."""
+"""Decide whether a value whose type changed still means the same: 5 and '5', or a time as a text and as a number."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from steps.support.sql.statement import Value
 
-_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]{1,3})?")  # '007' says more than 7
+_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]{1,3})?")  # '007' tells more than 7
 _TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?![0-9])")
 _EPOCH, _MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
 _UNITS = (1_000_000, 1_000, 1)  # seconds, milliseconds and microseconds, each in microseconds
@@ -14,7 +14,7 @@ _TRUTH = dict.fromkeys(("t", "true", "yes", "y", "on"), 1) | dict.fromkeys(("f",
 
 
 def says_the_same(*both: Value) -> bool:
-    """Return whether two values of different types, neither of them NULL, can be converted to each other."""
+    """Return True if two values of different types mean the same. Neither value is NULL."""
     one, other = both
     if isinstance(other, str) and not isinstance(one, str):
         one, other = other, one

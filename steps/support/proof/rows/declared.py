@@ -26,13 +26,13 @@ def check_declared(  # noqa: PLR0913, PLR0917 - what changed, and everything tha
     explained: Explained = _NOTHING,
     renamed: Sequence[Renamed] = (),
 ) -> list[Finding]:
-    """Return findings about rows and values that changed otherwise than declared, or were lost undeclared.
+    """Return findings about changes of rows and values that differ from what was declared, and about undeclared losses.
 
-    `changes`: by table, how many rows may change. `columns`: the lines that declare only values of columns.
-    `explained`: what the script explains by itself; that needs no line, unless a line declares rows. `cascades`:
-    findings that replace the plain finding about the same table. Only a `-- changes:` line allows changed values and
-    lost rows; a lost column can be accepted as `column-lost`. `renamed`: the tables that have another name now. Their
-    lines about rows say that these rows are gone and come, and nothing about values.
+    `changes`: by table, how many rows may change. `columns`: the lines that declare only changed values of columns.
+    `explained`: the changes that the script explains by itself; they need no line, unless some line declares rows.
+    `cascades`: findings that replace the plain finding about the same table. Only a `-- changes:` line allows changed
+    values and lost rows; a waiver for `column-lost` can accept a lost column. `renamed`: the tables that have another
+    name now. A line about the rows of such a table declares that rows are removed and added, and no changed values.
     """
     named = {each.place: each for each in cascades}
     lines = _Lines({folded(table): amount for table, amount in changes.items()}, columns, explained)
@@ -97,7 +97,7 @@ class _Lines:
         return not self.rows and column in self.explained.columns.get(table, ())
 
     def is_replaced(self, table: str) -> bool:
-        """Return True if an UPDATE explains the rows that seem gone, and no line is about the table."""
+        """Return True if an UPDATE explains the rows that seem gone, and the script has no `-- changes:` line."""
         return not self.tables and table in self.explained.tables
 
 

@@ -2,7 +2,7 @@
 
 Tables and ranges of rows whose pages are identical are skipped. The engine compares the values of all other rows, with
 their types: row by row if a primary key identifies them, else by how often each row occurs. `python -m
-tests.bench.rows` measures the time, also that of sqldiff.
+tests.bench.rows` measures how long this takes, and how long sqldiff takes.
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -33,7 +33,7 @@ def row_diff(
 ) -> dict[str, TableDiff]:
     """Compare the user's tables of two files, and return a diff for each table, by its name in lower case.
 
-    `keep`: if at most so many rows of a table differ, its diff contains all of them. `groups`: by table, groups of
+    `keep`: if at most this many rows of a table differ, its diff contains all of them. `groups`: by table, groups of
     columns in lower case; the diff has the number of rows that changed in each group. `moments`: a span of time; two
     times in this span count as equal if the row has a key.
 
@@ -75,7 +75,7 @@ def _first(connection: Connection, table: Table, kind: Kind) -> tuple[Sample, ..
     return tuple(whole(kind, table.names, row, table.key_names) for row in connection.execute(query))
 
 
-def _both(  # noqa: PLR0913, PLR0917 - what a comparison is made of
+def _both(  # noqa: PLR0913, PLR0917 - all that one comparison needs
     connection: Connection,
     old: Table,
     new: Table,

@@ -2,9 +2,10 @@
 
 An UPDATE with WHERE explains the values of a column in three cases: each value was NULL; or each new value is computed
 from the previous one; or WHERE names the previous one. In the last two cases, no other statement and no trigger may
-write to the column, and no value may become NULL unless the statement names NULL: a lookup that finds nothing does so,
-and a CASE without ELSE. An INSERT that copies a table explains values that were NULL if it computes the column from the
-column of the same name, as in coalesce(name, ''), and if the column is NOT NULL now.
+write to the column, and no value may become NULL unless the statement names NULL. (A lookup that finds nothing yields
+NULL without naming it, and so does a CASE without ELSE.) An INSERT that copies a table explains values that were NULL
+if the INSERT computes the column from the column of the same name, as in coalesce(name, ''), and if the column is NOT
+NULL now.
 """
 
 from collections import Counter
@@ -38,7 +39,7 @@ class _Body:
         tokens = [token for token in tokenize(sql) if token.kind != "comment"]
         names = [unquoted(token.text) if token.kind in _NAMES else token.text for token in tokens]
         writes = {name for before, name in pairwise(names) if before in {"into", "update"}}
-        # UPDATE OR IGNORE t
+        # as in UPDATE OR IGNORE t
         writes |= {
             name for first, _, _, name in zip(names, names[1:], names[2:], names[3:], strict=False) if first == "update"
         }
@@ -47,10 +48,10 @@ class _Body:
 
 @dataclass(frozen=True, slots=True)
 class Explained:
-    """What a script explains: `columns`, by table, whose values changed, and `tables` in which rows seem replaced.
+    """The changes that a script explains by itself. Names are in lower case.
 
-    Such a row has another key, or no key tells it from others: it is there again, with other values in columns that an
-    UPDATE explains. Names are in lower case.
+    `columns`: by table, the columns whose changed values are explained. `tables`: the tables in which rows seem to be
+    replaced by others, but an UPDATE explains every difference; such rows have another key now, or no key at all.
     """
 
     columns: Mapping[str, Collection[str]] = field(default_factory=dict)
@@ -60,7 +61,7 @@ class Explained:
 def explained(
     script: Script, triggers: Iterable[str], diff: Mapping[str, TableDiff], not_null: Mapping[str, Collection[str]]
 ) -> Explained:
-    """Return what the script explains of the changed values.
+    """Return the changes that the script explains by itself.
 
     `triggers`: the SQL of the triggers that exist before or after the script. `not_null`: by table, the columns that
     are NOT NULL after the script. Names are in lower case.
@@ -81,10 +82,10 @@ def explained(
 
 @dataclass(frozen=True, slots=True)
 class _Explains:
-    """What the statements of a script say about one table.
+    """What the statements of a script do to one table.
 
-    `filled`: the columns whose gaps they fill. `updated`: the columns that only UPDATEs write. `emptied`: the columns
-    for which an UPDATE names NULL.
+    `filled`: the columns in which they replace NULL. `updated`: the columns that only UPDATEs write. `emptied`: the
+    columns for which an UPDATE names NULL.
     """
 
     filled: Collection[str]
@@ -117,7 +118,7 @@ class _Explains:
         }
 
     def is_replaced(self, found: TableDiff) -> bool:
-        """Return whether each row that is gone is there again, with other values only in explained columns."""
+        """Return True if each row that is gone is there again, and differs in explained columns only."""
         gone, came = ([row for row in found.rows if row.kind is kind] for kind in (Kind.REMOVED, Kind.ADDED))
         if len(gone) != found.removed or len(gone) != len(came):
             return False
@@ -142,7 +143,7 @@ def _apart_from(columns: Collection[str], values: Mapping[str, Value]) -> frozen
 
 
 def _names_of(table: str, readings: Sequence[Reading]) -> set[str]:
-    """Return the names that a table has during the script; `table` is its last one."""
+    """Return all names that a table has during the script. `table`: the name that it has at the end."""
     names = {table}
     for each in reversed(readings):
         if each.verb == "RENAME TABLE" and each.renamed in names:
@@ -151,9 +152,10 @@ def _names_of(table: str, readings: Sequence[Reading]) -> set[str]:
 
 
 def _filled(readings: Sequence[Reading], names: Collection[str], not_null: Collection[str]) -> Iterator[str]:
-    """Yield the columns that UPDATEs with WHERE set, or that INSERTs have to compute from the column of that name.
+    """Yield the columns that an UPDATE with WHERE sets, or an INSERT computes from the column of the same name.
 
-    `names`: the names of the table. `not_null`: its columns that are NOT NULL after the script.
+    `names`: the names of the table. `not_null`: its columns that are NOT NULL after the script; an INSERT counts only
+    for these.
     """
     for each in readings:
         if each.table in names and each.verb == "UPDATE" and each.where:

@@ -23,7 +23,7 @@ from steps.support.sql.tokens import folded, quoted
 Values = Sequence[Any]
 
 _RETYPED = "typeof({b}) <> typeof({a}) AND {b} NOT NULL AND {a} NOT NULL"
-_KINDS = (  # of a changed value: of another type; so, and still the same; NULL before; NULL after
+_KINDS = (  # kinds of changes: the type changed; the type changed, but not the meaning; NULL before; NULL after
     _RETYPED,
     f"CASE WHEN {_RETYPED} THEN says_the_same({sample_text('{b}')}, {sample_text('{a}')}) ELSE 0 END",
     "{b} IS NULL AND {a} NOT NULL",
@@ -47,7 +47,7 @@ def has_same_key(two: Pair) -> bool:
 def by_key(connection: Connection, two: Pair, keep: int, groups: Collection[Columns] = ()) -> TableDiff:
     """Compare all rows of a table by its primary key.
 
-    `keep`: if at most so many rows differ, the diff contains all of them. `groups`: groups of columns; for each, the
+    `keep`: if at most this many rows differ, the diff contains all of them. `groups`: groups of columns; for each, the
     diff has the number of rows that changed in at least one of its columns.
     """
     before, after = rows_of(connection, two.old), rows_of(connection, two.new)
@@ -166,7 +166,7 @@ def _any(connection: Connection, rows: str) -> bool:
 
 
 def _differing_rows(two: Pair) -> str:
-    """Build the query of the rows that are gone or changed: key, whether the row is gone, and which columns differ."""
+    """Build the query for the rows that are gone or changed: key, whether the row is gone, and which columns differ."""
     gone = f"a.{quoted(two.new.by_name[two.old.key[0].name].name)} IS NULL"
     keys = [f"+b.{quoted(name)} AS k{n}" for n, name in enumerate(two.old.key_names)]
     flags = [f"{difference} AS f{n}" for n, difference in enumerate(two.differences)]
@@ -225,7 +225,7 @@ def _added(connection: Connection, two: Pair) -> Iterator[Sample]:
 
 
 def _new(connection: Connection, two: Pair, most: int) -> list[Values]:
-    """Return at most `most` added rows, highest keys first: most added rows are there, so the search ends early."""
+    """Return at most `most` added rows, highest keys first: most added rows have high keys, so this is fast."""
     columns = ", ".join(sample_text(f"a.{quoted(name)}") for name in two.new.names)
     query = f"""SELECT {columns} FROM {two.new.source} AS a
 WHERE {two.may_differ("a")} AND NOT EXISTS (SELECT 1 FROM {two.old.source} AS b WHERE {two.by_key})

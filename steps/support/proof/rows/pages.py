@@ -19,7 +19,7 @@ from steps.support.sql.tokens import folded
 Ranges = tuple[tuple[int, int], ...]
 
 _BLOCK = 1 << 20  # bytes read at once; a multiple of every page size
-_SAME_READING = (slice(16, 18), slice(20, 21), slice(44, 48), slice(56, 60))  # page size, unused end, format, encoding
+_SAME_READING = (slice(16, 18), slice(20, 21), slice(44, 48), slice(56, 60))  # page size, reserve, format, encoding
 _PAGES = "SELECT pageno, path, pagetype FROM dbstat WHERE name = ? AND schema = ?"  # including pages of long values
 _SHADOWS = """SELECT m.name, m.sql, m.rootpage
 FROM {0}.sqlite_schema AS m JOIN pragma_table_list AS l ON l.name = m.name
@@ -32,8 +32,8 @@ _MOST = 64  # ranges of rows, at most; with more of them, reading the whole tabl
 class Pages:
     """Two files, compared page by page.
 
-    `size`: how many bytes a page has. `changed`: for each page of `before` a byte, 1 if `after` has another content
-    there, else 0. It is empty if the files cannot be compared page by page.
+    `size`: the size of a page in bytes. `changed`: one byte for each page of `before`, 1 if the same page of `after`
+    differs, else 0; empty if the files cannot be compared page by page.
     """
 
     before: Path
@@ -60,7 +60,7 @@ class Pages:
 def differing(connection: Connection, old: Table, new: Table, pages: Pages) -> Ranges | None:
     """Return the ranges of rowids in which the rows of a table may differ.
 
-    The result is empty if the whole table is equal, with its definition. It is None if rows may differ anywhere, or if
+    The result is empty if the whole table and its definition are equal. It is None if rows may differ anywhere, or if
     the engine was built without `dbstat`.
     """
     if not pages.changed or (old.sql, old.root) != (new.sql, new.root):
@@ -112,7 +112,7 @@ def _touched(pages: Iterable[tuple[int, str, str]], same: Collection[int]) -> It
     """Yield the pages with rows that differ, or whose long values continue on a page that differs."""
     rows = list(pages)
     leaves = {path: page for page, path, kind in rows if kind == "leaf"}
-    # the path of an overflow page consists of the path of its leaf, the number of its row, a + and its own number
+    # dbstat's path of an overflow page: the leaf's path, the number of the row, a +, and the page's own number
     long = {path[: path.rindex("/") + 1] for page, path, kind in rows if kind == "overflow" and page not in same}
     yield from (page for path, page in leaves.items() if page not in same or path in long)
 
@@ -144,7 +144,7 @@ def _varint(page: bytes, at: int) -> tuple[int, int]:
     number = 0
     for place in range(at, at + 8):
         number = number << 7 | page[place] & 0x7F
-        if page[place] < 0x80:  # noqa: PLR2004 - the bit that means that it continues
+        if page[place] < 0x80:  # noqa: PLR2004 - this bit says that another byte follows
             return number, place + 1
     return number << 8 | page[at + 8], at + 9
 

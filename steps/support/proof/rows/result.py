@@ -113,12 +113,12 @@ class Row:
 
     @property
     def before(self) -> Mapping[str, Value]:
-        """All values that the row had before; none if it was added."""
+        """Return all values that the row had before; none if it was added."""
         return {**self.unchanged, **self.old}
 
     @property
     def after(self) -> Mapping[str, Value]:
-        """All values that the row has after; none if it was removed."""
+        """Return all values that the row has afterwards; none if it was removed."""
         return {**self.unchanged, **self.new}
 
 
@@ -146,7 +146,7 @@ class TableDiff:
     `by_pages`: whether equal pages proved that nothing changed, so that no row was read.
     `by_key`: whether a primary key identified the rows.
     `retyped`: by changed column, how many values have another type than before; changes from or to NULL do not count.
-    `converted`: by changed column, how many of the retyped values still say the same.
+    `converted`: by changed column, how many of the retyped values still mean the same.
     `filled`: by changed column, how many values were NULL before and are not now.
     `emptied`: by changed column, how many values are NULL now and were not before.
     `examples`: by changed column, one change as text.

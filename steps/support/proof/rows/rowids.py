@@ -1,8 +1,9 @@
 """Find rows that got another rowid, although an index, a trigger, a view or the app finds them by their rowid.
 
 Only a rowid that is an INTEGER PRIMARY KEY is safe. If a script copies rows without naming the rowid, the engine gives
-each copy a new one. A statement of the app knows a row by its rowid if it joins by the rowid, asks for it, or returns
-it. A rowid that only orders rows, or selects rows within the same statement, may change.
+each copy a new one. A statement of the app depends on rowids if it joins by the rowid, compares the rowid with a
+constant or parameter, or returns the rowid. A rowid that only orders rows, or selects rows within the same statement,
+may change.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -117,7 +118,7 @@ def _reads_rowid(tokens: Sequence[Token], table: Table, *, is_own: bool) -> bool
 
 
 def _hidden(table: Table) -> set[str]:
-    """Return the names by which the rowid of a table can be read: those that are not names of columns."""
+    """Return the names by which a table's rowid can be read: rowid, _rowid_ and oid, if no column has that name."""
     return {name for name in ROWIDS if name not in table.by_name}
 
 
@@ -157,15 +158,16 @@ _CONSTANTS = frozenset({"number", "string", "parameter"})
 
 
 def readers(statements: Iterable[Statement], table: str, hidden: Collection[str], others: Collection[str]) -> list[str]:
-    """Return the names of the statements that know rows of a table by their rowid.
+    """Return the names of the statements that depend on the rowids of a table.
 
-    `hidden`: the names of its rowid; `others`: the other tables of the schema. All names are in lower case.
+    `hidden`: the names by which its rowid can be read. `others`: the other tables of the schema. All names are in lower
+    case.
     """
     return [each.name for each in statements if _knows(_tokens(each), table, hidden, others)]
 
 
 def _tokens(statement: Statement) -> list[Token]:
-    """Return the tokens without comments, and without what only orders rows."""
+    """Return the tokens of a statement, without comments and ORDER BY clauses."""
     kept, depth, since = list[Token](), 0, -1
     words = [token for token in tokenize(statement.sql) if token.kind != "comment"]
     for token, after in zip(words, (*words[1:], None), strict=False):
@@ -207,7 +209,7 @@ def _aliases(tokens: Sequence[Token], names: Sequence[str], table: str) -> Itera
 
 
 def _result(tokens: Sequence[Token]) -> Iterator[int]:
-    """Yield the positions of what a statement returns, outside of parentheses."""
+    """Yield the positions of the tokens, outside of parentheses, that say what a statement returns."""
     words = [token.text.upper() for token in tokens]
     start = 0 if words[0] == "SELECT" else words.index("RETURNING")
     depth = 0
@@ -220,7 +222,7 @@ def _result(tokens: Sequence[Token]) -> Iterator[int]:
 
 
 def _is_compared(tokens: Sequence[Token], first: int, last: int) -> bool:
-    """Return True if the name from `first` to `last` is compared with a constant."""
+    """Return True if the name in the tokens `first` to `last` is compared with a constant or a parameter."""
     sides = tokens[last + 1 : last + 3], [*reversed(tokens[max(0, first - 2) : first])]
     several = [(side[0].text, side[1].kind) for side in sides if len(side) > 1]
     return any(sign in _COMPARES and kind in _CONSTANTS for sign, kind in several)

@@ -23,7 +23,7 @@ from steps.support.sql.tokens import folded, quoted
 _TABLES = "SELECT name, sql, rowid, coalesce(rootpage, 0) FROM {}.sqlite_schema WHERE type = 'table' ORDER BY name"
 _COLUMNS = 'SELECT name, type, "notnull", pk, hidden FROM pragma_table_xinfo(?, ?) ORDER BY cid'
 _KEY = """SELECT x.name, x.coll FROM pragma_index_list(?1, ?2) AS i, pragma_index_xinfo(i.name, ?2) AS x
-WHERE i.origin = 'pk' AND (x.key OR x.cid = -1) ORDER BY x.seqno"""  # the rowid has no name, and the number -1
+WHERE i.origin = 'pk' AND (x.key OR x.cid = -1) ORDER BY x.seqno"""  # the rowid has no name, and cid -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +51,8 @@ class Table:
     `schema`: which file, BEFORE or AFTER. `entry`: its rowid in sqlite_schema. `root`: the number of its first page; 0
     if it is virtual. ALTER keeps `entry` and `root`; recreating the table does not.
     `rowid`: a name by which its rowid can be read; None if it has no rowid. `is_numbered`: whether the rowid is the
-    primary key, so that each row keeps its rowid. `entries`: of a search index that stores no rows, the table with an
-    entry for each row, which is read instead; else empty.
+    primary key, so that each row keeps its rowid. `entries`: the table with an entry for each row, which is read in
+    place of a search index that stores no rows; empty for any other table.
     """
 
     schema: str
@@ -68,12 +68,12 @@ class Table:
 
     @property
     def stored(self) -> str:
-        """Return the name under which its rows can be read, for use in SQL."""
+        """Return the name under which the table's rows can be read, quoted for SQL."""
         return quoted(self.entries or self.name)
 
     @property
     def source(self) -> str:
-        """Return the same name with its schema."""
+        """Return the name under which the table's rows can be read, with its schema, as SQL."""
         return f"{self.schema}.{self.stored}"
 
     @property
@@ -95,8 +95,8 @@ class Table:
 def tables(connection: Connection, schema: str) -> dict[str, Table]:
     """Read the user's tables of a file, by name in lower case.
 
-    Of virtual tables, those are read that store rows themselves, or an entry for each row; never the tables in which
-    they store them.
+    A virtual table is read only if it stores rows itself, or an entry for each row. The tables in which virtual tables
+    store their data are left out.
     """
     found = connection.execute(_TABLES.format(schema)).fetchall()
     names = {folded(row[0]) for row in found}
@@ -146,7 +146,7 @@ def _table(connection: Connection, schema: str, row: Sequence[Any], entries: str
 
 
 def _index(schema: str, row: Sequence[Any], columns: Sequence[Any], entries: str) -> Table:
-    """Return a search index as a table of its entries. An entry with another number of words is another one."""
+    """Return a search index as a table of its entries. The number of words belongs to the key of an entry."""
     (name, sql, entry, root), names = row, [name for name, *_ in columns[:_OF_AN_ENTRY]]
     key = [
         KeyColumn(folded(name), "BINARY", affinity, is_nullable=False)
@@ -168,7 +168,7 @@ def _key(columns: Sequence[Any], index: Sequence[tuple[str, str]]) -> Iterator[K
 def _affinity(declared: str) -> str:
     """Return the affinity of a column by its declared type, see https://sqlite.org/datatype3.html, section 3.1.
 
-    It is empty for ANY, whose affinity also depends on whether the table is STRICT.
+    The result is empty for ANY, because its affinity also depends on whether the table is STRICT.
     """
     kind = declared.upper()
     if "INT" not in kind and any(word in kind for word in ("CHAR", "CLOB", "TEXT")):
@@ -232,8 +232,8 @@ class Pair:
     """A table before and after.
 
     `common`: the columns to compare, each as its names before and after. `ranges`: the ranges of rowids in which rows
-    may differ; None if rows may differ anywhere. `same`: the name of an SQL function that decides for two different
-    values whether they count as equal; empty if no such values do.
+    may differ; None if rows may differ anywhere. `same`: the name of an SQL function that decides whether two different
+    values count as equal; empty if they never do.
     """
 
     old: Table
@@ -294,7 +294,7 @@ def kind(column: str) -> str:
 def pair(old: Table, new: Table, ranges: tuple[tuple[int, int], ...] | None = None) -> Pair:
     """Pair a table before with the table after. Columns generated on both sides are not compared.
 
-    Of the entries of a search index whose words are made in another way, only the rowids are compared.
+    If a search index now makes other words of a text, only the rowids of its entries are compared.
     """
     if old.entries and new.entries and not makes_same_words(old.sql, new.sql):
         old, new = (replace(each, columns=each.columns[:1], key=each.key[:1]) for each in (old, new))
