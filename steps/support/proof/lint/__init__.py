@@ -1,1 +1,1 @@
-"""Find what is dangerous in a script even if the rehearsal shows no damage."""
+"""Find statements of a script that are dangerous even if the rehearsal shows no damage."""

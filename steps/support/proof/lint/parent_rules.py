@@ -61,7 +61,7 @@ def drop_parent(reading: Reading, known: Facts) -> Iterator[Finding]:
 
 
 def rename_parent(reading: Reading, known: Facts) -> Iterator[Finding]:
-    """Yield a finding for RENAME of a table if other tables reference it; none references a new table."""
+    """Yield a finding for RENAME of a table if other tables reference it; no table references a new one."""
     children = [child.table for child in _children(reading.table, known.children)]
     if reading.verb == "RENAME TABLE" and children:
         cause = (
@@ -78,7 +78,7 @@ def _children(table: str, children: Mapping[str, tuple[Child, ...]]) -> list[Chi
 
 
 def _descendants(table: str, children: Mapping[str, tuple[Child, ...]]) -> list[Child]:
-    """Return the children that a deletion in a table reaches: its own, and those of each child with CASCADE."""
+    """Return the children that a deletion in a table reaches: its own children, and those of each CASCADE child."""
     found: list[Child] = []
     waiting = _children(table, children)
     while waiting:

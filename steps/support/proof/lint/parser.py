@@ -1,4 +1,4 @@
-"""Read with an SQL parser what tokens do not show: which columns a WHERE compares, and what is divided by what."""
+"""Use an SQL parser to find what tokens do not show: which columns a WHERE compares, and which columns are divided."""
 
 import logging
 import re
@@ -21,7 +21,7 @@ _ARITHMETIC = (exp.Paren, exp.Neg, exp.Add, exp.Sub, exp.Mul, exp.Abs, exp.Coale
 class Compared:
     """The columns of the changed table in one alternative of a WHERE, that is, on one side of its ORs.
 
-    `equal`: those that are compared for equality. `mentioned`: all that occur.
+    `equal`: the columns that are compared for equality. `mentioned`: all columns that occur.
     """
 
     equal: frozenset[str]
@@ -30,7 +30,7 @@ class Compared:
 
 @dataclass(frozen=True, slots=True)
 class Division:
-    """A column that is divided by a whole number, without being converted to a real number before."""
+    """A division of a column by a whole number, unless the column is converted to a real number first."""
 
     column: str
     divisor: int
@@ -139,7 +139,7 @@ def _is_whole(node: exp.Expr) -> bool:
 def assignments(sql: str) -> dict[str, bool]:
     """Return the columns that an UPDATE sets, each with True if the new value follows from the previous one.
 
-    It follows if its expression reads the same column, or if WHERE compares that column with constants only.
+    The new value follows if its expression reads the same column, or if WHERE compares that column with constants only.
     """
     tree = parse(sql)
     if not isinstance(tree, exp.Update):
@@ -162,11 +162,11 @@ def emptied(sql: str) -> set[str]:
 
 
 def _names_null(node: exp.Expr) -> bool:
-    return not isinstance(node.parent, exp.Is)  # that one asks for NULL
+    return not isinstance(node.parent, exp.Is)  # IS NULL only tests for NULL
 
 
 def carried(sql: str) -> set[str]:
-    """Return the columns that an INSERT ... SELECT fills with an expression of a column with the same name."""
+    """Return the columns that an INSERT ... SELECT computes from a column with the same name."""
     tree = parse(sql)
     if not isinstance(tree, exp.Insert) or not isinstance(tree.this, exp.Schema):
         return set()

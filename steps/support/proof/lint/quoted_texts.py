@@ -1,8 +1,8 @@
 """Find words in double quotes that name no column, so that the engine reads them as texts instead.
 
 The engine never reads a name in backticks as a text. So on an empty database with the same schema, a word is a text if
-the statement can be prepared with the word in double quotes, and not with backticks. A statement that the local engine
-cannot prepare is not judged.
+the statement can be prepared with the word in double quotes, but not with the word in backticks. A statement that the
+local engine cannot prepare is not judged.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -26,9 +26,9 @@ _COLUMNS = "SELECT m.name, c.name FROM sqlite_schema AS m, pragma_table_info(m.n
 def quoted_texts(script: Script, definitions: Iterable[str]) -> list[Finding]:
     """Return a finding for each word in double quotes that the engine reads as a text.
 
-    The finding is an error if a table in the statement has a column of that name, or of a similar one, at any point of
-    the script; else it is a warning, because a text may be meant. `definitions`: the SQL that creates the schema as it
-    is before the script.
+    The finding is an error if, at any point of the script, a table in the statement has a column of the same or a
+    similar name; else it is a warning, because a text may be meant. `definitions`: the SQL that creates the schema as
+    it is before the script.
     """
     with empty_clone(definitions) as clone:
         columns, texts = {*_columns(clone)}, list[tuple[Piece, Token]]()
@@ -58,7 +58,7 @@ def _finding(file: str, piece: Piece, token: Token, columns: set[tuple[str, str]
 
 
 def _texts(clone: apsw.Connection, piece: Piece) -> Iterator[Token]:
-    """Yield the first token of each word in double quotes that the engine reads as a text."""
+    """Yield each word in double quotes that the engine reads as a text, once, as the token where it first occurs."""
     names = [token for token in piece.tokens if token.text.startswith('"')]
     if not names or not _prepares(clone, piece, ()) or _prepares(clone, piece, names):
         return

@@ -1,9 +1,9 @@
 """Ask the engine what each statement of a script can reach, by compiling it on an empty clone of the schema.
 
-When the engine compiles a statement, it tells its authorizer everything that the statement reads, writes, creates,
-drops or calls: by itself, through triggers and views, and with foreign keys on through cascades. Only statements that
-change the schema are also run, because later statements need their result. What a virtual table does in its own tables
-is not told.
+When the engine compiles a statement, it reports to its authorizer everything that the statement reads, writes, creates,
+drops or calls: directly, through triggers and views, and, if foreign keys are on, through cascades. Only statements
+that change the schema are also run, because later statements need their result. The engine does not report what a
+virtual table does in its own tables.
 """
 
 from collections.abc import Iterable, Iterator
@@ -147,11 +147,13 @@ def reach_findings(definitions: Iterable[str], script: Script) -> Iterator[Findi
         where = each.piece.statement.name
         for called in sorted(each.accesses, key=str):
             if called.action is Action.CALL and called.object in FUNCTIONS and called.through:
-                cause = f"through {called.through} it calls {called.object}, which {FUNCTIONS[called.object]}"
+                cause = (
+                    f"through {called.through}, this statement calls {called.object}, which {FUNCTIONS[called.object]}"
+                )
                 yield Finding(where, cause, f"Drop {called.through} first, or do not touch its table.")
         if not each.error and (found := _misread(each)):
             yield Finding(
-                where, f"the engine reads this statement in another way: it {found}; no rule checked that",
+                where, f"the engine reads this statement differently: it {found}; no rule checked that",
                 "Check the statement by eye, or write it more plainly, so that the rules can check it.",
                 rule="not-parsed", severity=Severity.WARNING, object=read_statement(each.piece).subject,
             )  # fmt: skip
@@ -163,7 +165,7 @@ def _misread(found: Reach) -> str:
     direct = {(each.action, each.object) for each in found.accesses if not each.through}
     must, may = _MEANS.get(reading.verb, (None, set()))
     expected = {(action, reading.table) for action in (may | {must} if must else may)}
-    dropped = {name for action, name in direct if action is Action.DROP}  # with their rows
+    dropped = {name for action, name in direct if action is Action.DROP}  # DROP TABLE deletes the rows, too
     others = ((action, name) for action, name in direct - expected if action in _WRITES and name not in dropped)
     unexpected = sorted(each for each in others if not each[1].startswith("sqlite_"))
     if must and (must, reading.table) not in direct:

@@ -131,7 +131,8 @@ def _not_parsed(where: str, cause: str, remedy: str) -> Finding:
 def _partial(alternatives: "Iterable[Compared]", key: tuple[str, ...], groups: Iterable[frozenset[str]]) -> list[str]:
     """Return, for each alternative of a WHERE that compares only a part of the key, a phrase about what is missing.
 
-    `groups`: the columns of each reference to another table; a WHERE that compares all columns of one is no finding.
+    `groups`: the columns of each reference to another table; a WHERE that compares all columns of one reference is no
+    finding.
     """
     found = []
     for each in alternatives:

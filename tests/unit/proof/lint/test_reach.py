@@ -112,7 +112,10 @@ def test_call_through_a_trigger_of_the_database_is_found() -> None:
     bad = [*DEFINITIONS, "CREATE TRIGGER h AFTER INSERT ON log BEGIN SELECT sha3_query('COMMIT') FROM v; END"]
     (found,) = reach_findings(bad, script("SELECT 1;\nDELETE FROM c;"))
     assert (found.place, found.severity, found.rule) == ("migrate.sql line 2", Severity.ERROR, "")
-    assert found.cause == "through h it calls sha3_query, which runs any SQL that a text contains, even COMMIT"
+    assert (
+        found.cause
+        == "through h, this statement calls sha3_query, which runs any SQL that a text contains, even COMMIT"
+    )
 
 
 def test_statement_is_read_once() -> None:
