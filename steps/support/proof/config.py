@@ -6,7 +6,7 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a proof may take: seconds for the copy, seconds for the rehearsal, and bytes of disk for both together."""
+    """What a proof may take: `most_seconds` each for copy and rehearsal, and `most_bytes` of disk for both together."""
 
     most_seconds: float
     most_bytes: int

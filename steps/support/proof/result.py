@@ -16,9 +16,9 @@ class LockUse:
 
     `script`: the script that it ran. `seconds`: the time from its request to the answer to COMMIT. `bytes`: how many
     bytes it added to the write-ahead log; None if the log cannot be seen. `costs`: its longest statements. `allowed`:
-    the limits. `refused`: how many writes of other writers were rejected meanwhile. `longest`: how many seconds their
-    slowest write took. `locked_out`: whether the server accepted no write afterwards. `stolen`: whether the transaction
-    lost the lock to a writer, or did not end; then it was measured again without writers.
+    the limits. `refused`: how many writes of other writers were rejected meanwhile. `longest`: how many seconds the
+    slowest write of another writer took. `locked_out`: whether the server accepted no write afterwards. `stolen`:
+    whether the transaction lost the lock to a writer, or did not end; then it was measured again without writers.
     """
 
     script: str
@@ -66,11 +66,11 @@ class Proof:
     `schema`: the differences that the migration makes to the schema, as sentences.
     `rows`: by table, row counts and samples of changed rows.
     `lossless`: whether the rehearsed rollback lost nothing.
-    `unshown`: the tables and columns to which the rehearsal wrote nothing, so that no rollback of theirs was shown.
+    `unshown`: the tables and columns to which the rehearsal wrote nothing, so that it did not test their rollback.
     `warnings`, `notes`, `accepted`: the findings that do not block the change, as text.
     `unasked`: the files that check or write nothing, and so prove nothing.
     `locks`: how long the migration and the rollback hold other writers back.
-    `waiting`: by table of the tool's own, how many rows that the app wrote wait there from a rollback until the next
+    `waiting`: for each of the tool's own tables, how many rows of the app wait there from a rollback until the next
     migration.
     """
 
@@ -87,7 +87,7 @@ class Proof:
     warnings: tuple[str, ...]
     notes: tuple[str, ...]
     accepted: tuple[str, ...]
-    unasked: tuple[str, ...] = ()  # this field and the next are missing in journals of earlier versions
+    unasked: tuple[str, ...] = ()  # journals of earlier versions lack this field and those below
     locks: tuple[LockUse, ...] = ()
     waiting: Mapping[str, int] = field(default_factory=dict)
 
