@@ -1,6 +1,6 @@
 """Find views, triggers and virtual tables that name missing objects: CREATE accepts them, but their first use fails.
 
-Also find sequences that a script lowered.
+Also find AUTOINCREMENT sequences that a script lowered.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,7 +21,7 @@ _OF_THIS_ENGINE = (
     "no such module",
     "no such collation",
     "unknown function",
-)  # the server may know
+)  # the server may have what this engine lacks
 _EVENTS = ("INSERT", "UPDATE", "DELETE")
 
 

@@ -70,7 +70,7 @@ def body(sql: str, names: Collection[Name]) -> str:
 
 
 def shown_names(sql: str) -> tuple[str, ...]:
-    """Return the column names, letter by letter, that SELECT * takes from the text of a CREATE TABLE or CREATE VIEW."""
+    """Return the column names that SELECT * shows, spelled as in the text of a CREATE TABLE or CREATE VIEW."""
     tokens = meaningful(sql)
     if keyword(tokens[1] if len(tokens) > 1 else ()) == "view":
         return tuple(str(name) for name in (*_listed_names(_after_name(sql)), *_aliases(_after_name(sql))))

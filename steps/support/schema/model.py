@@ -107,7 +107,7 @@ class Trigger:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """One view. `sql`: the normalized text after its name. `shown`: its column names, letter by letter."""
+    """One view. `sql`: the normalized text after its name. `shown`: its column names, in their exact spelling."""
 
     name: Name
     sql: str

@@ -1,7 +1,8 @@
 """Recognize names that do not belong to the user of a database, but to the engine, libSQL, the platform or the tool.
 
-Comparisons and guards ignore these names. Every other name is the user's, with any prefix: libSQL reserves none. In
-some of the tool's own tables a migration keeps what its rollback needs; rollback.sql names these tables.
+Comparisons and guards ignore these names. Every other name is the user's, even if it begins with libsql_, because
+libSQL reserves no prefix. In some of the tool's own tables a migration keeps what its rollback needs; rollback.sql
+names these tables.
 """
 
 from collections.abc import Iterator

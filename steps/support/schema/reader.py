@@ -27,7 +27,7 @@ RANDOM_ROWID = " /* RANDOM ROWID */)"  # before the last parenthesis, because SQ
 
 _RANDOM = re.compile(r"\s*\bRANDOM\s+ROWID\s*", re.IGNORECASE)
 _VECTOR_INDEX = re.compile(r"\s*CREATE\s+INDEX\b.*\blibsql_vector_idx\s*\(", re.IGNORECASE | re.DOTALL)
-_NO_ROW = " WHERE 0"  # libSQL leaves the tree of a vector index empty: SQLite must not count the rows of a table in it
+_NO_ROW = " WHERE 0"  # libSQL leaves a vector index's tree empty, so SQLite must not use it to count the table's rows
 _NO_PART, _END = " 0 AND (/* no row */", "\n)"  # the same for an index with a condition: after its WHERE
 _OF_LIBSQL = "(instr(upper(sql), 'RANDOM') OR instr(lower(sql), 'libsql_vector_idx'))"
 _DEFINED = "SELECT rowid, sql FROM {}.sqlite_schema WHERE type IN ('table', 'index') AND sql IS NOT NULL"
@@ -37,9 +37,9 @@ _READ_ONLY = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
 
 @contextmanager
 def open_file(file: Path, *, learning: bool = True, **others: Path) -> Iterator[apsw.Connection]:
-    """Yield a connection to a file that only reads. No file may change meanwhile.
+    """Yield a read-only connection to a file. No file may change meanwhile.
 
-    `others`: further files to attach, by their schema names. `learning`: whether the schema may use functions that
+    `others`: further files to attach, by their schema names. `learning`: whether to create stubs for functions that
     only the server has, see `learn_functions`. Raise apsw.Error if a file is not a database.
     """
     with ExitStack() as stack:
@@ -83,7 +83,7 @@ def called(definitions: Iterable[str]) -> set[str]:
 
 
 def readable(sql: str) -> str:
-    """Return a definition in a form that SQLite can parse, and by which it can read what the file contains."""
+    """Return a definition in a form that SQLite can parse, and with which SQLite can read the data in the file."""
     if _VECTOR_INDEX.match(sql):
         return sql if sql.endswith(_NO_ROW) or _NO_PART in sql else _without_rows(sql)
     at = _after_columns(sql)

@@ -23,7 +23,7 @@ _CONSTRAINTS = "SELECT origin, name FROM pragma_index_list(?) WHERE origin <> 'c
 _PARTS = 'SELECT name, coll, "desc" FROM pragma_index_xinfo(?) WHERE key ORDER BY seqno'
 _REFERENCES = """SELECT id, "from", "table", coalesce("to", (SELECT name FROM pragma_table_info(f."table")
   WHERE pk = f.seq + 1)) AS "to", on_update, on_delete FROM pragma_foreign_key_list(?) AS f
-ORDER BY id DESC, seq"""  # the engine numbers them from the last one written
+ORDER BY id DESC, seq"""  # the engine numbers foreign keys from the last one written
 _GENERATED = {2: "VIRTUAL", 3: "STORED"}
 
 

@@ -18,7 +18,7 @@ _NO_GAP_AFTER, _NO_GAP_BEFORE, _SIGNS = {"", ".", "("}, {".", ",", ")"}, set("<>
 class Name(str):
     """An identifier that keeps its spelling, and equals every name that differs only in the case of ASCII letters.
 
-    It also equals such a plain str; but to look it up in a dictionary or a set, the key must be a Name.
+    A Name also equals such a plain str. But a dictionary or a set that contains a Name finds it only by another Name.
     """
 
     __slots__ = ()
@@ -55,7 +55,7 @@ def items(tokens: Sequence[Token]) -> tuple[Item, ...]:
 
 
 def keyword(item: Item) -> str:
-    """Return the keyword that an item is, in lower case; empty for a literal, a quoted name or parentheses."""
+    """Return an item that is a keyword, in lower case; empty for a literal, a quoted name or parentheses."""
     return folded(item.text) if isinstance(item, Token) and item.kind == "word" else ""
 
 

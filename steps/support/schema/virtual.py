@@ -24,7 +24,7 @@ class VirtualTable:
 
     `module`: the name of its module in lower case, such as fts5. `content`: the table or view whose rows it indexes;
     None if it stores rows itself, empty if it stores no rows at all. `content_rowid`: the column of `content` by which
-    it finds a row.
+    the index finds a row.
     """
 
     name: str
@@ -40,7 +40,7 @@ class VirtualTable:
 
     @property
     def entries(self) -> str:
-        """The table with an entry for each row of a search index that stores no rows; empty for any other table.
+        """The table that has an entry for each row of a search index without rows; empty for any other table.
 
         An entry has the rowid and the number of words. The table is missing if an option of the index leaves it out.
         """

@@ -1,4 +1,4 @@
-"""Compare what CREATE VIRTUAL TABLE says: what an index takes from a row, and which searches it can answer."""
+"""Compare the options of virtual tables: which words an index takes from a row, and which searches it can answer."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ _NOT_SEARCHED = "unindexed"
 
 @dataclass(frozen=True, slots=True)
 class _Arguments:
-    """The arguments of a module. `columns`: the words of each column after its name. `options`: their values."""
+    """The arguments of a module. `columns`: the words after each column's name. `options`: the value of each option."""
 
     module: str
     columns: Mapping[str, tuple[str, ...]]
@@ -39,17 +39,17 @@ class _Arguments:
 
 
 def makes_same_words(one: str, other: str) -> bool:
-    """Return True if two indexes take the same words from a row. Both texts are as in `answers_fewer`."""
+    """Return True if two indexes take the same words from a row. `one`, `other`: texts as in `answers_fewer`."""
     first, second = _Arguments.of(one), _Arguments.of(other)
     parts = ((each.module, each.columns, each.options.get("tokenize")) for each in (first, second))
     return next(parts) == next(parts) and first.searched == second.searched
 
 
 def answers_fewer(before: str, after: str) -> bool:
-    """Return True if an index cannot answer each statement that it answered with its previous options.
+    """Return True if an index can no longer answer every statement that it answered with its previous options.
 
-    That is so if it has another module, if a column is gone or no longer searched, or if an option keeps less. `before`
-    and `after` are CREATE VIRTUAL TABLE statements, or their texts after the name.
+    That is so if it has another module, if a column is gone or no longer searched, or if an option makes it store less.
+    `before` and `after` are CREATE VIRTUAL TABLE statements, or their texts after the name.
     """
     old, new = _Arguments.of(before), _Arguments.of(after)
     details = [_DETAILS.index(each.options.get("detail", "full")) for each in (old, new)]

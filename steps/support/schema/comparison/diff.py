@@ -28,7 +28,7 @@ Text = TypeVar("Text", Trigger, View)
 _IN_PLACE = "Recreate the parent under its own name (DROP, then CREATE): RENAME makes references follow the table."
 _AGAIN = "Create it again, for the new columns: DROP TABLE also drops the table's indexes and triggers."
 _AS_BEFORE = "Make rollback.sql restore the previous schema; quotes, spaces and comments make no difference."
-_SPELLED = "Spell the name in rollback.sql as before: a result shows its letters, and code reads them."
+_SPELLED = "Spell the name in rollback.sql exactly as before: results show this spelling, and code may rely on it."
 _KEEP = "Repeat it in the new definition."
 
 RULES: Mapping[str, tuple[Severity, str]] = {
@@ -61,15 +61,15 @@ RULES: Mapping[str, tuple[Severity, str]] = {
         "Drop it in migrate.sql; if rollback.sql needs it, name it _orchestrate_kept_*.",
     ),
 }
-_ANOTHER = "Keep its options, or fill it anew and make sure that the new code means these."  # of a virtual table
+_ANOTHER = "Keep its options, or refill it and make sure that the new code expects the new ones."  # for a virtual table
 
 
 def schema_diff(before: Schema, after: Schema, renamed: Schema | None = None) -> tuple[Difference, ...]:
     """Return every difference: those of tables first, in the order of their names, then of triggers, then of views.
 
-    If a table is gone or new, its indexes and triggers are not listed separately. `renamed`: the schema before as the
-    RENAME statements of the script alone would leave it; references, triggers and views that only followed a renamed
-    table are no differences.
+    If a table is gone or new, its indexes and triggers are not listed separately. `renamed`: the schema before, changed
+    only by the RENAME statements of the script; references, triggers and views that only followed a renamed table are
+    no differences.
     """
     return tuple(_differences(before, after, renamed))
 
@@ -94,7 +94,7 @@ def schema_findings(before: Schema, after: Schema, renamed: Schema | None = None
 
 
 def _remedy(difference: Difference) -> str:
-    is_there = difference.kind == "table-lost" and difference.place == difference.object  # it is not "table NAME"
+    is_there = difference.kind == "table-lost" and difference.place == difference.object  # not "table NAME"
     return _ANOTHER if is_there else RULES[difference.kind][1]
 
 
@@ -107,7 +107,7 @@ def round_trip_findings(before: Schema, after_rollback: Schema) -> list[Finding]
 
 
 def respelling_findings(before: Schema, after_rollback: Schema) -> list[Finding]:
-    """Return a finding for each column whose name a rollback spells in other letters. No waiver can accept it."""
+    """Return a finding for each name that a rollback spells differently. No waiver can accept it."""
     found = respelled_names(before, after_rollback)
     return [Finding(each.place, f"{each.words} after the rollback", _SPELLED) for each in found]
 
@@ -115,7 +115,7 @@ def respelling_findings(before: Schema, after_rollback: Schema) -> list[Finding]
 def respelled_names(before: Schema, after: Schema) -> Iterator[Difference]:
     """Yield each table column and view whose names are spelled differently, such as `userId` and `userid`.
 
-    The engine takes both spellings, but code reads the letters of a name in a result.
+    The engine accepts both spellings, but code may rely on the spelling of a name in a result.
     """
     tables = {table.name: table for table in after.tables}
     for table in before.tables:
@@ -184,7 +184,7 @@ def renames(script: Script) -> dict[str, dict[str, str]]:
 def apply_renames(
     schema: Schema, definitions: Sequence[str], script: Script, verbs: Collection[str] = ("RENAME COLUMN",)
 ) -> Schema:
-    """Return the schema as it is after the RENAME statements of a script, and none of its other statements.
+    """Return the schema after the RENAME statements of a script, without the effects of its other statements.
 
     `definitions`: the SQL that creates the schema; the local engine renames in an empty database. Tables that this
     engine cannot create, such as virtual ones, stay unchanged. `verbs`: which statements to apply.

@@ -80,7 +80,7 @@ def _without_rowid(before: Table, after: Table) -> Iterator[Difference]:
 
 
 def _lets_null_in(table: Table) -> bool:
-    """Return True if a column of the primary key accepts NULL, because nothing of the engine's own fills it."""
+    """Return True if a column of the primary key accepts NULL: it has no NOT NULL, and the engine does not fill it."""
     key = {part.what for part in table.primary_key}
     return any(column.name in key and not column.not_null and not column.given for column in table.columns)
 
@@ -103,7 +103,7 @@ def _columns(before: Table, after: Table) -> Iterator[Difference]:
 
 
 def _moved(before: Sequence[Name], after: Sequence[Name]) -> Iterator[Name]:
-    """Return the columns that moved: the fewest whose move turns one order into the other."""
+    """Return the columns that moved, as few as possible: moving them turns the old order into the new one."""
     old, new = [each for each in before if each in after], [each for each in after if each in before]
     blocks = SequenceMatcher(None, old, new, autojunk=False).get_matching_blocks()
     stayed = {name for block in blocks for name in old[block.a : block.a + block.size]}
@@ -142,9 +142,10 @@ def _likeness(clause: str) -> Callable[[str], float]:
 def trigger_differences(
     before: Sequence[Trigger], after: Sequence[Trigger], stayed: Collection[Name]
 ) -> Iterator[Difference]:
-    """Yield the differences between triggers. `stayed`: the tables and views whose triggers are compared.
+    """Yield the differences between the triggers of tables and views that exist before and after.
 
-    They exist before and after; triggers of other tables come and go with their tables.
+    `stayed`: these tables and views. The triggers of other tables come and go with their tables, so they are not
+    compared.
     """
     old, new = [[each for each in triggers if each.table in stayed] for triggers in (before, after)]
     added = [trigger for trigger in new if trigger.name not in {each.name for each in old}]

@@ -43,7 +43,7 @@ class Differing:
 
 @dataclass(frozen=True, slots=True)
 class Respelling:
-    """An object that a rollback spells in other letters: its part of the fingerprint before and after the rollback."""
+    """An object that a rollback spells differently: its part of the fingerprint before and after the rollback."""
 
     was: str
     now: str

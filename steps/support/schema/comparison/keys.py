@@ -80,7 +80,7 @@ def _successors(before: Keyed, after: Keyed) -> Iterator[Index]:
 
 
 def _successor(index: Index, before: Keyed, after: Keyed) -> Index | None:
-    """Return the index that now has the same parts and condition, be it the same one or a new one; None if none has."""
+    """Return the index, the same or a new one, that now has the same parts and condition; None if there is none."""
     others = {each.name for each in before.indexes if each.name != index.name}
     equivalent = [each for each in after.indexes if (each.parts, each.where) == (index.parts, index.where)]
     candidates = [each for each in equivalent if each.name not in others]

@@ -20,7 +20,7 @@ def looks_left_over(name: str) -> bool:
 def keeps_references(
     before: Table, after: Table, old_tables: Mapping[Name, Table], new_tables: Collection[Name], renamed: Table | None
 ) -> bool:
-    """Return True if a table still has every foreign key that it had, except keys that the engine could not follow.
+    """Return True if a table still has all its foreign keys, except keys that the engine could not follow before.
 
     The arguments are those of `reference_differences`.
     """
@@ -33,10 +33,9 @@ def reference_differences(
 ) -> Iterator[Difference]:
     """Yield the differences between the foreign keys of a table.
 
-    `old_tables`, `new_tables`: all tables before and after. `renamed`: the table as the RENAME statements of the script
-    alone would leave it; a key that followed its parent to a new name is no difference, unless another table has the
-    old name. A changed action or a lost key is `foreign-key-lost`; a parent that is wrong or gone is
-    `foreign-key-target`.
+    `old_tables`, `new_tables`: all tables before and after. `renamed`: the table, changed only by the RENAME statements
+    of the script; a key that followed its parent to a new name is no difference, unless another table has the old name.
+    A changed action or a lost key is `foreign-key-lost`; a parent that is wrong or gone is `foreign-key-target`.
     """
     followed = {key: _followed(key, before, renamed, new_tables) for key in before.foreign_keys}
     new = [key for key in after.foreign_keys if key not in {*followed.values()}]
@@ -57,7 +56,7 @@ def reference_differences(
 
 
 def _followed(key: ForeignKey, before: Table, renamed: Table | None, new_tables: Collection[Name]) -> ForeignKey:
-    """Return a foreign key as RENAME leaves it if its parent has only the new name now; else the same key."""
+    """Return a foreign key as RENAME rewrote it if the parent now has only its new name; else return it unchanged."""
     if renamed is None or key in renamed.foreign_keys or key.parent in new_tables:
         return key
     moved = [each for each in renamed.foreign_keys if each not in before.foreign_keys and each.parent in new_tables]
@@ -93,7 +92,7 @@ def _repaired(table: Table, old: ForeignKey, new: ForeignKey, _: Collection[Name
 
 
 def _is_broken(key: ForeignKey, tables: Mapping[Name, Table]) -> bool:
-    """Return True if the engine cannot follow a foreign key, because its parent or a column of that does not exist."""
+    """Return True if the engine cannot follow a foreign key, because its parent, or a column there, does not exist."""
     parent = tables.get(key.parent)
     return parent is None or not {column.name for column in parent.columns} >= {*key.parent_columns}
 
