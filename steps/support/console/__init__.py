@@ -1,1 +1,1 @@
-"""What the engineer sees and keeps of a run: the plan, the progress, the ending, and the report."""
+"""Show a run to the engineer: the plan, the progress, the end, and the report to keep."""

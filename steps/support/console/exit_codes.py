@@ -1,4 +1,4 @@
-"""The exit code of the process. An error that no run caught becomes one line on stderr and an exit code.
+"""Choose the exit code of the process; an error that no run caught becomes one line on stderr and an exit code.
 
 The exit code of a run that began comes from its events: see report/fold.py.
 """
@@ -19,7 +19,7 @@ CONFIGURATION, DEFECT = 2, 4
 def exit_code_of(work: Callable[[], int], verbose: bool) -> int:  # noqa: FBT001 - it is the option --verbose
     """Run the work, and return its exit code.
 
-    A Problem that gets here was raised before any run began, so it means wrong usage: code 2.
+    A Problem that gets here was raised before any run began, so the usage or the configuration is wrong: code 2.
     """
     try:
         return work()

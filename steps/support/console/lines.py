@@ -1,4 +1,4 @@
-"""Print a run where there is no terminal, with one plain line for each event that matters."""
+"""Print a run without a terminal: one plain line for each event that matters."""
 
 from collections.abc import Iterable
 from functools import singledispatch

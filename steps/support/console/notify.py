@@ -24,7 +24,7 @@ SHOWN = 500  # characters of a cause or a next action
 SPEAKING = ("apprise", "requests", "urllib3", "requests_oauthlib")  # loggers whose lines may contain an address
 URGENCY = {"needs_human": "failure", "rolled_back": "warning", "refused": "warning"}  # any other verdict is a success
 
-REFUSED = "not every message was taken"
+REFUSED = "not every message was accepted"
 UNKNOWN = "apprise knows no such address"
 MISSING = "apprise is not installed: uv sync --extra notify"
 SILENT = f"no answer within {LAST:g} s"
@@ -32,7 +32,7 @@ SILENT = f"no answer within {LAST:g} s"
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A message with a body of one line. `kind`: a word of apprise: info, success, warning or failure (urgent)."""
+    """A message with a body of one line. `kind`: a type of apprise: info, success, warning or failure (urgent)."""
 
     title: str
     body: str
@@ -40,7 +40,7 @@ class Message:
 
 
 class Notifier:
-    """A journal listener that notifies every address. Each has a thread of its own, so that none waits for another."""
+    """A journal listener that notifies every address. Each address has its own thread, so none waits for another."""
 
     def __init__(self, addresses: Sequence[str]) -> None:
         self._services = [_Service(address) for address in addresses]
@@ -105,7 +105,7 @@ class _Service:
         self._address = address
         self._trouble = ""
         self._messages: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._send, daemon=True)  # the process ends without it
+        self._thread = threading.Thread(target=self._send, daemon=True)  # it does not delay the end of the process
         self._thread.start()
 
     def queue(self, message: Message) -> None:
@@ -139,7 +139,7 @@ class _Service:
 def _open(address: str) -> Any:
     """Return apprise with this one address.
 
-    It sends in the calling thread, because another thread could delay the exit of the process.
+    Apprise then sends in the calling thread, because another thread could delay the exit of the process.
     """
     for name in SPEAKING:
         logger = logging.getLogger(name)

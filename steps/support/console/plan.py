@@ -42,7 +42,7 @@ def plan_lines(event: Planned) -> list[Line]:
 def order_words(name: str, rehearsal: Mapping[str, Any] | None) -> str:
     """Return in which order code and schema are released, and why.
 
-    `rehearsal`: the report's part about it, or None if the contract has no statement.
+    `rehearsal`: the report's part about the rehearsal, or None if the contract has no statement.
     """
     if rehearsal is None:
         return f"{ALONE}; not shown that the new code runs on it: {OLD_CODE} and {NEW_CODE} hold no statement"
@@ -55,9 +55,9 @@ def order_words(name: str, rehearsal: Mapping[str, Any] | None) -> str:
 
 
 def unasked_words(rehearsal: Mapping[str, Any]) -> Collection[str]:
-    """Return the files that asked or wrote nothing.
+    """Return the files that check or write nothing.
 
-    The list is empty for a report of an earlier version of this tool, which does not have it.
+    The list is empty if the report is from an earlier version of this tool, which did not record these files.
     """
     return list(rehearsal.get("unasked", ()))
 

@@ -64,7 +64,7 @@ def _write_all(descriptor: int, data: bytes) -> None:
     while data:
         try:
             data = data[os.write(descriptor, data) :]
-        except BlockingIOError:  # another process has made it non-blocking, and its reader is slow
+        except BlockingIOError:  # another process made the descriptor non-blocking, and the reader is slow
             select.select([], [descriptor], [])
 
 
@@ -77,8 +77,8 @@ SHORT = 160  # characters of a text that is printed in full elsewhere
 class Line(NamedTuple):
     """One line: its head, the colour of the head, and its words.
 
-    `is_whole`: whether it contains commands, which a line break would change. The terminal may wrap it, but this tool
-    does not.
+    `is_whole`: whether the words contain commands, which a line break would change. This tool does not wrap such a
+    line, but the terminal may.
     """
 
     head: str = ""

@@ -43,7 +43,7 @@ def live_words(report: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def summary_lines(event: Ended) -> list[Line]:
-    """Return the lines for the end of a run. What still has to be settled comes first."""
+    """Return the lines for the end of a run. Anything that should have been rolled back but remains comes first."""
     report = event.report
     colour, words = headline(report)
     code, schema = live_words(report)

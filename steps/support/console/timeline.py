@@ -43,7 +43,7 @@ class Row:
     """The line of one step.
 
     `limit`: the seconds that it may take. `since`: when it began, in seconds on the run's clock. `seconds`: how long it
-    took, None until it ends. `words`: what it said last.
+    took, None until it ends. `words`: the last message about the step.
     """
 
     name: str
@@ -105,7 +105,7 @@ def _named(run: RunState) -> dict[str, Row]:
 
 
 def _attempts(run: RunState) -> Iterator[tuple[Attempt, State]]:
-    """Yield each attempt of each step in order of time, and the state in which it leaves the step."""
+    """Yield each attempt at a step in order of time, with the state that the step has after the attempt."""
     if not (run.planned or run.recalled):
         yield from ((each, State.DONE) for each in run.preflights if each.is_done)
         yield from (

@@ -21,7 +21,7 @@ STEPS_OF_AXIS = (1, 2, 5)
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """A span of time: when it began and ended, and how long it could have lasted."""
+    """A span of time: when it began and ended, and how long it was allowed to last."""
 
     name: str
     kind: str
@@ -33,13 +33,13 @@ class Bar:
 
     @property
     def is_open(self) -> bool:
-        """Return True if the journal has no end for it. The bar is then drawn to the end of the run."""
+        """Return True if the journal has no end of the span. The bar is then drawn to the end of the run."""
         return self.seconds is None
 
 
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """A clock that was started, the second at which the reserve for rolling back begins, and the end of the budget."""
+    """The seconds at which a clock was started, its reserve for rolling back begins, and its budget ends."""
 
     started: float
     reserve: float

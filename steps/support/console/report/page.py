@@ -85,12 +85,12 @@ def exact(seconds: float | None) -> str:
 
 
 def utc(time: str) -> str:
-    """Return a time of the journal, which is in UTC, as people write it, to the second."""
+    """Return a time of the journal, which is in UTC, in a readable form, to the second."""
     return f"{time[:19].replace('T', ' ')} UTC"
 
 
 def _harmless(value: Any) -> Any:
-    """Return text made harmless where escaping is not enough: control characters, writing direction, length."""
+    """Return a value without the dangers that escaping leaves: control characters, writing direction, length."""
     return value if hasattr(value, "__html__") else printable_lines(_cut(str(value), MOST))
 
 
