@@ -42,10 +42,10 @@ KILLED = "killed_during"
 class Action:
     """Something that is done to a run when an event occurs.
 
-    `at` and `step`: the event, and its step; an empty `step` is the broken one. `after`: the seconds from the event to
-    the action. `world`: how to break the step's world, or "mended" to repair it. `signal`: the signal that is sent to
-    the process. `disk`: "full" leaves no room for further journal lines. `operator`: whether another operator makes a
-    whole attempt to release.
+    `at`: the name of the event. `step`: the step of the event; if empty, the step that the case breaks. `after`: the
+    seconds from the event to the action. `world`: how to break the services that the step uses, or "mended" to repair
+    them. `signal`: the signal that is sent to the process. `disk`: "full" leaves no room for further journal lines.
+    `operator`: whether another operator makes a whole attempt to release.
     """
 
     at: str
@@ -79,8 +79,8 @@ class Outcome:
 class Fault:
     """One way of breaking a step, and the expected outcome for each step.
 
-    `says`: the fault in words. `deeds`: what is done to the run. `then`: the options with which the operator runs the
-    tool at the end, if any. `limit`: the seconds that each step may take.
+    `says`: the fault in words. `deeds`: the actions that are done to the run. `then`: the options with which the
+    operator runs the tool at the end, if any. `limit`: the seconds that each step may take.
     """
 
     name: str
@@ -129,16 +129,17 @@ def load_sample(sql: Path, file: Path) -> None:
 
 
 async def drill_row(row: Row, sql: Path, sample: Path, binary: Path, folder: Path) -> tuple[Outcome, str]:
-    """Break the step. Return the outcome, and the cause as reported by the run that ended the case."""
+    """Break the step in a local production of its own. Return the same as `play`."""
     faults, copy = Faults(), await asyncio.to_thread(copyfile, sample, folder / "copy.db")
     async with local_production(folder, sql, binary, faults, copy=copy) as production:
         return await play(row, Trial(production, faults, folder, sql_folder=sql))
 
 
 async def play(row: Row, trial: AnyTrial) -> tuple[Outcome, str]:
-    """Break the step in a production of any kind. Return the outcome, and the cause as reported by the last run.
+    """Break the step in a production of any kind. Return the outcome, and the cause that a run reported.
 
-    A signal and a full disk need a production whose tool is a process.
+    The cause is from the operator's final run if there was one, otherwise from the first run. Signals and a full disk
+    need a production in which the tool runs as a process.
     """
     (fault, step), platform = row, trial.world.platform
     platform.build_seconds, platform.alias_seconds = BUILD, MOVE
@@ -161,7 +162,7 @@ def _times(fault: Fault) -> dict[str, str]:
 
 
 def _code(result: RunResult, first: RunResult) -> int:
-    """Return the exit code, or -1 if the run was refused without naming the first run, which blocks it."""
+    """Return the exit code, or -1 if the run was refused but its cause does not name the first run, which blocks it."""
     refused = result.report.get("verdict") == "refused"
     return -1 if refused and first.events[0]["run"] not in str(result.report["cause"]) else result.code
 
@@ -200,7 +201,7 @@ async def _run(trial: AnyTrial, fault: Fault, step: str) -> list[RunResult]:
 
 
 async def _until_end(run: Awaitable[RunResult], later: Sequence[asyncio.Task[None]]) -> RunResult:
-    """Return the result of a run; what should have been done later to it no longer is."""
+    """Wait for a run to end, cancel the delayed actions that have not finished by then, and return its result."""
     result = await run
     for task in later:
         task.cancel()
@@ -216,20 +217,20 @@ def _break(deed: Action, trial: AnyTrial, step: str) -> None:
 
 
 def _fill(journal: Path, process: ToolProcess) -> None:
-    """Limit the files of the process to the present size of its journal, so that its disk seems full."""
+    """Limit the size of the process's files to the present size of its journal, so that the disk seems full."""
     _, most = resource.prlimit(process.pid, resource.RLIMIT_FSIZE)
     resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (journal.stat().st_size, most))
 
 
 def chosen(killed: str | None) -> list[Row]:
-    """Return all cases, or the kill case for STEP:kill. Raise Problem if there is none."""
+    """Return all cases, or the kill case for STEP:kill. Raise Problem if there is no such case."""
     every = rows(read(FAULTS))
     if not every:
         raise Problem(
             code="stand-ins",
             operation="reading",
             subject=str(FAULTS),
-            cause="there are no faults in it",
+            cause="the folder contains no faults",
             remedy="Install the tool again.",
         )
     if not killed:

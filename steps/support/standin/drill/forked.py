@@ -1,7 +1,8 @@
-"""Run the tool in a process of its own, forked from one that has already imported it.
+"""Run the tool in a process of its own, forked from a process that has already imported the tool.
 
-The imports would take a large part of a short run, those that the tool leaves for later too. The process runs
-orchestrate.py as an operator starts it, with the same arguments, environment and folder, and with its own pipes.
+The imports would take a large part of a short run, including those that the tool makes only when they are needed. The
+process runs orchestrate.py as an operator starts it, with the same arguments, environment and folder, and with its own
+pipes.
 """
 
 import asyncio
@@ -28,7 +29,7 @@ _FORKING.set_forkserver_preload([TOOL.stem, *LATE])
 
 @dataclass(frozen=True, slots=True)
 class ToolProcess:
-    """The tool's process and its output. `pace`: the pipe that lets it go on after each event, or None."""
+    """The tool's process and its output. `pace`: the pipe that lets the tool go on after each event, or None."""
 
     process: ForkServerProcess
     stdout: asyncio.StreamReader
@@ -70,8 +71,8 @@ async def start_tool(
 ) -> AsyncIterator[ToolProcess]:
     """Start the tool, and kill it if it is still running when the block ends.
 
-    If `paced`, the tool waits for `go_on` after each event that it reports. What is then done to its world happens
-    before the tool does anything more, even on a slow machine.
+    If `paced`, the tool waits for `go_on` after each event that it reports. So the drill can break something before the
+    tool does anything more, even on a slow machine.
     """
     pipes = [_FORKING.Pipe(duplex=False) for _ in range(2)]
     waits, pace = _FORKING.Pipe(duplex=False) if paced else (None, None)

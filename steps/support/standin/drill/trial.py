@@ -157,7 +157,7 @@ class Trial(AnyTrial):
         events: list[Event] = []
         async for line in process.stdout:
             if not line.endswith(b"\n"):
-                break  # it was killed while writing this line
+                break  # the tool was killed while it wrote this line
             events.append(json.loads(line))
             if react:
                 await react(events[-1])
@@ -166,7 +166,7 @@ class Trial(AnyTrial):
         return RunResult(await process.wait(), events, self.report_of(events), said)
 
     async def state(self) -> State:
-        """Read everything that a rollback must restore, after everything that is due has happened."""
+        """Read everything that a rollback must restore, after the platform has done everything that is due."""
         self.world.platform.catch_up()
         schema, rows = await asyncio.to_thread(_contents, self.folder / "database" / sqld.PLACE)
         return State(schema, rows, self.world.platform.served, await self.tree())
