@@ -125,7 +125,7 @@ def _retyped(found: TableDiff) -> Iterator[Finding]:
 
 
 def _of_renamed(renamed: Renamed, lines: _Lines) -> Iterator[Finding]:
-    """Yield findings about the values and rows of a table that has another name now."""
+    """Yield findings about changed values and lost rows of a table that has another name now."""
     found, table = renamed.found, folded(renamed.found.name)
     named = {*lines.all_of(table)}
     said = {*named, *lines.explained.columns.get(table, ())}
@@ -142,13 +142,16 @@ def _of_renamed(renamed: Renamed, lines: _Lines) -> Iterator[Finding]:
 
 
 def _fewer(renamed: Renamed, lines: _Lines) -> int:
-    """Return how many rows may be lost on the way to the new name, by the numbers declared for both names."""
+    """Return how many rows the copy to the new name may lose, according to the numbers declared for both names."""
     old, new = (lines.rows.get(folded(name)) for name in (renamed.source, renamed.found.name))
     return max(0, old[1] - new[0]) if old and new else 0
 
 
 def _is_keyed_anew(renamed: Renamed, lines: _Lines) -> bool:
-    """Return True if lines name a column of the key, or without a key, columns apart from which all rows are there."""
+    """Return True if lines name a column of the key.
+
+    If no key identified the rows, return True if all rows are equal apart from the columns that lines name.
+    """
     named = lines.all_of(folded(renamed.found.name))
     return bool({*named} & {*renamed.key}) if renamed.found.by_key else named in renamed.found.in_columns
 

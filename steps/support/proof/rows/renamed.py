@@ -1,4 +1,4 @@
-"""Compare tables that a script renames, in place or by a copy, with the tables that have their rows afterwards."""
+"""Compare each table that a script renames, in place or by a copy, with the table that has its rows afterwards."""
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
@@ -27,8 +27,8 @@ def renamed_tables(
 ) -> list[Renamed]:
     """Compare each table that a script drops or renames with each new table that took over its rows.
 
-    `script`: the script that ran between the two files. `keep`, `groups`: as in `row_diff`; `groups` has the new names.
-    The call blocks. Both files must not change meanwhile. Raise Problem as `row_diff` does.
+    `script`: the script that ran between the two files. `keep`, `groups`: as in `row_diff`, but `groups` uses the new
+    names of the tables. The call blocks. Both files must not change meanwhile. Raise Problem as `row_diff` does.
     """
     flow = row_flow(script)
     if not flow.gone:
@@ -57,10 +57,10 @@ def _is_divided(connection: Connection, old: Table, new: Table, kept: Iterable[s
     return bool(waiting) and rows_of(connection, old) == rows_of(connection, new) + waiting
 
 
-def _compared(  # noqa: PLR0913, PLR0917 - what a comparison is made of
+def _compared(  # noqa: PLR0913, PLR0917 - all that one comparison needs
     connection: Connection, old: Table, new: Table, pages: Pages, keep: int, groups: Collection[Columns]
 ) -> TableDiff:
-    """Compare all rows of a table with those of the only table that took them over."""
+    """Compare all rows of a table with the rows of the only table that took them over."""
     if _is_same(connection, old, new, pages):
         rows = rows_of(connection, old)
         return TableDiff(new.name, rows, rows, by_pages=True)
@@ -73,19 +73,19 @@ def _compared(  # noqa: PLR0913, PLR0917 - what a comparison is made of
 def _exchanged(
     connection: Connection, old: Table, new: Table, _pages: Pages, _keep: int, _groups: Collection[Columns]
 ) -> TableDiff:
-    """Find only exchanged columns, for a table that was divided or merged: its rows may have other keys now."""
+    """Find only exchanged columns, because the table was divided or merged, so its rows may have other keys now."""
     two = pair(old, new)
     found = as_bags(connection, without_columns(two, {part.name for part in (*old.key, *new.key)}), 0)
     return TableDiff(new.name, found.before, found.after, exchanged=found.exchanged)
 
 
 def _is_same(connection: Connection, old: Table, new: Table, pages: Pages) -> bool:
-    """Return True if a table was only renamed in place: apart from its name, pages and definition are the same."""
+    """Return True if a table was only renamed in place: its pages are the same, and its definition after the name."""
     bodies = (each.sql[each.sql.find("(") :] for each in (old, new))
     return next(bodies) == next(bodies) and differing(connection, old, replace(new, sql=old.sql), pages) == ()
 
 
 def _without_other_keys(two: Pair) -> Pair:
-    """Return the pair without the columns of its key, if the key has other values of another type after."""
+    """Return the pair; leave out the columns of the primary key if the key differs before and after."""
     both = {part.name for part in two.old.key} & {part.name for part in two.new.key}
     return two if has_same_key(two) else without_columns(two, both)

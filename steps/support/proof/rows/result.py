@@ -186,8 +186,8 @@ class TableDiff:
 class Renamed:
     """A table under its new name. `source`: its name before. `found`: what became of its rows.
 
-    `is_whole`: whether the script puts rows of this table into no other one, and no other rows there; if not, only
-    `found.exchanged` is known. `key`: the columns of its primary key, in lower case.
+    `is_whole`: whether the new table has the rows of `source` and no others, and no other table has any of them; if
+    not, only `found.exchanged` is known. `key`: the columns of its primary key, in lower case.
     """
 
     source: str

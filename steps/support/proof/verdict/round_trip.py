@@ -413,7 +413,7 @@ def _followed(trip: _Trip, elsewhere: Elsewhere, refused: Refused, written: Diff
 
 
 def _written_elsewhere(table: str, rows: Iterable[Row], written: Diff) -> dict[int, str]:
-    """Return, by the identity of a row, the other table to which the app wrote a row with its key and another value."""
+    """Return, by id() of a row, the other table to which the app wrote the row's key and another of its values."""
     places = defaultdict[Typed, list[tuple[str, set[Typed]]]](list)
     for wrote in (found for name, found in written.items() if name != table):
         for own in wrote.rows:

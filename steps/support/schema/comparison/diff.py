@@ -151,7 +151,7 @@ def _differences(before: Schema, after: Schema, renamed: Schema | None) -> Itera
 
 
 def _as_renamed(before: Sequence[Text], renamed: Sequence[Text], after: Collection[Text]) -> tuple[Text, ...]:
-    """Return triggers or views; in place of one that only followed a RENAME, as it is then."""
+    """Return triggers or views; one that only followed a RENAME is returned as the RENAME left it."""
     then = {each.name: each for each in renamed if each in after}
     return tuple(then.get(each.name, each) for each in before)
 
