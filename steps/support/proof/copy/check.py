@@ -1,8 +1,8 @@
-"""Check a copy: whether its file is whole, and whether it is as its server.
+"""Check a copy: whether its file is undamaged, and whether it equals its server.
 
-Compared are the schema, and each table's row count, newest row and storage types. Damage is what the engine's
+The comparison covers the schema, and each table's row count, newest row and storage types. Damage is what the engine's
 quick_check finds in the pages and in the links between them. Rows that break a constraint, and indexes that lack rows,
-are no damage: a server's database may have them, and then its copy must have them, too.
+do not count as damage: if the server's database has such rows or indexes, its copy must have them, too.
 `proof/rehearsal/integrity.py` finds them with the server's own engine.
 """
 
@@ -28,13 +28,13 @@ Ask = Callable[[str], Awaitable[Sequence[tuple[Value, ...]]]]
 _PAGES = "SELECT page_count, page_size FROM pragma_page_count(), pragma_page_size()"
 _USUAL = 4096  # bytes of a page
 _AT_ONCE = 100  # tables in one statement; the engine accepts up to 500 SELECTs joined by UNION ALL
-# virtual tables are left out, because their rows are in other tables; so are generated columns that store no values
+# leaves out virtual tables, because other tables store their rows, and generated columns that store no values
 _STORED = f"""SELECT l.name, c.name, c.pk = 1 AND upper(c.type) = 'INTEGER'
     AND NOT EXISTS (SELECT 1 FROM pragma_index_list(l.name) WHERE origin = 'pk')
   FROM (SELECT * FROM pragma_table_list WHERE schema = 'main' AND type IN ('table', 'shadow') AND {IS_USERS}) AS l,
     pragma_table_xinfo(l.name) AS c WHERE c.hidden IN (0, 3) ORDER BY l.name, c.cid"""
-_REPORTED = 5  # lines, at most
-_ALL = 1_000_000  # lines, including those about rows, which are filtered out afterwards
+_REPORTED = 5  # lines of quick_check that are reported, at most
+_ALL = 1_000_000  # lines that quick_check may return, including those about rows, which are filtered out afterwards
 _TABLES = "SELECT name FROM pragma_table_list WHERE schema = 'main' AND type IN ('table', 'shadow')"
 _UNKNOWN = ("unknown function", "no such function", "no such module")
 _OF_ROWS = re.compile(r"NULL value in .+|CHECK constraint failed in .+|(?:non-)?[A-Z]+ value in .+|ok", re.DOTALL)
@@ -44,8 +44,8 @@ _OF_ROWS = re.compile(r"NULL value in .+|CHECK constraint failed in .+|(?:non-)?
 class Extent:
     """A summary of a table's rows.
 
-    `rows`: how many there are. `newest`: the highest id; minus infinity without rows or an INTEGER PRIMARY KEY.
-    `types`: a number for each column, which changes if one of its values gets another storage type.
+    `rows`: the number of rows. `newest`: the highest id; minus infinity if the table has no rows, or no INTEGER PRIMARY
+    KEY. `types`: by column, a number that changes if one of the column's values gets another storage type.
     """
 
     rows: int
@@ -55,7 +55,7 @@ class Extent:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What is compared of a database: the text of its schema, and a summary of each table's rows."""
+    """The part of a database that is compared: the text of its schema, and a summary of each table's rows."""
 
     schema: str
     tables: Mapping[str, Extent]
@@ -63,7 +63,10 @@ class State:
 
 @dataclass(frozen=True, slots=True)
 class _Stored:
-    """A table to read. `columns`: those that store values. `numbered`: its INTEGER PRIMARY KEY; None if it has none."""
+    """A table to read.
+
+    `columns`: the columns that store values. `numbered`: the INTEGER PRIMARY KEY column; None if the table has none.
+    """
 
     name: str
     columns: tuple[str, ...]
@@ -87,7 +90,7 @@ class _Stored:
 
 
 async def read_pages(ask: Ask) -> tuple[int, int]:
-    """Return how many pages a server's file has, 0 if the server does not tell, and how many bytes a page has."""
+    """Return the number of pages of a server's file, or 0 if the server does not tell, and the bytes of one page."""
     try:
         ((count, size),) = await ask(_PAGES)
     except (Rejected, Unknown):
@@ -132,9 +135,9 @@ def _stored(name: str, rows: Sequence[tuple[Value, ...]]) -> _Stored:
 
 
 def damages(file: Path) -> list[str]:
-    """Return what quick_check reports about damage of a file, at most five lines; none if the file is sound.
+    """Return the lines in which quick_check reports damage, at most five; an empty list if the file is undamaged.
 
-    Skip tables with an index or a column that uses a function of the server: only the server can check them.
+    Skip tables with an index or a column that uses a function that only the server has: only the server can check them.
     """
     with open_file(file, learning=False) as connection:
         try:

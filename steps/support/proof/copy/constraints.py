@@ -1,7 +1,8 @@
 """Load rows that break a constraint of their table, because the copy must have them if the source has them.
 
-libSQL's ALTER COLUMN checks no row, so rows in a dump may break NOT NULL or STRICT, and could not be loaded. So each
-table is created without these two, which changes no row, and gets its original definition after its rows were loaded.
+libSQL's ALTER COLUMN does not check existing rows. So rows in a dump may break NOT NULL or STRICT, and the engine would
+refuse to load them. Each table is therefore created without these two constraints, which changes no row, and gets its
+original definition after its rows are loaded.
 """
 
 from collections.abc import Iterator, Sequence
@@ -18,14 +19,14 @@ _CHANGE = "UPDATE sqlite_schema SET sql = ? WHERE type = 'table' AND name = ?"
 
 
 class LiftedConstraints:
-    """Tables of a connection, created without NOT NULL and STRICT until `put_back` is called."""
+    """The tables that a connection creates without NOT NULL and STRICT, until `put_back` restores their definitions."""
 
     def __init__(self, connection: apsw.Connection) -> None:
         self._connection = connection
         self._texts: dict[Name, str] = {}  # the source's definitions by table
 
     def create(self, sql: str) -> None:
-        """Run a CREATE TABLE without NOT NULL and STRICT, or as it is if that fails."""
+        """Run a CREATE TABLE statement without NOT NULL and STRICT; if that fails, run the statement unchanged."""
         lifted = lift(sql)
         if lifted == sql:
             self._connection.execute(sql)
@@ -42,7 +43,7 @@ class LiftedConstraints:
         if not self._texts:
             return
         now = {Name(name): (str(name), str(sql)) for name, sql in self._connection.execute(_SQL)}
-        ((is_writable,),) = self._connection.execute("PRAGMA writable_schema").fetchall()  # a dump with virtual tables
+        ((is_writable,),) = self._connection.execute("PRAGMA writable_schema").fetchall()  # a dump may set this
         self._connection.execute("PRAGMA writable_schema = ON")
         for name, text in self._texts.items():
             stored, lifted = now[name]
@@ -53,7 +54,7 @@ class LiftedConstraints:
 
 
 def lift(sql: str) -> str:
-    """Return a CREATE TABLE with spaces in place of NOT NULL and STRICT, so that every other word keeps its place.
+    """Return a CREATE TABLE with spaces in place of NOT NULL and STRICT, so that all other words keep their positions.
 
     The type ANY of a STRICT table is removed as well: without STRICT, the engine would convert the column's values.
     """
@@ -97,7 +98,7 @@ def _words(tokens: Sequence[Token]) -> tuple[str, ...]:
 def _as_stored(text: str, lifted: str) -> str:
     """Return a definition as the engine would store it.
 
-    `lifted`: the stored definition without constraints. The engine writes the words before the parenthesis itself, and
-    keeps the text from there on.
+    `lifted`: the stored definition without NOT NULL and STRICT. The engine rewrites the words before the first
+    parenthesis, and stores the rest of the text as it was written.
     """
     return lifted[: lifted.index("(")] + text[text.index("(") :].removesuffix(";")

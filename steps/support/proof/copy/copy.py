@@ -49,7 +49,7 @@ class Copy:
 
 
 async def copy_database(database: Database, folder: Path, limits: Limits) -> Copy:
-    """Copy a database into an existing folder, by `from_server` or by `from_file`."""
+    """Copy a database into an existing folder: a server's with `from_server`, a local file with `from_file`."""
     if reading := database.moment():
         return await from_server(database, reading, folder, limits)
     return await from_file(Path(urlsplit(database.address).path), folder, limits)

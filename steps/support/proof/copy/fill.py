@@ -28,7 +28,7 @@ from steps.support.proof.copy.threads import in_thread, pump
 from steps.support.schema.reader import open_file, original
 from steps.support.sql.statement import Statement, Value
 
-_AT_ONCE = 4096  # pages of a SQLite file; after so many, the copying checks whether to stop
+_AT_ONCE = 4096  # pages of a SQLite file to copy between two checks whether to stop
 _COMMIT = b"COMMIT;"
 _READ_ONLY = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
 
@@ -57,7 +57,7 @@ async def by_file_pages(moment: Moment, progress: Progress, copy: Path, backup: 
 
 
 async def by_text_pages(moment: Moment, page_size: int, progress: Progress, copy: Path, backup: Path) -> str:
-    """Read the server's content as SQL text; load the text into the copy, and write it into the backup.
+    """Read the server's content as SQL text, load this text into the copy, and write it into the backup.
 
     This is for servers that do not give out the pages of their file. Raise Unknown if the text is cut off.
     """
@@ -140,7 +140,7 @@ def _copied(source: Path, copy: Path, stopping: threading.Event) -> None:
                 pages.step(_AT_ONCE)
                 if stopping.is_set():
                     raise Stopped
-        ours.execute("PRAGMA journal_mode = DELETE")  # one file holds the whole database, even if the source uses a log
+        ours.execute("PRAGMA journal_mode = DELETE")  # one file, even if the source has a write-ahead log
 
 
 _FASTEST = 1
@@ -149,9 +149,9 @@ _GZIP = 31  # 15 bits of window, in the gzip format
 
 @contextmanager
 def written_whole(path: Path) -> Iterator[Path]:
-    """Create a file with mode 0600 and yield its temporary name; rename it to `path` after the block.
+    """Create a file with mode 0600 under a temporary name, yield that name, and rename the file to `path` afterwards.
 
-    An exception in the block removes the file.
+    If the block raises an exception, remove the file.
     """
     part = path.with_name(f"{path.name}.part")
     part.unlink(missing_ok=True)
@@ -164,7 +164,7 @@ def written_whole(path: Path) -> Iterator[Path]:
 
 
 class Gzip:
-    """Write a gzip file, and compute its SHA-256 meanwhile."""
+    """Write a gzip file, and compute the SHA-256 of that file at the same time."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file

@@ -1,10 +1,10 @@
 """Load a dump into a new SQLite file: split it into statements, and join the INSERTs of one table.
 
-Joining saves time: on one core, loading a million rows of ten columns took 6.4 s if INSERTs were joined up to 1 kB, and
-2.9 s up to 64 kB (measured with SQLite 3.54.1).
+Joining saves time: on one core, loading a million rows of ten columns took 6.4 s with INSERTs joined up to 1 kB, and
+2.9 s with INSERTs joined up to 64 kB (measured with SQLite 3.54.1).
 
-APSW's SQLite writes the file. It is as new as the package, and has FTS5 and R*Tree on every machine. For a
-million joined rows it took 2.9 s of processor time, while the SQLite 3.40.1 of Debian 12 took 6.4 s (measured).
+APSW's own SQLite writes the file, because it is as new as the APSW package, and has FTS5 and R*Tree on every machine.
+It loaded a million joined rows in 2.9 s of processor time; the SQLite 3.40.1 of Debian 12 took 6.4 s (measured).
 """
 
 import re
@@ -36,7 +36,7 @@ _INSERT = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Sql:
-    """One statement of a dump. For INSERTs, `table` is their table, and `rows` the number of rows that they add."""
+    """One statement of a dump. `table` and `rows`: the table of an INSERT, and the number of rows that it adds."""
 
     text: bytes
     rows: int = 0
@@ -44,7 +44,7 @@ class Sql:
 
 
 class Statements:
-    """Split text that arrives in pieces into statements, where the engine would split it."""
+    """Split SQL text, which arrives in pieces, into statements at the same places as the engine."""
 
     def __init__(self) -> None:
         self.rest = b""  # the text after the last complete statement
@@ -60,11 +60,11 @@ class Statements:
             yield found
         self.rest = text[start:]
         if len(self.rest) > LONGEST:
-            raise ValueError(f"a statement of more than {LONGEST:,} bytes")
+            raise ValueError(f"a statement has more than {LONGEST:,} bytes")
 
 
 def _end(text: bytes, start: int) -> int | None:
-    """Return the offset after the statement that begins at `start`; None if the text ends before the statement.
+    """Return the offset after the statement that begins at `start`; None if the text ends before the statement does.
 
     A trigger ends with END, because its body contains further statements.
     """
@@ -95,7 +95,7 @@ def _joined(text: bytes, start: int, end: int) -> tuple[Sql, int]:
 
 
 def _whole(rows: list[bytes]) -> list[bytes]:
-    """Return the rows up to the first that may not be complete: it ends inside a text, or contains a statement."""
+    """Return the rows before the first incomplete one, which ends inside a string, or contains a statement's end."""
     doubtful = (place for place, row in enumerate(rows) if row.count(b"'") & 1 or b";" in row)
     return rows[: next((place for place in doubtful if not _ROW.fullmatch(rows[place])), len(rows))]
 
@@ -109,7 +109,7 @@ _FIX = "Fix it on the server, then try again."
 
 
 class Loader:
-    """Load text into a new SQLite file, in one thread at a time. `source`: the name that errors give the text."""
+    """Load SQL text into a new SQLite file, in one thread at a time. `source`: what errors call this text."""
 
     def __init__(self, path: Path, source: str, page_size: int = 4096) -> None:
         self._connection = apsw.Connection(str(path), statementcachesize=0)
@@ -134,7 +134,7 @@ class Loader:
 
     @property
     def whole(self) -> bool:
-        """Return True if the text so far ends after a statement, outside a transaction, and without a ROLLBACK."""
+        """Return True if the text so far ends after a whole statement other than ROLLBACK, outside a transaction."""
         self.feed(b"\n")  # a comment on the last line needs its line break
         self._lifted.put_back()
         rolled_back = self.last[:8].upper() == b"ROLLBACK"
@@ -161,9 +161,9 @@ class Loader:
         self.last = sql.text
 
     def _execute(self, sql: Sql) -> None:
-        """Run a statement. If only libSQL can parse it, run it in a form that stores the same.
+        """Run a statement. If only libSQL can parse it, run a statement with the same effect that SQLite can parse.
 
-        Tables are created without the constraints that their rows may break; these return once all rows are loaded.
+        Tables are created without the constraints that their rows may break; after the rows, the constraints return.
         """
         text = sql.text.decode()
         created = _CREATED.match(text)
@@ -204,7 +204,8 @@ def _cause(sql: Sql, message: str) -> tuple[str, str]:
         return f"{_place(sql)} contains an infinite number", "Replace it on the server with a finite number or NULL."
     if found := _LACKING.search(message):
         own = f"SQLite {apsw.sqlite_lib_version()}, which loads the copy, does not have this {found[1]} of the server"
-        return f"{_place(sql)}: {message}", f"{own}; use one of SQLite's, or a server that gives the pages of its file."
+        remedy = f"{own}; use one that SQLite has, or a server that gives out the pages of its file."
+        return f"{_place(sql)}: {message}", remedy
     return f"{_place(sql)}: {_VALUES.sub('...', message) if sql.table else message}", _FIX
 
 

@@ -21,7 +21,7 @@ _OF_THE_DISK = (apsw.FullError, apsw.IOError, apsw.CantOpenError, apsw.Permissio
 
 
 class Progress:
-    """The progress of one copy. `what`: its name on the screen. `subject`: its source, which errors name."""
+    """The progress of one copy. `what`: the copy's name on the screen. `subject`: the copy's source, for errors."""
 
     def __init__(self, what: str, subject: str, limits: Limits) -> None:
         self.subject, self.bytes = subject, 0
@@ -54,7 +54,7 @@ class Progress:
         waiting_for(f"{self._what}: {self}, being checked")
 
     def room(self, folder: Path, size: int) -> None:
-        """Raise Problem if a database of `size` bytes needs more than the free or the allowed disk space."""
+        """Raise Problem if a proof of a database of `size` bytes needs more disk space than is free or allowed."""
         need, free = SPACE * size, shutil.disk_usage(folder).free
         needs = f"the database has {megabytes(size)}, and a proof needs {SPACE} times as much, {megabytes(need)}"
         if need > free:
@@ -71,7 +71,7 @@ class Progress:
 
     @asynccontextmanager
     async def bounded(self) -> AsyncIterator[None]:
-        """Limit a block to `most_seconds`. Raise Problem if the block takes longer, or the disk or the engine fails."""
+        """Limit a block to `most_seconds`. Raise Problem if it takes longer, or if the disk or the engine fails."""
         try:
             async with asyncio.timeout(self._limits.most_seconds):
                 yield
@@ -101,7 +101,7 @@ class Progress:
         )
 
     def __str__(self) -> str:
-        """Return the rows so far, if they are counted, with the megabytes and the rate."""
+        """Return the number of rows so far, if rows are counted, with the megabytes so far and the rate."""
         rate, rows = self.bytes / max(self.seconds, 0.001), f"{counted(self._rows, 'row')}, " if self._rows else ""
         return f"{rows}{megabytes(self.bytes)}, {megabytes(rate)}/s"
 
@@ -113,7 +113,7 @@ def _remedy(error: apsw.Error) -> str:
     if isinstance(error, apsw.NotADBError):
         return "Pass a SQLite file that is not encrypted, or a dump."
     own = f"SQLite {apsw.sqlite_lib_version()}, which reads the copy,"
-    return f"{own} does not know this, or finds the file damaged: compare with what the database's own server says."
+    return f"{own} does not support this, or finds the file damaged: check the database with its own server."
 
 
 def _now() -> float:
@@ -122,4 +122,4 @@ def _now() -> float:
 
 def megabytes(size: float) -> str:
     """Return a number of bytes in MB as text, with one decimal below ten."""
-    return f"{size / 1e6:,.0f} MB" if size >= 10e6 else f"{size / 1e6:.1f} MB"  # noqa: PLR2004 - ten of them
+    return f"{size / 1e6:,.0f} MB" if size >= 10e6 else f"{size / 1e6:.1f} MB"  # noqa: PLR2004 - ten megabytes

@@ -23,7 +23,7 @@ async def in_thread(work: Callable[[], Result], stop: Callable[[], object] = lam
         while not thread.done():
             stop()
             await asyncio.wait([thread], timeout=_AGAIN)
-        thread.exception()  # read, so that asyncio does not report it: it only says that the work was stopped
+        thread.exception()  # reading the exception keeps asyncio from reporting that the work was stopped
         raise
 
 
@@ -33,9 +33,10 @@ async def pump(
     stop: Callable[[], object],
     report: Callable[[Piece], None],
 ) -> None:
-    """Pass each piece to every sink, in a thread each, while the next piece is read; then call `report` with the piece.
+    """Pass each piece to all sinks, each in its own thread, and read the next piece meanwhile; then call `report`.
 
-    At most two pieces are in memory. `stop` interrupts the sinks. Raise the first exception of the reader or a sink.
+    `report` gets each piece after all sinks have taken it. `stop` interrupts the sinks. At most two pieces are in
+    memory. Raise the first exception of the reader or a sink.
     """
     piece = await _next(pieces)
     while piece is not None:
