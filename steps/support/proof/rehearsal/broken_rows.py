@@ -1,4 +1,4 @@
-"""Find the rows that a table's own definition refuses, because it did not hold for them when they were written.
+"""Find the rows that break their table's own definition, because it was not enforced when they were written.
 
 Such rows come from `PRAGMA ignore_check_constraints`, or from libSQL's ALTER COLUMN. If a change repairs them, no
 rollback can write their old values again.
@@ -13,15 +13,15 @@ from steps.support.proof.rows.result import Key
 from steps.support.sql.statement import Statement
 from steps.support.sql.tokens import folded, quoted
 
-Broken = Mapping[str, Mapping[Key, frozenset[str]]]  # by table and key, the columns of the condition that fails
+Broken = Mapping[str, Mapping[Key, frozenset[str]]]  # by table and key, the columns in the conditions that fail
 
 _COLUMNS = "SELECT name, pk FROM pragma_table_info(?)"
 
 
 async def broken_rows(database: Database, integrity: Integrity, most: int) -> Broken:
-    """Return the rows behind the defects of a database, at most `most` of each; those of tables without a key are none.
+    """Return the rows that have the defects of a database, at most `most` rows for each defect.
 
-    Names of tables and columns are in lower case.
+    Rows of tables without a key are left out. Names of tables and columns are in lower case.
     """
     found: dict[str, dict[Key, frozenset[str]]] = {}
     for defect in integrity.defects:

@@ -40,7 +40,7 @@ def unasked_contracts(what: Contracts) -> Iterator[Finding]:
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """The statements that cannot run on one schema, with their errors, by version of the code (OLD or NEW)."""
+    """The errors of the statements that cannot run on one schema, by version of the code (OLD or NEW)."""
 
     failing: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
@@ -51,7 +51,7 @@ class Answers:
 
 @dataclass(frozen=True, slots=True)
 class Contract:
-    """Which code can run on which schema: the answers on the schema before the migration, and on the one after it."""
+    """Which code can run on which schema: the answers on the schema before, and after, the migration."""
 
     before: Answers
     after: Answers
@@ -65,7 +65,7 @@ class Contract:
 
     @property
     def ruled_out(self) -> dict[str, str]:
-        """Return, by unsafe order, why it is unsafe: a version would meet a schema that it cannot run on."""
+        """Return, for each unsafe order, the reason: a version of the code would meet a schema on which it fails."""
         new_on_old = f"the new code cannot run on the old schema: {_errors(self.before, NEW)}"
         old_on_new = f"the old code cannot run on the new schema: {_errors(self.after, OLD)}"
         unsafe = {"CODE_FIRST": (self.before.holds(NEW), new_on_old), "DATA_FIRST": (self.after.holds(OLD), old_on_new)}
@@ -73,7 +73,7 @@ class Contract:
 
     @property
     def table(self) -> dict[str, tuple[str, ...]]:
-        """Return the errors for each pair, such as `new code on the old schema`; none if everything runs."""
+        """Return the errors for each pair, such as `new code on the old schema`; a pair that runs has no errors."""
         places = {"old schema": self.before, "new schema": self.after}
         return {
             f"{code} code on the {schema}": answers.failing[code]
@@ -99,7 +99,7 @@ def _errors(answers: Answers, code: str) -> str:
 
 
 async def ask_contracts(database: Database, what: Contracts) -> Answers:
-    """Try all statements of both versions on the schema of a database, and return those that fail."""
+    """Try all statements of both versions on the schema of a database, and return the errors of those that fail."""
     return Answers({OLD: await _failing(database, what.old), NEW: await _failing(database, what.new)})
 
 
@@ -114,9 +114,10 @@ async def _failing(database: Database, blocks: Sequence[Block]) -> tuple[str, ..
 
 
 async def _errors_of(database: Database, several: Sequence[Sequence[Statement]]) -> Sequence[str | None]:
-    """Return the error of each group of statements; what matters is whether they run, not whether the answer fits.
+    """Return the error of each group of statements, or None if the group runs, even if its answer cannot be sent.
 
-    An answer holds no text that is not UTF-8. After one that is too large, its transaction stays open.
+    An answer cannot contain text that is not UTF-8, and after an answer that is too large the transaction stays open.
+    In both cases, try again with queries that only count their rows.
     """
     with suppress(Unknown):
         errors = await database.trials(several)

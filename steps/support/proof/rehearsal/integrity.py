@@ -35,7 +35,8 @@ _INDEX = re.compile(
 )
 _OF_INDEX = "index "
 _STORED = {"INT": "integer", "INTEGER": "integer", "REAL": "real", "TEXT": "text", "BLOB": "blob"}
-# other errors mean that this engine lacks something; FTS5 answers `logic error` if its content table lacks a column
+# an error without these words means that this engine lacks something it needs for the check; FTS5 answers `logic error`
+# if its content table lacks a column
 _OUT_OF_STEP = ("malformed", "no such table", "no such column", "logic error")
 
 _FILL = "Fill the values in the same script, before it changes the column: UPDATE {0} SET {1} = ... WHERE {1} IS NULL"
@@ -44,10 +45,10 @@ _FIT = "Correct these rows in the same script, before it adds the condition"
 _CONVERT = "Convert the values in the same script, after it changes the column: UPDATE {0} SET {1} = CAST({1} AS ...)"
 _REINDEX = "Drop the index before the script changes the column, and create it again afterwards"
 _REBUILD = (
-    "Rebuild the table in the same script, once its content table has all columns that it reads: "
+    "Rebuild the table in the same script, after its content table has all columns that the index reads: "
     "INSERT INTO {0} ({0}) VALUES ('rebuild')"
 )
-_LATER = "Repair it in this change or in a later one; both pass."
+_LATER = "Repair it in this change or in a later one; the tool allows either."
 
 Names = Mapping[str, str]
 
@@ -57,8 +58,9 @@ class Defect:
     """A fault in a table that the engine does not notice, such as NULL in a NOT NULL column.
 
     `column`: empty if the fault concerns the whole table. `kind`: an identifier of the fault, the same before and after
-    a change. `what`: the fault in words. `rows`: in how many rows it is; None if they cannot be counted. `example`: how
-    to find one of these rows. `condition`: the SQL condition that finds all of them; empty if there is none.
+    a change. `what`: the fault in words. `rows`: the number of rows with the fault; None if they cannot be counted.
+    `example`: how to find one of these rows. `condition`: the SQL condition that finds all these rows; empty if no
+    condition does.
     """
 
     table: str
@@ -84,7 +86,7 @@ class Defect:
 
 @dataclass(frozen=True, slots=True)
 class Integrity:
-    """The result of a check. `defects`: what was found. `checked`: the checked tables, in lower case."""
+    """The result of a check. `defects`: the faults found. `checked`: the names of the checked tables, in lower case."""
 
     defects: tuple[Defect, ...] = ()
     checked: frozenset[str] = frozenset()
@@ -95,7 +97,7 @@ class Integrity:
         return any(each.kind.startswith(_OF_INDEX) for each in self.defects)
 
     def with_those_of(self, other: "Integrity") -> "Integrity":
-        """Return the results of two checks together. If both have the same defect, the one in `other` is kept."""
+        """Return one result with the defects of this check, then those of `other`, and with the tables of both."""
         return Integrity((*self.defects, *other.defects), self.checked | other.checked)
 
 
@@ -104,7 +106,7 @@ class _Table:
     name: str
     sql: str
     is_virtual: bool
-    key: str  # the first column that identifies a row
+    key: str  # rowid, or the first column of the primary key if the table has no rowid
 
     @property
     def module(self) -> str:
@@ -113,9 +115,9 @@ class _Table:
 
     @property
     def content(self) -> str | None:
-        """Return the table or view whose rows a virtual table indexes; None if it stores its rows itself.
+        """Return the table or view whose rows a virtual table indexes; empty if the virtual table stores no rows.
 
-        It is empty if the virtual table stores no rows at all.
+        Return None if the table, virtual or not, stores its rows itself.
         """
         return module_and_options(self.sql)[1].get("content") if self.is_virtual else None
 
@@ -123,8 +125,9 @@ class _Table:
 async def check_integrity(database: Database, touched: Collection[str] | None = None, *, indexes: bool) -> Integrity:
     """Check tables of a database, and return their defects.
 
-    `touched`: the names of the tables to check, in lower case; None for all tables. A virtual table is also checked if
-    the table that it indexes is. `indexes`: whether to check, too, that each index has an entry for each row, in order.
+    `touched`: the names of the tables to check, in lower case; None for all tables. If a table is checked, a virtual
+    table that indexes it is checked, too. `indexes`: whether to check also that each index has an entry for each row,
+    in the right order.
     """
     found_tables = await _tables(database)
     names = {folded(each.name) for each in found_tables}
@@ -159,9 +162,9 @@ def _key(sql: str) -> str:
 
 
 def _is_touched(table: _Table, touched: Collection[str], names: Collection[str]) -> bool:
-    """Return True if a table is in `touched`, or if a virtual table reads or stores rows in a table in `touched`.
+    """Return True if a table is in `touched`, or is a virtual table that uses a table in `touched` for its rows.
 
-    `names`: the names of all tables. If a virtual table reads a view, that may read any of them.
+    `names`: the names of all tables. A virtual table that reads a view counts as using every table.
     """
     name, content = folded(table.name), folded(table.content or "")
     reads_any = bool(content and content not in names and touched)
@@ -170,7 +173,7 @@ def _is_touched(table: _Table, touched: Collection[str], names: Collection[str])
 
 
 async def _defects(database: Database, table: _Table, lines: Sequence[str]) -> list[Defect]:
-    """Return a defect for each kind of message that the engine gives about a table, with its rows counted."""
+    """Return a defect, with its number of rows, for each kind of message that the engine gives about a table."""
     found: list[Defect] = []
     for line, times in _grouped(lines).items():
         if line.startswith("CHECK constraint failed"):
@@ -178,7 +181,7 @@ async def _defects(database: Database, table: _Table, lines: Sequence[str]) -> l
             continue
         defect, condition = _read(table, line, times)
         measured = await _counted(database, table, defect, condition) if condition else defect
-        # SQLite 3.40 to 3.54 reports false defects of generated columns, and of keys that are not the first column
+        # SQLite 3.40 to 3.54 reports false defects in generated columns, and in keys that are not the first column
         found += [] if condition and measured.rows == 0 else [measured]
     return [*dict.fromkeys(found)]
 
@@ -186,7 +189,7 @@ async def _defects(database: Database, table: _Table, lines: Sequence[str]) -> l
 def _read(table: _Table, line: str, times: int) -> tuple[Defect, str]:
     """Return the defect that a message of the engine reports, and the condition that finds its rows.
 
-    The condition is empty if no condition finds them. `times`: how often the message was repeated.
+    The condition is empty if no condition finds the rows. `times`: how many times the engine gave the message.
     """
     name = table.name
     if match := _NULL.fullmatch(line):
@@ -219,7 +222,7 @@ def _stored_otherwise(kind: str, column: str) -> str:
     """
     if kind == "NUMERIC":
         return f"typeof({column}) IN ('integer', 'real')"
-    if kind == "TEXT":  # a text in a column of numbers that should have become a number
+    if kind == "TEXT":  # a text that the engine should have converted, because the column is for numbers
         return f"typeof({column}) = 'text' AND CAST({column} AS NUMERIC) = ({column} || '')"
     stored = _STORED.get(kind.removeprefix("non-")) if kind.startswith("non-") else None
     return f"typeof({column}) NOT IN ('{stored}', 'null')" if stored else ""
@@ -238,7 +241,7 @@ async def _broken_checks(database: Database, table: _Table) -> AsyncIterator[Def
 
 
 async def _counted(database: Database, table: _Table, defect: Defect, condition: str) -> Defect:
-    """Return the defect with the number of its rows and an example; unchanged if the engine cannot count them."""
+    """Return a defect with its number of rows and an example, or unchanged if the engine cannot count the rows."""
     sql = f"SELECT count(*), min({table.key}) FROM {quoted(table.name)} WHERE {condition}"
     try:
         ((rows, one),) = (await database.query(Statement(sql))).values
@@ -252,7 +255,7 @@ def _example(key: str, value: Value) -> str:
 
 
 async def _out_of_step(database: Database, table: _Table) -> list[Defect]:
-    """Return a defect if a virtual table's own check fails; none if the table has no such check."""
+    """Return a list with one defect if a virtual table's own check fails; empty if it passes or there is no check."""
     name, module = quoted(table.name), table.module
     if module in {"rtree", "rtree_i32", "geopoly"}:
         try:
@@ -280,13 +283,13 @@ async def _out_of_step(database: Database, table: _Table) -> list[Defect]:
 
 
 def new_defects(before: Integrity, after: Integrity, migrate: Script) -> Iterator[Finding]:
-    """Yield a finding for each defect that is new, or that more rows have than before."""
+    """Yield a finding for each defect that is new, or that more rows have after the change than before."""
     tables, columns = _former_names(migrate)
     was = {_identity(each): each for each in before.defects}
     for each in after.defects:
         old = was.get(_identity(each)) or was.get(_identity(_renamed(each, tables, columns)))
         if old is None or (each.rows or 0) > (old.rows or 0):
-            since = "" if old is None else f"; before the change {counted(old.rows or 0, 'row was so', 'rows were so')}"
+            since = "" if old is None else f"; before the change, {counted(old.rows or 0, 'row')} had this defect"
             yield Finding(each.place, f"{each}{since}", f"{each.remedy}.")
 
 
@@ -296,12 +299,12 @@ def old_defects(before: Integrity, after: Integrity | None) -> Iterator[Finding]
     for each in before.defects:
         if after is None or folded(each.table) not in after.checked or _identity(each) in left:
             mend = f" {_REFILL.format(each.table, each.column)}." if each.kind == "null" else ""
-            cause = f"{each}. This was so before the change, and does not block it"
+            cause = f"{each}. The defect existed before the change, and does not block it"
             yield Finding(each.place, cause, f"{_LATER}{mend}", severity=Severity.WARNING)
 
 
 def _identity(defect: Defect) -> tuple[str, str, str]:
-    """Return what two results of the same defect have in common: table, column and kind."""
+    """Return what identifies a defect before and after a change: its table, its column and its kind."""
     return folded(defect.table), folded(defect.column), folded(defect.kind)
 
 
@@ -313,7 +316,7 @@ def _renamed(defect: Defect, tables: Names, columns: Names) -> Defect:
 
 
 def _former_names(migrate: Script) -> tuple[Names, Names]:
-    """Return the former names of the tables, and of the columns, that a script renames, by their new names."""
+    """Return the former names of tables, and those of columns, by the new names that a script gives them."""
     tables, columns = dict[str, str](), dict[str, str]()
     for each in map(read_statement, migrate.pieces):
         if each.verb == "RENAME TABLE":

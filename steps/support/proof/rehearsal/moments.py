@@ -1,8 +1,8 @@
-"""Recognize values that are times of writing, because they differ from phase to phase without any loss.
+"""Recognize values that are the time of a write: they differ from phase to phase although nothing is lost.
 
-Read in some unit, such a value is a time between the beginning and the end of the rehearsal by the engine's own clock.
-No value of the copy is, because the rehearsal begins in a later second than the newest of these. So no lost value of
-the copy is taken for a time of writing.
+Such a value, read in some unit, is a time between the beginning and the end of the rehearsal by the engine's own clock.
+No value in the copy is such a time, because the rehearsal begins in a later second than the newest time in the copy. So
+a value of the copy that gets lost is never mistaken for the time of a write.
 """
 
 import math
@@ -19,7 +19,7 @@ from steps.support.sql.statement import Statement, Value
 
 CLOCK = Statement("SELECT (julianday('now') - 2440587.5) * 86400.0", name="the engine's clock")
 
-_EPOCH_DAY, _DAY = 2440587.5, 86400.0  # the Julian day of 1970-01-01; seconds
+_EPOCH_DAY, _DAY = 2440587.5, 86400.0  # the Julian day of 1970-01-01; the seconds of a day
 _SCALES = {
     "s": 1,
     "ms": 1_000,
@@ -82,7 +82,7 @@ class Moments:
 
     def _of_digits(self, text: str) -> Iterator[str]:
         with suppress(ValueError):
-            found = datetime.strptime(text, _AS_DIGITS)  # noqa: DTZ007 - of either zone
+            found = datetime.strptime(text, _AS_DIGITS)  # noqa: DTZ007 - UTC or local time
             yield from self._of_date_and_time(found, "digits")
 
     def _of_date_and_time(self, found: datetime, unit: str) -> Iterator[str]:
@@ -119,7 +119,7 @@ NEVER = Moments(math.inf, -math.inf)
 
 
 def holds_moment(file: Path, moments: Moments) -> bool:
-    """Return True if one of the first rows of a table in a database file has a time within the span."""
+    """Return True if one of the first rows of any table in a database file contains a time within the span."""
     with open_file(file) as connection:
         names = [str(name) for (name,) in connection.execute(_TABLES).fetchall() if not is_owned(str(name))]
         rows = (row for name in names for row in first_rows(connection, name, _LOOKED_AT))

@@ -1,7 +1,7 @@
 """Rehearse the whole life of a change on a copy: migrate, roll back, migrate again, write, roll back, migrate.
 
-Each phase runs in the same transaction as in production. If that fails, the script of the phase runs once more in a
-plain transaction, to find everything else that the script loses.
+Each phase runs in the same kind of transaction as in production. If that transaction fails, the script of the phase
+runs once more in a plain transaction, to find whatever else the script loses.
 """
 
 import asyncio
@@ -60,17 +60,21 @@ from steps.support.sql.verbs import as_count
 Result = TypeVar("Result")
 Diff = Mapping[str, TableDiff]
 
-FOLLOWED = 10_000  # rows of a table that writes.sql may change, at most, because each row is followed
-TICK = 0.05  # seconds between two looks at the clock
-TRIED = 300  # written values, at most, for which the old schema is asked whether it refuses them
+FOLLOWED = 10_000  # rows of one table that are followed one by one, at most; writes.sql may not change more
+TICK = 0.05  # seconds between two readings of the clock
+TRIED = 300  # written values, at most, that are written to the old schema to find those that it refuses
 LOCKED = 24 * 3600.0  # seconds after which the lock on the copy expires
-FIX = "Fix the script, or the data that it met, on a copy; production would have refused the script, and not changed."
+FIX = "Fix the script, or the data on which it failed, on a copy; production would have refused it, and not changed."
 FIX_WRITES = "Make the new schema accept what the app writes, or fix writes.sql."
 
 
 @dataclass(frozen=True, slots=True)
 class RollbackEffect:
-    """What a rollback did. `growth`: by measured figure, how much it grew. `kept`: by table of the tool, its rows."""
+    """What a rollback did.
+
+    `growth`: by the name of a measured figure, by how much the figure grew. `kept`: the number of rows in each of the
+    tool's own tables.
+    """
 
     growth: Mapping[str, int]
     kept: Mapping[str, int]
@@ -78,28 +82,28 @@ class RollbackEffect:
 
 @dataclass(slots=True)
 class RehearsalLog:
-    """What a rehearsal observed. A field is None if the rehearsal stopped before; `failures` then say why.
+    """What a rehearsal observed. A field is None if the rehearsal stopped earlier; then `failures` says why.
 
     `engine`: the engine's answer to ENGINE.
     `contract_before`, `contract_after`: which code cannot run on the schema before and after the migration.
     `seconds`: how long each phase took, in seconds, by the name of the phase.
     `before`, `after_migration`, `after_rollback`, `after_second_migration`, `after_writes`, `after_second_rollback`:
     snapshots at these points.
-    `broken`: the rows that broke a condition of their own table before.
+    `broken`: the rows that broke a condition of their own table before the change.
     `rows_migrated`: the rows that differ between before and after the migration.
     `renamed`: the tables that the migration renames, in place or by a copy, compared with their new names.
-    `rows_not_restored`: those that differ between before the migration and after the rollback.
-    `rows_written`: those that writes.sql changed on the new schema.
-    `rows_rolled_back`: those that differ between before the migration and after the second rollback.
-    `rows_migrated_again`: those that differ between before writes.sql and after the last migration.
+    `rows_not_restored`: the rows that differ between before the migration and after the rollback.
+    `rows_written`: the rows that writes.sql changed on the new schema.
+    `rows_rolled_back`: the rows that differ between before the migration and after the second rollback.
+    `rows_migrated_again`: the rows that differ between before writes.sql and after the last migration.
     `refused`: the written values that the old schema refuses, with its errors.
     `kept`: the rows in the tool's own tables after the second rollback.
-    `respelled`: the objects that the rollback spells in other letters.
-    `counts`: how production counts the numbers of `-- changes:`.
+    `respelled`: the objects whose definition the rollback restores in meaning, but with a different text.
+    `counts`: how production counts the rows for which `-- changes:` lines declare a number.
     `rollbacks`: what each of the two rollbacks did.
     `moments`: the time span of the rehearsal, by the engine's clock.
     `lock_uses`: how long migration and rollback hold other writers back.
-    `by_hand`: by script, what it loses if a person runs it in a shell, with the engine's own settings.
+    `by_hand`: by script, findings about rows that it loses if a person runs it in a shell, with the engine's settings.
     """
 
     engine: Mapping[str, Value]
@@ -134,7 +138,7 @@ class RehearsalLog:
 async def rehearse(  # noqa: PLR0913, PLR0917 - what a rehearsal is made of
     before: Path, change: DatabaseChange, guards: Guards, engine: Engine, folder: Path, limits: LockLimits
 ) -> RehearsalLog:
-    """Rehearse a change in an existing folder, on a further copy of the file `before`. Raise what the engine raises."""
+    """Rehearse a change in an existing folder, on another copy of the file `before`. Raise what the engine raises."""
     await place_database(before, folder / "live")
     after = folder / "after.db"
     async with engine.opened(folder / "live") as running:
@@ -150,17 +154,17 @@ async def rehearse(  # noqa: PLR0913, PLR0917 - what a rehearsal is made of
 
 
 def _left(diff: Diff | None) -> Mapping[str, int]:
-    """Return, by table, how many rows it has after what the diff compares."""
+    """Return, by table, the number of rows on the later of the two sides that a diff compares."""
     return {name: found.after or 0 for name, found in (diff or {}).items()}
 
 
 async def _by_hand(
     file: Path, statements: Sequence[Statement], left: Mapping[str, int], engine: Engine, folder: Path
 ) -> Sequence[Finding]:
-    """Run a script as a shell would, without any change, and return findings for rows that foreign keys delete.
+    """Run a script unchanged, as a shell would, and return findings for rows that foreign keys delete.
 
-    `left`: by table, how many rows it has after the tool ran the script. A table with as many rows here lost nothing
-    that was not meant.
+    `left`: by table, how many rows are left after the tool ran the script. A table that has at least as many rows left
+    here lost only rows that the script is meant to delete.
     """
     waiting_for("rehearsal: what would be lost if a person ran it in a shell")
     live = await place_database(file, folder)
@@ -188,14 +192,14 @@ def _update(table: str, key: Key, column: str, value: Value) -> Statement:
 
 
 def _sent(value: Value) -> tuple[str, tuple[Value, ...]]:
-    """Return the SQL for a value, and the arguments to send with it. Infinity is written as SQL: it cannot be sent."""
+    """Return the SQL for a value, and the arguments to send. Infinity is written as SQL: it cannot be an argument."""
     if isinstance(value, float) and math.isinf(value):
         return ("9e999" if value > 0 else "-9e999"), ()
     return "?", (value,)
 
 
 class _Rehearsal:
-    """One rehearsal. `run_alone`: the scripts that succeed without changes, as if a person ran them in a shell."""
+    """One rehearsal. `run_alone`: the scripts that also succeed when they run as a person would run them in a shell."""
 
     def __init__(  # noqa: PLR0913, PLR0917 - what a rehearsal is made of
         self, running: Running, change: DatabaseChange, guards: Guards, limits: LockLimits, before: Path, after: Path
@@ -231,7 +235,7 @@ class _Rehearsal:
     async def _later_than_the_copy(self) -> float:
         """Wait until the engine's clock is in a later second than every time in the copy, and return the clock's time.
 
-        Else a time that a script writes could happen to equal a time that was in the copy before.
+        Without the wait, a time that a script writes could happen to equal a time that was already in the copy.
         """
         now = await self._clock()
         if not await asyncio.to_thread(holds_moment, self._before, Moments(now, now)):
@@ -243,14 +247,14 @@ class _Rehearsal:
 
     @property
     def _turso(self) -> Turso:
-        """Return the database, over the connection that the engine's last start made."""
+        """Return the database, through the connection that the last start of the engine opened."""
         return Turso(self._running.database)
 
     async def _run_phases(self, log: RehearsalLog) -> None:
         """Run the phases one after another, and stop at the first failure that makes the next phase impossible."""
         lease, counts = await self._take_lock(), bool(declared_numbers(self._change))
         await self._try_alone(MIGRATE, self._change.migrate)
-        # only from the second migration on are declared rows counted: if any are declared, measure that one
+        # declared rows are counted from the second migration on: if any are declared, measure the second one
         if not await self._migrate(log, "migrate", lease, measured=not counts):
             return
         await self._timed("verify", self._ask(self._change.verify))
@@ -313,7 +317,7 @@ class _Rehearsal:
     async def _checked(self, snapshot: Snapshot, diff: Diff, since: Path) -> Snapshot:
         """Return the snapshot with the result of an integrity check.
 
-        Only tables that may differ from the file `since`, or had a defect before the change, are checked.
+        Check only tables that may differ from the file `since`, or that had a defect before the change.
         """
         was = self._defects_before
         touched = {name for name, found in diff.items() if not found.by_pages}
@@ -327,14 +331,14 @@ class _Rehearsal:
         return await self._timed("checking integrity", checking)
 
     async def _renumbered(self, log: RehearsalLog, file: str) -> None:
-        """Add findings about rows with another rowid than before, if an index, trigger or view finds them by rowid."""
+        """Add findings about rows whose rowid changed although an index, trigger, view or the app uses the rowid."""
         script = self._change.scripts[0 if file == MIGRATE else 1]
         app = [*statements_of(self._change.old_code), *statements_of(self._change.new_code), *self._change.writes]
         found = await asyncio.to_thread(renumbered, self._before, checkpoint(self._live), script, app)
         log.failures += in_file(file, found)
 
     async def _plan_counts(self, log: RehearsalLog) -> None:
-        """Plan how declared rows are counted. From here on each rehearsed migration counts them, but asserts none."""
+        """Plan how declared rows are counted. Later rehearsed migrations count them, but assert no numbers."""
         log.counts = await asyncio.to_thread(
             plan_counts, self._before, self._live, self._change, log.rows_migrated or {}
         )
@@ -343,12 +347,12 @@ class _Rehearsal:
         self._guards = replace(self._guards, declared=without_bounds(log.counts), reaches=reaches)
 
     async def _learn_letters(self, log: RehearsalLog) -> None:
-        """Record which objects the rollback spells in other letters. From here on each marker row contains them."""
+        """Record the objects whose definition the rollback restores with a different text, for later marker rows."""
         log.respelled = respellings(self._schema, await self._turso.schema())
         self._guards = replace(self._guards, respelled=log.respelled)
 
     async def _take_lock(self) -> Lease:
-        """Take the lock in the copy, even if a run held the lock in production when it was copied."""
+        """Take the lock in the copy, even if a run held the lock in production when production was copied."""
         mine = Claim("rehearsal", "the rehearsal", "this machine", LOCKED)
         taken, holder = await self._turso.lock(mine)
         if holder and not taken:
@@ -361,7 +365,7 @@ class _Rehearsal:
             self.run_alone.append(name)
 
     async def _migrate(self, log: RehearsalLog, phase: str, lease: Lease, *, measured: bool = False) -> bool:
-        """Migrate as in production, or if that is rejected by the script alone. Return False if neither succeeds.
+        """Migrate as in production; if that is rejected, run only the script. Return False if neither succeeds.
 
         `measured`: whether to measure how long the transaction holds other writers back.
         """
@@ -383,7 +387,7 @@ class _Rehearsal:
         return await self._run_alone(phase, self._change.migrate)
 
     async def _roll_back(self, log: RehearsalLog, phase: str, lease: Lease, *, measured: bool = False) -> bool:
-        """Roll back as in production, or if that is rejected by the script alone. Return False if neither succeeds.
+        """Roll back as in production; if that is rejected, run only the script. Return False if neither succeeds.
 
         `measured`: whether to measure how long the transaction holds other writers back.
         """
@@ -408,7 +412,7 @@ class _Rehearsal:
     async def _commit(
         self, log: RehearsalLog, script: str, phase: str, commit: Callable[[Turso], Awaitable[Done]]
     ) -> Done:
-        """Commit a transaction. If `script` is not empty, let others write meanwhile, and log how long they wait."""
+        """Commit a transaction. If `script` is not empty, other writers write meanwhile; log how long they wait."""
 
         async def timed() -> Done:  # may be called twice: a measurement may restart the engine and commit again
             return await self._timed(phase, commit(self._turso))
@@ -434,7 +438,7 @@ class _Rehearsal:
         return not error
 
     async def _try_written_values(self, log: RehearsalLog) -> Refused:
-        """Write to the old schema the values that the rollback replaced; return those that it refuses, with errors."""
+        """Write the values that the rollback replaced to the old schema; return those that fail, with their errors."""
         written = log.rows_written or {}, log.rows_rolled_back or {}
         tried = values_to_try(log.rows_migrated or {}, *written, renames(self._change.scripts[0]))
         several = dict(islice((((table, key, column), value) for table, key, column, value in tried), TRIED))
@@ -443,7 +447,7 @@ class _Rehearsal:
         return {where: error for where, error in zip(several, errors, strict=True) if error}
 
     async def _ask(self, checks: Sequence[SqlCheck]) -> None:
-        """Run checks to measure their time. Their results do not matter, because the transaction asserted them."""
+        """Run checks to measure how long they take. Ignore their results, which the transaction already asserted."""
         await self._turso.database.trials([[check.statement] for check in checks])
 
     def _fail(self, log: RehearsalLog, place: str, cause: str) -> None:

@@ -32,7 +32,7 @@ class Engine:
 
     @property
     def name(self) -> str:
-        """Return the engine's name and version for plan and report. Raise Problem if the server does not run."""
+        """Return the engine's name and version, for plan and report. Raise Problem if the server does not run."""
         enforced = "on" if self.foreign_keys else "off"
         own = f"SQLite {sqlite3.sqlite_version}, foreign keys {enforced}"
         return sqld.version(self.binary) if self.binary else own
@@ -63,7 +63,7 @@ class Running:
 
     @property
     def log(self) -> Path | None:
-        """Return the file of the write-ahead log; None if the engine is SQLite. Transactions add their pages to it."""
+        """Return the write-ahead log, a file to which transactions add their pages; None if the engine is SQLite."""
         return self.file.with_name(f"{self.file.name}-wal") if self.engine.binary else None
 
     async def start(self) -> None:

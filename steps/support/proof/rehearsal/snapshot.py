@@ -1,4 +1,4 @@
-"""Take a snapshot of a database file: everything that a verdict needs to know of it, except its rows."""
+"""Take a snapshot of a database file: everything about the database that a verdict needs, except its rows."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

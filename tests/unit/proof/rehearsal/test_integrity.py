@@ -152,7 +152,7 @@ async def test_defect_from_before_an_unrelated_change_is_a_warning(
 ) -> None:
     """The change passes, with a warning that names table, column, number of rows and a row of the earlier defect."""
     proof = await production.proved(before, *NOTE)
-    (told,) = [line for line in proof.warnings if "This was so before the change, and does not block it" in line]
+    (told,) = [line for line in proof.warnings if "The defect existed before the change, and does not block it" in line]
     assert told.startswith(words)
 
 
@@ -189,7 +189,7 @@ async def test_more_rows_than_before_are_refused(production: Production) -> None
     back = (
         column("email", "TEXT") + "UPDATE users SET email = 'a@x.io' WHERE id = 1;" + column("email", "TEXT NOT NULL")
     )
-    with pytest.raises(Problem, match=r"2 rows: NULL in email.+before the change 1 row was so"):
+    with pytest.raises(Problem, match=r"2 rows: NULL in email.+before the change, 1 row had this defect"):
         await production.proved(before, f"-- changes: users 1\n{again}", back)
 
 
