@@ -1,8 +1,9 @@
-"""Choose the figures that a migration asserts inside its transaction: the rows of small tables, the ends of large ones.
+"""Choose the figures that a migration asserts: the row counts of small tables, the first and last ids of large ones.
 
 Counting a million rows that are not in memory took 0.4 s, and a lock that is held for 5 s is lost; reading the lowest
-and the highest id of a million rows took 2 ms (measured on sqld 0.24.32). A loss in the middle of a large table moves
-neither end. It shows in the number of changed rows, which costs nothing to read and is bounded by the rehearsal.
+and the highest id of a million rows took 2 ms (measured on sqld 0.24.32). A loss in the middle of a large table changes
+neither id. Such a loss shows in the number of changed rows, which costs nothing to read and is bounded by the
+rehearsal.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -20,11 +21,11 @@ from steps.support.sql.change import DatabaseChange
 from steps.support.sql.tokens import folded, quoted
 from steps.support.sql.verbs import Reading, read_statement
 
-COUNTED = 250_000  # rows: at most so many are counted, in all tables together
-FOLLOWED = 1_000_000  # rows: in a larger database, references are checked only in the counted tables
+COUNTED = 250_000  # rows that are counted, at most, in all tables together
+FOLLOWED = 1_000_000  # rows; in a larger database, references are checked only in the counted tables
 UNBOUNDED = 2**53
 SPARE = 100  # rows that may differ from the rehearsal in any case
-NAMED = 12  # tables or figures that the plan names; of further ones it gives the number
+NAMED = 12  # tables or figures that the plan names, at most; it gives only the number of the others
 
 _LEADS = """SELECT 1 FROM pragma_index_list(?) AS i, pragma_index_info(i.name) AS p
 WHERE NOT i.partial AND p.seqno = 0 AND p.name = ? COLLATE NOCASE"""
@@ -66,8 +67,8 @@ class _Known:
 def guards_for(connection: Connection, rows: Mapping[str, int], change: DatabaseChange) -> Guards:
     """Choose the guards of a migration and its rollback.
 
-    `connection`: the database before the change. `rows`: the number of rows by table. `bound_row_changes` adds the
-    bound on changed rows after the rehearsal.
+    `connection`: the database before the change. `rows`: the number of rows by table. After the rehearsal,
+    `bound_row_changes` adds the bound on changed rows.
     """
     readings = [read_statement(piece) for piece in change.scripts[0].pieces]
     all_readings = [*readings, *(read_statement(piece) for piece in change.scripts[1].pieces)]
@@ -82,7 +83,7 @@ def guards_for(connection: Connection, rows: Mapping[str, int], change: Database
     left_alone = (name for name in counts if folded(name) not in known.touched)
     rewritten = (guards.rows_lost(known.stays[name].name) for name in known.rewritten)
     ends_back = (replace(each, relation=SAME) for each in ends if not _is_of(each, known.touched, known.large))
-    # a rollback may break references again that the migration repaired, also those of rows written since
+    # a rollback may again break references that the migration repaired, even those of rows written since then
     followed = _references(connection, rows, known, {folded(name) for (name,) in connection.execute(_UNFOLLOWED)})
     mended = (replace(each, slack=_figure(connection, each)) for each in followed)
     parents_back = (each for each in parents if known.anew or not known.touched)
@@ -106,14 +107,14 @@ def bound_row_changes(unbounded: Guards, growth: Mapping[str, int], objects: str
 
 
 def _lost_at_most(measure: Measure, grew: int) -> Measure:
-    """Bound the rows that a table may lose by the rehearsed loss plus an allowance; to none if it lost none."""
+    """Bound the rows that a table may lose: by the rehearsed loss plus an allowance, or by 0 if it lost none."""
     if measure.slack != guards.UNBOUNDED_LOSS:
         return measure
     return replace(measure, slack=grew - allowance(-grew) if grew < 0 else 0)
 
 
 def allowance(seen: int) -> int:
-    """Return how many rows the app may have written since the rehearsal: 100, or 1 % of the rehearsed number."""
+    """Return how many rows the app may have written since the rehearsal: 1 % of the rehearsed number, at least 100."""
     return max(SPARE, seen // 100)
 
 
@@ -138,10 +139,10 @@ def _known(
 def _references(
     connection: Connection, rows: Mapping[str, int], known: _Known, without: Collection[str] = ()
 ) -> list[Measure]:
-    """Return measures of references without a parent row: one of the whole database, or one for each table.
+    """Return measures of references without a parent row: one for the whole database, or one for each table.
 
-    Tables whose references the engine cannot follow are left out; in a large database, so are large tables.
-    `without`: the tables that reference a missing table, so that each of their rows lacks its parent.
+    Tables whose references the engine cannot follow are left out; in a large database, large tables are left out, too.
+    `without`: tables to leave out because they reference a missing table, so that each of their rows lacks its parent.
     """
     is_small = sum(rows.values()) <= FOLLOWED
     if is_small and not without and _figure(connection, guards.orphans()) >= 0:
@@ -160,7 +161,7 @@ def _figure(connection: Connection, measure: Measure) -> int:
 
 
 def _cheap(rows: Mapping[str, int]) -> list[str]:
-    """Return the smallest tables, as many as have at most COUNTED rows together, in alphabetical order."""
+    """Return as many of the smallest tables as have at most COUNTED rows together, in alphabetical order."""
     cheap, together = [], 0
     for name, count in sorted(rows.items(), key=lambda each: each[1]):
         together += count
@@ -170,9 +171,9 @@ def _cheap(rows: Mapping[str, int]) -> list[str]:
 
 
 def _ends(table: Table, relation: str, known: _Known) -> Iterator[Measure]:
-    """Yield measures of a large table: its lowest and highest id, or whether it has any row if ids have no order.
+    """Yield measures of a large table: its lowest and highest id; if ids have no order, whether the table has any row.
 
-    If a script recreates the table, count all rows: recreating takes as long as counting anyway.
+    If a script recreates the table, count all rows, because recreating the table takes as long anyway.
     """
     if folded(table.name) in known.anew:
         yield guards.rows_of(table.name, relation)
@@ -191,7 +192,7 @@ def _is_of(measure: Measure, touched: Collection[str], large: Mapping[str, Table
 
 
 def _parents(connection: Connection, readings: Iterable[Reading], known: _Known) -> Iterator[Measure]:
-    """Yield counts of parent rows that have children in a large table, for each parent whose rows a script deletes."""
+    """Yield counts of rows with children in a large table, for each parent table from which a script deletes rows."""
     children, renames = facts(connection).children, {each.table for each in readings if each.verb == "RENAME COLUMN"}
     for parent in dict.fromkeys(each.table for each in readings if each.verb in {"DROP TABLE", "DELETE"}):
         for child in children.get(parent, ()) if parent in known.counted else ():
@@ -204,7 +205,8 @@ def _parents(connection: Connection, readings: Iterable[Reading], known: _Known)
 def _is_quick(connection: Connection, child: Child, parent: Table) -> bool:
     """Return True if the parents with children can be counted quickly.
 
-    They can if an index of the child leads with the referencing column, and that references the parent's rowid.
+    They can if an index of the child table begins with the referencing column, and the column references the parent's
+    rowid.
     """
     if len(child.columns) > 1 or not parent.is_numbered:
         return False
@@ -226,6 +228,6 @@ def _summary(tables_counted: Sequence[str], others: Iterable[Measure]) -> str:
 
 
 def _few(names: Sequence[str], noun: str) -> list[str]:
-    """Return the first names, and after them how many more there are: the plan is short, but all are asserted."""
+    """Return the first names, then the number of the others: the plan stays short, although all are asserted."""
     rest = len(names) - NAMED
     return [*names] if rest <= 0 else [*names[:NAMED], f"and {counted(rest, f'more {noun}')}"]

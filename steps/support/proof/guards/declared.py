@@ -1,8 +1,9 @@
-"""Hold production to the numbers of `-- changes:` inside its transaction.
+"""Hold production, inside its transaction, to the numbers that `-- changes:` lines declare.
 
-The rows of small tables are compared one by one; of larger tables, only the number of rows, or what each statement
-changes. As in the comparison of the copy, each row that was added, removed or changed counts once. Comparing 50,000
-rows of ten columns took 0.11 s of the transaction, 100,000 rows 0.29 s (measured on sqld 0.24.32).
+The rows of small tables are compared one by one. For larger tables, only the number of rows is compared, or the number
+of rows that each statement changes. As in the comparison of the copy, each row that was added, removed or changed
+counts once. Comparing 50,000 rows of ten columns took 0.11 s of the transaction, 100,000 rows 0.29 s (measured on sqld
+0.24.32).
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -22,7 +23,7 @@ from steps.support.sql.directives import Declaration
 from steps.support.sql.tokens import folded, quoted
 from steps.support.sql.verbs import Reading, read_statement, unquoted
 
-COMPARED = 50_000  # rows: at most so many are compared one by one, in all tables together
+COMPARED = 50_000  # rows that are compared one by one, at most, in all tables together
 BYTES = 16 << 20  # bytes of these rows, at most
 COUNTED = 250_000  # rows of a table that is only counted, at most
 ANY = 2**53  # rows: no bound
@@ -64,7 +65,7 @@ def declared_numbers(change: DatabaseChange) -> list[Declaration]:
 
 
 def column_groups(change: DatabaseChange) -> Groups:
-    """Return, by table, the columns that each of its lines names, and the columns of all its lines together."""
+    """Return, by table, the columns that each of its `-- changes:` lines names, and those of all its lines together."""
     lines: dict[str, list[Declaration]] = {}
     for each in change.changed_columns:
         lines.setdefault(folded(each.table), []).append(each)
@@ -72,7 +73,7 @@ def column_groups(change: DatabaseChange) -> Groups:
 
 
 def without_bounds(counted: Sequence[Declared]) -> tuple[Declared, ...]:
-    """Return the same counts without bounds: a rehearsal with writes by the app measures them, and asserts none."""
+    """Return the same counts without bounds, for a rehearsal that includes the app's writes and only measures."""
     return tuple(replace(each, least=0, most=ANY) for each in counted)
 
 
@@ -100,14 +101,14 @@ def statement_bounds(change: DatabaseChange, touched: Sequence[int], counted: Se
 
 
 def unheld_reaches(found: Sequence[Reach]) -> tuple[Reach, ...]:
-    """Return the same without bounds: a rehearsal with writes by the app measures these numbers, and asserts none."""
+    """Return the same reaches without bounds, for a rehearsal that includes the app's writes and only measures."""
     return tuple(replace(each, most=ANY) for each in found)
 
 
 def hold_declared_counts(
     unbounded: Guards, change: DatabaseChange, touched: Sequence[int], counted: tuple[Declared, ...]
 ) -> Guards:
-    """Replace the bounds of tables with a declared number: that number holds, and not what the rehearsal measured.
+    """Bound each table that has a declared number by that number, and not by what the rehearsal measured.
 
     `touched`: how many rows each statement of migrate.sql changed in the rehearsal. `counted`: from `plan_counts`.
     """
@@ -144,7 +145,7 @@ def _changes(reading: Reading, line: Declaration) -> bool:
 
 
 def _small(connection: Connection, declared: Sequence[Table], moved: Diff) -> set[str]:
-    """Return the smallest tables, in lower case, as many as can be compared row by row together."""
+    """Return as many of the smallest tables as can be compared row by row together, by their names in lower case."""
     small, rows, size = set[str](), 0, 0
     for table in sorted(declared, key=lambda each: moved[folded(each.name)].before or 0):
         rows += moved[folded(table.name)].before or 0
@@ -173,8 +174,9 @@ def _counted(  # noqa: PLR0911, PLR0913, PLR0917 - what is known of a table
 ) -> Declared | None:
     """Return how production counts the number that one line declares; None if it can only bound the statements.
 
-    `old`, `new`: the line's table before and after, None if it does not exist. `kept`: the name of the table that
-    holds the state before. `groups`: the columns of all lines about the table. `is_small`: whether to compare rows.
+    `old`, `new`: the line's table before and after the change, or None if it does not exist then. `kept`: the name of
+    the table that holds the state before the change. `groups`: the columns of all lines about the table. `is_small`:
+    whether to compare the rows one by one.
     """
     label, was, (least, most) = _label(line), quoted(kept), line.amount or (0, ANY)
     if line.columns and (old is None or new is None):
@@ -210,13 +212,13 @@ def _rows(table: Table) -> str:
 
 
 def _all_of(two: Pair) -> str:
-    """Build the query of all rows before. The + in front of each column keeps the engine from converting its values."""
+    """Build the query for all rows before the change. The + before a column keeps the engine from converting values."""
     columns = [f"+{quoted(old)} AS c{n}" for n, (old, _) in enumerate(two.common)]
     return f"SELECT {', '.join(['1 AS side', *columns])} FROM {two.old.stored}"
 
 
-def _differing(two: Pair, was: str, is_keyed: bool) -> str:  # noqa: FBT001 - how rows are words apart
-    """Build the expression that counts the rows that differ before and after.
+def _differing(two: Pair, was: str, is_keyed: bool) -> str:  # noqa: FBT001 - how rows are told apart
+    """Build the expression that counts the rows that differ between before and after.
 
     Equal rows of both sides cancel out. The remaining rows count once for each key; without a key, each row counts.
     """
@@ -226,7 +228,7 @@ def _differing(two: Pair, was: str, is_keyed: bool) -> str:  # noqa: FBT001 - ho
     return f"(SELECT count(*) FROM (SELECT 1 FROM ({left}) GROUP BY {_key(two)}))"
 
 
-def _changed(two: Pair, was: str, is_keyed: bool) -> str:  # noqa: FBT001 - how rows are words apart
+def _changed(two: Pair, was: str, is_keyed: bool) -> str:  # noqa: FBT001 - how rows are told apart
     """Build the expression that counts the rows that exist before and after, and differ."""
     left = _left(two, was)
     if not is_keyed:

@@ -1,8 +1,8 @@
 """Guard rows that move between tables, in the migration and in the rollback.
 
-If a script drops or renames a table, the transaction counts the table's rows before the script, and after the script
-the rows of the tables that took them over. Rows that the old schema cannot hold may wait in a table that rollback.sql
-keeps. Production may lose only a few more rows than the rehearsal lost.
+If a script drops or renames a table, the transaction counts the table's rows before the script. After the script, it
+counts the rows of the tables to which the script moved them. Rows that the old schema cannot hold may wait in a table
+that rollback.sql keeps. Production may lose only a few more rows than the rehearsal lost.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,8 +26,8 @@ _TABLES = "SELECT name FROM sqlite_schema WHERE type = 'table'"
 def with_moved_rows(chosen: Guards, connection: Connection, rows: Mapping[str, int], change: DatabaseChange) -> Guards:
     """Add guards for the rows of tables that a script drops or renames.
 
-    `connection`: the database before the change. `rows`: the number of rows by table. `hold_rewritten_tables` adds the
-    bound on lost rows after the rehearsal.
+    `connection`: the database before the change. `rows`: the number of rows by table. After the rehearsal,
+    `hold_rewritten_tables` adds the bound on lost rows.
     """
     plain = plain_tables(connection)
     found = {folded(name) for (name,) in connection.execute(_TABLES)}
@@ -43,7 +43,7 @@ def with_moved_rows(chosen: Guards, connection: Connection, rows: Mapping[str, i
 def hold_rewritten_tables(unbounded: Guards, change: DatabaseChange, undone: Sequence[RollbackEffect]) -> Guards:
     """Bound the rows that a rollback may lose by what the rehearsed rollbacks lost.
 
-    `undone`: what the rehearsed rollbacks did. If it is empty, no rollback ran; then the change is refused anyway.
+    `undone`: what the rehearsed rollbacks did; empty if no rollback ran, and then the change is refused anyway.
     """
     if not undone:
         return unbounded
@@ -57,7 +57,7 @@ def hold_rewritten_tables(unbounded: Guards, change: DatabaseChange, undone: Seq
 
 
 def _of_lost_tables(flow: Flow, sizes: Mapping[str, int]) -> Iterator[Measure]:
-    """Yield a guard for each table that migrate.sql removes: it counts the table's rows where they moved to."""
+    """Yield a guard for each table that migrate.sql removes; the guard counts the rows in the tables they moved to."""
     for source in sorted(flow.gone & sizes.keys()):
         into = [name for name in flow.into(source) if name in {*sizes, *flow.made} or name.startswith(KEPT)]
         is_known = into or not sizes[source]  # else a view or a trigger moves the rows
@@ -68,7 +68,7 @@ def _of_lost_tables(flow: Flow, sizes: Mapping[str, int]) -> Iterator[Measure]:
 
 
 def _of_sources(flow: Flow, sizes: Mapping[str, int], found: set[str]) -> Iterator[Measure]:
-    """Yield a guard for each table that rollback.sql removes: it counts the table's rows in the old tables."""
+    """Yield a guard for each table that rollback.sql removes; the guard counts the rows in the old tables."""
     for source in sorted(flow.gone & found):
         into = [name for name in flow.into(source) if name in sizes]
         if into and not flow.is_whole(source, into) and _is_cheap(into, flow, sizes):
@@ -76,7 +76,7 @@ def _of_sources(flow: Flow, sizes: Mapping[str, int], found: set[str]) -> Iterat
 
 
 def _of_joined(flow: Flow, sizes: Mapping[str, int], found: set[str]) -> Iterator[Measure]:
-    """Yield guards for tables whose rows rollback.sql joins into one table: one for each, and one for all together."""
+    """Yield guards if rollback.sql joins rows of several tables into one: a guard for each table, and one for all."""
     for table, contents in sorted(flow.contents.items()):
         sources = sorted(contents.tables)
         taken = {each for each in sources if each in flow.gone and not flow.is_whole(each, [table])}
@@ -119,7 +119,7 @@ def _bounded_by_rehearsal(
     if sources[1:]:
         is_apart = _stayed_apart(measure, into[0], sources, waiting, undone)
         return _bounded(measure, waiting, undone, spared) if is_apart else None
-    if is_chosen and all(_grew(measure.name, waiting, each) > 0 for each in undone):  # several rows of one
+    if is_chosen and all(_grew(measure.name, waiting, each) > 0 for each in undone):  # one row became several
         return None
     if not sources[0].startswith(KEPT):
         return _bounded(measure, waiting, undone, spared=0)
@@ -152,7 +152,7 @@ def _waiting(measure: Measure, script: Script, undone: Sequence[RollbackEffect],
     """Return the names of the tool's own tables in which rows of a measure's sources wait for the next migration.
 
     If such a table had rows after a rehearsed rollback that lost no row, these rows are copies, and do not wait.
-    `is_alone`: False if rows of other tables arrived, too; then copies cannot be recognized.
+    `is_alone`: whether only the rows of one source arrived; if not, copies cannot be recognized.
     """
     sources = _named(measure.before or measure.expression)
     names = dict.fromkeys(name for source in sources for name in kept_of(source, script) if name not in sources)
@@ -173,7 +173,7 @@ def _grew(name: str, waiting: Sequence[str], undone: RollbackEffect) -> int:
 def _bounded(measure: Measure, waiting: Sequence[str], undone: Sequence[RollbackEffect], spared: int) -> Measure:
     """Return a measure that also counts waiting rows, bounded by the largest rehearsed loss plus an allowance.
 
-    `waiting`: the tables in which the rows wait. `spared`: how many rows may be lost although the rehearsal lost none.
+    `waiting`: the tables in which the rows wait. `spared`: how many rows may be lost even if the rehearsal lost none.
     """
     grew = min(_grew(measure.name, waiting, each) for each in undone)
     counts = " + ".join([measure.expression, *(guards.rows_of(name).expression for name in waiting)])

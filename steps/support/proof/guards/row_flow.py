@@ -26,9 +26,9 @@ _NO_ROW_LEFT_OUT = frozenset({"", "ABORT", "FAIL", "ROLLBACK"})
 class Contents:
     """What a table contains: rows of tables that existed before the script.
 
-    `tables`: those tables. `whole`: the tables whose rows are all there. `beside`: tables that statements read only to
-    choose rows. `is_loose`: whether some rows may have been replaced or removed. `is_copied`: whether
-    statements copied the rows; False if the table was only renamed.
+    `tables`: the earlier tables from which the rows come. `whole`: those of them whose rows are all in this table.
+    `beside`: tables that statements read only to choose rows. `is_loose`: whether some rows may have been replaced or
+    removed. `is_copied`: whether statements copied the rows; False if the table was only renamed.
     """
 
     tables: frozenset[str] = frozenset()
@@ -38,7 +38,7 @@ class Contents:
     is_copied: bool = False
 
     def __or__(self, other: "Contents") -> "Contents":
-        """Return the contents of a table that receives the rows of two others."""
+        """Return the contents of a table that receives both these rows and those of `other`."""
         return Contents(
             self.tables | other.tables,
             self.whole | other.whole,
@@ -57,8 +57,9 @@ class Contents:
 class Flow:
     """What a script does to rows.
 
-    `contents`: what each table that the script creates or fills contains in the end. `gone`: the tables from before the
-    script that it drops or renames. `made`: the names that it gives to new and renamed tables.
+    `contents`: by table that the script creates or fills, what the table contains in the end. `gone`: the tables that
+    existed before the script, and that the script drops or renames. `made`: the names that the script gives to new and
+    renamed tables.
     """
 
     contents: Mapping[str, Contents]
@@ -66,7 +67,7 @@ class Flow:
     made: frozenset[str]
 
     def found(self, table: str) -> bool:
-        """Return True if a table with this name existed before the script, as far as the text shows."""
+        """Return True if a table with this name existed before the script, as far as the script's text shows."""
         return table in self.gone or table not in self.made
 
     def into(self, source: str) -> list[str]:
@@ -169,7 +170,7 @@ class _Tracker:
     def _taken(self, table: str, piece: Piece) -> Contents:
         """Return the rows that a statement takes from other tables.
 
-        A kept table contains a whole row only if it takes all columns, by `SELECT *`.
+        A kept table contains whole rows only if the statement takes all columns, by `SELECT *`.
         """
         found, taken = _Query.of(piece.tokens), Contents()
         is_all = _takes_all(piece.tokens, ("*",) if table.startswith(KEPT) else ())
