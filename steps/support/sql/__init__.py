@@ -1,1 +1,1 @@
-"""SQL scripts as text: their tokens, statements, directives and checks, and the rules that refuse a script unrun."""
+"""SQL scripts as text: their tokens, statements, directives and checks, and the rules that refuse scripts."""

@@ -16,9 +16,9 @@ class DatabaseChange:
     """A database change as its folder or file describes it.
 
     `changes`: by table, how many rows may change, as (minimum, maximum), or None if any number may.
-    `allowed`: the waivers in migrate.sql and rollback.sql. `scripts`: these two, in this order, split into statements.
-    `old_code`: the statements that the live code sends to the database. `new_code`: those that the code about to go
-    live sends. `writes`: the statements by which the app writes to the new schema.
+    `allowed`: the waivers in migrate.sql and rollback.sql. `scripts`: migrate.sql and rollback.sql, in this order,
+    split into statements. `old_code`: the statements that the live code sends to the database. `new_code`: the
+    statements that the new code will send. `writes`: the statements by which the app writes to the new schema.
     `changed_columns`: the `-- changes:` lines that allow changes to the values of the named columns only.
     `notes`: a note for each statement of the scripts that was left out or rewritten.
     `keys_off`: the names of the scripts that switch foreign keys off themselves when a person runs them in a shell.

@@ -15,7 +15,7 @@ _MARK = re.compile(r"--\s*(either|or|end)\s*", re.IGNORECASE)
 class Block:
     """One thing that the app does, in one way or in several alternative ways.
 
-    It works if every statement runs in at least one of them.
+    The app can do this thing if every statement of at least one alternative runs.
     """
 
     alternatives: tuple[tuple[Statement, ...], ...]
@@ -29,7 +29,7 @@ class _Mark:
 
 
 def statements_of(blocks: Iterable[Block]) -> list[Statement]:
-    """Return all statements of a contract, those of every alternative."""
+    """Return all statements of a contract, including those of every alternative."""
     return [statement for block in blocks for statements in block.alternatives for statement in statements]
 
 

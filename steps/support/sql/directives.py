@@ -38,7 +38,7 @@ _NAMES = rf"{_NAME}(?:\.{_NAME})*"
 _NUMBER = "[0-9]{1,18}"  # fits in the engine's integer type
 FORM = re.compile(r"--\s*(?P<keyword>[A-Za-z]+)\s*:(?P<value>.*)", re.DOTALL)
 _COLUMNS = rf"(?:\s*\((?P<columns>\s*{_NAME}(?:\s*,\s*{_NAME})*\s*)\))?"
-_ROUGHLY = re.compile(rf"(?P<table>{_NAME}){_COLUMNS}(?:\s+(?P<count>\d+(?:\.\.\d+)?)\.?)?")  # any number
+_ROUGHLY = re.compile(rf"(?P<table>{_NAME}){_COLUMNS}(?:\s+(?P<count>\d+(?:\.\.\d+)?)\.?)?")  # accepts any number
 _CHANGES = re.compile(rf"(?P<table>{_NAME}){_COLUMNS}(?:\s+(?P<low>{_NUMBER})(?:\.\.(?P<high>{_NUMBER}))?)?")
 _ALLOW = re.compile(r"(?P<rule>[\w-]+)\s+(?P<rest>\S.*)", re.DOTALL)
 _OF_AN_OBJECT = re.compile(rf"(?P<object>{_NAMES})\s*:(?!//)\s*(?P<reason>.*)", re.DOTALL)
@@ -126,10 +126,10 @@ def name_of(script: Script) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Declaration:
-    """One `-- changes:` line. It lets rows of `table` change.
+    """One `-- changes:` line, which lets rows of `table` change.
 
-    `amount`: how many rows may change, as (minimum, maximum); None if any number may. `columns`: their names in lower
-    case; if the line names any, only their values may change, and no row may be added or removed.
+    `amount`: how many rows may change, as (minimum, maximum); None if any number may. `columns`: the columns that the
+    line names, in lower case; if there are any, only their values may change, and no row may be added or removed.
     """
 
     table: str
@@ -160,7 +160,7 @@ def waivers_in(script: Script) -> tuple[Waiver, ...]:
 
 
 def of_piece(script: Script, piece: Piece) -> tuple[Directive, ...]:
-    """Return the directives of one check: they are written above its statement, or inside it."""
+    """Return the directives of one check: those above its statement, and those inside the statement."""
     before = max((other.end for other in script.pieces if other.end < piece.start), default=0)
     return tuple(found for found in directives(script, OF_A_CHECK) if before <= found.start < piece.end)
 
@@ -186,7 +186,7 @@ def reads_as(keyword: str, value: str) -> bool:
 def table_in(value: str) -> tuple[str, str] | None:
     """Return the table that a `-- changes:` line names, and the text after the name; None if there is no table.
 
-    The text holds columns and number as written, even if they are invalid.
+    The text contains the columns and the number as they were written, even if they are invalid.
     """
     match = _ROUGHLY.fullmatch(value)
     if match is None:

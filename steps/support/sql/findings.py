@@ -42,7 +42,7 @@ REASON = "<reason>"
 
 
 def waiver_line(rule: str, name: str, reason: str = REASON) -> str:
-    """Return the `-- allow:` line that accepts what a rule finds about an object; `name` is empty if it has none."""
+    """Return the `-- allow:` line that accepts a finding of a rule. `name`: the finding's object, if it has one."""
     return f"-- allow: {rule} {written_name(name)}: {reason}" if name else f"-- allow: {rule} {reason}"
 
 
@@ -68,7 +68,7 @@ class Finding:
     `rule`: the rule that found it, which an `-- allow:` line must name; empty if no such line can accept the finding.
     `object`: the table, column, index, trigger or view that an `-- allow:` line must name; empty if there is none.
     `file`: the file that must contain the `-- allow:` line; empty if it may be migrate.sql or rollback.sql.
-    `final`: whether nothing may accept the finding, although it has a rule.
+    `final`: whether no `-- allow:` line can accept the finding, even if it has a rule.
     """
 
     place: str
@@ -92,7 +92,7 @@ class Finding:
 
     @property
     def acceptance(self) -> str:
-        """A sentence that says which line accepts the finding, or that none does; empty if none is needed."""
+        """A sentence that says which line accepts the finding, or that no line can; empty if no line is needed."""
         if self.final:
             return f"No `-- allow: {self.rule}` accepts it." if self.rule else "No `-- allow` line accepts it."
         if not self.is_open:
@@ -142,7 +142,7 @@ def _place(finding: Finding, shared: str) -> str:
 
 
 class BadSql(Problem):
-    """SQL files that cannot be used. It holds a finding for each of their problems."""
+    """The error for SQL files that cannot be used, with a finding for each problem in the files."""
 
     def __init__(self, *, subject: str, findings: Sequence[Finding]) -> None:
         super().__init__(
@@ -169,5 +169,5 @@ AnyFinding = TypeVar("AnyFinding", bound=Finding)
 
 
 def in_file(file: str, findings: Iterable[AnyFinding]) -> Iterator[AnyFinding]:
-    """Yield the findings again, with this file as the one that must contain their waivers."""
+    """Yield the same findings with `file` set to the file that must contain their waivers."""
     return (replace(each, file=file) for each in findings)

@@ -1,7 +1,7 @@
 """Find wrong directives in the comments of a script, and comments that were probably meant as directives.
 
 A misspelled directive is refused: if the tool took it for prose, nothing would check the number of rows that it
-declares. Prose is left alone. `change users 3` counts as prose if there is no table `users`.
+declares. The tool ignores prose. `change users 3` counts as prose if there is no table `users`.
 """
 
 import re
@@ -35,9 +35,9 @@ _PROSE = "if it is prose, begin it with a capital letter."
 
 @dataclass(frozen=True, slots=True)
 class _Lookalike:
-    """A remark in a comment: its first word, the signs after the word, and the rest as `value`.
+    """One line of a comment: its first word, the signs after the word, and the rest as `value`.
 
-    `opens`: whether the remark begins its comment, directly after the two dashes.
+    `opens`: whether the line is the first of its comment, and follows the two dashes.
     """
 
     word: str
@@ -53,11 +53,11 @@ class _Lookalike:
 
     @property
     def is_plain(self) -> bool:
-        """Whether only its colon, or its place in the comment, distinguishes the remark from a directive."""
+        """Whether the line has a colon after its first word, or begins its comment with a word in lower case."""
         return self.has_colon or (self.opens and self.word.islower())
 
     def __str__(self) -> str:
-        """Return the remark as written, shortened if it is long."""
+        """Return the line as written, shortened if it is long."""
         return shown(f"{self.word}{self.sign}{self.value}")
 
 
@@ -91,9 +91,9 @@ def _declared(found: Directive) -> set[str]:
 
 
 def likely_tables_in(script: Script) -> Iterator[tuple[str, Finding]]:
-    """Yield each remark that may have been meant as a `-- changes:` line: the table that it names, and a finding.
+    """Yield the table that a comment line names, and a finding, if the line may have been meant as `-- changes:`.
 
-    The remark is prose if the database has no such table; the caller must check that.
+    The line is prose if the database has no such table; the caller must check that.
     """
     for each in _lookalikes(script):
         found = table_in(each.value)
@@ -115,7 +115,7 @@ def _lookalikes(script: Script) -> Iterator[_Lookalike]:
 
 
 def _without_end(text: str) -> str:
-    """Return a text without the signs that end a remark or a comment; a list of columns keeps its parenthesis."""
+    """Return a text without the signs that end a line or a comment; a list of columns keeps its closing parenthesis."""
     found = text.rstrip(" \t*/;,)")
     return f"{found})" if found.count("(") > found.count(")") else found
 
@@ -149,7 +149,7 @@ def _unknown(found: Directive, file: str) -> tuple[str, str] | None:
 
 
 def _clearly_meant(each: _Lookalike, file: str) -> str:
-    """Return the keyword that a remark was clearly meant to have; empty if the remark may be prose.
+    """Return the keyword that a comment line was clearly meant to have; empty if the line may be prose.
 
     `change users 3` may be prose, because the database may have no table `users`.
     """
@@ -172,14 +172,14 @@ def _own(file: str) -> list[str]:
 
 
 def _may_be_ignored(each: _Lookalike, rest: str) -> bool:
-    """Return True if a remark about a table may be an ignored directive; `rest`: the columns and number after it."""
+    """Return True if a line that names a table may be meant as a directive. `rest`: the text after the table's name."""
     is_exact, is_lower = each.word.lower() == "changes", each.word.islower()
     is_headed = each.has_colon and (is_exact or is_lower)
     return bool(rest) or is_headed or (is_exact and is_lower and each.opens)
 
 
 def _ignored(each: _Lookalike, table: str, rest: str) -> tuple[str, str]:
-    """Return cause and remedy for a remark that names a table, and is no directive."""
+    """Return cause and remedy for a comment line that names a table, but is not a directive."""
     line = f"-- changes: {written_name(table)}{rest}"
     is_prose = each.word == "Changes" and each.has_colon
     why = "is prose: a directive is written in lower case" if is_prose else "is not a directive"
@@ -187,7 +187,7 @@ def _ignored(each: _Lookalike, table: str, rest: str) -> tuple[str, str]:
 
 
 def _corrected(each: _Lookalike, meant: str) -> tuple[str, str]:
-    """Return why a comment is no directive, and the line to write instead."""
+    """Return why a comment line is not a directive, and the line to write instead."""
     line = f"-- {meant}: {shown(each.value.rstrip('.'))}"
     if not each.has_colon:
         return f"`{each}` lacks its colon", f"Write `{line}`; {_PROSE}"
@@ -199,7 +199,7 @@ def _corrected(each: _Lookalike, meant: str) -> tuple[str, str]:
 
 
 def _known_in(file: str) -> list[str]:
-    """Return the keywords that a comment in a file may mean. In the app's own files, `name:` may be another tool's."""
+    """Return the keywords that a comment may mean; not `name` in the app's files, where other tools may use it."""
     return [keyword for keyword in BELONGS if not (keyword == "name" and file in OF_THE_APP)]
 
 

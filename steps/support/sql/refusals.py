@@ -1,6 +1,6 @@
 """Refuse statements that cannot run in the tool's one transaction, and statements that are clearly unfinished.
 
-Also refused are functions and virtual tables that run SQL from a text, or reach outside the database.
+Functions and virtual tables that run SQL from a text, or reach outside the database, are refused, too:
 `sha3_query('COMMIT')` commits in the middle of a transaction, and `readfile` reads the server's own files (measured on
 sqld 0.24.32). The lists also contain functions that sqld lacks, because a server built with SQLite's shell has them.
 """
@@ -105,7 +105,7 @@ def _temporary(piece: Piece) -> CauseAndRemedy | None:
     an_alias = len(before) < names.count("TEMP")  # or a table of that name, which qualifies its columns
     if not before or (an_alias and _NAMES_A_TABLE.isdisjoint(before)):
         return None
-    return "the schema temp is not supported by the server", _PLAIN  # in quotes it works, until the connection closes
+    return "the schema temp is not supported by the server", _PLAIN  # "temp" works until the connection closes
 
 
 def _unquoted(token: Token) -> str:
@@ -216,7 +216,7 @@ _QUERY_FOLLOWS = (("AS", "("), ("AS", "MATERIALIZED", "("), ("AS", "NOT", "MATER
 
 
 def forbidden(tokens: Sequence[Token]) -> Iterator[tuple[str, str]]:
-    """Yield the name of each forbidden function or virtual table that a statement uses, and what that does."""
+    """Yield the name of each forbidden function or virtual table that a statement uses, and what it does."""
     words = [*map(_word, tokens)]
     for index, token in enumerate(tokens):
         name = folded(unquoted_name(token.text)) if token.kind in {"word", "name"} else ""

@@ -97,7 +97,7 @@ def read_script_text(text: str, name: str) -> Script:
 
 
 def _groups(text: str, tokens: Sequence[Token]) -> Iterator[tuple[Token, ...]]:
-    """Yield the tokens of each statement. The engine decides which semicolon ends it; a breakpoint always ends it."""
+    """Yield the tokens of each statement. The engine decides which semicolons end one; a breakpoint always does."""
     group: list[Token] = []
     for token in tokens:
         if token.kind == "comment":

@@ -1,4 +1,4 @@
-"""Read from the tokens of a statement what it does, and to which table; and run a query without its rows."""
+"""Read from a statement's tokens what the statement does, and to which table; turn a query into a count of its rows."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -191,9 +191,9 @@ def written_by(words: Sequence[str]) -> str | None:
 
 
 def as_count(statement: Statement) -> Statement:
-    """Return a query that computes the same rows and answers their number; any other statement as it is.
+    """Return a query that computes the same rows but answers only their number; return other statements unchanged.
 
-    A server cannot answer with text that is not UTF-8, nor with too many rows.
+    A server cannot answer with text that is not UTF-8, or with too many rows.
     """
     words = [token.text.upper() for token in tokenize(statement.sql) if token.kind != "comment"]
     if not words or words[0] not in READING or written_by(words):
