@@ -39,8 +39,8 @@ _EMPTY = "Create the file; if it has nothing to do, write a comment into it."
 def read_change(folder: Path, *, sample: bool = False) -> DatabaseChange:
     """Read a folder and return its change. Raise BadSql with every problem in every file.
 
-    A release of code alone needs no file: then each missing file counts as empty. `sample`: whether to check that
-    sample.sql can be read, too; only a rehearsal on stand-ins needs it.
+    If the release changes code only, each missing file counts as empty. `sample`: whether sample.sql must be readable,
+    too; only a rehearsal on stand-ins needs that file.
     """
     needed = not changes_code_alone(folder)
     contents = {name: _content(folder / name, name, needed=needed) for name in (*FILES, *([SAMPLE] * sample))}
@@ -85,7 +85,7 @@ def read_script(text: str, name: str) -> tuple[Statement, ...]:
 
 
 def _run(script: Script) -> tuple[Statement, ...]:
-    """Return the statements of a script as they run. Queries only count their rows, because nothing reads these."""
+    """Return the statements of a script as they run. Queries only count their rows, because nothing reads the rows."""
     return tuple(map(as_count, script.statements))
 
 

@@ -2,7 +2,7 @@
 
 Statements without an effect in that transaction are left out, with a note: pairs of BEGIN and COMMIT, savepoints that
 are only released, and pragmas that tune the connection. A statement whose absence would change the meaning of the
-script stays, and a later check refuses it. So is a file that holds the change and its rollback, one below the other.
+script stays, and a later check refuses it. A file that holds both the change and its rollback is refused, too.
 """
 
 import re
@@ -52,7 +52,7 @@ class Taken:
     """A script adapted to one transaction.
 
     `notes`: a note for each statement that was left out or rewritten. `refused`: a finding for each statement that
-    needs a temporary table, because the server has none.
+    needs a temporary table, because the server has no temporary tables.
     """
 
     script: Script
@@ -63,7 +63,8 @@ class Taken:
 def in_one_transaction(script: Script) -> Taken:
     """Adapt a script to one transaction, with a note for each statement that is left out or rewritten.
 
-    A BEGIN before the first statement and a COMMIT after the last need no note: without them the script does the same.
+    A BEGIN before all other statements and a COMMIT after them need no note: without these two, the script does the
+    same.
     """
     control = _paired(script.pieces)
     is_outer = {number for number, _ in control} == {0, len(script.pieces) - 1}
@@ -82,9 +83,9 @@ def in_one_transaction(script: Script) -> Taken:
 
 
 def switches_foreign_keys_off(script: Script) -> bool:
-    """Return True if a script switches foreign keys off before it changes anything, provided that a shell runs it.
+    """Return True if a script, when a shell runs it, switches foreign keys off before it changes anything.
 
-    Within the tool's transaction, the switch would have no effect.
+    Inside the tool's transaction, the switch would have no effect.
     """
     off = ever_off = in_transaction = False
     for piece in script.pieces:
@@ -104,10 +105,10 @@ def _note(script: Script, piece: Piece, what: str, why: str) -> Finding:
 
 
 def _paired(pieces: Sequence[Piece]) -> list[tuple[int, bool]]:
-    """Return the numbers, from 0, of the statements that open or close a transaction or a savepoint, in pairs.
+    """Return the numbers, counted from 0, of statements that open a transaction or a savepoint, or close one, in pairs.
 
-    Each number has True for BEGIN or COMMIT, and False for SAVEPOINT or RELEASE. Savepoints count only if the script
-    has no ROLLBACK.
+    With each number comes True for BEGIN or COMMIT, or False for SAVEPOINT or RELEASE. Savepoints count only if the
+    script has no ROLLBACK.
     """
     return [*_transactions(pieces), *_savepoints(pieces)]
 
@@ -124,7 +125,7 @@ def _transactions(pieces: Sequence[Piece]) -> Iterator[tuple[int, bool]]:
 
 
 def _savepoints(pieces: Sequence[Piece]) -> Iterator[tuple[int, bool]]:
-    if any(piece.words(1) == ("ROLLBACK",) for piece in pieces):  # it may return to any savepoint
+    if any(piece.words(1) == ("ROLLBACK",) for piece in pieces):  # a ROLLBACK may return to any savepoint
         return
     held: list[tuple[str, int]] = []
     for number, piece in enumerate(pieces):
@@ -145,7 +146,7 @@ def _name(found: re.Match[str]) -> str:
 
 
 def _without_effect(piece: Piece) -> Note | None:
-    """Return a note, as what and why, if a statement has no effect in the transaction; None if it may have one."""
+    """Return a note if a statement has no effect in the transaction; None if the statement may have an effect."""
     if piece.words(1) == ("ANALYZE",):
         return "ANALYZE is left out", "The server refuses it, and would not use the statistics."
     name, value = _pragma(piece)
@@ -157,7 +158,7 @@ def _without_effect(piece: Piece) -> Note | None:
 
 
 def _pragma(piece: Piece) -> tuple[str, str]:
-    """Return the name of a pragma in lower case, and the value that it sets in upper case; empty if there is none."""
+    """Return the name of a pragma in lower case, and the value that it sets in upper case; empty texts if missing."""
     first, *rest = piece.tokens
     if first.text.upper() != "PRAGMA" or not rest:
         return "", ""
@@ -167,10 +168,10 @@ def _pragma(piece: Piece) -> tuple[str, str]:
 
 
 def sections(script: Script) -> Iterator[Finding]:
-    """Return a finding for a line that begins the rollback in a file that holds the change as well."""
+    """Yield a finding if a comment, such as `-- migrate:down`, begins a rollback below a change in the same file."""
     for comment in script.comments:
         begun = [piece.start > comment.start for piece in script.pieces]
         if comment.alone and {*begun} == {False, True} and _DOWN.fullmatch(comment.text.rstrip()):
-            cause = f"`{comment.text.strip()}` begins another section of the file, and both would run"
+            cause = f"`{comment.text.strip()}` begins another section of the file, and both sections would run"
             yield Finding(place(script.name, comment.line), cause, _REMEDIES[script.name])
             return

@@ -1,7 +1,8 @@
 """Turn the temporary tables and views of a script into ordinary ones, because the server refuses temporary ones.
 
-Each gets a name of the tool's own wherever the script means it, and the last statements drop it. No other connection
-sees it, because it exists in one transaction only.
+The tool gives each table or view a name of its own, uses that name wherever the script means the table or view, and
+drops the table or view at the end of the script. No other connection sees it, because it exists in one transaction
+only.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -46,9 +47,9 @@ class Ordinary:
 
 
 def as_ordinary_tables(file: str, pieces: Iterable[Piece]) -> Ordinary:
-    """Replace each temporary table or view of these statements by an ordinary one, and drop that at the end."""
-    own: dict[str, str] = {}  # the tool's names of the temporary tables and views, by their names in lower case
-    kinds: dict[str, str] = {}  # by the same names, TABLE or VIEW
+    """Replace each temporary table or view in these statements with an ordinary one, and drop that one at the end."""
+    own: dict[str, str] = {}  # by the lower-case name of each temporary table or view so far, the tool's name for it
+    kinds: dict[str, str] = {}  # by the tool's name, TABLE or VIEW
     named_by_views: set[str] = set()
     taken: list[Piece] = []
     notes: list[Finding] = []
@@ -78,7 +79,7 @@ def as_ordinary_tables(file: str, pieces: Iterable[Piece]) -> Ordinary:
 
 
 def _created(piece: Piece) -> int | None:
-    """Return which token is the name in CREATE TEMP TABLE name or CREATE VIEW temp.name; None if none is."""
+    """Return the index of `name` in CREATE TEMP TABLE name or CREATE VIEW temp.name; None for other statements."""
     words = piece.words(7)
     is_temporary = len(words) > 3 and words[0] == "CREATE" and words[1] in _TEMPORARY and words[2] in _KINDS  # noqa: PLR2004
     if not is_temporary and not (words[:1] == ("CREATE",) and words[1:2] and words[1] in _KINDS):
@@ -95,14 +96,14 @@ def _kind(piece: Piece) -> str:
 
 
 def _too_late(piece: Piece, created: int | None, named_by_views: Collection[str]) -> tuple[str, str] | None:
-    """Return cause and remedy if an earlier temporary view names what is created only now; else None."""
+    """Return cause and remedy if a statement creates what an earlier temporary view already names; else None."""
     if created is None or _plain(name := piece.tokens[created].text) not in named_by_views:
         return None
     return f"a temporary view before it names {unquoted_name(name)}", "Create it before the view."
 
 
 def _problem(piece: Piece, own: Mapping[str, str]) -> tuple[str, str] | None:
-    """Return cause and remedy if a statement needs its table to be temporary; None if an ordinary one will do."""
+    """Return cause and remedy if a statement needs its table to be temporary; None if an ordinary table will do."""
     used = _tables_used(piece.tokens, own)
     if used and read_statement(piece).verb == "RENAME TABLE":
         return f"the temporary table {min(used)} is renamed", _RENAMED
@@ -139,10 +140,10 @@ def _named_here(tokens: Sequence[Token]) -> set[str]:
 
 
 def _renamed(piece: Piece, own: Mapping[str, str], new: Mapping[int, str]) -> Piece:
-    """Return a statement with the tool's names in place of the names of temporary tables.
+    """Return a statement with the tool's names in place of the names of temporary tables and views.
 
-    `own`: the tool's names by the names of existing temporary tables. `new`: the tool's name of the table that the
-    statement creates, by the position of its token.
+    `own`: by the name of each existing temporary table, the tool's name for it. `new`: by the position of its token,
+    the tool's name for the table that the statement creates.
     """
     text, end = "", 0
     for first, last, name in _edits(piece, own, new):
@@ -167,9 +168,9 @@ def _edits(piece: Piece, own: Mapping[str, str], new: Mapping[int, str]) -> Iter
 
 
 def _is_table(tokens: Sequence[Token], index: int, own: Mapping[str, str]) -> bool:
-    """Return True if the token at `index` means a temporary table: it stands where a table is named.
+    """Return True if the token at `index` means a temporary table or view.
 
-    It has no schema before it, or the schema temp.
+    The token must stand where a table is named, without a schema before it, or be qualified with the schema temp.
     """
     token = tokens[index]
     if token.kind not in {"word", "name", "string"} or _plain(token.text) not in own:
