@@ -2,7 +2,7 @@
 
 The code that waits reports what it is waiting for, and an enclosing `listening` block receives the report. Both values
 belong to the running task, as its timeout does, so they are not passed as arguments. By default nothing is listening,
-and the time has no end. This module ends nothing: run/budget.py sets the deadlines.
+and the time has no end. This module only remembers a deadline: run/budget.py sets and enforces it.
 """
 
 import asyncio
@@ -65,7 +65,7 @@ def listening(tell: Tell | None = None) -> Iterator[None]:
 def deadline_known(at: float) -> Iterator[None]:
     """Let code in the block find out, with `time_left`, how long it may take.
 
-    `at`: the end, in seconds on the event loop's clock. If an enclosing block ends earlier, its end counts.
+    `at`: the end, in seconds on the event loop's clock. If an enclosing block ends earlier, the earlier end counts.
     """
     token = _end.set(min(at, _end.get()))
     try:

@@ -2,7 +2,7 @@
 
     Problem
     +-- NotSent      the request did not reach the other side: it is safe to send the request again
-    |   +-- Busy     the request reached the other side, which did nothing for now: just as safe
+    |   +-- Busy     the other side got the request, but did nothing for now: it is just as safe to send it again
     +-- Rejected     the other side refused the request: nothing was done
     +-- Unknown      there is no usable answer: the request may have been carried out, or may still be
 
@@ -13,7 +13,7 @@
     +-- Failed       the step was started but not completed
     +-- NeedsHuman   a person must decide what to do
 
-If a call is cancelled because its time is up, its outcome is unknown, too, although it does not raise Unknown.
+If a call is cancelled because its time is up, its outcome is unknown, too, although the call does not raise Unknown.
 """
 
 from typing import Literal, Self
@@ -96,17 +96,17 @@ class Problem(Exception):  # noqa: N818 - the operator reads this word; it need 
 
 
 class NotSent(Problem):
-    """Nothing reached the other side, so it is safe to send again."""
+    """The request did not reach the other side, so it is safe to send it again."""
 
     after = 0.0  # seconds that the other side asks us to wait before the next request
 
 
 class Busy(NotSent):
-    """The other side received the request but cannot carry it out now. It did nothing, so it is safe to send again."""
+    """The other side received the request, but did nothing, because it is busy. It is safe to send it again."""
 
 
 class Rejected(Problem):
-    """The other side read the request and refused it. Nothing was done."""
+    """The other side read the request and refused it, and changed nothing."""
 
 
 class Unknown(Problem):
@@ -123,8 +123,8 @@ class Refused(Problem):
 
 
 class Failed(Problem):
-    """Started but not completed; any part that took effect is rolled back."""
+    """The operation was started but not completed; any part that took effect is rolled back."""
 
 
 class NeedsHuman(Problem):
-    """A person must act: something was not rolled back, or it is not known whether it was."""
+    """A person must act: something was not rolled back, or it is not known whether everything was."""

@@ -50,8 +50,8 @@ _COMMON = tuple(each.name for each in fields(Event))
 class Reason:
     """Why something ended: the cause, and what to do next.
 
-    `operation`: the operation that failed, or None if none of ours did. `code`: the section of the runbook that helps;
-    it is not written to the journal, whose fields are an interface.
+    `operation`: the operation that failed, or None if no operation of this tool failed. `code`: the section of the
+    runbook that helps; the journal does not contain it, because the journal's fields are an interface.
     """
 
     code: Code | None = None
@@ -163,7 +163,7 @@ class TurnedBack(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verified(Event):
-    """The rollback was verified. `remains`: what is still there, by the name of the change; empty if nothing is."""
+    """The rollback was verified. `remains`: by change, what of the change is still there; empty if nothing is left."""
 
     kind: ClassVar[str] = "verified"
 
@@ -200,7 +200,7 @@ class Ended(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignalReceived(Event):
-    """A signal was received. `again`: whether it is not the first one."""
+    """A signal was received. `again`: whether another signal was received before."""
 
     kind: ClassVar[str] = "signal"
 
@@ -237,7 +237,7 @@ class Recalled(Event):
 class Resumed(Event):
     """A previous run is being rolled back.
 
-    `begins`: the changes that it had begun. `saw`: what each of them had observed, by its name.
+    `begins`: the changes that the previous run had begun. `saw`: by the name of each change, what it had observed.
     """
 
     kind: ClassVar[str] = "resumed"
@@ -269,7 +269,7 @@ class Accepted(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SiteDown(Event):
-    """The site stopped serving visitors. `answer`: what the first visitor who was refused got."""
+    """The site stopped serving visitors. `answer`: the HTTP status or error that the first refused visitor got."""
 
     kind: ClassVar[str] = "site_down"
 
@@ -278,7 +278,7 @@ class SiteDown(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SiteUp(Event):
-    """The site serves visitors again. `answer`: what the first visitor who was served got."""
+    """The site serves visitors again. `answer`: the HTTP status that the first served visitor got."""
 
     kind: ClassVar[str] = "site_up"
 
@@ -308,7 +308,7 @@ class StepEvent(Event):
 class StepBegun(StepEvent):
     """A step is about to be applied, for at most `limit` seconds.
 
-    `begins`: the changes that count as begun from now on. `saw`: what each of them had observed, by its name.
+    `begins`: the changes that count as begun from now on. `saw`: by the name of each change, what it had observed.
     `prepares`: whether visitors cannot notice this step.
     """
 
@@ -331,7 +331,7 @@ class UndoBegun(StepEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Left(StepEvent):
-    """A change was left as it is, because it depends on another change that was not rolled back."""
+    """A change was not rolled back, because it depends on another change that was not rolled back."""
 
     kind: ClassVar[str] = "left"
 
@@ -363,7 +363,7 @@ class FailedEvent(StepEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LookWaiting(WaitEvent):
-    """A step's preflight is waiting for something."""
+    """A step is waiting for something during its preflight."""
 
     kind: ClassVar[str] = "look_waiting"
 

@@ -12,15 +12,15 @@ ACCEPTANCE_ANSWERED = 60.0  # for accepting a change, including all retries
 KEPT_ROWS_READ = 2.0  # for reading the rows that a rollback kept, which is only done for the report
 
 # Any call
-PATIENCE = 5.0  # until one try without an answer is given up
+PATIENCE = 5.0  # until the tool gives up one try that gets no answer
 PREFLIGHT_TRIES, PREFLIGHT_PATIENCE = 3, 10.0  # how often a preflight tries to read, and the seconds for each try
 EFFECT = 2.0  # during which a request that was cut off may still take effect
-REMARKS_READ = 5.0  # for reading each thing that is only mentioned at the end of a run
+REMARKS_READ = 5.0  # for reading each fact that is only mentioned at the end of a run
 
 # The platform
-PUSH_TAKEN_UP = 3.0  # for it to notice a pushed commit
-RESTORING_BUILD_APPEARS = 2.0  # for it to notice the commit that restores the previous files
-DEPLOYMENT_APPEARS = 20.0  # for it to show a deployment of a pushed commit; later, none is expected
+PUSH_TAKEN_UP = 3.0  # for the platform to notice a pushed commit
+RESTORING_BUILD_APPEARS = 2.0  # for the platform to notice the commit that restores the previous files
+DEPLOYMENT_APPEARS = 20.0  # for the platform to show a deployment of a pushed commit; later, none is expected
 BUILD_GOES_LIVE = 3.0  # for a build that is ready to go live by itself
 PROMOTION_ENDS = 6.0  # for a promotion that is under way to end, before it is rolled back
 LIVE_CODE_KNOWN = 2.0  # for finding out which code is live or about to be

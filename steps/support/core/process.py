@@ -56,11 +56,11 @@ def _is_ours(name: str) -> bool:
 
 
 KEPT = {1: 4 << 20, 2: 64 << 10}  # bytes that are kept of the end of stdout (1) and of stderr (2)
-GRACE = 0.2  # seconds that a group has to end after a signal, and its pipes to close after the command has exited
-# This shell is the command's parent and leads the group. SIGUSR1 means that our process has died: it ends the group.
+GRACE = 0.2  # seconds that a group has to end after a signal, or that pipes have to close after the command has exited
+# This shell is the command's parent and leads the group. SIGUSR1 tells it that our process has died; it ends the group.
 _LEADER = """trap 'trap "" TERM; kill 0; sleep 0.2; kill -9 0' USR1; "$@" & wait $!"""
 _PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
-_prctl = ctypes.PyDLL(None).prctl if sys.platform == "linux" else None  # after a fork it is too late to look it up
+_prctl = ctypes.PyDLL(None).prctl if sys.platform == "linux" else None  # too late to load after a fork
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +108,7 @@ _Spawned = tuple[asyncio.SubprocessTransport, _Child]
 async def run(command: list[str], environment: dict[str, str]) -> Answer:
     """Run a command until it exits, and return its result. Raise Problem if it cannot be started.
 
-    Whether it exits or the call is cancelled, no process of its group is left behind.
+    Whether the command exits or the call is cancelled, no process of the command's group is left behind.
     """
     spawning = asyncio.create_task(_spawn(command, environment))  # a task, so that a cancellation cannot lose the child
     try:

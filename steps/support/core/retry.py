@@ -19,7 +19,7 @@ from steps.support.core.limits import EFFECT, PATIENCE, PREFLIGHT_PATIENCE, PREF
 Result = TypeVar("Result")
 
 AGAIN = (NotSent, Unknown)
-FIRST_PAUSES = (0.25, 0.25, 0.5)  # seconds between the first readings, because many things are quickly done
+FIRST_PAUSES = (0.25, 0.25, 0.5)  # seconds between the first readings, because many waits end quickly
 LATE_EVERY = 0.25  # seconds between two readings while a request may still take effect
 
 
@@ -109,8 +109,9 @@ async def ensure(
 ) -> None:
     """Bring about a state: send the write unless the state is already reached, then read until it is.
 
-    A write that was accepted is not sent again. If it did not arrive, or if its answer was lost, the state is read
-    before it is sent again. `every`: seconds between two readings; the first ones after an accepted write come sooner.
+    A write that was accepted is not sent again. If a write did not arrive, or if its answer was lost, the state is read
+    before the write is sent again. `every`: seconds between two readings; after an accepted write, the first pauses are
+    shorter.
     `patience`: seconds after which the answer to a write counts as lost. Raise Rejected if the write is rejected. Raise
     the last error if the pause that the other side asks for is longer than the caller's time.
 
@@ -135,7 +136,7 @@ async def ensure(
 
 
 def _pauses(every: float) -> Iterator[float]:
-    """Yield the pauses between readings of what was just started: short ones first, then always `every` seconds."""
+    """Yield the pauses between readings after something was started: short ones first, then always `every` seconds."""
     return chain((min(pause, every) for pause in FIRST_PAUSES), repeat(every))
 
 
@@ -161,9 +162,9 @@ async def _within(patience: float | None, ask: Callable[[], Awaitable[Result]]) 
 
 
 async def _after_a_write(reading: Awaitable[bool]) -> bool:
-    """Return what is read after a write.
+    """Return the result of a reading after a write.
 
-    Raise Unknown if the reading is rejected, because that does not tell whether the write was done.
+    Raise Unknown if the reading is rejected, because a rejection does not tell whether the write was done.
     """
     try:
         return await reading

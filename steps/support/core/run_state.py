@@ -49,8 +49,9 @@ NOT_OPENED = Opened(mode="", change={}, target="", target_id="", budget={})
 class Attempt:
     """One preflight, apply or rollback of a step.
 
-    `began`: its start, in seconds on the run's clock. `limit`: the seconds that it may take. `waits_for`: what it last
-    waited for. `end`: the event that ended it, or None. `begins`, `saw` and `prepares`: as in StepBegun.
+    `began`: the start, in seconds on the run's clock. `limit`: the seconds that the attempt may take. `waits_for`: what
+    the step last waited for. `end`: the event that ended the attempt, or None. `begins`, `saw` and `prepares`: as in
+    StepBegun.
     """
 
     step: str
@@ -64,12 +65,12 @@ class Attempt:
 
     @property
     def is_done(self) -> bool:
-        """Whether it succeeded."""
+        """Whether the attempt succeeded."""
         return isinstance(self.end, DoneEvent)
 
     @property
     def is_refused(self) -> bool:
-        """Whether it refused, so that it certainly changed nothing."""
+        """Whether the step refused to run, so that the attempt certainly changed nothing."""
         return isinstance(self.end, FailedEvent) and self.end.why.refused
 
 
@@ -78,10 +79,11 @@ Attempts = tuple[Attempt, ...]
 
 @dataclass(frozen=True, slots=True)
 class RunState:
-    """Everything that the events so far say. What has not happened yet is None or empty.
+    """Everything that is known from the events so far. A field is None or empty if its event has not happened yet.
 
-    `clock`: the time of the last event, on the run's clock. `clocks`: every clock that was started; the last one
-    counts. `left`: why changes were not rolled back, by name. `facts`: what the steps found out for the report.
+    `clock`: the time of the last event, on the run's clock. `clocks`: every clock that was started; only the last one
+    is in force. `left`: by the name of a change, why the change was not rolled back. `facts`: what the steps found out
+    for the report.
     `down_since`: the time on the run's clock when the site stopped serving visitors, or None if it serves them. `down`:
     the seconds of downtime before that.
     """
@@ -132,7 +134,7 @@ class RunState:
 
     @property
     def saw(self) -> dict[str, Any]:
-        """What each change had observed when it was begun, by its name."""
+        """By the name of each change, what the change had observed when it was begun."""
         resumed = self.resumed.saw if self.resumed else {}
         return {
             name: saw for all_saw in (*(each.saw for each in self.forward), resumed) for name, saw in all_saw.items()

@@ -1,4 +1,4 @@
-"""Small services for text: make it safe to print, write numbers with their nouns, find the word that was meant."""
+"""Helpers for text: make it safe to print, write numbers with their nouns, and find the word that was meant."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
