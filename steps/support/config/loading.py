@@ -41,9 +41,9 @@ class Misconfigured(Problem):
 
 
 def load(config: Path | None) -> Settings:
-    """Return the settings of the file `config`, or of this project's pyproject.toml if it is None.
+    """Return the settings in the file `config`, or in this project's pyproject.toml if `config` is None.
 
-    The environment overrides them. Raise Misconfigured, which lists every mistake.
+    The environment overrides the file. Raise Misconfigured, which lists every mistake.
     """
     path = config or PROJECT / "pyproject.toml"
     table, base = _table(path), path.resolve().parent
@@ -129,7 +129,7 @@ def target(settings: Settings) -> str:
 
 
 def target_id(settings: Settings) -> str:
-    """Return a hash of the target, from which no secret can be read."""
+    """Return a hash of the target that reveals no secret."""
     return sha256(target(settings).encode()).hexdigest()
 
 
