@@ -115,7 +115,7 @@ async def carry_out(gateways: Gateways, release: Release, run: Run) -> None:
         async with preflight_deadline():
             for each in reversible(plan):
                 await each.step.recheck(gateways, each.observed)
-        async with probing(gateways.site, run.probe, run.journal):
+        async with probing(gateways.site, run.visits, run.journal):
             await apply_or_roll_back(gateways, plan, run)
 
 

@@ -10,7 +10,7 @@ from steps.support.core.retry import ensure, retry
 from steps.support.gateways.vercel import Vercel
 from steps.support.operations import build, promotion
 from steps.support.operations.foreign_moves import FOREIGN
-from steps.support.operations.health import ask_once, ask_until_stable
+from steps.support.operations.health import ask_before, ask_until_judged
 from steps.support.operations.promotion import Observed
 from steps.support.run.release import Gateways, HealthCheck, Release
 from steps.support.run.step import Done, ReversibleStep
@@ -45,9 +45,9 @@ class Activation(ReversibleStep[Observed]):
         observed = await promotion.preflight(gateways)
         if not observed.production.auto_assign:
             for check in self._smoke:
-                _, wrong = await ask_once(gateways.site, check.before or check, None, None, observed.production.host)
-                if wrong:
-                    cause = f"the live deployment fails on its own host, {observed.production.host}: {wrong}"
+                found = await ask_before(gateways.site, check.before or check, observed.production.host)
+                if found.wrong:
+                    cause = f"the live deployment fails on its own host, {observed.production.host}: {found.wrong}"
                     raise Refused(
                         code="health-check-failed",
                         operation="checking",
@@ -130,7 +130,7 @@ class Activation(ReversibleStep[Observed]):
 
 
 async def _refuse_unhealthy(gateways: Gateways, check: HealthCheck, host: str) -> None:
-    if wrong := await ask_until_stable(gateways.site, check, None, None, host):
+    if wrong := await ask_until_judged(gateways.site, check, host=host):
         remedy = "No user was sent there. The deployment's logs say why."
         raise Failed(
             code="health-check-failed",

@@ -8,8 +8,16 @@ from typing import Any
 from steps.support.core.deadline import waited_for, waiting_for
 from steps.support.core.errors import Failed, Refused
 from steps.support.core.retry import retry
-from steps.support.gateways.site import Answer, Site
-from steps.support.operations.health import ask_once, ask_until_stable, turned_away
+from steps.support.gateways.site import Site
+from steps.support.operations.health import (
+    Comparison,
+    Outcome,
+    ask_before,
+    ask_once,
+    ask_until_judged,
+    may_repeat,
+    turned_away,
+)
 from steps.support.run.release import Gateways, HealthCheck, Release
 from steps.support.run.step import Done, Step
 
@@ -51,15 +59,15 @@ class HealthChecks(Step[Observed]):
     name = "health_checks"
 
     async def preflight(self, gateways: Gateways) -> Observed:
-        """Run each check once. Raise Refused if one fails, because it could prove nothing after the change."""
+        """Run each check. Raise Refused if one fails, because it could prove nothing after the change."""
         baseline, failing, remedies = {}, {}, list[str]()
         for check in self.release.health:
             before = check.before or check
-            answer, wrong = await ask_once(gateways.site, before, None, None)
-            baseline[check.name] = answer.body if answer else None
-            if wrong:
-                failing[check.name] = wrong
-                remedies.append(_remedy(before, answer))
+            found = await ask_before(gateways.site, before)
+            baseline[check.name] = found.answer.body if found.answer else None
+            if found.wrong:
+                failing[check.name] = found.wrong
+                remedies.append(_remedy(before, found))
         if failing:
             cause = f"failed before anything changed: {'; '.join(failing.values())}"
             raise Refused(
@@ -79,9 +87,11 @@ class HealthChecks(Step[Observed]):
     async def apply(self, gateways: Gateways, observed: Observed) -> Done:
         """Run all checks in order, and return their results. Raise Failed if any of them fails."""
         committed, verdicts = await _committed_at(gateways, self.release.run), list[Verdict]()
+        live = await retry(gateways.vercel.served) or ""
         try:
             for check in self.release.health:
-                verdicts.append(await _verdict(gateways.site, check, observed.baseline[check.name], committed))
+                compared = Comparison(observed.baseline[check.name], committed, live)
+                verdicts.append(await _verdict(gateways.site, check, compared))
         except asyncio.CancelledError:
             waiting_for("; ".join(filter(None, [*map(str, verdicts), waited_for()])))
             raise
@@ -97,8 +107,10 @@ class HealthChecks(Step[Observed]):
         return Done(results)
 
 
-def _remedy(check: HealthCheck, answer: Answer | None) -> str:
-    return KEY if answer and turned_away(answer) and check.request.headers else FIX
+def _remedy(check: HealthCheck, found: Outcome) -> str:
+    if found.obstacle:
+        return found.obstacle.remedy
+    return KEY if found.answer and turned_away(found.answer) and check.request.headers else FIX
 
 
 async def _committed_at(gateways: Gateways, run: str) -> str | None:
@@ -107,24 +119,30 @@ async def _committed_at(gateways: Gateways, run: str) -> str | None:
     return datetime.fromtimestamp(int(str(marker["at"])), UTC).isoformat() if marker else None
 
 
-async def _verdict(site: Site, check: HealthCheck, baseline: Any, committed: str | None) -> Verdict:
+async def _verdict(site: Site, check: HealthCheck, compared: Comparison) -> Verdict:
     began = _now()
-    ask = _once if check.writes else ask_until_stable
-    wrong = await ask(site, check, baseline, committed)
-    return Verdict(check, wrong, _now() - began)
+    ask = _once if check.writes else ask_until_judged
+    return Verdict(check, await ask(site, check, compared), _now() - began)
 
 
-async def _once(site: Site, check: HealthCheck, baseline: Any, committed: str | None) -> str:
-    """Run a check that writes, and return what is wrong with the answer.
+async def _once(site: Site, check: HealthCheck, compared: Comparison) -> str:
+    """Run a check that writes, and return what is wrong with the answer; an empty text if nothing is.
 
-    If it collided with the platform's own cron run, which proves nothing, repeat it once.
+    It is repeated only if the request did not reach the app, or, once, if it collided with the platform's own cron run,
+    which proves nothing.
     """
-    answer, wrong = await ask_once(site, check, baseline, committed)
-    if wrong and answer and COLLISION in str(answer.body):
-        waiting_for(f"{check.request.path} collided with the platform's own run, and is repeated")
-        await asyncio.sleep(AFTER_COLLISION)
-        _, wrong = await ask_once(site, check, baseline, committed)
-    return wrong
+    has_collided = False
+    while True:
+        found = await ask_once(site, check, compared)
+        if may_repeat(check, found):
+            waiting_for(found.words)
+            await asyncio.sleep(found.pause)
+        elif found.wrong and found.answer and COLLISION in str(found.answer.body) and not has_collided:
+            has_collided = True
+            waiting_for(f"{check.request.path} collided with the platform's own run, and is repeated")
+            await asyncio.sleep(AFTER_COLLISION)
+        else:
+            return found.wrong
 
 
 def _now() -> float:

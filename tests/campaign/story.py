@@ -100,7 +100,10 @@ class Story:
         crons = "\npause_crons = true" if self.scenario.pause_crons else ""
         api = f'project = "liveone"\napi = "{self.production.world.api_url}"{crons}'
         return self.production.configure(
-            vercel=api, limits="git_push = 10", health=BUILT_IN if self.scenario.built_in else HEALTH
+            top=f'repository = "{self.production.world.checkout}"\nprobe_rate = {1 / PROBES}',
+            vercel=api,
+            limits="git_push = 10",
+            health=BUILT_IN if self.scenario.built_in else HEALTH,
         )
 
     @contextmanager
@@ -124,7 +127,6 @@ class Story:
             stack.enter_context(self._watched(run))
             stack.enter_context(locks_registered())
             stack.enter_context(patch("sys.stderr", complaints))
-            stack.enter_context(patch("steps.support.run.downtime.EVERY", PROBES))
             stack.enter_context(patch("steps.support.operations.prove.prove_rollback", _accepted))
             for place in ("orchestrate.new_run", "steps.support.run.release.new_run"):
                 stack.enter_context(patch(place, self._run_id))

@@ -243,6 +243,9 @@ class Settings(BaseSettings):
     branch: Name = Field("main", description="the branch that the platform builds")
     site: str = Field("", description="public address of the site", examples=["https://liveone.vercel.app"])
     sql: Path = Field(Path("sql"), description="folder of the change: migrate.sql, rollback.sql and other files")
+    probe_rate: float = Field(
+        5, ge=0, le=50, description="visits to the site in each second that measure downtime; 0 makes none"
+    )
     runs: Path = Field(Path("runs"), description="folder of journals, reports and backups")
     vercel: VercelSettings = Field(VercelSettings(), description="the project on Vercel")
     turso: TursoSettings = Field(TursoSettings(), description="the production database")

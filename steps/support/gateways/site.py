@@ -5,6 +5,8 @@ A cookie or a connection can keep a visitor on the deployment that answered firs
 """
 
 import re
+import secrets
+import time
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
@@ -12,12 +14,19 @@ from urllib.parse import urlsplit
 import httpx
 
 from steps.support.core.errors import NotSent
-from steps.support.gateways.http import exchange, json_of
+from steps.support.gateways.http import SHOWN, exchange, json_of, retry_after
 
 BYPASS = "x-vercel-protection-bypass"  # the header that opens a protected deployment; its value is the project's secret
+CHALLENGE = (b"Security Checkpoint", b"_vercel/security")  # words of the firewall's page that only a browser passes
 LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 LABEL = "(?!xn--)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"  # one label of an ASCII host name
 NAME = re.compile(rf"(?=.{{1,253}}\Z)({LABEL}\.)+(?=[a-z]){LABEL}", re.ASCII | re.IGNORECASE)
+
+_SEARCHED = 20_000  # bytes of a page in which the firewall's words are searched
+_OF_FIREWALL = {403, 429}  # the statuses of its pages
+_NO_CACHE = {"Cache-Control": "no-cache", "Pragma": "no-cache"}
+_FROM_CACHE = {"HIT", "STALE", "PRERENDER"}
+_AGE = 9  # digits of an answer's age in seconds that are shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +42,20 @@ class Request:
 class Answer:
     """The site's response: its status, its content type, and its body as JSON, or None if it is not JSON.
 
-    `leads_to`: the host that a redirect leads to, or the path if it names no host; never the query.
+    `leads_to`: the host that a redirect leads to, or the path if it names no host; never the query. `retry_after`: the
+    seconds that the response asks to wait, 0 if it does not. `cached`: how the CDN answered without asking the app, for
+    example `HIT, 33 s old`; empty if the app answered. `deployment`: the id of the deployment that answered, as the
+    platform names it; empty if it does not. `is_challenge`: True if the firewall wants proof of a browser first.
     """
 
     status: int
     content_type: str
     body: Any
     leads_to: str = ""
+    retry_after: float = 0.0
+    cached: str = ""
+    deployment: str = ""
+    is_challenge: bool = False
 
 
 class Site:
@@ -53,17 +69,28 @@ class Site:
         self._client = client
         self._bypass = bypass
 
-    async def ask(self, request: Request, host: str = "") -> Answer:
+    async def ask(self, request: Request, host: str = "", *, past_cache: bool = False) -> Answer:
         """Send one request to the public site, or to the deployment at `host`, and return the response.
 
-        Raise NotSent or Unknown if no complete response came; raise NotSent also if `host` is not a host name.
+        `past_cache`: ask so that no cache can answer: with a query that was never sent before. Raise NotSent or Unknown
+        if no complete response came; raise NotSent also if `host` is not a host name.
         """
         url, own = self._deployment_url(host, request.path) if host else (request.path, {})
-        headers = {**request.headers, **own, "Connection": "close"}
+        headers = {**request.headers, **own, "Connection": "close", **(_NO_CACHE if past_cache else {})}
+        url = f"{url}{'&' if '?' in url else '?'}_orchestrate={secrets.token_hex(4)}" if past_cache else url
         response = await exchange(self._client, request.method, url, peer=host or "the site", headers=headers)
         kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
         body = _json(response) if kind == "application/json" or kind.endswith("+json") else None
-        return Answer(response.status_code, kind, body, _host_or_path(response.headers.get("location", "")))
+        return Answer(
+            response.status_code,
+            kind,
+            body,
+            _host_or_path(response.headers.get("location", "")),
+            retry_after(response, time.time()),
+            _cached(response.headers),
+            response.headers.get("x-deployment-id", "")[:SHOWN],
+            _is_challenge(response),
+        )
 
     def _deployment_url(self, host: str, path: str) -> tuple[str, dict[str, str]]:
         """Return a deployment's URL and headers. On loopback, only the Host header distinguishes deployments.
@@ -90,6 +117,20 @@ def _json(response: httpx.Response) -> Any:
         return json_of(response.content)
     except ValueError:
         return None
+
+
+def _cached(headers: httpx.Headers) -> str:
+    """Return how a cache answered; empty if the app did."""
+    state, age = headers.get("x-vercel-cache", "").upper(), headers.get("age", "")
+    if state not in _FROM_CACHE:
+        return ""
+    return f"{state}, {age[:_AGE]} s old" if age.isdecimal() else state
+
+
+def _is_challenge(response: httpx.Response) -> bool:
+    if response.headers.get("x-vercel-mitigated", "").lower() == "challenge":
+        return True
+    return response.status_code in _OF_FIREWALL and any(each in response.content[:_SEARCHED] for each in CHALLENGE)
 
 
 def _host_or_path(location: str) -> str:

@@ -6,7 +6,9 @@ Expectations are JMESPath expressions. They may use `is_fresh`, a function that 
 import asyncio
 import re
 import time
+from dataclasses import dataclass, replace
 from datetime import datetime
+from math import inf
 from typing import Any
 
 import jmespath
@@ -15,6 +17,7 @@ from jmespath.exceptions import JMESPathError
 
 from steps.support.core.deadline import waiting_for
 from steps.support.core.errors import NotSent, Unknown
+from steps.support.gateways.obstacles import REDIRECTS, Obstacle, obstacle
 from steps.support.gateways.site import Answer, Request, Site
 from steps.support.run.release import HealthCheck
 
@@ -58,25 +61,63 @@ def _seconds(time: str) -> float:
     return datetime.fromisoformat(time).timestamp()
 
 
-IN_A_ROW, BAD = 2, 3  # how many good answers in a row are enough, and how many bad answers are too many
+IN_A_ROW = 2  # good answers in a row that are enough
+APART = 2.0  # seconds between two wrong answers that together are enough
 PAUSE = 0.5  # seconds between two requests
+CALM = 10.0  # seconds in which something in front of the app may go away before anything has changed
 NEAR = 3.0  # seconds before and after a full minute in which the platform calls the cron itself
 PATIENCE = 10.0  # seconds until a request that writes nothing is given up and sent again
-REDIRECTS = range(300, 400)
 NOT_FOUND = 404  # a middleware that checks keys may also answer this if there is no key
 QUOTED = 120  # characters of the site's own words
 NO_KEY = {401, 403, NOT_FOUND}
 
 
-async def ask_once(
-    site: Site, check: HealthCheck, baseline: Any, committed: str | None, host: str = ""
-) -> tuple[Answer | None, str]:
-    """Run a check once, and return the answer and what is wrong with it; "" if nothing is.
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What the answers of a check are compared with.
 
-    `host`: the host of the deployment to check, or "" for the public site. `baseline`: the body of the answer before
-    the change, or None if this is that answer. `committed`: when the database committed, or None if it has not yet. A
-    check that writes waits until no full minute is near, because the platform calls the same route then. The answer is
-    None if there was none.
+    `baseline`: the body of the answer before the change; None if there is none yet. `committed`: when the database
+    committed (ISO 8601, UTC); None if it has not. `live`: the id of the deployment that should answer; empty if every
+    deployment may.
+    """
+
+    baseline: Any = None
+    committed: str | None = None
+    live: str = ""
+
+
+BEFORE = Comparison()  # nothing has changed: an answer is compared with itself
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """One answer to a check, None if there was none, and what is wrong with it; an empty text if nothing is.
+
+    `obstacle`: what answered instead of the app, or None. `is_proof`: True if the answer is wrong and the new code gave
+    it itself, so that a second one a little later proves that the code is unwell.
+    """
+
+    answer: Answer | None
+    wrong: str
+    obstacle: Obstacle | None = None
+    is_proof: bool = False
+
+    @property
+    def words(self) -> str:
+        """Return what is wrong, and what to do about an obstacle that stays."""
+        return f"{self.wrong}. {self.obstacle.remedy}" if self.obstacle else self.wrong
+
+    @property
+    def pause(self) -> float:
+        """Return the seconds until the check may be asked again."""
+        return max(PAUSE, self.answer.retry_after if self.answer else 0.0)
+
+
+async def ask_once(site: Site, check: HealthCheck, compared: Comparison = BEFORE, host: str = "") -> Outcome:
+    """Run a check once, and judge the answer.
+
+    `host`: the host of the deployment to check, or "" for the public site. A check that writes waits until no full
+    minute is near, because the platform calls the same route then. An answer from a cache is asked for again past it.
     """
     path = check.request.path
     if check.writes and (wait := away(time.time())):
@@ -84,21 +125,49 @@ async def ask_once(
         await asyncio.sleep(wait)
     try:
         answer = await _answer(site, check, host)
+        if not answer.cached:
+            return _judged(check, answer, compared)
+        fresh = _judged(check, await _answer(site, check, host, past_cache=True), compared)
     except (NotSent, Unknown) as error:
-        return None, f"{path} gave no answer: {error.cause}"
-    return answer, _wrong(check, answer, answer.body if baseline is None else baseline, committed)
+        return Outcome(None, f"{path} gave no answer: {error.cause}")
+    return _beside_cache(fresh, answer, _judged(check, answer, compared).wrong)
 
 
-async def ask_until_stable(site: Site, check: HealthCheck, baseline: Any, committed: str | None, host: str = "") -> str:
-    """Run a check until enough answers in a row are good or too many are bad. Return what is wrong with the last."""
-    good = bad = 0
+async def ask_before(site: Site, check: HealthCheck, host: str = "") -> Outcome:
+    """Run a check before anything has changed, and again for up to CALM seconds if the app itself did not answer.
+
+    A check that writes is repeated only if the request certainly did not reach the app.
+    """
+    ends = _now() + CALM
     while True:
-        _, wrong = await ask_once(site, check, baseline, committed, host)
-        waiting_for(wrong)
-        good, bad = (0, bad + 1) if wrong else (good + 1, bad)
-        if good == IN_A_ROW or bad == BAD:
-            return wrong
-        await asyncio.sleep(PAUSE)
+        found = await ask_once(site, check, host=host)
+        if not may_repeat(check, found) or _now() + found.pause > ends:
+            return found
+        waiting_for(found.words)
+        await asyncio.sleep(found.pause)
+
+
+async def ask_until_judged(site: Site, check: HealthCheck, compared: Comparison = BEFORE, host: str = "") -> str:
+    """Run a check until two answers in a row are good, and return what is wrong with the last; "" if nothing is.
+
+    Two answers of the new code that are wrong, at least APART seconds apart with no good one between them, are proof
+    that it is unwell. Nothing else is: no answer, and what something in front of the app says, is asked for again until
+    the caller's time ends.
+    """
+    good, wrong_since = 0, inf
+    while True:
+        found = await ask_once(site, check, compared, host)
+        waiting_for(found.words)
+        good = 0 if found.wrong else good + 1
+        if good == IN_A_ROW:
+            return ""
+        if not found.wrong:
+            wrong_since = inf
+        elif found.is_proof:
+            wrong_since = min(wrong_since, _now())
+            if _now() - wrong_since >= APART:
+                return found.wrong
+        await asyncio.sleep(found.pause)
 
 
 def away(now: float) -> float:
@@ -114,10 +183,39 @@ def turned_away(answer: Answer) -> bool:
     return answer.status in NO_KEY or answer.status in REDIRECTS
 
 
-async def _answer(site: Site, check: HealthCheck, host: str) -> Answer:
+def may_repeat(check: HealthCheck, found: Outcome) -> bool:
+    """Return True if the app itself did not answer, so that the check may be asked again.
+
+    One that writes may be only if the request certainly did not reach the app.
+    """
+    if check.writes:
+        return found.obstacle is not None and found.obstacle.is_before_app
+    return bool(found.wrong) and (found.answer is None or found.obstacle is not None)
+
+
+def _beside_cache(fresh: Outcome, cached: Answer, wrong: str) -> Outcome:
+    """Return the outcome of the fresh answer; if it is wrong, with what the cache answered."""
+    if not fresh.wrong:
+        return fresh
+    said = f"; the CDN's cache ({cached.cached}) {(wrong and 'is wrong too') or 'still answers as expected'}"
+    return replace(fresh, wrong=f"{fresh.wrong}{said}")
+
+
+def _judged(check: HealthCheck, answer: Answer, compared: Comparison) -> Outcome:
+    wrong = _wrong(check, answer, answer.body if compared.baseline is None else compared.baseline, compared.committed)
+    stands = obstacle(answer) if wrong else None
+    if stands:
+        wrong = f"{check.request.path} answered {answer.status}: {stands.cause}"
+    other = compared.live and answer.deployment and answer.deployment != compared.live
+    if wrong and other:
+        wrong = f"{wrong} (answered by {answer.deployment}, not by {compared.live})"
+    return Outcome(answer, wrong, stands, bool(wrong) and not stands and not other)
+
+
+async def _answer(site: Site, check: HealthCheck, host: str, *, past_cache: bool = False) -> Answer:
     try:
         async with asyncio.timeout(None if check.writes else PATIENCE) as scope:
-            return await site.ask(check.request, host)
+            return await site.ask(check.request, host, past_cache=past_cache)
     except asyncio.CancelledError:
         waiting_for(f"{check.request.path} has not answered")
         raise
@@ -171,3 +269,7 @@ def _is_of_status(expression: str) -> bool:
 def _names(expression: str, fact: str) -> bool:
     """Return True if an expression uses this fact, and not only a field of the same name."""
     return bool(re.search(rf"(?<![\w.'`]){fact}\b", expression))
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

@@ -12,15 +12,27 @@ from typing import Any
 from steps.support.core.errors import Problem
 from steps.support.core.events import Probed, SiteDown, SiteUp
 from steps.support.core.run_state import RunState
+from steps.support.gateways.obstacles import obstacle
 from steps.support.gateways.site import Request, Site
 from steps.support.run.journal import Journal
 
-EVERY = 0.2  # seconds from the start of one probe to the start of the next
+SLOWEST = 30.0  # seconds between two probes, unless the site asks for a longer pause
 PATIENCE = 2.0  # seconds after which a visitor gives up
 OVERDUE = 1.0  # seconds; a probe that has waited longer for an answer when the run ends counts as a failure
 LEAVING = 0.5  # seconds that the end of the run waits until the last probe is cancelled
+LONGEST = 600.0  # seconds between two probes, however long a pause the site asks for
+SLOWER = 2  # how much slower the probes become each time that the site limits them
 REFUSED = 400  # the lowest HTTP status that counts as a failure
 NO_ANSWER = "no answer"
+LIMITED = "the site limits the probes"  # which says nothing about visitors
+
+
+@dataclass(frozen=True, slots=True)
+class Visits:
+    """The visits that measure downtime: what each requests, and the seconds from one to the next."""
+
+    request: Request
+    every: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +40,7 @@ class Probe:
     """One probe of the site.
 
     `at`: its start, in seconds on the run's clock. `answer`: the HTTP status, or the cause of the failure. `seconds`:
-    how long it took. `well`: whether a visitor would have been served.
+    how long it took. `well`: whether a visitor would have been served; also True if the site only limited the probes.
     """
 
     at: float
@@ -38,10 +50,10 @@ class Probe:
 
 
 @asynccontextmanager
-async def probing(site: Site, request: Request | None, journal: Journal) -> AsyncIterator[None]:
-    """Probe the site while the block runs, then note the downtime. Do nothing if `request` is None."""
+async def probing(site: Site, visits: Visits | None, journal: Journal) -> AsyncIterator[None]:
+    """Probe the site while the block runs, then note the downtime. Do nothing if `visits` is None."""
     probes: list[Probe] = []
-    task = asyncio.ensure_future(_probe_forever(site, request, probes, journal)) if request else None
+    task = asyncio.ensure_future(_probe_forever(site, visits, probes, journal)) if visits else None
     try:
         yield
     finally:
@@ -108,12 +120,12 @@ def _counted(probes: Sequence[Probe]) -> dict[str, int]:
     return dict(Counter(probe.answer for probe in probes).most_common())
 
 
-async def _probe_forever(site: Site, request: Request, probes: list[Probe], journal: Journal) -> None:
-    loop, was_well = asyncio.get_running_loop(), True
+async def _probe_forever(site: Site, visits: Visits, probes: list[Probe], journal: Journal) -> None:
+    loop, was_well, every = asyncio.get_running_loop(), True, visits.every
     while True:
         at = loop.time()
         try:
-            answer, well = await _probe(site, request)
+            answer, well, asked_to_wait = await _probe(site, visits.request)
         except asyncio.CancelledError:  # the run ends
             if loop.time() - at > OVERDUE:
                 probes.append(Probe(at, NO_ANSWER, loop.time() - at, well=False))
@@ -122,15 +134,24 @@ async def _probe_forever(site: Site, request: Request, probes: list[Probe], jour
         if well is not was_well:
             journal.note(SiteUp(answer=answer) if well else SiteDown(answer=answer))
         was_well = well
-        await asyncio.sleep(max(0.0, at + EVERY - loop.time()))
+        if asked_to_wait is not None:
+            every = max(every, min(SLOWER * every, SLOWEST))
+        await asyncio.sleep(max(0.0, at + max(every, min(asked_to_wait or 0.0, LONGEST)) - loop.time()))
 
 
-async def _probe(site: Site, request: Request) -> tuple[str, bool]:
+async def _probe(site: Site, request: Request) -> tuple[str, bool, float | None]:
+    """Visit the site once. Return the answer, whether a visitor would be served, and None or the seconds to wait.
+
+    None means that the site does not limit the probes.
+    """
     try:
         async with asyncio.timeout(PATIENCE):
-            status = (await site.ask(request)).status
+            answer = await site.ask(request)
     except TimeoutError:
-        return NO_ANSWER, False
+        return NO_ANSWER, False, None
     except Problem as problem:
-        return problem.cause, False
-    return str(status), status < REFUSED
+        return problem.cause, False, None
+    stands = obstacle(answer)
+    if stands and stands.is_before_app:
+        return f"{answer.status} ({LIMITED})", True, answer.retry_after
+    return str(answer.status), answer.status < REFUSED, None

@@ -163,7 +163,7 @@ async def roll_back_run(gateways: Gateways, previous: PreviousRun, run: Run, run
         run.journal.intend(Resumed(begins=[*saw], saw=saw))
         with run.interrupts.rolling_back():
             deadline = run.start(replace(run.budget, reserve=run.budget.total, then=None))
-            async with probing(gateways.site, run.probe, run.journal):
+            async with probing(gateways.site, run.visits, run.journal):
                 await roll_back(gateways, previous.begun, deadline.begin_rollback(), run.journal)
 
 

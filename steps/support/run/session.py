@@ -34,8 +34,8 @@ from steps.support.core.events import (
 )
 from steps.support.core.redaction import Redactor, addresses
 from steps.support.core.text import printable_lines
-from steps.support.gateways.site import Request
 from steps.support.run.budget import PREFLIGHT, Budget, Forecast, ForwardDeadline
+from steps.support.run.downtime import Visits
 from steps.support.run.journal import Journal, reason
 from steps.support.run.release import Release
 from steps.support.run.signals import Interrupts
@@ -52,7 +52,7 @@ class Run:
     journal: Journal
     budget: Budget
     interrupts: Interrupts
-    probe: Request | None
+    visits: Visits | None
     ask: Callable[[], Any]
     folder: Path
     times: Mapping[str, Any]  # the budget as configured, in seconds
@@ -135,7 +135,7 @@ async def session(
         journal.listen(notifier)
         journal.intend(opened)
         try:
-            yield Run(release.run, journal, budget, interrupts, release.probe, ask, folder, opened.budget)
+            yield Run(release.run, journal, budget, interrupts, _visits(release, settings), ask, folder, opened.budget)
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - however a run ends, a report follows
             journal.note(Stopped(why=reason(error)))
             if options.verbose:
@@ -171,6 +171,13 @@ def _addresses(mode: str, settings: Settings, options: Namespace) -> list[str]:
     """Return the addresses to notify. There are none for a rehearsal, or for a run that only reads."""
     secret = settings.secrets.notify_urls
     return [] if secret is None or mode == "dry-run" or options.dry_run else addresses(secret.get_secret_value())
+
+
+def _visits(release: Release, settings: Settings) -> Visits | None:
+    """Return the visits that measure downtime; None if nothing may be asked, or none are wanted."""
+    if not (release.probe and settings.probe_rate):
+        return None
+    return Visits(release.probe, 1 / settings.probe_rate)
 
 
 def _budget(settings: Settings) -> Budget:

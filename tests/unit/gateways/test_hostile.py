@@ -19,7 +19,7 @@ from steps.support.gateways.database.pages import file_pages, text_pages
 from steps.support.gateways.http import MOST
 from steps.support.gateways.site import Request, Site
 from steps.support.gateways.vercel import Deployment, Project, RollingRelease, Vercel
-from steps.support.operations.health import ask_once
+from steps.support.operations.health import Comparison, ask_once
 from steps.support.run.release import HealthCheck
 from steps.support.sql.statement import Statement
 from tests.support.servers.hostile_peer import (
@@ -95,8 +95,7 @@ async def _file_pages(url: str) -> None:
 
 async def _visited(url: str) -> str:
     async with httpx.AsyncClient(verify=PLAIN, base_url=url) as client:
-        _, wrong = await ask_once(Site(client), HEALTH, {"results": []}, "2026-01-01T00:00:00Z")
-    return wrong
+        return (await ask_once(Site(client), HEALTH, Comparison({"results": []}, "2026-01-01T00:00:00Z"))).wrong
 
 
 VERCEL: dict[str, Ask] = {

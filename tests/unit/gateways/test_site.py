@@ -243,3 +243,43 @@ async def test_every_request_opens_its_own_connection() -> None:
             await site.ask(ASKED)
         await site.ask(ASKED, HOST)
     assert len({*peers}) == len(peers) == 5
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "text", "expected"),
+    [
+        (200, {"x-vercel-cache": "HIT", "age": "33"}, "{}", {"cached": "HIT, 33 s old"}),
+        (200, {"x-vercel-cache": "STALE"}, "{}", {"cached": "STALE"}),
+        (200, {"x-vercel-cache": "HIT", "age": "soon"}, "{}", {"cached": "HIT"}),
+        (200, {"x-vercel-cache": "MISS", "age": "0"}, "{}", {"cached": ""}),
+        (200, {"age": "33"}, "{}", {"cached": ""}),
+        (200, {"x-deployment-id": "dpl_new"}, "{}", {"deployment": "dpl_new"}),
+        (429, {"retry-after": "12"}, "slow down", {"retry_after": 12.0, "is_challenge": False}),
+        (429, {"retry-after": "9" * 400}, "slow down", {"retry_after": float("inf")}),
+        (429, {}, "<title>Vercel Security Checkpoint</title>", {"is_challenge": True}),
+        (403, {}, "<title>Vercel Security Checkpoint</title>", {"is_challenge": True}),
+        (403, {"x-vercel-mitigated": "challenge"}, "", {"is_challenge": True}),
+        (403, {"x-vercel-mitigated": "deny"}, "", {"is_challenge": False}),
+        (403, {}, f"{' ' * 30_000}Security Checkpoint", {"is_challenge": False}),
+        (200, {}, "our Security Checkpoint explained", {"is_challenge": False}),
+    ],
+)
+async def test_what_stands_before_the_app_is_read_from_the_response(
+    status: int, headers: dict[str, str], text: str, expected: dict[str, object]
+) -> None:
+    """The cache, the answering deployment, a limit's pause and the firewall's page are recognised."""
+    async with _on_loopback(web.Response(status=status, headers=headers, text=text)) as site:
+        answer = await site.ask(ASKED)
+    assert {name: getattr(answer, name) for name in expected} == expected
+
+
+async def test_request_past_the_cache_has_a_query_of_its_own() -> None:
+    """Each one differs from those before it, keeps its own query, and asks caches not to answer."""
+    async with _on_loopback() as site:
+        echoes = [(await site.ask(ASKED, past_cache=True)).body for _ in range(2)]
+        plain = (await site.ask(Request("/api/data"), past_cache=True)).body["path"]
+    paths = [echo["path"] for echo in echoes]
+    assert len({*paths}) == len(paths)
+    assert all(path.startswith(f"{ASKED.path}&_orchestrate=") for path in paths)
+    assert plain.startswith("/api/data?_orchestrate=")
+    assert {echo["headers"]["Cache-Control"] for echo in echoes} == {"no-cache"}

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -12,7 +13,7 @@ from steps.support.core.deadline import listening, waited_for
 from steps.support.core.errors import Failed, NotSent, Refused, Unknown
 from steps.support.gateways.site import Answer, Request, Site
 from steps.support.operations import health
-from steps.support.operations.health import PATIENCE, away
+from steps.support.operations.health import CALM, PATIENCE, Comparison, away
 from steps.support.run.release import Demands, Gateways, HealthCheck, Release
 from steps.support.run.step import Done
 from tests.support.virtual.loop import run
@@ -33,6 +34,12 @@ RESET = Unknown(
 GOOD = Answer(200, JSON, {"latest": 1})
 BROKEN = Answer(500, JSON, {"error": "Internal server error"})
 COLLIDED = Answer(200, JSON, {"results": [{"error": "UNIQUE constraint failed: readings.system_id"}]})
+STARTING = Answer(503, HTML, None)
+LIMITED = Answer(429, JSON, {"error": "slow down"}, retry_after=7.0)
+CHALLENGE = Answer(403, HTML, None, is_challenge=True)
+PREVIOUS = Answer(200, JSON, {"error": "no such column"}, deployment="dpl_old")
+CACHED = replace(GOOD, cached="HIT, 33 s old")
+CACHED_BROKEN = replace(BROKEN, cached="STALE")
 HANGS = None
 
 
@@ -41,10 +48,12 @@ class _Site:
 
     def __init__(self, *answers: Answer | Exception | None) -> None:
         self._answers = list(answers)
+        self.past_cache: list[bool] = []
         self.asked: list[tuple[str, str, float]] = []  # path, host, seconds on the loop's clock
 
-    async def ask(self, request: Request, host: str = "") -> Answer:
+    async def ask(self, request: Request, host: str = "", *, past_cache: bool = False) -> Answer:
         """Answer at once, or never."""
+        self.past_cache.append(past_cache)
         self.asked.append((request.path, host, asyncio.get_running_loop().time() - 1000))
         answer = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
         if answer is HANGS:
@@ -63,16 +72,22 @@ def _it_is(monkeypatch: pytest.MonkeyPatch, now: float) -> None:
     monkeypatch.setattr(health, "time", SimpleNamespace(time=lambda: now))
 
 
-def _asked(site: _Site, check: HealthCheck, **more: Any) -> tuple[Answer | None, str]:
-    said = {"baseline": None, "committed": None, **more}
-    return run(health.ask_once(cast("Site", site), check, **said))
+def _asked(site: _Site, check: HealthCheck, host: str = "", **compared: Any) -> tuple[Answer | None, str]:
+    found = run(health.ask_once(cast("Site", site), check, Comparison(**compared), host))
+    return found.answer, found.wrong
 
 
 def _stage(site: _Site) -> Gateways:
+    async def served() -> str:
+        return "dpl_new"
+
     async def marker(_run: str) -> dict[str, str]:
         return {"at": "1756518360"}
 
-    return cast("Gateways", SimpleNamespace(site=site, turso=SimpleNamespace(marker=marker)))
+    return cast(
+        "Gateways",
+        SimpleNamespace(site=site, turso=SimpleNamespace(marker=marker), vercel=SimpleNamespace(served=served)),
+    )
 
 
 def _checks(*checks: HealthCheck) -> HealthChecks:
@@ -117,7 +132,7 @@ def test_only_writing_checks_wait(monkeypatch: pytest.MonkeyPatch, check: Health
         (GOOD, FULL, ""),
         (BROKEN, FULL, "answered 500 application/json, not status == `200` (it says 'Internal server error')"),
         (Answer(500, HTML, None), FULL, "answered 500 text/html, not status == `200`"),
-        (Answer(503, "", None), FULL, "answered 503, not status == `200`"),
+        (Answer(503, "", None), FULL, "answered 503: no function of the app answered: it starts, or the switch of production is not everywhere yet"),
         (Answer(200, HTML, None), FULL, "answered 200 text/html, which is not JSON"),
         (Answer(200, JSON, None), FULL, "answered 200 application/json, which is not JSON"),
         (Answer(200, HTML, None), ("body.error == `null`",), "answered 200 text/html, which is not JSON"),
@@ -168,35 +183,118 @@ def test_hanging_reading_check_is_asked_again() -> None:
 
 
 @pytest.mark.parametrize(
-    ("answers", "count", "well"),
+    ("answers", "times"),
     [
-        ([GOOD], 2, True),
-        ([BROKEN, GOOD], 3, True),
-        ([GOOD, BROKEN, GOOD], 4, True),
-        ([BROKEN, BROKEN, GOOD], 4, True),
-        ([RESET, GOOD], 3, True),
-        ([HANGS, GOOD], 3, True),
-        ([BROKEN], 3, False),
-        ([GOOD, BROKEN, GOOD, BROKEN, BROKEN], 5, False),
-        ([BROKEN, GOOD, BROKEN, GOOD, BROKEN], 5, False),
+        ([GOOD], [0, 0.5]),
+        ([BROKEN, GOOD], [0, 0.5, 1]),
+        ([GOOD, BROKEN, GOOD], [0, 0.5, 1, 1.5]),
+        ([BROKEN, BROKEN, BROKEN, BROKEN, GOOD], [0, 0.5, 1, 1.5, 2, 2.5]),
+        ([BROKEN, BROKEN, GOOD, BROKEN, BROKEN, BROKEN, BROKEN, GOOD], [0.5 * n for n in range(9)]),
+        ([RESET, GOOD], [0, 0.5, 1]),
+        ([HANGS, GOOD], [0, 10.5, 11]),
+        ([*9 * [STARTING], GOOD], [0.5 * n for n in range(11)]),
+        ([BROKEN, *6 * [STARTING], GOOD], [0.5 * n for n in range(9)]),
+        ([LIMITED, GOOD], [0, 7, 7.5]),
+        ([CHALLENGE, CHALLENGE, GOOD], [0, 0.5, 1, 1.5]),
+        ([*12 * [PREVIOUS], GOOD], [0.5 * n for n in range(14)]),
     ],
 )
-def test_two_good_or_three_bad_decide(answers: Sequence[Answer | Exception | None], count: int, well: bool) -> None:  # noqa: FBT001 - a column of the table
-    """One bad answer does not make a bad site, and one good answer not a good one."""
+def test_site_that_gets_well_is_well(answers: Sequence[Answer | Exception | None], times: list[float]) -> None:
+    """Wrong answers for less than two seconds, and any number that are not the new code's, are followed by others."""
     site = _Site(*answers)
-    if well:
-        _acted(site, DATA)
-    else:
-        with pytest.raises(Failed, match="answered 500"):
-            _acted(site, DATA)
-    assert len(site.asked) == count
+    _acted(site, DATA)
+    assert [at for _, _, at in site.asked] == pytest.approx(times)
 
 
 @pytest.mark.parametrize(
-    ("answers", "times"), [([GOOD], [0.0]), ([BROKEN], [0.0]), ([RESET], [0.0]), ([COLLIDED, GOOD], [0.0, 5.0]), ([COLLIDED], [0.0, 5.0])]
+    ("answers", "seconds"),
+    [
+        ([BROKEN], 2.0),
+        ([GOOD, BROKEN], 2.5),
+        ([BROKEN, STARTING, RESET, STARTING, LIMITED, BROKEN], 9.0),
+        ([PREVIOUS, PREVIOUS, BROKEN], 3.0),
+        ([Answer(503, JSON, {"error": "no readings"})], 2.0),
+        ([Answer(401, JSON, {})], 2.0),
+    ],
+)
+def test_two_wrong_answers_of_the_new_code_are_proof(answers: Sequence[Answer | Exception], seconds: float) -> None:
+    """They must be two seconds apart, with no good answer between them; the check then ends before its limit."""
+    site = _Site(*answers)
+    with pytest.raises(Failed, match=f"answered {cast('Answer', answers[-1]).status}"):
+        _acted(site, DATA)
+    assert site.asked[-1][2] == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (STARTING, ["answered 503: no function of the app answered", "read the deployment's logs"]),
+        (LIMITED, ["answered 429: too many requests, and asks to wait 7 s", "set probe_rate lower"]),
+        (CHALLENGE, ["answered 403: the firewall challenges visitors", "In the project's Firewall"]),
+        (RESET, ["gave no answer: the connection was reset"]),
+        (PREVIOUS, ["answered by dpl_old, not by dpl_new"]),
+    ],
+)
+def test_what_is_not_the_app_is_asked_until_the_limit(answer: Answer | Exception, words: list[str]) -> None:
+    """When the time ends, the report names what answered, and what to do if it stays."""
+    said = _reported_when_cut_off(_Site(answer), DATA, seconds=30)
+    assert [word for word in words if word not in said] == []
+
+
+@pytest.mark.parametrize(
+    ("answers", "wrong"),
+    [
+        ([CACHED, GOOD], ""),
+        ([CACHED_BROKEN, GOOD], ""),
+        ([CACHED, BROKEN], "the CDN's cache (HIT, 33 s old) still answers as expected"),
+        ([CACHED_BROKEN, BROKEN], "the CDN's cache (STALE) is wrong too"),
+    ],
+)
+def test_cached_answer_is_asked_for_again_past_the_cache(answers: Sequence[Answer], wrong: str) -> None:
+    """What the app itself answers counts; a complaint tells both answers."""
+    site = _Site(*answers)
+    _, said = _asked(site, DATA)
+    assert (site.past_cache, wrong in said, bool(said)) == ([False, True], True, bool(wrong))
+
+
+@pytest.mark.parametrize(
+    ("check", "answers", "times"),
+    [
+        (DATA, [STARTING, RESET, GOOD], [0, 0.5, 1]),
+        (DATA, [LIMITED, GOOD], [0, 7]),
+        (DATA, [STARTING], [0.5 * n for n in range(21)]),
+        (DATA, [replace(LIMITED, retry_after=CALM + 1)], [0]),
+        (DATA, [BROKEN, GOOD], [0]),
+        (CRON, [LIMITED, CHALLENGE, GOOD], [0, 7, 7.5]),
+        (CRON, [STARTING, GOOD], [0]),
+        (CRON, [RESET, GOOD], [0]),
+    ],
+)
+def test_site_is_given_time_before_the_change(
+    check: HealthCheck, answers: Sequence[Answer | Exception], times: list[float]
+) -> None:
+    """What stands before the app may go away for ten seconds; a request that may have written is not repeated."""
+    site = _Site(*answers)
+    if answers[-1] is GOOD and len(times) == len(answers):
+        _looked(site, check)
+    else:
+        with pytest.raises(Refused):
+            _looked(site, check)
+    assert [at for _, _, at in site.asked] == pytest.approx(times)
+
+
+def test_obstacle_before_the_change_says_what_to_do() -> None:
+    """The refusal's remedy is the obstacle's, not one about the app."""
+    with pytest.raises(Refused) as refused:
+        _looked(_Site(CHALLENGE), DATA)
+    assert refused.value.remedy.startswith("In the project's Firewall, let the checks through")
+
+
+@pytest.mark.parametrize(
+    ("answers", "times"), [([GOOD], [0.0]), ([BROKEN], [0.0]), ([RESET], [0.0]), ([STARTING], [0.0]), ([LIMITED, GOOD], [0.0, 7.0]), ([CHALLENGE, CHALLENGE, GOOD], [0.0, 0.5, 1.0]), ([COLLIDED, GOOD], [0.0, 5.0]), ([COLLIDED], [0.0, 5.0])]
 )  # fmt: skip
 def test_writing_check_is_asked_once(answers: Sequence[Answer | Exception | None], times: list[float]) -> None:
-    """Only a collision with the platform's own run is followed by one more request, five seconds later."""
+    """Only a collision with the platform's own run, and a request that did not reach the app, are followed by another."""
     site = _Site(*answers)
     if answers[-1] is GOOD:
         _acted(site, CRON)
@@ -220,13 +318,13 @@ def test_every_check_is_reported_if_the_first_fails() -> None:
     )
 
 
-def _reported_when_cut_off(site: _Site, *checks: HealthCheck) -> str:
-    """Return what is reported if the checks are ended after four seconds."""
+def _reported_when_cut_off(site: _Site, *checks: HealthCheck, seconds: float = 4) -> str:
+    """Return what is reported if the checks are ended after so many seconds."""
 
     async def cut_off() -> str:
         with listening(lambda _: None):
             with pytest.raises(TimeoutError):
-                async with asyncio.timeout(4):
+                async with asyncio.timeout(seconds):
                     await _checks(*checks).apply(_stage(site), Observed({check.name: {} for check in checks}))
             return waited_for()
 

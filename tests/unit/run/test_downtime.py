@@ -1,6 +1,7 @@
 """Downtime as a visitor would have measured it, in virtual time."""
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -10,10 +11,12 @@ from steps.support.core.errors import NeedsHuman, Unknown
 from steps.support.core.redaction import Redactor
 from steps.support.core.run_state import RunState
 from steps.support.gateways.site import Answer, Request, Site
-from steps.support.run.downtime import Probe, latency, probing, summary
+from steps.support.run.downtime import LIMITED, LONGEST, Probe, Visits, latency, probing, summary
 from steps.support.run.journal import Journal
 from tests.support.journals.runs import state
 from tests.support.virtual.loop import run
+
+FIVE = Visits(Request("/api/data"), every=0.2)
 
 
 class _Site:
@@ -54,12 +57,12 @@ class _Deaf:
         return Answer(200, "application/json", {})
 
 
-def _measured(tmp_path: Path, seconds: float, request: Request | None, site: object = _Site()) -> list[Any]:
+def _measured(tmp_path: Path, seconds: float, visits: Visits | None, site: object = _Site()) -> list[Any]:
     """Measure for a while; return the events that were noted."""
 
     async def scenario() -> list[Any]:
         journal = Journal(tmp_path / "journal.jsonl", Redactor(), "r")
-        async with probing(cast("Site", site), request, journal):
+        async with probing(cast("Site", site), visits, journal):
             await asyncio.sleep(seconds)
         journal.close()
         return list(journal.events)
@@ -69,7 +72,7 @@ def _measured(tmp_path: Path, seconds: float, request: Request | None, site: obj
 
 def test_every_refused_second_is_counted(tmp_path: Path) -> None:
     """Five requests a second; errors and resets count as down until the next request, a slow answer does not."""
-    *_, event = _measured(tmp_path, 10, Request("/api/data"))
+    *_, event = _measured(tmp_path, 10, FIVE)
     downtime = event.downtime
     assert downtime["observed_seconds"] == pytest.approx(2.0, abs=0.21)
     assert downtime["failed_probes"] == 10
@@ -84,7 +87,7 @@ def test_every_refused_second_is_counted(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("seconds", "unanswered"), [(5.9, 0), (6.5, 1)])
 def test_request_open_at_the_end_counts_only_if_overdue(tmp_path: Path, seconds: float, unanswered: int) -> None:
     """A request open for less than a second proves nothing, an older one is a failure; neither delays the end."""
-    *_, event = _measured(tmp_path, seconds, Request("/api/data"))
+    *_, event = _measured(tmp_path, seconds, FIVE)
     downtime = event.downtime
     assert downtime["refused"].get("no answer", 0) == downtime["failed_probes"] - 10 == unanswered
     assert downtime["observed_seconds"] == pytest.approx(2.0 + 1.5 * unanswered, abs=0.21)
@@ -93,7 +96,7 @@ def test_request_open_at_the_end_counts_only_if_overdue(tmp_path: Path, seconds:
 
 def test_end_does_not_wait_for_an_uncancellable_request(tmp_path: Path) -> None:
     """A request that ignores cancellation delays the end by at most 0.5 s; earlier results are still reported."""
-    *_, event = _measured(tmp_path, 4, Request("/api/data"), _Deaf())
+    *_, event = _measured(tmp_path, 4, FIVE, _Deaf())
     assert event.clock == pytest.approx(1004.5)
     assert event.downtime["answers"] == {"200": 2}
 
@@ -187,8 +190,42 @@ def test_latency_is_median_and_maximum() -> None:
 
 def test_begin_and_end_of_downtime_are_events(tmp_path: Path) -> None:
     """The first refused request and the first good one after it are separate events, with their answers."""
-    told = [(event.kind, getattr(event, "answer", None)) for event in _measured(tmp_path, 10, Request("/api/data"))]
+    told = [(event.kind, getattr(event, "answer", None)) for event in _measured(tmp_path, 10, FIVE)]
     assert told == [("site_down", "500"), ("site_up", "200"), ("probed", None)], told
+
+
+class _Limited:
+    """A site that limits the first visits and serves the others; it notes when each came."""
+
+    def __init__(self, *limited: Answer) -> None:
+        self._limited = list(limited)
+        self.visits: list[float] = []
+
+    async def ask(self, _request: Request) -> Answer:
+        self.visits.append(asyncio.get_running_loop().time() - 1000)
+        return self._limited.pop(0) if self._limited else Answer(200, "application/json", {})
+
+
+TOO_MANY, CHALLENGE = Answer(429, "text/html", None), Answer(403, "text/html", None, is_challenge=True)
+
+
+@pytest.mark.parametrize(
+    ("limited", "times"),
+    [
+        ([TOO_MANY], [0, 0.4, 0.8, 1.2]),
+        ([TOO_MANY, CHALLENGE], [0, 0.4, 1.2, 2.0]),
+        ([replace(TOO_MANY, retry_after=7)], [0, 7, 7.4, 7.8]),
+        ([replace(TOO_MANY, retry_after=1e300)], [0, LONGEST, LONGEST + 0.4]),
+        ([TOO_MANY] * 9, [0, 0.4, 1.2, 2.8, 6, 12.4, 25.2, 50.8, 80.8, 110.8]),
+    ],
+)
+def test_visits_slow_down_where_they_are_limited(tmp_path: Path, limited: list[Answer], times: list[float]) -> None:
+    """Each refusal halves their rate for good, Retry-After is honoured, and none of it counts as downtime."""
+    site = _Limited(*limited)
+    (event,) = _measured(tmp_path, times[-1] + 0.1, FIVE, site)
+    assert site.visits[: len(times)] == pytest.approx(times)
+    assert event.downtime["failed_probes"] == 0
+    assert sum(count for answer, count in event.downtime["answers"].items() if LIMITED in answer) == len(limited)
 
 
 def test_late_cancellation_does_not_replace_the_error(tmp_path: Path) -> None:
@@ -198,7 +235,7 @@ def test_late_cancellation_does_not_replace_the_error(tmp_path: Path) -> None:
         journal = Journal(tmp_path / "journal.jsonl", Redactor(), "r")
 
         async def stuck() -> None:
-            async with probing(cast("Site", _Deaf()), Request("/api/data"), journal):
+            async with probing(cast("Site", _Deaf()), FIVE, journal):
                 await asyncio.sleep(4)
                 raise NeedsHuman(
                     code="rollback-failed",

@@ -62,10 +62,10 @@ async def test_staged_deployment_answers_with_its_own_code(
         async with serve(served.application(routed(made.platform))) as url:
             async with httpx.AsyncClient(verify=PLAIN, base_url=url) as client:
                 site = Site(client, bypass)
-                staged, said = await ask_once(site, CHECK, None, None, STAGED)
-                public, well = await ask_once(site, CHECK, None, None)
-    assert public
-    assert (public.body["displayName"], well) == ("old", "")
-    assert staged
-    assert (staged.body and staged.body["displayName"]) == name
-    assert (wrong in said) if wrong else not said
+                staged = await ask_once(site, CHECK, host=STAGED)
+                public = await ask_once(site, CHECK)
+    assert public.answer
+    assert (public.answer.body["displayName"], public.wrong) == ("old", "")
+    assert staged.answer
+    assert (staged.answer.body and staged.answer.body["displayName"]) == name
+    assert (wrong in staged.wrong) if wrong else not staged.wrong
