@@ -130,7 +130,7 @@ class Activation(ReversibleStep[Observed]):
 
 
 async def _refuse_unhealthy(gateways: Gateways, check: HealthCheck, host: str) -> None:
-    if wrong := await ask_until_judged(gateways.site, check, host=host):
+    if wrong := (await ask_until_judged(gateways.site, check, host=host)).wrong:
         remedy = "No user was sent there. The deployment's logs say why."
         raise Failed(
             code="health-check-failed",

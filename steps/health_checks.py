@@ -8,6 +8,7 @@ from typing import Any
 from steps.support.core.deadline import waited_for, waiting_for
 from steps.support.core.errors import Failed, Refused
 from steps.support.core.retry import retry
+from steps.support.gateways.obstacles import redirect
 from steps.support.gateways.site import Site
 from steps.support.operations.health import (
     Comparison,
@@ -38,17 +39,19 @@ class Observed:
 class Verdict:
     """The result of one check.
 
-    `wrong`: what is wrong with the answer, empty if nothing is. `seconds`: how long the check took.
+    `outcome`: of its last answer. `seconds`: how long the check took.
     """
 
     check: HealthCheck
-    wrong: str
+    outcome: Outcome
     seconds: float
 
     def __str__(self) -> str:
         """Return the result in a few words."""
-        expected = len(self.check.expect)
-        return f"{self.check.name}: {self.wrong or f'{expected} of {expected} as expected, {self.seconds:.1f} s'}"
+        if self.outcome.wrong:
+            return f"{self.check.name}: {self.outcome.wrong}"
+        expected, beside = len(self.check.expect), self.outcome.beside and f" ({self.outcome.beside})"
+        return f"{self.check.name}: {expected} of {expected} as expected, {self.seconds:.1f} s{beside}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +99,7 @@ class HealthChecks(Step[Observed]):
             waiting_for("; ".join(filter(None, [*map(str, verdicts), waited_for()])))
             raise
         results = "; ".join(map(str, verdicts))
-        if any(verdict.wrong for verdict in verdicts):
+        if any(verdict.outcome.wrong for verdict in verdicts):
             raise Failed(
                 code="health-check-failed",
                 operation="checking",
@@ -110,6 +113,8 @@ class HealthChecks(Step[Observed]):
 def _remedy(check: HealthCheck, found: Outcome) -> str:
     if found.obstacle:
         return found.obstacle.remedy
+    if found.answer and (led := redirect(found.answer)) and led.remedy:
+        return led.remedy
     return KEY if found.answer and turned_away(found.answer) and check.request.headers else FIX
 
 
@@ -125,8 +130,8 @@ async def _verdict(site: Site, check: HealthCheck, compared: Comparison) -> Verd
     return Verdict(check, await ask(site, check, compared), _now() - began)
 
 
-async def _once(site: Site, check: HealthCheck, compared: Comparison) -> str:
-    """Run a check that writes, and return what is wrong with the answer; an empty text if nothing is.
+async def _once(site: Site, check: HealthCheck, compared: Comparison) -> Outcome:
+    """Run a check that writes, and return the outcome.
 
     It is repeated only if the request did not reach the app, or, once, if it collided with the platform's own cron run,
     which proves nothing.
@@ -142,7 +147,7 @@ async def _once(site: Site, check: HealthCheck, compared: Comparison) -> str:
             waiting_for(f"{check.request.path} collided with the platform's own run, and is repeated")
             await asyncio.sleep(AFTER_COLLISION)
         else:
-            return found.wrong
+            return found
 
 
 def _now() -> float:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from steps.support.console.printer import Line, named
-from steps.support.core.events import Ended
+from steps.support.core.events import LIMITED, Ended
 
 ENDINGS = {
     ("prod", "deployed"): ("green", "DEPLOYED"),
@@ -89,9 +89,13 @@ def downtime_words(downtime: Mapping[str, Any] | None) -> str:
     """Return for how long, when and with which answers the site refused visits; empty if that was not measured."""
     if not downtime or not downtime["probes"]:
         return ""
-    failed, probes, seconds = downtime["failed_probes"], downtime["probes"], downtime["observed_seconds"]
+    failed, seconds = downtime["failed_probes"], downtime["observed_seconds"]
+    limited = sum(count for answer, count in downtime.get("answers", {}).items() if LIMITED in answer)
+    if not (telling := downtime["probes"] - limited):
+        return f"not measured: the site limited every one of {limited} visits; probe_rate sets how many there are"
+    unknown = f"; {limited} more were limited by the site, and tell nothing" if limited else ""
     kinds = ", ".join(f"{answer}: {count}" for answer, count in downtime["refused"].items())
     when = f", from {downtime['first_failure']:.1f} s to {downtime['last_failure']:.1f} s ({kinds})" if failed else ""
     phases = ((name, phase["median_seconds"]) for name, phase in downtime["latency"].items() if phase)
     took = ", ".join(f"{median * 1000:.0f} ms {name}" for name, median in phases)
-    return f"{seconds:.1f} s: {failed} of {probes} visits refused{when}; answers took {took}"
+    return f"{seconds:.1f} s: {failed} of {telling} visits refused{when}{unknown}; answers took {took}"

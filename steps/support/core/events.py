@@ -10,6 +10,7 @@ from typing import Any, ClassVar, get_origin, get_type_hints
 
 from steps.support.core.errors import Code
 
+LIMITED = "the site limits the probes"  # ends the text of such an answer in Probed
 RESOLVED_BY = {"rollback": "rolled_back", "accept": "accepted", "unlock": "unlocked"}  # mode -> how it resolves a run
 
 Line = Mapping[str, Any]  # one event as parsed JSON

@@ -1,6 +1,6 @@
-"""Answers that came from something in front of the app, and so say nothing about its health; and what to do about each.
+"""Answers that came from something in front of the app, or lead away from it; and what to do about each.
 
-They are never proof that a release is unwell. A check that meets one asks again until its time ends.
+An obstacle is never proof that a release is unwell: a check that meets one asks again until its time ends.
 """
 
 from dataclasses import dataclass
@@ -10,6 +10,9 @@ from steps.support.gateways.site import Answer
 TOO_MANY = 429
 STARTING = {502, 503, 504}  # what the platform answers for some seconds while functions start or the alias moves
 REDIRECTS = range(300, 400)
+
+PLATFORM = ("vercel.com", "www.vercel.com")  # where Deployment Protection sends a visitor to log in
+_LOGIN = ("login", "log-in", "signin", "sign-in", "auth", "sso", "account")  # in the address of a login
 
 _THROUGH = "let the checks through: a rule that bypasses it for a header, which the checks send"
 
@@ -39,3 +42,35 @@ def obstacle(answer: Answer) -> Obstacle | None:
         cause = "no function of the app answered: it starts, or the switch of production is not everywhere yet"
         return Obstacle(cause, "If it stays, read the deployment's logs: the function may crash as it starts.")
     return None
+
+
+@dataclass(frozen=True, slots=True)
+class Redirect:
+    """What a redirect leads to, as `cause`; and `remedy`: what to do about it, empty if that depends on the check."""
+
+    cause: str
+    remedy: str
+
+
+def redirect(answer: Answer) -> Redirect | None:
+    """Return what a redirect leads to, as far as its address tells; None if the answer is no redirect."""
+    if answer.status not in REDIRECTS:
+        return None
+    to = answer.leads_to
+    what = f"it redirects to {to}" if to else "it redirects"
+    if to in PLATFORM:
+        remedy = "Let the public address through in the project's Deployment Protection; "
+        remedy += "VERCEL_AUTOMATION_BYPASS_SECRET opens deployments."
+        return Redirect(f"{what}: Deployment Protection wants a login at Vercel", remedy)
+    if _is_sibling(to, answer.host):
+        return Redirect(
+            f"{what}: the site has another address", f"Set `site` to the address that serves it: https://{to}."
+        )
+    if any(word in to.lower() for word in _LOGIN):
+        return Redirect(f"{what}: a login", "")
+    return Redirect(f"{what}: a login, a deployment protection, or another address of the site", "")
+
+
+def _is_sibling(host: str, asked: str) -> bool:
+    """Return True if one of two hosts is the other one with a label in front, such as www."""
+    return bool(host and asked) and host != asked and (host.endswith(f".{asked}") or asked.endswith(f".{host}"))

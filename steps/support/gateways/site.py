@@ -46,6 +46,7 @@ class Answer:
     seconds that the response asks to wait, 0 if it does not. `cached`: how the CDN answered without asking the app, for
     example `HIT, 33 s old`; empty if the app answered. `deployment`: the id of the deployment that answered, as the
     platform names it; empty if it does not. `is_challenge`: True if the firewall wants proof of a browser first.
+    `host`: the host that was asked.
     """
 
     status: int
@@ -56,6 +57,7 @@ class Answer:
     cached: str = ""
     deployment: str = ""
     is_challenge: bool = False
+    host: str = field(default="", compare=False)
 
 
 class Site:
@@ -90,6 +92,7 @@ class Site:
             _cached(response.headers),
             response.headers.get("x-deployment-id", "")[:SHOWN],
             _is_challenge(response),
+            host or self._client.base_url.host,
         )
 
     def _deployment_url(self, host: str, path: str) -> tuple[str, dict[str, str]]:

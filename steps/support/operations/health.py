@@ -17,7 +17,7 @@ from jmespath.exceptions import JMESPathError
 
 from steps.support.core.deadline import waiting_for
 from steps.support.core.errors import NotSent, Unknown
-from steps.support.gateways.obstacles import REDIRECTS, Obstacle, obstacle
+from steps.support.gateways.obstacles import REDIRECTS, Obstacle, obstacle, redirect
 from steps.support.gateways.site import Answer, Request, Site
 from steps.support.run.release import HealthCheck
 
@@ -94,13 +94,15 @@ class Outcome:
     """One answer to a check, None if there was none, and what is wrong with it; an empty text if nothing is.
 
     `obstacle`: what answered instead of the app, or None. `is_proof`: True if the answer is wrong and the new code gave
-    it itself, so that a second one a little later proves that the code is unwell.
+    it itself, so that a second one a little later proves that the code is unwell. `beside`: what a cache still answers
+    wrongly although the app does not; empty if it does not.
     """
 
     answer: Answer | None
     wrong: str
     obstacle: Obstacle | None = None
     is_proof: bool = False
+    beside: str = ""
 
     @property
     def words(self) -> str:
@@ -147,8 +149,8 @@ async def ask_before(site: Site, check: HealthCheck, host: str = "") -> Outcome:
         await asyncio.sleep(found.pause)
 
 
-async def ask_until_judged(site: Site, check: HealthCheck, compared: Comparison = BEFORE, host: str = "") -> str:
-    """Run a check until two answers in a row are good, and return what is wrong with the last; "" if nothing is.
+async def ask_until_judged(site: Site, check: HealthCheck, compared: Comparison = BEFORE, host: str = "") -> Outcome:
+    """Run a check until two answers in a row are good, or until it is proved wrong; return the last outcome.
 
     Two answers of the new code that are wrong, at least APART seconds apart with no good one between them, are proof
     that it is unwell. Nothing else is: no answer, and what something in front of the app says, is asked for again until
@@ -160,13 +162,13 @@ async def ask_until_judged(site: Site, check: HealthCheck, compared: Comparison 
         waiting_for(found.words)
         good = 0 if found.wrong else good + 1
         if good == IN_A_ROW:
-            return ""
+            return found
         if not found.wrong:
             wrong_since = inf
         elif found.is_proof:
             wrong_since = min(wrong_since, _now())
             if _now() - wrong_since >= APART:
-                return found.wrong
+                return found
         await asyncio.sleep(found.pause)
 
 
@@ -194,11 +196,12 @@ def may_repeat(check: HealthCheck, found: Outcome) -> bool:
 
 
 def _beside_cache(fresh: Outcome, cached: Answer, wrong: str) -> Outcome:
-    """Return the outcome of the fresh answer; if it is wrong, with what the cache answered."""
+    """Return the outcome of the fresh answer, which counts, with what the cache answered if one of the two is wrong."""
+    cache = f"the CDN's cache ({cached.cached})"
     if not fresh.wrong:
-        return fresh
-    said = f"; the CDN's cache ({cached.cached}) {(wrong and 'is wrong too') or 'still answers as expected'}"
-    return replace(fresh, wrong=f"{fresh.wrong}{said}")
+        return replace(fresh, beside=f"{cache} still answers wrongly: {wrong}" if wrong else "")
+    said = f"{cache} {'is wrong too' if wrong else 'still answers as expected'}"
+    return replace(fresh, wrong=f"{fresh.wrong}; {said}")
 
 
 def _judged(check: HealthCheck, answer: Answer, compared: Comparison) -> Outcome:
@@ -253,9 +256,8 @@ def _own_error(body: Any) -> str:
 
 def _why_away(request: Request, answer: Answer) -> str:
     """Return the likely reasons why a request was turned away with this status."""
-    if answer.status in REDIRECTS:
-        target = f" to {answer.leads_to}" if answer.leads_to else ""
-        return f"it redirects{target}: a login, a deployment protection, or another address of the site"
+    if led := redirect(answer):
+        return led.cause
     key = "the site does not accept its key" if request.headers else "the site wants a key, and this check sends none"
     if answer.status == NOT_FOUND:
         return f"there is no such route, or {key}"

@@ -10,7 +10,7 @@ from statistics import median
 from typing import Any
 
 from steps.support.core.errors import Problem
-from steps.support.core.events import Probed, SiteDown, SiteUp
+from steps.support.core.events import LIMITED, Probed, SiteDown, SiteUp
 from steps.support.core.run_state import RunState
 from steps.support.gateways.obstacles import obstacle
 from steps.support.gateways.site import Request, Site
@@ -24,7 +24,6 @@ LONGEST = 600.0  # seconds between two probes, however long a pause the site ask
 SLOWER = 2  # how much slower the probes become each time that the site limits them
 REFUSED = 400  # the lowest HTTP status that counts as a failure
 NO_ANSWER = "no answer"
-LIMITED = "the site limits the probes"  # which says nothing about visitors
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +39,14 @@ class Probe:
     """One probe of the site.
 
     `at`: its start, in seconds on the run's clock. `answer`: the HTTP status, or the cause of the failure. `seconds`:
-    how long it took. `well`: whether a visitor would have been served; also True if the site only limited the probes.
+    how long it took. `well`: whether a visitor would have been served; None if the site only limited the probes, which
+    says nothing about visitors.
     """
 
     at: float
     answer: str
     seconds: float
-    well: bool
+    well: bool | None
 
 
 @asynccontextmanager
@@ -65,13 +65,14 @@ async def probing(site: Site, visits: Visits | None, journal: Journal) -> AsyncI
 
 
 def summary(probes: Sequence[Probe], state: RunState) -> dict[str, Any]:
-    """Return the downtime, by the keys of the report. A failure lasts until the start of the next probe.
+    """Return the downtime, by the keys of the report. A failure lasts until the next probe that was not limited.
 
     Times are in seconds from the last start of the clock, or from the first probe if no clock was started.
     """
-    failed = [probe for probe in probes if not probe.well]
-    ends = [*(probe.at for probe in probes[1:]), *(probe.at + probe.seconds for probe in probes[-1:])]
-    lasted = [(probe.at, end) for probe, end in zip(probes, ends, strict=True) if not probe.well]
+    telling = [probe for probe in probes if probe.well is not None]
+    failed = [probe for probe in telling if not probe.well]
+    ends = [*(probe.at for probe in telling[1:]), *(probe.at + probe.seconds for probe in telling[-1:])]
+    lasted = [(probe.at, end) for probe, end in zip(telling, ends, strict=True) if not probe.well]
     zero = [*(probe.at for probe in probes[:1]), *(started.clock for started in state.clocks)]
     return {
         "observed_seconds": round(sum(end - at for at, end in lasted), 3),
@@ -131,18 +132,19 @@ async def _probe_forever(site: Site, visits: Visits, probes: list[Probe], journa
                 probes.append(Probe(at, NO_ANSWER, loop.time() - at, well=False))
             raise
         probes.append(Probe(at, answer, loop.time() - at, well))
-        if well is not was_well:
+        if well is not None and well is not was_well:
             journal.note(SiteUp(answer=answer) if well else SiteDown(answer=answer))
-        was_well = well
+            was_well = well
         if asked_to_wait is not None:
             every = max(every, min(SLOWER * every, SLOWEST))
         await asyncio.sleep(max(0.0, at + max(every, min(asked_to_wait or 0.0, LONGEST)) - loop.time()))
 
 
-async def _probe(site: Site, request: Request) -> tuple[str, bool, float | None]:
-    """Visit the site once. Return the answer, whether a visitor would be served, and None or the seconds to wait.
+async def _probe(site: Site, request: Request) -> tuple[str, bool | None, float | None]:
+    """Visit the site once. Return the answer, whether a visitor would be served, and the seconds to wait.
 
-    None means that the site does not limit the probes.
+    If the site limits the probes, it is not known whether a visitor would be served. Otherwise there is nothing to wait
+    for: the seconds are None.
     """
     try:
         async with asyncio.timeout(PATIENCE):
@@ -153,5 +155,5 @@ async def _probe(site: Site, request: Request) -> tuple[str, bool, float | None]
         return problem.cause, False, None
     stands = obstacle(answer)
     if stands and stands.is_before_app:
-        return f"{answer.status} ({LIMITED})", True, answer.retry_after
+        return f"{answer.status} ({LIMITED})", None, answer.retry_after
     return str(answer.status), answer.status < REFUSED, None

@@ -11,6 +11,7 @@ from steps.support.standin.site_body import BROKEN, UNAUTHORIZED, polled
 
 LOGIN = "https://accounts.liveone.example/sign-in?redirect_url="
 PAGE = "<!doctype html><title>LiveOne</title><p>Loading"
+CHECKPOINT = "<!doctype html><title>Vercel Security Checkpoint</title><p>We're verifying your browser"
 OFFLINE = {"success": False, "error": "The vendor does not answer"}
 
 
@@ -37,6 +38,48 @@ async def unauthorized(_request: web.Request, _handler: Handler) -> web.StreamRe
 async def not_found(_request: web.Request, _handler: Handler) -> web.StreamResponse:
     """Answer with status 404, as the app's middleware does, although the key is valid."""
     return web.Response(status=404, text=PAGE, content_type="text/html")
+
+
+async def challenge(_request: web.Request, _handler: Handler) -> web.StreamResponse:
+    """Answer with the page of the firewall that only a browser passes."""
+    return web.Response(status=429, text=CHECKPOINT, content_type="text/html")
+
+
+async def limited(_request: web.Request, _handler: Handler) -> web.StreamResponse:
+    """Answer that there are too many requests, and when to come again."""
+    return web.json_response({"error": "Too many requests"}, status=429, headers={"Retry-After": "3"})
+
+
+async def starting(_request: web.Request, _handler: Handler) -> web.StreamResponse:
+    """Answer as the platform does while no function of the app has started."""
+    return web.Response(status=503, text="FUNCTION_INVOCATION_TIMEOUT")
+
+
+async def protected(request: web.Request, _handler: Handler) -> web.StreamResponse:
+    """Redirect to the login of Deployment Protection."""
+    url = f"https://vercel.com/sso-api?url=https://{request.host}{request.path}"
+    return web.Response(status=302, headers={"Location": url})
+
+
+async def other_address(_request: web.Request, _handler: Handler) -> web.StreamResponse:
+    """Redirect to the site's own address with www in front."""
+    return web.Response(status=308, headers={"Location": f"https://www.{_request.host}{_request.path}"})
+
+
+async def cached(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Answer out of a cache that still has an error, unless the request goes past it."""
+    if "_orchestrate" in request.query:
+        return await handler(request)
+    return web.json_response(BROKEN, status=500, headers={"x-vercel-cache": "HIT", "age": "33"})
+
+
+async def cached_over_error(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Answer well out of a cache, while the app behind it fails."""
+    if "_orchestrate" in request.query:
+        return await server_error(request, handler)
+    answer = await handler(request)
+    answer.headers.update({"x-vercel-cache": "HIT", "age": "33"})
+    return answer
 
 
 async def no_latest(request: web.Request, handler: Handler) -> web.StreamResponse:

@@ -41,6 +41,7 @@ PREVIOUS = Answer(200, JSON, {"error": "no such column"}, deployment="dpl_old")
 CACHED = replace(GOOD, cached="HIT, 33 s old")
 CACHED_BROKEN = replace(BROKEN, cached="STALE")
 HANGS = None
+PROTECTED = "Let the public address through in the project's Deployment Protection; VERCEL_AUTOMATION_BYPASS_SECRET opens deployments."
 
 
 class _Site:
@@ -146,7 +147,11 @@ def test_only_writing_checks_wait(monkeypatch: pytest.MonkeyPatch, check: Health
         (Answer(404, HTML, None), FULL, "answered 404: there is no such route, or the site does not accept its key"),
         (Answer(401, JSON, {}), ("body.latest",), "answered 401: the site does not accept its key"),
         (Answer(404, JSON, {}), ("status == `404`", "body.gone"), "answered 404 application/json, not body.gone"),
-        (Answer(302, HTML, None, "vercel.com"), FULL, "answered 302: it redirects to vercel.com: a login, a deployment protection, or another address of the site"),
+        (Answer(302, HTML, None, "vercel.com"), FULL, "answered 302: it redirects to vercel.com: Deployment Protection wants a login at Vercel"),
+        (Answer(307, HTML, None, "www.liveone.example", host="liveone.example"), FULL, "answered 307: it redirects to www.liveone.example: the site has another address"),
+        (Answer(308, HTML, None, "liveone.example", host="www.liveone.example"), FULL, "answered 308: it redirects to liveone.example: the site has another address"),
+        (Answer(307, HTML, None, "/sign-in", host="liveone.example"), FULL, "answered 307: it redirects to /sign-in: a login"),
+        (Answer(302, HTML, None, "elsewhere.example", host="liveone.example"), FULL, "answered 302: it redirects to elsewhere.example: a login, a deployment protection, or another address of the site"),
         (Answer(304, "", None), FULL, "answered 304: it redirects: a login, a deployment protection, or another address of the site"),
         (Answer(401, JSON, {}), ("status == `401` || status == `404`",), ""),
         (RESET, FULL, "gave no answer: the connection was reset (ReadError)"),
@@ -365,7 +370,9 @@ def test_baseline_is_taken_in_order() -> None:
     [
         ([BROKEN, GOOD], "cron", ["/api/cron answered 500"], FIX),
         ([Answer(401, JSON, {}), GOOD], "cron", ["/api/cron answered 401"], KEY),
-        ([GOOD, Answer(302, HTML, None, "vercel.com")], "data", ["/api/data answered 302", "vercel.com"], KEY),
+        ([GOOD, Answer(302, HTML, None, "vercel.com")], "data", ["/api/data answered 302", "vercel.com"], PROTECTED),
+        ([GOOD, Answer(302, HTML, None, "login.example")], "data", ["/api/data answered 302", "login.example: a login"], KEY),
+        ([GOOD, Answer(308, HTML, None, "www.a.example", host="a.example")], "data", ["/api/data answered 308"], "Set `site` to the address that serves it: https://www.a.example."),
         ([Answer(401, JSON, {}), Answer(404, JSON, {})], "cron, data", ["/api/cron answered 401", "/api/data answered 404"], KEY),
         ([Answer(401, JSON, {}), Answer(200, HTML, None)], "cron, data", ["/api/cron answered 401", "which is not JSON"], f"{KEY} {FIX}"),
         ([RESET, RESET], "cron, data", ["/api/cron gave no answer", "/api/data gave no answer"], FIX),

@@ -8,10 +8,11 @@ from typing import Any, cast
 import pytest
 
 from steps.support.core.errors import NeedsHuman, Unknown
+from steps.support.core.events import LIMITED
 from steps.support.core.redaction import Redactor
 from steps.support.core.run_state import RunState
 from steps.support.gateways.site import Answer, Request, Site
-from steps.support.run.downtime import LIMITED, LONGEST, Probe, Visits, latency, probing, summary
+from steps.support.run.downtime import LONGEST, Probe, Visits, latency, probing, summary
 from steps.support.run.journal import Journal
 from tests.support.journals.runs import state
 from tests.support.virtual.loop import run
@@ -118,6 +119,13 @@ def test_release_with_only_writing_checks_is_not_measured(tmp_path: Path) -> Non
 def test_failure_lasts_until_the_next_request(probes: list[Probe], seconds: float) -> None:
     """The time between a refused request and the next one counts as down."""
     assert summary(probes, RunState())["observed_seconds"] == pytest.approx(seconds)
+
+
+def test_limited_request_neither_begins_nor_ends_an_outage() -> None:
+    """What a limit answers says nothing about visitors: an outage goes on until the next request that tells."""
+    answers = [(1.0, None), (2.0, False), (3.0, None), (4.0, None), (5.0, True), (6.0, None)]
+    observed = summary([Probe(at, "?", 0.0, well=well) for at, well in answers], RunState())
+    assert (observed["outages"], observed["observed_seconds"], observed["failed_probes"]) == ([[1.0, 4.0]], 3.0, 1)
 
 
 @pytest.mark.parametrize(

@@ -46,7 +46,12 @@ async def _code(sha: str) -> str:
             None,
             "answered 401: the site does not accept its key, or a deployment protection",
         ),
-        (Protection.LOGIN, None, None, "answered 302: it redirects to vercel.com: a login, a deployment protection"),
+        (
+            Protection.LOGIN,
+            None,
+            None,
+            "answered 302: it redirects to vercel.com: Deployment Protection wants a login at Vercel",
+        ),
     ],
 )
 async def test_staged_deployment_answers_with_its_own_code(
