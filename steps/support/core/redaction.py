@@ -8,13 +8,21 @@ from typing import Any
 from urllib.parse import quote, quote_plus, unquote
 
 MASK = "***"
+# Each pattern reads a character a fixed number of times, however hostile the text: nothing is tried again.
 _PATTERNS = (
-    re.compile(r"eyJ[\w-]+\.[\w-]+\.[\w-]+"),  # a JSON Web Token, as Turso's are
-    re.compile(r"(?<=[Bb]earer )(?!\$[A-Z_]+[\"'\s])[^\s\"',;]+"),  # but not the `$NAME` of commands for the operator
-    re.compile(r"(?<=uthorization: [Bb]asic )[^\s\"',;]+"),
-    re.compile(r"(?<=://)[^\s\"'@]+(?=@)"),  # user and password in a URL, even with a slash in the password
-    re.compile(r"(?<=[Tt]oken=)[^\s&\"';,]+"),
+    # a JSON Web Token, as Turso's are
+    (re.compile(r"(?<![\w-])((?>[\w-]*?(?=eyJ)))eyJ[\w-]++\.[\w-]++\.[\w-]++"), rf"\g<1>{MASK}"),
+    # but not the `$NAME` of commands for the operator
+    (re.compile(r"(?<=[Bb]earer )(?!\$[A-Z_]+[\"'\s])[^\s\"',;]++"), MASK),
+    (re.compile(r"(?<=uthorization: [Bb]asic )[^\s\"',;]++"), MASK),
+    (re.compile(r"(?<=[Tt]oken=)[^\s&\"';,]++"), MASK),
 )
+_AFTER_SCHEME = re.compile(r"://([^\s\"'@]++)(@?)")  # user and password in a URL, even with a slash in the password
+# ids of the tool's own world; a secret that is shorter than half of one stands in it by chance
+_IDS = re.compile(
+    r"(?<![0-9A-Za-z])((?:[0-9a-f]{64}|[0-9a-f]{40}|(?:dpl|prj|team|usr)_[0-9A-Za-z]{20,40}))(?![0-9A-Za-z])"
+)
+_WORD = re.compile(r"[a-z_]+")  # a key of the tool's own structures
 _SHORTEST = 4  # characters; masking anything shorter would mask half of every sentence
 _TOKEN, _LONG = 8, 20  # characters: from 8, a part with a digit or both cases is a token; from 20, any part
 _TELLING = 12  # characters; what is left of a secret that was cut off is masked if it has these, and half of the secret
@@ -30,26 +38,38 @@ class Redactor:
         # A part of an address is not a secret, so addresses are only masked whole.
         whole = {form for secret in worth if "://" not in secret for form in _forms(secret)}
         self._long = sorted((form for form in whole if len(form) > _TELLING), key=len, reverse=True)
+        self._longer = [form for form in self._known if len(form) > _TELLING]
 
     def text(self, text: str) -> str:
         """Return the text with every secret masked."""
-        for secret in self._known:
-            text = text.replace(secret, MASK)
+        pieces = _IDS.split(text)  # each second one is an id
+        for at, piece in enumerate(pieces):
+            pieces[at] = _without(piece, self._longer if at % 2 else self._known)
+        text = "".join(pieces)
         for secret in self._long:
             text = _without_part(text, secret)
-        for pattern in _PATTERNS:
-            text = pattern.sub(MASK, text)
-        return text
+        for pattern, mask in _PATTERNS:
+            text = pattern.sub(mask, text)
+        return _AFTER_SCHEME.sub(lambda found: f"://{MASK}@" if found[2] else found[0], text)
 
     def __call__(self, value: Any) -> Any:
         """Return a copy of a JSON-like value with every text in it masked, keys included."""
         if isinstance(value, str):
             return self.text(value)
         if isinstance(value, Mapping):
-            return {self(key): self(item) for key, item in value.items()}
+            return {self._key(key): self(item) for key, item in value.items()}
         if isinstance(value, (list, tuple)):
             return [self(item) for item in value]
         return value
+
+    def _key(self, key: Any) -> Any:
+        return key if isinstance(key, str) and _WORD.fullmatch(key) else self(key)
+
+
+def _without(text: str, secrets: Iterable[str]) -> str:
+    for secret in secrets:
+        text = text.replace(secret, MASK)
+    return text
 
 
 def addresses(text: str) -> list[str]:
@@ -95,16 +115,26 @@ def _coded(secret: bytes, before: int) -> Iterator[str]:
 
 def _without_part(text: str, secret: str) -> str:
     """Return the text with the beginning or the end of a secret masked if the rest of the secret was cut off."""
-    size = max(_TELLING, len(secret) // 2)
-    begins, ends = secret[:size], secret[-size:]
-    while (at := text.find(begins)) >= 0:
+    return _without_end(_without_beginning(text, secret), secret)
+
+
+def _without_beginning(text: str, secret: str) -> str:
+    size, pieces, done = max(_TELLING, len(secret) // 2), list[str](), 0
+    while (at := text.find(secret[:size], done)) >= 0:
         end = at + size
         while end < len(text) and end - at < len(secret) and text[end] == secret[end - at]:
             end += 1
-        text = text[:at] + MASK + text[end:]
-    while (at := text.find(ends)) >= 0:
+        pieces += text[done:at], MASK
+        done = end
+    return "".join([*pieces, text[done:]])
+
+
+def _without_end(text: str, secret: str) -> str:
+    size, pieces, done = max(_TELLING, len(secret) // 2), list[str](), 0
+    while (at := text.find(secret[-size:], done)) >= 0:
         start = at
-        while start and at + size - start < len(secret) and text[start - 1] == secret[start - at - size - 1]:
+        while start > done and at + size - start < len(secret) and text[start - 1] == secret[start - at - size - 1]:
             start -= 1
-        text = text[:start] + MASK + text[at + size :]
-    return text
+        pieces += text[done:start], MASK
+        done = at + size
+    return "".join([*pieces, text[done:]])

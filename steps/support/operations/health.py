@@ -7,7 +7,7 @@ import asyncio
 import re
 import time
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from math import inf
 from typing import Any
 
@@ -58,7 +58,9 @@ def holds(expression: str, facts: dict[str, Any]) -> bool:
 
 
 def _seconds(time: str) -> float:
-    return datetime.fromisoformat(time).timestamp()
+    """Return a time in seconds since 1970. One without a zone is UTC, as databases write it, and not local time."""
+    when = datetime.fromisoformat(time)
+    return (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()
 
 
 IN_A_ROW = 2  # good answers in a row that are enough

@@ -109,3 +109,47 @@ def test_redaction_masks_each_secret_part_of_a_url(shown: str) -> None:
 def test_redaction_keeps_the_public_part_of_a_url(shown: str) -> None:
     """Host names and plain words also name other things, so they are shown."""
     assert Redactor(["json://hook.example.org:8443/alerts json://127.0.0.1:8080"]).text(shown) == shown
+
+
+SHA, DEPLOYMENT = "3f786850e387550fdab836ed7e6dc881de23001b", "dpl_5WJWYSyB7BpgTj3EuwF37WMRBXBQ"
+SHORT = Redactor(["8685", "BpgTj3", "live_"])
+
+
+@pytest.mark.parametrize(
+    ("shown", "kept"),
+    [
+        (SHA, SHA),
+        (f"main is at {SHA}, 8685 files", f"main is at {SHA}, *** files"),
+        ({"sha": SHA, "live": DEPLOYMENT}, {"sha": SHA, "live": DEPLOYMENT}),
+        (f"{DEPLOYMENT} and BpgTj3", f"{DEPLOYMENT} and ***"),
+        (f"key{SHA}", "key3f7***0e387550fdab836ed7e6dc881de23001b"),
+        ({"live_": "x8685"}, {"live_": "x***"}),
+    ],
+)
+def test_short_secret_leaves_ids_and_names_of_fields_alone(shown: object, kept: object) -> None:
+    """A sha or a deployment's id that happens to contain it is needed whole to recover; elsewhere it is masked."""
+    assert SHORT(shown) == kept
+
+
+def test_long_secret_is_masked_in_an_id_too() -> None:
+    """A secret that could not stand in an id by chance is masked wherever it is, also if it looks like an id."""
+    assert Redactor([SHA]).text(f"key {SHA}") == "key ***"
+    assert Redactor([SHA[5:30]]).text(SHA) == f"{SHA[:5]}***{SHA[30:]}"
+
+
+@pytest.mark.parametrize("piece", ["eyJ", "://", "://a:", "eyJa.", "a.", "bearer Bearer ", "token=", "eyJ.eyJ-"])
+def test_hostile_text_is_searched_once(piece: str) -> None:
+    """A text of 600,000 characters that begins like a secret everywhere is read once: again and again would take hours."""
+    assert len(Redactor(["s3cr3t-and-much-longer"]).text(piece * (600_000 // len(piece)))) > 3
+
+
+def test_secret_is_masked_among_many_that_are_cut_off() -> None:
+    """Each of 50,000 pieces of a secret is masked, and what stands between them stays."""
+    secret = "0123456789abcdefghijklmnopqrstuvwxyz"  # noqa: S105 - worth nothing
+    assert Redactor([secret]).text(f"{secret[:20]} and " * 50_000) == "*** and " * 50_000
+
+
+@pytest.mark.parametrize("before", ["", "authToken=", "x", "a.b.", "https://host/"])
+def test_token_is_masked_after_anything(before: str) -> None:
+    """A JSON Web Token is masked, whatever stands before it without a space."""
+    assert "c2lnbmF0" not in Redactor().text(f"{before}eyJhbGciOiJF.eyJhIjoicnci.c2lnbmF0dXJl is one")

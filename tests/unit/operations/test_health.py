@@ -1,6 +1,7 @@
 """Asking one health question and judging its answer; and how many answers make a verdict, in virtual time."""
 
 import asyncio
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from types import SimpleNamespace
@@ -169,6 +170,18 @@ def test_check_without_a_key_is_told_that_one_is_missing() -> None:
     """If the check sends no key, the complaint is a missing key, not a rejected one."""
     _, wrong = _asked(_Site(Answer(404, HTML, None)), HealthCheck("data", Request("/api/data"), FULL))
     assert wrong == "/api/data answered 404: there is no such route, or the site wants a key, and this check sends none"
+
+
+def test_time_without_a_zone_is_utc(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A time as a database writes it means the same everywhere, and is compared with the commit in UTC."""
+    monkeypatch.setenv("TZ", "EST5")
+    time.tzset()
+    committed = "2026-01-01T12:00:00+00:00"
+    later, earlier = ("2026-01-01 12:00:05", "2026-01-01 11:59:00")
+    judged = [health.fresh(later, earlier, committed), health.fresh(earlier, None, committed)]
+    monkeypatch.undo()
+    time.tzset()
+    assert judged == [True, False]
 
 
 def test_answer_is_compared_with_the_baseline() -> None:
