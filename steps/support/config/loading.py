@@ -4,10 +4,11 @@ import os
 import re
 import tomllib
 from collections.abc import Iterator
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from pydantic import (
     SecretStr,
@@ -16,6 +17,7 @@ from pydantic import (
 from pydantic_settings import SettingsError
 
 from steps.support.config.settings import HealthSettings, Secrets, Settings
+from steps.support.core.addresses import PROXY, is_loopback, network_words, proxy, unusable_proxy
 from steps.support.core.errors import Problem
 from steps.support.core.text import printable
 
@@ -75,7 +77,13 @@ def for_production(settings: Settings) -> Settings:
     turso = settings.turso.model_copy(update={"url": settings.turso.url or secrets.turso_database_url or ""})
     vercel = settings.vercel.model_copy(update={"team": settings.vercel.team or secrets.vercel_team_id})
     filled = settings.model_copy(update={"turso": turso, "vercel": vercel})
-    if mistakes := [*_missing(filled), *_unfilled_headers(filled), *_not_addresses(filled)]:
+    if mistakes := [
+        *_missing(filled),
+        *_unfilled_headers(filled),
+        *_not_addresses(filled),
+        *_unencrypted(filled),
+        *_unusable_proxy(),
+    ]:
         raise Misconfigured(mistakes=mistakes)
     return filled
 
@@ -115,6 +123,29 @@ def _not_addresses(settings: Settings) -> Iterator[str]:
             yield f"{name.upper()}: it contains characters that no token has; copy it again"
 
 
+def _unencrypted(settings: Settings) -> Iterator[str]:
+    """Yield a mistake for each token that would be sent to another machine over plain http."""
+    sent = {
+        "turso.url": (settings.turso.url, settings.secrets.turso_auth_token),
+        "vercel.api": (settings.vercel.api, settings.secrets.vercel_token),
+    }
+    for key, (address, token) in sent.items():
+        with suppress(ValueError):
+            host = urlsplit(address).hostname or ""
+            if token and address.startswith("http://") and not is_loopback(host):
+                yield f"{key}: http:// would send the token unencrypted to {host}; use https://"
+
+
+def _unusable_proxy() -> Iterator[str]:
+    if wrong := unusable_proxy():
+        yield f"{PROXY} in the environment: {wrong}"
+
+
+def network(settings: Settings) -> str:
+    """Return which hosts of a release are reached through a proxy, in words; an empty text if none is."""
+    return network_words([settings.vercel.api, settings.site, settings.turso.url])
+
+
 def _is_address(value: str) -> bool:
     try:
         parts = urlsplit(value)
@@ -137,7 +168,13 @@ def secret_values(settings: Settings) -> list[str]:
     """Return every text that must never be shown: the secrets, and the values that the environment puts in headers."""
     environment = settings.secrets.environment()
     named = [environment.get(name, "") for check in settings.health for name in _names(check)]
-    return [*settings.secrets.values(), *named]
+    return [*settings.secrets.values(), *named, *_proxy_password()]
+
+
+def _proxy_password() -> Iterator[str]:
+    with suppress(ValueError):
+        password = urlsplit(proxy()).password or ""
+        yield from (password, unquote(password))
 
 
 def _table(path: Path) -> dict[str, Any]:

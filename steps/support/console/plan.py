@@ -66,7 +66,9 @@ def _target(event: Planned) -> list[Line]:
     target, now = event.target or {}, event.facts.get("production")
     live = f", live now {now['id']} of {now['sha'][:8]}" if now else ""
     project = f"{target['project']} at {target['site']}{live}"
-    return [*named("project", project), *named("database", target["database"]), *named("branch", target["branch"])]
+    network = [event.facts["network"]] if "network" in event.facts else []
+    names = [*named("project", project), *named("database", target["database"]), *named("branch", target["branch"])]
+    return [*names, *(named("network", *network) if network else [])]
 
 
 def _step(number: int, step: Mapping[str, Any]) -> list[Line]:

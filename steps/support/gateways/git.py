@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from steps.support.core import process
+from steps.support.core.addresses import direct_loopback
 from steps.support.core.errors import Code, NotSent, Problem, Rejected, Unknown
 from steps.support.core.process import KEPT, Answer
 from steps.support.core.text import printable
@@ -27,6 +28,10 @@ _REMEDY = {
     Rejected: "The remote did not change. Fix what it reports, then start again.",
     Unknown: "Check the remote branch before trying again.",
 }
+
+_ADDRESS = re.compile(r"://([^\s'\"]*+)")  # of a credential, all before the last @
+_QUOTED = 600  # characters of what git said that a message quotes
+_SEARCHED = 20 * _QUOTED  # characters at its end in which credentials are searched for
 
 _PLACEHOLDER = "orchestrate-pushes-to:"  # placeholder for the push address
 
@@ -275,6 +280,7 @@ class Git:
                 remedy="Install git, or put it on PATH.",
             )
         inherited = {name: value for name, value in process.child_environment().items() if name not in _REDIRECTING}
+        inherited |= direct_loopback()
         harmless = (word for setting in _HARMLESS for word in ("-c", setting))
         command = [git, "-C", str(self.repository), *harmless, *arguments]
         return await process.run(command, inherited | _SETTINGS | environment)
@@ -295,7 +301,12 @@ def _message(answer: "Answer") -> str:
     refusals = re.findall(r"^!\t.*\t(.*)", answer.out, re.MULTILINE)
     lines = (line.strip() for line in [*answer.err.splitlines(), *refusals])
     text = "; ".join(line for line in lines if line and not line.startswith("hint:"))
-    return _masked(text).rstrip(".")[-600:] or f"it exited with code {answer.code} and no message"
+    return _masked(_end_of(text)).rstrip(".")[-_QUOTED:] or f"it exited with code {answer.code} and no message"
+
+
+def _end_of(text: str) -> str:
+    """Return the end of a text, cut before a word, so that no credential loses what it is known by."""
+    return text if len(text) <= _SEARCHED else text[-_SEARCHED:].partition(" ")[2]
 
 
 def _problem_class(answer: "Answer") -> type[NotSent | Rejected | Unknown]:
@@ -318,4 +329,9 @@ def _contains_any(text: str, phrases: tuple[str, ...]) -> bool:
 
 
 def _masked(text: str) -> str:
-    return printable(re.sub(r"://[^\s'\"]*@", "://***@", text.strip()))
+    return printable(_ADDRESS.sub(_without_user, text.strip()))
+
+
+def _without_user(found: re.Match[str]) -> str:
+    user, _, rest = found[1].rpartition("@")
+    return f"://***@{rest}" if user or rest != found[1] else found[0]

@@ -5,9 +5,11 @@ httpx's timeouts only detect that the peer is dead. The caller limits how long a
 
 import json
 import re
+import ssl
 import zlib
 from collections.abc import Callable, Iterable
 from contextlib import aclosing
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from http.cookiejar import CookieJar, DefaultCookiePolicy
@@ -15,7 +17,11 @@ from typing import Any
 
 import httpx
 
+from steps.support.core.addresses import PROXY, proxy_for
 from steps.support.core.errors import NotSent, Unknown
+
+LONGEST_WAIT = 86_400.0  # seconds; whatever asks for more means the same: longer than any run
+_LATEST = 1e15  # milliseconds since 1970, later than any clock
 
 
 def retry_after(response: httpx.Response, now: float) -> float:
@@ -26,14 +32,17 @@ def retry_after(response: httpx.Response, now: float) -> float:
     """
     value = response.headers.get("retry-after", "")
     if re.fullmatch(r"\d+(\.\d+)?", value):
-        return float(value)
+        return min(float(value), LONGEST_WAIT)
     until = _timestamp(value) or _reset(response)
-    return max(0.0, until - (_timestamp(response.headers.get("date", "")) or now)) if until else 0.0
+    if not until:
+        return 0.0
+    return min(max(0.0, until - (_timestamp(response.headers.get("date", "")) or now)), LONGEST_WAIT)
 
 
 def _timestamp(date: str) -> float:
     try:
-        return parsedate_to_datetime(date).timestamp()
+        when = parsedate_to_datetime(date)
+        return (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()  # -0000 means UTC, too
     except (ValueError, OverflowError):
         return 0.0
 
@@ -42,6 +51,8 @@ def _reset(response: httpx.Response) -> float:
     try:
         body: Any = json_of(response.content)
         return float(body["error"]["limit"]["resetMs"]) / 1000
+    except OverflowError:
+        return _LATEST / 1000
     except (ValueError, KeyError, TypeError):
         return 0.0
 
@@ -50,26 +61,56 @@ LIVENESS = httpx.Timeout(30.0, connect=5.0)  # seconds during which no byte may 
 MOST = 4 * 1024 * 1024  # bytes of a body that are read by default
 DEEPEST = 100  # levels of nested lists and objects that are read
 SHOWN = 300  # characters of the peer's own text that a message quotes
+_NO_ROOTS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # trusts nobody; loading all root certificates takes long
 _GZIP = 31  # 15 bits of window, in the gzip format
 
 _UNSENT = (
     httpx.ConnectError,
     httpx.ConnectTimeout,
     httpx.PoolTimeout,
+    httpx.ProxyError,  # the proxy did not connect
     httpx.UnsupportedProtocol,
     httpx.LocalProtocolError,
 )
+_PROXY = f"the proxy of {PROXY} refused"
 _CHECK_FIRST = "It may have been done: check before repeating it."
 _TOO_DEEP = f"it is nested more than {DEEPEST} levels deep"
 
 
-def client_for(address: str, **options: Any) -> httpx.AsyncClient:
+def client_for(address: str, *, transport: httpx.AsyncBaseTransport | None = None, **options: Any) -> httpx.AsyncClient:
     """Open a client that accepts no cookies and sends none of its own.
 
-    It loads the root certificates, which takes a while, only if the address is not plain http.
+    Of the environment, only HTTPS_PROXY and NO_PROXY count, and for remote hosts only: no netrc, no certificate
+    switches. It loads the root certificates, which takes a while, only if the address is not plain http.
     """
     no_cookies = CookieJar(DefaultCookiePolicy(allowed_domains=()))  # httpx keeps every cookie that its jar accepts
-    return httpx.AsyncClient(base_url=address, verify=not address.startswith("http:"), cookies=no_cookies, **options)
+    routes = transport or _Routes(httpx.URL(address))
+    return httpx.AsyncClient(base_url=address, transport=routes, trust_env=False, cookies=no_cookies, **options)
+
+
+class _Routes(httpx.AsyncBaseTransport):
+    """Sends each request as its own URL says: verified if that is https, and through the proxy meant for its host."""
+
+    def __init__(self, base: httpx.URL) -> None:
+        self._plain = httpx.AsyncHTTPTransport(verify=_NO_ROOTS, trust_env=False)
+        self._verified: dict[str, httpx.AsyncHTTPTransport] = {}  # proxy, or nothing -> transport
+        self._of(base)  # loads the root certificates now, and not while a request is timed
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        return await self._of(request.url).handle_async_request(request)
+
+    async def aclose(self) -> None:
+        for transport in (self._plain, *self._verified.values()):
+            await transport.aclose()
+
+    def _of(self, url: httpx.URL) -> httpx.AsyncHTTPTransport:
+        if url.scheme != "https":
+            return self._plain
+        proxy = proxy_for(url.scheme, url.host, url.port)
+        if proxy not in self._verified:
+            through = httpx.Proxy(proxy) if proxy else None
+            self._verified[proxy] = httpx.AsyncHTTPTransport(verify=True, trust_env=False, proxy=through)
+        return self._verified[proxy]
 
 
 async def exchange(
@@ -185,5 +226,7 @@ def _decompressor(response: httpx.Response, what: str) -> Callable[[bytes, int],
 def _describe(error: Exception) -> str:
     # the text of an error about a header is not quoted, because it may contain the token
     text = "" if isinstance(error, httpx.LocalProtocolError | UnicodeError) else str(error)
-    plain = {"ReadError": "the connection was reset", "ConnectError": "no connection"}.get(type(error).__name__, "")
+    plain = {"ReadError": "the connection was reset", "ConnectError": "no connection", "ProxyError": _PROXY}.get(
+        type(error).__name__, ""
+    )
     return f"{plain} ({type(error).__name__}: {text}".rstrip(": ").lstrip() + ")"

@@ -13,12 +13,12 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from steps.support.core.addresses import is_loopback
 from steps.support.core.errors import NotSent
 from steps.support.gateways.http import SHOWN, exchange, json_of, retry_after
 
 BYPASS = "x-vercel-protection-bypass"  # the header that opens a protected deployment; its value is the project's secret
 CHALLENGE = (b"Security Checkpoint", b"_vercel/security")  # words of the firewall's page that only a browser passes
-LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 LABEL = "(?!xn--)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"  # one label of an ASCII host name
 NAME = re.compile(rf"(?=.{{1,253}}\Z)({LABEL}\.)+(?=[a-z]){LABEL}", re.ASCII | re.IGNORECASE)
 
@@ -110,7 +110,7 @@ class Site:
                 remedy="Check that deployment on the platform.",
             )
         bypass = {BYPASS: self._bypass} if self._bypass else {}
-        if self._client.base_url.host in LOOPBACK:
+        if is_loopback(self._client.base_url.host):
             return path, {**bypass, "Host": host}
         return f"https://{host}/{path.removeprefix('/')}", bypass
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from traceback import format_exception
 from typing import Any, Literal
 
-from steps.support.config.loading import secret_values, target, target_id
+from steps.support.config.loading import network, secret_values, target, target_id
 from steps.support.config.settings import Settings
 from steps.support.console.actions import job_summary
 from steps.support.console.notify import Notifier
@@ -56,6 +56,7 @@ class Run:
     ask: Callable[[], Any]
     folder: Path
     times: Mapping[str, Any]  # the budget as configured, in seconds
+    network: str = ""  # which hosts are reached through a proxy, in words
 
     @property
     def lease(self) -> float:
@@ -77,6 +78,7 @@ class Run:
         """Journal the plan: the target, the steps in order, their seconds, and how they are rolled back."""
         rows = [_row(each.step, each.observed, expected, self.budget) for each in plan]
         facts = {key: value for each in plan for key, value in each.step.facts(each.observed).items()}
+        facts |= {"network": self.network} if self.network else {}
         seconds = {"seconds": round(expected.seconds, 3), "undo_seconds": round(expected.rollback_seconds, 3)}
         planned = Planned(
             target=target,
@@ -135,7 +137,8 @@ async def session(
         journal.listen(notifier)
         journal.intend(opened)
         try:
-            yield Run(release.run, journal, budget, interrupts, _visits(release, settings), ask, folder, opened.budget)
+            visits, times = _visits(release, settings), opened.budget
+            yield Run(release.run, journal, budget, interrupts, visits, ask, folder, times, network(settings))
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - however a run ends, a report follows
             journal.note(Stopped(why=reason(error)))
             if options.verbose:

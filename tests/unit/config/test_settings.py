@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from steps.support.config import settings
-from steps.support.config.loading import Misconfigured, for_production, load
+from steps.support.config.loading import Misconfigured, for_production, load, secret_values
 from steps.support.proof.config import LockLimits
 from steps.support.run.wiring import health_checks, production, proof_settings
 
@@ -215,3 +215,42 @@ def test_notify_urls_accepts_several_lines_and_is_secret(tmp_path: Path) -> None
     loaded = load(_config(tmp_path, ""))
     assert loaded.secrets.values() == ["json://me:s3cret@hook.example\nnönsense"]
     assert "s3cret" not in repr(loaded) + str(loaded.model_dump())
+
+
+PLAIN = {
+    "turso.url": ("TURSO_AUTH_TOKEN", '[turso]\nurl = "http://db.example"\n'),
+    "vercel.api": ("VERCEL_TOKEN", '[vercel]\nproject = "x"\napi = "http://api.example"\n'),
+}
+
+
+@pytest.mark.parametrize("key", PLAIN)
+def test_no_token_goes_to_another_machine_unencrypted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
+    """A token with a plain http address is a mistake, unless the address is this machine's."""
+    name, text = PLAIN[key]
+    monkeypatch.setenv(name, "secret")
+    with pytest.raises(Misconfigured) as plain:
+        for_production(load(_config(tmp_path, text)))
+    assert f"{key}: http:// would send the token unencrypted to" in str(plain.value)
+    with pytest.raises(Misconfigured) as here:
+        for_production(
+            load(_config(tmp_path, text.replace("db.example", "127.0.0.1:8080").replace("api.example", "[::1]")))
+        )
+    assert "unencrypted" not in str(here.value)
+
+
+def test_unusable_proxy_is_a_mistake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A proxy that cannot be used is reported with the other mistakes, before anything is asked."""
+    monkeypatch.setenv("HTTPS_PROXY", "socks5://someone:hidden@proxy.example")
+    monkeypatch.delenv("https_proxy", raising=False)
+    with pytest.raises(Misconfigured, match="HTTPS_PROXY in the environment: it is a socks5 address") as wrong:
+        for_production(load(_config(tmp_path, "")))
+    assert "hidden" not in str(wrong.value)
+
+
+def test_password_of_the_proxy_is_a_secret(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The redactor masks it in every form."""
+    monkeypatch.delenv("https_proxy", raising=False)
+    monkeypatch.setenv("HTTPS_PROXY", "http://someone:hid%40den@proxy.example:3128")
+    assert {"hid%40den", "hid@den"} <= {*secret_values(load(_config(tmp_path, "")))}

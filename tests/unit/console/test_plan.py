@@ -107,3 +107,10 @@ def test_code_alone_with_a_contract_has_no_schema_order() -> None:
 def _page(event: dict[str, Any]) -> str:
     events = [opened(dry_run=True), event]
     return " ".join(page.html(fold.report(state(events)), parsed(events)).split())
+
+
+def test_plan_says_which_hosts_are_reached_through_a_proxy() -> None:
+    """The words about the network are a line of their own, and there is none without a proxy."""
+    words = "through http://proxy.example:3128 (HTTPS_PROXY): api.vercel.com"
+    assert _of(_lines(_planned(network=words)), f"network   {words}")
+    assert not _of(_lines(_planned()), "network")

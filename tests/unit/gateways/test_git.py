@@ -18,7 +18,8 @@ import pytest
 
 from steps.support.core.errors import NotSent, Problem, Rejected, Unknown
 from steps.support.core.process import KEPT
-from steps.support.gateways.git import Commit, Git
+from steps.support.core.process import Answer as Answered
+from steps.support.gateways.git import Commit, Git, _message
 from tests.support.paths import ROOT
 
 pytestmark = pytest.mark.anyio
@@ -775,3 +776,21 @@ def _left_behind(where: Path, sha: str) -> "subprocess.Popen[bytes]":
     """Start a process with the words of a push, in its own group like the gateway's commands."""
     words = ["/bin/sh", "-c", "sleep 60 & wait", "git", "-C", str(where), "push", f"{sha}:refs/heads/main"]
     return subprocess.Popen(words, start_new_session=True)
+
+
+async def test_remote_on_this_machine_is_reached_past_a_proxy(gateway: Git, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A proxy of the shell, which would not reach it, gets no request for a remote on loopback."""
+    async with http(saying("500 Internal Server Error")) as proxy, http(saying("403 Forbidden")) as url:
+        for name in ("http_proxy", "HTTP_PROXY", "ALL_PROXY"):
+            monkeypatch.setenv(name, proxy)
+        run(gateway.repository, "remote", "set-url", "origin", url)
+        with pytest.raises(Rejected, match="403"):
+            await gateway.remote_head()
+
+
+def test_hostile_words_of_a_remote_are_searched_once() -> None:
+    """What a remote says is cut and read once, and a credential at its end is masked as ever."""
+    said = "remote: " + "://x" * 16_000 + " fatal: https://user:hid/den@host/app.git"
+    message = _message(Answered(128, "", said, whole=True))
+    assert message.endswith("fatal: https://***@host/app.git")
+    assert len(message) <= 600

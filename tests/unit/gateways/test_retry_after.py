@@ -1,15 +1,27 @@
 """The pause that an answer asks for, in each of its forms."""
 
+import time
+from collections.abc import Iterator
 from email.utils import formatdate
 from typing import Any
 
 import httpx
 import pytest
 
-from steps.support.gateways.http import retry_after
+from steps.support.gateways.http import LONGEST_WAIT, retry_after
 
 NOW = 1_767_225_600.0  # our clock; theirs is 240 s behind it
 THEIRS = NOW - 240
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Run each test five hours away from UTC."""
+    monkeypatch.setenv("TZ", "EST5")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
 
 
 def _date(moment: float) -> str:
@@ -36,6 +48,11 @@ def _limited(**limit: Any) -> dict[str, Any]:
         ({"Date": _date(THEIRS)}, _limited(resetMs=THEIRS * 1000 + 2500), 2.5),
         ({"Retry-After": "soon"}, _limited(resetMs=NOW * 1000 + 2500), 2.5),
         ({"Date": "yesterday"}, _limited(resetMs=NOW * 1000 + 2500), 2.5),
+        ({"Retry-After": "9" * 400}, {}, LONGEST_WAIT),
+        ({"Retry-After": "Fri, 31 Dec 9999 23:59:59 GMT"}, {}, LONGEST_WAIT),
+        ({}, _limited(resetMs=1e300), LONGEST_WAIT),
+        ({}, _limited(resetMs=10**400), LONGEST_WAIT),
+        ({"Retry-After": "Thu, 01 Jan 2026 00:00:30 -0000"}, {}, 30),
     ],
 )
 def test_requested_pause_is_read(headers: dict[str, str], body: Any, seconds: float) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import httpx
 
+from steps.support.core.addresses import is_loopback
 from steps.support.core.errors import Problem
 from steps.support.gateways.database import hrana_parse, hrana_wire
 from steps.support.gateways.database.hrana_stream import moment
@@ -28,7 +29,7 @@ class Hrana:
 
     def __init__(self, url: str, token: str | None, client: httpx.AsyncClient | None = None) -> None:
         self._address = _address(url)
-        self._token = _checked_token(token)
+        self._token = _checked_token(token, self._address)
         self._client = client or client_for(self._address)
         self._owned = client is None
         self._version = NEW
@@ -134,7 +135,16 @@ def _address(url: str) -> str:
     return f"{scheme}://{host}{port}{parts.path}".rstrip("/")
 
 
-def _checked_token(token: str | None) -> str | None:
+def _checked_token(token: str | None, address: str) -> str | None:
+    parts = httpx.URL(address)
+    if token and parts.scheme != "https" and not is_loopback(parts.host):
+        raise Problem(
+            code="database-access",
+            operation="connecting to",
+            subject="the database",
+            cause=f"the token would be sent unencrypted to {parts.host}",
+            remedy="Use libsql:// or https:// in its URL.",
+        )
     if token and not (token.isascii() and token.isprintable() and " " not in token):
         raise Problem(
             code="database-access",
