@@ -74,7 +74,7 @@ if __name__ == "__main__":
 
 from steps.orders import reversible_steps, settle_order, steps_of
 from steps.support.change.folder import read_change
-from steps.support.config.loading import for_production, load, target_id
+from steps.support.config.loading import for_production, load, target_ids
 from steps.support.console.exit_codes import exit_code_of
 from steps.support.core import event_loop
 from steps.support.core.errors import Refused
@@ -162,7 +162,7 @@ async def apply_or_roll_back(gateways: Gateways, plan: Plan, run: Run) -> None:
             run.journal.note(TurnedBack(why=reason(error), used=deadline.used))
             reserve = deadline.begin_rollback()
             if reserve.suspended:
-                run.warn("the machine was suspended past the budget: the rollback gets its whole reserve from now")
+                run.warn(f"{run.journal.standstill} past the budget: the rollback gets its whole reserve from now")
             await roll_back(gateways, begun, reserve, run.journal)
     else:
         with run.interrupts.rolling_back():
@@ -220,7 +220,7 @@ async def release_to_production(options: Namespace) -> int:
     async with session("prod", release, settings, options) as run, production(settings) as gateways:
         sweep(settings.runs)
         _warn_unreadable(settings.runs, run)
-        refuse_open(settings.runs, target_id(settings), own_command(options))
+        refuse_open(settings.runs, target_ids(settings), own_command(options))
         await refuse_abandoned_lease(gateways.turso, settings.runs, own_command(options))
         if options.dry_run:
             await preflight(gateways, release, run)
@@ -234,7 +234,7 @@ async def resolve_earlier_run(options: Namespace) -> int:
     settings = for_production(load(options.config))
     actions = {"rollback": roll_back_run, "accept": accept_run, "unlock": unlock_run}
     mode, name = next((mode, name) for mode in actions if (name := getattr(options, mode)) is not None)
-    record, own_run = choose(settings.runs, name, target_id(settings)), new_run()
+    record, own_run = choose(settings.runs, name, target_ids(settings)), new_run()
     proof_config = replace(proof_settings(settings), folder=settings.runs / own_run)
     change = named_change(**(record.change if record else {"name": "", "sha256": ""}))
     health = health_checks(settings, settings.secrets.environment())

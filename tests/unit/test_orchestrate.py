@@ -299,6 +299,26 @@ def test_suspend_during_the_rollback_renews_the_reserve(tmp_path: Path) -> None:
     assert any("suspended during the rollback" in text for text in told["warnings"]), told["warnings"]
 
 
+@pytest.mark.parametrize(("at", "undone"), [("begun", BOTH[1:]), ("undo_begun", BOTH)])
+def test_stalled_disk_is_not_called_a_suspended_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: str, undone: tuple[str, ...]
+) -> None:
+    """If a write of the journal takes minutes, the rollback still gets its time, and the disk is what is named."""
+    flushed, stalls = os.fsync, [500.0]
+
+    def stalling(number: int) -> None:
+        flushed(number)
+        lines = next(tmp_path.rglob("journal.jsonl")).read_text().splitlines()
+        if stalls and lines and f'"event": "{at}"' in lines[-1]:
+            cast("VirtualLoop", asyncio.get_running_loop()).sleep_through(stalls.pop())
+
+    monkeypatch.setattr(os, "fsync", stalling)
+    ending = _play(tmp_path, PUSH, _Change("turso_migration", _well, _taking(1)), _Check(deed=_failing))
+    told = fold.report(state_of(ending.events))
+    assert (ending.verdict, ending.undone, stalls) == ("rolled_back", undone, [])
+    assert told["warnings"][0].startswith("the disk took 500 s to write the journal"), told["warnings"]
+
+
 BUILD_FIRST = Budget(630.0, 30.0, {**LIMITS, "vercel_deployment": 600.0}, BUDGET)
 
 

@@ -155,13 +155,22 @@ def _is_address(value: str) -> bool:
 
 
 def target(settings: Settings) -> str:
-    """Return the target of a release as text: the project, the database and the branch."""
-    return f"{settings.vercel.project} with {settings.turso.url}, branch {settings.branch}"
+    """Return the target of a release as text: the project, the database, and the remote's branch."""
+    return f"{settings.vercel.project} with {settings.turso.url}, branch {settings.remote}/{settings.branch}"
 
 
 def target_id(settings: Settings) -> str:
     """Return a hash of the target that reveals no secret."""
     return sha256(target(settings).encode()).hexdigest()
+
+
+def target_ids(settings: Settings) -> tuple[str, str]:
+    """Return the hashes by which a previous run to this target is known.
+
+    The second one is that of earlier versions of this tool, whose target did not include the remote.
+    """
+    earlier = f"{settings.vercel.project} with {settings.turso.url}, branch {settings.branch}"
+    return target_id(settings), sha256(earlier.encode()).hexdigest()
 
 
 def secret_values(settings: Settings) -> list[str]:

@@ -48,6 +48,7 @@ Listener = Callable[[Event, RunState], None]
 
 STRUCTURE = "event at clock run mode of target_id order step begins verdict exit_code".split()  # noqa: SIM905 - a line
 _EXPLAINED = TurnedBack, Stopped, FailedEvent  # the events with a reason
+STALL = 1.0  # seconds; a write that takes longer is noticed: nothing else can happen meanwhile
 DEFECT = "This is a defect of the orchestrator: keep the journal and report it."
 
 
@@ -74,6 +75,7 @@ class Journal:
     def __init__(self, path: Path, redact: Redactor, run: str) -> None:
         self.events: list[Event] = []
         self.state = RunState()
+        self._stalled = 0.0  # seconds of the writes during which the run stood still
         self._listeners: list[Listener] = []
         self._sink = _Sink(path)
         processors = [_stamp, _plain, lambda _logger, _name, event: _redacted(event, redact)]
@@ -123,13 +125,24 @@ class Journal:
         seconds = round(loop.time() - begun, 3)
         self.note(kind.done(step=step, seconds=seconds, detail=done.detail, facts=done.facts))
 
+    @property
+    def standstill(self) -> str:
+        """Return why the run stood still past a deadline, as the beginning of a sentence."""
+        if self._stalled:
+            return f"the disk took {self._stalled:.0f} s to write the journal"
+        return "the machine was suspended"
+
     def close(self) -> None:
         """Close the file."""
         self._sink.file.close()
 
     def _write(self, event: Event, log: Callable[..., Line]) -> None:
         """Write an event, then tell the listeners what was written: the secrets are masked in it."""
-        self._tell(_with_code(event_of(log(event.kind, **event.line_fields())), event))
+        began = asyncio.get_running_loop().time()
+        line = log(event.kind, **event.line_fields())
+        took = asyncio.get_running_loop().time() - began
+        self._stalled += took if took > STALL else 0.0
+        self._tell(_with_code(event_of(line), event))
 
     def _tell(self, event: Event) -> None:
         self.events.append(event)

@@ -50,12 +50,12 @@ class PreviousRun:
         return self.record.arrived or not self.here or self.record.resolution == "rolled_back"
 
 
-def refuse_open(runs: Path, target: str, command: Sequence[str]) -> None:
+def refuse_open(runs: Path, targets: Collection[str], command: Sequence[str]) -> None:
     """Raise Refused if a previous run is unresolved. The message has the commands that resolve it.
 
     A run that is alive does not count, because it holds the lock.
     """
-    for each in records(runs, target):
+    for each in records(runs, targets):
         if each.is_open and _is_dead(runs, each.run):
             cause = "it was interrupted, or only partly rolled back"
             raise Refused(

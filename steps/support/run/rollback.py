@@ -27,7 +27,7 @@ async def roll_back(gateways: Gateways, begun: Begun, deadline: RollbackDeadline
             continue
         done = await _roll_back_one(gateways, each, deadline, journal)
         if renewed := deadline.renewed_after_suspend():
-            text = f"the machine was suspended during the rollback, which gets {renewed.seconds:g} s from now"
+            text = f"{journal.standstill} during the rollback, which gets {renewed.seconds:g} s from now"
             journal.note(Warned(text=text))
             deadline = renewed
             done = done or await _roll_back_one(gateways, each, deadline, journal)

@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fcntl import LOCK_EX, LOCK_NB, flock
@@ -63,8 +63,8 @@ def read(journal: Path) -> tuple[list[Event], int]:
     return [event_of(line) for line in lines], damaged
 
 
-def records(folder: Path, target: str = "") -> list[RunRecord]:
-    """Return the releases whose journals are in a folder, newest first; only those to `target`, if it is given."""
+def records(folder: Path, targets: Collection[str] = ()) -> list[RunRecord]:
+    """Return the releases whose journals are in a folder, newest first; only those to `targets`, if any is given."""
     runs = list(filter(None, map(_readable, folder.glob(f"*/{JOURNAL}"))))
     runs.sort(key=lambda each: (str(each[0].opened.at), each[0].opened.run), reverse=True)
     resolved, resumed = _resolved(state for state, _ in runs), _resumed(state for state, _ in runs)
@@ -72,7 +72,7 @@ def records(folder: Path, target: str = "") -> list[RunRecord]:
     return [
         _record(state, damaged, resolved, resumed)
         for state, damaged in releases
-        if target in ("", state.opened.target_id or target)
+        if not (targets and state.opened.target_id) or state.opened.target_id in targets
     ]
 
 
@@ -82,13 +82,13 @@ def unreadable(folder: Path) -> list[Path]:
     return sorted(journal for journal in journals if not _readable(journal))
 
 
-def choose(folder: Path, named: str, target: str = "") -> RunRecord | None:
+def choose(folder: Path, named: str, targets: Collection[str] = ()) -> RunRecord | None:
     """Return the release of that name, or the one that the rollback, acceptance or unlock of that name was about.
 
     Without a name, return the newest release that is open. If none is, return the newest of all, even if it began
     nothing, because older ones must be named. Return None if there is none.
     """
-    known = records(folder, target)
+    known = records(folder, targets)
     if named:
         found = _readable(folder / named / JOURNAL)
         run = (found and _of(found[0])) or named
@@ -114,7 +114,7 @@ def observed_of(change: ReversibleStep[Any], saw: Any) -> Any:
 @contextmanager
 def journal_lock(folder: Path, run: str) -> Iterator[None]:
     """Lock a run's journal while the block runs. Raise Refused if the run itself or another process holds the lock."""
-    with (folder / run / JOURNAL).open("rb") as file:
+    with (folder / run / JOURNAL).open("r+b") as file:  # NFS gives an exclusive lock only to a file open for writing
         try:
             flock(file, LOCK_EX | LOCK_NB)
         except BlockingIOError:

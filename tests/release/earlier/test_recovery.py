@@ -71,6 +71,18 @@ async def test_rows_written_since_survive_the_rollback(production: Production) -
 
 
 @pytest.mark.on("process")
+async def test_short_secret_inside_a_sha_does_not_break_recovery(production: Production) -> None:
+    """A secret of six characters that stands in the commit to release leaves the journal fit for a rollback."""
+    before, head = await production.state(), await production.head()
+    production.settings = {"VERCEL_AUTOMATION_BYPASS_SECRET": head[7:13]}
+    run = await _killed(production, "begun", "health_checks")
+    assert head in _journal(production, run).read_text()
+    ending = await production.release("--rollback", run)
+    assert (ending.code, ending.report["verdict"]) == (0, "rolled_back"), ending.report
+    assert await production.state() == before
+
+
+@pytest.mark.on("process")
 async def test_killed_rollback_is_continued(production: Production) -> None:
     """A rollback may be killed at any step: the next one does what is left, and nothing twice."""
     before = await production.state()

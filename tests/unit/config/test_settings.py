@@ -1,12 +1,21 @@
 """Configuration: every gap and mistake is reported at once, each with the name to fix it by."""
 
 import asyncio
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
 from steps.support.config import settings
-from steps.support.config.loading import Misconfigured, for_production, load, secret_values
+from steps.support.config.loading import (
+    Misconfigured,
+    for_production,
+    load,
+    secret_values,
+    target,
+    target_id,
+    target_ids,
+)
 from steps.support.proof.config import LockLimits
 from steps.support.run.wiring import health_checks, production, proof_settings
 
@@ -254,3 +263,14 @@ def test_password_of_the_proxy_is_a_secret(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.delenv("https_proxy", raising=False)
     monkeypatch.setenv("HTTPS_PROXY", "http://someone:hid%40den@proxy.example:3128")
     assert {"hid%40den", "hid@den"} <= {*secret_values(load(_config(tmp_path, "")))}
+
+
+def test_target_includes_the_remote(tmp_path: Path) -> None:
+    """The same branch of another remote is another target; a run of an earlier version is known by either."""
+    text = '[vercel]\nproject = "x"\n'
+    one, other = (load(_config(tmp_path, f'remote = "{name}"\n{text}')) for name in ("origin", "upstream"))
+    assert target(one) == "x with , branch origin/main"
+    assert target_id(one) != target_id(other)
+    assert target_ids(one)[0] == target_id(one)
+    earlier = sha256(b"x with , branch main").hexdigest()
+    assert target_ids(one)[1] == target_ids(other)[1] == earlier

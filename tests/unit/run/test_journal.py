@@ -148,6 +148,6 @@ async def test_no_secret_can_hide_a_run_from_recovery(tmp_path: Path) -> None:
     journal.intend(Opened(mode="prod", change={"name": "prod", "sha256": ""}, target="", target_id="t", budget={}))
     journal.intend(replace(BEGUN, saw={"git_push": {"sha": "a", "note": "prod"}}))
     journal.close()
-    (run,) = records(tmp_path, "t")
+    (run,) = records(tmp_path, ("t",))
     assert (run.run, run.is_open, run.saw) == ("2026-r", True, {"git_push": {"sha": "a", "note": "***"}})
     assert run.change["name"] == "***"

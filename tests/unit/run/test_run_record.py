@@ -1,7 +1,9 @@
 """Earlier runs, read from the journals on disk."""
 
 import json
-from fcntl import LOCK_EX, flock
+from errno import EBADF
+from fcntl import F_GETFL, LOCK_EX, fcntl, flock
+from os import O_ACCMODE, O_RDONLY
 from pathlib import Path
 from typing import Any
 
@@ -53,10 +55,10 @@ def test_run_is_open_while_parts_remain(tmp_path: Path, events: tuple[dict[str, 
     assert records(tmp_path)[0].is_open is is_open
     if is_open:
         with pytest.raises(Refused) as refused:
-            refuse_open(tmp_path, "", ("python", "orchestrate.py", "--prod"))
+            refuse_open(tmp_path, (), ("python", "orchestrate.py", "--prod"))
         assert "python orchestrate.py --prod --rollback 1" in refused.value.remedy
     else:
-        refuse_open(tmp_path, "", ())
+        refuse_open(tmp_path, (), ())
 
 
 @pytest.mark.parametrize("mode", ["rollback", "accept", "unlock"])
@@ -162,7 +164,7 @@ def test_renamed_run_folder_is_named_and_ignored(tmp_path: Path) -> None:
     _run(tmp_path, "2", PUSH, _ended("deployed", 0))
     assert unreadable(tmp_path) == [moved]
     assert [getattr(choose(tmp_path, name), "run", None) for name in ("", "1", "1-bak")] == ["2", None, None]
-    refuse_open(tmp_path, "", ())
+    refuse_open(tmp_path, (), ())
 
 
 def test_vanished_journal_ends_no_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -206,7 +208,7 @@ def test_runs_against_another_target_are_ignored(tmp_path: Path) -> None:
     """Two projects may keep their runs in one folder: neither resolves the other's."""
     journal = _run(tmp_path, "1", PUSH)
     journal.write_text(json.dumps({**_opened("1"), "target_id": "a"}) + "\n" + json.dumps(PUSH) + "\n")
-    assert ([each.run for each in records(tmp_path, "a")], records(tmp_path, "b")) == (["1"], [])
+    assert ([each.run for each in records(tmp_path, ("a", "c"))], records(tmp_path, ("b", "c"))) == (["1"], [])
 
 
 def test_dry_run_of_production_is_not_a_release(tmp_path: Path) -> None:
@@ -239,9 +241,25 @@ def test_locked_journal_belongs_to_a_live_run(tmp_path: Path) -> None:
         flock(held, LOCK_EX)
         with pytest.raises(Refused, match="its process is alive"), journal_lock(tmp_path, "1"):
             pass
-        refuse_open(tmp_path, "", ())
+        refuse_open(tmp_path, (), ())
     with journal_lock(tmp_path, "1"):
         pass
+
+
+def test_journal_on_nfs_is_locked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """NFS refuses an exclusive lock on a file that is open for reading only: the journal is opened for writing."""
+
+    def nfs(file: Any, operation: int) -> None:
+        if fcntl(file, F_GETFL) & O_ACCMODE == O_RDONLY:
+            raise OSError(EBADF, "Bad file descriptor")
+        flock(file, operation)
+
+    journal = _run(tmp_path, "1", PUSH)
+    before = journal.read_bytes()
+    monkeypatch.setattr("steps.support.run.run_record.flock", nfs)
+    with journal_lock(tmp_path, "1"):
+        pass
+    assert journal.read_bytes() == before
 
 
 def test_copies_of_an_interrupted_rehearsal_are_removed(tmp_path: Path) -> None:
