@@ -27,7 +27,7 @@ until api "/v13/deployments/$deployment" | grep -q '"aliasAssigned": *true'; do
     pause
 done
 
-ask() { curl -fsS -H 'Content-Type: application/json' --data "@$1" "$DATABASE/v3/pipeline"; }
+ask() { curl -fsS -H 'Content-Type: application/json' -H "Authorization: Bearer ${TURSO_AUTH_TOKEN:-}" --data "@$1" "$DATABASE/v3/pipeline"; }
 ask "$MIGRATE" | grep -q '"step_errors":\[\(null,\)*null\]'
 ask "$VERIFY" | grep -qv '"type":"error"'
 

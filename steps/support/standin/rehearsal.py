@@ -87,7 +87,7 @@ async def _copied(copy: Path, folder: Path, settings: Settings) -> Path:
 async def _gateways(made: LocalProduction, stack: AsyncExitStack) -> Gateways:
     api = client_for(made.api_url, timeout=LIVENESS, headers={"Authorization": f"Bearer {TOKEN}"})
     visitor = client_for(made.site_url, timeout=LIVENESS)
-    database = await stack.enter_async_context(aclosing(connect(made.database_url, None)))
+    database = await stack.enter_async_context(aclosing(connect(made.database_url, made.database_key or None)))
     await stack.enter_async_context(api)
     await stack.enter_async_context(visitor)
     return Gateways(

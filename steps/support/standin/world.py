@@ -8,7 +8,7 @@ import shutil
 from asyncio.subprocess import DEVNULL, PIPE
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from aiohttp.web import Application
@@ -43,7 +43,8 @@ class LocalProduction:
     """The addresses of a local production, and what is needed to inspect and break it.
 
     `database`: the connection that the site uses, which bypasses the proxy. `database_url`: the address that a run
-    uses. `proxy`: the proxy in front of the database, or None if that is a SQLite file.
+    uses. `proxy`: the proxy in front of the database, or None if that is a SQLite file. `database_key`: what the server
+    wants of everybody, because a copy of production is in it; empty if it is not.
     """
 
     checkout: Path
@@ -55,6 +56,7 @@ class LocalProduction:
     api_url: str
     site: Site
     site_url: str
+    database_key: str = field(default="", repr=False)
 
 
 @asynccontextmanager
@@ -67,8 +69,9 @@ async def local_production(  # noqa: PLR0913 - the parts of the local production
     SQLite file that is moved, or what sample.sql creates.
     """
     async with AsyncExitStack() as stack:
-        direct, url, proxy = await _database(stack, folder, binary, faults, copy)
-        database = await stack.enter_async_context(aclosing(connect(direct, None)))
+        key = sqld.new_key() if binary and copy else ""
+        direct, url, proxy = await _database(stack, folder, binary, faults, copy, key=key)
+        database = await stack.enter_async_context(aclosing(connect(direct, key or None)))
         if copy is None:
             await database.transaction(split(text_of(sql, SAMPLE), SAMPLE))
         platform = Platform(HOST, faults, TOKEN, auto_assign=not staged)
@@ -84,12 +87,12 @@ async def local_production(  # noqa: PLR0913 - the parts of the local production
         api_url = await _served(stack, api.application(platform))
         site_url = await _served(stack, site.application(routed(platform)))
         yield LocalProduction(
-            folder / "app", folder / "remote.git", platform, proxy, database, url, api_url, site, site_url
+            folder / "app", folder / "remote.git", platform, proxy, database, url, api_url, site, site_url, key
         )
 
 
-async def _database(
-    stack: AsyncExitStack, folder: Path, binary: Path | None, faults: Faults, copy: Path | None
+async def _database(  # noqa: PLR0913 - the parts of the database
+    stack: AsyncExitStack, folder: Path, binary: Path | None, faults: Faults, copy: Path | None, *, key: str
 ) -> tuple[str, str, Proxy | None]:
     """Return the database's own address, the address that a run uses, and the proxy between them (None for a file)."""
     place = folder / "database" / sqld.PLACE if binary else folder / "database.db"
@@ -99,7 +102,7 @@ async def _database(
     if binary is None:
         place.touch()
         return (file := f"file:{place}"), file, None
-    direct = await stack.enter_async_context(sqld.serve(binary, folder / "database"))
+    direct = await stack.enter_async_context(sqld.serve(binary, folder / "database", key=key))
     proxy = Proxy(direct, faults)
     return direct, await _served(stack, proxy.application()), proxy
 

@@ -71,8 +71,9 @@ class Running:
         if self.engine.binary is None:
             self.database = SqliteFile(f"file:{self.file}", foreign_keys=self.engine.foreign_keys)
         else:
-            url = await self._stack.enter_async_context(sqld.serve(self.engine.binary, self._folder))
-            self.database = connect(url, None)
+            key = sqld.new_key()
+            url = await self._stack.enter_async_context(sqld.serve(self.engine.binary, self._folder, key=key))
+            self.database = connect(url, key)
         self._stack.push_async_callback(self.database.aclose)
 
     async def stop(self) -> None:

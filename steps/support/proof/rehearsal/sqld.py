@@ -9,15 +9,18 @@ import fcntl
 import hashlib
 import os
 import platform
+import secrets
 import signal
 import socket
 import ssl
 import subprocess
+from base64 import b64encode
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import httpx
+import psutil
 
 from steps.support.core import process
 from steps.support.core.errors import Problem
@@ -132,21 +135,22 @@ def free_port() -> int:
 
 
 @asynccontextmanager
-async def serve(binary: Path, folder: Path, *options: str) -> AsyncIterator[str]:
+async def serve(binary: Path, folder: Path, *options: str, key: str = "") -> AsyncIterator[str]:
     """Run a server on a folder, which the server creates if necessary, and yield the server's URL.
 
-    The server ends after the block, or with this process. Raise Problem if it does not start.
+    `key`: the server demands it as a token, so that no other user of this machine can read the database; without a
+    key, it demands none. The server ends after the block, or with this process. Raise Problem if it does not start.
     """
     port = free_port()
     arguments = ["-d", str(folder), "--http-listen-addr", f"127.0.0.1:{port}", "--no-welcome", *options]
     with (folder.parent / f"{folder.name}.log").open("wb") as log:
         server = await asyncio.create_subprocess_exec(
-            binary, *arguments, stdout=log, stderr=log, env=_environment(), process_group=0,
+            binary, *arguments, stdout=log, stderr=log, env=_environment() | _wanted(key), process_group=0,
             preexec_fn=dies_with_parent(signal.SIGKILL),
         )  # fmt: skip
     try:
         url = f"http://127.0.0.1:{port}"
-        await _ready(url, server)
+        await _ready(url, port, server)
         yield url
     finally:
         if server.returncode is None:
@@ -159,14 +163,37 @@ def _environment() -> dict[str, str]:
     return {name: value for name, value in process.child_environment().items() if not name.startswith("SQLD_")}
 
 
-async def _ready(url: str, server: asyncio.subprocess.Process) -> None:
+def new_key() -> str:
+    """Return a key that nobody can guess, for `serve`."""
+    return b64encode(f"orchestrate:{secrets.token_urlsafe()}".encode()).decode()
+
+
+def _wanted(key: str) -> dict[str, str]:
+    # in the environment, because every user can read the command line
+    return {"SQLD_HTTP_AUTH": f"basic:{key}"} if key else {}
+
+
+def _listens(server: int, port: int) -> bool:
+    """Return True if it is this process, or one of its children, that holds the port, and not a stranger's."""
+    with suppress(psutil.Error):
+        process = psutil.Process(server)
+        for each in (process, *process.children(recursive=True)):
+            held = each.net_connections("tcp4")
+            if any(one.status == psutil.CONN_LISTEN and one.laddr[1] == port for one in held):
+                return True
+    return False
+
+
+async def _ready(url: str, port: int, server: asyncio.subprocess.Process) -> None:
+    """Wait until the server answers at `url`, and until it is certain that no other process does."""
     async with httpx.AsyncClient(trust_env=False, verify=_LOOPBACK) as client:
         while server.returncode is None:
             try:
-                if (await client.get(f"{url}/health")).is_success:
+                if (await client.get(f"{url}/health")).is_success and _listens(server.pid, port):
                     return
             except httpx.TransportError:
-                await asyncio.sleep(0.02)
+                pass
+            await asyncio.sleep(0.02)
     raise Problem(
         code="stand-ins",
         operation="starting",

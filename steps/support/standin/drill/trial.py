@@ -114,6 +114,7 @@ class AnyTrial(ABC):
     def environment(self) -> dict[str, str]:
         """Return the environment for the tool."""
         secrets = {"VERCEL_TOKEN": TOKEN, "CRON_SECRET": TOKEN, "SITE_AUTH_TOKEN": TOKEN}
+        secrets |= {"TURSO_AUTH_TOKEN": self.world.database_key} if self.world.database_key else {}
         return {"PATH": os.environ["PATH"], "HOME": str(self.folder), **secrets, **self.settings}
 
     def report_of(self, events: list[Event]) -> dict[str, Any]:
