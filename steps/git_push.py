@@ -1,13 +1,14 @@
 """Push the release's commits to the branch that the platform builds. A rollback adds a commit, and rewrites nothing."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from shlex import quote
 from typing import Any
 
+from steps.support.core.deadline import waiting_for
 from steps.support.core.errors import Failed, NotSent, Refused, Rejected, Unknown
 from steps.support.core.limits import RESTORING_BUILD_APPEARS
 from steps.support.core.retry import ensure, poll_until, preflight_read, retry, wait_for_effect
@@ -18,6 +19,7 @@ from steps.support.operations.foreign_moves import find_foreign
 from steps.support.run.release import Gateways, Release
 from steps.support.run.step import Done, ReversibleStep
 
+_IN_ACTIONS = "in GitHub Actions, give actions/checkout `ref` (the branch) and `fetch-depth: 0`"
 SHOWN = 5  # commits of others that a message lists
 
 
@@ -27,7 +29,7 @@ class Observed:
 
     `sha`: the local commit to push. `before` and `before_tree`: the remote's commit and its tree.
     `commits`: the commits between the two. `probe`: the seconds that a dry-run push took. `live`: the id of the live
-    deployment, empty if it is not known.
+    deployment, empty if it is not known. `hook`: whether a local pre-push hook will run in the push.
     """
 
     sha: str
@@ -36,6 +38,7 @@ class Observed:
     commits: tuple[Commit, ...]
     probe: float = field(compare=False)
     live: str = ""
+    hook: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +59,8 @@ class GitPush(ReversibleStep[Observed]):
         await _refuse_diverged(gateways.git, sha, before)
         probe = await _dry_run_seconds(gateways.git, sha)
         live = (await preflight_read(gateways.vercel.project)).production_id or ""
-        return Observed(
-            sha, before, await gateways.git.tree(before), await gateways.git.commits(before, sha), probe, live
-        )
+        tree, commits = await gateways.git.tree(before), await gateways.git.commits(before, sha)
+        return Observed(sha, before, tree, commits, probe, live, await gateways.git.has_push_hook())
 
     def expected_seconds(self, observed: Observed) -> float:
         """Estimate the seconds from the dry-run push, which sends no commits."""
@@ -70,9 +72,10 @@ class GitPush(ReversibleStep[Observed]):
 
     def plan(self, observed: Observed) -> str:
         """Describe what will be pushed."""
+        hook = "; the pre-push hook runs once, in the push, and within limits.git_push" if observed.hook else ""
         return (
             f"push {len(observed.commits)} commit{'s' * (len(observed.commits) != 1)} onto {observed.before[:8]} "
-            "(push permission tested with a dry run)"
+            f"(push permission tested with a dry run{hook})"
         )
 
     def rollback_plan(self, observed: Observed) -> str:
@@ -85,6 +88,7 @@ class GitPush(ReversibleStep[Observed]):
 
     async def apply(self, gateways: Gateways, observed: Observed) -> Done:
         """Push the commit. Raise Refused if it was rejected or not sent, because then certainly nothing has changed."""
+        waiting_for("the pre-push hook, or the remote" if observed.hook else "")
         try:
             await gateways.git.push(observed.sha)
         except (Rejected, NotSent) as error:
@@ -165,8 +169,8 @@ async def _refuse_unready(git: Git) -> None:
             code="checkout-not-ready",
             operation="reading",
             subject="the repository",
-            cause=f"{branch or 'no branch'} is checked out",
-            remedy=f"Check out {git.branch}.",
+            cause=f"{branch} is checked out" if branch else "HEAD is detached: no branch is checked out",
+            remedy=f"Check out {git.branch}." if branch else f"Run `git switch {git.branch}`; {_IN_ACTIONS}.",
         )
     if changes := await git.uncommitted():
         shown = ", ".join(changes[:5]) + (f" and {len(changes) - 5} more" if len(changes) > 5 else "")  # noqa: PLR2004
@@ -175,8 +179,16 @@ async def _refuse_unready(git: Git) -> None:
             operation="reading",
             subject="the repository",
             cause=f"it is not clean: {shown}",
-            remedy="Commit, stash or ignore these files.",
+            remedy=f"Commit, stash or ignore these files.{_about_filters(await git.own_filters())}",
         )
+
+
+def _about_filters(names: Collection[str]) -> str:
+    """Return a sentence about filters that are not run, so that files look changed; empty if there are none."""
+    if not names:
+        return ""
+    what = f"Filter {', '.join(names)} of the checkout's own configuration is not run for a look"
+    return f" {what}: if the files differ only for want of it, configure it with `git config --global`."
 
 
 async def _refuse_diverged(git: Git, sha: str, before: str) -> None:
@@ -188,14 +200,23 @@ async def _refuse_diverged(git: Git, sha: str, before: str) -> None:
             cause="the remote already has every commit",
             remedy="Commit the changes that you want to release.",
         )
-    if not await git.is_ancestor(before, sha):
+    if await git.is_ancestor(before, sha):
+        return
+    if await git.is_shallow():
         raise Refused(
-            code="branch-diverged",
-            operation="comparing",
-            subject=git.branch,
-            cause=f"the remote is at {before[:8]}, which is not an ancestor of {sha[:8]}",
-            remedy="Pull or rebase first.",
+            code="checkout-not-ready",
+            operation="reading",
+            subject="the repository",
+            cause=f"the checkout is shallow: its commits do not reach back to {before[:8]}, where the remote is",
+            remedy=f"Run `git fetch --unshallow`; {_IN_ACTIONS}.",
         )
+    raise Refused(
+        code="branch-diverged",
+        operation="comparing",
+        subject=git.branch,
+        cause=f"the remote is at {before[:8]}, which is not an ancestor of {sha[:8]}",
+        remedy="Pull or rebase first.",
+    )
 
 
 async def _contains(git: Git, sha: str, parent: str) -> bool:

@@ -6,6 +6,7 @@ When a call ends, even by cancellation, git and every process in its group are s
 import asyncio
 import os
 import re
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +22,16 @@ _SETTINGS = {"LC_ALL": "C", "GIT_OPTIONAL_LOCKS": "0", "GIT_NO_REPLACE_OBJECTS":
 # Without these, a repository from elsewhere could run a program when it is read, or through a remote's address.
 _HARMLESS = ("core.fsmonitor=false", "protocol.ext.allow=never", "safe.bareRepository=explicit",
              "i18n.logOutputEncoding=UTF-8")  # fmt: skip
+_WITHOUT_HOOKS = ("-c", "core.hooksPath=/dev/null")
+# What a checkout's own configuration may name as a program, and the value that runs none, or git's own.
+_OWN_PROGRAMS = (
+    r"^(filter\..*\.(clean|smudge|process|required)|remote\..*\.(uploadpack|receivepack)|core\.alternaterefscommand)$"
+)
+_HARMLESS_VALUES = {"clean": "", "smudge": "", "process": "", "required": "false", "uploadpack": "git-upload-pack",
+                    "receivepack": "git-receive-pack", "alternaterefscommand": ":"}  # fmt: skip
+_OF_A_REMOTE = "remote."
+_OF_THE_CHECKOUT = {"local", "worktree"}  # scopes; what the operator has set elsewhere is used
+_CHECKED = {"check", "on-demand", "only", "true"}  # push.recurseSubmodules; nothing but our commit is pushed
 _REDIRECTING = {f"GIT_{x}" for x in ("DIR", "WORK_TREE", "INDEX_FILE", "COMMON_DIR", "OBJECT_DIRECTORY", "NAMESPACE")}
 _FALLBACK_AUTHOR = ("-c", "user.name=orchestrate", "-c", "user.email=orchestrate@localhost")
 _REMEDY = {
@@ -35,6 +46,7 @@ _SEARCHED = 20 * _QUOTED  # characters at its end in which credentials are searc
 
 _PLACEHOLDER = "orchestrate-pushes-to:"  # placeholder for the push address
 
+_SUBMODULES = "The following submodule paths contain changes that can"
 SUBJECT = 200  # characters kept of a commit message's first line
 
 _GIT_PREFIXES = ("fatal: ", "error: ", "send-pack: ", "Everything up-to-date")
@@ -95,6 +107,20 @@ class Git:
         listed = (await self._local(*status)).out
         return tuple(printable(entry[3:]) for entry in listed.split("\0") if entry)
 
+    async def own_filters(self) -> tuple[str, ...]:
+        """Return the filters that only the checkout's own configuration defines. They are not run."""
+        unset = [key.removeprefix("filter.") for key, value in (await self._replaced()).items() if not value]
+        return tuple(dict.fromkeys(key.rpartition(".")[0] for key in unset))
+
+    async def has_push_hook(self) -> bool:
+        """Return True if a local pre-push hook will run in the push."""
+        place = (await self._local("rev-parse", "--git-path", "hooks/pre-push", hooks=True)).out.rstrip("\n")
+        return await asyncio.to_thread(os.access, self.repository / place, os.X_OK)
+
+    async def is_shallow(self) -> bool:
+        """Return True if the checkout has only the newest commits of its branch, as CI systems fetch it."""
+        return (await self._local("rev-parse", "--is-shallow-repository")).out.strip() == "true"
+
     async def is_ancestor(self, older: str, newer: str) -> bool:
         """Return True if `newer` contains `older`; a commit contains itself."""
         return (await self._local("merge-base", "--is-ancestor", older, newer, accepted=1)).code == 0
@@ -152,7 +178,7 @@ class Git:
         return answer.out
 
     async def _read_from(self) -> tuple[str, dict[str, str]]:
-        """Return the address from which to read the branch, and the environment that git needs for that.
+        """Return the address from which to read the branch, and the settings that git needs for that.
 
         The branch is read from the push address. git rewrites every address by its `insteadOf` settings, and it has
         already rewritten this one. So git gets a placeholder that no setting matches, and one more setting that turns
@@ -163,13 +189,21 @@ class Git:
             self._configured["fetch"] = await self._addresses()
         if pushed_to == self._configured["fetch"].strip():
             return self.remote, {}
-        return _PLACEHOLDER, _with_setting(f"url.{pushed_to}.insteadOf", _PLACEHOLDER)
+        return _PLACEHOLDER, {f"url.{pushed_to}.insteadOf": _PLACEHOLDER}
 
     async def remote_head(self) -> str:
         """Return the id of the commit that the remote branch is at now."""
-        address, environment = await self._read_from()
+        program = await self._program("--upload-pack", "uploadpack")
+        address, settings = await self._read_from()
         listed = await self._exchange(
-            "ls-remote", "--", address, self._ref, code="git-access", operation="asking for", **environment
+            "ls-remote",
+            *program,
+            "--",
+            address,
+            self._ref,
+            code="git-access",
+            operation="asking for",
+            settings=settings,
         )
         heads = {ref: sha for sha, _, ref in (line.partition("\t") for line in listed.splitlines())}
         if self._ref not in heads:
@@ -191,16 +225,18 @@ class Git:
         """
         sha = await self.remote_head()
         quiet = ("--no-write-fetch-head", "--refmap=", "--no-tags", "--no-prune", "--no-recurse-submodules")
-        address, environment = await self._read_from()
-        options = ("--no-auto-maintenance", *quiet, "--", address, self._ref)
-        await self._exchange("fetch", *options, code="git-access", operation="fetching", **environment)
+        address, settings = await self._read_from()
+        program = await self._program("--upload-pack", "uploadpack")
+        options = ("--no-auto-maintenance", *quiet, *program, "--", address, self._ref)
+        await self._exchange("fetch", *options, code="git-access", operation="fetching", settings=settings)
         return await self._field("%H", sha)
 
     async def push(self, sha: str, *, rehearse: bool = False, hooks: bool = True) -> None:
         """Move the remote branch to exactly this commit, without force.
 
         `rehearse`: do not move the branch, and only find out whether access is granted and whether the branch would
-        move forward. The remote's hooks and branch rules do not run then. `hooks`: run the local pre-push hook.
+        move forward. No hook and no branch rule runs then, neither here nor on the remote. `hooks`: run the local ones,
+        and honour push.recurseSubmodules: raise Rejected if the remote of a submodule lacks its commit.
         """
         if await self._field("%H", sha) != sha:
             raise Problem(
@@ -210,15 +246,37 @@ class Git:
                 cause="it is not a full commit id",
                 remedy="Use all 40 characters.",
             )
-        switches = {"--dry-run": rehearse, "--no-verify": not hooks}
-        options = ("--no-follow-tags", "--recurse-submodules=no", *(option for option, on in switches.items() if on))
-        target = ("--", self.remote, f"{sha}:{self._ref}")
-        await self._exchange("push", "--porcelain", *options, *target, code="push-refused", operation="pushing to")
+        runs_hooks = hooks and not rehearse
+        switches = {"--dry-run": rehearse, "--no-verify": not runs_hooks}
+        submodules = f"--recurse-submodules={await self._submodules() if hooks else 'no'}"
+        options = ("--no-follow-tags", submodules, *(option for option, on in switches.items() if on))
+        program = await self._program("--receive-pack", "receivepack")
+        words = ("push", "--porcelain", *options, *program, "--", self.remote, f"{sha}:{self._ref}")
+        await self._exchange(*words, code="push-refused", operation="pushing to", hooks=runs_hooks)
 
     async def end_pushes(self, sha: str) -> None:
         """Stop every push of this commit that an earlier run left running in this checkout, and its children."""
         words = {str(self.repository), "push", f"{sha}:{self._ref}"}
         await asyncio.to_thread(process.end_all, lambda command: words <= set(command))
+
+    async def _submodules(self) -> str:
+        """Return what to do about submodules: `check`, or `no` if the configuration does not ask for it."""
+        for key in ("push.recurseSubmodules", "submodule.recurse"):
+            if value := (await self._local("config", key, accepted=1)).out.strip().lower():
+                return "check" if value in _CHECKED else "no"
+        return "no"
+
+    async def _replaced(self) -> dict[str, str]:
+        """Return the settings with which the checkout would run a program of its own, each with a harmless value."""
+        if "own" not in self._configured:
+            read = ("config", "--show-scope", "--null", "--get-regexp", _OWN_PROGRAMS)
+            answer = await self._git(*read)  # fails if there is none
+            self._configured["own"] = answer.out if answer.code == 0 else ""
+        words = self._configured["own"].split("\0")
+        settings = [(scope, *entry.partition("\n")[::2]) for scope, entry in zip(words[::2], words[1::2], strict=False)]
+        outside = {key: value for scope, key, value in settings if scope not in _OF_THE_CHECKOUT}
+        own = {key for scope, key, _ in settings if scope in _OF_THE_CHECKOUT}
+        return {key: outside.get(key, _HARMLESS_VALUES[key.rpartition(".")[2]]) for key in sorted(own)}
 
     @property
     def _ref(self) -> str:
@@ -231,12 +289,12 @@ class Git:
         listing = ("rev-list", "--no-commit-header", f"--format={shown}", *options, "--end-of-options", revision, "--")
         return (await self._local(*listing)).out
 
-    async def _local(self, *arguments: str, accepted: int = 0) -> "Answer":
+    async def _local(self, *arguments: str, accepted: int = 0, hooks: bool = False) -> "Answer":
         """Run a git command that needs no remote.
 
         Raise Problem unless the exit code is 0 or `accepted`, and the output is complete.
         """
-        answer = await self._git(*arguments)
+        answer = await self._git(*arguments, hooks=hooks, **await self._harmless({}))
         if answer.code in (0, accepted) and answer.whole:
             return answer
         cause = _message(answer) if answer.whole else f"git printed more than {KEPT[1]} bytes"
@@ -248,9 +306,18 @@ class Git:
             remedy="Check that it is the right checkout.",
         )
 
-    async def _exchange(self, *arguments: str, code: Code, operation: str, **environment: str) -> str:
+    async def _exchange(
+        self,
+        *arguments: str,
+        code: Code,
+        operation: str,
+        hooks: bool = False,
+        settings: Mapping[str, str] | None = None,
+    ) -> str:
+        """Run a git command that contacts the remote, with these settings added to git's own, and return its output."""
         address = await self._address()
-        answer = await self._git(*arguments, **environment, **await self._ssh())
+        environment = {**await self._harmless(settings or {}), **await self._ssh()}
+        answer = await self._git(*arguments, hooks=hooks, **environment)
         if answer.code == 0:
             return answer.out
         kind = _problem_class(answer)
@@ -270,7 +337,19 @@ class Git:
             self._configured["ssh"] = (await self._local("config", "core.sshCommand", accepted=1)).out
         return {} if self._configured["ssh"] else {"GIT_SSH_COMMAND": "ssh -oBatchMode=yes"}
 
-    async def _git(self, *arguments: str, **environment: str) -> "Answer":
+    async def _harmless(self, settings: Mapping[str, str]) -> dict[str, str]:
+        """Return the environment for these settings and those that keep the checkout's own programs from running."""
+        own = {key: value for key, value in (await self._replaced()).items() if not key.startswith(_OF_A_REMOTE)}
+        return _with_settings({**settings, **own})
+
+    async def _program(self, option: str, key: str) -> tuple[str, ...]:
+        """Return the option that replaces a remote's own program; nothing if the checkout configures none."""
+        value = (await self._replaced()).get(
+            f"{_OF_A_REMOTE}{self.remote}.{key}"
+        )  # of two settings, git uses the first
+        return (f"{option}={value}",) if value else ()
+
+    async def _git(self, *arguments: str, hooks: bool = False, **environment: str) -> "Answer":
         if not (git := process.find_program("git")):
             raise Problem(
                 code="program-missing",
@@ -282,18 +361,20 @@ class Git:
         inherited = {name: value for name, value in process.child_environment().items() if name not in _REDIRECTING}
         inherited |= direct_loopback()
         harmless = (word for setting in _HARMLESS for word in ("-c", setting))
-        command = [git, "-C", str(self.repository), *harmless, *arguments]
+        command = [git, "-C", str(self.repository), *harmless, *(() if hooks else _WITHOUT_HOOKS), *arguments]
         return await process.run(command, inherited | _SETTINGS | environment)
 
 
-def _with_setting(key: str, value: str) -> dict[str, str]:
-    """Return the environment that adds one git setting to those already in our environment.
+def _with_settings(settings: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment that adds git settings to those already in our environment.
 
     The option `-c` would not do: it ends the key at the first `=` in an address, and shows the address in the process
     list.
     """
-    count = int(os.environ.get("GIT_CONFIG_COUNT") or 0)
-    return {f"GIT_CONFIG_KEY_{count}": key, f"GIT_CONFIG_VALUE_{count}": value, "GIT_CONFIG_COUNT": str(count + 1)}
+    added, first = dict[str, str](), int(os.environ.get("GIT_CONFIG_COUNT") or 0)
+    for number, (key, value) in enumerate(settings.items(), first):
+        added |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}
+    return added | ({"GIT_CONFIG_COUNT": str(first + len(settings))} if settings else {})
 
 
 def _message(answer: "Answer") -> str:
@@ -316,6 +397,8 @@ def _problem_class(answer: "Answer") -> type[NotSent | Rejected | Unknown]:
     """
     if refused := re.findall(r"^[ +*=!-]\t\S+\t(?:(\[(?:remote )?rejected\])|.)", answer.out, re.MULTILINE):
         return Rejected if all(refused) else Unknown
+    if _SUBMODULES in answer.err:
+        return Rejected  # by git itself, before it sent anything
     match [line for line in answer.err.splitlines() if line.startswith(_GIT_PREFIXES)]:
         case [only] if answer.code == 1 and only.startswith("error: failed to push some refs"):
             return Rejected  # by the local pre-push hook

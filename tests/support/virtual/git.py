@@ -147,6 +147,18 @@ class MemoryGit(Git):
         """Return the files that differ; see Git."""
         return self.checkout.uncommitted
 
+    async def own_filters(self) -> tuple[str, ...]:
+        """Return no filter; see Git."""
+        return ()
+
+    async def has_push_hook(self) -> bool:
+        """Return False; see Git."""
+        return False
+
+    async def is_shallow(self) -> bool:
+        """Return False; see Git."""
+        return False
+
     async def is_ancestor(self, older: str, newer: str) -> bool:
         """Return True if `newer` contains `older`; see Git."""
         return bool(self._known(older) and self._known(newer)) and older in self._history.ancestry(newer)

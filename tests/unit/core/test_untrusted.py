@@ -143,7 +143,18 @@ TRAPS = {
     "an editor": ("core.editor", "{evil}"),
     "an external diff": ("diff.external", "{evil}"),
     "a signing program": ("gpg.program", "{evil}"),
+    "a filter": ("filter.evil.clean", "{evil}"),
+    "a required filter": ("filter.evil.required", "true"),
+    "a filter's process": ("filter.evil.process", "{evil}"),
+    "a filter with a strange name": ("filter.evil.x=y.clean", "{evil}"),
+    "the remote's way to read": ("remote.origin.uploadpack", "{evil}"),
+    "the remote's way to write": ("remote.origin.receivepack", "{evil}"),
+    "a list of other refs": ("core.alternateRefsCommand", "{evil}"),
+    "a folder of hooks": ("core.hooksPath", "{hooks}"),
 }
+
+
+HOOKS = ("pre-push", "reference-transaction", "post-index-change", "pre-auto-gc", "fsmonitor-watchman")
 
 
 @pytest.mark.anyio
@@ -152,13 +163,19 @@ async def test_reading_a_checkout_runs_nothing_of_it(
     checkout: Path, trap: Callable[[str], Path], key: str, value: str
 ) -> None:
     """Reading a checkout and its remote runs no program that the checkout's own configuration names."""
+    hooks = [trap(name) for name in HOOKS]
+    (checkout / ".gitattributes").write_text("big filter=evil\n")
+    (checkout / "big").write_text("big\n")
+    _git(checkout, "add", ".")
+    _git(checkout, "commit", "--quiet", "-m", "second")
     for name, setting in {
         "protocol.ext.allow": "always",
         "log.showSignature": "true",
         "commit.gpgSign": "true",
-        key: value.format(evil=trap("program")),
+        key: value.format(evil=trap("program"), hooks=hooks[0].parent),
     }.items():
         _git(checkout, "config", name, setting)
+    (checkout / "big").touch()
     git = Git(checkout, "origin", "main")
     await git.branch_checked_out()
     await git.uncommitted()
@@ -170,8 +187,9 @@ async def test_reading_a_checkout_runs_nothing_of_it(
             with pytest.raises((Rejected, Problem), match="ext"):
                 await call
     else:
-        assert await git.fetch() == head
+        assert await git.fetch() == _git(checkout, "rev-parse", "HEAD~1")
         await git.push(head, rehearse=True)
+        assert not await git.uncommitted()
     assert not (checkout.parent / "sprung").exists()
 
 

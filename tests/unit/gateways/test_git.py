@@ -794,3 +794,95 @@ def test_hostile_words_of_a_remote_are_searched_once() -> None:
     message = _message(Answered(128, "", said, whole=True))
     assert message.endswith("fatal: https://***@host/app.git")
     assert len(message) <= 600
+
+
+async def test_local_hook_runs_once_in_the_push(gateway: Git, remote: Path) -> None:
+    """Rehearsing a push runs no hook, the push runs the pre-push hook once, and the push of a rollback none."""
+    log = remote.parent / "hooks"
+    program(gateway.repository / ".git" / "hooks" / "pre-push", f"echo ran >> {log}; cat > /dev/null")
+    assert await gateway.has_push_hook()
+    second = commit(gateway.repository, "second")
+    await gateway.push(second, rehearse=True)
+    assert not log.exists()
+    await gateway.push(second)
+    assert log.read_text() == "ran\n"
+    await gateway.push(await gateway.commit_tree(await gateway.tree(second), second, "back"), hooks=False)
+    assert log.read_text() == "ran\n"
+
+
+async def test_hook_is_found_where_it_is_configured(gateway: Git, remote: Path) -> None:
+    """A hook in the folder of core.hooksPath counts, and a file that cannot be executed does not."""
+    assert not await gateway.has_push_hook()
+    (hooks := remote.parent / "husky").mkdir()
+    (hooks / "pre-push").write_text("exit 1")
+    run(gateway.repository, "config", "core.hooksPath", str(hooks))
+    assert not await gateway.has_push_hook()
+    (hooks / "pre-push").chmod(0o755)
+    assert await gateway.has_push_hook()
+
+
+async def test_filter_of_the_operator_is_run(gateway: Git) -> None:
+    """A filter in the operator's own configuration is run for a look, as git-lfs must be; the checkout's own is named."""
+    work = gateway.repository
+    run(work, "config", "--global", "filter.upper.clean", "tr a-z A-Z")
+    run(work, "config", "filter.mine.clean", "tr a-z A-Z")
+    (work / ".gitattributes").write_text("big filter=upper\nown filter=mine\n")
+    (work / "big").write_text("big\n")
+    (work / "own").write_text("own\n")
+    run(work, "add", ".")
+    commit(work, "filtered")
+    for name in ("big", "own"):
+        os.utime(work / name, (1, 1))
+    assert await gateway.uncommitted() == ("own",)
+    assert await gateway.own_filters() == ("mine",)
+    run(work, "config", "--global", "filter.mine.clean", "tr a-z A-Z")
+    fresh = Git(work, "origin", "main")
+    assert (await fresh.uncommitted(), await fresh.own_filters()) == ((), ())
+
+
+@pytest.fixture
+def nested(gateway: Git, remote: Path) -> Git:
+    """Return the gateway on a checkout with a submodule, whose newest commit is nowhere else."""
+    work, here = gateway.repository, remote.parent
+    run(here, "init", "--quiet", "--bare", "part.git")
+    run(here, "clone", "--quiet", "part.git", "part")
+    commit(here / "part", "first")
+    run(here / "part", "push", "--quiet", "origin", "HEAD:refs/heads/main")
+    run(work, "-c", "protocol.file.allow=always", "submodule", "--quiet", "add", str(here / "part.git"), "part")
+    commit(work / "part", "not pushed")
+    run(work, "add", "part")
+    commit(work, "with a submodule")
+    return gateway
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("push.recurseSubmodules", "check"), ("push.recurseSubmodules", "on-demand"), ("submodule.recurse", "true")],
+)
+async def test_unpushed_submodule_is_checked_where_that_is_configured(nested: Git, key: str, value: str) -> None:
+    """A push is refused, in the rehearsal too, if the remote of a submodule lacks its commit; nothing of it is pushed."""
+    run(nested.repository, "config", key, value)
+    head, before = await nested.head(), await nested.remote_head()
+    for rehearse in (True, False):
+        with pytest.raises(Rejected, match="part") as refused:
+            await nested.push(head, rehearse=rehearse)
+        assert "not be found on any remote" in refused.value.cause
+    assert await nested.remote_head() == before
+    await nested.push(await nested.commit_tree(await nested.tree(before), before, "back"), hooks=False)
+    run(nested.repository / "part", "push", "--quiet", "origin", "HEAD:refs/heads/main")
+
+
+@pytest.mark.parametrize("value", ["", "no"])
+async def test_submodules_are_not_checked_otherwise(nested: Git, value: str) -> None:
+    """Without the setting, or with `no`, the push goes as git's would."""
+    if value:
+        run(nested.repository, "config", "push.recurseSubmodules", value)
+    await nested.push(await nested.head())
+    assert await nested.remote_head() == await nested.head()
+
+
+async def test_shallow_checkout_is_recognized(gateway: Git, remote: Path) -> None:
+    """A clone of depth 1 does not reach back to the remote's commit, and says so."""
+    run(remote.parent, "clone", "--quiet", "--depth", "1", f"file://{remote}", "shallow")
+    shallow = Git(remote.parent / "shallow", "origin", "main")
+    assert (await gateway.is_shallow(), await shallow.is_shallow()) == (False, True)
