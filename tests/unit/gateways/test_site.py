@@ -8,7 +8,7 @@ import pytest
 from aiohttp import web
 
 from steps.support.core.errors import NotSent, Unknown
-from steps.support.gateways.http import client_for
+from steps.support.gateways.http import LONGEST_WAIT, client_for
 from steps.support.gateways.site import BYPASS, Answer, Request, Site
 from steps.support.standin.servers import serve
 
@@ -255,7 +255,7 @@ async def test_every_request_opens_its_own_connection() -> None:
         (200, {"age": "33"}, "{}", {"cached": ""}),
         (200, {"x-deployment-id": "dpl_new"}, "{}", {"deployment": "dpl_new"}),
         (429, {"retry-after": "12"}, "slow down", {"retry_after": 12.0, "is_challenge": False}),
-        (429, {"retry-after": "9" * 400}, "slow down", {"retry_after": float("inf")}),
+        (429, {"retry-after": "9" * 400}, "slow down", {"retry_after": LONGEST_WAIT}),
         (429, {}, "<title>Vercel Security Checkpoint</title>", {"is_challenge": True}),
         (403, {}, "<title>Vercel Security Checkpoint</title>", {"is_challenge": True}),
         (403, {"x-vercel-mitigated": "challenge"}, "", {"is_challenge": True}),
