@@ -2,11 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 from steps.support.core.errors import Failed, Refused
-from steps.support.core.retry import ensure, retry
+from steps.support.core.retry import retry
 from steps.support.gateways.vercel import Vercel
 from steps.support.operations import build, promotion
 from steps.support.operations.foreign_moves import FOREIGN
@@ -78,7 +77,7 @@ class Activation(ReversibleStep[Observed]):
         for check in self._smoke:
             await _refuse_unhealthy(gateways, check, deployment.host)
         await promotion.promote(gateways.vercel, deployment.id, observed.production)
-        await _auto_assign_off(gateways.vercel)
+        await promotion.switch_auto_assign_off(gateways.vercel)
         unpin = {"unpin": gateways.vercel.unpin_command} if observed.production.is_rolled_back else {}
         detail = f"{deployment.id} is live; auto-assign stays off"
         return Done(detail, {**promotion.facts(observed, deployment.id), **unpin})
@@ -90,7 +89,7 @@ class Activation(ReversibleStep[Observed]):
         await promotion.wait_for_late_promotion(gateways.vercel, observed.production)
         done = await promotion.roll_back(gateways, observed.sha, observed.production)
         if (await retry(gateways.vercel.project)).production_id == observed.production.id:
-            await _auto_assign_off(gateways.vercel)
+            await promotion.switch_auto_assign_off(gateways.vercel)
         return done
 
     async def superseded_by(self, gateways: Gateways, observed: Observed) -> str:
@@ -152,15 +151,3 @@ async def _confirm(vercel: Vercel, identifier: str) -> Done:
             remedy=FOREIGN,
         )
     return Done(f"{identifier} is live")
-
-
-async def _auto_assign_off(vercel: Vercel) -> None:
-    """Switch auto-assign off, because a promotion may have switched it on."""
-
-    async def off() -> bool:
-        return (await vercel.project()).auto_assign is False
-
-    if (await retry(vercel.project)).auto_assign is None:  # it cannot be read back, and setting it again does no harm
-        await retry(partial(vercel.set_auto_assign, on=False))
-    else:
-        await ensure(off, partial(vercel.set_auto_assign, on=False))

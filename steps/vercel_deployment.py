@@ -1,15 +1,15 @@
 """Wait until the platform has built the pushed commit and, if new builds go live by themselves, until it is live."""
 
+import asyncio
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from operator import itemgetter
 from statistics import median
 from typing import Any
 
-from steps.support.core.errors import Failed, Refused, Rejected
-from steps.support.core.limits import PUSH_TAKEN_UP
+from steps.support.core.errors import Failed, NotSent, Refused, Rejected, Stalled, Unknown
+from steps.support.core.limits import BUILD_GOES_LIVE, CANCELLED, LIST_READ, PUSH_TAKEN_UP
 from steps.support.core.retry import ensure, poll_until, preflight_read, retry
 from steps.support.gateways.vercel import Deployment, Vercel
 from steps.support.operations import build, promotion
@@ -19,6 +19,7 @@ from steps.support.run.step import Done, ReversibleStep
 
 SOON = 0.5  # seconds between two reads of a build that goes live by itself: half as often as the platform's own client
 BUILDS = 10  # recent builds whose durations are read
+_OVER = {"READY", *build.ENDED}
 ALL_AT_ONCE = "Finish or abort it on the platform: a rollback would not reach the users it serves."
 
 
@@ -110,12 +111,22 @@ class VercelDeployment(ReversibleStep[Observed]):
         return Done(f"{found.id} is built and staged", promotion.facts(observed, found.id))
 
     async def rollback(self, gateways: Gateways, observed: Observed) -> Done:
-        """Cancel running builds; if a build goes live by itself, make the previous deployment live again."""
-        built = await _cancel_builds(gateways.vercel, observed.sha, await _taken_up(gateways, observed))
-        if observed.production.auto_assign or (await retry(gateways.vercel.project)).auto_assign:
-            return await promotion.roll_back(gateways, observed.sha, observed.production)
-        staged = ", ".join(deployment.id for deployment in built)
-        return Done(f"{staged} stays on the platform, staged" if staged else "no build of this run is left")
+        """Cancel running builds; if builds go live by themselves, make the previous deployment live again.
+
+        A build that cannot be cancelled, or of which nothing is known, is kept from going live: auto-assign is switched
+        off.
+        """
+        builds = await _cancel_builds(gateways.vercel, observed.sha, await _taken_up(gateways, observed))
+        goes_live = (await retry(gateways.vercel.project)).auto_assign
+        if not (observed.production.auto_assign or goes_live):
+            return Done(_left_staged(builds))
+        if goes_live and _must_be_held(builds):
+            await promotion.switch_auto_assign_off(gateways.vercel)
+            await _wait_for_late_build(gateways.vercel, observed.sha)
+        done = await promotion.roll_back(gateways, observed.sha, observed.production)
+        if builds is None and not promotion.was_rolled_back(await retry(gateways.vercel.project), observed.production):
+            raise _unlisted(observed.sha)
+        return done
 
     async def superseded_by(self, gateways: Gateways, observed: Observed) -> str:
         """Return what is now live in place of our deployment.
@@ -216,19 +227,22 @@ def _refuse_unstaged(why: str, production: Production) -> None:
         )
 
 
-async def _taken_up(gateways: Gateways, observed: Observed) -> list[Deployment]:
-    """Return the deployments of our commit. If it was pushed, wait briefly until the platform has created one."""
+async def _taken_up(gateways: Gateways, observed: Observed) -> list[Deployment] | None:
+    """Return the deployments of our commit. If it was pushed, wait briefly until the platform has created one.
 
-    async def read() -> tuple[list[Deployment], bool]:
-        found = await _ours(gateways.vercel, observed.sha)
-        return found, bool(found) or await gateways.git.remote_head() != observed.sha
+    Return None if the platform's list does not answer.
+    """
+    found: list[Deployment] | None = None
 
-    found, _ = await poll_until(read, itemgetter(1), every=0.25, within=PUSH_TAKEN_UP)
+    async def is_known() -> bool:
+        nonlocal found
+        found = await gateways.vercel.production_deployments(observed.sha)
+        return bool(found) or await gateways.git.remote_head() != observed.sha
+
+    with suppress(TimeoutError, Rejected):
+        async with asyncio.timeout(PUSH_TAKEN_UP):
+            await poll_until(is_known, bool, every=0.25)
     return found
-
-
-async def _ours(vercel: Vercel, sha: str) -> list[Deployment]:
-    return await retry(vercel.production_deployments, sha)
 
 
 async def _undisturbed(vercel: Vercel, identifier: str, before: Production) -> Deployment:
@@ -237,13 +251,63 @@ async def _undisturbed(vercel: Vercel, identifier: str, before: Production) -> D
     return await vercel.deployment(identifier)
 
 
-async def _cancel_builds(vercel: Vercel, sha: str, deployments: list[Deployment]) -> list[Deployment]:
-    """Cancel these builds, and return the deployments of our commit that were built nevertheless."""
-    for deployment in deployments:
-        if deployment.state not in build.KNOWN:
-            await retry(_cancel, vercel, deployment.id)  # an unknown state may mean that it is building
-        await ensure(partial(_ended, vercel, deployment.id), partial(_cancel, vercel, deployment.id), every=0.25)
-    return [deployment for deployment in await _ours(vercel, sha) if deployment.state == "READY"]
+async def _cancel_builds(vercel: Vercel, sha: str, deployments: list[Deployment] | None) -> list[Deployment] | None:
+    """Cancel these builds, and return the deployments of our commit as they are then; None if they are not known."""
+    with suppress(TimeoutError, Rejected):
+        async with asyncio.timeout(CANCELLED):
+            await asyncio.gather(*(_cancel_build(vercel, each) for each in deployments or ()))
+    with suppress(TimeoutError, Rejected, NotSent, Unknown):
+        async with asyncio.timeout(LIST_READ):
+            return await retry(vercel.production_deployments, sha)
+    return None
+
+
+async def _cancel_build(vercel: Vercel, deployment: Deployment) -> None:
+    if deployment.state not in build.KNOWN:
+        await retry(_cancel, vercel, deployment.id)  # an unknown state may mean that it is building
+    await ensure(partial(_ended, vercel, deployment.id), partial(_cancel, vercel, deployment.id), every=0.25)
+
+
+async def _wait_for_late_build(vercel: Vercel, sha: str) -> None:
+    """Wait up to BUILD_GOES_LIVE seconds while a build that was ready before auto-assign was off may still go live."""
+
+    async def has_landed() -> bool:
+        return not any(promotion.is_landing(each) for each in await vercel.production_deployments(sha))
+
+    with suppress(TimeoutError, Rejected):
+        async with asyncio.timeout(BUILD_GOES_LIVE):
+            await poll_until(has_landed, bool, every=0.25)
+
+
+def _unlisted(sha: str) -> Stalled:
+    return Stalled(
+        code="rollback-failed",
+        operation="asking the platform for",
+        subject=f"the deployments of {sha[:8]}",
+        cause="it does not list them, and one that was ready before auto-assign was switched off may still go live",
+        remedy="Look at them on the platform.",
+    )
+
+
+def _must_be_held(builds: list[Deployment] | None) -> bool:
+    """Return True if a build would go live by itself unless auto-assign is switched off.
+
+    One that is about to get its aliases cannot be held any more.
+    """
+    if builds is None:
+        return True
+    held = [each for each in builds if each.state not in build.ENDED and not each.is_aliased]
+    return bool(held) and not any(promotion.is_landing(each) for each in held)
+
+
+def _left_staged(builds: list[Deployment] | None) -> str:
+    """Return, in words, which deployments of ours stay on the platform, where builds do not go live by themselves."""
+    if builds is None:
+        return "the platform does not say which builds of this run are left; they stay staged"
+    if running := ", ".join(f"{each.id} ({each.state})" for each in builds if each.state not in _OVER):
+        return f"{running} is not cancelled, and stays staged"
+    staged = ", ".join(each.id for each in builds if each.state == "READY")
+    return f"{staged} stays on the platform, staged" if staged else "no build of this run is left"
 
 
 async def _ended(vercel: Vercel, identifier: str) -> bool:

@@ -11,6 +11,7 @@
     Problem
     +-- Refused      the step was not started
     +-- Failed       the step was started but not completed
+    |   +-- Stalled  something did not answer in time: trying again may help
     +-- NeedsHuman   a person must decide what to do
 
 If a call is cancelled because its time is up, its outcome is unknown, too, although the call does not raise Unknown.
@@ -124,6 +125,10 @@ class Refused(Problem):
 
 class Failed(Problem):
     """The operation was started but not completed; any part that took effect is rolled back."""
+
+
+class Stalled(Failed):
+    """Something did not answer in time, or does not say what must be known. Trying again may help."""
 
 
 class NeedsHuman(Problem):

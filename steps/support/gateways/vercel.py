@@ -56,7 +56,10 @@ class Move:
 
 @dataclass(frozen=True, slots=True)
 class Project:
-    """A project's state. `auto_assign` and `crons` are None if the platform does not report them."""
+    """A project's state. `auto_assign` and `crons` are None if the platform does not report them.
+
+    `production_sha`: the commit of the production deployment; empty if the platform does not report it.
+    """
 
     id: str
     name: str
@@ -64,6 +67,7 @@ class Project:
     production_id: str | None
     move: Move | None
     crons: bool | None
+    production_sha: str = ""
 
     @classmethod
     def of(cls, body: dict[str, Any]) -> Self:
@@ -72,7 +76,8 @@ class Project:
         on, move = body.get("autoAssignCustomDomains"), Move.of(body.get("lastAliasRequest") or {})
         on = on if isinstance(on, bool) else None
         crons = body["crons"].get("disabledAt") is None if body.get("crons") else None
-        return cls(_id(body["id"]), _text(body["name"]), on, _id_or_none(production.get("id")), move, crons)
+        live, sha = (_id(production["id"]), Deployment.of(production).sha) if production.get("id") else (None, "")
+        return cls(_id(body["id"]), _text(body["name"]), on, live, move, crons, sha)
 
     @property
     def moving_to(self) -> str | None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
-from steps.support.core.errors import Failed, NotSent, Problem, Rejected, Unknown
+from steps.support.core.errors import Failed, NotSent, Problem, Rejected, Stalled, Unknown
 from steps.support.core.limits import LIVE_CODE_KNOWN
 from steps.support.core.retry import retry
 from steps.support.gateways.git import Git
@@ -39,7 +39,7 @@ class Tried:
 async def refuse_unfit(gateways: Gateways, tried: Tried) -> None:
     """Raise Failed if code that has not been proved to run on the previous schema is live or about to be.
 
-    Raise Failed also if it cannot be found out which code is live, unless `tried.alone` allows a platform that does not
+    Raise Stalled if it cannot be found out which code is live, unless `tried.alone` allows a platform that does not
     answer.
     """
     vercel = gateways.vercel
@@ -54,12 +54,15 @@ async def refuse_unfit(gateways: Gateways, tried: Tried) -> None:
     coming |= {each.queued: "goes live once the rolling release has ended" for each in rolling if each and each.queued}
     coming |= _builds(projects, tuple(newest.values()), tried)
     coming.pop(tried.deployment, None)
+    for project in projects:
+        if project.production_sha in tried.commits:  # known without another question
+            coming.pop(project.production_id or "", None)
     unknown = [each for each, how in coming.items() if not await _is_fit(gateways, tried, newest.get(each), each, how)]
     is_silent = not served or not projects or (projects[0].auto_assign and not lists)
     if unknown or (is_silent and not tried.alone):
         known = "".join(f", only that it is {each}" for each in unknown)
         cause = f"the platform does not tell which code is live{known}"
-        raise Failed(
+        raise Stalled(
             code="rollback-failed",
             operation="rolling back",
             subject="the schema",

@@ -10,12 +10,13 @@ from operator import not_
 from typing import Any
 
 from steps.support.core.deadline import waiting_for
-from steps.support.core.errors import Failed, Problem, Refused
+from steps.support.core.errors import Failed, Refused
 from steps.support.core.limits import BUILD_GOES_LIVE, PROMOTION_ENDS
 from steps.support.core.retry import ensure, poll_until, preflight_read, retry, wait_for_effect
-from steps.support.gateways.vercel import Project, Vercel
+from steps.support.gateways.vercel import Deployment, Project, Vercel
 from steps.support.operations.build import ENDED, POLL
-from steps.support.operations.foreign_moves import NEWEST, find_foreign, foreign_refusal, refuse_foreign, refuse_others
+from steps.support.operations.foreign_moves import find_foreign, foreign_refusal, refuse_foreign, refuse_others
+from steps.support.operations.ours import Ours
 from steps.support.run.release import Gateways
 from steps.support.run.step import Done
 
@@ -180,26 +181,30 @@ async def wait_for_late_promotion(vercel: Vercel, before: Production) -> None:
 async def roll_back(gateways: Gateways, sha: str, before: Production) -> Done:
     """Make the previous deployment live again, and wait until the public alias serves it.
 
-    A deployment of someone else is left alone; if ours replaced it, it is made live again.
+    A deployment of someone else is left alone; if ours replaced it, it is made live again. The platform's list of
+    deployments is not needed for this.
     """
     vercel, sent = gateways.vercel, set[str]()
-    mine, known = await _known(gateways, sha, before)
-    await _wait_for_build(vercel, sha)
-    await _wait_for_move(vercel, mine)
+    ours = Ours(vercel, gateways.git, sha, before.id, before.sha)
+    await ours.list()
+    if ours.listed:
+        await _wait_for_build(vercel, sha)
+    await _wait_for_move(vercel, ours)
 
     async def is_decided() -> bool:
         served, project = await vercel.served(), await vercel.project()
         if {served, project.production_id} == {before.id} and project.moving_to in (None, before.id):
             return True
-        return find_foreign(project, known, before.moved) is not None or served not in (None, *known)
+        await ours.judge(project, served, before.moved)
+        return find_foreign(project, ours.known, before.moved) is not None or served not in (None, *ours.known)
 
     async def roll_back() -> None:
         sent.add(before.id)
         await vercel.roll_back(before.id)
 
-    await _give_back(vercel, known, before, mine)
+    await _give_back(vercel, ours, before, ours.mine)
     await ensure(is_decided, roll_back, every=0.25)
-    await _give_back(vercel, known, before, sent)
+    await _give_back(vercel, ours, before, sent)
     return _outcome(vercel, before, await retry(vercel.project), moved=bool(sent))
 
 
@@ -216,36 +221,21 @@ def _outcome(vercel: Vercel, before: Production, project: Project, *, moved: boo
     return Done(detail)
 
 
-async def _known(gateways: Gateways, sha: str, before: Production) -> tuple[set[str], set[str]]:
-    """Return two sets of ids: the deployments of this release, and all known deployments.
+async def _give_back(vercel: Vercel, ours: Ours, before: Production, movers: set[str]) -> None:
+    """Make someone else's deployment live again if one of `movers` replaced it, and no one moved production since."""
 
-    The known ones are those of this release, the previous one, and those of a commit that restores it.
-    """
-    mine = await retry(gateways.vercel.production_deployments, sha)
-    newest = await retry(partial(gateways.vercel.production_deployments, most=NEWEST))
-    since = max((each.created for each in mine), default=0)
-    younger = [each for each in newest if each.created > since and each.sha not in (sha, before.sha)]
-    restoring = [each.id for each in younger if await _is_restoring(gateways, each.sha, sha, before)]
-    ours = {each.id for each in mine}
-    return ours, {before.id, *ours, *restoring}
+    async def judged() -> Project:
+        project = await vercel.project()
+        await ours.judge(project, None, before.moved)
+        return project
 
-
-async def _is_restoring(gateways: Gateways, commit: str, sha: str, before: Production) -> bool:
-    """Return True if a commit is on top of ours and has the previous files."""
-    with suppress(Problem):
-        return await gateways.git.is_ancestor(sha, commit) and await gateways.git.same_files(commit, before.sha)
-    return False
-
-
-async def _give_back(vercel: Vercel, known: set[str], before: Production, ours: set[str]) -> None:
-    """Make someone else's deployment live again if one of `ours` replaced it and no one has moved production since."""
-    project = await retry(vercel.project)
-    theirs = find_foreign(project, known, before.moved, ours)
-    if not theirs or project.production_id not in ours or project.moving_to:
+    project = await retry(judged)
+    theirs = find_foreign(project, ours.known, before.moved, movers)
+    if not theirs or project.production_id not in movers or project.moving_to:
         return
 
     def is_between(now: Project) -> bool:
-        return now.production_id in {*ours, theirs} and now.moving_to in (None, theirs)
+        return now.production_id in {*movers, theirs} and now.moving_to in (None, theirs)
 
     async def is_over() -> bool:
         served, now = await vercel.served(), await vercel.project()
@@ -300,12 +290,38 @@ async def verify_rollback(vercel: Vercel, sha: str, before: Production) -> str:
         return f"production is being moved to {project.moving_to}"
     if project.auto_assign and not before.auto_assign:
         return "auto-assign is on, and was off"
-    builds, rolling = await retry(vercel.production_deployments, sha), await retry(vercel.rolling_release)
-    coming = {project.moving_to, rolling.queued if rolling else None}
+    rolling = await retry(vercel.rolling_release)
+    coming = {project.moving_to, rolling.queued if rolling else None} - {None, before.id}
+    if not coming and not project.auto_assign:
+        return ""
+    builds = await retry(vercel.production_deployments, sha)
     if project.auto_assign:
         coming |= {each.id for each in builds if each.state not in ENDED}
     ours_coming = [f"{each.id} ({each.state})" for each in builds if each.id in coming]
     return f"{', '.join(ours_coming)} of this run may still go live" if ours_coming else ""
+
+
+def was_rolled_back(project: Project, before: Production) -> bool:
+    """Return True if production was rolled back to the previous deployment since; after that, no build goes live."""
+    move = project.move
+    return move is not None and (move.kind, move.to) == ("rollback", before.id) and move.requested > (before.moved or 0)
+
+
+def is_landing(deployment: Deployment) -> bool:
+    """Return True if a deployment is built and may be about to get its aliases."""
+    return deployment.state == "READY" and not deployment.is_aliased and not deployment.alias_error
+
+
+async def switch_auto_assign_off(vercel: Vercel) -> None:
+    """Keep builds from going live by themselves."""
+
+    async def off() -> bool:
+        return (await vercel.project()).auto_assign is False
+
+    if (await retry(vercel.project)).auto_assign is None:  # it cannot be read back, and setting it again does no harm
+        await retry(partial(vercel.set_auto_assign, on=False))
+    else:
+        await ensure(off, partial(vercel.set_auto_assign, on=False))
 
 
 async def _wait_for_build(vercel: Vercel, sha: str) -> None:
@@ -328,17 +344,19 @@ async def _wait_for_build(vercel: Vercel, sha: str) -> None:
             await poll_until(landing, not_, every=0.25)
 
 
-async def _wait_for_move(vercel: Vercel, mine: set[str]) -> None:
+async def _wait_for_move(vercel: Vercel, ours: Ours) -> None:
     """Wait up to PROMOTION_ENDS seconds until a promotion of ours that is under way has ended.
 
     It can be rolled back only after that.
     """
 
     async def moving() -> bool:
-        target = (await vercel.project()).moving_to
-        if target in mine:
-            waiting_for(f"production is being moved to {target}")
-        return target in mine
+        project = await vercel.project()
+        target = project.moving_to
+        if not target or not await ours.is_mine(target, project):
+            return False
+        waiting_for(f"production is being moved to {target}")
+        return True
 
     with suppress(TimeoutError):
         async with asyncio.timeout(PROMOTION_ENDS):

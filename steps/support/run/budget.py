@@ -10,11 +10,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from steps.support.core.deadline import deadline_known, listening, waited_for
-from steps.support.core.errors import Failed, Refused
+from steps.support.core.errors import Failed, Refused, Stalled
 from steps.support.run.step import Plan, ReversibleStep, Step, reversible
 
 PREFLIGHT = 60.0  # seconds for one preflight, before the clock of the run starts
 SUSPENDED = 1.0  # seconds; a task that wakes up this long after a deadline shows that the machine was suspended
+SPARE = 0.1  # seconds before the end of the reserve at which verifying ends
+VERIFYING = 1 / 15  # the part of the reserve in which nothing is rolled back again, so that it can be verified
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,19 +100,20 @@ class ForwardDeadline:
         now = _now()
         suspended = now > self.forward_end + SUSPENDED
         end = now + self.budget.reserve if suspended else self.started + self.budget.total
-        return RollbackDeadline(self.budget.reserve, end, suspended)
+        return RollbackDeadline(self.budget.reserve, end, now, suspended)
 
 
 @dataclass(frozen=True, slots=True)
 class RollbackDeadline:
     """The time for the rollback.
 
-    `seconds`: the reserve; the rollback of each step may take a share. `end`: when the time ends. `suspended`:
-    whether the machine was suspended.
+    `seconds`: the reserve; the rollback of each step may take a share. `end`: when the time ends. `began`: when it
+    began. `suspended`: whether the machine was suspended.
     """
 
     seconds: float
     end: float
+    began: float
     suspended: bool
 
     def renewed_after_suspend(self) -> "RollbackDeadline | None":
@@ -120,17 +123,28 @@ class RollbackDeadline:
         """
         now = _now()
         return (
-            RollbackDeadline(self.seconds, now + self.seconds, suspended=True) if now > self.end + SUSPENDED else None
+            RollbackDeadline(self.seconds, now + self.seconds, now, suspended=True)
+            if now > self.end + SUSPENDED
+            else None
         )
 
     def limit(self, change: ReversibleStep[Any]) -> float:
         """Return the seconds that the rollback of this step may take from now."""
         return max(0.0, min(change.rollback_share * self.seconds, self.end - _now()))
 
+    def limit_again(self, steps: int) -> float:
+        """Return the seconds for one more try of a step if so many steps share what the others left of the reserve."""
+        end = min(self.end, self.began + self.seconds) - VERIFYING * self.seconds
+        return max(0.0, (end - _now()) / steps)
+
+    def limit_verifying(self, change: ReversibleStep[Any]) -> float:
+        """Return the seconds that verifying the rollback of this step may take from now."""
+        return max(0.0, min(self.limit(change), self.end - SPARE - _now()))
+
     @asynccontextmanager
-    async def scope(self, change: ReversibleStep[Any]) -> AsyncIterator[None]:
-        """Raise Failed if the block does not end within the time for rolling back this step."""
-        limit = self.limit(change)
+    async def scope(self, change: ReversibleStep[Any], limit: float | None = None) -> AsyncIterator[None]:
+        """Raise Stalled if the block does not end within `limit` seconds, or within the share of this step."""
+        limit = self.limit(change) if limit is None else limit
         async with _until(_now() + limit, change.name, f"not rolled back within {limit:.1f} s"):
             yield
 
@@ -164,7 +178,7 @@ async def _until(end: float, step: str, why: str) -> AsyncIterator[None]:
         except TimeoutError:
             if not scope.expired():
                 raise
-            raise Failed(
+            raise Stalled(
                 code="step-timeout", operation=step, subject="ran out of time", cause=why + _last(), remedy=_LATE
             ) from None
 

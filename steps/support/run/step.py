@@ -14,12 +14,18 @@ from steps.support.core.errors import Refused
 if TYPE_CHECKING:  # only for types, so that code that just keeps time need not import the gateways
     from steps.support.run.release import Gateways, Release
 
+FOLLOW_UPS = "follow_ups"  # the fact of a Done that lists what a person has to do later
+
 Observed = TypeVar("Observed")
 
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """The result of a step that succeeded. `detail`: one line for the operator. `facts`: what the report keeps."""
+    """The result of a step that succeeded. `detail`: one line for the operator. `facts`: what the report keeps.
+
+    A rollback whose facts have `follow_ups` restored production, and left something that is not production for a
+    person. Each follow-up has `what` is left, and the `commands` that deal with it.
+    """
 
     detail: str
     facts: Mapping[str, Any] = field(default_factory=dict)

@@ -83,8 +83,9 @@ async def hold(production: AnyProduction, row: Situation) -> None:
     watched = Watched(platform, await production.head(), row)
     ending = await _released(production, row)
     seen, untrue = watched.seen(), _untrue(watched, ending.report)
-    assert (ending.report["verdict"], ending.code) == (row.end.verdict, row.end.code), ending.report
-    assert seen == Seen(row.end.serves, row.end.target, auto if row.end.auto is None else row.end.auto, row.end.coming)
+    assert (ending.report["verdict"], ending.code) == (row.end.verdict, row.end.code), _told(ending)
+    auto = auto if row.end.auto is None else row.end.auto
+    assert seen == Seen(row.end.serves, row.end.target, auto, row.end.coming), (seen, ending.report["undo"])
     _is_back(before, await production.state(), ending)
     _pass(platform, clock, HOUR)
     assert watched.seen().serves == row.end.later
@@ -94,6 +95,11 @@ async def hold(production: AnyProduction, row: Situation) -> None:
     assert untrue == []
     assert (ending.report["budget"]["used_seconds"] or 0) < TOTAL
     assert ending.said == ""
+
+
+def _told(ending: RunResult) -> dict[str, Any]:
+    """Return the part of a report that shows why a run ended otherwise."""
+    return {key: ending.report[key] for key in ("cause", "remains", "undo", "steps")}
 
 
 def _prepare(platform: Platform, row: Situation) -> None:
@@ -120,7 +126,7 @@ async def _begin(production: AnyProduction, row: Situation) -> None:
 
 async def _released(production: AnyProduction, row: Situation) -> RunResult:
     async def react(event: Event) -> None:
-        if event["event"] == "begun" and event["step"] == row.since:
+        if row.since and row.since in (event["event"], event["step"] if event["event"] == "begun" else ""):
             await _begin(production, row)
 
     if row.since:

@@ -65,7 +65,7 @@ class End:
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """One row. What is odd is odd from before the run, or from the moment when the step `since` begins.
+    """One row. What is odd is odd from before the run, or from the moment when the step, or the event, `since` begins.
 
     `late`: the new code is unhealthy on the new schema, which shows last. `build` and `restoring` are the results of
     our push and of the push after it. `seconds`: how long a build takes, and an alias to move. `limit`: seconds that
@@ -173,7 +173,7 @@ BUILDS = (
     Situation(
         "build PONDERING, on",
         ON,
-        stuck("it is PONDERING", "PONDERING", (OLD, OLD, RESTORING), coming=True),
+        back("it is PONDERING", auto=False),
         build=Build("PONDERING"),
     ),
     Situation("build skipped, on", ON, back("skipped its build"), build=SKIPPED),
@@ -200,7 +200,7 @@ BUILDS = (
     Situation(
         "a long build that cannot be cancelled, on",
         ON,
-        stuck("is QUEUED", "of this run may still go live", (OLD, OLD, RESTORING), coming=True),
+        back("is QUEUED", auto=False),
         _answers(Answer.UNPROCESSABLE, "cancel"),
         seconds=(30, 0.1),
         limit=2,
@@ -212,7 +212,7 @@ ALIASES = (
     Situation(
         "the alias fails, on",
         ON,
-        stuck("could not give it", "of this run may still go live", (OLD, OLD, OLD), coming=True),
+        back("could not give it", auto=False),
         Quirks(aliasing=Aliasing.FAILS),
     ),
     Situation("the alias stays, on", ON, back("serves dpl_1", auto=False), Quirks(aliasing=Aliasing.STAYS), limit=4),
@@ -238,6 +238,81 @@ ALIASES = (
         stuck("serves dpl_1", "of this run may still go live", (OLD, OLD, RESTORING), coming=True),
         seconds=(0.5, 20),
         limit=2,
+    ),
+)
+
+UNLISTED = (
+    Situation(
+        "a list that never answers, on, red",
+        ON,
+        back(RED, auto=False),
+        _answers(Answer.HANG, "GET .*/deployments"),
+        since="health_checks",
+        late=True,
+    ),
+    Situation(
+        "a list that never answers, off, red",
+        OFF,
+        back(RED),
+        _answers(Answer.HANG, "GET .*/deployments"),
+        since="health_checks",
+        late=True,
+    ),
+    Situation(
+        "a list that never answers, pinned, red",
+        PINNED,
+        back(RED),
+        _answers(Answer.HANG, "GET .*/deployments"),
+        since="health_checks",
+        late=True,
+    ),
+    Situation(
+        "no list from the build on, which goes live by itself, on",
+        ON,
+        back("ran out of time", auto=False),
+        _answers(Answer.HANG, "GET /v./deployments"),
+        since="vercel_deployment",
+        limit=4,
+    ),
+    Situation(
+        "no list while the build runs, on",
+        ON,
+        stuck("ran out of time", "not confirmed", (OLD, OLD, OLD), auto=False),
+        _answers(Answer.HANG, "GET /v./deployments"),
+        since="vercel_deployment",
+        seconds=(40, 0.1),
+        limit=2,
+    ),
+    Situation(
+        "no list while the build waits for its promotion, off",
+        OFF,
+        back("ran out of time"),
+        _answers(Answer.HANG, "GET /v./deployments"),
+        since="vercel_deployment",
+        limit=2,
+    ),
+    Situation(
+        "a reading refused once in the rollback, on, red",
+        ON,
+        back(RED, auto=False),
+        _answers(Answer.UNPROCESSABLE, "GET /v4/aliases", 1),
+        since="turned_back",
+        late=True,
+    ),
+    Situation(
+        "a reading refused once in the rollback, off, red",
+        OFF,
+        back(RED),
+        _answers(Answer.UNPROCESSABLE, "GET /v9/projects", 2),
+        since="turned_back",
+        late=True,
+    ),
+    Situation(
+        "a rollback refused for ten seconds, on, red",
+        ON,
+        back(RED, auto=False),
+        _answers(Answer.PAYMENT_REQUIRED, "/rollback/", 5),
+        late=True,
     ),
 )
 
@@ -387,6 +462,7 @@ SITUATIONS = (
     *LISTS,
     *BUILDS,
     *ALIASES,
+    *UNLISTED,
     *PROMOTES,
     *ROLLBACKS,
     *HOSTS,

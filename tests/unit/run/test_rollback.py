@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from steps.support.core.errors import Failed, NeedsHuman
+from steps.support.core.errors import Failed, NeedsHuman, Rejected
 from steps.support.core.redaction import Redactor
 from steps.support.run.budget import Budget
 from steps.support.run.journal import Journal
@@ -20,13 +20,18 @@ NOWHERE: Any = None  # no gateways: these changes use none
 
 @dataclass
 class _Change(ReversibleStep[None]):
-    """A change that notes its rollback, and fails or leaves something behind if configured to."""
+    """A change that notes its rollback, and fails or leaves something behind if configured to.
+
+    `refusals`: how many of its rollbacks are refused at first. `unread`: how many readings of it are refused.
+    """
 
     name: str  # type: ignore[misc]
     undone: list[str]
     fails: bool = False
     left: str = ""
     is_foundation: bool = False
+    refusals: int = 0
+    unread: int = 0
     rollback_share: float = field(default=0.5)  # type: ignore[misc]
     writes = "nothing"
 
@@ -57,15 +62,25 @@ class _Change(ReversibleStep[None]):
             raise Failed(
                 code="rollback-failed", operation="undoing", subject=self.name, cause="it does not work", remedy="Look."
             )
+        if self.refusals:
+            self.refusals -= 1
+            raise _refusal(self.name)
         return Done("")
 
     async def verify_rollback(self, gateways: Any, observed: None) -> str:
         """Return what is left."""
+        if self.unread:
+            self.unread -= 1
+            raise _refusal(self.name)
         return self.left
 
     async def superseded_by(self, gateways: Any, observed: None) -> str:
         """Return that no one has changed anything since."""
         return ""
+
+
+def _refusal(name: str) -> Rejected:
+    return Rejected(code="vercel-access", operation="asking for", subject=name, cause="403", remedy="Look.")
 
 
 def _rolled_back(folder: Path, *changes: _Change) -> str:
@@ -118,3 +133,41 @@ def test_failed_foundation_stops_earlier_rollbacks(tmp_path: Path, is_foundation
     ]
     assert _rolled_back(tmp_path, *changes)
     assert undone == order
+
+
+def test_refused_rollback_is_tried_again_within_the_reserve(tmp_path: Path) -> None:
+    """A rollback that was refused is tried again in the time that the others leave unused."""
+    undone: list[str] = []
+    assert _rolled_back(tmp_path, _Change("a", undone), _Change("b", undone, refusals=3), _Change("c", undone)) == ""
+    assert undone == ["c", "b", "a", "b", "b", "b"]
+
+
+def test_rollback_that_is_refused_for_good_ends_with_the_reserve(tmp_path: Path) -> None:
+    """What stays stuck is tried again until the reserve ends, and then needs a human."""
+    undone: list[str] = []
+    assert _rolled_back(tmp_path, _Change("a", undone, refusals=1000)) == "a failed to roll back"
+    assert 10 < len(undone) < 40
+
+
+def test_rollback_that_waited_for_another_follows_it(tmp_path: Path) -> None:
+    """A step that depends on a stuck one is rolled back as soon as that one is."""
+    undone: list[str] = []
+    foundation = _Change("b", undone, refusals=2, is_foundation=True)
+    assert _rolled_back(tmp_path, _Change("a", undone), foundation, _Change("c", undone)) == ""
+    assert undone == ["c", "b", "b", "b", "a"]
+
+
+def test_judgement_of_a_step_is_not_asked_for_again(tmp_path: Path) -> None:
+    """A step that says that it cannot be rolled back is not tried again."""
+    undone: list[str] = []
+    assert _rolled_back(tmp_path, _Change("a", undone, fails=True)) == "a failed to roll back"
+    assert undone == ["a"]
+
+
+def test_refused_reading_does_not_end_a_verification(tmp_path: Path) -> None:
+    """A verification whose reading is refused once reads again."""
+    undone: list[str] = []
+    assert (
+        _rolled_back(tmp_path, _Change("a", undone, unread=2), _Change("b", undone, left="b is there")) == "b is there"
+    )
+    assert _rolled_back(tmp_path / "2", _Change("a", undone, unread=2)) == ""
