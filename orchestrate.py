@@ -217,6 +217,7 @@ async def release_to_production(options: Namespace) -> int:
     if options.dry_run:
         checks = tuple(check.harmless for check in checks)
     release = new_release(settings.sql, checks, demands(settings), proof_settings(settings))
+    release = replace(release, rollback_message=settings.rollback_message)
     async with session("prod", release, settings, options) as run, production(settings) as gateways:
         sweep(settings.runs)
         _warn_unreadable(settings.runs, run)
@@ -247,6 +248,7 @@ async def resolve_earlier_run(options: Namespace) -> int:
         names = [step.name for step in reversible_steps(own_release)]
         known = record or await record_of_marker(gateways.turso, name, names)
         release = previous_release(known.run, named_change(**known.change), known.order, proof_config)
+        release = replace(release, rollback_message=settings.rollback_message)
         async with preflight_deadline():
             steps = reversible_steps(release, known.saw)
             previous = await previous_run(gateways, known, steps, here=record is not None)

@@ -9,13 +9,14 @@ from shlex import quote
 from typing import Any
 
 from steps.support.core.deadline import waiting_for
-from steps.support.core.errors import Failed, NotSent, Refused, Rejected, Unknown
-from steps.support.core.limits import RESTORING_BUILD_APPEARS
+from steps.support.core.errors import Failed, NotSent, Problem, Refused, Rejected, Unknown
+from steps.support.core.limits import PUSH_AGAIN, RESTORING_BUILD_APPEARS, SIGNED
 from steps.support.core.retry import ensure, poll_until, preflight_read, retry, wait_for_effect
 from steps.support.gateways.git import Commit, Git
 from steps.support.gateways.vercel import Vercel
 from steps.support.operations.build import ENDED
 from steps.support.operations.foreign_moves import find_foreign
+from steps.support.operations.left_branch import Left, leave_branch, leave_to_others
 from steps.support.run.release import Gateways, Release
 from steps.support.run.step import Done, ReversibleStep
 
@@ -105,26 +106,53 @@ class GitPush(ReversibleStep[Observed]):
         )
 
     async def rollback(self, gateways: Gateways, observed: Observed) -> Done:
-        """Push a commit on top of ours that restores the previous files. Raise Failed if others have pushed since."""
-        await gateways.git.end_pushes(observed.sha)
-        now = await wait_for_effect(gateways.git.remote_head, observed.before)
+        """Push a commit on top of ours that restores the previous files.
+
+        If the branch's rules, or commits of others, do not let us restore it, it is left for a person, and nothing of
+        it goes live by itself. Raise Failed if it may.
+        """
+        git = gateways.git
+        await git.end_pushes(observed.sha)
+        now = await wait_for_effect(git.remote_head, observed.before)
         if now == observed.before:
-            return Done(f"{gateways.git.branch} did not move")
+            return Done(f"{git.branch} did not move")
         if now != observed.sha and not await self.verify_rollback(gateways, observed):
             return Done(f"the files of {observed.before[:8]} are already restored")
-        await _refuse_foreign(gateways.git, now, observed)
-        why = f"Run {self.release.run} was rolled back; these are the files of {observed.before}."
-        message = f"Roll back to {observed.before[:8]}\n\n{why}"
-        restoring = await gateways.git.commit_tree(observed.before_tree, observed.sha, message)
+        if now != observed.sha:
+            return await self._left_to_others(gateways, observed, now)
+        return await self._restore(gateways, observed)
+
+    async def _restore(self, gateways: Gateways, observed: Observed) -> Done:
+        """Push the restoring commit, or leave the branch to a person if its rules refuse that."""
+        git, left, restoring = gateways.git, self._left(observed), ""
         can_cancel = await _can_cancel_build(gateways.vercel, observed)
-        arrived = partial(_contains, gateways.git, restoring, observed.sha)
-        await ensure(arrived, partial(gateways.git.push, restoring, hooks=False), patience=None)
+        try:
+            restoring = await _restoring_commit(git, left)
+            await _push(git, restoring, observed)
+        except _Unsigned as unsigned:
+            return await leave_branch(git, gateways.vercel, left, unsigned.cause)
+        except Rejected as refused:
+            if (now := await retry(git.remote_head)) != observed.sha:
+                return await self._left_to_others(gateways, observed, now)
+            return await leave_branch(git, gateways.vercel, left, f"it refuses that ({refused.cause})", restoring)
         build = await _stop_build(gateways.vercel, restoring) if can_cancel else f"the platform builds {restoring[:8]}"
-        here = f"git -C {quote(str(gateways.git.repository))}"
-        retry = (
-            f"{here} pull --ff-only {gateways.git.remote} {gateways.git.branch} && {here} revert --no-edit {restoring}"
-        )
-        return Done(f"the files of {observed.before[:8]} are restored by {restoring[:8]}; {build}", {"retry": retry})
+        here = f"git -C {quote(str(git.repository))}"
+        again = f"{here} pull --ff-only {git.remote} {git.branch} && {here} revert --no-edit {restoring}"
+        return Done(f"the files of {observed.before[:8]} are restored by {restoring[:8]}; {build}", {"retry": again})
+
+    async def _left_to_others(self, gateways: Gateways, observed: Observed, now: str) -> Done:
+        """Return what a person has to do with a branch that others moved. Raise Failed if it may go live by itself."""
+        await gateways.git.fetch()
+        error = await _foreign_push(gateways.git, now, observed)
+        left = await leave_to_others(gateways.git, gateways.vercel, self._left(observed), now, error.cause)
+        if left is None:
+            raise error
+        return left
+
+    def _left(self, observed: Observed) -> Left:
+        run = self.release.run
+        message = self.release.rollback_message.format(run=run, previous=observed.before, released=observed.sha)
+        return Left(observed.sha, observed.before, observed.before_tree, observed.live, message, run)
 
     async def superseded_by(self, gateways: Gateways, observed: Observed) -> str:
         """Return how others have moved the branch since our push, or an empty string if they have not."""
@@ -232,16 +260,46 @@ async def _is_reverted(git: Git, now: str, observed: Observed) -> bool:
     return not is_ours and await git.had_tree(observed.before_tree, observed.sha, now)
 
 
-async def _refuse_foreign(git: Git, now: str, observed: Observed) -> None:
-    if now == observed.sha:
-        return
+class _Unsigned(Problem):
+    """The restoring commit could not be created, usually because it could not be signed."""
+
+
+async def _restoring_commit(git: Git, left: Left) -> str:
+    """Create the commit that restores the previous files, and return its id. Raise _Unsigned if that fails."""
+    try:
+        async with asyncio.timeout(SIGNED):
+            return await git.commit_tree(left.tree, left.sha, left.message)
+    except TimeoutError:
+        cause = f"it could not be signed within {SIGNED:g} s"
+    except Problem as problem:
+        cause = f"no signed commit could be created ({problem.cause})"
+    raise _Unsigned(
+        code="rollback-failed", operation="rolling back", subject="the branch", cause=cause, remedy="Sign it."
+    )
+
+
+async def _push(git: Git, restoring: str, observed: Observed) -> None:
+    """Push the restoring commit, once more if it is refused while the branch has not moved."""
+    arrived = partial(_contains, git, restoring, observed.sha)
+    push = partial(ensure, arrived, partial(git.push, restoring, hooks=False), patience=None)
+    try:
+        await push()
+    except Rejected:
+        if await retry(git.remote_head) != observed.sha:
+            raise
+        await asyncio.sleep(PUSH_AGAIN)
+        await push()
+
+
+async def _foreign_push(git: Git, now: str, observed: Observed) -> Failed:
+    """Return the error that says whose commits are on the branch."""
     if await git.is_ancestor(observed.sha, now):
         cause = f"someone else pushed {now[:8]} after this run's {observed.sha[:8]}"
         remedy = "revert this run's commits by hand"
     else:
         cause = f"someone else pushed {now[:8]}; nothing of this run is on the branch"
         remedy = "make sure that the platform builds what should be live"
-    raise Failed(
+    return Failed(
         code="rollback-failed",
         operation="rolling back",
         subject=git.branch,

@@ -282,9 +282,9 @@ async def _wait_for_late_build(vercel: Vercel, sha: str) -> None:
 def _unlisted(sha: str) -> Stalled:
     return Stalled(
         code="rollback-failed",
-        operation="asking the platform for",
-        subject=f"the deployments of {sha[:8]}",
-        cause="it does not list them, and one that was ready before auto-assign was switched off may still go live",
+        operation="rolling back",
+        subject=f"the build of {sha[:8]}",
+        cause="the platform does not list it, and one that was ready before auto-assign was off may still go live",
         remedy="Look at them on the platform.",
     )
 

@@ -1,5 +1,6 @@
 """README's list of settings, made from their models. To rewrite it: uv run python -m tests.docs.settings_block."""
 
+import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -89,7 +90,7 @@ def _literal(given: Any) -> str:
         return f"{{ {inner} }}" if inner else "{}"
     if isinstance(given, tuple | list):
         return f"[{', '.join(map(_literal, given))}]"
-    return f'"{given}"' if isinstance(given, str | Path) else str(given)
+    return json.dumps(str(given)) if isinstance(given, str | Path) else str(given)
 
 
 if __name__ == "__main__":

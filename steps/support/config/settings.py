@@ -26,6 +26,7 @@ from pydantic import (
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from steps.support.core.limits import STEALS
+from steps.support.core.text import ROLLBACK_MESSAGE
 
 
 class _Table(BaseModel):
@@ -133,9 +134,20 @@ def _is_plain(text: str) -> bool:
     return text.isascii() and text.isprintable()
 
 
+def _message(message: str) -> str:
+    try:
+        subject = message.format(run="r", previous="0" * 40, released="1" * 40).partition("\n")[0]
+    except (ValueError, LookupError, AttributeError) as error:
+        raise ValueError(f"it may name {{run}}, {{previous}} and {{released}} only ({error!r})") from None
+    if not subject.strip() or not message.replace("\n", "").isprintable():
+        raise ValueError("it must begin with a subject, and contain printable characters only")
+    return message
+
+
 Headers = Annotated[dict[str, str], AfterValidator(_headers)]
 Name = Annotated[str, AfterValidator(_ref)]
 Place = Annotated[str, AfterValidator(_path)]
+Message = Annotated[str, AfterValidator(_message)]
 
 
 class BeforeSettings(_Table):
@@ -241,6 +253,9 @@ class Settings(BaseSettings):
     repository: Path | None = Field(None, description="the app's checkout", examples=["../liveone"])
     remote: Name = Field("origin", description="the remote that the platform builds from")
     branch: Name = Field("main", description="the branch that the platform builds")
+    rollback_message: Message = Field(
+        ROLLBACK_MESSAGE, description="of the commit that restores the branch: {run}, {previous}, {released}"
+    )
     site: str = Field("", description="public address of the site", examples=["https://liveone.vercel.app"])
     sql: Path = Field(Path("sql"), description="folder of the change: migrate.sql, rollback.sql and other files")
     probe_rate: float = Field(

@@ -88,6 +88,7 @@ def job_summary(report: Mapping[str, Any]) -> str:
         "",
         *(f"- **{name}**: {_text(str(fact))}" for name, fact in facts.items() if fact),
         *(f"- **remains**: {_text(what)}" for what in report["remains"]),
+        *(f"- **follow up**: {_text(' '.join((each['what'], *each['commands'])))}" for each in _follow_ups(report)),
         "",
         *(
             f"| {' | '.join(map(_text, row))} |"
@@ -95,6 +96,10 @@ def job_summary(report: Mapping[str, Any]) -> str:
         ),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _follow_ups(report: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return report.get("follow_ups") or []
 
 
 def _seconds(step: Mapping[str, Any]) -> str:

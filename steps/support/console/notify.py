@@ -85,6 +85,7 @@ def ended_message(opened: Opened, event: Ended) -> Message:
     facts = {
         "": f"{verdict}, run {report['run_id']}",
         "still there: ": "; ".join(report["remains"]),
+        "to follow up: ": "; ".join(each["what"] for each in report.get("follow_ups") or ()),
         "cause: ": report["cause"],
         "next: ": report["next_action"],
         "see ": report["runbook"],

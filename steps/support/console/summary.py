@@ -14,6 +14,10 @@ ENDINGS = {
     "unlocked": ("yellow", "UNLOCKED: nothing else was touched"),
     ("rollback", "rolled_back"): ("green", "ROLLED BACK: schema, live deployment and files are as before, verified"),
     "rolled_back": ("yellow", "ROLLED BACK: schema, live deployment and files are as before, verified"),
+    "followed up": (
+        "yellow",
+        "ROLLED BACK: schema and live deployment are as before, verified; the branch is a follow-up",
+    ),
     "refused": ("yellow", "REFUSED: nothing was touched"),
     "needs_human": ("bold red", "NEEDS A HUMAN: the rollback is incomplete or unconfirmed"),
 }
@@ -31,6 +35,8 @@ def headline(report: Mapping[str, Any]) -> tuple[str, str]:
     mode, verdict = report["mode"], report["verdict"]
     if (mode, verdict) == ("rollback", "rolled_back") and not report["undo"]:
         return "green", "NOTHING TO ROLL BACK"
+    if verdict == "rolled_back" and report.get("follow_ups"):
+        return ENDINGS["followed up"]
     return ENDINGS.get((mode, verdict)) or ENDINGS[verdict]
 
 
@@ -64,8 +70,15 @@ def summary_lines(event: Ended) -> list[Line]:
         Line(),
         Line(words, "", colour),
         *named("remains", *report["remains"]),
+        *follow_up_lines(report),
         *(_line(line, name) for name, text in facts.items() if text for line in named(name, str(text))),
     ]
+
+
+def follow_up_lines(report: Mapping[str, Any]) -> list[Line]:
+    """Return the lines that say what a person has to do later, each with its commands."""
+    each = [named("follow up", one["what"], *one["commands"]) for one in report.get("follow_ups") or ()]
+    return [line._replace(is_whole=place > 0) for lines in each for place, line in enumerate(lines)]
 
 
 def _line(line: Line, name: str) -> Line:

@@ -17,6 +17,10 @@ PREFLIGHT_TRIES, PREFLIGHT_PATIENCE = 3, 10.0  # how often a preflight tries to 
 EFFECT = 2.0  # during which a request that was cut off may still take effect
 REMARKS_READ = 5.0  # for reading each fact that is only mentioned at the end of a run
 
+# The branch
+SIGNED = 4.0  # for signing the commit that restores the previous files
+PUSH_AGAIN = 0.5  # until a refused push is tried once more
+
 # The platform
 PUSH_TAKEN_UP = 3.0  # for the platform to notice a pushed commit
 RESTORING_BUILD_APPEARS = 2.0  # for the platform to notice the commit that restores the previous files

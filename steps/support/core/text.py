@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+ROLLBACK_MESSAGE = "Roll back to {previous:.8}\n\nRun {run} was rolled back; these are the files of {previous}."
+
 
 def printable(text: str) -> str:
     """Return the text with unprintable characters escaped, including line breaks and changes of writing direction."""

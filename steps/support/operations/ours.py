@@ -83,9 +83,9 @@ class Ours:
         if found is None and not self.listed:
             raise Unknown(
                 code="connection",
-                operation="asking the platform for",
-                subject=identifier,
-                cause="it does not say whose deployment that is",
+                operation="waiting for",
+                subject="an answer",
+                cause=f"the platform does not say whose {identifier} is",
                 remedy="Look at the deployment on the platform.",
             )
         return found.sha if found else ""

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from steps.support.change.folder import read_change
+from steps.support.core.text import ROLLBACK_MESSAGE
 from steps.support.gateways.git import Git
 from steps.support.gateways.site import Request, Site
 from steps.support.gateways.turso import Turso
@@ -88,7 +89,8 @@ class Release:
     """One release: the id of its run, the change of the database that it carries, and its health checks.
 
     `ruled_out`: the orders in which it cannot run, each with the reason. `proof`: the proof of the change, or None if
-    it is not proved yet.
+    it is not proved yet. `rollback_message`: that of the commit which restores the branch, with the placeholders of the
+    setting.
     """
 
     run: str
@@ -98,6 +100,7 @@ class Release:
     proof_config: ProofConfig
     ruled_out: Mapping[str, str] = field(default_factory=dict)
     proof: Proof | None = None
+    rollback_message: str = ROLLBACK_MESSAGE
 
     @property
     def order(self) -> str:

@@ -61,6 +61,7 @@ class MemoryRemote:
 
     def __init__(self, history: History, tip: str, faults: Faults, on_push: OnPush) -> None:
         self.history, self.tip = history, tip
+        self.rules: Callable[[StoredCommit], str] = lambda _: ""  # why a commit may not be pushed; empty if it may
         self._faults, self._on_push = faults, on_push
 
     async def show(self, sha: str, path: str) -> str:
@@ -95,6 +96,17 @@ class MemoryRemote:
                 remedy=remedy,
             )
 
+    def check_rules(self, sha: str) -> None:
+        """Raise Rejected if the branch's rules do not let this commit in; a dry run does not ask them."""
+        if why := self.rules(self.history.commits[sha]):
+            raise Rejected(
+                code="push-refused",
+                operation="pushing to",
+                subject=f"branch {MAIN} at {ADDRESS}",
+                cause=f"[remote rejected] ({why})",
+                remedy="Fix what it says, then start again.",
+            )
+
     def advance(self, sha: str) -> None:
         """Move the branch, and report it to `on_push`."""
         if sha != self.tip:
@@ -116,11 +128,15 @@ class MemoryRemote:
 
 @dataclass(slots=True)
 class Checkout:
-    """The local state: the commit checked out, the branch, uncommitted files, and the known commits."""
+    """The local state: the commit checked out, the branch, uncommitted files, and the known commits.
+
+    `unsigned`: why a commit cannot be signed; empty if it can.
+    """
 
     head: str
     known: set[str]
     branch: str | None = MAIN
+    unsigned: str = ""
     uncommitted: tuple[str, ...] = ()
 
 
@@ -174,6 +190,14 @@ class MemoryGit(Git):
 
     async def commit_tree(self, tree: str, parent: str, message: str) -> str:
         """Create a commit; see Git."""
+        if self.checkout.unsigned:
+            raise Problem(
+                code="git-access",
+                operation="using",
+                subject=f"repository {self.repository}",
+                cause=self.checkout.unsigned,
+                remedy="Check that it is the right checkout.",
+            )
         self.checkout.known.add(sha := self._history.commit(tree, parent, message))
         return sha
 
@@ -198,6 +222,7 @@ class MemoryGit(Git):
         await self.upstream.exchange("pushing to")
         self.upstream.check_fast_forward(sha)
         if not rehearse:
+            self.upstream.check_rules(sha)
             self.upstream.advance(sha)
             self.upstream.answer_push()
 

@@ -274,3 +274,10 @@ def test_target_includes_the_remote(tmp_path: Path) -> None:
     assert target_ids(one)[0] == target_id(one)
     earlier = sha256(b"x with , branch main").hexdigest()
     assert target_ids(one)[1] == target_ids(other)[1] == earlier
+
+
+@pytest.mark.parametrize("message", ["{nobody}", "{run.__class__.x}", "{", " \nbody", "\nbody", "bell \a"])
+def test_rollback_message_is_checked_beforehand(message: str) -> None:
+    """A message that names something unknown, or has no subject, is refused before any run needs it."""
+    with pytest.raises(ValueError, match="rollback_message"):
+        settings.Settings(rollback_message=message)

@@ -369,6 +369,28 @@ async def test_commit_tree_uses_a_fallback_identity(gateway: Git, home: Path, co
     assert by == "orchestrate <orchestrate@localhost> orchestrate <orchestrate@localhost>"
 
 
+@pytest.mark.parametrize("signs", [True, False])
+async def test_commit_tree_is_signed_if_git_is_told_to(gateway: Git, home: Path, signs: bool) -> None:  # noqa: FBT001
+    """With commit.gpgsign the commit is signed by git's own program; without it, it is not."""
+    program = home / "signs"
+    program.write_text('#!/bin/sh\ncat >/dev/null; echo "signed" ; echo "[GNUPG:] SIG_CREATED " >&2\n')
+    program.chmod(0o755)
+    run(gateway.repository, "config", "gpg.program", str(program))
+    run(gateway.repository, "config", "commit.gpgsign", str(signs).lower())
+    first = await gateway.head()
+    made = await gateway.commit_tree(await gateway.tree(first), first, "Put back")
+    assert ("gpgsig signed" in run(gateway.repository, "cat-file", "commit", made)) == signs
+
+
+async def test_commit_that_cannot_be_signed_is_a_problem(gateway: Git) -> None:
+    """If git is told to sign and cannot, no commit is created without a signature."""
+    run(gateway.repository, "config", "gpg.program", "false")
+    run(gateway.repository, "config", "commit.gpgsign", "true")
+    first = await gateway.head()
+    with pytest.raises(Problem, match="failed to sign"):
+        await gateway.commit_tree(await gateway.tree(first), first, "Put back")
+
+
 async def test_remote_head_is_read_afresh(gateway: Git, remote: Path) -> None:
     """The remote is asked each time for the head of its branch."""
     elsewhere = run(remote, "commit-tree", f"{main_of(remote)}^{{tree}}", "-m", "elsewhere")

@@ -17,6 +17,7 @@ EXIT_CODES = {
 INTERRUPTED = 130
 ON_PURPOSE = "Nothing: the failure was on purpose, and it was rolled back."
 NOTHING = "Nothing: that run changed nothing, or was already rolled back."
+FOLLOW_UP = "Production is well. In your own time, do what `follow_ups` says."
 CODE_ALONE = "Nothing. Of the database only the row of the lock was written."
 NEXT = {
     "deployed": "Nothing. Leave the _orchestrate_ tables alone: a rollback needs them.",
@@ -71,6 +72,7 @@ def report(run: RunState) -> dict[str, Any]:
         "cause": run.cause.cause if run.cause else None,
         "next_action": _next_action(run, ending),
         "runbook": f"runbook.md#{anchor(ending, code, run.cause.code if run.cause else None)}",
+        "follow_ups": _follow_ups(run),
     }
 
 
@@ -121,7 +123,7 @@ def exit_code(run: RunState) -> int:
     """Return the process's exit code."""
     ending = verdict(run)
     if ending == RESOLVED_BY.get(run.opened.mode):
-        return 0
+        return EXIT_CODES["rolled_back"] if _follow_ups(run) else 0
     interrupted = run.cause and run.cause.interrupted and ending in ("rolled_back", "refused")
     return INTERRUPTED if interrupted else EXIT_CODES[ending]
 
@@ -146,6 +148,14 @@ def _remains(run: RunState) -> list[str]:
         *(f"{name}: rollback not confirmed" for name in unconfirmed if name not in known),
         *(f"{name}: rolled back, but not verified" for name in unverified),
     ]
+
+
+def _follow_ups(run: RunState) -> list[dict[str, Any]]:
+    """Return what a person has to do later, because a rollback left it: `what`, and the `commands` for it."""
+    if verdict(run) not in ("rolled_back", "needs_human"):
+        return []
+    ends = {each.step: each.end for each in run.rollbacks if each.end}
+    return [dict(each) for end in ends.values() for each in end.facts.get("follow_ups", ())]
 
 
 def _planned(run: RunState) -> list[Mapping[str, Any]]:
@@ -207,7 +217,8 @@ def _next_action(run: RunState, ending: str) -> str:
         return CODE_ALONE
     if ending == "rolled_back" and run.cause and run.cause.interrupted:
         return _with_retry(run, "Release again when you are ready.")
-    return _with_retry(run, (run.cause and run.cause.next_action) or NEXT[ending])
+    action = (run.cause and run.cause.next_action) or NEXT[ending]
+    return f"{FOLLOW_UP} {action}" if _follow_ups(run) else _with_retry(run, action)
 
 
 def _with_retry(run: RunState, action: str) -> str:

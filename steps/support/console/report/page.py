@@ -122,6 +122,8 @@ def _facts(report: Report) -> list[Fact]:
         ("Time used", [_used(report["budget"])]),
         ("Cause", [report["cause"]] if report["cause"] else []),
         ("Next action", [report["next_action"]]),
+        ("Follow-up", [each["what"] for each in report.get("follow_ups") or ()]),
+        ("To follow up", [each for one in report.get("follow_ups") or () for each in one["commands"]]),
         ("To unpin", [report["unpin"]] if report["unpin"] else []),
         ("Runbook", [report["runbook"]]),
         ("Warnings", [f"{warnings}, further down"] if warnings else []),
