@@ -56,6 +56,14 @@ class Activation(ReversibleStep[Observed]):
                     )
         return observed
 
+    def expected_seconds(self, observed: Observed) -> float:
+        """Estimate the seconds: a promotion asks about ten questions in turn."""
+        return max(1.0, (2 if observed.production.auto_assign else 10) * observed.round_trip)
+
+    def expects_rollback(self, observed: Observed) -> float:
+        """Estimate the seconds: if we promoted, a rollback asks about fourteen questions in turn."""
+        return max(1.0, (0 if observed.production.auto_assign else 14) * observed.round_trip)
+
     def plan(self, observed: Observed) -> str:
         """Describe how the new deployment goes live."""
         if observed.production.auto_assign:

@@ -3,11 +3,12 @@
 import asyncio
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from steps.support.core.deadline import waited_for, waiting_for
 from steps.support.core.errors import Failed, Refused
-from steps.support.core.retry import retry
+from steps.support.core.retry import read_when_settled, retry
 from steps.support.gateways.obstacles import redirect
 from steps.support.gateways.site import Site
 from steps.support.operations.health import (
@@ -89,7 +90,7 @@ class HealthChecks(Step[Observed]):
 
     async def apply(self, gateways: Gateways, observed: Observed) -> Done:
         """Run all checks in order, and return their results. Raise Failed if any of them fails."""
-        committed, verdicts = await _committed_at(gateways, self.release.run), list[Verdict]()
+        committed, verdicts = await _committed_at(gateways, self.release), list[Verdict]()
         live = await retry(gateways.vercel.served) or ""
         try:
             for check in self.release.health:
@@ -118,9 +119,10 @@ def _remedy(check: HealthCheck, found: Outcome) -> str:
     return KEY if found.answer and turned_away(found.answer) and check.request.headers else FIX
 
 
-async def _committed_at(gateways: Gateways, run: str) -> str | None:
+async def _committed_at(gateways: Gateways, release: Release) -> str | None:
     """Return when the database committed, by its own clock (ISO 8601, UTC), or None if this run has no migration."""
-    marker = await retry(gateways.turso.marker, run)
+    read = partial(gateways.turso.marker, release.run)
+    marker = await (read_when_settled(read, bool) if release.proof else retry(read))
     return datetime.fromtimestamp(int(str(marker["at"])), UTC).isoformat() if marker else None
 
 

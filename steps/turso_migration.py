@@ -1,15 +1,14 @@
 """Migrate the database in one transaction that checks itself. A rollback loses no row written since."""
 
-import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from steps.support.core.errors import Failed, NotSent, Refused, Rejected
-from steps.support.core.retry import preflight_read, retry
+from steps.support.core.retry import preflight_read, read_when_settled, retry
 from steps.support.gateways.marker import APPLIED, FENCED, Attempt
-from steps.support.gateways.turso import Row, Turso
+from steps.support.gateways.turso import Row
 from steps.support.operations import prove
 from steps.support.operations.fit_code import Tried, refuse_unfit
 from steps.support.operations.foreign_moves import refuse_others
@@ -22,12 +21,10 @@ from steps.support.run.release import Gateways, Release
 from steps.support.run.step import Done, ReversibleStep
 from steps.support.schema.comparison.fingerprint import differing
 from steps.support.sql.findings import MIGRATE, ROLLBACK, WRITES
-from steps.support.sql.statement import Statement
 
 KEPT = ("previous_deployment", "previous_commit", "release_commit", "previous_head")  # columns about the code
 LOCKED = 600  # seconds after a commit in which no one else can have released
 UNTRIED = "and the schema changes only under code that was tried with it"
-PING = Statement("SELECT 1", name="a ping")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +66,7 @@ class TursoMigration(ReversibleStep[Observed]):
         await preflight_read(refuse_turso_engine, gateways.turso)
         await preflight_read(refuse_unparsable, gateways.turso, self.release.change)
         await preflight_read(refuse_applied, gateways.turso, self.release.change)
-        now, round_trip = await _situation(gateways), await _round_trip(gateways.turso)
+        now, round_trip = await _situation(gateways), await prove.round_trip(gateways.turso)
         return Observed(*now, await prove.prove_change(gateways.turso, self.release), round_trip)
 
     async def recheck(self, gateways: Gateways, observed: Observed) -> None:
@@ -116,11 +113,11 @@ class TursoMigration(ReversibleStep[Observed]):
 
     def expected_seconds(self, observed: Observed) -> float:
         """Estimate the seconds from the rehearsal: one transaction, and the queries around it."""
-        return max(1.0, prove.seconds_in_production(observed.proof, "migrate") + 3 * observed.round_trip)
+        return max(1.0, prove.seconds_in_production(observed.proof, "migrate") + 4 * observed.round_trip)
 
     def expects_rollback(self, observed: Observed) -> float:
         """Estimate the seconds from the rehearsal: a rollback fences, rolls back, and verifies."""
-        return prove.seconds_in_production(observed.proof, "rollback") + 6 * observed.round_trip
+        return prove.seconds_in_production(observed.proof, "rollback") + 8 * observed.round_trip
 
     async def apply(self, gateways: Gateways, observed: Observed) -> Done:
         """Commit the change. Raise Refused if certainly nothing has changed.
@@ -165,7 +162,7 @@ class TursoMigration(ReversibleStep[Observed]):
 
     async def superseded_by(self, gateways: Gateways, observed: Observed) -> str:  # noqa: ARG002 - the marker row tells
         """Return what became of the change if it is no longer applied or was accepted; otherwise an empty string."""
-        marker = await retry(gateways.turso.marker, self.release.run)
+        marker = await read_when_settled(partial(gateways.turso.marker, self.release.run), bool)
         if not marker or marker["state"] != APPLIED:
             return f"{self.release.change.name} is {marker['state']!s}" if marker else "it is not in the database"
         accepted = marker["accepted_at"] is not None
@@ -192,14 +189,20 @@ class TursoMigration(ReversibleStep[Observed]):
 
         Return an empty string if it does not differ, or if this run did not change it.
         """
-        marker = await retry(gateways.turso.marker, self.release.run)
+        marker = await read_when_settled(partial(gateways.turso.marker, self.release.run), _is_not_applied)
         if not marker or marker["state"] == FENCED:
             return ""
         if marker["state"] == APPLIED:
             return f"{self.release.change.name} is applied in {gateways.turso.address}"
-        found = differing(str(marker["schema_before"]), await retry(gateways.turso.schema))
+        before = str(marker["schema_before"])
+        now = await read_when_settled(gateways.turso.schema, lambda now: not differing(before, now))
+        found = differing(before, now)
         texts = "".join(f"\n{each}" for each in found)
         return f"the schema of {gateways.turso.address} is not the previous one:{texts}" if found else ""
+
+
+def _is_not_applied(marker: Row | None) -> bool:
+    return marker is None or marker["state"] != APPLIED
 
 
 def rollback_words(proof: Proof) -> str:
@@ -252,9 +255,3 @@ async def _situation(gateways: Gateways) -> tuple[str, str, str, str, str]:
     )
     live = (await preflight_read(gateways.vercel.project)).production_id or ""
     return schema, live, (await preflight_read(gateways.vercel.deployment, live)).sha if live else "", release, head
-
-
-async def _round_trip(turso: Turso) -> float:
-    began = asyncio.get_running_loop().time()
-    await preflight_read(turso.read, PING)
-    return asyncio.get_running_loop().time() - began

@@ -27,8 +27,8 @@ ALL_AT_ONCE = "Finish or abort it on the platform: a rollback would not reach th
 class Observed(promotion.Observed):
     """What every promotion observes, and also the token's owner and the seconds that recent builds took."""
 
-    user: str
-    builds: tuple[float, ...]
+    user: str = ""
+    builds: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class VercelDeployment(ReversibleStep[Observed]):
         same = await preflight_read(gateways.vercel.production_deployments, now.sha)
         _refuse_building([*same, *recent], now.sha)
         times = tuple(each.build_seconds for each in recent if each.state == "READY" and each.build_seconds)
-        return Observed(now.sha, now.production, user, times)
+        return Observed(now.sha, now.production, now.round_trip, user, times)
 
     def settle(self, release: Release, observed: Observed) -> Release:
         """Rule out DATA_FIRST if a build goes live by itself: the code cannot wait for the schema."""
@@ -61,7 +61,11 @@ class VercelDeployment(ReversibleStep[Observed]):
 
     def expected_seconds(self, observed: Observed) -> float:
         """Estimate the seconds from the recent builds."""
-        return max(1.0, median(observed.builds)) if observed.builds else 1.0
+        return max(1.0, (median(observed.builds) if observed.builds else 0.0) + 6 * observed.round_trip)
+
+    def expects_rollback(self, observed: Observed) -> float:
+        """Estimate the seconds: if the build goes live by itself, a rollback asks about fourteen questions in turn."""
+        return max(1.0, (14 if observed.production.auto_assign else 5) * observed.round_trip)
 
     def plan(self, observed: Observed) -> str:
         """Describe the build, how long recent ones took, and how it goes live."""
@@ -146,7 +150,7 @@ class VercelDeployment(ReversibleStep[Observed]):
         Return None if the row does not say what was live.
         """
         now = await promotion.recall(gateways.vercel, marker)
-        return Observed(now.sha, now.production, "", ()) if now else None
+        return Observed(now.sha, now.production) if now else None
 
     async def verify_rollback(self, gateways: Gateways, observed: Observed) -> str:
         """Return how what is live, or may still go live by itself, differs from the previous deployment.
@@ -240,7 +244,7 @@ async def _taken_up(gateways: Gateways, observed: Observed) -> list[Deployment] 
         return bool(found) or await gateways.git.remote_head() != observed.sha
 
     with suppress(TimeoutError, Rejected):
-        async with asyncio.timeout(PUSH_TAKEN_UP):
+        async with asyncio.timeout(PUSH_TAKEN_UP + gateways.vercel.round_trip):
             await poll_until(is_known, bool, every=0.25)
     return found
 
@@ -254,10 +258,10 @@ async def _undisturbed(vercel: Vercel, identifier: str, before: Production) -> D
 async def _cancel_builds(vercel: Vercel, sha: str, deployments: list[Deployment] | None) -> list[Deployment] | None:
     """Cancel these builds, and return the deployments of our commit as they are then; None if they are not known."""
     with suppress(TimeoutError, Rejected):
-        async with asyncio.timeout(CANCELLED):
+        async with asyncio.timeout(CANCELLED + 2 * vercel.round_trip):
             await asyncio.gather(*(_cancel_build(vercel, each) for each in deployments or ()))
     with suppress(TimeoutError, Rejected, NotSent, Unknown):
-        async with asyncio.timeout(LIST_READ):
+        async with asyncio.timeout(LIST_READ + vercel.round_trip):
             return await retry(vercel.production_deployments, sha)
     return None
 
@@ -275,7 +279,7 @@ async def _wait_for_late_build(vercel: Vercel, sha: str) -> None:
         return not any(promotion.is_landing(each) for each in await vercel.production_deployments(sha))
 
     with suppress(TimeoutError, Rejected):
-        async with asyncio.timeout(BUILD_GOES_LIVE):
+        async with asyncio.timeout(BUILD_GOES_LIVE + vercel.round_trip):
             await poll_until(has_landed, bool, every=0.25)
 
 

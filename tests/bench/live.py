@@ -86,7 +86,7 @@ async def by_itself(chance: random.Random) -> Wait:
 
     async def wait(vercel: Vercel, before: promotion.Production) -> None:
         gateways = cast("Gateways", SimpleNamespace(vercel=vercel))  # the step uses no other gateway
-        await step.apply(gateways, Observed(NEW, before, "", ()))
+        await step.apply(gateways, Observed(NEW, before))
 
     return await _waited(platform, wait)
 

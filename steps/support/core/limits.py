@@ -11,6 +11,9 @@ LOCK_RELEASED = 2.0  # for releasing the lock; if that fails, its lease ends by 
 ACCEPTANCE_ANSWERED = 60.0  # for accepting a change, including all retries
 KEPT_ROWS_READ = 2.0  # for reading the rows that a rollback kept, which is only done for the report
 
+REPLICA_BEHIND = 3.0  # by which a replica may lag: what it answers within that time after a commit may be old
+WRITE_TRIED = 2.0  # for one try of a small write
+
 # Any call
 PATIENCE = 5.0  # until the tool gives up one try that gets no answer
 PREFLIGHT_TRIES, PREFLIGHT_PATIENCE = 3, 10.0  # how often a preflight tries to read, and the seconds for each try

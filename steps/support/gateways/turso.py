@@ -1,5 +1,7 @@
 """The production database, with the operations that this tool needs. Any transport can carry them out."""
 
+import asyncio
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -29,6 +31,7 @@ Row = Mapping[str, Value]
 
 RENEWAL = 60  # seconds
 SHOWN = 40  # characters of a statement
+_NO_TABLE = re.compile(r"no such table: (main\.)?_orchestrate_(migrations|lock)\b")
 IN_A_FILE = re.compile(r"\.sql line \d+$")
 
 
@@ -101,6 +104,7 @@ class Turso:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._fastest = math.inf  # seconds that the fastest read took so far, which the link alone needs
         self._token: int | None = None  # of the lock taken through this object; needed to renew it
 
     @property
@@ -109,13 +113,21 @@ class Turso:
         return self._database.address
 
     @property
+    def round_trip(self) -> float:
+        """The seconds that the link to the database adds to each request; 0 as long as that is not known."""
+        return self._fastest if math.isfinite(self._fastest) else 0.0
+
+    @property
     def database(self) -> Database:
         """The transport itself, for copying the whole database."""
         return self._database
 
     async def read(self, statement: Statement) -> Rows:
-        """Run one statement that only reads, and return its rows."""
-        return await self._database.query(statement)
+        """Run one statement that only reads, and return its rows. A replica may answer, and be some seconds behind."""
+        began = asyncio.get_running_loop().time()
+        rows = await self._database.query(statement)
+        self._fastest = min(self._fastest, asyncio.get_running_loop().time() - began)
+        return rows
 
     async def parse(self, statements: Sequence[Statement]) -> tuple[str | None, ...]:
         """Return the syntax error of each statement, or None. The engine parses the statements and runs nothing."""
@@ -256,10 +268,13 @@ class Turso:
 
     async def _own_row(self, statement: Statement) -> Row | None:
         """Return one row of a table of ours, or None if there is none. The first run finds no such table."""
-        exists = Statement("SELECT 1 FROM sqlite_schema WHERE name = '_orchestrate_migrations'")
-        if (await self.read(exists)).scalar is None:
-            return None
-        return next(iter((await self.read(statement)).records), None)
+        try:
+            rows = await self.read(statement)
+        except StatementFailed as failed:
+            if _NO_TABLE.search(failed.message):
+                return None
+            raise
+        return next(iter(rows.records), None)
 
 
 def _rejected(address: str, subject: str, cause: str) -> Rejected:

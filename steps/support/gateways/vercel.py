@@ -4,6 +4,7 @@ Every returned row is checked against the query, because the platform may ignore
 known format of a response, and unknown fields are ignored.
 """
 
+import asyncio
 import math
 import re
 import time
@@ -239,12 +240,18 @@ class Vercel:
         self._project = project
         self._id = project if project.startswith("prj_") else ""
         self._team = {"teamId": team} if team and team.startswith("team_") else {"slug": team} if team else {}
+        self._fastest = math.inf  # seconds that the fastest answer took so far, which the link alone needs
         self.host = host  # the public host whose alias decides what is live
 
     @property
     def name(self) -> str:
         """The project's name or id, as configured."""
         return self._project
+
+    @property
+    def round_trip(self) -> float:
+        """The seconds that the link to the platform adds to each request; 0 as long as that is not known."""
+        return self._fastest if math.isfinite(self._fastest) else 0.0
 
     async def user(self) -> str:
         """Return the name of the token's user."""
@@ -351,7 +358,9 @@ class Vercel:
         return self._command(f"/v1/projects/{self._id}/crons", '{"enabled":true}')
 
     async def _get(self, path: str, read: Callable[[Any], Result], **query: str) -> Result:
+        began = asyncio.get_running_loop().time()
         response = await exchange(self._client, "GET", path, peer="Vercel", params={**query, **self._team})
+        self._fastest = min(self._fastest, asyncio.get_running_loop().time() - began)
         try:
             return read(json_of(_accepted(response, path).content))
         except (ValueError, ArithmeticError, LookupError, TypeError, AttributeError) as error:

@@ -11,7 +11,7 @@ from steps.support.core.errors import Failed, NotSent, Problem, Rejected, Stalle
 from steps.support.core.limits import LIVE_CODE_KNOWN
 from steps.support.core.retry import retry
 from steps.support.gateways.git import Git
-from steps.support.gateways.vercel import Deployment, Project
+from steps.support.gateways.vercel import Deployment, Project, Vercel
 from steps.support.operations.build import WORKING
 from steps.support.operations.foreign_moves import NEWEST, arriving, owner_of
 from steps.support.run.release import Gateways
@@ -44,10 +44,10 @@ async def refuse_unfit(gateways: Gateways, tried: Tried) -> None:
     """
     vercel = gateways.vercel
     served, projects, lists, rolling = await asyncio.gather(
-        _answer(vercel.served),
-        _answer(vercel.project),
-        _answer(partial(vercel.production_deployments, most=NEWEST)),
-        _answer(vercel.rolling_release),
+        _answer(vercel, vercel.served),
+        _answer(vercel, vercel.project),
+        _answer(vercel, partial(vercel.production_deployments, most=NEWEST)),
+        _answer(vercel, vercel.rolling_release),
     )
     newest = {each.id: each for each in (lists[0] if lists else ())}
     coming = dict(_moves(served, projects))
@@ -99,7 +99,7 @@ async def _is_fit(gateways: Gateways, tried: Tried, found: Deployment | None, id
     Raise Failed if the code has not been proved to run on it.
     """
     if identifier and not found:
-        if not (answer := await _answer(partial(gateways.vercel.deployment, identifier))):
+        if not (answer := await _answer(gateways.vercel, partial(gateways.vercel.deployment, identifier))):
             return False
         found = answer[0]
     sha = found.sha if found else ""
@@ -133,9 +133,9 @@ async def _is_known(git: Git, sha: str) -> bool:
     return False
 
 
-async def _answer(ask: Callable[[], Awaitable[Result]]) -> list[Result]:
+async def _answer(vercel: Vercel, ask: Callable[[], Awaitable[Result]]) -> list[Result]:
     """Return the answer in a list, or an empty list if there is none within LIVE_CODE_KNOWN seconds."""
     with suppress(TimeoutError, NotSent, Rejected, Unknown):
-        async with asyncio.timeout(LIVE_CODE_KNOWN):
+        async with asyncio.timeout(LIVE_CODE_KNOWN + vercel.round_trip):
             return [await retry(ask, every=AGAIN)]
     return []

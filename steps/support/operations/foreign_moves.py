@@ -84,7 +84,7 @@ async def foreign_refusal(vercel: Vercel, theirs: str, project: Project, why: st
     """Return the error that names the other deployment and its owner."""
     by = ""
     with suppress(Problem, TimeoutError):
-        async with asyncio.timeout(OWNER_KNOWN):
+        async with asyncio.timeout(OWNER_KNOWN + vercel.round_trip):
             by = f" (of {owner_of(await vercel.deployment(theirs))})"
     verb = "is being moved to" if theirs == project.moving_to else "is"
     if theirs not in (project.production_id, project.moving_to):

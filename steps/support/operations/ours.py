@@ -37,7 +37,7 @@ class Ours:
         """Learn from the platform's list, if it answers within LIST_READ seconds."""
         self.known.add(self.before)
         with suppress(TimeoutError, Rejected, NotSent, Unknown):
-            async with asyncio.timeout(LIST_READ):
+            async with asyncio.timeout(LIST_READ + self.vercel.round_trip):
                 mine, newest = await asyncio.gather(
                     retry(self.vercel.production_deployments, self.sha),
                     retry(partial(self.vercel.production_deployments, most=NEWEST)),
@@ -78,7 +78,7 @@ class Ours:
         """Return the commit of a deployment. If the list has answered and did not name it, it need not be known."""
         found: Deployment | None = None
         with suppress(TimeoutError, Rejected, NotSent, Unknown):
-            async with asyncio.timeout(OWNER_KNOWN):
+            async with asyncio.timeout(OWNER_KNOWN + self.vercel.round_trip):
                 found = await retry(self.vercel.deployment, identifier)
         if found is None and not self.listed:
             raise Unknown(

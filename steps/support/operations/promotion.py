@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import count
 from operator import not_
@@ -44,15 +44,17 @@ class Production:
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """The commit to be released, and what was live before it."""
+    """The commit to be released, what was live before it, and the seconds that a question to the platform takes."""
 
     sha: str
     production: Production
+    round_trip: float = field(default=0.0, compare=False)
 
 
 async def preflight(gateways: Gateways) -> Observed:
     """Read the commit to be released, and what is live. Raise Refused if production is moving or inconsistent."""
-    return Observed(await gateways.git.head(), await preflight_read(_production, gateways.vercel))
+    production = await preflight_read(_production, gateways.vercel)
+    return Observed(await gateways.git.head(), production, gateways.vercel.round_trip)
 
 
 async def _production(vercel: Vercel) -> Production:
@@ -340,7 +342,7 @@ async def _wait_for_build(vercel: Vercel, sha: str) -> None:
         return found
 
     with suppress(TimeoutError):
-        async with asyncio.timeout(BUILD_GOES_LIVE):
+        async with asyncio.timeout(BUILD_GOES_LIVE + vercel.round_trip):
             await poll_until(landing, not_, every=0.25)
 
 
@@ -359,5 +361,5 @@ async def _wait_for_move(vercel: Vercel, ours: Ours) -> None:
         return True
 
     with suppress(TimeoutError):
-        async with asyncio.timeout(PROMOTION_ENDS):
+        async with asyncio.timeout(PROMOTION_ENDS + vercel.round_trip):
             await poll_until(moving, not_, every=0.25)

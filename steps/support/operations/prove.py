@@ -1,8 +1,10 @@
 """Check a change, prove it, and report the proof: the functions that the steps for the database call."""
 
+import asyncio
 from dataclasses import asdict, replace
 
 from steps.support.core.errors import Problem, Refused
+from steps.support.core.retry import preflight_read
 from steps.support.gateways.transaction import check_assertions
 from steps.support.gateways.turso import Row, Turso
 from steps.support.operations.roll_back_schema import rehearse_rollback
@@ -10,7 +12,9 @@ from steps.support.proof.proof import prove
 from steps.support.proof.result import Proof
 from steps.support.run.release import Release
 from steps.support.sql.change import DatabaseChange
+from steps.support.sql.statement import Statement
 
+PING = Statement("SELECT 1", name="a ping")
 SLOWER = 7.0  # how many times slower production is: a back-fill of 26 s on a laptop took 3 minutes there
 
 
@@ -37,6 +41,13 @@ async def refuse_applied(turso: Turso, change: DatabaseChange) -> None:
         cause = f"it is already applied, by run {marker['attempt']!s}{edited}"
         remedy = "There is nothing to migrate; give a new change a new `-- name:`."
         raise Refused(code="already-applied", operation="planning", subject=change.name, cause=cause, remedy=remedy)
+
+
+async def round_trip(turso: Turso) -> float:
+    """Return the seconds that one query takes now."""
+    began = asyncio.get_running_loop().time()
+    await preflight_read(turso.read, PING)
+    return asyncio.get_running_loop().time() - began
 
 
 async def prove_change(turso: Turso, release: Release) -> Proof:

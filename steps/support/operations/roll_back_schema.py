@@ -4,11 +4,13 @@ import asyncio
 import shutil
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from functools import partial
 
 from steps.support.change.folder import read_script
 from steps.support.core.errors import Failed, Problem, Rejected
 from steps.support.core.files import make_private
 from steps.support.core.limits import KEPT_ROWS_READ
+from steps.support.core.retry import read_when_settled
 from steps.support.gateways.marker import ROLLED_BACK, take_over
 from steps.support.gateways.turso import RolledBack, Row, Turso
 from steps.support.proof.config import ProofConfig
@@ -41,7 +43,7 @@ async def roll_back(
             await refuse()
         return await turso.roll_back(marker, statements, _checks(marker), lease)
     except Rejected as error:
-        if await _is_rolled_back(turso, marker):
+        if await read_when_settled(partial(_is_rolled_back, turso, marker), bool):
             return RolledBack({})
         cause = f"{error.subject}: {error.cause}"
         raise Failed(
@@ -119,8 +121,10 @@ async def kept_rows(turso: Turso, marker: Row) -> dict[str, list[Row]]:
     answers: dict[str, list[Row]] = {}
     with suppress(Problem, TimeoutError):  # this is only for the report
         async with asyncio.timeout(KEPT_ROWS_READ):
-            for check in shown:
-                answers[check.name] = list((await turso.read(check.statement)).records)
+            if shown:
+                await read_when_settled(partial(_is_rolled_back, turso, marker), bool)
+            found = await asyncio.gather(*(turso.read(check.statement) for check in shown))
+            answers = {check.name: list(rows.records) for check, rows in zip(shown, found, strict=True)}
     return {name: rows for name, rows in answers.items() if rows}
 
 

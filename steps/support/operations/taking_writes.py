@@ -7,11 +7,11 @@ import asyncio
 
 from steps.support.core.deadline import time_left, waited_for, waiting_for
 from steps.support.core.errors import Failed, Rejected, Stalled
+from steps.support.core.limits import WRITE_TRIED
 from steps.support.core.retry import retry
 from steps.support.gateways.turso import Turso
 
 WITHIN = 6.0  # seconds for all tries together: sqld recovers from a stall after 5 s (measured on 0.24.32)
-TRY = 2.0  # seconds for one try; the next one uses a new stream
 SPARE = 0.2  # seconds left before the caller's deadline, because this error says more than a timeout
 WRITE = "a write after the commit"
 RESTART = "Restart the database server, or ask its provider to; then resolve this run: runbook.md#no-writes."
@@ -19,11 +19,12 @@ RESTART = "Restart the database server, or ask its provider to; then resolve thi
 
 async def refuse_locked_out(turso: Turso, run: str) -> None:
     """Write something small on a stream of its own. Raise Stalled if the database accepts no write."""
-    within = min(WITHIN, max(SPARE, time_left() - SPARE))
+    link = 2 * turso.round_trip
+    within = min(WITHIN + link, max(SPARE, time_left() - SPARE))
     waiting_for(WRITE)
     try:
         async with asyncio.timeout(within) as scope:
-            await retry(turso.write, run, every=SPARE, patience=TRY)
+            await retry(turso.write, run, every=SPARE, patience=WRITE_TRIED + link)
     except TimeoutError:
         if not scope.expired():
             raise

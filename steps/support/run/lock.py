@@ -62,7 +62,7 @@ async def refuse_if_locked(turso: Turso) -> None:
 
 async def _release(turso: Turso, claim: Claim, warn: Callable[[str], None]) -> None:
     try:
-        async with asyncio.timeout(LOCK_RELEASED):
+        async with asyncio.timeout(LOCK_RELEASED + 2 * turso.round_trip):
             await turso.unlock(claim.run, claim.who)
     except (Problem, TimeoutError) as error:
         warn(f"the lock was not released ({error or 'no answer'}); its lease will expire")

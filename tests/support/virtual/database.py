@@ -36,6 +36,7 @@ class MemoryStore:
     """
 
     def __init__(self, clock: Clock = time) -> None:
+        self.clock = clock
         self.connection = sqlite3.connect(":memory:", isolation_level=None, cached_statements=1000)
         self.connection.create_function("unixepoch", 0, lambda: int(clock()))
         self.connection.execute("PRAGMA foreign_keys=ON")
@@ -88,7 +89,7 @@ class MemoryDatabase:
         """Run one statement on its own; see Database."""
         admit_values(statement, ADDRESS)
         lost = await self._accept()
-        if self._store.held and not _reads(statement.sql):
+        if self._store.held and not reads(statement.sql):
             async with self._store.write_locked():
                 rows = self._run(statement)
         else:
@@ -206,7 +207,7 @@ class MemoryDatabase:
         return None
 
 
-def _reads(sql: str) -> bool:
+def reads(sql: str) -> bool:
     """Return True if a statement only reads; one that begins with WITH may also write."""
     if first_word(sql) != "WITH":
         return first_word(sql) in READS

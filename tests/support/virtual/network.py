@@ -5,6 +5,7 @@ that jumps.
 """
 
 import asyncio
+import re
 import socket
 import sys
 from collections.abc import AsyncIterator, Iterable
@@ -25,10 +26,14 @@ if find_spec("sniffio") is None:  # httpcore searches every import folder for it
     sys.modules["sniffio"] = None  # type: ignore[assignment]
 
 
+OF_THE_API = re.compile(r"/v\d+/")
+
+
 class Network:
     """Served applications, each on its own port; clients reach them through `transport`."""
 
     def __init__(self) -> None:
+        self.latency = 0.0  # seconds that each request to the platform's API takes on the way
         self._ports = count(1)
         self._servers: dict[tuple[str, int], web.Server] = {}
 
@@ -59,9 +64,16 @@ class Network:
 class _Transport(httpx.AsyncHTTPTransport):
     def __init__(self, network: Network) -> None:
         super().__init__(verify=False, trust_env=False)
+        self._network = network
         self._pool = httpcore.AsyncConnectionPool(
             max_connections=100, max_keepalive_connections=20, network_backend=_Backend(network)
         )
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send a request; one to the platform's API takes a while."""
+        if OF_THE_API.match(request.url.path):
+            await asyncio.sleep(self._network.latency)
+        return await super().handle_async_request(request)
 
 
 class _Backend(httpcore.AsyncNetworkBackend):

@@ -50,7 +50,8 @@ DATABASE_URL = "http://database.example"  # in the configuration only; no reques
 class VirtualProduction(AnyProduction):
     """A production in memory, with the tool as a coroutine.
 
-    `proves`: the run proves its change on a real server, in place of getting `proof`.
+    `proves`: the run proves its change on a real server, in place of getting `proof`. `reaches`: the database as the
+    tool reaches it.
     """
 
     network: Network = field(kw_only=True)
@@ -59,6 +60,7 @@ class VirtualProduction(AnyProduction):
     remote: MemoryRemote = field(kw_only=True)
     proof: Proof = field(kw_only=True)
     proves: bool = False
+    reaches: Callable[[MemoryStore, Faults], Database] = MemoryDatabase
 
     async def release(self, *words: str, react: Reaction | None = None, **extra: str) -> RunResult:
         """Run the tool with --prod until it ends; call `react` with each event as it is printed."""
@@ -120,7 +122,7 @@ class VirtualProduction(AnyProduction):
     @contextmanager
     def in_place(self) -> Iterator[None]:
         """Patch the tool so that within the block it finds this production in place of the real one."""
-        database = MemoryDatabase(self.store, self.faults)
+        database = self.reaches(self.store, self.faults)
         doubles: dict[str, Any] = {
             "client_for": lambda address, **how: client_for(address, transport=self.network.transport(), **how),
             "connect": lambda _url, _token: database,

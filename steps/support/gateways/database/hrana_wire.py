@@ -95,6 +95,7 @@ MOST = 64 * 1024 * 1024  # bytes of an answer that are read; the server's own li
 
 _CHECK_FIRST = "It may have been done: check before repeating it."
 NOT_RUN = frozenset({"SQL_PARSE_ERROR", "SQL_NO_STATEMENT", "SQL_MANY_STATEMENTS", "ARGS_INVALID"})
+_REPLICA = "not a primary"  # what a replica says that cannot do something
 _REFUSALS = {
     401: ("the token is missing, expired or for another database", "Set the database's current token."),
     403: ("the token does not permit this; it may be read-only", "Set a token that may read and write."),
@@ -172,6 +173,14 @@ def _problem(answer: Answer, url: str) -> Problem:  # noqa: PLR0911 - one return
             subject=url,
             cause=f"it refuses more requests for now ({answer.words})",
             remedy="Try again in a moment.",
+        )
+    if _REPLICA in answer.words:
+        return Rejected(
+            code="database-access",
+            operation="asking",
+            subject=url,
+            cause=f"only the primary answers this ({answer.words})",
+            remedy="Set the URL of the primary.",
         )
     if answer.status in _REFUSALS:
         cause, remedy = _REFUSALS[answer.status]

@@ -66,6 +66,24 @@ async def test_server_that_gives_no_pages_is_known(server: str) -> None:
         assert await gives_pages(stream)
 
 
+async def test_replica_that_gives_no_pages_is_read_row_by_row() -> None:
+    """What only a primary does is a refusal and not an unknown answer, so the rows are read in place of the pages."""
+
+    async def replica(request: web.Request) -> web.Response:
+        asked = (await request.json())["requests"][0].get("stmt", {}).get("sql", "")
+        if "dbpage" in asked:
+            return web.Response(status=400, text="not a primary")
+        result = {"cols": [], "rows": [], "affected_row_count": 0}
+        answer = {"type": "ok", "response": {"type": "execute", "result": result}}
+        return web.json_response({"baton": "b", "results": [answer]})
+
+    app = web.Application()
+    app.router.add_route("POST", "/{path:.*}", replica)
+    async with serve(app) as url, moment(url, None) as stream:
+        assert not await gives_pages(stream)
+        await stream.rows(Statement("SELECT 1"))
+
+
 @pytest.mark.parametrize(("near", "encoding"), [(True, "identity"), (False, "gzip")])
 async def test_only_a_remote_answer_is_compressed(
     monkeypatch: pytest.MonkeyPatch, encoding: str, *, near: bool
