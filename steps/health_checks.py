@@ -122,7 +122,7 @@ def _remedy(check: HealthCheck, found: Outcome) -> str:
 async def _committed_at(gateways: Gateways, release: Release) -> str | None:
     """Return when the database committed, by its own clock (ISO 8601, UTC), or None if this run has no migration."""
     read = partial(gateways.turso.marker, release.run)
-    marker = await (read_when_settled(read, bool) if release.proof else retry(read))
+    marker = await (read_when_settled(read, bool, gateways.turso.behind) if release.proof else retry(read))
     return datetime.fromtimestamp(int(str(marker["at"])), UTC).isoformat() if marker else None
 
 

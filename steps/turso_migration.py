@@ -162,7 +162,7 @@ class TursoMigration(ReversibleStep[Observed]):
 
     async def superseded_by(self, gateways: Gateways, observed: Observed) -> str:  # noqa: ARG002 - the marker row tells
         """Return what became of the change if it is no longer applied or was accepted; otherwise an empty string."""
-        marker = await read_when_settled(partial(gateways.turso.marker, self.release.run), bool)
+        marker = await read_when_settled(partial(gateways.turso.marker, self.release.run), bool, gateways.turso.behind)
         if not marker or marker["state"] != APPLIED:
             return f"{self.release.change.name} is {marker['state']!s}" if marker else "it is not in the database"
         accepted = marker["accepted_at"] is not None
@@ -189,13 +189,17 @@ class TursoMigration(ReversibleStep[Observed]):
 
         Return an empty string if it does not differ, or if this run did not change it.
         """
-        marker = await read_when_settled(partial(gateways.turso.marker, self.release.run), _is_not_applied)
+        marker = await read_when_settled(
+            partial(gateways.turso.marker, self.release.run), _is_not_applied, gateways.turso.behind
+        )
         if not marker or marker["state"] == FENCED:
             return ""
         if marker["state"] == APPLIED:
             return f"{self.release.change.name} is applied in {gateways.turso.address}"
         before = str(marker["schema_before"])
-        now = await read_when_settled(gateways.turso.schema, lambda now: not differing(before, now))
+        now = await read_when_settled(
+            gateways.turso.schema, lambda now: not differing(before, now), gateways.turso.behind
+        )
         found = differing(before, now)
         texts = "".join(f"\n{each}" for each in found)
         return f"the schema of {gateways.turso.address} is not the previous one:{texts}" if found else ""

@@ -48,7 +48,7 @@ class VerificationQuery(Step[float]):
 
         A replica that is behind may answer, so the marker row is waited for, and a check that fails is asked again.
         """
-        await read_when_settled(partial(gateways.turso.marker, self.release.run), bool)
+        await read_when_settled(partial(gateways.turso.marker, self.release.run), bool, gateways.turso.behind)
         asked = (_ask(gateways.turso, check) for check in self.release.change.verify)
         answers = [*zip(self.release.change.verify, await asyncio.gather(*asked), strict=True)]
         if wrong := [
@@ -82,7 +82,9 @@ async def _ask(turso: Turso, check: SqlCheck) -> Rows:
         except Rejected as error:
             return error
 
-    answer = await read_when_settled(ask, lambda answer: isinstance(answer, Rows) and _holds(check, answer))
+    answer = await read_when_settled(
+        ask, lambda answer: isinstance(answer, Rows) and _holds(check, answer), turso.behind
+    )
     if isinstance(answer, Rejected):
         raise Failed.because(answer)
     return answer

@@ -14,7 +14,7 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type
 
 from steps.support.core.deadline import time_left, waited_for, waiting_for
 from steps.support.core.errors import NotSent, Refused, Rejected, Unknown
-from steps.support.core.limits import EFFECT, PATIENCE, PREFLIGHT_PATIENCE, PREFLIGHT_TRIES, REPLICA_BEHIND
+from steps.support.core.limits import EFFECT, PATIENCE, PREFLIGHT_PATIENCE, PREFLIGHT_TRIES
 
 Result = TypeVar("Result")
 
@@ -92,10 +92,11 @@ async def poll_until(
     return await retry(read)
 
 
-async def read_when_settled(read: Callable[[], Awaitable[Result]], done: Callable[[Result], bool]) -> Result:
-    """Read until `done` returns True, or until no replica can still be behind a commit, and return the result."""
-    within = min(REPLICA_BEHIND, time_left() / 2)
-    return await poll_until(read, done, every=LATE_EVERY, within=within)
+async def read_when_settled(
+    read: Callable[[], Awaitable[Result]], done: Callable[[Result], bool], behind: float
+) -> Result:
+    """Read until `done` returns True, or until no replica can still be `behind`, in seconds, and return the result."""
+    return await poll_until(read, done, every=LATE_EVERY, within=min(behind, time_left() / 2))
 
 
 async def wait_for_effect(read: Callable[[], Awaitable[Result]], before: object) -> Result:

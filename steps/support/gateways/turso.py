@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from steps.support.core.errors import Rejected
+from steps.support.core.limits import REPLICA_BEHIND
 from steps.support.gateways import guards, marker, transaction
 from steps.support.gateways.database.protocol import Database, Rows, StatementFailed
 from steps.support.gateways.guards import Guards, Measure
@@ -105,6 +106,7 @@ class Turso:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._fastest = math.inf  # seconds that the fastest read took so far, which the link alone needs
+        self._committed = -math.inf  # when a transaction was last sent, on the event loop's clock
         self._token: int | None = None  # of the lock taken through this object; needed to renew it
 
     @property
@@ -116,6 +118,11 @@ class Turso:
     def round_trip(self) -> float:
         """The seconds that the link to the database adds to each request; 0 as long as that is not known."""
         return self._fastest if math.isfinite(self._fastest) else 0.0
+
+    @property
+    def behind(self) -> float:
+        """The seconds for which a replica may still answer as if the last transaction had not been committed."""
+        return max(0.0, self._committed + REPLICA_BEHIND - asyncio.get_running_loop().time())
 
     @property
     def database(self) -> Database:
@@ -162,7 +169,7 @@ class Turso:
 
         If it has no row yet, a row is written that keeps it from ever committing.
         """
-        return (await self._database.transaction(marker.fence(attempt, name)))[-1].records[0]
+        return (await self._transaction(marker.fence(attempt, name)))[-1].records[0]
 
     async def roll_back(
         self, marker: Row, statements: Sequence[Statement], checks: Sequence[SqlCheck], lease: Lease
@@ -260,11 +267,17 @@ class Turso:
 
     async def _commit(self, statements: Sequence[Statement], measures: Sequence[Measure] = ()) -> tuple[Rows, ...]:
         try:
-            return await self._database.transaction(statements)
+            return await self._transaction(statements)
         except StatementFailed as failed:
             if (left := transaction.schema_left(failed)) is not None:
                 raise _other_schema(self.address, left) from None
             raise _rejected(self.address, *transaction.worded_failure(failed, measures)) from None
+
+    async def _transaction(self, statements: Sequence[Statement]) -> tuple[Rows, ...]:
+        try:
+            return await self._database.transaction(statements)
+        finally:
+            self._committed = asyncio.get_running_loop().time()
 
     async def _own_row(self, statement: Statement) -> Row | None:
         """Return one row of a table of ours, or None if there is none. The first run finds no such table."""

@@ -43,7 +43,7 @@ async def roll_back(
             await refuse()
         return await turso.roll_back(marker, statements, _checks(marker), lease)
     except Rejected as error:
-        if await read_when_settled(partial(_is_rolled_back, turso, marker), bool):
+        if await read_when_settled(partial(_is_rolled_back, turso, marker), bool, turso.behind):
             return RolledBack({})
         cause = f"{error.subject}: {error.cause}"
         raise Failed(
@@ -122,7 +122,7 @@ async def kept_rows(turso: Turso, marker: Row) -> dict[str, list[Row]]:
     with suppress(Problem, TimeoutError):  # this is only for the report
         async with asyncio.timeout(KEPT_ROWS_READ):
             if shown:
-                await read_when_settled(partial(_is_rolled_back, turso, marker), bool)
+                await read_when_settled(partial(_is_rolled_back, turso, marker), bool, turso.behind)
             found = await asyncio.gather(*(turso.read(check.statement) for check in shown))
             answers = {check.name: list(rows.records) for check, rows in zip(shown, found, strict=True)}
     return {name: rows for name, rows in answers.items() if rows}

@@ -6,7 +6,7 @@ A server may answer every query and yet never release the write lock. Only a wri
 import asyncio
 
 from steps.support.core.deadline import time_left, waited_for, waiting_for
-from steps.support.core.errors import Failed, Rejected, Stalled
+from steps.support.core.errors import Failed, Rejected
 from steps.support.core.limits import WRITE_TRIED
 from steps.support.core.retry import retry
 from steps.support.gateways.turso import Turso
@@ -18,7 +18,7 @@ RESTART = "Restart the database server, or ask its provider to; then resolve thi
 
 
 async def refuse_locked_out(turso: Turso, run: str) -> None:
-    """Write something small on a stream of its own. Raise Stalled if the database accepts no write."""
+    """Write something small on a stream of its own. Raise Failed if the database accepts no write."""
     link = 2 * turso.round_trip
     within = min(WITHIN + link, max(SPARE, time_left() - SPARE))
     waiting_for(WRITE)
@@ -29,7 +29,7 @@ async def refuse_locked_out(turso: Turso, run: str) -> None:
         if not scope.expired():
             raise
         cause = f"it answers queries but takes no writes: none succeeded within {within:.1f} s{_last()}"
-        raise Stalled(
+        raise Failed(
             code="no-writes",
             operation="writing after the commit to",
             subject=turso.address,
