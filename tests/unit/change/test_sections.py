@@ -21,7 +21,7 @@ def test_second_section_is_refused(mark: str, file: str, remedy: str) -> None:
     """The line that begins it is named, once, with what to do in this file."""
     (found,) = sections(read_script_text(f"-- up\n{UP}{mark}\n{DOWN}\n-- down\n{DOWN}", file))
     assert found.place == f"{file} line 3"
-    assert "both would run" in found.cause
+    assert "both sections would run" in found.cause
     assert remedy in found.remedy
 
 
