@@ -200,7 +200,7 @@ class Oracle:
         elif verdict == "rolled_back" and (wrong := differing - self._theirs() - self._followed_up(run, now)):
             yield f"reported as rolled back, but {', '.join(sorted(wrong))} differs"
         elif verdict == "needs_human":
-            yield from self._remains(run, differing)
+            yield from self._remains(run, differing - self._followed_up(run, now))
         pinned = now.auto_assign != self.first.auto_assign and "switch" not in self.story.done_by_others
         if verdict == "rolled_back" and pinned and not self._unpin():
             yield f"auto-assign is {now.auto_assign}, but the report does not say how to unpin"

@@ -226,8 +226,8 @@ BOTH = ("turso_migration", "git_push")
         pytest.param((PUSH, _Change("vercel_deployment", _taking(74)), _Check(deed=_hanging)), "rolled_back", 1, ("vercel_deployment", "git_push"), 90, id="limits are cut to the forward time"),
         pytest.param((PUSH, _Change("vercel_deployment", _taking(74.5)), _Check(deed=_taking(15)), MIGRATE), "rolled_back", 1, ("vercel_deployment", "git_push"), 89.5, id="no time left to begin a change"),
         pytest.param((PUSH, _Change("turso_migration", back=_failing), _Check(deed=_failing)), "needs_human", 4, ("git_push",), 0, id="a failing undo stops no other"),
-        pytest.param((PUSH, _Change("turso_migration", back=_broken), _Check(deed=_failing)), "needs_human", 4, ("git_push",), 0, id="a defect in an undo stops no other"),
-        pytest.param((PUSH, _Change("turso_migration", back=_hanging), _Check(deed=_failing)), "needs_human", 4, ("git_push",), 12, id="a hanging undo ends at its ceiling"),
+        pytest.param((PUSH, _Change("turso_migration", back=_broken), _Check(deed=_failing)), "needs_human", 4, ("git_push",), 27.5, id="a defect in an undo stops no other, and is tried until the reserve ends"),
+        pytest.param((PUSH, _Change("turso_migration", back=_hanging), _Check(deed=_failing)), "needs_human", 4, ("git_push",), 28, id="a hanging undo is tried until the reserve ends"),
         pytest.param((PUSH, _Foundation("turso_migration", back=_failing), _Check(deed=_failing)), "needs_human", 4, (), 0, id="what rests on a foundation stays with it"),
         pytest.param((_Triggering("git_push", _failing), _Triggered("vercel_deployment"), MIGRATE), "rolled_back", 1, ("vercel_deployment", "git_push"), 0, id="what a step sets off began with it"),
         pytest.param((_Triggering("git_push", _refusing), _Triggered("vercel_deployment"), MIGRATE), "refused", 3, (), 0, id="what a refused step would have set off did not begin"),
@@ -332,7 +332,7 @@ class _Build(_Triggered):
     [
         pytest.param((_Build("vercel_deployment", _taking(180)), MIGRATE, _Check(deed=_taking(7))), "deployed", 187, 7, id="a build of three minutes"),
         pytest.param((_Build("vercel_deployment", _hanging), MIGRATE), "rolled_back", 600, 600, id="a build that never ends"),
-        pytest.param((_Build("vercel_deployment", _hanging, _hanging), MIGRATE), "needs_human", 610, 610, id="one that cannot even be stopped"),
+        pytest.param((_Build("vercel_deployment", _hanging, _hanging), MIGRATE), "needs_human", 628, 628, id="one that cannot even be stopped"),
         pytest.param((_Build("vercel_deployment", _taking(180)), _Foundation("turso_migration", _taking(14)), _Change("activation", _taking(14)), *[_Check(deed=_hanging)] * 5), "rolled_back", 228, 48, id="the clock after it is its own"),
     ],
 )  # fmt: skip

@@ -57,7 +57,7 @@ async def test_a_row_over_http(row: Row, production: AnyProduction) -> None:
 def test_no_drills_are_no_success(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """If the folder of faults is missing, the drill says so instead of passing without a case."""
     monkeypatch.setattr(drill, "FAULTS", tmp_path / "nowhere")
-    with pytest.raises(Problem, match="there are no faults"):
+    with pytest.raises(Problem, match="the folder contains no faults"):
         drill.chosen(None)
 
 

@@ -171,7 +171,6 @@ async def test_reading_a_checkout_runs_nothing_of_it(
     for name, setting in {
         "protocol.ext.allow": "always",
         "log.showSignature": "true",
-        "commit.gpgSign": "true",
         key: value.format(evil=trap("program"), hooks=hooks[0].parent),
     }.items():
         _git(checkout, "config", name, setting)
