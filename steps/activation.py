@@ -7,10 +7,10 @@ from typing import Any
 from steps.support.core.errors import Failed, Refused
 from steps.support.core.retry import retry
 from steps.support.gateways.vercel import Vercel
-from steps.support.operations import build, promotion
+from steps.support.operations import build, production, promotion
 from steps.support.operations.foreign_moves import FOREIGN
 from steps.support.operations.health import ask_before, ask_until_judged
-from steps.support.operations.promotion import Observed
+from steps.support.operations.production import Observed
 from steps.support.run.release import Gateways, HealthCheck, Release
 from steps.support.run.step import Done, ReversibleStep
 
@@ -41,8 +41,8 @@ class Activation(ReversibleStep[Observed]):
         If our deployment will have to be promoted, run the checks on the live deployment's own host. Raise Refused if
         one fails, because our deployment could not be checked in the same way.
         """
-        observed = await promotion.preflight(gateways)
-        if not observed.production.auto_assign:
+        observed = await production.preflight(gateways, self.release)
+        if not observed.production.goes_live:
             for check in self._smoke:
                 found = await ask_before(gateways.site, check.before or check, observed.production.host)
                 if found.wrong:
@@ -58,45 +58,45 @@ class Activation(ReversibleStep[Observed]):
 
     def expected_seconds(self, observed: Observed) -> float:
         """Estimate the seconds: a promotion asks about ten questions in turn."""
-        return max(1.0, (2 if observed.production.auto_assign else 10) * observed.round_trip)
+        return max(1.0, (2 if observed.production.goes_live else 10) * observed.round_trip)
 
     def expects_rollback(self, observed: Observed) -> float:
         """Estimate the seconds: if we promoted, a rollback asks about fourteen questions in turn."""
-        return max(1.0, (0 if observed.production.auto_assign else 14) * observed.round_trip)
+        return max(1.0, (0 if observed.production.goes_live else 14) * observed.round_trip)
 
     def plan(self, observed: Observed) -> str:
         """Describe how the new deployment goes live."""
-        if observed.production.auto_assign:
+        if observed.production.goes_live:
             return f"confirm that {observed.sha[:8]} is live"
         paths = ", ".join(check.request.path for check in self._smoke) or "nothing"
         return f"check the staged deployment of {observed.sha[:8]} on its own host ({paths}), then promote it"
 
     def rollback_plan(self, observed: Observed) -> str:
         """Describe what will be live after a rollback."""
-        return (
-            "nothing: the step only confirms" if observed.production.auto_assign else promotion.rollback_plan(observed)
-        )
+        return "nothing: the step only confirms" if observed.production.goes_live else promotion.rollback_plan(observed)
 
     async def apply(self, gateways: Gateways, observed: Observed) -> Done:
         """Promote our deployment, or confirm that it is live. Raise Failed if it is not healthy or does not go live."""
-        deployment = await build.find_deployment(gateways.vercel, observed.sha)
-        if observed.production.auto_assign:
+        deployment = await build.find_deployment(gateways.vercel, observed.sha, self.release.demands.appears)
+        if observed.production.goes_live:
             return await _confirm(gateways.vercel, deployment.id)
         for check in self._smoke:
             await _refuse_unhealthy(gateways, check, deployment.host)
         await promotion.promote(gateways.vercel, deployment.id, observed.production)
-        await promotion.switch_auto_assign_off(gateways.vercel)
+        if not observed.production.auto_assign:  # if it was on, only our deployment waited
+            await promotion.switch_auto_assign_off(gateways.vercel)
         unpin = {"unpin": gateways.vercel.unpin_command} if observed.production.is_rolled_back else {}
-        detail = f"{deployment.id} is live; auto-assign stays off"
+        detail = f"{deployment.id} is live; auto-assign stays {'on' if observed.production.auto_assign else 'off'}"
         return Done(detail, {**promotion.facts(observed, deployment.id), **unpin})
 
     async def rollback(self, gateways: Gateways, observed: Observed) -> Done:
         """If we promoted, make the previous deployment live again, and switch auto-assign off."""
-        if observed.production.auto_assign:
+        if observed.production.goes_live:
             return Done("nothing to roll back: the step only confirmed")
         await promotion.wait_for_late_promotion(gateways.vercel, observed.production)
         done = await promotion.roll_back(gateways, observed.sha, observed.production)
-        if (await retry(gateways.vercel.project)).production_id == observed.production.id:
+        is_back = (await retry(gateways.vercel.project)).production_id == observed.production.id
+        if is_back and not observed.production.auto_assign:
             await promotion.switch_auto_assign_off(gateways.vercel)
         return done
 
@@ -105,11 +105,11 @@ class Activation(ReversibleStep[Observed]):
 
         Return an empty string if ours is still live, or if this step did not promote it.
         """
-        return "" if observed.production.auto_assign else await promotion.superseded_by(gateways.vercel, observed.sha)
+        return "" if observed.production.goes_live else await promotion.superseded_by(gateways.vercel, observed.sha)
 
     async def prove_rollback(self, gateways: Gateways, observed: Observed) -> None:
         """Raise Refused if we promoted and the previous deployment cannot be made live again."""
-        if not observed.production.auto_assign:
+        if not observed.production.goes_live:
             await promotion.prove_rollback(gateways.vercel, observed.production)
 
     async def recall(self, gateways: Gateways, marker: Mapping[str, Any]) -> Observed | None:
@@ -126,7 +126,7 @@ class Activation(ReversibleStep[Observed]):
         """
         return (
             ""
-            if observed.production.auto_assign
+            if observed.production.goes_live
             else await promotion.verify_rollback(gateways.vercel, observed.sha, observed.production)
         )
 

@@ -9,7 +9,7 @@ from steps.support.core.errors import Failed, NotSent, Refused, Rejected
 from steps.support.core.retry import preflight_read, read_when_settled, retry
 from steps.support.gateways.marker import APPLIED, FENCED, Attempt
 from steps.support.gateways.turso import Row
-from steps.support.operations import prove
+from steps.support.operations import platform_ready, production, prove
 from steps.support.operations.fit_code import Tried, refuse_unfit
 from steps.support.operations.foreign_moves import refuse_others
 from steps.support.operations.prove import refuse_applied, refuse_unparsable
@@ -63,16 +63,18 @@ class TursoMigration(ReversibleStep[Observed]):
 
         Raise Refused with the findings.
         """
+        expires, lasts = gateways.turso.token_expiry, self.release.demands.lasts
+        platform_ready.refuse_expiring("the database token", expires, lasts, "database-access", "TURSO_AUTH_TOKEN")
         await preflight_read(refuse_turso_engine, gateways.turso)
         await preflight_read(refuse_unparsable, gateways.turso, self.release.change)
         await preflight_read(refuse_applied, gateways.turso, self.release.change)
-        now, round_trip = await _situation(gateways), await prove.round_trip(gateways.turso)
+        now, round_trip = await _situation(gateways, self.release), await prove.round_trip(gateways.turso)
         return Observed(*now, await prove.prove_change(gateways.turso, self.release), round_trip)
 
     async def recheck(self, gateways: Gateways, observed: Observed) -> None:
         """Check that the change is still not applied and that production is unchanged. Raise Refused otherwise."""
         await preflight_read(refuse_applied, gateways.turso, self.release.change)
-        if await _situation(gateways) != (
+        if await _situation(gateways, self.release) != (
             observed.schema,
             observed.deployment,
             observed.commit,
@@ -250,12 +252,11 @@ def _fit_for_old_schema(observed: Observed, marker: Row) -> Tried:
     return Tried(observed.deployment, tuple(filter(None, commits)), observed.release, alone)
 
 
-async def _situation(gateways: Gateways) -> tuple[str, str, str, str, str]:
-    """Return the schema, the live deployment and its commit, the commit to release, and the remote head."""
-    schema, release, head = (
-        await preflight_read(gateways.turso.schema),
-        await gateways.git.head(),
-        await preflight_read(gateways.git.remote_head),
-    )
-    live = (await preflight_read(gateways.vercel.project)).production_id or ""
-    return schema, live, (await preflight_read(gateways.vercel.deployment, live)).sha if live else "", release, head
+async def _situation(gateways: Gateways, release: Release) -> tuple[str, str, str, str, str]:
+    """Return the schema, the live deployment and its commit, the commit to release, and the remote head.
+
+    If the commit to release is live already, the deployment is the one that was live before it.
+    """
+    schema, head = await preflight_read(gateways.turso.schema), await preflight_read(gateways.git.remote_head)
+    now = await production.preflight(gateways, release)
+    return schema, now.production.id, now.production.sha, now.sha, head

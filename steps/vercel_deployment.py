@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from statistics import median
 from typing import Any
@@ -12,23 +12,28 @@ from steps.support.core.errors import Failed, NotSent, Refused, Rejected, Stalle
 from steps.support.core.limits import BUILD_GOES_LIVE, CANCELLED, LIST_READ, PUSH_TAKEN_UP
 from steps.support.core.retry import ensure, poll_until, preflight_read, retry
 from steps.support.gateways.vercel import Deployment, Vercel
-from steps.support.operations import build, promotion
-from steps.support.operations.promotion import Production
+from steps.support.operations import build, platform_ready, production, promotion
+from steps.support.operations.production import Production
 from steps.support.run.release import Gateways, Release
 from steps.support.run.step import Done, ReversibleStep
 
 SOON = 0.5  # seconds between two reads of a build that goes live by itself: half as often as the platform's own client
 BUILDS = 10  # recent builds whose durations are read
 _OVER = {"READY", *build.ENDED}
-ALL_AT_ONCE = "Finish or abort it on the platform: a rollback would not reach the users it serves."
+BY_ITSELF = "auto-assign is on: the code goes live as soon as it is built"
+LIVE = "the code is live already; with auto-assign of production domains off, the next deployment waits for the schema"
 
 
 @dataclass(frozen=True, slots=True)
-class Observed(promotion.Observed):
-    """What every promotion observes, and also the token's owner and the seconds that recent builds took."""
+class Observed(production.Observed):
+    """What every promotion observes, and also the token's owner and the seconds that recent builds took.
+
+    `is_built`: whether our commit was built already when preflight looked.
+    """
 
     user: str = ""
     builds: tuple[float, ...] = ()
+    is_built: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,46 +49,53 @@ class VercelDeployment(ReversibleStep[Observed]):
 
     async def preflight(self, gateways: Gateways) -> Observed:
         """Read what is live and how a new build goes live. Raise Refused if anything stands in the way."""
-        user, now = await preflight_read(gateways.vercel.user), await promotion.preflight(gateways)
-        _refuse_unstaged(self.release.demands.staged, now.production)
-        await preflight_read(_refuse_rolling_release, gateways.vercel)
-        await preflight_read(_refuse_missing, gateways.vercel, self.release.demands.required_env)
-        recent = await preflight_read(partial(gateways.vercel.production_deployments, most=BUILDS))
-        same = await preflight_read(gateways.vercel.production_deployments, now.sha)
-        _refuse_building([*same, *recent], now.sha)
-        times = tuple(each.build_seconds for each in recent if each.state == "READY" and each.build_seconds)
-        return Observed(now.sha, now.production, now.round_trip, user, times)
+        vercel, demands = gateways.vercel, self.release.demands
+        user, now = await preflight_read(_user, vercel), await production.preflight(gateways, self.release)
+        _refuse_unstaged(demands.staged, now.production)
+        await preflight_read(platform_ready.refuse_rolling_release, vercel)
+        await preflight_read(platform_ready.refuse_other_branch, vercel, gateways.git, now.production.id)
+        await preflight_read(platform_ready.refuse_missing_variables, vercel, demands.required_env)
+        await preflight_read(platform_ready.refuse_expiring_token, vercel, demands.lasts)
+        recent = await preflight_read(partial(vercel.production_deployments, most=BUILDS))
+        others = [each for each in recent if each.sha != now.sha]
+        _refuse_building(others)
+        is_built = any(each.sha == now.sha and each.state == "READY" for each in recent)
+        times = tuple(each.build_seconds for each in others if each.state == "READY" and each.build_seconds)
+        return Observed(now.sha, now.production, now.round_trip, user, times, is_built)
 
     def settle(self, release: Release, observed: Observed) -> Release:
-        """Rule out DATA_FIRST if a build goes live by itself: the code cannot wait for the schema."""
-        ruled_out = {"DATA_FIRST": "auto-assign is on: the code goes live as soon as it is built"}
-        return release.without(ruled_out if observed.production.auto_assign else {})
+        """Rule out DATA_FIRST if our code goes live by itself, or is live: it cannot wait for the schema."""
+        ruled_out = {"DATA_FIRST": LIVE if observed.production.is_held is False else BY_ITSELF}
+        return release.without(ruled_out if observed.production.goes_live else {})
 
     def expected_seconds(self, observed: Observed) -> float:
-        """Estimate the seconds from the recent builds."""
-        return max(1.0, (median(observed.builds) if observed.builds else 0.0) + 6 * observed.round_trip)
+        """Estimate the seconds from the recent builds, unless our commit is built already."""
+        took = median(observed.builds) if observed.builds and not observed.is_built else 0.0
+        return max(1.0, took + 6 * observed.round_trip)
 
     def expects_rollback(self, observed: Observed) -> float:
         """Estimate the seconds: if the build goes live by itself, a rollback asks about fourteen questions in turn."""
-        return max(1.0, (14 if observed.production.auto_assign else 5) * observed.round_trip)
+        return max(1.0, (14 if observed.production.goes_live else 5) * observed.round_trip)
 
     def plan(self, observed: Observed) -> str:
         """Describe the build, how long recent ones took, and how it goes live."""
+        if observed.production.is_held is False:
+            return f"{observed.sha[:8]} is built, and live already; before it, {observed.production.id} was live"
         took = (
             f" (recent builds: median {median(observed.builds):.0f} s, longest {max(observed.builds):.0f} s)"
             if observed.builds
             else ""
         )
-        then = (
-            "goes live by itself" if observed.production.auto_assign else f"waits, staged: {_why(observed.production)}"
-        )
+        then = "goes live by itself" if observed.production.goes_live else f"waits, staged: {_why(observed.production)}"
+        if observed.is_built:
+            return f"the platform has built {observed.sha[:8]}, which {then}"
         return f"the platform builds {observed.sha[:8]}{took}, which then {then}"
 
     def rollback_plan(self, observed: Observed) -> str:
         """Describe what will be live after a rollback."""
         return (
             promotion.rollback_plan(observed)
-            if observed.production.auto_assign
+            if observed.production.goes_live
             else "a running build is cancelled; a finished one stays staged"
         )
 
@@ -97,10 +109,10 @@ class VercelDeployment(ReversibleStep[Observed]):
 
         Raise Failed if the build fails, or if others change production meanwhile.
         """
-        found = await build.find_deployment(gateways.vercel, observed.sha)
+        found = await build.find_deployment(gateways.vercel, observed.sha, self.release.demands.appears)
         read = partial(_undisturbed, gateways.vercel, found.id, observed.production)
-        await build.wait_for_build(gateways.vercel, read, every=SOON if observed.production.auto_assign else build.POLL)
-        if observed.production.auto_assign:
+        await build.wait_for_build(gateways.vercel, read, every=SOON if observed.production.goes_live else build.POLL)
+        if observed.production.goes_live:
             await promotion.wait_until_live(gateways.vercel, found.id, observed.production)
             return Done(f"{found.id} is live", promotion.facts(observed, found.id))
         if await retry(gateways.vercel.served) == found.id:
@@ -120,16 +132,17 @@ class VercelDeployment(ReversibleStep[Observed]):
         A build that cannot be cancelled, or of which nothing is known, is kept from going live: auto-assign is switched
         off.
         """
-        builds = await _cancel_builds(gateways.vercel, observed.sha, await _taken_up(gateways, observed))
-        goes_live = (await retry(gateways.vercel.project)).auto_assign
-        if not (observed.production.auto_assign or goes_live):
+        vercel, sha, before = gateways.vercel, observed.sha, observed.production
+        builds = await _cancel_builds(vercel, sha, await _taken_up(gateways, observed))
+        auto_assign = (await retry(vercel.project)).auto_assign
+        if not (before.goes_live or auto_assign):
             return Done(_left_staged(builds))
-        if goes_live and _must_be_held(builds):
-            await promotion.switch_auto_assign_off(gateways.vercel)
-            await _wait_for_late_build(gateways.vercel, observed.sha)
-        done = await promotion.roll_back(gateways, observed.sha, observed.production)
-        if builds is None and not promotion.was_rolled_back(await retry(gateways.vercel.project), observed.production):
-            raise _unlisted(observed.sha)
+        if auto_assign and _must_be_held(builds, before):
+            await promotion.switch_auto_assign_off(vercel)
+            await _wait_for_late_build(vercel, sha, before)
+        done = await promotion.roll_back(gateways, sha, before)
+        if builds is None and not (before.is_held or promotion.was_rolled_back(await retry(vercel.project), before)):
+            raise _unlisted(sha)
         return done
 
     async def superseded_by(self, gateways: Gateways, observed: Observed) -> str:
@@ -137,11 +150,11 @@ class VercelDeployment(ReversibleStep[Observed]):
 
         Return an empty string if ours is still live, or if builds do not go live by themselves.
         """
-        return await promotion.superseded_by(gateways.vercel, observed.sha) if observed.production.auto_assign else ""
+        return await promotion.superseded_by(gateways.vercel, observed.sha) if observed.production.goes_live else ""
 
     async def prove_rollback(self, gateways: Gateways, observed: Observed) -> None:
         """Raise Refused if builds go live by themselves and the previous deployment cannot be made live again."""
-        if observed.production.auto_assign:
+        if observed.production.goes_live:
             await promotion.prove_rollback(gateways.vercel, observed.production)
 
     async def recall(self, gateways: Gateways, marker: Mapping[str, Any]) -> Observed | None:
@@ -159,55 +172,30 @@ class VercelDeployment(ReversibleStep[Observed]):
         """
         return (
             await promotion.verify_rollback(gateways.vercel, observed.sha, observed.production)
-            if observed.production.auto_assign
+            if observed.production.goes_live
             else ""
         )
 
 
+async def _user(vercel: Vercel) -> str:
+    """Return the name of the token's user, or an empty text if the token, such as a project's, may not tell it."""
+    with suppress(Rejected):
+        return await vercel.user()
+    return ""
+
+
 def _why(production: Production) -> str:
+    if production.is_held:
+        return "it was deployed without the production domains"
     if production.auto_assign is None:
         return "the platform does not say whether auto-assign is on"
     since = f" since production was rolled back to {production.id}" if production.is_rolled_back else ""
     return f"auto-assign is off{since}"
 
 
-async def _refuse_rolling_release(vercel: Vercel) -> None:
-    if await vercel.rolling_release():
-        raise Refused(
-            code="platform-not-ready",
-            operation="reading",
-            subject="the platform",
-            cause="a rolling release is in progress",
-            remedy=ALL_AT_ONCE,
-        )
-
-
-async def _refuse_missing(vercel: Vercel, required: tuple[str, ...]) -> None:
-    if not required:
-        return
-    if missing := sorted(set(required) - await vercel.production_variables()):
-        cause = f"production has no {', '.join(missing)}"
-        raise Refused(
-            code="platform-not-ready",
-            operation="reading",
-            subject="the environment variables",
-            cause=cause,
-            remedy="Set them on the platform, for production.",
-        )
-
-
-def _refuse_building(deployments: list[Deployment], sha: str) -> None:
-    """Raise Refused if someone else's build could go live during the release, or if our commit is already deployed."""
-    for each in deployments:
-        if each.sha == sha:
-            remedy = "Make a new commit: git commit --amend --no-edit"
-            raise Refused(
-                code="platform-not-ready",
-                operation="reading",
-                subject="the platform",
-                cause=f"{each.id} is already a deployment of {sha[:8]}",
-                remedy=remedy,
-            )
+def _refuse_building(others: list[Deployment]) -> None:
+    """Raise Refused if someone else's build could go live during the release."""
+    for each in others:
         if each.state in build.WORKING:
             cause = f"{each.id} of {each.sha[:8]} is {each.state}"
             raise Refused(
@@ -220,13 +208,14 @@ def _refuse_building(deployments: list[Deployment], sha: str) -> None:
 
 
 def _refuse_unstaged(why: str, production: Production) -> None:
-    if production.auto_assign and why:
+    if production.goes_live and why:
+        how = "the commit is live already" if production.is_held is False else "auto-assign is on"
         remedy = "Switch auto-assign of production domains off in the project's settings, or change that setting."
         raise Refused(
             code="platform-not-ready",
             operation="reading",
             subject="the platform",
-            cause=f"auto-assign is on, but {why}",
+            cause=f"{how}, but {why}",
             remedy=remedy,
         )
 
@@ -272,11 +261,11 @@ async def _cancel_build(vercel: Vercel, deployment: Deployment) -> None:
     await ensure(partial(_ended, vercel, deployment.id), partial(_cancel, vercel, deployment.id), every=0.25)
 
 
-async def _wait_for_late_build(vercel: Vercel, sha: str) -> None:
+async def _wait_for_late_build(vercel: Vercel, sha: str, before: Production) -> None:
     """Wait up to BUILD_GOES_LIVE seconds while a build that was ready before auto-assign was off may still go live."""
 
     async def has_landed() -> bool:
-        return not any(promotion.is_landing(each) for each in await vercel.production_deployments(sha))
+        return not any(promotion.is_landing(each, before) for each in await vercel.production_deployments(sha))
 
     with suppress(TimeoutError, Rejected):
         async with asyncio.timeout(BUILD_GOES_LIVE + vercel.round_trip):
@@ -293,15 +282,15 @@ def _unlisted(sha: str) -> Stalled:
     )
 
 
-def _must_be_held(builds: list[Deployment] | None) -> bool:
+def _must_be_held(builds: list[Deployment] | None, before: Production) -> bool:
     """Return True if a build would go live by itself unless auto-assign is switched off.
 
-    One that is about to get its aliases cannot be held any more.
+    One that is about to get its aliases cannot be held any more; one whose checks run can.
     """
     if builds is None:
-        return True
-    held = [each for each in builds if each.state not in build.ENDED and not each.is_aliased]
-    return bool(held) and not any(promotion.is_landing(each) for each in held)
+        return not before.is_held
+    coming = [each for each in builds if promotion.may_go_live(each, before) and not each.is_aliased]
+    return bool(coming) and not any(promotion.is_landing(each, before) for each in coming)
 
 
 def _left_staged(builds: list[Deployment] | None) -> str:

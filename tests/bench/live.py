@@ -20,6 +20,7 @@ from aiohttp.typedefs import Handler
 from steps.support.core import event_loop
 from steps.support.gateways.vercel import Vercel
 from steps.support.operations import promotion
+from steps.support.operations.production import Production
 from steps.support.proof.config import ProofConfig
 from steps.support.proof.copy.copy import Limits
 from steps.support.run.release import Demands, new_release
@@ -76,7 +77,7 @@ class Figures:
 HEAD = "| going live | median, s | p95, s | max, s | requests a minute |\n|---|---|---|---|---|"
 
 Requests = list[tuple[float, str]]  # time and method
-Waiting = Callable[[Vercel, promotion.Production], Awaitable[object]]
+Waiting = Callable[[Vercel, Production], Awaitable[object]]
 
 
 async def by_itself(chance: random.Random) -> Wait:
@@ -84,7 +85,7 @@ async def by_itself(chance: random.Random) -> Wait:
     platform = _platform(auto_assign=True, build_seconds=chance.uniform(*BUILD), alias_seconds=chance.uniform(*ALIAS))
     step = VercelDeployment(new_release(SQL, (), Demands(), ProofConfig(Path("runs"), None, Limits(0, 0))))
 
-    async def wait(vercel: Vercel, before: promotion.Production) -> None:
+    async def wait(vercel: Vercel, before: Production) -> None:
         gateways = cast("Gateways", SimpleNamespace(vercel=vercel))  # the step uses no other gateway
         await step.apply(gateways, Observed(NEW, before))
 
@@ -109,7 +110,7 @@ def _platform(*, auto_assign: bool, build_seconds: float, alias_seconds: float) 
 async def _waited(platform: Platform, wait: Waiting) -> Wait:
     *_, before = platform.deployments
     async with _served(platform) as (vercel, requests):
-        await wait(vercel, promotion.Production(before.id, OLD, before.url, platform.auto_assign, is_rolled_back=False))
+        await wait(vercel, Production(before.id, OLD, before.url, platform.auto_assign, is_rolled_back=False))
         late = _since_live(platform, known := asyncio.get_running_loop().time())
     sent = max((at for at, method in requests if method == "POST"), default=0.0)
     return Wait(late, tuple(at for at, _ in requests if sent < at < known - late))

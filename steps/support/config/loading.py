@@ -79,6 +79,7 @@ def for_production(settings: Settings) -> Settings:
     filled = settings.model_copy(update={"turso": turso, "vercel": vercel})
     if mistakes := [
         *_missing(filled),
+        *_unused(filled),
         *_unfilled_headers(filled),
         *_not_addresses(filled),
         *_unencrypted(filled),
@@ -109,6 +110,11 @@ def _unfilled_headers(settings: Settings) -> Iterator[str]:
                 yield f"{name} is not set, and the health check {check.name!r} sends it"
             elif not (value.isascii() and value.isprintable()):
                 yield f"{name}: it contains characters that are not allowed in a header; copy it again"
+
+
+def _unused(settings: Settings) -> Iterator[str]:
+    if settings.vercel.deploy and settings.release == "push":
+        yield 'vercel.deploy: it is used only with release = "none"; with "push", the push starts the build'
 
 
 def _not_addresses(settings: Settings) -> Iterator[str]:

@@ -43,6 +43,11 @@ class VercelSettings(_Table):
     api: str = Field("https://api.vercel.com", description="base URL of the API")
     required_env: tuple[str, ...] = Field((), description="variables that production must have; values are not read")
     pause_crons: bool = Field(default=False, description="switch the project's crons off during a release")
+    deploy: str = Field(
+        "",
+        description='with release = "none": deploys the commit, prints the URL',
+        examples=["vercel deploy --prebuilt --prod --skip-domain"],
+    )
 
 
 class TursoSettings(_Table):
@@ -78,11 +83,13 @@ class LimitSettings(_Table):
 
     pause_crons: PositiveFloat = Field(5, description="switching the crons off")
     git_push: PositiveFloat = Field(10, description="pushing the commits")
+    deploy_command: PositiveFloat = Field(75, description="the command vercel.deploy")
     vercel_deployment: PositiveFloat = Field(75, description="the build, and going live if it does so by itself")
     turso_migration: PositiveFloat = Field(15, description="the transaction of migrate.sql")
     verification_query: PositiveFloat = Field(5, description="the queries of verify.sql")
     activation: PositiveFloat = Field(15, description="checking the staged deployment, and promoting it")
     health_checks: PositiveFloat = Field(20, description="the health checks of the live site")
+    deployment_appears: PositiveFloat = Field(20, description="until the platform shows a deployment of the commit")
     lock: float = Field(1, description="seconds that a change may hold up other writers")
     lock_bytes: PositiveInt = Field(20_000_000, description="bytes that a change may write in one transaction")
 
@@ -97,7 +104,7 @@ class LimitSettings(_Table):
     @property
     def of_steps(self) -> dict[str, float]:
         """The limit of each step, in seconds."""
-        return self.model_dump(exclude={"lock", "lock_bytes"})
+        return self.model_dump(exclude={"deployment_appears", "lock", "lock_bytes"})
 
 
 class RehearsalSettings(_Table):
@@ -255,6 +262,9 @@ class Settings(BaseSettings):
     branch: Name = Field("main", description="the branch that the platform builds")
     rollback_message: Message = Field(
         ROLLBACK_MESSAGE, description="of the commit that restores the branch: {run}, {previous}, {released}"
+    )
+    release: Literal["push", "none"] = Field(
+        "push", description="none: the commit is on the remote branch already, and is not pushed"
     )
     site: str = Field("", description="public address of the site", examples=["https://liveone.vercel.app"])
     sql: Path = Field(Path("sql"), description="folder of the change: migrate.sql, rollback.sql and other files")

@@ -27,7 +27,7 @@ PUSH_AGAIN = 0.5  # until a refused push is tried once more
 # The platform
 PUSH_TAKEN_UP = 3.0  # for the platform to notice a pushed commit
 RESTORING_BUILD_APPEARS = 2.0  # for the platform to notice the commit that restores the previous files
-DEPLOYMENT_APPEARS = 20.0  # for the platform to show a deployment of a pushed commit; later, none is expected
+ALIAS_JOB_DIES = 900.0  # after this, a promotion or rollback that is still in progress will never end
 BUILD_GOES_LIVE = 3.0  # for a build that is ready to go live by itself
 PROMOTION_ENDS = 6.0  # for a promotion that is under way to end, before it is rolled back
 LIVE_CODE_KNOWN = 2.0  # for finding out which code is live or about to be

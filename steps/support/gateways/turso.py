@@ -103,8 +103,9 @@ class OtherSchema(Rejected):
 class Turso:
     """The database operations of a run. They do not retry or decide anything, and raise the errors of the transport."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, token_expiry: float | None = None) -> None:
         self._database = database
+        self.token_expiry = token_expiry  # of the token that the database was opened with, in seconds since 1970
         self._fastest = math.inf  # seconds that the fastest read took so far, which the link alone needs
         self._committed = -math.inf  # when a transaction was last sent, on the event loop's clock
         self._token: int | None = None  # of the lock taken through this object; needed to renew it

@@ -10,6 +10,7 @@ import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from shlex import quote
 from typing import Any, Self, TypeVar
 from urllib.parse import urlencode
@@ -17,6 +18,7 @@ from urllib.parse import urlencode
 import httpx
 
 from steps.support.core.errors import Busy, Code, NotSent, Problem, Rejected, Unknown
+from steps.support.core.limits import ALIAS_JOB_DIES
 from steps.support.gateways.http import SHOWN, exchange, json_of, retry_after
 
 _ID = re.compile(r"[\w-][\w.-]*", re.ASCII)
@@ -28,7 +30,8 @@ class Move:
 
     It is a hint and never a proof, because it may be old or missing. `kind`: `promote` or `rollback`. `to`: the
     deployment that production moves to. `source`: the deployment that was live before. `requested`: milliseconds since
-    1970 on the platform's clock.
+    1970 on the platform's clock. `is_dead`: whether it is so old that it will never end; some stay in progress for
+    weeks.
     """
 
     kind: str
@@ -36,11 +39,12 @@ class Move:
     status: str
     source: str | None = None
     requested: int = 0
+    is_dead: bool = False
 
     @property
     def is_under_way(self) -> bool:
         """True if the move has not ended yet."""
-        return self.status in ("pending", "in-progress")
+        return self.status in ("pending", "in-progress") and not self.is_dead
 
     @property
     def had_no_effect(self) -> bool:
@@ -52,7 +56,9 @@ class Move:
         """Return the move in a project's last alias request, or None if there is none."""
         kind, status = (_text(body.get(key)) for key in ("type", "jobStatus"))
         to, source = (_id_or_none(body.get(f"{end}DeploymentId")) for end in ("to", "from"))
-        return cls(kind, to, status, source, _number(body.get("requestedAt"))) if to else None
+        requested = _number(body.get("requestedAt"))
+        is_dead = 0 < requested < (time.time() - ALIAS_JOB_DIES) * 1000
+        return cls(kind, to, status, source, requested, is_dead) if to else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +66,8 @@ class Project:
     """A project's state. `auto_assign` and `crons` are None if the platform does not report them.
 
     `production_sha`: the commit of the production deployment; empty if the platform does not report it.
+    `branch`: the branch whose pushes become production deployments, empty if the project has no Git connection.
+    `is_gradual`: whether rolling releases are configured, so that a promotion moves visitors step by step.
     """
 
     id: str
@@ -69,16 +77,20 @@ class Project:
     move: Move | None
     crons: bool | None
     production_sha: str = ""
+    branch: str = ""
+    is_gradual: bool = False
 
     @classmethod
     def of(cls, body: dict[str, Any]) -> Self:
         """Return the project in a response body."""
+        branch = _text((body.get("link") or {}).get("productionBranch"))
         production = (body.get("targets") or {}).get("production") or {}
         on, move = body.get("autoAssignCustomDomains"), Move.of(body.get("lastAliasRequest") or {})
         on = on if isinstance(on, bool) else None
         crons = body["crons"].get("disabledAt") is None if body.get("crons") else None
         live, sha = (_id(production["id"]), Deployment.of(production).sha) if production.get("id") else (None, "")
-        return cls(_id(body["id"]), _text(body["name"]), on, live, move, crons, sha)
+        is_gradual = _is_gradual(body.get("rollingRelease"))
+        return cls(_id(body["id"]), _text(body["name"]), on, live, move, crons, sha, branch, is_gradual)
 
     @property
     def moving_to(self) -> str | None:
@@ -97,9 +109,13 @@ class Project:
 class Deployment:
     """One deployment.
 
-    `sha`: its full commit id, empty if the platform does not report it. `host`: its own host. `created`: milliseconds
-    since 1970. `build_seconds`: how long its build took. `is_queued`: whether it waits behind other builds.
-    `is_aliased`: whether it has its aliases. `creator`: a user name, empty if it is not reported.
+    `sha`: its full commit id, empty if the platform does not report it, or if files were not committed when it was
+    deployed; `changed_from` is the commit then. `host`: its own host. `created`: milliseconds since 1970.
+    `build_seconds`: how long its build took. `is_queued`: whether it waits behind other builds. `is_aliased`: whether
+    it has its aliases. `creator`: a user name, empty if it is not reported. `by_cli`: whether the CLI deployed it, and
+    not the Git integration. `checks`: "failed", "running", or empty if no check keeps its aliases back. `was_live`:
+    whether it is or was in production. `is_held`: whether it was deployed so that it waits for its promotion, whatever
+    the project's setting; only a single response has that.
     """
 
     id: str
@@ -116,15 +132,22 @@ class Deployment:
     alias_error: str
     is_aliased: bool = False
     creator: str = ""
+    by_cli: bool = False
+    changed_from: str = ""
+    checks: str = ""
+    was_live: bool = False
+    is_held: bool = False
 
     @classmethod
     def of(cls, row: dict[str, Any]) -> Self:
         """Return the deployment in a list item or in a single response, whose fields have different names."""
         meta, source = row.get("meta") or {}, row.get("gitSource") or {}
+        commit = _text(next(filter(None, map(meta.get, COMMITS)), None) or source.get("sha"))
+        is_changed = str(meta.get("gitDirty") or "0") != "0"
         return cls(
             _id(row.get("uid") or row["id"]),
             _text(row.get("projectId")) or None,
-            _text(meta.get("githubCommitSha") or source.get("sha") or meta.get("gitCommitSha")),
+            "" if is_changed else commit,
             _text(row.get("target")) or None,
             _text(row.get("readyState") or row.get("state") or row.get("status")) or "UNKNOWN",
             _text(row.get("url")),
@@ -132,11 +155,38 @@ class Deployment:
             _number(row.get("createdAt") or row.get("created")),
             _seconds(_number(row.get("buildingAt")), _number(row.get("ready"))),
             bool(row.get("isInConcurrentBuildsQueue") or row.get("isInSystemBuildsQueue")),
-            bool(row.get("buildSkipped")),
+            bool(row.get("buildSkipped")) or IGNORED in _text(row.get("errorMessage")),
             _text((row.get("aliasError") or {}).get("message")),
             bool(row.get("aliasAssigned")),
             _text((row.get("creator") or {}).get("username") or meta.get("githubCommitAuthorLogin")),
+            row.get("source") == "cli",
+            commit if is_changed else "",
+            _checks(row),
+            row.get("isRollbackCandidate") is True or row.get("readySubstate") == "PROMOTED",
+            row.get("autoAssignCustomDomains") is False,
         )
+
+
+COMMITS = ("githubCommitSha", "gitlabCommitSha", "bitbucketCommitSha", "gitCommitSha")  # the last one is the CLI's
+ALL = 100  # percent of the visitors
+IGNORED = "Ignored Build Step"  # the platform names this setting if it skipped a build
+
+
+def _checks(row: dict[str, Any]) -> str:
+    """Return "failed" or "running" if checks keep a deployment from its aliases, otherwise an empty text."""
+    alias = ((row.get("checks") or {}).get("deployment-alias") or {}).get("state")
+    state, conclusion = row.get("checksState"), row.get("checksConclusion")
+    if "failed" in (alias, conclusion) or conclusion == "canceled":
+        return "failed"
+    return "running" if state in ("registered", "running") or alias == "pending" else ""
+
+
+def _is_gradual(configured: Any) -> bool:
+    """Return True if a rolling release is configured, unless all visitors come in its first stage."""
+    if not configured:
+        return False
+    stages = configured.get("stages")
+    return stages is None or any(_number(stage.get("targetPercentage")) < ALL for stage in stages)
 
 
 def _text(value: Any) -> str:
@@ -190,10 +240,37 @@ def deployments(body: Any) -> list[Deployment]:
     return [Deployment.of(row) for row in body["deployments"]]
 
 
-def served_by(body: Any) -> str | None:
-    """Return the id of the deployment that an alias serves, in either of the two documented response formats."""
-    row = body[0] if isinstance(body, list) else body
-    return _id_or_none(row["deploymentId"])
+@dataclass(frozen=True, slots=True)
+class Alias:
+    """What a public host does: it serves a deployment, or it redirects to another host; empty if it does not."""
+
+    deployment: str | None
+    redirect: str
+
+    @classmethod
+    def of(cls, body: Any) -> Self:
+        """Return the alias in either of the two documented response formats."""
+        row = body[0] if isinstance(body, list) else body
+        return cls(_id_or_none(row["deploymentId"]), _text(row.get("redirect")))
+
+
+@dataclass(frozen=True, slots=True)
+class CheckRun:
+    """One of a deployment's checks. `conclusion`: empty until it has ended."""
+
+    name: str
+    conclusion: str
+
+
+def check_runs(body: Any) -> list[CheckRun]:
+    """Return the checks of a deployment."""
+    return [CheckRun(_text(run["name"]), _text(run.get("conclusion"))) for run in body["runs"]]
+
+
+def expiry(body: Any) -> float | None:
+    """Return when a token expires, in seconds since 1970, or None if it does not."""
+    milliseconds = _number(body["token"].get("expiresAt"))
+    return milliseconds / 1000 if milliseconds else None
 
 
 def log_lines(events: Any) -> list[str]:
@@ -205,6 +282,12 @@ def log_lines(events: Any) -> list[str]:
 def production_variables(body: Any) -> set[str]:
     """Return the names of production's environment variables; their values are not read."""
     return {_text(row["key"]) for row in body["envs"] if "production" in _targets(row)}
+
+
+def shared_variables(body: Any, project: str) -> set[str]:
+    """Return the names of the team's shared variables that this project's production has."""
+    rows = [row for row in body["data"] if project in (row.get("projectId") or [])]
+    return {_text(row["key"]) for row in rows if "production" in _targets(row)}
 
 
 def next_page(body: Any) -> int | None:
@@ -226,6 +309,10 @@ REFUSALS = {
     404: "Check vercel.project and vercel.team.",
 }
 STATUS_PAGE = "Check the platform's status page."
+
+
+class Missing(Rejected):
+    """The platform does not know what was asked for."""
 
 
 class Deferred(Problem):
@@ -273,14 +360,30 @@ class Vercel:
 
     async def production_variables(self) -> set[str]:
         """Return the names of production's environment variables; their values are not read."""
-        path, names, until = f"/v10/projects/{await self._identifier()}/env", set[str](), dict[str, str]()
-        for _ in range(PAGES):
-            page, following = await self._get(path, _variables_and_next, target="production", **until)
-            names |= page
-            if not following:
-                break
-            until = {"until": str(following)}
-        return names
+        path = f"/v10/projects/{await self._identifier()}/env"
+        return await self._all_pages(path, production_variables, target="production")
+
+    async def shared_variables(self) -> set[str]:
+        """Return the names of the team's shared variables that production has; none if the token may not read them."""
+        project = await self._identifier()
+        try:
+            return await self._all_pages("/v1/env", partial(shared_variables, project=project))
+        except Rejected:
+            return set()
+
+    async def token_expiry(self) -> float | None:
+        """Return when the token expires, in seconds since 1970; None if it does not, or if it may not tell."""
+        try:
+            return await self._get("/v5/user/tokens/current", expiry)
+        except Rejected:
+            return None
+
+    async def check_runs(self, identifier: str) -> list[CheckRun]:
+        """Return the checks of a deployment; none if the token may not read them."""
+        try:
+            return await self._get(f"/v2/deployments/{identifier}/check-runs", check_runs)
+        except Rejected:
+            return []
 
     async def deployment(self, identifier: str) -> Deployment:
         """Return the deployment with this id."""
@@ -302,7 +405,20 @@ class Vercel:
 
     async def served(self) -> str | None:
         """Return the id of the deployment that the public host serves."""
-        return await self._get(f"/v4/aliases/{self.host}", served_by)
+        return (await self.alias()).deployment
+
+    async def alias(self) -> Alias:
+        """Return what the public host does. Raise Missing if the platform knows no such alias."""
+        return await self._get(f"/v4/aliases/{self.host}", Alias.of)
+
+    async def wildcard(self) -> str:
+        """Return the wildcard domain that covers the public host, or an empty text if none does."""
+        domain = f"*.{self.host.partition('.')[2]}"
+        try:
+            await self._get(f"/v4/aliases/{domain}", Alias.of)
+        except Rejected:
+            return ""
+        return domain
 
     async def build_errors(self, identifier: str, lines: int = 5) -> str:
         """Return the last `lines` lines of a build's log."""
@@ -356,6 +472,16 @@ class Vercel:
     def resume_crons_command(self) -> str:
         """The command that switches the crons on."""
         return self._command(f"/v1/projects/{self._id}/crons", '{"enabled":true}')
+
+    async def _all_pages(self, path: str, read: Callable[[Any], set[str]], **query: str) -> set[str]:
+        found, until = set[str](), dict[str, str]()
+        for _ in range(PAGES):
+            page, following = await self._get(path, lambda body: (read(body), next_page(body)), **query, **until)
+            found |= page
+            if not following:
+                break
+            until = {"until": str(following)}
+        return found
 
     async def _get(self, path: str, read: Callable[[Any], Result], **query: str) -> Result:
         began = asyncio.get_running_loop().time()
@@ -419,7 +545,8 @@ def _problem_of_status(status: int) -> tuple[type[Problem], Code, str]:
         return Unknown, "connection", STATUS_PAGE
     if status in (httpx.codes.CONFLICT, httpx.codes.TOO_MANY_REQUESTS):
         return Busy, "connection", "Try again in a moment."
-    return Rejected, "vercel-access", REFUSALS.get(status, "Check the project on the platform.")
+    kind = Missing if status == httpx.codes.NOT_FOUND else Rejected
+    return kind, "vercel-access", REFUSALS.get(status, "Check the project on the platform.")
 
 
 def _error_text(response: httpx.Response) -> str:
@@ -430,7 +557,3 @@ def _error_text(response: httpx.Response) -> str:
         return f"{error.get('code', '')} {error.get('message', '')}".strip()[:SHOWN]
     except (ValueError, AttributeError):
         return " ".join(response.content[:SHOWN].decode(errors="replace").split())
-
-
-def _variables_and_next(body: Any) -> tuple[set[str], int | None]:
-    return production_variables(body), next_page(body)

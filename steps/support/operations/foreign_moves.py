@@ -58,6 +58,8 @@ async def refuse_others(vercel: Vercel, known: Collection[str], *, promotes: boo
     if theirs := find_foreign(project, known, None) or (served if served not in known else None):
         raise await foreign_refusal(vercel, theirs, project, why)
     for each in arriving(project, newest, known, promotes=promotes):
+        if (await retry(vercel.deployment, each.id)).is_held:
+            continue  # it waits for its promotion, whatever the setting; a list does not say so
         cause = f"{each.id} of {owner_of(each)} is {each.state}, and would go live by itself"
         raise Failed(code="production-changed", operation="reading", subject=vercel.host, cause=cause, remedy=FOREIGN)
 
@@ -77,7 +79,7 @@ def arriving(
 def _is_landing(each: Deployment, newest: Collection[Deployment], known: Collection[str]) -> bool:
     """Return True if a build is ready and waits for its aliases. A build that is older than ours was left staged."""
     younger = each.id not in known and all(each.created > one.created for one in newest if one.id in known)
-    return younger and each.state == "READY" and not each.is_aliased
+    return younger and each.state == "READY" and not each.is_aliased and each.checks != "failed"
 
 
 async def foreign_refusal(vercel: Vercel, theirs: str, project: Project, why: str = NOT_OURS) -> Failed:

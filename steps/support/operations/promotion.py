@@ -1,9 +1,8 @@
-"""Find out which deployment is live, promote ours, and roll back. Every step that may move production uses this."""
+"""Promote our deployment, and roll back. Every step that may move production uses this."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
 from functools import partial
 from itertools import count
 from operator import not_
@@ -17,69 +16,12 @@ from steps.support.gateways.vercel import Deployment, Project, Vercel
 from steps.support.operations.build import ENDED, POLL
 from steps.support.operations.foreign_moves import find_foreign, foreign_refusal, refuse_foreign, refuse_others
 from steps.support.operations.ours import Ours
+from steps.support.operations.production import Observed, Production
 from steps.support.run.release import Gateways
 from steps.support.run.step import Done
 
 READINGS_PER_CHECK = 7  # of the alias (four seconds at first) before finding out why it does not move
 PINNED = "the project is pinned: nothing goes live by itself until auto-assign is on again"
-
-
-@dataclass(frozen=True, slots=True)
-class Production:
-    """What was live before this run, and whether a new deployment goes live by itself.
-
-    `id`, `sha` and `host`: the live deployment, its commit and its own host. `auto_assign`: None if the platform does
-    not report it, which counts as off. `is_rolled_back`: whether it is off because production was rolled back to the
-    live deployment. `moved`: when production was last promoted or rolled back, in milliseconds on the platform's clock;
-    0 for never, None if that is not known.
-    """
-
-    id: str
-    sha: str
-    host: str
-    auto_assign: bool | None
-    is_rolled_back: bool
-    moved: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Observed:
-    """The commit to be released, what was live before it, and the seconds that a question to the platform takes."""
-
-    sha: str
-    production: Production
-    round_trip: float = field(default=0.0, compare=False)
-
-
-async def preflight(gateways: Gateways) -> Observed:
-    """Read the commit to be released, and what is live. Raise Refused if production is moving or inconsistent."""
-    production = await preflight_read(_production, gateways.vercel)
-    return Observed(await gateways.git.head(), production, gateways.vercel.round_trip)
-
-
-async def _production(vercel: Vercel) -> Production:
-    project, served = await vercel.project(), await vercel.served()
-    if served is None or served != project.production_id:
-        cause = f"the production target is {project.production_id}, but {vercel.host} serves {served}"
-        raise Refused(
-            code="platform-not-ready",
-            operation="reading",
-            subject=f"project {project.name}",
-            cause=cause,
-            remedy="Decide which deployment should be live, then promote it.",
-        )
-    if project.moving_to:
-        cause = f"production is being moved to {project.moving_to} right now"
-        raise Refused(
-            code="platform-not-ready",
-            operation="reading",
-            subject=f"project {project.name}",
-            cause=cause,
-            remedy="Wait until it has moved, then release.",
-        )
-    deployment = await vercel.deployment(served)
-    moved = project.move.requested if project.move else 0
-    return Production(served, deployment.sha, deployment.host, project.auto_assign, project.is_rolled_back, moved)
 
 
 def rollback_plan(observed: Observed) -> str:
@@ -147,8 +89,9 @@ def _arrival(vercel: Vercel, identifier: str, before: Production) -> Callable[[]
 
 
 async def _refuse_stuck(vercel: Vercel, identifier: str) -> None:
-    if error := (await vercel.deployment(identifier)).alias_error:
-        cause = f"the platform could not give it {vercel.host}: {error}"
+    deployment = await vercel.deployment(identifier)
+    if (error := deployment.alias_error) or deployment.checks == "failed":
+        cause = f"the platform could not give it {vercel.host}: {error or 'its checks failed'}"
         raise Failed(
             code="promotion-failed",
             operation="waiting for",
@@ -190,7 +133,7 @@ async def roll_back(gateways: Gateways, sha: str, before: Production) -> Done:
     ours = Ours(vercel, gateways.git, sha, before.id, before.sha)
     await ours.list()
     if ours.listed:
-        await _wait_for_build(vercel, sha)
+        await _wait_for_build(vercel, sha, before)
     await _wait_for_move(vercel, ours)
 
     async def is_decided() -> bool:
@@ -298,7 +241,7 @@ async def verify_rollback(vercel: Vercel, sha: str, before: Production) -> str:
         return ""
     builds = await retry(vercel.production_deployments, sha)
     if project.auto_assign:
-        coming |= {each.id for each in builds if each.state not in ENDED}
+        coming |= {each.id for each in builds if may_go_live(each, before)}
     ours_coming = [f"{each.id} ({each.state})" for each in builds if each.id in coming]
     return f"{', '.join(ours_coming)} of this run may still go live" if ours_coming else ""
 
@@ -309,9 +252,16 @@ def was_rolled_back(project: Project, before: Production) -> bool:
     return move is not None and (move.kind, move.to) == ("rollback", before.id) and move.requested > (before.moved or 0)
 
 
-def is_landing(deployment: Deployment) -> bool:
-    """Return True if a deployment is built and may be about to get its aliases."""
-    return deployment.state == "READY" and not deployment.is_aliased and not deployment.alias_error
+def is_landing(deployment: Deployment, before: Production) -> bool:
+    """Return True if a deployment is built and may be about to get its aliases: nothing holds it or checks it."""
+    is_ready = deployment.state == "READY" and not deployment.is_aliased and not deployment.alias_error
+    return is_ready and not deployment.checks and not before.is_held
+
+
+def may_go_live(deployment: Deployment, before: Production) -> bool:
+    """Return True if a build may still go live by itself, or is live, where auto-assign is on."""
+    waits = deployment.state == "READY" and before.is_held
+    return deployment.state not in ENDED and deployment.checks != "failed" and not waits
 
 
 async def switch_auto_assign_off(vercel: Vercel) -> None:
@@ -326,17 +276,17 @@ async def switch_auto_assign_off(vercel: Vercel) -> None:
         await ensure(off, partial(vercel.set_auto_assign, on=False))
 
 
-async def _wait_for_build(vercel: Vercel, sha: str) -> None:
+async def _wait_for_build(vercel: Vercel, sha: str, before: Production) -> None:
     """Wait up to BUILD_GOES_LIVE seconds until a ready build of ours has gone live by itself.
 
     It can be rolled back only after that.
     """
 
     async def landing() -> list[str]:
-        if not (await vercel.project()).auto_assign:
+        if before.is_held or not (await vercel.project()).auto_assign:
             return []
         builds = await vercel.production_deployments(sha)
-        found = [each.id for each in builds if each.state == "READY" and not each.is_aliased]
+        found = [each.id for each in builds if each.state == "READY" and not each.is_aliased and not each.checks]
         if found:
             waiting_for(f"{found[0]} goes live by itself")
         return found

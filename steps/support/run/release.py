@@ -8,10 +8,12 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from enum import StrEnum
 from pathlib import Path
 
 from steps.support.change.folder import read_change
 from steps.support.core.text import ROLLBACK_MESSAGE
+from steps.support.gateways.deployer import Deployer
 from steps.support.gateways.git import Git
 from steps.support.gateways.site import Request, Site
 from steps.support.gateways.turso import Turso
@@ -29,6 +31,7 @@ class Gateways:
     vercel: Vercel
     turso: Turso
     site: Site
+    deployer: Deployer = field(default_factory=Deployer)
 
     @property
     def target(self) -> dict[str, str]:
@@ -76,12 +79,24 @@ class Demands:
     """What a release requires of the platform.
 
     `required_env`: the variables that production must have. `pause_crons`: whether crons are paused during the release.
-    `staged`: why the build must wait for its promotion; empty if it need not.
+    `staged`: why the build must wait for its promotion; empty if it need not. `appears`: the seconds within which the
+    platform must show a deployment of the commit. `lasts`: the seconds that a run with its rollback may take, for which
+    the tokens must be valid.
     """
 
     required_env: tuple[str, ...] = ()
     pause_crons: bool = False
     staged: str = ""
+    appears: float = 20.0
+    lasts: float = 0.0
+
+
+class Source(StrEnum):
+    """How the commit to be released gets to the platform."""
+
+    PUSH = "push"  # this run pushes it
+    BRANCH = "branch"  # it is on the branch already, and others deploy it
+    COMMAND = "command"  # it is on the branch already, and this run deploys it with a command
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +105,7 @@ class Release:
 
     `ruled_out`: the orders in which it cannot run, each with the reason. `proof`: the proof of the change, or None if
     it is not proved yet. `rollback_message`: that of the commit which restores the branch, with the placeholders of the
-    setting.
+    setting. `source`: how its commit gets to the platform.
     """
 
     run: str
@@ -101,6 +116,11 @@ class Release:
     ruled_out: Mapping[str, str] = field(default_factory=dict)
     proof: Proof | None = None
     rollback_message: str = ROLLBACK_MESSAGE
+    source: Source = Source.PUSH
+
+    async def commit(self, git: Git) -> str:
+        """Return the id of the commit to be released, which the checkout knows afterwards."""
+        return await (git.head() if self.source is Source.PUSH else git.fetch())
 
     @property
     def order(self) -> str:
@@ -130,8 +150,14 @@ def new_run() -> str:
     return f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
 
 
-def new_release(
-    sql: Path, health: tuple[HealthCheck, ...], demands: Demands, proof_config: ProofConfig, *, sample: bool = False
+def new_release(  # noqa: PLR0913 - the parts of a release
+    sql: Path,
+    health: tuple[HealthCheck, ...],
+    demands: Demands,
+    proof_config: ProofConfig,
+    *,
+    sample: bool = False,
+    source: Source = Source.PUSH,
 ) -> Release:
     """Return a new release of the change that is in the SQL folder now.
 
@@ -139,4 +165,5 @@ def new_release(
     gets a folder of its own in it.
     """
     run, change = new_run(), read_change(sql, sample=sample)
-    return Release(run, change, health, demands, replace(proof_config, folder=proof_config.folder / run))
+    config = replace(proof_config, folder=proof_config.folder / run)
+    return Release(run, change, health, demands, config, source=source)

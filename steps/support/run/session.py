@@ -41,6 +41,7 @@ from steps.support.run.release import Release
 from steps.support.run.signals import Interrupts
 from steps.support.run.step import Plan, ReversibleStep, Step
 
+FIXED = {"schema_contract": PREFLIGHT, "branch_head": 10.0}  # seconds that steps without a setting may take
 LEASE_SLACK = 60.0  # seconds; the lock lasts this much longer than the longest run with a rollback after a suspend
 
 
@@ -185,13 +186,14 @@ def _visits(release: Release, settings: Settings) -> Visits | None:
 
 def _budget(settings: Settings) -> Budget:
     """Return the budget of a run. If the clock starts only once the build is staged, the build has its own budget."""
-    times, limits = settings.budget, {**settings.limits.of_steps, "schema_contract": PREFLIGHT}
+    times, limits = settings.budget, {**settings.limits.of_steps, **FIXED}
     proof_seconds = PREFLIGHT + 2 * settings.rehearsal.most_seconds
     preflights = {"turso_migration": proof_seconds, "schema_contract": proof_seconds}
+    preflights["branch_head"] = PREFLIGHT + settings.limits.deployment_appears
     whole = Budget(times.total, times.reserve, limits, preflights=preflights)
     if times.starts == "push":
         return whole
-    build_limits = {**limits, "vercel_deployment": times.build}
+    build_limits = {**limits, "vercel_deployment": times.build, "deploy_command": times.build}
     return Budget(times.build + times.reserve, times.reserve, build_limits, whole, preflights)
 
 

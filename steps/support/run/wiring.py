@@ -6,7 +6,8 @@ from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from urllib.parse import urlsplit
 
 from steps.support.config.settings import HealthSettings, Settings
-from steps.support.gateways.database.connect import connect
+from steps.support.gateways.database.connect import connect, expiry_of
+from steps.support.gateways.deployer import Deployer
 from steps.support.gateways.git import Git
 from steps.support.gateways.http import LIVENESS, client_for
 from steps.support.gateways.site import Request, Site
@@ -15,7 +16,7 @@ from steps.support.gateways.vercel import Vercel
 from steps.support.proof.config import LockLimits, ProofConfig
 from steps.support.proof.copy.copy import Limits
 from steps.support.proof.rehearsal import sqld
-from steps.support.run.release import Demands, Gateways, HealthCheck
+from steps.support.run.release import Demands, Gateways, HealthCheck, Source
 
 
 @asynccontextmanager
@@ -37,15 +38,26 @@ async def production(settings: Settings) -> AsyncIterator[Gateways]:
         yield Gateways(
             Git(settings.repository, settings.remote, settings.branch),
             Vercel(api, vercel.project, vercel.team, urlsplit(settings.site).hostname or ""),
-            Turso(database),
+            Turso(database, expiry_of(token.get_secret_value()) if token else None),
             Site(site, bypass.get_secret_value() if bypass else None),
+            Deployer(vercel.deploy, settings.repository, secrets.vercel_token.get_secret_value()),
         )
 
 
 def demands(settings: Settings) -> Demands:
     """Return what a release requires of the platform."""
     staged = 'budget.starts is "live"' if settings.budget.starts == "live" else ""
-    return Demands(settings.vercel.required_env, settings.vercel.pause_crons, staged)
+    budget = settings.budget
+    lasts = budget.total + budget.reserve + (budget.build if staged else 0)
+    appears = settings.limits.deployment_appears
+    return Demands(settings.vercel.required_env, settings.vercel.pause_crons, staged, appears, lasts)
+
+
+def source(settings: Settings) -> Source:
+    """Return how the commit to be released gets to the platform."""
+    if settings.release == "push":
+        return Source.PUSH
+    return Source.COMMAND if settings.vercel.deploy else Source.BRANCH
 
 
 def proof_settings(settings: Settings) -> ProofConfig:

@@ -10,8 +10,8 @@ import pytest
 from steps.support.standin.servers import serve
 from steps.support.standin.vercel.api import application
 from steps.support.standin.vercel.platform import Platform
-from steps.support.standin.vercel.quirks import NEVER_ITS_TURN, SKIPPED, Aliasing, Build, Moving, Quirks
-from steps.support.standin.vercel.state import Variable
+from steps.support.standin.vercel.quirks import NEVER_ITS_TURN, SKIPPED, Aliasing, Build, Moving, Origin, Quirks
+from steps.support.standin.vercel.state import Checks, Variable
 from tests.contract.official.clients import TEAM, Call, sdk
 from tests.support.servers.vercel_project import ALIAS, BUILD, NEW, TOKEN, Clock, project
 
@@ -32,6 +32,9 @@ READS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("deploymentsGetDeployments", {**OURS, "target": "production", "sha": NEW, "limit": 20}),
     ("deploymentsGetDeployment", {"idOrUrl": "dpl_1", **SCOPE}),
     ("deploymentsGetDeployment", {"idOrUrl": "dpl_2", **SCOPE}),
+    ("checksV2ListDeploymentCheckRuns", {"deploymentId": "dpl_2", **SCOPE}),
+    ("authenticationGetAuthToken", {"tokenId": "current"}),
+    ("environmentListSharedEnvVariable", {"projectId": "prj_standin", **SCOPE}),
     ("deploymentsGetDeploymentEvents", {"idOrUrl": "dpl_2", "limit": -1, "follow": 0, "builds": 1, **SCOPE}),
 )
 
@@ -128,6 +131,28 @@ async def test_promotes_that_do_not_arrive_are_valid_too(packages: Path, quirks:
         assert await call("projectsRequestPromote", deploymentId="dpl_2", **OURS) == {"value": None}
         clock.now += ALIAS
         assert await _all_valid(call) == {}
+
+
+@pytest.mark.parametrize(
+    "quirks",
+    [
+        Quirks(origin=Origin.GITLAB),
+        Quirks(origin=Origin.BITBUCKET),
+        Quirks(origin=Origin.CLI, branch="", pushes=(Build(held=True),)),
+        Quirks(gradual=True, token_lasts=60.0),
+        Quirks(redirect="www.liveone.example"),
+        Quirks(branch="release"),
+        Quirks(pushes=(Build(checks=Checks(("E2E",), 3, "failed")),)),
+    ],
+    ids=["gitlab", "bitbucket", "cli", "gradual", "redirect", "preview", "checks"],
+)
+async def test_set_ups_of_teams_are_valid_too(packages: Path, quirks: Quirks) -> None:
+    """Other Git providers, the CLI, checks, and settings that the tool refuses are shown in valid forms."""
+    async with _project(packages, quirks=quirks) as (platform, clock, call):
+        platform.shared_env = ("FLAGS",)
+        for seconds in (0, BUILD, ALIAS, BUILD):
+            clock.now += seconds
+            assert await _all_valid(call) == {}
 
 
 async def test_a_state_that_does_not_exist_is_rejected(packages: Path) -> None:

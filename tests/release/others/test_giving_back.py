@@ -9,7 +9,7 @@ from steps.support.gateways.site import Site
 from steps.support.gateways.turso import Turso
 from steps.support.gateways.vercel import Vercel
 from steps.support.operations import promotion
-from steps.support.operations.promotion import Production
+from steps.support.operations.production import Production
 from steps.support.run.release import Gateways
 from steps.support.standin.vercel.quirks import Answer, Quirks, Trouble
 from steps.support.standin.world import HOST, TOKEN

@@ -14,7 +14,11 @@ TIMES = (
     "steps.support.standin.vercel.quirks.time",
     "steps.support.standin.site_body.clock",
 )
-CLOCKS = ("steps.support.operations.health.time", "steps.support.gateways.vercel.time")
+CLOCKS = (
+    "steps.support.operations.health.time",
+    "steps.support.operations.platform_ready.time",
+    "steps.support.gateways.vercel.time",
+)
 
 
 class Wall:

@@ -37,7 +37,7 @@ def test_defaults_are_as_documented(tmp_path: Path) -> None:
     loaded = load(_config(tmp_path, ""))
     assert (loaded.remote, loaded.branch, loaded.budget.total, loaded.budget.reserve) == ("origin", "main", 120, 30)
     assert (loaded.sql, loaded.runs) == (tmp_path / "sql", tmp_path / "runs")
-    assert loaded.limits.of_steps == {"pause_crons": 5, "git_push": 10, "vercel_deployment": 75, "turso_migration": 15, "verification_query": 5, "activation": 15, "health_checks": 20}  # fmt: skip
+    assert loaded.limits.of_steps == {"pause_crons": 5, "git_push": 10, "deploy_command": 75, "vercel_deployment": 75, "turso_migration": 15, "verification_query": 5, "activation": 15, "health_checks": 20}  # fmt: skip
     assert (loaded.limits.lock, loaded.limits.lock_bytes, loaded.turso.sole_writer) == (1, 20_000_000, False)
 
 

@@ -1,5 +1,10 @@
 """Choose the transport for a database by its URL."""
 
+import binascii
+import json
+from base64 import urlsafe_b64decode
+from contextlib import suppress
+
 import httpx
 
 from steps.support.core.errors import Problem
@@ -29,6 +34,14 @@ def connect(url: str, token: str | None) -> Database:
         )
     _refuse_secrets(url)
     return Hrana(url, token)
+
+
+def expiry_of(token: str) -> float | None:
+    """Return when a token of the database expires, in seconds since 1970, as it says itself; None if it does not."""
+    with suppress(ValueError, IndexError, KeyError, TypeError, binascii.Error, RecursionError):
+        body = token.split(".")[1]
+        return float(json.loads(urlsafe_b64decode(body + "=" * (-len(body) % 4)))["exp"])
+    return None
 
 
 def _refuse_secrets(url: str) -> None:

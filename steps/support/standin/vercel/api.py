@@ -21,6 +21,8 @@ class ProjectsApi:
         project = "/{version:v1|v9}/projects/{project}"
         return [
             web.get("/v2/user", self.user),
+            web.get("/v5/user/tokens/current", self.token),
+            web.get("/v1/env", self.shared_environment),
             web.get("/teams/{team}", self.team),
             web.get("/v2/teams/{team}", self.team),
             web.get("/v9/projects/{project}", self.project),
@@ -37,6 +39,14 @@ class ProjectsApi:
     async def user(self, _request: web.Request) -> web.Response:
         """Return the user that the token belongs to."""
         return web.json_response(project_shapes.user(self._platform))
+
+    async def token(self, _request: web.Request) -> web.Response:
+        """Return the token."""
+        return web.json_response(project_shapes.token(self._platform))
+
+    async def shared_environment(self, _request: web.Request) -> web.Response:
+        """Return the team's shared variables."""
+        return web.json_response(project_shapes.shared_environment(self._platform))
 
     async def team(self, _request: web.Request) -> web.Response:
         """Return the team, or status 404 if the project belongs to none."""
@@ -91,7 +101,10 @@ class ProjectsApi:
         return web.json_response(project_shapes.alias(self._platform))
 
     def _is_public(self, request: web.Request) -> bool:
-        return self._platform.is_public(request.match_info["host"])
+        host, public = request.match_info["host"], self._platform.host.partition(":")[0]
+        if self._platform.quirks.wildcard:
+            return host == f"*.{public.partition('.')[2]}"
+        return self._platform.is_public(host)
 
 
 ROWS = 20  # of a list, if no limit is requested
@@ -110,6 +123,7 @@ class DeploymentsApi:
             web.get("/v13/deployments/{deployment}", self.deployment),
             web.get("/{version:v2|v3}/deployments/{deployment}/events", self.events),
             web.get("/v11/deployments/{deployment}/builds", self.builds),
+            web.get("/v2/deployments/{deployment}/check-runs", self.check_runs),
             web.get("/v2/deployments/{deployment}/aliases", self.aliases),
             web.patch("/v12/deployments/{deployment}/cancel", self.cancel),
         ]
@@ -137,6 +151,10 @@ class DeploymentsApi:
         """Return a build's log."""
         return web.json_response(shapes.events(self._found(request)))
 
+    async def check_runs(self, request: web.Request) -> web.Response:
+        """Return the checks of a deployment."""
+        return web.json_response(shapes.check_runs(self._platform, self._found(request)))
+
     async def builds(self, request: web.Request) -> web.Response:
         """Return the builds of a deployment."""
         return web.json_response(shapes.builds(self._platform, self._found(request)))
@@ -160,7 +178,7 @@ def _asked_for(each: Deployment, platform: Platform, request: web.Request) -> bo
         request.query.get(name) for name in ("target", "sha", "branch", "state", "rollbackCandidate")
     )
     return (
-        target in (None, "production")
+        target in (None, shapes.target(platform, each))
         and sha in (None, each.sha)
         and branch in (None, each.ref)
         and (not states or each.state in states.split(","))
@@ -191,6 +209,9 @@ def _concerns_builds(_request: web.Request, kind: Kind) -> bool:
     return kind in ("fail", "hang")
 
 
+USER_PATHS = ("/v2/user", "/v5/user/")  # these belong to no project and no team
+
+
 class _Door:
     def __init__(self, platform: Platform) -> None:
         self._platform = platform
@@ -205,7 +226,7 @@ class _Door:
         if token != self._platform.token:
             raise ApiError(403, "forbidden", "Not authorized: the token is not valid.")
         wanted = request.match_info.get("project", request.query.get("projectId", self._platform.id))
-        if request.path != "/v2/user" and not (self._in_scope(request) and self._is_ours(wanted)):
+        if not request.path.startswith(USER_PATHS) and not (self._in_scope(request) and self._is_ours(wanted)):
             raise ApiError(404, "not_found", "Project not found.")
         return await handler(request)
 

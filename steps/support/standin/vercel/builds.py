@@ -28,6 +28,7 @@ def start(project: Project, deployment: Deployment, build: Build, moment: float)
     _overtake(project, deployment, moment)
     # The fault is read now, because a build may end before the step that waits for it begins.
     fault = project.faults.ahead_for("vercel_deployment")
+    deployment.held, deployment.checks = build.held, build.checks
     turn = moment + build.queued
     deployment.waiting = turn > moment
     project.agenda.at(turn + project.build_seconds * QUEUE_SHARE, partial(_begins, project, deployment))
@@ -70,7 +71,7 @@ def _ends(project: Project, deployment: Deployment, build: Build, fault: Kind | 
         return
     ending = State.ERROR if fault == "fail" else project.builds.get(deployment.sha) or build.ending or State.READY
     deployment.state, deployment.ended = ending, project.agenda.milliseconds(moment)
-    deployment.skipped, deployment.reason = build.skipped, build.reason
+    deployment.error, deployment.reason = build.error, build.reason
     deployment.log += [(deployment.ended, *line) for line in LAST_LINES.get(ending, ())]
     if ending == State.READY:
         built(project, deployment, moment)

@@ -4,8 +4,11 @@ This module and the modules that it imports contain only the events. `api` serve
 `quirks` lists the ways to misbehave.
 """
 
+from functools import partial
+
 from steps.support.standin.vercel import builds, traffic
 from steps.support.standin.vercel.project import Project
+from steps.support.standin.vercel.quirks import Build
 from steps.support.standin.vercel.state import Deployment, State
 
 
@@ -24,14 +27,19 @@ class Platform(Project):
     def pushed(self, sha: str, ref: str, subject: str) -> Deployment | None:
         """Create the deployment of a commit of the production branch, as the git integration does.
 
-        Return None if the push is not to create one.
+        Return None if the push is not to create one, or creates it later.
         """
         now, build = self.catch_up(), builds.planned(self)
         if self.builds.get(sha, build.ending) is None:
             return None
-        deployment = self.created(sha, ref, subject, now)
-        builds.start(self, deployment, build, now)
-        return deployment
+        if build.appears:
+            self.agenda.at(now + build.appears, partial(self._start, sha, ref, subject, build))
+            return None
+        self._start(sha, ref, subject, build, now)
+        return self.known[-1]
+
+    def _start(self, sha: str, ref: str, subject: str, build: Build, moment: float) -> None:
+        builds.start(self, self.created(sha, ref, subject, moment), build, moment)
 
     def cancel(self, identifier: str) -> Deployment:
         """Cancel a build. Raise ApiError if it has already ended."""

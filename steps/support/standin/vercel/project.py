@@ -26,6 +26,7 @@ class Project:
     name: str = "liveone"
     team: str | None = None
     env: tuple[str | Variable, ...] = ()
+    shared_env: tuple[str, ...] = ()
     build_seconds: float = 2.0
     alias_seconds: float = 0.2
     auto_assign: bool = True

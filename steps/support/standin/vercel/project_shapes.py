@@ -35,7 +35,8 @@ def project(project: Project) -> Json:
         "lastAliasRequest": last_move(project),
         "lastRollbackTarget": None,
         "crons": _crons(project),
-        "link": _link(project),
+        **({"link": link} if (link := _link(project)) else {}),
+        "rollingRelease": _rolling_release(project),
         **_demanded(),
     }
 
@@ -56,9 +57,40 @@ def _demanded() -> Json:
     }
 
 
-def _link(project: Project) -> Json:
-    own = {"type": "github", "org": "standin", "repo": project.name, "productionBranch": "main"}
+def _link(project: Project) -> Json | None:
+    if not project.quirks.branch:
+        return None
+    own = {"type": "github", "org": "standin", "repo": project.name, "productionBranch": project.quirks.branch}
     return {**own, "deployHooks": [], "gitCredentialId": ""}
+
+
+def _rolling_release(project: Project) -> Json | None:
+    if not project.quirks.gradual:
+        return None
+    stages = [{"targetPercentage": 10, "requireApproval": True}, {"targetPercentage": 100}]
+    return {"target": "production", "stages": stages}
+
+
+def token(project: Project) -> Json:
+    """Return the token that the request is authenticated with."""
+    lasts = project.quirks.token_lasts
+    now = project.agenda.milliseconds(project.catch_up())
+    expires = {} if lasts is None else {"expiresAt": round(now + lasts * 1000)}
+    own = {"id": "tok_standin", "name": "release", "type": "token", "origin": "manual", "scopes": []}
+    return {"token": {**own, "activeAt": now, "createdAt": 1, **expires}}
+
+
+def shared_environment(project: Project) -> Json:
+    """Return the team's shared variables, without their values; those of another project are among them."""
+    named = [(key, [project.id]) for key in project.shared_env] + [("OF_ANOTHER", ["prj_another"])]
+    rows = [
+        {
+            "id": f"env_{key}", "key": key, "type": "sensitive", "target": ["production"], "projectId": projects,
+            "created": "2026-01-01T00:00:00.000Z", "decrypted": False, "securityIssues": [],
+        }
+        for key, projects in named
+    ]  # fmt: skip
+    return {"data": rows, "pagination": {"count": len(rows), "next": None, "prev": None}}
 
 
 def _target(project: Project) -> Json | None:
@@ -167,9 +199,14 @@ def alias(project: Project) -> Json:
         "alias": project.host,
         "projectId": project.id,
         "created": _since(each),
-        "deploymentId": each and each.id,
-        "deployment": each and {"id": each.id, "url": each.url},
+        **_serves(project, each),
     }
+
+
+def _serves(project: Project, each: Deployment | None) -> Json:
+    if project.quirks.redirect:
+        return {"deploymentId": None, "redirect": project.quirks.redirect, "redirectStatusCode": 308}
+    return {"deploymentId": each and each.id, "deployment": each and {"id": each.id, "url": each.url}}
 
 
 def aliases(project: Project, each: Deployment) -> Json:

@@ -11,7 +11,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from steps.support.standin.faults import Way, cut, drip, hang, lost
-from steps.support.standin.vercel.state import State, refusal
+from steps.support.standin.vercel.state import Checks, State, refusal
 
 TOTAL = 500  # requests per minute that are allowed, according to the answer to one too many
 PAGE = "<!doctype html><title>Vercel</title><p>We'll be right back."
@@ -21,6 +21,7 @@ class Answer(StrEnum):
     """The ways in which the platform can answer a request badly."""
 
     PAYMENT_REQUIRED = "402"
+    FORBIDDEN = "403"
     CONFLICT = "409"
     GONE = "410"
     UNPROCESSABLE = "422"
@@ -81,6 +82,7 @@ def _until(trouble: Trouble) -> web.Response:
 MISSPELT = {"err": {"code": "bad_request", "message": "Invalid request."}}
 WHOLE: dict[Answer, Callable[[Trouble], web.Response]] = {
     Answer.PAYMENT_REQUIRED: _no(402, "payment_required", "This is not included in your plan."),
+    Answer.FORBIDDEN: _no(403, "forbidden", "You don't have permission to access this resource."),
     Answer.CONFLICT: _no(409, "conflict", "Another promotion or rollback is in progress."),
     Answer.GONE: _no(410, "gone", "The deployment is no longer there."),
     Answer.UNPROCESSABLE: _no(422, "unprocessable_entity", "The deployment cannot be used for this."),
@@ -129,6 +131,16 @@ class Aliasing(StrEnum):
     ASTRAY = "astray"  # the production target moves; the alias points at another person's redeployment of the first one
 
 
+class Origin(StrEnum):
+    """Where deployments come from. Each origin has its own keys for the commit."""
+
+    GITHUB = "github"
+    GITLAB = "gitlab"
+    BITBUCKET = "bitbucket"
+    CLI = "cli"
+    CHANGED = "cli, with files that were not committed"
+
+
 class Protection(StrEnum):
     """What a stranger gets on the host of one deployment. The public host is always open."""
 
@@ -145,24 +157,34 @@ class Stickiness(StrEnum):
     CONNECTION = "connection"  # a load balancer: an open connection stays on its deployment
 
 
+IGNORED = (
+    'The Deployment has been canceled as a result of running the command defined in the "Ignored Build Step" setting.'
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Build:
     """What happens to one push.
 
     `ending`: the state in which the build ends; None if no deployment is created. `queued`: the seconds spent behind
     other builds; a deployment that still waits when a later push arrives is canceled. `followed`: the seconds until
-    another person pushes; None if no one does. `skipped` and `reason`: what the deployment reports about its end.
+    another person pushes; None if no one does. `reason` and `error`: what the deployment reports.
+    `appears`: the seconds until the deployment exists; an Action needs some. `held`: whether it was deployed with
+    --skip-domain, and waits for its promotion. `checks`: its Deployment Checks, or None.
     """
 
     ending: str | None = State.READY
     queued: float = 0.0
     followed: float | None = None
-    skipped: bool = False
     reason: str | None = None
+    error: str | None = None
+    appears: float = 0.0
+    held: bool = False
+    checks: Checks | None = None
 
 
 NO_DEPLOYMENT = Build(None)
-SKIPPED = Build(State.CANCELED, skipped=True, reason="The build was skipped by the Ignored Build Step.")
+SKIPPED = Build(State.CANCELED, error=IGNORED)
 SUPERSEDED = Build(queued=inf, followed=0.0)
 NEVER_ITS_TURN = Build(queued=inf)
 
@@ -174,7 +196,10 @@ class Quirks:
     Quirks may be replaced at any time; what is under way ends as it was started. `pushes`: what happens to the first
     pushes, in order; later ones are built and become READY. `rolling`: whether a rolling release is active, behind
     which a promotion is queued (202). `shows_auto_assign`: whether the project reports auto-assign. `promote_unpins`:
-    whether a promotion switches auto-assign on.
+    whether a promotion switches auto-assign on. `origin`: where all deployments come from. `branch`: the production
+    branch; empty if the project has no Git connection. `gradual`: whether rolling releases are configured. `redirect`:
+    the host to which the public host redirects, and serves nothing. `wildcard`: whether only a wildcard domain covers
+    it. `token_lasts`: the seconds until the token expires, or None.
     """
 
     listing: Listing = Listing.HONEST
@@ -187,3 +212,9 @@ class Quirks:
     rolling: bool = False
     shows_auto_assign: bool = True
     promote_unpins: bool = True
+    origin: Origin = Origin.GITHUB
+    branch: str = "main"
+    gradual: bool = False
+    redirect: str = ""
+    wildcard: bool = False
+    token_lasts: float | None = None

@@ -73,11 +73,21 @@ class Variable:
     type: str = "sensitive"
 
 
+@dataclass(frozen=True, slots=True)
+class Checks:
+    """Deployment Checks: their names, the seconds that they take once the build is READY, and how they all end."""
+
+    names: tuple[str, ...]
+    seconds: float
+    conclusion: str = "succeeded"
+
+
 @dataclass(slots=True)
 class Deployment:
     """One production deployment. Times are in milliseconds since 1970.
 
-    `code`: the commit whose code it serves. `waiting`: whether other builds keep it in the queue.
+    `code`: the commit whose code it serves. `waiting`: whether other builds keep it in the queue. `held`: whether it
+    waits for its promotion, whatever the project's setting.
     """
 
     id: str
@@ -93,8 +103,11 @@ class Deployment:
     ended: int | None = None
     aliased: int | None = None
     waiting: bool = False
-    skipped: bool = False
     reason: str | None = None
+    error: str | None = None
+    held: bool = False
+    checks: Checks | None = None
+    checked: bool = False
     alias_error: str | None = None
     log: list[tuple[int, str, str]] = field(default_factory=list)  # milliseconds, event type, text
 

@@ -6,6 +6,7 @@ from steps.support.standin.vercel.project import Project
 from steps.support.standin.vercel.quirks import Aliasing, Moving
 from steps.support.standin.vercel.state import AliasJob, ApiError, Deployment, JobStatus, State, Substate
 
+JOB_DIES = 3_600_000  # milliseconds after which a move that is still in progress blocks no other one
 ALIAS_ERROR = "The alias could not be assigned."
 UNMOVED = {Moving.SKIPPED: JobStatus.SKIPPED, Moving.FAILED: JobStatus.FAILED}
 
@@ -28,7 +29,8 @@ def move(project: Project, kind: str, identifier: str) -> bool:
 
 
 def _refuse(project: Project, kind: str, target: Deployment) -> None:
-    if project.job and project.job.under_way:
+    dead = project.agenda.milliseconds(project.catch_up()) - JOB_DIES
+    if project.job and project.job.under_way and project.job.requested > dead:
         raise ApiError(409, "conflict", f"A {project.job.kind} of this project is in progress.")
     if target.id == project.production:
         raise ApiError(409, "conflict", f"{target.id} is the current production deployment.")
@@ -51,12 +53,27 @@ def _ended(project: Project, job: AliasJob, target: Deployment, moving: Moving, 
 def built(project: Project, deployment: Deployment, moment: float) -> None:
     """Let a deployment that is READY go live, if the project assigns domains automatically."""
     deployment.substate = Substate.STAGED
-    if not project.auto_assign or project.quirks.aliasing is Aliasing.UNASSIGNED:
+    if deployment.checks and not deployment.checked:
+        project.agenda.at(moment + deployment.checks.seconds, partial(_checked, project, deployment))
+        return
+    if (
+        deployment.held
+        or deployment.ref != project.quirks.branch
+        or not project.auto_assign
+        or project.quirks.aliasing is Aliasing.UNASSIGNED
+    ):
         return
     if project.quirks.aliasing is Aliasing.FAILS:
         deployment.alias_error = ALIAS_ERROR
         return
     project.agenda.at(moment + project.alias_seconds, partial(goes_live, project, deployment))
+
+
+def _checked(project: Project, deployment: Deployment, moment: float) -> None:
+    """End the checks of a deployment. If they succeeded, let it go live."""
+    deployment.checked = True
+    if deployment.checks and deployment.checks.conclusion == "succeeded":
+        built(project, deployment, moment)
 
 
 def goes_live(project: Project, deployment: Deployment, moment: float) -> None:

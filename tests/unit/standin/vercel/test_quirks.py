@@ -6,6 +6,7 @@ import httpx
 import pytest
 
 from steps.support.standin.vercel.quirks import (
+    IGNORED,
     NEVER_ITS_TURN,
     NO_DEPLOYMENT,
     SKIPPED,
@@ -79,7 +80,7 @@ async def test_list_of_one_commit(listing: Listing, rows: list[str]) -> None:
             {"readyStateReason": "The author has no access."},
         ),
         (Build("BOGUS"), "BOGUS", {"status": "BOGUS"}),
-        (SKIPPED, "CANCELED", {"buildSkipped": True}),
+        (SKIPPED, "CANCELED", {"buildSkipped": False, "errorMessage": IGNORED}),
         (NEVER_ITS_TURN, "QUEUED", {"isInConcurrentBuildsQueue": True}),
         (Build(queued=BUILD / 2), "BUILDING", {"isInConcurrentBuildsQueue": False}),
         (SUPERSEDED, "CANCELED", {"isInConcurrentBuildsQueue": False}),
