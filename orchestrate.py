@@ -97,7 +97,7 @@ from steps.support.run.rollback import roll_back, superseded
 from steps.support.run.run_record import choose, sweep, unreadable
 from steps.support.run.session import Run, session
 from steps.support.run.step import Begun, Plan, PlannedStep, ReversibleStep, Step, reversible
-from steps.support.run.wiring import demands, health_checks, production, proof_settings
+from steps.support.run.wiring import demands, health_checks, production, proof_settings, source
 from steps.support.sql.change import named_change
 
 ROLLED_BACK, NEEDS_HUMAN = 1, 4  # exit codes: rolled back and verified; rollback incomplete or unconfirmed
@@ -216,7 +216,7 @@ async def release_to_production(options: Namespace) -> int:
     checks = health_checks(settings, settings.secrets.environment())
     if options.dry_run:
         checks = tuple(check.harmless for check in checks)
-    release = new_release(settings.sql, checks, demands(settings), proof_settings(settings))
+    release = new_release(settings.sql, checks, demands(settings), proof_settings(settings), source=source(settings))
     release = replace(release, rollback_message=settings.rollback_message)
     async with session("prod", release, settings, options) as run, production(settings) as gateways:
         sweep(settings.runs)

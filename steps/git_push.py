@@ -22,6 +22,8 @@ from steps.support.run.step import Done, ReversibleStep
 
 _IN_ACTIONS = "in GitHub Actions, give actions/checkout `ref` (the branch) and `fetch-depth: 0`"
 SHOWN = 5  # commits of others that a message lists
+PROTECTED = ("protected branch", "Protected branch", "GH006", "GH013", "through pull requests", "via pull request")
+MERGE = 'Merge the change by a pull request, then release it with `release = "none"`: nothing is pushed then.'
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,7 @@ class GitPush(ReversibleStep[Observed]):
         await _refuse_unready(gateways.git)
         sha, before = await gateways.git.head(), await gateways.git.fetch()
         await _refuse_diverged(gateways.git, sha, before)
+        await preflight_read(_refuse_deployed, gateways.vercel, sha)
         probe = await _dry_run_seconds(gateways.git, sha)
         live = (await preflight_read(gateways.vercel.project)).production_id or ""
         tree, commits = await gateways.git.tree(before), await gateways.git.commits(before, sha)
@@ -93,12 +96,13 @@ class GitPush(ReversibleStep[Observed]):
         try:
             await gateways.git.push(observed.sha)
         except (Rejected, NotSent) as error:
+            is_protected = any(words in error.cause for words in PROTECTED)
             raise Refused(
                 code=error.code,
                 operation="pushing to",
                 subject=gateways.git.branch,
                 cause=error.cause,
-                remedy=error.remedy,
+                remedy=MERGE if is_protected else error.remedy,
             ) from None
         return Done(
             f"{gateways.git.branch} is at {observed.sha[:8]}",
@@ -163,9 +167,14 @@ class GitPush(ReversibleStep[Observed]):
         return f"{gateways.git.branch} is at {now[:8]}, and not at {observed.sha[:8]}: {'; '.join(since[:SHOWN])}"
 
     async def recall(self, gateways: Gateways, marker: Mapping[str, Any]) -> Observed | None:
-        """Return where the branch was before, as the marker row says, after fetching its commits."""
+        """Return where the branch was before, as the marker row says, after fetching its commits.
+
+        Return None if the run did not push.
+        """
         await retry(gateways.git.fetch)
         sha, before = (str(marker[key]) for key in ("release_commit", "previous_head"))
+        if sha == before:
+            return None  # the commit was on the branch already, and was not pushed by the run
         return Observed(sha, before, await gateways.git.tree(before), (), 0.0, str(marker["previous_deployment"] or ""))
 
     async def verify_rollback(self, gateways: Gateways, observed: Observed) -> str:
@@ -245,6 +254,18 @@ async def _refuse_diverged(git: Git, sha: str, before: str) -> None:
         cause=f"the remote is at {before[:8]}, which is not an ancestor of {sha[:8]}",
         remedy="Pull or rebase first.",
     )
+
+
+async def _refuse_deployed(vercel: Vercel, sha: str) -> None:
+    """Raise Refused if the commit is deployed already: the platform would not build it again."""
+    for each in await vercel.production_deployments(sha):
+        raise Refused(
+            code="platform-not-ready",
+            operation="reading",
+            subject="the platform",
+            cause=f"{each.id} is already a deployment of {sha[:8]}",
+            remedy="Make a new commit: git commit --amend --no-edit",
+        )
 
 
 async def _contains(git: Git, sha: str, parent: str) -> bool:

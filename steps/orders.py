@@ -4,12 +4,14 @@ from collections.abc import Callable, Collection
 from typing import Any
 
 from steps.activation import Activation
+from steps.branch_head import BranchHead
+from steps.deploy_command import DeployCommand
 from steps.git_push import GitPush
 from steps.health_checks import HealthChecks
 from steps.pause_crons import PauseCrons
 from steps.schema_contract import SchemaContract
 from steps.support.core.errors import Refused
-from steps.support.run.release import Release
+from steps.support.run.release import Release, Source
 from steps.support.run.step import Plan, PlannedStep, ReversibleStep, Step
 from steps.turso_migration import TursoMigration
 from steps.vercel_deployment import VercelDeployment
@@ -27,6 +29,8 @@ EXPAND = (
 CODE_FIRST: Order = (
     PauseCrons,
     GitPush,
+    BranchHead,
+    DeployCommand,
     VercelDeployment,
     Activation,
     SchemaContract,
@@ -39,6 +43,8 @@ CODE_FIRST: Order = (
 DATA_FIRST: Order = (
     PauseCrons,
     GitPush,
+    BranchHead,
+    DeployCommand,
     VercelDeployment,
     SchemaContract,
     TursoMigration,
@@ -55,6 +61,9 @@ def steps_of(release: Release) -> tuple[Step[Any], ...]:
     migrates, has_contract = bool(release.change.migrate), bool(release.change.old_code or release.change.new_code)
     needed: dict[Callable[[Release], Step[Any]], bool] = {
         PauseCrons: release.demands.pause_crons,
+        GitPush: release.source is Source.PUSH,
+        BranchHead: release.source is Source.BRANCH,
+        DeployCommand: release.source is Source.COMMAND,
         SchemaContract: has_contract and not migrates,
         TursoMigration: migrates,
         VerificationQuery: migrates,

@@ -32,5 +32,6 @@ BUILD_GOES_LIVE = 3.0  # for a build that is ready to go live by itself
 PROMOTION_ENDS = 6.0  # for a promotion that is under way to end, before it is rolled back
 LIVE_CODE_KNOWN = 2.0  # for finding out which code is live or about to be
 OWNER_KNOWN = 2.0  # for finding out who created a deployment
+BRANCH_READ = 2.0  # for reading what the branch is at, which a rollback can do without
 LIST_READ = 2.0  # for a list of deployments that a rollback can do without
 CANCELLED = 3.0  # for running builds to be cancelled, before builds are kept from going live

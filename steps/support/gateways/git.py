@@ -135,13 +135,16 @@ class Git:
         """Return True if this tree is that of a commit which `tip` contains and `base` does not."""
         return tree in (await self._listed("%T", f"{base}..{tip}")).split("\n")
 
+    async def signs(self) -> bool:
+        """Return True if commit.gpgsign is set."""
+        return (await self._local("config", "--type=bool", "commit.gpgsign", accepted=1)).out.strip() == "true"
+
     async def commit_tree(self, tree: str, parent: str, message: str) -> str:
         """Create a commit that no ref points to yet, and return its id. It is signed if commit.gpgsign is set.
 
         Its author is git's configured user, or `orchestrate` if none is configured.
         """
-        signs = (await self._local("config", "--type=bool", "commit.gpgsign", accepted=1)).out.strip() == "true"
-        command = ("commit-tree", *(["-S"] if signs else []), "-p", parent, "-m", message, tree)
+        command = ("commit-tree", *(["-S"] if await self.signs() else []), "-p", parent, "-m", message, tree)
         made = await self._local("-c", "user.useConfigOnly=true", *command, accepted=128)
         return (made if made.code == 0 else await self._local(*_FALLBACK_AUTHOR, *command)).out.strip()
 

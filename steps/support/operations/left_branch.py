@@ -19,8 +19,9 @@ PINNED = "until then leave auto-assign off, because the next build of the branch
 class Left:
     """What a run left on a branch: its commit `sha` on top of `before`, whose files `tree` are to be restored.
 
-    `live`: the deployment that was live before, empty if it is not known. `message`: that of the restoring commit.
-    `run`: the run's id.
+    `before` and `tree` are empty if they are not known, as is `live`: the deployment that was live before. `message`:
+    that of the restoring commit. `run`: the run's id. `pushed`: whether the run pushed the commit; otherwise it was on
+    the branch already.
     """
 
     sha: str
@@ -29,6 +30,7 @@ class Left:
     live: str
     message: str
     run: str
+    pushed: bool = True
 
 
 async def leave_branch(git: Git, vercel: Vercel, left: Left, why: str, restoring: str = "") -> Done:
@@ -38,13 +40,19 @@ async def leave_branch(git: Git, vercel: Vercel, left: Left, why: str, restoring
     Failed if someone else's deployment is live: then it is not for this run to switch auto-assign off.
     """
     held = await _hold(vercel, left)
+    how = (
+        f"Put a commit that restores the files of {left.before[:8]} on the branch {_name(left)}, open a pull request "
+        f"from there to {git.branch}, and merge it"
+        if left.tree
+        else "Revert them there"
+    )
     what = (
-        f"{git.branch} still has the commits of this run: {why}. Put a commit that restores the files of "
-        f"{left.before[:8]} on the branch {_name(left)}, open a pull request from there to {git.branch}, and merge it; "
+        f"{git.branch} still has the {'commits of this run' if left.pushed else 'released commits'}: {why}. {how}; "
         f"{PINNED}"
     )
-    facts = {FOLLOW_UPS: [{"what": what, "commands": [_push(git, left, why, restoring)]}]}
-    detail = f"{git.branch} stays at {left.sha[:8]}, and nothing of it goes live by itself: {why}"
+    commands = [await _push(git, left, why, restoring)] if left.tree else []
+    facts = {FOLLOW_UPS: [{"what": what, "commands": commands}]}
+    detail = f"{git.branch} keeps {left.sha[:8]}, and nothing of it goes live by itself: {why}"
     return Done(detail, facts | ({"unpin": vercel.unpin_command} if held else {}))
 
 
@@ -67,12 +75,17 @@ async def leave_to_others(git: Git, vercel: Vercel, left: Left, now: str, why: s
 
 
 async def _hold(vercel: Vercel, left: Left) -> bool:
-    """Switch auto-assign off unless it is off. Return True if this switched it."""
+    """Switch auto-assign off unless it is off. Return True if this switched it.
+
+    If the run did not push the commits, and someone else's deployment is live, it is left to them.
+    """
     project = await retry(vercel.project)
     if project.auto_assign is False:
         return False
     live = project.production_id
     if left.live and live and live != left.live and await _sha(vercel, live, project.production_sha) != left.sha:
+        if not left.pushed:
+            return False
         raise Failed(
             code="rollback-failed",
             operation="rolling back",
@@ -88,11 +101,12 @@ async def _sha(vercel: Vercel, identifier: str, known: str) -> str:
     return known or (await retry(vercel.deployment, identifier)).sha
 
 
-def _push(git: Git, left: Left, why: str, restoring: str) -> str:
+async def _push(git: Git, left: Left, why: str, restoring: str) -> str:
     """Return the command that pushes a restoring commit to a branch of its own, signed if the branch wants that."""
-    commit = restoring
-    if not restoring or SIGNATURE.search(why):
-        made = join(["commit-tree", "-S", "-p", left.sha, "-m", left.message, left.tree])
+    commit, must_be_signed = restoring, SIGNATURE.search(why)
+    if not restoring or must_be_signed:
+        signed = ["-S"] if must_be_signed or await git.signs() else []
+        made = join(["commit-tree", *signed, "-p", left.sha, "-m", left.message, left.tree])
         commit = f'"$({_here(git)} {made})"'
     return f"{_here(git)} push {quote(git.remote)} {commit}:refs/heads/{_name(left)}"
 

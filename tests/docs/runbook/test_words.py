@@ -17,7 +17,7 @@ from tests.support.paths import ROOT
 SOURCES = sorted([ROOT / "orchestrate.py", *(ROOT / "steps").rglob("*.py")])
 ROW = r"^\| ([^|]+) \| ([^|]+) \| \[[\w-]+\]\(#([\w-]+)\) \| [^|]+ \|$"
 SETTING = r"`(budget|limits|rehearsal|vercel|turso)\.(\w+)"
-STEPS = set(Settings().limits.of_steps) | {"schema_contract"}
+STEPS = set(Settings().limits.of_steps) | {"branch_head", "schema_contract"}
 NOT_WORDS: dict[str, set[str]] = {  # operations that are not written as a word, and what they are
     "self.name": STEPS, "step.name": STEPS, "step": STEPS,
     "error.operation": set(),  # handed on

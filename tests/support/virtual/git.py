@@ -188,6 +188,10 @@ class MemoryGit(Git):
         """Return True if a commit on top of `base` has this tree; see Git."""
         return tree in {self._known(commit.sha).tree for commit in await self.commits(base, tip)}
 
+    async def signs(self) -> bool:
+        """Return False: no commit is signed here."""
+        return False
+
     async def commit_tree(self, tree: str, parent: str, message: str) -> str:
         """Create a commit; see Git."""
         if self.checkout.unsigned:

@@ -20,7 +20,9 @@ import httpx
 import orchestrate
 from steps.support.change.folder import read_change
 from steps.support.console.exit_codes import exit_code_of
+from steps.support.core.errors import Unknown
 from steps.support.gateways.database.protocol import Database
+from steps.support.gateways.deployer import Deployer
 from steps.support.gateways.http import client_for
 from steps.support.gateways.turso import Row, Turso
 from steps.support.operations.roll_back_schema import rehearse_rollback
@@ -38,11 +40,12 @@ from steps.support.standin.world import HOST, LIVE, TOKEN, LocalProduction
 from tests.support.production.base import ROOT, AnyProduction, Reaction, RunResult, State, contents
 from tests.support.virtual.clock import Wall, patched_time
 from tests.support.virtual.database import MemoryDatabase, MemoryStore
-from tests.support.virtual.git import Checkout, History, MemoryGit, MemoryRemote
+from tests.support.virtual.git import MAIN, Checkout, History, MemoryGit, MemoryRemote
 from tests.support.virtual.network import Network
 from tests.support.virtual.proving import on_server
 from tests.support.virtual.watching import listening, reacting
 
+DEPLOYING = 3.0  # seconds that the deploying command takes
 DATABASE_URL = "http://database.example"  # in the configuration only; no request goes there
 
 
@@ -126,6 +129,7 @@ class VirtualProduction(AnyProduction):
         doubles: dict[str, Any] = {
             "client_for": lambda address, **how: client_for(address, transport=self.network.transport(), **how),
             "connect": lambda _url, _token: database,
+            "Deployer": lambda command, folder, token: MemoryDeployer(command, folder, token, production=self),
             "Git": lambda here, remote, branch: MemoryGit(here, remote, branch, self.checkout, self.remote),
         }
         with (
@@ -147,6 +151,29 @@ class VirtualProduction(AnyProduction):
         """Rehearse a rollback, if changes are proved here; otherwise accept it."""
         if self.proves:
             on_server(self.store.snapshot(), sqld.fetch(), lambda turso: rehearse_rollback(turso, marker, config))
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryDeployer(Deployer):
+    """A command that deploys to the platform in memory; the first word of the command tells how it ends."""
+
+    production: "VirtualProduction" = field(kw_only=True)
+
+    async def deploy(self, sha: str) -> str:
+        """Deploy the commit; see Deployer."""
+        await asyncio.sleep(DEPLOYING)
+        how, platform = self.command.partition(" ")[0], self.production.world.platform
+        if how == "fails":
+            raise Unknown(
+                code="build-failed",
+                operation="running",
+                subject="vercel.deploy",
+                cause="it exited with code 1: Error: no access",
+                remedy="Run it by hand.",
+            )
+        made = platform.pushed("d" * 40 if how == "another" else sha, MAIN, "deployed by a command")
+        assert made
+        return made.url
 
 
 @dataclass(frozen=True, slots=True)
