@@ -10,14 +10,18 @@ CACHE = Path(__file__).parents[2] / ".cache"
 OPTIONS = ["--ignore-scripts", "--omit=optional", "--no-save", "--no-package-lock", "--no-audit", "--no-fund"]
 
 
-def install(name: str, packages: Mapping[str, str]) -> Path:
-    """Return the folder of the installed packages; a second caller waits for the first and finds them installed."""
+def install(name: str, packages: Mapping[str, str], overrides: Mapping[str, str] | None = None) -> Path:
+    """Return the folder of the installed packages; a second caller waits for the first and finds them installed.
+
+    `overrides`: versions of their dependencies, for those that the registry does not have.
+    """
     folder = CACHE / name
     done = folder / "installed.json"
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # several workers want it at once
         if not done.exists() or json.loads(done.read_text()) != packages:
+            (folder / "package.json").write_text(json.dumps({"private": True, "overrides": overrides or {}}))
             _install(folder, packages)
             done.write_text(json.dumps(packages))  # last: an interrupted installation starts again
     return folder / "node_modules"
