@@ -36,8 +36,10 @@ WEEKS = 3 * 7 * 24 * 3_600_000  # milliseconds
 class Setup:
     """One row.
 
-    `says`: words that the report must contain. `build`: what becomes of the commit's deployment. `merged`: how many
-    seconds before the run the commit was merged; None if the run pushes it. `prepare`: what else happens before the run.
+    `says`: words that the report must contain. `build` and `again`: what becomes of the commit's deployment, and of the
+    one after it. `merged`: how many
+    seconds before the run the commit was merged; None if the run pushes it. `prepare`: what else happens before the run, and
+    `settles`: how many seconds before it.
     `late`: the new code is unhealthy on the new schema. `seconds`: how long a build takes, and an alias to move.
     `tables`: lines of the settings, by table. `secrets`: variables of the environment. `most`: the most seconds that the
     run may use.
@@ -49,8 +51,10 @@ class Setup:
     auto: Auto = ON
     quirks: Quirks = field(default_factory=Quirks)
     build: Build = field(default_factory=Build)
+    again: Build = field(default_factory=Build)
     merged: float | None = None
     prepare: Deed | None = None
+    settles: float = 0.0
     late: bool = False
     seconds: tuple[float, float] = (0.5, 0.1)
     tables: Mapping[str, str] = field(default_factory=dict)
@@ -243,6 +247,12 @@ CHECKS = (
         most=8,
     ),
     Setup(
+        "checks that begin late and fail, on",
+        back("its checks failed", later=RESTORING),
+        build=Build(checks=Checks(("E2E",), 4, "failed", unseen=2)),
+        most=12,
+    ),
+    Setup(
         "checks that take longer than the limit",
         back("dpl_2 is READY, and its checks run: E2E"),
         auto=OFF,
@@ -307,6 +317,15 @@ ALREADY = (
         OFF,
         merged=60,
         prepare=_redeployed,
+    ),
+    Setup(
+        "merged, and built again, in vain",
+        arrived(),
+        auto=OFF,
+        merged=60,
+        again=Build("ERROR"),
+        prepare=_redeployed,
+        settles=5,
     ),
     Setup(
         "nothing merged, only what is live",

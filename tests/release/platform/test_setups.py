@@ -23,7 +23,7 @@ def _prepare(production: VirtualProduction, row: Setup, clock: Ahead) -> None:
     platform.build_seconds, platform.alias_seconds = row.seconds
     platform.auto_assign = row.auto is ON
     clock.seconds += 60
-    platform.quirks = replace(row.quirks, pushes=(row.build,))
+    platform.quirks = replace(row.quirks, pushes=(row.build, row.again))
     if row.merged is None:
         return
     if row in COMMANDS:
@@ -64,6 +64,7 @@ async def test_release_in_the_setup(production: VirtualProduction, row: Setup) -
     _prepare(production, row, clock)
     if row.prepare:
         await row.prepare(production)
+        clock.seconds += row.settles
         platform.catch_up()
     before, auto = await production.state(), platform.auto_assign
     ending = await _released(production, row)

@@ -91,7 +91,7 @@ def common(project: Project, each: Deployment) -> Json:
         "creator": USER,
         "meta": _meta(project, each),
         **_ending(each),
-        **_checks(each),
+        **_checks(project, each),
         **({"readyStateReason": each.reason} if each.reason else {}),
     }
 
@@ -124,8 +124,9 @@ def _git_source(project: Project, each: Deployment) -> Json:
     return {"gitSource": {**repository[origin], **own}} if origin in repository else {}
 
 
-def _checks(each: Deployment) -> Json:
-    if each.checks is None:
+def _checks(project: Project, each: Deployment) -> Json:
+    now = project.agenda.milliseconds(project.catch_up())
+    if each.checks is None or now < (each.ended or 0) + each.checks.unseen * 1000:
         return {}
     if not each.checked:
         return {"checksState": "running" if each.state == State.READY else "registered"}

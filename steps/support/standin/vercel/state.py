@@ -75,11 +75,15 @@ class Variable:
 
 @dataclass(frozen=True, slots=True)
 class Checks:
-    """Deployment Checks: their names, the seconds that they take once the build is READY, and how they all end."""
+    """Deployment Checks: their names, the seconds that they take once the build is READY, and how they all end.
+
+    `unseen`: the seconds after READY until the platform shows them.
+    """
 
     names: tuple[str, ...]
     seconds: float
     conclusion: str = "succeeded"
+    unseen: float = 0.0
 
 
 @dataclass(slots=True)
