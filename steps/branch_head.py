@@ -46,7 +46,7 @@ class BranchHead(ReversibleStep[Observed]):
 
     def rollback_plan(self, observed: Observed) -> str:  # noqa: ARG002 - whatever it is, it stays
         """Describe what a rollback does."""
-        return "nothing: the commit stays on the branch"
+        return "the commit stays on the branch, as a follow-up, and no build of the branch goes live by itself"
 
     def expects_rollback(self, observed: Observed) -> float:
         """Estimate the seconds: a rollback reads the branch, and switches auto-assign off."""

@@ -50,7 +50,7 @@ class DeployCommand(ReversibleStep[Observed]):
 
     def rollback_plan(self, observed: Observed) -> str:  # noqa: ARG002 - the deployment has its own step
         """Describe what a rollback does."""
-        return "nothing: the next steps roll the deployment back, and the commit stays on the branch"
+        return "the next steps roll the deployment back; the commit stays on the branch, as a follow-up"
 
     def expects_rollback(self, observed: Observed) -> float:
         """Estimate the seconds: a rollback reads the branch, and switches auto-assign off."""

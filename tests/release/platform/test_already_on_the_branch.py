@@ -8,6 +8,7 @@ import pytest
 
 from steps.support.config.loading import Misconfigured, for_production, load
 from steps.support.standin.vercel.quirks import NO_DEPLOYMENT, Build, Quirks
+from steps.support.standin.vercel.state import Checks
 from tests.support.production.base import FAILING, AnyProduction, Event, RunResult
 from tests.support.production.changes import EXPANDING, NEEDS_NOTES, changed
 from tests.support.production.process import AUTHOR, Production
@@ -113,6 +114,65 @@ async def test_failed_release_of_a_live_commit_can_be_repeated(production: Virtu
     assert "autoAssignCustomDomains" in failed.report["unpin"]
     ending = await _released(production)
     assert (ending.code, production.world.platform.live_sha()) == (0, production.checkout.head), ending.report
+
+
+@pytest.mark.parametrize("reverted", [False, True], ids=["others on top", "reverted"])
+async def test_commit_is_a_follow_up_unless_it_was_reverted(production: VirtualProduction, *, reverted: bool) -> None:
+    """What others merged on top changes nothing; if the branch has the previous files again, nothing is left to do."""
+    remote, platform = production.remote, production.world.platform
+    previous, merged = (remote.history.commits[each].tree for each in (remote.tip, production.checkout.head))
+    _merge(production)
+
+    async def react(event: Event) -> None:
+        if event["event"] == "turned_back":
+            remote.tip = remote.history.commit(previous if reverted else merged, remote.tip, "the next merge")
+
+    top = f'repository = "{production.world.checkout}"\n{NONE}'
+    ending = await production.release(react=react, top=top, health=FAILING)
+    assert (ending.code, ending.report["verdict"], ending.report["remains"]) == (1, "rolled_back", []), ending.report
+    assert (bool(ending.report["follow_ups"]), platform.auto_assign) == (not reverted, False)
+
+
+async def test_branch_that_does_not_answer_holds_up_no_rollback(production: VirtualProduction) -> None:
+    """Production is back within its time, and pinned, although the git remote hangs from the failure on."""
+    _merge(production)
+
+    async def react(event: Event) -> None:
+        if event["event"] == "turned_back":
+            production.faults.arm("git_push", "hang")
+
+    top = f'repository = "{production.world.checkout}"\n{NONE}'
+    ending = await production.release(react=react, top=top, health=FAILING)
+    assert (ending.code, ending.report["verdict"], ending.report["remains"]) == (1, "rolled_back", []), ending.report
+    assert len(ending.report["follow_ups"]) == 1
+    assert not production.world.platform.auto_assign
+
+
+async def test_deployment_of_others_is_left_alone_with_its_setting(production: VirtualProduction) -> None:
+    """If others deploy over it, their deployment stays, and so does auto-assign, which is theirs to switch."""
+    platform = production.world.platform
+    _merge(production)
+
+    async def react(event: Event) -> None:
+        if event["event"] == "begun" and event["step"] == "turso_migration":
+            platform.deployed("e" * 40, "main", "somebody's")
+
+    top = f'repository = "{production.world.checkout}"\n{NONE}'
+    ending = await production.release(react=react, top=top)
+    assert (platform.live_sha(), platform.auto_assign) == ("e" * 40, True), ending.report
+    (left,) = [event for event in ending.events if event["event"] == "undo_done" and event["step"] == "branch_head"]
+    assert left["follow_ups"]
+
+
+async def test_checks_that_still_run_cannot_carry_it_live(production: VirtualProduction) -> None:
+    """A build whose checks run at the rollback, with auto-assign on, is pinned before the checks end."""
+    platform = production.world.platform
+    platform.quirks = Quirks(pushes=(Build(checks=Checks(("E2E",), 30)),))
+    _merge(production)
+    ending = await _released(production, limits="vercel_deployment = 3")
+    assert (ending.code, ending.report["verdict"]) == (1, "rolled_back"), ending.report
+    assert "its checks run: E2E" in ending.report["cause"]
+    assert not platform.auto_assign
 
 
 async def test_dry_run_changes_nothing(production: VirtualProduction) -> None:
