@@ -8,9 +8,9 @@ from steps.support.core.errors import Code, Refused
 from steps.support.core.retry import poll_until, preflight_read, retry
 from steps.support.gateways.vercel import Deployment, Vercel
 from steps.support.operations import build
-from steps.support.operations.merged_commit import Merged, expects_rollback, leave_commit, observe, tree_of
+from steps.support.operations.merged_commit import Merged, MergedCommit, observe, tree_of
 from steps.support.run.release import Gateways, Release
-from steps.support.run.step import Done, ReversibleStep
+from steps.support.run.step import Done
 
 DEPLOY = "Set vercel.deploy to the command that deploys it, if nobody else does."
 
@@ -23,13 +23,11 @@ class Observed(Merged):
 
 
 @dataclass(frozen=True, slots=True)
-class BranchHead(ReversibleStep[Observed]):
+class BranchHead(MergedCommit[Observed]):
     """Finds the deployment of the commit that the branch is at, and leaves the branch alone."""
 
     release: Release
     name = "branch_head"
-    rollback_share = 8 / 30
-    prepares = True
     writes = "nothing; the commit is on the branch already, and a rollback leaves it there"
 
     async def preflight(self, gateways: Gateways) -> Observed:
@@ -44,17 +42,9 @@ class BranchHead(ReversibleStep[Observed]):
         subject = f" ({observed.commits[0].subject})" if observed.commits else ""
         return f"release {observed.sha[:8]}{subject}, which the branch is at; its deployment is {observed.deployment}"
 
-    def rollback_plan(self, observed: Observed) -> str:  # noqa: ARG002 - whatever it is, it stays
+    def rollback_plan(self, observed: Observed) -> str:  # noqa: ARG002 - any commit stays
         """Describe what a rollback does."""
         return "the commit stays on the branch, as a follow-up, and no build of the branch goes live by itself"
-
-    def expects_rollback(self, observed: Observed) -> float:
-        """Estimate the seconds: a rollback reads the branch, and switches auto-assign off."""
-        return expects_rollback(observed)
-
-    def facts(self, observed: Observed) -> Mapping[str, Any]:
-        """Return the commits since the previous deployment, for the report."""
-        return {"commits": [{"sha": commit.sha, "subject": commit.subject} for commit in observed.commits]}
 
     async def apply(self, gateways: Gateways, observed: Observed) -> Done:
         """Confirm that the branch is still at the commit. Raise Refused if it has moved."""
@@ -68,14 +58,6 @@ class BranchHead(ReversibleStep[Observed]):
             )
         return Done(f"{gateways.git.branch} is at {observed.sha[:8]}")
 
-    async def rollback(self, gateways: Gateways, observed: Observed) -> Done:
-        """Leave the commit on the branch, say what a person has to do, and keep it from going live by itself."""
-        return await leave_commit(gateways, self.release, observed)
-
-    async def superseded_by(self, gateways: Gateways, observed: Observed) -> str:  # noqa: ARG002 - it changed nothing
-        """Return an empty string: this step changes nothing that others could change again."""
-        return ""
-
     async def recall(self, gateways: Gateways, marker: Mapping[str, Any]) -> Observed | None:
         """Return the commit and the previous one, as the marker row says, or None if the run pushed the commit."""
         sha, before = str(marker["release_commit"]), str(marker["previous_commit"] or "")
@@ -84,10 +66,6 @@ class BranchHead(ReversibleStep[Observed]):
         await retry(gateways.git.fetch)
         tree = await tree_of(gateways.git, before)
         return Observed(sha, before, tree, str(marker["previous_deployment"] or ""), ())
-
-    async def verify_rollback(self, gateways: Gateways, observed: Observed) -> str:  # noqa: ARG002 - as above
-        """Return an empty string: this step leaves nothing."""
-        return ""
 
 
 async def _deployment(vercel: Vercel, sha: str, within: float) -> Deployment:

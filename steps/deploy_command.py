@@ -1,17 +1,15 @@
 """Deploy what the remote branch is at, with the operator's own command. Later steps wait for it, and roll it back."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from steps.support.core.errors import Failed, Refused, Unknown
 from steps.support.core.retry import preflight_read, retry
 from steps.support.gateways.git import Git
 from steps.support.gateways.vercel import Vercel
 from steps.support.operations import build
-from steps.support.operations.merged_commit import Merged, expects_rollback, leave_commit, observe
+from steps.support.operations.merged_commit import Merged, MergedCommit, observe
 from steps.support.run.release import Gateways, Release
-from steps.support.run.step import Done, ReversibleStep
+from steps.support.run.step import Done
 
 NAMED = "It must deploy for production, from the checkout or with --meta gitCommitSha=$COMMIT_SHA."
 
@@ -24,13 +22,11 @@ class Observed(Merged):
 
 
 @dataclass(frozen=True, slots=True)
-class DeployCommand(ReversibleStep[Observed]):
+class DeployCommand(MergedCommit[Observed]):
     """Runs the command, and finds the deployment whose URL it prints."""
 
     release: Release
     name = "deploy_command"
-    rollback_share = 8 / 30
-    prepares = True
     triggers = True
     writes = "a production deployment, which the configured command makes"
 
@@ -51,14 +47,6 @@ class DeployCommand(ReversibleStep[Observed]):
     def rollback_plan(self, observed: Observed) -> str:  # noqa: ARG002 - the deployment has its own step
         """Describe what a rollback does."""
         return "the next steps roll the deployment back; the commit stays on the branch, as a follow-up"
-
-    def expects_rollback(self, observed: Observed) -> float:
-        """Estimate the seconds: a rollback reads the branch, and switches auto-assign off."""
-        return expects_rollback(observed)
-
-    def facts(self, observed: Observed) -> Mapping[str, Any]:
-        """Return the commits since the previous deployment, for the report."""
-        return {"commits": [{"sha": commit.sha, "subject": commit.subject} for commit in observed.commits]}
 
     async def apply(self, gateways: Gateways, observed: Observed) -> Done:
         """Run the command. Raise Failed if it fails, or did not deploy our commit to our project's production."""
@@ -81,21 +69,6 @@ class DeployCommand(ReversibleStep[Observed]):
                 remedy=NAMED,
             )
         return Done(f"the command deployed {found.id}")
-
-    async def rollback(self, gateways: Gateways, observed: Observed) -> Done:
-        """Leave the commit on the branch, say what a person has to do, and keep it from going live by itself.
-
-        The command ended with the step, and its deployment has steps of its own.
-        """
-        return await leave_commit(gateways, self.release, observed)
-
-    async def superseded_by(self, gateways: Gateways, observed: Observed) -> str:  # noqa: ARG002 - as above
-        """Return an empty string: what others have done is seen by the steps that follow the deployment."""
-        return ""
-
-    async def verify_rollback(self, gateways: Gateways, observed: Observed) -> str:  # noqa: ARG002 - as above
-        """Return an empty string: what is left of the deployment is seen by the steps that follow it."""
-        return ""
 
 
 async def _refuse_other_files(git: Git, sha: str) -> None:
