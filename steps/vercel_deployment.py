@@ -129,8 +129,8 @@ class VercelDeployment(ReversibleStep[Observed]):
     async def rollback(self, gateways: Gateways, observed: Observed) -> Done:
         """Cancel running builds; if builds go live by themselves, make the previous deployment live again.
 
-        A build that cannot be cancelled, or of which nothing is known, is kept from going live: auto-assign is switched
-        off.
+        If a build cannot be cancelled, or its state is not known, auto-assign is switched off, so that it does not go
+        live.
         """
         vercel, sha, before = gateways.vercel, observed.sha, observed.production
         builds = await _cancel_builds(vercel, sha, await _taken_up(gateways, observed))

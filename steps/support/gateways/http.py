@@ -20,7 +20,7 @@ import httpx
 from steps.support.core.addresses import PROXY, proxy_for
 from steps.support.core.errors import NotSent, Unknown
 
-LONGEST_WAIT = 86_400.0  # seconds; whatever asks for more means the same: longer than any run
+LONGEST_WAIT = 86_400.0  # seconds; a longer wait means the same, because no run lasts so long
 _LATEST = 1e15  # milliseconds since 1970, later than any clock
 
 

@@ -114,8 +114,8 @@ class Deployment:
     `build_seconds`: how long its build took. `is_queued`: whether it waits behind other builds. `is_aliased`: whether
     it has its aliases. `creator`: a user name, empty if it is not reported. `by_cli`: whether the CLI deployed it, and
     not the Git integration. `checks`: "failed", "running", or empty if no check keeps its aliases back. `was_live`:
-    whether it is or was in production. `is_held`: whether it was deployed so that it waits for its promotion, whatever
-    the project's setting; only a single response has that.
+    whether it is or was in production. `is_held`: whether it was deployed so that it waits for its promotion, even if
+    auto-assign is on; only a single response has that.
     """
 
     id: str

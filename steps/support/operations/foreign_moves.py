@@ -59,7 +59,7 @@ async def refuse_others(vercel: Vercel, known: Collection[str], *, promotes: boo
         raise await foreign_refusal(vercel, theirs, project, why)
     for each in arriving(project, newest, known, promotes=promotes):
         if (await retry(vercel.deployment, each.id)).is_held:
-            continue  # it waits for its promotion, whatever the setting; a list does not say so
+            continue  # it waits for its promotion even if auto-assign is on; a list does not say so
         cause = f"{each.id} of {owner_of(each)} is {each.state}, and would go live by itself"
         raise Failed(code="production-changed", operation="reading", subject=vercel.host, cause=cause, remedy=FOREIGN)
 

@@ -55,7 +55,7 @@ class _Rounds:
     """Rolls back step after step, and again those that are stuck.
 
     `tried`: the names of the steps whose rollback was begun. `final`: those whose own judgement it is that they cannot
-    be rolled back. `followed_up`: those of which only a follow-up is left, which a person does without haste.
+    be rolled back. `followed_up`: those with nothing left but a follow-up, which a person can do later.
     """
 
     gateways: Gateways

@@ -1,7 +1,7 @@
 """Rehearse the whole life of a change on a copy: migrate, roll back, migrate again, write, roll back, migrate.
 
 Each phase runs in the same kind of transaction as in production. If that transaction fails, the script of the phase
-runs once more in a plain transaction, to find whatever else the script loses.
+runs once more in a plain transaction, to find what else the script loses.
 """
 
 import asyncio

@@ -91,7 +91,7 @@ class Deployment:
     """One production deployment. Times are in milliseconds since 1970.
 
     `code`: the commit whose code it serves. `waiting`: whether other builds keep it in the queue. `held`: whether it
-    waits for its promotion, whatever the project's setting.
+    waits for its promotion even if the project assigns domains by itself.
     """
 
     id: str
